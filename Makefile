@@ -1,0 +1,50 @@
+# Every command works on a fresh machine with Python 3.11 or newer and nothing else prepared.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install install-dev run test test-deep check bench format lock clean
+
+.venv/run: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@
+
+install: .venv/run            ## the program, at .venv/bin/creditdesk
+
+install-dev: .venv/dev
+
+run: .venv/run                ## a server on 127.0.0.1:8400 (or the next free port) with demo data
+	@mkdir -p .demo
+	@test -f .demo/filled || ($(BIN)/creditdesk demo --uses 5000 --seed 1 --database sqlite:///.demo/demo.db && touch .demo/filled)
+	@$(BIN)/creditdesk serve --port 8400 --port-or-next --database sqlite:///.demo/demo.db
+
+test: .venv/dev check         ## everything, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest -q -m "not deep"
+
+test-deep: .venv/dev          ## long random runs
+	$(BIN)/python -m pytest -q -m deep
+
+check: .venv/dev              ## style, types, arrows
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: .venv/dev              ## measures every path beside its ceiling; writes docs/performance.md
+	$(BIN)/python -m benchmarks.run
+
+format: .venv/dev
+	$(BIN)/ruff format src tests benchmarks tools
+	$(BIN)/ruff check --fix src tests benchmarks tools
+
+lock:                         ## compiles the pinned requirements (needs uv on the path)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra dev pyproject.toml --constraint requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .demo .bench build dist

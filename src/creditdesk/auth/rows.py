@@ -1,0 +1,44 @@
+"""New rows of the entities that only this room writes, whole with their base fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from creditdesk.schema.entity import Entity, Record
+
+
+def new_row(entity: type[Entity], now: datetime, by: str = "", **values: Any) -> Record:
+    """A record with every stored field: the given ones, and what the others hold when left out."""
+    base = {
+        "UniqueId": str(uuid4()),
+        "CreatedOn": now,
+        "UpdatedOn": now,
+        "UpdatedBy": by or None,
+        "SystemId": None,
+        "CustomFields": None,
+    }
+    own = {
+        column.name: column.kind.empty
+        for column in entity.shape().stored
+        if column.name not in base and column.name != "Id"
+    }
+    return own | base | values
+
+
+def collected(record: Record, name: str, before: Record) -> tuple[int, ...]:
+    """A collection as a record will hold it: what was sent, or what was there."""
+    return tuple(record[name] if record.get(name) is not None else before.get(name) or ())
+
+
+def only(records: Sequence[Record]) -> Record | None:
+    """The one record of a search that finds at most one."""
+    return records[0] if records else None
+
+
+def without_write_only(entity: type[Entity], record: Record) -> Record:
+    """The record without what is only sent and never kept in its own table."""
+    hidden = {name for name, kind in entity.fields.items() if kind.write_only}
+    return {name: value for name, value in record.items() if name not in hidden}

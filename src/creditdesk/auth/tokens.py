@@ -1,0 +1,114 @@
+"""Access tokens: signed, self-contained, and recognised again without a second signature check.
+
+A token names a user and the version of that user's credential; whether the version still holds
+is for the authenticator to say. Knows nothing of passwords.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import jwt
+
+from creditdesk.auth.rows import new_row, only
+from creditdesk.auth.settings import AuthSettings
+from creditdesk.entities.security.signing_key import SigningKey
+from creditdesk.schema.listing import Filter, Test
+from creditdesk.schema.refusals import Conflict
+from creditdesk.schema.store import Store
+
+LARGEST_CACHE: Final = 10_000
+LONGEST_TOKEN: Final = 2_000
+_ALGORITHM: Final = "HS256"
+_KEY_NAME: Final = "access tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says: whose it is, of which credential version, until when (Unix seconds)."""
+
+    user_id: int
+    version: int
+    expires: int
+
+
+class AccessTokens:
+    """Gives and reads tokens under one key."""
+
+    def __init__(self, secret: str, settings: AuthSettings) -> None:
+        self._key = hmac.digest(secret.encode(), b"creditdesk access token", "sha256")
+        self._seconds = settings.access_seconds
+        self._verified: OrderedDict[str, Claims] = OrderedDict()
+
+    def give(self, user_id: int, version: int, now: datetime) -> str:
+        issued = int(now.timestamp())
+        claims = {
+            "sub": str(user_id),
+            "ver": version,
+            "iat": issued,
+            "exp": issued + self._seconds,
+            "jti": secrets.token_hex(8),
+        }
+        return jwt.encode(claims, self._key, _ALGORITHM)
+
+    def read(self, token: str, now: datetime) -> Claims | None:
+        """What a token says, or None when it is not ours or has expired."""
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = self._verify(token)
+            if claims is None:
+                return None
+            self._verified[token] = claims
+            if len(self._verified) > LARGEST_CACHE:
+                self._verified.popitem(last=False)
+        return claims if now.timestamp() < claims.expires else None
+
+    def _verify(self, token: str) -> Claims | None:
+        if len(token) > LONGEST_TOKEN:
+            return None
+        try:
+            # Expiry is judged by `now` in `read`, not by the library's own clock.
+            said = jwt.decode(
+                token,
+                self._key,
+                algorithms=[_ALGORITHM],
+                options={
+                    "require": ["sub", "ver", "exp"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            return Claims(int(said["sub"]), int(said["ver"]), int(said["exp"]))
+        except (jwt.InvalidTokenError, ValueError, TypeError):
+            return None
+
+
+async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:
+    """The secret of the settings, or the one in the database, made when there is none yet."""
+    if settings.signing_key:
+        return settings.signing_key
+    kept = await _kept_secret(store)
+    if kept is None:
+        try:
+            async with store.writing() as unit:
+                row = new_row(SigningKey, now, Name=_KEY_NAME, Secret=secrets.token_urlsafe(48))
+                await unit.insert(SigningKey, [row])
+        except Conflict:
+            # Another worker was first, as the unique name tells.
+            if (kept := await _kept_secret(store)) is None:
+                raise
+        else:
+            kept = str(row["Secret"])
+    return kept
+
+
+async def _kept_secret(store: Store) -> str | None:
+    name = Filter(SigningKey.shape().columns["Name"], Test.IS, _KEY_NAME)
+    async with store.reading() as reading:
+        found = only(await reading.find(SigningKey, [name], limit=1))
+    return str(found["Secret"]) if found else None

@@ -1,0 +1,1 @@
+"""What exists: one class a file, in folders named like the URL."""

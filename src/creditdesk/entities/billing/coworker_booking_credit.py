@@ -1,0 +1,46 @@
+"""CoworkerBookingCredit: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    DateTime,
+    Guid,
+    Lend,
+    Money,
+    Reference,
+    Text,
+)
+
+
+class CoworkerBookingCredit(
+    Entity,
+    area="billing",
+    plural="coworkerbookingcredits",
+    scope="BusinessId",
+    checks=("remaining_credit >= 0 AND remaining_credit <= total_credit",),
+):
+    """A grant of money credit to a customer."""
+
+    Coworker = Reference(to="Coworker", required=True, lends=(Lend(path="FullName", newest=True),))
+    Business = Reference(to="Business", required=True, lends=("Name", "Currency.Code"))
+    Description = Text()
+    TariffBookingCredit = Reference(to="TariffBookingCredit", read_only=True, lends=("Name",))
+    ElegibleResourceTypes = Collection(of="ResourceType")
+    ElegibleProducts = Collection(of="Product")
+    ElegibleTariffs = Collection(of="Tariff")
+    RemainingCredit = Money(read_only=True, nullable=False)
+    TotalCredit = Money(required=True)
+    ValidFrom = DateTime()
+    ExpireDate = DateTime()
+    CaneBeUsedForBookings = Boolean(nullable=False)
+    CaneBeUsedForEvents = Boolean(nullable=False)
+    EventCategories = Collection(of="CalendarEventCategory")
+    IsUniversalCredit = Boolean(nullable=False)
+    CoworkerProductUniqueId = Guid(read_only=True)
+    UseCreditPrice = Boolean(nullable=False)
+    CoworkerContractUniqueId = Guid()
+    ElegiblePasses = Collection(of="TimePass")
+    AppliesToCharges = Boolean(nullable=False)

@@ -1,0 +1,73 @@
+"""CoworkerExtraService: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eChargePeriod
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import (
+    Boolean,
+    DateTime,
+    Enum,
+    Guid,
+    Integer,
+    Money,
+    Number,
+    Reference,
+    Text,
+)
+
+
+class CoworkerExtraService(
+    Entity,
+    area="billing",
+    plural="coworkerextraservices",
+    scope="BusinessId",
+    checks=("remaining_uses >= 0 AND remaining_uses <= total_uses",),
+    list_needs=(
+        "Id",
+        "CoworkerExtraService_Id",
+        "from_CoworkerExtraService_UpdatedOn",
+        "to_CoworkerExtraService_UpdatedOn",
+        "CoworkerExtraService_BookingUniqueId",
+        "CoworkerExtraService_Coworker",
+        "CoworkerExtraService_BookingId",
+    ),
+):
+    """A booking charge, time credit or printing credit of a customer (rule 5)."""
+
+    Coworker = Reference(to="Coworker", required=True)
+    Business = Reference(to="Business", required=True)
+    ExtraService = Reference(
+        to="ExtraService", required=True, lends=("Name", "Currency.Code", "IsPrintingCredit")
+    )
+    Description = Text(read_only=True)
+    Notes = Text()
+    RemainingUses = Integer(read_only=True, nullable=False)
+    TotalUses = Integer(required=True)
+    Free = Boolean(nullable=False)
+    Price = Money()
+    LastMinutePriceAdjustment = Money(read_only=True)
+    DynamicPriceAdjustment = Money(read_only=True)
+    PriceFactorLastMinute = Number(read_only=True)
+    PriceFactorDemand = Number(read_only=True)
+    ValidFrom = DateTime()
+    ExpireDate = DateTime()
+    DueDate = DateTime()
+    PurchaseOrder = Text()
+    ChargePeriod = Enum(of=eChargePeriod, nullable=False, default=1)
+    Invoiced = Boolean(read_only=True, nullable=False)
+    InvoiceDate = DateTime(read_only=True)
+    IsFromTariff = Boolean(read_only=True, nullable=False)
+    TariffTimePassUniqueId = Guid(read_only=True)
+    CoworkerProductUniqueId = Guid(read_only=True)
+    BookingUniqueId = Guid(read_only=True)
+    AutomaticallyAdded = Boolean(read_only=True, nullable=False)
+    InvoiceThisCoworker = Boolean(nullable=False)
+    DiscountCode = Text(read_only=True, exact=True)
+    CoworkerDiscountUniqueId = Guid(read_only=True)
+    DiscountAmount = Money(read_only=True)
+    BookingId = Integer()
+    BookingFromTime = DateTime()
+    BookingToTime = DateTime()
+    BookingResourceName = Text()
+    CoworkerContractUniqueId = Guid()

@@ -1,0 +1,70 @@
+"""ExtraService: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eChargePeriod, eLastMinuteDiscountType
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    DateTime,
+    Enum,
+    Integer,
+    Money,
+    Number,
+    Reference,
+    Text,
+)
+
+
+class ExtraService(
+    Entity,
+    area="billing",
+    plural="extraservices",
+    order="CreatedOn",
+    label="Name",
+    scope="BusinessId",
+):
+    """A rate: what a resource costs by the unit, or a kind of time or printing credit."""
+
+    Business = Reference(to="Business", required=True)
+    Name = Text(required=True)
+    Description = Text()
+    InvoiceLineDisplayAs = Text()
+    Visible = Boolean(nullable=False)
+    DisplayOrder = Integer(required=True)
+    ResourceTypes = Collection(of="ResourceType")
+    Price = Money(required=True)
+    CreditPrice = Money()
+    ChargePeriod = Enum(of=eChargePeriod, required=True)
+    MaximumPrice = Money()
+    IsDefaultPrice = Boolean(nullable=False)
+    UsePerNightPricing = Boolean(nullable=False)
+    Currency = Reference(to="Currency", required=True, lends=("Code",))
+    TaxRate = Reference(to="TaxRate", kept=False)
+    ReducedTaxRate = Reference(to="ReducedTaxRate", kept=False)
+    ExemptTaxRate = Reference(to="ExemptTaxRate", kept=False)
+    FinancialAccount = Reference(to="FinancialAccount", kept=False)
+    FromTime = Integer()
+    ToTime = Integer()
+    MinLength = Integer()
+    MaxLength = Integer()
+    OnlyWithinAvailableTimes = Boolean(nullable=False)
+    FixedCostLength = Integer()
+    FixedCostPrice = Money()
+    Tariffs = Collection(of="Tariff")
+    OnlyForContacts = Boolean(nullable=False)
+    OnlyForMembers = Boolean(nullable=False)
+    IsBookingCredit = Boolean(nullable=False)
+    IsPrintingCredit = Boolean(nullable=False)
+    ApplyChargeToVisitors = Boolean(nullable=False)
+    PriceFactorLowDemand = Number()
+    PriceFactorAverageDemand = Number()
+    PriceFactorHighDemand = Number()
+    PriceFactorLastMinute = Number()
+    LastMinutePeriodMinutes = Integer()
+    LastMinuteAdjustmentType = Enum(of=eLastMinuteDiscountType, required=True)
+    ApplyFrom = DateTime()
+    ApplyTo = DateTime()
+    ResourceTypeNames = Text(read_only=True)
+    Teams = Collection(of="Team")

@@ -1,0 +1,64 @@
+"""Product: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eProductType, eRecurrentProductOptions
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    Enum,
+    Integer,
+    Lend,
+    Money,
+    Number,
+    Reference,
+    Text,
+)
+
+
+class Product(
+    Entity, area="billing", plural="products", order="Name", label="Name", scope="BusinessId"
+):
+    """Something a location sells."""
+
+    Business = Reference(to="Business", required=True, lends=("Name",))
+    Name = Text(required=True)
+    SystemProductType = Enum(of=eProductType, required=True)
+    Description = Text(required=True)
+    InvoiceLineDisplayAs = Text()
+    Sku = Text()
+    Tags = Text()
+    DisplayOrder = Integer(required=True)
+    Price = Money(required=True)
+    Visible = Boolean(nullable=False)
+    VisibleInKiosk = Boolean(nullable=False)
+    AvailableToAi = Boolean(nullable=False)
+    NotesForAi = Text()
+    ShowPriceForAi = Boolean(nullable=False)
+    PriceForAi = Number()
+    SyncToSquare = Boolean(nullable=False)
+    Currency = Reference(to="Currency", required=True, lends=("Code",))
+    TaxRate = Reference(to="TaxRate", lends=(Lend(path="Name", newest=True),), kept=False)
+    ReducedTaxRate = Reference(to="ReducedTaxRate", kept=False)
+    ExemptTaxRate = Reference(to="ExemptTaxRate", kept=False)
+    FinancialAccount = Reference(
+        to="FinancialAccount", lends=(Lend(path="Name", newest=True),), kept=False
+    )
+    AvailableAs = Enum(of=eRecurrentProductOptions, required=True)
+    OnlyForContacts = Boolean(nullable=False)
+    OnlyForMembers = Boolean(nullable=False)
+    Tariffs = Collection(of="Tariff")
+    Archived = Boolean(nullable=False)
+    Starred = Boolean(nullable=False)
+    TrackStock = Boolean(nullable=False)
+    AllowNegativeStock = Boolean(nullable=False)
+    CurrentStock = Integer(read_only=True)
+    StockAlertLevel = Integer()
+    ApplyProRating = Boolean(nullable=False)
+    ImageFileName = Text(read_only=True)
+    NewImageUrl = Text(write_only=True)
+    ClearImageFile = Boolean(write_only=True)
+    InvoiceCoworker = Boolean(nullable=False)
+    SyncToNexKiosk = Boolean(nullable=False)
+    CreateDeliveryWhenPurchased = Boolean(nullable=False)

@@ -1,0 +1,35 @@
+"""ProductBookingCredit: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eRecurrentChargePattern
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Boolean, Collection, Enum, Integer, Money, Reference, Text
+
+
+class ProductBookingCredit(
+    Entity, area="billing", plural="productbookingcredits", label="Name", scope="ProductBusinessId"
+):
+    """Money credit that comes with a product."""
+
+    Name = Text(required=True)
+    Product = Reference(
+        to="Product",
+        required=True,
+        lends=("Name", "Business.Currency.Code"),
+        filters=("Business.Id",),
+    )
+    ElegibleResourceTypes = Collection(of="ResourceType")
+    ElegibleProducts = Collection(of="Product")
+    ElegibleTariffs = Collection(of="Tariff")
+    Credit = Money(required=True)
+    ExpireTimeInMonths = Integer()
+    ExpireTimeInWeeks = Integer()
+    CaneBeUsedForBookings = Boolean(nullable=False)
+    CaneBeUsedForEvents = Boolean(nullable=False)
+    EventCategories = Collection(of="CalendarEventCategory")
+    ExpirationType = Enum(of=eRecurrentChargePattern, nullable=False)
+    ExpiresIn = Integer()
+    IsUniversalCredit = Boolean(nullable=False)
+    ElegiblePasses = Collection(of="TimePass")
+    AppliesToCharges = Boolean(nullable=False)

@@ -1,0 +1,30 @@
+"""ProductExtraService: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eRecurrentChargePattern
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Enum, Integer, Lend, Reference
+
+
+class ProductExtraService(
+    Entity, area="billing", plural="productextraservices", scope="ProductBusinessId"
+):
+    """Time or printing credit that comes with a product."""
+
+    Product = Reference(to="Product", required=True, lends=("Name",), filters=("Business.Id",))
+    ExtraService = Reference(
+        to="ExtraService",
+        required=True,
+        lends=(
+            "Name",
+            Lend(path="ChargePeriod", as_text=True),
+            "IsBookingCredit",
+            "IsPrintingCredit",
+        ),
+    )
+    UsesIncluded = Integer(required=True)
+    ExpireTimeInMonths = Integer()
+    ExpireTimeInWeeks = Integer()
+    ExpirationType = Enum(of=eRecurrentChargePattern, nullable=False)
+    ExpiresIn = Integer()

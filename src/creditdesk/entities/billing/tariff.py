@@ -1,0 +1,135 @@
+"""Tariff: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import (
+    eIdentityCheckProvider,
+    eIdentityCheckRepeatPattern,
+    eTariffBookingDueDateStrategy,
+    eTariffType,
+)
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    Enum,
+    Integer,
+    Money,
+    Number,
+    Reference,
+    Text,
+)
+
+
+class Tariff(
+    Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"
+):
+    """A plan that customers subscribe to."""
+
+    Business = Reference(to="Business", required=True, lends=("Name",))
+    Name = Text(required=True)
+    SystemTariffType = Enum(of=eTariffType, required=True)
+    Price = Money(required=True)
+    DefaultInvoicingDay = Integer()
+    Visible = Boolean(nullable=False)
+    AvailableToAi = Boolean(nullable=False)
+    NotesForAi = Text()
+    ShowPriceForAi = Boolean(nullable=False)
+    PriceForAi = Number()
+    UseTimePasses = Boolean(nullable=False)
+    Description = Text()
+    InvoiceLineDisplayAs = Text()
+    SignUpFee = Money()
+    Currency = Reference(to="Currency", required=True, lends=("Code",))
+    TaxRate = Reference(to="TaxRate", kept=False)
+    ReducedTaxRate = Reference(to="ReducedTaxRate", kept=False)
+    ExemptTaxRate = Reference(to="ExemptTaxRate", kept=False)
+    FinancialAccount = Reference(to="FinancialAccount", kept=False)
+    TermsAndConditions = Text()
+    ContractDocumentFileName = Text(read_only=True)
+    NewContractDocumentUrl = Text(write_only=True)
+    ClearContractDocumentFile = Boolean(write_only=True)
+    CancellationPeriod = Integer(required=True)
+    DisplayOrder = Integer(required=True)
+    GroupName = Text()
+    DisablePortalCancellations = Boolean(nullable=False)
+    SubscribersLimit = Integer()
+    CancellationLimitDays = Integer()
+    DefaultContractTerm = Integer()
+    CancelMemeberAccountAfter = Integer()
+    CheckinPricePlanLimit = Integer()
+    CheckinMonthLimit = Integer()
+    CheckinWeekLimit = Integer()
+    VisitorMonthLimit = Integer()
+    VisitorWeekLimit = Integer()
+    VisitorDayLimit = Integer()
+    HoursPricePlanLimit = Integer()
+    HoursMonthLimit = Integer()
+    HoursWeekLimit = Integer()
+    BookingMinuteWeekLimit = Integer()
+    BookingMinuteMonthLimit = Integer()
+    DiscountExtraServices = Number()
+    DiscountTimePasses = Number()
+    DiscountCharges = Number()
+    InvoiceEvery = Integer(required=True)
+    InvoiceEveryWeeks = Integer(required=True)
+    AutoCancelAfter = Integer()
+    AdvanceInvoiceCycles = Integer()
+    ProrateDayOfMonth = Integer()
+    ProrateDaysBefore = Integer()
+    ProrateCancellations = Boolean(nullable=False)
+    ChargeAndExtend = Integer()
+    ExcludeFromInvoice = Boolean()
+    AutoRaiseInvoices = Boolean(nullable=False)
+    RaiseInvoiceEvery = Integer()
+    RaiseInvoiceEveryWeeks = Integer()
+    MinimumPrice = Money()
+    MinimumPriceIncludeTimePasses = Boolean(nullable=False)
+    MinimumPriceIncludeExtraServices = Boolean(nullable=False)
+    MinimumPriceIncludeEvents = Boolean(nullable=False)
+    Archived = Boolean(nullable=False)
+    Starred = Boolean(nullable=False)
+    KeepNewAccountsOnHold = Boolean(nullable=False)
+    CanBePaused = Boolean(nullable=False)
+    PauseYearlyLimit = Integer()
+    PauseCyclesLimit = Integer()
+    BookingDueDateStrategy = Enum(of=eTariffBookingDueDateStrategy, required=True)
+    BookingDueDateDayOfMonth = Integer()
+    TotalSignUpPrice = Money(read_only=True, nullable=False)
+    TotalPrice = Money(read_only=True, nullable=False)
+    IsVirtualOffice = Boolean(nullable=False)
+    WaitForIdentityChecksToActivate = Boolean(nullable=False)
+    RequestAddressIdentityCheck = Boolean(nullable=False)
+    AddressIdentityCheckDescription = Text()
+    AddressIdentityCheckProvider = Enum(of=eIdentityCheckProvider, required=True)
+    KeepPausedIfAddressMismatch = Boolean(nullable=False)
+    AddressIdentityCheckRepeatPattern = Enum(of=eIdentityCheckRepeatPattern, required=True)
+    RequestIdentityCheck = Boolean(nullable=False)
+    IdentityCheckProvider = Enum(of=eIdentityCheckProvider, required=True)
+    IdentityCheckRepeatPattern = Enum(of=eIdentityCheckRepeatPattern, required=True)
+    IdentityCheckDescription = Text()
+    RequestAmlCheck = Boolean(nullable=False)
+    AmlCheckOpenSanctionsEnabled = Boolean(nullable=False)
+    AmlCheckPappersEnabled = Boolean(nullable=False)
+    AmlCheckOpenSanctionsDataset = Text()
+    AmlCheckScoreThreshold = Number()
+    SendOnBoardingFormByEmail = Boolean(nullable=False)
+    FormPage = Reference(to="FormPage", lends=("Name",), kept=False)
+    ProductsStore = Collection(of="Product")
+    ProductsForward = Collection(of="Product")
+    ProductsRecycle = Collection(of="Product")
+    ProductsShred = Collection(of="Product")
+    ProductsScan = Collection(of="Product")
+    ProductsReturn = Collection(of="Product")
+    ProductsDeposit = Collection(of="Product")
+    ProductsCollect = Collection(of="Product")
+    DeliveryPreferencesMail = Integer(required=True)
+    DeliveryPreferencesParcels = Integer(required=True)
+    DeliveryPreferencesChecks = Integer(required=True)
+    DeliveryPreferencesPublicity = Integer(required=True)
+    DeliveryPreferencesOther = Integer(required=True)
+    MaximumDeliveryStorageDays = Integer()
+    MaximumCompanyAliases = Integer()
+    MaximumRecipients = Integer()
+    MaximumAddresses = Integer()
+    TransferProductsToContract = Boolean(nullable=False)

@@ -1,0 +1,32 @@
+"""TariffBookingCredit: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eTimeSpanWeekMonth
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Boolean, Collection, Enum, Money, Reference, Text
+
+
+class TariffBookingCredit(
+    Entity, area="billing", plural="tariffbookingcredits", label="Name", scope="TariffBusinessId"
+):
+    """Money credit that a plan renews."""
+
+    Name = Text(required=True)
+    Tariff = Reference(
+        to="Tariff",
+        required=True,
+        lends=("Name", "Business.Currency.Code"),
+        filters=("Business.Id",),
+    )
+    ElegibleResourceTypes = Collection(of="ResourceType")
+    ElegibleProducts = Collection(of="Product")
+    ElegibleTariffs = Collection(of="Tariff")
+    Credit = Money(required=True)
+    CaneBeUsedForBookings = Boolean(nullable=False)
+    CaneBeUsedForEvents = Boolean(nullable=False)
+    EventCategories = Collection(of="CalendarEventCategory")
+    ServiceRenewalTime = Enum(of=eTimeSpanWeekMonth, required=True)
+    IsUniversalCredit = Boolean(nullable=False)
+    ElegiblePasses = Collection(of="TimePass")
+    AppliesToCharges = Boolean(nullable=False)

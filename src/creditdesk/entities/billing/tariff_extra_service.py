@@ -1,0 +1,27 @@
+"""TariffExtraService: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import eTimeSpanWeekMonth
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Enum, Integer, Lend, Reference
+
+
+class TariffExtraService(
+    Entity, area="billing", plural="tariffextraservices", scope="TariffBusinessId"
+):
+    """Time or printing credit that a plan renews."""
+
+    Tariff = Reference(to="Tariff", required=True, lends=("Name",), filters=("Business.Id",))
+    ExtraService = Reference(
+        to="ExtraService",
+        required=True,
+        lends=(
+            "Name",
+            Lend(path="ChargePeriod", as_text=True),
+            Lend(path="IsBookingCredit", as_text=True),
+            Lend(path="IsPrintingCredit", as_text=True),
+        ),
+    )
+    UsesIncluded = Integer(required=True)
+    ServiceRenewalTime = Enum(of=eTimeSpanWeekMonth, required=True)

@@ -1,0 +1,35 @@
+"""TimePass: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Boolean, Collection, Integer, Money, Reference, Text
+
+
+class TimePass(Entity, area="billing", plural="timepasses", label="Name", scope="BusinessId"):
+    """A kind of pass for check-in time."""
+
+    Business = Reference(to="Business", required=True, lends=("Name",))
+    Name = Text(required=True)
+    InvoiceLineDisplayAs = Text()
+    Price = Money(required=True)
+    MinutesIncluded = Integer()
+    CountsTowardsPlanLimits = Boolean(nullable=False)
+    UseAsPayAsYouGoForMembers = Boolean(nullable=False)
+    UseAsPayAsYouGoForContacts = Boolean(nullable=False)
+    UsePriority = Integer()
+    Currency = Reference(to="Currency", required=True, lends=("Code",))
+    TaxRate = Reference(to="TaxRate", kept=False)
+    ReducedTaxRate = Reference(to="ReducedTaxRate", kept=False)
+    ExemptTaxRate = Reference(to="ExemptTaxRate", kept=False)
+    FinancialAccount = Reference(to="FinancialAccount", kept=False)
+    Businesses = Collection(of="Business")
+    KisiGroupId = Text()
+    DoorGuardGroupId = Text()
+    AccessControlGroupId = Text()
+    AccessControlGroupIds = Text(read_only=True)
+    AllowNetworkCheckIn = Boolean(nullable=False)
+    OnlyForContacts = Boolean(nullable=False)
+    OnlyForMembers = Boolean(nullable=False)
+    Tariffs = Collection(of="Tariff")
+    Archived = Boolean(nullable=False)

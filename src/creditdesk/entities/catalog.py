@@ -1,0 +1,41 @@
+"""All entities, found in their folders and checked for consistency when this is imported."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from creditdesk.schema.entity import Entity, declared
+from creditdesk.schema.kinds import Collection, Reference
+
+
+def _load() -> tuple[type[Entity], ...]:
+    here = Path(__file__).parent
+    for file in sorted(here.glob("*/*.py")):
+        if file.stem != "__init__":
+            import_module(f"creditdesk.entities.{file.parent.name}.{file.stem}")
+    return declared()
+
+
+def _check(entities: tuple[type[Entity], ...]) -> None:
+    names = {entity.__name__ for entity in entities}
+    for entity in entities:
+        shape = entity.shape()
+        for name, field in entity.fields.items():
+            if isinstance(field, Reference) and field.kept and field.to not in names:
+                raise TypeError(f"{entity.__name__}.{name} refers to unknown {field.to}")
+            if isinstance(field, Collection) and field.kept and field.of not in names:
+                raise TypeError(f"{entity.__name__}.{name} collects unknown {field.of}")
+        for wanted in (entity.order, entity.label, entity.scope):
+            if wanted and wanted not in shape.columns and wanted not in shape.filter_only:
+                raise TypeError(f"{entity.__name__}: no column {wanted}")
+        for parameter in entity.list_needs:
+            if parameter.lower() not in shape.filters:
+                raise TypeError(f"{entity.__name__}: no filter {parameter}")
+
+
+CATALOG: Final = _load()
+_check(CATALOG)
+SERVED: Final = tuple(entity for entity in CATALOG if entity.served)
+BY_PATH: Final = {entity.path(): entity for entity in SERVED}

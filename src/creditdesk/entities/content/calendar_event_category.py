@@ -1,0 +1,21 @@
+"""CalendarEventCategory: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Collection, Reference, Text
+
+
+class CalendarEventCategory(
+    Entity,
+    area="content",
+    plural="calendareventcategories",
+    order="Title",
+    label="Title",
+    scope="BusinessId",
+):
+    """A kind of event; credits may be limited to some."""
+
+    Business = Reference(to="Business", required=True)
+    Title = Text(required=True)
+    CalendarEvents = Collection(of="CalendarEvent", mirrors="EventCategories")

@@ -1,0 +1,37 @@
+"""EventAttendee: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Boolean, DateTime, Integer, Reference, Text
+
+
+class EventAttendee(
+    Entity, area="content", plural="eventattendees", label="FullName", scope="BusinessId"
+):
+    """One person's ticket to an event."""
+
+    Business = Reference(to="Business", required=True)
+    CalendarEvent = Reference(to="CalendarEvent", required=True, lends=("Name",))
+    EventProduct = Reference(
+        to="EventProduct", required=True, lends=("Name", "Price", "Currency.Code")
+    )
+    Coworker = Reference(to="Coworker", lends=("FullName",))
+    FullName = Text(required=True)
+    Email = Text(required=True, exact=True)
+    PurchaseOrder = Text()
+    AttendeeCode = Text(read_only=True, exact=True)
+    CheckedIn = Boolean(nullable=False)
+    CheckedInDate = DateTime()
+    Invoiced = Boolean(create_only=True, nullable=False)
+    DueDate = DateTime(read_only=True)
+    Billed = Boolean(nullable=False)
+    CreatedOnLocal = DateTime()
+    CheckedInDateLocal = DateTime()
+    CoworkerInvoiceId = Integer()
+    CoworkerInvoiceNumber = Text(exact=True)
+    CoworkerInvoicePaid = Boolean(nullable=False)
+    Reminded = Boolean(nullable=False)
+    ZoomEventData = Text()
+    ZoomParticipantId = Text()
+    IsSent = Boolean(nullable=False)

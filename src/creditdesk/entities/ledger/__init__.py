@@ -1,0 +1,1 @@
+"""What the ledger keeps: the journal that is served, and the records it needs for itself."""

@@ -1,0 +1,22 @@
+"""AllocationDocument: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Integer, Object, Reference, Text
+
+
+class AllocationDocument(
+    Entity, area="ledger", plural="allocations", served=False, scope="BusinessId"
+):
+    """The decision that a spend carried out, as it was found then (rules 19, 22).
+
+    A spend on several sources keeps one document for each, under the same `Group`.
+    """
+
+    Business = Reference(to="Business", required=True)
+    Coworker = Reference(to="Coworker", required=True)
+    Group = Integer(nullable=False, indexed=True)
+    SourceKind = Text(exact=True, nullable=False)
+    SourceId = Integer(nullable=False, indexed=True)
+    Document = Object()

@@ -1,0 +1,26 @@
+"""Hold: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import DateTime, Integer, Money, Reference, Text
+
+
+class Hold(Entity, area="ledger", plural="holds", served=False, scope="BusinessId"):
+    """An amount of one credit that is reserved for a source (rule 26).
+
+    `State` is `held`, `confirmed` or `released`; holds made together share a `Group`, the Id of
+    the first of them. `Amount` has four decimals, uses are whole.
+    """
+
+    Business = Reference(to="Business", required=True)
+    Group = Integer(nullable=False, indexed=True)
+    CreditKind = Text(exact=True, nullable=False)
+    CreditId = Integer(nullable=False, indexed=True)
+    Amount = Money(nullable=False)
+    Covered = Money(nullable=False)
+    SourceKind = Text(exact=True, nullable=False)
+    SourceId = Integer(nullable=False)
+    Until = DateTime(indexed=True)
+    State = Text(exact=True, nullable=False)
+    AllocationId = Integer()

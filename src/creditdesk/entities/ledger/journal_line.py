@@ -1,0 +1,48 @@
+"""JournalLine: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Boolean, DateTime, Integer, Money, Reference, Text
+
+
+class JournalLine(
+    Entity,
+    area="ledger",
+    plural="entries",
+    verbs=("list", "get"),
+    scope="BusinessId",
+    append_only=True,
+    roles={"list": "Ledger-Read", "get": "Ledger-Read"},
+    unique=(("CreditKind", "CreditId", "Sequence"),),
+):
+    """One line of a credit's journal, never changed and never removed (rule 1).
+
+    Amounts carry four decimals; those of time and printing credit are whole uses. The two credit
+    numbers are no links, because a line outlives the credit it was written for.
+    """
+
+    Business = Reference(to="Business", required=True)
+    Coworker = Reference(to="Coworker")
+    CoworkerBookingCredit = Reference(to="CoworkerBookingCredit", kept=False)
+    CoworkerExtraService = Reference(to="CoworkerExtraService", kept=False)
+    CreditKind = Text(exact=True, nullable=False)
+    CreditId = Integer(nullable=False)
+    Sequence = Integer(nullable=False)
+    Kind = Text(exact=True, nullable=False)
+    Amount = Money(nullable=False)
+    BalanceAfter = Money(nullable=False)
+    HeldAfter = Money(nullable=False)
+    TotalAfter = Money(nullable=False)
+    SourceKind = Text(exact=True)
+    SourceId = Integer()
+    Actor = Text(exact=True, nullable=False)
+    Reason = Text(nullable=False)
+    IdempotencyKey = Text(exact=True)
+    Reverses = Integer()
+    RuleVersion = Integer(nullable=False)
+    EffectiveOn = DateTime(nullable=False)
+    RecordedOn = DateTime(nullable=False, indexed=True)
+    HistoryId = Integer()
+    Override = Boolean(nullable=False)
+    Digest = Text(exact=True, nullable=False)

@@ -1,0 +1,16 @@
+"""LocationProfile: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Integer, Reference, Text
+
+
+class LocationProfile(
+    Entity, area="ledger", plural="locationprofiles", served=False, unique=(("BusinessId",),)
+):
+    """The clock and the booking step of a location, by which uses are counted (rule 20)."""
+
+    Business = Reference(to="Business", required=True)
+    TimeZone = Text(exact=True, nullable=False, default="UTC")
+    BookingIntervalMinutes = Integer(nullable=False, default=15, least=1)

@@ -1,0 +1,21 @@
+"""StoredAnswer: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Integer, Object, Text
+
+
+class StoredAnswer(
+    Entity, area="ledger", plural="answers", served=False, unique=(("UserId", "Key"),)
+):
+    """What a call with an idempotency key was answered, to be said again (rule 32).
+
+    `Key` is the digest of what the caller sent, because text is compared without case.
+    """
+
+    UserId = Integer(nullable=False)
+    Key = Text(exact=True, nullable=False)
+    Fingerprint = Text(exact=True, nullable=False)
+    Status = Integer(nullable=False)
+    Body = Object()

@@ -1,0 +1,21 @@
+"""RefreshToken: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import DateTime, Guid, Integer, Reference, Text
+
+
+class RefreshToken(Entity, served=False, unique=(("TokenHash",),)):
+    """One refresh token, known only by its hash. A used or revoked one is kept until it expires,
+    so that a replay is recognised; `Family` joins a sign-in and all its rotations.
+    """
+
+    User = Reference(to="User", required=True, indexed=True)
+    TokenHash = Text(required=True, exact=True, indexed=True)
+    ClientId = Text(required=True, exact=True)
+    Family = Guid(required=True, indexed=True)
+    Version = Integer(nullable=False)
+    ExpireDate = DateTime(required=True)
+    UsedOn = DateTime()
+    RevokedOn = DateTime()

@@ -1,0 +1,13 @@
+"""Role: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Collection, Text
+
+
+class Role(Entity, area="security", plural="roles", verbs=("list", "get"), label="Name"):
+    """A permission: one verb on one entity. Made by the platform."""
+
+    Name = Text(read_only=True, nullable=False)
+    UserRoles = Collection(of="UserRole", read_only=True, mirrors="Roles", twins=False)

@@ -1,0 +1,15 @@
+"""SigningKey: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Text
+
+
+class SigningKey(Entity, served=False, unique=(("Name",),)):
+    """The secret that signs access tokens where the settings name none; made once, by whichever
+    worker is first, and shared by all.
+    """
+
+    Name = Text(required=True, exact=True)
+    Secret = Text(required=True)

@@ -1,0 +1,15 @@
+"""UserRole: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Collection, Reference, Text
+
+
+class UserRole(Entity, area="security", plural="userroles", label="Name", scope="BusinessId"):
+    """A named set of roles, given to users, kept by one location."""
+
+    Business = Reference(to="Business", required=True, lends=("Name",))
+    Name = Text(required=True)
+    Roles = Collection(of="Role")
+    Users = Collection(of="User")

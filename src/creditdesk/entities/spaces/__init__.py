@@ -1,0 +1,1 @@
+"""Entities served under `/api/spaces`."""

@@ -1,0 +1,227 @@
+"""Coworker: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import (
+    eCoworkerAttendance,
+    eCoworkerRecordType,
+    eCoworkerTaxRateType,
+    eGender,
+    eRegularPaymentProvider,
+)
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    DateTime,
+    Enum,
+    Integer,
+    Number,
+    Reference,
+    Text,
+)
+
+
+class Coworker(
+    Entity,
+    area="spaces",
+    plural="coworkers",
+    verbs=("list", "get", "create", "update"),
+    order="FullName",
+    label="FullName",
+    scope="Businesses",
+):
+    """A customer: a person or a company that holds credit."""
+
+    CoworkerType = Enum(of=eCoworkerRecordType, required=True)
+    Businesses = Collection(of="Business")
+    Teams = Collection(of="Team", mirrors="TeamMembers")
+    FullName = Text(required=True)
+    Salutation = Text()
+    Gender = Enum(of=eGender, required=True)
+    Email = Text(required=True, exact=True)
+    CreateUser = Boolean(create_only=True, nullable=False)
+    AvatarFileName = Text(read_only=True)
+    NewAvatarUrl = Text(write_only=True)
+    ClearAvatarFile = Boolean(write_only=True)
+    BannerImageFileName = Text(read_only=True)
+    NewBannerImageUrl = Text(write_only=True)
+    ClearBannerImageFile = Boolean(write_only=True)
+    Address = Text()
+    PostCode = Text(exact=True)
+    CityName = Text()
+    State = Text()
+    Country = Reference(to="Country", required=True, kept=False)
+    SimpleTimeZone = Reference(to="SimpleTimeZone", required=True, kept=False)
+    MobilePhone = Text()
+    LandLine = Text()
+    DateOfBirth = DateTime()
+    NickName = Text()
+    BusinessArea = Text()
+    Position = Text()
+    CompanyName = Text()
+    ProfileWebsite = Text()
+    ProfileTags = Text()
+    ProfileSummary = Text()
+    Twitter = Text()
+    Facebook = Text()
+    Google = Text()
+    Telegram = Text()
+    Linkedin = Text()
+    Skype = Text()
+    Github = Text()
+    Pinterest = Text()
+    Flickr = Text()
+    Instagram = Text()
+    Vimeo = Text()
+    Tumblr = Text()
+    Blogger = Text()
+    ProfileIsPublic = Boolean(nullable=False)
+    InvoicingBusiness = Reference(to="Business", lends=("Name",))
+    BillingEmail = Text(exact=True)
+    BillingName = Text()
+    BillingAddress = Text()
+    BillingPostCode = Text(exact=True)
+    BillingCityName = Text()
+    BillingState = Text()
+    BillingCountry = Reference(to="Country", kept=False)
+    BillingSimpleTimeZone = Reference(to="SimpleTimeZone", kept=False)
+    TaxRateType = Enum(of=eCoworkerTaxRateType, required=True)
+    TaxRate = Number()
+    TaxIDNumber = Text(exact=True)
+    BankName = Text()
+    BankAccount = Text()
+    BankBranch = Text()
+    NotifyOnNewInvoice = Boolean(nullable=False)
+    NotifyOnNewPayment = Boolean(nullable=False)
+    NotifyOnFailedPayment = Boolean(nullable=False)
+    ShowPayingMemberInvoices = Boolean(nullable=False)
+    EnableGoCardlessPayments = Boolean(nullable=False)
+    UseGoCardlessProPayments = Boolean(nullable=False)
+    GoCardlessContractNumber = Text(exact=True)
+    StripeBacsDDPaymentMethodId = Text()
+    StripeBacsDDMandateId = Text()
+    StripeBacsDDCustomerToken = Text()
+    StripeBacsDDEnabled = Boolean(nullable=False)
+    LastOverDueInvoiceReminder = DateTime()
+    LastLowCreditReminder = DateTime()
+    RefererGuid = Text()
+    RegularPaymentProvider = Enum(of=eRegularPaymentProvider)
+    RegularPaymentContractNumber = Text(exact=True)
+    CardNumber = Text(read_only=True, exact=True)
+    DoNotProcessInvoicesAutomatically = Boolean(nullable=False)
+    AllowNetworkCheckin = Boolean(nullable=False)
+    CheckinSinceLastRenewal = Integer(read_only=True, nullable=False)
+    MinutesSinceLastRenewal = Integer(read_only=True, nullable=False)
+    AccessCardId = Text()
+    AccessPincode = Text()
+    KeyFobNumber = Text(exact=True)
+    NotifyOnDelivery = Boolean(nullable=False)
+    EzeepUserId = Text()
+    EzeepFreePrinting = Boolean(nullable=False)
+    EzeepBlueUserId = Text()
+    EzeepBlueFreePrinting = Boolean(nullable=False)
+    EzeepBluePrintingEnabled = Boolean(nullable=False)
+    PaperCutPayAsYouPrint = Boolean(nullable=False)
+    PaperCutFreePrinting = Boolean(nullable=False)
+    PaperCutUserId = Text()
+    CanMakeBookings = Boolean(nullable=False)
+    CanBookForTeam = Boolean(nullable=False)
+    CanPurchaseProducts = Boolean(nullable=False)
+    CanPurchaseEvents = Boolean(nullable=False)
+    CanAccessCommunity = Boolean(nullable=False)
+    ReferenceNumber = Text(exact=True)
+    Tag = Text()
+    Notes = Text()
+    ShowAlert = Boolean(nullable=False)
+    AlertNote = Text()
+    User = Reference(
+        to="User",
+        update_only=True,
+        lends=("FullName",),
+        filters=(
+            "IsAdmin",
+            "LastAccess",
+            "Active",
+            "ReceiveCommunityDigest",
+            "ReceiveEveryMessage",
+        ),
+    )
+    Active = Boolean(nullable=False)
+    NextAutoInvoice = DateTime(update_only=True)
+    InvoiceDueDatePeriod = Integer()
+    InvoiceDueDateDay = Integer()
+    RegistrationDate = DateTime()
+    GeneralTermsAccepted = Boolean(nullable=False)
+    LastRenewal = DateTime()
+    LastInvoiceAttempt = DateTime()
+    Custom1 = Text()
+    Custom2 = Text()
+    Custom3 = Text()
+    Custom4 = Text()
+    Custom5 = Text()
+    Custom6 = Text()
+    Custom7 = Text()
+    Custom8 = Text()
+    Custom9 = Text()
+    Custom10 = Text()
+    Custom11 = Text()
+    Custom12 = Text()
+    Custom13 = Text()
+    Custom14 = Text()
+    Custom15 = Text()
+    Custom16 = Text()
+    Custom17 = Text()
+    Custom18 = Text()
+    Custom19 = Text()
+    Custom20 = Text()
+    Custom21 = Text()
+    Custom22 = Text()
+    Custom23 = Text()
+    Custom24 = Text()
+    Custom25 = Text()
+    Custom26 = Text()
+    Custom27 = Text()
+    Custom28 = Text()
+    Custom29 = Text()
+    Custom30 = Text()
+    NextInvoiceLocal = DateTime(read_only=True)
+    NextAutoInvoiceLocal = DateTime(read_only=True)
+    RegistrationDateLocal = DateTime(read_only=True)
+    StripeACHBankToken = Text()
+    StripeACHCustomerToken = Text()
+    HasAcceptedStripeACHAgreement = Boolean(nullable=False)
+    HasVerifiedStripeACHDeposits = Boolean(nullable=False)
+    PurchaseOrder = Text()
+    NotifyOnDeliveriesEmail = Text(exact=True)
+    AccessControlErrorNotificationSent = Boolean(nullable=False)
+    SyncToPaperCutDue = Boolean(nullable=False)
+    SyncToSquare = Boolean(nullable=False)
+    InvoiceSegregationOverride = Boolean(nullable=False)
+    InvoiceSegregateContracts = Boolean(nullable=False)
+    InvoiceSegregateBookings = Boolean(nullable=False)
+    InvoiceSegregateProducts = Boolean(nullable=False)
+    InvoiceSegregateTimePasses = Boolean(nullable=False)
+    InvoiceSegregateTickets = Boolean(nullable=False)
+    IsDefaultProfile = Boolean(nullable=False)
+    InvoiceSegregateCharges = Boolean(nullable=False)
+    EzeepPrintingEnabled = Boolean(nullable=False)
+    BrivoUserId = Integer()
+    MondayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    TuesdayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    WednesdayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    ThursdayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    FridayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    SaturdayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    SundayAttendance = Enum(of=eCoworkerAttendance, required=True)
+    Longitude = Number()
+    Latitude = Number()
+    BillingLongitude = Number()
+    BillingLatitude = Number()
+    Archived = Boolean(nullable=False)
+    TeamNames = Text(read_only=True)
+    ChurnProbability = Number(read_only=True)
+    EngagementLevel = Text(read_only=True)
+    Tariff = Reference(to="Tariff", create_only=True)
+    BillingDay = Integer(create_only=True)
+    RenewalDate = DateTime(create_only=True)

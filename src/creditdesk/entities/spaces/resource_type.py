@@ -1,0 +1,13 @@
+"""ResourceType: see the class."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Reference, Text
+
+
+class ResourceType(Entity, area="spaces", plural="resourcetypes", label="Name", scope="BusinessId"):
+    """A kind of resource; rates and credits may be limited to some."""
+
+    Business = Reference(to="Business", required=True)
+    Name = Text(required=True)

@@ -1,0 +1,147 @@
+"""A basket of sources and the credits that may pay for them, assigned as a whole.
+
+What is best, in this order: the most value is covered; nothing is covered twice; the credit
+that is first in the order of payment (rule 18) pays the most it can, then the second, and so on.
+
+- Divisible credit (money) is assigned exactly, in polynomial time (`flow`).
+- Whole units (time, printing) are searched exactly up to `EFFORT_LIMIT`. Past it the best
+  assignment found stands and `exact` is False; the first one tried lets each credit, in order,
+  take all it can where a unit is worth most, so a basket is never worse off than that.
+- Credits and sources that cannot reach one another are separate baskets, searched apart.
+
+This module must not know what a credit or a source is: both are places in a list.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from creditdesk.ledger.amounts import DECIMALS, Amount, round_amount
+from creditdesk.ledger.flow import Arc, Exact, ratio
+from creditdesk.ledger.whole_units import EFFORT_LIMIT, Search, UnitOffer
+
+__all__ = ["EFFORT_LIMIT", "Assignment", "Demand", "MoneyOffer", "Share", "UnitOffer", "assign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one source costs, and the digits of its currency."""
+
+    price: Amount
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyOffer:
+    """A credit may pay any part of a source; at `credit_price` for all of it, if it is given."""
+
+    credit: int
+    source: int
+    credit_price: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one credit gives for one source, and how much of the price that covers."""
+
+    credit: int
+    source: int
+    taken: Amount
+    covered: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The shares by source and, within it, by order of payment. `exact` as told above."""
+
+    shares: tuple[Share, ...]
+    exact: bool = True
+
+
+def assign(
+    demands: Sequence[Demand],
+    available: Sequence[Amount],
+    money: Sequence[MoneyOffer],
+    units: Sequence[UnitOffer] = (),
+) -> Assignment:
+    """The best assignment of `available` credits, in their order, to `demands` (rules 18, 21, 22).
+
+    Shares and what stays open of a source sum to its price. Sources without a price take nothing.
+    """
+    money = [offer for offer in money if demands[offer.source].price]
+    units = [offer for offer in units if demands[offer.source].price]
+    prices = [demand.price for demand in demands]
+    credit_prices = {
+        (offer.credit, offer.source): offer.credit_price or prices[offer.source] for offer in money
+    }
+    covered: dict[Arc, Exact] = {}
+    taken: dict[Arc, int] = {}
+    exact = True
+    for together in _apart([*credit_prices, *((offer.credit, offer.source) for offer in units)]):
+        gains = {
+            arc: ratio(prices[arc[1]], credit_price)
+            for arc, credit_price in credit_prices.items()
+            if arc[0] in together
+        }
+        offers = [offer for offer in units if offer.credit in together]
+        best, proven = Search(prices, available, gains, offers).best()
+        covered |= best.covered
+        taken |= best.taken
+        exact = exact and proven
+    return Assignment(_shares(demands, available, covered, taken, credit_prices), exact)
+
+
+def _apart(arcs: Sequence[Arc]) -> list[set[int]]:
+    """The credits of each separate basket: those that share sources, directly or in a chain."""
+    baskets: list[tuple[set[int], set[int]]] = []
+    for credit, source in arcs:
+        joined = ({credit}, {source})
+        others = []
+        for basket in baskets:
+            if credit in basket[0] or source in basket[1]:
+                joined = (joined[0] | basket[0], joined[1] | basket[1])
+            else:
+                others.append(basket)
+        baskets = [*others, joined]
+    return [credits_ for credits_, _ in baskets]
+
+
+def _shares(
+    demands: Sequence[Demand],
+    available: Sequence[Amount],
+    covered: Mapping[Arc, Exact],
+    taken: Mapping[Arc, int],
+    credit_prices: Mapping[Arc, Amount],
+) -> tuple[Share, ...]:
+    """Exact cover as amounts: rounded to the currency, never more than a credit has.
+
+    What stays open is rounded after each share, so the shares and the rest sum to the price,
+    and the last share takes the residual (rule 3).
+    """
+    left = list(available)
+    shares: list[Share] = []
+    for source, demand in enumerate(demands):
+        open_: Exact = demand.price
+        unpaid = demand.price
+        for arc in sorted(arc for arc in covered if arc[1] == source):
+            open_ = max(0, open_ - covered[arc])
+            part = max(0, unpaid - _rounded(open_, demand.digits))
+            if arc in taken:
+                share = Share(*arc, taken[arc], part)
+            elif credit_prices[arc] == demand.price:
+                part = min(part, left[arc[0]])
+                share = Share(*arc, part, part)
+            else:
+                at_credit_price = Fraction(covered[arc] * credit_prices[arc], demand.price)
+                amount = min(_rounded(at_credit_price, demand.digits), left[arc[0]])
+                share = Share(*arc, amount, part)
+            if share.taken:
+                left[arc[0]] -= share.taken
+                unpaid -= share.covered
+                shares.append(share)
+    return tuple(shares)
+
+
+def _rounded(value: Exact, digits: int) -> Amount:
+    """Only a computed share is rounded: credit pays to its last ten-thousandth."""
+    return round_amount(value, DECIMALS if value.denominator == 1 else digits)

@@ -1,0 +1,44 @@
+"""Calendar steps in a location's own time: months that clamp, and the instant a day begins.
+
+This module must not know what the dates are for.
+"""
+
+from calendar import monthrange
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+MONTHS_PER_YEAR = 12
+
+
+def clamped(year: int, month: int, day: int) -> date:
+    """That day of the month, or the month's last day when it is shorter (rules 20, 27)."""
+    return date(year, month, min(day, monthrange(year, month)[1]))
+
+
+def add_months(day: date, months: int) -> date:
+    """`day` moved by calendar months; 31 January plus one month is 28 or 29 February."""
+    year, month = divmod(day.year * MONTHS_PER_YEAR + day.month - 1 + months, MONTHS_PER_YEAR)
+    return clamped(year, month + 1, day.day)
+
+
+def local_date(instant: datetime, zone: ZoneInfo) -> date:
+    """The date that a calendar on the location's wall shows at `instant`."""
+    return instant.astimezone(zone).date()
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local date, in UTC, also where clocks skip or repeat midnight."""
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
+
+
+def add_local_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
+    """The same time on the wall clock `days` later, in UTC."""
+    local = instant.astimezone(zone)
+    return (local + timedelta(days=days)).astimezone(UTC)
+
+
+def add_local_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
+    """The same time on the wall clock `months` later, the day clamped, in UTC."""
+    local = instant.astimezone(zone)
+    day = add_months(local.date(), months)
+    return datetime.combine(day, local.timetz()).astimezone(UTC)

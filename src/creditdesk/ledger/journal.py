@@ -1,0 +1,320 @@
+"""The book: locked credits, the lines written on them, and one way of putting both on record.
+
+An operation opens a book over the credits it touches, writes lines in memory, and puts it on
+record at the end in a constant number of statements. This module must not know why a line is
+written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.allocation import RULES_VERSION
+from creditdesk.ledger.amounts import Amount
+from creditdesk.ledger.chain import genesis_digest, line_digest
+from creditdesk.ledger.credit import DEFAULT_PRIORITY
+from creditdesk.ledger.invariants import Balances, prove
+from creditdesk.ledger.line import CreditKind, Line, LineKind, microseconds_of
+from creditdesk.ledger.records import SIDES, Account, Side, line_record, new_record, state_id
+from creditdesk.schema.entity import Record
+from creditdesk.schema.store import Unit
+
+Clock = Callable[[], datetime]
+"""Asked once after the locks are there, so that recorded time follows the locks (rule 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Who writes a line, for what, and when it takes effect (blank: when it is recorded)."""
+
+    actor: str
+    reason: str = ""
+    source_kind: str | None = None
+    source_id: int | None = None
+    idempotency_key: str | None = None
+    reverses: int | None = None
+    effective: datetime | None = None
+    override: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """One credit under lock: its record, its state's record, and its balances now."""
+
+    side: Side
+    record: Record
+    state: Record | None
+    remaining: Amount
+    held: Amount
+    total: Amount
+    sequence: int
+    recorded: datetime
+
+    @property
+    def account(self) -> Account:
+        return (self.side.kind, self.record["Id"])
+
+    @property
+    def name(self) -> str:
+        return f"{self.side.credit.__name__} {self.record['Id']}"
+
+    @property
+    def available(self) -> Amount:
+        """What is left beside the holds (rule 26)."""
+        return self.remaining - self.held
+
+    @property
+    def balances(self) -> Balances:
+        return Balances(self.remaining, self.held, self.total, self.sequence)
+
+
+@dataclass(slots=True)
+class Written:
+    """A line as written in memory; its history row gets an id when the book goes on record."""
+
+    line: Line
+    override: bool
+    history: Record | None = None
+
+
+@dataclass(slots=True)
+class Book:
+    """Locked credits and what is written on them. Made by `open_book`."""
+
+    now: datetime
+    credits: dict[Account, Locked]
+    written: list[Written] = field(default_factory=list)
+    notes: dict[Account, dict[str, Any]] = field(default_factory=dict)
+
+    def write(
+        self,
+        account: Account,
+        kind: LineKind,
+        amount: Amount,
+        why: Why,
+        history: Mapping[str, Any] | None = None,
+    ) -> Written:
+        """Adds a line; `history` are the further values of the use-history row that shows it.
+
+        The row's `CreditUsed` is the rise of Total less the rise of Remaining, unless given.
+        Raises Broken when the credit would come to a state that must not be.
+        """
+        before = self.credits[account]
+        draft = Line(
+            credit_kind=before.side.kind,
+            credit_id=before.record["Id"],
+            sequence=before.sequence + 1,
+            kind=kind,
+            amount=amount,
+            balance_after=0,
+            held_after=0,
+            total_after=0,
+            source_kind=why.source_kind,
+            source_id=why.source_id,
+            actor=why.actor,
+            reason=why.reason,
+            idempotency_key=why.idempotency_key,
+            reverses=why.reverses,
+            rule_version=RULES_VERSION,
+            effective_microseconds=microseconds_of(why.effective or before.recorded),
+            recorded_microseconds=microseconds_of(before.recorded),
+        )
+        remaining = before.remaining + draft.balance_change
+        total = before.total
+        if kind is LineKind.GRANT:
+            total += amount
+        elif kind is LineKind.VOID:
+            total -= amount
+        elif kind is LineKind.ADJUSTMENT:
+            total = max(total, remaining)
+        held = before.held + draft.held_change
+        line = replace(draft, balance_after=remaining, held_after=held, total_after=total)
+        after = replace(
+            before, remaining=remaining, held=held, total=total, sequence=line.sequence
+        )
+        prove(after.balances, after.name)
+        row = None
+        if history is not None:
+            used = (total - before.total) - (remaining - before.remaining)
+            row = {before.side.reference: line.credit_id, "CreditUsed": used, **history}
+        written = Written(line, why.override, row)
+        self.credits[account] = after
+        self.written.append(written)
+        return written
+
+    def note(self, account: Account, **state: Any) -> None:
+        """Sets fields of the credit's state."""
+        self.notes.setdefault(account, {}).update(state)
+
+    def mark(self) -> tuple[int, dict[Account, Locked]]:
+        """Where the book stands, for `back_to`."""
+        return len(self.written), dict(self.credits)
+
+    def back_to(self, mark: tuple[int, dict[Account, Locked]]) -> None:
+        """Takes back what was written since the mark, as if it had never been."""
+        count, self.credits = mark
+        del self.written[count:]
+
+    async def put_on_record(self, unit: Unit) -> None:
+        """History rows, journal lines, balances and states, each kind in one statement."""
+        await self._number_histories(unit)
+        digests = {
+            account: bytes.fromhex(c.state["Digest"]) if c.state else genesis_digest(*account)
+            for account, c in self.credits.items()
+        }
+        lines, histories = [], dict[Side, list[Record]]()
+        touched: dict[Account, Written] = {}
+        for written in self.written:
+            line = written.line
+            account = (line.credit_kind, line.credit_id)
+            digests[account] = line_digest(digests[account], line)
+            credit = self.credits[account]
+            coworker = credit.record["CoworkerId"]
+            business = credit.record["BusinessId"]
+            lines.append(
+                line_record(line, digests[account], business, coworker, override=written.override)
+            )
+            if written.history is not None:
+                row = new_record(credit.side.history, written.history, self.now, line.actor)
+                histories.setdefault(credit.side, []).append(row)
+            touched[account] = written
+        for side, rows in histories.items():
+            await unit.insert(side.history, rows)
+        if lines:
+            await unit.insert(JournalLine, lines)
+        await self._put_balances(unit, touched)
+        await self._put_states(unit, touched, digests)
+
+    async def _number_histories(self, unit: Unit) -> None:
+        for side in SIDES.values():
+            shown = [
+                w for w in self.written
+                if w.history is not None and w.line.credit_kind is side.kind
+            ]  # fmt: skip
+            if not shown:
+                continue
+            ids = await unit.next_ids(side.history, len(shown))
+            for written, history_id in zip(shown, ids, strict=True):
+                assert written.history is not None
+                written.history["Id"] = history_id
+                written.line = replace(written.line, history_id=history_id)
+
+    async def _put_balances(self, unit: Unit, touched: Mapping[Account, Written]) -> None:
+        for side in SIDES.values():
+            changes = [
+                (
+                    account[1],
+                    {
+                        side.remaining: self.credits[account].remaining,
+                        side.total: self.credits[account].total,
+                        "UpdatedOn": self.credits[account].recorded,
+                        "UpdatedBy": written.line.actor,
+                    },
+                )
+                for account, written in touched.items()
+                if account[0] is side.kind
+            ]
+            if changes:
+                await unit.update(side.credit, changes)
+
+    async def _put_states(
+        self, unit: Unit, touched: Mapping[Account, Written], digests: Mapping[Account, bytes]
+    ) -> None:
+        fresh, changes = [], []
+        for account in touched.keys() | self.notes.keys():
+            credit = self.credits[account]
+            values = {
+                "Sequence": credit.sequence,
+                "Digest": digests[account].hex(),
+                "Held": credit.held * credit.side.scale,
+                "LastRecordedOn": credit.recorded,
+            }
+            if credit.state is None:
+                record = {
+                    "Id": state_id(account),
+                    "CreditKind": account[0].value,
+                    "CreditId": account[1],
+                    "Priority": DEFAULT_PRIORITY,
+                    **values,
+                    **self.notes.get(account, {}),
+                }
+                fresh.append(new_record(CreditState, record, self.now, ""))
+            else:
+                # Every row sets the same fields, so that they travel in one statement.
+                kept = {name: credit.state[name] for name in _NOTED}
+                changed = {**kept, **self.notes.get(account, {}), **values}
+                changes.append((state_id(account), changed))
+        if fresh:
+            await unit.insert(CreditState, fresh)
+        if changes:
+            await unit.update(CreditState, sorted(changes, key=lambda change: change[0]))
+
+
+_NOTED = ("Priority", "Paid", "ExpirySwept")
+
+
+async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Book:
+    """Locks credits (money before time, each in id order) with their states, then asks the time.
+
+    A credit that no longer exists is left out. One that came without a journal, such as by
+    import, gets its opening lines first.
+    """
+    wanted = sorted(set(accounts), key=state_order)
+    records: dict[Account, Record] = {}
+    for side in SIDES.values():
+        ids = [credit_id for kind, credit_id in wanted if kind is side.kind]
+        if ids:
+            found = await unit.lock(side.credit, ids)
+            records |= {(side.kind, credit_id): found[credit_id] for credit_id in sorted(found)}
+    states = {}
+    if records:
+        states = await unit.lock(CreditState, sorted(state_id(account) for account in records))
+    now = clock()
+    book = Book(now, {})
+    for account, record in records.items():
+        state = states.get(state_id(account))
+        side = SIDES[account[0]]
+        # Recorded time never runs backwards on one credit, whatever the clock does (rule 4).
+        last = state["LastRecordedOn"] if state else None
+        book.credits[account] = Locked(
+            side=side,
+            record=record,
+            state=state,
+            remaining=record[side.remaining] if state else 0,
+            held=state["Held"] // side.scale if state else 0,
+            total=record[side.total] if state else 0,
+            sequence=state["Sequence"] if state else 0,
+            recorded=max(now, last) if last else now,
+        )
+    for account, credit in list(book.credits.items()):
+        if credit.state is None and not is_charge(credit.side, credit.record):
+            _open_account(book, credit)
+    return book
+
+
+def is_charge(side: Side, record: Record) -> bool:
+    """A booking charge has no balance and no journal (rule 5)."""
+    if side.kind is CreditKind.MONEY:
+        return False
+    return bool(record["BookingId"] or record["BookingUniqueId"])
+
+
+def state_order(account: Account) -> tuple[str, int]:
+    """The order in which credits are locked, the same for everyone (rule 31)."""
+    return (account[0].value, account[1])
+
+
+def _open_account(book: Book, credit: Locked) -> None:
+    """The lines that bring a credit without a journal to the balance it was found with."""
+    total, remaining = credit.record[credit.side.total], credit.record[credit.side.remaining]
+    by = Why(actor=credit.record["UpdatedBy"] or "system", reason="granted")
+    book.write(credit.account, LineKind.GRANT, total, by)
+    if remaining != total:
+        found = replace(by, reason="used before the journal began")
+        # No history row: what was used before came with rows of its own.
+        book.write(credit.account, LineKind.USE, total - remaining, found)

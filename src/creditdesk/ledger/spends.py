@@ -1,0 +1,290 @@
+"""Spends, in batches: those that wait at the same moment travel in one transaction (rule 31).
+
+`spend_batch` is the only way by which credit is drawn; a single spend is a batch of one. Locks
+are taken for all, each request is decided in order of arrival over the locked values, and
+everything goes on record in a constant number of statements. A refusal is an outcome like any
+other, so it never undoes a neighbour. This module must not know what a request is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from creditdesk.ledger.answers import (
+    Answer,
+    KeyId,
+    earlier_answers,
+    key_id,
+    store_answers,
+)
+from creditdesk.ledger.credit import LedgerPolicy
+from creditdesk.ledger.facts import Facts, read_facts
+from creditdesk.ledger.journal import Book, Clock, Written, open_book
+from creditdesk.ledger.line import CreditKind
+from creditdesk.ledger.posts import post_use
+from creditdesk.ledger.records import BY_HISTORY, SIDES, Account
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.refusals import Conflict, KeyReused, Refusal
+from creditdesk.schema.store import Store, Unit
+from creditdesk.schema.writing import Call
+
+MOST_TOGETHER: Final = 64
+"""How many spends share a transaction at most."""
+
+Render = Callable[[Record], bytes]
+"""Makes the wire answer from the whole history record, inside the transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRequest:
+    """One spend: the credits it may draw on, and how it decides over them once they are locked.
+
+    `decide` writes into the book or raises a refusal; `use` is the posted record whose facts it
+    needs. With `render` the answer is made from the first history row and, where the call has a
+    key, kept under `fingerprint` (rule 32).
+    """
+
+    call: Call
+    accounts: tuple[Account, ...]
+    decide: Callable[[Book, Facts], Sequence[Written]]
+    use: Record = field(default_factory=dict)
+    fingerprint: str = ""
+    render: Render | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request: what was written, the answer to give, or a refusal."""
+
+    written: tuple[Written, ...] = ()
+    answer: Answer | None = None
+    refusal: Refusal | None = None
+    replayed: bool = False
+
+
+def posted(
+    entity: type[Entity],
+    record: Record,
+    call: Call,
+    policy: LedgerPolicy,
+    fingerprint: str = "",
+    render: Render | None = None,
+) -> SpendRequest:
+    """The request that a POST on one of the two use histories makes (rules 7 to 10)."""
+    side = BY_HISTORY[entity]
+    account = (side.kind, record[side.reference] or 0)
+    return SpendRequest(
+        call,
+        (account,),
+        lambda book, facts: [post_use(book, facts, side, record, call, policy)],
+        record,
+        fingerprint,
+        render,
+    )
+
+
+async def spend_batch(
+    unit: Unit, requests: Sequence[SpendRequest], clock: Clock
+) -> list[Outcome]:
+    """Carries out the requests in their order and gives one outcome for each, in that order.
+
+    Raises what the store raises; a refusal of one request is never raised but given.
+    """
+    book = await open_book(
+        unit, (account for request in requests for account in request.accounts), clock
+    )
+    earlier = await earlier_answers(
+        unit, [(r.call, r.fingerprint) for r in requests if r.render is not None]
+    )
+    facts = await _facts(unit, requests, book)
+    taken: set[KeyId] = set()
+    outcomes = [_decided(request, book, facts, earlier, taken) for request in requests]
+    await book.put_on_record(unit)
+    return await _answered(unit, requests, outcomes)
+
+
+def _decided(
+    request: SpendRequest,
+    book: Book,
+    facts: Facts,
+    earlier: dict[KeyId, Answer | KeyReused],
+    taken: set[KeyId],
+) -> Outcome:
+    """One step of the fold."""
+    key = key_id(request.call) if request.render is not None else None
+    if key is not None:
+        match earlier.get(key):
+            case Answer() as answer:
+                return Outcome(answer=answer, replayed=True)
+            case KeyReused() as reused:
+                return Outcome(refusal=reused)
+        if key in taken:
+            return Outcome(refusal=Conflict("A call with this idempotency key is in flight."))
+    mark = book.mark()
+    try:
+        written = tuple(request.decide(book, facts))
+    except Refusal as refusal:
+        # A refused call leaves nothing behind and does not burn its key.
+        book.back_to(mark)
+        return Outcome(refusal=refusal)
+    if key is not None:
+        taken.add(key)
+    return Outcome(written)
+
+
+async def _facts(unit: Unit, requests: Sequence[SpendRequest], book: Book) -> Facts:
+    uses = [request.use for request in requests if request.use]
+    if not uses:
+        return Facts()
+    rates = [
+        credit.record["ExtraServiceId"]
+        for credit in book.credits.values()
+        if credit.side.kind is CreditKind.TIME
+    ]
+    return await read_facts(unit, uses, rates)
+
+
+async def _answered(
+    unit: Unit, requests: Sequence[SpendRequest], outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """The outcomes with their wire answers, which are kept where the call has a key."""
+    to_answer = [
+        outcome.written[0]
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if request.render is not None and outcome.written
+    ]
+    whole: dict[tuple[CreditKind, int], Record] = {}
+    for side in SIDES.values():
+        ids = [
+            w.line.history_id
+            for w in to_answer
+            if w.line.credit_kind is side.kind and w.line.history_id is not None
+        ]
+        if ids:
+            found = await unit.many(side.history, ids)
+            whole |= {(side.kind, history_id): row for history_id, row in found.items()}
+    answered: list[Outcome] = []
+    keep: list[tuple[Call, str, Answer]] = []
+    for request, outcome in zip(requests, outcomes, strict=True):
+        if request.render is None or not outcome.written:
+            answered.append(outcome)
+            continue
+        answer = Answer(200, request.render(_as_answered(outcome.written[0], whole)))
+        keep.append((request.call, request.fingerprint, answer))
+        answered.append(Outcome(outcome.written, answer))
+    await store_answers(unit, keep)
+    return answered
+
+
+def _as_answered(written: Written, whole: dict[tuple[CreditKind, int], Record]) -> Record:
+    """The row as its own POST shows it: money as it remained before the use (rule 7)."""
+    line = written.line
+    row = dict(whole[line.credit_kind, line.history_id or 0])
+    if line.credit_kind is CreditKind.MONEY:
+        row["CoworkerBookingCreditRemainingCredit"] = line.balance_after - line.balance_change
+    else:
+        row["CoworkerExtraServiceRemainingUses"] = line.balance_after
+    return row
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: SpendRequest
+    outcome: asyncio.Future[Outcome]
+
+
+class Spends:
+    """Gathers spends while the batch before them commits, then sends them together."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        policy: LedgerPolicy | None = None,
+        most_together: int = MOST_TOGETHER,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policy = policy or LedgerPolicy()
+        self._most = most_together
+        self._waiting: list[_Waiting] = []
+        self._in_flight: set[KeyId] = set()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def post(
+        self,
+        entity: type[Entity],
+        record: Record,
+        call: Call,
+        fingerprint: str,
+        render: Render,
+    ) -> tuple[int, bytes]:
+        """Posts one use and gives the status and the bytes to answer with (rules 7 to 10, 32).
+
+        The same key and fingerprint give the first answer again, byte for byte. Raises refusals:
+        Invalid, KeyReused, or Conflict while a call with the same key is under way.
+        """
+        request = posted(entity, record, call, self._policy, fingerprint, render)
+        outcome = await self.spend(request)
+        assert outcome.answer is not None
+        return outcome.answer.status, outcome.answer.body
+
+    async def spend(self, request: SpendRequest) -> Outcome:
+        """Carries out one request with whatever else is waiting. Raises its refusal."""
+        key = key_id(request.call) if request.render is not None else None
+        if key is not None:
+            if key in self._in_flight:
+                raise Conflict("A call with this idempotency key is in flight.")
+            self._in_flight.add(key)
+        try:
+            waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+            self._waiting.append(waiting)
+            if self._worker is None:
+                self._worker = asyncio.create_task(self._work())
+            outcome = await asyncio.shield(waiting.outcome)
+        finally:
+            if key is not None:
+                self._in_flight.discard(key)
+        if outcome.refusal is not None:
+            raise outcome.refusal
+        return outcome
+
+    async def _work(self) -> None:
+        try:
+            # Everyone who asks in this turn of the loop is on board before the first batch leaves.
+            await asyncio.sleep(0)
+            while self._waiting:
+                batch = self._waiting[: self._most]
+                del self._waiting[: self._most]
+                await self._carry_out(batch)
+        finally:
+            self._worker = None
+
+    async def _carry_out(self, batch: list[_Waiting]) -> None:
+        try:
+            outcomes = await self._commit([w.request for w in batch])
+        except Exception:
+            # A passing fault, such as a lost race: each is tried once more, on its own.
+            for waiting in batch:
+                await self._alone(waiting)
+            return
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if not waiting.outcome.done():
+                waiting.outcome.set_result(outcome)
+
+    async def _alone(self, waiting: _Waiting) -> None:
+        try:
+            (outcome,) = await self._commit([waiting.request])
+        except Exception as fault:
+            if not waiting.outcome.done():
+                waiting.outcome.set_exception(fault)
+            return
+        if not waiting.outcome.done():
+            waiting.outcome.set_result(outcome)
+
+    async def _commit(self, requests: Sequence[SpendRequest]) -> list[Outcome]:
+        async with self._store.writing() as unit:
+            return await spend_batch(unit, requests, self._clock)

@@ -1,0 +1,58 @@
+"""The reading endpoints of every entity: list, batch, one.
+
+Scope is a filter like any other: what the caller may not see is not found and not counted. Must not
+know how a caller was told from another.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creditdesk.rest.envelope import list_envelope
+from creditdesk.rest.failures import JSON
+from creditdesk.rest.parts import Parts
+from creditdesk.rest.querystring import read_batch, read_question
+from creditdesk.rest.records import encode, renderer
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.listing import Listing
+from creditdesk.schema.refusals import NotFound
+from creditdesk.schema.writing import Call
+
+
+async def list_or_batch(
+    parts: Parts, entity: type[Entity], request: Request, call: Call
+) -> Response:
+    """A page in its envelope, or the bare array of a batch, `?id=[1,2,3]`."""
+    query = request.scope["query_string"]
+    ids = read_batch(query) if b"[" in query or b"%5" in query else None
+    if ids is not None:
+        parts.demand(call.caller, entity, "get")
+        return await _batch(parts, entity, ids, call)
+    parts.demand(call.caller, entity, "list")
+    question = read_question(entity, query, parts.settings)
+    asked = question.listing
+    seen = parts.scope(call.caller, entity)
+    listing = Listing(entity, (*asked.filters, *seen), asked.order, asked.page, asked.size)
+    async with parts.store.reading() as reading:
+        page = await reading.page(listing)
+    show = renderer(entity).row
+    body = encode(list_envelope([show(row) for row in page.rows], question, page.total))
+    return Response(body, media_type=JSON)
+
+
+async def _batch(parts: Parts, entity: type[Entity], ids: list[int], call: Call) -> Response:
+    async with parts.store.reading() as reading:
+        found = await reading.many(entity, ids, parts.scope(call.caller, entity)) if ids else {}
+    show = renderer(entity).record
+    return Response(encode([show(found[i]) for i in ids if i in found]), media_type=JSON)
+
+
+async def get_one(parts: Parts, entity: type[Entity], record_id: int, call: Call) -> Response:
+    """The whole record, collections included."""
+    parts.demand(call.caller, entity, "get")
+    async with parts.store.reading() as reading:
+        record = await reading.get(entity, record_id, parts.scope(call.caller, entity))
+    if record is None:
+        raise NotFound
+    return Response(encode(renderer(entity).record(record)), media_type=JSON)

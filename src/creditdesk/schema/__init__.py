@@ -1,0 +1,1 @@
+"""How an entity is said. Imports nothing of ours outside this room."""

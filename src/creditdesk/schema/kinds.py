@@ -1,0 +1,388 @@
+"""Field kinds: what a field holds, and how a value reads from and renders to the wire.
+
+A kind knows nothing of tables, requests or roles. Other rooms keep their own table
+`kind -> its reading`, and a test asserts that each table covers every kind.
+
+Values inside the program: text `str`, whole numbers `int`, money and other decimals a scaled
+`int` (never a float), booleans `bool`, instants aware UTC `datetime`, objects plain JSON values,
+collections a tuple of ids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import IntEnum
+from typing import Any, ClassVar, Final, Literal
+from uuid import UUID
+
+LARGEST_INTEGER: Final = 2**63 - 1
+LONGEST_TEXT: Final = 100_000
+
+
+class Unreadable(ValueError):
+    """A wire value that is not of its field's kind; the text says what was expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """What every field says of itself.
+
+    `required` must be given on create and update; `read_only` is never taken from a caller;
+    `create_only` is taken on create alone, `update_only` on update alone; `frozen` may be sent on
+    update but must not differ; `write_only` is taken and never shown; `nullable` is False where
+    the wire always carries a value; `newest` fields follow the entity's own keys on the wire.
+    """
+
+    required: bool = False
+    read_only: bool = False
+    create_only: bool = False
+    update_only: bool = False
+    frozen: bool = False
+    write_only: bool = False
+    nullable: bool = True
+    newest: bool = False
+    default: Any = None
+    indexed: bool = False
+    note: str = ""
+
+    wire_type: ClassVar[str] = ""
+    ranged: ClassVar[bool] = False
+
+    def read(self, value: object) -> Any:
+        """The inner value of a wire value; Unreadable when it is not of this kind."""
+        raise TypeError(f"{type(self).__name__} is not read from the wire: {value!r}")
+
+    def read_filter(self, text: str) -> Any:
+        """The inner value of a filter's text; Unreadable when it is not of this kind."""
+        return self.read(text)
+
+    @property
+    def empty(self) -> Any:
+        """What a field that was left out holds."""
+        return self.default
+
+    @property
+    def takes_null(self) -> bool:
+        return not self.required and self.nullable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Field):
+    """Unicode text. Filters find a part of it without case, or all of it when `exact`."""
+
+    exact: bool = False
+    longest: int = LONGEST_TEXT
+    wire_type: ClassVar[str] = "string"
+
+    def read(self, value: object) -> str:
+        if isinstance(value, bool | dict | list):
+            raise Unreadable("must be text")
+        text = value if isinstance(value, str) else str(value)
+        if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+            raise Unreadable("contains a character that cannot be stored")
+        if len(text) > self.longest:
+            raise Unreadable(f"must be at most {self.longest} characters")
+        return text
+
+    @property
+    def empty(self) -> Any:
+        return self.default if self.nullable or self.default is not None else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guid(Field):
+    """A UUID, lower case with dashes."""
+
+    exact: ClassVar[bool] = True
+    wire_type: ClassVar[str] = "string"
+
+    def read(self, value: object) -> str:
+        try:
+            return str(UUID(str(value)))
+        except ValueError:
+            raise Unreadable("must be a GUID") from None
+
+    def read_filter(self, text: str) -> str:
+        return text.strip().lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integer(Field):
+    """A whole number of at most 63 bits."""
+
+    least: int = -LARGEST_INTEGER
+    wire_type: ClassVar[str] = "integer"
+    ranged: ClassVar[bool] = True
+
+    def read(self, value: object) -> int:
+        number = _decimal(value, "must be a whole number")
+        if number != number.to_integral_value():
+            raise Unreadable("must be a whole number")
+        whole = int(number)
+        if abs(whole) > LARGEST_INTEGER:
+            raise Unreadable("is too large")
+        if whole < self.least:
+            raise Unreadable(f"must be at least {self.least}")
+        return whole
+
+    @property
+    def empty(self) -> Any:
+        return self.default if self.nullable or self.default is not None else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled(Field):
+    """A decimal number held exactly, as a whole count of its last place."""
+
+    places: ClassVar[int]
+    negative: bool = True
+    wire_type: ClassVar[str] = "number"
+    ranged: ClassVar[bool] = True
+
+    def read(self, value: object) -> int:
+        number = _decimal(value, "must be a number")
+        if not self.negative and number < 0:
+            raise Unreadable("must not be negative")
+        if number.adjusted() > 18:
+            raise Unreadable("is too large")
+        scaled = number.scaleb(self.places)
+        whole = int(scaled)
+        if whole != scaled:
+            raise Unreadable(f"must have at most {self.places} decimal places")
+        if abs(whole) > LARGEST_INTEGER:
+            raise Unreadable("is too large")
+        return whole
+
+    @property
+    def empty(self) -> Any:
+        return self.default if self.nullable or self.default is not None else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Money(Scaled):
+    """An amount of money in ten-thousandths of its currency (rule 3)."""
+
+    places: ClassVar[int] = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Scaled):
+    """A decimal that is not money (a rate, a factor, a coordinate), to eight places."""
+
+    places: ClassVar[int] = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boolean(Field):
+    """True or false; left out is false unless it may be null."""
+
+    wire_type: ClassVar[str] = "boolean"
+
+    def read(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word in ("true", "1"):
+            return True
+        if word in ("false", "0"):
+            return False
+        raise Unreadable("must be true or false")
+
+    @property
+    def empty(self) -> Any:
+        return self.default if self.nullable or self.default is not None else False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enum(Field):
+    """A number from a named list; the name is accepted too."""
+
+    of: type[IntEnum]
+    wire_type: ClassVar[str] = "integer"
+
+    def read(self, value: object) -> int:
+        word = str(value).strip().lower()
+        for member in self.of:
+            if member.name.lower() == word:
+                return int(member)
+        number = Integer().read(value)
+        if number not in self.of._value2member_map_:
+            raise Unreadable("must be one of " + ", ".join(str(int(m)) for m in self.of))
+        return number
+
+    @property
+    def empty(self) -> Any:
+        return (
+            self.default if self.nullable or self.default is not None else int(next(iter(self.of)))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DateTime(Field):
+    """An instant. Without a zone it is read as UTC; shown with Z, fractions only where stored."""
+
+    wire_type: ClassVar[str] = "datetime"
+    ranged: ClassVar[bool] = True
+
+    def read(self, value: object) -> datetime:
+        if not isinstance(value, str):
+            raise Unreadable("must be a date such as 2025-01-15T10:30:00Z")
+        return read_instant(value)[0]
+
+    @property
+    def empty(self) -> Any:
+        return self.default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object(Field):
+    """A JSON object, kept as it came."""
+
+    wire_type: ClassVar[str] = "object"
+
+    def read(self, value: object) -> Any:
+        if not isinstance(value, Mapping):
+            raise Unreadable("must be an object")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lend:
+    """One field that a relation lends: the path behind the relation, and how it is shown."""
+
+    path: str
+    newest: bool = False
+    as_text: bool = False
+    nullable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference(Field):
+    """A link to a record of another entity; on the wire `{Name}Id`, an integer.
+
+    `lends` names the fields behind the link that the record shows. A relation to something the
+    product does not keep (`kept=False`) is a plain number whose lent values are stored as sent.
+    """
+
+    to: str
+    lends: tuple[str | Lend, ...] = ()
+    filters: tuple[str, ...] = ()
+    kept: bool = True
+    wire_type: ClassVar[str] = "integer"
+
+    def read(self, value: object) -> int | None:
+        number = Integer().read(value)
+        if number < 0:
+            raise Unreadable("must be an id")
+        return number or None
+
+    @property
+    def loans(self) -> tuple[Lend, ...]:
+        return tuple(Lend(path=x) if isinstance(x, str) else x for x in self.lends)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection(Field):
+    """Links to any number of records; on the wire a list of ids, with Added… and Removed… twins.
+
+    `mirrors` names the collection of the other entity that is the same link seen from there.
+    """
+
+    of: str
+    mirrors: str | None = None
+    kept: bool = True
+    twins: bool = True
+    wire_type: ClassVar[str] = "integer[]"
+
+    def read(self, value: object) -> tuple[int, ...]:
+        if isinstance(value, str):
+            value = [part for part in value.strip("[] ").split(",") if part.strip()]
+        if not isinstance(value, list | tuple):
+            raise Unreadable("must be a list of ids")
+        ids = tuple(Integer(least=1).read(item) for item in value)
+        return tuple(sorted(set(ids)))
+
+    @property
+    def empty(self) -> Any:
+        return ()
+
+
+ALL_KINDS: Final[tuple[type[Field], ...]] = (
+    Text, Guid, Integer, Money, Number, Boolean, Enum, DateTime, Object, Reference, Collection,
+)  # fmt: skip
+
+Precision = Literal["minute", "second", "instant"]
+_INSTANT = re.compile(
+    r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*"
+    r"(Z|z|[+ -]\d\d:?\d\d)?$"
+)
+
+
+def read_instant(text: str) -> tuple[datetime, timedelta]:
+    """The UTC instant a text names, and how long a span its precision covers.
+
+    Takes dates alone, minutes, seconds or fractions, with no zone (UTC), Z or an offset; an
+    offset's plus sign may have become a space in a query string.
+    """
+    match = _INSTANT.match(text.strip())
+    if not match:
+        raise Unreadable("must be a date such as 2025-01-15T10:30:00Z")
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        instant = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
+            int((fraction or "0")[:6].ljust(6, "0")), tzinfo=UTC,
+        )  # fmt: skip
+        if zone and zone not in "Zz":
+            digits = zone[1:].replace(":", "")
+            offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+            instant = instant + offset if zone[0] == "-" else instant - offset
+    except (ValueError, OverflowError):
+        raise Unreadable("is not a date of the calendar") from None
+    if hour is None:
+        return instant, timedelta(days=1)
+    if second is None:
+        return instant, timedelta(minutes=1)
+    if fraction is None:
+        return instant, timedelta(seconds=1)
+    return instant, timedelta(microseconds=10 ** (6 - min(len(fraction), 6)))
+
+
+def show_instant(instant: datetime) -> str:
+    """`2025-01-15T10:30:00Z`; a fraction only where the instant has one."""
+    text = instant.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    if instant.microsecond:
+        text += f".{instant.microsecond:06d}".rstrip("0")
+    return text + "Z"
+
+
+def show_scaled(value: int, places: int) -> str:
+    """A scaled integer as the shortest exact decimal text."""
+    sign = "-" if value < 0 else ""
+    whole, rest = divmod(abs(value), 10**places)
+    if not rest:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{rest:0{places}d}".rstrip("0")
+
+
+def fold(text: str) -> str:
+    """Text without case, as filters and sorts compare it: the same on every engine."""
+    return text.casefold()
+
+
+def _decimal(value: object, sentence: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise Unreadable(sentence)
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise Unreadable(sentence) from None
+    if not number.is_finite():
+        raise Unreadable(sentence)
+    if number.adjusted() > 40 or len(number.as_tuple().digits) > 40:
+        raise Unreadable("is too large")
+    return number

@@ -1,0 +1,64 @@
+"""What may be asked of a store: filters, an order and a page, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from creditdesk.schema.entity import Column, Entity
+
+
+class Test(StrEnum):
+    """How a filter compares. `SPAN` is from (inclusive) to (exclusive), for dates by precision."""
+
+    __test__ = False
+
+    IS = "is"
+    CONTAINS = "contains"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    SPAN = "span"
+    ONE_OF = "one_of"
+    MEMBER = "member"
+    OVERLAPS = "overlaps"
+    NULL = "null"
+    NOT_NULL = "not_null"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One test on one column. `name` (custom fields) narrows an object column to one entry."""
+
+    column: Column
+    test: Test
+    value: Any = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The column that sorts, ties broken by Id in the same direction; nulls are smallest."""
+
+    column: Column
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One question: which records, in which order, which page (from 1)."""
+
+    entity: type[Entity]
+    filters: tuple[Filter, ...]
+    order: Order
+    page: int = 1
+    size: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer: rows in the entity's column order, and how many match in all."""
+
+    rows: list[Any] = field(default_factory=list)
+    total: int = 0

@@ -1,0 +1,79 @@
+"""The promise of a unit of work: one transaction over records, whichever engine keeps it.
+
+Everyone but the composition root holds this promise and no engine. Methods take and give inner
+values (see kinds); none of them commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.listing import Filter, Listing, Order, Page
+
+
+class Reading(Protocol):
+    """A consistent look at the records; it cannot write."""
+
+    async def page(self, listing: Listing) -> Page:
+        """One page, rows in `shape().listed` order, with the exact number of all that match."""
+
+    async def get(
+        self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
+    ) -> Record | None:
+        """The whole record, lent values and collections included, or None."""
+
+    async def many(
+        self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()
+    ) -> dict[int, Record]:
+        """Whole records by id, lent values and collections included; missing ones left out."""
+
+    async def find(
+        self,
+        entity: type[Entity],
+        filters: Sequence[Filter] = (),
+        order: Order | None = None,
+        limit: int | None = None,
+        *,
+        after_id: int | None = None,
+    ) -> list[Record]:
+        """Records without collections, by Id unless `order` says otherwise."""
+
+    async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
+        """How many records match."""
+
+
+class Unit(Reading, Protocol):
+    """One writing transaction. It ends committed, or as if it had never been."""
+
+    async def lock(self, entity: type[Entity], ids: Sequence[int]) -> dict[int, Record]:
+        """The records' own stored values, locked in id order until the unit ends."""
+
+    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
+        """Fresh ids, never given twice, in rising order."""
+
+    async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Adds records (Id given or fresh; collections included) and gives their ids."""
+
+    async def update(
+        self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        """Sets the named values (collections are replaced) of each record."""
+
+    async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
+        """Removes records; refusals.Blocked when others refer to them."""
+
+
+class Store(Protocol):
+    """Where units of work come from."""
+
+    def reading(self) -> AbstractAsyncContextManager[Reading]:
+        """A look at what is committed."""
+
+    def writing(self) -> AbstractAsyncContextManager[Unit]:
+        """A unit that commits when its block ends and undoes all when the block raises."""
+
+    async def close(self) -> None:
+        """Lets go of every connection."""

@@ -1,0 +1,226 @@
+"""SQLite and PostgreSQL: the only file where the engines differ in what is written to them.
+
+Each dialect reads every field kind (type, value in, value out) and says the few phrases of SQL
+that the other would not understand.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    DateTime,
+    Enum,
+    Field,
+    Guid,
+    Integer,
+    Money,
+    Number,
+    Object,
+    Reference,
+    Text,
+)
+
+Convert = Callable[[Any], Any]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def to_microseconds(instant: datetime) -> int:
+    """Whole microseconds since 1970, exact for every year of the calendar."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=count)
+
+
+def encode_object(value: Any) -> str:
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
+def decode_object(text: str) -> Any:
+    return msgspec.json.decode(text)
+
+
+class Dialect(ABC):
+    """What statements and tables ask of an engine."""
+
+    name: ClassVar[str]
+    types: ClassVar[Mapping[type[Field], str]]
+    writers: ClassVar[Mapping[type[Field], Convert]]
+    readers: ClassVar[Mapping[type[Field], Convert]]
+    nulls_first: ClassVar[str]
+    nulls_last: ClassVar[str]
+
+    @abstractmethod
+    def mark(self, position: int) -> str:
+        """The placeholder of the parameter at this position, from 1."""
+
+    @abstractmethod
+    def within(self, expression: str, mark: str) -> str:
+        """Whether an id is one of a list given as one parameter."""
+
+    @abstractmethod
+    def ids(self, values: Sequence[int]) -> Any:
+        """A list of ids as one parameter."""
+
+    @abstractmethod
+    def contains(self, expression: str, mark: str) -> str:
+        """Whether a text holds another."""
+
+    @abstractmethod
+    def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
+        """The ids a link table gives one owner, in rising order, as one value."""
+
+    @abstractmethod
+    def read_items(self, value: Any) -> tuple[int, ...]:
+        """What `items` answered."""
+
+    @abstractmethod
+    def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+        """Whether a custom-fields object has an entry whose value holds a text."""
+
+    @abstractmethod
+    def locking(self) -> str:
+        """What is added to a SELECT so that its rows stay ours until the unit ends."""
+
+    @abstractmethod
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
+
+    def write(self, kind: Field, value: Any) -> Any:
+        """An inner value as the driver takes it."""
+        convert = self.writers.get(type(kind))
+        return value if convert is None or value is None else convert(value)
+
+    def reader(self, kind: Field) -> Convert | None:
+        """How the driver's value becomes an inner value; None when it is one already."""
+        return self.readers.get(type(kind))
+
+
+class SQLite(Dialect):
+    """Instants and booleans are whole numbers; parameters are ?1, ?2, …"""
+
+    name = "sqlite"
+    types = {
+        Text: "TEXT", Guid: "TEXT", Integer: "INTEGER", Money: "INTEGER", Number: "INTEGER",
+        Boolean: "INTEGER", Enum: "INTEGER", DateTime: "INTEGER", Object: "TEXT",
+        Reference: "INTEGER", Collection: "",
+    }  # fmt: skip
+    writers = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
+    readers = {DateTime: from_microseconds, Boolean: bool, Object: decode_object}
+    nulls_first = ""
+    nulls_last = ""
+
+    def mark(self, position: int) -> str:
+        return f"?{position}"
+
+    def within(self, expression: str, mark: str) -> str:
+        return f"{expression} IN (SELECT value FROM json_each({mark}))"
+
+    def ids(self, values: Sequence[int]) -> str:
+        return json.dumps(list(values))
+
+    def contains(self, expression: str, mark: str) -> str:
+        return f"instr({expression}, {mark}) > 0"
+
+    def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
+        return (
+            f"(SELECT group_concat(i, ',') FROM (SELECT {item} AS i FROM {table} "
+            f"WHERE {owner} = {owner_id} ORDER BY {item}))"
+        )
+
+    def read_items(self, value: Any) -> tuple[int, ...]:
+        return tuple(sorted(int(part) for part in value.split(","))) if value else ()
+
+    def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM json_each({expression}, '$.Data') AS entry WHERE "
+            f"fold(json_extract(entry.value, '$.Name')) = {name_mark} AND "
+            f"instr(fold(json_extract(entry.value, '$.Value')), {value_mark}) > 0)"
+        )
+
+    def locking(self) -> str:
+        return ""
+
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        of = f" OF {', '.join(fixed)}" if fixed else ""
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        return [
+            f"CREATE TRIGGER IF NOT EXISTS {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+            f"CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE{of} ON {table} {refuse}",
+        ]
+
+
+class PostgreSQL(Dialect):
+    """Instants and booleans are native, text compares by code point; parameters are $1, $2, …"""
+
+    name = "postgresql"
+    types = {
+        Text: 'TEXT COLLATE "C"', Guid: 'TEXT COLLATE "C"', Integer: "BIGINT", Money: "BIGINT",
+        Number: "BIGINT", Boolean: "BOOLEAN", Enum: "BIGINT", DateTime: "TIMESTAMPTZ",
+        Object: "TEXT", Reference: "BIGINT", Collection: "",
+    }  # fmt: skip
+    writers = {Object: encode_object}
+    readers = {Object: decode_object}
+    nulls_first = " NULLS FIRST"
+    nulls_last = " NULLS LAST"
+
+    def mark(self, position: int) -> str:
+        return f"${position}"
+
+    def within(self, expression: str, mark: str) -> str:
+        return f"{expression} = ANY({mark}::bigint[])"
+
+    def ids(self, values: Sequence[int]) -> list[int]:
+        return list(values)
+
+    def contains(self, expression: str, mark: str) -> str:
+        return f"strpos({expression}, {mark}) > 0"
+
+    def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
+        return f"ARRAY(SELECT {item} FROM {table} WHERE {owner} = {owner_id} ORDER BY {item})"
+
+    def read_items(self, value: Any) -> tuple[int, ...]:
+        return tuple(value or ())
+
+    def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+        # Custom fields are looked through one record at a time, so lower() stands for the fold
+        # that stored text has; both sides take it.
+        return (
+            f"EXISTS (SELECT 1 FROM jsonb_array_elements(CASE WHEN jsonb_typeof("
+            f"{expression}::jsonb -> 'Data') = 'array' THEN {expression}::jsonb -> 'Data' "
+            f"ELSE '[]'::jsonb END) AS entry WHERE lower(entry ->> 'Name') = {name_mark}::text "
+            f"AND strpos(lower(entry ->> 'Value'), {value_mark}::text) > 0)"
+        )
+
+    def locking(self) -> str:
+        return " FOR NO KEY UPDATE"
+
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        differs = (
+            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed)}) IS DISTINCT FROM "
+            f"({', '.join(f'NEW.{c}' for c in fixed)}))"
+            if fixed
+            else ""
+        )
+        return [
+            "CREATE OR REPLACE FUNCTION creditdesk_append_only() RETURNS trigger LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
+            "USING ERRCODE = 'restrict_violation'; END $$",
+            f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION creditdesk_append_only()",
+            f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
+            f"FOR EACH ROW{differs} EXECUTE FUNCTION creditdesk_append_only()",
+            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+            "EXECUTE FUNCTION creditdesk_append_only()",
+        ]

@@ -1,0 +1,119 @@
+"""A named runner: brings a database to this program's schema, and refuses a newer one.
+
+Numbered steps change what is there; after them whatever is declared and not there yet (a new
+entity, field, index or guard) is added, so that one more entity costs one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from creditdesk.schema.entity import declared
+from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.naming import table_name
+from creditdesk.storage.tables import foreign_keys, guards, indexes, tables
+
+Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
+Step = Callable[[Run, Dialect], Awaitable[None]]
+
+_BOOKKEEPING: Final = (
+    "CREATE TABLE IF NOT EXISTS schema_version "
+    "(number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_on TEXT NOT NULL)"
+)
+
+
+class NewerDatabase(Exception):
+    """The database was made by a newer program; this one must not touch it."""
+
+
+class OlderDatabase(Exception):
+    """The database lacks steps of this program; run `creditdesk migrate`."""
+
+
+async def _first(run: Run, dialect: Dialect) -> None:
+    if dialect.name == "sqlite":
+        await run(
+            "CREATE TABLE IF NOT EXISTS id_sequence "
+            "(name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
+            (),
+        )
+
+
+STEPS: Final[tuple[tuple[int, str, Step], ...]] = ((1, "initial", _first),)
+NEWEST: Final = STEPS[-1][0]
+
+
+async def current(run: Run) -> int:
+    """The number of the newest step the database has; 0 when it is empty."""
+    rows = await run("SELECT coalesce(max(number), 0) FROM schema_version", ())
+    return int(rows[0][0])
+
+
+async def migrate(run: Run, dialect: Dialect, now_text: str) -> list[str]:
+    """Applies what is missing inside the caller's transaction; the names of the steps applied."""
+    await run(_BOOKKEEPING, ())
+    number = await current(run)
+    if number > NEWEST:
+        raise NewerDatabase(
+            f"The database has schema {number}; this program knows up to {NEWEST}. "
+            "Use the newer program."
+        )
+    applied: list[str] = []
+    for step, name, apply in STEPS:
+        if step > number:
+            await apply(run, dialect)
+            mark = dialect.mark
+            await run(
+                f"INSERT INTO schema_version VALUES ({mark(1)}, {mark(2)}, {mark(3)})",
+                (step, name, now_text),
+            )
+            applied.append(name)
+    await _add_declared(run, dialect)
+    return applied
+
+
+async def _add_declared(run: Run, dialect: Dialect) -> None:
+    there = await _columns(run, dialect)
+    for table in tables(declared(), dialect):
+        if table.name not in there:
+            await run(table.create(), ())
+            continue
+        for column in table.columns:
+            if column.name not in there[table.name]:
+                kind = column.definition.replace(" NOT NULL", "")
+                await run(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}", ())
+    if dialect.name == "postgresql":
+        rows = await run(
+            "SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace",
+            (),
+        )
+        known = {row[0] for row in rows}
+        for entity in declared():
+            await run(f"CREATE SEQUENCE IF NOT EXISTS {table_name(entity)}_ids", ())
+        for name, statement in foreign_keys(declared()):
+            if name not in known:
+                await run(statement, ())
+    for statement in indexes(declared(), dialect):
+        await run(statement, ())
+    for statement in guards(declared(), dialect):
+        await run(statement, ())
+
+
+async def _columns(run: Run, dialect: Dialect) -> dict[str, set[str]]:
+    if dialect.name == "sqlite":
+        rows = await run(
+            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
+            "WHERE m.type = 'table'",
+            (),
+        )
+    else:
+        rows = await run(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema()",
+            (),
+        )
+    found: dict[str, set[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, set()).add(column)
+    return found

@@ -1,0 +1,46 @@
+"""Names in the database, derived from wire names. Knows no engine."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from creditdesk.schema.entity import Column, Entity, entity_named
+from creditdesk.schema.kinds import Collection, Text
+
+_RESERVED = frozenset({"user", "order", "group", "default", "check", "references", "online"})
+
+
+@cache
+def snake(name: str) -> str:
+    """`ElegibleResourceTypes` -> `elegible_resource_types`."""
+    split = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    word = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", split).lower()
+    return f"{word}_" if word in _RESERVED else word
+
+
+def table_name(entity: type[Entity]) -> str:
+    return snake(entity.__name__)
+
+
+def column_name(column: Column) -> str:
+    return snake(column.name)
+
+
+def folded_name(column: Column) -> str:
+    """The column that holds a text without case; filters and sorts read it."""
+    return f"{snake(column.name)}_fold"
+
+
+def is_folded(column: Column) -> bool:
+    return isinstance(column.kind, Text)
+
+
+def link_table(entity: type[Entity], field_name: str) -> tuple[str, str, str]:
+    """Table, owner column and item column of a collection; mirrored twins share one table."""
+    field = entity.fields[field_name]
+    assert isinstance(field, Collection)
+    if field.mirrors:
+        table, owner, item = link_table(entity_named(field.of), field.mirrors)
+        return table, item, owner
+    return f"{table_name(entity)}__{snake(field_name)}", "owner_id", "item_id"

@@ -1,0 +1,155 @@
+"""Units of work on SQLite: short statements on one shared connection, never an await inside.
+
+A writing unit holds the connection for itself from BEGIN IMMEDIATE to COMMIT. A reader that
+finds it taken uses a second connection, which sees what is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import fold
+from creditdesk.schema.refusals import Blocked, Conflict
+from creditdesk.schema.store import Reading, Unit
+from creditdesk.storage.dialects import SQLite
+from creditdesk.storage.naming import table_name
+from creditdesk.storage.statements import Statements
+from creditdesk.storage.unit import RecordReading, RecordUnit, TableValue
+
+BUSY_SECONDS = 20.0
+
+
+class SQLiteReading(RecordReading):
+    """Reading over one connection."""
+
+    def __init__(self, statements: Statements, connection: sqlite3.Connection) -> None:
+        super().__init__(statements)
+        self.connection = connection
+
+    async def fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.connection.execute(text, values).fetchall()
+
+
+class SQLiteUnit(SQLiteReading, RecordUnit):
+    """Writing over the shared connection."""
+
+    async def run_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
+        names = ", ".join(c.name for c in columns)
+        marks = ", ".join("?" * len(columns))
+        self.connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+
+    async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
+        sets = ", ".join(f"{c.name} = ?{i}" for i, c in enumerate(columns[1:], 2))
+        self.connection.executemany(f"UPDATE {table} SET {sets} WHERE id = ?1", rows)
+
+    async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
+        within = self.dialect.within(column, "?1")
+        self.connection.execute(f"DELETE FROM {table} WHERE {within}", (self.dialect.ids(ids),))
+
+    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
+        (last,) = self.connection.execute(
+            "INSERT INTO id_sequence (name, last) VALUES (?1, ?2) "
+            "ON CONFLICT (name) DO UPDATE SET last = last + ?2 RETURNING last",
+            (table_name(entity), count),
+        ).fetchone()
+        return list(range(last - count + 1, last + 1))
+
+    async def taken_ids(self, entity: type[Entity], highest: int) -> None:
+        self.connection.execute(
+            "INSERT INTO id_sequence (name, last) VALUES (?1, ?2) "
+            "ON CONFLICT (name) DO UPDATE SET last = max(last, ?2)",
+            (table_name(entity), highest),
+        )
+
+
+class SQLiteStore:
+    """Where units of work come from when the records are in one file."""
+
+    def __init__(self, path: str) -> None:
+        self._folder = TemporaryDirectory() if path == ":memory:" else None
+        file = Path(self._folder.name, "memory.db") if self._folder else Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.path = str(file)
+        self.statements = Statements(SQLite())
+        self.connection = _connect(self.path)
+        self._reader: sqlite3.Connection | None = None
+        self._taken = asyncio.Lock()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reading]:
+        if not self._taken.locked():
+            yield SQLiteReading(self.statements, self.connection)
+            return
+        if self._reader is None:
+            self._reader = _connect(self.path)
+        yield SQLiteReading(self.statements, self._reader)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Unit]:
+        async with self._taken:
+            await self.begin()
+            try:
+                yield SQLiteUnit(self.statements, self.connection)
+                self.connection.execute("COMMIT")
+            except BaseException as fault:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                if isinstance(fault, sqlite3.Error):
+                    raise translated(fault) from fault
+                raise
+
+    async def begin(self) -> None:
+        waited = 0.0
+        while True:
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as fault:
+                busy = fault.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or waited > BUSY_SECONDS:
+                    raise translated(fault) from fault
+            pause = min(0.001 + waited / 4, 0.05)
+            await asyncio.sleep(pause)
+            waited += pause
+
+    async def close(self) -> None:
+        self.connection.close()
+        if self._reader is not None:
+            self._reader.close()
+        if self._folder:
+            self._folder.cleanup()
+
+
+def translated(fault: sqlite3.Error) -> Exception:
+    """The refusal an engine's error stands for, or the error itself."""
+    code = getattr(fault, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return Blocked("This record cannot be changed so: other records refer to it.")
+    if code & 0xFF == sqlite3.SQLITE_CONSTRAINT or code & 0xFF == sqlite3.SQLITE_BUSY:
+        return Conflict("Another change came first; nothing was done. Please try again.")
+    return fault
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    connection.create_function("fold", 1, _fold, deterministic=True)
+    for pragma in (
+        "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000",
+        "cache_size = -65536", "temp_store = MEMORY",
+    ):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout = 0")
+    return connection
+
+
+def _fold(text: Any) -> Any:
+    return None if text is None else fold(str(text))

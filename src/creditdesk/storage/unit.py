@@ -1,0 +1,269 @@
+"""One transaction over records: what reading and writing have in common on both engines.
+
+An engine gives `fetch`, `run` and the bulk writes; the rest is the same for all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from creditdesk.schema.entity import Column, Entity, Record, declared
+from creditdesk.schema.kinds import Collection, Reference, fold
+from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
+from creditdesk.schema.refusals import Blocked
+from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.naming import (
+    column_name,
+    folded_name,
+    is_folded,
+    link_table,
+    table_name,
+)
+from creditdesk.storage.statements import Statements
+
+Write = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TableValue:
+    """A column that a bulk write fills: its name and its type."""
+
+    name: str
+    kind: str
+
+
+class RecordReading(ABC):
+    """The reading half of the promise, over one engine's `fetch`."""
+
+    def __init__(self, statements: Statements) -> None:
+        self.statements = statements
+        self.dialect: Dialect = statements.dialect
+
+    @abstractmethod
+    async def fetch(self, text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """The rows a statement answers."""
+
+    async def page(self, listing: Listing) -> Page:
+        text, values, reads = self.statements.page(listing)
+        rows = await self.fetch(text, values)
+        identity = 1 + _position(listing.entity, "Id")
+        found = [reads.row(row, 1) for row in rows if row[identity] is not None]
+        return Page(found, rows[0][0])
+
+    async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
+        text, values = self.statements.count(entity, filters)
+        return int((await self.fetch(text, values))[0][0])
+
+    async def get(
+        self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
+    ) -> Record | None:
+        return (await self.many(entity, (record_id,), filters)).get(record_id)
+
+    async def many(
+        self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()
+    ) -> dict[int, Record]:
+        wanted = Filter(entity.shape().columns["Id"], Test.ONE_OF, tuple(set(ids)))
+        text, values, reads = self.statements.find(
+            entity, (wanted, *filters), None, limited=False, after=False, whole=True
+        )
+        names = tuple(entity.shape().columns)
+        records = [
+            dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
+        ]
+        return {record["Id"]: record for record in records}
+
+    async def find(
+        self,
+        entity: type[Entity],
+        filters: Sequence[Filter] = (),
+        order: Order | None = None,
+        limit: int | None = None,
+        *,
+        after_id: int | None = None,
+        whole: bool = False,
+    ) -> list[Record]:
+        text, values, reads = self.statements.find(
+            entity,
+            filters,
+            order,
+            limited=limit is not None,
+            after=after_id is not None,
+            whole=whole,
+        )
+        values += [v for v in (after_id, limit) if v is not None]
+        shape = entity.shape()
+        names = tuple(shape.columns) if whole else tuple(c.name for c in shape.listed)
+        return [
+            dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
+        ]
+
+
+class RecordUnit(RecordReading):
+    """The writing half of the promise, over one engine's bulk writes."""
+
+    @abstractmethod
+    async def run_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
+        """Inserts rows into a table."""
+
+    @abstractmethod
+    async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
+        """Updates rows whose first value is the id."""
+
+    @abstractmethod
+    async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
+        """Deletes rows whose column is one of the ids."""
+
+    @abstractmethod
+    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
+        """Fresh ids."""
+
+    @abstractmethod
+    async def taken_ids(self, entity: type[Entity], highest: int) -> None:
+        """Ids up to this one came from outside; fresh ones start after it."""
+
+    async def lock(self, entity: type[Entity], ids: Sequence[int]) -> dict[int, Record]:
+        if not ids:
+            return {}
+        text, reads = self.statements.lock(entity)
+        names = [column.name for column in entity.shape().stored]
+        rows = await self.fetch(text, [self.dialect.ids(sorted(set(ids)))])
+        found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
+        return {record["Id"]: record for record in found}
+
+    async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
+        if not records:
+            return []
+        missing = sum(1 for record in records if not record.get("Id"))
+        fresh = iter(await self.next_ids(entity, missing) if missing else ())
+        ids = [record.get("Id") or next(fresh) for record in records]
+        if missing < len(records):
+            await self.taken_ids(entity, max(ids))
+        columns, writes = self.statements.once(
+            ("insert", entity), lambda: self._written(entity.shape().stored)
+        )
+        rows = [
+            tuple(write(record_id if name == "Id" else record.get(name)) for name, write in writes)
+            for record_id, record in zip(ids, records, strict=True)
+        ]
+        await self.run_many(table_name(entity), columns, rows)
+        for column in entity.shape().collections:
+            links = [
+                (record_id, item)
+                for record_id, record in zip(ids, records, strict=True)
+                for item in record.get(column.name) or ()
+            ]
+            await self._insert_links(entity, column, links)
+        return ids
+
+    async def update(
+        self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        groups: dict[tuple[str, ...], list[tuple[int, Mapping[str, Any]]]] = {}
+        for record_id, change in changes:
+            groups.setdefault(tuple(change), []).append((record_id, change))
+        for names, members in groups.items():
+            await self._update_group(entity, names, members)
+
+    async def _update_group(
+        self,
+        entity: type[Entity],
+        names: tuple[str, ...],
+        members: list[tuple[int, Mapping[str, Any]]],
+    ) -> None:
+        shape = entity.shape()
+        stored = set(shape.stored)
+        chosen = tuple(
+            shape.columns[name] for name in names if name != "Id" and shape.columns[name] in stored
+        )
+        if chosen:
+            columns, writes = self.statements.once(
+                ("update", entity, names),
+                lambda: self._written((shape.columns["Id"], *chosen)),
+            )
+            rows = [
+                tuple(write(record_id if name == "Id" else change[name]) for name, write in writes)
+                for record_id, change in members
+            ]
+            await self.update_many(table_name(entity), columns, rows)
+        for column in shape.collections:
+            if column.name not in names:
+                continue
+            table, owner, _ = link_table(entity, column.leaf)
+            await self.delete_where(table, owner, [record_id for record_id, _ in members])
+            links = [
+                (record_id, item)
+                for record_id, change in members
+                for item in change[column.name] or ()
+            ]
+            await self._insert_links(entity, column, links)
+
+    async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
+        for other, column in _referrers(entity):
+            wanted = Filter(column, Test.ONE_OF, tuple(ids))
+            found = await self.count(other, (wanted,))
+            if found:
+                raise Blocked(
+                    f"This record cannot be deleted: {found} "
+                    f"{other.plural or other.__name__} refer to it."
+                )
+        await self.delete_where(table_name(entity), "id", ids)
+
+    async def _insert_links(
+        self, entity: type[Entity], column: Column, links: list[tuple[int, int]]
+    ) -> None:
+        if links:
+            table, owner, item = link_table(entity, column.leaf)
+            await self.run_many(
+                table, (TableValue(owner, "BIGINT"), TableValue(item, "BIGINT")), links
+            )
+
+    def _written(
+        self, columns: Sequence[Column]
+    ) -> tuple[tuple[TableValue, ...], tuple[tuple[str, Write], ...]]:
+        """The table columns these columns fill, and how each value is written."""
+        names: list[TableValue] = []
+        writes: list[tuple[str, Write]] = []
+        for column in columns:
+            kind = self.dialect.types[type(column.kind)].split()[0]
+            names.append(TableValue(column_name(column), kind))
+            convert = self.dialect.writers.get(type(column.kind))
+            writes.append((column.name, _keep_null(convert) if convert else _same))
+            if is_folded(column):
+                names.append(TableValue(folded_name(column), kind))
+                writes.append((column.name, _keep_null(fold)))
+        return tuple(names), tuple(writes)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _keep_null(convert: Write) -> Write:
+    def converted(value: Any) -> Any:
+        return None if value is None else convert(value)
+
+    return converted
+
+
+def _position(entity: type[Entity], name: str) -> int:
+    listed = entity.shape().listed
+    return next(i for i, column in enumerate(listed) if column.name == name)
+
+
+def _referrers(entity: type[Entity]) -> list[tuple[type[Entity], Column]]:
+    """Who may refer to a record of this entity: references, and collections that hold it."""
+    found: list[tuple[type[Entity], Column]] = []
+    name = entity.__name__
+    for other in declared():
+        for column in other.shape().columns.values():
+            kind = column.kind
+            refers = isinstance(kind, Reference) and column.own and kind.kept and kind.to == name
+            holds = (
+                isinstance(kind, Collection) and kind.kept and not kind.mirrors and kind.of == name
+            )
+            if refers or holds:
+                found.append((other, column))
+    return found

@@ -1,0 +1,45 @@
+"""What work over files tells while it runs: notes, problems and how far it is.
+
+It must not know how these are shown.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Report(Protocol):
+    """Listens to long work. A note is worth knowing; a problem is something left undone."""
+
+    def note(self, sentence: str) -> None:
+        """Something worth knowing."""
+
+    def problem(self, sentence: str) -> None:
+        """Something wrong or left out."""
+
+    def step(self, label: str, total: int | None = None) -> None:
+        """A new piece of work begins; `total` in rows where it is known."""
+
+    def advance(self, rows: int) -> None:
+        """So many more rows are done."""
+
+
+class Gathered:
+    """A report that keeps the sentences, for callers without a screen."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.problems: list[str] = []
+        self.rows = 0
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+    def problem(self, sentence: str) -> None:
+        self.problems.append(sentence)
+
+    def step(self, label: str, total: int | None = None) -> None:
+        pass
+
+    def advance(self, rows: int) -> None:
+        self.rows += rows

@@ -1,0 +1,121 @@
+"""How a field's value reads from a file and is written to one: a table `kind -> its reading`.
+
+Text in a CSV cell and typed values in JSON meet here. It must not know files or stores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any, Final
+
+from creditdesk.ledger.amounts import round_amount
+from creditdesk.schema.kinds import (
+    LARGEST_INTEGER,
+    Boolean,
+    Collection,
+    DateTime,
+    Enum,
+    Field,
+    Guid,
+    Integer,
+    Money,
+    Number,
+    Object,
+    Reference,
+    Scaled,
+    Text,
+    Unreadable,
+    show_instant,
+    show_scaled,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A value from a file; `rounded` when it had more decimal places than are kept (rule 3)."""
+
+    value: Any
+    rounded: bool = False
+
+
+def take(kind: Field, raw: object) -> Taken:
+    """The inner value of a file's value; Unreadable when it is not of this kind.
+
+    A decimal with more places than its kind keeps is rounded half away from zero (rule 3).
+    """
+    if raw is None or (raw == "" and not isinstance(kind, Text)):
+        return Taken(None if kind.nullable and not isinstance(kind, Collection) else kind.empty)
+    if isinstance(kind, Scaled):
+        return _scaled(kind, raw)
+    if isinstance(kind, Object) and isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except ValueError:
+            raise Unreadable("must be an object") from None
+    return Taken(kind.read(raw))
+
+
+def take_cell(kind: Field, cell: str) -> Taken:
+    """The inner value of a CSV cell; an empty one is what the field holds when it is left out."""
+    return Taken(kind.empty) if cell == "" else take(kind, cell)
+
+
+def _scaled(kind: Scaled, raw: object) -> Taken:
+    if isinstance(raw, bool) or not isinstance(raw, int | str | float | Decimal):
+        raise Unreadable("must be a number")
+    try:
+        number = Decimal(str(raw).strip())
+    except InvalidOperation:
+        raise Unreadable("must be a number") from None
+    if not number.is_finite() or number.adjusted() > 18 or number.adjusted() < -40:
+        raise Unreadable("must be a number of ordinary size")
+    exact = Fraction(number) * 10**kind.places
+    whole = round_amount(exact, 4)
+    if abs(whole) > LARGEST_INTEGER:
+        raise Unreadable("is too large")
+    return Taken(whole, rounded=whole != exact)
+
+
+def _as_it_is(kind: Field, value: Any) -> Any:
+    return value
+
+
+def _decimal(kind: Field, value: Any) -> Decimal:
+    assert isinstance(kind, Scaled)
+    return Decimal(show_scaled(value, kind.places))
+
+
+JSON_VALUES: Final[dict[type[Field], Callable[[Field, Any], Any]]] = {
+    Text: _as_it_is,
+    Guid: _as_it_is,
+    Integer: _as_it_is,
+    Money: _decimal,
+    Number: _decimal,
+    Boolean: lambda kind, value: bool(value),
+    Enum: lambda kind, value: int(value),
+    DateTime: lambda kind, value: show_instant(value),
+    Object: _as_it_is,
+    Reference: _as_it_is,
+    Collection: lambda kind, value: list(value),
+}
+
+
+def to_json(kind: Field, value: Any) -> Any:
+    """What JSON carries for an inner value; decimals stay exact."""
+    return None if value is None else JSON_VALUES[type(kind)](kind, value)
+
+
+def to_cell(kind: Field, value: Any) -> str:
+    """The text of a CSV cell; what is absent is an empty cell."""
+    shown = to_json(kind, value)
+    if shown is None:
+        return ""
+    if isinstance(shown, bool):
+        return "true" if shown else "false"
+    if isinstance(shown, list | dict):
+        return json.dumps(shown, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return str(shown)

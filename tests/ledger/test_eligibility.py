@@ -1,0 +1,500 @@
+"""May this credit pay for that source, and if not, why (rules 5, 12 to 17, 19, 28, 33)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from creditdesk.ledger.credit import (
+    Credit,
+    CreditKey,
+    CreditKind,
+    LedgerPolicy,
+    Limits,
+    Owner,
+    Rate,
+    Source,
+    SourceKey,
+    SourceKind,
+    Team,
+    WindowTest,
+    kind_of_extra_service,
+    utc_text,
+)
+from creditdesk.ledger.eligibility import Reason, reason_against, valid_at
+from creditdesk.ledger.units import ChargePeriod
+
+NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
+STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+
+MONEY = Credit(
+    kind=CreditKind.MONEY,
+    id=1,
+    customer_id=7,
+    business_id=3,
+    currency="EUR",
+    remaining=100_0000,
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+    limits=Limits(for_bookings=True, for_events=True, universal=True),
+)
+RATE = Rate(
+    id=5, charge_period=ChargePeriod.MINUTES, price=5000, resource_types=frozenset({40, 41})
+)
+TIME = replace(MONEY, kind=CreditKind.TIME, id=2, remaining=60, limits=Limits(), rate=RATE)
+PRINTING = replace(TIME, kind=CreditKind.PRINTING, id=3, rate=replace(RATE, is_printing=True))
+BOOKING = Source(
+    kind=SourceKind.BOOKING,
+    id=11,
+    customer_id=7,
+    business_id=3,
+    currency="EUR",
+    price=20_0000,
+    starts=STARTS,
+    ends=STARTS + timedelta(hours=1),
+    resource_type=40,
+)
+EVENT = replace(
+    BOOKING, kind=SourceKind.EVENT_ATTENDANCE, resource_type=None, event_categories=frozenset({80})
+)
+THING = replace(BOOKING, kind=SourceKind.PRODUCT, starts=None, ends=None, resource_type=None)
+PRODUCT = replace(THING, product_id=60)
+TIME_PASS = replace(THING, kind=SourceKind.TIME_PASS, pass_id=61)
+PLAN = replace(THING, kind=SourceKind.PLAN, tariff_id=62)
+CHARGE = replace(THING, kind=SourceKind.CHARGE)
+LINE = replace(THING, kind=SourceKind.INVOICE_LINE)
+PRINT_JOB = replace(THING, kind=SourceKind.PRINT_JOB, print_units=50)
+OWNER = Owner(customer_id=7, plans=frozenset({62}))
+POLICY = LedgerPolicy()
+
+
+def against(
+    credit: Credit,
+    source: Source = BOOKING,
+    owner: Owner = OWNER,
+    policy: LedgerPolicy = POLICY,
+    now: datetime = NOW,
+) -> Reason | None:
+    return reason_against(credit, source, owner, policy, now)
+
+
+def limited(**limits: Any) -> Credit:
+    return replace(MONEY, limits=Limits(**limits))
+
+
+@pytest.mark.parametrize("credit", [MONEY, TIME])
+def test_a_customers_own_valid_credit_pays_for_a_booking(credit: Credit) -> None:
+    assert against(credit) is None
+
+
+# Rule 5
+
+
+@pytest.mark.parametrize(
+    ("booking_id", "unique_id", "printing", "kind"),
+    [
+        (9, None, False, CreditKind.BOOKING_CHARGE),
+        (None, "a-b", True, CreditKind.BOOKING_CHARGE),
+        (None, None, True, CreditKind.PRINTING),
+        (None, None, False, CreditKind.TIME),
+        (0, "", False, CreditKind.TIME),
+    ],
+)
+def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
+    booking_id: int | None, unique_id: str | None, printing: bool, kind: CreditKind
+) -> None:
+    found = kind_of_extra_service(
+        booking_id=booking_id, booking_unique_id=unique_id, is_printing_credit=printing
+    )
+
+    assert found is kind
+
+
+def test_rule_5_a_booking_charge_is_not_a_credit() -> None:
+    charge = replace(TIME, kind=CreditKind.BOOKING_CHARGE, customer_id=8, remaining=0)
+
+    assert against(charge) is Reason.BOOKING_CHARGE
+
+
+# Rule 12
+
+
+@pytest.mark.parametrize(
+    ("valid_from", "expires", "reason"),
+    [
+        (None, None, None),
+        (STARTS, None, None),
+        (STARTS + INSTANT, None, Reason.NOT_YET_VALID),
+        (None, STARTS + INSTANT, None),
+        (None, STARTS, Reason.EXPIRED),
+        (STARTS - INSTANT, STARTS + INSTANT, None),
+    ],
+)
+@pytest.mark.parametrize("source", [BOOKING, EVENT])
+def test_rule_12_a_credit_must_be_valid_when_the_service_starts(
+    source: Source, valid_from: datetime | None, expires: datetime | None, reason: Reason | None
+) -> None:
+    assert against(replace(MONEY, valid_from=valid_from, expires=expires), source) is reason
+
+
+@pytest.mark.parametrize("source", [PRODUCT, TIME_PASS, PLAN, CHARGE, LINE])
+def test_rule_12_for_everything_else_it_must_be_valid_now(source: Source) -> None:
+    assert against(replace(MONEY, expires=NOW + INSTANT), source) is None
+    assert against(replace(MONEY, expires=NOW), source) is Reason.EXPIRED
+    assert against(replace(MONEY, valid_from=NOW), source) is None
+    assert against(replace(MONEY, valid_from=NOW + INSTANT), source) is Reason.NOT_YET_VALID
+    assert valid_at(replace(source, starts=STARTS), POLICY, NOW) == NOW
+
+
+def test_rule_12_the_window_may_be_tested_when_credit_is_spent() -> None:
+    spend_time = LedgerPolicy(window_test=WindowTest.SPEND_TIME)
+    lapses_before_the_booking = replace(MONEY, expires=NOW + INSTANT)
+
+    assert against(lapses_before_the_booking) is Reason.EXPIRED
+    assert against(lapses_before_the_booking, policy=spend_time) is None
+
+
+def test_rule_12_an_event_without_a_start_is_paid_with_what_is_valid_now() -> None:
+    assert valid_at(replace(EVENT, starts=None), POLICY, NOW) == NOW
+    assert valid_at(EVENT, POLICY, NOW) == STARTS
+
+
+def test_rule_28_a_lapsed_credit_is_unusable_at_once_with_all_it_has() -> None:
+    assert against(replace(MONEY, expires=STARTS, remaining=1)) is Reason.EXPIRED
+
+
+# Rule 13
+
+
+@pytest.mark.parametrize(
+    ("limits", "source", "reason"),
+    [
+        ({"for_bookings": True}, BOOKING, None),
+        ({"for_events": True, "universal": True}, BOOKING, Reason.NOT_FOR_BOOKINGS),
+        ({"for_bookings": True, "resource_types": {40, 50}}, BOOKING, None),
+        ({"for_bookings": True, "resource_types": {50}}, BOOKING, Reason.WRONG_RESOURCE_TYPE),
+        ({"for_bookings": True, "event_categories": {99}}, BOOKING, None),
+        ({"for_events": True}, EVENT, None),
+        ({"for_bookings": True, "universal": True}, EVENT, Reason.NOT_FOR_EVENTS),
+        ({"for_events": True, "event_categories": {80, 81}}, EVENT, None),
+        ({"for_events": True, "event_categories": {81}}, EVENT, Reason.WRONG_EVENT_CATEGORY),
+        ({"for_events": True, "resource_types": {50}}, EVENT, None),
+    ],
+)
+def test_rule_13_bookings_and_events_need_their_flag_and_what_is_listed(
+    limits: dict[str, Any], source: Source, reason: Reason | None
+) -> None:
+    assert against(limited(**limits), source) is reason
+
+
+@pytest.mark.parametrize("source", [PRODUCT, TIME_PASS, PLAN, CHARGE, LINE, PRINT_JOB])
+def test_rule_13_everything_else_needs_universal_credit(source: Source) -> None:
+    assert against(limited(for_bookings=True, for_events=True), source) is Reason.NOT_UNIVERSAL
+    assert against(limited(universal=True), source) is None
+
+
+LISTS: dict[str, dict[str, Any]] = {
+    "products": {"products": {60}},
+    "passes": {"passes": {61}},
+    "tariffs": {"tariffs": {62}},
+    "charges": {"applies_to_charges": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "listed_by"),
+    [
+        (PRODUCT, "products"),
+        (TIME_PASS, "passes"),
+        (PLAN, "tariffs"),
+        (CHARGE, "charges"),
+        (PRINT_JOB, "charges"),
+        (LINE, "charges"),
+        (replace(LINE, product_id=60), "products"),
+        (replace(LINE, pass_id=61), "passes"),
+        (replace(LINE, tariff_id=62), "tariffs"),
+        (replace(CHARGE, product_id=60), "charges"),
+    ],
+)
+@pytest.mark.parametrize("limit", LISTS)
+def test_rule_13_a_universal_credit_with_a_list_pays_only_what_is_listed(
+    source: Source, listed_by: str, limit: str
+) -> None:
+    expected = None if limit == listed_by else Reason.NOT_LISTED
+
+    assert against(limited(universal=True, **LISTS[limit]), source) is expected
+
+
+def test_rule_13_another_product_than_the_listed_one_is_not_listed() -> None:
+    assert against(limited(universal=True, products={99}), PRODUCT) is Reason.NOT_LISTED
+    assert against(limited(universal=True, passes={99}), TIME_PASS) is Reason.NOT_LISTED
+    assert against(limited(universal=True, tariffs={99}), PLAN) is Reason.NOT_LISTED
+
+
+# Rule 14
+
+
+def test_rule_14_plans_on_a_credit_that_is_not_universal_limit_its_owners() -> None:
+    for_plan_holders = limited(for_bookings=True, tariffs={62})
+
+    assert against(for_plan_holders) is None
+    assert against(for_plan_holders, owner=Owner(7, plans=frozenset({63}))) is Reason.WRONG_PLAN
+    assert against(for_plan_holders, owner=Owner(7)) is Reason.WRONG_PLAN
+
+
+def test_rule_14_plans_on_a_universal_credit_do_not_limit_its_owners() -> None:
+    credit = limited(universal=True, for_bookings=True, tariffs={62})
+
+    assert against(credit, owner=Owner(7)) is None
+    assert against(credit, PLAN, owner=Owner(7)) is None
+
+
+# Rule 15
+
+
+def test_rule_15_time_pays_a_booking_of_a_type_its_rate_covers() -> None:
+    assert against(TIME, replace(BOOKING, resource_type=41)) is None
+    assert against(TIME, replace(BOOKING, resource_type=42)) is Reason.WRONG_RESOURCE_TYPE
+    assert against(TIME, replace(BOOKING, resource_type=None)) is Reason.WRONG_RESOURCE_TYPE
+
+
+def test_rule_15_a_rate_that_covers_no_type_pays_nothing() -> None:
+    unset = replace(TIME, rate=replace(RATE, resource_types=frozenset()))
+
+    assert against(unset) is Reason.WRONG_RESOURCE_TYPE
+    assert against(replace(TIME, rate=None)) is Reason.WRONG_RATE
+
+
+@pytest.mark.parametrize("source", [EVENT, PRODUCT, TIME_PASS, PLAN, CHARGE, LINE, PRINT_JOB])
+def test_rule_15_time_pays_nothing_but_bookings(source: Source) -> None:
+    assert against(TIME, source) is Reason.WRONG_RATE
+
+
+def test_printing_credit_pays_print_jobs_only() -> None:
+    assert against(PRINTING, PRINT_JOB) is None
+    assert against(PRINTING, replace(PRINT_JOB, print_units=1)) is None
+    assert against(PRINTING, replace(PRINT_JOB, print_units=0)) is Reason.WRONG_RATE
+    assert against(PRINTING, replace(CHARGE, print_units=50)) is Reason.WRONG_RATE
+    assert against(PRINTING) is Reason.WRONG_RATE
+
+
+@pytest.mark.parametrize("credit", [MONEY, TIME])
+def test_rule_15_no_credit_pays_a_tentative_booking_or_one_that_declined_it(
+    credit: Credit,
+) -> None:
+    assert against(credit, replace(BOOKING, tentative=True)) is Reason.TENTATIVE
+    assert against(credit, replace(BOOKING, refuses_credit=True)) is Reason.CREDIT_DECLINED
+
+
+# Rule 16
+
+
+@pytest.mark.parametrize(
+    ("team", "money", "time"),
+    [
+        (Team(4), False, False),
+        (Team(4, shares_money=True), True, False),
+        (Team(4, shares_extra_services=True), False, True),
+        (Team(4, transfers_to_paying_member=True), True, True),
+    ],
+)
+def test_rule_16_a_team_lends_the_kinds_it_shares(team: Team, money: bool, time: bool) -> None:
+    owner = Owner(7, teams=(Team(3), team))
+    shared: dict[str, Any] = {"customer_id": 8, "team_id": 4}
+
+    assert against(replace(MONEY, **shared), owner=owner) is (None if money else Reason.NOT_SHARED)
+    for credit, source in ((TIME, BOOKING), (PRINTING, PRINT_JOB)):
+        assert against(replace(credit, **shared), source, owner) is (
+            None if time else Reason.NOT_SHARED
+        )
+
+
+def test_rule_16_a_stranger_or_a_former_member_reaches_nothing() -> None:
+    owner = Owner(7, teams=(Team(4, shares_money=True),))
+
+    assert against(replace(MONEY, customer_id=8), owner=owner) is Reason.NOT_SHARED
+    assert against(replace(MONEY, customer_id=8, team_id=5), owner=owner) is Reason.NOT_SHARED
+
+
+def test_rule_16_ones_own_credit_needs_no_team() -> None:
+    assert against(replace(MONEY, team_id=4)) is None
+
+
+def test_rule_16_a_member_stops_at_its_cap() -> None:
+    assert against(replace(MONEY, member_cap_left=1)) is None
+    assert against(replace(MONEY, member_cap_left=0)) is Reason.MEMBER_CAP
+    assert against(replace(MONEY, member_cap_left=-5)) is Reason.MEMBER_CAP
+    assert against(replace(MONEY, member_cap_left=0, remaining=0)) is Reason.EMPTY
+
+
+# Rule 17
+
+
+def test_rule_17_the_currency_must_match() -> None:
+    assert against(replace(MONEY, currency="GBP")) is Reason.OTHER_CURRENCY
+
+
+def test_rule_17_credit_of_another_location_needs_the_networks_leave() -> None:
+    elsewhere = replace(MONEY, business_id=9)
+
+    assert against(elsewhere) is Reason.OTHER_LOCATION
+    assert against(elsewhere, policy=LedgerPolicy(cross_location=True)) is None
+
+
+# What is there to take
+
+
+def test_an_empty_or_wholly_held_credit_is_empty() -> None:
+    assert against(replace(MONEY, remaining=1)) is None
+    assert against(replace(MONEY, remaining=0)) is Reason.EMPTY
+    assert against(replace(MONEY, remaining=50, held=50)) is Reason.EMPTY
+    assert against(replace(MONEY, remaining=50, held=49)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "available"),
+    [
+        ({"remaining": 60}, 60),
+        ({"remaining": 60, "held": 20}, 40),
+        ({"remaining": 60, "held": 80}, 0),
+        ({"remaining": 60, "member_cap_left": 15}, 15),
+        ({"remaining": 60, "member_cap_left": 90}, 60),
+        ({"remaining": 60, "member_cap_left": -1}, 0),
+        ({"remaining": 60, "held": 50, "member_cap_left": 15}, 10),
+        ({"remaining": 60, "overdraft": 40}, 60),
+        ({"remaining": 60, "overdraft": 40, "kind": CreditKind.MONEY}, 60),
+        ({"remaining": 60, "overdraft": 40, "kind": CreditKind.PRINTING}, 100),
+        ({"remaining": 60, "overdraft": 40, "held": 90, "kind": CreditKind.PRINTING}, 10),
+    ],
+)
+def test_rules_16_26_and_33_what_is_available(changes: dict[str, Any], available: int) -> None:
+    assert replace(TIME, **changes).available == available
+
+
+# Rule 19
+
+
+def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
+    everything_wrong = replace(
+        MONEY,
+        kind=CreditKind.BOOKING_CHARGE,
+        customer_id=8,
+        business_id=9,
+        currency="GBP",
+        expires=NOW,
+        valid_from=STARTS + INSTANT,
+        limits=Limits(tariffs=frozenset({99})),
+        remaining=0,
+        member_cap_left=0,
+    )
+    source = replace(BOOKING, tentative=True, refuses_credit=True)
+    policy = POLICY
+    reasons = []
+    for source_fix, credit_fix in [
+        ({}, {}),
+        ({"tentative": False}, {}),
+        ({"refuses_credit": False}, {}),
+        ({}, {"kind": CreditKind.MONEY}),
+        ({}, {"customer_id": 7}),
+        ({}, {"business_id": 3}),
+        ({}, {"currency": "EUR"}),
+        ({}, {"expires": None}),
+        ({}, {"valid_from": None}),
+        ({}, {"limits": Limits()}),
+        ({}, {"limits": Limits(for_bookings=True)}),
+        ({}, {"remaining": 1}),
+        ({}, {"member_cap_left": None}),
+    ]:
+        source = replace(source, **source_fix)  # type: ignore[arg-type]
+        everything_wrong = replace(everything_wrong, **credit_fix)  # type: ignore[arg-type]
+        reasons.append(against(everything_wrong, source, policy=policy))
+
+    assert reasons == [
+        Reason.TENTATIVE,
+        Reason.CREDIT_DECLINED,
+        Reason.BOOKING_CHARGE,
+        Reason.NOT_SHARED,
+        Reason.OTHER_LOCATION,
+        Reason.OTHER_CURRENCY,
+        Reason.EXPIRED,
+        Reason.NOT_YET_VALID,
+        Reason.WRONG_PLAN,
+        Reason.NOT_FOR_BOOKINGS,
+        Reason.EMPTY,
+        Reason.MEMBER_CAP,
+        None,
+    ]
+
+
+def test_rule_19_the_codes_are_those_on_the_wire() -> None:
+    published = {
+        "used",
+        "expired",
+        "not_yet_valid",
+        "wrong_resource_type",
+        "wrong_event_category",
+        "not_universal",
+        "not_listed",
+        "other_location",
+        "other_currency",
+        "not_shared",
+        "member_cap",
+        "empty",
+        "not_needed",
+    }
+
+    assert published <= {reason.value for reason in Reason}
+    assert all(reason.value == reason.name.lower() for reason in Reason)
+
+
+# The values themselves
+
+
+def test_keys_read_as_kind_and_number() -> None:
+    assert str(MONEY.key) == "money/1"
+    assert MONEY.key == CreditKey(CreditKind.MONEY, 1)
+    assert str(BOOKING.key) == "booking/11"
+    assert BOOKING.key == SourceKey(SourceKind.BOOKING, 11)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"starts": None}, {"ends": None}, {"ends": STARTS}, {"ends": STARTS - INSTANT}],
+)
+def test_a_booking_has_a_start_before_its_end(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="booking/11 does not end after it starts"):
+        replace(BOOKING, **changes)
+
+
+def test_a_price_is_never_below_zero_and_only_a_length_has_units() -> None:
+    assert replace(PRODUCT, price=0).price == 0
+    with pytest.raises(ValueError, match="product/11 has a price below zero"):
+        replace(PRODUCT, price=-1)
+    with pytest.raises(ValueError, match="product/11 has no length"):
+        PRODUCT.units(ChargePeriod.DAYS)
+    with pytest.raises(ValueError, match="event_attendance/11 has no length"):
+        replace(EVENT, ends=None).units(ChargePeriod.DAYS)
+
+
+def test_a_bookings_units_follow_its_location() -> None:
+    booking = replace(BOOKING, ends=STARTS + timedelta(minutes=50))
+
+    assert booking.units(ChargePeriod.MINUTES) == 60
+    assert replace(booking, interval_minutes=20).units(ChargePeriod.MINUTES) == 60
+    assert replace(booking, interval_minutes=25).units(ChargePeriod.MINUTES) == 50
+    assert replace(booking, ends=STARTS + timedelta(days=2)).units(ChargePeriod.DAYS) == 3
+    nights = replace(booking, ends=STARTS + timedelta(days=2), per_night=True)
+    assert nights.units(ChargePeriod.DAYS) == 2
+
+
+def test_instants_are_written_in_utc() -> None:
+    assert utc_text(NOW) == "2026-06-10T12:00:00Z"
+    assert utc_text(None) is None
+
+
+def test_the_policy_is_the_published_default() -> None:
+    assert LedgerPolicy() == LedgerPolicy(WindowTest.SERVICE_START, False, 0, False)
+    assert MONEY.priority == 50
+    assert BOOKING.interval_minutes == 15
+    assert BOOKING.currency_digits == 2

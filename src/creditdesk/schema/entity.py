@@ -85,6 +85,7 @@ class Entity:
     the default sort; `label` the field that names a record to people; `scope` how a record
     belongs to a location: a column name, a collection name, or None for what all share;
     `served=False` keeps an entity off the wire; `roles` overrides the role of a verb;
+    `tallied` keeps count by day of creation, so that totals need no walk over the rows;
     `append_only` has the database itself refuse deletes, and updates of all but `editable`;
     `unique` names columns that are unique together; `checks` are SQL conditions on every row;
     `list_needs` names filters of which a listing must give one.
@@ -97,6 +98,7 @@ class Entity:
     label: ClassVar[str | None]
     scope: ClassVar[str | None]
     served: ClassVar[bool]
+    tallied: ClassVar[bool]
     append_only: ClassVar[bool]
     editable: ClassVar[tuple[str, ...]]
     roles: ClassVar[dict[Verb, str]]
@@ -115,6 +117,7 @@ class Entity:
         label: str | None = None,
         scope: str | None = None,
         served: bool = True,
+        tallied: bool = False,
         append_only: bool = False,
         editable: tuple[str, ...] = (),
         roles: dict[Verb, str] | None = None,
@@ -126,7 +129,7 @@ class Entity:
             raise TypeError(f"{cls.__name__} is declared twice")
         own = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
         cls.area, cls.plural, cls.verbs, cls.order, cls.label = area, plural, verbs, order, label
-        cls.scope, cls.served = scope, served
+        cls.scope, cls.served, cls.tallied = scope, served, tallied
         cls.append_only, cls.editable = append_only, editable
         cls.roles = {v: f"{cls.__name__}-{_ROLE_WORD[v]}" for v in ALL_VERBS} | (roles or {})
         cls.list_needs, cls.unique, cls.checks = list_needs, unique, checks

@@ -12,7 +12,7 @@ from typing import Any, Final
 from creditdesk.schema.entity import declared
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.tables import foreign_keys, guards, indexes, tables
+from creditdesk.storage.tables import foreign_keys, guards, indexes, tables, tallies
 
 Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 Step = Callable[[Run, Dialect], Awaitable[None]]
@@ -95,6 +95,8 @@ async def _add_declared(run: Run, dialect: Dialect) -> None:
             if name not in known:
                 await run(statement, ())
     for statement in indexes(declared(), dialect):
+        await run(statement, ())
+    for statement in tallies(declared(), dialect):
         await run(statement, ())
     for statement in guards(declared(), dialect):
         await run(statement, ())

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity, Record, declared
 from creditdesk.schema.kinds import Collection, Reference, fold
@@ -25,6 +25,8 @@ from creditdesk.storage.naming import (
 from creditdesk.storage.statements import Statements
 
 Write = Callable[[Any], Any]
+DEEP_ROWS: Final = 2_000
+"""From this offset on, a page is walked to from the nearer end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,39 @@ class RecordReading(ABC):
         """The rows a statement answers."""
 
     async def page(self, listing: Listing) -> Page:
-        text, values, reads = self.statements.page(listing)
+        offset = (listing.page - 1) * listing.size
+        if offset < DEEP_ROWS:
+            return await self._rows(listing, offset, listing.size)
+        return await self._deep_page(listing, offset)
+
+    async def _rows(self, listing: Listing, offset: int, size: int) -> Page:
+        text, values, reads = self.statements.page(listing, offset, size)
         rows = await self.fetch(text, values)
         identity = 1 + _position(listing.entity, "Id")
         found = [reads.row(row, 1) for row in rows if row[identity] is not None]
         return Page(found, rows[0][0])
+
+    async def _deep_page(self, listing: Listing, offset: int) -> Page:
+        """A page far from the start, walked to from whichever end is nearer.
+
+        The walk from the end needs the total first; should it have changed meanwhile, the page
+        is asked for again, and at last from the start.
+        """
+        total = await self.count(listing.entity, listing.filters)
+        order = listing.order
+        backwards = replace(listing, order=Order(order.column, not order.descending))
+        for _ in range(3):
+            if offset >= total:
+                return Page([], total)
+            size = min(listing.size, total - offset)
+            from_end = total - offset - size
+            if from_end >= offset:
+                break
+            page = await self._rows(backwards, from_end, size)
+            if page.total == total:
+                return Page(page.rows[::-1], total)
+            total = page.total
+        return await self._rows(listing, offset, listing.size)
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
         text, values = self.statements.count(entity, filters)

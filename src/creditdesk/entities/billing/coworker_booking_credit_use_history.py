@@ -12,6 +12,7 @@ class CoworkerBookingCreditUseHistory(
     plural="coworkerbookingcreditusehistories",
     verbs=("list", "get", "create", "update"),
     scope="CoworkerBookingCreditBusinessId",
+    tallied=True,
     append_only=True,
     editable=("Description", "UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):

@@ -12,6 +12,7 @@ class CoworkerExtraServiceUseHistory(
     area="billing",
     plural="coworkerextraserviceusehistories",
     scope="CoworkerExtraServiceBusinessId",
+    tallied=True,
     append_only=True,
     editable=("UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):

@@ -1,91 +1,73 @@
-"""Totals are exact without a walk over the rows, and deep pages come from the nearer end."""
+"""Totals kept by day always equal the rows counted one by one."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
-from uuid import UUID
 
-from creditdesk.entities.billing.coworker_extra_service_use_history import (
-    CoworkerExtraServiceUseHistory as History,
-)
-from creditdesk.schema.listing import Filter, Listing, Order, Test
+import pytest
+
+from builders import Builder
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.schema.listing import Listing, Test
 from creditdesk.schema.store import Store
-from creditdesk.storage import unit as storage_unit
+from storage.promise import by, put, where
 
-COLUMNS = History.shape().columns
-START = datetime(1969, 12, 20, tzinfo=UTC)
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+CREATED = [
+    datetime(1969, 12, 31, 12, tzinfo=UTC),
+    datetime(1969, 12, 31, tzinfo=UTC),
+    datetime(1970, 1, 1, tzinfo=UTC),
+    *(DAY + timedelta(hours=7 * number) for number in range(30)),
+    *(DAY + timedelta(days=number) for number in range(5)),
+    *(DAY + timedelta(days=number, microseconds=-1) for number in range(5)),
+]
 
 
-async def fill(store: Store, moments: list[datetime], random: Random) -> None:
-    for first in range(0, len(moments), 60):
-        rows = [
-            {"UniqueId": str(UUID(int=random.getrandbits(128))), "CreatedOn": t, "UpdatedOn": t}
-            for t in moments[first : first + 60]
-        ]
+@pytest.fixture(scope="module")
+async def filled(store: Store, build: Builder) -> list[datetime]:
+    """Lines created at these instants, in units of several and of one."""
+    business = await build.shared("Business")
+    rows = [
+        {
+            "BusinessId": business, "CreditId": 1, "CreditKind": "money", "Sequence": number,
+            "Kind": "grant", "EffectiveOn": DAY, "RecordedOn": DAY, "CreatedOn": instant,
+        }
+        for number, instant in enumerate(CREATED, 1)
+    ]  # fmt: skip
+    await put(store, JournalLine, *rows[:20])
+    for row in rows[20:]:
+        await put(store, JournalLine, row)
+    return CREATED
+
+
+async def totals(store: Store, low: datetime | None, high: datetime | None) -> tuple[int, int]:
+    filters = []
+    if low:
+        filters.append(where(JournalLine, "CreatedOn", Test.AT_LEAST, low))
+    if high:
+        filters.append(where(JournalLine, "CreatedOn", Test.AT_MOST, high))
+    listing = Listing(JournalLine, tuple(filters), by(JournalLine, "Id"), 1, 1)
+    async with store.reading() as reading:
+        page = await reading.page(listing)
+        return page.total, await reading.count(JournalLine, filters)
+
+
+async def test_every_range_counts_its_rows(store: Store, filled: list[datetime]) -> None:
+    random = Random(3)
+    edges = [None, *filled, *(t + timedelta(microseconds=random.choice((-1, 1))) for t in filled)]
+    ranges = [(random.choice(edges), random.choice(edges)) for _ in range(150)]
+    for low, high in [(None, None), *ranges]:
+        right = sum((low is None or t >= low) and (high is None or t <= high) for t in filled)
+        assert await totals(store, low, high) == (right, right), (low, high)
+
+
+async def test_a_unit_that_fails_is_not_counted(store: Store, filled: list[datetime]) -> None:
+    from builders import stored_row
+
+    before = await totals(store, None, None)
+    with pytest.raises(RuntimeError):
         async with store.writing() as unit:
-            await unit.insert(History, rows)
-
-
-def created(low: datetime | None, high: datetime | None) -> tuple[Filter, ...]:
-    column = COLUMNS["CreatedOn"]
-    return tuple(
-        Filter(column, test, value)
-        for test, value in ((Test.AT_LEAST, low), (Test.AT_MOST, high))
-        if value is not None
-    )
-
-
-async def test_any_range_of_dates_totals_what_a_plain_count_finds(store: Store) -> None:
-    random = Random(4)
-    day = 24 * 60 * 60 * 1_000_000
-    moments = [START + timedelta(microseconds=random.randrange(30 * day)) for _ in range(300)]
-    moments += [START + timedelta(days=number) for number in range(20)]
-    await fill(store, moments, random)
-    async with store.reading() as reading:
-        for turn in range(150):
-            low, high = sorted((random.choice(moments), random.choice(moments)))
-            if turn % 7 == 0:
-                high = low + timedelta(seconds=random.randrange(90_000))
-            if turn % 11 == 0:
-                low, high = high, low
-            for from_, to in ((low, high), (low, None), (None, high), (None, None)):
-                expected = sum(
-                    (from_ is None or t >= from_) and (to is None or t <= to) for t in moments
-                )
-                listing = Listing(History, created(from_, to), Order(COLUMNS["Id"]), 1, 1000)
-                page = await reading.page(listing)
-                assert page.total == len(page.rows) == expected
-                assert await reading.count(History, created(from_, to)) == expected
-
-
-async def test_a_unit_that_fails_leaves_the_total_as_it_was(store: Store) -> None:
-    async with store.reading() as reading:
-        before = await reading.count(History)
-    try:
-        async with store.writing() as unit:
-            now = START
-            row = {"UniqueId": str(UUID(int=7)), "CreatedOn": now, "UpdatedOn": now}
-            await unit.insert(History, [row])
-            raise LookupError
-    except LookupError:
-        pass
-    async with store.reading() as reading:
-        assert await reading.count(History) == before
-
-
-async def test_pages_from_the_nearer_end_are_the_pages_from_the_start(
-    store: Store, monkeypatch
-) -> None:
-    random = Random(5)
-    await fill(store, [START + timedelta(seconds=n % 7) for n in range(301)], random)
-    for descending in (False, True):
-        order = Order(COLUMNS["CreatedOn"], descending)
-        async with store.reading() as reading:
-            whole = await reading.page(Listing(History, (), order, 1, 1000))
-            monkeypatch.setattr(storage_unit, "DEEP_ROWS", 10)
-            for number in range(1, 45):
-                page = await reading.page(Listing(History, (), order, number, 17))
-                assert page.total == whole.total
-                assert page.rows == whole.rows[(number - 1) * 17 : number * 17]
-            monkeypatch.undo()
+            await unit.insert(JournalLine, [stored_row(JournalLine, CreditId=2, Sequence=1)])
+            raise RuntimeError
+    assert await totals(store, None, None) == before

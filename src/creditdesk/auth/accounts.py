@@ -67,7 +67,7 @@ async def set_password(
     """Gives a user a new password and ends its tokens."""
     user = await unit.get(User, user_id)
     if user is None:
-        raise NotFound()
+        raise NotFound
     kept = await (passwords or Passwords(AuthSettings())).hash(password)
     await keep_credential(unit, user_id, user["Email"], now, password_hash=kept)
 
@@ -76,7 +76,7 @@ async def set_two_factor(unit: Unit, user_id: int, *, on: bool, now: datetime) -
     """Switches the second factor on, giving its secret in base 32, or off. Ends the tokens."""
     user = await unit.get(User, user_id)
     if user is None:
-        raise NotFound()
+        raise NotFound
     secret = new_secret() if on else None
     await keep_credential(unit, user_id, user["Email"], now, totp_secret=secret or "")
     await unit.update(User, [(user_id, {"TwoFactorEnabled": on})])
@@ -107,7 +107,7 @@ async def set_roles(
     """
     user = await unit.get(User, user_id)
     if user is None:
-        raise NotFound()
+        raise NotFound
     known = await ensure_roles(unit, now)
     chosen = {name.strip().lower(): name for name in names}
     for lower, name in chosen.items():
@@ -134,7 +134,7 @@ async def issue_token(
     """Tokens for a user without its password; `secret` is what `tokens.signing_secret` gives."""
     user = await unit.get(User, user_id)
     if user is None:
-        raise NotFound()
+        raise NotFound
     if await credential_of(unit, user_id) is None:
         await keep_credential(unit, user_id, user["Email"], now)
     credential = await credential_of(unit, user_id)

@@ -14,16 +14,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from creditdesk.auth.caller import Standing, standing_of
-from creditdesk.auth.credentials import login_of, revoke_tokens
+from creditdesk.auth.credentials import revoke_tokens
 from creditdesk.auth.grants import (
     Grant,
     GrantRefused,
     no_access,
     unknown_grant,
-    wrong_password,
     wrong_refresh,
 )
 from creditdesk.auth.passwords import Passwords
@@ -112,9 +111,7 @@ class Authenticator:
         )  # fmt: skip
         return await self._granted(user_id, version, refresh_token, now)
 
-    async def refresh(
-        self, form: Mapping[str, str], client_id: str | None, now: datetime
-    ) -> Grant:
+    async def refresh(self, form: Mapping[str, str], client_id: str | None, now: datetime) -> Grant:
         """New tokens for a refresh token, which is used up; a replay ends its whole family."""
         async with self._store.writing() as unit:
             # Refused outside the unit, since what a replay revokes must be committed.
@@ -138,9 +135,9 @@ class Authenticator:
             await revoke_tokens(unit, user_id, now)
         self._standings.pop(user_id, None)
 
-    def forget(self, user_id: int) -> None:
-        """Has the user read again at the next call, after a change this worker made itself."""
-        self._standings.pop(user_id, None)
+    def forget(self) -> None:
+        """Has every user read again at its next call, after a change this worker made itself."""
+        self._standings.clear()
 
     async def _granted(
         self, user_id: int, version: int, refresh_token: str, now: datetime
@@ -159,9 +156,7 @@ class Authenticator:
         claims = (await self._access_tokens(now)).read(token, now)
         return await self._current(claims.user_id, claims.version, now) if claims else None
 
-    async def _by_password(
-        self, given: str, now: datetime, address: str | None
-    ) -> Standing | None:
+    async def _by_password(self, given: str, now: datetime, address: str | None) -> Standing | None:
         mark = hmac.digest(self._basic_key, given.encode(errors="replace"), "sha256")
         if known := await self._remembered(mark, now):
             return known
@@ -199,7 +194,9 @@ class Authenticator:
         """A user's standing if that version of its credential still holds."""
         moment = now.timestamp()
         read_at, standing = self._standings.get(user_id, (0.0, None))
-        if standing is None or not 0 <= moment - read_at < self._settings.revocation_seconds:
+        stale = not 0 <= moment - read_at < self._settings.revocation_seconds
+        # A version we have not seen yet was given by another worker since we looked.
+        if standing is None or stale or standing.version < version:
             async with self._store.reading() as reading:
                 standing = await standing_of(reading, user_id)
             self._standings[user_id] = (moment, standing)
@@ -225,6 +222,6 @@ def _pair(given: str) -> tuple[str, str] | None:
     return (email, password) if colon else None
 
 
-def _trim[K, V](cache: OrderedDict[K, V]) -> None:
+def _trim(cache: OrderedDict[Any, Any]) -> None:
     while len(cache) > LARGEST_CACHE:
         cache.popitem(last=False)

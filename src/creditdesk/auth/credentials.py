@@ -21,7 +21,8 @@ LONGEST_LOGIN: Final = 320
 
 def login_of(email: str) -> str:
     """An e-mail as sign-ins compare it: without case or spaces around it; empty, which is
-    nobody's, for what no e-mail can be."""
+    nobody's, for what no e-mail can be.
+    """
     login = fold(email.strip())
     return login if len(login) <= LONGEST_LOGIN and login.isprintable() else ""
 

@@ -1,12 +1,14 @@
 """Refresh tokens: opaque, kept as hashes, one live per client, rotated at each use.
 
-A token that comes back after its use was stolen, or its thief was first: the whole family ends.
+A used token is kept until it expires, to know it again: if it comes back it was stolen, or its
+thief was first, and the whole family is removed. A token that is not there is not valid.
 Runs inside a unit and commits nothing.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
@@ -19,9 +21,10 @@ from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record
 from creditdesk.schema.kinds import fold
 from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Reading, Unit
+from creditdesk.schema.store import Unit
 
 _TOKEN_BYTES = 32
+_REMOVED_AT_ONCE = 100
 
 
 async def give_refresh(
@@ -31,12 +34,9 @@ async def give_refresh(
 
     The credential must be locked, so that two sign-ins of one client do not both stay alive.
     """
-    rows = await _of_user(unit, credential["UserId"])
-    past = [row["Id"] for row in rows if row["ExpireDate"] <= now]
-    if past:
-        await unit.delete(RefreshToken, past)
-    same = [r for r in rows if r["ExpireDate"] > now and fold(r["ClientId"]) == fold(client_id)]
-    await _revoke(unit, same, now)
+    user_id = credential["UserId"]
+    await _remove(unit, [_is("UserId", user_id), _is("ClientId", client_id)])
+    await _remove_expired(unit, user_id, now)
     return await _insert(unit, credential, client_id, str(uuid4()), now, seconds)
 
 
@@ -45,7 +45,7 @@ async def rotate_refresh(
 ) -> tuple[int, int, str] | None:
     """Uses a token up: its user's id, the credential's version and the next token.
 
-    None when it is not valid for this client; a replay has then revoked its family, which the
+    None when it is not valid for this client; a replay has then removed its family, which the
     unit must commit. Without a client id the user's e-mail stands for it.
     """
     found = only(await unit.find(RefreshToken, [_is("TokenHash", _hash(token))], limit=1))
@@ -58,11 +58,12 @@ async def rotate_refresh(
     if kept is None:
         return None
     if kept["UsedOn"] is not None:
-        await _revoke(unit, await unit.find(RefreshToken, [_is("Family", kept["Family"])]), now)
+        await _remove(unit, [_is("Family", kept["Family"])])
         return None
     if not await _may_use(unit, kept, credential, client_id, now):
         return None
     await unit.update(RefreshToken, [(kept["Id"], {"UsedOn": now, "UpdatedOn": now})])
+    await _remove_expired(unit, kept["UserId"], now)
     following = await _insert(unit, credential, kept["ClientId"], kept["Family"], now, seconds)
     return kept["UserId"], credential["Version"], following
 
@@ -70,9 +71,7 @@ async def rotate_refresh(
 async def _may_use(
     unit: Unit, kept: Record, credential: Record, client_id: str | None, now: datetime
 ) -> bool:
-    if kept["RevokedOn"] is not None or kept["ExpireDate"] <= now:
-        return False
-    if kept["Version"] != credential["Version"]:
+    if kept["ExpireDate"] <= now or kept["Version"] != credential["Version"]:
         return False
     if client_id is None:
         user = await unit.get(User, kept["UserId"])
@@ -92,14 +91,15 @@ async def _insert(
     return token
 
 
-async def _revoke(unit: Unit, rows: list[Record], now: datetime) -> None:
-    live = [row["Id"] for row in rows if row["RevokedOn"] is None]
-    if live:
-        await unit.update(RefreshToken, [(i, {"RevokedOn": now, "UpdatedOn": now}) for i in live])
+async def _remove(unit: Unit, filters: Sequence[Filter], limit: int | None = None) -> None:
+    rows = await unit.find(RefreshToken, filters, limit=limit)
+    if rows:
+        await unit.delete(RefreshToken, [row["Id"] for row in rows])
 
 
-async def _of_user(reading: Reading, user_id: int) -> list[Record]:
-    return await reading.find(RefreshToken, [_is("UserId", user_id)])
+async def _remove_expired(unit: Unit, user_id: int, now: datetime) -> None:
+    past = Filter(RefreshToken.shape().columns["ExpireDate"], Test.AT_MOST, now)
+    await _remove(unit, [_is("UserId", user_id), past], _REMOVED_AT_ONCE)
 
 
 def _is(name: str, value: object) -> Filter:

@@ -14,7 +14,8 @@ from creditdesk.schema.writing import Caller
 
 def scope(caller: Caller, entity: type[Entity]) -> tuple[Filter, ...]:
     """The filters that narrow an entity to the caller's locations; none for all locations or
-    for what all locations share. A caller without locations sees nothing that has one."""
+    for what all locations share. A caller without locations sees nothing that has one.
+    """
     if caller.locations is None or entity.scope is None:
         return ()
     column = scope_column(entity, entity.scope)

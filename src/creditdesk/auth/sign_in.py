@@ -54,9 +54,7 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    async def prove(
-        self, email: str, password: str, now: datetime, address: str | None
-    ) -> Record:
+    async def prove(self, email: str, password: str, now: datetime, address: str | None) -> Record:
         """The credential of the user with this e-mail and password, asked for within a turn.
 
         Raises Throttled after too many failures, GrantRefused for a wrong pair.

@@ -26,7 +26,8 @@ def usable(secret: str) -> bool:
 
 def accepted_step(secret: str, code: str, now: datetime, last_step: int) -> int | None:
     """The step whose code this is: the current one or its neighbours, and newer than `last_step`,
-    so that no code is accepted twice. None when there is no such step."""
+    so that no code is accepted twice. None when there is no such step.
+    """
     digits = code.replace(" ", "").encode()
     current = int(now.timestamp()) // STEP_SECONDS
     generator = pyotp.TOTP(secret)

@@ -7,6 +7,7 @@ manager can neither make an administrator nor take over the account of one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from creditdesk.auth.caller import names_of, role_names
@@ -47,11 +48,14 @@ def demand_held(caller: Caller, rights: Rights) -> None:
 
 
 class UserWriter:
-    """Writes users, with what they sign in with."""
+    """Writes users, with what they sign in with; `changed` is told after each write."""
 
-    def __init__(self, plain: Writer, passwords: Passwords) -> None:
+    def __init__(
+        self, plain: Writer, passwords: Passwords, changed: Callable[[], None] = lambda: None
+    ) -> None:
         self._plain = plain
         self._passwords = passwords
+        self._changed = changed
 
     async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
         demand_held(call.caller, await _user_rights(unit, record, {}))
@@ -60,6 +64,7 @@ class UserWriter:
         stored = without_write_only(entity, record)
         user_id = await self._plain.create(unit, entity, stored, call)
         await self._keep(unit, user_id, email, record, call)
+        self._changed()
         return user_id
 
     async def update(
@@ -81,6 +86,7 @@ class UserWriter:
             await _demand_unique(unit, email, user_id)
         await self._plain.update(unit, entity, before, without_write_only(entity, record), call)
         await self._keep(unit, user_id, email, record, call)
+        self._changed()
 
     async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
         user_id = before["Id"]
@@ -90,10 +96,9 @@ class UserWriter:
         if whole["UserRoles"]:
             await unit.update(User, [(user_id, {"UserRoles": ()})])
         await self._plain.delete(unit, entity, before, call)
+        self._changed()
 
-    async def _keep(
-        self, unit: Unit, user_id: int, email: str, record: Record, call: Call
-    ) -> None:
+    async def _keep(self, unit: Unit, user_id: int, email: str, record: Record, call: Call) -> None:
         name = "NewPassword" if record.get("NewPassword") else "Password"
         password = record.get(name)
         password_hash = await self._passwords.hash(password, name) if password else None
@@ -109,15 +114,18 @@ class UserWriter:
 
 
 class UserRoleWriter:
-    """Writes user roles: which roles they join, at which location, and who has them."""
+    """Writes user roles: which roles, at which location, who has them; `changed` as above."""
 
-    def __init__(self, plain: Writer) -> None:
+    def __init__(self, plain: Writer, changed: Callable[[], None] = lambda: None) -> None:
         self._plain = plain
+        self._changed = changed
 
     async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
         demand_held(call.caller, await _user_role_rights(unit, record, {}))
         await _demand_seen(unit, call.caller, collected(record, "Users", {}))
-        return await self._plain.create(unit, entity, record, call)
+        user_role_id = await self._plain.create(unit, entity, record, call)
+        self._changed()
+        return user_role_id
 
     async def update(
         self, unit: Unit, entity: type[Entity], before: Record, record: Record, call: Call
@@ -128,11 +136,13 @@ class UserRoleWriter:
         users = set(collected(record, "Users", whole)) ^ set(whole["Users"])
         await _demand_seen(unit, call.caller, tuple(users))
         await self._plain.update(unit, entity, before, record, call)
+        self._changed()
 
     async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
         whole = await _whole(unit, UserRole, before["Id"])
         demand_held(call.caller, await _user_role_rights(unit, {}, whole))
         await self._plain.delete(unit, entity, before, call)
+        self._changed()
 
 
 async def _user_rights(reading: Reading, record: Record, before: Record) -> Rights:
@@ -170,7 +180,7 @@ async def _demand_unique(reading: Reading, email: str, user_id: int | None) -> N
 async def _whole(unit: Unit, entity: type[Entity], record_id: int) -> Record:
     whole = await unit.get(entity, record_id)
     if whole is None:
-        raise NotFound()
+        raise NotFound
     return whole
 
 

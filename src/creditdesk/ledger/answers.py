@@ -25,7 +25,7 @@ class Answer:
 
 
 KeyId = tuple[int, str]
-"""A user and the digest of its key."""
+"""A user, and the digest of its key: text is compared without case, keys are not."""
 
 
 def key_id(call: Call) -> KeyId | None:
@@ -33,11 +33,6 @@ def key_id(call: Call) -> KeyId | None:
     if call.key is None:
         return None
     return (call.caller.user_id, sha256(call.key.encode()).hexdigest())
-
-
-def fingerprint_of(method: str, path: str, body: bytes) -> str:
-    """Names what a call asked, so that a key which comes with another body is noticed."""
-    return sha256(f"{method} {path.lower().rstrip('/')}\n".encode() + body).hexdigest()
 
 
 async def earlier_answers(
@@ -51,8 +46,8 @@ async def earlier_answers(
     if not asked:
         return {}
     users = tuple({user for user, _ in asked})
-    keys = tuple({key for _, key in asked})
-    found = await reading.find(StoredAnswer, where(StoredAnswer, UserId=users, Key=keys))
+    numbers = tuple({_number(key) for _, key in asked})
+    found = await reading.find(StoredAnswer, where(StoredAnswer, UserId=users, KeyNumber=numbers))
     answers: dict[KeyId, Answer | KeyReused] = {}
     for stored in found:
         key = (stored["UserId"], stored["Key"])
@@ -81,6 +76,7 @@ async def store_answers(unit: Unit, answered: Sequence[tuple[Call, str, Answer]]
             {
                 "UserId": key[0],
                 "Key": key[1],
+                "KeyNumber": _number(key[1]),
                 "Fingerprint": fingerprint,
                 "Status": answer.status,
                 "Body": answer.body.decode(),
@@ -93,3 +89,8 @@ async def store_answers(unit: Unit, answered: Sequence[tuple[Call, str, Answer]]
     ]
     if records:
         await unit.insert(StoredAnswer, records)
+
+
+def _number(digest: str) -> int:
+    """The digest's first 63 bits: many keys are looked up at once by numbers."""
+    return int(digest[:16], 16) >> 1

@@ -17,7 +17,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.allocation import RULES_VERSION
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.chain import genesis_digest, line_digest
-from creditdesk.ledger.credit import DEFAULT_PRIORITY
+from creditdesk.ledger.credit import DEFAULT_PRIORITY, LedgerPolicy
 from creditdesk.ledger.invariants import Balances, prove
 from creditdesk.ledger.line import CreditKind, Line, LineKind, microseconds_of
 from creditdesk.ledger.records import SIDES, Account, Side, line_record, new_record, state_id
@@ -26,6 +26,14 @@ from creditdesk.schema.store import Unit
 
 Clock = Callable[[], datetime]
 """Asked once after the locks are there, so that recorded time follows the locks (rule 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """By which clock and which settings the ledger works."""
+
+    clock: Clock
+    policy: LedgerPolicy = field(default_factory=LedgerPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,34 @@ class Book:
         The row's `CreditUsed` is the rise of Total less the rise of Remaining, unless given.
         Raises Broken when the credit would come to a state that must not be.
         """
+        if not self.credits[account].sequence:
+            self.open_account(account)
+        return self._write(account, kind, amount, why, history)
+
+    def open_account(self, account: Account, why: Why | None = None) -> Written:
+        """The first lines of a credit, by which it comes to the balance it was found with.
+
+        A new credit gets its grant (rule 6). One that came without a journal, such as by import,
+        gets them with the first line that is written on it.
+        """
+        found = self.credits[account]
+        by = why or Why(actor=found.record["UpdatedBy"] or "system", reason="granted")
+        self.credits[account] = replace(found, remaining=0, total=0)
+        written = self._write(account, LineKind.GRANT, found.total, by)
+        if found.remaining != found.total:
+            # No history row: what was used before came with rows of its own.
+            earlier = replace(by, reason="used before the journal began")
+            self._write(account, LineKind.USE, found.total - found.remaining, earlier)
+        return written
+
+    def _write(
+        self,
+        account: Account,
+        kind: LineKind,
+        amount: Amount,
+        why: Why,
+        history: Mapping[str, Any] | None = None,
+    ) -> Written:
         before = self.credits[account]
         draft = Line(
             credit_kind=before.side.kind,
@@ -134,9 +170,7 @@ class Book:
             total = max(total, remaining)
         held = before.held + draft.held_change
         line = replace(draft, balance_after=remaining, held_after=held, total_after=total)
-        after = replace(
-            before, remaining=remaining, held=held, total=total, sequence=line.sequence
-        )
+        after = replace(before, remaining=remaining, held=held, total=total, sequence=line.sequence)
         prove(after.balances, after.name)
         row = None
         if history is not None:
@@ -212,7 +246,7 @@ class Book:
                     {
                         side.remaining: self.credits[account].remaining,
                         side.total: self.credits[account].total,
-                        "UpdatedOn": self.credits[account].recorded,
+                        "UpdatedOn": self.credits[account].recorded.replace(microsecond=0),
                         "UpdatedBy": written.line.actor,
                     },
                 )
@@ -261,8 +295,7 @@ _NOTED = ("Priority", "Paid", "ExpirySwept")
 async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Book:
     """Locks credits (money before time, each in id order) with their states, then asks the time.
 
-    A credit that no longer exists is left out. One that came without a journal, such as by
-    import, gets its opening lines first.
+    A credit that no longer exists is left out.
     """
     wanted = sorted(set(accounts), key=state_order)
     records: dict[Account, Record] = {}
@@ -285,15 +318,12 @@ async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Bo
             side=side,
             record=record,
             state=state,
-            remaining=record[side.remaining] if state else 0,
+            remaining=record[side.remaining],
             held=state["Held"] // side.scale if state else 0,
-            total=record[side.total] if state else 0,
+            total=record[side.total],
             sequence=state["Sequence"] if state else 0,
             recorded=max(now, last) if last else now,
         )
-    for account, credit in list(book.credits.items()):
-        if credit.state is None and not is_charge(credit.side, credit.record):
-            _open_account(book, credit)
     return book
 
 
@@ -307,14 +337,3 @@ def is_charge(side: Side, record: Record) -> bool:
 def state_order(account: Account) -> tuple[str, int]:
     """The order in which credits are locked, the same for everyone (rule 31)."""
     return (account[0].value, account[1])
-
-
-def _open_account(book: Book, credit: Locked) -> None:
-    """The lines that bring a credit without a journal to the balance it was found with."""
-    total, remaining = credit.record[credit.side.total], credit.record[credit.side.remaining]
-    by = Why(actor=credit.record["UpdatedBy"] or "system", reason="granted")
-    book.write(credit.account, LineKind.GRANT, total, by)
-    if remaining != total:
-        found = replace(by, reason="used before the journal began")
-        # No history row: what was used before came with rows of its own.
-        book.write(credit.account, LineKind.USE, total - remaining, found)

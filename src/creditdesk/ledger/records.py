@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 from uuid import uuid4
 
@@ -28,6 +27,7 @@ from creditdesk.ledger.line import CreditKind, Line, LineKind, instant_of, micro
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.refusals import FieldError, Invalid
+from creditdesk.schema.validation import NOT_FOUND
 from creditdesk.schema.writing import Caller
 
 
@@ -90,15 +90,22 @@ def state_id(account: Account) -> int:
     return 2 * credit_id + (kind is CreditKind.TIME)
 
 
-@cache
+_BLANKS: dict[type[Entity], dict[str, Any]] = {}
+
+
 def _blank(entity: type[Entity]) -> dict[str, Any]:
-    return {c.name: c.kind.empty for c in entity.shape().stored if c.name != "Id"}
+    blank = _BLANKS.get(entity)
+    if blank is None:
+        stored = entity.shape().stored
+        blank = _BLANKS[entity] = {c.name: c.kind.empty for c in stored if c.name != "Id"}
+    return blank
 
 
 def new_record(
     entity: type[Entity], values: Mapping[str, Any], now: datetime, actor: str
 ) -> Record:
-    """A complete record of an entity: what is not given is empty, as on the wire."""
+    """A complete record of an entity: what is not given is empty, and times are whole seconds."""
+    now = now.replace(microsecond=0)
     return {
         **_blank(entity),
         **values,
@@ -186,4 +193,4 @@ def may_see(caller: Caller, business_id: int | None) -> bool:
 
 def unknown(relation: str, attempted: object) -> Invalid:
     """A link to a record that is not there, or that the caller may not see."""
-    return Invalid(FieldError(relation, "does not exist", attempted))
+    return Invalid(FieldError(relation, NOT_FOUND, attempted))

@@ -86,9 +86,7 @@ def posted(
     )
 
 
-async def spend_batch(
-    unit: Unit, requests: Sequence[SpendRequest], clock: Clock
-) -> list[Outcome]:
+async def spend_batch(unit: Unit, requests: Sequence[SpendRequest], clock: Clock) -> list[Outcome]:
     """Carries out the requests in their order and gives one outcome for each, in that order.
 
     Raises what the store raises; a refusal of one request is never raised but given.

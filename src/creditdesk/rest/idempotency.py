@@ -27,7 +27,7 @@ LONGEST_KEY: Final = 255
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Where answers are kept: an entity with Key (a digest), UserId, Fingerprint, Status and
-    Body (an object whose `Text` is the answer's)."""
+    Body."""
 
     entity: type[Entity]
 
@@ -47,7 +47,7 @@ class Answers:
             return None
         if found[0]["Fingerprint"] != fingerprint:
             raise KeyReused("This idempotency key came with another request before")
-        return Response(found[0]["Body"]["Text"].encode(), found[0]["Status"], media_type=JSON)
+        return Response(found[0]["Body"].encode(), found[0]["Status"], media_type=JSON)
 
     async def keep(
         self, unit: Unit, call: Call, fingerprint: str, status: int, body: bytes
@@ -60,7 +60,7 @@ class Answers:
             "UserId": call.caller.user_id,
             "Fingerprint": fingerprint,
             "Status": status,
-            "Body": {"Text": body.decode()},
+            "Body": body.decode(),
             "UniqueId": str(uuid4()),
             "CreatedOn": call.now,
             "UpdatedOn": call.now,

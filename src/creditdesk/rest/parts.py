@@ -17,7 +17,7 @@ from creditdesk.schema.commands import Command
 from creditdesk.schema.entity import Entity, Record, Verb
 from creditdesk.schema.store import Store
 from creditdesk.schema.writing import Call, Caller, Scope, Writer
-from creditdesk.settings import WireSettings
+from creditdesk.rest.settings import WireSettings
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -25,7 +25,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Authenticates(Protocol):
     """Tells who calls."""
 
-    async def caller(self, authorization: str | None, now: datetime) -> Caller:
+    async def caller(
+        self, authorization: str | None, now: datetime, address: str | None = None
+    ) -> Caller:
         """The caller an `Authorization` header names; NotSignedIn when it names none."""
 
 
@@ -48,15 +50,20 @@ Render = Callable[[Record], bytes]
 
 
 class Spends(Protocol):
-    """Carries out posts of one entity in transactions of its own, several posts in one (rule 31).
+    """Carries out posts of an entity in transactions of its own, several posts in one (rule 31).
 
     It keeps and replays idempotency keys itself (rule 32).
     """
 
     async def post(
-        self, record: Record, call: Call, fingerprint: str, render: Render
+        self,
+        entity: type[Entity],
+        record: Record,
+        call: Call,
+        fingerprint: str,
+        render: Render,
     ) -> tuple[int, bytes]:
-        """Status and body of the answer; raises refusals."""
+        """Status and body of the answer; raises refusals, one for a reference it cannot find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +105,4 @@ class Parts:
     commands: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
     extras: tuple[ExtraPath, ...] = ()
     clock: Callable[[], datetime] = utc_now
+    proxy_hops: int = 0

@@ -27,7 +27,7 @@ from creditdesk.schema.kinds import (
 )
 from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.schema.refusals import Invalid, invalid
-from creditdesk.settings import WireSettings
+from creditdesk.rest.settings import WireSettings
 
 DEFAULT_SIZE: Final = 25
 LARGEST_SIZE: Final = 1000

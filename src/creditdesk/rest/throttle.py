@@ -1,6 +1,6 @@
 """How often one caller may call. Counts in memory, each worker for itself; off by default.
 
-A window starts with a caller's first call in it. Knows callers only as keys.
+A window starts with a caller's first call in it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from datetime import datetime
 from math import ceil
 from typing import Any, Final
 
-from creditdesk.auth.settings import ThrottleSettings
 from creditdesk.schema.refusals import Throttled
+from creditdesk.schema.writing import Caller
+from creditdesk.settings import LimitSettings
 
 LARGEST_COUNT: Final = 20_000
+_READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class _Window:
 class Throttle:
     """Admits calls until a limit is reached, then says how long to wait."""
 
-    def __init__(self, settings: ThrottleSettings) -> None:
+    def __init__(self, settings: LimitSettings) -> None:
         limits = (
             _Limit(settings.writes_per_minute, 60, True),
             _Limit(settings.writes_per_day, 86_400, True),
@@ -46,17 +48,18 @@ class Throttle:
             _Limit(settings.calls_per_day, 86_400, False),
         )
         self._limits = tuple(limit for limit in limits if limit.calls > 0)
-        self._windows: dict[tuple[str, _Limit], _Window] = {}
+        self._windows: dict[tuple[int, _Limit], _Window] = {}
 
-    def admit(self, key: str, now: datetime, *, writes: bool) -> None:
+    def check(self, caller: Caller, method: str, now: datetime) -> None:
         """Counts one call of a caller. Raises Throttled, counting nothing, over a limit."""
         if not self._limits:
             return
         moment = now.timestamp()
+        reads = method in _READING_METHODS
         touched = [
-            self._window(key, limit, moment)
+            self._window(caller.user_id, limit, moment)
             for limit in self._limits
-            if writes or not limit.writes_only
+            if not (reads and limit.writes_only)
         ]
         full = [window.ends - moment for limit, window in touched if window.used >= limit.calls]
         if full:
@@ -64,12 +67,12 @@ class Throttle:
         for _, window in touched:
             window.used += 1
 
-    def _window(self, key: str, limit: _Limit, moment: float) -> tuple[_Limit, _Window]:
-        window = self._windows.get((key, limit))
+    def _window(self, user_id: int, limit: _Limit, moment: float) -> tuple[_Limit, _Window]:
+        window = self._windows.get((user_id, limit))
         if window is None or window.ends <= moment:
             if len(self._windows) >= LARGEST_COUNT:
                 self._drop(moment)
-            window = self._windows[key, limit] = _Window(moment + limit.seconds)
+            window = self._windows[user_id, limit] = _Window(moment + limit.seconds)
         return limit, window
 
     def _drop(self, moment: float) -> None:

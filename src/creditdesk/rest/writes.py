@@ -37,12 +37,7 @@ async def create(parts: Parts, entity: type[Entity], request: Request, call: Cal
     fingerprint = fingerprint_of("POST", entity.path(), raw)
     draft = draft_create(entity, body)
     if entity in parts.spends:
-        async with parts.store.reading() as reading:
-            record = draft.settled(await missing_of(parts, reading, draft, call))
-        status, answer = await parts.spends[entity].post(
-            record, call, fingerprint, lambda made: _done(entity, made, "created")
-        )
-        return Response(answer, status, media_type=JSON)
+        return await _spend(parts, draft, call, fingerprint)
     async with parts.store.writing() as unit:
         answers = Answers(parts.answers) if parts.answers else None
         earlier = await answers.earlier(unit, call, fingerprint) if answers else None
@@ -55,6 +50,26 @@ async def create(parts: Parts, entity: type[Entity], request: Request, call: Cal
         if answers:
             await answers.keep(unit, call, fingerprint, 200, answer)
     return Response(answer, media_type=JSON)
+
+
+async def _spend(parts: Parts, draft: Draft, call: Call, fingerprint: str) -> Response:
+    """Hands the use to those who spend. They look up what it refers to, so that a use that
+    succeeds is looked at once; only a refused one is asked again for all that is missing."""
+    entity = draft.entity
+    record = draft.settled({}) if not draft.errors else await _settled_now(parts, draft, call)
+    try:
+        status, answer = await parts.spends[entity].post(
+            entity, record, call, fingerprint, lambda made: _done(entity, made, "created")
+        )
+    except Invalid:
+        await _settled_now(parts, draft, call)
+        raise
+    return Response(answer, status, media_type=JSON)
+
+
+async def _settled_now(parts: Parts, draft: Draft, call: Call) -> Record:
+    async with parts.store.reading() as reading:
+        return draft.settled(await missing_of(parts, reading, draft, call))
 
 
 async def update(

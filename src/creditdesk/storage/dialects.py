@@ -27,6 +27,7 @@ from creditdesk.schema.kinds import (
     Object,
     Reference,
     Text,
+    fold,
 )
 
 Convert = Callable[[Any], Any]
@@ -49,6 +50,28 @@ def encode_object(value: Any) -> str:
 
 def decode_object(text: str) -> Any:
     return msgspec.json.decode(text)
+
+
+def _in_utc(instant: datetime) -> datetime:
+    # The driver keeps the calendar's first and last instant as infinities and loses their zone.
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def fold_entries(fields: Any) -> str | None:
+    """Custom fields as filters read them: names and values as text without case."""
+    entries = fields.get("Data") if isinstance(fields, Mapping) else None
+    if not isinstance(entries, list):
+        return None
+    return encode_object({"Data": [
+        {"Name": fold(str(entry.get("Name"))), "Value": _fold_value(entry.get("Value"))}
+        for entry in entries if isinstance(entry, Mapping)
+    ]})  # fmt: skip
+
+
+def _fold_value(value: Any) -> str | None:
+    if value is None:
+        return None
+    return fold(value if isinstance(value, str) else encode_object(value))
 
 
 class Dialect(ABC):
@@ -87,7 +110,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
-        """Whether a custom-fields object has an entry whose value holds a text."""
+        """Whether folded custom fields have an entry of this name whose value holds a text;
+        without a value's mark, whether they have one with any value.
+        """
 
     @abstractmethod
     def locking(self) -> str:
@@ -155,21 +180,26 @@ class SQLite(Dialect):
         return tuple(sorted(int(part) for part in value.split(","))) if value else ()
 
     def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+        value = "json_extract(entry.value, '$.Value')"
+        holds = f"instr({value}, {value_mark}) > 0" if value_mark else f"{value} IS NOT NULL"
         return (
-            f"EXISTS (SELECT 1 FROM json_each({expression}, '$.Data') AS entry WHERE "
-            f"fold(json_extract(entry.value, '$.Name')) = {name_mark} AND "
-            f"instr(fold(json_extract(entry.value, '$.Value')), {value_mark}) > 0)"
+            f"EXISTS (SELECT 1 FROM json_each({expression}, '$.Data') AS entry "
+            f"WHERE json_extract(entry.value, '$.Name') = {name_mark} AND {holds})"
         )
 
     def locking(self) -> str:
         return ""
 
     def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        of = f" OF {', '.join(fixed)}" if fixed else ""
+        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed)
+        when = f" WHEN {differs}" if fixed else ""
         refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        # Made anew each time, so that a column declared later is guarded too.
         return [
-            f"CREATE TRIGGER IF NOT EXISTS {table}_no_delete BEFORE DELETE ON {table} {refuse}",
-            f"CREATE TRIGGER IF NOT EXISTS {table}_no_update BEFORE UPDATE{of} ON {table} {refuse}",
+            f"DROP TRIGGER IF EXISTS {table}_no_delete",
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+            f"DROP TRIGGER IF EXISTS {table}_no_update",
+            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
         ]
 
     def day(self, expression: str) -> str:
@@ -208,7 +238,7 @@ class PostgreSQL(Dialect):
         Object: "TEXT", Reference: "BIGINT", Collection: "",
     }  # fmt: skip
     writers = {Object: encode_object}
-    readers = {Object: decode_object}
+    readers = {DateTime: _in_utc, Object: decode_object}
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
 
@@ -231,13 +261,11 @@ class PostgreSQL(Dialect):
         return tuple(value or ())
 
     def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
-        # Custom fields are looked through one record at a time, so lower() stands for the fold
-        # that stored text has; both sides take it.
+        value = "entry ->> 'Value'"
+        holds = f"strpos({value}, {value_mark}::text) > 0" if value_mark else f"{value} IS NOT NULL"
         return (
-            f"EXISTS (SELECT 1 FROM jsonb_array_elements(CASE WHEN jsonb_typeof("
-            f"{expression}::jsonb -> 'Data') = 'array' THEN {expression}::jsonb -> 'Data' "
-            f"ELSE '[]'::jsonb END) AS entry WHERE lower(entry ->> 'Name') = {name_mark}::text "
-            f"AND strpos(lower(entry ->> 'Value'), {value_mark}::text) > 0)"
+            f"EXISTS (SELECT 1 FROM jsonb_array_elements({expression}::jsonb -> 'Data') AS entry "
+            f"WHERE entry ->> 'Name' = {name_mark}::text AND {holds})"
         )
 
     def locking(self) -> str:

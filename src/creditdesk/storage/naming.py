@@ -28,12 +28,12 @@ def column_name(column: Column) -> str:
 
 
 def folded_name(column: Column) -> str:
-    """The column that holds a text without case; filters and sorts read it."""
+    """The column that holds a text, or custom fields, without case; filters and sorts read it."""
     return f"{snake(column.name)}_fold"
 
 
 def is_folded(column: Column) -> bool:
-    return isinstance(column.kind, Text)
+    return isinstance(column.kind, Text) or column.name == "CustomFields"
 
 
 def link_table(entity: type[Entity], field_name: str) -> tuple[str, str, str]:

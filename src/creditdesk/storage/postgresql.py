@@ -72,7 +72,8 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
     async def taken_ids(self, entity: type[Entity], highest: int) -> None:
         name = f"{table_name(entity)}_ids"
         await self.connection.execute(
-            f"SELECT setval('{name}', $1) FROM {name} WHERE last_value < $1", highest
+            f"SELECT setval('{name}', $1) FROM {name} WHERE last_value < $1 OR NOT is_called",
+            highest,
         )
 
 

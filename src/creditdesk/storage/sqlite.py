@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,18 @@ BUSY_SECONDS = 20.0
 
 
 class SQLiteReading(RecordReading):
-    """Reading over one connection."""
+    """Reading over whichever connection no writing unit holds when a question is put."""
+
+    def __init__(self, statements: Statements, free: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(statements)
+        self._free = free
+
+    async def fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._free().execute(text, values).fetchall()
+
+
+class SQLiteUnit(RecordUnit):
+    """Writing over the shared connection."""
 
     def __init__(self, statements: Statements, connection: sqlite3.Connection) -> None:
         super().__init__(statements)
@@ -35,10 +46,6 @@ class SQLiteReading(RecordReading):
 
     async def fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(text, values).fetchall()
-
-
-class SQLiteUnit(SQLiteReading, RecordUnit):
-    """Writing over the shared connection."""
 
     async def run_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
         names = ", ".join(c.name for c in columns)
@@ -84,12 +91,16 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
+        yield SQLiteReading(self.statements, self._free)
+
+    def _free(self) -> sqlite3.Connection:
+        # Asked at each question: a unit may begin while a reader is between two of them, and
+        # nobody may see what is not committed.
         if not self._taken.locked():
-            yield SQLiteReading(self.statements, self.connection)
-            return
+            return self.connection
         if self._reader is None:
             self._reader = _connect(self.path)
-        yield SQLiteReading(self.statements, self._reader)
+        return self._reader
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Unit]:
@@ -145,6 +156,8 @@ def _connect(path: str) -> sqlite3.Connection:
     for pragma in (
         "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000",
         "cache_size = -65536", "temp_store = MEMORY",
+        # Otherwise INSERT OR REPLACE would remove a row past the trigger that guards it.
+        "recursive_triggers = ON",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("PRAGMA busy_timeout = 0")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity, entity_named
-from creditdesk.schema.kinds import Boolean, Collection, Enum, Guid, Reference, Text, fold
+from creditdesk.schema.kinds import Boolean, Collection, Enum, Guid, Object, Reference, Text, fold
 from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
@@ -24,6 +24,8 @@ from creditdesk.storage.naming import (
 )
 
 Decode = Callable[[Any], Any]
+MOST_TEXTS: Final = 4096
+"""How many statement texts are kept before all are written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Statements:
         """What was written for this shape before, or what is written now."""
         found = self._texts.get(key)
         if found is None:
+            if len(self._texts) >= MOST_TEXTS:
+                self._texts.clear()
             found = self._texts[key] = write()
         return found
 
@@ -113,14 +117,25 @@ class Statements:
     def page(self, listing: Listing, offset: int, size: int) -> tuple[str, list[Any], Reads]:
         """One statement that answers the total (first column) and `size` rows from `offset`."""
         entity, filters, order = listing.entity, listing.filters, listing.order
-        key = ("page", entity, _shape(filters), order.column.name, order.descending)
-        text, reads = self.once(key, lambda: self._write_page(entity, filters, order))
+        started = offset > 0
+        sort = (order.column.name, order.descending)
+        key = ("page", entity, _shape(filters), sort, size, started)
+        text, reads = self.once(
+            key, lambda: self._write_page(entity, filters, order, size, started)
+        )
         values = self.values(filters)
-        return text, [*values, size, offset], reads
+        return text, [*values, offset] if started else values, reads
 
     def _write_page(
-        self, entity: type[Entity], filters: Sequence[Filter], order: Order
+        self,
+        entity: type[Entity],
+        filters: Sequence[Filter],
+        order: Order,
+        size: int,
+        started: bool,
     ) -> tuple[str, Reads]:
+        # The size stands in the text: a planner that does not know it would sort the whole table
+        # rather than walk an index for its first rows.
         table = table_name(entity)
         _, counted, used = self._where(entity, filters)
         joins = _Joins(entity)
@@ -133,13 +148,13 @@ class Statements:
         key = f"{sort} AS k, " if sort else ""
         inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
         total = self._total(entity, filters) or f"SELECT count(*) FROM {table} AS t{counted}{where}"
-        size, offset = self.dialect.mark(used + 1), self.dialect.mark(used + 2)
+        offset = f" OFFSET {self.dialect.mark(used + 1)}" if started else ""
         shown = _Joins(entity)
         columns, reads = self._select(entity.shape().listed, shown)
         outer = f"page.k {direction}, page.id {ids}" if sort else f"page.id {ids}"
         return (
             f"WITH page AS (SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where} "
-            f"ORDER BY {inner} LIMIT {size} OFFSET {offset}) "
+            f"ORDER BY {inner} LIMIT {size}{offset}) "
             f"SELECT ({total}), {columns} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{shown.text} ORDER BY {outer}"
@@ -307,7 +322,7 @@ class Statements:
         column = order.column
         if column.name == "ToStringText" and column.entity.label:
             column = column.entity.shape().columns[column.entity.label]
-        if column.name in ("Id", "ToStringText") or isinstance(column.kind, Collection):
+        if column.name in ("Id", "ToStringText") or isinstance(column.kind, Collection | Object):
             return ""
         compared = self._compared(column, joins)
         return "" if compared == "NULL" else compared
@@ -329,11 +344,12 @@ class Statements:
         mark = self.dialect.mark(used + 1)
         if isinstance(column.kind, Collection):
             return self._member_test(each, mark)
-        if each.name is not None:
-            return self.dialect.custom_field(
-                self.raw(column, joins), mark, self.dialect.mark(used + 2)
-            ), 2
         compared = self._compared(column, joins)
+        if each.name is not None:
+            if test in (Test.NULL, Test.NOT_NULL):
+                there = self.dialect.custom_field(compared, mark, "")
+                return (there if test is Test.NOT_NULL else f"NOT {there}"), 1
+            return self.dialect.custom_field(compared, mark, self.dialect.mark(used + 2)), 2
         if compared == "NULL":
             return ("1 = 1" if test is Test.NULL else "1 = 0"), 0
         match test:
@@ -371,10 +387,11 @@ class Statements:
         """The parameters of these filters, in the order their tests name them."""
         values: list[Any] = []
         for each in filters:
-            if each.test in (Test.NULL, Test.NOT_NULL) or not _kept(each.column):
-                continue
+            empty = each.test in (Test.NULL, Test.NOT_NULL)
             if each.name is not None:
-                values += [fold(each.name), fold(str(each.value))]
+                values += [fold(each.name)] if empty else [fold(each.name), fold(str(each.value))]
+            elif empty or not _kept(each.column):
+                continue
             elif each.test in (Test.ONE_OF, Test.OVERLAPS):
                 values.append(self.dialect.ids(sorted(each.value)))
             elif each.test is Test.SPAN:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity, Record, declared
-from creditdesk.schema.kinds import Collection, Reference, fold
+from creditdesk.schema.kinds import Collection, Reference, Text, fold
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
-from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.dialects import Dialect, fold_entries
 from creditdesk.storage.naming import (
     column_name,
     folded_name,
@@ -263,7 +263,8 @@ class RecordUnit(RecordReading):
             writes.append((column.name, _keep_null(convert) if convert else _same))
             if is_folded(column):
                 names.append(TableValue(folded_name(column), kind))
-                writes.append((column.name, _keep_null(fold)))
+                folded = fold if isinstance(column.kind, Text) else fold_entries
+                writes.append((column.name, _keep_null(folded)))
         return tuple(names), tuple(writes)
 
 

@@ -28,7 +28,7 @@ async def export_records(
     store: Store, folder: Path, report: Report, form: Format = "jsonl"
 ) -> dict[str, int]:
     """Writes the files and gives how many records each entity has; one look at the store."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     counts: dict[str, int] = {}
     async with store.reading() as reading:
         for entity in CARRIED:
@@ -37,6 +37,10 @@ async def export_records(
             write = _write_csv if form == "csv" else _write_lines
             counts[entity.__name__] = await write(reading, entity, path, report)
     return counts
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def exported_columns(entity: type[Entity]) -> tuple[Column, ...]:
@@ -61,9 +65,7 @@ async def _batches(reading: Reading, entity: type[Entity]) -> AsyncIterator[list
         yield found
 
 
-async def _write_lines(
-    reading: Reading, entity: type[Entity], path: Path, report: Report
-) -> int:
+async def _write_lines(reading: Reading, entity: type[Entity], path: Path, report: Report) -> int:
     columns, count = exported_columns(entity), 0
     with path.open("wb") as file:
         async for batch in _batches(reading, entity):

@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from creditdesk.ledger.opening import open_imported
+from creditdesk.ledger.records import BY_CREDIT, BY_HISTORY, SIDES, Side
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.store import Store, Unit
@@ -28,13 +30,10 @@ from creditdesk.sync.order import (
     two_sided,
 )
 from creditdesk.sync.reading import Reader, Said
-from creditdesk.sync.report import Report
+from creditdesk.sync.report import Report, Silent
 
 BATCH: Final = 1000
-BALANCES: Final[dict[str, tuple[str, str]]] = {
-    "CoworkerBookingCredit": ("RemainingCredit", "TotalCredit"),
-    "CoworkerExtraService": ("RemainingUses", "TotalUses"),
-}
+BALANCES: Final = {side.credit: (side.remaining, side.total) for side in SIDES.values()}
 """What a credit has left and its total: once here, only the journal moves them (rule 1)."""
 
 Take = Callable[[Unit, type[Entity], Sequence[Said]], Awaitable[None]]
@@ -58,6 +57,7 @@ class Import:
     now: datetime
     keep_dangling: bool = False
     tallies: dict[str, Tally] = field(default_factory=dict)
+    touched: dict[str, set[int]] = field(default_factory=dict)
     links: Links = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,12 +75,24 @@ class Import:
             if late_references(entity) or collections(entity):
                 for file in files[entity.__name__]:
                     await self._each_batch(entity, file, self._connect)
+        for side in SIDES.values():
+            await self._open_journals(side)
         return self.tallies
+
+    async def _open_journals(self, side: Side) -> None:
+        ids = sorted(self.touched.get(side.credit.__name__, ()))
+        self.report.step(f"journal of {side.credit.plural}", len(ids))
+        for start in range(0, len(ids), BATCH):
+            async with self.store.writing() as unit:
+                some = ids[start : start + BATCH]
+                for sentence in await open_imported(unit, side, some, self.now):
+                    self.report.problem(sentence)
+            self.report.advance(len(some))
 
     async def _each_batch(self, entity: type[Entity], file: Path, take: Take) -> None:
         first = take == self._bring_in
         self.report.step(f"{file.name}" if first else f"{file.name}, links")
-        reader = Reader(entity, file, self.report if first else _Silent())
+        reader = Reader(entity, file, self.report if first else Silent())
         rows = rows_of(file)
         while True:
             broken, said = _next_batch(reader, rows)
@@ -106,8 +118,8 @@ class Import:
             if before is not None:
                 if entity.append_only:
                     values = {}
-                elif entity.__name__ in BALANCES:
-                    values = {k: v for k, v in values.items() if k not in BALANCES[entity.__name__]}
+                elif entity in BALANCES:
+                    values = {k: v for k, v in values.items() if k not in BALANCES[entity]}
                 values = {k: v for k, v in values.items() if before[k] != v}
             rows[one.unique_id] = values
         await self.links.settle(unit, entity, [rows[one.unique_id] for one in said])
@@ -128,9 +140,19 @@ class Import:
         tally.added += len(new)
         tally.changed += len(changes)
         if new:
-            await unit.insert(entity, new)
+            self._touch(entity, await unit.insert(entity, new), new)
         if changes:
             await unit.update(entity, changes)
+
+    def _touch(
+        self, entity: type[Entity], ids: Sequence[int], records: Sequence[dict[str, Any]]
+    ) -> None:
+        """Remembers the credits whose journals are to be opened or to go on."""
+        if side := BY_CREDIT.get(entity):
+            self.touched.setdefault(side.credit.__name__, set()).update(ids)
+        elif side := BY_HISTORY.get(entity):
+            credits_ = {r[side.reference] for r in records if r[side.reference]}
+            self.touched.setdefault(side.credit.__name__, set()).update(credits_)
 
     def _whole(
         self, entity: type[Entity], record_id: int | None, unique_id: str, said: dict[str, Any]
@@ -144,8 +166,8 @@ class Import:
             record["Id"] = record_id
         else:
             del record["Id"]
-        if entity.__name__ in BALANCES:
-            remaining, total = BALANCES[entity.__name__]
+        if entity in BALANCES:
+            remaining, total = BALANCES[entity]
             if remaining not in said:
                 record[remaining] = record[total]
         return record
@@ -169,9 +191,7 @@ class Import:
         for one in said:
             record_id = ids[one.unique_id]
             # Lists show every collection empty, so an empty one says nothing.
-            values = {
-                k: v for k, v in one.values.items() if (k in late) or (k in linked and v)
-            }
+            values = {k: v for k, v in one.values.items() if (k in late) or (k in linked and v)}
             if values and record_id:
                 wanted.append((record_id, values))
         await self.links.settle(unit, entity, [values for _, values in wanted])
@@ -190,21 +210,6 @@ class Import:
                 changes.append((record_id, values))
         if changes:
             await unit.update(entity, changes)
-
-
-class _Silent:
-    """The second reading has nothing new to say."""
-
-    def note(self, sentence: str) -> None:
-        pass
-
-    problem = note
-
-    def step(self, label: str, total: int | None = None) -> None:
-        pass
-
-    def advance(self, rows: int) -> None:
-        pass
 
 
 def files_in(path: Path, report: Report) -> dict[str, list[Path]]:
@@ -239,7 +244,7 @@ def _next_batch(reader: Reader, rows: Iterator[Any]) -> tuple[Broken | None, lis
 
 def _possible(entity: type[Entity], record: dict[str, Any], report: Report) -> bool:
     """Whether a balance can be: what remains is from nothing to the total (rule 2)."""
-    names = BALANCES.get(entity.__name__)
+    names = BALANCES.get(entity)
     if names is None:
         return True
     remaining, total = record[names[0]], record[names[1]]

@@ -47,6 +47,9 @@ class Links:
                 if row.get(column.name) in missing:
                     row[column.name] = None
         for column in collections(entity):
+            assert isinstance(column.kind, Collection)
+            if not column.kind.kept:
+                continue
             wanted = {i for row in rows for i in row.get(column.name) or ()}
             missing = await self._missing(unit, entity, column, wanted)
             for row in rows if missing else ():

@@ -6,33 +6,26 @@ Derived from the declarations alone; it must not know files or stores.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Final
 
 from creditdesk.entities.catalog import SERVED
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.kinds import Collection, Reference
 
-
 CARRIED: Final = tuple(entity for entity in SERVED if entity.area != "ledger")
 """What files carry. The journal is not among them: it is opened anew from credits and uses."""
 
 
-@cache
 def references(entity: type[Entity]) -> tuple[Column, ...]:
     """The columns that refer to a record the product keeps."""
     return tuple(c for c in entity.shape().stored if isinstance(c.kind, Reference) and c.kind.kept)
 
 
-@cache
 def collections(entity: type[Entity]) -> tuple[Column, ...]:
-    """The collections of records the product keeps."""
-    return tuple(
-        c for c in entity.shape().collections if isinstance(c.kind, Collection) and c.kind.kept
-    )
+    """The collections of records, kept ones and others."""
+    return entity.shape().collections
 
 
-@cache
 def two_sided(entity: type[Entity]) -> frozenset[str]:
     """The collections that another entity shows from its side."""
     mirrored = {
@@ -69,13 +62,14 @@ def loading_order(entities: Iterable[type[Entity]] = CARRIED) -> tuple[type[Enti
     return tuple(placed.values())
 
 
-@cache
 def late_references(entity: type[Entity]) -> frozenset[str]:
     """The references whose records come in with the entity itself or after it."""
-    order = [e.__name__ for e in loading_order()]
-    here = order.index(entity.__name__)
+    here = _PLACES[entity.__name__]
     return frozenset(
         c.name
         for c in references(entity)
-        if isinstance(c.kind, Reference) and c.kind.to in order[here:]
+        if isinstance(c.kind, Reference) and _PLACES[c.kind.to] >= here
     )
+
+
+_PLACES: Final = {entity.__name__: place for place, entity in enumerate(loading_order())}

@@ -43,3 +43,19 @@ class Gathered:
 
     def advance(self, rows: int) -> None:
         self.rows += rows
+
+
+class Silent:
+    """A report to no one."""
+
+    def note(self, sentence: str) -> None:
+        pass
+
+    def problem(self, sentence: str) -> None:
+        pass
+
+    def step(self, label: str, total: int | None = None) -> None:
+        pass
+
+    def advance(self, rows: int) -> None:
+        pass

@@ -80,33 +80,28 @@ def _scaled(kind: Scaled, raw: object) -> Taken:
     return Taken(whole, rounded=whole != exact)
 
 
-def _as_it_is(kind: Field, value: Any) -> Any:
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _decimal(kind: Field, value: Any) -> Decimal:
-    assert isinstance(kind, Scaled)
-    return Decimal(show_scaled(value, kind.places))
-
-
-JSON_VALUES: Final[dict[type[Field], Callable[[Field, Any], Any]]] = {
+JSON_VALUES: Final[dict[type[Field], Callable[[Any], Any]]] = {
     Text: _as_it_is,
     Guid: _as_it_is,
     Integer: _as_it_is,
-    Money: _decimal,
-    Number: _decimal,
-    Boolean: lambda kind, value: bool(value),
-    Enum: lambda kind, value: int(value),
-    DateTime: lambda kind, value: show_instant(value),
+    Money: lambda value: Decimal(show_scaled(value, Money.places)),
+    Number: lambda value: Decimal(show_scaled(value, Number.places)),
+    Boolean: bool,
+    Enum: int,
+    DateTime: show_instant,
     Object: _as_it_is,
     Reference: _as_it_is,
-    Collection: lambda kind, value: list(value),
+    Collection: list,
 }
 
 
 def to_json(kind: Field, value: Any) -> Any:
     """What JSON carries for an inner value; decimals stay exact."""
-    return None if value is None else JSON_VALUES[type(kind)](kind, value)
+    return None if value is None else JSON_VALUES[type(kind)](value)
 
 
 def to_cell(kind: Field, value: Any) -> str:

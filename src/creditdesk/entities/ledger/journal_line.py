@@ -12,6 +12,7 @@ class JournalLine(
     plural="entries",
     verbs=("list", "get"),
     scope="BusinessId",
+    tallied=True,
     append_only=True,
     roles={"list": "Ledger-Read", "get": "Ledger-Read"},
     unique=(("CreditKind", "CreditId", "Sequence"),),

@@ -11,11 +11,13 @@ class StoredAnswer(
 ):
     """What a call with an idempotency key was answered, to be said again (rule 32).
 
-    `Key` is the digest of what the caller sent, because text is compared without case.
+    `Key` is the digest of what the caller sent, which tells case apart as comparing texts does
+    not; `KeyNumber` is its beginning.
     """
 
     UserId = Integer(nullable=False)
     Key = Text(exact=True, nullable=False)
+    KeyNumber = Integer(indexed=True)
     Fingerprint = Text(exact=True, nullable=False)
     Status = Integer(nullable=False)
     Body = Object()

@@ -7,8 +7,9 @@ from creditdesk.schema.kinds import DateTime, Guid, Integer, Reference, Text
 
 
 class RefreshToken(Entity, served=False, unique=(("TokenHash",),)):
-    """One refresh token, known only by its hash. A used or revoked one is kept until it expires,
-    so that a replay is recognised; `Family` joins a sign-in and all its rotations.
+    """One refresh token, known only by its hash; `Family` joins a sign-in and its rotations.
+
+    A used one is kept until it expires, so that a replay is recognised.
     """
 
     User = Reference(to="User", required=True, indexed=True)
@@ -18,4 +19,3 @@ class RefreshToken(Entity, served=False, unique=(("TokenHash",),)):
     Version = Integer(nullable=False)
     ExpireDate = DateTime(required=True)
     UsedOn = DateTime()
-    RevokedOn = DateTime()

@@ -7,8 +7,9 @@ from creditdesk.schema.kinds import Text
 
 
 class SigningKey(Entity, served=False, unique=(("Name",),)):
-    """The secret that signs access tokens where the settings name none; made once, by whichever
-    worker is first, and shared by all.
+    """The secret that signs access tokens where the settings name none.
+
+    Made once, by whichever worker is first, and shared by all.
     """
 
     Name = Text(required=True, exact=True)

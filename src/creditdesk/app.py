@@ -1,0 +1,91 @@
+"""The composition root: binds the rooms to each other and gives one ASGI application.
+
+With the command line the only module that sees every room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.permission import demand
+from creditdesk.auth.scope import scope
+from creditdesk.auth.users import UserRoleWriter, UserWriter
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory,
+)
+from creditdesk.entities.catalog import SERVED
+from creditdesk.entities.ledger.stored_answer import StoredAnswer
+from creditdesk.entities.security.user_role import UserRole
+from creditdesk.entities.sys.user import User
+from creditdesk.ledger.spends import Spends
+from creditdesk.rest import lookups, pages
+from creditdesk.rest.openapi import TOKEN_OPERATION
+from creditdesk.rest.parts import ExtraPath, Parts, utc_now
+from creditdesk.rest.plain import PlainWriter
+from creditdesk.rest.routes import Api
+from creditdesk.rest.throttle import Throttle
+from creditdesk.rest.token import token_endpoint
+from creditdesk.schema.store import Store
+from creditdesk.settings import Settings
+
+
+def build_app(
+    store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
+) -> Starlette:
+    """The application over a store that is already migrated. `clock` tells the instant of a call."""
+    parts = bind(store, settings, clock)
+    app = Starlette(
+        routes=[
+            Route("/health", lookups.health),
+            Route("/ready", partial(lookups.ready, parts=parts)),
+            *pages.routes(parts),
+        ]
+    )
+    app.router.redirect_slashes = False
+    # Everything else is the wire's own: it matches paths without case and answers 404 in JSON.
+    app.router.default = Api(parts)
+    return app
+
+
+def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Parts:
+    """What the wire stands on, each promise bound to who keeps it."""
+    passwords = Passwords(settings.auth)
+    authenticator = Authenticator(store, settings.auth, passwords)
+    plain = PlainWriter()
+    spends = Spends(store, clock, settings.ledger)
+    hops = settings.auth.proxy_hops
+    token = ExtraPath(
+        "POST",
+        "/api/token",
+        token_endpoint(authenticator, clock, hops),
+        TOKEN_OPERATION,
+        open=True,
+    )
+    return Parts(
+        store=store,
+        settings=settings.wire,
+        entities=SERVED,
+        auth=authenticator,
+        demand=demand,
+        scope=scope,
+        throttle=Throttle(settings.limits),
+        plain=plain,
+        people=User,
+        answers=StoredAnswer,
+        writers={User: UserWriter(plain, passwords), UserRole: UserRoleWriter(plain)},
+        spends={CoworkerBookingCreditUseHistory: spends, CoworkerExtraServiceUseHistory: spends},
+        commands={},
+        extras=(token,),
+        clock=clock,
+        proxy_hops=hops,
+    )

@@ -1,0 +1,61 @@
+"""Which database a command works on, and a store over it for as long as the command runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import platformdirs
+from cyclopts import Parameter
+
+from creditdesk.schema.store import Store
+from creditdesk.settings import Settings, load_settings
+from creditdesk.storage.engine import open_store
+
+DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"
+SETTINGS_VARIABLE: Final = "CREDITDESK_SETTINGS"
+
+Database = Annotated[
+    str | None,
+    Parameter(
+        name="--database",
+        env_var=DATABASE_VARIABLE,
+        help="sqlite:///path or postgresql://user:password@host/name. Left out, a file in your"
+        " own data folder.",
+    ),
+]
+
+
+def database_url(given: str | None) -> str:
+    """The database to use: the one given, the one of the settings, or the user's own file."""
+    if given:
+        return given
+    settings = load_settings(os.environ, settings_file())
+    if settings.database != Settings().database:
+        return settings.database
+    return f"sqlite:///{platformdirs.user_data_path('creditdesk') / 'creditdesk.db'}"
+
+
+def settings_file() -> Path | None:
+    """The TOML file of settings that the environment names, if any."""
+    named = os.environ.get(SETTINGS_VARIABLE)
+    return Path(named) if named else None
+
+
+def settings_for(url: str) -> Settings:
+    """The settings that hold for a server or command over this database."""
+    return replace(load_settings(os.environ, settings_file()), database=url)
+
+
+@asynccontextmanager
+async def opened(given: str | None, *, migrated: bool = False) -> AsyncIterator[Store]:
+    """A store that is closed when the block ends; `migrated` brings its schema up to date."""
+    store = await open_store(database_url(given), migrated=migrated)
+    try:
+        yield store
+    finally:
+        await store.close()

@@ -1,0 +1,115 @@
+"""How long work shows itself: a bar with rate and time left on a terminal, plain lines elsewhere.
+
+Everything goes to standard error, so that standard output stays for what a command gives.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES: Final = 5.0
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+class Screen:
+    """A report that people read. Counts the problems; `findings_out` shows them on stdout."""
+
+    def __init__(self, *, findings_out: bool = False) -> None:
+        self.problems = 0
+        self._findings_out = findings_out
+        self._bars: Progress | None = None
+        if sys.stderr.isatty():
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                _Rate(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+        self._task: TaskID | None = None
+        self._label, self._done = "", 0
+        self._total: int | None = None
+        self._began = self._spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._finish()
+        if self._bars:
+            self._bars.stop()
+
+    def note(self, sentence: str) -> None:
+        self._say(sentence)
+
+    def problem(self, sentence: str) -> None:
+        self.problems += 1
+        if self._findings_out:
+            print(sentence)
+        else:
+            self._say(sentence)
+
+    def step(self, label: str, total: int | None = None) -> None:
+        self._finish()
+        self._label, self._total, self._done = label, total, 0
+        self._began = self._spoke = time.monotonic()
+        if self._bars:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
+            self._task = self._bars.add_task(label, total=total)
+
+    def advance(self, rows: int) -> None:
+        self._done += rows
+        if self._bars and self._task is not None:
+            self._bars.advance(self._task, rows)
+        elif time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
+            self._spoke = time.monotonic()
+            self._say(self._line())
+
+    def _finish(self) -> None:
+        if self._done and not self._bars:
+            self._say(self._line())
+
+    def _line(self) -> str:
+        seconds = max(time.monotonic() - self._began, 0.001)
+        rate = self._done / seconds
+        line = f"{self._label}: {self._done} done, {rate:,.0f} a second"
+        if self._total and self._done < self._total and rate:
+            line += f", {(self._total - self._done) / rate:,.0f} seconds left"
+        return line
+
+    def _say(self, sentence: str) -> None:
+        if self._bars:
+            self._bars.console.print(sentence, markup=False, highlight=False)
+        else:
+            print(sentence, file=sys.stderr)

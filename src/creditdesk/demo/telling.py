@@ -1,0 +1,104 @@
+"""The whole demo, written into an empty store customer by customer, so memory stays flat."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from creditdesk.demo.customers import customer, past, team
+from creditdesk.demo.house import furnish
+from creditdesk.demo.making import Maker
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory,
+)
+from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Collection, Reference
+from creditdesk.schema.store import Store
+
+USES_OF_A_CUSTOMER: Final = 40
+ROWS_OF_A_BATCH: Final = 20_000
+TEAM_SIZE: Final = 5
+HISTORIES: Final = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
+
+
+class NotEmpty(Exception):
+    """The demo is only written into a database that holds no records yet."""
+
+
+class Progress(Protocol):
+    """Told how many of the uses are written."""
+
+    def advance(self, rows: int) -> None: ...
+
+
+async def tell(store: Store, uses: int, seed: int, progress: Progress) -> None:
+    """Writes a demo with so many uses. Raises NotEmpty when there is anything to mix it with."""
+    await _demand_empty(store)
+    maker = Maker(seed)
+    places = furnish(maker)
+    await _write(store, maker)
+    count = max(12, uses // USES_OF_A_CUSTOMER)
+    members: dict[int, list[dict[str, object]]] = {}
+    teams = 0
+    for number in range(count):
+        here = places[number % len(places)]
+        who = customer(maker, here, number)
+        past(maker, here, who, uses // count + (number < uses % count), number)
+        together = members.setdefault(here.business["Id"], [])
+        together.append(who)
+        if len(together) == TEAM_SIZE:
+            team(maker, here, together, teams)
+            teams += 1
+            together.clear()
+        if sum(map(len, maker.gathered.values())) >= ROWS_OF_A_BATCH:
+            progress.advance(await _write(store, maker))
+    progress.advance(await _write(store, maker))
+
+
+async def _demand_empty(store: Store) -> None:
+    async with store.reading() as reading:
+        for entity in _ORDER:
+            signing_in = entity.__name__ in _OF_SIGNING_IN
+            if entity.served and not signing_in and await reading.count(entity):
+                raise NotEmpty(
+                    "This database already holds records. The demo needs an empty one:"
+                    " name another with --database."
+                )
+
+
+async def _write(store: Store, maker: Maker) -> int:
+    """Writes what is gathered in one transaction, and gives how many uses were among it."""
+    gathered, maker.gathered = maker.gathered, {}
+    async with store.writing() as unit:
+        for entity in sorted(gathered, key=_ORDER.index):
+            await unit.insert(entity, gathered[entity])
+    return sum(len(gathered.get(history, ())) for history in HISTORIES)
+
+
+def _in_order() -> list[type[Entity]]:
+    """Every entity after those it refers to; the demo follows no reference round a circle."""
+    named = {entity.__name__: entity for entity in CATALOG}
+    placed: list[type[Entity]] = []
+    open_: set[str] = set()
+
+    def place(name: str) -> None:
+        if name in open_:
+            return
+        open_.add(name)
+        for kind in named[name].fields.values():
+            if isinstance(kind, Reference) and kind.kept:
+                place(kind.to)
+            elif isinstance(kind, Collection) and kind.kept and not kind.mirrors:
+                place(kind.of)
+        placed.append(named[name])
+
+    for name in named:
+        place(name)
+    return placed
+
+
+_OF_SIGNING_IN: Final = frozenset({"User", "Role", "UserRole"})
+_ORDER: Final = [entity for entity in _in_order() if entity.area]

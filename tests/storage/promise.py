@@ -1,0 +1,256 @@
+"""The promise of a unit of work, said once; every engine inherits it.
+
+A suite that inherits `Promise` gets the fixtures `store` and `build` over its engine. Nothing here
+knows which engine that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from builders import Builder, stored_row
+from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.listing import Filter, Listing, Order, Test
+from creditdesk.schema.refusals import Blocked
+from creditdesk.schema.store import Store
+
+
+def column(entity: type[Entity], name: str):
+    """A column that the entity shows or that filters reach."""
+    shape = entity.shape()
+    return shape.columns.get(name) or shape.filter_only[name]
+
+
+def where(entity: type[Entity], name: str, test: Test, value: Any = None) -> Filter:
+    return Filter(column(entity, name), test, value)
+
+
+def among(entity: type[Entity], ids: list[int]) -> Filter:
+    """Narrows a question to the rows of one test."""
+    return where(entity, "Id", Test.ONE_OF, tuple(ids))
+
+
+def by(entity: type[Entity], name: str, *, descending: bool = False) -> Order:
+    return Order(column(entity, name), descending)
+
+
+async def put(store: Store, entity: type[Entity], *rows: dict[str, Any]) -> list[int]:
+    """Stores rows of which only what matters is named; gives their ids."""
+    async with store.writing() as unit:
+        return await unit.insert(entity, [stored_row(entity, **row) for row in rows])
+
+
+async def found(store: Store, entity: type[Entity], ids: list[int], *filters: Filter) -> list[int]:
+    """Which of these rows the filters leave, as their places among the ids."""
+    async with store.reading() as reading:
+        rows = await reading.find(entity, (among(entity, ids), *filters))
+    return [ids.index(row["Id"]) for row in rows]
+
+
+async def sorted_ids(store: Store, entity: type[Entity], ids: list[int], order: Order) -> list[int]:
+    """The places of the rows among the ids, in the order a page gives them."""
+    at = [c.name for c in entity.shape().listed].index("Id")
+    async with store.reading() as reading:
+        page = await reading.page(Listing(entity, (among(entity, ids),), order, 1, 1000))
+    return [ids.index(row[at]) for row in page.rows]
+
+
+class Promise:
+    """What every engine keeps."""
+
+    async def test_a_record_reads_back_as_it_was_put(self, store: Store) -> None:
+        row = stored_row(Currency, Name="Euro", Code="EUR", Format="0.00", SystemId="x")
+        async with store.writing() as unit:
+            [record_id] = await unit.insert(Currency, [row])
+        async with store.reading() as reading:
+            record = await reading.get(Currency, record_id)
+        assert record == {**row, "Id": record_id} | dict.fromkeys(
+            ("IsNew", "ToStringText", "LocalizationDetails")
+        )
+
+    async def test_a_missing_record_is_none(self, store: Store) -> None:
+        async with store.reading() as reading:
+            assert await reading.get(Currency, 987654321) is None
+            assert await reading.many(Currency, [987654321]) == {}
+
+    async def test_no_ids_ask_for_nothing(self, store: Store) -> None:
+        async with store.writing() as unit:
+            assert await unit.many(Currency, []) == {}
+            assert await unit.lock(Currency, []) == {}
+            assert await unit.insert(Currency, []) == []
+            await unit.update(Currency, [])
+            await unit.delete(Currency, [])
+
+    async def test_many_gives_those_that_are_there(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a"}, {"Name": "b"})
+        async with store.reading() as reading:
+            records = await reading.many(Currency, [*ids, ids[0], 987654321])
+        assert {i: r["Name"] for i, r in records.items()} == {ids[0]: "a", ids[1]: "b"}
+
+    async def test_filters_narrow_get_and_many(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Code": "AAA"}, {"Code": "BBB"})
+        only = where(Currency, "Code", Test.IS, "aaa")
+        async with store.reading() as reading:
+            assert await reading.get(Currency, ids[1], (only,)) is None
+            assert set(await reading.many(Currency, ids, (only,))) == {ids[0]}
+
+    async def test_lent_values_come_through_two_relations(
+        self, store: Store, build: Builder
+    ) -> None:
+        [euro] = await put(store, Currency, {"Code": "EUR"})
+        [dollar] = await put(store, Currency, {"Code": "USD"})
+        business = await build.shared("Business")
+        ids = await put(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro},
+            {"BusinessId": business, "CurrencyId": dollar},
+            {"BusinessId": business},
+        )
+        async with store.reading() as reading:
+            records = await reading.many(TimePass, ids)
+        assert [records[i]["CurrencyCode"] for i in ids] == ["EUR", "USD", None]
+        assert await found(
+            store, TimePass, ids, where(TimePass, "CurrencyCode", Test.IS, "eur")
+        ) == [0]
+        assert await found(store, TimePass, ids, where(TimePass, "CurrencyCode", Test.NULL)) == [2]
+        order = by(TimePass, "CurrencyCode", descending=True)
+        assert await sorted_ids(store, TimePass, ids, order) == [1, 0, 2]
+
+    async def test_find_goes_by_id_and_takes_up_where_it_stopped(self, store: Store) -> None:
+        ids = await put(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
+        async with store.reading() as reading:
+            first = await reading.find(Currency, (among(Currency, ids),), limit=2)
+            rest = await reading.find(Currency, (among(Currency, ids),), after_id=ids[1])
+        assert [r["Id"] for r in first] == ids[:2]
+        assert [r["Id"] for r in rest] == ids[2:]
+
+    async def test_a_page_carries_the_total_even_past_the_end(self, store: Store) -> None:
+        ids = await put(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
+        order = by(Currency, "Name")
+
+        async def page(number: int, size: int):
+            async with store.reading() as reading:
+                return await reading.page(
+                    Listing(Currency, (among(Currency, ids),), order, number, size)
+                )
+
+        assert [(len(p.rows), p.total) for p in [await page(n, 2) for n in (1, 2, 3, 4)]] == [
+            (2, 5), (2, 5), (1, 5), (0, 5),
+        ]  # fmt: skip
+        assert (await page(2**53, 1000)).total == 5
+
+    async def test_count_counts_what_matches(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Code": "A"}, {"Code": "B"}, {"Code": "B"})
+        async with store.reading() as reading:
+            matching = (among(Currency, ids), where(Currency, "Code", Test.IS, "b"))
+            assert await reading.count(Currency, matching) == 2
+
+    async def test_update_sets_what_is_named_and_leaves_the_rest(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"})
+        async with store.writing() as unit:
+            await unit.update(Currency, [(ids[0], {"Name": "Ä"}), (ids[1], {"Code": None})])
+        async with store.reading() as reading:
+            records = await reading.many(Currency, ids)
+        assert [(records[i]["Name"], records[i]["Code"]) for i in ids] == [("Ä", "A"), ("b", None)]
+        by_name = where(Currency, "Name", Test.CONTAINS, "ä")
+        assert await found(store, Currency, ids, by_name) == [0]
+
+    async def test_lock_gives_own_stored_values(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a"}, {"Name": "b"})
+        async with store.writing() as unit:
+            locked = await unit.lock(Currency, [ids[1], ids[0], ids[0], 987654321])
+        assert list(locked) == ids
+        assert set(locked[ids[0]]) == {c.name for c in Currency.shape().stored}
+        assert locked[ids[1]]["Name"] == "b"
+
+    async def test_fresh_ids_rise_and_are_never_given_twice(self, store: Store) -> None:
+        async with store.writing() as unit:
+            first = await unit.next_ids(Currency, 3)
+        async with store.writing() as unit:
+            second = await unit.next_ids(Currency, 2)
+        assert first == sorted(first)
+        assert len({*first, *second}) == 5
+        assert min(second) > max(first)
+
+    async def test_a_taken_id_is_not_given_again(self, store: Store) -> None:
+        async with store.writing() as unit:
+            [highest] = await unit.next_ids(Currency, 1)
+        await put(store, Currency, {"Id": highest + 10, "Name": "from outside"})
+        await put(store, Currency, {"Id": highest + 5, "Name": "later, but lower"})
+        assert await put(store, Currency, {"Name": "fresh"}) == [highest + 11]
+
+    async def test_the_very_first_id_may_come_from_outside(self, store: Store) -> None:
+        from creditdesk.entities.security.signing_key import SigningKey
+
+        await put(store, SigningKey, {"Id": 1})
+        assert await put(store, SigningKey, {}) == [2]
+
+    async def test_delete_removes_and_says_nothing_of_the_missing(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a"}, {"Name": "b"})
+        async with store.writing() as unit:
+            await unit.delete(Currency, [ids[0], 987654321])
+        async with store.reading() as reading:
+            assert set(await reading.many(Currency, ids)) == {ids[1]}
+
+    async def test_what_others_refer_to_is_not_deleted(self, store: Store, build: Builder) -> None:
+        [currency] = await put(store, Currency, {"Code": "EUR"})
+        business = await build.shared("Business")
+        await put(store, TimePass, {"BusinessId": business, "CurrencyId": currency})
+        with pytest.raises(Blocked, match="1 timepasses refer to it"):
+            async with store.writing() as unit:
+                await unit.delete(Currency, [currency])
+        async with store.reading() as reading:
+            assert await reading.get(Currency, currency)
+
+    async def test_what_a_collection_holds_is_not_deleted(
+        self, store: Store, build: Builder
+    ) -> None:
+        business = await build.shared("Business")
+        [kind] = await put(store, ResourceType, {"BusinessId": business, "Name": "Room"})
+        from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+
+        credit = await build.make(
+            CoworkerBookingCredit,
+            TotalCredit=1,
+            RemainingCredit=1,
+            ElegibleResourceTypes=(kind,),
+        )
+        with pytest.raises(Blocked):
+            async with store.writing() as unit:
+                await unit.delete(ResourceType, [kind])
+        async with store.writing() as unit:
+            await unit.delete(CoworkerBookingCredit, [credit])
+            await unit.delete(ResourceType, [kind])
+
+    async def test_an_error_leaves_nothing(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "stays"})
+        unique = str(uuid4())
+        with pytest.raises(RuntimeError, match="midway"):
+            async with store.writing() as unit:
+                await unit.insert(Currency, [stored_row(Currency, UniqueId=unique)])
+                await unit.update(Currency, [(ids[0], {"Name": "changed"})])
+                raise RuntimeError("midway")
+        async with store.reading() as reading:
+            assert not await reading.count(
+                Currency, (where(Currency, "UniqueId", Test.IS, unique),)
+            )
+            record = await reading.get(Currency, ids[0])
+        assert record is not None
+        assert record["Name"] == "stays"
+
+    async def test_a_unit_sees_its_own_writes_and_others_do_not(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "before"})
+        async with store.reading() as earlier, store.writing() as unit:
+            await unit.update(Currency, [(ids[0], {"Name": "after"})])
+            async with store.reading() as later:
+                for reading, name in ((unit, "after"), (later, "before"), (earlier, "before")):
+                    record = await reading.get(Currency, ids[0])
+                    assert record is not None
+                    assert record["Name"] == name

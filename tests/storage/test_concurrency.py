@@ -1,0 +1,118 @@
+"""Twenty writers at once: each unit is whole, none is lost, and ids are given once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.listing import Test
+from creditdesk.schema.store import Store
+from storage.promise import put, where
+
+WRITERS = 20
+
+
+async def test_every_increment_of_a_locked_row_counts(store: Store) -> None:
+    [row] = await put(store, TimePass, {"MinutesIncluded": 0})
+
+    async def add_one() -> None:
+        async with store.writing() as unit:
+            before = (await unit.lock(TimePass, [row]))[row]["MinutesIncluded"]
+            await asyncio.sleep(0)
+            await unit.update(TimePass, [(row, {"MinutesIncluded": before + 1})])
+
+    await asyncio.gather(*(add_one() for _ in range(WRITERS)))
+    async with store.reading() as reading:
+        record = await reading.get(TimePass, row)
+    assert record is not None
+    assert record["MinutesIncluded"] == WRITERS
+
+
+async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
+    rows = await put(store, TimePass, *({"MinutesIncluded": 0} for _ in range(4)))
+
+    async def add_one(number: int) -> None:
+        turned = rows[number % 4 :] + rows[: number % 4]
+        async with store.writing() as unit:
+            locked = await unit.lock(TimePass, turned if number % 2 else turned[::-1])
+            changes = [(i, {"MinutesIncluded": locked[i]["MinutesIncluded"] + 1}) for i in turned]
+            await unit.update(TimePass, changes)
+
+    await asyncio.gather(*(add_one(number) for number in range(WRITERS)))
+    async with store.reading() as reading:
+        records = await reading.many(TimePass, rows)
+    assert [records[i]["MinutesIncluded"] for i in rows] == [WRITERS] * 4
+
+
+async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
+    async def take() -> list[int]:
+        async with store.writing() as unit:
+            return await unit.next_ids(Currency, 5)
+
+    given = await asyncio.gather(*(take() for _ in range(WRITERS)))
+    assert len({i for ids in given for i in ids}) == WRITERS * 5
+
+
+async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
+    async def write(number: int) -> None:
+        async with store.writing() as unit:
+            from builders import stored_row
+
+            await unit.insert(Currency, [stored_row(Currency, SystemId="half", Name=str(number))])
+            await asyncio.sleep(0)
+            if number % 2:
+                raise RuntimeError("half of them")
+
+    done = await asyncio.gather(*(write(n) for n in range(WRITERS)), return_exceptions=True)
+    assert [isinstance(each, RuntimeError) for each in done] == [
+        bool(n % 2) for n in range(WRITERS)
+    ]
+    async with store.reading() as reading:
+        kept = await reading.find(Currency, (where(Currency, "SystemId", Test.CONTAINS, "half"),))
+    assert sorted(int(row["Name"]) for row in kept) == list(range(0, WRITERS, 2))
+
+
+async def test_readers_see_whole_units_only(store: Store) -> None:
+    rows = await put(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 0})
+    done = asyncio.Event()
+
+    async def write() -> None:
+        for number in range(1, 11):
+            async with store.writing() as unit:
+                await unit.update(TimePass, [(rows[0], {"MinutesIncluded": number})])
+                await asyncio.sleep(0)
+                await unit.update(TimePass, [(rows[1], {"MinutesIncluded": number})])
+            await asyncio.sleep(0)
+        done.set()
+
+    async def read() -> None:
+        while not done.is_set():
+            async with store.reading() as reading:
+                await asyncio.sleep(0)
+                records = await reading.many(TimePass, rows)
+            first, second = (records[i]["MinutesIncluded"] for i in rows)
+            assert first == second
+            await asyncio.sleep(0)
+
+    await asyncio.gather(write(), *(read() for _ in range(3)))
+
+
+async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store) -> None:
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with store.writing() as unit:
+            from builders import stored_row
+
+            await unit.insert(Currency, [stored_row(Currency, SystemId="cancelled")])
+            inside.set()
+            await asyncio.sleep(3600)
+
+    task = asyncio.create_task(write())
+    await inside.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async with store.writing() as unit:
+        gone = (where(Currency, "SystemId", Test.CONTAINS, "cancelled"),)
+        assert await unit.count(Currency, gone) == 0

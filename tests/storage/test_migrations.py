@@ -1,0 +1,152 @@
+"""A database is brought to what is declared, once; one from the future is left alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from builders import stored_row
+from conftest import ENGINES, apart, database_url, fresh_postgres
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.entity import _REGISTRY, _SHAPES, Entity
+from creditdesk.schema.kinds import Integer, Money, Reference, Text
+from creditdesk.schema.listing import Test
+from creditdesk.storage.engine import UnknownEngine, open_store
+from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
+from storage.promise import put, where
+
+
+@pytest.fixture(params=ENGINES)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = fresh_postgres(server)
+    yield database_url(server, name)
+    apart(run(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def run(url: str, text: str) -> list[tuple[object, ...]]:
+    """Plain SQL past the program."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        try:
+            return connection.execute(text).fetchall()
+        finally:
+            connection.close()
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(text)]
+    finally:
+        await connection.close()
+
+
+async def schema(url: str) -> list[tuple[object, ...]]:
+    """Everything the database has, by name."""
+    if url.startswith("sqlite"):
+        return await run(url, "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+    columns = await run(
+        url,
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'public' ORDER BY 1, 2",
+    )
+    names = await run(
+        url, "SELECT relkind::text, relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2"
+    )
+    triggers = await run(url, "SELECT tgname::text FROM pg_trigger ORDER BY 1")
+    return columns + names + triggers
+
+
+async def migrate(url: str) -> None:
+    await (await open_store(url, migrated=True)).close()
+
+
+async def test_an_empty_database_is_refused_until_it_is_migrated(empty: str) -> None:
+    with pytest.raises(OlderDatabase):
+        await open_store(empty)
+    await migrate(empty)
+    await (await open_store(empty)).close()
+
+
+async def test_migrating_again_changes_nothing(empty: str) -> None:
+    store = await open_store(empty, migrated=True)
+    [kept] = await put(store, Currency, {"Name": "Euro"})
+    await store.close()
+    before = await schema(empty)
+    await migrate(empty)
+    await migrate(empty)
+    assert await schema(empty) == before
+    store = await open_store(empty)
+    async with store.reading() as reading:
+        assert await reading.get(Currency, kept)
+    await store.close()
+
+
+async def test_a_newer_database_is_left_alone(empty: str) -> None:
+    await migrate(empty)
+    await run(empty, f"INSERT INTO schema_version VALUES ({NEWEST + 1}, 'later', 'then')")
+    before = await schema(empty)
+    with pytest.raises(NewerDatabase):
+        await open_store(empty)
+    with pytest.raises(NewerDatabase):
+        await open_store(empty, migrated=True)
+    assert await schema(empty) == before
+
+
+async def test_several_machines_may_start_at_once(empty: str) -> None:
+    import asyncio
+
+    if empty.startswith("sqlite"):
+        stores = [await open_store(empty, migrated=True) for _ in range(3)]
+    else:
+        opened = (open_store(empty, migrated=True, connections=2) for _ in range(3))
+        stores = list(await asyncio.gather(*opened))
+    for store in stores:
+        await put(store, Currency, {"Name": "each"})
+        await store.close()
+
+
+async def test_what_is_declared_later_appears(empty: str) -> None:
+    """A new field and a new entity, and rows that were there before keep their values."""
+    store = await open_store(empty, migrated=True)
+    [before] = await put(store, Currency, {"Name": "Euro"})
+    await store.close()
+    known, fields = dict(_REGISTRY), dict(Currency.fields)
+    try:
+
+        class Shelf(Entity, area="spaces", plural="shelves", label="Name", order="Name"):
+            Currency = Reference(to="Currency", lends=("Name",))
+            Name = Text(required=True)
+
+        Currency.fields |= {"Symbol": Text(), "Digits": Integer(), "Least": Money(indexed=True)}
+        _SHAPES.clear()
+        store = await open_store(empty, migrated=True)
+        async with store.reading() as reading:
+            record = await reading.get(Currency, before)
+        assert record is not None
+        assert (record["Name"], record["Symbol"], record["Least"]) == ("Euro", None, None)
+        row = stored_row(Currency, Name="Yen", Symbol="¥", Digits=0, Least=10_000)
+        async with store.writing() as unit:
+            [after] = await unit.insert(Currency, [row])
+            await unit.insert(Shelf, [stored_row(Shelf, Name="Top", CurrencyId=after)])
+        async with store.reading() as reading:
+            symbol = where(Currency, "Symbol", Test.CONTAINS, "¥")
+            assert [r["Id"] for r in await reading.find(Currency, (symbol,))] == [after]
+            assert [r["CurrencyName"] for r in await reading.find(Shelf)] == ["Yen"]
+        await store.close()
+    finally:
+        _REGISTRY.clear()
+        _REGISTRY.update(known)
+        Currency.fields = fields
+        _SHAPES.clear()
+
+
+async def test_a_url_of_no_known_engine_is_refused() -> None:
+    with pytest.raises(UnknownEngine):
+        await open_store("mysql://localhost/x")

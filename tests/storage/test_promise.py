@@ -1,0 +1,9 @@
+"""Both engines keep the promise."""
+
+from __future__ import annotations
+
+from storage.promise import Promise
+
+
+class TestPromise(Promise):
+    """Run once over each engine: the fixture `store` is both."""

@@ -1,0 +1,132 @@
+"""Text compares without case and sorts by code point, alike on both engines."""
+
+from __future__ import annotations
+
+import pytest
+
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.listing import Filter, Test
+from creditdesk.schema.store import Store
+from storage.promise import by, found, put, sorted_ids, where
+
+WORDS = [
+    "Straße", "STRASSE", "İstanbul", "istanbul", "ΣΊΣΥΦΟΣ", "σίσυφος", "Ångström", "Zebra",
+    "zebra", "ähre", "Äpfel", "apple", "Apple", "_under", "10", "9", "naïve", "日本", "😀", "ﬁn", "100%",
+    "a_b", "a\\b", "quo'te", 'quo"te', "tab\tbed", " lead",
+]  # fmt: skip
+
+
+def holds(text: str) -> Filter:
+    return where(Currency, "Name", Test.CONTAINS, text)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("strasse", ["Straße", "STRASSE"]),
+        ("ß", ["Straße", "STRASSE"]),
+        ("SS", ["Straße", "STRASSE"]),
+        ("i̇stanbul", ["İstanbul"]),
+        ("stanbul", ["İstanbul", "istanbul"]),
+        ("Σ", ["ΣΊΣΥΦΟΣ", "σίσυφος"]),
+        ("ς", ["ΣΊΣΥΦΟΣ", "σίσυφος"]),
+        ("ÅNG", ["Ångström"]),
+        ("ZEB", ["Zebra", "zebra"]),
+        ("fi", ["ﬁn"]),
+        ("日", ["日本"]),
+        ("😀", ["😀"]),
+        ("%", ["100%"]),
+        ("_", ["_under", "a_b"]),
+        ("\\", ["a\\b"]),
+        ("'", ["quo'te"]),
+        ('"', ['quo"te']),
+        ("\t", ["tab\tbed"]),
+        ("nothing like it", []),
+    ],
+)
+async def test_a_part_of_the_text_is_found_without_case(
+    store: Store, part: str, words: list[str]
+) -> None:
+    ids = await put(store, Currency, *({"Name": word} for word in WORDS))
+    assert [WORDS[at] for at in await found(store, Currency, ids, holds(part))] == words
+
+
+async def test_an_exact_text_is_found_whole_and_without_case(store: Store) -> None:
+    ids = await put(store, Currency, *({"Code": word} for word in WORDS))
+
+    async def whole(text: str) -> list[str]:
+        is_it = where(Currency, "Code", Test.IS, text)
+        return [WORDS[at] for at in await found(store, Currency, ids, is_it)]
+
+    assert await whole("STRAßE") == ["Straße", "STRASSE"]
+    assert await whole("zebra") == ["Zebra", "zebra"]
+    assert await whole("zeb") == []
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_text_sorts_by_its_folded_code_points(store: Store, descending: bool) -> None:
+    names = [*WORDS, None]
+    ids = await put(store, Currency, *({"Name": name} for name in names))
+    expected = sorted(
+        range(len(names)),
+        key=lambda at: (names[at] is not None, (names[at] or "").casefold(), at),
+        reverse=descending,
+    )
+    order = by(Currency, "Name", descending=descending)
+    assert await sorted_ids(store, Currency, ids, order) == expected
+
+
+async def test_nulls_are_smallest_both_ways(store: Store) -> None:
+    ids = await put(store, Currency, {"Name": "b"}, {"Name": None}, {"Name": "a"}, {"Name": None})
+    assert await sorted_ids(store, Currency, ids, by(Currency, "Name")) == [1, 3, 2, 0]
+    falling = by(Currency, "Name", descending=True)
+    assert await sorted_ids(store, Currency, ids, falling) == [0, 2, 3, 1]
+    assert await found(store, Currency, ids, where(Currency, "Name", Test.NULL)) == [1, 3]
+    assert await found(store, Currency, ids, where(Currency, "Name", Test.NOT_NULL)) == [0, 2]
+
+
+FIELDS = {
+    "Data": [
+        {"Name": "Größe", "Value": "Maß XL", "Type": "string"},
+        {"Name": "Parking", "Value": True, "Type": "boolean"},
+        {"Name": "Floor", "Value": 12, "Type": "integer"},
+        {"Name": "Empty", "Value": None, "Type": "string"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "holds_it"),
+    [
+        ("größe", "MASS", True),
+        ("GRÖSSE", "ß x", True),
+        ("größe", "12", False),
+        ("parking", "TRUE", True),
+        ("floor", "1", True),
+        ("empty", "null", False),
+        ("unheard of", "x", False),
+    ],
+)
+async def test_custom_fields_are_found_by_name_and_part_of_value(
+    store: Store, name: str, value: str, holds_it: bool
+) -> None:
+    ids = await put(store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}})
+    column = Currency.shape().columns["CustomFields"]
+    assert await found(store, Currency, ids, Filter(column, Test.CONTAINS, value, name)) == (
+        [0] if holds_it else []
+    )
+
+
+async def test_the_presence_of_a_custom_field_is_a_filter(store: Store) -> None:
+    ids = await put(store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}})
+    column = Currency.shape().columns["CustomFields"]
+
+    async def places(test: Test, name: str) -> list[int]:
+        return await found(store, Currency, ids, Filter(column, test, None, name))
+
+    assert await places(Test.NOT_NULL, "FLOOR") == [0]
+    assert await places(Test.NULL, "FLOOR") == [1, 2]
+    assert await places(Test.NOT_NULL, "Empty") == []
+    async with store.writing() as unit:
+        await unit.update(Currency, [(ids[0], {"CustomFields": None})])
+    assert await places(Test.NOT_NULL, "FLOOR") == []

@@ -6,7 +6,7 @@ Derived from the declarations, so that a new entity needs no builder of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -25,6 +25,7 @@ from creditdesk.schema.kinds import (
     Object,
     Reference,
     Text,
+    show_instant,
 )
 from creditdesk.schema.store import Store
 
@@ -49,6 +50,8 @@ def sample(kind: Field, name: str = "") -> Any:
             return str(uuid4())
         case Text(exact=True) if "mail" in name.lower():
             return f"person{number}@example.com"
+        case Text() if name == "TwoFactorSecret":
+            return "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
         case Text():
             return f"{name or 'text'} {number}"
         case Money():
@@ -60,7 +63,7 @@ def sample(kind: Field, name: str = "") -> Any:
         case Enum(of=members):
             return int(next(iter(members)))
         case DateTime():
-            return f"2026-03-{1 + number % 28:02d}T{number % 24:02d}:30:00Z"
+            return show_instant(NOW + timedelta(hours=number))
         case Object():
             return {"Data": [{"Name": "Shelf", "Value": f"A{number}", "Type": "string"}]}
         case Integer():
@@ -78,11 +81,12 @@ class Builder:
     async def make(self, entity: type[Entity], **values: Any) -> int:
         """The id of a new record with its required references; inner values may be given."""
         row = stored_row(entity)
+        alone = {name for names in entity.unique for name in names}
         for name, kind in entity.fields.items():
             if isinstance(kind, Reference):
                 if _needed(kind) and f"{name}Id" not in values:
                     row[f"{name}Id"] = await self.shared(kind.to) if kind.kept else 3
-            elif kind.required and name not in values and not isinstance(kind, Collection):
+            elif (kind.required or name in alone) and not isinstance(kind, Collection):
                 row[name] = kind.read(sample(kind, name))
         async with self.store.writing() as unit:
             [record_id] = await unit.insert(entity, [{**row, **values}])
@@ -93,6 +97,10 @@ class Builder:
         if entity_name not in self._shared:
             self._shared[entity_name] = await self.make(entity_named(entity_name))
         return self._shared[entity_name]
+
+    async def make_business(self, name: str) -> int:
+        """The id of a new location."""
+        return await self.make(entity_named("Business"), Name=name)
 
     async def body(self, entity: type[Entity], *, only_required: bool = False) -> dict[str, Any]:
         """A POST body that is accepted: every field that may be sent, or the required ones."""
@@ -108,7 +116,8 @@ class Builder:
                 body[f"{name}Id"] = await self.shared(kind.to) if kind.kept else 3
             else:
                 body[name] = sample(kind, name)
-        return body
+        # Charging at once is the ledger's, and tested there.
+        return body | ({"ChargeNow": False} if "ChargeNow" in body else {})
 
 
 def _needed(kind: Reference) -> bool:

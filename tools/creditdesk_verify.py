@@ -52,7 +52,8 @@ PRESENCE_BITS = {
     "reverses": 8,
     "history_id": 16,
 }
-LINE_FIELDS = ["credit_kind", "kind", "format_version", *NUMBERS, *TEXTS]
+OVERRIDE_BIT = 32
+LINE_FIELDS = ["credit_kind", "kind", "override", "format_version", *NUMBERS, *TEXTS]
 PUBLIC_KEY_PREFIX = bytes.fromhex("302a300506032b6570032100")
 
 
@@ -119,6 +120,7 @@ def line_bytes(line: Document) -> bytes:
     for name in TEXTS:
         if line[name] is not None or name not in PRESENCE_BITS:
             require(isinstance(line[name], str), f"The field {name} is not a text.")
+    require(isinstance(line["override"], bool), "The field override is not true or false.")
     number(line["format_version"], "format_version")
     require(line["format_version"] == 1, "The line's format version is not known here.")
     require(str(line["credit_kind"]) in CREDIT_KINDS, "The credit's kind is not known.")
@@ -128,6 +130,7 @@ def line_bytes(line: Document) -> bytes:
     except UnicodeEncodeError:
         raise ProofError("A text of the line is not valid Unicode.") from None
     present = sum(bit for name, bit in PRESENCE_BITS.items() if line[name] is not None)
+    present += OVERRIDE_BIT * line["override"]
     return b"".join(
         [
             bytes((1, CREDIT_KINDS[line["credit_kind"]], LINE_KINDS[line["kind"]], present)),

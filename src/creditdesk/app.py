@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Final
 
+import asyncpg
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -17,26 +19,37 @@ from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.permission import demand
 from creditdesk.auth.scope import scope
 from creditdesk.auth.users import UserRoleWriter, UserWriter
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
 from creditdesk.entities.catalog import SERVED
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.entities.security.user_role import UserRole
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
+from creditdesk.ledger.commands import ledger_commands
+from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.spends import Spends
+from creditdesk.ledger.writers import BookingWriter, CreditWriter, UseWriter
 from creditdesk.rest import lookups, pages
-from creditdesk.rest.openapi import TOKEN_OPERATION
+from creditdesk.rest.ledger import LedgerWire, ledger_paths
 from creditdesk.rest.parts import ExtraPath, Parts, utc_now
 from creditdesk.rest.plain import PlainWriter
+from creditdesk.rest.proofs import proof_paths
 from creditdesk.rest.routes import Api
 from creditdesk.rest.throttle import Throttle
 from creditdesk.rest.token import token_endpoint
+from creditdesk.rest.token_document import TOKEN_OPERATION
 from creditdesk.schema.store import Store
 from creditdesk.settings import Settings
+
+PASSING: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)
+"""What a driver raises when the database went away or has no connection to give."""
 
 
 def build_app(
@@ -62,7 +75,9 @@ def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_n
     passwords = Passwords(settings.auth)
     authenticator = Authenticator(store, settings.auth, passwords)
     plain = PlainWriter()
+    desk = Desk(clock, settings.ledger)
     spends = Spends(store, clock, settings.ledger)
+    credits, uses = CreditWriter(desk), UseWriter(desk)
     hops = settings.auth.proxy_hops
     token = ExtraPath(
         "POST",
@@ -82,10 +97,23 @@ def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_n
         plain=plain,
         people=User,
         answers=StoredAnswer,
-        writers={User: UserWriter(plain, passwords), UserRole: UserRoleWriter(plain)},
+        writers={
+            User: UserWriter(plain, passwords),
+            UserRole: UserRoleWriter(plain),
+            CoworkerBookingCredit: credits,
+            CoworkerExtraService: credits,
+            CoworkerBookingCreditUseHistory: uses,
+            CoworkerExtraServiceUseHistory: uses,
+            Booking: BookingWriter(desk, plain),
+        },
         spends={CoworkerBookingCreditUseHistory: spends, CoworkerExtraServiceUseHistory: spends},
-        commands={},
-        extras=(token,),
+        commands=ledger_commands(desk),
+        extras=(
+            token,
+            *ledger_paths(LedgerWire(store, desk, StoredAnswer, settings.wire.body_limit_bytes)),
+            *proof_paths(store, demand, scope),
+        ),
+        passing=PASSING,
         clock=clock,
         proxy_hops=hops,
     )

@@ -54,6 +54,7 @@ any_line = st.builds(
     effective_microseconds=integers,
     recorded_microseconds=integers,
     history_id=st.none() | integers,
+    override=st.booleans(),
 )
 sizes = st.integers(2, 9)
 wholes = st.integers(0, 10**6)
@@ -119,6 +120,7 @@ def decoded(data: bytes) -> Line:
         idempotency_key=key if present & 4 else None,
         reverses=head[14] if present & 8 else None,
         history_id=head[15] if present & 16 else None,
+        override=bool(present & 32),
     )
     if encode_line(line) != data:
         raise ValueError("bytes that the format does not use")
@@ -204,6 +206,7 @@ def test_absent_empty_and_zero_differ() -> None:
         replace(line, idempotency_key=""),
         replace(line, reverses=0),
         replace(line, history_id=0),
+        replace(line, override=True),
     ]
     assert len({line_digest(PREVIOUS, variant) for variant in variants}) == len(variants)
 

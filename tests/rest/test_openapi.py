@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import schemathesis
 
+from creditdesk.app import bind
 from creditdesk.entities.catalog import SERVED
-from creditdesk.rest.openapi import TOKEN_OPERATION, document
-from creditdesk.rest.parts import ExtraPath
+from creditdesk.rest.openapi import document
+from creditdesk.settings import Settings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def written() -> dict[str, Any]:
-    return document(SERVED, [ExtraPath("POST", "/api/token", None, TOKEN_OPERATION, open=True)])
+    parts = bind(None, Settings())
+    return document(parts.entities, parts.extras)
 
 
 def refs(node: Any) -> Iterator[str]:

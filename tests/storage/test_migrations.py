@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from builders import stored_row
-from conftest import ENGINES, apart, database_url, fresh_postgres
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _REGISTRY, _SHAPES, Entity
 from creditdesk.schema.kinds import Integer, Money, Reference, Text
 from creditdesk.schema.listing import Test
 from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
+from creditdesk.storage.statements import _STORED
 from storage.promise import put, where
 
 
-@pytest.fixture(params=ENGINES)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest_asyncio.fixture(params=("sqlite", "postgresql"))
+async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of a database with nothing in it."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'new.db'}"
         return
     server = request.getfixturevalue("postgres_server")
-    name = fresh_postgres(server)
-    yield database_url(server, name)
-    apart(run(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    name = f"creditdesk_{uuid4().hex}"
+    await run(server, f"CREATE DATABASE {name}")
+    head, mark, query = server.partition("?")
+    yield f"{head.rsplit('/', 1)[0]}/{name}{mark}{query}"
+    await run(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def run(url: str, text: str) -> list[tuple[object, ...]]:
@@ -117,7 +121,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
     store = await open_store(empty, migrated=True)
     [before] = await put(store, Currency, {"Name": "Euro"})
     await store.close()
-    known, fields = dict(_REGISTRY), dict(Currency.fields)
+    known, fields, shapes = dict(_REGISTRY), dict(Currency.fields), dict(_SHAPES)
     try:
 
         class Shelf(Entity, area="spaces", plural="shelves", label="Name", order="Name"):
@@ -126,6 +130,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
 
         Currency.fields |= {"Symbol": Text(), "Digits": Integer(), "Least": Money(indexed=True)}
         _SHAPES.clear()
+        _STORED.clear()
         store = await open_store(empty, migrated=True)
         async with store.reading() as reading:
             record = await reading.get(Currency, before)
@@ -145,6 +150,8 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
         _REGISTRY.update(known)
         Currency.fields = fields
         _SHAPES.clear()
+        _SHAPES.update(shapes)
+        _STORED.clear()
 
 
 async def test_a_url_of_no_known_engine_is_refused() -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.security.role import Role
+from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
@@ -120,7 +125,7 @@ async def test_a_later_use_that_does_not_fit_is_told_and_takes_nothing(
         sqlite_store, lay(tmp_path, coworkerbookingcreditusehistories_json=[USE, later])
     )
     assert report.problems == [
-        "CoworkerBookingCredit 70: the uses that came with the import do not fit its balance,"
+        "CoworkerBookingCredit 70: the uses that came for it do not fit its balance,"
         " which stays as it was"
     ]
 
@@ -152,9 +157,7 @@ async def test_a_missing_reference_is_told_once_and_left_empty(
     sqlite_store: Store, tmp_path: Path
 ) -> None:
     other = CREDIT | {"Id": 71, "CoworkerId": 55}
-    files = lay(
-        tmp_path, coworkerbookingcredits_json=[CREDIT | {"CoworkerId": 55}, other, CREDIT]
-    )
+    files = lay(tmp_path, coworkerbookingcredits_json=[CREDIT | {"CoworkerId": 55}, other])
     report = await bring(sqlite_store, files)
     assert report.problems == [
         "Coworker 55, named by CoworkerBookingCredit.CoworkerId, is nowhere;"
@@ -242,3 +245,52 @@ async def test_changed_rows_are_updated_and_rows_without_ids_come_in_once(
     tally = (await work.run(tmp_path))["Coworker"]
     assert (tally.added, tally.changed, tally.same) == (0, 1, 1)
     assert (await one(sqlite_store, Coworker, 5))["FullName"] == "Ada L."
+
+
+async def test_roles_are_known_by_their_names_not_their_numbers(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    here = [{"Id": 1, "Name": "Booking-List"}, {"Id": 2, "Name": "User-Delete"}]
+    await bring(sqlite_store, lay(tmp_path / "here", roles_json=here))
+    there = [{"Id": 2, "Name": "booking-list"}, {"Id": 1, "Name": "Team-List"}]
+    desk = [{"Id": 4, "BusinessId": 1, "Name": "Desk", "Roles": [2, 1]}]
+    files = lay(tmp_path / "there", roles_json=there, userroles_json=desk)
+    for _ in range(2):
+        await bring(sqlite_store, files)
+        given = (await one(sqlite_store, UserRole, 4))["Roles"]
+        names = [(await one(sqlite_store, Role, role_id))["Name"] for role_id in given]
+        assert sorted(names) == ["Booking-List", "Team-List"]
+
+
+async def test_an_id_or_unique_id_that_stands_twice_is_told(
+    new_store: Callable[[], Awaitable[Store]], tmp_path: Path
+) -> None:
+    store = await new_store()
+    ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
+    people = [ada, ada, ada | {"FullName": "Eve"}, {"Id": 6, "UniqueId": USE["UniqueId"]}]
+    end = "row 1 has its Id or UniqueId; the row is left out"
+    report = await bring(store, lay(tmp_path / "in", coworkers_json=people))
+    assert report.problems == [f"coworkers: row 3: {end}", f"coworkers: row 4: {end}"]
+    people = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}, {"Nix": 1}]
+    report = await bring(store, lay(tmp_path / "in", coworkers_json=people))
+    assert report.problems == [
+        "coworkers: row 1: another record has its UniqueId; the row is left out"
+    ]
+    assert (await one(store, Coworker, 5))["FullName"] == "Ada"
+    assert (await one(store, Coworker, 7))["FullName"] == "Bo"
+
+
+async def test_a_run_that_broke_off_before_the_journal_is_completed_by_the_next(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = lay(tmp_path)
+
+    async def fail(*_: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patch, pytest.raises(OSError):  # noqa: PT011 - the cut itself
+        patch.setattr("creditdesk.sync.importing.open_imported", fail)
+        await bring(sqlite_store, files)
+    assert await findings(sqlite_store) != []
+    assert (await bring(sqlite_store, files)).problems == []
+    assert await findings(sqlite_store) == []

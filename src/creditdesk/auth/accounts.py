@@ -14,6 +14,7 @@ from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import AccessTokens
 from creditdesk.auth.totp import new_secret
 from creditdesk.entities.catalog import SERVED
+from creditdesk.entities.enums import eLanguage
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
@@ -55,6 +56,7 @@ async def create_user(
     user = new_row(
         User, now, email, Email=email, FullName=full_name, Active=True, APIAccess=True,
         Validated=True, IsAdmin=is_admin, Businesses=tuple(businesses),
+        Language=int(eLanguage.EnglishUS),
     )  # fmt: skip
     (user_id,) = await unit.insert(User, [user])
     await keep_credential(unit, user_id, email, now, password_hash=kept)

@@ -1,4 +1,4 @@
-"""Commands about records: schema, demo, import, export, verify."""
+"""Commands about records: schema, demo, import, export, verify, and how the API reads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from creditdesk.app import bind
 from creditdesk.auth.accounts import create_user, user_with_email
-from creditdesk.cli.database import Database, opened
+from creditdesk.cli.database import Database, opened, settings_for
 from creditdesk.cli.people import prepare_roles
 from creditdesk.cli.screen import Screen
 from creditdesk.cli.words import Problem, say
 from creditdesk.demo.making import ACTOR
 from creditdesk.demo.telling import tell
+from creditdesk.rest.openapi import document
+from creditdesk.rest.records import encode
+from creditdesk.storage.engine import open_store
 from creditdesk.sync.beancount import export_beancount
 from creditdesk.sync.exporting import export_records
 from creditdesk.sync.importing import Import
@@ -149,3 +153,18 @@ def verify(*, database: Database = None) -> int:
         return 1 if screen.problems else 0
 
     return asyncio.run(run())
+
+
+def openapi() -> int:
+    """Print the OpenAPI document that the server gives at /openapi.json."""
+
+    async def run() -> bytes:
+        store = await open_store("sqlite:///:memory:", migrated=True)
+        try:
+            parts = bind(store, settings_for("sqlite:///:memory:"))
+            return encode(document(parts.entities, parts.extras))
+        finally:
+            await store.close()
+
+    say(asyncio.run(run()).decode())
+    return 0

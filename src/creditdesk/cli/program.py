@@ -41,6 +41,7 @@ app.command(books.demo)
 app.command(books.import_, name="import")
 app.command(books.export)
 app.command(books.verify)
+app.command(books.openapi)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -54,6 +54,8 @@ def encode_line(line: Line) -> bytes:
         present |= 8
     if history_id is not None:
         present |= 16
+    if line.override:
+        present |= 32
     actor_text = line.actor.encode()
     reason_text = line.reason.encode()
     try:

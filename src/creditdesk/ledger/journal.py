@@ -19,7 +19,14 @@ from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.chain import genesis_digest, line_digest
 from creditdesk.ledger.credit import DEFAULT_PRIORITY, LedgerPolicy
 from creditdesk.ledger.invariants import Balances, prove
-from creditdesk.ledger.line import CreditKind, Line, LineKind, microseconds_of
+from creditdesk.ledger.line import (
+    CreditKind,
+    Line,
+    LineKind,
+    balance_change,
+    held_change,
+    microseconds_of,
+)
 from creditdesk.ledger.records import SIDES, Account, Side, line_record, new_record, state_id
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Unit
@@ -86,7 +93,6 @@ class Written:
     """A line as written in memory; its history row gets an id when the book goes on record."""
 
     line: Line
-    override: bool
     history: Record | None = None
 
 
@@ -141,15 +147,24 @@ class Book:
         history: Mapping[str, Any] | None = None,
     ) -> Written:
         before = self.credits[account]
-        draft = Line(
+        remaining = before.remaining + balance_change(kind, amount)
+        held = before.held + held_change(kind, amount)
+        total = before.total
+        if kind is LineKind.GRANT:
+            total += amount
+        elif kind is LineKind.VOID:
+            total -= amount
+        elif kind is LineKind.ADJUSTMENT:
+            total = max(total, remaining)
+        line = Line(
             credit_kind=before.side.kind,
             credit_id=before.record["Id"],
             sequence=before.sequence + 1,
             kind=kind,
             amount=amount,
-            balance_after=0,
-            held_after=0,
-            total_after=0,
+            balance_after=remaining,
+            held_after=held,
+            total_after=total,
             source_kind=why.source_kind,
             source_id=why.source_id,
             actor=why.actor,
@@ -159,24 +174,15 @@ class Book:
             rule_version=RULES_VERSION,
             effective_microseconds=microseconds_of(why.effective or before.recorded),
             recorded_microseconds=microseconds_of(before.recorded),
+            override=why.override,
         )
-        remaining = before.remaining + draft.balance_change
-        total = before.total
-        if kind is LineKind.GRANT:
-            total += amount
-        elif kind is LineKind.VOID:
-            total -= amount
-        elif kind is LineKind.ADJUSTMENT:
-            total = max(total, remaining)
-        held = before.held + draft.held_change
-        line = replace(draft, balance_after=remaining, held_after=held, total_after=total)
         after = replace(before, remaining=remaining, held=held, total=total, sequence=line.sequence)
         prove(after.balances, after.name)
         row = None
         if history is not None:
             used = (total - before.total) - (remaining - before.remaining)
             row = {before.side.reference: line.credit_id, "CreditUsed": used, **history}
-        written = Written(line, why.override, row)
+        written = Written(line, row)
         self.credits[account] = after
         self.written.append(written)
         return written
@@ -210,9 +216,7 @@ class Book:
             credit = self.credits[account]
             coworker = credit.record["CoworkerId"]
             business = credit.record["BusinessId"]
-            lines.append(
-                line_record(line, digests[account], business, coworker, override=written.override)
-            )
+            lines.append(line_record(line, digests[account], business, coworker))
             if written.history is not None:
                 row = new_record(credit.side.history, written.history, self.now, line.actor)
                 histories.setdefault(credit.side, []).append(row)

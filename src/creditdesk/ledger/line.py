@@ -50,6 +50,16 @@ _TEXTS = {
 _NULLABLE = {"source_kind", "source_id", "idempotency_key", "reverses", "history_id"}
 
 
+def balance_change(kind: LineKind, amount: int) -> int:
+    """Signed change of Remaining that a line of this kind and amount makes."""
+    return _BALANCE_SIGN.get(kind, 0) * amount
+
+
+def held_change(kind: LineKind, amount: int) -> int:
+    """Signed change of what holds reserve that a line of this kind and amount makes."""
+    return _HELD_SIGN.get(kind, 0) * amount
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of a credit's journal, in the credit's smallest step (rule 1).
@@ -77,6 +87,7 @@ class Line:
 
     `sequence` counts 1, 2, 3… on each credit. `reverses` is the sequence of the line on the same
     credit that this one reverses. `history_id` is the wire's use-history row that shows the line.
+    `override` marks what eligibility would have refused (rule 8).
     Times are microseconds since 1970-01-01 UTC. Texts are any Unicode that UTF-8 can carry.
     `format_version` names the byte format in which the line was chained and stays with it.
     """
@@ -99,17 +110,18 @@ class Line:
     effective_microseconds: int
     recorded_microseconds: int
     history_id: int | None = None
+    override: bool = False
     format_version: int = 1
 
     @property
     def balance_change(self) -> int:
         """Signed change of Remaining, in the smallest step."""
-        return _BALANCE_SIGN.get(self.kind, 0) * self.amount
+        return balance_change(self.kind, self.amount)
 
     @property
     def held_change(self) -> int:
         """Signed change of what holds reserve, in the smallest step."""
-        return _HELD_SIGN.get(self.kind, 0) * self.amount
+        return held_change(self.kind, self.amount)
 
     def document(self) -> dict[str, Any]:
         """The line as a JSON object, each field under its own name."""
@@ -123,7 +135,10 @@ class Line:
         for name, value in values.items():
             if value is None and name in _NULLABLE:
                 continue
-            if name not in _TEXTS:
+            if name == "override":
+                if not isinstance(value, bool):
+                    raise ValueError("The field 'override' is not true or false.")
+            elif name not in _TEXTS:
                 whole_number(values, name)
             elif isinstance(value, str):
                 values[name] = _TEXTS[name](value)

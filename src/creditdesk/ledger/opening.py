@@ -122,10 +122,7 @@ class Opening:
     def line_records(self) -> list[Record]:
         """The journal's records of the lines written so far."""
         business, coworker = self.credit["BusinessId"], self.credit["CoworkerId"]
-        return [
-            line_record(line, digest, business, coworker, override=False)
-            for line, digest in self.lines
-        ]
+        return [line_record(line, digest, business, coworker) for line, digest in self.lines]
 
     def end(self) -> dict[str, Any]:
         """What the credit's state says of where its journal ends."""
@@ -159,60 +156,69 @@ def opened(
     return opening
 
 
-async def open_imported(
-    unit: Unit, side: Side, credit_ids: Sequence[int], now: datetime
-) -> list[str]:
-    """Writes the journal of imported credits and of use rows that came for credits already here.
+async def open_imported(unit: Unit, side: Side, credit_ids: Sequence[int], now: datetime) -> None:
+    """Opens the journal of each of these credits that has none, with all its use rows.
 
-    A credit without a journal is opened and its balance left as it came. A use row that is new to
-    a credit with a journal becomes a further line and lowers the balance. Gives a sentence for
-    each credit that such rows would take below zero or above its total: it stays as it was.
+    Balances stay as they came; booking charges have none and are passed over (rule 5).
     """
-    credits_ = await unit.lock(side.credit, credit_ids)
-    states = await unit.lock(CreditState, [state_id((side.kind, i)) for i in credits_])
+    states = await unit.lock(CreditState, [state_id((side.kind, i)) for i in credit_ids])
+    begun = {state["CreditId"] for state in states.values() if state["Sequence"]}
+    credits_ = await unit.lock(side.credit, [i for i in credit_ids if i not in begun])
     uses: dict[int, list[Record]] = {credit_id: [] for credit_id in credits_}
-    for row in await unit.find(side.history, where(side.history, **{side.reference: credit_ids})):
-        if row[side.reference] in uses:
+    if uses:
+        filters = where(side.history, **{side.reference: tuple(uses)})
+        for row in await unit.find(side.history, filters):
             uses[row[side.reference]].append(row)
-    known = await _known_histories(unit, side, [s["CreditId"] for s in states.values()])
     lines: list[Record] = []
     fresh: list[Record] = []
     ends: list[tuple[int, dict[str, Any]]] = []
-    balances: list[tuple[int, dict[str, Any]]] = []
-    refused: list[str] = []
     for credit_id, credit in sorted(credits_.items()):
         if is_charge(side, credit):
             continue
+        opening = opened(side, credit, uses[credit_id])
+        lines += opening.line_records()
         state = states.get(state_id((side.kind, credit_id)))
         if state is None:
-            opening = opened(side, credit, uses[credit_id])
             fresh.append(opening.state_record(now))
-            lines += opening.line_records()
+        else:
+            ends.append((state["Id"], opening.end()))
+    await unit.insert(JournalLine, lines)
+    await unit.insert(CreditState, fresh)
+    await unit.update(CreditState, ends)
+
+
+async def take_imported(unit: Unit, side: Side, histories: Sequence[Record]) -> list[str]:
+    """Writes the lines of use rows that have just come for credits with a journal.
+
+    They lower the balance like any use. Gives a sentence for each credit that they would take
+    below what is held or above its total: it stays as it was. Credits without a journal are
+    passed over; `open_imported` finds their rows.
+    """
+    ids = sorted({row[side.reference] for row in histories if row[side.reference]})
+    credits_ = await unit.lock(side.credit, ids)
+    states = await unit.lock(CreditState, [state_id((side.kind, i)) for i in credits_])
+    lines: list[Record] = []
+    ends: list[tuple[int, dict[str, Any]]] = []
+    balances: list[tuple[int, dict[str, Any]]] = []
+    refused: list[str] = []
+    for state in states.values():
+        if not state["Sequence"]:
             continue
+        credit = credits_[state["CreditId"]]
         opening = Opening.after(side, credit, state)
-        for row in sorted(uses[credit_id], key=lambda row: (row["CreatedOn"], row["Id"])):
-            if row["Id"] not in known:
-                opening.use(row)
-        if not opening.lines:
-            continue
+        rows = [row for row in histories if row[side.reference] == credit["Id"]]
+        for row in sorted(rows, key=lambda row: (row["CreatedOn"], row["Id"])):
+            opening.use(row)
         if not opening.held <= opening.balance <= opening.total:
             refused.append(
-                f"{side.credit.__name__} {credit_id}: the uses that came with the import do not"
-                " fit its balance, which stays as it was"
+                f"{side.credit.__name__} {credit['Id']}: the uses that came for it do not fit its"
+                " balance, which stays as it was"
             )
             continue
         lines += opening.line_records()
         ends.append((state["Id"], opening.end()))
-        balances.append((credit_id, {side.remaining: opening.balance}))
+        balances.append((credit["Id"], {side.remaining: opening.balance}))
     await unit.insert(JournalLine, lines)
-    await unit.insert(CreditState, fresh)
     await unit.update(CreditState, ends)
     await unit.update(side.credit, balances)
     return refused
-
-
-async def _known_histories(unit: Unit, side: Side, credit_ids: Sequence[int]) -> set[int]:
-    if not credit_ids:
-        return set()
-    filters = where(JournalLine, CreditKind=side.kind.value, CreditId=credit_ids)
-    return {row["HistoryId"] for row in await unit.find(JournalLine, filters) if row["HistoryId"]}

@@ -116,9 +116,7 @@ def new_record(
     }
 
 
-def line_record(
-    line: Line, digest: bytes, business_id: int, coworker_id: int | None, *, override: bool
-) -> Record:
+def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | None) -> Record:
     """The journal's record of a line."""
     side = SIDES[line.credit_kind]
     recorded = instant_of(line.recorded_microseconds)
@@ -144,7 +142,7 @@ def line_record(
         "EffectiveOn": instant_of(line.effective_microseconds),
         "RecordedOn": recorded,
         "HistoryId": line.history_id,
-        "Override": override,
+        "Override": line.override,
         "Digest": digest.hex(),
     }
     return new_record(JournalLine, values, recorded, line.actor)
@@ -172,6 +170,7 @@ def line_of(record: Record) -> Line:
         effective_microseconds=microseconds_of(record["EffectiveOn"]),
         recorded_microseconds=microseconds_of(record["RecordedOn"]),
         history_id=record["HistoryId"],
+        override=record["Override"],
     )
 
 

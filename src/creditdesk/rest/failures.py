@@ -13,10 +13,19 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from creditdesk.rest.records import encode
-from creditdesk.schema.refusals import Blocked, Invalid, NotFound, NotSignedIn, Refusal, Throttled
+from creditdesk.schema.refusals import (
+    Blocked,
+    Conflict,
+    Invalid,
+    NotFound,
+    NotSignedIn,
+    Refusal,
+    Throttled,
+)
 
 JSON: Final = "application/json"
 APOLOGY: Final = "Something went wrong on our side. Nothing was changed; please try again."
+UNREACHED: Final = "The records cannot be reached now; try again with the same idempotency key."
 _log = logging.getLogger("creditdesk.rest")
 
 
@@ -83,6 +92,12 @@ def answer_fault(fault: Exception) -> Response:
     """A fault of ours: the trace goes to the log, the caller gets one sentence."""
     _log.error("a call failed", exc_info=fault)
     return json_answer(500, {"Message": APOLOGY})
+
+
+def answer_passing(fault: Exception) -> Response:
+    """A connection that was lost: what had begun may or may not be done, so a key helps."""
+    _log.warning("the store could not be reached", exc_info=fault)
+    return answer_refusal(Conflict(UNREACHED))
 
 
 def json_answer(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:

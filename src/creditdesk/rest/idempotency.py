@@ -27,7 +27,8 @@ LONGEST_KEY: Final = 255
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Where answers are kept: an entity with Key (a digest), UserId, Fingerprint, Status and
-    Body."""
+    Body.
+    """
 
     entity: type[Entity]
 
@@ -86,5 +87,3 @@ def fingerprint_of(method: str, path: str, body: bytes) -> str:
     digest = sha256(f"{method} {path.lower().rstrip('/')}\n".encode())
     digest.update(body)
     return digest.hexdigest()
-
-

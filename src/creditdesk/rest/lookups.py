@@ -28,7 +28,7 @@ ENUMS: Final[dict[str, type[IntEnum]]] = {
 }
 
 
-def list_enum(query: Mapping[str, str]) -> Response:
+async def list_enum(query: Mapping[str, str]) -> Response:
     """`?name=eChargePeriod`: the list as Id and Name; 404 for a name that is none."""
     name = next((value for key, value in query.items() if key.lower() == "name"), "").strip()
     if not name:
@@ -79,12 +79,12 @@ def _defaults(location: Record) -> dict[str, Any]:
     }
 
 
-async def ready(request: Request, parts: Parts) -> Response:
+async def ready(_: Request, parts: Parts) -> Response:
     """Whether the store answers: 200, or 503 when it does not."""
     try:
         async with parts.store.reading() as reading:
             await reading.get(parts.people, 0)
-    except Exception:  # noqa: BLE001 - whatever the engine raises, it is not ready
+    except Exception:  # whatever the engine raises, it is not ready
         return json_answer(503, {"Status": "unavailable"})
     return json_answer(200, {"Status": "ready"})
 

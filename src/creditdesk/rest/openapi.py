@@ -35,62 +35,8 @@ _SENTENCES: Final = {
 }
 _READ: Final = (401, 403, 404, 429, 500)
 _WRITE: Final = (400, 401, 403, 409, 413, 429, 500)
+_OBJECT: Final[Schema] = {"type": "object"}
 _PRESENCE: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
-
-TOKEN_OPERATION: Final[dict[str, Any]] = {
-    "operationId": "token",
-    "tags": ["auth"],
-    "summary": "Exchange a password or a refresh token for tokens",
-    "security": [],
-    "parameters": [
-        {
-            "name": "client_id",
-            "in": "header",
-            "schema": {"type": "string", "maxLength": 320},
-            "description": "Names the client a refresh token belongs to; the e-mail when left out.",
-        }
-    ],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/x-www-form-urlencoded": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "grant_type": {"type": "string", "enum": ["password", "refresh_token"]},
-                        "username": {"type": "string"},
-                        "password": {"type": "string"},
-                        "totp": {"type": "string"},
-                        "refresh_token": {"type": "string"},
-                        "client_id": {"type": "string"},
-                    },
-                    "required": ["grant_type"],
-                }
-            }
-        },
-    },
-    "responses": {
-        "200": {
-            "description": "Tokens.",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "access_token": {"type": "string"},
-                            "token_type": {"const": "bearer"},
-                            "expires_in": {"type": "integer"},
-                            "refresh_token": {"type": "string"},
-                        },
-                        "required": ["access_token", "token_type", "expires_in", "refresh_token"],
-                    }
-                }
-            },
-        },
-        "400": {"$ref": "#/components/responses/GrantRefused"},
-        "429": {"$ref": "#/components/responses/GrantRefused"},
-    },
-}
 
 
 def document(entities: Iterable[type[Entity]], extras: Iterable[ExtraPath]) -> dict[str, Any]:
@@ -102,8 +48,7 @@ def document(entities: Iterable[type[Entity]], extras: Iterable[ExtraPath]) -> d
     paths["/api/utils/enums"] = {"get": _enums_operation()}
     paths["/api/auth/me"] = {"get": _me_operation()}
     for extra in extras:
-        operation = {"responses": _responses({}, (*_READ, *_WRITE))} | dict(extra.operation)
-        paths.setdefault(extra.path, {})[extra.method.lower()] = operation
+        paths.setdefault(extra.path, {})[extra.method.lower()] = _extra_operation(extra)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -236,7 +181,9 @@ _COMMON_PARAMETERS: Final[dict[str, Any]] = {
         "name": "Id",
         "in": "query",
         "description": "One id filters the list; `[1,2,3]` gives the bare array of a batch.",
-        "schema": {"anyOf": [_WHOLE, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]},
+        "schema": {
+            "anyOf": [_WHOLE, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]
+        },
     },
 }
 _SIDES: Final = {
@@ -317,6 +264,19 @@ def _run_operation(entity: type[Entity]) -> dict[str, Any]:
     }
 
 
+def _extra_operation(extra: ExtraPath) -> dict[str, Any]:
+    """What the path says of itself, and the rest as every call of its method is answered."""
+    acts = extra.method != "GET"
+    statuses = (*_WRITE, 404, 422) if acts else (400, *_READ)
+    said = {"responses": _responses(_json(action_schema({})), statuses)} | dict(extra.operation)
+    if acts and not extra.open:
+        key = [_parameter("Idempotency-Key")]
+        said["parameters"] = [*extra.operation.get("parameters", ()), *key]
+        said.setdefault("requestBody", {"content": {"application/json": {"schema": _OBJECT}}})
+    name = said.get("operationId", extra.path.rsplit("/", 1)[1])
+    return said | {"operationId": name if extra.open else f"{extra.method.lower()}{name}"}
+
+
 def _enums_operation() -> dict[str, Any]:
     entry = {"type": "object", "properties": {"Id": _WHOLE, "Name": {"type": "string"}}}
     return {
@@ -326,7 +286,9 @@ def _enums_operation() -> dict[str, Any]:
         "parameters": [
             {"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}
         ],
-        "responses": _responses(_json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)),
+        "responses": _responses(
+            _json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)
+        ),
     }
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from creditdesk.rest.settings import WireSettings
 from creditdesk.schema.commands import Command
 from creditdesk.schema.entity import Entity, Record, Verb
 from creditdesk.schema.store import Store
 from creditdesk.schema.writing import Call, Caller, Scope, Writer
-from creditdesk.rest.settings import WireSettings
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -78,7 +78,7 @@ class ExtraPath:
     method: str
     path: str
     endpoint: Endpoint
-    operation: Mapping[str, object] = field(default_factory=dict)
+    operation: Mapping[str, Any] = field(default_factory=dict)
     open: bool = False
 
 
@@ -88,7 +88,9 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything the wire stands on. `answers` keeps idempotent answers; `people` the callers."""
+    """Everything the wire stands on. `answers` keeps idempotent answers; `people` the callers;
+    `passing` are the faults of a store that cannot be reached for the moment.
+    """
 
     store: Store
     settings: WireSettings
@@ -104,5 +106,6 @@ class Parts:
     spends: Mapping[type[Entity], Spends] = field(default_factory=dict)
     commands: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
     extras: tuple[ExtraPath, ...] = ()
+    passing: tuple[type[Exception], ...] = ()
     clock: Callable[[], datetime] = utc_now
     proxy_hops: int = 0

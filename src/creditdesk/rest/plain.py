@@ -27,7 +27,13 @@ class PlainWriter:
     ) -> None:
         await unit.update(entity, [(before["Id"], _kept(entity, record) | _touched(call))])
 
-    async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
+    async def delete(
+        self,
+        unit: Unit,
+        entity: type[Entity],
+        before: Record,
+        call: Call,  # noqa: ARG002 - part of the promise
+    ) -> None:
         await unit.delete(entity, [before["Id"]])
 
 

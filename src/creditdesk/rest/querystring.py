@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
+from creditdesk.rest.settings import WireSettings
 from creditdesk.schema.entity import COMPUTED, Column, Entity, FilterName
 from creditdesk.schema.kinds import (
     LARGEST_INTEGER,
@@ -26,8 +27,7 @@ from creditdesk.schema.kinds import (
     read_instant,
 )
 from creditdesk.schema.listing import Filter, Listing, Order, Test
-from creditdesk.schema.refusals import Invalid, invalid
-from creditdesk.rest.settings import WireSettings
+from creditdesk.schema.refusals import invalid
 
 DEFAULT_SIZE: Final = 25
 LARGEST_SIZE: Final = 1000
@@ -96,7 +96,7 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
             query.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=1000
         )
     except ValueError:
-        raise Invalid() from None
+        raise invalid("query", "has too many parameters") from None
 
 
 def _filter(found: FilterName, name: str, value: str) -> Filter:
@@ -163,7 +163,9 @@ def _span(value: str) -> tuple[datetime, datetime]:
 
 def _ids(name: str, value: str) -> list[int]:
     try:
-        ids = [Integer().read(part) for part in value.strip().strip("[]").split(",") if part.strip()]
+        ids = [
+            Integer().read(part) for part in value.strip().strip("[]").split(",") if part.strip()
+        ]
     except Unreadable:
         raise invalid(name, "must be a list of ids such as [1,2,3]", value) from None
     if len(ids) > LARGEST_SIZE:
@@ -196,7 +198,7 @@ def _descending(asked: tuple[str, str] | None, settings: WireSettings) -> bool:
 def _order_column(entity: type[Entity], asked: str) -> Column:
     by_lower = entity.shape().by_lower
     word = asked.strip().lower()
-    found = by_lower.get(word) or by_lower.get(f"{word}id")
+    found = by_lower.get(word) or (by_lower.get(f"{word}id") if word else None)
     if found is None or not found.listed:
         return entity.shape().columns[entity.order]
     return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
 from msgspec import Raw, Struct, defstruct
@@ -167,7 +166,12 @@ def _struct(name: str, keys: Sequence[str]) -> type[Struct]:
     return defstruct(name, [(key, Any) for key in keys], gc=False, frozen=True)
 
 
-@cache
+_RENDERERS: Final[dict[type[Entity], Renderer]] = {}
+
+
 def renderer(entity: type[Entity]) -> Renderer:
     """The entity's renderer, made when first asked for."""
-    return Renderer(entity)
+    found = _RENDERERS.get(entity)
+    if found is None:
+        found = _RENDERERS[entity] = Renderer(entity)
+    return found

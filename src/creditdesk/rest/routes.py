@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creditdesk.rest import commands, lookups, reads, writes
-from creditdesk.rest.failures import answer_fault, answer_refusal
+from creditdesk.rest.failures import answer_fault, answer_passing, answer_refusal
 from creditdesk.rest.idempotency import read_key
 from creditdesk.rest.parts import ExtraPath, Parts
 from creditdesk.rest.throttle import client_address
@@ -36,8 +36,8 @@ class Api:
         self._collections = {entity.path().lower(): entity for entity in parts.entities}
         self._extras = tuple((_pattern(extra.path), extra) for extra in parts.extras)
         self._fixed: dict[str, dict[str, Run]] = {
-            "/api/utils/enums": {"GET": self._enums},
-            "/api/auth/me": {"GET": self._me},
+            "/api/utils/enums": {"GET": lambda r, _: lookups.list_enum(r.query_params)},
+            "/api/auth/me": {"GET": lambda _, call: lookups.signed_in(parts, call)},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +48,9 @@ class Api:
             answer = answer_refusal(refusal)
         except ClientDisconnect:
             return
-        except Exception as fault:  # noqa: BLE001 - no fault may show its trace to a caller
+        except self.parts.passing as fault:
+            answer = answer_passing(fault)
+        except Exception as fault:  # no fault may show its trace to a caller
             answer = answer_fault(fault)
         await answer(scope, receive, send)
 
@@ -129,12 +131,6 @@ class Api:
         if "delete" in entity.verbs:
             offered["DELETE"] = lambda _, call: writes.delete(parts, entity, record_id, call)
         return offered
-
-    async def _enums(self, request: Request, call: Call) -> Response:
-        return lookups.list_enum(request.query_params)
-
-    async def _me(self, request: Request, call: Call) -> Response:
-        return await lookups.signed_in(self.parts, call)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -54,7 +54,8 @@ async def create(parts: Parts, entity: type[Entity], request: Request, call: Cal
 
 async def _spend(parts: Parts, draft: Draft, call: Call, fingerprint: str) -> Response:
     """Hands the use to those who spend. They look up what it refers to, so that a use that
-    succeeds is looked at once; only a refused one is asked again for all that is missing."""
+    succeeds is looked at once; only a refused one is asked again for all that is missing.
+    """
     entity = draft.entity
     record = draft.settled({}) if not draft.errors else await _settled_now(parts, draft, call)
     try:
@@ -108,7 +109,8 @@ async def missing_of(
     parts: Parts, reading: Reading, draft: Draft, call: Call
 ) -> dict[str, set[int]]:
     """Which records a draft refers to do not exist for the caller: one count per entity, and one
-    more look only where the count falls short."""
+    more look only where the count falls short.
+    """
     wanted: dict[str, set[int]] = {}
     for want in draft.wanted:
         wanted.setdefault(want.entity, set()).update(want.ids)

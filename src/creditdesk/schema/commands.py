@@ -7,7 +7,7 @@ root.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from creditdesk.schema.kinds import Field, Text
@@ -20,7 +20,7 @@ class Parameter:
     """One value that a command takes; its kind reads it from the wire."""
 
     name: str
-    kind: Field = Text()
+    kind: Field = field(default_factory=Text)
     required: bool = False
 
 

@@ -17,7 +17,6 @@ from creditdesk.schema.refusals import FieldError, Invalid, required
 
 _SERVER_MADE: Final = COMPUTED | {"Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy"}
 NOT_FOUND: Final = "is not found"
-_ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +118,11 @@ def _take(draft: Draft, column: Column, given: Mapping[str, Any], *, creating: b
     if isinstance(kind, Collection):
         _take_collection(draft, column, kind, given, creating=creating)
         return
-    raw = given.get(column.name.lower(), _ABSENT)
-    if kind.write_only or (kind.frozen and not creating):
-        if raw is _ABSENT or _is_blank(raw):
-            return
-    value = None if raw is _ABSENT or _is_blank(raw) else _read(draft, column, raw)
+    raw = given.get(column.name.lower())
+    blank = raw is None or (isinstance(raw, str) and not raw.strip())
+    if blank and (kind.write_only or (kind.frozen and not creating)):
+        return
+    value = None if blank else _read(draft, column, raw)
     if value is None:
         taken = not kind.read_only and not (creating and kind.update_only)
         if kind.required and taken and not _has_error(draft, column):
@@ -200,10 +199,6 @@ def _plain(value: Any) -> Any:
     ):
         raise Unreadable("contains a character that cannot be stored")
     return value
-
-
-def _is_blank(raw: Any) -> bool:
-    return raw is None or (isinstance(raw, str) and not raw.strip())
 
 
 def _has_error(draft: Draft, column: Column) -> bool:

@@ -184,7 +184,9 @@ class Statements:
         if not marks.keys() <= {Test.AT_LEAST, Test.AT_MOST}:
             return None
         table = table_name(entity)
-        tally = f"SELECT coalesce(sum(n), 0) FROM row_tally WHERE table_name = '{table}'"
+        # A sum of whole numbers is a decimal on PostgreSQL; a total is a whole number.
+        summed = "CAST(coalesce(sum(n), 0) AS BIGINT)"
+        tally = f"SELECT {summed} FROM row_tally WHERE table_name = '{table}'"
         if not marks:
             return tally
         return self._range_total(table, tally, marks.get(Test.AT_LEAST), marks.get(Test.AT_MOST))
@@ -293,14 +295,14 @@ class Statements:
     def raw(self, column: Column, joins: _Joins) -> str:
         """The stored value of a column; NULL for what no table holds."""
         end = _end(column)
-        if end not in _stored(end.entity):
+        if end.name not in _stored(end.entity):
             return "NULL"
         return f"{joins.alias(column.path)}.{column_name(end)}"
 
     def _compared(self, column: Column, joins: _Joins) -> str:
         """What filters and sorts read: text without case, everything else as stored."""
         end = _end(column)
-        if end not in _stored(end.entity):
+        if end.name not in _stored(end.entity):
             return "NULL"
         alias = joins.alias(column.path)
         if column.as_text:
@@ -314,7 +316,7 @@ class Statements:
         if isinstance(column.kind, Boolean):
             return f"CASE WHEN {stored} THEN 'true' WHEN NOT {stored} THEN 'false' END"
         assert isinstance(column.kind, Enum)
-        cases = " ".join(f"WHEN {int(m)} THEN '{fold(m.name)}'" for m in column.kind.of)
+        cases = " ".join(f"WHEN {int(m)} THEN '{_word(m.name)}'" for m in column.kind.of)
         return f"CASE {stored} {cases} END"
 
     def _sort(self, order: Order, joins: _Joins) -> str:
@@ -401,9 +403,16 @@ class Statements:
         return values
 
     def _value(self, column: Column, value: Any) -> Any:
-        if isinstance(value, str) and (column.as_text or isinstance(column.kind, Text | Guid)):
+        if column.as_text and isinstance(value, str):
+            return _word(value)
+        if isinstance(value, str) and isinstance(column.kind, Text | Guid):
             return fold(value)
         return value if column.as_text else self.dialect.write(column.kind, value)
+
+
+def _word(name: str) -> str:
+    """An enum member's name without case, and without what keeps it off Python's own words."""
+    return fold(name).removesuffix("_")
 
 
 def _kept(column: Column) -> bool:
@@ -411,14 +420,18 @@ def _kept(column: Column) -> bool:
     if isinstance(column.kind, Collection):
         return True
     end = _end(column)
-    return end in _stored(end.entity)
+    return end.name in _stored(end.entity)
 
 
-def _stored(entity: type[Entity]) -> frozenset[Column]:
-    return _STORED.setdefault(entity, frozenset(entity.shape().stored))
+def _stored(entity: type[Entity]) -> frozenset[str]:
+    """The names of the columns a table holds; worked out once, as hashing a column is slow."""
+    found = _STORED.get(entity)
+    if found is None:
+        found = _STORED[entity] = frozenset(column.name for column in entity.shape().stored)
+    return found
 
 
-_STORED: dict[type[Entity], frozenset[Column]] = {}
+_STORED: dict[type[Entity], frozenset[str]] = {}
 
 
 def _shape(filters: Sequence[Filter]) -> tuple[Any, ...]:

@@ -54,6 +54,14 @@ def rows_of(path: Path) -> Iterator[Row]:
         raise Broken(f"{path.name} is not UTF-8 text") from None
 
 
+def rows_about(path: Path) -> int | None:
+    """About how many rows there are, where lines are rows; None for other JSON."""
+    if path.suffix.lower() == ".json":
+        return None
+    with path.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(_CHUNK), b""))
+
+
 def _csv_rows(path: Path, stream: TextIO) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_RECORD)
     reader = csv.reader(stream, strict=True)

@@ -15,12 +15,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from creditdesk.ledger.opening import open_imported
-from creditdesk.ledger.records import BY_CREDIT, BY_HISTORY, SIDES, Side
+from creditdesk.entities.security.role import Role
+from creditdesk.entities.security.user_role import UserRole
+from creditdesk.ledger.opening import open_imported, take_imported
+from creditdesk.ledger.records import BY_HISTORY, SIDES, Side
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
+from creditdesk.schema.refusals import Conflict
 from creditdesk.schema.store import Store, Unit
-from creditdesk.sync.files import ENDINGS, Broken, rows_of
+from creditdesk.sync.files import ENDINGS, Broken, rows_about, rows_of
 from creditdesk.sync.links import Links
 from creditdesk.sync.order import (
     CARRIED,
@@ -31,6 +34,7 @@ from creditdesk.sync.order import (
 )
 from creditdesk.sync.reading import Reader, Said
 from creditdesk.sync.report import Report, Silent
+from creditdesk.sync.roles import RoleNumbers
 
 BATCH: Final = 1000
 BALANCES: Final = {side.credit: (side.remaining, side.total) for side in SIDES.values()}
@@ -57,7 +61,7 @@ class Import:
     now: datetime
     keep_dangling: bool = False
     tallies: dict[str, Tally] = field(default_factory=dict)
-    touched: dict[str, set[int]] = field(default_factory=dict)
+    roles: RoleNumbers = field(default_factory=RoleNumbers)
     links: Links = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,79 +84,97 @@ class Import:
         return self.tallies
 
     async def _open_journals(self, side: Side) -> None:
-        ids = sorted(self.touched.get(side.credit.__name__, ()))
-        self.report.step(f"journal of {side.credit.plural}", len(ids))
-        for start in range(0, len(ids), BATCH):
+        """Opens what has no journal yet, also after an earlier run that broke off."""
+        async with self.store.reading() as reading:
+            total = await reading.count(side.credit)
+        self.report.step(f"journal of {side.credit.plural}", total)
+        last = 0
+        while True:
             async with self.store.writing() as unit:
-                some = ids[start : start + BATCH]
-                for sentence in await open_imported(unit, side, some, self.now):
-                    self.report.problem(sentence)
-            self.report.advance(len(some))
+                found = await unit.find(side.credit, limit=BATCH, after_id=last)
+                if not found:
+                    return
+                last = found[-1]["Id"]
+                await open_imported(unit, side, [credit["Id"] for credit in found], self.now)
+            self.report.advance(len(found))
 
     async def _each_batch(self, entity: type[Entity], file: Path, take: Take) -> None:
         first = take == self._bring_in
-        self.report.step(f"{file.name}" if first else f"{file.name}, links")
+        label = file.name if first else f"{file.name}, links"
+        self.report.step(label, rows_about(file))
         reader = Reader(entity, file, self.report if first else Silent())
         rows = rows_of(file)
         while True:
             broken, said = _next_batch(reader, rows)
             if said:
-                async with self.store.writing() as unit:
-                    await take(unit, entity, said)
+                await self._take_batch(entity, said, take)
                 self.report.advance(len(said))
             if broken and first:
                 self.report.problem(f"{broken}; what follows in this file is left out")
             if broken or len(said) == 0:
                 return
 
+    async def _take_batch(self, entity: type[Entity], said: list[Said], take: Take) -> None:
+        try:
+            async with self.store.writing() as unit:
+                await take(unit, entity, said)
+        except Conflict:
+            # Nothing of the batch is there; its rows one by one show which of them it was.
+            self.links.forget()
+            if len(said) == 1:
+                self._leave_out(entity, said[0], "another record has its UniqueId")
+                return
+            for one in said:
+                await self._take_batch(entity, [one], take)
+
     async def _bring_in(self, unit: Unit, entity: type[Entity], said: Sequence[Said]) -> None:
+        if entity is Role:
+            await self.roles.learn(unit, said)
+            said = self.roles.renumbered(said)
+        said = self._distinct(entity, said)
         ids = await self._ids(unit, entity, said)
         stored = await unit.lock(entity, [i for i in ids.values() if i])
         late, linked = late_references(entity), {c.name for c in collections(entity)}
-        tally = self.tallies[entity.__name__]
         rows: dict[str, dict[str, Any]] = {}
         for one in said:
             values = {k: v for k, v in one.values.items() if k not in late and k not in linked}
             record_id = ids[one.unique_id]
             before = stored.get(record_id) if record_id else None
             if before is not None:
-                if entity.append_only:
+                if entity.append_only or entity is Role:
                     values = {}
                 elif entity in BALANCES:
                     values = {k: v for k, v in values.items() if k not in BALANCES[entity]}
                 values = {k: v for k, v in values.items() if before[k] != v}
             rows[one.unique_id] = values
         await self.links.settle(unit, entity, [rows[one.unique_id] for one in said])
+        impossible = 0
         new: list[dict[str, Any]] = []
         changes: list[tuple[int, dict[str, Any]]] = []
-        for one in {one.unique_id: one for one in said}.values():
+        for one in said:
             values, record_id = rows[one.unique_id], ids[one.unique_id]
             if not record_id or record_id not in stored:
                 record = self._whole(entity, record_id, one.unique_id, values)
                 if _possible(entity, record, self.report):
                     new.append(record)
+                else:
+                    impossible += 1
                 continue
             values = {k: v for k, v in values.items() if stored[record_id][k] != v}
             if values:
                 changes.append((record_id, values))
-            else:
-                tally.same += 1
-        tally.added += len(new)
-        tally.changed += len(changes)
         if new:
-            self._touch(entity, await unit.insert(entity, new), new)
+            ids_given = await unit.insert(entity, new)
+            if side := BY_HISTORY.get(entity):
+                uses = [row | {"Id": i} for i, row in zip(ids_given, new, strict=True)]
+                for sentence in await take_imported(unit, side, uses):
+                    self.report.problem(sentence)
         if changes:
             await unit.update(entity, changes)
-
-    def _touch(
-        self, entity: type[Entity], ids: Sequence[int], records: Sequence[dict[str, Any]]
-    ) -> None:
-        """Remembers the credits whose journals are to be opened or to go on."""
-        if side := BY_CREDIT.get(entity):
-            self.touched.setdefault(side.credit.__name__, set()).update(ids)
-        elif side := BY_HISTORY.get(entity):
-            credits_ = {r[side.reference] for r in records if r[side.reference]}
-            self.touched.setdefault(side.credit.__name__, set()).update(credits_)
+        tally = self.tallies[entity.__name__]
+        tally.added += len(new)
+        tally.changed += len(changes)
+        tally.same += len(said) - len(new) - len(changes) - impossible
 
     def _whole(
         self, entity: type[Entity], record_id: int | None, unique_id: str, said: dict[str, Any]
@@ -176,15 +198,34 @@ class Import:
         self, unit: Unit, entity: type[Entity], said: Sequence[Said]
     ) -> dict[str, int | None]:
         """The Id of each row by its UniqueId; a row without an Id is looked up, or new."""
-        ids = {one.unique_id: one.id for one in said}
-        nameless = [one.unique_id for one in said if one.id is None]
-        if nameless:
-            unique = entity.shape().columns["UniqueId"]
-            for record in await unit.find(entity, [Filter(unique, Test.ONE_OF, nameless)]):
-                ids[record["UniqueId"]] = record["Id"]
+        ids = {one.unique_id: one.id for one in reversed(said)}
+        unique = entity.shape().columns["UniqueId"]
+        for one in said:
+            if one.id is None:
+                found = await unit.find(entity, [Filter(unique, Test.IS, one.unique_id)], limit=1)
+                ids[one.unique_id] = found[0]["Id"] if found else None
         return ids
 
+    def _distinct(self, entity: type[Entity], said: Sequence[Said]) -> list[Said]:
+        """The rows of a batch that can stand side by side: no Id and no UniqueId twice."""
+        kept: dict[str, Said] = {}
+        by_id: dict[int, Said] = {}
+        for one in said:
+            earlier = kept.get(one.unique_id) or (by_id.get(one.id) if one.id else None)
+            if earlier is None:
+                kept[one.unique_id] = one
+                if one.id:
+                    by_id[one.id] = one
+            elif (earlier.id, earlier.values) != (one.id, one.values):
+                self._leave_out(entity, one, f"row {earlier.number} has its Id or UniqueId")
+        return list(kept.values())
+
+    def _leave_out(self, entity: type[Entity], one: Said, because: str) -> None:
+        self.report.problem(f"{entity.plural}: row {one.number}: {because}; the row is left out")
+
     async def _connect(self, unit: Unit, entity: type[Entity], said: Sequence[Said]) -> None:
+        if entity is Role:
+            said = self.roles.renumbered(said)
         ids = await self._ids(unit, entity, said)
         late, linked = late_references(entity), [c.name for c in collections(entity)]
         wanted: list[tuple[int, dict[str, Any]]] = []
@@ -192,6 +233,8 @@ class Import:
             record_id = ids[one.unique_id]
             # Lists show every collection empty, so an empty one says nothing.
             values = {k: v for k, v in one.values.items() if (k in late) or (k in linked and v)}
+            if entity is UserRole and "Roles" in values:
+                values["Roles"] = self.roles.of(values["Roles"])
             if values and record_id:
                 wanted.append((record_id, values))
         await self.links.settle(unit, entity, [values for _, values in wanted])

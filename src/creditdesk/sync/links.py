@@ -36,6 +36,10 @@ class Links:
     _there: dict[str, set[int]] = field(default_factory=dict)
     _told: set[tuple[str, int]] = field(default_factory=set)
 
+    def forget(self) -> None:
+        """Looks everything up anew, after what was put in has been undone."""
+        self._there.clear()
+
     async def settle(
         self, unit: Unit, entity: type[Entity], rows: Sequence[dict[str, Any]]
     ) -> None:

@@ -40,8 +40,9 @@ class Reader:
     def read(self, row: Row) -> Said | None:
         """What the row says, or None when a value that matters cannot be read."""
         values: dict[str, Any] = {}
+        meant = self._meant
         for name, raw in row.values.items():
-            column = self._column(name)
+            column = meant[name] if name in meant else self._column(name)
             if column is None:
                 continue
             try:
@@ -61,13 +62,12 @@ class Reader:
         return Said(row.number, record_id, unique_id, values)
 
     def _column(self, name: str) -> Column | None:
-        """The column a name means; a name that means none is told once."""
-        if name not in self._meant:
-            known = self._columns.get(name.lower(), ...)
-            if known is ...:
-                self._report.note(f"{self._path.name}: the column {name} is not known and skipped")
-            self._meant[name] = known if isinstance(known, Column) else None
-        return self._meant[name]
+        """The column a name means; asked once for each name, so what means none is told once."""
+        known = self._columns.get(name.lower(), ...)
+        if known is ...:
+            self._report.note(f"{self._path.name}: the column {name} is not known and skipped")
+        self._meant[name] = column = known if isinstance(known, Column) else None
+        return column
 
     def _made_up(self, row: Row, record_id: int | None) -> str:
         """A UniqueId for a row without one: the same each time the same file is read."""

@@ -42,11 +42,21 @@ class Taken:
     rounded: bool = False
 
 
+_NOTHING: Final = Taken(None)
+_YES: Final = Taken(value=True)
+_NO: Final = Taken(value=False)
+
+
 def take(kind: Field, raw: object) -> Taken:
     """The inner value of a file's value; Unreadable when it is not of this kind.
 
     A decimal with more places than its kind keeps is rounded half away from zero (rule 3).
     """
+    # Most values of a record are absent or plain: they need no reading and no new object.
+    if raw is None and kind.nullable and not isinstance(kind, Collection):
+        return _NOTHING
+    if isinstance(raw, bool) and isinstance(kind, Boolean):
+        return _YES if raw else _NO
     if raw is None or (raw == "" and not isinstance(kind, Text)):
         return Taken(None if kind.nullable and not isinstance(kind, Collection) else kind.empty)
     if isinstance(kind, Scaled):
@@ -112,5 +122,7 @@ def to_cell(kind: Field, value: Any) -> str:
     if isinstance(shown, bool):
         return "true" if shown else "false"
     if isinstance(shown, list | dict):
-        return json.dumps(shown, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(shown, Decimal):
+        return f"{shown:f}"
     return str(shown)

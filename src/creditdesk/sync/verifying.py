@@ -66,7 +66,8 @@ async def _check(reading: Reading, side: Side, credits_: Sequence[Record], repor
         state = states.get(credit["Id"])
         if is_charge(side, credit):
             continue
-        if state is None and credit["Id"] not in lines and not used[credit["Id"]]:
+        begun = credit["Id"] in lines or (state is not None and state["Sequence"])
+        if not begun and not used[credit["Id"]]:
             # Its journal opens with the first thing that moves it.
             continue
         stored = Balances(
@@ -94,6 +95,7 @@ def _check_chains(
     recorded = [
         Head(kind, state["CreditId"], state["Sequence"], bytes.fromhex(state["Digest"]))
         for state in states
+        if state["Sequence"]
     ]
     for finding in [*chain.findings, *check_heads(chain.heads, recorded)]:
         report.problem(str(finding))

@@ -14,7 +14,13 @@ class JournalLine(
     scope="BusinessId",
     tallied=True,
     append_only=True,
-    roles={"list": "Ledger-Read", "get": "Ledger-Read"},
+    roles={
+        "list": "Ledger-Read",
+        "get": "Ledger-Read",
+        "create": "Ledger-Spend",
+        "update": "Ledger-Correct",
+        "delete": "Ledger-Correct",
+    },
     unique=(("CreditKind", "CreditId", "Sequence"),),
 ):
     """One line of a credit's journal, never changed and never removed (rule 1).

@@ -1,0 +1,110 @@
+"""The best each engine could do: pgbench for PostgreSQL, a bare loop in this process for SQLite."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.paths import Ceiling
+from benchmarks.postgres import OwnPostgres
+from benchmarks.samples import Sample, sample_of
+
+_MARK: Final = re.compile(r"\$(\d+)(::bigint\[\])?")
+_PARAMETER: Final = re.compile(r"\?(\d+)")
+_GRACE_SECONDS: Final = 60
+
+
+def pgbench(
+    postgres: OwnPostgres, ceiling: Ceiling, clients: int, seconds: float, folder: Path
+) -> Sample:
+    """One sample of pgbench: prepared statements, so many clients in one thread."""
+    folder.mkdir(exist_ok=True)
+    [text] = ceiling.texts
+    statement = _MARK.sub(
+        lambda m: f"ARRAY[:p{m[1]}]::bigint[]" if m[2] else f":p{m[1]}", text
+    )  # fmt: skip
+    sets, constants = _settings(ceiling.variants)
+    file = folder / "transaction.sql"
+    file.write_text(f"{sets}{statement};\n")
+    command = [
+        str(_program(postgres.programs)), "-h", postgres.socket_folder, "-U", "postgres", "-n",
+        "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(max(1, round(seconds))),
+        "-l", "--log-prefix", str(folder / "took"), "-f", str(file),
+    ]  # fmt: skip
+    for name, value in constants.items():
+        command += ["-D", f"{name}={value}"]
+    done = subprocess.run(
+        [*command, "postgres"], capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS,
+        env={**os.environ, "PGOPTIONS": "-c jit=off -c plan_cache_mode=force_generic_plan"}, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"pgbench: {done.stderr[-2000:]}")
+    [per_second] = re.findall(r"tps = ([0-9.]+)", done.stdout)
+    took: list[int] = []
+    for log in folder.glob("took*"):
+        took += [int(line.split()[2]) * 1000 for line in log.read_text().splitlines()]
+        log.unlink()
+    whole = sample_of(took, seconds)
+    return Sample(float(per_second), whole.p50_milliseconds, whole.p99_milliseconds)
+
+
+def _program(programs: Path) -> Path:
+    found = programs / "pgbench"
+    return found if found.exists() else Path("pgbench")
+
+
+def _settings(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str, dict[str, str]]:
+    """What begins the script: parameters chosen at random; and those that are always the same,
+    among them every instant, since pgbench computes only with numbers."""
+    if isinstance(variants, range):
+        return f"\\set p1 random({variants[0]}, {variants[-1]})\n", {}
+    lines = [f"\\set chosen random(1, {len(variants)})\n"]
+    constants: dict[str, str] = {}
+    for position, column in enumerate(zip(*variants, strict=True), 1):
+        values = [value[0] if isinstance(value, list) else value for value in column]
+        if len(set(values)) == 1:
+            constants[f"p{position}"] = str(values[0])
+        else:
+            cases = " ".join(f"WHEN :chosen = {i} THEN {v}" for i, v in enumerate(values, 1))
+            lines.append(f"\\set p{position} CASE {cases} END\n")
+    return "".join(lines), constants
+
+
+def sqlite_loop(file: Path, ceiling: Ceiling, seconds: float) -> Sample:
+    """One sample of a loop over a connection set as the product sets its own; a write is one
+    transaction, committed durably before the next."""
+    connection = sqlite3.connect(file, isolation_level=None, timeout=20)
+    try:
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "cache_size = -65536"):
+            connection.execute(f"PRAGMA {pragma}")
+        writes = len(ceiling.texts) > 1
+        texts = [(text, len(set(_PARAMETER.findall(text)))) for text in ceiling.texts]
+        took: list[int] = []
+        began = time.perf_counter()
+        for values in _endless(ceiling.variants):
+            start = time.perf_counter_ns()
+            if writes:
+                connection.execute("BEGIN IMMEDIATE")
+            for text, width in texts:
+                connection.execute(text, values[:width]).fetchall()
+            if writes:
+                connection.execute("COMMIT")
+            took.append(time.perf_counter_ns() - start)
+            if time.perf_counter() - began >= seconds:
+                break
+        return sample_of(took, time.perf_counter() - began)
+    finally:
+        connection.close()
+
+
+def _endless(variants: Sequence[tuple[Any, ...]] | range) -> Iterator[tuple[Any, ...]]:
+    while True:
+        chosen: Any = random.choice(variants)
+        yield (chosen,) if isinstance(chosen, int) else chosen

@@ -1,0 +1,122 @@
+"""Fills a database: the demo's operator, and credits of the run's own that never run dry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
+from random import Random
+from typing import Any, Final
+
+from creditdesk.auth.accounts import create_user, issue_token
+from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.tokens import signing_secret
+from creditdesk.demo.telling import tell
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.ledger.records import new_record
+from creditdesk.schema.store import Store
+
+SPENT_CREDITS: Final = 1000
+VARIANTS: Final = 100
+"""So many forms of each reading question, asked in random order."""
+_DEEP_POCKET: Final = 1_000_000_0000
+_SEED: Final = 1
+_ACTOR: Final = "bench@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What there is to ask for. `tills` are for our spends, `ceiling_tills` for the ceiling's;
+    `since` to `until` are the later half of all uses."""
+
+    token: str
+    uses: int
+    customers: tuple[tuple[int, int], ...]
+    credits: tuple[int, ...]
+    use_ids: tuple[int, ...]
+    since: datetime
+    until: datetime
+    tills: range
+    ceiling_tills: range
+
+
+class _Silent:
+    def advance(self, rows: int) -> None:
+        """Nobody watches."""
+
+
+async def fill(store: Store, uses: int) -> Filled:
+    """Writes about so many uses of both kinds, and tells what is there."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    await tell(store, uses, _SEED, _Silent())
+    random = Random(_SEED)
+    histories = await _rows(store, "SELECT id, created_on FROM coworker_booking_credit_use_history")
+    customers = await _rows(
+        store,
+        "SELECT c.coworker_id, c.business_id, count(*) FROM coworker_booking_credit_use_history h "
+        "JOIN coworker_booking_credit c ON c.id = h.coworker_booking_credit_id "
+        "GROUP BY c.coworker_id, c.business_id ORDER BY count(*) DESC, c.coworker_id",
+    )
+    credits_ = await _rows(
+        store,
+        "SELECT coworker_booking_credit_id, count(*) FROM coworker_booking_credit_use_history "
+        "GROUP BY coworker_booking_credit_id ORDER BY count(*) DESC, coworker_booking_credit_id",
+    )
+    days = sorted(_instant(row[1]) for row in histories)
+    tills = await _tills(store, [(row[0], row[1]) for row in customers], now)
+    chosen = random.sample([row[0] for row in histories], min(VARIANTS, len(histories)))
+    return Filled(
+        token=await _token(store, now),
+        uses=len(histories),
+        customers=tuple((row[0], row[1]) for row in customers[:VARIANTS]),
+        credits=tuple(row[0] for row in credits_[:VARIANTS]),
+        use_ids=tuple(chosen),
+        since=days[len(days) // 2],
+        until=days[-1],
+        tills=range(tills[0], tills[0] + SPENT_CREDITS),
+        ceiling_tills=range(tills[0] + SPENT_CREDITS, tills[0] + 2 * SPENT_CREDITS),
+    )
+
+
+async def _tills(store: Store, customers: Sequence[tuple[int, int]], now: datetime) -> list[int]:
+    """Spread evenly over the customers, so that none is unlike the others."""
+    values = {
+        "Description": "Till", "TotalCredit": _DEEP_POCKET, "RemainingCredit": _DEEP_POCKET,
+        "CaneBeUsedForBookings": True,
+    }  # fmt: skip
+    owners = islice(cycle(customers), 2 * SPENT_CREDITS)
+    records = [
+        new_record(
+            CoworkerBookingCredit,
+            {**values, "CoworkerId": coworker, "BusinessId": business},
+            now,
+            _ACTOR,
+        )
+        for coworker, business in owners
+    ]
+    async with store.writing() as unit:
+        ids = await unit.insert(CoworkerBookingCredit, records)
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    return ids
+
+
+async def _token(store: Store, now: datetime) -> str:
+    settings = AuthSettings()
+    secret = await signing_secret(store, settings, now)
+    async with store.writing() as unit:
+        user = await create_user(unit, _ACTOR, None, "Bench", is_admin=True, now=now)
+        grant = await issue_token(unit, user, secret, settings, now=now)
+    return grant.access_token
+
+
+async def _rows(store: Store, text: str) -> list[Any]:
+    async with store.reading() as reading:
+        # Questions that no caller may put; both engines' units answer plain SQL.
+        return list(await reading.fetch(text, ()))  # type: ignore[attr-defined]
+
+
+def _instant(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)

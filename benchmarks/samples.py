@@ -1,0 +1,64 @@
+"""What one measurement gave. Knows nothing of how it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement: answers a second, two latencies, failures, and other load meanwhile."""
+
+    per_second: float
+    p50_milliseconds: float
+    p99_milliseconds: float
+    errors: int = 0
+    foreign_cores: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One path on one engine: its samples and, taken in turn with them, those of its ceiling."""
+
+    engine: str
+    path: str
+    title: str
+    ceiling_title: str
+    ours: tuple[Sample, ...]
+    ceiling: tuple[Sample, ...]
+
+    @property
+    def ratio(self) -> float | None:
+        if not self.ceiling:
+            return None
+        return rate(self.ours) / rate(self.ceiling)
+
+
+def rate(samples: Sequence[Sample]) -> float:
+    return median(sample.per_second for sample in samples)
+
+
+def spread(samples: Sequence[Sample]) -> float:
+    """Half the distance from the slowest to the fastest, as a share of the median."""
+    rates = [sample.per_second for sample in samples]
+    return (max(rates) - min(rates)) / 2 / rate(samples)
+
+
+def p50(samples: Sequence[Sample]) -> float:
+    return median(sample.p50_milliseconds for sample in samples)
+
+
+def p99(samples: Sequence[Sample]) -> float:
+    return median(sample.p99_milliseconds for sample in samples)
+
+
+def sample_of(nanoseconds: list[int], lasted_seconds: float, errors: int = 0) -> Sample:
+    """A sample from the time each answer took."""
+    ordered = sorted(nanoseconds) or [0]
+
+    def at(share: float) -> float:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1e6
+
+    return Sample(len(nanoseconds) / lasted_seconds, at(0.50), at(0.99), errors)

@@ -1,0 +1,77 @@
+"""The server under test, started the way an operator starts it and stopped by its pid."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Final
+
+from benchmarks.load import Ask
+
+START_SECONDS: Final = 30
+_COMMAND: Final = "from creditdesk.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens on loopback."""
+
+    port: int
+    pid: int
+
+
+@contextmanager
+def serving(url: str, workers: int, log: Path) -> Iterator[Server]:
+    """`creditdesk serve` over a database, for as long as the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = ["--port", str(port), "--workers", str(workers), "--database", url]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND, "serve", *told],
+            stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            _await_ready(port, process, log)
+            yield Server(port, process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+def _await_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    ends = time.monotonic() + START_SECONDS
+    while time.monotonic() < ends:
+        if process.poll() is not None:
+            break
+        try:
+            if answer(port, "", Ask("GET", "/ready"))[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+
+
+def answer(port: int, token: str, ask: Ask) -> tuple[int, bytes]:
+    """One request's status and body, outside any measurement."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    try:
+        connection.request(ask.method, ask.target, ask.body.encode() or None, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()

@@ -1,0 +1,339 @@
+"""The ledger's own paths under /api/ledger: previews, spends, holds, corrections, balances, renewals.
+
+Each POST is one unit and takes an `Idempotency-Key`; amounts are shown as in allocation documents:
+money as text with four places, uses as whole numbers. Must not know how credit is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creditdesk.ledger.balances import Balance, balances
+from creditdesk.ledger.baskets import read_basket, read_owner
+from creditdesk.ledger.commands import shown
+from creditdesk.ledger.drawing import Drawing, held_for, lock_sources, preview, spend
+from creditdesk.ledger.holds import confirm, hold, release
+from creditdesk.ledger.journal import Desk
+from creditdesk.ledger.operations import adjust, reverse
+from creditdesk.ledger.records import SIDES
+from creditdesk.ledger.renewals import Due, due_renewals, run_renewals
+from creditdesk.rest.bodies import named_values, raw_body
+from creditdesk.rest.envelope import action_answer
+from creditdesk.rest.failures import JSON
+from creditdesk.rest.idempotency import Answers, fingerprint_of
+from creditdesk.rest.ledger_bodies import Given, amount_kind, read_basket_body, read_side
+from creditdesk.rest.parts import ExtraPath
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Boolean, Collection, DateTime, Integer, Text, show_instant
+from creditdesk.schema.refusals import Conflict, NotAllowed, NotFound
+from creditdesk.schema.store import Reading, Store, Unit
+from creditdesk.schema.writing import Call
+
+READ: Final = "Ledger-Read"
+SPEND: Final = "Ledger-Spend"
+CORRECT: Final = "Ledger-Correct"
+LEDGER_ROLES: Final = (READ, SPEND, CORRECT)
+DAYS_AHEAD: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One question: what is asked, and a look at the records."""
+
+    reading: Reading
+    given: Given
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act: the unit it happens in, what is asked, and the hold it is about, else 0."""
+
+    unit: Unit
+    desk: Desk
+    given: Given
+    hold_id: int
+    call: Call
+
+
+Said = tuple[str, Any]
+"""The message of an answer, and its Value."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerWire:
+    """What the paths stand on: records, the ledger's desk, and where answers are kept."""
+
+    store: Store
+    desk: Desk
+    answers: type[Entity]
+    body_limit_bytes: int = 1_048_576
+
+
+def ledger_paths(wire: LedgerWire) -> tuple[ExtraPath, ...]:
+    """Every path of the ledger, ready for the composition root."""
+    looks = (
+        ("/api/ledger/balances", READ, _balances, "What a customer's credits hold", _BALANCES),
+        ("/api/ledger/renewals", READ, _due, "The renewals that are due", ()),
+    )
+    acts = (
+        ("/api/ledger/previews", READ, _preview, "What a spend would do now"),
+        ("/api/ledger/spends", SPEND, _spend, "Pay for sources with credit"),
+        ("/api/ledger/holds", SPEND, _hold, "Reserve credit for sources"),
+        ("/api/ledger/holds/{id}/confirm", SPEND, _confirm, "Turn a hold into uses"),
+        ("/api/ledger/holds/{id}/release", SPEND, _release, "Let a hold go"),
+        ("/api/ledger/reversals", CORRECT, _reverse, "Give uses back to their credits"),
+        ("/api/ledger/adjustments", CORRECT, _adjust, "Correct what remains of a credit"),
+        ("/api/ledger/renewals", CORRECT, _renew, "Grant the renewals that are due"),
+    )
+    return (
+        *(
+            ExtraPath("GET", path, _look(wire, role, read), _described(path, title, role, names))
+            for path, role, read, title, names in looks
+        ),
+        *(
+            ExtraPath("POST", path, _act(wire, role, act), _described(path, title, role, ()))
+            for path, role, act, title in acts
+        ),
+    )
+
+
+async def _preview(act: Act) -> Said:
+    whose, asked = read_basket_body(act.given)
+    basket = await read_basket(act.unit, whose, asked, act.call)
+    found = preview(basket, act.desk.policy, act.call.now)
+    return "Nothing was changed.", {"Allocation": found.to_document()}
+
+
+async def _spend(act: Act) -> Said:
+    whose, asked = read_basket_body(act.given)
+    await lock_sources(act.unit, asked)
+    basket = await read_basket(act.unit, whose, asked, act.call)
+    holds = [held for source in basket.sources for held in await held_for(act.unit, source.key)]
+    drawing = Drawing(basket, act.call, act.desk.policy, holds)
+    allocation, group = await spend(act.unit, drawing, act.desk)
+    value = {"AllocationId": group, "Allocation": allocation.to_document()}
+    return "The spend was successfully made.", value
+
+
+async def _hold(act: Act) -> Said:
+    until = act.given.take("Until", DateTime())
+    whose, asked = read_basket_body(act.given)
+    await lock_sources(act.unit, asked)
+    basket = await read_basket(act.unit, whose, asked, act.call)
+    held = await hold(act.unit, basket, act.call, act.desk, until)
+    value = {
+        "HoldId": held.group,
+        "AllocationId": held.document,
+        "Allocation": held.allocation.to_document(),
+    }
+    message = "The hold was successfully made." if held.group else "No credit could be held."
+    return message, value
+
+
+async def _confirm(act: Act) -> Said:
+    done = await confirm(act.unit, act.hold_id, act.call, act.desk)
+    message = "The hold was successfully confirmed." if done else "The hold was confirmed before."
+    return message, {"HoldId": act.hold_id, "State": "confirmed"}
+
+
+async def _release(act: Act) -> Said:
+    done = await release(act.unit, act.hold_id, act.call, act.desk)
+    message = "The hold was successfully released." if done else "The hold was released before."
+    return message, {"HoldId": act.hold_id, "State": "released"}
+
+
+async def _reverse(act: Act) -> Said:
+    side = read_side(act.given)
+    ids = act.given.take("Ids", Collection(of=side.history.__name__), needed=True)
+    amount = act.given.take("Amount", amount_kind(side))
+    reason = act.given.take("Reason", Text())
+    act.given.settle()
+    done = await reverse(
+        act.unit, side, ids, act.call, act.desk, amount=amount, reason=reason or ""
+    )
+    value = [
+        {
+            "UseHistoryId": each.history_id,
+            "CreditId": each.account[1],
+            "Amount": shown(side, each.amount),
+            "ReissuedAs": each.reissued,
+        }
+        for each in done
+    ]
+    count = sum(bool(each.amount) for each in done)
+    return f"{count} of {len(done)} uses were reversed.", value
+
+
+async def _adjust(act: Act) -> Said:
+    side = read_side(act.given)
+    credit_id = act.given.take("Id", Integer(least=1), needed=True)
+    amount = act.given.take("Amount", amount_kind(side), needed=True)
+    reason = act.given.take("Reason", Text(), needed=True)
+    effective = act.given.take("EffectiveOn", DateTime())
+    act.given.settle()
+    account = (side.kind, credit_id)
+    after = await adjust(act.unit, account, amount, reason, act.call, act.desk, effective)
+    value = {
+        "Id": credit_id,
+        "Remaining": shown(side, after.remaining),
+        "Total": shown(side, after.total),
+    }
+    return "The credit was successfully adjusted.", value
+
+
+async def _renew(act: Act) -> Said:
+    dry = bool(act.given.take("DryRun", Boolean()))
+    since = act.given.take("Since", DateTime())
+    act.given.settle()
+    first = since.date() if since else None
+    if dry:
+        due = await due_renewals(act.unit, act.call, act.call.now, since=first)
+        return f"{len(due)} renewals are due.", [_shown_due(each) for each in due]
+    done = await run_renewals(act.unit, act.call, act.desk, since=first)
+    value = [{**_shown_due(due), "CreditId": credit_id} for due, credit_id in done]
+    return f"{len(done)} renewals were granted.", value
+
+
+async def _due(look: Look) -> Said:
+    due = await due_renewals(look.reading, look.call, look.call.now)
+    return f"{len(due)} renewals are due.", [_shown_due(each) for each in due]
+
+
+_BALANCES: Final = ("CoworkerId", "Days", "At", "AsKnownAt")
+
+
+async def _balances(look: Look) -> Said:
+    customer = look.given.take("CoworkerId", Integer(least=1), needed=True)
+    days = look.given.take("Days", Integer(least=0))
+    at, known = look.given.take("At", DateTime()), look.given.take("AsKnownAt", DateTime())
+    look.given.settle()
+    await read_owner(look.reading, customer, look.call)
+    found = await balances(
+        look.reading,
+        customer,
+        look.call,
+        lapsing_days=DAYS_AHEAD if days is None else days,
+        at=at or known,
+        as_known_at=known,
+    )
+    return f"{len(found)} credits.", [_shown_balance(each) for each in found]
+
+
+def _shown_balance(each: Balance) -> dict[str, Any]:
+    side = SIDES[each.account[0]]
+    return {
+        "Kind": each.account[0].value,
+        "Id": each.account[1],
+        "Description": each.description,
+        "CurrencyCode": each.currency,
+        "Remaining": shown(side, each.remaining),
+        "Held": shown(side, each.held),
+        "Available": shown(side, each.available),
+        "Lapsing": shown(side, each.lapsing),
+        "ValidFrom": show_instant(each.valid_from) if each.valid_from else None,
+        "ExpireDate": show_instant(each.expires) if each.expires else None,
+    }
+
+
+def _shown_due(due: Due) -> dict[str, Any]:
+    return {
+        "Key": due.key,
+        "CoworkerContractId": due.contract["Id"],
+        "CoworkerId": due.contract["CoworkerId"],
+        "Kind": due.side.kind.value,
+        "BenefitId": due.benefit["Id"],
+        "Amount": shown(due.side, due.amount),
+        "ValidFrom": show_instant(due.period.valid_from(due.clock.zone)),
+        "ExpireDate": show_instant(due.period.expires(due.clock.zone)),
+    }
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _look(wire: LedgerWire, role: str, read: Callable[[Look], Awaitable[Said]]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        call: Call = request.state.call
+        _demand(call, role)
+        async with wire.store.reading() as reading:
+            message, value = await read(Look(reading, Given(request.query_params), call))
+        return Response(_answer(message, value, call), media_type=JSON)
+
+    return endpoint
+
+
+def _act(wire: LedgerWire, role: str, run: Callable[[Act], Awaitable[Said]]) -> Endpoint:
+    """One unit; whoever loses a race for a credit plans once more, then it is 409 (rule 31)."""
+
+    async def endpoint(request: Request) -> Response:
+        call: Call = request.state.call
+        _demand(call, role)
+        raw = await raw_body(request, wire.body_limit_bytes)
+        content = request.headers.get("content-type", "")
+        body: Mapping[str, Any] = named_values(raw, content) if raw.strip() else {}
+        fingerprint = fingerprint_of("POST", request.url.path, raw)
+        path_id = _path_id(request.path_params.get("id"))
+        try:
+            return await once(body, call, fingerprint, path_id)
+        except Conflict:
+            return await once(body, call, fingerprint, path_id)
+
+    async def once(body: Mapping[str, Any], call: Call, fingerprint: str, path_id: int) -> Response:
+        async with wire.store.writing() as unit:
+            answers = Answers(wire.answers)
+            earlier = await answers.earlier(unit, call, fingerprint)
+            if earlier is not None:
+                return earlier
+            message, value = await run(Act(unit, wire.desk, Given(body), path_id, call))
+            answer = _answer(message, value, call)
+            await answers.keep(unit, call, fingerprint, 200, answer)
+        return Response(answer, media_type=JSON)
+
+    return endpoint
+
+
+def _answer(message: str, value: Any, call: Call) -> bytes:
+    now = call.now.replace(microsecond=0)
+    return action_answer(message, value, now, call.caller.email)
+
+
+def _demand(call: Call, role: str) -> None:
+    if not call.caller.unrestricted and role.lower() not in call.caller.roles:
+        raise NotAllowed(f"The role {role} is needed")
+
+
+def _path_id(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise NotFound
+    return int(text)
+
+
+def _described(path: str, title: str, role: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The path as the OpenAPI document shows it."""
+    words = [word for word in path.split("/")[2:] if "{" not in word]
+    in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]
+    parameters: list[dict[str, Any]] = in_path if "{id}" in path else []
+    parameters = parameters + [
+        {
+            "name": name,
+            "in": "query",
+            "required": name == "CoworkerId",
+            "schema": {"type": "integer" if name in ("CoworkerId", "Days") else "string"},
+        }
+        for name in names
+    ]
+    return {
+        "operationId": "".join(word.title() for word in words),
+        "tags": ["ledger"],
+        "summary": title,
+        "description": f"{title}. Needs the role {role}.",
+        "parameters": parameters,
+    }

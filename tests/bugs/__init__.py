@@ -1,0 +1,1 @@
+"""Credit bugs that others shipped, each as a test over HTTP."""

@@ -1,0 +1,49 @@
+"""A desk of its own customer for each test, over the module's database on each engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from starlette.applications import Starlette
+
+from bugs.desk import Clock, Desk
+from conftest import client_of
+from creditdesk.app import build_app
+from creditdesk.schema.store import Store
+from creditdesk.settings import Settings
+from ledger_service.town import Town
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def town(store: Store) -> Town:
+    return await Town.founded(store)
+
+
+@pytest.fixture(scope="module")
+def app(store: Store, clock: Clock) -> Starlette:
+    """The application with a clock that tests can move."""
+    return build_app(store, Settings(), clock)
+
+
+@pytest_asyncio.fixture
+async def open_desk(client: httpx.AsyncClient, town: Town, clock: Clock) -> Desk:
+    """A new customer at the desk."""
+    clock.ahead *= 0
+    town.now = clock()
+    town.customer = await town.add_customer("Ada")
+    return Desk(client, town, clock)
+
+
+@pytest_asyncio.fixture
+async def desk(open_desk: Desk) -> AsyncIterator[Desk]:
+    """A desk whose books must agree when the test is over (rule 34)."""
+    yield open_desk
+    assert await open_desk.findings() == []

@@ -1,0 +1,218 @@
+"""Each command as a person or a script runs it: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from creditdesk.cli.program import FAILED, MISUSED, OK, run
+
+COMMANDS = ("serve", "init", "migrate", "user", "demo", "import", "export", "verify", "openapi")
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database that does not exist yet, named by the environment."""
+    url = f"sqlite:///{tmp_path / 'desk' / 'desk.db'}"
+    monkeypatch.setenv("CREDITDESK_DATABASE_URL", url)
+    return url
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_help_names_every_command(capsys: Captured) -> None:
+    assert run(["--help"]) == OK
+    shown = capsys.readouterr().out
+    assert [name for name in COMMANDS if f" {name} " not in shown] == []
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "user add", "user roles", "user token"])
+def test_every_command_explains_itself(command: str, capsys: Captured) -> None:
+    assert run([*command.split(), "--help"]) == OK
+    assert "Usage: creditdesk" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["bogus"], 'Unknown command "bogus"'),
+        (["init"], "--admin"),
+        (["demo", "--uses", "0"], "--uses"),
+        (["serve", "--port", "700000"], "--port"),
+        (["export", "/tmp/x", "--format", "xml"], "--format"),
+    ],
+)
+def test_what_is_not_understood_ends_with_2(
+    arguments: list[str], sentence: str, capsys: Captured
+) -> None:
+    assert run(arguments) == MISUSED
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert (said.out, "Traceback" in said.err) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["verify"], "The database is not up to date. Run: creditdesk migrate\n"),
+        (
+            ["verify", "--database", "mysql://x"],
+            "The database must be sqlite:///path or postgresql://…\n",
+        ),
+        (["serve"], "The database is not up to date. Run: creditdesk migrate\n"),
+    ],
+)
+@pytest.mark.usefixtures("database")
+def test_what_cannot_be_done_ends_with_1_and_one_sentence(
+    arguments: list[str], sentence: str, capsys: Captured
+) -> None:
+    assert run(arguments) == FAILED
+    assert capsys.readouterr() == ("", sentence)
+
+
+@pytest.mark.usefixtures("database")
+def test_init_is_safe_to_repeat_and_makes_every_role(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))
+    assert run(["init", "--admin", "boss@x.example", "--password-stdin"]) == OK
+    assert "correct horse" not in capsys.readouterr().out
+    for _ in range(2):
+        assert run(["init", "--admin", "boss@x.example"]) == OK
+        assert "stays as before" in capsys.readouterr().out
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM role")]
+    connection.close()
+    assert len(names) == len(set(names))
+    assert {"Booking-List", "Booking-Delete", "Ledger-Read", "Ledger-Spend"} <= set(names)
+
+
+@pytest.mark.usefixtures("database")
+def test_users_are_added_once_and_get_tokens(capsys: Captured) -> None:
+    assert run(["migrate"]) == OK
+    assert run(["user", "add", "ann@x.example", "--name", "Ann"]) == OK
+    assert "Password: " in capsys.readouterr().out
+    assert run(["user", "add", "ann@x.example"]) == FAILED
+    assert "already used" in capsys.readouterr().err
+    assert run(["user", "token", "ann@x.example"]) == OK
+    assert capsys.readouterr().out.count(".") == 2
+    assert run(["user", "token", "nobody@x.example"]) == FAILED
+    assert capsys.readouterr().err == "There is no user nobody@x.example.\n"
+    assert run(["user", "password", "ann@x.example"]) == OK
+
+
+@pytest.mark.usefixtures("database")
+def test_a_user_gets_roles_of_a_location(capsys: Captured) -> None:
+    assert run(["demo", "--uses", "12"]) == OK
+    assert run(["user", "add", "ann@x.example", "--business", "1"]) == OK
+    words = ["user", "roles", "ann@x.example", "--business", "1"]
+    capsys.readouterr()
+    assert run([*words, "booking-list", "Ledger-Read"]) == OK
+    assert capsys.readouterr().out == "ann@x.example has booking-list, Ledger-Read.\n"
+    assert run([*words, "Booking-Fly"]) == FAILED
+    assert "there is no such role" in capsys.readouterr().err
+
+
+def test_demo_export_import_and_verify_work_together(
+    database: str, tmp_path: Path, capsys: Captured
+) -> None:
+    assert run(["demo", "--uses", "30", "--seed", "7"]) == OK
+    shown = capsys.readouterr().out
+    assert "E-mail:   admin@demo.creditdesk.example\nPassword: " in shown
+    assert run(["demo", "--uses", "30"]) == FAILED
+    assert "already holds records" in capsys.readouterr().err
+    assert run(["export", str(tmp_path / "out")]) == OK
+    assert run(["export", str(tmp_path / "books"), "--format", "beancount"]) == OK
+    assert (tmp_path / "books" / "credits.beancount").exists()
+    assert run(["verify"]) == OK
+    assert "every balance agree" in capsys.readouterr().out
+    other = ["--database", f"sqlite:///{tmp_path / 'other.db'}"]
+    assert run(["migrate", *other]) == OK
+    assert run(["import", str(tmp_path / "out"), *other]) == OK
+    assert run(["verify", *other]) == OK
+    assert run(["import", str(tmp_path / "nowhere")]) == FAILED
+    capsys.readouterr()
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        connection.execute(
+            "UPDATE coworker_booking_credit SET total_credit = total_credit + 1 WHERE id = 1"
+        )
+    connection.close()
+    assert run(["verify"]) == FAILED
+    assert capsys.readouterr().out.startswith("CoworkerBookingCredit 1: total is ")
+
+
+def test_an_import_with_gaps_ends_with_1(database: str, tmp_path: Path, capsys: Captured) -> None:
+    assert run(["migrate", "--database", database]) == OK
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bookings.csv").write_text("Id,CoworkerId\n1,99\n", encoding="utf-8")
+    capsys.readouterr()
+    assert run(["import", str(tmp_path / "in")]) == FAILED
+    said = capsys.readouterr()
+    assert said.out == "Booking: 1 new, 0 changed, 0 the same\nProblems: 1\n"
+    assert "Coworker 99, named by Booking.CoworkerId, is nowhere" in said.err
+
+
+def test_openapi_prints_the_document(capsys: Captured) -> None:
+    assert run(["openapi"]) == OK
+    document = json.loads(capsys.readouterr().out)
+    assert document["openapi"].startswith("3.1")
+    assert "/api/billing/coworkerbookingcreditusehistories" in document["paths"]
+
+
+def test_serve_prints_its_address_and_takes_the_next_port_when_asked(
+    database: str, capsys: Captured
+) -> None:
+    assert run(["migrate"]) == OK
+    command = [sys.executable, "-m", "creditdesk", "serve", "--port-or-next", "--port", "18401"]
+    servers = []
+    try:
+        addresses = []
+        for _ in range(2):
+            server = subprocess.Popen(  # noqa: S603 - our own program
+                [*command, "--database", database], stdout=subprocess.PIPE, text=True
+            )
+            servers.append(server)
+            assert server.stdout is not None
+            said = server.stdout.readline()
+            found = re.fullmatch(r"creditdesk serves (http://127\.0\.0\.1:\d+)\n", said)
+            assert found, said
+            addresses.append(found[1])
+        assert len(set(addresses)) == 2
+        for address in addresses:
+            assert _answer(f"{address}/health") == 200
+        port = addresses[0].rpartition(":")[2]
+        capsys.readouterr()
+        assert run(["serve", "--port", port]) == FAILED
+        assert f"Port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait(15)
+            if server.stdout:
+                server.stdout.close()
+    assert [server.returncode for server in servers] == [0, 0]
+
+
+def _answer(address: str) -> int:
+    """The status of an address, waiting for the worker behind it to come up."""
+    request = urllib.request.Request(address)  # noqa: S310 - our own server
+    for attempt in range(50):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return int(answer.status)
+        except (urllib.error.URLError, ConnectionError):
+            if attempt == 49:
+                raise
+            time.sleep(0.2)
+    return 0

@@ -1,0 +1,1 @@
+"""The ledger over a store: each rule by its number, on both engines."""

@@ -1,0 +1,173 @@
+"""The paths under /api/ledger and the commands, as a client meets them, on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest_asyncio
+
+from creditdesk.app import bind
+from creditdesk.entities.ledger.stored_answer import StoredAnswer
+from creditdesk.rest.ledger import LedgerWire, ledger_paths
+from creditdesk.rest.routes import Api
+from creditdesk.settings import Settings
+from conftest import client_of, token_of
+from ledger_service.town import NOON, Town, money
+
+
+def api_of(town: Town) -> Api:
+    parts = bind(town.store, Settings(), lambda: town.now)
+    paths = ledger_paths(LedgerWire(town.store, town.desk, StoredAnswer))
+    return Api(replace(parts, extras=(*paths, *parts.extras)))
+
+
+@pytest_asyncio.fixture
+async def client(town: Town) -> AsyncIterator[httpx.AsyncClient]:
+    town.now = datetime.now(UTC).replace(microsecond=0)
+    token = await token_of(town.store, "boss@example.com")
+    async with client_of(api_of(town), token) as opened:
+        yield opened
+
+
+def basket(town: Town, **source) -> dict:
+    return {"CoworkerId": town.customer, "BusinessId": town.business, "Sources": [source]}
+
+
+async def test_rule_19_a_preview_and_the_spend_after_it_show_the_same_parts(town, client):
+    credit = await town.add_money("30.00", IsUniversalCredit=True)
+    body = basket(town, Kind="charge", Id=7, Amount=12.5)
+    seen = (await client.post("/api/ledger/previews", json=body)).json()
+    assert await town.money_left(credit) == money("30.00")
+    done = (await client.post("/api/ledger/spends", json=body)).json()
+    assert done["WasSuccessful"]
+    parts = done["Value"]["Allocation"]["sources"][0]["parts"]
+    assert parts == seen["Value"]["Allocation"]["sources"][0]["parts"]
+    assert parts == [
+        {
+            "credit": f"money/{credit}", "taken": "12.5000", "covered": "12.5000",
+            "at_credit_price": False,
+        }
+    ]  # fmt: skip
+    assert await town.money_left(credit) == money("17.50")
+
+
+async def test_rule_32_a_spend_with_a_key_is_answered_again_byte_for_byte(town, client):
+    credit = await town.add_money("30.00")
+    body = basket(town, Kind="booking", Id=await town.add_booking(hours=1))
+    key = {"Idempotency-Key": "once"}
+    first = await client.post("/api/ledger/spends", json=body, headers=key)
+    again = await client.post("/api/ledger/spends", json=body, headers=key)
+    assert first.status_code == 200
+    assert again.content == first.content
+    assert await town.money_left(credit) == money("10.00")
+    other = await client.post(
+        "/api/ledger/spends", json=basket(town, Kind="charge", Id=1, Amount=1), headers=key
+    )
+    assert other.status_code == 422
+
+
+async def test_a_key_used_on_one_path_is_refused_on_the_history(town, client):
+    credit = await town.add_money("30.00")
+    key = {"Idempotency-Key": "once"}
+    await client.post(
+        "/api/ledger/spends", json=basket(town, Kind="charge", Id=1, Amount=1), headers=key
+    )
+    answer = await client.post(
+        "/api/billing/coworkerbookingcreditusehistories",
+        json={"CoworkerBookingCreditId": credit, "CreditUsed": 1},
+        headers=key,
+    )
+    assert answer.status_code in (409, 422)
+    assert await town.money_left(credit) == money("30.00")
+
+
+async def test_rule_26_a_hold_is_made_confirmed_and_not_released_after(town, client):
+    credit = await town.add_money("30.00")
+    body = basket(town, Kind="booking", Id=await town.add_booking(hours=1))
+    held = (await client.post("/api/ledger/holds", json=body)).json()["Value"]["HoldId"]
+    seen = (await client.get(f"/api/ledger/balances?CoworkerId={town.customer}")).json()
+    (value,) = seen["Value"]
+    assert (value["Remaining"], value["Held"], value["Available"]) == (
+        "30.0000", "20.0000", "10.0000",
+    )  # fmt: skip
+    assert (await client.post(f"/api/ledger/holds/{held}/confirm")).json()["WasSuccessful"]
+    released = (await client.post(f"/api/ledger/holds/{held}/release")).json()
+    assert not released["WasSuccessful"]
+    assert await town.money_left(credit) == money("10.00")
+    assert (await client.post("/api/ledger/holds/999/release")).status_code == 404
+
+
+async def test_corrections_over_the_wire(town, client):
+    credit = await town.add_money("30.00")
+    use = (
+        await client.post(
+            "/api/billing/coworkerbookingcreditusehistories",
+            json={"CoworkerBookingCreditId": credit, "CreditUsed": 5},
+        )
+    ).json()["Value"]
+    assert use["CoworkerBookingCreditRemainingCredit"] == 30
+    back = await client.post(
+        "/api/ledger/reversals", json={"Kind": "money", "Ids": [use["Id"]], "Amount": 2}
+    )
+    assert back.json()["Value"][0]["Amount"] == "2.0000"
+    more = await client.post(
+        "/api/ledger/adjustments",
+        json={"Kind": "money", "Id": credit, "Amount": -1, "Reason": "slip"},
+    )
+    assert more.json()["Value"]["Remaining"] == "26.0000"
+    bad = await client.post("/api/ledger/adjustments", json={"Kind": "gold", "Id": 1})
+    assert bad.status_code == 400
+    lines = (await client.get("/api/ledger/entries")).json()["Records"]
+    assert [line["Kind"] for line in lines] == ["grant", "use", "reversal", "adjustment"]
+
+
+async def test_rule_23_commands_charge_and_cancel_a_booking(town, client):
+    credit = await town.add_money("30.00")
+    booking = await town.add_booking(hours=1)
+    path = "/api/spaces/bookings"
+    run = {"Key": "CHARGE_BOOKING", "Ids": [booking], "Parameters": []}
+    assert (await client.post(f"{path}/runcommand", json=run)).json()["WasSuccessful"]
+    assert await town.money_left(credit) == money("10.00")
+    blocked = (await client.delete(f"{path}/{booking}")).json()
+    assert blocked["Message"] == "This booking has already been charged to this customer."
+    run = {"Key": "CANCEL_BOOKING", "Ids": [booking], "Parameters": []}
+    assert (await client.post(f"{path}/runcommand", json=run)).json()["WasSuccessful"]
+    assert await town.money_left(credit) == money("30.00")
+
+
+async def test_roles_and_locations_are_demanded(town, client):
+    await town.add_money("30.00", IsUniversalCredit=True)
+    token = await token_of(town.store, "clerk@example.com", is_admin=False)
+    async with client_of(api_of(town), token) as clerk:
+        url = f"/api/ledger/balances?CoworkerId={town.customer}"
+        assert (await clerk.get(url)).status_code == 403
+    wrong = await client.post(
+        "/api/ledger/spends", json=basket(town, Kind="booking", Id=999)
+    )  # fmt: skip
+    assert wrong.status_code == 400
+    assert wrong.json()["Errors"][0]["PropertyName"] == "Sources"
+
+
+async def test_rule_27_renewals_are_shown_and_run(town, client):
+    assert (await client.get("/api/ledger/renewals")).json()["Value"] == []
+    assert (await client.post("/api/ledger/renewals", json={"DryRun": True})).json()["Value"] == []
+
+
+async def test_rule_34_a_town_after_a_day_verifies(town, client):
+    credit = await town.add_money("30.00", ExpireDate=NOON + timedelta(days=9000))
+    for amount in (1, 2, 3):
+        await client.post(
+            "/api/billing/coworkerbookingcreditusehistories",
+            json={"CoworkerBookingCreditId": credit, "CreditUsed": amount},
+        )
+    from creditdesk.ledger.invariants import Balances, differences
+    from creditdesk.ledger.records import line_of
+
+    lines = [line_of(record) for record in await town.lines("money", credit)]
+    stored = Balances(money("24.00"), 0, money("30.00"), 4)
+    assert differences(stored, lines, money("6.00")) == []
+    wrong = differences(Balances(money("25.00"), 0, money("30.00"), 4), lines, money("6.00"))
+    assert wrong == ["remaining is 250000 and the journal says 240000"]

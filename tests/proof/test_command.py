@@ -1,0 +1,80 @@
+"""`creditdesk checkpoint` as an operator runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from creditdesk.cli.books import demo
+from creditdesk.cli.checkpoint import checkpoint, kept_checkpoint
+from creditdesk.cli.words import Problem
+from creditdesk.ledger.seal import (
+    Checkpoint,
+    check_checkpoints,
+    checkpoint_digest,
+    generate_key,
+    private_pem,
+)
+from creditdesk.storage.engine import open_store
+from creditdesk.sync.report import Gathered
+from creditdesk.sync.sealed import verify_sealed
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('desk')}/desk.db"
+    demo(uses=60, seed=2, database=url)
+    return url
+
+
+def test_checkpoints_go_to_files_and_follow_one_another(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = generate_key()
+    (tmp_path / "key.pem").write_bytes(private_pem(key))
+    made: list[Checkpoint] = []
+    for name in ("first.json", "second.json"):
+        out = tmp_path / "kept" / name
+        assert checkpoint(key=tmp_path / "key.pem", out=out, database=database) == 0
+        made.append(Checkpoint.from_document(json.loads(out.read_text())))
+        assert checkpoint_digest(made[-1]).hex() in capsys.readouterr().out
+        assert kept_checkpoint(out) == made[-1]
+    assert made[0].credits > 0
+    assert check_checkpoints(made, [key.public_key()]) == []
+    report = Gathered()
+    asyncio.run(_verify(database, made[0], report))
+    assert report.problems == []
+
+
+def test_without_a_key_the_database_has_its_own(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checkpoint(database=database) == 0
+    assert "are sealed." in capsys.readouterr().out
+
+
+def test_a_kept_checkpoint_is_never_written_over(database: str, tmp_path: Path) -> None:
+    out = tmp_path / "kept.json"
+    out.write_text("kept")
+    with pytest.raises(Problem, match="is there already"):
+        checkpoint(out=out, database=database)
+    assert out.read_text() == "kept"
+
+
+def test_a_file_without_a_key_is_refused(database: str, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("nothing")
+    with pytest.raises(Problem, match="holds no key to sign with"):
+        checkpoint(key=tmp_path / "key.pem", database=database)
+    with pytest.raises(Problem, match="holds no checkpoint"):
+        kept_checkpoint(tmp_path / "key.pem")
+
+
+async def _verify(database: str, kept: Checkpoint, report: Gathered) -> None:
+    store = await open_store(database)
+    try:
+        await verify_sealed(store, kept, report)
+    finally:
+        await store.close()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import cycle, islice
 from random import Random
 from typing import Any, Final
 
@@ -14,15 +12,27 @@ from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.demo.telling import tell
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.ledger.records import new_record
 from creditdesk.schema.store import Store
 
 SPENT_CREDITS: Final = 1000
+CANDIDATES: Final = 5
 VARIANTS: Final = 100
 """So many forms of each reading question, asked in random order."""
 _DEEP_POCKET: Final = 1_000_000_0000
 _SEED: Final = 1
 _ACTOR: Final = "bench@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A booking whose customer has as many credits that could pay as there are candidates."""
+
+    coworker: int
+    business: int
+    booking: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class Filled:
     until: datetime
     tills: range
     ceiling_tills: range
+    visits: tuple[Visit, ...]
 
 
 class _Silent:
@@ -64,7 +75,7 @@ async def fill(store: Store, uses: int) -> Filled:
         "GROUP BY coworker_booking_credit_id ORDER BY count(*) DESC, coworker_booking_credit_id",
     )
     days = sorted(_instant(row[1]) for row in histories)
-    tills = await _tills(store, [(row[0], row[1]) for row in customers], now)
+    tills, visits = await _tills(store, now)
     chosen = random.sample([row[0] for row in histories], min(VARIANTS, len(histories)))
     return Filled(
         token=await _token(store, now),
@@ -74,31 +85,50 @@ async def fill(store: Store, uses: int) -> Filled:
         use_ids=tuple(chosen),
         since=days[len(days) // 2],
         until=days[-1],
-        tills=range(tills[0], tills[0] + SPENT_CREDITS),
-        ceiling_tills=range(tills[0] + SPENT_CREDITS, tills[0] + 2 * SPENT_CREDITS),
+        tills=tills[:SPENT_CREDITS],
+        ceiling_tills=tills[SPENT_CREDITS:],
+        visits=visits,
     )
 
 
-async def _tills(store: Store, customers: Sequence[tuple[int, int]], now: datetime) -> list[int]:
-    """Spread evenly over the customers, so that none is unlike the others."""
-    values = {
-        "Description": "Till", "TotalCredit": _DEEP_POCKET, "RemainingCredit": _DEEP_POCKET,
-        "CaneBeUsedForBookings": True,
-    }  # fmt: skip
-    owners = islice(cycle(customers), 2 * SPENT_CREDITS)
-    records = [
-        new_record(
-            CoworkerBookingCredit,
-            {**values, "CoworkerId": coworker, "BusinessId": business},
-            now,
-            _ACTOR,
-        )
-        for coworker, business in owners
-    ]
+async def _tills(store: Store, now: datetime) -> tuple[range, tuple[Visit, ...]]:
+    """Credits at customers of their own, five at each, and a booking for each customer."""
+    (resource, business) = (await _rows(store, "SELECT id, business_id FROM resource"))[0]
+    names = [f"Bench {n}" for n in range(2 * SPENT_CREDITS // CANDIDATES)]
     async with store.writing() as unit:
-        ids = await unit.insert(CoworkerBookingCredit, records)
+        people = await unit.insert(
+            Coworker,
+            [
+                new_record(Coworker, {"FullName": name, "Businesses": (business,)}, now, _ACTOR)
+                for name in names
+            ],
+        )
+        given = {
+            "BusinessId": business, "Description": "Till", "CaneBeUsedForBookings": True,
+            "TotalCredit": _DEEP_POCKET, "RemainingCredit": _DEEP_POCKET,
+        }  # fmt: skip
+        owners = [person for person in people for _ in range(CANDIDATES)]
+        ids = await unit.insert(
+            CoworkerBookingCredit,
+            [
+                new_record(CoworkerBookingCredit, {**given, "CoworkerId": owner}, now, _ACTOR)
+                for owner in owners
+            ],
+        )
+        times = {"FromTime": now + timedelta(days=1), "ToTime": now + timedelta(days=1, hours=2)}
+        ours = people[: len(people) // 2]
+        bookings = await unit.insert(
+            Booking,
+            [
+                new_record(
+                    Booking, {"ResourceId": resource, "CoworkerId": who, **times}, now, _ACTOR
+                )
+                for who in ours
+            ],
+        )
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-    return ids
+    visits = (Visit(who, business, booking) for who, booking in zip(ours, bookings, strict=True))
+    return range(ids[0], ids[0] + len(ids)), tuple(visits)
 
 
 async def _token(store: Store, now: datetime) -> str:

@@ -144,11 +144,10 @@ def _measure(
     taken: list[Sample] = []
     best: list[Sample] = []
     for _ in range(plan.rounds):
-        taken.append(_quiet(lambda: ours(plan.seconds), pids))
-        best.append(_quiet(lambda: engine.ceiling(way.ceiling), pids))
-    measured = Measured(
-        engine.name, way.name, way.title, way.ceiling.title, tuple(taken), tuple(best)
-    )
+        taken.append(_quiet(partial(ours, plan.seconds), pids))
+        if ceiling := way.ceiling:
+            best.append(_quiet(partial(engine.ceiling, ceiling), pids))
+    measured = Measured(engine.name, way.name, way.title, tuple(taken), tuple(best))
     print("  ".join(report.row(measured)), flush=True)
     return measured
 

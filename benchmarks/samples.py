@@ -25,7 +25,6 @@ class Measured:
     engine: str
     path: str
     title: str
-    ceiling_title: str
     ours: tuple[Sample, ...]
     ceiling: tuple[Sample, ...]
 

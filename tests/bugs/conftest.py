@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
 
-from bugs.desk import Clock, Desk
-from conftest import client_of
+from tests.bugs.desk import Clock, Desk
+from tests.conftest import ADMIN, client_of
 from creditdesk.app import build_app
+from creditdesk.auth.accounts import create_user, issue_token
+from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.tokens import signing_secret
 from creditdesk.schema.store import Store
 from creditdesk.settings import Settings
-from ledger_service.town import Town
+from tests.ledger_service.town import Town
 
 
 @pytest.fixture(scope="module")
 def clock() -> Clock:
     return Clock()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def admin_token(store: Store) -> str:
+    """An administrator's token that outlives what the clock is moved by."""
+    settings, now = AuthSettings(access_seconds=400 * 24 * 3600), datetime.now(UTC)
+    secret = await signing_secret(store, settings, now)
+    async with store.writing() as unit:
+        user = await create_user(unit, ADMIN, None, "Some One", is_admin=True, now=now)
+        return (await issue_token(unit, user, secret, settings, now=now)).access_token
 
 
 @pytest_asyncio.fixture(scope="module")

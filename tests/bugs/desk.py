@@ -13,12 +13,13 @@ import httpx
 
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
+from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.ledger.operations import expire
 from creditdesk.ledger.records import SIDES
 from creditdesk.schema.kinds import show_instant
 from creditdesk.sync.report import Gathered
 from creditdesk.sync.verifying import verify
-from ledger_service.town import Town, money
+from tests.ledger_service.town import Town, money
 
 CREDITS = "/api/billing/coworkerbookingcredits"
 TIME_CREDITS = "/api/billing/coworkerextraservices"
@@ -132,6 +133,12 @@ class Desk:
             Description="Desk",
             Quantity=1,
             SubTotal=money(amount),
+        )
+
+    async def tariff(self) -> int:
+        """A plan of this location."""
+        return await self.town.add(
+            Tariff, Name="Flex", BusinessId=self.town.business, CurrencyId=self.town.currency
         )
 
     async def run(

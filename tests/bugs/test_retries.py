@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import httpx
 
-from bugs.desk import (
+from tests.bugs.desk import (
     BOOKINGS,
     CREDITS,
     USES,
@@ -19,7 +19,7 @@ from bugs.desk import (
     read,
     succeeded,
 )
-from conftest import client_of
+from tests.conftest import client_of
 from creditdesk.app import build_app
 from creditdesk.ledger.credit import LedgerPolicy
 from creditdesk.settings import Settings

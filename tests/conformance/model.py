@@ -228,7 +228,7 @@ _ZONES: Sequence[tuple[str, timedelta]] = (
 def _instant_question(kind: str, value: datetime, choose: Choose) -> tuple[str, Holds]:
     form, span = choose(_FORMS)
     suffix, offset = choose(_ZONES) if span < timedelta(days=1) else ("", timedelta(0))
-    if value.year < 2:
+    if not 2 < value.year < 9998:
         suffix, offset = "", timedelta(0)
     local = value.astimezone(timezone(offset))
     words = local.strftime(form)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from conftest import ENGINES, database_url, fresh_postgres
 from creditdesk.schema.store import Store
 from creditdesk.storage.engine import open_store
-from conftest import ENGINES, database_url, fresh_postgres
 from ledger_service.town import Town
 
 

@@ -177,6 +177,20 @@ async def test_rule_25_a_shortened_booking_gives_back_in_the_same_transaction(to
     assert (await town.get(Booking, booking))["Invoiced"]
 
 
+async def test_rule_25_what_shortening_would_give_back_is_shown_first(town: Town):
+    credit = await town.add_money("100.00")
+    booking = await town.add_booking(hours=3)
+    await charge(town, booking)
+    starts = (await town.get(Booking, booking))["FromTime"]
+    async with town.store.writing() as unit:
+        await unit.update(Booking, [(booking, {"ToTime": starts + timedelta(hours=1)})])
+    async with town.store.writing() as unit:
+        shown = await recalculate_booking(unit, booking, town.call(), town.desk, only_show=True)
+    assert shown.before == {f"money/{credit}": money("60.00")}
+    assert shown.after == {f"money/{credit}": money("20.00")}
+    assert shown.uncovered == 0
+
+
 async def test_charge_now_charges_with_the_booking(town: Town):
     credit = await town.add_money("100.00")
     values = {c.name: c.kind.empty for c in Booking.shape().stored} | {

@@ -204,5 +204,3 @@ async def test_the_commands_answer_in_documents_amounts(town: Town):
             unit, [credit], {"Amount": money("-1.00"), "Reason": "slip"}, town.call()
         )
     assert outcome.value == [{"Id": credit, "RemainingCredit": "9.0000", "TotalCredit": "10.0000"}]
-
-

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest_asyncio
 
+from conftest import client_of, token_of
 from creditdesk.app import bind
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.rest.ledger import LedgerWire, ledger_paths
 from creditdesk.rest.routes import Api
 from creditdesk.settings import Settings
-from conftest import client_of, token_of
 from ledger_service.town import NOON, Town, money
 
 
@@ -171,3 +171,45 @@ async def test_rule_34_a_town_after_a_day_verifies(town, client):
     assert differences(stored, lines, money("6.00")) == []
     wrong = differences(Balances(money("25.00"), 0, money("30.00"), 4), lines, money("6.00"))
     assert wrong == ["remaining is 250000 and the journal says 240000"]
+
+
+async def test_rules_5_and_6_credits_are_made_changed_and_removed_over_the_wire(town, client):
+    path = "/api/billing/coworkerbookingcredits"
+    body = {"CoworkerId": town.customer, "BusinessId": town.business, "TotalCredit": 40.5}
+    made = (await client.post(path, json=body)).json()["Value"]
+    assert (made["RemainingCredit"], made["TotalCredit"]) == (40.5, 40.5)
+    less = await client.put(path, json={**made, "TotalCredit": 30, "Description": "gift"})
+    assert less.json()["Value"]["RemainingCredit"] == 30
+    assert (await client.delete(f"{path}/{made['Id']}")).json()["WasSuccessful"] is False
+    other = (await client.post(path, json=body)).json()["Value"]
+    assert (await client.delete(f"{path}/{other['Id']}")).json()["WasSuccessful"] is True
+    path = "/api/billing/coworkerextraservices"
+    body = {
+        "CoworkerId": town.customer, "BusinessId": town.business, "ExtraServiceId": town.rate,
+        "TotalUses": 90,
+    }  # fmt: skip
+    time = (await client.post(path, json=body)).json()["Value"]
+    assert (time["RemainingUses"], time["Price"], time["ChargePeriod"]) == (90, 30, 1)
+    charge = (await client.post(path, json={**body, "BookingId": 5, "Free": True})).json()["Value"]
+    assert (charge["RemainingUses"], charge["Price"]) == (0, 0)
+    moved = await client.put(path, json={**time, "BusinessId": town.business + 1})
+    assert moved.status_code == 400
+    fewer = await client.put(path, json={**time, "TotalUses": 60})
+    assert fewer.json()["Value"]["RemainingUses"] == 60
+
+
+async def test_rule_11_uses_are_described_anew_but_not_edited_over_the_wire(town, client):
+    credit = await town.add_money("30.00")
+    path = "/api/billing/coworkerbookingcreditusehistories"
+    body = {"CoworkerBookingCreditId": credit, "CreditUsed": 5}
+    use = (await client.post(path, json=body)).json()["Value"]
+    said = await client.put(path, json={**use, "Description": "room"})
+    assert said.json()["Value"]["Description"] == "room"
+    more = await client.put(path, json={**use, "CreditUsed": 6})
+    assert more.status_code == 400
+    assert "rule 11" in more.json()["Message"]
+    assert (await client.delete(f"{path}/{use['Id']}")).status_code == 405
+    time = "/api/billing/coworkerextraserviceusehistories"
+    assert (await client.put(time, json={"Id": 1})).status_code == 405
+    seen = (await client.get(f"{path}/{use['Id']}")).json()
+    assert seen["CoworkerBookingCreditRemainingCredit"] == 25

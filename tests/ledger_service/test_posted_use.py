@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ import pytest
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.ledger.credit import LedgerPolicy
+from creditdesk.ledger.spends import Spends
 from creditdesk.schema.refusals import Conflict, Invalid, KeyReused, Refusal
 from creditdesk.schema.writing import Caller
 from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money, shown
@@ -247,3 +249,36 @@ async def test_rule_20_days_are_those_of_the_location(town: Town):
     booking = await town.add_booking(FromTime=datetime(2026, 3, 11, 10, tzinfo=UTC), hours=2)
     assert (await town.use_time(days, BookingId=booking))["CreditUsed"] == "2"
     assert len(await town.rows(TIME_USE)) == 1
+
+
+class Stumbling:
+    """A store whose first commit fails, as when a connection is lost."""
+
+    def __init__(self, store) -> None:
+        self.store = store
+        self.commits = 0
+
+    @asynccontextmanager
+    async def writing(self):
+        async with self.store.writing() as unit:
+            yield unit
+            self.commits += 1
+            if self.commits == 1:
+                raise ConnectionError("lost")
+
+
+async def test_rule_31_a_passing_fault_is_tried_again_one_by_one_and_nothing_counts_twice(
+    town: Town,
+):
+    credit = await town.add_money("3.00")
+    stumbling = Stumbling(town.store)
+    spends = Spends(stumbling, lambda: town.now)
+    use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
+    done = await asyncio.gather(
+        *(spends.post(MONEY_USE, use, town.call(), "", shown) for _ in range(4)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, Invalid) for each in done) == 1
+    assert stumbling.commits == 5
+    assert await town.money_left(credit) == 0
+    assert len(await town.rows(MONEY_USE)) == 3

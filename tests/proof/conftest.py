@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from tests.ledger_service.town import Town
 
 from creditdesk.app import bind
 from creditdesk.auth.permission import demand
@@ -23,7 +24,6 @@ from creditdesk.schema.store import Store
 from creditdesk.schema.writing import Caller
 from creditdesk.settings import Settings
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.ledger_service.town import Town
 
 Meddle = Callable[[str], Awaitable[None]]
 Seal = Callable[[], Awaitable[Checkpoint]]

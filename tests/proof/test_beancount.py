@@ -9,6 +9,8 @@ from typing import Any
 from beancount import loader
 from beancount.core import data
 from beancount.core.realization import compute_balance, get, realize
+from tests.ledger_service.town import Town
+from tests.proof.conftest import Meddle
 
 from creditdesk.demo.telling import tell
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -20,8 +22,6 @@ from creditdesk.schema.kinds import show_scaled
 from creditdesk.schema.store import Store
 from creditdesk.sync.beancount import export_beancount
 from creditdesk.sync.report import Gathered
-from tests.ledger_service.town import Town
-from tests.proof.conftest import Meddle
 
 
 async def checked(store: Store, folder: Path) -> tuple[list[Any], list[str], Gathered]:

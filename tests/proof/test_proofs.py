@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.ledger_service.town import NOON, Town
+from tests.proof.conftest import Seal
 
 from creditdesk.ledger.checkpoints import newest, prove_use, seal_now
 from creditdesk.ledger.seal import Checkpoint, check_checkpoints, generate_key
 from creditdesk.schema.refusals import Conflict, NotFound
 from creditdesk.schema.store import Store
-from tests.ledger_service.town import NOON, Town
-from tests.proof.conftest import Seal
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
 Wire = Callable[[str], httpx.AsyncClient]
@@ -123,7 +123,7 @@ async def test_a_proof_shows_nothing_of_other_credits(town: Town, wire: Wire, se
     line = await spent(town)
     await seal()
     proof = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).text
-    others = [x for x in await town.lines("money", hidden["CreditId"])]
+    others = await town.lines("money", hidden["CreditId"])
     assert [x["Sequence"] for x in others if x["Digest"] in proof] == []
     assert "Blinding" not in proof
 

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.ledger_service.town import Town, money
+from tests.proof.conftest import Meddle, Seal, execute
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.sealed_heads import SealedHeads
@@ -24,8 +26,6 @@ from creditdesk.storage.sqlite import SQLiteStore
 from creditdesk.sync.report import Gathered
 from creditdesk.sync.sealed import read_checkpoint, verify_sealed
 from creditdesk.sync.verifying import verify
-from tests.ledger_service.town import Town, money
-from tests.proof.conftest import Meddle, Seal, execute
 
 
 async def drawn(town: Town) -> int:

@@ -189,8 +189,8 @@ class Promise:
     async def test_the_very_first_id_may_come_from_outside(self, store: Store) -> None:
         from creditdesk.entities.security.signing_key import SigningKey
 
-        await put(store, SigningKey, {"Id": 1})
-        assert await put(store, SigningKey, {}) == [2]
+        await put(store, SigningKey, {"Id": 1, "Name": "first"})
+        assert await put(store, SigningKey, {"Name": "second"}) == [2]
 
     async def test_delete_removes_and_says_nothing_of_the_missing(self, store: Store) -> None:
         ids = await put(store, Currency, {"Name": "a"}, {"Name": "b"})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
 from fractions import Fraction
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
@@ -71,18 +70,23 @@ class Basket:
         return tuple(now)
 
 
-async def read_basket(reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call) -> Basket:
+async def read_basket(
+    reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call, *, as_unpaid: bool = False
+) -> Basket:
     """The basket as the caller may see it. Raises Invalid for what is not there for the caller.
 
-    What a source was already paid by earlier spends is no longer part of its price.
+    What a source was already paid by earlier spends is no longer part of its price, unless it is
+    to be decided `as_unpaid`.
     """
-    owner = await read_owner(reading, whose.customer_id, call)
+    owner, payers = await read_owner(reading, whose.customer_id, call)
     sources = []
     for each in asked:
         source = await read_source(reading, each, whose, call)
-        covered = await covered_so_far(reading, source.key)
-        sources.append(_less(source, covered) if each.amount is None else source)
-    return Basket(owner[0], tuple(sources), await read_credits(reading, *owner, call))
+        if each.amount is None and not as_unpaid:
+            covered = await covered_so_far(reading, source.key)
+            source = replace(source, price=max(0, source.price - covered))
+        sources.append(source)
+    return Basket(owner, tuple(sources), await read_credits(reading, owner, payers, call))
 
 
 async def read_owner(
@@ -91,7 +95,8 @@ async def read_owner(
     """The customer with its plans and teams, and by paying member the team it pays for (rule 16)."""
     customer = await reading.get(Coworker, customer_id)
     places = customer["Businesses"] if customer else ()
-    if customer is None or (places and not any(may_see(call.caller, p) for p in places)):
+    everywhere = call.caller.locations is None
+    if customer is None or not (everywhere or any(may_see(call.caller, p) for p in places)):
         raise unknown("Coworker", customer_id)
     contracts = await reading.find(
         CoworkerContract, where(CoworkerContract, CoworkerId=customer_id)
@@ -226,7 +231,3 @@ def scaled(shown: str | int) -> Amount:
     """A document's amount in ten-thousandths: money as text, uses as a whole number."""
     whole, _, part = str(shown).partition(".")
     return int(whole) * 10_000 + int(part.ljust(4, "0")[:4] or 0)
-
-
-def _less(source: Source, covered: Amount) -> Source:
-    return replace(source, price=max(0, source.price - covered)) if covered else source

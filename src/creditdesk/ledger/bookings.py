@@ -15,7 +15,7 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.ledger.allocation import Allocation
 from creditdesk.ledger.amounts import Amount
-from creditdesk.ledger.baskets import Basket, covered_so_far, read_basket
+from creditdesk.ledger.baskets import Basket, read_basket
 from creditdesk.ledger.credit import Credit, SourceKey, SourceKind
 from creditdesk.ledger.drawing import Drawing, account_of_hold, held_for, preview, release_in, spend
 from creditdesk.ledger.facts import Clockwork, read_clocks
@@ -94,9 +94,12 @@ async def _charge(
     return Charged(booking["Id"], allocation, group, charge["Id"] if charge else None)
 
 
-async def _basket(reading: Reading, booking: Record, call: Call) -> Basket:
+async def _basket(
+    reading: Reading, booking: Record, call: Call, *, as_unpaid: bool = False
+) -> Basket:
     asked = Asked(SourceKind.BOOKING, booking["Id"])
-    return await read_basket(reading, Whose(booking["CoworkerId"]), [asked], call)
+    whose = Whose(booking["CoworkerId"])
+    return await read_basket(reading, whose, [asked], call, as_unpaid=as_unpaid)
 
 
 async def _add_charge(unit: Unit, booking: Record, price: Amount, call: Call) -> Record | None:
@@ -215,16 +218,14 @@ async def recalculate_booking(
     booking = (await unit.lock(Booking, [booking_id]))[booking_id]
     if not booking["Invoiced"]:
         raise Blocked(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
-    source = SourceKey(SourceKind.BOOKING, booking_id)
-    basket = await _basket(unit, booking, call)
+    basket = await _basket(unit, booking, call, as_unpaid=True)
     taken = await _taken(unit, booking_id)
     used = [credit for credit in basket.credits if account_of(credit.key) in taken]
     # Every credit is locked before the first goes back, in the one order all keep (rule 31).
     book = await open_book(unit, {*basket.accounts, *taken}, desk.clock)
-    covered = await covered_so_far(unit, source)
     open_again = Basket(
         basket.owner,
-        tuple(replace(each, price=each.price + covered) for each in basket.sources),
+        basket.sources,
         tuple(
             replace(c, remaining=c.remaining + taken.get(account_of(c.key), 0))
             for c in basket.as_locked(book)

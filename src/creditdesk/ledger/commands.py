@@ -27,7 +27,7 @@ from creditdesk.ledger.bookings import (
 )
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.operations import Reversed, adjust, reverse, void
+from creditdesk.ledger.operations import Reversed, adjust, prioritise, reverse, void
 from creditdesk.ledger.records import MONEY, TIME, Side
 from creditdesk.schema.commands import Command, CommandOutcome, Parameter, Run
 from creditdesk.schema.kinds import Boolean, Field, Integer, Money, Text
@@ -49,7 +49,7 @@ def ledger_commands(desk: Desk) -> dict[str, tuple[Command, ...]]:
 
 
 def _on_bookings(desk: Desk) -> tuple[Command, ...]:
-    async def charge(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
+    async def charge(unit: Unit, ids: Sequence[int], _given: Given, call: Call) -> CommandOutcome:
         charged = await charge_bookings(unit, ids, call, desk)
         done = sum(each.allocation is not None for each in charged)
         message = f"{done} of {len(charged)} bookings were charged."
@@ -130,6 +130,13 @@ def _on_credits(desk: Desk, side: Side) -> tuple[Command, ...]:
         ]
         return CommandOutcome(f"{len(done)} credits were voided.", value)
 
+    async def prioritised(
+        unit: Unit, ids: Sequence[int], given: Given, call: Call
+    ) -> CommandOutcome:
+        accounts = [(side.kind, credit_id) for credit_id in ids]
+        await prioritise(unit, accounts, given["Priority"], call, desk)
+        return CommandOutcome(f"{len(ids)} credits have priority {given['Priority']}.")
+
     return (
         Command(
             "ADJUST_CREDIT",
@@ -139,6 +146,13 @@ def _on_credits(desk: Desk, side: Side) -> tuple[Command, ...]:
             order=1,
         ),
         Command("VOID_CREDIT", "Void unused credit", voided, (Parameter("Reason"),), order=2),
+        Command(
+            "SET_PRIORITY",
+            "Set the priority",
+            prioritised,
+            (Parameter("Priority", Integer(), True),),
+            order=3,
+        ),
     )
 
 

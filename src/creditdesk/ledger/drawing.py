@@ -57,7 +57,7 @@ class Drawing:
     description: str = ""
     allocation: Allocation | None = field(default=None, init=False)
 
-    def decide(self, book: Book, facts: Facts) -> Sequence[Written]:
+    def decide(self, book: Book, _facts: Facts) -> Sequence[Written]:
         """Allocates over the locked balances and writes the uses (rules 12 to 22)."""
         release_in(book, self.holds, self.call)
         credits_ = self.basket.as_locked(book)

@@ -33,11 +33,14 @@ NAMED: Final[Mapping[str, tuple[str, type[Entity], SourceKind]]] = {
 """The links by which a use may name what it paid: relation, entity, kind of source."""
 
 
+_UTC: Final = ZoneInfo("UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class Clockwork:
     """By which clock and in which steps a location counts (rule 20)."""
 
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo = _UTC
     interval_minutes: int = DEFAULT_INTERVAL_MINUTES
 
 
@@ -125,7 +128,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
+        return _UTC
 
 
 async def _by_id(

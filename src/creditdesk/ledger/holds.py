@@ -88,7 +88,7 @@ async def confirm(unit: Unit, group: int, call: Call, desk: Desk) -> bool:
     if any(h["Until"] is not None and h["Until"] <= call.now for h in holds):
         raise Blocked(f"Hold #{group} has timed out and cannot be confirmed.")
 
-    def decide(book: Book, facts: Facts) -> Sequence[Written]:
+    def decide(book: Book, _facts: Facts) -> Sequence[Written]:
         release_in(book, holds, call, "confirmed")
         return [
             draw(

@@ -137,7 +137,7 @@ class Line:
                 continue
             if name == "override":
                 if not isinstance(value, bool):
-                    raise ValueError("The field 'override' is not true or false.")
+                    raise ValueError("The field 'override' is not true or false.")  # noqa: TRY004
             elif name not in _TEXTS:
                 whole_number(values, name)
             elif isinstance(value, str):

@@ -233,6 +233,19 @@ async def void(
     return done
 
 
+async def prioritise(
+    unit: Unit, accounts: Sequence[Account], priority: int, call: Call, desk: Desk
+) -> None:
+    """Sets the place of credits in the order of payment, the lower first (rule 18, number 3)."""
+    book = await open_book(unit, accounts, desk.clock)
+    for account in accounts:
+        see(call, book, account)
+        why = Why(call.caller.email, f"priority {priority}", idempotency_key=call.key)
+        book.write(account, LineKind.ADJUSTMENT, 0, why)
+        book.note(account, Priority=priority)
+    await book.put_on_record(unit)
+
+
 async def expire(unit: Unit, side: Side, call: Call, desk: Desk, most: int = 500) -> list[Account]:
     """Writes an expiry line on lapsed credits that have none for this expiry yet (rule 28).
 

@@ -7,6 +7,7 @@ said against it is only marked on the line. This module must not know how a line
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from creditdesk.ledger.amounts import Amount
@@ -105,7 +106,7 @@ def _refuse_amount(side: Side, credit: Locked, amount: Amount | None) -> None:
 
 
 def _wrong_amount(side: Side, amount: Amount, sentence: str) -> Invalid:
-    shown = show_scaled(amount, Money.places) if side.kind is CreditKind.MONEY else amount
+    shown = Decimal(show_scaled(amount, Money.places)) if side.kind is CreditKind.MONEY else amount
     return Invalid(FieldError("CreditUsed", sentence, shown))
 
 

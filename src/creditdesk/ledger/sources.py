@@ -63,7 +63,10 @@ class Whose:
 
 async def read_source(reading: Reading, asked: Asked, whose: Whose, call: Call) -> Source:
     """The source with its price. Raises Invalid when it is not there, or another customer's."""
-    source = await _READERS[asked.kind](reading, asked, whose)
+    if asked.kind in _RECORDED:
+        source = await _RECORDED[asked.kind](reading, asked)
+    else:
+        source = await _SAID[asked.kind](reading, asked, whose)
     if not may_see(call.caller, source.business_id):
         raise unknown("Sources", str(source.key))
     if source.customer_id != whose.customer_id:
@@ -106,7 +109,7 @@ def units_of(rate: Record, starts: datetime, ends: datetime, clock: Clockwork) -
     )
 
 
-async def _booking(reading: Reading, asked: Asked, whose: Whose) -> Source:
+async def _booking(reading: Reading, asked: Asked) -> Source:
     booking = await _record(reading, Booking, asked)
     resource = await reading.get(Resource, booking["ResourceId"])
     if resource is None:
@@ -146,7 +149,7 @@ async def _booking(reading: Reading, asked: Asked, whose: Whose) -> Source:
     )
 
 
-async def _attendance(reading: Reading, asked: Asked, whose: Whose) -> Source:
+async def _attendance(reading: Reading, asked: Asked) -> Source:
     attendee = await _record(reading, EventAttendee, asked)
     event = await reading.get(CalendarEvent, attendee["CalendarEventId"])
     currency = attendee["EventProductCurrencyCode"]
@@ -163,7 +166,7 @@ async def _attendance(reading: Reading, asked: Asked, whose: Whose) -> Source:
     )
 
 
-async def _invoice_line(reading: Reading, asked: Asked, whose: Whose) -> Source:
+async def _invoice_line(reading: Reading, asked: Asked) -> Source:
     line = await _record(reading, CoworkerInvoiceLine, asked)
     invoice = await reading.get(CoworkerInvoice, line["CoworkerInvoiceId"])
     if invoice is None:
@@ -182,7 +185,7 @@ async def _invoice_line(reading: Reading, asked: Asked, whose: Whose) -> Source:
     )
 
 
-async def _product(reading: Reading, asked: Asked, whose: Whose) -> Source:
+async def _product(reading: Reading, asked: Asked) -> Source:
     sale = await _record(reading, CoworkerProduct, asked)
     each = sale["ProductPrice"] if sale["Price"] is None else sale["Price"]
     return Source(
@@ -209,7 +212,7 @@ async def _time_pass(reading: Reading, asked: Asked, whose: Whose) -> Source:
     )
 
 
-async def _plan(reading: Reading, asked: Asked, whose: Whose) -> Source:
+async def _plan(reading: Reading, asked: Asked) -> Source:
     contract = await _record(reading, CoworkerContract, asked)
     price = contract["TariffPrice"] if contract["Price"] is None else contract["Price"]
     return Source(
@@ -250,18 +253,21 @@ async def _without_record(reading: Reading, asked: Asked, whose: Whose, price: A
     )
 
 
-_READERS: Final[
-    Mapping[SourceKind, Callable[[Reading, Asked, Whose], Awaitable[Source]]]
-] = {
+_RECORDED: Final[Mapping[SourceKind, Callable[[Reading, Asked], Awaitable[Source]]]] = {
     SourceKind.BOOKING: _booking,
     SourceKind.EVENT_ATTENDANCE: _attendance,
     SourceKind.INVOICE_LINE: _invoice_line,
     SourceKind.PRODUCT: _product,
-    SourceKind.TIME_PASS: _time_pass,
     SourceKind.PLAN: _plan,
+}
+"""Sources whose record says whose they are."""
+
+_SAID: Final[Mapping[SourceKind, Callable[[Reading, Asked, Whose], Awaitable[Source]]]] = {
+    SourceKind.TIME_PASS: _time_pass,
     SourceKind.CHARGE: _charge,
     SourceKind.PRINT_JOB: _print_job,
-}  # fmt: skip
+}
+"""Sources that belong to whoever is said to pay."""
 
 ENTITIES: Final[Mapping[SourceKind, type[Entity]]] = {
     SourceKind.BOOKING: Booking,

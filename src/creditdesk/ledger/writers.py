@@ -155,7 +155,13 @@ class UseWriter:
         stamp = {"UpdatedOn": call.now.replace(microsecond=0), "UpdatedBy": call.caller.email}
         await unit.update(entity, [(before["Id"], {**changed, **stamp})])
 
-    async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
+    async def delete(
+        self,
+        unit: Unit,  # noqa: ARG002 - the promise `Writer` names them
+        entity: type[Entity],  # noqa: ARG002
+        before: Record,  # noqa: ARG002
+        call: Call,  # noqa: ARG002
+    ) -> None:
         raise Blocked("A use is not deleted. Reverse it with the command REVERSE_USE (rule 11).")
 
 

@@ -89,11 +89,11 @@ class Dialect(ABC):
         """The placeholder of the parameter at this position, from 1."""
 
     @abstractmethod
-    def within(self, expression: str, mark: str) -> str:
-        """Whether an id is one of a list given as one parameter."""
+    def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:
+        """Whether a value of this type is one of a list given as one parameter."""
 
     @abstractmethod
-    def ids(self, values: Sequence[int]) -> Any:
+    def ids(self, values: Sequence[Any]) -> Any:
         """A list of ids as one parameter."""
 
     @abstractmethod
@@ -161,10 +161,10 @@ class SQLite(Dialect):
     def mark(self, position: int) -> str:
         return f"?{position}"
 
-    def within(self, expression: str, mark: str) -> str:
+    def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:  # noqa: ARG002 - SQLite compares values of any type
         return f"{expression} IN (SELECT value FROM json_each({mark}))"
 
-    def ids(self, values: Sequence[int]) -> str:
+    def ids(self, values: Sequence[Any]) -> str:
         return json.dumps(list(values))
 
     def contains(self, expression: str, mark: str) -> str:
@@ -245,10 +245,10 @@ class PostgreSQL(Dialect):
     def mark(self, position: int) -> str:
         return f"${position}"
 
-    def within(self, expression: str, mark: str) -> str:
-        return f"{expression} = ANY({mark}::bigint[])"
+    def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:
+        return f"{expression} = ANY({mark}::{kind}[])"
 
-    def ids(self, values: Sequence[int]) -> list[int]:
+    def ids(self, values: Sequence[Any]) -> list[Any]:
         return list(values)
 
     def contains(self, expression: str, mark: str) -> str:

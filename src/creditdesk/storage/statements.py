@@ -368,7 +368,8 @@ class Statements:
             case Test.SPAN:
                 return f"({compared} >= {mark} AND {compared} < {self.dialect.mark(used + 2)})", 2
             case Test.ONE_OF:
-                return self.dialect.within(compared, mark), 1
+                kind = self.dialect.types[type(column.kind)].split()[0]
+                return self.dialect.within(compared, mark, kind), 1
             case _:
                 return f"{compared} = {mark}", 1
 
@@ -395,7 +396,8 @@ class Statements:
             elif empty or not _kept(each.column):
                 continue
             elif each.test in (Test.ONE_OF, Test.OVERLAPS):
-                values.append(self.dialect.ids(sorted(each.value)))
+                listed = [self._value(each.column, value) for value in sorted(each.value)]
+                values.append(self.dialect.ids(listed))
             elif each.test is Test.SPAN:
                 values += [self._value(each.column, value) for value in each.value]
             else:

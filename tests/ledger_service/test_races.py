@@ -1,0 +1,125 @@
+"""What happens when two acts meet on one credit: rules 26 to 31 and the bugs others shipped."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.ledger.bookings import cancel_bookings, charge_bookings
+from creditdesk.ledger.chain import check_chain
+from creditdesk.ledger.commands import ledger_commands
+from creditdesk.ledger.invariants import Balances, differences
+from creditdesk.ledger.operations import expire, reverse, void
+from creditdesk.ledger.records import MONEY, line_of
+from creditdesk.schema.refusals import Refusal
+from ledger_service.town import MONEY_USE, NOON, Town, money
+
+
+async def verified(town: Town, credit: int) -> list[str]:
+    """Whatever does not agree between a money credit, its journal, its chain and its history."""
+    records = await town.lines("money", credit)
+    lines = [line_of(record) for record in records]
+    assert check_chain(lines, [bytes.fromhex(record["Digest"]) for record in records]) == []
+    whole = await town.get(CoworkerBookingCredit, credit)
+    (state,) = await town.rows(CreditState, CreditKind="money", CreditId=credit)
+    rows = await town.rows(MONEY_USE, CoworkerBookingCreditId=credit)
+    stored = Balances(
+        whole["RemainingCredit"], state["Held"], whole["TotalCredit"], state["Sequence"]
+    )
+    return differences(stored, lines, sum(row["CreditUsed"] for row in rows))
+
+
+async def tried(work) -> bool:
+    try:
+        await work
+    except Refusal:
+        return False
+    return True
+
+
+async def test_rule_30_reversals_in_parallel_give_back_once(town: Town):
+    credit = await town.add_money("10.00")
+    use = int((await town.use(credit, "4.00"))["Id"])
+
+    async def back() -> int:
+        async with town.store.writing() as unit:
+            (done,) = await reverse(unit, MONEY, [use], town.call(), town.desk)
+            return done.amount
+
+    done = await asyncio.gather(*(back() for _ in range(4)), return_exceptions=True)
+    assert sum(amount for amount in done if isinstance(amount, int)) == money("4.00")
+    assert await town.money_left(credit) == money("10.00")
+    assert await verified(town, credit) == []
+
+
+async def test_rule_28_expiry_beside_spends_takes_no_credit_twice(town: Town):
+    credit = await town.add_money("10.00", ExpireDate=NOON)
+
+    async def sweep() -> None:
+        async with town.store.writing() as unit:
+            await expire(unit, MONEY, town.call(), town.desk)
+
+    await asyncio.gather(
+        *(tried(sweep()) for _ in range(2)), *(tried(town.use(credit, "1.00")) for _ in range(4))
+    )
+    assert await town.money_left(credit) == money("6.00")
+    kinds = [line["Kind"] for line in await town.lines("money", credit)]
+    assert kinds.count("expiry") == 1
+    assert await verified(town, credit) == []
+
+
+async def test_rule_24_a_double_click_cancels_once(town: Town):
+    credit = await town.add_money("100.00")
+    booking = await town.add_booking(hours=2)
+    async with town.store.writing() as unit:
+        await charge_bookings(unit, [booking], town.call(), town.desk)
+
+    async def cancel() -> None:
+        async with town.store.writing() as unit:
+            await cancel_bookings(unit, [booking], town.call(), town.desk)
+
+    await asyncio.gather(tried(cancel()), tried(cancel()))
+    assert await town.money_left(credit) == money("100.00")
+    assert await verified(town, credit) == []
+
+
+async def test_rule_29_a_void_beside_spends_leaves_nothing_to_spend(town: Town):
+    credit = await town.add_money("10.00")
+
+    async def away() -> None:
+        async with town.store.writing() as unit:
+            await void(unit, [(MONEY.kind, credit)], "", town.call(), town.desk)
+
+    await asyncio.gather(tried(away()), *(tried(town.use(credit, "3.00")) for _ in range(4)))
+    assert await town.money_left(credit) in (0, money("1.00"))
+    assert await verified(town, credit) == []
+
+
+async def test_rule_34_every_act_together_leaves_books_that_agree(town: Town):
+    credit = await town.add_money("50.00", ExpireDate=NOON + timedelta(days=30))
+    other = await town.add_money("50.00")
+    bookings = [await town.add_booking(hours=1, FromTime=NOON) for _ in range(3)]
+    commands = ledger_commands(town.desk)
+    given = {
+        "Amount": money("2.00"), "Reason": "goodwill", "Priority": 1, "Preview": None,
+        "Cancellation Reason": None,
+    }  # fmt: skip
+    for entity, key, ids in (
+        ("CoworkerBookingCredit", "SET_PRIORITY", [other]),
+        ("Booking", "CHARGE_BOOKING", bookings),
+        ("Booking", "CHARGE_BOOKING", bookings),
+        ("Booking", "RECALCULATE_BOOKING", bookings[:1]),
+        ("Booking", "CANCEL_BOOKING", bookings[1:2]),
+        ("CoworkerBookingCredit", "ADJUST_CREDIT", [credit]),
+        ("CoworkerBookingCredit", "VOID_CREDIT", [credit]),
+    ):
+        run = next(command.run for command in commands[entity] if command.key == key)
+        async with town.store.writing() as unit:
+            await run(unit, ids, given, town.call())
+    await town.change(other, TotalCredit=money("60.00"))
+    for each in (credit, other):
+        assert await verified(town, each) == []
+    assert await town.money_left(other) == money("30.00")
+    assert await town.money_left(credit) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -14,3 +15,14 @@ def test_the_ledgers_examples_answer_as_written() -> None:
     )
     assert tried > 15
     assert failed == 0
+
+
+def test_every_test_that_the_wires_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "wire.md").read_text()))
+    written = {
+        name
+        for file in Path(__file__).parent.rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    assert len(named) > 30
+    assert named <= written

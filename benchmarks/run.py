@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +62,8 @@ class Engine:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     plan = _plan(arguments)
+    # Ends like an interrupt does: what was started is stopped, the folders go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     facts = [machine.described(), f"Load: {generator_name()}, {plan.clients} connections",
              f"{plan.rounds} rounds of {plan.seconds:g} s for each figure, ours and the ceiling's "
              "in turn"]  # fmt: skip

@@ -84,16 +84,6 @@ class TestPureRooms:
         assert not found
 
 
-@pytest.mark.parametrize("path", PURE, ids=named)
-def test_a_pure_room_divides_without_a_float(path: Path) -> None:
-    divided = [
-        node.lineno
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-    ]
-    assert not divided
-
-
 @pytest.mark.parametrize("entity", CATALOG, ids=lambda entity: entity.__name__)
 def test_an_entity_is_one_class_in_a_file_of_its_name(entity: type) -> None:
     path = Path(sys.modules[entity.__module__].__file__ or "")

@@ -39,7 +39,7 @@ async def test_filters_together_find_what_each_of_them_leaves(desk: Desk):
     }
     tests = {(USE + name, value): test for (name, value), test in filters.items()} | ranged
     mine = {row["Id"] for row in rows}
-    for size in range(1, len(tests) + 1):
+    for size in (1, 2, 3, len(tests)):
         for chosen in combinations(tests.items(), size):
             found = await desk.rows(USES, **dict(key for key, _ in chosen))
             wanted = {r["Id"] for r in rows if all(test(r) for _, test in chosen)}

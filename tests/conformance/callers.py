@@ -49,3 +49,13 @@ def client_with(app: Starlette, bearer: str | None) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://desk", headers=headers)
+
+
+async def admin_token(store: Store) -> str:
+    """The access token of a new full unrestricted administrator."""
+    settings, now = AuthSettings(), datetime.now(UTC)
+    secret = await signing_secret(store, settings, now)
+    async with store.writing() as unit:
+        user = await create_user(unit, "root@example.com", None, "Root", is_admin=True, now=NOW)
+        grant = await issue_token(unit, user, secret, settings, now=now)
+    return grant.access_token

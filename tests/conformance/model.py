@@ -178,7 +178,9 @@ def _other(field: FieldFact, names: dict[str, int], choose: Choose) -> Any:
                 return choose(_WORDED[field.name])
             return choose(("zzz", "ß", "É", "0", "%", "_", "a"))
         case "datetime":
-            return choose((datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)))
+            return choose(
+                (datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+            )
         case "number":
             return choose((Decimal("0.0001"), Decimal(7), Decimal("-0.5")))
         case "boolean":

@@ -29,7 +29,18 @@ WHOLE: Final = ("EUR", "eur", "GBP", "ana@example.com", "Ana@Example.com", "INV-
 INTEGERS: Final = (0, 1, 2, 2, 5, 10, -3, 2**31, 2**53 + 1, 2**63 - 1)
 NUMBERS: Final = tuple(
     Decimal(text)
-    for text in ("0", "0.5", "0.25", "1", "1", "12.34", "-1.25", "99999.9999", "0.0001", "1000000000")
+    for text in (
+        "0",
+        "0.5",
+        "0.25",
+        "1",
+        "1",
+        "12.34",
+        "-1.25",
+        "99999.9999",
+        "0.0001",
+        "1000000000",
+    )
 )
 DAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 INSTANTS: Final = (
@@ -80,9 +91,7 @@ def _row(facts: Facts, number: int, random: Random, count: int) -> dict[str, Any
     return row
 
 
-def _value(
-    facts: Facts, entity: type[Entity], field: FieldFact, random: Random, count: int
-) -> Any:
+def _value(facts: Facts, entity: type[Entity], field: FieldFact, random: Random, count: int) -> Any:
     kind = entity.shape().columns[field.name].kind
     if isinstance(kind, Collection):
         return tuple(sorted(random.sample(range(1, count + 1), random.choice((0, 0, 1, 2, 5)))))

@@ -73,9 +73,7 @@ async def test_pages_neither_repeat_nor_lose_a_row(desk: Desk, facts: Facts) -> 
         rows = desk.town.select(facts, sort=name, descending=way in FALLING)
         seen: list[int] = []
         for page in range(1, 8):
-            answer = await desk.get(
-                facts.path, orderBy=name, dir=way, page=str(page), size="7"
-            )
+            answer = await desk.get(facts.path, orderBy=name, dir=way, page=str(page), size="7")
             seen += [record["Id"] for record in answer["Records"]]
         assert seen == [row["Id"] for row in rows]
 

@@ -212,3 +212,18 @@ async def test_scope_and_absence_are_one_refusal(store: Store) -> None:
     async with store.reading() as reading:
         with pytest.raises(NotFound):
             await prove_use(reading, 10**12)
+
+
+async def test_the_application_serves_and_documents_the_paths(
+    client: httpx.AsyncClient, seal: Seal
+) -> None:
+    made = await seal()
+    listed = (await client.get("/api/ledger/checkpoints?size=1")).json()
+    assert listed["Records"] == [made.document()]
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert {path for path in paths if "proofs" in path or "checkpoints" in path} == {
+        "/api/ledger/proofs",
+        "/api/ledger/proofs/{use}",
+        "/api/ledger/checkpoints",
+        "/api/ledger/checkpoints/key",
+    }

@@ -6,15 +6,13 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.ledger.credit import WindowTest
 from creditdesk.ledger.operations import adjust, expire, reverse, void
-from creditdesk.ledger.records import BY_HISTORY, MONEY, SIDES, TIME, Side
+from creditdesk.ledger.records import MONEY, SIDES, TIME, Side
 from creditdesk.ledger.renewals import run_renewals
 from creditdesk.ledger.writers import CreditWriter, UseWriter
 from creditdesk.schema.refusals import KeyReused
-from ledger_service.town import ADMIN, MONEY_USE, TIME_USE, money, shown
+from ledger_service.town import MONEY_USE, TIME_USE, money, shown
 from stateful.books import Credit, Row
 from stateful.life import Life
 
@@ -339,6 +337,3 @@ async def renew(life: Life) -> None:
     await life.call(
         lambda unit: run_renewals(unit, town.call(), town.desk), refused=False, changes=False
     )
-
-
-__all__ = ["ADMIN", "BY_HISTORY", "CoworkerBookingCredit", "CoworkerExtraService"]

@@ -22,7 +22,6 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.ledger.balances import balance, balances
 from creditdesk.ledger.chain import ChainReading, Head, check_chain, check_heads
@@ -30,11 +29,9 @@ from creditdesk.ledger.credit import LedgerPolicy, WindowTest
 from creditdesk.ledger.invariants import Balances, differences
 from creditdesk.ledger.line import CreditKind
 from creditdesk.ledger.records import (
-    BY_CREDIT,
     BY_HISTORY,
     MONEY,
     SIDES,
-    TIME,
     Account,
     Side,
     line_of,
@@ -56,17 +53,28 @@ HOURLY = money("17.35")
 """A price by the hour that no quarter of an hour divides."""
 
 
+async def set_rates(town: Town) -> dict[str, int]:
+    """The town's rates by what they are for; `odd` is only for bookings that name it."""
+    odd = {"resource_types": (), "CreditPrice": money("13.10")}
+    return {
+        "minutes": town.rate,
+        "uses": town.uses_rate,
+        "prints": await town.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True),
+        "odd": await town.add_rate(1, "17.35", **odd),
+    }
+
+
 class Life:
     """One customer: what happens to it, and what should be there after each thing that happened."""
 
-    def __init__(self, town: Town, seed: int) -> None:
+    def __init__(self, town: Town, rates: dict[str, int], seed: int) -> None:
         self.town = town
+        self.rates = rates
         self.random = Random(seed)
         self.books = Books(NOON)
         self.marks: dict[type[Entity], int] = {}
         self.last_line = 0
         self.chain = ChainReading()
-        self.rates: dict[str, int] = {}
         self.benefits: dict[str, list[datetime]] = {}
         self.contract = 0
         self.shared_from = 0
@@ -80,12 +88,6 @@ class Life:
             return_grace_days=random.choice((0, 0, 7)),
             strict_posts=random.random() < 0.25,
         )
-        self.rates = {
-            "minutes": town.rate,
-            "uses": town.uses_rate,
-            "prints": await town.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True),
-            "booked": await town.add_rate(1, "17.35", CreditPrice=money("13.10")),
-        }
         async with town.store.reading() as reading:
             for entity in LEDGER:
                 order = Order(entity.shape().columns["Id"], True)
@@ -298,7 +300,7 @@ def _as_in_books(record: Record) -> tuple[Any, ...]:
 
 
 def _compare_one(credit: Credit, record: Record, state: Record | None) -> None:
-    side = BY_CREDIT[credit.side.credit]
+    side = credit.side
     remaining, total = record[side.remaining], record[side.total]
     held = state["Held"] // side.scale if state else 0
     assert (remaining, total, held) == (credit.remaining, credit.total, credit.held), credit.account
@@ -311,5 +313,3 @@ def _compare_one(credit: Credit, record: Record, state: Record | None) -> None:
         used = sum(row.used or 0 for row in credit.rows)
         assert total - used == remaining, credit.account
 
-
-__all__ = ["HOURLY", "TIME", "Coworker", "Life"]

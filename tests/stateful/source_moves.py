@@ -11,7 +11,7 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.allocation import Allocation, SourceAllocation
 from creditdesk.ledger.baskets import Basket, read_basket
 from creditdesk.ledger.bookings import cancel_bookings, charge_bookings, recalculate_booking
-from creditdesk.ledger.credit import CreditKind, SourceKind, WindowTest
+from creditdesk.ledger.credit import SourceKind, WindowTest
 from creditdesk.ledger.drawing import Drawing, held_for, lock_sources, preview, spend
 from creditdesk.ledger.holds import confirm, hold, release, release_due
 from creditdesk.ledger.records import MONEY, account_of
@@ -37,16 +37,11 @@ async def book(life: Life) -> None:
     tentative = random.random() < 0.1
     booking_id = await town.add_booking(
         FromTime=starts, ToTime=starts + length, Tentative=tentative,
-        ExtraServiceId=life.rates["booked"] if priced else None,
+        ExtraServiceId=life.rates["odd"] if priced else None,
     )  # fmt: skip
-    hourly = HOURLY if priced else _cheapest(life)
+    hourly = HOURLY if priced else RATE
     booking = kept.Booking(booking_id, starts, starts + length, hourly, tentative)
     life.books.bookings[booking_id] = booking
-
-
-def _cheapest(life: Life) -> int:
-    """Every life adds the odd rate to the town, and a booking that names none takes the cheapest."""
-    return min(RATE, HOURLY) if life.rates else RATE
 
 
 def a_booking(life: Life) -> kept.Booking | None:
@@ -397,6 +392,3 @@ def _may_pay(life: Life, credit: kept.Credit, asked: Asked) -> bool:
     fits = credit.for_bookings if credit.side is MONEY else credit.pays == "minutes"
     at = booking.starts if by_start else life.town.now
     return fits and not booking.tentative and credit.valid(at)
-
-
-__all__ = ["CreditKind"]

@@ -18,7 +18,7 @@ from creditdesk.schema.store import Store
 from ledger_service.town import Town
 from stateful import credit_moves as credits_
 from stateful import source_moves as sources
-from stateful.life import Life
+from stateful.life import Life, set_rates
 
 Move = Callable[[Life], Awaitable[None]]
 
@@ -61,9 +61,9 @@ MOVES: dict[Move, int] = {
 AUDIT_EVERY = 20
 
 
-async def live(town: Town, seed: int, steps: int) -> None:
+async def live(town: Town, rates: dict[str, int], seed: int, steps: int) -> None:
     """One life; an assertion that fails says how to live it again."""
-    life = Life(town, seed)
+    life = Life(town, rates, seed)
     move: Move = pass_time
     step = 0
     try:
@@ -109,12 +109,14 @@ def seeds(count: int) -> list[int]:
 
 async def test_any_order_of_operations_keeps_every_rule(store: Store) -> None:
     town = await Town.founded(store)
+    rates = await set_rates(town)
     for seed in seeds(40):
-        await live(town, seed, 200)
+        await live(town, rates, seed, 200)
 
 
 @pytest.mark.deep
 async def test_any_order_of_operations_keeps_every_rule_for_long(store: Store) -> None:
     town = await Town.founded(store)
+    rates = await set_rates(town)
     for seed in seeds(5_000):
-        await live(town, seed, 500)
+        await live(town, rates, seed, 500)

@@ -61,7 +61,8 @@ async def schema(url: str) -> list[tuple[object, ...]]:
         "WHERE table_schema = 'public' ORDER BY 1, 2",
     )
     names = await run(
-        url, "SELECT relkind::text, relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2"
+        url,
+        "SELECT relkind::text, relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2",
     )
     triggers = await run(url, "SELECT tgname::text FROM pg_trigger ORDER BY 1")
     return columns + names + triggers

@@ -97,10 +97,13 @@ class Trees:
         self._kept: OrderedDict[int, MerkleTree] = OrderedDict()
 
     async def of(self, reading: Reading, kept: Kept) -> MerkleTree:
-        """The tree that a checkpoint sealed."""
+        """The tree that a checkpoint sealed; ValueError when its heads are not those it sealed."""
         tree = self._kept.get(kept.id)
         if tree is None:
-            tree = self._kept[kept.id] = await sealed_tree(reading, kept)
+            tree = await sealed_tree(reading, kept)
+            if tree.root != kept.checkpoint.root:
+                raise ValueError("the heads kept for the checkpoint are not those it sealed")
+            self._kept[kept.id] = tree
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return tree

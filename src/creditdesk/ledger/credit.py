@@ -140,7 +140,7 @@ class SourceKind(StrEnum):
     EVENT_ATTENDANCE = "event_attendance"
     INVOICE_LINE = "invoice_line"
     PRODUCT = "product"
-    TIME_PASS = "time_pass"
+    TIME_PASS = "time_pass"  # noqa: S105 - a pass to the space
     PLAN = "plan"
     CHARGE = "charge"
     PRINT_JOB = "print_job"

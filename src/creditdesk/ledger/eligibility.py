@@ -133,7 +133,7 @@ def on_a_listed_plan(question: Question) -> Reason | None:
 
 
 def fits(question: Question) -> Reason | None:
-    """This kind of credit pays this kind of source (rules 13 to 15)."""
+    """Whether a credit of this kind pays a source of this kind (rules 13 to 15)."""
     credit, source = question.credit, question.source
     if credit.kind is CreditKind.MONEY:
         return _money_fits(credit.limits, source)

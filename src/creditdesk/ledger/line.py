@@ -137,7 +137,7 @@ class Line:
                 continue
             if name == "override":
                 if not isinstance(value, bool):
-                    raise ValueError("The field 'override' is not true or false.")  # noqa: TRY004
+                    raise ValueError("The field 'override' is not true or false.")
             elif name not in _TEXTS:
                 whole_number(values, name)
             elif isinstance(value, str):
@@ -153,7 +153,7 @@ def exactly(document: object, names: Iterable[str]) -> dict[str, Any]:
     A further field would be read by people without being covered by any digest.
     """
     if not isinstance(document, dict):
-        raise ValueError("The document is not an object.")
+        raise ValueError("The document is not an object.")  # noqa: TRY004
     if differing := sorted(set(names).symmetric_difference(document)):
         raise ValueError(f"The field {differing[0]!r} is missing or does not belong here.")
     return document

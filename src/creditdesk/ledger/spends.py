@@ -262,12 +262,20 @@ class Spends:
             self._worker = None
 
     async def _carry_out(self, batch: list[_Waiting]) -> None:
+        committing = False
         try:
-            outcomes = await self._commit([w.request for w in batch])
-        except Exception:
-            # A passing fault, such as a lost race: each is tried once more, on its own.
+            async with self._store.writing() as unit:
+                outcomes = await spend_batch(unit, [w.request for w in batch], self._clock)
+                committing = True
+        except Exception as fault:
+            # A passing fault, such as a lost race: each is tried once more, on its own. Where the
+            # news of a commit was lost it may have happened, so only who has a key is tried again.
+            lost = committing and not isinstance(fault, Conflict)
             for waiting in batch:
-                await self._alone(waiting)
+                if not lost or (waiting.request.render is not None and waiting.request.call.key):
+                    await self._alone(waiting)
+                elif not waiting.outcome.done():
+                    waiting.outcome.set_exception(fault)
             return
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.outcome.done():

@@ -56,8 +56,10 @@ class Answers:
         """Stores the answer with its key, in the unit that does the work."""
         if call.key is None:
             return
+        digest = digest_of(call.key)
         kept = {
-            "Key": digest_of(call.key),
+            "Key": digest,
+            "KeyNumber": int(digest[:16], 16) >> 1,
             "UserId": call.caller.user_id,
             "Fingerprint": fingerprint,
             "Status": status,

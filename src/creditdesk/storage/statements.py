@@ -22,6 +22,7 @@ from creditdesk.storage.naming import (
     snake,
     table_name,
 )
+from creditdesk.storage.totals import tallied_total
 
 Decode = Callable[[Any], Any]
 MOST_TEXTS: Final = 4096
@@ -147,7 +148,8 @@ class Statements:
         ids = "DESC" if order.descending else "ASC"
         key = f"{sort} AS k, " if sort else ""
         inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
-        total = self._total(entity, filters) or f"SELECT count(*) FROM {table} AS t{counted}{where}"
+        total = tallied_total(entity, filters, self.dialect)
+        total = total or f"SELECT count(*) FROM {table} AS t{counted}{where}"
         offset = f" OFFSET {self.dialect.mark(used + 1)}" if started else ""
         shown = _Joins(entity)
         columns, reads = self._select(entity.shape().listed, shown)
@@ -165,61 +167,10 @@ class Statements:
 
         def write() -> str:
             where, joins, _ = self._where(entity, filters)
-            tallied = self._total(entity, filters)
+            tallied = tallied_total(entity, filters, self.dialect)
             return tallied or f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
 
         return self.once(("count", entity, _shape(filters)), write), self.values(filters)
-
-    def _total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
-        """The number that match, from the tally; None where the rows themselves must be counted.
-
-        Whole days come from the tally; with a range of CreatedOn the days at its two ends are
-        counted row by row. The tally moves with the rows in one transaction, so both agree.
-        """
-        if not entity.tallied or any(f.column.name != "CreatedOn" for f in filters):
-            return None
-        if len(filters) > 2 or len({f.test for f in filters}) < len(filters):
-            return None
-        marks = {f.test: self.dialect.mark(i) for i, f in enumerate(filters, 1)}
-        if not marks.keys() <= {Test.AT_LEAST, Test.AT_MOST}:
-            return None
-        table = table_name(entity)
-        # A sum of whole numbers is a decimal on PostgreSQL; a total is a whole number.
-        summed = "CAST(coalesce(sum(n), 0) AS BIGINT)"
-        tally = f"SELECT {summed} FROM row_tally WHERE table_name = '{table}'"
-        if not marks:
-            return tally
-        return self._range_total(table, tally, marks.get(Test.AT_LEAST), marks.get(Test.AT_MOST))
-
-    def _range_total(self, table: str, tally: str, low: str | None, high: str | None) -> str:
-        kind = "TIMESTAMPTZ" if self.dialect.name == "postgresql" else "INTEGER"
-        low = low and f"CAST({low} AS {kind})"
-        high = high and f"CAST({high} AS {kind})"
-        rows = f"(SELECT count(*) FROM {table} WHERE "
-        inside = "".join(
-            [f" AND day > {self.dialect.day(low)}" if low else ""]
-            + [f" AND day < {self.dialect.day(high)}" if high else ""]
-        )
-        parts = [f"({tally}{inside})"]
-        if low and high:
-            # A range inside one day must not count that day's rows twice.
-            end_of_first = self.dialect.day_start(f"{self.dialect.day(low)} + 1")
-            start_of_last = self.dialect.day_start(self.dialect.day(high))
-            parts.append(
-                f"{rows}created_on >= {low} AND created_on < {end_of_first} "
-                f"AND created_on <= {high})"
-            )
-            parts.append(
-                f"CASE WHEN {self.dialect.day(low)} < {self.dialect.day(high)} THEN "
-                f"{rows}created_on >= {start_of_last} AND created_on <= {high}) ELSE 0 END"
-            )
-        elif low:
-            end_of_first = self.dialect.day_start(f"{self.dialect.day(low)} + 1")
-            parts.append(f"{rows}created_on >= {low} AND created_on < {end_of_first})")
-        elif high:
-            start_of_last = self.dialect.day_start(self.dialect.day(high))
-            parts.append(f"{rows}created_on >= {start_of_last} AND created_on <= {high})")
-        return "SELECT " + " + ".join(parts)
 
     def find(
         self,

@@ -1,0 +1,154 @@
+"""The OpenAPI document against the application: every operation answers as the document says.
+
+Schemathesis makes the calls as the administrator and judges the answers; the application runs in
+this process, on a loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, from_schema
+from schemathesis.engine.events import NonFatalError, ScenarioFinished
+
+from builders import NOW, Builder
+from conformance.callers import admin_token
+from creditdesk.app import build_app
+from creditdesk.entities.catalog import SERVED
+from creditdesk.schema.entity import BASE_FIELDS, Entity
+from creditdesk.schema.kinds import DateTime, Reference
+from creditdesk.settings import Settings
+from creditdesk.storage.engine import open_store
+
+CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance",
+    "response_schema_conformance",
+)  # fmt: skip
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+
+
+class ElsewhereApp:
+    """An ASGI application whose calls run on another loop, where its store lives."""
+
+    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.app, self.loop = app, loop
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        sent: list[Any] = []
+
+        async def whole() -> None:
+            async def given() -> Any:
+                return {"type": "http.request", "body": body, "more_body": False}
+
+            async def take(message: Any) -> None:
+                sent.append(message)
+
+            await self.app(scope, given, take)
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(whole(), self.loop))
+        for message in sent:
+            await send(message)
+
+
+@contextmanager
+def running() -> Iterator[tuple[ElsewhereApp, str]]:
+    """The application over one record of every entity, and the administrator's token."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+
+    def finish(work: Any) -> Any:
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(work, loop)
+        return future.result(60)
+
+    async def start() -> tuple[Any, str, Any]:
+        store = await open_store("sqlite:///:memory:", migrated=True)
+        build = Builder(store)
+        for entity in SERVED:
+            await build.make(entity, **always_shown(entity))
+        return store, await admin_token(store), build_app(store, Settings())
+
+    store, token, app = finish(start())
+    try:
+        yield ElsewhereApp(app, loop), token
+    finally:
+        finish(store.close())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def always_shown(entity: type[Entity]) -> dict[str, Any]:
+    """Values for what a record never shows as null and a builder leaves out."""
+    values: dict[str, Any] = {}
+    for column in entity.shape().stored:
+        if column.name in BASE_FIELDS or column.kind.nullable or column.kind.required:
+            continue
+        if isinstance(column.kind, Reference) and not column.kind.kept:
+            values[column.name] = 3
+        if isinstance(column.kind, DateTime):
+            values[column.name] = NOW
+    return values
+
+
+def judged(phase: str, examples: int) -> list[str]:
+    """What one phase finds wrong, a line each."""
+    with running() as (app, token):
+        config = SchemathesisConfig.from_dict(
+            {
+                "color": False,
+                "seed": 1,
+                "headers": {"Authorization": f"Bearer {token}"},
+                "continue-on-failure": True,
+                "checks": {"enabled": False, **{name: {"enabled": True} for name in CHECKS}},
+                "phases": {name: {"enabled": name == phase} for name in PHASES},
+                "generation": {"max-examples": examples, "deterministic": True},
+            }
+        )
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+        wrong: list[str] = []
+        for event in from_schema(schema).execute():
+            if isinstance(event, NonFatalError):
+                wrong.append(f"{event.label}: {event.value!r}")
+            if isinstance(event, ScenarioFinished) and event.status is Status.FAILURE:
+                for case_id, checks in event.recorder.checks.items():
+                    call = event.recorder.cases[case_id].value.as_curl_command()
+                    wrong += [
+                        f"{check.name}: {call}\n{check.failure_info.failure.message[:300]}"
+                        for check in checks
+                        if check.failure_info is not None
+                    ]
+        return wrong
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("phase", "examples"), [("examples", 1), ("coverage", 1), ("fuzzing", 3), ("stateful", 5)]
+)
+def test_the_document_tells_the_truth(phase: str, examples: int) -> None:
+    wrong = judged(phase, examples)
+    assert not wrong, f"{len(wrong)} findings\n" + "\n\n".join(wrong[:20])
+
+
+@pytest.mark.deep
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("phase", ["fuzzing", "stateful"])
+def test_the_document_tells_the_truth_for_long(phase: str) -> None:
+    wrong = judged(phase, 100)
+    assert not wrong, f"{len(wrong)} findings\n" + "\n\n".join(wrong[:20])

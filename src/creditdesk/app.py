@@ -98,8 +98,8 @@ def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_n
         people=User,
         answers=StoredAnswer,
         writers={
-            User: UserWriter(plain, passwords),
-            UserRole: UserRoleWriter(plain),
+            User: UserWriter(plain, passwords, changed=authenticator.forget),
+            UserRole: UserRoleWriter(plain, changed=authenticator.forget),
             CoworkerBookingCredit: credits,
             CoworkerExtraService: credits,
             CoworkerBookingCreditUseHistory: uses,

@@ -153,7 +153,7 @@ def exactly(document: object, names: Iterable[str]) -> dict[str, Any]:
     A further field would be read by people without being covered by any digest.
     """
     if not isinstance(document, dict):
-        raise ValueError("The document is not an object.")  # noqa: TRY004
+        raise ValueError("The document is not an object.")
     if differing := sorted(set(names).symmetric_difference(document)):
         raise ValueError(f"The field {differing[0]!r} is missing or does not belong here.")
     return document

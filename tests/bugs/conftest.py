@@ -9,16 +9,16 @@ import httpx
 import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
-
 from tests.bugs.desk import Clock, Desk
-from tests.conftest import ADMIN, client_of
+from tests.conftest import ADMIN
+from tests.ledger_service.town import Town
+
 from creditdesk.app import build_app
 from creditdesk.auth.accounts import create_user, issue_token
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.schema.store import Store
 from creditdesk.settings import Settings
-from tests.ledger_service.town import Town
 
 
 @pytest.fixture(scope="module")

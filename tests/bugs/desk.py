@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from tests.ledger_service.town import Town, money
 
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
@@ -19,7 +20,6 @@ from creditdesk.ledger.records import SIDES
 from creditdesk.schema.kinds import show_instant
 from creditdesk.sync.report import Gathered
 from creditdesk.sync.verifying import verify
-from tests.ledger_service.town import Town, money
 
 CREDITS = "/api/billing/coworkerbookingcredits"
 TIME_CREDITS = "/api/billing/coworkerextraservices"
@@ -240,5 +240,3 @@ def booking_of(number: int, **values: Any) -> dict[str, Any]:
 
 def charge_of(number: int, amount: float, **values: Any) -> dict[str, Any]:
     return {"Kind": "charge", "Id": number, "Amount": amount, **values}
-
-

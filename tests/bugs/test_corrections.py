@@ -18,11 +18,13 @@ from tests.bugs.desk import (
     reasons,
     succeeded,
 )
+from tests.ledger_service.town import money
+
+from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.content.calendar_event import CalendarEvent
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.content.event_product import EventProduct
 from creditdesk.entities.spaces.resource_type import ResourceType
-from tests.ledger_service.town import money
 
 TOGETHER = 8
 
@@ -31,9 +33,7 @@ async def test_a_credit_edited_while_it_is_spent_loses_no_use(desk: Desk):
     """Line 3: a lock taken on a row that moved."""
     credit = await desk.credit("40.00")
     whole = {"Id": credit, **desk.credit_body("50.00")}
-    edits = (
-        desk.client.put(CREDITS, json={**whole, "Description": f"edit {n}"}) for n in range(4)
-    )
+    edits = (desk.client.put(CREDITS, json={**whole, "Description": f"edit {n}"}) for n in range(4))
     answers = await asyncio.gather(*(desk.use(credit, "1.00") for _ in range(16)), *edits)
     used = sum(succeeded(a) for a in answers[:16])
     assert any(succeeded(a) for a in answers[16:])
@@ -116,6 +116,21 @@ async def test_universal_credit_with_a_list_pays_only_what_is_listed(desk: Desk)
     done(await desk.client.put(CREDITS, json={"Id": credit, **body}))
     (charge,) = await desk.preview(charge_of(1, 20))
     assert reasons(charge) == {f"money/{credit}": "not_listed"}
+
+
+async def test_a_kind_of_pass_is_paid_by_each_who_buys_it(desk: Desk):
+    """Line 15, the other way round: what one paid covers nothing for the next."""
+    town = desk.town
+    values = {"BusinessId": town.business, "CurrencyId": town.currency, "Price": money("15.00")}
+    source = {"Kind": "time_pass", "Id": await town.add(TimePass, Name="Day", **values)}
+    first = await desk.credit("40.00", IsUniversalCredit=True)
+    for left in (25, 10):
+        done(await desk.spend(source))
+        assert await desk.left(first) == left
+    town.customer = await town.add_customer("Bea")
+    second = await desk.credit("40.00", IsUniversalCredit=True)
+    done(await desk.spend(source))
+    assert await desk.left(second) == 25
 
 
 async def test_parts_of_an_odd_price_add_up_to_the_price(desk: Desk):

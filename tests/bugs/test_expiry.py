@@ -6,9 +6,10 @@ import asyncio
 from decimal import Decimal
 
 from tests.bugs.desk import BOOKINGS, CREDITS, Desk, booking_of, charge_of, done, parts, reasons
+from tests.ledger_service.town import money
+
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
-from tests.ledger_service.town import money
 
 
 async def test_the_expiry_run_beside_spends_takes_only_what_lapsed(desk: Desk):
@@ -74,8 +75,9 @@ async def test_a_preview_of_a_draft_promises_nothing_after_the_expiry(desk: Desk
 async def test_credit_of_a_later_period_does_not_pay_an_earlier_one(desk: Desk):
     """Line 14: a grant made later pays an earlier period."""
     later = await desk.credit("90.00", ValidFrom=desk.at(days=3), ExpireDate=desk.at(days=33))
-    early, late = await desk.booking(hours=1), await desk.booking(
-        hours=1, FromTime=desk.at(days=4), ToTime=desk.at(days=4, hours=1)
+    early, late = (
+        await desk.booking(hours=1),
+        await desk.booking(hours=1, FromTime=desk.at(days=4), ToTime=desk.at(days=4, hours=1)),
     )
     first, second = await desk.preview(booking_of(early), booking_of(late))
     assert reasons(first) == {f"money/{later}": "not_yet_valid"}

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
+from tests.bugs.desk import CREDITS, USES, Desk, booking_of, done, parts, reasons
+
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.schema.kinds import show_instant
-from tests.bugs.desk import CREDITS, USES, Desk, booking_of, done, parts, reasons
 
 USE = "CoworkerBookingCreditUseHistory_"
 Row = dict[str, Any]

@@ -6,7 +6,6 @@ import asyncio
 from decimal import Decimal
 
 import httpx
-
 from tests.bugs.desk import (
     BOOKINGS,
     CREDITS,
@@ -20,6 +19,7 @@ from tests.bugs.desk import (
     succeeded,
 )
 from tests.conftest import client_of
+
 from creditdesk.app import build_app
 from creditdesk.ledger.credit import LedgerPolicy
 from creditdesk.settings import Settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.bugs.desk import CREDITS, Desk, done
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.ledger.checkpoints import seal_now
@@ -13,7 +14,6 @@ from creditdesk.schema.store import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from creditdesk.sync.report import Gathered
 from creditdesk.sync.sealed import verify_sealed
-from tests.bugs.desk import CREDITS, Desk, done
 
 
 async def test_the_newest_line_cut_off_is_missed(open_desk: Desk, store: Store):

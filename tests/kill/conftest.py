@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import pytest
 from starlette.applications import Starlette
-
-from creditdesk.app import build_app
-from creditdesk.schema.store import Store
-from creditdesk.settings import Settings
 from tests.bugs.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
     clock,
@@ -17,6 +13,10 @@ from tests.bugs.conftest import (  # noqa: F401 - pytest finds its fixtures by t
 )
 from tests.bugs.desk import Clock
 from tests.kill.cutting import Cutting
+
+from creditdesk.app import build_app
+from creditdesk.schema.store import Store
+from creditdesk.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,12 @@ from typing import Any
 
 import httpx
 import pytest_asyncio
-
 from tests.bugs.desk import CREDITS, USES, Desk, charge_of, succeeded
 from tests.kill.serving import Server, verified
 
 KILLS = 4
 CLIENTS = 4
-LIVES_SECONDS = (0.15, 0.6)
+LIVES_SECONDS = (0.2, 1.0)
 """For how long a server is under load before it is killed."""
 RETRY_SECONDS = 0.05
 
@@ -106,10 +105,11 @@ async def test_a_server_killed_under_load_loses_nothing_and_doubles_nothing(
     await server.start()
     async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
         for asked in load.calls:
-            first, second = await put(client, asked), await put(client, asked)
-            assert succeeded(first)
-            assert asked.answer in (None, first.content)
-            assert second.content == first.content
+            again = await put(client, asked)
+            assert succeeded(again)
+            assert asked.answer in (None, again.content)
+            if asked.answer is None:
+                assert (await put(client, asked)).content == again.content
     server.kill()
     assert await effects_by_key(desk) == {asked.key: 1 for asked in load.calls}
     checked = verified(server.database)

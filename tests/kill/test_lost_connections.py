@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.bugs.desk import (
+    BOOKINGS,
+    CREDITS,
+    USES,
+    Desk,
+    booking_of,
+    done,
+    made,
+    succeeded,
+)
+from tests.kill.cutting import Cutting
+from tests.ledger_service.town import money
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
@@ -21,18 +33,6 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.schema.store import Store
-from tests.bugs.desk import (
-    BOOKINGS,
-    CREDITS,
-    USES,
-    Desk,
-    booking_of,
-    done,
-    made,
-    succeeded,
-)
-from tests.kill.cutting import Cutting
-from tests.ledger_service.town import money
 
 LOOKED_AT = (
     CoworkerBookingCredit, CoworkerBookingCreditUseHistory, CoworkerExtraService, CreditState,

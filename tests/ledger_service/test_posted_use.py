@@ -275,7 +275,7 @@ async def test_rule_31_a_passing_fault_is_tried_again_one_by_one_and_nothing_cou
     spends = Spends(stumbling, lambda: town.now)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     done = await asyncio.gather(
-        *(spends.post(MONEY_USE, use, town.call(), "", shown) for _ in range(4)),
+        *(spends.post(MONEY_USE, use, town.call(key=f"key {n}"), "same", shown) for n in range(4)),
         return_exceptions=True,
     )
     assert sum(isinstance(each, Invalid) for each in done) == 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from creditdesk.cli.books import demo
 from creditdesk.cli.checkpoint import checkpoint, kept_checkpoint
+from creditdesk.cli.program import FAILED, OK, run
 from creditdesk.cli.words import Problem
 from creditdesk.ledger.seal import (
     Checkpoint,
@@ -78,3 +80,19 @@ async def _verify(database: str, kept: Checkpoint, report: Gathered) -> None:
         await verify_sealed(store, kept, report)
     finally:
         await store.close()
+
+
+def test_verify_holds_the_journal_against_a_kept_checkpoint(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "kept.json"
+    assert run(["checkpoint", "--out", str(out), "--database", database]) == OK
+    kept = ["verify", "--checkpoint", str(out), "--database", database]
+    assert run(kept) == OK
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as file:
+        file.execute("DROP TRIGGER journal_line_no_delete")
+        file.execute("DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = 1")
+    capsys.readouterr()
+    assert run(kept) == FAILED
+    assert "money credit 1, line 1: sealed by the checkpoint, is cut off" in capsys.readouterr().out
+    assert run(["verify", "--checkpoint", str(tmp_path / "none.json")]) == FAILED

@@ -19,6 +19,8 @@ from creditdesk.ledger.checkpoints import newest, prove_use, seal_now
 from creditdesk.ledger.seal import Checkpoint, check_checkpoints, generate_key
 from creditdesk.schema.refusals import Conflict, NotFound
 from creditdesk.schema.store import Store
+from creditdesk.sync.report import Gathered
+from creditdesk.sync.sealed import verify_sealed
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
 Wire = Callable[[str], httpx.AsyncClient]
@@ -193,6 +195,21 @@ async def test_a_key_from_outside_signs_and_its_public_half_is_given_out(
     assert (await reader.get(older)).text != pem
     # Time never runs backwards from one checkpoint to the next.
     assert made.created_microseconds >= own.created_microseconds
+
+
+async def test_a_deleted_credit_keeps_its_place_under_later_checkpoints(
+    client: httpx.AsyncClient, town: Town, store: Store, seal: Seal
+) -> None:
+    body = {"Name": "Gift", "CoworkerId": town.customer, "BusinessId": town.business,
+            "TotalCredit": 5, "CaneBeUsedForBookings": True}  # fmt: skip
+    made = await client.post("/api/billing/coworkerbookingcredits", json=body)
+    before = await seal()
+    await client.delete(f"/api/billing/coworkerbookingcredits/{made.json()['Value']['Id']}")
+    after = await seal()
+    assert (after.credits, after.lines) == (before.credits, before.lines + 1)
+    report = Gathered()
+    await verify_sealed(store, before, report)
+    assert report.problems == []
 
 
 async def test_two_checkpoints_are_never_made_side_by_side(town: Town, store: Store) -> None:

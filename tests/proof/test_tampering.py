@@ -18,7 +18,7 @@ from creditdesk.entities.ledger.sealed_heads import SealedHeads
 from creditdesk.ledger.chain import genesis_digest, line_digest
 from creditdesk.ledger.checkpoints import newest, prove_use
 from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.records import line_of, state_id
+from creditdesk.ledger.records import line_of, state_id, where
 from creditdesk.ledger.seal import Checkpoint
 from creditdesk.schema.refusals import Conflict
 from creditdesk.schema.store import Store
@@ -117,6 +117,18 @@ async def test_a_changed_time_is_named_to_the_microsecond(
     await meddle(f"UPDATE journal_line SET {column} = {column} {later} {at(credit, 2)}")
     (said,) = await in_the_books(store, credit)
     assert said.startswith(f"money credit {credit}, line 2: its content does not match")
+
+
+async def test_a_part_of_a_use_is_named(store: Store, town: Town, meddle: Meddle) -> None:
+    credit = await town.add_time(600)
+    await town.use_time(credit, BookingId=await town.add_booking())
+    await meddle(
+        "UPDATE journal_line SET amount = amount + 1 "
+        f"WHERE credit_kind = 'time' AND credit_id = {credit} AND sequence = 2"
+    )
+    report = Gathered()
+    await verify(store, report)
+    assert any(said.startswith(f"time credit {credit}, line 2: its") for said in report.problems)
 
 
 async def test_a_removed_line_is_named(store: Store, town: Town, meddle: Meddle) -> None:
@@ -268,7 +280,8 @@ async def test_heads_that_were_changed_are_refused_as_a_whole(
     checkpoint = await seal()
     async with store.reading() as reading:
         kept = await newest(reading)
-        (run,) = [r for r in await reading.find(SealedHeads) if r["StoredCheckpointId"] == kept.id]
+        assert kept is not None
+        run = (await reading.find(SealedHeads, where(SealedHeads, StoredCheckpointId=kept.id)))[0]
     await meddle(f"DELETE FROM sealed_heads WHERE id = {run['Id']}")
     report = Gathered()
     await verify_sealed(store, checkpoint, report)

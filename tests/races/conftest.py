@@ -6,10 +6,6 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest_asyncio
-
-from creditdesk.app import build_app
-from creditdesk.settings import Settings
-from creditdesk.storage.engine import open_store
 from tests.bugs.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
     app,
@@ -21,10 +17,16 @@ from tests.bugs.conftest import (  # noqa: F401 - pytest finds its fixtures by t
 from tests.bugs.desk import Clock
 from tests.conftest import client_of
 
+from creditdesk.app import build_app
+from creditdesk.settings import Settings
+from creditdesk.storage.engine import open_store
+
 
 @pytest_asyncio.fixture(scope="module")
 async def other_worker(
-    database: str, admin_token: str, clock: Clock  # noqa: F811 - the fixtures imported above
+    database: str,
+    admin_token: str,  # noqa: F811 - the fixtures imported above
+    clock: Clock,  # noqa: F811
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another worker: an application of its own with connections of its own."""
     store = await open_store(database)

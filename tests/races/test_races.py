@@ -14,8 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-
-from creditdesk.schema.refusals import Conflict
 from tests.bugs.desk import (
     CREDITS,
     USES,
@@ -26,6 +24,8 @@ from tests.bugs.desk import (
     made,
     succeeded,
 )
+
+from creditdesk.schema.refusals import Conflict
 
 SPENDS = 64
 RETRIES = 12

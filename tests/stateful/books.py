@@ -104,6 +104,8 @@ class Booking:
     charge: int | None = None
     charge_invoiced: bool = False
     deleted: bool = False
+    decided: bool = False
+    """Whether the engine ever decided about it: a use posted for it then might look like its own."""
     paid: list[tuple[Row, int]] = field(default_factory=list)
     """Each use of the engine with what it covered of the price."""
 
@@ -184,7 +186,7 @@ class Books:
             credit.total += amount
         elif kind == "void":
             credit.total -= amount
-        elif kind == "adjustment" and credit.remaining > credit.total:
+        elif kind in ("adjustment", "reversal") and credit.remaining > credit.total:
             credit.total = credit.remaining
         recorded = max(self.now, credit.lines[-1].recorded) if credit.lines else self.now
         credit.lines.append(

@@ -39,14 +39,14 @@ from creditdesk.ledger.records import (
     where,
 )
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.listing import Order
+from creditdesk.schema.listing import Filter, Order, Test
 from creditdesk.schema.refusals import Refusal
 from creditdesk.schema.store import Reading, Unit
 from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money
 from stateful.books import Books, Credit
 
 LEDGER: tuple[type[Entity], ...] = (
-    JournalLine, CreditState, Hold, AllocationDocument, GrantKey, StoredAnswer, MONEY_USE, TIME_USE,
+    JournalLine, Hold, AllocationDocument, GrantKey, StoredAnswer, MONEY_USE, TIME_USE,
     CoworkerBookingCredit, CoworkerExtraService, Booking,
 )  # fmt: skip
 HOURLY = money("17.35")
@@ -135,17 +135,23 @@ class Life:
     async def call(
         self, operation: Callable[[Unit], Awaitable[Any]], *, refused: bool, changes: bool = True
     ) -> Any:
-        """Runs a call that must be refused, must change nothing, or must simply work."""
+        """Runs a call in a transaction of its own; it must be refused, change nothing, or work."""
+        return await self.expect(lambda: self.write(operation), refused=refused, changes=changes)
+
+    async def expect(
+        self, run: Callable[[], Awaitable[Any]], *, refused: bool, changes: bool = True
+    ) -> Any:
+        """The same for what opens a transaction itself."""
         if not refused and changes:
-            return await self.write(operation)
+            return await run()
         before = await self.digest()
         result = None
         if refused:
             with suppress(Refusal):
-                result = await self.write(operation)
+                result = await run()
                 raise AssertionError(f"not refused: {result!r:.300}")
         else:
-            result = await self.write(operation)
+            result = await run()
         assert await self.digest() == before, "a call that should change nothing left a trace"
         return result
 
@@ -156,7 +162,19 @@ class Life:
             for entity in LEDGER:
                 for record in await reading.find(entity, after_id=self.marks[entity]):
                     text.update(repr(record).encode())
+            for record in await self._states(reading):
+                text.update(repr(record).encode())
         return text.hexdigest()
+
+    async def _states(self, reading: Reading) -> list[Record]:
+        """The states of this life's credits; their Ids do not rise with time."""
+        number = CreditState.shape().columns["CreditId"]
+        found = []
+        for side in SIDES.values():
+            ours = Filter(number, Test.AT_LEAST, self.marks[side.credit] + 1)
+            kind = where(CreditState, CreditKind=side.kind.value)
+            found += await reading.find(CreditState, (*kind, ours))
+        return found
 
     async def compare(self) -> None:
         """After each step: the new lines, the rows, and the balances of what was touched."""
@@ -225,9 +243,8 @@ class Life:
             found.sort(key=lambda r: (r["CreditKind"], r["CreditId"], r["Sequence"]))
             lines = [line_of(record) for record in found]
             assert not check_chain(lines, [bytes.fromhex(r["Digest"]) for r in found])
-            states = await reading.find(CreditState, after_id=marks[CreditState])
             await self._audit_credits(reading, lines, found)
-            await self._audit_heads(states)
+            self._audit_heads(await self._states(reading))
             held = await reading.find(Hold, after_id=marks[Hold])
             assert [h["State"] for h in held] == [h.state for h in books.holds]
             await self._audit_past(reading)
@@ -250,14 +267,15 @@ class Life:
             own_records = [r for r in found if (r["CreditKind"], r["CreditId"]) == account]
             assert [_as_in_books(r) for r in own_records] == credit.lines
 
-    async def _audit_heads(self, states: list[Record]) -> None:
+    def _audit_heads(self, states: list[Record]) -> None:
         heads = [
             Head(CreditKind(s["CreditKind"]), s["CreditId"], s["Sequence"], bytes.fromhex(s["Digest"]))
             for s in states if s["Sequence"]
         ]  # fmt: skip
         gone = {credit.account for credit in self.books.credits.values() if credit.deleted}
         found = [h for h in self.chain.heads if (h.credit_kind, h.credit_id) not in gone]
-        assert not check_heads(found, heads)
+        findings = [str(finding) for finding in check_heads(found, heads)]
+        assert not findings, findings
 
     async def _audit_past(self, reading: Reading) -> None:
         books, random, call = self.books, self.random, self.town.call()

@@ -352,6 +352,8 @@ def check(life: Life, asked: Sequence[Asked], allocation: Allocation) -> None:
     books = life.books
     taken: dict[Any, int] = {}
     for each, source in zip(asked, allocation.sources, strict=True):
+        if each.kind is SourceKind.BOOKING:
+            books.bookings[each.id].decided = True
         assert source.price == _price(life, each), (each, source.price, _price(life, each))
         assert sum(part.covered for part in source.parts) + source.uncovered == source.price
         for part in source.parts:

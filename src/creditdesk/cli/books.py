@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 
 from creditdesk.app import bind
 from creditdesk.auth.accounts import create_user, user_with_email
+from creditdesk.cli.checkpoint import kept_checkpoint
 from creditdesk.cli.database import Database, opened, settings_for
 from creditdesk.cli.people import prepare_roles
 from creditdesk.cli.screen import Screen
@@ -26,6 +27,7 @@ from creditdesk.storage.engine import open_store
 from creditdesk.sync.beancount import export_beancount
 from creditdesk.sync.exporting import export_records
 from creditdesk.sync.importing import Import
+from creditdesk.sync.sealed import verify_sealed
 from creditdesk.sync.verifying import verify as check_books
 
 
@@ -123,31 +125,41 @@ def export(
     What is exported can be imported; passwords are not part of it.
     """
 
-    async def run() -> None:
+    async def run() -> int:
         async with opened(database) as store:
             with Screen() as screen:
                 if format == "beancount":
                     file = path / "credits.beancount"
                     credits_ = await export_beancount(store, file, screen)
                     say(f"{credits_} credits are in {file}.")
-                    return
+                    return 1 if screen.problems else 0
                 counts = await export_records(store, path, screen, format)
         say(f"{sum(counts.values())} records are in {path}.")
+        return 0
 
-    asyncio.run(run())
-    return 0
+    return asyncio.run(run())
 
 
-def verify(*, database: Database = None) -> int:
+def verify(
+    *,
+    checkpoint: Annotated[
+        Path | None,
+        Parameter(help="A checkpoint kept in a file: finds what was cut off or rewritten since."),
+    ] = None,
+    database: Database = None,
+) -> int:
     """Recompute every balance from the journal and read every chain of digests.
 
     Prints each finding as one sentence and mends nothing. Ends with 1 when there is any.
     """
+    kept = kept_checkpoint(checkpoint) if checkpoint else None
 
     async def run() -> int:
         async with opened(database) as store:
             with Screen(findings_out=True) as screen:
                 lines = await check_books(store, screen)
+                if kept:
+                    await verify_sealed(store, kept, screen)
         if not screen.problems:
             say(f"All {lines} journal lines and every balance agree.")
         return 1 if screen.problems else 0

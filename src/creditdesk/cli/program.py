@@ -14,7 +14,7 @@ import asyncpg
 from cyclopts import App, CycloptsError
 
 import creditdesk
-from creditdesk.cli import books, people, serving
+from creditdesk.cli import books, checkpoint, people, renewing, serving
 from creditdesk.cli.words import Problem
 from creditdesk.demo.telling import NotEmpty
 from creditdesk.schema.refusals import Refusal
@@ -41,7 +41,10 @@ app.command(books.demo)
 app.command(books.import_, name="import")
 app.command(books.export)
 app.command(books.verify)
+app.command(renewing.renew)
+app.command(renewing.expire)
 app.command(books.openapi)
+app.command(checkpoint.checkpoint)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

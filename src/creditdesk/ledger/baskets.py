@@ -25,6 +25,7 @@ from creditdesk.ledger.credit import (
     Rate,
     Source,
     SourceKey,
+    SourceKind,
     Team,
     kind_of_extra_service,
 )
@@ -82,7 +83,8 @@ async def read_basket(
     sources = []
     for each in asked:
         source = await read_source(reading, each, whose, call)
-        if each.amount is None and not as_unpaid:
+        # A kind of pass is sold to many: what one paid covers nothing for the next.
+        if each.amount is None and not as_unpaid and each.kind is not SourceKind.TIME_PASS:
             covered = await covered_so_far(reading, source.key)
             source = replace(source, price=max(0, source.price - covered))
         sources.append(source)
@@ -203,28 +205,51 @@ def _rate(record: Record) -> Rate:
 
 
 async def covered_so_far(reading: Reading, source: SourceKey) -> Amount:
-    """What earlier spends still cover of a source's price: reversed uses cover nothing (rule 25)."""
+    """What earlier spends still cover of a source's price: reversed uses cover nothing (rule 25).
+
+    Each use covers what the newest decision made by then says of that credit and that amount.
+    """
     named = {"SourceKind": source.kind.value, "SourceId": source.id}
     documents = await reading.find(AllocationDocument, where(AllocationDocument, **named))
     if not documents:
         return 0
-    covered: dict[str, int] = {}
-    taken: dict[str, int] = {}
-    for document in documents:
-        for part in document["Document"]["parts"]:
-            credit = part["credit"].replace(CreditKind.PRINTING.value, CreditKind.TIME.value)
-            covered[credit] = covered.get(credit, 0) + scaled(part["covered"])
-            taken[credit] = taken.get(credit, 0) + scaled(part["taken"])
-    kept: dict[str, int] = {}
-    for line in await reading.find(JournalLine, where(JournalLine, **named)):
-        sign = {LineKind.USE.value: 1, LineKind.REVERSAL.value: -1}.get(line["Kind"], 0)
-        credit = f"{line['CreditKind']}/{line['CreditId']}"
-        kept[credit] = kept.get(credit, 0) + sign * line["Amount"]
-    return sum(
-        round_amount(Fraction(amount * min(kept.get(credit, 0), taken[credit]), taken[credit]), 4)
-        for credit, amount in covered.items()
-        if taken[credit]
-    )
+    parts = [
+        (document["CreatedOn"], _paying(part["credit"]), scaled(part["taken"]), part["covered"])
+        for document in documents
+        for part in document["Document"]["parts"]
+    ]
+    lines = await reading.find(JournalLine, where(JournalLine, **named))
+    back: dict[tuple[str, int | None], Amount] = {}
+    for line in lines:
+        if line["Kind"] == LineKind.REVERSAL:
+            use = (_credit_of(line), line["Reverses"])
+            back[use] = back.get(use, 0) + line["Amount"]
+    covered = 0
+    for line in reversed(lines):
+        if line["Kind"] != LineKind.USE or not line["Amount"]:
+            continue
+        credit, amount = _credit_of(line), line["Amount"]
+        place = next(
+            (
+                place
+                for place, (decided, paying, taken, _) in reversed(list(enumerate(parts)))
+                if (paying, taken) == (credit, amount) and decided <= line["RecordedOn"]
+            ),
+            None,
+        )
+        if place is not None:
+            left = amount - back.get((credit, line["Sequence"]), 0)
+            covered += round_amount(Fraction(scaled(parts.pop(place)[3]) * left, amount), 4)
+    return covered
+
+
+def _paying(credit: str) -> str:
+    """A document's name of a credit as the journal says it: printing is time there."""
+    return credit.replace(CreditKind.PRINTING.value, CreditKind.TIME.value)
+
+
+def _credit_of(line: Record) -> str:
+    return f"{line['CreditKind']}/{line['CreditId']}"
 
 
 def scaled(shown: str | int) -> Amount:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.ledger.allocation import Allocation
@@ -20,8 +21,9 @@ from creditdesk.ledger.credit import Credit, SourceKey, SourceKind
 from creditdesk.ledger.drawing import Drawing, account_of_hold, held_for, preview, release_in, spend
 from creditdesk.ledger.facts import Clockwork, read_clocks
 from creditdesk.ledger.journal import Desk, open_book
+from creditdesk.ledger.line import LineKind
 from creditdesk.ledger.operations import Reversed, reverse
-from creditdesk.ledger.records import BY_HISTORY, Account, account_of, new_record, where
+from creditdesk.ledger.records import BY_HISTORY, Account, account_of, line_of, new_record, where
 from creditdesk.ledger.sources import Asked, Whose, booking_rate, units_of
 from creditdesk.schema.entity import Record
 from creditdesk.schema.refusals import Blocked
@@ -73,8 +75,8 @@ async def _charge(
         raise Blocked(f"Booking #{booking['Id']} is tentative and cannot be charged.")
     if not booking["CoworkerId"]:
         raise Blocked(f"Booking #{booking['Id']} has no customer to charge.")
-    basket = await _basket(unit, booking, call)
     holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking["Id"]))
+    basket = await _basket(unit, booking, call)
     drawing = Drawing(
         basket, call, desk.policy, holds, [credit.key for credit in preferred],
         f"Booking #{booking['Id']}",
@@ -174,6 +176,7 @@ async def revert(
             f"The charge of booking #{booking_id} is invoiced and is not reverted: "
             "credit the invoice first (rule 24)."
         )
+    holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking_id))
     back: list[Reversed] = []
     for history, side in BY_HISTORY.items():
         rows = await unit.find(history, where(history, BookingId=booking_id))
@@ -181,7 +184,6 @@ async def revert(
         if used:
             # The last allocated comes back first (rule 25).
             back += await reverse(unit, side, used[::-1], call, desk, reason=reason)
-    holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking_id))
     if holds:
         book = await open_book(unit, [account_of_hold(hold) for hold in holds], desk.clock)
         release_in(book, holds, call, reason)
@@ -245,11 +247,13 @@ async def recalculate_booking(
 
 async def _taken(reading: Reading, booking_id: int) -> dict[Account, Amount]:
     """What a booking has of each credit, reversals taken off."""
+    named = where(JournalLine, SourceKind=SourceKind.BOOKING.value, SourceId=booking_id)
     taken: dict[Account, Amount] = {}
-    for history, side in BY_HISTORY.items():
-        for row in await reading.find(history, where(history, BookingId=booking_id)):
-            account = (side.kind, row[side.reference])
-            taken[account] = taken.get(account, 0) + (row["CreditUsed"] or 0)
+    for record in await reading.find(JournalLine, named):
+        line = line_of(record)
+        if line.kind in (LineKind.USE, LineKind.REVERSAL):
+            account = (line.credit_kind, line.credit_id)
+            taken[account] = taken.get(account, 0) - line.balance_change
     return {account: amount for account, amount in taken.items() if amount}
 
 

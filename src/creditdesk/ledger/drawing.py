@@ -166,6 +166,24 @@ def _of_one(allocation: Allocation, place: int) -> dict[str, object]:
 
 
 async def held_for(unit: Unit, source: SourceKey) -> list[Record]:
-    """The holds on a source that are still held."""
+    """The holds on a source that are still held, locked so that none is let go meanwhile.
+
+    Comes before the price is read: who confirms a hold has then paid, or waits. A kind of pass is
+    sold to many, so its holds are nobody else's to settle.
+    """
+    if source.kind is SourceKind.TIME_PASS:
+        return []
     named = {"SourceKind": source.kind.value, "SourceId": source.id, "State": "held"}
-    return await unit.find(Hold, where(Hold, **named))
+    found = await unit.find(Hold, where(Hold, **named))
+    locked = await unit.lock(Hold, [hold["Id"] for hold in found])
+    return [hold for _, hold in sorted(locked.items()) if hold["State"] == "held"]
+
+
+async def less_held(unit: Unit, basket: Basket, asked: Sequence[Asked]) -> Basket:
+    """The basket without what is held for its sources, except where an amount was asked for."""
+    sources = []
+    for source, each in zip(basket.sources, asked, strict=True):
+        holds = await held_for(unit, source.key) if each.amount is None else []
+        held = sum(hold["Covered"] for hold in holds)
+        sources.append(replace(source, price=max(0, source.price - held)))
+    return replace(basket, sources=tuple(sources))

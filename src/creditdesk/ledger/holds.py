@@ -76,15 +76,16 @@ async def hold(
 
 
 async def confirm(unit: Unit, group: int, call: Call, desk: Desk) -> bool:
-    """Turns a group of holds into uses; False when that was done before and nothing changed.
+    """Turns what is still held of a group into uses; False when nothing is, and nothing changed.
 
-    Raises NotFound, and Blocked for holds that were let go or have timed out.
+    Raises NotFound, and Blocked for holds that were all let go or have timed out.
     """
-    holds = await _locked(unit, group, call)
-    if _all(holds, "confirmed"):
-        return False
-    if not _all(holds, "held"):
+    group_holds = await _locked(unit, group, call)
+    if all(h["State"] == "released" for h in group_holds):
         raise Blocked(f"Hold #{group} was released and cannot be confirmed.")
+    holds = _still_held(group_holds)
+    if not holds:
+        return False
     if any(h["Until"] is not None and h["Until"] <= call.now for h in holds):
         raise Blocked(f"Hold #{group} has timed out and cannot be confirmed.")
 
@@ -110,15 +111,16 @@ async def confirm(unit: Unit, group: int, call: Call, desk: Desk) -> bool:
 
 
 async def release(unit: Unit, group: int, call: Call, desk: Desk, reason: str = "") -> bool:
-    """Lets a group of holds go; False when that was done before and nothing changed.
+    """Lets go what is still held of a group; False when nothing is, and nothing changed.
 
-    The credit keeps its expiry. Raises NotFound, and Blocked for holds that became uses.
+    The credit keeps its expiry. Raises NotFound, and Blocked for holds that all became uses.
     """
-    holds = await _locked(unit, group, call)
-    if _all(holds, "released"):
-        return False
-    if not _all(holds, "held"):
+    group_holds = await _locked(unit, group, call)
+    if all(h["State"] == "confirmed" for h in group_holds):
         raise Blocked(f"Hold #{group} became uses and cannot be released; reverse them instead.")
+    holds = _still_held(group_holds)
+    if not holds:
+        return False
     book = await open_book(unit, [account_of_hold(h) for h in holds], desk.clock)
     release_in(book, holds, call, reason or "released")
     await book.put_on_record(unit)
@@ -127,17 +129,27 @@ async def release(unit: Unit, group: int, call: Call, desk: Desk, reason: str = 
 
 
 async def release_due(unit: Unit, call: Call, desk: Desk, most: int = 100) -> list[int]:
-    """Lets the holds go whose time is over, at most `most`; gives their groups."""
-    columns = Hold.shape().columns
-    due = await unit.find(
-        Hold,
-        (Filter(columns["Until"], Test.AT_MOST, desk.clock()), *where(Hold, State="held")),
-        limit=most,
-    )
-    groups = sorted({h["Group"] for h in due})
-    for group in groups:
-        await release(unit, group, call, desk, "timed out")
-    return groups
+    """Lets the holds go whose time is over, about `most` of them; gives their groups.
+
+    All holds are locked before any credit, and all credits in one order, as everywhere (rule 31).
+    """
+    due = await unit.find(Hold, due_holds(desk.clock()), limit=most)
+    together = await unit.find(Hold, where(Hold, Group=tuple({h["Group"] for h in due})))
+    locked = await unit.lock(Hold, [h["Id"] for h in together])
+    # A charge or a release may have come before the lock.
+    holds = [locked[hold_id] for hold_id in sorted(locked) if locked[hold_id]["State"] == "held"]
+    if not holds:
+        return []
+    book = await open_book(unit, [account_of_hold(h) for h in holds], desk.clock)
+    release_in(book, holds, call, "timed out")
+    await book.put_on_record(unit)
+    await _set(unit, holds, "released", call)
+    return sorted({h["Group"] for h in holds})
+
+
+def due_holds(now: datetime) -> tuple[Filter, ...]:
+    """The filters for holds whose time is over."""
+    return (Filter(Hold.shape().columns["Until"], Test.AT_MOST, now), *where(Hold, State="held"))
 
 
 async def _locked(unit: Unit, group: int, call: Call) -> list[Record]:
@@ -148,8 +160,9 @@ async def _locked(unit: Unit, group: int, call: Call) -> list[Record]:
     return sorted(holds, key=lambda h: h["Id"])
 
 
-def _all(holds: Sequence[Record], state: str) -> bool:
-    return all(h["State"] == state for h in holds)
+def _still_held(holds: Sequence[Record]) -> list[Record]:
+    """Charging or cancelling one source of a group settles its holds and leaves the others."""
+    return [h for h in holds if h["State"] == "held"]
 
 
 async def _set(unit: Unit, holds: Sequence[Record], state: str, call: Call) -> None:

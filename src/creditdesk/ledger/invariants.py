@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from creditdesk.ledger.amounts import Amount
-from creditdesk.ledger.line import Line, LineKind
+from creditdesk.ledger.line import RAISES_TOTAL, Line, LineKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def recomputed(lines: Sequence[Line]) -> Balances:
             total += line.amount
         elif line.kind is LineKind.VOID:
             total -= line.amount
-        elif line.kind is LineKind.ADJUSTMENT:
+        elif line.kind in RAISES_TOTAL:
             total = max(total, remaining)
     return Balances(remaining, held, total, len(lines))
 

@@ -20,6 +20,7 @@ from creditdesk.ledger.chain import genesis_digest, line_digest
 from creditdesk.ledger.credit import DEFAULT_PRIORITY, LedgerPolicy
 from creditdesk.ledger.invariants import Balances, prove
 from creditdesk.ledger.line import (
+    RAISES_TOTAL,
     CreditKind,
     Line,
     LineKind,
@@ -154,7 +155,7 @@ class Book:
             total += amount
         elif kind is LineKind.VOID:
             total -= amount
-        elif kind is LineKind.ADJUSTMENT:
+        elif kind in RAISES_TOTAL:
             total = max(total, remaining)
         line = Line(
             credit_kind=before.side.kind,

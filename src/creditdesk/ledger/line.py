@@ -41,6 +41,8 @@ _BALANCE_SIGN = {
     LineKind.ADJUSTMENT: 1,
     LineKind.VOID: -1,
 }
+RAISES_TOTAL = frozenset({LineKind.ADJUSTMENT, LineKind.REVERSAL})
+"""What would bring more than Total raises Total to it (rule 2)."""
 _HELD_SIGN = {LineKind.HOLD: 1, LineKind.RELEASE: -1}
 _TEXTS = {
     "credit_kind": CreditKind,
@@ -72,7 +74,7 @@ class Line:
     ========== ================ ================ =======================================
     grant      + amount         -                + amount
     use        - amount         -                -
-    reversal   + amount         -                -
+    reversal   + amount         -                raised by what would pass it (rule 2)
     adjustment + amount, signed -                raised by what would pass it (rule 2)
     expiry     -                -                - (amount: the part that lapsed, rule 28)
     reopening  -                -                - (amount: the part usable again, rule 28)
@@ -82,7 +84,7 @@ class Line:
     ========== ================ ================ =======================================
 
     The `CreditUsed` that a history shows is the rise of Total less the rise of Remaining: the
-    amount of a use, the negative amount of a reversal. A line that only records an event, such
+    amount of a use, the negative amount of a reversal, nearer to 0 where Total rose. A line that only records an event, such
     as a corrected description (rule 11), is an adjustment of 0.
 
     `sequence` counts 1, 2, 3… on each credit. `reverses` is the sequence of the line on the same

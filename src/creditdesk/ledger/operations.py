@@ -124,7 +124,9 @@ async def reverse(
             call.key,
             reverses=used.sequence,
         )
-        book.write(account, LineKind.REVERSAL, back, why, _row_for(side, row, why.reason))
+        written = book.write(account, LineKind.REVERSAL, back, why, _row_for(side, row, why.reason))
+        # The same use may be named again further on.
+        on_credit.append(written.line)
         done.append(await _reissued(unit, book, account, back, history_id, call, desk))
     await book.put_on_record(unit)
     return done
@@ -253,15 +255,10 @@ async def expire(unit: Unit, side: Side, call: Call, desk: Desk, most: int = 500
     Gives the credits it wrote on, so the caller repeats while there are any.
     """
     now = desk.clock()
-    columns = side.credit.shape().columns
-    lapsed = (
-        Filter(columns["ExpireDate"], Test.AT_MOST, now),
-        Filter(columns[side.remaining], Test.AT_LEAST, 1),
-    )
     swept: list[Account] = []
     after = 0
     while len(swept) < most:
-        found = await unit.find(side.credit, lapsed, limit=most, after_id=after)
+        found = await unit.find(side.credit, lapsed(side, now), limit=most, after_id=after)
         if not found:
             break
         after = found[-1]["Id"]
@@ -272,10 +269,20 @@ async def expire(unit: Unit, side: Side, call: Call, desk: Desk, most: int = 500
             a for a in due
             if (states.get(state_id(a)) or {}).get("ExpirySwept") != ends[a[1]]
         ]  # fmt: skip
-    return await _sweep(unit, swept[:most], call, desk)
+    return await sweep(unit, swept[:most], call, desk)
 
 
-async def _sweep(unit: Unit, accounts: Sequence[Account], call: Call, desk: Desk) -> list[Account]:
+def lapsed(side: Side, now: datetime) -> tuple[Filter, ...]:
+    """The filters for credits that lapsed with something left, swept or not."""
+    columns = side.credit.shape().columns
+    return (
+        Filter(columns["ExpireDate"], Test.AT_MOST, now),
+        Filter(columns[side.remaining], Test.AT_LEAST, 1),
+    )
+
+
+async def sweep(unit: Unit, accounts: Sequence[Account], call: Call, desk: Desk) -> list[Account]:
+    """Writes the expiry line of those credits that, once locked, still want one (rule 28)."""
     book = await open_book(unit, accounts, desk.clock)
     swept = []
     for account, credit in book.credits.items():

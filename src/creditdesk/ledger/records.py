@@ -156,10 +156,10 @@ def line_of(record: Record) -> Line:
         credit_id=record["CreditId"],
         sequence=record["Sequence"],
         kind=LineKind(record["Kind"]),
-        amount=record["Amount"] // side.scale,
-        balance_after=record["BalanceAfter"] // side.scale,
-        held_after=record["HeldAfter"] // side.scale,
-        total_after=record["TotalAfter"] // side.scale,
+        amount=_steps(record["Amount"], side),
+        balance_after=_steps(record["BalanceAfter"], side),
+        held_after=_steps(record["HeldAfter"], side),
+        total_after=_steps(record["TotalAfter"], side),
         source_kind=record["SourceKind"],
         source_id=record["SourceId"],
         actor=record["Actor"],
@@ -172,6 +172,14 @@ def line_of(record: Record) -> Line:
         history_id=record["HistoryId"],
         override=record["Override"],
     )
+
+
+def _steps(scaled: int, side: Side) -> Amount:
+    """An amount in the credit's smallest step. What is no whole number of them was altered: left
+    as it stands, it fails its line's digest.
+    """
+    whole, rest = divmod(scaled, side.scale)
+    return scaled if rest else whole
 
 
 def where(entity: type[Entity], **values: Any) -> tuple[Filter, ...]:

@@ -103,16 +103,23 @@ async def due_renewals(
 
 
 async def run_renewals(
-    unit: Unit, call: Call, desk: Desk, *, since: date | None = None
+    unit: Unit,
+    call: Call,
+    desk: Desk,
+    *,
+    since: date | None = None,
+    contract_ids: Sequence[int] | None = None,
 ) -> list[tuple[Due, int]]:
     """Grants what is due, each period once whatever is run beside it; gives the new credits' ids."""
     now = desk.clock()
-    contracts = {due.contract["Id"] for due in await due_renewals(unit, call, now, since=since)}
+    if contract_ids is None:
+        found = await due_renewals(unit, call, now, since=since)
+        contract_ids = list({due.contract["Id"] for due in found})
     # Whoever runs at the same time waits here, and then finds the keys.
-    await unit.lock(CoworkerContract, sorted(contracts))
+    await unit.lock(CoworkerContract, sorted(contract_ids))
     granted = []
     for due in await due_renewals(
-        unit, call, now, since=since, contract_ids=sorted(contracts)
+        unit, call, now, since=since, contract_ids=contract_ids
     ):  # fmt: skip
         record = await _grant_record(unit, due)
         reason = f"renewal {due.key}"

@@ -10,13 +10,12 @@ from fractions import Fraction
 from typing import Any, Final
 
 from creditdesk.entities.billing.extra_service import ExtraService
-from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.ledger.amounts import Amount, round_amount
 from creditdesk.ledger.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.journal import Book, Desk, Why, is_charge, open_book
 from creditdesk.ledger.line import CreditKind, LineKind
 from creditdesk.ledger.operations import grant, refuse_below_used
-from creditdesk.ledger.records import BY_CREDIT, BY_HISTORY, Side, new_record, state_id
+from creditdesk.ledger.records import BY_CREDIT, BY_HISTORY, Side, new_record
 from creditdesk.ledger.renewal import has_lapsed, reopens
 from creditdesk.ledger.spends import posted, spend_batch
 from creditdesk.ledger.units import ChargePeriod
@@ -90,7 +89,6 @@ class CreditWriter:
             # The journal outlives the credit, so it must end at nothing.
             book.write(account, LineKind.VOID, credit.total, Why(call.caller.email, "deleted"))
             await book.put_on_record(unit)
-            await unit.delete(CreditState, [state_id(account)])
         await unit.delete(entity, [before["Id"]])
 
     def _change_total(

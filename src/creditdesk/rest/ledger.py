@@ -16,7 +16,15 @@ from starlette.responses import Response
 from creditdesk.ledger.balances import Balance, balances
 from creditdesk.ledger.baskets import read_basket, read_owner
 from creditdesk.ledger.commands import shown
-from creditdesk.ledger.drawing import Drawing, held_for, lock_sources, preview, spend
+from creditdesk.ledger.credit import SourceKey
+from creditdesk.ledger.drawing import (
+    Drawing,
+    held_for,
+    less_held,
+    lock_sources,
+    preview,
+    spend,
+)
 from creditdesk.ledger.holds import confirm, hold, release
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.operations import adjust, reverse
@@ -113,8 +121,9 @@ async def _preview(act: Act) -> Said:
 async def _spend(act: Act) -> Said:
     whose, asked = read_basket_body(act.given)
     await lock_sources(act.unit, asked)
+    keys = dict.fromkeys(SourceKey(each.kind, each.id) for each in asked)
+    holds = [held for key in keys for held in await held_for(act.unit, key)]
     basket = await read_basket(act.unit, whose, asked, act.call)
-    holds = [held for source in basket.sources for held in await held_for(act.unit, source.key)]
     drawing = Drawing(basket, act.call, act.desk.policy, holds)
     allocation, group = await spend(act.unit, drawing, act.desk)
     value = {"AllocationId": group, "Allocation": allocation.to_document()}
@@ -126,6 +135,7 @@ async def _hold(act: Act) -> Said:
     whose, asked = read_basket_body(act.given)
     await lock_sources(act.unit, asked)
     basket = await read_basket(act.unit, whose, asked, act.call)
+    basket = await less_held(act.unit, basket, asked)
     held = await hold(act.unit, basket, act.call, act.desk, until)
     value = {
         "HoldId": held.group,

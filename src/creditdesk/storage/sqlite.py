@@ -154,7 +154,8 @@ def _connect(path: str) -> sqlite3.Connection:
     )
     connection.create_function("fold", 1, _fold, deterministic=True)
     for pragma in (
-        "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000",
+        # Before all else: another process may be closing the same file at this very moment.
+        "busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
         "cache_size = -65536", "temp_store = MEMORY",
         # Otherwise INSERT OR REPLACE would remove a row past the trigger that guards it.
         "recursive_triggers = ON",

@@ -16,7 +16,7 @@ from benchmarks.paths import Ceiling
 from benchmarks.postgres import OwnPostgres
 from benchmarks.samples import Sample, sample_of
 
-_MARK: Final = re.compile(r"\$(\d+)(::bigint\[\])?")
+_MARK: Final = re.compile(r"\$(\d+)(::\w+\[\])?")
 _PARAMETER: Final = re.compile(r"\?(\d+)")
 _GRACE_SECONDS: Final = 60
 
@@ -27,9 +27,8 @@ def pgbench(
     """One sample of pgbench: prepared statements, so many clients in one thread."""
     folder.mkdir(exist_ok=True)
     [text] = ceiling.texts
-    statement = _MARK.sub(
-        lambda m: f"ARRAY[:p{m[1]}]::bigint[]" if m[2] else f":p{m[1]}", text
-    )  # fmt: skip
+    # pgbench knows no lists; one of a single id is built around its variable.
+    statement = _MARK.sub(lambda m: f"ARRAY[:p{m[1]}]{m[2]}" if m[2] else f":p{m[1]}", text)
     sets, constants = _settings(ceiling.variants)
     file = folder / "transaction.sql"
     file.write_text(f"{sets}{statement};\n")

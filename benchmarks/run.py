@@ -68,18 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
              f"{plan.rounds} rounds of {plan.seconds:g} s for each figure, ours and the ceiling's "
              "in turn"]  # fmt: skip
     results: list[Measured] = []
-    with tempfile.TemporaryDirectory(prefix="creditdesk-bench-") as name:
-        for engine_name in plan.engines:
-            folder = Path(name, engine_name)
-            folder.mkdir()
-            with _engine(engine_name, plan, folder) as engine:
-                facts.append(engine.title)
-                results += _measure_engine(engine, plan, folder, facts)
+    try:
+        with tempfile.TemporaryDirectory(prefix="creditdesk-bench-") as name:
+            for engine_name in plan.engines:
+                folder = Path(name, engine_name)
+                folder.mkdir()
+                with _engine(engine_name, plan, folder) as engine:
+                    facts.append(engine.title)
+                    results.extend(_measure_engine(engine, plan, folder, facts))
+    finally:
+        # A run that was cut short keeps what it found.
+        if results:
+            plan.out.write_text(report.page(results, facts, datetime.now(UTC)))
     print()
     for engine_name in plan.engines:
         found = [m for m in results if m.engine == engine_name]
         print(f"{engine_name}\n{report.screen_table(found)}\n")
-    plan.out.write_text(report.page(results, facts, datetime.now(UTC)))
     print(f"Written to {plan.out}")
     failed = [m for m in results if any(sample.errors for sample in m.ours)]
     for measured in failed:

@@ -27,6 +27,7 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
+from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.catalog import SERVED
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.entities.security.user_role import UserRole
@@ -34,6 +35,7 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
 from creditdesk.ledger.commands import ledger_commands
 from creditdesk.ledger.journal import Desk
+from creditdesk.ledger.products import ProductWriter
 from creditdesk.ledger.spends import Spends
 from creditdesk.ledger.writers import BookingWriter, CreditWriter, UseWriter
 from creditdesk.rest import lookups, pages
@@ -105,6 +107,7 @@ def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_n
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
             Booking: BookingWriter(desk, plain),
+            CoworkerProduct: ProductWriter(desk, plain),
         },
         spends={CoworkerBookingCreditUseHistory: spends, CoworkerExtraServiceUseHistory: spends},
         commands=ledger_commands(desk),

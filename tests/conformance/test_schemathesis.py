@@ -143,8 +143,8 @@ def judged(phase: str, examples: int, paths: str = ".") -> list[str]:
     ("phase", "examples", "paths"),
     [
         ("examples", 1, "."),
-        ("coverage", 1, "ledger|token|auth|utils|usehistories|resourcetypes"),
-        ("fuzzing", 2, "."),
+        ("coverage", 1, "token|auth|utils|extraserviceusehistories|resourcetypes"),
+        ("fuzzing", 1, "."),
         ("stateful", 3, "."),
     ],
     ids=PHASES,

@@ -194,6 +194,18 @@ async def test_whoever_names_credits_in_another_order_waits_and_none_is_stuck(
     assert sum([await desk.left(credit) for credit in credits_]) == 20
 
 
+async def test_a_credit_is_spent_or_deleted_never_both(desk: Desk, other_worker: httpx.AsyncClient):
+    for _ in range(4):
+        credit = await desk.credit("1.00")
+        path = f"{CREDITS}/{credit}"
+        spent, deleted = await asyncio.gather(
+            told(lambda c=credit: desk.use(c, "1.00")), told(lambda p=path: other_worker.delete(p))
+        )
+        assert succeeded(spent) != succeeded(deleted)
+        found = await desk.client.get(path)
+        assert found.status_code == (200 if succeeded(spent) else 404)
+
+
 async def told(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     """Puts a call again as long as it is told that another came first."""
     for _ in range(MOST_TURNS):

@@ -1,4 +1,4 @@
-"""What happens when something is to be paid: spends, holds, and bookings from birth to end."""
+"""What happens when something is to be paid: spends and holds."""
 
 from __future__ import annotations
 
@@ -6,42 +6,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.allocation import Allocation, SourceAllocation
 from creditdesk.ledger.baskets import Basket, read_basket
-from creditdesk.ledger.bookings import cancel_bookings, charge_bookings, recalculate_booking
 from creditdesk.ledger.credit import SourceKind, WindowTest
 from creditdesk.ledger.drawing import Drawing, held_for, lock_sources, preview, spend
 from creditdesk.ledger.holds import confirm, hold, release, release_due
 from creditdesk.ledger.records import MONEY, account_of
 from creditdesk.ledger.sources import Asked, Whose
-from creditdesk.ledger.writers import BookingWriter
-from creditdesk.rest.plain import PlainWriter
 from creditdesk.schema.store import Unit
-from ledger_service.town import money
 from stateful import books as kept
-from stateful.credit_moves import NOBODYS, give_back
-from stateful.life import HOURLY, Life
+from stateful.credit_moves import NOBODYS
+from stateful.life import Life
 
 CENT = 100
-RATE = money("20.00")
-
-
-async def book(life: Life) -> None:
-    random, town = life.random, life.town
-    ahead = timedelta(hours=random.choice((-3, 1, 24, 24 * 8)))
-    length = timedelta(minutes=random.choice((10, 15, 40, 60, 150)))
-    starts = town.now + ahead
-    priced = random.random() < 0.4
-    tentative = random.random() < 0.1
-    booking_id = await town.add_booking(
-        FromTime=starts, ToTime=starts + length, Tentative=tentative,
-        ExtraServiceId=life.rates["odd"] if priced else None,
-    )  # fmt: skip
-    hourly = HOURLY if priced else RATE
-    booking = kept.Booking(booking_id, starts, starts + length, hourly, tentative)
-    life.books.bookings[booking_id] = booking
 
 
 def a_booking(life: Life) -> kept.Booking | None:
@@ -106,9 +83,9 @@ async def spend_on(life: Life) -> None:
     if not refused:
         for each in asked:
             if each.kind is SourceKind.BOOKING:
-                _release(life, each.id, "confirmed")
+                release_holds(life, each.id, "confirmed")
         check(life, asked, allocation)
-        _take(life, allocation)
+        take(life, allocation)
         assert books.touched or not any(s.parts for s in allocation.sources)
 
 
@@ -155,7 +132,9 @@ async def confirm_hold(life: Life) -> None:
     gone = any(h.booking and books.bookings[h.booking].deleted for h in left)
     refused = not holds or all(h.state == "released" for h in holds) or over or gone
     done = await life.call(
-        lambda unit: confirm(unit, group, town.call(), town.desk), refused=refused, changes=bool(left)
+        lambda unit: confirm(unit, group, town.call(), town.desk),
+        refused=refused,
+        changes=bool(left),
     )
     if refused:
         return
@@ -174,7 +153,9 @@ async def release_hold(life: Life) -> None:
     left = [h for h in holds if h.state == "held"]
     refused = not holds or all(h.state == "confirmed" for h in holds)
     done = await life.call(
-        lambda unit: release(unit, group, town.call(), town.desk), refused=refused, changes=bool(left)
+        lambda unit: release(unit, group, town.call(), town.desk),
+        refused=refused,
+        changes=bool(left),
     )
     if refused:
         return
@@ -194,139 +175,7 @@ async def time_out_holds(life: Life) -> None:
         books.release(held, "released")
 
 
-async def charge(life: Life) -> None:
-    booking, town = a_booking(life), life.town
-    if booking is None:
-        return
-    idle = booking.charged or booking.deleted
-    refused = booking.tentative and not idle
-    done = await life.call(
-        lambda unit: charge_bookings(unit, [booking.id], town.call(), town.desk),
-        refused=refused,
-        changes=not idle,
-    )
-    if not refused and not idle:
-        await _charged(life, booking, done[0])
-
-
-async def _charged(life: Life, booking: kept.Booking, done: Any) -> None:
-    _release(life, booking.id, "confirmed")
-    check(life, [Asked(SourceKind.BOOKING, booking.id)], done.allocation)
-    _take(life, done.allocation)
-    booking.charged, booking.charge = True, done.charge_id
-    rest = done.allocation.sources[0].uncovered
-    assert (done.charge_id is not None) == bool(rest)
-    if done.charge_id is not None:
-        assert (await life.town.get(CoworkerExtraService, done.charge_id))["Price"] == rest
-
-
-async def invoice_charge(life: Life) -> None:
-    """The rest of a charged booking comes on an invoice, and perhaps off it again."""
-    charged = [b for b in life.books.bookings.values() if b.charge]
-    if not charged:
-        return
-    booking = life.random.choice(charged)
-    booking.charge_invoiced = not booking.charge_invoiced
-    change = (booking.charge or 0, {"Invoiced": booking.charge_invoiced})
-    await life.write(lambda unit: unit.update(CoworkerExtraService, [change]))
-
-
-async def cancel(life: Life) -> None:
-    booking, town, books = a_booking(life), life.town, life.books
-    if booking is None:
-        return
-    done = await life.call(
-        lambda unit: cancel_bookings(unit, [booking.id], town.call(), town.desk),
-        refused=booking.charge_invoiced,
-        changes=not booking.deleted,
-    )
-    if booking.charge_invoiced or booking.deleted:
-        return
-    backs = await _revert(life, booking)
-    assert [each.amount for each in done[0].back] == [amount for _, amount in backs]
-    assert done[0].removed == (not books.naming(booking.id))
-    booking.deleted = done[0].removed
-
-
-async def recalculate(life: Life) -> None:
-    booking, town = a_booking(life), life.town
-    if booking is None or booking.deleted:
-        return
-    only_show = life.random.random() < 0.4
-    refused = not booking.charged or (booking.charge_invoiced and not only_show)
-    done = await life.call(
-        lambda unit: recalculate_booking(
-            unit, booking.id, town.call(), town.desk, only_show=only_show
-        ),
-        refused=refused,
-        changes=not only_show,
-    )
-    if not refused and not only_show:
-        await _revert(life, booking)
-        await _charged(life, booking, done.charged)
-
-
-async def change_booking(life: Life) -> None:
-    """A booking becomes shorter or longer; a charged one is decided again with it."""
-    booking, town = a_booking(life), life.town
-    if booking is None or booking.deleted or booking.charged:
-        return
-    ends = booking.starts + timedelta(minutes=life.random.choice((15, 30, 75, 200)))
-    before = await town.get(Booking, booking.id)
-    writer = BookingWriter(town.desk, PlainWriter())
-    await life.write(
-        lambda unit: writer.update(unit, Booking, before, {"ToTime": ends}, town.call())
-    )
-    booking.ends = ends
-
-
-async def change_charged_booking(life: Life) -> None:
-    """One transaction gives back and decides again; what it decided stands in the journal."""
-    found = [b for b in life.books.bookings.values() if b.charged and not b.deleted]
-    if not found:
-        return
-    booking, town = life.random.choice(found), life.town
-    ends = booking.starts + timedelta(minutes=life.random.choice((15, 30, 75, 200)))
-    before = await town.get(Booking, booking.id)
-    again: list[Any] = []
-
-    async def change(unit: Unit) -> None:
-        # As the writer does it, and keeping what was decided.
-        await PlainWriter().update(unit, Booking, before, {"ToTime": ends}, town.call())
-        again.append(await recalculate_booking(unit, booking.id, town.call(), town.desk))
-
-    await life.call(change, refused=booking.charge_invoiced)
-    if not booking.charge_invoiced:
-        await _revert(life, booking)
-        booking.ends = ends
-        await _charged(life, booking, again[0].charged)
-
-
-async def delete_booking(life: Life) -> None:
-    booking, town = a_booking(life), life.town
-    if booking is None or booking.deleted:
-        return
-    refused = booking.charged or bool(life.books.naming(booking.id))
-    before = await town.get(Booking, booking.id)
-    writer = BookingWriter(town.desk, PlainWriter())
-    await life.call(
-        lambda unit: writer.delete(unit, Booking, before, town.call()), refused=refused
-    )
-    booking.deleted = not refused
-
-
-async def _revert(life: Life, booking: kept.Booking) -> list[tuple[kept.Row, int]]:
-    """Every use that names the booking goes back: money first, the newest first."""
-    named = [row for row in life.books.naming(booking.id) if row.is_use and row.left]
-    named.sort(key=lambda row: (row.credit.side is not MONEY, -row.id))
-    backs = [(row, row.left) for row in named]
-    await give_back(life, backs)
-    _release(life, booking.id, "released")
-    booking.charged, booking.charge = False, None
-    return backs
-
-
-def _release(life: Life, booking: int, state: str) -> None:
+def release_holds(life: Life, booking: int, state: str) -> None:
     for held in life.books.held_for(booking):
         life.books.release(held, state)
 
@@ -336,7 +185,7 @@ async def _basket(life: Life, unit: Unit, asked: Sequence[Asked]) -> Basket:
     return await read_basket(unit, whose, asked, life.town.call())
 
 
-def _take(life: Life, allocation: Allocation) -> None:
+def take(life: Life, allocation: Allocation) -> None:
     """Writes the uses that were decided into the books."""
     for source in allocation.sources:
         booking = source.source.id if source.source.kind is SourceKind.BOOKING else None

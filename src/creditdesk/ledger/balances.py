@@ -17,6 +17,7 @@ from creditdesk.ledger.line import Line, microseconds_of
 from creditdesk.ledger.records import MONEY, SIDES, TIME, Account, line_of, may_see, state_id, where
 from creditdesk.ledger.renewal import has_lapsed
 from creditdesk.schema.entity import Record
+from creditdesk.schema.listing import Filter, Order, Test
 from creditdesk.schema.store import Reading
 from creditdesk.schema.writing import Call
 
@@ -59,11 +60,21 @@ def balance_at(lines: Iterable[Line], at: datetime, as_known_at: datetime | None
 async def balance(
     reading: Reading, account: Account, at: datetime, as_known_at: datetime | None = None
 ) -> Amount:
-    """`balance_at` for one credit of the store."""
+    """`balance_at` for one credit of the store.
+
+    Alone it reads one line by an index, however long the journal (rule 4). With `as_known_at` it
+    reads the credit's lines, for a late correction may stand anywhere among them.
+    """
     kind, credit_id = account
-    found = await reading.find(
-        JournalLine, where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
-    )
+    ours = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
+    if as_known_at is None:
+        recorded = JournalLine.shape().columns["RecordedOn"]
+        by_then = Filter(recorded, Test.AT_MOST, at)
+        last = await reading.find(
+            JournalLine, (*ours, by_then), Order(recorded, descending=True), limit=1
+        )
+        return line_of(last[0]).balance_after if last else 0
+    found = await reading.find(JournalLine, ours)
     return balance_at([line_of(record) for record in found], at, as_known_at)
 
 

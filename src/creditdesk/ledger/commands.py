@@ -16,6 +16,9 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
+from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
+from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.amounts import Amount, money_text
 from creditdesk.ledger.bookings import (
@@ -28,7 +31,10 @@ from creditdesk.ledger.bookings import (
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.line import CreditKind
 from creditdesk.ledger.operations import Reversed, adjust, prioritise, reverse, void
+from creditdesk.ledger.products import activate_products
 from creditdesk.ledger.records import MONEY, TIME, Side
+from creditdesk.ledger.renewal import RollOver
+from creditdesk.ledger.rolling import set_roll_over
 from creditdesk.schema.commands import Command, CommandOutcome, Parameter, Run
 from creditdesk.schema.kinds import Boolean, Field, Integer, Money, Text
 from creditdesk.schema.store import Unit
@@ -41,8 +47,11 @@ def ledger_commands(desk: Desk) -> dict[str, tuple[Command, ...]]:
     """The commands by the name of the entity they are offered on."""
     return {
         Booking.__name__: _on_bookings(desk),
+        CoworkerProduct.__name__: _on_products(desk),
         CoworkerBookingCredit.__name__: _on_credits(desk, MONEY),
         CoworkerExtraService.__name__: _on_credits(desk, TIME),
+        TariffBookingCredit.__name__: (_roll_over_of(MONEY),),
+        TariffExtraService.__name__: (_roll_over_of(TIME),),
         CoworkerBookingCreditUseHistory.__name__: _on_uses(desk, MONEY),
         CoworkerExtraServiceUseHistory.__name__: _on_uses(desk, TIME),
     }
@@ -101,6 +110,22 @@ def _on_bookings(desk: Desk) -> tuple[Command, ...]:
     )
 
 
+def _on_products(desk: Desk) -> tuple[Command, ...]:
+    async def activate(unit: Unit, ids: Sequence[int], _given: Given, call: Call) -> CommandOutcome:
+        done = await activate_products(unit, ids, call, desk)
+        value = [
+            {
+                "CoworkerProductId": each.sale_id,
+                "Granted": [f"{kind.value}/{credit_id}" for kind, credit_id in each.granted],
+            }
+            for each in done
+        ]
+        granted = sum(len(each.granted) for each in done)
+        return CommandOutcome(f"{len(done)} products are active; {granted} credits added.", value)
+
+    return (Command("ACTIVATE_PRODUCT", "Activate product", activate, order=1),)
+
+
 def _on_credits(desk: Desk, side: Side) -> tuple[Command, ...]:
     async def adjusted(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
         value = []
@@ -154,6 +179,18 @@ def _on_credits(desk: Desk, side: Side) -> tuple[Command, ...]:
             order=3,
         ),
     )
+
+
+def _roll_over_of(side: Side) -> Command:
+    async def run(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
+        allowed = RollOver(given["Cap"], given["Periods"])
+        for benefit_id in ids:
+            await set_roll_over(unit, side, benefit_id, allowed, call)
+        on = "now roll over" if allowed.cap and allowed.periods else "do not roll over"
+        return CommandOutcome(f"{len(ids)} benefits {on}.")
+
+    parameters = (Parameter("Cap", _amount(side), True), Parameter("Periods", Integer(), True))
+    return Command("SET_ROLL_OVER", "Let unused credit roll over", run, parameters, order=1)
 
 
 def _on_uses(desk: Desk, side: Side) -> tuple[Command, ...]:

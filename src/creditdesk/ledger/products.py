@@ -17,11 +17,20 @@ from creditdesk.entities.billing.product_booking_credit import ProductBookingCre
 from creditdesk.entities.billing.product_extra_service import ProductExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.grant_key import GrantKey
-from creditdesk.ledger.dates import MONTHS_PER_YEAR, local_date
+from creditdesk.ledger.dates import local_date
 from creditdesk.ledger.facts import Clockwork, read_clocks
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.operations import grant
-from creditdesk.ledger.records import MONEY, TIME, Account, Side, may_see, new_record, unknown, where
+from creditdesk.ledger.records import (
+    MONEY,
+    TIME,
+    Account,
+    Side,
+    may_see,
+    new_record,
+    unknown,
+    where,
+)
 from creditdesk.ledger.renewal import (
     ExpirationType,
     NoMainContract,
@@ -36,6 +45,7 @@ from creditdesk.schema.refusals import Blocked, invalid
 from creditdesk.schema.store import Reading, Unit
 from creditdesk.schema.writing import Call, Writer
 
+_AMOUNTS: Final = {MONEY.kind: "Credit", TIME.kind: "UsesIncluded"}
 NO_CONTRACT: Final = 0
 """What a grant's key names as its contract where a sale is behind it."""
 
@@ -87,7 +97,7 @@ async def activate_products(
     for sale_id in sale_ids:
         if sale_id not in sales or not may_see(call.caller, sales[sale_id]["BusinessId"]):
             raise unknown("CoworkerProduct", sale_id)
-    now = desk.clock()
+    now = desk.clock().replace(microsecond=0)
     clocks = await read_clocks(unit, [sale["BusinessId"] for sale in sales.values()])
     done = []
     for sale_id in sale_ids:
@@ -113,13 +123,17 @@ def _released(record: Record) -> bool:
 
 async def _benefits(reading: Reading, sale: Record) -> list[tuple[Side, Record]]:
     """What the product brings and this sale has not been granted."""
-    found = []
     if sale["Quantity"] < 1:
         return []
+    found: list[tuple[Side, Record]] = []
     for side, entity in ((MONEY, ProductBookingCredit), (TIME, ProductExtraService)):
         listed = await reading.find(entity, where(entity, ProductId=sale["ProductId"]))
         whole = await reading.many(entity, [benefit["Id"] for benefit in listed])
-        found += [(side, whole[benefit_id]) for benefit_id in sorted(whole)]
+        found += [
+            (side, whole[benefit_id])
+            for benefit_id in sorted(whole)
+            if whole[benefit_id][_AMOUNTS[side.kind]] > 0
+        ]
     keys = tuple(_key(sale, side, benefit) for side, benefit in found)
     granted = {key["Key"] for key in await reading.find(GrantKey, where(GrantKey, Key=keys))}
     return [each for each in found if _key(sale, *each) not in granted]
@@ -140,7 +154,7 @@ async def _grant(
     call: Call,
     desk: Desk,
 ) -> Account:
-    amount = benefit["Credit" if side is MONEY else "UsesIncluded"] * sale["Quantity"]
+    amount = benefit[_AMOUNTS[side.kind]] * sale["Quantity"]
     values = {
         "CoworkerId": sale["CoworkerId"],
         "BusinessId": sale["BusinessId"],
@@ -219,12 +233,9 @@ def _billing_period(tariff: Record, started: date, today: date, billing_day: int
     renewal, many = ServiceRenewalTime.TARIFF_MONTH, months
     if weeks > 0 and months < 1:
         renewal, many = ServiceRenewalTime.WEEK, weeks
-    elif months == MONTHS_PER_YEAR and (billing_day or started.day) == started.day:
-        renewal, many = ServiceRenewalTime.YEAR, 1
     day = started
     while True:
-        first = period_of(renewal, day, started, billing_day)
-        last = first
+        first = last = period_of(renewal, day, started, billing_day)
         for _ in range(many - 1):
             last = period_of(renewal, last.ends, started, billing_day)
         if today < last.ends:

@@ -1,6 +1,6 @@
 """Plan benefits: which periods are due, and granting each of them once (rule 27).
 
-What is left of the grant before lapses by its own expiry. This module must not know the wire.
+What is left of the grant before lapses by its own expiry, unless it rolls over. This module must not know the wire.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from creditdesk.ledger.renewal import (
     periods_due,
     renewal_key,
 )
+from creditdesk.ledger.rolling import Renewed, lock_granted, roll_over, roll_overs
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Reading, Unit
 from creditdesk.schema.writing import Call
@@ -38,6 +39,7 @@ _LISTS = (
 _FLAGS = (
     "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
 )  # fmt: skip
+_FROM_TARIFF = {"IsFromTariff": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +119,30 @@ async def run_renewals(
         contract_ids = list({due.contract["Id"] for due in found})
     # Whoever runs at the same time waits here, and then finds the keys.
     await unit.lock(CoworkerContract, sorted(contract_ids))
+    found = await due_renewals(unit, call, now, since=since, contract_ids=contract_ids)
+    rolling = await roll_overs(unit, {due.benefit_name: due.side for due in found})
+    await lock_granted(unit, contract_ids, rolling, desk)
     granted = []
-    for due in await due_renewals(
-        unit, call, now, since=since, contract_ids=contract_ids
-    ):  # fmt: skip
+    for due in found:
         record = await _grant_record(unit, due)
         reason = f"renewal {due.key}"
         (credit_id,) = await grant(unit, due.side, [record], call, desk, reason=reason)
+        starts = due.period.valid_from(due.clock.zone)
         key = {
             "Key": due.key,
             "ContractId": due.contract["Id"],
             "Benefit": due.benefit_name,
-            "PeriodStart": due.period.valid_from(due.clock.zone),
+            "PeriodStart": starts,
             "CreditKind": due.side.kind.value,
             "CreditId": credit_id,
         }
         await unit.insert(GrantKey, [new_record(GrantKey, key, call.now, call.caller.email)])
         granted.append((due, credit_id))
+        if due.benefit_name in rolling:
+            renewed = Renewed(
+                due.side, due.contract["Id"], due.benefit_name, starts, due.key, record
+            )
+            await roll_over(unit, renewed, rolling[due.benefit_name], call, desk)
     return granted
 
 
@@ -198,15 +207,20 @@ async def _grant_record(reading: Reading, due: Due) -> Record:
         "ExpireDate": due.period.expires(due.clock.zone),
         due.side.total: due.amount,
     }
-    if due.side is MONEY:
-        kept = {name: due.benefit[name] for name in (*_LISTS, *_FLAGS)}
-        named = {"Description": due.benefit["Name"], "TariffBookingCreditId": due.benefit["Id"]}
-        return values | kept | named
-    rate = await reading.get(ExtraService, due.benefit["ExtraServiceId"])
-    return values | {
-        "ExtraServiceId": due.benefit["ExtraServiceId"],
+    mark = {"TariffBookingCreditId": due.benefit["Id"]} if due.side is MONEY else _FROM_TARIFF
+    return values | mark | await granted_values(reading, due.side, due.benefit)
+
+
+async def granted_values(reading: Reading, side: Side, benefit: Record) -> Record:
+    """What a credit takes over from the benefit of a plan or a product, beside its amount."""
+    if side is MONEY:
+        return {name: benefit[name] for name in (*_LISTS, *_FLAGS)} | {
+            "Description": benefit["Name"]
+        }
+    rate = await reading.get(ExtraService, benefit["ExtraServiceId"])
+    return {
+        "ExtraServiceId": benefit["ExtraServiceId"],
         "ChargePeriod": rate["ChargePeriod"] if rate else 1,
-        "IsFromTariff": True,
         "Free": True,
         "Price": 0,
     }

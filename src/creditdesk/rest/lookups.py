@@ -36,7 +36,9 @@ async def list_enum(query: Mapping[str, str]) -> Response:
     kind = ENUMS.get(name.lower())
     if kind is None:
         raise NotFound
-    return json_answer(200, [{"Id": int(member), "Name": member.name} for member in kind])
+    return json_answer(
+        200, [{"Id": int(member), "Name": member.name.rstrip("_")} for member in kind]
+    )
 
 
 async def signed_in(parts: Parts, call: Call) -> Response:

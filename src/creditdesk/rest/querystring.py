@@ -114,7 +114,7 @@ def _filter(found: FilterName, name: str, value: str) -> Filter:
         if column.as_text:
             return Filter(column, Test.IS, _worded(column, value))
         if isinstance(kind, DateTime):
-            return Filter(column, Test.SPAN, _span(value))
+            return _at(column, value)
         if isinstance(kind, Collection):
             ids = kind.read_filter(value)
             return _members(column, ids)
@@ -156,9 +156,12 @@ def _text(name: str, value: str) -> str:
         raise invalid(name, str(unreadable), value) from None
 
 
-def _span(value: str) -> tuple[datetime, datetime]:
+def _at(column: Column, value: str) -> Filter:
+    """The span that an instant's precision covers; at the calendar's end it has no end."""
     instant, width = read_instant(value)
-    return instant, (instant + width if _LAST_INSTANT - instant > width else _LAST_INSTANT)
+    if _LAST_INSTANT - instant < width:
+        return Filter(column, Test.AT_LEAST, instant)
+    return Filter(column, Test.SPAN, (instant, instant + width))
 
 
 def _ids(name: str, value: str) -> list[int]:

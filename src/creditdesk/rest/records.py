@@ -82,7 +82,7 @@ SHOWS: Final[dict[type[Field], Callable[[Field], Show | None]]] = {
 def _show(column: Column) -> Show | None:
     kind = column.kind
     if column.as_text and isinstance(kind, Enum):
-        names = {int(member): member.name for member in kind.of}
+        names = {int(member): member.name.rstrip("_") for member in kind.of}
         return lambda value: names.get(value, str(value))
     if column.as_text and not isinstance(kind, Text):
         inner = SHOWS[type(kind)](kind)

@@ -65,7 +65,7 @@ def _number(kind: Field) -> Schema:
 
 def _enum(kind: Field) -> Schema:
     members = list(cast("Enum", kind).of)
-    names = ", ".join(f"{int(member)} {member.name}" for member in members)
+    names = ", ".join(f"{int(member)} {member.name.rstrip('_')}" for member in members)
     return {"type": "integer", "enum": [int(m) for m in members], "description": names}
 
 

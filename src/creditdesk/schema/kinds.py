@@ -207,7 +207,7 @@ class Enum(Field):
     def read(self, value: object) -> int:
         word = str(value).strip().lower()
         for member in self.of:
-            if member.name.lower() == word:
+            if member.name.rstrip("_").lower() == word:
                 return int(member)
         number = Integer().read(value)
         if number not in self.of._value2member_map_:

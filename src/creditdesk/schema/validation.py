@@ -128,6 +128,8 @@ def _take(draft: Draft, column: Column, given: Mapping[str, Any], *, creating: b
         if kind.required and taken and not _has_error(draft, column):
             draft.errors.append(required(_error_name(draft.entity, column.name)))
         value = kind.empty
+        if value is None and not kind.nullable and not creating:
+            return
     draft.record[column.name] = value
     if isinstance(kind, Reference) and kind.kept and value:
         name = _error_name(draft.entity, column.name)
@@ -183,6 +185,8 @@ def _custom_fields(raw: Any) -> dict[str, Any]:
         name = entry.get("Name") if isinstance(entry, Mapping) else None
         if not isinstance(name, str) or not name.strip():
             raise Unreadable("must give each entry a Name")
+        if not isinstance(entry.get("Type"), str | None):
+            raise Unreadable("must give each entry a Type that is text")
         shown = {key: _plain(entry.get(key)) for key in ("Name", "Value", "Type")}
         kept.setdefault(name.casefold(), shown)
     return {"Data": list(kept.values())}

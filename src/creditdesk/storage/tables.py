@@ -140,7 +140,8 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
                 yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id)"
         for number, group in enumerate(entity.unique, 1):
             columns = [entity.shape().columns[name] for name in group]
-            reads = ", ".join(folded_name(c) if is_folded(c) else column_name(c) for c in columns)
+            names = [folded_name(c) if is_folded(c) else column_name(c) for c in columns]
+            reads = ", ".join(f"{name}{first}" for name in names)
             name = f"{table}_unique_{number}"
             yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} ({reads})"
         for column in entity.shape().collections:

@@ -21,11 +21,14 @@ class JournalLine(
         "update": "Ledger-Correct",
         "delete": "Ledger-Correct",
     },
-    unique=(("CreditKind", "CreditId", "Sequence"),),
+    unique=(
+        ("CreditKind", "CreditId", "Sequence"),
+        ("CreditKind", "CreditId", "RecordedOn", "Sequence"),
+    ),
 ):
     """One line of a credit's journal, never changed and never removed (rule 1).
 
-    Amounts carry four decimals; those of time and printing credit are whole uses. The two credit
+    The second unique group finds the balance at an instant with one look (rule 4). Amounts carry four decimals; those of time and printing credit are whole uses. The two credit
     numbers are no links, because a line outlives the credit it was written for.
     """
 

@@ -30,7 +30,7 @@ class Resource(
     PictureFileName = Text(read_only=True)
     NewPictureUrl = Text(write_only=True)
     ClearPictureFile = Boolean(write_only=True)
-    EmailConfirmationContent = Text(exact=True)
+    EmailConfirmationContent = Text()
     Visible = Boolean(nullable=False)
     RequiresConfirmation = Boolean(nullable=False)
     DisplayOrder = Integer(required=True)

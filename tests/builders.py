@@ -116,8 +116,8 @@ class Builder:
                 body[f"{name}Id"] = await self.shared(kind.to) if kind.kept else 3
             else:
                 body[name] = sample(kind, name)
-        # Charging at once is the ledger's, and tested there.
-        return body | ({"ChargeNow": False} if "ChargeNow" in body else {})
+        # What is charged or granted at once is the ledger's, and tested there.
+        return body | {name: False for name in ("ChargeNow", "ActivateNow") if name in body}
 
 
 def _needed(kind: Reference) -> bool:

@@ -17,7 +17,10 @@ import pytest
 
 from creditdesk.cli.program import FAILED, MISUSED, OK, run
 
-COMMANDS = ("serve", "init", "migrate", "user", "demo", "import", "export", "verify", "openapi")
+COMMANDS = (
+    "serve", "init", "migrate", "user", "demo", "import", "export", "verify", "renew", "expire",
+    "checkpoint", "openapi",
+)  # fmt: skip
 
 
 @pytest.fixture

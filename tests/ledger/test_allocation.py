@@ -458,3 +458,25 @@ def test_preview_and_spend_decide_the_same_whatever_order_the_credits_come_in() 
     credits_ = [time(1, 90), money(2, 10), money(3, 7.5, expires=STARTS + timedelta(days=1))]
 
     assert paid(basket, *credits_) == paid(basket, *reversed(credits_))
+
+
+def test_what_was_taken_is_told_in_the_order_of_payment() -> None:
+    first, second = money(9, 5, expires=STARTS + timedelta(days=1)), money(2, 50)
+    taken = paid(booking(euros=20), second, first).taken_by_credit()
+    assert [str(credit) for credit in taken] == ["money/9", "money/2"]
+
+
+def test_rule_12_a_charge_is_paid_by_what_is_valid_now() -> None:
+    charge = replace(booking(), kind=SourceKind.CHARGE, starts=None, ends=None, resource_type=None)
+    lapsed = money(1, 50, expires=NOW)
+    valid = money(2, 50, expires=NOW + timedelta(seconds=1))
+    allocation = paid(charge, lapsed, valid)
+    assert [credit for credit, _, _ in parts(allocation)] == ["money/2"]
+    assert reasons(allocation)["money/1"] is Reason.EXPIRED
+
+
+def test_rule_21_of_two_jobs_a_credit_prints_one_whole_rather_than_parts_of_both() -> None:
+    jobs = [replace(print_job(30, 30), id=1), replace(print_job(20, 20), id=2)]
+    allocation = paid(jobs, printing(1, 45))
+    taken = [part.taken for source in allocation.sources for part in source.parts]
+    assert taken == [30]

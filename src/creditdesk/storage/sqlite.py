@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +24,8 @@ from creditdesk.storage.statements import Statements
 from creditdesk.storage.unit import RecordReading, RecordUnit, TableValue
 
 BUSY_SECONDS = 20.0
+ANALYZED_FROM_CHANGES = 1000
+"""A store that wrote so many rows, such as an import, has its tables looked at as it closes."""
 
 
 class SQLiteReading(RecordReading):
@@ -131,6 +133,11 @@ class SQLiteStore:
             waited += pause
 
     async def close(self) -> None:
+        if self.connection.total_changes >= ANALYZED_FROM_CHANGES:
+            # Without figures of what the tables hold, it cannot tell a narrow index from a wide one.
+            with suppress(sqlite3.OperationalError):
+                self.connection.execute("PRAGMA analysis_limit = 400")
+                self.connection.execute("ANALYZE")
         self.connection.close()
         if self._reader is not None:
             self._reader.close()

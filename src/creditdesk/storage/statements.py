@@ -248,6 +248,8 @@ class Statements:
         end = _end(column)
         if end.name not in _stored(end.entity):
             return "NULL"
+        if _is_link(column):
+            return _link(column, joins)
         return f"{joins.alias(column.path)}.{column_name(end)}"
 
     def _compared(self, column: Column, joins: _Joins) -> str:
@@ -255,6 +257,8 @@ class Statements:
         end = _end(column)
         if end.name not in _stored(end.entity):
             return "NULL"
+        if _is_link(column):
+            return _link(column, joins)
         alias = joins.alias(column.path)
         if column.as_text:
             return self._shown_text(column, f"{alias}.{column_name(end)}")
@@ -366,6 +370,16 @@ class Statements:
 def _word(name: str) -> str:
     """An enum member's name without case, and without what keeps it off Python's own words."""
     return fold(name).removesuffix("_")
+
+
+def _is_link(column: Column) -> bool:
+    """Whether it is the Id of a related record, which the row before it already holds."""
+    return bool(column.path) and column.leaf == "Id"
+
+
+def _link(column: Column, joins: _Joins) -> str:
+    """One join fewer, and SQLite may begin at the related row, as no outer join is in its way."""
+    return f"{joins.alias(column.path[:-1])}.{snake(column.path[-1] + 'Id')}"
 
 
 def _kept(column: Column) -> bool:

@@ -1,0 +1,53 @@
+"""Grants begin and lapse at the location's own midnight, not at that of UTC (rule 27)."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from creditdesk.ledger.renewal import ExpirationType, Period, product_expiry
+
+AUCKLAND = ZoneInfo("Pacific/Auckland")
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "starts", "ends"),
+    [
+        (AUCKLAND, utc(2026, 2, 28, 11), utc(2026, 3, 31, 11)),
+        (NEW_YORK, utc(2026, 3, 1, 5), utc(2026, 4, 1, 4)),
+    ],
+)
+def test_rule_27_a_period_begins_and_lapses_at_local_midnight(
+    zone: ZoneInfo, starts: datetime, ends: datetime
+) -> None:
+    march = Period(date(2026, 3, 1), date(2026, 4, 1))
+    assert march.valid_from(zone) == starts
+    assert march.expires(zone) == ends
+
+
+@pytest.mark.parametrize(
+    ("expiration", "lapses"),
+    [
+        (ExpirationType.PRICE_PLAN, utc(2026, 4, 1, 4)),
+        (ExpirationType.DAY, utc(2026, 3, 8, 4, 30)),
+        (ExpirationType.WEEK, utc(2026, 3, 14, 3, 30)),
+        (ExpirationType.MONTH, utc(2026, 4, 7, 3, 30)),
+        (ExpirationType.YEAR, utc(2027, 3, 7, 4, 30)),
+        (ExpirationType.LAST_DAY_OF_MONTH, utc(2026, 4, 1, 4)),
+    ],
+)
+def test_rule_27_a_sold_benefit_lapses_by_the_clock_on_the_wall(
+    expiration: ExpirationType, lapses: datetime
+) -> None:
+    # Half past eleven in the evening of 6 March. New York's clocks go forward early on the 8th, so
+    # the day after still lapses by winter time and the week after by summer time.
+    released = utc(2026, 3, 7, 4, 30)
+    found = product_expiry(
+        expiration, 1, released, NEW_YORK, plan_period=Period(date(2026, 3, 1), date(2026, 4, 1))
+    )
+    assert found == lapses

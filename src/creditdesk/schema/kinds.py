@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 LARGEST_INTEGER: Final = 2**63 - 1
@@ -47,7 +47,6 @@ class Field:
     newest: bool = False
     default: Any = None
     indexed: bool = False
-    note: str = ""
 
     wire_type: ClassVar[str] = ""
     ranged: ClassVar[bool] = False
@@ -257,7 +256,6 @@ class Lend:
     path: str
     newest: bool = False
     as_text: bool = False
-    nullable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +313,6 @@ ALL_KINDS: Final[tuple[type[Field], ...]] = (
     Text, Guid, Integer, Money, Number, Boolean, Enum, DateTime, Object, Reference, Collection,
 )  # fmt: skip
 
-Precision = Literal["minute", "second", "instant"]
 _INSTANT = re.compile(
     r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*"
     r"(Z|z|[+ -]\d\d:?\d\d)?$"

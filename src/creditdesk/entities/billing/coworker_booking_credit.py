@@ -1,4 +1,4 @@
-"""CoworkerBookingCredit: see the class."""
+"""Declares `CoworkerBookingCredit`, served at `/api/billing/coworkerbookingcredits`."""
 
 from __future__ import annotations
 

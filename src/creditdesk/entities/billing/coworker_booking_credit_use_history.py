@@ -1,4 +1,4 @@
-"""CoworkerBookingCreditUseHistory: see the class."""
+"""Declares `CoworkerBookingCreditUseHistory`, served at `/api/billing/coworkerbookingcreditusehistories`."""
 
 from __future__ import annotations
 

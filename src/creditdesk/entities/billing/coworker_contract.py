@@ -1,4 +1,4 @@
-"""CoworkerContract: see the class."""
+"""Declares `CoworkerContract`, served at `/api/billing/coworkercontracts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CoworkerExtraService: see the class."""
+"""Declares `CoworkerExtraService`, served at `/api/billing/coworkerextraservices`."""
 
 from __future__ import annotations
 

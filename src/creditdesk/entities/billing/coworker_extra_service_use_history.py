@@ -1,4 +1,4 @@
-"""CoworkerExtraServiceUseHistory: see the class."""
+"""Declares `CoworkerExtraServiceUseHistory`, served at `/api/billing/coworkerextraserviceusehistories`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CoworkerInvoice: see the class."""
+"""Declares `CoworkerInvoice`, served at `/api/billing/coworkerinvoices`."""
 
 from __future__ import annotations
 

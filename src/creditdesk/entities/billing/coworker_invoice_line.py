@@ -1,4 +1,4 @@
-"""CoworkerInvoiceLine: see the class."""
+"""Declares `CoworkerInvoiceLine`, served at `/api/billing/coworkerinvoicelines`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CoworkerProduct: see the class."""
+"""Declares `CoworkerProduct`, served at `/api/billing/coworkerproducts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ExtraService: see the class."""
+"""Declares `ExtraService`, served at `/api/billing/extraservices`."""
 
 from __future__ import annotations
 

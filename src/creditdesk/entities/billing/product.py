@@ -1,4 +1,4 @@
-"""Product: see the class."""
+"""Declares `Product`, served at `/api/billing/products`."""
 
 from __future__ import annotations
 

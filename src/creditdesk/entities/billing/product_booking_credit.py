@@ -1,4 +1,4 @@
-"""ProductBookingCredit: see the class."""
+"""Declares `ProductBookingCredit`, served at `/api/billing/productbookingcredits`."""
 
 from __future__ import annotations
 

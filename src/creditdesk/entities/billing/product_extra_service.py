@@ -1,4 +1,4 @@
-"""ProductExtraService: see the class."""
+"""Declares `ProductExtraService`, served at `/api/billing/productextraservices`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tariff: see the class."""
+"""Declares `Tariff`, served at `/api/billing/tariffs`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TariffBookingCredit: see the class."""
+"""Declares `TariffBookingCredit`, served at `/api/billing/tariffbookingcredits`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TariffExtraService: see the class."""
+"""Declares `TariffExtraService`, served at `/api/billing/tariffextraservices`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TimePass: see the class."""
+"""Declares `TimePass`, served at `/api/billing/timepasses`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CalendarEvent: see the class."""
+"""Declares `CalendarEvent`, served at `/api/content/calendarevents`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CalendarEventCategory: see the class."""
+"""Declares `CalendarEventCategory`, served at `/api/content/calendareventcategories`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EventAttendee: see the class."""
+"""Declares `EventAttendee`, served at `/api/content/eventattendees`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EventProduct: see the class."""
+"""Declares `EventProduct`, served at `/api/content/eventproducts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AllocationDocument: see the class."""
+"""Declares `AllocationDocument`, which the wire does not serve."""
 
 from __future__ import annotations
 

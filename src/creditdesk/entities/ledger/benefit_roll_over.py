@@ -1,4 +1,4 @@
-"""BenefitRollOver: see the class."""
+"""Declares `BenefitRollOver`, which the wire does not serve."""
 
 from __future__ import annotations
 

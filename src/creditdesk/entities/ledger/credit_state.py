@@ -1,4 +1,4 @@
-"""CreditState: see the class."""
+"""Declares `CreditState`, which the wire does not serve."""
 
 from __future__ import annotations
 

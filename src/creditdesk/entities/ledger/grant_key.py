@@ -1,4 +1,4 @@
-"""GrantKey: see the class."""
+"""Declares `GrantKey`, which the wire does not serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold: see the class."""
+"""Declares `Hold`, which the wire does not serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JournalLine: see the class."""
+"""Declares `JournalLine`, served at `/api/ledger/entries`."""
 
 from __future__ import annotations
 

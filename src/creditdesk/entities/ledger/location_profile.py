@@ -1,4 +1,4 @@
-"""LocationProfile: see the class."""
+"""Declares `LocationProfile`, which the wire does not serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SealedHeads: see the class."""
+"""Declares `SealedHeads`, which the wire does not serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StoredAnswer: see the class."""
+"""Declares `StoredAnswer`, which the wire does not serve."""
 
 from __future__ import annotations
 

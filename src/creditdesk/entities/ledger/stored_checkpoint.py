@@ -1,4 +1,4 @@
-"""StoredCheckpoint: see the class."""
+"""Declares `StoredCheckpoint`, which the wire does not serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credential: see the class."""
+"""Declares `Credential`, which the wire does not serve."""
 
 from __future__ import annotations
 

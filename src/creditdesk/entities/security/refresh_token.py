@@ -1,4 +1,4 @@
-"""RefreshToken: see the class."""
+"""Declares `RefreshToken`, which the wire does not serve."""
 
 from __future__ import annotations
 

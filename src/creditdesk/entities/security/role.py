@@ -1,4 +1,4 @@
-"""Role: see the class."""
+"""Declares `Role`, served at `/api/security/roles`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SignInAttempt: see the class."""
+"""Declares `SignInAttempt`, which the wire does not serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SigningKey: see the class."""
+"""Declares `SigningKey`, which the wire does not serve."""
 
 from __future__ import annotations
 

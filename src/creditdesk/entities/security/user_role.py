@@ -1,4 +1,4 @@
-"""UserRole: see the class."""
+"""Declares `UserRole`, served at `/api/security/userroles`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Booking: see the class."""
+"""Declares `Booking`, served at `/api/spaces/bookings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coworker: see the class."""
+"""Declares `Coworker`, served at `/api/spaces/coworkers`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resource: see the class."""
+"""Declares `Resource`, served at `/api/spaces/resources`."""
 
 from __future__ import annotations
 

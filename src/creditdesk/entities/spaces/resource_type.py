@@ -1,4 +1,4 @@
-"""ResourceType: see the class."""
+"""Declares `ResourceType`, served at `/api/spaces/resourcetypes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Team: see the class."""
+"""Declares `Team`, served at `/api/spaces/teams`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Business: see the class."""
+"""Declares `Business`, served at `/api/sys/businesses`."""
 
 from __future__ import annotations
 

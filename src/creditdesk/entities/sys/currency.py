@@ -1,4 +1,4 @@
-"""Currency: see the class."""
+"""Declares `Currency`, served at `/api/sys/currencies`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""User: see the class."""
+"""Declares `User`, served at `/api/sys/users`."""
 
 from __future__ import annotations
 

@@ -135,7 +135,8 @@ async def spend(unit: Unit, drawing: Drawing, desk: Desk) -> tuple[Allocation, i
 
 async def keep(unit: Unit, allocation: Allocation, basket: Basket, call: Call) -> int:
     """Stores the allocation, one document for each source, and gives their group (rule 19)."""
-    ids = await unit.next_ids(AllocationDocument, len(allocation.sources))
+    fresh = await unit.next_ids({AllocationDocument: len(allocation.sources)})
+    ids = fresh[AllocationDocument]
     places = {source.key: source.business_id for source in basket.sources}
     records = [
         new_record(

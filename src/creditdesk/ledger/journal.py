@@ -8,9 +8,12 @@ written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -44,8 +47,7 @@ class Desk:
     policy: LedgerPolicy = field(default_factory=LedgerPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True, gc=False):
     """Who writes a line, for what, and when it takes effect (blank: when it is recorded)."""
 
     actor: str
@@ -58,8 +60,7 @@ class Why:
     override: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(Struct, frozen=True, gc=False):
     """One credit under lock: its record, its state's record, and its balances now."""
 
     side: Side

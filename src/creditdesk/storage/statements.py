@@ -148,7 +148,7 @@ class Statements:
         ids = "DESC" if order.descending else "ASC"
         key = f"{sort} AS k, " if sort else ""
         inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
-        total = tallied_total(entity, filters, self.dialect)
+        total = self.tallied(entity, filters)
         total = total or f"SELECT count(*) FROM {table} AS t{counted}{where}"
         offset = f" OFFSET {self.dialect.mark(used + 1)}" if started else ""
         shown = _Joins(entity)
@@ -167,8 +167,10 @@ class Statements:
 
         def write() -> str:
             where, joins, _ = self._where(entity, filters)
-            tallied = tallied_total(entity, filters, self.dialect)
-            return tallied or f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
+            return (
+                self.tallied(entity, filters)
+                or f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
+            )
 
         return self.once(("count", entity, _shape(filters)), write), self.values(filters)
 
@@ -235,6 +237,10 @@ class Statements:
 
         found: tuple[str, Reads] = self.once(("whole", entity, source), write)
         return found
+
+    def tallied(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
+        """The total without a walk over the rows, where there is one."""
+        return tallied_total(entity, filters, self.dialect)
 
     # How it is said --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.ledger.balances import Balance, balances
-from creditdesk.ledger.baskets import read_basket, read_owner
+from creditdesk.ledger.baskets import read_basket
 from creditdesk.ledger.commands import shown
 from creditdesk.ledger.credit import SourceKey
 from creditdesk.ledger.drawing import (
@@ -28,6 +28,7 @@ from creditdesk.ledger.drawing import (
 from creditdesk.ledger.holds import confirm, hold, release
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.operations import adjust, reverse
+from creditdesk.ledger.reach import read_owner
 from creditdesk.ledger.records import SIDES
 from creditdesk.ledger.renewals import Due, due_renewals, run_renewals
 from creditdesk.rest.bodies import named_values, raw_body

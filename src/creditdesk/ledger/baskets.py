@@ -88,6 +88,8 @@ async def read_basket(
 
 async def read_baskets(reading: Reading, baskets: Sequence[AskedBasket]) -> list[Basket | Invalid]:
     """Each basket as its caller may see it, or why it is refused."""
+    if not baskets:
+        return []
     reaches = await read_reaches(reading, {basket.whose.customer_id for basket in baskets})
     sources = await read_sources(reading, baskets)
     covered = await covered_of(reading, set(_settled(baskets)))

@@ -142,7 +142,7 @@ async def spend(unit: Unit, drawing: Drawing, desk: Desk) -> tuple[Allocation, i
 async def spend_all(unit: Unit, drawings: Sequence[Drawing], desk: Desk) -> list[Drawn | Refusal]:
     """Carries out drawings in their order and keeps the documents of those that were not refused.
 
-    No two may be of one customer: all were read before the first was drawn.
+    No two of their baskets may have marks in common: all were read before the first was drawn.
     """
     outcomes = await spend_batch(unit, [drawing.request for drawing in drawings], desk.clock)
     made = [

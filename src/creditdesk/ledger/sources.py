@@ -16,7 +16,7 @@ from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.amounts import Amount
-from creditdesk.ledger.credit import Source, SourceKind
+from creditdesk.ledger.credit import Source, SourceKey, SourceKind
 from creditdesk.ledger.facts import Clockwork
 from creditdesk.ledger.purchases import Purchases, read_currencies, read_purchases
 from creditdesk.ledger.rates import booking_rate, price_at, rate_of, units_of
@@ -66,6 +66,15 @@ class AskedBasket:
     asked: tuple[Asked, ...]
     call: Call
     as_unpaid: bool = False
+
+    @property
+    def marks(self) -> frozenset[int | SourceKey]:
+        """What two baskets that are read before either is drawn must not have in common: the
+        customer, and sources, of which each is settled once; a kind of pass is sold to many.
+        """
+        sold_once = (each for each in self.asked if each.kind is not SourceKind.TIME_PASS)
+        keys = (SourceKey(each.kind, each.id) for each in sold_once)
+        return frozenset({self.whose.customer_id, *keys})
 
 
 async def read_sources(

@@ -15,11 +15,12 @@ from builders import Builder, stored_row
 from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Listing, Order, Test
-from creditdesk.schema.refusals import Blocked
-from creditdesk.schema.store import Store
+from creditdesk.schema.refusals import Blocked, Conflict
+from creditdesk.schema.store import Insert, Store, Update
 
 
 def column(entity: type[Entity], name: str):
@@ -207,18 +208,48 @@ class Promise:
         assert set(locked[ids[0]]) == {c.name for c in Currency.shape().stored}
         assert locked[ids[1]]["Name"] == "b"
 
+    async def test_writes_on_several_tables_travel_together(self, store: Store) -> None:
+        (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        async with store.writing() as unit:
+            fresh = (await unit.next_ids({Business: 2}))[Business]
+            places = [
+                stored_row(Business, Id=i, Name=f"Place {i}", CurrencyId=money, WebAddress=f"p{i}")
+                for i in fresh
+            ]
+            shown = await unit.write(
+                [Insert(Business, places), Update(Currency, [(money, {"Code": "XYZ"})])], Business
+            )
+        assert sorted(shown) == fresh
+        assert shown[fresh[0]]["Name"] == f"Place {fresh[0]}"
+        # What is lent is as it was before the other writes.
+        assert {row["CurrencyCode"] for row in shown.values()} == {"EUR"}
+        async with store.reading() as reading:
+            assert (await reading.many(Business, fresh))[fresh[1]]["CurrencyCode"] == "XYZ"
+
+    async def test_a_write_that_fails_takes_the_others_with_it(self, store: Store) -> None:
+        (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        broken = stored_row(Business, Id=987654, Name="Nowhere", CurrencyId=987654321)
+        with pytest.raises((Blocked, Conflict)):
+            async with store.writing() as unit:
+                await unit.write(
+                    [Insert(Business, [broken]), Update(Currency, [(money, {"Code": "XYZ"})])]
+                )
+        async with store.reading() as reading:
+            assert (await reading.many(Currency, [money]))[money]["Code"] == "EUR"
+
     async def test_fresh_ids_rise_and_are_never_given_twice(self, store: Store) -> None:
         async with store.writing() as unit:
-            first = await unit.next_ids(Currency, 3)
+            first, others = (await unit.next_ids({Currency: 3, TimePass: 1})).values()
         async with store.writing() as unit:
-            second = await unit.next_ids(Currency, 2)
+            second = (await unit.next_ids({Currency: 2}))[Currency]
+        assert len(others) == 1
         assert first == sorted(first)
         assert len({*first, *second}) == 5
         assert min(second) > max(first)
 
     async def test_a_taken_id_is_not_given_again(self, store: Store) -> None:
         async with store.writing() as unit:
-            [highest] = await unit.next_ids(Currency, 1)
+            [highest] = (await unit.next_ids({Currency: 1}))[Currency]
         await put(store, Currency, {"Id": highest + 10, "Name": "from outside"})
         await put(store, Currency, {"Id": highest + 5, "Name": "later, but lower"})
         assert await put(store, Currency, {"Name": "fresh"}) == [highest + 11]

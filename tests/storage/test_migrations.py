@@ -158,3 +158,14 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
 async def test_a_url_of_no_known_engine_is_refused() -> None:
     with pytest.raises(UnknownEngine):
         await open_store("mysql://localhost/x")
+
+
+async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
+    await migrate(empty)
+    declared_now = await schema(empty)
+    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_answer (key_number)")
+    await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
+    await run(empty, "DELETE FROM schema_version WHERE number > 1")
+    assert await schema(empty) != declared_now
+    await migrate(empty)
+    assert await schema(empty) == declared_now

@@ -24,7 +24,7 @@ from creditdesk.ledger.sources import ENTITIES, Asked
 from creditdesk.ledger.spends import SpendRequest, spend_batch
 from creditdesk.schema.entity import Record
 from creditdesk.schema.refusals import Refusal, none_refused
-from creditdesk.schema.store import Unit
+from creditdesk.schema.store import Insert, Unit, Update
 from creditdesk.schema.writing import Call
 
 HISTORY_LINK: Final[Mapping[SourceKind, str]] = {
@@ -150,11 +150,8 @@ async def spend_all(unit: Unit, drawings: Sequence[Drawing], desk: Desk) -> list
         for drawing, outcome in zip(drawings, outcomes, strict=True)
         if outcome.refusal is None and drawing.allocation is not None
     ]
-    settled = [
-        (hold["Id"], {"State": "confirmed"}) for drawing, _ in made for hold in drawing.holds
-    ]
-    await unit.update(Hold, settled)
-    groups = iter(await keep(unit, [(a, d.basket, d.call) for d, a in made]))
+    settled = [hold["Id"] for drawing, _ in made for hold in drawing.holds]
+    groups = iter(await keep(unit, [(a, d.basket, d.call) for d, a in made], settled))
     done: list[Drawn | Refusal] = []
     for drawing, outcome in zip(drawings, outcomes, strict=True):
         if outcome.refusal is not None:
@@ -165,13 +162,20 @@ async def spend_all(unit: Unit, drawings: Sequence[Drawing], desk: Desk) -> list
     return done
 
 
-async def keep(unit: Unit, decided: Sequence[tuple[Allocation, Basket, Call]]) -> list[int]:
-    """Stores allocations, one document for each source, and gives the group of each (rule 19)."""
+async def keep(
+    unit: Unit,
+    decided: Sequence[tuple[Allocation, Basket, Call]],
+    settled: Sequence[int] = (),
+) -> list[int]:
+    """Stores allocations, one document for each source, and gives the group of each (rule 19).
+
+    The holds with the ids `settled` became uses by them.
+    """
     count = sum(len(allocation.sources) for allocation, _, _ in decided)
     if not count:
         return []
-    ids = iter(await unit.next_ids(AllocationDocument, count))
-    records: list[Record] = []
+    ids = iter((await unit.next_ids({AllocationDocument: count}))[AllocationDocument])
+    documents: list[Record] = []
     groups = []
     for allocation, basket, call in decided:
         places = {source.key: source.business_id for source in basket.sources}
@@ -188,8 +192,10 @@ async def keep(unit: Unit, decided: Sequence[tuple[Allocation, Basket, Call]]) -
                 "Document": _of_one(allocation, place),
             }
             actor = call.caller.email
-            records.append(new_record(AllocationDocument, values, call.now, actor))
-    await unit.insert(AllocationDocument, records)
+            documents.append(new_record(AllocationDocument, values, call.now, actor))
+    confirmed = [(hold_id, {"State": "confirmed"}) for hold_id in settled]
+    holds = [Update(Hold, confirmed)] if confirmed else []
+    await unit.write([Insert(AllocationDocument, documents), *holds])
     return groups
 
 

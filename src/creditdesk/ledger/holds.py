@@ -47,7 +47,7 @@ async def hold(
     parts = [(source, part) for source in allocation.sources for part in source.parts]
     if not parts:
         return Held(None, allocation, document)
-    ids = await unit.next_ids(Hold, len(parts))
+    ids = (await unit.next_ids({Hold: len(parts)}))[Hold]
     records = []
     for hold_id, (source, part) in zip(ids, parts, strict=True):
         account = account_of(part.credit)

@@ -9,7 +9,7 @@ other, so it never undoes a neighbour. This module must not know what a request 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -100,8 +100,17 @@ async def spend_batch(unit: Unit, requests: Sequence[SpendRequest], clock: Clock
     facts = await _facts(unit, requests, book)
     taken: set[KeyId] = set()
     outcomes = [_decided(request, book, facts, earlier, taken) for request in requests]
-    await book.put_on_record(unit)
-    return await _answered(unit, requests, outcomes)
+    to_answer = {
+        SIDES[outcome.written[0].line.credit_kind].history
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if request.render is not None and outcome.written
+    }
+    # The rows of one history come back with the writing itself; a mixed batch asks for the others.
+    first = min(to_answer, key=lambda history: history.__name__, default=None)
+    rows = {first: await book.put_on_record(unit, first)}
+    for history in to_answer - {first}:
+        rows[history] = await unit.many(history, book.history_ids(history))
+    return await _answered(unit, requests, outcomes, rows)
 
 
 def _decided(
@@ -146,46 +155,36 @@ async def _facts(unit: Unit, requests: Sequence[SpendRequest], book: Book) -> Fa
 
 
 async def _answered(
-    unit: Unit, requests: Sequence[SpendRequest], outcomes: Sequence[Outcome]
+    unit: Unit,
+    requests: Sequence[SpendRequest],
+    outcomes: Sequence[Outcome],
+    rows: Mapping[type[Entity] | None, Mapping[int, Record]],
 ) -> list[Outcome]:
     """The outcomes with their wire answers, which are kept where the call has a key."""
-    to_answer = [
-        outcome.written[0]
-        for request, outcome in zip(requests, outcomes, strict=True)
-        if request.render is not None and outcome.written
-    ]
-    whole: dict[tuple[CreditKind, int], Record] = {}
-    for side in SIDES.values():
-        ids = [
-            w.line.history_id
-            for w in to_answer
-            if w.line.credit_kind is side.kind and w.line.history_id is not None
-        ]
-        if ids:
-            found = await unit.many(side.history, ids)
-            whole |= {(side.kind, history_id): row for history_id, row in found.items()}
     answered: list[Outcome] = []
     keep: list[tuple[Call, str, Answer]] = []
     for request, outcome in zip(requests, outcomes, strict=True):
         if request.render is None or not outcome.written:
             answered.append(outcome)
             continue
-        answer = Answer(200, request.render(_as_answered(outcome.written[0], whole)))
+        answer = Answer(200, request.render(_as_answered(outcome.written[0], rows)))
         keep.append((request.call, request.fingerprint, answer))
         answered.append(Outcome(outcome.written, answer))
     await store_answers(unit, keep)
     return answered
 
 
-def _as_answered(written: Written, whole: dict[tuple[CreditKind, int], Record]) -> Record:
+def _as_answered(
+    written: Written, rows: Mapping[type[Entity] | None, Mapping[int, Record]]
+) -> Record:
     """The row as its own POST shows it: money as it remained before the use (rule 7)."""
     line = written.line
-    row = dict(whole[line.credit_kind, line.history_id or 0])
+    side = SIDES[line.credit_kind]
+    row = rows[side.history][line.history_id or 0]
     if line.credit_kind is CreditKind.MONEY:
-        row["CoworkerBookingCreditRemainingCredit"] = line.balance_after - line.balance_change
-    else:
-        row["CoworkerExtraServiceRemainingUses"] = line.balance_after
-    return row
+        remained = line.balance_after - line.balance_change
+        return {**row, "CoworkerBookingCreditRemainingCredit": remained}
+    return {**row, "CoworkerExtraServiceRemainingUses": line.balance_after}
 
 
 @dataclass(slots=True)

@@ -351,7 +351,7 @@ def read_instant(text: str) -> tuple[datetime, timedelta]:
 
 def show_instant(instant: datetime) -> str:
     """`2025-01-15T10:30:00Z`; a fraction only where the instant has one."""
-    text = instant.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    text = instant.isoformat()[:19]
     if instant.microsecond:
         text += f".{instant.microsecond:06d}".rstrip("0")
     return text + "Z"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from creditdesk.schema.entity import Entity, Record
@@ -49,6 +50,22 @@ class Reading(Protocol):
         """How many records match."""
 
 
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Whole records to add, without collections, each with its Id."""
+
+    entity: type[Entity]
+    records: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Stored values to set by Id; every change names the same ones."""
+
+    entity: type[Entity]
+    changes: Sequence[tuple[int, Mapping[str, Any]]]
+
+
 class Unit(Reading, Protocol):
     """One writing transaction. It ends committed, or as if it had never been."""
 
@@ -60,8 +77,8 @@ class Unit(Reading, Protocol):
         With `names`, of which Id must be one, only those values are read.
         """
 
-    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
-        """Fresh ids, never given twice, in rising order."""
+    async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
+        """So many fresh ids for each entity, never given twice, in rising order."""
 
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
         """Adds records (Id given or fresh; collections included) and gives their ids."""
@@ -70,6 +87,15 @@ class Unit(Reading, Protocol):
         self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
     ) -> None:
         """Sets the named values (collections are replaced) of each record."""
+
+    async def write(
+        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+    ) -> dict[int, Record]:
+        """Carries out writes on different tables together, in one exchange with the engine.
+
+        Gives the whole records that were inserted of `showing`, by id; what they lend from tables
+        that the other writes change is as it was before.
+        """
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
         """Removes records; refusals.Blocked when others refer to them."""

@@ -40,7 +40,24 @@ async def _first(run: Run, dialect: Dialect) -> None:
         )
 
 
-STEPS: Final[tuple[tuple[int, str, Step], ...]] = ((1, "initial", _first),)
+async def _fewer_indexes(run: Run, _dialect: Dialect) -> None:
+    """Nobody looks for these by when they were made or by UniqueId; answers get a better key."""
+    unserved = (
+        "allocation_document", "benefit_roll_over", "credential", "credit_state", "grant_key",
+        "hold", "location_profile", "refresh_token", "sealed_heads", "sign_in_attempt",
+        "signing_key", "stored_answer", "stored_checkpoint",
+    )  # fmt: skip
+    for table in unserved:
+        for column in ("updated_on", "created_on", "unique_id"):
+            await run(f"DROP INDEX IF EXISTS {table}_{column}_ix", ())
+    for name in ("credit_state_unique_1", "stored_answer_key_number_ix", "stored_answer_unique_1"):
+        await run(f"DROP INDEX IF EXISTS {name}", ())
+
+
+STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
+    (1, "initial", _first),
+    (2, "fewer indexes", _fewer_indexes),
+)
 NEWEST: Final = STEPS[-1][0]
 
 

@@ -229,6 +229,17 @@ class Statements:
         found: tuple[str, Reads] = self.once(("lock", entity, names), write)
         return found
 
+    def whole(self, entity: type[Entity], source: str) -> tuple[str, Reads]:
+        """The whole records of the rows that `source` holds in place of the entity's table."""
+
+        def write() -> tuple[str, Reads]:
+            joins = _Joins(entity)
+            columns, reads = self._select(tuple(entity.shape().columns.values()), joins)
+            return f"SELECT {columns} FROM {source} AS t{joins.text}", reads
+
+        found: tuple[str, Reads] = self.once(("whole", entity, source), write)
+        return found
+
     # How it is said --------------------------------------------------------------------------
 
     def _select(self, columns: Iterable[Column], joins: _Joins) -> tuple[str, Reads]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from creditdesk.schema.entity import Column, Entity, entity_named
+from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_named
 from creditdesk.schema.kinds import Collection, Object, Reference
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
@@ -154,6 +154,9 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
 
 def _indexed(entity: type[Entity], column: Column) -> bool:
     if column.name == "Id" or isinstance(column.kind, Object):
+        return False
+    if not entity.served and column.name in BASE_FIELDS:
+        # Nobody lists these records, so nobody asks for them by what all records have.
         return False
     kept = isinstance(column.kind, Reference) and column.kind.kept
     return kept or column.kind.indexed or column.name == entity.order

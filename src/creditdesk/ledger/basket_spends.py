@@ -80,7 +80,7 @@ async def _begun(
     # Read after the locks: who waited for one may find that the same call has been answered.
     earlier = await earlier_answers(unit, [(s.basket.call, s.fingerprint) for s in spends])
     holds = await held_of(unit, {SourceKey(each.kind, each.id) for each in asked})
-    baskets = await read_baskets(unit, [spend.basket for spend in spends])
+    baskets = await read_baskets(unit, [spend.basket for spend in spends], to_lock=True)
     begun: list[Drawing | Answer | Refusal] = []
     for spend, basket in zip(spends, baskets, strict=True):
         call = spend.basket.call

@@ -14,6 +14,7 @@ from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.covered import covered_of
 from creditdesk.ledger.credit import (
+    DEFAULT_PRIORITY,
     Credit,
     CreditKind,
     Limits,
@@ -23,7 +24,7 @@ from creditdesk.ledger.credit import (
     SourceKind,
     kind_of_extra_service,
 )
-from creditdesk.ledger.journal import Book, is_charge
+from creditdesk.ledger.journal import Book, Locked, is_charge
 from creditdesk.ledger.rates import rate_of, read_rates
 from creditdesk.ledger.reach import Reach, read_reaches
 from creditdesk.ledger.records import (
@@ -69,12 +70,25 @@ class Basket:
 
     def as_locked(self, book: Book) -> tuple[Credit, ...]:
         """The credits with the balances they have under lock; those that are gone left out."""
-        now = []
-        for credit in self.credits:
-            locked = book.credits.get(account_of(credit.key))
-            if locked is not None:
-                now.append(replace(credit, remaining=locked.remaining, held=locked.held))
-        return tuple(now)
+        return tuple(
+            _as_locked(credit, locked)
+            for credit in self.credits
+            if (locked := book.credits.get(account_of(credit.key))) is not None
+        )
+
+
+def _as_locked(credit: Credit, locked: Locked) -> Credit:
+    priority, paid = _standing(locked.state)
+    now = (locked.remaining, locked.held, priority, paid)
+    if now == (credit.remaining, credit.held, credit.priority, credit.paid):
+        return credit
+    remaining, held = locked.remaining, locked.held
+    return replace(credit, remaining=remaining, held=held, priority=priority, paid=paid)
+
+
+def _standing(state: Record | None) -> tuple[int, bool]:
+    """The priority of a credit, and whether it was paid for."""
+    return (state["Priority"], state["Paid"]) if state else (DEFAULT_PRIORITY, False)
 
 
 async def read_basket(
@@ -86,14 +100,19 @@ async def read_basket(
     return basket
 
 
-async def read_baskets(reading: Reading, baskets: Sequence[AskedBasket]) -> list[Basket | Invalid]:
-    """Each basket as its caller may see it, or why it is refused."""
+async def read_baskets(
+    reading: Reading, baskets: Sequence[AskedBasket], *, to_lock: bool = False
+) -> list[Basket | Invalid]:
+    """Each basket as its caller may see it, or why it is refused.
+
+    Credits that are `to_lock` come without what only their states tell: the lock brings it.
+    """
     if not baskets:
         return []
     reaches = await read_reaches(reading, {basket.whose.customer_id for basket in baskets})
     sources = await read_sources(reading, baskets)
     covered = await covered_of(reading, set(_settled(baskets)))
-    credits_ = await read_credits(reading, reaches.values())
+    credits_ = await read_credits(reading, reaches.values(), to_lock=to_lock)
     return [
         _basket(basket, reaches.get(basket.whose.customer_id), found, covered, credits_)
         for basket, found in zip(baskets, sources, strict=True)
@@ -132,7 +151,7 @@ def _basket(
             for source in sources
         ),
         tuple(
-            replace(credit, team_id=reach.payers.get(person))
+            _reached(credit, reach)
             for person in reach.people
             for credit in credits_[person]
             if may_see(caller, credit.business_id)
@@ -140,7 +159,15 @@ def _basket(
     )
 
 
-async def read_credits(reading: Reading, reaches: Iterable[Reach]) -> dict[int, tuple[Credit, ...]]:
+def _reached(credit: Credit, reach: Reach) -> Credit:
+    """The credit as it is reached: through a team where it is not the customer's own."""
+    team_id = reach.payers.get(credit.customer_id)
+    return credit if team_id is None else replace(credit, team_id=team_id)
+
+
+async def read_credits(
+    reading: Reading, reaches: Iterable[Reach], *, to_lock: bool
+) -> dict[int, tuple[Credit, ...]]:
     """Every credit of all who may pay, by customer, in no order; as nobody's of a team."""
     people = {person for reach in reaches for person in reach.people}
     if not people:
@@ -152,7 +179,7 @@ async def read_credits(reading: Reading, reaches: Iterable[Reach]) -> dict[int, 
     time = [record for record in time if not is_charge(TIME, record)]
     rates = await read_rates(reading, [record["ExtraServiceId"] for record in time])
     found = [*((MONEY, record) for record in money), *((TIME, record) for record in time)]
-    ids = {state_id((side.kind, record["Id"])) for side, record in found}
+    ids = set() if to_lock else {state_id((side.kind, record["Id"])) for side, record in found}
     states = await _states(reading, ids)
     credits_: dict[int, list[Credit]] = {person: [] for person in people}
     for side, record in found:
@@ -172,9 +199,11 @@ async def _states(reading: Reading, ids: set[int]) -> dict[int, Record]:
 def _credit(
     side: Side, record: Record, rates: Mapping[int, Record], state: Record | None
 ) -> Credit:
-    rate = rates.get(record["ExtraServiceId"]) if side is TIME else None
-    credit = Credit(
-        CreditKind.MONEY,
+    priority, paid = _standing(state)
+    is_money = side is MONEY
+    rate = None if is_money else rates.get(record["ExtraServiceId"])
+    return Credit(
+        CreditKind.MONEY if is_money else _kind(record, rate),
         record["Id"],
         record["CoworkerId"],
         record["BusinessId"],
@@ -182,20 +211,23 @@ def _credit(
         record[side.remaining],
         record["CreatedOn"],
         total=record[side.total],
+        held=state["Held"] // side.scale if state else 0,
         valid_from=record["ValidFrom"],
         expires=record["ExpireDate"],
+        limits=_limits(record) if is_money else Limits(),
+        rate=rate_of(rate) if rate else None,
+        use_credit_price=record["UseCreditPrice"] if is_money else False,
+        priority=priority,
+        paid=paid,
     )
-    if state is not None:
-        held = state["Held"] // side.scale
-        credit = replace(credit, held=held, priority=state["Priority"], paid=state["Paid"])
-    if side is MONEY:
-        return replace(credit, limits=_limits(record), use_credit_price=record["UseCreditPrice"])
-    kind = kind_of_extra_service(
+
+
+def _kind(record: Record, rate: Record | None) -> CreditKind:
+    return kind_of_extra_service(
         booking_id=record["BookingId"],
         booking_unique_id=record["BookingUniqueId"],
         is_printing_credit=bool(rate and rate["IsPrintingCredit"]),
     )
-    return replace(credit, kind=kind, rate=rate_of(rate) if rate else None)
 
 
 def _limits(record: Record) -> Limits:

@@ -146,7 +146,7 @@ async def _baskets(
         )
         for booking in bookings
     ]
-    return none_refused(await read_baskets(reading, asked))
+    return none_refused(await read_baskets(reading, asked, to_lock=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ This module must not know commands or the wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +16,8 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.allocation import Allocation
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.baskets import Basket, read_baskets
-from creditdesk.ledger.credit import Credit, Source, SourceKey, SourceKind
+from creditdesk.ledger.booking_charges import OpenPrice, add_charges, shown_on_booking
+from creditdesk.ledger.credit import Credit, SourceKey, SourceKind
 from creditdesk.ledger.drawing import (
     Drawing,
     account_of_hold,
@@ -29,7 +30,7 @@ from creditdesk.ledger.drawing import (
 from creditdesk.ledger.journal import Desk, open_book
 from creditdesk.ledger.line import LineKind
 from creditdesk.ledger.operations import Reversed, reverse
-from creditdesk.ledger.records import BY_HISTORY, Account, account_of, line_of, new_record, where
+from creditdesk.ledger.records import BY_HISTORY, Account, account_of, line_of, where
 from creditdesk.ledger.sources import Asked, AskedBasket, Whose
 from creditdesk.schema.entity import Record
 from creditdesk.schema.refusals import Blocked, none_refused
@@ -114,12 +115,12 @@ async def _charge(
         OpenPrice(booking, drawing.basket.sources[0], done.allocation.sources[0].uncovered)
         for booking, drawing, done in zip(fresh, drawings, drawn, strict=True)
     ]
-    charges = await _add_charges(unit, open_prices, call)
+    charges = await add_charges(unit, open_prices, call)
     invoiced = {**NOT_CHARGED, "Invoiced": True, "InvoiceDate": call.now.replace(microsecond=0)}
     changes = []
     for price, done, charge in zip(open_prices, drawn, charges, strict=True):
         booking_id = price.booking["Id"]
-        said = _said_of(charge, price.source) if charge else {}
+        said = shown_on_booking(charge, price.source) if charge else {}
         changes.append((booking_id, invoiced | said | _touched(call)))
         charge_id = charge["Id"] if charge else None
         charged[booking_id] = Charged(booking_id, done.allocation, done.group, charge_id)
@@ -147,66 +148,6 @@ async def _baskets(
         for booking in bookings
     ]
     return none_refused(await read_baskets(reading, asked, to_lock=True))
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPrice:
-    """A booking as it was priced, and what no credit covered of it."""
-
-    booking: Record
-    source: Source
-    price: Amount
-
-
-async def _add_charges(
-    unit: Unit, open_prices: Sequence[OpenPrice], call: Call
-) -> list[Record | None]:
-    """The `CoworkerExtraService` that asks each customer for what no credit covered."""
-    asked = [each for each in open_prices if each.price and each.source.rate is not None]
-    if not asked:
-        return [None] * len(open_prices)
-    ids = {each.booking["Id"] for each in asked}
-    named = await unit.find(Booking, where(Booking, Id=ids), names=("Id", "ResourceName"))
-    rooms = {booking["Id"]: booking["ResourceName"] for booking in named}
-    records = {each.booking["Id"]: _charge_of(each, rooms, call) for each in asked}
-    charge_ids = await unit.insert(CoworkerExtraService, list(records.values()))
-    for record, charge_id in zip(records.values(), charge_ids, strict=True):
-        record["Id"] = charge_id
-    return [records.get(each.booking["Id"]) for each in open_prices]
-
-
-def _charge_of(open_price: OpenPrice, rooms: Mapping[int, str], call: Call) -> Record:
-    booking, source, rate = open_price.booking, open_price.source, open_price.source.rate
-    assert rate is not None
-    values = {
-        "CoworkerId": booking["CoworkerId"],
-        "BusinessId": source.business_id,
-        "ExtraServiceId": rate.id,
-        "TotalUses": source.units(rate.charge_period),
-        "RemainingUses": 0,
-        "Price": open_price.price,
-        "ChargePeriod": rate.charge_period.value,
-        "InvoiceThisCoworker": booking["InvoiceThisCoworker"],
-        "PurchaseOrder": booking["PurchaseOrder"],
-        "AutomaticallyAdded": True,
-        "BookingId": booking["Id"],
-        "BookingUniqueId": booking["UniqueId"],
-        "BookingFromTime": booking["FromTime"],
-        "BookingToTime": booking["ToTime"],
-        "BookingResourceName": rooms[booking["Id"]],
-    }
-    return new_record(CoworkerExtraService, values, call.now, call.caller.email)
-
-
-def _said_of(charge: Record, source: Source) -> dict[str, object]:
-    """What a booking shows of its charge."""
-    return {
-        "CoworkerExtraServiceIds": str(charge["Id"]),
-        "CoworkerExtraServicePrice": charge["Price"],
-        "CoworkerExtraServiceCurrencyCode": source.currency,
-        "CoworkerExtraServiceChargePeriod": charge["ChargePeriod"],
-        "CoworkerExtraServiceTotalUses": charge["TotalUses"],
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +263,22 @@ async def recalculate_booking(
 
 async def _taken(reading: Reading, booking_id: int) -> dict[Account, Amount]:
     """What a booking has of each credit, reversals taken off."""
-    named = where(JournalLine, SourceKind=SourceKind.BOOKING.value, SourceId=booking_id)
+    records: list[Record] = []
+    for history, side in BY_HISTORY.items():
+        # The rows tell which credits' lines to read; the journal has no other way to a booking.
+        rows = await reading.find(
+            history, where(history, BookingId=booking_id), names=(side.reference,)
+        )
+        if not rows:
+            continue
+        ids = {row[side.reference] for row in rows}
+        named = where(
+            JournalLine, CreditKind=side.kind.value, CreditId=ids,
+            SourceKind=SourceKind.BOOKING.value, SourceId=booking_id,
+        )  # fmt: skip
+        records += await reading.find(JournalLine, named)
     taken: dict[Account, Amount] = {}
-    for record in await reading.find(JournalLine, named):
+    for record in sorted(records, key=lambda record: record["Id"]):
         line = line_of(record)
         if line.kind in (LineKind.USE, LineKind.REVERSAL):
             account = (line.credit_kind, line.credit_id)

@@ -6,7 +6,7 @@ module must not know prices, nor what is decided next.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 
@@ -17,6 +17,7 @@ from creditdesk.ledger.credit import CreditKind, SourceKey, SourceKind
 from creditdesk.ledger.line import LineKind
 from creditdesk.ledger.records import where
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.store import Reading
 
 _DOCUMENT: tuple[str, ...] = ("Id", "SourceKind", "SourceId", "CreatedOn", "Document")
@@ -33,24 +34,56 @@ async def covered_so_far(reading: Reading, source: SourceKey) -> Amount:
 
 async def covered_of(reading: Reading, sources: Collection[SourceKey]) -> dict[SourceKey, Amount]:
     """What is covered of each source, read for all of them at once."""
-    documents = await _of(reading, AllocationDocument, sources, _DOCUMENT)
-    lines = await _of(reading, JournalLine, documents, _LINE)
+    documents = await _documents(reading, sources)
+    lines = await _lines(reading, documents)
     return {
         source: _covered(documents.get(source, ()), lines.get(source, ())) for source in sources
     }
 
 
-async def _of(
-    reading: Reading, entity: type[Entity], sources: Collection[SourceKey], names: tuple[str, ...]
+async def _documents(
+    reading: Reading, sources: Collection[SourceKey]
 ) -> dict[SourceKey, list[Record]]:
-    """The records about each source, by Id; sources without any are left out."""
+    """The decisions about each source, by Id; sources without any are left out."""
     if not sources:
         return {}
+    found = await reading.find(
+        AllocationDocument, _about(AllocationDocument, sources), names=_DOCUMENT
+    )
+    return _by_source(found, sources)
+
+
+async def _lines(
+    reading: Reading, documents: Mapping[SourceKey, Sequence[Record]]
+) -> dict[SourceKey, list[Record]]:
+    """The journal's lines about each source, by Id, as far as a decision can have made them.
+
+    Those on the credits that are named there, recorded since the first: they are found by an index,
+    however long the journal.
+    """
+    decided = [document for of in documents.values() for document in of]
+    credits_ = {_paying(part["credit"]) for d in decided for part in d["Document"]["parts"]}
+    if not credits_:
+        return {}
+    kinds, ids = zip(*(credit.split("/") for credit in credits_), strict=True)
+    first = min(document["CreatedOn"] for document in decided)
+    named = where(JournalLine, CreditKind=set(kinds), CreditId={int(each) for each in ids})
+    since = Filter(JournalLine.shape().columns["RecordedOn"], Test.AT_LEAST, first)
+    filters = (*named, since, *_about(JournalLine, documents))
+    lines = await reading.find(JournalLine, filters, names=_LINE)
+    return _by_source(lines, documents)
+
+
+def _about(entity: type[Entity], sources: Collection[SourceKey]) -> tuple[Filter, ...]:
     kinds, ids = {source.kind.value for source in sources}, {source.id for source in sources}
+    return where(entity, SourceKind=kinds, SourceId=ids)
+
+
+def _by_source(
+    records: Iterable[Record], sources: Collection[SourceKey]
+) -> dict[SourceKey, list[Record]]:
     found: dict[SourceKey, list[Record]] = {}
-    for record in await reading.find(
-        entity, where(entity, SourceKind=kinds, SourceId=ids), names=names
-    ):
+    for record in records:
         key = SourceKey(SourceKind(record["SourceKind"]), record["SourceId"])
         if key in sources:
             found.setdefault(key, []).append(record)

@@ -13,6 +13,7 @@ import pytest
 
 from builders import Builder, stored_row
 from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
@@ -131,6 +132,42 @@ class Promise:
             rest = await reading.find(Currency, (among(Currency, ids),), after_id=ids[1])
         assert [r["Id"] for r in first] == ids[:2]
         assert [r["Id"] for r in rest] == ids[2:]
+
+    async def test_find_reads_only_what_is_named_lent_values_and_collections_too(
+        self, store: Store, build: Builder
+    ) -> None:
+        [euro] = await put(store, Currency, {"Code": "EUR"})
+        business = await build.shared("Business")
+        ids = await put(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro, "Businesses": (business,)},
+            {"BusinessId": business},
+        )
+        named = ("CurrencyCode", "Businesses", "Id")
+        async with store.reading() as reading:
+            records = await reading.find(TimePass, (among(TimePass, ids),), names=named)
+        assert [list(record.items()) for record in records] == [
+            [("CurrencyCode", "EUR"), ("Businesses", (business,)), ("Id", ids[0])],
+            [("CurrencyCode", None), ("Businesses", ()), ("Id", ids[1])],
+        ]
+
+    async def test_find_reads_what_only_filters_reach(self, store: Store, build: Builder) -> None:
+        business = await build.shared("Business")
+        booking = await build.make(Booking)
+        async with store.reading() as reading:
+            [record] = await reading.find(
+                Booking, (among(Booking, [booking]),), names=("ResourceBusinessId",)
+            )
+        assert record == {"ResourceBusinessId": business}
+
+    async def test_lock_reads_only_what_is_named(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"})
+        async with store.writing() as unit:
+            locked = await unit.lock(Currency, ids, ("Id", "Code"))
+            with pytest.raises(KeyError):
+                await unit.lock(Currency, ids, ("Id", "Nothing"))
+        assert locked == {i: {"Id": i, "Code": c} for i, c in zip(ids, "AB", strict=True)}
 
     async def test_a_page_carries_the_total_even_past_the_end(self, store: Store) -> None:
         ids = await put(store, Currency, *({"Name": f"n{i}"} for i in range(5)))

@@ -39,8 +39,12 @@ class Reading(Protocol):
         limit: int | None = None,
         *,
         after_id: int | None = None,
+        names: Sequence[str] = (),
     ) -> list[Record]:
-        """Records without collections, by Id unless `order` says otherwise."""
+        """Records without collections, by Id unless `order` says otherwise.
+
+        With `names` only those values are read: own, lent and collections, or what filters reach.
+        """
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
         """How many records match."""
@@ -65,8 +69,13 @@ class Update:
 class Unit(Reading, Protocol):
     """One writing transaction. It ends committed, or as if it had never been."""
 
-    async def lock(self, entity: type[Entity], ids: Sequence[int]) -> dict[int, Record]:
-        """The records' own stored values, locked in id order until the unit ends."""
+    async def lock(
+        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+    ) -> dict[int, Record]:
+        """The records' own stored values, locked in id order until the unit ends.
+
+        With `names`, of which Id must be one, only those values are read.
+        """
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
         """So many fresh ids for each entity, never given twice, in rising order."""

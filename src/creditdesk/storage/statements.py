@@ -182,11 +182,12 @@ class Statements:
         *,
         limited: bool,
         after: bool,
-        whole: bool,
+        whole: bool = False,
+        names: tuple[str, ...] = (),
     ) -> tuple[str, list[Any], Reads]:
-        """Rows in column order (`whole` adds the collections), without a total."""
+        """Rows in column order, without a total; `whole` adds the collections, `names` chooses."""
         sort_key = (order.column.name, order.descending) if order else None
-        key = ("find", entity, _shape(filters), sort_key, limited, after, whole)
+        key = ("find", entity, _shape(filters), sort_key, limited, after, whole, names)
 
         def write() -> tuple[str, Reads]:
             joins = _Joins(entity)
@@ -201,9 +202,10 @@ class Statements:
             )  # fmt: skip
             by = (f"{sort} {direction}, " if sort else "") + f"t.id {'DESC' if down else 'ASC'}"
             shape = entity.shape()
-            columns, reads = self._select(
-                tuple(shape.columns.values()) if whole else shape.listed, joins
-            )
+            chosen: Iterable[Column] = shape.columns.values() if whole else shape.listed
+            if names:
+                chosen = [shape.columns.get(name) or shape.filter_only[name] for name in names]
+            columns, reads = self._select(chosen, joins)
             limit = f" LIMIT {self.dialect.mark(used + 1)}" if limited else ""
             return (
                 f"SELECT {columns} FROM {table_name(entity)} AS t{joins.text}{where} "
@@ -213,18 +215,20 @@ class Statements:
         text, reads = self.once(key, write)
         return text, self.values(filters), reads
 
-    def lock(self, entity: type[Entity]) -> tuple[str, Reads]:
-        """A record's own stored values for a list of ids, locked in id order."""
+    def lock(self, entity: type[Entity], names: tuple[str, ...] = ()) -> tuple[str, Reads]:
+        """Own stored values, all or those of `names`, for a list of ids, locked in id order."""
 
         def write() -> tuple[str, Reads]:
-            columns, reads = self._select(entity.shape().stored, _Joins(entity))
+            stored = {column.name: column for column in entity.shape().stored}
+            chosen = [stored[name] for name in names or stored]
+            columns, reads = self._select(chosen, _Joins(entity))
             within = self.dialect.within("t.id", self.dialect.mark(1))
             return (
                 f"SELECT {columns} FROM {table_name(entity)} AS t WHERE {within} "
                 f"ORDER BY t.id{self.dialect.locking()}"
             ), reads
 
-        found: tuple[str, Reads] = self.once(("lock", entity), write)
+        found: tuple[str, Reads] = self.once(("lock", entity, names), write)
         return found
 
     def whole(self, entity: type[Entity], source: str) -> tuple[str, Reads]:

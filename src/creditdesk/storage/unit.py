@@ -100,7 +100,7 @@ class RecordReading(ABC):
         limit: int | None = None,
         *,
         after_id: int | None = None,
-        whole: bool = False,
+        names: Sequence[str] = (),
     ) -> list[Record]:
         text, values, reads = self.statements.find(
             entity,
@@ -108,11 +108,10 @@ class RecordReading(ABC):
             order,
             limited=limit is not None,
             after=after_id is not None,
-            whole=whole,
+            names=tuple(names),
         )
         values += [v for v in (after_id, limit) if v is not None]
-        shape = entity.shape()
-        names = tuple(shape.columns) if whole else tuple(c.name for c in shape.listed)
+        names = names or tuple(c.name for c in entity.shape().listed)
         return [
             dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
         ]
@@ -147,11 +146,13 @@ class RecordUnit(RecordReading):
     async def taken_ids(self, entity: type[Entity], highest: int) -> None:
         """Ids up to this one came from outside; fresh ones start after it."""
 
-    async def lock(self, entity: type[Entity], ids: Sequence[int]) -> dict[int, Record]:
+    async def lock(
+        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+    ) -> dict[int, Record]:
         if not ids:
             return {}
-        text, reads = self.statements.lock(entity)
-        names = [column.name for column in entity.shape().stored]
+        text, reads = self.statements.lock(entity, tuple(names))
+        names = names or [column.name for column in entity.shape().stored]
         rows = await self.fetch(text, [self.dialect.ids(sorted(set(ids)))])
         found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}

@@ -40,7 +40,17 @@ async def _first(run: Run, dialect: Dialect) -> None:
         )
 
 
-STEPS: Final[tuple[tuple[int, str, Step], ...]] = ((1, "initial", _first),)
+async def _tally_anew(run: Run, dialect: Dialect) -> None:  # noqa: ARG001 - the same on both
+    """Rows were counted by day alone; the table that counts them otherwise is made and filled
+    with whatever else is declared and not there.
+    """
+    await run("DROP TABLE IF EXISTS row_tally", ())
+
+
+STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
+    (1, "initial", _first),
+    (2, "tally by creation and id", _tally_anew),
+)
 NEWEST: Final = STEPS[-1][0]
 
 

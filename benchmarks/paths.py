@@ -51,7 +51,7 @@ class Way:
 class Plain(Statements):
     """The product's statements, with every total counted row by row."""
 
-    def tallied(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
+    def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
         return None
 
 

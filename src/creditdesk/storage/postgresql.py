@@ -11,6 +11,7 @@ import asyncpg
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Reading, Unit
+from creditdesk.storage.copies import Copies
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
@@ -35,7 +36,16 @@ class PostgreSQLReading(RecordReading):
 class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
     """Writing inside one transaction."""
 
-    async def run_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
+    async def run_many(
+        self,
+        table: str,
+        columns: Sequence[TableValue],
+        rows: list[Any],
+        copied: Sequence[Copies] = (),
+    ) -> None:
+        if copied:
+            await self._insert_with_copies(table, columns, rows, copied)
+            return
         if len(rows) >= COPY_FROM_ROWS:
             await self.connection.copy_records_to_table(
                 table, records=rows, columns=[c.name for c in columns]
@@ -45,6 +55,32 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         arrays = ", ".join(f"${i}::{c.kind}[]" for i, c in enumerate(columns, 1))
         await self.connection.execute(
             f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})",
+            *_by_column(rows, len(columns)),
+        )
+
+    async def _insert_with_copies(
+        self,
+        table: str,
+        columns: Sequence[TableValue],
+        rows: list[Any],
+        copied: Sequence[Copies],
+    ) -> None:
+        own = ", ".join(c.name for c in columns)
+        arrays = ", ".join(f"${i}::{c.kind}[]" for i, c in enumerate(columns, 1))
+        # Sources are shared in id order, as whoever changes several of them claims them.
+        order = ", ".join(each.link for each in copied)
+        names, values, joins = own, "v.*", ""
+        for number, each in enumerate(copied):
+            names += ", " + ", ".join(each.columns)
+            values += ", " + ", ".join(f"s{number}.{origin}" for origin in each.origins)
+            # Inside a subquery, as rows that may be missing cannot be locked from outside.
+            joins += (
+                f" LEFT JOIN LATERAL (SELECT {', '.join(each.origins)} FROM {each.source} "
+                f"WHERE id = v.{each.link}{self.dialect.sharing}) AS s{number} ON true"
+            )
+        await self.connection.execute(
+            f"INSERT INTO {table} ({names}) SELECT {values} FROM "
+            f"(SELECT * FROM unnest({arrays}) AS u ({own}) ORDER BY {order}) AS v{joins}",
             *_by_column(rows, len(columns)),
         )
 

@@ -18,6 +18,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.kinds import fold
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Reading, Unit
+from creditdesk.storage.copies import Copies
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
@@ -49,10 +50,24 @@ class SQLiteUnit(RecordUnit):
     async def fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(text, values).fetchall()
 
-    async def run_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
-        names = ", ".join(c.name for c in columns)
-        marks = ", ".join("?" * len(columns))
-        self.connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+    async def run_many(
+        self,
+        table: str,
+        columns: Sequence[TableValue],
+        rows: list[Any],
+        copied: Sequence[Copies] = (),
+    ) -> None:
+        marks = {c.name: f"?{i}" for i, c in enumerate(columns, 1)}
+        names, values, joins = list(marks), list(marks.values()), ""
+        for number, each in enumerate(copied):
+            names += each.columns
+            values += [f"s{number}.{origin}" for origin in each.origins]
+            joins += f" LEFT JOIN {each.source} AS s{number} ON s{number}.id = {marks[each.link]}"
+        self.connection.executemany(
+            f"INSERT INTO {table} ({', '.join(names)}) "
+            f"SELECT {', '.join(values)} FROM (SELECT 1){joins}",
+            rows,
+        )
 
     async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
         sets = ", ".join(f"{c.name} = ?{i}" for i, c in enumerate(columns[1:], 2))

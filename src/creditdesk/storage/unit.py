@@ -14,6 +14,7 @@ from creditdesk.schema.entity import Column, Entity, Record, declared
 from creditdesk.schema.kinds import Collection, Reference, Text, fold
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
+from creditdesk.storage.copies import Copies, copies
 from creditdesk.storage.dialects import Dialect, fold_entries
 from creditdesk.storage.naming import (
     column_name,
@@ -130,13 +131,31 @@ class RecordReading(ABC):
             dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
         ]
 
+    async def untrue(
+        self, entity: type[Entity], after_id: int, limit: int
+    ) -> list[tuple[int, tuple[str, ...]]]:
+        copied = entity.shape().copied
+        if not copied:
+            return []
+        rows = await self.fetch(self.statements.untrue(entity), (after_id, limit))
+        return [
+            (row[0], tuple(c.name for c, differs in zip(copied, row[1:], strict=True) if differs))
+            for row in rows
+        ]
+
 
 class RecordUnit(RecordReading):
     """The writing half of the promise, over one engine's bulk writes."""
 
     @abstractmethod
-    async def run_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
-        """Inserts rows into a table."""
+    async def run_many(
+        self,
+        table: str,
+        columns: Sequence[TableValue],
+        rows: list[Any],
+        copied: Sequence[Copies] = (),
+    ) -> None:
+        """Inserts rows into a table, with what they copy from the rows they refer to."""
 
     @abstractmethod
     async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
@@ -171,14 +190,14 @@ class RecordUnit(RecordReading):
         ids = [record.get("Id") or next(fresh) for record in records]
         if missing < len(records):
             await self.taken_ids(entity, max(ids))
-        columns, writes = self.statements.once(
-            ("insert", entity), lambda: self._written(entity.shape().stored)
+        columns, writes, copied = self.statements.once(
+            ("insert", entity), lambda: (*self._written(entity.shape().stored), copies(entity))
         )
         rows = [
             tuple(write(record_id if name == "Id" else record.get(name)) for name, write in writes)
             for record_id, record in zip(ids, records, strict=True)
         ]
-        await self.run_many(table_name(entity), columns, rows)
+        await self.run_many(table_name(entity), columns, rows, copied)
         for column in entity.shape().collections:
             links = [
                 (record_id, item)

@@ -14,7 +14,7 @@ from creditdesk.schema.entity import Column, Entity, Record, declared
 from creditdesk.schema.kinds import Collection, Reference, Text, fold
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
-from creditdesk.storage.copies import Copies, copies
+from creditdesk.storage.copies import Copies, copies, untrue
 from creditdesk.storage.dialects import Dialect, fold_entries
 from creditdesk.storage.naming import (
     column_name,
@@ -137,7 +137,8 @@ class RecordReading(ABC):
         copied = entity.shape().copied
         if not copied:
             return []
-        rows = await self.fetch(self.statements.untrue(entity), (after_id, limit))
+        text = self.statements.once(("untrue", entity), lambda: untrue(entity, self.dialect))
+        rows = await self.fetch(text, (after_id, limit))
         return [
             (row[0], tuple(c.name for c, differs in zip(copied, row[1:], strict=True) if differs))
             for row in rows

@@ -12,12 +12,18 @@ import pytest
 import pytest_asyncio
 
 from builders import stored_row
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.entity import _REGISTRY, _SHAPES, Entity
+from creditdesk.schema.entity import _REGISTRY, _SHAPES, Entity, declared
 from creditdesk.schema.kinds import Integer, Money, Reference, Text
 from creditdesk.schema.listing import Test
+from creditdesk.storage.copies import copies
 from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
+from creditdesk.storage.naming import fitted
 from creditdesk.storage.terms import STORED
 from storage.promise import put, where
 
@@ -169,3 +175,66 @@ async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) 
     assert await schema(empty) != declared_now
     await migrate(empty)
     assert await schema(empty) == declared_now
+
+
+async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
+    """A database as it was before lent values were copied: no column, index or trigger of them."""
+    await migrate(empty)
+    await strip_copies(empty)
+    links = await rows_from_before(empty)
+    with pytest.raises(OlderDatabase):
+        await open_store(empty)
+    store = await open_store(empty, migrated=True)
+    async with store.reading() as reading:
+        [use] = await reading.find(CoworkerBookingCreditUseHistory)
+        assert await reading.untrue(CoworkerBookingCreditUseHistory, 0, 10) == []
+        assert await reading.untrue(CoworkerBookingCredit, 0, 10) == []
+    assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "EUR"
+    assert use["CoworkerBookingCreditDescription"] == "Grant"
+    assert use["BookingId"] is None
+    async with store.writing() as unit:
+        await unit.update(Currency, [(links["currency"], {"Code": "CHF"})])
+    async with store.reading() as reading:
+        [use] = await reading.find(CoworkerBookingCreditUseHistory)
+    assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "CHF"
+    await store.close()
+
+
+async def strip_copies(url: str) -> None:
+    """Takes away all that copies need."""
+    every = [each for entity in declared() for each in copies(entity)]
+    for each in every:
+        name = fitted(f"{each.table}_{each.link}", "_follow")
+        of_table = {"true": each.table, "anew": each.table, "follow": each.source}
+        for ending, table in (of_table | {"late": each.source}).items():
+            on = "" if url.startswith("sqlite") else f" ON {table}"
+            await run(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
+    for each in every:
+        for column in each.columns:
+            await run(url, f"DROP INDEX IF EXISTS {fitted(f'{each.table}_{column}', '_ix')}_ix")
+            await run(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
+    [(number,)] = await run(
+        url, "SELECT number FROM schema_version WHERE name = 'copies of lent values'"
+    )
+    await run(url, f"DELETE FROM schema_version WHERE number >= {number}")
+
+
+async def rows_from_before(url: str) -> dict[str, int]:
+    """A use, and what it copies from three references away, as an older program wrote them."""
+    when = "0" if url.startswith("sqlite") else "now()"
+    base = f"created_on, updated_on, unique_id) VALUES (1, {when}, {when}, '{uuid4()}'"
+    for table, columns, values in (
+        ("currency", "code, code_fold", "'EUR', 'eur'"),
+        ("business", "currency_id", "1"),
+        ("coworker", "full_name", "'Ada'"),
+        (
+            "coworker_booking_credit",
+            "business_id, coworker_id, description, description_fold, remaining_credit, total_credit",
+            "1, 1, 'Grant', 'grant', 0, 0",
+        ),
+        ("coworker_booking_credit_use_history", "coworker_booking_credit_id", "1"),
+    ):
+        await run(url, f"INSERT INTO {table} (id, {base}, {values})".replace(
+            "unique_id)", f"unique_id, {columns})"
+        ))  # fmt: skip
+    return {"currency": 1}

@@ -85,3 +85,21 @@ async def test_the_demo_makes_as_many_uses_as_asked_and_they_fit(
     assert report.rows >= uses
     assert lines
     assert await findings(sqlite_store) == []
+
+
+async def test_a_copied_name_that_differs_from_its_source_is_found(sqlite_store: Store) -> None:
+    await tell(sqlite_store, 40, 6, Gathered())
+    for trigger in (
+        "coworker_booking_credit_use_history_booking_id_true",
+        "coworker_booking_credit_use_history_no_update",
+    ):
+        sqlite_store.connection.execute(f"DROP TRIGGER {trigger}")
+    [(use,)] = sqlite_store.connection.execute(
+        "UPDATE coworker_booking_credit_use_history SET booking_resource_name = 'Elsewhere' "
+        "WHERE id = (SELECT min(id) FROM coworker_booking_credit_use_history "
+        "WHERE booking_id IS NOT NULL) RETURNING id"
+    ).fetchall()
+    assert await findings(sqlite_store) == [
+        f"CoworkerBookingCreditUseHistory {use}: BookingResourceName differs from the record it "
+        "is copied from"
+    ]

@@ -122,6 +122,30 @@ def triggers(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str
             )  # fmt: skip
 
 
+def untrue(entity: type[Entity], dialect: Dialect) -> str:
+    """The ids after a given one of records with a copy that differs from what it copies, and for
+    each copied column whether it is one of those; at most so many records.
+    """
+    groups = copies(entity)
+    alias = {each.link: f"s{number}" for number, each in enumerate(groups)}
+    joins = "".join(
+        f" LEFT JOIN {each.source} AS {alias[each.link]} ON {alias[each.link]}.id = t.{each.link}"
+        for each in groups
+    )
+    differing = [
+        " OR ".join(
+            dialect.differs(f"t.{own}", f"{alias[snake(f'{column.path[0]}Id')]}.{origin}")
+            for own, origin in copied_pairs(column)
+        )
+        for column in entity.shape().copied
+    ]
+    return (
+        f"SELECT t.id, {', '.join(differing)} FROM {table_name(entity)} AS t{joins} "
+        f"WHERE t.id > {dialect.mark(1)} AND ({' OR '.join(differing)}) "
+        f"ORDER BY t.id LIMIT {dialect.mark(2)}"
+    )
+
+
 def _follow(each: Copies, dialect: Dialect) -> str:
     # Locked in id order, so that two that change the same rows do not wait for one another.
     return (

@@ -157,9 +157,6 @@ async def _fill_copies(run: Run, dialect: Dialect, added: set[str]) -> None:
     ]
     for statement in fills(new):
         await run(statement, ())
-    if dialect.name == "postgresql":
-        # No table is altered while a trigger waits for the commit.
-        await run("SET CONSTRAINTS ALL IMMEDIATE", ())
 
 
 async def _columns(run: Run, dialect: Dialect) -> dict[str, set[str]]:

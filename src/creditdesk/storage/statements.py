@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.listing import Filter, Listing, Order
-from creditdesk.storage.copies import copied_pairs, copies
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.terms import Joins, Reads, Terms
@@ -177,32 +176,6 @@ class Statements(Terms):
 
         found: tuple[str, Reads] = self.once(("whole", entity, source), write)
         return found
-
-    def untrue(self, entity: type[Entity]) -> str:
-        """Ids after a given one of records with a copy that differs from what it copies, and for
-        each copied column whether it is one that does; at most so many.
-        """
-
-        def write() -> str:
-            joins, differing = "", []
-            for column in entity.shape().copied:
-                pairs = tuple(copied_pairs(column))
-                at = f"s{groups.index(column.path[0])}"
-                differing.append(
-                    " OR ".join(self.dialect.differs(f"t.{own}", f"{at}.{o}") for own, o in pairs)
-                )
-            for number, each in enumerate(copies(entity)):
-                joins += f" LEFT JOIN {each.source} AS s{number} ON s{number}.id = t.{each.link}"
-            mark = self.dialect.mark
-            return (
-                f"SELECT t.id, {', '.join(differing)} FROM {table_name(entity)} AS t{joins} "
-                f"WHERE t.id > {mark(1)} AND ({' OR '.join(differing)}) "
-                f"ORDER BY t.id LIMIT {mark(2)}"
-            )
-
-        groups = list(dict.fromkeys(column.path[0] for column in entity.shape().copied))
-        text: str = self.once(("untrue", entity), write)
-        return text
 
 
 def _shape(filters: Sequence[Filter]) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from creditdesk.schema.kinds import Collection, Reference
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
 from creditdesk.schema.store import Insert, Update
+from creditdesk.storage.copies import untrue
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.filling import Filled, TableValue, inserted, updated
 from creditdesk.storage.naming import link_table, table_name
@@ -130,7 +131,8 @@ class RecordReading(ABC):
         copied = entity.shape().copied
         if not copied:
             return []
-        rows = await self.fetch(self.statements.untrue(entity), (after_id, limit))
+        text = self.statements.once(("untrue", entity), lambda: untrue(entity, self.dialect))
+        rows = await self.fetch(text, (after_id, limit))
         return [
             (row[0], tuple(c.name for c, differs in zip(copied, row[1:], strict=True) if differs))
             for row in rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from fractions import Fraction
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
@@ -213,8 +214,14 @@ async def covered_so_far(reading: Reading, source: SourceKey) -> Amount:
     documents = await reading.find(AllocationDocument, where(AllocationDocument, **named))
     if not documents:
         return 0
+    # The record's own time has whole seconds, in which much may be decided.
     parts = [
-        (document["CreatedOn"], _paying(part["credit"]), scaled(part["taken"]), part["covered"])
+        (
+            datetime.fromisoformat(document["Document"]["decided"]),
+            _paying(part["credit"]),
+            scaled(part["taken"]),
+            part["covered"],
+        )
         for document in documents
         for part in document["Document"]["parts"]
     ]

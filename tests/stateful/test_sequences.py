@@ -62,7 +62,9 @@ MOVES: dict[Move, int] = {
 }
 AUDIT_EVERY = 50
 SEQUENCES = 500
+"""Of 200 steps; on PostgreSQL they are the longest test, some 15 statements a step."""
 MANY_SEQUENCES = 5_000
+"""Of 500 steps."""
 
 
 async def live(town: Town, rates: dict[str, int], traces: Traces, seed: int, steps: int) -> None:

@@ -1,6 +1,8 @@
 # Every command works on a fresh machine with Python 3.11 or newer and nothing else prepared.
 PYTHON ?= python3
 BIN := .venv/bin
+# One process a core, four at most, and none waits at the end for what takes longest.
+SHARED := -n logical --maxprocesses 4 --no-loadscope-reorder
 
 .PHONY: install install-dev run test test-deep check bench format lock clean
 
@@ -25,10 +27,10 @@ run: .venv/run                ## a server on 127.0.0.1:8400 (or the next free po
 	@$(BIN)/creditdesk serve --port 8400 --port-or-next --database sqlite:///.demo/demo.db
 
 test: .venv/dev check         ## everything, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest -q -m "not deep"
+	$(BIN)/python -m pytest -q -m "not deep" $(SHARED)
 
 test-deep: .venv/dev          ## long random runs
-	$(BIN)/python -m pytest -q -m deep
+	$(BIN)/python -m pytest -q -m deep $(SHARED)
 
 check: .venv/dev              ## style, types, arrows
 	$(BIN)/ruff check src tests benchmarks tools

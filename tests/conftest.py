@@ -1,16 +1,18 @@
 """Fixtures: the same store on both engines, the application over it, and a signed-in client.
 
 One PostgreSQL server runs for the whole session (CREDITDESK_TEST_POSTGRES_URL names another); each
-test module gets a fresh database, copied from one that was migrated once.
+test module gets a fresh database, copied from one that was migrated once. Where several processes
+share the tests, each has a session of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
@@ -21,6 +23,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+import uvloop
 from starlette.applications import Starlette
 
 from builders import NOW, Builder
@@ -35,6 +38,34 @@ from creditdesk.storage.engine import open_store
 ADMIN = "admin@example.com"
 ENGINES = ("sqlite", "postgresql")
 _numbers = count(1)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the loop that the server runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where processes share the tests, one of them has all of a module that are on one engine.
+
+    So a database is made once, as it is when one process runs them all.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByDatabase(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module, _, test = nodeid.partition("::")
+            engine = next((e for e in ENGINES if re.search(rf"[\[-]{e}[]-]", test)), "")
+            return f"{module} {engine}"
+
+    return ByDatabase(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes comes first, so that no process waits for it alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +94,7 @@ def postgres_server() -> Iterator[str]:
 def postgres_template(postgres_server: str) -> str:
     """The name of a migrated database that new ones are copied from."""
     name = fresh_postgres(postgres_server)
-    apart(_migrate(database_url(postgres_server, name)))
+    apart(migrate(database_url(postgres_server, name)))
     return name
 
 
@@ -71,7 +102,7 @@ def postgres_template(postgres_server: str) -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database file that new ones are copied from."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    apart(_migrate(f"sqlite:///{path}"))
+    apart(migrate(f"sqlite:///{path}"))
     return path
 
 
@@ -172,5 +203,5 @@ async def _run(server: str, text: str) -> None:
         await connection.close()
 
 
-async def _migrate(url: str) -> None:
+async def migrate(url: str) -> None:
     await (await open_store(url, migrated=True)).close()

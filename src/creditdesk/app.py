@@ -51,8 +51,16 @@ from creditdesk.rest.token_document import TOKEN_OPERATION
 from creditdesk.schema.store import Store
 from creditdesk.settings import Settings
 
-PASSING: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError)
-"""What a driver raises when the database went away or has no connection to give."""
+PASSING: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+)
+"""What a driver raises when the database went away, comes back or has no connection to give."""
 
 
 def build_app(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,8 +27,8 @@ TIME_CREDITS = "/api/billing/coworkerextraservices"
 USES = "/api/billing/coworkerbookingcreditusehistories"
 TIME_USES = "/api/billing/coworkerextraserviceusehistories"
 BOOKINGS = "/api/spaces/bookings"
-MOST_TURNS = 40
-"""How often one call is put again while its key is in flight."""
+PATIENCE_SECONDS = 10.0
+"""For how long one call is put again while its key is in flight."""
 
 
 @dataclass
@@ -61,10 +62,10 @@ class Desk:
 
     async def post_until_told(self, path: str, body: Any, key: str) -> httpx.Response:
         """Puts a call again while its key is in flight, as a client does that was told 409."""
-        for _ in range(MOST_TURNS):
-            answer = await self.post(path, body, key)
-            if answer.status_code != 409:
-                return answer
+        until = time.monotonic() + PATIENCE_SECONDS
+        while (answer := await self.post(path, body, key)).status_code == 409:
+            if time.monotonic() > until:
+                break
             await asyncio.sleep(0.01)
         return answer
 

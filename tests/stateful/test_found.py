@@ -82,3 +82,23 @@ async def test_rule_25_a_use_covers_what_its_own_decision_said(town: Town):
         covered = await covered_so_far(unit, SourceKey(SourceKind.BOOKING, booking))
     assert await town.uses_left(time) == 0
     assert covered == money("50.00")
+
+
+async def test_rule_25_a_decision_of_the_same_second_covers_nothing_that_was_paid_before_it(
+    town: Town,
+):
+    time = await town.add_time(30)
+    booking = await town.add_booking(hours=0.25)
+    asked = [Asked(SourceKind.BOOKING, booking)]
+    async with town.store.writing() as unit:
+        await charge_bookings(unit, [booking], call(town), town.desk)
+    assert await town.uses_left(time) == 15
+    town.now += timedelta(microseconds=1)
+    async with town.store.writing() as unit:
+        longer = town.now + timedelta(days=1, hours=2)
+        await unit.update(Booking, [(booking, {"ToTime": longer, "OverridePrice": money("9.00")})])
+        basket = await read_basket(unit, Whose(town.customer), asked, call(town))
+        assert basket.sources[0].price == money("4.00")
+        await hold(unit, basket, call(town), town.desk)
+        covered = await covered_so_far(unit, SourceKey(SourceKind.BOOKING, booking))
+    assert covered == money("5.00")

@@ -20,6 +20,7 @@ from stateful import booking_moves as bookings
 from stateful import credit_moves as credits_
 from stateful import source_moves as sources
 from stateful.life import Life, set_rates
+from stateful.traces import Traces
 
 Move = Callable[[Life], Awaitable[None]]
 
@@ -59,14 +60,16 @@ MOVES: dict[Move, int] = {
     bookings.invoice_charge: 1,
     pass_time: 10,
 }
-AUDIT_EVERY = 20
-SEQUENCES = 40
-"""As many as the two engines live through in some 150 seconds on two cores."""
+AUDIT_EVERY = 50
+SEQUENCES = 500
+"""Of 200 steps; on PostgreSQL they are the longest test, some 15 statements a step."""
+MANY_SEQUENCES = 5_000
+"""Of 500 steps."""
 
 
-async def live(town: Town, rates: dict[str, int], seed: int, steps: int) -> None:
+async def live(town: Town, rates: dict[str, int], traces: Traces, seed: int, steps: int) -> None:
     """One life; an assertion that fails says how to live it again."""
-    life = Life(town, rates, seed)
+    life = Life(town, rates, traces, seed)
     move: Move = pass_time
     step = 0
     try:
@@ -110,16 +113,19 @@ def seeds(count: int) -> list[int]:
     return [int(asked)] if asked else list(range(count))
 
 
-async def test_any_order_of_operations_keeps_every_rule(store: Store) -> None:
-    town = await Town.founded(store)
+@pytest.mark.long
+async def test_any_order_of_operations_keeps_every_rule(quick_store: Store, traces: Traces) -> None:
+    town = await Town.founded(quick_store)
     rates = await set_rates(town)
     for seed in seeds(SEQUENCES):
-        await live(town, rates, seed, 200)
+        await live(town, rates, traces, seed, 200)
 
 
 @pytest.mark.deep
-async def test_any_order_of_operations_keeps_every_rule_for_long(store: Store) -> None:
-    town = await Town.founded(store)
+async def test_any_order_of_operations_keeps_every_rule_for_long(
+    quick_store: Store, traces: Traces
+) -> None:
+    town = await Town.founded(quick_store)
     rates = await set_rates(town)
-    for seed in seeds(5_000):
-        await live(town, rates, seed, 500)
+    for seed in seeds(MANY_SEQUENCES):
+        await live(town, rates, traces, seed, 500)

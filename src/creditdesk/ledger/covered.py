@@ -96,7 +96,13 @@ Paid = tuple[datetime, str, Amount, str]
 
 def _covered(documents: Sequence[Record], lines: Sequence[Record]) -> Amount:
     parts: list[Paid] = [
-        (document["CreatedOn"], _paying(part["credit"]), scaled(part["taken"]), part["covered"])
+        (
+            # The record's own time has whole seconds, in which much may be decided.
+            datetime.fromisoformat(document["Document"]["decided"]),
+            _paying(part["credit"]),
+            scaled(part["taken"]),
+            part["covered"],
+        )
         for document in documents
         for part in document["Document"]["parts"]
     ]

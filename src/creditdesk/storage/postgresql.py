@@ -137,16 +137,33 @@ class PostgreSQLStore:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
-        async with self.pool.acquire() as connection:
+        async with self._connection() as connection:
             yield PostgreSQLReading(self.statements, connection)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Unit]:
         try:
-            async with self.pool.acquire() as connection, connection.transaction():
+            async with self._connection() as connection, connection.transaction():
                 yield PostgreSQLUnit(self.statements, connection)
         except asyncpg.PostgresError as fault:
             raise translated(fault) from fault
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool; ConnectionError when the server is gone."""
+        try:
+            connection = await self.pool.acquire()
+        except OSError as fault:
+            # A socket that is gone, or a time that ran out, says no more than a refusal does.
+            raise ConnectionError(f"no connection to the database: {fault}") from fault
+        try:
+            yield connection
+        except asyncpg.InternalClientError as fault:
+            # The server left between two statements, and the driver has lost its place.
+            connection.terminate()
+            raise ConnectionError(f"the database went away: {fault}") from fault
+        finally:
+            await self.pool.release(connection)
 
     async def close(self) -> None:
         await self.pool.close()

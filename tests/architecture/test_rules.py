@@ -1,0 +1,32 @@
+"""Each rule of the ledger is named by a test of what a caller meets, not only by one of its parts."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+RULES = range(1, 35)
+PURE = TESTS / "ledger"
+"""Tests of single decisions, without a store."""
+
+
+def rules_of(path: Path) -> set[int]:
+    """The rules that the names of a module's tests cite, as `test_rule_7_…` or `…_rules_7_and_9`."""
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    functions = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    cited = [re.match(r"test_rules?((?:_\d+|_and)+)_", f.name) for f in functions]
+    return {int(number) for found in cited if found for number in re.findall(r"\d+", found[1])}
+
+
+NAMED = {
+    rule for path in TESTS.rglob("test_*.py") if PURE not in path.parents for rule in rules_of(path)
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_named_by_a_test_over_a_store(rule: int) -> None:
+    assert rule in NAMED

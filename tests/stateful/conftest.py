@@ -1,0 +1,34 @@
+"""A town in which many lives pass quickly, and what tells that something was written there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from creditdesk.schema.store import Store
+from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.sqlite import SQLiteStore
+from stateful.traces import Traces, traces_of
+
+
+@pytest_asyncio.fixture(scope="module")
+async def quick_store(store: Store) -> AsyncIterator[Store]:
+    """The module's store, which need not outlive a loss of power, and finds rows by index."""
+    if isinstance(store, SQLiteStore):
+        store.connection.execute("PRAGMA synchronous = OFF")
+    elif isinstance(store, PostgreSQLStore):
+        async with store.pool.acquire() as connection:
+            name = await connection.fetchval("SELECT current_database()")
+            # A life looks at the newest rows only, which a plan made for any Id cannot know.
+            await connection.execute(f"ALTER DATABASE {name} SET enable_seqscan = off")
+        await store.pool.expire_connections()
+    yield store
+
+
+@pytest.fixture(scope="module")
+def traces(quick_store: Store) -> Iterator[Traces]:
+    opened = traces_of(quick_store)
+    yield opened
+    opened.close()

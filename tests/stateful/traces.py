@@ -1,0 +1,79 @@
+"""Whether anything was committed meanwhile, told by the engine itself rather than by reading rows.
+
+A trace is a value that stays the same exactly as long as nothing is written for good; taking one
+costs one short statement. Must not know what is written, nor why.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from creditdesk.ledger.records import SIDES
+from creditdesk.schema.entity import Entity
+from creditdesk.storage.naming import table_name
+from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.sqlite import SQLiteStore
+
+Marks = Mapping[type[Entity], int]
+"""The tables that are looked at, each with the Id after which its rows count.
+
+The states of the credits among them are looked at too; their own Ids do not rise with time.
+"""
+
+
+class Traces(Protocol):
+    async def trace(self, marks: Marks) -> Any:
+        """What is equal to an earlier trace when nothing was committed in between."""
+
+    def close(self) -> None:
+        """Lets go of what was opened."""
+
+
+class SQLiteTraces:
+    """A second connection is told when another one has committed a change to the file.
+
+    That is so for the whole file, so `marks` narrows nothing.
+    """
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self._watching = sqlite3.connect(store.path, isolation_level=None)
+
+    async def trace(self, marks: Marks) -> Any:
+        return self._watching.execute("PRAGMA data_version").fetchone()
+
+    def close(self) -> None:
+        self._watching.close()
+
+
+class PostgreSQLTraces:
+    """Every version of a row names the transaction that wrote it.
+
+    A row that was added or changed brings a newer name, and one that was removed is one fewer.
+    """
+
+    def __init__(self, store: PostgreSQLStore) -> None:
+        self._store = store
+
+    async def trace(self, marks: Marks) -> Any:
+        rows = [(f"{table_name(entity)} WHERE id", mark) for entity, mark in marks.items()]
+        rows += [
+            (f"credit_state WHERE credit_kind = '{side.kind.value}' AND credit_id", marks[side.credit])
+            for side in SIDES.values()
+        ]  # fmt: skip
+        text = " UNION ALL ".join(
+            f"SELECT count(*), max(xmin::text::bigint) FROM {where} > ${place}"
+            for place, (where, _) in enumerate(rows, 1)
+        )
+        async with self._store.pool.acquire() as connection:
+            found = await connection.fetch(text, *(mark for _, mark in rows))
+        return [tuple(row) for row in found]
+
+    def close(self) -> None:
+        """The connections are the store's."""
+
+
+def traces_of(store: Any) -> Traces:
+    """How the engine of a store tells that something was written."""
+    return SQLiteTraces(store) if isinstance(store, SQLiteStore) else PostgreSQLTraces(store)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -16,6 +16,10 @@ from creditdesk.schema.refusals import Conflict, Refusal
 
 MOST_TOGETHER: Final = 64
 """How many asks share a unit at most."""
+PATIENCE: Final = 0.25
+MOST_PATIENCE_SECONDS: Final = 0.01
+"""A batch waits for as many as the last one carried, for this part of the time that one took, and
+never longer than so many seconds."""
 
 Work = TypeVar("Work")
 Ask = TypeVar("Ask")
@@ -56,6 +60,9 @@ class Together(Generic[Work, Ask, Given]):
         self._most = most_together
         self._waiting: list[_Waiting[Ask, Given]] = []
         self._worker: asyncio.Task[None] | None = None
+        self._carried = 1
+        self._patience_seconds = 0.0
+        self._enough = asyncio.Event()
 
     async def ask(
         self, ask: Ask, *, apart: frozenset[Hashable] = frozenset(), repeatable: bool = False
@@ -69,6 +76,8 @@ class Together(Generic[Work, Ask, Given]):
         self._waiting.append(_Waiting(ask, apart, repeatable, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
+        if len(self._waiting) >= self._carried:
+            self._enough.set()
         # Who asked may go away; what is under way is carried out all the same.
         return await asyncio.shield(answer)
 
@@ -77,9 +86,26 @@ class Together(Generic[Work, Ask, Given]):
             # Everyone who asks in this turn of the loop is on board before the first batch leaves.
             await asyncio.sleep(0)
             while self._waiting:
-                await self._answer(self._next())
+                await self._gather()
+                batch = self._next()
+                clock = asyncio.get_running_loop().time
+                began = clock()
+                await self._answer(batch)
+                self._carried = len(batch)
+                self._patience_seconds = min(PATIENCE * (clock() - began), MOST_PATIENCE_SECONDS)
         finally:
             self._worker = None
+
+    async def _gather(self) -> None:
+        """Gives those who were answered together the time to come back together.
+
+        Otherwise the first of them leaves at once, alone, and every other batch is of one.
+        """
+        if len(self._waiting) < self._carried:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_seconds):
+                    await self._enough.wait()
 
     def _next(self) -> list[_Waiting[Ask, Given]]:
         """The next batch; who cannot be part of it keeps the place in the row."""

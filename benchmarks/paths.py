@@ -33,6 +33,7 @@ class Ceiling:
 
     texts: tuple[str, ...]
     variants: Sequence[tuple[Any, ...]] | range
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Way:
 class Plain(Statements):
     """The product's statements, with every total counted row by row."""
 
-    def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> None:
+    def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
         return None
 
 
@@ -106,9 +107,7 @@ def _wire(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _list_way(
-    statements: Statements, name: str, title: str, questions: Sequence[dict[str, Any]]
-) -> Way:
+def _list_way(statements: Plain, name: str, title: str, questions: Sequence[dict[str, Any]]) -> Way:
     asks: list[Ask] = []
     variants: list[tuple[Any, ...]] = []
     texts: set[str] = set()
@@ -125,7 +124,7 @@ def _list_way(
     return Way(name, title, tuple(asks), ceiling)
 
 
-def _get_way(statements: Statements, filled: Filled) -> Way:
+def _get_way(statements: Plain, filled: Filled) -> Way:
     variants: list[tuple[Any, ...]] = []
     text = ""
     for use_id in filled.use_ids:
@@ -177,4 +176,4 @@ def _draw(dialect: Dialect) -> Callable[[range], Ceiling]:
             f"hex(randomblob(16)), {now}, {now} FROM id_sequence "
             f"WHERE name = '{table}' AND changes() = 1",
         )
-    return lambda ids: Ceiling(texts, ids)
+    return lambda ids: Ceiling(texts, ids, writes=True)

@@ -22,7 +22,7 @@ from creditdesk.storage.naming import (
     snake,
     table_name,
 )
-from creditdesk.storage.totals import tallied_total
+from creditdesk.storage.totals import seek, tallied_total
 
 Decode = Callable[[Any], Any]
 MOST_TEXTS: Final = 4096
@@ -115,14 +115,18 @@ class Statements:
 
     # What is asked ---------------------------------------------------------------------------
 
-    def page(self, listing: Listing, offset: int, size: int) -> tuple[str, list[Any], Reads]:
-        """One statement that answers the total (first column) and `size` rows from `offset`."""
+    def page(
+        self, listing: Listing, offset: int, size: int, *, seeking: bool = False
+    ) -> tuple[str, list[Any], Reads]:
+        """One statement that answers the total (first column) and `size` rows from `offset`; with
+        `seeking` the tally tells where to begin, for which the listing must be seekable.
+        """
         entity, filters, order = listing.entity, listing.filters, listing.order
         started = offset > 0
         sort = (order.column.name, order.descending)
-        key = ("page", entity, _shape(filters), sort, size, started)
+        key = ("page", entity, _shape(filters), sort, size, started, seeking)
         text, reads = self.once(
-            key, lambda: self._write_page(entity, filters, order, size, started)
+            key, lambda: self._write_page(entity, filters, order, size, started, seeking)
         )
         values = self.values(filters)
         return text, [*values, offset] if started else values, reads
@@ -134,6 +138,7 @@ class Statements:
         order: Order,
         size: int,
         started: bool,
+        seeking: bool,
     ) -> tuple[str, Reads]:
         # The size stands in the text: a planner that does not know it would sort the whole table
         # rather than walk an index for its first rows.
@@ -148,15 +153,20 @@ class Statements:
         ids = "DESC" if order.descending else "ASC"
         key = f"{sort} AS k, " if sort else ""
         inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
-        total = tallied_total(entity, filters, self.dialect)
-        total = total or f"SELECT count(*) FROM {table} AS t{counted}{where}"
-        offset = f" OFFSET {self.dialect.mark(used + 1)}" if started else ""
+        before, offset = "", self.dialect.mark(used + 1)
+        if seeking:
+            before, where, offset, total = seek(entity, filters, order, offset, self.dialect)
+        else:
+            total = self._total(entity, filters) or (
+                f"SELECT count(*) FROM {table} AS t{counted}{where}"
+            )
+        skipped = f" OFFSET {offset}" if started else ""
         shown = _Joins(entity)
         columns, reads = self._select(entity.shape().listed, shown)
         outer = f"page.k {direction}, page.id {ids}" if sort else f"page.id {ids}"
         return (
-            f"WITH page AS (SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where} "
-            f"ORDER BY {inner} LIMIT {size}{offset}) "
+            f"WITH {before}page AS (SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where} "
+            f"ORDER BY {inner} LIMIT {size}{skipped}) "
             f"SELECT ({total}), {columns} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{shown.text} ORDER BY {outer}"
@@ -167,10 +177,14 @@ class Statements:
 
         def write() -> str:
             where, joins, _ = self._where(entity, filters)
-            tallied = tallied_total(entity, filters, self.dialect)
+            tallied = self._total(entity, filters)
             return tallied or f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
 
         return self.once(("count", entity, _shape(filters)), write), self.values(filters)
+
+    def _total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
+        """How many match, where that need not be counted row by row."""
+        return tallied_total(entity, filters, self.dialect)
 
     def find(
         self,

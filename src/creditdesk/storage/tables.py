@@ -162,18 +162,13 @@ def _indexed(entity: type[Entity], column: Column) -> bool:
     return kept or column.kind.indexed or column.name == entity.order
 
 
-ROW_TALLY = (
-    "CREATE TABLE IF NOT EXISTS row_tally (table_name TEXT NOT NULL, day BIGINT NOT NULL, "
-    "shard BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (table_name, day, shard))"
-)
-
-
 def tallies(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Where rows are counted by day of creation, and the triggers that keep the count true."""
-    yield ROW_TALLY
+    """Where rows are counted, the triggers that keep the count true, and what is there so far."""
+    yield dialect.tally.table()
     for entity in entities:
         if entity.tallied:
-            yield from dialect.tally(table_name(entity))
+            yield from dialect.tally.triggers(table_name(entity))
+            yield dialect.tally.count_so_far(table_name(entity))
 
 
 def guards(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

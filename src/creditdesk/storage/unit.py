@@ -19,9 +19,13 @@ from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.filling import Filled, TableValue, inserted, updated
 from creditdesk.storage.naming import link_table, table_name
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.totals import seekable
 
 DEEP_ROWS: Final = 2_000
-"""From this offset on, a page is walked to from the nearer end."""
+"""From this offset on, a page is sought by the tally, or else walked to from the nearer end."""
+
+LARGEST_OFFSET: Final = 2**62
+"""Lies past every row, and leaves room to add to it."""
 
 
 class RecordReading(ABC):
@@ -36,13 +40,17 @@ class RecordReading(ABC):
         """The rows a statement answers."""
 
     async def page(self, listing: Listing) -> Page:
-        offset = (listing.page - 1) * listing.size
+        offset = min((listing.page - 1) * listing.size, LARGEST_OFFSET)
         if offset < DEEP_ROWS:
             return await self._rows(listing, offset, listing.size)
+        if seekable(listing.entity, listing.filters, listing.order):
+            return await self._rows(listing, offset, listing.size, seeking=True)
         return await self._deep_page(listing, offset)
 
-    async def _rows(self, listing: Listing, offset: int, size: int) -> Page:
-        text, values, reads = self.statements.page(listing, offset, size)
+    async def _rows(
+        self, listing: Listing, offset: int, size: int, *, seeking: bool = False
+    ) -> Page:
+        text, values, reads = self.statements.page(listing, offset, size, seeking=seeking)
         rows = await self.fetch(text, values)
         identity = 1 + _position(listing.entity, "Id")
         found = [reads.row(row, 1) for row in rows if row[identity] is not None]

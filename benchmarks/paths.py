@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -16,10 +16,11 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 )
 from creditdesk.rest.querystring import read_question
 from creditdesk.rest.settings import WireSettings
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.terms import Joins
 
 USE: Final = CoworkerBookingCreditUseHistory
 _NAME: Final = USE.__name__
@@ -49,7 +50,13 @@ class Way:
 
 
 class Plain(Statements):
-    """The product's statements, with every total counted row by row."""
+    """What anyone would write: a page joined to what it lends, beside a count of the rows."""
+
+    def raw(self, column: Column, joins: Joins) -> str:
+        return super().raw(replace(column, copied=False), joins)
+
+    def compared(self, column: Column, joins: Joins) -> str:
+        return super().compared(replace(column, copied=False), joins)
 
     def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
         return None

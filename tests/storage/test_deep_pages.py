@@ -26,10 +26,11 @@ DAY = datetime(2026, 3, 10, tzinfo=UTC)
 EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.wide) + 1) << CREATION.wide)
 """Where a bucket of both widths begins."""
 
+FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 MICROSECOND = timedelta(microseconds=1)
 MOMENTS = [
-    datetime.min.replace(tzinfo=UTC),
-    datetime.max.replace(tzinfo=UTC),
+    *([FIRST] * 20),
+    *([LAST] * 20),
     *(datetime(1969, 12, 31, hour, tzinfo=UTC) for hour in range(24)),
     datetime(1970, 1, 1, tzinfo=UTC) - MICROSECOND,
     datetime(1970, 1, 1, tzinfo=UTC),
@@ -50,9 +51,9 @@ RANGES = [
     (EDGE, EDGE + timedelta(days=9)),
     (datetime(1969, 12, 31, 7, 30, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)),
     (DAY, DAY - timedelta(days=3)),
-    (MOMENTS[0], MOMENTS[1]),
-    (MOMENTS[0], MOMENTS[0]),
-    (MOMENTS[1], None),
+    (FIRST, LAST),
+    (FIRST, FIRST),
+    (LAST, None),
 ]
 
 

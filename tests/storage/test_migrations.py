@@ -18,7 +18,7 @@ from creditdesk.schema.kinds import Integer, Money, Reference, Text
 from creditdesk.schema.listing import Test
 from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
-from creditdesk.storage.statements import _STORED
+from creditdesk.storage.terms import STORED
 from storage.promise import put, where
 
 
@@ -131,7 +131,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
 
         Currency.fields |= {"Symbol": Text(), "Digits": Integer(), "Least": Money(indexed=True)}
         _SHAPES.clear()
-        _STORED.clear()
+        STORED.clear()
         store = await open_store(empty, migrated=True)
         async with store.reading() as reading:
             record = await reading.get(Currency, before)
@@ -152,7 +152,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
         Currency.fields = fields
         _SHAPES.clear()
         _SHAPES.update(shapes)
-        _STORED.clear()
+        STORED.clear()
 
 
 async def test_a_url_of_no_known_engine_is_refused() -> None:

@@ -39,7 +39,8 @@ _REGISTRY: dict[str, type[Entity]] = {}
 class Column:
     """One thing a record shows or a filter reaches: its wire name, kind, and the way to it.
 
-    `path` is the relations to walk (empty for the entity's own), `leaf` the field at the end.
+    `path` is the relations to walk (empty for the entity's own), `leaf` the field at the end. A
+    `copied` one is lent, and a copy of it stands in the record's own row.
     """
 
     entity: type[Entity]
@@ -50,6 +51,8 @@ class Column:
     as_text: bool = False
     shown: bool = True
     newest: bool = False
+    copied: bool = False
+    indexed: bool = False
 
     @property
     def own(self) -> bool:
@@ -182,13 +185,11 @@ class Shape:
             if name in BASE_FIELDS:
                 continue
             shown_name = f"{name}Id" if isinstance(field, Reference) else name
-            ordered.append(Column(entity, shown_name, field, (), name, newest=field.newest))
+            ordered.append(self._own(name, field, shown_name))
             if isinstance(field, Reference):
                 ordered += [self._lent(name, field, loan, shown=True) for loan in field.loans]
-                hidden += [
-                    self._lent(name, field, Lend(path=path), shown=False) for path in field.filters
-                ]
-        base = [Column(entity, name, field, (), name) for name, field in BASE_FIELDS.items()]
+                hidden += [self._lent(name, field, loan, shown=False) for loan in field.asked]
+        base = [self._own(name, field, name) for name, field in BASE_FIELDS.items()]
         first = [c for c in ordered if not c.newest]
         self.columns: dict[str, Column] = {
             c.name: c for c in [*first, *(c for c in ordered if c.newest), *base]
@@ -199,6 +200,11 @@ class Shape:
             c for c in self.columns.values() if isinstance(c.kind, Collection)
         )
         self.by_lower: dict[str, Column] = {n.lower(): c for n, c in self.columns.items()}
+
+    def _own(self, name: str, field: Field, shown_name: str) -> Column:
+        return Column(
+            self.entity, shown_name, field, (), name, newest=field.newest, indexed=field.indexed
+        )
 
     def _lent(self, relation: str, field: Reference, loan: Lend, *, shown: bool) -> Column:
         path = loan.path.split(".")
@@ -217,8 +223,9 @@ class Shape:
         leaf = path[-1]
         kind = target.fields[leaf] if leaf in target.fields else _column_kind(target, leaf)
         return Column(
-            self.entity, name, kind, tuple(walked), leaf, loan.as_text, shown, loan.newest
-        )
+            self.entity, name, kind, tuple(walked), leaf, loan.as_text, shown, loan.newest,
+            copied=loan.copied or loan.indexed, indexed=loan.indexed,
+        )  # fmt: skip
 
     @staticmethod
     def entity_loan_kind(leaf: str) -> Field:
@@ -236,6 +243,11 @@ class Shape:
             and not c.kind.write_only
             and not isinstance(c.kind, Collection)
         )
+
+    @cached_property
+    def copied(self) -> tuple[Column, ...]:
+        """The lent columns of which a copy stands in the record's own row."""
+        return tuple(c for c in (*self.columns.values(), *self.filter_only.values()) if c.copied)
 
     @cached_property
     def filters(self) -> dict[str, FilterName]:

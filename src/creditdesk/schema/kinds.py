@@ -257,24 +257,32 @@ class Object(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Lend:
-    """One field that a relation lends: the path behind the relation, and how it is shown."""
+    """One field that a relation lends: the path behind the relation, and how it is shown.
+
+    `copied` has a copy of the value stand in the record's own row, kept true by the database;
+    `indexed` has it copied and indexed, so that filters and sorts by it walk an index. A copy is
+    made from the row that is referred to: what lies further behind must be copied there too.
+    """
 
     path: str
     newest: bool = False
     as_text: bool = False
+    copied: bool = False
+    indexed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference(Field):
     """A link to a record of another entity; on the wire `{Name}Id`, an integer.
 
-    `lends` names the fields behind the link that the record shows. A relation to something the
-    product does not keep (`kept=False`) is a plain number whose lent values are stored as sent.
+    `lends` names the fields behind the link that the record shows, `filters` those it is only
+    asked by. A relation to something the product does not keep (`kept=False`) is a plain number
+    whose lent values are stored as sent.
     """
 
     to: str
     lends: tuple[str | Lend, ...] = ()
-    filters: tuple[str, ...] = ()
+    filters: tuple[str | Lend, ...] = ()
     kept: bool = True
     wire_type: ClassVar[str] = "integer"
 
@@ -287,6 +295,10 @@ class Reference(Field):
     @property
     def loans(self) -> tuple[Lend, ...]:
         return tuple(Lend(path=x) if isinstance(x, str) else x for x in self.lends)
+
+    @property
+    def asked(self) -> tuple[Lend, ...]:
+        return tuple(Lend(path=x) if isinstance(x, str) else x for x in self.filters)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,13 @@ class Reading(Protocol):
         With `names` only those values are read: own, lent and collections, or what filters reach.
         """
 
+    async def untrue(
+        self, entity: type[Entity], after_id: int, limit: int
+    ) -> list[tuple[int, tuple[str, ...]]]:
+        """The first records after an id, at most so many, with copies of lent values that differ
+        from what they copy: each with the names of those columns.
+        """
+
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
         """How many records match."""
 

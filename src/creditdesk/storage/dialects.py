@@ -85,6 +85,8 @@ class Dialect(ABC):
     tally: ClassVar[Tally]
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
+    sharing: ClassVar[str]
+    """Ends a SELECT whose rows are copied: a late trigger waits until the unit ends."""
 
     @abstractmethod
     def mark(self, position: int) -> str:
@@ -124,6 +126,28 @@ class Dialect(ABC):
     def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
         """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
 
+    @abstractmethod
+    def differs(self, one: str, other: str) -> str:
+        """Whether two values are not the same, null being a value like any other."""
+
+    @abstractmethod
+    def trigger(
+        self, name: str, moment: str, table: str, columns: Sequence[str], when: str, body: str
+    ) -> list[str]:
+        """A trigger BEFORE or AFTER an UPDATE that names one of the columns, for each row."""
+
+    @abstractmethod
+    def late_trigger(
+        self, name: str, table: str, columns: Sequence[str], when: str, body: str
+    ) -> list[str]:
+        """One that runs `body` as the unit commits, after waiting for all who share the updated
+        row: it sees what they copied of the row as it was.
+        """
+
+    @abstractmethod
+    def refusal(self, message: str, condition: str) -> str:
+        """What a trigger does to refuse where the condition holds."""
+
     def write(self, kind: Field, value: Any) -> Any:
         """An inner value as the driver takes it."""
         convert = self.writers.get(type(kind))
@@ -148,6 +172,7 @@ class SQLite(Dialect):
     tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""
+    sharing = ""
 
     def mark(self, position: int) -> str:
         return f"?{position}"
@@ -193,6 +218,32 @@ class SQLite(Dialect):
             f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
         ]
 
+    def differs(self, one: str, other: str) -> str:
+        return f"{one} IS NOT {other}"
+
+    def trigger(
+        self, name: str, moment: str, table: str, columns: Sequence[str], when: str, body: str
+    ) -> list[str]:
+        return [
+            f"DROP TRIGGER IF EXISTS {name}",
+            f"CREATE TRIGGER {name} {moment} UPDATE OF {', '.join(columns)} ON {table} "
+            f"WHEN {when} BEGIN {body} END",
+        ]
+
+    def late_trigger(
+        self,
+        name: str,  # noqa: ARG002 - the promise names them
+        table: str,  # noqa: ARG002
+        columns: Sequence[str],  # noqa: ARG002
+        when: str,  # noqa: ARG002
+        body: str,  # noqa: ARG002
+    ) -> list[str]:
+        # No two units write beside one another.
+        return []
+
+    def refusal(self, message: str, condition: str) -> str:
+        return f"SELECT RAISE(ABORT, '{message}') WHERE {condition};"
+
 
 class PostgreSQL(Dialect):
     """Instants and booleans are native, text compares by code point; parameters are $1, $2, …"""
@@ -208,6 +259,7 @@ class PostgreSQL(Dialect):
     tally = PostgreSQLTally()
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
+    sharing = " FOR KEY SHARE"
 
     def mark(self, position: int) -> str:
         return f"${position}"
@@ -256,3 +308,40 @@ class PostgreSQL(Dialect):
             f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
             "EXECUTE FUNCTION creditdesk_append_only()",
         ]
+
+    def differs(self, one: str, other: str) -> str:
+        return f"{one} IS DISTINCT FROM {other}"
+
+    def trigger(
+        self, name: str, moment: str, table: str, columns: Sequence[str], when: str, body: str
+    ) -> list[str]:
+        return [
+            _function(name, body),
+            f"CREATE OR REPLACE TRIGGER {name} {moment} UPDATE OF {', '.join(columns)} "
+            f"ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
+        ]
+
+    def late_trigger(
+        self, name: str, table: str, columns: Sequence[str], when: str, body: str
+    ) -> list[str]:
+        # Two statements, as the second must look anew after the first has waited.
+        wait = f"PERFORM 1 FROM {table} WHERE id = NEW.id FOR UPDATE;"
+        return [
+            _function(name, f"{wait} {body}"),
+            f"DROP TRIGGER IF EXISTS {name} ON {table}",
+            f"CREATE CONSTRAINT TRIGGER {name} AFTER UPDATE OF {', '.join(columns)} ON {table} "
+            f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
+        ]
+
+    def refusal(self, message: str, condition: str) -> str:
+        return (
+            f"IF {condition} THEN RAISE EXCEPTION '{message}' "
+            "USING ERRCODE = 'restrict_violation'; END IF;"
+        )
+
+
+def _function(name: str, body: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql "
+        f"AS $$ BEGIN {body} RETURN NEW; END $$"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.kinds import Text, fold
+from creditdesk.storage.copies import Copies, copies
 from creditdesk.storage.dialects import Dialect, fold_entries
 from creditdesk.storage.naming import column_name, folded_name, is_folded
 from creditdesk.storage.statements import Statements
@@ -23,10 +24,14 @@ class TableValue:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Columns of one table, each with as many values as there are rows, in the rows' order."""
+    """Columns of one table, each with as many values as there are rows, in the rows' order.
+
+    `copied` is what new rows take over from the rows they refer to.
+    """
 
     columns: list[TableValue]
     values: list[list[Any]]
+    copied: tuple[Copies, ...] = ()
 
 
 def inserted(
@@ -39,7 +44,8 @@ def inserted(
     fillings: list[_Filling] = statements.once(
         ("inserted", entity), lambda: list(_fillings(entity.shape().stored, statements.dialect))
     )
-    filled = Filled([], [])
+    columns: list[TableValue] = []
+    values: list[list[Any]] = []
     for filling in fillings:
         if filling.field == "Id":
             given: list[Any] = list(ids)
@@ -47,9 +53,11 @@ def inserted(
             given = [record.get(filling.field) for record in records]
             if given.count(None) == len(given):
                 continue
-        filled.columns.append(filling.column)
-        filled.values.append(filling.written(given))
-    return filled
+        columns.append(filling.column)
+        values.append(filling.written(given))
+    copied: tuple[Copies, ...] = statements.once(("copied", entity), lambda: copies(entity))
+    named = {column.name for column in columns}
+    return Filled(columns, values, tuple(each for each in copied if each.link in named))
 
 
 def updated(

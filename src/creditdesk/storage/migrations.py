@@ -10,9 +10,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import declared
+from creditdesk.storage.copies import fills, triggers
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.tables import foreign_keys, guards, indexes, tables, tallies
+from creditdesk.storage.tables import (
+    copied_columns,
+    foreign_keys,
+    guards,
+    indexes,
+    tables,
+    tallies,
+)
 
 Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 Step = Callable[[Run, Dialect], Awaitable[None]]
@@ -61,10 +69,18 @@ async def _tally_anew(run: Run, dialect: Dialect) -> None:  # noqa: ARG001 - the
     await run("DROP TABLE IF EXISTS row_tally", ())
 
 
+async def _copies(run: Run, dialect: Dialect) -> None:
+    """Nothing of its own: copies are filled as their columns are added.
+
+    The number keeps away older programs, whose rows would come without copies.
+    """
+
+
 STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (1, "initial", _first),
     (2, "fewer indexes", _fewer_indexes),
     (3, "tally by creation and id", _tally_anew),
+    (4, "copies of lent values", _copies),
 )
 NEWEST: Final = STEPS[-1][0]
 
@@ -100,6 +116,7 @@ async def migrate(run: Run, dialect: Dialect, now_text: str) -> list[str]:
 
 async def _add_declared(run: Run, dialect: Dialect) -> None:
     there = await _columns(run, dialect)
+    added: set[str] = set()
     for table in tables(declared(), dialect):
         if table.name not in there:
             await run(table.create(), ())
@@ -108,6 +125,8 @@ async def _add_declared(run: Run, dialect: Dialect) -> None:
             if column.name not in there[table.name]:
                 kind = column.definition.replace(" NOT NULL", "")
                 await run(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}", ())
+                added.add(f"{table.name}.{column.name}")
+    await _fill_copies(run, dialect, added)
     if dialect.name == "postgresql":
         rows = await run(
             "SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace",
@@ -125,6 +144,22 @@ async def _add_declared(run: Run, dialect: Dialect) -> None:
         await run(statement, ())
     for statement in guards(declared(), dialect):
         await run(statement, ())
+    for statement in triggers(declared(), dialect):
+        await run(statement, ())
+
+
+async def _fill_copies(run: Run, dialect: Dialect, added: set[str]) -> None:
+    """Rows that were there get the copies whose columns are new."""
+    new = [
+        entity
+        for entity in declared()
+        if any(f"{table_name(entity)}.{n}" in added for n, _ in copied_columns(entity, dialect))
+    ]
+    for statement in fills(new):
+        await run(statement, ())
+    if dialect.name == "postgresql":
+        # No table is altered while a trigger waits for the commit.
+        await run("SET CONSTRAINTS ALL IMMEDIATE", ())
 
 
 async def _columns(run: Run, dialect: Dialect) -> dict[str, set[str]]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from hashlib import blake2s
+from typing import Final
 
 from creditdesk.schema.entity import Column, Entity, entity_named
 from creditdesk.schema.kinds import Collection, Text
+
+LONGEST_NAME: Final = 63
+"""What PostgreSQL keeps of a name."""
 
 _RESERVED = frozenset({"user", "order", "group", "default", "check", "references", "online"})
 
@@ -34,6 +39,18 @@ def folded_name(column: Column) -> str:
 
 def is_folded(column: Column) -> bool:
     return isinstance(column.kind, Text) or column.name == "CustomFields"
+
+
+def fitted(name: str, ending: str = "") -> str:
+    """The name itself, or a shorter one of its own where an engine would cut it off.
+
+    Leaves room for `ending`, which the caller puts after it.
+    """
+    room = LONGEST_NAME - len(ending)
+    if len(name) <= room:
+        return name
+    mark = blake2s(name.encode(), digest_size=4).hexdigest()
+    return f"{name[: room - len(mark) - 1]}_{mark}"
 
 
 def link_table(entity: type[Entity], field_name: str) -> tuple[str, str, str]:

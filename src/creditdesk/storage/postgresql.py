@@ -37,14 +37,14 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
     """Writing inside one transaction."""
 
     async def run_many(self, table: str, filled: Filled) -> None:
-        if len(filled.values[0]) >= COPY_FROM_ROWS:
+        if len(filled.values[0]) >= COPY_FROM_ROWS and not filled.copied:
             await self.connection.copy_records_to_table(
                 table,
                 records=list(zip(*filled.values, strict=True)),
                 columns=[column.name for column in filled.columns],
             )
             return
-        await self.connection.execute(_insertion(table, filled, 1), *filled.values)
+        await self.connection.execute(self._insertion(table, filled, 1), *filled.values)
 
     async def update_many(self, table: str, filled: Filled) -> None:
         await self.connection.execute(_change(table, filled, 1), *filled.values)
@@ -55,6 +55,7 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         parts: list[str] = []
         values: list[list[Any]] = []
         shown, reads = "SELECT 1", None
+        first_of_all: list[str] = []
         for number, each in enumerate(writes):
             table, first = table_name(each.entity), len(values) + 1
             if isinstance(each, Update):
@@ -63,18 +64,47 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
             else:
                 ids = [record["Id"] for record in each.records]
                 filled = inserted(self.statements, each.entity, ids, each.records)
-                text = _insertion(table, filled, first)
+                text = self._insertion(table, filled, first)
                 if each.entity is showing:
                     text += " RETURNING *"
                     shown, reads = self.statements.whole(each.entity, f"w{number}")
+                elif filled.copied:
+                    text += " RETURNING 1"
+                    first_of_all.append(f"(SELECT count(*) FROM w{number})")
             parts.append(f"w{number} AS ({text})")
             values += filled.values
+        if first_of_all:
+            # What the answer asks for is written before the rest, and whatever copies must be: it
+            # passes over a source that the same statement has changed already.
+            shown = f"SELECT shown.*, {', '.join(first_of_all)} FROM ({shown}) AS shown"
         rows = await self.fetch(f"WITH {', '.join(parts)} {shown}", values)
         if showing is None or reads is None:
             return {}
         names = tuple(showing.shape().columns)
         found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}
+
+    def _insertion(self, table: str, filled: Filled, first: int) -> str:
+        """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies."""
+        own = ", ".join(column.name for column in filled.columns)
+        arrays = _arrays(filled, first)
+        if not filled.copied:
+            return f"INSERT INTO {table} ({own}) SELECT * FROM unnest({arrays})"
+        # Sources are shared in id order, as whoever changes several of them claims them.
+        order = ", ".join(each.link for each in filled.copied)
+        names, values, joins = own, "v.*", ""
+        for number, each in enumerate(filled.copied):
+            names += ", " + ", ".join(each.columns)
+            values += ", " + ", ".join(f"s{number}.{origin}" for origin in each.origins)
+            # Inside a subquery, as rows that may be missing cannot be locked from outside.
+            joins += (
+                f" LEFT JOIN LATERAL (SELECT {', '.join(each.origins)} FROM {each.source} "
+                f"WHERE id = v.{each.link}{self.dialect.sharing}) AS s{number} ON true"
+            )
+        return (
+            f"INSERT INTO {table} ({names}) SELECT {values} FROM "
+            f"(SELECT * FROM unnest({arrays}) AS u ({own}) ORDER BY {order}) AS v{joins}"
+        )
 
     async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
         await self.connection.execute(
@@ -135,12 +165,6 @@ def translated(fault: asyncpg.PostgresError) -> Exception:
     ):
         return Conflict("Another change came first; nothing was done. Please try again.")
     return fault
-
-
-def _insertion(table: str, filled: Filled, first: int) -> str:
-    """Adds rows that come as arrays, whose placeholders begin at `first`."""
-    names = ", ".join(column.name for column in filled.columns)
-    return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({_arrays(filled, first)})"
 
 
 def _change(table: str, filled: Filled, first: int) -> str:

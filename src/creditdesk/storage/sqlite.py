@@ -51,10 +51,16 @@ class SQLiteUnit(RecordUnit):
         return self.connection.execute(text, values).fetchall()
 
     async def run_many(self, table: str, filled: Filled) -> None:
-        names = ", ".join(column.name for column in filled.columns)
-        marks = ", ".join("?" * len(filled.columns))
+        marks = {column.name: f"?{i}" for i, column in enumerate(filled.columns, 1)}
+        names, values, joins = list(marks), list(marks.values()), ""
+        for number, each in enumerate(filled.copied):
+            names += each.columns
+            values += [f"s{number}.{origin}" for origin in each.origins]
+            joins += f" LEFT JOIN {each.source} AS s{number} ON s{number}.id = {marks[each.link]}"
         self.connection.executemany(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})", zip(*filled.values, strict=True)
+            f"INSERT INTO {table} ({', '.join(names)}) "
+            f"SELECT {', '.join(values)} FROM (SELECT 1){joins}",
+            zip(*filled.values, strict=True),
         )
 
     async def update_many(self, table: str, filled: Filled) -> None:

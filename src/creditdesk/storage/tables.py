@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_named
 from creditdesk.schema.kinds import Collection, Object, Reference
+from creditdesk.storage.copies import copied_pairs
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
     column_name,
+    fitted,
     folded_name,
     is_folded,
     link_table,
@@ -66,10 +68,18 @@ def _own_table(entity: type[Entity], dialect: Dialect) -> Table:
         columns.append(TableColumn(column_name(column), kind + always))
         if is_folded(column):
             columns.append(TableColumn(folded_name(column), kind))
+    columns += [TableColumn(*each) for each in copied_columns(entity, dialect)]
     conditions = [f"CHECK ({check})" for check in entity.checks]
     if dialect.name == "sqlite":
         conditions += [_key_clause(c) for c in _references(entity)]
     return Table(table_name(entity), tuple(columns), tuple(conditions))
+
+
+def copied_columns(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """The name and type of every table column that holds a copy."""
+    for column in entity.shape().copied:
+        for name, _ in copied_pairs(column):
+            yield name, dialect.types[type(column.kind)]
 
 
 def _references(entity: type[Entity]) -> Iterator[Column]:
@@ -138,6 +148,11 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
                 yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} (unique_id)"
             else:
                 yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id)"
+        for column in entity.shape().copied:
+            if column.indexed:
+                read = folded_name(column) if is_folded(column) else column_name(column)
+                name = fitted(f"{table}_{read}", "_ix")
+                yield f"CREATE INDEX IF NOT EXISTS {name}_ix ON {table} ({read}{first}, id)"
         for number, group in enumerate(entity.unique, 1):
             columns = [entity.shape().columns[name] for name in group]
             names = [folded_name(c) if is_folded(c) else column_name(c) for c in columns]

@@ -124,6 +124,18 @@ class RecordReading(ABC):
             dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
         ]
 
+    async def untrue(
+        self, entity: type[Entity], after_id: int, limit: int
+    ) -> list[tuple[int, tuple[str, ...]]]:
+        copied = entity.shape().copied
+        if not copied:
+            return []
+        rows = await self.fetch(self.statements.untrue(entity), (after_id, limit))
+        return [
+            (row[0], tuple(c.name for c, differs in zip(copied, row[1:], strict=True) if differs))
+            for row in rows
+        ]
+
 
 class RecordUnit(RecordReading):
     """The writing half of the promise, over one engine's bulk writes."""

@@ -17,6 +17,7 @@ from creditdesk.ledger.line import CreditKind, Line
 from creditdesk.ledger.records import SIDES, Side, line_of, state_id, where
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Reading, Store
+from creditdesk.sync.copies import check_copies
 from creditdesk.sync.report import Report
 
 BATCH: Final = 250
@@ -37,6 +38,7 @@ async def verify(store: Store, report: Report) -> int:
                 lines_read += await _check(reading, side, credits_, report)
             last = credits_[-1]["Id"]
             report.advance(len(credits_))
+    await check_copies(store, report)
     async with store.reading() as reading:
         orphans = await reading.count(JournalLine) - lines_read
     if orphans > 0:

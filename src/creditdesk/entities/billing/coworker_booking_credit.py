@@ -25,9 +25,13 @@ class CoworkerBookingCredit(
     """A grant of money credit to a customer."""
 
     Coworker = Reference(to="Coworker", required=True, lends=(Lend(path="FullName", newest=True),))
-    Business = Reference(to="Business", required=True, lends=("Name", "Currency.Code"))
+    Business = Reference(
+        to="Business", required=True, lends=("Name", Lend(path="Currency.Code", copied=True))
+    )
     Description = Text()
-    TariffBookingCredit = Reference(to="TariffBookingCredit", read_only=True, lends=("Name",))
+    TariffBookingCredit = Reference(
+        to="TariffBookingCredit", read_only=True, lends=(Lend(path="Name", copied=True),)
+    )
     ElegibleResourceTypes = Collection(of="ResourceType")
     ElegibleProducts = Collection(of="Product")
     ElegibleTariffs = Collection(of="Tariff")

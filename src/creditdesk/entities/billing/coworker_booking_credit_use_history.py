@@ -23,21 +23,38 @@ class CoworkerBookingCreditUseHistory(
         to="CoworkerBookingCredit",
         required=True,
         lends=(
-            Lend(path="Business.Currency.Code", newest=True),
-            Lend(path="Coworker.Id", newest=True),
-            Lend(path="Description", newest=True),
-            Lend(path="TariffBookingCredit.Name", newest=True),
-            Lend(path="ExpireDate", newest=True),
+            Lend(path="Business.Currency.Code", newest=True, indexed=True),
+            Lend(path="Coworker.Id", newest=True, indexed=True),
+            Lend(path="Description", newest=True, indexed=True),
+            Lend(path="TariffBookingCredit.Name", newest=True, indexed=True),
+            Lend(path="ExpireDate", newest=True, indexed=True),
             Lend(path="RemainingCredit", newest=True),
-            Lend(path="CoworkerProductUniqueId", newest=True),
+            Lend(path="CoworkerProductUniqueId", newest=True, indexed=True),
         ),
-        filters=("Business.Id",),
+        filters=(Lend(path="Business.Id", indexed=True),),
     )
-    Booking = Reference(to="Booking", lends=("FromTime", "ToTime", "Resource.Name"))
+    Booking = Reference(
+        to="Booking",
+        lends=(
+            Lend(path="FromTime", indexed=True),
+            Lend(path="ToTime", indexed=True),
+            Lend(path="Resource.Name", indexed=True),
+        ),
+    )
     CoworkerInvoiceLine = Reference(
-        to="CoworkerInvoiceLine", lends=("CoworkerInvoice.Id", "CoworkerInvoice.InvoiceNumber")
+        to="CoworkerInvoiceLine",
+        lends=(
+            Lend(path="CoworkerInvoice.Id", indexed=True),
+            Lend(path="CoworkerInvoice.InvoiceNumber", indexed=True),
+        ),
     )
     EventAttendee = Reference(
-        to="EventAttendee", lends=("CalendarEvent.Name", "EventProduct.Name", "FullName", "Email")
+        to="EventAttendee",
+        lends=(
+            Lend(path="CalendarEvent.Name", indexed=True),
+            Lend(path="EventProduct.Name", indexed=True),
+            Lend(path="FullName", indexed=True),
+            Lend(path="Email", indexed=True),
+        ),
     )
     CreditUsed = Money(required=True)

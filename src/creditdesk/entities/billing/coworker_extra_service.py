@@ -10,6 +10,7 @@ from creditdesk.schema.kinds import (
     Enum,
     Guid,
     Integer,
+    Lend,
     Money,
     Number,
     Reference,
@@ -38,7 +39,13 @@ class CoworkerExtraService(
     Coworker = Reference(to="Coworker", required=True)
     Business = Reference(to="Business", required=True)
     ExtraService = Reference(
-        to="ExtraService", required=True, lends=("Name", "Currency.Code", "IsPrintingCredit")
+        to="ExtraService",
+        required=True,
+        lends=(
+            Lend(path="Name", copied=True),
+            "Currency.Code",
+            Lend(path="IsPrintingCredit", copied=True),
+        ),
     )
     Description = Text(read_only=True)
     Notes = Text()

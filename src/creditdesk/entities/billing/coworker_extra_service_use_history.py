@@ -22,15 +22,22 @@ class CoworkerExtraServiceUseHistory(
         to="CoworkerExtraService",
         required=True,
         lends=(
-            Lend(path="Coworker.Id", newest=True),
-            Lend(path="ExtraService.IsPrintingCredit", newest=True),
-            Lend(path="ExtraService.Name", newest=True),
-            Lend(path="ExpireDate", newest=True),
+            Lend(path="Coworker.Id", newest=True, indexed=True),
+            Lend(path="ExtraService.IsPrintingCredit", newest=True, indexed=True),
+            Lend(path="ExtraService.Name", newest=True, indexed=True),
+            Lend(path="ExpireDate", newest=True, indexed=True),
             Lend(path="RemainingUses", newest=True),
-            Lend(path="IsFromTariff", newest=True),
-            Lend(path="CoworkerProductUniqueId", newest=True),
+            Lend(path="IsFromTariff", newest=True, indexed=True),
+            Lend(path="CoworkerProductUniqueId", newest=True, indexed=True),
         ),
-        filters=("Business.Id",),
+        filters=(Lend(path="Business.Id", indexed=True),),
     )
-    Booking = Reference(to="Booking", lends=("FromTime", "ToTime", "Resource.Name"))
+    Booking = Reference(
+        to="Booking",
+        lends=(
+            Lend(path="FromTime", indexed=True),
+            Lend(path="ToTime", indexed=True),
+            Lend(path="Resource.Name", indexed=True),
+        ),
+    )
     CreditUsed = Integer(read_only=True)

@@ -32,7 +32,7 @@ class CoworkerInvoiceLine(
         update_only=True,
         nullable=False,
         lends=(
-            "InvoiceNumber",
+            Lend(path="InvoiceNumber", copied=True),
             Lend(path="Paid", as_text=True),
             "PaidOn",
             Lend(path="CreditNote", as_text=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, DateTime, Integer, Reference, Text
+from creditdesk.schema.kinds import Boolean, DateTime, Integer, Lend, Reference, Text
 
 
 class EventAttendee(
@@ -12,9 +12,13 @@ class EventAttendee(
     """One person's ticket to an event."""
 
     Business = Reference(to="Business", required=True)
-    CalendarEvent = Reference(to="CalendarEvent", required=True, lends=("Name",))
+    CalendarEvent = Reference(
+        to="CalendarEvent", required=True, lends=(Lend(path="Name", copied=True),)
+    )
     EventProduct = Reference(
-        to="EventProduct", required=True, lends=("Name", "Price", "Currency.Code")
+        to="EventProduct",
+        required=True,
+        lends=(Lend(path="Name", copied=True), "Price", "Currency.Code"),
     )
     Coworker = Reference(to="Coworker", lends=("FullName",))
     FullName = Text(required=True)

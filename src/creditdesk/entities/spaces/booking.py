@@ -27,7 +27,7 @@ class Booking(
         to="Resource",
         required=True,
         lends=(
-            "Name",
+            Lend(path="Name", copied=True),
             "Allocation",
             "HideInCalendar",
             "NoReturnPolicy",

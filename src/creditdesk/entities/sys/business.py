@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eFloorUnit, eLanguage, ePassportAccess, eVenueType
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, DateTime, Enum, Integer, Money, Number, Reference, Text
+from creditdesk.schema.kinds import (
+    Boolean,
+    DateTime,
+    Enum,
+    Integer,
+    Lend,
+    Money,
+    Number,
+    Reference,
+    Text,
+)
 
 
 class Business(
@@ -43,7 +53,9 @@ class Business(
     LastOverDueInvoiceReminder = DateTime(update_only=True)
     LastWelcomeEmail = DateTime(update_only=True)
     Country = Reference(to="Country", update_only=True, nullable=False, lends=("Name",), kept=False)
-    Currency = Reference(to="Currency", update_only=True, nullable=False, lends=("Code",))
+    Currency = Reference(
+        to="Currency", update_only=True, nullable=False, lends=(Lend(path="Code", copied=True),)
+    )
     SimpleTimeZone = Reference(to="SimpleTimeZone", update_only=True, nullable=False, kept=False)
     LogoFileName = Text(read_only=True)
     NewLogoUrl = Text(update_only=True, write_only=True)

@@ -10,16 +10,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 from creditdesk.schema.refusals import Conflict, Refusal
 
 MOST_TOGETHER: Final = 64
 """How many asks share a unit at most."""
-PATIENCE: Final = 0.25
-MOST_PATIENCE_SECONDS: Final = 0.01
-"""A batch waits for as many as the last one carried, for this part of the time that one took, and
-never longer than so many seconds."""
+PATIENT_PART: Final = 4
+MOST_PATIENCE: Final = timedelta(milliseconds=10)
+"""A batch waits for as many as the last one carried: a fourth of the time that one took, and
+never longer than this."""
 
 Work = TypeVar("Work")
 Ask = TypeVar("Ask")
@@ -61,7 +62,7 @@ class Together(Generic[Work, Ask, Given]):
         self._waiting: list[_Waiting[Ask, Given]] = []
         self._worker: asyncio.Task[None] | None = None
         self._carried = 1
-        self._patience_seconds = 0.0
+        self._patience = timedelta()
         self._enough = asyncio.Event()
 
     async def ask(
@@ -88,11 +89,12 @@ class Together(Generic[Work, Ask, Given]):
             while self._waiting:
                 await self._gather()
                 batch = self._next()
-                clock = asyncio.get_running_loop().time
-                began = clock()
+                loop = asyncio.get_running_loop()
+                began = loop.time()
                 await self._answer(batch)
+                lasted = timedelta(seconds=loop.time() - began)
                 self._carried = len(batch)
-                self._patience_seconds = min(PATIENCE * (clock() - began), MOST_PATIENCE_SECONDS)
+                self._patience = min(lasted / PATIENT_PART, MOST_PATIENCE)
         finally:
             self._worker = None
 
@@ -104,7 +106,7 @@ class Together(Generic[Work, Ask, Given]):
         if len(self._waiting) < self._carried:
             self._enough.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience_seconds):
+                async with asyncio.timeout(self._patience.total_seconds()):
                     await self._enough.wait()
 
     def _next(self) -> list[_Waiting[Ask, Given]]:

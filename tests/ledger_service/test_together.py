@@ -20,6 +20,7 @@ class Counter:
     batches: list[list[str]] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
     commit_faults: list[Exception] = field(default_factory=list)
+    takes_seconds: float = 0.0
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Counter]:
@@ -29,7 +30,7 @@ class Counter:
 
     async def carry_out(self, _work: Counter, words: Sequence[str]) -> list[str | Blocked]:
         self.batches.append(list(words))
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.takes_seconds)
         if self.faults:
             raise self.faults.pop(0)
         return [Blocked(word) if word == "no" else word.upper() for word in words]
@@ -53,6 +54,30 @@ async def test_who_asks_while_a_batch_is_under_way_goes_with_the_next():
         await asyncio.sleep(0)
     assert await asyncio.gather(first, *(queue.ask(word) for word in "bc")) == ["A", "B", "C"]
     assert counter.batches == [["a"], ["b", "c"]]
+
+
+async def test_those_who_were_answered_together_are_waited_for():
+    counter = Counter(takes_seconds=0.1)
+    queue = counter.queue()
+
+    async def again_and_again(word: str) -> None:
+        for _ in range(3):
+            await queue.ask(word)
+            await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(again_and_again(word) for word in "abcd"))
+    assert [len(batch) for batch in counter.batches] == [4, 4, 4]
+
+
+async def test_who_does_not_come_back_is_not_waited_for_long():
+    counter = Counter(takes_seconds=0.2)
+    queue = counter.queue()
+    await asyncio.gather(queue.ask("a"), queue.ask("b"))
+    counter.takes_seconds = 0.0
+    async with asyncio.timeout(1):
+        assert await queue.ask("c") == "C"
+        assert await queue.ask("d") == "D"
+    assert counter.batches == [["a", "b"], ["c"], ["d"]]
 
 
 async def test_a_batch_has_a_limit():

@@ -9,6 +9,7 @@ other, so it never undoes a neighbour. This module must not know what a request 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from creditdesk.ledger.answers import (
@@ -193,9 +194,13 @@ class Spends:
         policy: LedgerPolicy | None = None,
         most_together: int = MOST_TOGETHER,
     ) -> None:
+        self._store = store
         self._clock = clock
         self._policy = policy or LedgerPolicy()
-        self._together = Together(store.writing, self._carry_out, most_together)
+        self._together = Together(self._opened, self._carry_out, most_together)
+
+    def _opened(self) -> AbstractAsyncContextManager[Unit]:
+        return self._store.writing()
 
     async def post(
         self,

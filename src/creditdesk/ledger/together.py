@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 from creditdesk.schema.refusals import Conflict, Refusal
 
 MOST_TOGETHER: Final = 64
 """How many asks share a unit at most."""
+PATIENT_PART: Final = 4
+MOST_PATIENCE: Final = timedelta(milliseconds=10)
+"""A batch waits for as many as the last one carried: a fourth of the time that one took, and
+never longer than this."""
 
 Work = TypeVar("Work")
 Ask = TypeVar("Ask")
@@ -56,6 +61,9 @@ class Together(Generic[Work, Ask, Given]):
         self._most = most_together
         self._waiting: list[_Waiting[Ask, Given]] = []
         self._worker: asyncio.Task[None] | None = None
+        self._carried = 1
+        self._patience = timedelta()
+        self._enough = asyncio.Event()
 
     async def ask(
         self, ask: Ask, *, apart: frozenset[Hashable] = frozenset(), repeatable: bool = False
@@ -69,6 +77,8 @@ class Together(Generic[Work, Ask, Given]):
         self._waiting.append(_Waiting(ask, apart, repeatable, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
+        if len(self._waiting) >= self._carried:
+            self._enough.set()
         # Who asked may go away; what is under way is carried out all the same.
         return await asyncio.shield(answer)
 
@@ -77,9 +87,27 @@ class Together(Generic[Work, Ask, Given]):
             # Everyone who asks in this turn of the loop is on board before the first batch leaves.
             await asyncio.sleep(0)
             while self._waiting:
-                await self._answer(self._next())
+                await self._gather()
+                batch = self._next()
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                await self._answer(batch)
+                lasted = timedelta(seconds=loop.time() - began)
+                self._carried = len(batch)
+                self._patience = min(lasted / PATIENT_PART, MOST_PATIENCE)
         finally:
             self._worker = None
+
+    async def _gather(self) -> None:
+        """Gives those who were answered together the time to come back together.
+
+        Otherwise the first of them leaves at once, alone, and every other batch is of one.
+        """
+        if len(self._waiting) < self._carried:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.total_seconds()):
+                    await self._enough.wait()
 
     def _next(self) -> list[_Waiting[Ask, Given]]:
         """The next batch; who cannot be part of it keeps the place in the row."""

@@ -37,7 +37,10 @@ def previews(store: Store, desk: Desk, limit_bytes: int, kept: Endpoint) -> Endp
     """What a spend would do now. A call with a key is answered by `kept`, which keeps the answer:
     without one nothing is written (rule 32).
     """
-    together = Together(store.reading, partial(preview_baskets, desk=desk))
+    together = Together(
+        lambda: store.reading(),  # noqa: PLW0108 - a document of the paths is made without a store
+        partial(preview_baskets, desk=desk),
+    )
 
     async def endpoint(request: Request) -> Response:
         call = called(request, READ)
@@ -52,7 +55,10 @@ def previews(store: Store, desk: Desk, limit_bytes: int, kept: Endpoint) -> Endp
 
 def spends(store: Store, desk: Desk, limit_bytes: int) -> Endpoint:
     """Pays for sources with credit, once for a key (rule 32)."""
-    together = Together(store.writing, partial(spend_baskets, desk=desk))
+    together = Together(
+        lambda: store.writing(),  # noqa: PLW0108 - a document of the paths is made without a store
+        partial(spend_baskets, desk=desk),
+    )
 
     async def endpoint(request: Request) -> Response:
         call = called(request, SPEND)

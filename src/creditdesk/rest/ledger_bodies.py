@@ -6,7 +6,7 @@ Must not know what is done with the values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from creditdesk.ledger.credit import SourceKind
 from creditdesk.ledger.line import CreditKind
@@ -16,6 +16,12 @@ from creditdesk.schema.kinds import DateTime, Field, Integer, Money, Text, Unrea
 from creditdesk.schema.refusals import FieldError, Invalid, required
 
 MOST_SOURCES = 100
+_ID: Final = Integer(least=1)
+_UNITS: Final = Integer(least=1)
+_WORD: Final = Text()
+_INSTANT: Final = DateTime()
+_AMOUNT: Final = Money(negative=False)
+_KINDS: Final = frozenset(each.value for each in SourceKind)
 
 
 class Given:
@@ -62,8 +68,8 @@ class Given:
 
 def read_basket_body(given: Given) -> tuple[Whose, list[Asked]]:
     """`CoworkerId`, `BusinessId` and `Sources`: whose basket it is, and what is in it."""
-    customer = given.take("CoworkerId", Integer(least=1), needed=True)
-    business = given.take("BusinessId", Integer(least=1))
+    customer = given.take("CoworkerId", _ID, needed=True)
+    business = given.take("BusinessId", _ID)
     items = given.items("Sources")
     asked = [_asked(item) for item in items]
     given.settle(*items)
@@ -71,14 +77,13 @@ def read_basket_body(given: Given) -> tuple[Whose, list[Asked]]:
 
 
 def _asked(given: Given) -> Asked | None:
-    kind = given.take("Kind", Text(), needed=True)
-    source_id = given.take("Id", Integer(least=1), needed=True)
-    amount = given.take("Amount", Money(negative=False))
-    starts, ends = given.take("FromTime", DateTime()), given.take("ToTime", DateTime())
-    units = given.take("Units", Integer(least=1))
-    known = {each.value for each in SourceKind}
-    if kind is not None and kind.lower() not in known:
-        given.wrong("Kind", "must be one of " + ", ".join(sorted(known)), kind)
+    kind = given.take("Kind", _WORD, needed=True)
+    source_id = given.take("Id", _ID, needed=True)
+    amount = given.take("Amount", _AMOUNT)
+    starts, ends = given.take("FromTime", _INSTANT), given.take("ToTime", _INSTANT)
+    units = given.take("Units", _UNITS)
+    if kind is not None and kind.lower() not in _KINDS:
+        given.wrong("Kind", "must be one of " + ", ".join(sorted(_KINDS)), kind)
     if (starts is None) != (ends is None) or (starts and ends and ends <= starts):
         given.wrong("ToTime", "FromTime and ToTime go together, the later one last")
     if given.errors:

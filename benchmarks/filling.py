@@ -19,11 +19,15 @@ from creditdesk.schema.store import Store
 
 SPENT_CREDITS: Final = 1000
 CANDIDATES: Final = 5
+PAGE: Final = 25
+CREDIT_USES: Final = 5
+"""A customer asked about has at least a page of uses, a credit so many."""
 VARIANTS: Final = 100
 """So many forms of each reading question, asked in random order."""
 _DEEP_POCKET: Final = 1_000_000_0000
 _SEED: Final = 1
 _ACTOR: Final = "bench@example.com"
+_USES: Final = "coworker_booking_credit_use_history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +66,40 @@ async def fill(store: Store, uses: int) -> Filled:
     now = datetime.now(UTC).replace(microsecond=0)
     await tell(store, uses, _SEED, _Silent())
     random = Random(_SEED)
-    histories = await _rows(store, "SELECT id, created_on FROM coworker_booking_credit_use_history")
+    uses, last = (await _rows(store, f"SELECT count(*), max(created_on) FROM {_USES}"))[0]
     customers = await _rows(
         store,
         "SELECT c.coworker_id, c.business_id, count(*) FROM coworker_booking_credit_use_history h "
         "JOIN coworker_booking_credit c ON c.id = h.coworker_booking_credit_id "
-        "GROUP BY c.coworker_id, c.business_id ORDER BY count(*) DESC, c.coworker_id",
+        f"GROUP BY c.coworker_id, c.business_id HAVING count(*) >= {PAGE} ORDER BY c.coworker_id",
     )
     credits_ = await _rows(
         store,
         "SELECT coworker_booking_credit_id, count(*) FROM coworker_booking_credit_use_history "
-        "GROUP BY coworker_booking_credit_id ORDER BY count(*) DESC, coworker_booking_credit_id",
+        f"GROUP BY coworker_booking_credit_id HAVING count(*) >= {CREDIT_USES} "
+        "ORDER BY coworker_booking_credit_id",
     )
-    days = sorted(_instant(row[1]) for row in histories)
+    middle = await _rows(
+        store, f"SELECT created_on FROM {_USES} ORDER BY created_on LIMIT 1 OFFSET {uses // 2}"
+    )
     tills, visits = await _tills(store, now)
-    chosen = random.sample([row[0] for row in histories], min(VARIANTS, len(histories)))
+    chosen = [random.randint(1, uses) for _ in range(min(VARIANTS, uses))]
     return Filled(
         token=await _token(store, now),
-        uses=len(histories),
-        customers=tuple((row[0], row[1]) for row in customers[:VARIANTS]),
-        credits=tuple(row[0] for row in credits_[:VARIANTS]),
+        uses=uses,
+        customers=tuple((row[0], row[1]) for row in _some(random, customers)),
+        credits=tuple(row[0] for row in _some(random, credits_)),
         use_ids=tuple(chosen),
-        since=days[len(days) // 2],
-        until=days[-1],
+        since=_instant(middle[0][0]),
+        until=_instant(last),
         tills=tills[:SPENT_CREDITS],
         ceiling_tills=tills[SPENT_CREDITS:],
         visits=visits,
     )
+
+
+def _some(random: Random, rows: list[Any]) -> list[Any]:
+    return random.sample(rows, min(VARIANTS, len(rows)))
 
 
 async def _tills(store: Store, now: datetime) -> tuple[range, tuple[Visit, ...]]:

@@ -34,7 +34,7 @@ class Watch:
 
     def _own(self) -> float:
         """Our processor seconds; those of children that ended are counted by their parent."""
-        return sum(_tree_seconds(pid) for pid in (os.getpid(), *self.pids))
+        return sum(tree_seconds(pid) for pid in (os.getpid(), *self.pids))
 
 
 def _busy_seconds() -> float:
@@ -43,7 +43,8 @@ def _busy_seconds() -> float:
     return float(times.user + times.nice + times.system + getattr(times, "steal", 0.0))
 
 
-def _tree_seconds(pid: int) -> float:
+def tree_seconds(pid: int) -> float:
+    """Processor seconds of a process and all under it."""
     total = 0.0
     try:
         root = psutil.Process(pid)
@@ -56,6 +57,13 @@ def _tree_seconds(pid: int) -> float:
         except psutil.NoSuchProcess:
             continue
     return total
+
+
+def resident_megabytes(pid: int) -> list[float]:
+    """Resident memory of the workers under a server's process, or of itself when it has none."""
+    root = psutil.Process(pid)
+    workers = [child for child in root.children() if child.memory_info().rss > 20 * 2**20]
+    return [member.memory_info().rss / 2**20 for member in workers or [root]]
 
 
 def described() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -16,10 +16,11 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 )
 from creditdesk.rest.querystring import read_question
 from creditdesk.rest.settings import WireSettings
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.terms import Joins
 
 USE: Final = CoworkerBookingCreditUseHistory
 _NAME: Final = USE.__name__
@@ -33,6 +34,7 @@ class Ceiling:
 
     texts: tuple[str, ...]
     variants: Sequence[tuple[Any, ...]] | range
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,15 @@ class Way:
 
 
 class Plain(Statements):
-    """The product's statements, with every total counted row by row."""
+    """What anyone would write: a page joined to what it lends, beside a count of the rows."""
 
-    def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> None:
+    def raw(self, column: Column, joins: Joins) -> str:
+        return super().raw(replace(column, copied=False), joins)
+
+    def compared(self, column: Column, joins: Joins) -> str:
+        return super().compared(replace(column, copied=False), joins)
+
+    def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
         return None
 
 
@@ -106,9 +114,7 @@ def _wire(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _list_way(
-    statements: Statements, name: str, title: str, questions: Sequence[dict[str, Any]]
-) -> Way:
+def _list_way(statements: Plain, name: str, title: str, questions: Sequence[dict[str, Any]]) -> Way:
     asks: list[Ask] = []
     variants: list[tuple[Any, ...]] = []
     texts: set[str] = set()
@@ -125,7 +131,7 @@ def _list_way(
     return Way(name, title, tuple(asks), ceiling)
 
 
-def _get_way(statements: Statements, filled: Filled) -> Way:
+def _get_way(statements: Plain, filled: Filled) -> Way:
     variants: list[tuple[Any, ...]] = []
     text = ""
     for use_id in filled.use_ids:
@@ -177,4 +183,4 @@ def _draw(dialect: Dialect) -> Callable[[range], Ceiling]:
             f"hex(randomblob(16)), {now}, {now} FROM id_sequence "
             f"WHERE name = '{table}' AND changes() = 1",
         )
-    return lambda ids: Ceiling(texts, ids)
+    return lambda ids: Ceiling(texts, ids, writes=True)

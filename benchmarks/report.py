@@ -7,7 +7,16 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.machine import MOST_FOREIGN_CORES
-from benchmarks.samples import Measured, Sample, p50, p99, rate, spread
+from benchmarks.samples import (
+    Measured,
+    Sample,
+    database_cpu,
+    p50,
+    p99,
+    rate,
+    server_cpu,
+    spread,
+)
 
 _HEAD = Path(__file__).with_name("method.md")
 _COLUMNS = (
@@ -16,6 +25,8 @@ _COLUMNS = (
     "±",
     "p50 ms",
     "p99 ms",
+    "CPU µs",
+    "database CPU µs",
     "ceiling",
     "±",
     "p50 ms",
@@ -26,8 +37,14 @@ _COLUMNS = (
 
 def row(measured: Measured) -> tuple[str, ...]:
     """One path's medians."""
-    cells = [f"{measured.title} (`{measured.path}`)", *_cells(measured.ours)]
-    cells += _cells(measured.ceiling)
+    database = database_cpu(measured.ours)
+    cells = [
+        f"{measured.title} (`{measured.path}`)",
+        *_cells(measured.ours),
+        f"{server_cpu(measured.ours):.0f}",
+        f"{database:.0f}" if database else "",
+        *_cells(measured.ceiling),
+    ]
     ratio = measured.ratio
     return (*cells, "" if ratio is None else f"{ratio:.2f}")
 
@@ -62,7 +79,7 @@ def page(results: Sequence[Measured], facts: Sequence[str], now: datetime) -> st
     parts += [f"- {fact}" for fact in facts]
     for engine in dict.fromkeys(measured.engine for measured in results):
         found = [measured for measured in results if measured.engine == engine]
-        parts += ["", f"### {engine}", "", *_markdown(_COLUMNS, [row(m) for m in found])]
+        parts += ["", f"### {engine}", "", *markdown(_COLUMNS, [row(m) for m in found])]
     parts += ["", "## Every sample", ""]
     parts += [
         f"In the order taken. *Other load* is the cores that processes other than ours kept busy; "
@@ -70,7 +87,7 @@ def page(results: Sequence[Measured], facts: Sequence[str], now: datetime) -> st
         "",
     ]
     columns = ("engine", "path", "of", "a second", "p50 ms", "p99 ms", "errors", "other load")
-    parts += _markdown(columns, [cells for m in results for cells in _raw(m)])
+    parts += markdown(columns, [cells for m in results for cells in _raw(m)])
     return "\n".join(parts) + "\n"
 
 
@@ -84,6 +101,7 @@ def _raw(measured: Measured) -> Iterable[tuple[str, ...]]:
             )  # fmt: skip
 
 
-def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table as the documentation writes it."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     return [*lines, *(f"| {' | '.join(cells)} |" for cells in rows)]

@@ -5,30 +5,25 @@ and is stopped by its pid."""
 from __future__ import annotations
 
 import argparse
-import asyncio
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks import ceilings, machine, postgres, report
-from benchmarks.filling import Filled, fill
+from benchmarks import machine, report
+from benchmarks.engines import ENGINES, USUAL_WORKERS, Engine, filled, running
+from benchmarks.filling import Filled
 from benchmarks.load import Load, generator_name, put_under_load
-from benchmarks.machine import MOST_FOREIGN_CORES, Watch
-from benchmarks.paths import Ceiling, Way, ways
+from benchmarks.machine import MOST_FOREIGN_CORES, Watch, resident_megabytes, tree_seconds
+from benchmarks.paths import Way, ways
 from benchmarks.samples import Measured, Sample
 from benchmarks.server import Server, answer, serving
-from creditdesk.storage.dialects import Dialect, PostgreSQL, SQLite
-from creditdesk.storage.engine import open_store
 
-ENGINES: Final = ("sqlite", "postgresql")
-USUAL_WORKERS: Final = {"sqlite": 1, "postgresql": 2}
 _PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 _TRIES: Final = 2
 _WARM_SECONDS: Final = 1
@@ -48,18 +43,6 @@ class Plan:
     out: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """One engine while it is measured: where it is and how its ceiling is taken."""
-
-    name: str
-    title: str
-    url: str
-    dialect: Dialect
-    pids: tuple[int, ...]
-    ceiling: Callable[[Ceiling], Sample]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     plan = _plan(arguments)
     # Ends like an interrupt does: what was started is stopped, the folders go.
@@ -73,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for engine_name in plan.engines:
                 folder = Path(name, engine_name)
                 folder.mkdir()
-                with _engine(engine_name, plan, folder) as engine:
+                with running(engine_name, plan.clients, folder) as engine:
                     facts.append(engine.title)
                     results.extend(_measure_engine(engine, plan, folder, facts))
     finally:
@@ -91,60 +74,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-@contextmanager
-def _engine(name: str, plan: Plan, folder: Path) -> Iterator[Engine]:
-    if name == "sqlite":
-        file = folder / "bench.db"
-        take = partial(ceilings.sqlite_loop, file, seconds=plan.seconds)
-        title = "SQLite in WAL mode, synchronous FULL; its ceiling is one bare loop in one process"
-        yield Engine(name, title, f"sqlite:///{file}", SQLite(), (), take)
-        return
-    with postgres.own_postgres(folder / "data") as own:
-
-        def pgbench(ceiling: Ceiling) -> Sample:
-            return ceilings.pgbench(own, ceiling, plan.clients, plan.seconds, folder / "pgbench")
-
-        title = asyncio.run(postgres.described(own.url))
-        yield Engine(name, title, own.url, PostgreSQL(), (own.pid,), pgbench)
-
-
 def _measure_engine(
     engine: Engine, plan: Plan, folder: Path, facts: list[str]
 ) -> Iterator[Measured]:
     print(f"{engine.name}: filling", flush=True)
-    filled = asyncio.run(_filled(engine, plan.rows))
+    there = filled(engine, plan.rows)
     workers = plan.workers or USUAL_WORKERS[engine.name]
+    with serving(engine.url, workers, folder / "server.log") as server:
+        at_first = resident_megabytes(server.pid)
+        for way in ways(there, engine.dialect):
+            if not plan.paths or way.name in plan.paths:
+                yield _measure(engine, plan, folder, there, server, way)
+        after = resident_megabytes(server.pid)
     facts.append(
         f"{engine.name}: {workers} worker{'s' if workers > 1 else ''}, "
-        f"{filled.uses:,} uses of money credit"
+        f"{there.uses:,} uses of money credit; ready {server.ready_seconds:.1f} s after its start; "
+        f"resident memory of each worker {_listed(at_first)} MB at first, {_listed(after)} MB after "
+        "the load"
     )
-    with serving(engine.url, workers, folder / "server.log") as server:
-        for way in ways(filled, engine.dialect):
-            if not plan.paths or way.name in plan.paths:
-                yield _measure(engine, plan, folder, filled, server, way)
 
 
-async def _filled(engine: Engine, rows: int) -> Filled:
-    store = await open_store(engine.url, migrated=True)
-    try:
-        filled = await fill(store, rows)
-    finally:
-        await store.close()
-    if engine.name == "postgresql":
-        await postgres.settle(engine.url)
-    return filled
+def _listed(megabytes: Sequence[float]) -> str:
+    return " and ".join(f"{each:.0f}" for each in megabytes)
 
 
 def _measure(
-    engine: Engine, plan: Plan, folder: Path, filled: Filled, server: Server, way: Way
+    engine: Engine, plan: Plan, folder: Path, there: Filled, server: Server, way: Way
 ) -> Measured:
-    status, body = answer(server.port, filled.token, way.asks[0])
+    status, body = answer(server.port, there.token, way.asks[0])
     if status != 200:
         raise RuntimeError(f"{way.name}: answered {status}: {body[:500]!r}")
 
     def ours(seconds: float) -> Sample:
-        load = Load(way.asks, server.port, filled.token, plan.clients, seconds, way.keyed, folder)
-        return put_under_load(load)
+        load = Load(way.asks, server.port, there.token, plan.clients, seconds, way.keyed, folder)
+        before = tree_seconds(server.pid), sum(tree_seconds(pid) for pid in engine.pids)
+        found = put_under_load(load)
+        answers = max(1.0, found.per_second * seconds)
+        spent = tree_seconds(server.pid) - before[0]
+        behind = sum(tree_seconds(pid) for pid in engine.pids) - before[1]
+        return replace(
+            found,
+            server_cpu_microseconds=1e6 * spent / answers,
+            database_cpu_microseconds=1e6 * behind / answers,
+        )
 
     ours(_WARM_SECONDS)
     pids = (*engine.pids, server.pid)
@@ -153,7 +125,7 @@ def _measure(
     for _ in range(plan.rounds):
         taken.append(_quiet(partial(ours, plan.seconds), pids))
         if ceiling := way.ceiling:
-            best.append(_quiet(partial(engine.ceiling, ceiling), pids))
+            best.append(_quiet(partial(engine.ceiling, ceiling, plan.seconds), pids))
     measured = Measured(engine.name, way.name, way.title, tuple(taken), tuple(best))
     print("  ".join(report.row(measured)), flush=True)
     return measured
@@ -175,7 +147,7 @@ def _plan(arguments: Sequence[str] | None) -> Plan:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, help="only this engine")
     parser.add_argument("--rows", type=int, default=100_000, help="uses in the database")
-    parser.add_argument("--clients", type=int, default=16, help="connections that ask at once")
+    parser.add_argument("--clients", type=int, default=64, help="connections that ask at once")
     parser.add_argument("--workers", type=int, help="processes of the server; else 1 and 2")
     parser.add_argument("--paths", default="", help="only these, by name, with commas between")
     parser.add_argument("--seconds", type=float, default=3, help="length of one sample")

@@ -9,13 +9,16 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement: answers a second, two latencies, failures, and other load meanwhile."""
+    """One measurement: answers a second, two latencies, failures, other load meanwhile, and the
+    processor time of the server and the database for each answer."""
 
     per_second: float
     p50_milliseconds: float
     p99_milliseconds: float
     errors: int = 0
     foreign_cores: float = 0.0
+    server_cpu_microseconds: float = 0.0
+    database_cpu_microseconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,14 @@ def spread(samples: Sequence[Sample]) -> float:
     """Half the distance from the slowest to the fastest, as a share of the median."""
     rates = [sample.per_second for sample in samples]
     return (max(rates) - min(rates)) / 2 / rate(samples)
+
+
+def server_cpu(samples: Sequence[Sample]) -> float:
+    return median(sample.server_cpu_microseconds for sample in samples)
+
+
+def database_cpu(samples: Sequence[Sample]) -> float:
+    return median(sample.database_cpu_microseconds for sample in samples)
 
 
 def p50(samples: Sequence[Sample]) -> float:

@@ -25,6 +25,7 @@ class Server:
 
     port: int
     pid: int
+    ready_seconds: float
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def serving(url: str, workers: int, log: Path) -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     told = ["--port", str(port), "--workers", str(workers), "--database", url]
+    began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND, "serve", *told],
@@ -41,7 +43,7 @@ def serving(url: str, workers: int, log: Path) -> Iterator[Server]:
         )  # fmt: skip
         try:
             _await_ready(port, process, log)
-            yield Server(port, process.pid)
+            yield Server(port, process.pid, time.monotonic() - began)
         finally:
             process.terminate()
             try:
@@ -61,7 +63,7 @@ def _await_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None
                 return
         except OSError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise RuntimeError(f"the server did not start:\n{log.read_text()}")
 
 

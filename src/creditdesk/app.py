@@ -13,6 +13,7 @@ from typing import Final
 import asyncpg
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
@@ -56,10 +57,10 @@ PASSING: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, Conne
 
 def build_app(
     store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
-) -> Starlette:
+) -> Application:
     """The application over a store that is already migrated. `clock` tells the instant of a call."""
     parts = bind(store, settings, clock)
-    app = Starlette(
+    app = Application(
         routes=[
             Route("/health", lookups.health),
             Route("/ready", partial(lookups.ready, parts=parts)),
@@ -68,8 +69,20 @@ def build_app(
     )
     app.router.redirect_slashes = False
     # Everything else is the wire's own: it matches paths without case and answers 404 in JSON.
-    app.router.default = Api(parts)
+    app.router.default = app.api = Api(parts)
     return app
+
+
+class Application(Starlette):
+    """The pages, and beside them the wire, which is reached past the layers that pages need."""
+
+    api: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"][:5].lower() == "/api/":
+            await self.api(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Parts:

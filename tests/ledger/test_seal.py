@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from creditdesk.ledger.chain import ChainReading, Fault, check_chain, genesis_digest, line_digest
 from creditdesk.ledger.line import CreditKind, Line, LineKind
@@ -234,7 +235,7 @@ def test_no_false_proof_is_handed_out() -> None:
     (first, digest), (second, _), (third, _) = chains[1]
     assert check_proof(prove(second, digest, [third], tree, checkpoint), PUBLIC_KEY) is None
     for line, previous, following in [
-        (replace(second, amount=1), digest, [third]),
+        (structs.replace(second, amount=1), digest, [third]),
         (second, bytes(32), [third]),
         (second, digest, []),
         (first, None, [third]),

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from creditdesk.ledger.chain import Head, encode_line, line_digest
 from creditdesk.ledger.line import CreditKind, Line, LineKind
@@ -172,7 +172,7 @@ def test_a_field_said_twice_is_refused_even_where_the_last_one_is_true() -> None
 
 
 def test_a_first_line_must_start_from_its_own_credit() -> None:
-    line = replace(Line.from_document(PROOF["line"]), sequence=1)
+    line = structs.replace(Line.from_document(PROOF["line"]), sequence=1)
     false_start = bytes(32)
     digest = line_digest(false_start, line)
     tree = MerkleTree([Head(line.credit_kind, line.credit_id, 1, digest)], bytes(32))

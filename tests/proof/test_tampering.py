@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 from tests.ledger_service.town import Town, money
 from tests.proof.conftest import Meddle, Seal, execute
 
@@ -209,7 +210,7 @@ async def test_a_past_rewritten_with_all_its_digests_is_named(
     account = (CreditKind.MONEY, credit)
     digest = genesis_digest(*account)
     for record in await town.lines("money", credit):
-        line = replace(line_of(record), actor="someone@example.com")
+        line = structs.replace(line_of(record), actor="someone@example.com")
         digest = line_digest(digest, line)
         changes = f"actor = '{line.actor}', digest = '{digest.hex()}'"
         await meddle(f"UPDATE journal_line SET {changes} WHERE id = {record['Id']}")

@@ -8,8 +8,9 @@ import pytest
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.baskets import covered_so_far, read_basket
+from creditdesk.ledger.baskets import read_basket
 from creditdesk.ledger.bookings import cancel_bookings, charge_bookings
+from creditdesk.ledger.covered import covered_so_far
 from creditdesk.ledger.credit import SourceKey, SourceKind
 from creditdesk.ledger.holds import hold, release_due
 from creditdesk.ledger.operations import adjust, reverse

@@ -13,12 +13,14 @@ import pytest
 
 from builders import Builder, stored_row
 from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Listing, Order, Test
-from creditdesk.schema.refusals import Blocked
-from creditdesk.schema.store import Store
+from creditdesk.schema.refusals import Blocked, Conflict
+from creditdesk.schema.store import Insert, Store, Update
 
 
 def column(entity: type[Entity], name: str):
@@ -131,6 +133,42 @@ class Promise:
         assert [r["Id"] for r in first] == ids[:2]
         assert [r["Id"] for r in rest] == ids[2:]
 
+    async def test_find_reads_only_what_is_named_lent_values_and_collections_too(
+        self, store: Store, build: Builder
+    ) -> None:
+        [euro] = await put(store, Currency, {"Code": "EUR"})
+        business = await build.shared("Business")
+        ids = await put(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro, "Businesses": (business,)},
+            {"BusinessId": business},
+        )
+        named = ("CurrencyCode", "Businesses", "Id")
+        async with store.reading() as reading:
+            records = await reading.find(TimePass, (among(TimePass, ids),), names=named)
+        assert [list(record.items()) for record in records] == [
+            [("CurrencyCode", "EUR"), ("Businesses", (business,)), ("Id", ids[0])],
+            [("CurrencyCode", None), ("Businesses", ()), ("Id", ids[1])],
+        ]
+
+    async def test_find_reads_what_only_filters_reach(self, store: Store, build: Builder) -> None:
+        business = await build.shared("Business")
+        booking = await build.make(Booking)
+        async with store.reading() as reading:
+            [record] = await reading.find(
+                Booking, (among(Booking, [booking]),), names=("ResourceBusinessId",)
+            )
+        assert record == {"ResourceBusinessId": business}
+
+    async def test_lock_reads_only_what_is_named(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"})
+        async with store.writing() as unit:
+            locked = await unit.lock(Currency, ids, ("Id", "Code"))
+            with pytest.raises(KeyError):
+                await unit.lock(Currency, ids, ("Id", "Nothing"))
+        assert locked == {i: {"Id": i, "Code": c} for i, c in zip(ids, "AB", strict=True)}
+
     async def test_a_page_carries_the_total_even_past_the_end(self, store: Store) -> None:
         ids = await put(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
         order = by(Currency, "Name")
@@ -170,18 +208,48 @@ class Promise:
         assert set(locked[ids[0]]) == {c.name for c in Currency.shape().stored}
         assert locked[ids[1]]["Name"] == "b"
 
+    async def test_writes_on_several_tables_travel_together(self, store: Store) -> None:
+        (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        async with store.writing() as unit:
+            fresh = (await unit.next_ids({Business: 2}))[Business]
+            places = [
+                stored_row(Business, Id=i, Name=f"Place {i}", CurrencyId=money, WebAddress=f"p{i}")
+                for i in fresh
+            ]
+            shown = await unit.write(
+                [Insert(Business, places), Update(Currency, [(money, {"Code": "XYZ"})])], Business
+            )
+        assert sorted(shown) == fresh
+        assert shown[fresh[0]]["Name"] == f"Place {fresh[0]}"
+        # What is lent is as it was before the other writes.
+        assert {row["CurrencyCode"] for row in shown.values()} == {"EUR"}
+        async with store.reading() as reading:
+            assert (await reading.many(Business, fresh))[fresh[1]]["CurrencyCode"] == "XYZ"
+
+    async def test_a_write_that_fails_takes_the_others_with_it(self, store: Store) -> None:
+        (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        broken = stored_row(Business, Id=987654, Name="Nowhere", CurrencyId=987654321)
+        with pytest.raises((Blocked, Conflict)):
+            async with store.writing() as unit:
+                await unit.write(
+                    [Insert(Business, [broken]), Update(Currency, [(money, {"Code": "XYZ"})])]
+                )
+        async with store.reading() as reading:
+            assert (await reading.many(Currency, [money]))[money]["Code"] == "EUR"
+
     async def test_fresh_ids_rise_and_are_never_given_twice(self, store: Store) -> None:
         async with store.writing() as unit:
-            first = await unit.next_ids(Currency, 3)
+            first, others = (await unit.next_ids({Currency: 3, TimePass: 1})).values()
         async with store.writing() as unit:
-            second = await unit.next_ids(Currency, 2)
+            second = (await unit.next_ids({Currency: 2}))[Currency]
+        assert len(others) == 1
         assert first == sorted(first)
         assert len({*first, *second}) == 5
         assert min(second) > max(first)
 
     async def test_a_taken_id_is_not_given_again(self, store: Store) -> None:
         async with store.writing() as unit:
-            [highest] = await unit.next_ids(Currency, 1)
+            [highest] = (await unit.next_ids({Currency: 1}))[Currency]
         await put(store, Currency, {"Id": highest + 10, "Name": "from outside"})
         await put(store, Currency, {"Id": highest + 5, "Name": "later, but lower"})
         assert await put(store, Currency, {"Name": "fresh"}) == [highest + 11]

@@ -48,7 +48,7 @@ async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
 async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
     async def take() -> list[int]:
         async with store.writing() as unit:
-            return await unit.next_ids(Currency, 5)
+            return (await unit.next_ids({Currency: 5}))[Currency]
 
     given = await asyncio.gather(*(take() for _ in range(WRITERS)))
     assert len({i for ids in given for i in ids}) == WRITERS * 5

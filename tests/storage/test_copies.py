@@ -14,6 +14,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
 )
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
@@ -26,7 +27,7 @@ from creditdesk.schema.entity import Column, Entity, Record, entity_named
 from creditdesk.schema.kinds import Reference
 from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.schema.refusals import Conflict
-from creditdesk.schema.store import Reading, Store
+from creditdesk.schema.store import Insert, Reading, Store, Update
 from creditdesk.storage.copies import copies
 from creditdesk.storage.naming import column_name, is_folded, table_name
 from storage.promise import among
@@ -178,6 +179,30 @@ async def test_rows_in_bulk_bring_their_copies(store: Store, build: Builder) -> 
         ids = await unit.insert(MoneyUse, rows)
     async with store.reading() as reading:
         await assert_true(reading, MoneyUse, ids[::400])
+
+
+@pytest.mark.parametrize("showing", [None, MoneyUse, TimeUse])
+async def test_uses_that_travel_with_changes_of_their_credits_bring_their_copies(
+    store: Store, build: Builder, showing: type[Entity] | None
+) -> None:
+    money, time = await build.make(CoworkerBookingCredit), await build.make(CoworkerExtraService)
+    async with store.writing() as unit:
+        ids = {
+            entity: fresh
+            for entity, [fresh] in (await unit.next_ids(dict.fromkeys(USES, 1))).items()
+        }
+        await unit.write(
+            [
+                Update(CoworkerBookingCredit, [(money, {"UpdatedBy": "a spend"})]),
+                Update(CoworkerExtraService, [(time, {"UpdatedBy": "a spend"})]),
+                Insert(MoneyUse, [stored_row(MoneyUse, Id=ids[MoneyUse], CoworkerBookingCreditId=money)]),
+                Insert(TimeUse, [stored_row(TimeUse, Id=ids[TimeUse], CoworkerExtraServiceId=time)]),
+            ],
+            showing,
+        )  # fmt: skip
+    async with store.reading() as reading:
+        for entity in USES:
+            await assert_true(reading, entity, [ids[entity]])
 
 
 # Beside one another ----------------------------------------------------------------------------

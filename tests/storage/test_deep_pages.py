@@ -1,44 +1,155 @@
-"""Pages far from the start are walked to from the nearer end, and are the same pages."""
+"""Pages far from the start are the same pages, whether sought by the tally or walked to."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from builders import stored_row
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
-    CoworkerExtraServiceUseHistory as History,
+    CoworkerExtraServiceUseHistory as Use,
 )
-from creditdesk.schema.listing import Listing, Order
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.listing import Filter, Listing, Page, Test
 from creditdesk.schema.store import Store
 from creditdesk.storage import unit as storage_unit
+from creditdesk.storage.dialects import from_microseconds, to_microseconds
+from creditdesk.storage.tally import CREATION
+from storage.promise import by, put, where
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.wide) + 1) << CREATION.wide)
+"""Where a bucket of both widths begins."""
+
+FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
+MICROSECOND = timedelta(microseconds=1)
+MOMENTS = [
+    *([FIRST] * 20),
+    *([LAST] * 20),
+    *(datetime(1969, 12, 31, hour, tzinfo=UTC) for hour in range(24)),
+    datetime(1970, 1, 1, tzinfo=UTC) - MICROSECOND,
+    datetime(1970, 1, 1, tzinfo=UTC),
+    *(DAY + timedelta(days=number) for number in range(-9, 9)),
+    *(DAY + timedelta(days=number) - MICROSECOND for number in range(-9, 9)),
+    *(EDGE + step * MICROSECOND for step in (-1, 0, 1)),
+    *(DAY + timedelta(hours=5, seconds=number % 7) for number in range(90)),
+    *(DAY + timedelta(hours=11 * number) for number in range(60)),
+    *([DAY + timedelta(days=2)] * 40),
+]
+RANGES = [
+    (None, None),
+    (DAY + timedelta(hours=5, seconds=3), None),
+    (None, DAY + timedelta(days=6, hours=7)),
+    (DAY, DAY + timedelta(days=2)),
+    (DAY + timedelta(days=2), DAY + timedelta(days=2)),
+    (DAY + timedelta(hours=5, seconds=3), EDGE),
+    (EDGE, EDGE + timedelta(days=9)),
+    (datetime(1969, 12, 31, 7, 30, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)),
+    (DAY, DAY - timedelta(days=3)),
+    (FIRST, LAST),
+    (FIRST, FIRST),
+    (LAST, None),
+]
 
 
-async def test_pages_from_the_nearer_end_are_the_pages_from_the_start(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+async def filled(store: Store) -> list[tuple[datetime, int]]:
+    """Uses created at these instants, their ids in no order of creation: (instant, id)."""
     random = Random(5)
-    moments = [START + timedelta(seconds=number % 7) for number in range(301)]
+    moments = random.sample(MOMENTS, len(MOMENTS))
+    rows = [
+        {"UniqueId": str(UUID(int=random.getrandbits(128))), "CreatedOn": moment}
+        for moment in moments
+    ]
+    ids = [*await put(store, Use, *rows[:150]), *await put(store, Use, *rows[150:])]
+    return list(zip(moments, ids, strict=True))
+
+
+@pytest.fixture
+def every_page_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+
+
+def between(low: datetime | None, high: datetime | None) -> list[Filter]:
+    filters = [where(Use, "CreatedOn", Test.AT_MOST, high)] if high else []
+    # The two may come in either order.
+    return [*filters, where(Use, "CreatedOn", Test.AT_LEAST, low)] if low else filters
+
+
+async def pages(store: Store, listing: Listing, right: list[int]) -> None:
+    """Asks for every page, and for some past the end."""
+    size = listing.size
+    async with store.reading() as reading:
+        for number in [*range(1, len(right) // size + 3), 2**63 // 1000]:
+            page = await reading.page(
+                Listing(listing.entity, listing.filters, listing.order, number, size)
+            )
+            assert page.total == len(right)
+            assert ids_of(listing.entity, page) == right[(number - 1) * size : number * size]
+
+
+def ids_of(entity: type[Entity], page: Page) -> list[int]:
+    at = [column.name for column in entity.shape().listed].index("Id")
+    return [row[at] for row in page.rows]
+
+
+@pytest.mark.usefixtures("every_page_deep")
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize(("low", "high"), RANGES)
+async def test_each_page_by_creation_is_the_slice_of_the_list(
+    store: Store, filled: list[tuple[datetime, int]], *, low: Any, high: Any, descending: bool
+) -> None:
+    right = sorted(
+        (moment, use) for moment, use in filled
+        if (low is None or moment >= low) and (high is None or moment <= high)
+    )  # fmt: skip
+    ids = [use for _, use in (right[::-1] if descending else right)]
+    order = by(Use, "CreatedOn", descending=descending)
+    await pages(store, Listing(Use, tuple(between(low, high)), order, 1, 17), ids)
+
+
+@pytest.mark.usefixtures("every_page_deep")
+@pytest.mark.parametrize("descending", [False, True])
+async def test_each_page_of_one_date_is_the_slice_of_the_list(
+    store: Store, filled: list[tuple[datetime, int]], *, descending: bool
+) -> None:
+    day = (DAY, DAY + timedelta(days=1))
+    right = sorted((moment, use) for moment, use in filled if day[0] <= moment < day[1])
+    ids = [use for _, use in (right[::-1] if descending else right)]
+    order = by(Use, "CreatedOn", descending=descending)
+    await pages(store, Listing(Use, (where(Use, "CreatedOn", Test.SPAN, day),), order, 1, 17), ids)
+
+
+@pytest.mark.usefixtures("every_page_deep")
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("low", [None, DAY])
+async def test_each_page_by_id_is_the_slice_of_the_list(
+    store: Store, filled: list[tuple[datetime, int]], *, low: Any, descending: bool
+) -> None:
+    ids = sorted((use for moment, use in filled if not low or moment >= low), reverse=descending)
+    order = by(Use, "Id", descending=descending)
+    await pages(store, Listing(Use, tuple(between(low, None)), order, 1, 17), ids)
+
+
+@pytest.mark.usefixtures("every_page_deep")
+async def test_ids_far_apart_are_found(store: Store) -> None:
+    """Ids that came from outside leave buckets of both widths empty."""
+    spread = [1, 2, 3, 2**11 - 1, 2**11, 2**17 - 1, 2**17, 2**17 + 1, 2**40, 2**62]
     async with store.writing() as unit:
-        await unit.insert(
-            History,
-            [
-                {"UniqueId": str(UUID(int=random.getrandbits(128))), "CreatedOn": t, "UpdatedOn": t}
-                for t in moments
-            ],
-        )
+        await unit.insert(JournalLine, [line(number, DAY, Id=number) for number in spread])
     for descending in (False, True):
-        order = Order(History.shape().columns["CreatedOn"], descending)
-        async with store.reading() as reading:
-            whole = await reading.page(Listing(History, (), order, 1, 1000))
-            assert whole.total >= 301
-            monkeypatch.setattr(storage_unit, "DEEP_ROWS", 10)
-            for number in range(1, whole.total // 17 + 3):
-                page = await reading.page(Listing(History, (), order, number, 17))
-                assert page.total == whole.total
-                assert page.rows == whole.rows[(number - 1) * 17 : number * 17]
-            monkeypatch.undo()
+        order = by(JournalLine, "Id", descending=descending)
+        right = spread[::-1] if descending else spread
+        await pages(store, Listing(JournalLine, (), order, 1, 2), right)
+
+
+def line(number: int, created: datetime, **values: Any) -> dict[str, Any]:
+    return stored_row(
+        JournalLine, CreditId=1, CreditKind="money", Sequence=number, Kind="grant",
+        EffectiveOn=DAY, RecordedOn=DAY, CreatedOn=created, **values,
+    )  # fmt: skip

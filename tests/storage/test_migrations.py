@@ -24,7 +24,7 @@ from creditdesk.storage.copies import copies
 from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
 from creditdesk.storage.naming import fitted
-from creditdesk.storage.statements import _STORED
+from creditdesk.storage.terms import STORED
 from storage.promise import put, where
 
 
@@ -137,7 +137,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
 
         Currency.fields |= {"Symbol": Text(), "Digits": Integer(), "Least": Money(indexed=True)}
         _SHAPES.clear()
-        _STORED.clear()
+        STORED.clear()
         store = await open_store(empty, migrated=True)
         async with store.reading() as reading:
             record = await reading.get(Currency, before)
@@ -158,7 +158,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
         Currency.fields = fields
         _SHAPES.clear()
         _SHAPES.update(shapes)
-        _STORED.clear()
+        STORED.clear()
 
 
 async def test_a_url_of_no_known_engine_is_refused() -> None:
@@ -227,3 +227,14 @@ async def rows_from_before(url: str) -> dict[str, int]:
             "unique_id)", f"unique_id, {columns})"
         ))  # fmt: skip
     return {"currency": 1}
+
+
+async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
+    await migrate(empty)
+    declared_now = await schema(empty)
+    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_answer (key_number)")
+    await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
+    await run(empty, "DELETE FROM schema_version WHERE number > 1")
+    assert await schema(empty) != declared_now
+    await migrate(empty)
+    assert await schema(empty) == declared_now

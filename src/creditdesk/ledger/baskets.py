@@ -1,36 +1,32 @@
 """A basket: what one customer has to pay, and every credit that may be looked at for it.
 
-Reads records into the pure core's values. This module must not decide who pays.
+Reads records into the pure core's values, for many baskets at once in a constant number of
+statements. This module must not decide who pays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
+from typing import Final
 
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.entities.billing.extra_service import ExtraService
-from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.entities.spaces.team import Team as TeamEntity
-from creditdesk.ledger.amounts import Amount, round_amount
+from creditdesk.ledger.amounts import Amount
+from creditdesk.ledger.covered import covered_of
 from creditdesk.ledger.credit import (
+    DEFAULT_PRIORITY,
     Credit,
     CreditKind,
     Limits,
     Owner,
-    Rate,
     Source,
     SourceKey,
     SourceKind,
-    Team,
     kind_of_extra_service,
 )
-from creditdesk.ledger.journal import Book, is_charge
-from creditdesk.ledger.line import LineKind
+from creditdesk.ledger.journal import Book, Locked, is_charge
+from creditdesk.ledger.rates import rate_of, read_rates
+from creditdesk.ledger.reach import Reach, read_reaches
 from creditdesk.ledger.records import (
     MONEY,
     TIME,
@@ -42,11 +38,22 @@ from creditdesk.ledger.records import (
     unknown,
     where,
 )
-from creditdesk.ledger.sources import Asked, Whose, read_source
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.sources import Asked, AskedBasket, Whose, read_sources
 from creditdesk.schema.entity import Record
+from creditdesk.schema.refusals import Invalid, none_refused
 from creditdesk.schema.store import Reading
 from creditdesk.schema.writing import Call
+
+_OF_BOTH: Final = ("Id", "CoworkerId", "BusinessId", "CreatedOn", "ValidFrom", "ExpireDate")
+_OF_MONEY: Final = (
+    *_OF_BOTH, MONEY.remaining, MONEY.total, "BusinessCurrencyCode", "UseCreditPrice",
+    "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
+    "ElegibleResourceTypes", "EventCategories", "ElegibleProducts", "ElegiblePasses",
+    "ElegibleTariffs",
+)  # fmt: skip
+_OF_TIME: Final = (
+    *_OF_BOTH, TIME.remaining, TIME.total, "ExtraServiceId", "BookingId", "BookingUniqueId",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,98 +70,140 @@ class Basket:
 
     def as_locked(self, book: Book) -> tuple[Credit, ...]:
         """The credits with the balances they have under lock; those that are gone left out."""
-        now = []
-        for credit in self.credits:
-            locked = book.credits.get(account_of(credit.key))
-            if locked is not None:
-                now.append(replace(credit, remaining=locked.remaining, held=locked.held))
-        return tuple(now)
+        return tuple(
+            _as_locked(credit, locked)
+            for credit in self.credits
+            if (locked := book.credits.get(account_of(credit.key))) is not None
+        )
+
+
+def _as_locked(credit: Credit, locked: Locked) -> Credit:
+    priority, paid = _standing(locked.state)
+    now = (locked.remaining, locked.held, priority, paid)
+    if now == (credit.remaining, credit.held, credit.priority, credit.paid):
+        return credit
+    remaining, held = locked.remaining, locked.held
+    return replace(credit, remaining=remaining, held=held, priority=priority, paid=paid)
+
+
+def _standing(state: Record | None) -> tuple[int, bool]:
+    """The priority of a credit, and whether it was paid for."""
+    return (state["Priority"], state["Paid"]) if state else (DEFAULT_PRIORITY, False)
 
 
 async def read_basket(
     reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call, *, as_unpaid: bool = False
 ) -> Basket:
-    """The basket as the caller may see it. Raises Invalid for what is not there for the caller.
+    """One basket as the caller may see it. Raises Invalid for what is not there for the caller."""
+    asked_basket = AskedBasket(whose, tuple(asked), call, as_unpaid)
+    (basket,) = none_refused(await read_baskets(reading, [asked_basket]))
+    return basket
 
-    What a source was already paid by earlier spends is no longer part of its price, unless it is
-    to be decided `as_unpaid`.
+
+async def read_baskets(
+    reading: Reading, baskets: Sequence[AskedBasket], *, to_lock: bool = False
+) -> list[Basket | Invalid]:
+    """Each basket as its caller may see it, or why it is refused.
+
+    Credits that are `to_lock` come without what only their states tell: the lock brings it.
     """
-    owner, payers = await read_owner(reading, whose.customer_id, call)
-    sources = []
-    for each in asked:
-        source = await read_source(reading, each, whose, call)
-        # A kind of pass is sold to many: what one paid covers nothing for the next.
-        if each.amount is None and not as_unpaid and each.kind is not SourceKind.TIME_PASS:
-            covered = await covered_so_far(reading, source.key)
-            source = replace(source, price=max(0, source.price - covered))
-        sources.append(source)
-    return Basket(owner, tuple(sources), await read_credits(reading, owner, payers, call))
+    if not baskets:
+        return []
+    reaches = await read_reaches(reading, {basket.whose.customer_id for basket in baskets})
+    sources = await read_sources(reading, baskets)
+    covered = await covered_of(reading, set(_settled(baskets)))
+    credits_ = await read_credits(reading, reaches.values(), to_lock=to_lock)
+    return [
+        _basket(basket, reaches.get(basket.whose.customer_id), found, covered, credits_)
+        for basket, found in zip(baskets, sources, strict=True)
+    ]
 
 
-async def read_owner(
-    reading: Reading, customer_id: int, call: Call
-) -> tuple[Owner, dict[int, int]]:
-    """The customer with its plans and teams, and by paying member the team it pays for (rule 16)."""
-    customer = await reading.get(Coworker, customer_id)
-    places = customer["Businesses"] if customer else ()
-    everywhere = call.caller.locations is None
-    if customer is None or not (everywhere or any(may_see(call.caller, p) for p in places)):
-        raise unknown("Coworker", customer_id)
-    contracts = await reading.find(
-        CoworkerContract, where(CoworkerContract, CoworkerId=customer_id)
+def _settled(baskets: Iterable[AskedBasket]) -> Iterable[SourceKey]:
+    """The sources of which only what is not covered yet is part of the basket."""
+    for basket in baskets:
+        for each in basket.asked:
+            # A kind of pass is sold to many: what one paid covers nothing for the next.
+            sold_once = each.kind is not SourceKind.TIME_PASS
+            if each.amount is None and sold_once and not basket.as_unpaid:
+                yield SourceKey(each.kind, each.id)
+
+
+def _basket(
+    basket: AskedBasket,
+    reach: Reach | None,
+    sources: tuple[Source, ...] | Invalid,
+    covered: Mapping[SourceKey, Amount],
+    credits_: Mapping[int, Sequence[Credit]],
+) -> Basket | Invalid:
+    caller = basket.call.caller
+    if reach is None or not reach.seen_by(caller):
+        return unknown("Coworker", basket.whose.customer_id)
+    if isinstance(sources, Invalid):
+        return sources
+    settled = set(_settled([basket]))
+    return Basket(
+        reach.owner,
+        tuple(
+            replace(source, price=max(0, source.price - covered[source.key]))
+            if source.key in settled
+            else source
+            for source in sources
+        ),
+        tuple(
+            _reached(credit, reach)
+            for person in reach.people
+            for credit in credits_[person]
+            if may_see(caller, credit.business_id)
+        ),
     )
-    plans = frozenset(c["TariffId"] for c in contracts if c["Active"] and not c["Cancelled"])
-    records = await reading.many(TeamEntity, customer["Teams"])
-    teams, payers = [], dict[int, int]()
-    for team_id, team in sorted(records.items()):
-        teams.append(
-            Team(
-                team_id,
-                bool(team["ShareBookingCredit"]),
-                bool(team["ShareExtraServices"]),
-                bool(team["TransferCreditsToPayingMember"]),
-            )
-        )
-        payer = team["PayingMemberId"]
-        if payer and payer != customer_id:
-            payers.setdefault(payer, team_id)
-    return Owner(customer_id, plans, tuple(teams)), payers
+
+
+def _reached(credit: Credit, reach: Reach) -> Credit:
+    """The credit as it is reached: through a team where it is not the customer's own."""
+    team_id = reach.payers.get(credit.customer_id)
+    return credit if team_id is None else replace(credit, team_id=team_id)
 
 
 async def read_credits(
-    reading: Reading, owner: Owner, payers: dict[int, int], call: Call
-) -> tuple[Credit, ...]:
-    """Every credit of the customer and of those who pay for its teams, in no order."""
-    people = tuple(sorted({owner.customer_id, *payers}))
-    whole: dict[Side, list[Record]] = {}
-    for side in (MONEY, TIME):
-        found = await reading.find(side.credit, where(side.credit, CoworkerId=people))
-        ids = [
-            r["Id"]
-            for r in found
-            if may_see(call.caller, r["BusinessId"]) and not is_charge(side, r)
-        ]
-        whole[side] = list((await reading.many(side.credit, ids)).values()) if ids else []
-    rates = await reading.many(ExtraService, [r["ExtraServiceId"] for r in whole[TIME]])
-    ids = [state_id((side.kind, r["Id"])) for side, records in whole.items() for r in records]
-    states = await reading.many(CreditState, ids) if ids else {}
-    return tuple(
-        _credit(side, record, rates, states.get(state_id((side.kind, record["Id"]))), payers)
-        for side, records in whole.items()
-        for record in records
+    reading: Reading, reaches: Iterable[Reach], *, to_lock: bool
+) -> dict[int, tuple[Credit, ...]]:
+    """Every credit of all who may pay, by customer, in no order; as nobody's of a team."""
+    people = {person for reach in reaches for person in reach.people}
+    if not people:
+        return {}
+    money = await reading.find(
+        MONEY.credit, where(MONEY.credit, CoworkerId=people), names=_OF_MONEY
     )
+    time = await reading.find(TIME.credit, where(TIME.credit, CoworkerId=people), names=_OF_TIME)
+    time = [record for record in time if not is_charge(TIME, record)]
+    rates = await read_rates(reading, [record["ExtraServiceId"] for record in time])
+    found = [*((MONEY, record) for record in money), *((TIME, record) for record in time)]
+    ids = set() if to_lock else {state_id((side.kind, record["Id"])) for side, record in found}
+    states = await _states(reading, ids)
+    credits_: dict[int, list[Credit]] = {person: [] for person in people}
+    for side, record in found:
+        state = states.get(state_id((side.kind, record["Id"])))
+        credits_[record["CoworkerId"]].append(_credit(side, record, rates, state))
+    return {person: tuple(of) for person, of in credits_.items()}
+
+
+async def _states(reading: Reading, ids: set[int]) -> dict[int, Record]:
+    if not ids:
+        return {}
+    names = ("Id", "Held", "Priority", "Paid")
+    found = await reading.find(CreditState, where(CreditState, Id=ids), names=names)
+    return {state["Id"]: state for state in found}
 
 
 def _credit(
-    side: Side,
-    record: Record,
-    rates: dict[int, Record],
-    state: Record | None,
-    payers: dict[int, int],
+    side: Side, record: Record, rates: Mapping[int, Record], state: Record | None
 ) -> Credit:
-    rate = rates.get(record["ExtraServiceId"]) if side is TIME else None
-    credit = Credit(
-        CreditKind.MONEY,
+    priority, paid = _standing(state)
+    is_money = side is MONEY
+    rate = None if is_money else rates.get(record["ExtraServiceId"])
+    return Credit(
+        CreditKind.MONEY if is_money else _kind(record, rate),
         record["Id"],
         record["CoworkerId"],
         record["BusinessId"],
@@ -162,21 +211,23 @@ def _credit(
         record[side.remaining],
         record["CreatedOn"],
         total=record[side.total],
+        held=state["Held"] // side.scale if state else 0,
         valid_from=record["ValidFrom"],
         expires=record["ExpireDate"],
-        team_id=payers.get(record["CoworkerId"]),
+        limits=_limits(record) if is_money else Limits(),
+        rate=rate_of(rate) if rate else None,
+        use_credit_price=record["UseCreditPrice"] if is_money else False,
+        priority=priority,
+        paid=paid,
     )
-    if state is not None:
-        held = state["Held"] // side.scale
-        credit = replace(credit, held=held, priority=state["Priority"], paid=state["Paid"])
-    if side is MONEY:
-        return replace(credit, limits=_limits(record), use_credit_price=record["UseCreditPrice"])
-    kind = kind_of_extra_service(
+
+
+def _kind(record: Record, rate: Record | None) -> CreditKind:
+    return kind_of_extra_service(
         booking_id=record["BookingId"],
         booking_unique_id=record["BookingUniqueId"],
         is_printing_credit=bool(rate and rate["IsPrintingCredit"]),
     )
-    return replace(credit, kind=kind, rate=_rate(rate) if rate else None)
 
 
 def _limits(record: Record) -> Limits:
@@ -191,68 +242,3 @@ def _limits(record: Record) -> Limits:
         frozenset(record["ElegibleTariffs"]),
         record["AppliesToCharges"],
     )
-
-
-def _rate(record: Record) -> Rate:
-    return Rate(
-        record["Id"],
-        ChargePeriod(record["ChargePeriod"]),
-        record["Price"],
-        record["CreditPrice"],
-        frozenset(record["ResourceTypes"]),
-        bool(record["IsPrintingCredit"]),
-    )
-
-
-async def covered_so_far(reading: Reading, source: SourceKey) -> Amount:
-    """What earlier spends still cover of a source's price: reversed uses cover nothing (rule 25).
-
-    Each use covers what the newest decision made by then says of that credit and that amount.
-    """
-    named = {"SourceKind": source.kind.value, "SourceId": source.id}
-    documents = await reading.find(AllocationDocument, where(AllocationDocument, **named))
-    if not documents:
-        return 0
-    parts = [
-        (document["CreatedOn"], _paying(part["credit"]), scaled(part["taken"]), part["covered"])
-        for document in documents
-        for part in document["Document"]["parts"]
-    ]
-    lines = await reading.find(JournalLine, where(JournalLine, **named))
-    back: dict[tuple[str, int | None], Amount] = {}
-    for line in lines:
-        if line["Kind"] == LineKind.REVERSAL:
-            use = (_credit_of(line), line["Reverses"])
-            back[use] = back.get(use, 0) + line["Amount"]
-    covered = 0
-    for line in reversed(lines):
-        if line["Kind"] != LineKind.USE or not line["Amount"]:
-            continue
-        credit, amount = _credit_of(line), line["Amount"]
-        place = next(
-            (
-                place
-                for place, (decided, paying, taken, _) in reversed(list(enumerate(parts)))
-                if (paying, taken) == (credit, amount) and decided <= line["RecordedOn"]
-            ),
-            None,
-        )
-        if place is not None:
-            left = amount - back.get((credit, line["Sequence"]), 0)
-            covered += round_amount(Fraction(scaled(parts.pop(place)[3]) * left, amount), 4)
-    return covered
-
-
-def _paying(credit: str) -> str:
-    """A document's name of a credit as the journal says it: printing is time there."""
-    return credit.replace(CreditKind.PRINTING.value, CreditKind.TIME.value)
-
-
-def _credit_of(line: Record) -> str:
-    return f"{line['CreditKind']}/{line['CreditId']}"
-
-
-def scaled(shown: str | int) -> Amount:
-    """A document's amount in ten-thousandths: money as text, uses as a whole number."""
-    whole, _, part = str(shown).partition(".")
-    return int(whole) * 10_000 + int(part.ljust(4, "0")[:4] or 0)

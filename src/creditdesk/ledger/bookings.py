@@ -13,20 +13,27 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.entities.spaces.resource import Resource
 from creditdesk.ledger.allocation import Allocation
 from creditdesk.ledger.amounts import Amount
-from creditdesk.ledger.baskets import Basket, read_basket
+from creditdesk.ledger.baskets import Basket, read_baskets
+from creditdesk.ledger.booking_charges import OpenPrice, add_charges, shown_on_booking
 from creditdesk.ledger.credit import Credit, SourceKey, SourceKind
-from creditdesk.ledger.drawing import Drawing, account_of_hold, held_for, preview, release_in, spend
-from creditdesk.ledger.facts import Clockwork, read_clocks
+from creditdesk.ledger.drawing import (
+    Drawing,
+    account_of_hold,
+    held_for,
+    held_of,
+    preview,
+    release_in,
+    spend_all,
+)
 from creditdesk.ledger.journal import Desk, open_book
 from creditdesk.ledger.line import LineKind
 from creditdesk.ledger.operations import Reversed, reverse
-from creditdesk.ledger.records import BY_HISTORY, Account, account_of, line_of, new_record, where
-from creditdesk.ledger.sources import Asked, Whose, booking_rate, units_of
+from creditdesk.ledger.records import BY_HISTORY, Account, account_of, line_of, where
+from creditdesk.ledger.sources import Asked, AskedBasket, Whose
 from creditdesk.schema.entity import Record
-from creditdesk.schema.refusals import Blocked
+from creditdesk.schema.refusals import Blocked, none_refused
 from creditdesk.schema.store import Reading, Unit
 from creditdesk.schema.writing import Call
 
@@ -63,75 +70,84 @@ async def charge_bookings(
     without a customer.
     """
     bookings = await unit.lock(Booking, booking_ids)
-    return [await _charge(unit, bookings[b], call, desk) for b in sorted(bookings)]
+    charged: list[Charged] = []
+    for together in _rounds([bookings[booking_id] for booking_id in sorted(bookings)]):
+        charged += await _charge(unit, together, call, desk)
+    return charged
+
+
+def _rounds(bookings: Sequence[Record]) -> list[list[Record]]:
+    """The bookings in their order, cut so that no customer is in one round twice: what a basket
+    may draw depends on what its customer's last one drew.
+    """
+    rounds: list[list[Record]] = []
+    for booking in bookings:
+        if not rounds or booking["CoworkerId"] in {b["CoworkerId"] for b in rounds[-1]}:
+            rounds.append([])
+        rounds[-1].append(booking)
+    return rounds
 
 
 async def _charge(
-    unit: Unit, booking: Record, call: Call, desk: Desk, preferred: Sequence[Credit] = ()
-) -> Charged:
-    if booking["Invoiced"]:
-        return Charged(booking["Id"])
+    unit: Unit,
+    bookings: Sequence[Record],
+    call: Call,
+    desk: Desk,
+    preferred: Sequence[Credit] = (),
+) -> list[Charged]:
+    """Charges bookings of different customers, and gives one value for each, in their order."""
+    charged = {booking["Id"]: Charged(booking["Id"]) for booking in bookings}
+    fresh = [booking for booking in bookings if not booking["Invoiced"]]
+    if not fresh:
+        return list(charged.values())
+    for booking in fresh:
+        _refuse_charge(booking)
+    holds = await held_of(unit, [SourceKey(SourceKind.BOOKING, b["Id"]) for b in fresh])
+    drawings = [
+        Drawing(
+            basket, call, desk.policy, holds[basket.sources[0].key], [c.key for c in preferred],
+            f"Booking #{basket.sources[0].id}",
+        )
+        for basket in await _baskets(unit, fresh, call)
+    ]  # fmt: skip
+    drawn = none_refused(await spend_all(unit, drawings, desk))
+    open_prices = [
+        OpenPrice(booking, drawing.basket.sources[0], done.allocation.sources[0].uncovered)
+        for booking, drawing, done in zip(fresh, drawings, drawn, strict=True)
+    ]
+    charges = await add_charges(unit, open_prices, call)
+    invoiced = {**NOT_CHARGED, "Invoiced": True, "InvoiceDate": call.now.replace(microsecond=0)}
+    changes = []
+    for price, done, charge in zip(open_prices, drawn, charges, strict=True):
+        booking_id = price.booking["Id"]
+        said = shown_on_booking(charge, price.source) if charge else {}
+        changes.append((booking_id, invoiced | said | _touched(call)))
+        charge_id = charge["Id"] if charge else None
+        charged[booking_id] = Charged(booking_id, done.allocation, done.group, charge_id)
+    await unit.update(Booking, changes)
+    return list(charged.values())
+
+
+def _refuse_charge(booking: Record) -> None:
     if booking["Tentative"]:
         raise Blocked(f"Booking #{booking['Id']} is tentative and cannot be charged.")
     if not booking["CoworkerId"]:
         raise Blocked(f"Booking #{booking['Id']} has no customer to charge.")
-    holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking["Id"]))
-    basket = await _basket(unit, booking, call)
-    drawing = Drawing(
-        basket, call, desk.policy, holds, [credit.key for credit in preferred],
-        f"Booking #{booking['Id']}",
-    )  # fmt: skip
-    allocation, group = await spend(unit, drawing, desk)
-    charge = await _add_charge(unit, booking, allocation.sources[0].uncovered, call)
-    said = {**NOT_CHARGED, "Invoiced": True, "InvoiceDate": call.now.replace(microsecond=0)}
-    if charge is not None:
-        said |= {
-            "CoworkerExtraServiceIds": str(charge["Id"]),
-            "CoworkerExtraServicePrice": charge["Price"],
-            "CoworkerExtraServiceCurrencyCode": basket.sources[0].currency,
-            "CoworkerExtraServiceChargePeriod": charge["ChargePeriod"],
-            "CoworkerExtraServiceTotalUses": charge["TotalUses"],
-        }
-    await unit.update(Booking, [(booking["Id"], said | _touched(call))])
-    return Charged(booking["Id"], allocation, group, charge["Id"] if charge else None)
 
 
-async def _basket(
-    reading: Reading, booking: Record, call: Call, *, as_unpaid: bool = False
-) -> Basket:
-    asked = Asked(SourceKind.BOOKING, booking["Id"])
-    whose = Whose(booking["CoworkerId"])
-    return await read_basket(reading, whose, [asked], call, as_unpaid=as_unpaid)
-
-
-async def _add_charge(unit: Unit, booking: Record, price: Amount, call: Call) -> Record | None:
-    """The `CoworkerExtraService` that asks the customer for what no credit covered."""
-    resource = await unit.get(Resource, booking["ResourceId"])
-    rate = await booking_rate(unit, booking, resource) if resource else None
-    if not price or rate is None or resource is None:
-        return None
-    business_id = resource["BusinessId"]
-    clock = (await read_clocks(unit, [business_id])).get(business_id, Clockwork())
-    values = {
-        "CoworkerId": booking["CoworkerId"],
-        "BusinessId": business_id,
-        "ExtraServiceId": rate["Id"],
-        "TotalUses": units_of(rate, booking["FromTime"], booking["ToTime"], clock),
-        "RemainingUses": 0,
-        "Price": price,
-        "ChargePeriod": rate["ChargePeriod"],
-        "InvoiceThisCoworker": booking["InvoiceThisCoworker"],
-        "PurchaseOrder": booking["PurchaseOrder"],
-        "AutomaticallyAdded": True,
-        "BookingId": booking["Id"],
-        "BookingUniqueId": booking["UniqueId"],
-        "BookingFromTime": booking["FromTime"],
-        "BookingToTime": booking["ToTime"],
-        "BookingResourceName": resource["Name"],
-    }
-    record = new_record(CoworkerExtraService, values, call.now, call.caller.email)
-    (charge_id,) = await unit.insert(CoworkerExtraService, [record])
-    return {**record, "Id": charge_id}
+async def _baskets(
+    reading: Reading, bookings: Sequence[Record], call: Call, *, as_unpaid: bool = False
+) -> list[Basket]:
+    asked = [
+        AskedBasket(
+            Whose(booking["CoworkerId"]),
+            (Asked(SourceKind.BOOKING, booking["Id"]),),
+            call,
+            as_unpaid,
+        )
+        for booking in bookings
+    ]
+    return none_refused(await read_baskets(reading, asked, to_lock=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +236,7 @@ async def recalculate_booking(
     booking = (await unit.lock(Booking, [booking_id]))[booking_id]
     if not booking["Invoiced"]:
         raise Blocked(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
-    basket = await _basket(unit, booking, call, as_unpaid=True)
+    (basket,) = await _baskets(unit, [booking], call, as_unpaid=True)
     taken = await _taken(unit, booking_id)
     used = [credit for credit in basket.credits if account_of(credit.key) in taken]
     # Every credit is locked before the first goes back, in the one order all keep (rule 31).
@@ -241,15 +257,28 @@ async def recalculate_booking(
         return Difference(booking_id, before, after, rest)
     await revert(unit, booking, call, desk, "booking decided again")
     again = {**booking, **NOT_CHARGED}
-    charged = await _charge(unit, again, call, desk, used)
+    (charged,) = await _charge(unit, [again], call, desk, used)
     return Difference(booking_id, before, after, rest, charged)
 
 
 async def _taken(reading: Reading, booking_id: int) -> dict[Account, Amount]:
     """What a booking has of each credit, reversals taken off."""
-    named = where(JournalLine, SourceKind=SourceKind.BOOKING.value, SourceId=booking_id)
+    records: list[Record] = []
+    for history, side in BY_HISTORY.items():
+        # The rows tell which credits' lines to read; the journal has no other way to a booking.
+        rows = await reading.find(
+            history, where(history, BookingId=booking_id), names=(side.reference,)
+        )
+        if not rows:
+            continue
+        ids = {row[side.reference] for row in rows}
+        named = where(
+            JournalLine, CreditKind=side.kind.value, CreditId=ids,
+            SourceKind=SourceKind.BOOKING.value, SourceId=booking_id,
+        )  # fmt: skip
+        records += await reading.find(JournalLine, named)
     taken: dict[Account, Amount] = {}
-    for record in await reading.find(JournalLine, named):
+    for record in sorted(records, key=lambda record: record["Id"]):
         line = line_of(record)
         if line.kind in (LineKind.USE, LineKind.REVERSAL):
             account = (line.credit_kind, line.credit_id)

@@ -161,8 +161,9 @@ class Source:
     """One thing to pay. `price` and `credit_price` are for all of it, not for a unit.
 
     A blank or zero `credit_price` means the rate has none. An invoice line that names a product,
-    pass or plan is limited as that, any other invoice line as a charge. Raises ValueError for a
-    booking without a start before its end, and for a price below zero.
+    pass or plan is limited as that, any other invoice line as a charge. `rate` is the one a booking
+    is priced at. Raises ValueError for a booking without a start before its end, and for a price
+    below zero.
     """
 
     kind: SourceKind
@@ -186,6 +187,7 @@ class Source:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     interval_minutes: int = DEFAULT_INTERVAL_MINUTES
     currency_digits: int = 2
+    rate: Rate | None = None
 
     def __post_init__(self) -> None:
         if self.price < 0:

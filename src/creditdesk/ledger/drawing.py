@@ -6,7 +6,7 @@ must not know how the basket was read or what answer is given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -23,7 +23,8 @@ from creditdesk.ledger.records import SIDES, Account, account_of, new_record, wh
 from creditdesk.ledger.sources import ENTITIES, Asked
 from creditdesk.ledger.spends import SpendRequest, spend_batch
 from creditdesk.schema.entity import Record
-from creditdesk.schema.store import Unit
+from creditdesk.schema.refusals import Refusal, none_refused
+from creditdesk.schema.store import Insert, Unit, Update
 from creditdesk.schema.writing import Call
 
 HISTORY_LINK: Final[Mapping[SourceKind, str]] = {
@@ -114,48 +115,88 @@ def account_of_hold(hold: Record) -> Account:
     return (CreditKind(hold["CreditKind"]), hold["CreditId"])
 
 
-async def lock_sources(unit: Unit, asked: Sequence[Asked]) -> None:
+async def lock_sources(unit: Unit, asked: Iterable[Asked]) -> None:
     """Locks what is one purchase each, in a fixed order, so that none is settled twice at once."""
+    wanted: dict[SourceKind, set[int]] = {}
+    for each in asked:
+        wanted.setdefault(each.kind, set()).add(each.id)
     for kind in sorted(ENTITIES):
-        ids = sorted({each.id for each in asked if each.kind is kind})
-        if ids:
-            await unit.lock(ENTITIES[kind], ids)
+        if kind in wanted:
+            await unit.lock(ENTITIES[kind], sorted(wanted[kind]), ("Id",))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a spend decided, and the group under which its documents are kept."""
+
+    allocation: Allocation
+    group: int
 
 
 async def spend(unit: Unit, drawing: Drawing, desk: Desk) -> tuple[Allocation, int]:
     """Carries out a drawing as a batch of one and keeps its documents; gives their group too."""
-    (outcome,) = await spend_batch(unit, [drawing.request], desk.clock)
-    if outcome.refusal is not None:
-        raise outcome.refusal
-    assert drawing.allocation is not None
-    if drawing.holds:
-        await unit.update(Hold, [(hold["Id"], {"State": "confirmed"}) for hold in drawing.holds])
-    return drawing.allocation, await keep(unit, drawing.allocation, drawing.basket, drawing.call)
+    (done,) = none_refused(await spend_all(unit, [drawing], desk))
+    return done.allocation, done.group
 
 
-async def keep(unit: Unit, allocation: Allocation, basket: Basket, call: Call) -> int:
-    """Stores the allocation, one document for each source, and gives their group (rule 19)."""
-    ids = await unit.next_ids(AllocationDocument, len(allocation.sources))
-    places = {source.key: source.business_id for source in basket.sources}
-    records = [
-        new_record(
-            AllocationDocument,
-            {
+async def spend_all(unit: Unit, drawings: Sequence[Drawing], desk: Desk) -> list[Drawn | Refusal]:
+    """Carries out drawings in their order and keeps the documents of those that were not refused.
+
+    No two of their baskets may have marks in common: all were read before the first was drawn.
+    """
+    outcomes = await spend_batch(unit, [drawing.request for drawing in drawings], desk.clock)
+    made = [
+        (drawing, drawing.allocation)
+        for drawing, outcome in zip(drawings, outcomes, strict=True)
+        if outcome.refusal is None and drawing.allocation is not None
+    ]
+    settled = [hold["Id"] for drawing, _ in made for hold in drawing.holds]
+    groups = iter(await keep(unit, [(a, d.basket, d.call) for d, a in made], settled))
+    done: list[Drawn | Refusal] = []
+    for drawing, outcome in zip(drawings, outcomes, strict=True):
+        if outcome.refusal is not None:
+            done.append(outcome.refusal)
+        else:
+            assert drawing.allocation is not None
+            done.append(Drawn(drawing.allocation, next(groups)))
+    return done
+
+
+async def keep(
+    unit: Unit,
+    decided: Sequence[tuple[Allocation, Basket, Call]],
+    settled: Sequence[int] = (),
+) -> list[int]:
+    """Stores allocations, one document for each source, and gives the group of each (rule 19).
+
+    The holds with the ids `settled` became uses by them.
+    """
+    count = sum(len(allocation.sources) for allocation, _, _ in decided)
+    if not count:
+        return []
+    ids = iter((await unit.next_ids({AllocationDocument: count}))[AllocationDocument])
+    documents: list[Record] = []
+    groups = []
+    for allocation, basket, call in decided:
+        places = {source.key: source.business_id for source in basket.sources}
+        own = [next(ids) for _ in allocation.sources]
+        groups.append(own[0])
+        for place, (document_id, source) in enumerate(zip(own, allocation.sources, strict=True)):
+            values = {
                 "Id": document_id,
                 "BusinessId": places[source.source],
                 "CoworkerId": allocation.customer_id,
-                "Group": ids[0],
+                "Group": own[0],
                 "SourceKind": source.source.kind.value,
                 "SourceId": source.source.id,
                 "Document": _of_one(allocation, place),
-            },
-            call.now,
-            call.caller.email,
-        )
-        for place, (document_id, source) in enumerate(zip(ids, allocation.sources, strict=True))
-    ]
-    await unit.insert(AllocationDocument, records)
-    return ids[0]
+            }
+            actor = call.caller.email
+            documents.append(new_record(AllocationDocument, values, call.now, actor))
+    confirmed = [(hold_id, {"State": "confirmed"}) for hold_id in settled]
+    holds = [Update(Hold, confirmed)] if confirmed else []
+    await unit.write([Insert(AllocationDocument, documents), *holds])
+    return groups
 
 
 def _of_one(allocation: Allocation, place: int) -> dict[str, object]:
@@ -166,24 +207,43 @@ def _of_one(allocation: Allocation, place: int) -> dict[str, object]:
 
 
 async def held_for(unit: Unit, source: SourceKey) -> list[Record]:
-    """The holds on a source that are still held, locked so that none is let go meanwhile.
+    """The holds on one source that are still held."""
+    return (await held_of(unit, [source]))[source]
+
+
+async def held_of(unit: Unit, sources: Collection[SourceKey]) -> dict[SourceKey, list[Record]]:
+    """The holds on each source that are still held, locked so that none is let go meanwhile.
 
     Comes before the price is read: who confirms a hold has then paid, or waits. A kind of pass is
     sold to many, so its holds are nobody else's to settle.
     """
-    if source.kind is SourceKind.TIME_PASS:
-        return []
-    named = {"SourceKind": source.kind.value, "SourceId": source.id, "State": "held"}
-    found = await unit.find(Hold, where(Hold, **named))
-    locked = await unit.lock(Hold, [hold["Id"] for hold in found])
-    return [hold for _, hold in sorted(locked.items()) if hold["State"] == "held"]
+    held: dict[SourceKey, list[Record]] = {source: [] for source in sources}
+    wanted = [source for source in sources if source.kind is not SourceKind.TIME_PASS]
+    if not wanted:
+        return held
+    kinds, ids = {source.kind.value for source in wanted}, {source.id for source in wanted}
+    named = where(Hold, SourceId=ids, SourceKind=kinds, State="held")
+    found = await unit.find(Hold, named, names=("Id", "SourceKind", "SourceId"))
+    about = {
+        hold["Id"]: SourceKey(SourceKind(hold["SourceKind"]), hold["SourceId"]) for hold in found
+    }
+    locked = await unit.lock(Hold, [hold_id for hold_id in about if about[hold_id] in wanted])
+    for hold_id, hold in sorted(locked.items()):
+        if hold["State"] == "held":
+            held[about[hold_id]].append(hold)
+    return held
 
 
 async def less_held(unit: Unit, basket: Basket, asked: Sequence[Asked]) -> Basket:
     """The basket without what is held for its sources, except where an amount was asked for."""
-    sources = []
-    for source, each in zip(basket.sources, asked, strict=True):
-        holds = await held_for(unit, source.key) if each.amount is None else []
-        held = sum(hold["Covered"] for hold in holds)
-        sources.append(replace(source, price=max(0, source.price - held)))
-    return replace(basket, sources=tuple(sources))
+    open_ = [s.key for s, each in zip(basket.sources, asked, strict=True) if each.amount is None]
+    holds = await held_of(unit, open_)
+    return replace(
+        basket,
+        sources=tuple(
+            replace(source, price=max(0, source.price - sum(h["Covered"] for h in held)))
+            if (held := holds.get(source.key)) and each.amount is None
+            else source
+            for source, each in zip(basket.sources, asked, strict=True)
+        ),
+    )

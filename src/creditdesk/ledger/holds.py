@@ -42,12 +42,12 @@ async def hold(
     book = await open_book(unit, basket.accounts, desk.clock)
     fresh = Basket(basket.owner, basket.sources, basket.as_locked(book))
     allocation = preview(fresh, desk.policy, book.now)
-    document = await keep(unit, allocation, basket, call)
+    (document,) = await keep(unit, [(allocation, basket, call)])
     places = {source.key: source.business_id for source in basket.sources}
     parts = [(source, part) for source in allocation.sources for part in source.parts]
     if not parts:
         return Held(None, allocation, document)
-    ids = await unit.next_ids(Hold, len(parts))
+    ids = (await unit.next_ids({Hold: len(parts)}))[Hold]
     records = []
     for hold_id, (source, part) in zip(ids, parts, strict=True):
         account = account_of(part.credit)

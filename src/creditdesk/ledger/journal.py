@@ -8,9 +8,12 @@ written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -29,8 +32,8 @@ from creditdesk.ledger.line import (
     microseconds_of,
 )
 from creditdesk.ledger.records import SIDES, Account, Side, line_record, new_record, state_id
-from creditdesk.schema.entity import Record
-from creditdesk.schema.store import Unit
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.store import Insert, Unit, Update
 
 Clock = Callable[[], datetime]
 """Asked once after the locks are there, so that recorded time follows the locks (rule 4)."""
@@ -44,8 +47,7 @@ class Desk:
     policy: LedgerPolicy = field(default_factory=LedgerPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True, gc=False):
     """Who writes a line, for what, and when it takes effect (blank: when it is recorded)."""
 
     actor: str
@@ -58,8 +60,7 @@ class Why:
     override: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(Struct, frozen=True, gc=False):
     """One credit under lock: its record, its state's record, and its balances now."""
 
     side: Side
@@ -201,100 +202,127 @@ class Book:
         count, self.credits = mark
         del self.written[count:]
 
-    async def put_on_record(self, unit: Unit) -> None:
-        """History rows, journal lines, balances and states, each kind in one statement."""
-        await self._number_histories(unit)
+    async def put_on_record(
+        self, unit: Unit, showing: type[Entity] | None = None
+    ) -> dict[int, Record]:
+        """History rows, journal lines, balances and states, all in one exchange with the store.
+
+        Gives the whole new rows of the history `showing`, by id.
+        """
+        if not (self.written or self.notes):
+            return {}
+        line_ids = await self._number_histories(unit)
         digests = {
             account: bytes.fromhex(c.state["Digest"]) if c.state else genesis_digest(*account)
             for account, c in self.credits.items()
         }
-        lines, histories = [], dict[Side, list[Record]]()
+        lines: list[Record] = []
+        histories: dict[type[Entity], list[Record]] = {}
         touched: dict[Account, Written] = {}
-        for written in self.written:
+        for written, line_id in zip(self.written, line_ids, strict=True):
             line = written.line
             account = (line.credit_kind, line.credit_id)
-            digests[account] = line_digest(digests[account], line)
+            digest = digests[account] = line_digest(digests[account], line)
             credit = self.credits[account]
-            coworker = credit.record["CoworkerId"]
-            business = credit.record["BusinessId"]
-            lines.append(line_record(line, digests[account], business, coworker))
+            of = credit.record
+            record = line_record(line, digest, of["BusinessId"], of["CoworkerId"])
+            lines.append({**record, "Id": line_id})
             if written.history is not None:
                 row = new_record(credit.side.history, written.history, self.now, line.actor)
-                histories.setdefault(credit.side, []).append(row)
+                histories.setdefault(credit.side.history, []).append(row)
             touched[account] = written
-        for side, rows in histories.items():
-            await unit.insert(side.history, rows)
-        if lines:
-            await unit.insert(JournalLine, lines)
-        await self._put_balances(unit, touched)
-        await self._put_states(unit, touched, digests)
+        inserts = {**histories, JournalLine: lines, CreditState: self._new_states(digests)}
+        updates = {**self._balances(touched), CreditState: self._changed_states(digests, touched)}
+        return await unit.write(
+            [
+                *(Insert(entity, records) for entity, records in inserts.items() if records),
+                *(Update(entity, changes) for entity, changes in updates.items() if changes),
+            ],
+            showing if showing in histories else None,
+        )
 
-    async def _number_histories(self, unit: Unit) -> None:
-        for side in SIDES.values():
-            shown = [
-                w for w in self.written
-                if w.history is not None and w.line.credit_kind is side.kind
-            ]  # fmt: skip
-            if not shown:
-                continue
-            ids = await unit.next_ids(side.history, len(shown))
-            for written, history_id in zip(shown, ids, strict=True):
+    def history_ids(self, history: type[Entity]) -> list[int]:
+        """The ids of the new rows of a history, once they are on record."""
+        return [
+            w.line.history_id for w in self.written
+            if w.line.history_id and SIDES[w.line.credit_kind].history is history
+        ]  # fmt: skip
+
+    async def _number_histories(self, unit: Unit) -> list[int]:
+        """Gives the history rows their ids, and the lines theirs in return."""
+        shown: dict[type[Entity], list[Written]] = {}
+        for written in self.written:
+            if written.history is not None:
+                history = SIDES[written.line.credit_kind].history
+                shown.setdefault(history, []).append(written)
+        if not self.written:
+            return []
+        counts = {history: len(rows) for history, rows in shown.items()}
+        ids = await unit.next_ids({**counts, JournalLine: len(self.written)})
+        for history, rows in shown.items():
+            for written, history_id in zip(rows, ids[history], strict=True):
                 assert written.history is not None
                 written.history["Id"] = history_id
                 written.line = replace(written.line, history_id=history_id)
+        return ids[JournalLine]
 
-    async def _put_balances(self, unit: Unit, touched: Mapping[Account, Written]) -> None:
-        for side in SIDES.values():
-            changes = [
-                (
-                    account[1],
-                    {
-                        side.remaining: self.credits[account].remaining,
-                        side.total: self.credits[account].total,
-                        "UpdatedOn": self.credits[account].recorded.replace(microsecond=0),
-                        "UpdatedBy": written.line.actor,
-                    },
-                )
-                for account, written in touched.items()
-                if account[0] is side.kind
-            ]
-            if changes:
-                await unit.update(side.credit, changes)
-
-    async def _put_states(
-        self, unit: Unit, touched: Mapping[Account, Written], digests: Mapping[Account, bytes]
-    ) -> None:
-        fresh, changes = [], []
-        for account in touched.keys() | self.notes.keys():
+    def _balances(self, touched: Mapping[Account, Written]) -> dict[type[Entity], list[Change]]:
+        changes: dict[type[Entity], list[Change]] = {}
+        for account, written in touched.items():
             credit = self.credits[account]
             values = {
-                "Sequence": credit.sequence,
-                "Digest": digests[account].hex(),
-                "Held": credit.held * credit.side.scale,
-                "LastRecordedOn": credit.recorded,
+                credit.side.remaining: credit.remaining,
+                credit.side.total: credit.total,
+                "UpdatedOn": credit.recorded.replace(microsecond=0),
+                "UpdatedBy": written.line.actor,
             }
-            if credit.state is None:
-                record = {
+            changes.setdefault(credit.side.credit, []).append((account[1], values))
+        return changes
+
+    def _new_states(self, digests: Mapping[Account, bytes]) -> list[Record]:
+        return [
+            new_record(
+                CreditState,
+                {
                     "Id": state_id(account),
                     "CreditKind": account[0].value,
                     "CreditId": account[1],
                     "Priority": DEFAULT_PRIORITY,
-                    **values,
+                    **self._state(account, digests[account]),
                     **self.notes.get(account, {}),
-                }
-                fresh.append(new_record(CreditState, record, self.now, ""))
-            else:
-                # Every row sets the same fields, so that they travel in one statement.
-                kept = {name: credit.state[name] for name in _NOTED}
-                changed = {**kept, **self.notes.get(account, {}), **values}
-                changes.append((state_id(account), changed))
-        if fresh:
-            await unit.insert(CreditState, fresh)
-        if changes:
-            await unit.update(CreditState, sorted(changes, key=lambda change: change[0]))
+                },
+                self.now,
+                "",
+            )
+            for account, credit in self.credits.items()
+            if credit.state is None and (credit.sequence or account in self.notes)
+        ]
+
+    def _changed_states(
+        self, digests: Mapping[Account, bytes], touched: Mapping[Account, Written]
+    ) -> list[Change]:
+        changes: list[Change] = []
+        for account in touched.keys() | self.notes.keys():
+            state = self.credits[account].state
+            if state is not None:
+                # Every change names the same fields, so that they travel together.
+                kept = {name: state[name] for name in _NOTED}
+                noted = {**kept, **self.notes.get(account, {})}
+                changes.append((state["Id"], {**noted, **self._state(account, digests[account])}))
+        return sorted(changes, key=lambda change: change[0])
+
+    def _state(self, account: Account, digest: bytes) -> dict[str, Any]:
+        credit = self.credits[account]
+        return {
+            "Sequence": credit.sequence,
+            "Digest": digest.hex(),
+            "Held": credit.held * credit.side.scale,
+            "LastRecordedOn": credit.recorded,
+        }
 
 
-_NOTED = ("Priority", "Paid", "ExpirySwept")
+Change = tuple[int, Mapping[str, Any]]
+_NOTED = ("Priority", "Paid", "ExpirySwept", "GrantedFrom", "TimesRolled")
 
 
 async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Book:

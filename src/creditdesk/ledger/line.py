@@ -4,10 +4,11 @@ It knows nothing of storage, the wire or how lines are chained; it only says wha
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -62,8 +63,7 @@ def held_change(kind: LineKind, amount: int) -> int:
     return _HELD_SIGN.get(kind, 0) * amount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True, gc=False):
     """One line of a credit's journal, in the credit's smallest step (rule 1).
 
     `amount` is what the line is about and never negative, except for an adjustment. Its effect
@@ -127,13 +127,12 @@ class Line:
 
     def document(self) -> dict[str, Any]:
         """The line as a JSON object, each field under its own name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self.__struct_fields__}
 
     @classmethod
     def from_document(cls, document: object) -> "Line":
         """Read a line's JSON object; ValueError names what is wrong with it."""
-        names = [field.name for field in fields(cls)]
-        values = dict(exactly(document, names))
+        values = dict(exactly(document, cls.__struct_fields__))
         for name, value in values.items():
             if value is None and name in _NULLABLE:
                 continue

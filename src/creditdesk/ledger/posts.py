@@ -51,7 +51,7 @@ def post_use(
         idempotency_key=call.key,
         override=strays,
     )
-    history = {**_own_values(side, use), "CreditUsed": amount}
+    history = {**_own_values(use), "CreditUsed": amount}
     return book.write(credit.account, LineKind.USE, amount or 0, why, history)
 
 
@@ -127,6 +127,9 @@ def _stray_sentence(amount: Amount | None) -> str:
     return "is not valid at this time (rule 8, strict posts)"
 
 
-def _own_values(side: Side, use: Record) -> dict[str, Any]:
-    columns = side.history.shape().stored
-    return {c.name: use.get(c.name) for c in columns if c.name not in _SET_BY_LEDGER}
+def _own_values(use: Record) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in use.items()
+        if value is not None and name not in _SET_BY_LEDGER
+    }

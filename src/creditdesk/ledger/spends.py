@@ -8,10 +8,8 @@ other, so it never undoes a neighbour. This module must not know what a request 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from creditdesk.ledger.answers import (
     Answer,
@@ -26,13 +24,11 @@ from creditdesk.ledger.journal import Book, Clock, Written, open_book
 from creditdesk.ledger.line import CreditKind
 from creditdesk.ledger.posts import post_use
 from creditdesk.ledger.records import BY_HISTORY, SIDES, Account
+from creditdesk.ledger.together import MOST_TOGETHER, Together
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Conflict, KeyReused, Refusal
 from creditdesk.schema.store import Store, Unit
 from creditdesk.schema.writing import Call
-
-MOST_TOGETHER: Final = 64
-"""How many spends share a transaction at most."""
 
 Render = Callable[[Record], bytes]
 """Makes the wire answer from the whole history record, inside the transaction."""
@@ -100,8 +96,17 @@ async def spend_batch(unit: Unit, requests: Sequence[SpendRequest], clock: Clock
     facts = await _facts(unit, requests, book)
     taken: set[KeyId] = set()
     outcomes = [_decided(request, book, facts, earlier, taken) for request in requests]
-    await book.put_on_record(unit)
-    return await _answered(unit, requests, outcomes)
+    to_answer = {
+        SIDES[outcome.written[0].line.credit_kind].history
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if request.render is not None and outcome.written
+    }
+    # The rows of one history come back with the writing itself; a mixed batch asks for the others.
+    first = min(to_answer, key=lambda history: history.__name__, default=None)
+    rows = {first: await book.put_on_record(unit, first)}
+    for history in to_answer - {first}:
+        rows[history] = await unit.many(history, book.history_ids(history))
+    return await _answered(unit, requests, outcomes, rows)
 
 
 def _decided(
@@ -146,56 +151,40 @@ async def _facts(unit: Unit, requests: Sequence[SpendRequest], book: Book) -> Fa
 
 
 async def _answered(
-    unit: Unit, requests: Sequence[SpendRequest], outcomes: Sequence[Outcome]
+    unit: Unit,
+    requests: Sequence[SpendRequest],
+    outcomes: Sequence[Outcome],
+    rows: Mapping[type[Entity] | None, Mapping[int, Record]],
 ) -> list[Outcome]:
     """The outcomes with their wire answers, which are kept where the call has a key."""
-    to_answer = [
-        outcome.written[0]
-        for request, outcome in zip(requests, outcomes, strict=True)
-        if request.render is not None and outcome.written
-    ]
-    whole: dict[tuple[CreditKind, int], Record] = {}
-    for side in SIDES.values():
-        ids = [
-            w.line.history_id
-            for w in to_answer
-            if w.line.credit_kind is side.kind and w.line.history_id is not None
-        ]
-        if ids:
-            found = await unit.many(side.history, ids)
-            whole |= {(side.kind, history_id): row for history_id, row in found.items()}
     answered: list[Outcome] = []
     keep: list[tuple[Call, str, Answer]] = []
     for request, outcome in zip(requests, outcomes, strict=True):
         if request.render is None or not outcome.written:
             answered.append(outcome)
             continue
-        answer = Answer(200, request.render(_as_answered(outcome.written[0], whole)))
+        answer = Answer(200, request.render(_as_answered(outcome.written[0], rows)))
         keep.append((request.call, request.fingerprint, answer))
         answered.append(Outcome(outcome.written, answer))
     await store_answers(unit, keep)
     return answered
 
 
-def _as_answered(written: Written, whole: dict[tuple[CreditKind, int], Record]) -> Record:
+def _as_answered(
+    written: Written, rows: Mapping[type[Entity] | None, Mapping[int, Record]]
+) -> Record:
     """The row as its own POST shows it: money as it remained before the use (rule 7)."""
     line = written.line
-    row = dict(whole[line.credit_kind, line.history_id or 0])
+    side = SIDES[line.credit_kind]
+    row = rows[side.history][line.history_id or 0]
     if line.credit_kind is CreditKind.MONEY:
-        row["CoworkerBookingCreditRemainingCredit"] = line.balance_after - line.balance_change
-    else:
-        row["CoworkerExtraServiceRemainingUses"] = line.balance_after
-    return row
-
-
-@dataclass(slots=True)
-class _Waiting:
-    request: SpendRequest
-    outcome: asyncio.Future[Outcome]
+        remained = line.balance_after - line.balance_change
+        return {**row, "CoworkerBookingCreditRemainingCredit": remained}
+    return {**row, "CoworkerExtraServiceRemainingUses": line.balance_after}
 
 
 class Spends:
-    """Gathers spends while the batch before them commits, then sends them together."""
+    """Carries out spends, those that wait at the same moment in one transaction."""
 
     def __init__(
         self,
@@ -204,13 +193,9 @@ class Spends:
         policy: LedgerPolicy | None = None,
         most_together: int = MOST_TOGETHER,
     ) -> None:
-        self._store = store
         self._clock = clock
         self._policy = policy or LedgerPolicy()
-        self._most = most_together
-        self._waiting: list[_Waiting] = []
-        self._in_flight: set[KeyId] = set()
-        self._worker: asyncio.Task[None] | None = None
+        self._together = Together(store.writing, self._carry_out, most_together)
 
     async def post(
         self,
@@ -223,7 +208,7 @@ class Spends:
         """Posts one use and gives the status and the bytes to answer with (rules 7 to 10, 32).
 
         The same key and fingerprint give the first answer again, byte for byte. Raises refusals:
-        Invalid, KeyReused, or Conflict while a call with the same key is under way.
+        Invalid, KeyReused, or Conflict when a call with the same key is in the same batch.
         """
         request = posted(entity, record, call, self._policy, fingerprint, render)
         outcome = await self.spend(request)
@@ -232,65 +217,11 @@ class Spends:
 
     async def spend(self, request: SpendRequest) -> Outcome:
         """Carries out one request with whatever else is waiting. Raises its refusal."""
-        key = key_id(request.call) if request.render is not None else None
-        if key is not None:
-            if key in self._in_flight:
-                raise Conflict("A call with this idempotency key is in flight.")
-            self._in_flight.add(key)
-        try:
-            waiting = _Waiting(request, asyncio.get_running_loop().create_future())
-            self._waiting.append(waiting)
-            if self._worker is None:
-                self._worker = asyncio.create_task(self._work())
-            outcome = await asyncio.shield(waiting.outcome)
-        finally:
-            if key is not None:
-                self._in_flight.discard(key)
-        if outcome.refusal is not None:
-            raise outcome.refusal
-        return outcome
+        repeatable = request.render is not None and request.call.key is not None
+        return await self._together.ask(request, repeatable=repeatable)
 
-    async def _work(self) -> None:
-        try:
-            # Everyone who asks in this turn of the loop is on board before the first batch leaves.
-            await asyncio.sleep(0)
-            while self._waiting:
-                batch = self._waiting[: self._most]
-                del self._waiting[: self._most]
-                await self._carry_out(batch)
-        finally:
-            self._worker = None
-
-    async def _carry_out(self, batch: list[_Waiting]) -> None:
-        committing = False
-        try:
-            async with self._store.writing() as unit:
-                outcomes = await spend_batch(unit, [w.request for w in batch], self._clock)
-                committing = True
-        except Exception as fault:
-            # A passing fault, such as a lost race: each is tried once more, on its own. Where the
-            # news of a commit was lost it may have happened, so only who has a key is tried again.
-            lost = committing and not isinstance(fault, Conflict)
-            for waiting in batch:
-                if not lost or (waiting.request.render is not None and waiting.request.call.key):
-                    await self._alone(waiting)
-                elif not waiting.outcome.done():
-                    waiting.outcome.set_exception(fault)
-            return
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if not waiting.outcome.done():
-                waiting.outcome.set_result(outcome)
-
-    async def _alone(self, waiting: _Waiting) -> None:
-        try:
-            (outcome,) = await self._commit([waiting.request])
-        except Exception as fault:
-            if not waiting.outcome.done():
-                waiting.outcome.set_exception(fault)
-            return
-        if not waiting.outcome.done():
-            waiting.outcome.set_result(outcome)
-
-    async def _commit(self, requests: Sequence[SpendRequest]) -> list[Outcome]:
-        async with self._store.writing() as unit:
-            return await spend_batch(unit, requests, self._clock)
+    async def _carry_out(
+        self, unit: Unit, requests: Sequence[SpendRequest]
+    ) -> list[Outcome | Refusal]:
+        outcomes = await spend_batch(unit, requests, self._clock)
+        return [outcome if outcome.refusal is None else outcome.refusal for outcome in outcomes]

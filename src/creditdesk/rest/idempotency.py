@@ -26,8 +26,8 @@ LONGEST_KEY: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Where answers are kept: an entity with Key (a digest), UserId, Fingerprint, Status and
-    Body.
+    """Where answers are kept: an entity with KeyNumber and Key (of a digest), UserId, Fingerprint,
+    Status and Body.
     """
 
     entity: type[Entity]
@@ -37,11 +37,13 @@ class Answers:
         if call.key is None:
             return None
         columns = self.entity.shape().columns
+        digest = digest_of(call.key)
         found = await unit.find(
             self.entity,
             (
+                Filter(columns["KeyNumber"], Test.IS, number_of(digest)),
                 Filter(columns["UserId"], Test.IS, call.caller.user_id),
-                Filter(columns["Key"], Test.IS, digest_of(call.key)),
+                Filter(columns["Key"], Test.IS, digest),
             ),
         )
         if not found:
@@ -59,7 +61,7 @@ class Answers:
         digest = digest_of(call.key)
         kept = {
             "Key": digest,
-            "KeyNumber": int(digest[:16], 16) >> 1,
+            "KeyNumber": number_of(digest),
             "UserId": call.caller.user_id,
             "Fingerprint": fingerprint,
             "Status": status,
@@ -82,6 +84,11 @@ def read_key(headers: Mapping[str, str]) -> str | None:
 def digest_of(key: str) -> str:
     """A key as it is kept: text is compared without case, keys are not."""
     return sha256(key.encode()).hexdigest()
+
+
+def number_of(digest: str) -> int:
+    """The digest's first 63 bits, by which an engine finds it soonest."""
+    return int(digest[:16], 16) >> 1
 
 
 def fingerprint_of(method: str, path: str, body: bytes) -> str:

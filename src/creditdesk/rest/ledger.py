@@ -6,7 +6,7 @@ money as text with four places, uses as whole numbers. Must not know how credit 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,38 +14,39 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.ledger.balances import Balance, balances
-from creditdesk.ledger.baskets import read_basket, read_owner
+from creditdesk.ledger.basket_spends import preview_baskets
+from creditdesk.ledger.baskets import read_basket
 from creditdesk.ledger.commands import shown
-from creditdesk.ledger.credit import SourceKey
-from creditdesk.ledger.drawing import (
-    Drawing,
-    held_for,
-    less_held,
-    lock_sources,
-    preview,
-    spend,
-)
+from creditdesk.ledger.drawing import less_held, lock_sources
 from creditdesk.ledger.holds import confirm, hold, release
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.operations import adjust, reverse
+from creditdesk.ledger.reach import read_owner
 from creditdesk.ledger.records import SIDES
 from creditdesk.ledger.renewals import Due, due_renewals, run_renewals
-from creditdesk.rest.bodies import named_values, raw_body
-from creditdesk.rest.envelope import action_answer
+from creditdesk.ledger.sources import AskedBasket
 from creditdesk.rest.failures import JSON
-from creditdesk.rest.idempotency import Answers, fingerprint_of
+from creditdesk.rest.idempotency import Answers
+from creditdesk.rest.ledger_baskets import previewed, previews, spends
 from creditdesk.rest.ledger_bodies import Given, amount_kind, read_basket_body, read_side
+from creditdesk.rest.ledger_calls import (
+    CORRECT,
+    READ,
+    SPEND,
+    Body,
+    Endpoint,
+    Said,
+    answer_of,
+    called,
+    read_body,
+)
 from creditdesk.rest.parts import ExtraPath
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.kinds import Boolean, Collection, DateTime, Integer, Text, show_instant
-from creditdesk.schema.refusals import Conflict, NotAllowed, NotFound
+from creditdesk.schema.refusals import Conflict, NotFound, none_refused
 from creditdesk.schema.store import Reading, Store, Unit
 from creditdesk.schema.writing import Call
 
-READ: Final = "Ledger-Read"
-SPEND: Final = "Ledger-Spend"
-CORRECT: Final = "Ledger-Correct"
-LEDGER_ROLES: Final = (READ, SPEND, CORRECT)
 DAYS_AHEAD: Final = 30
 
 
@@ -69,10 +70,6 @@ class Act:
     call: Call
 
 
-Said = tuple[str, Any]
-"""The message of an answer, and its Value."""
-
-
 @dataclass(frozen=True, slots=True)
 class LedgerWire:
     """What the paths stand on: records, the ledger's desk, and where answers are kept."""
@@ -90,8 +87,6 @@ def ledger_paths(wire: LedgerWire) -> tuple[ExtraPath, ...]:
         ("/api/ledger/renewals", READ, _due, "The renewals that are due", ()),
     )
     acts = (
-        ("/api/ledger/previews", READ, _preview, "What a spend would do now"),
-        ("/api/ledger/spends", SPEND, _spend, "Pay for sources with credit"),
         ("/api/ledger/holds", SPEND, _hold, "Reserve credit for sources"),
         ("/api/ledger/holds/{id}/confirm", SPEND, _confirm, "Turn a hold into uses"),
         ("/api/ledger/holds/{id}/release", SPEND, _release, "Let a hold go"),
@@ -99,7 +94,17 @@ def ledger_paths(wire: LedgerWire) -> tuple[ExtraPath, ...]:
         ("/api/ledger/adjustments", CORRECT, _adjust, "Correct what remains of a credit"),
         ("/api/ledger/renewals", CORRECT, _renew, "Grant the renewals that are due"),
     )
+    preview = previews(wire.store, wire.desk, wire.body_limit_bytes, _act(wire, READ, _preview))
+    spend = spends(wire.store, wire.desk, wire.body_limit_bytes)
+    baskets = (
+        ("/api/ledger/previews", READ, preview, "What a spend would do now"),
+        ("/api/ledger/spends", SPEND, spend, "Pay for sources with credit"),
+    )
     return (
+        *(
+            ExtraPath("POST", path, endpoint, _described(path, title, role, ()))
+            for path, role, endpoint, title in baskets
+        ),
         *(
             ExtraPath("GET", path, _look(wire, role, read), _described(path, title, role, names))
             for path, role, read, title, names in looks
@@ -113,21 +118,9 @@ def ledger_paths(wire: LedgerWire) -> tuple[ExtraPath, ...]:
 
 async def _preview(act: Act) -> Said:
     whose, asked = read_basket_body(act.given)
-    basket = await read_basket(act.unit, whose, asked, act.call)
-    found = preview(basket, act.desk.policy, act.call.now)
-    return "Nothing was changed.", {"Allocation": found.to_document()}
-
-
-async def _spend(act: Act) -> Said:
-    whose, asked = read_basket_body(act.given)
-    await lock_sources(act.unit, asked)
-    keys = dict.fromkeys(SourceKey(each.kind, each.id) for each in asked)
-    holds = [held for key in keys for held in await held_for(act.unit, key)]
-    basket = await read_basket(act.unit, whose, asked, act.call)
-    drawing = Drawing(basket, act.call, act.desk.policy, holds)
-    allocation, group = await spend(act.unit, drawing, act.desk)
-    value = {"AllocationId": group, "Allocation": allocation.to_document()}
-    return "The spend was successfully made.", value
+    basket = AskedBasket(whose, tuple(asked), act.call)
+    (allocation,) = none_refused(await preview_baskets(act.unit, [basket], act.desk))
+    return previewed(allocation)
 
 
 async def _hold(act: Act) -> Said:
@@ -264,16 +257,12 @@ def _shown_due(due: Due) -> dict[str, Any]:
     }
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
 def _look(wire: LedgerWire, role: str, read: Callable[[Look], Awaitable[Said]]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        call: Call = request.state.call
-        _demand(call, role)
+        call = called(request, role)
         async with wire.store.reading() as reading:
-            message, value = await read(Look(reading, Given(request.query_params), call))
-        return Response(_answer(message, value, call), media_type=JSON)
+            said = await read(Look(reading, Given(request.query_params), call))
+        return Response(answer_of(said, call), media_type=JSON)
 
     return endpoint
 
@@ -282,40 +271,26 @@ def _act(wire: LedgerWire, role: str, run: Callable[[Act], Awaitable[Said]]) -> 
     """One unit; whoever loses a race for a credit plans once more, then it is 409 (rule 31)."""
 
     async def endpoint(request: Request) -> Response:
-        call: Call = request.state.call
-        _demand(call, role)
-        raw = await raw_body(request, wire.body_limit_bytes)
-        content = request.headers.get("content-type", "")
-        body: Mapping[str, Any] = named_values(raw, content) if raw.strip() else {}
-        fingerprint = fingerprint_of("POST", request.url.path, raw)
+        call = called(request, role)
+        body = await read_body(request, wire.body_limit_bytes)
         path_id = _path_id(request.path_params.get("id"))
         try:
-            return await once(body, call, fingerprint, path_id)
+            return await once(body, call, path_id)
         except Conflict:
-            return await once(body, call, fingerprint, path_id)
+            return await once(body, call, path_id)
 
-    async def once(body: Mapping[str, Any], call: Call, fingerprint: str, path_id: int) -> Response:
+    async def once(body: Body, call: Call, path_id: int) -> Response:
         async with wire.store.writing() as unit:
             answers = Answers(wire.answers)
-            earlier = await answers.earlier(unit, call, fingerprint)
+            earlier = await answers.earlier(unit, call, body.fingerprint)
             if earlier is not None:
                 return earlier
-            message, value = await run(Act(unit, wire.desk, Given(body), path_id, call))
-            answer = _answer(message, value, call)
-            await answers.keep(unit, call, fingerprint, 200, answer)
+            said = await run(Act(unit, wire.desk, Given(body.values), path_id, call))
+            answer = answer_of(said, call)
+            await answers.keep(unit, call, body.fingerprint, 200, answer)
         return Response(answer, media_type=JSON)
 
     return endpoint
-
-
-def _answer(message: str, value: Any, call: Call) -> bytes:
-    now = call.now.replace(microsecond=0)
-    return action_answer(message, value, now, call.caller.email)
-
-
-def _demand(call: Call, role: str) -> None:
-    if not call.caller.unrestricted and role.lower() not in call.caller.roles:
-        raise NotAllowed(f"The role {role} is needed")
 
 
 def _path_id(text: str | None) -> int:

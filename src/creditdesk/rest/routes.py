@@ -34,6 +34,9 @@ class Api:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._collections = {entity.path().lower(): entity for entity in parts.entities}
+        self._on_collections = {
+            path: self._on_collection(entity) for path, entity in self._collections.items()
+        }
         self._extras = tuple((_pattern(extra.path), extra) for extra in parts.extras)
         self._fixed: dict[str, dict[str, Run]] = {
             "/api/utils/enums": {"GET": lambda r, _: lookups.list_enum(r.query_params)},
@@ -89,9 +92,9 @@ class Api:
 
     def _offered(self, path: str) -> dict[str, Run] | None:
         """What a path offers by method, or None when there is no such path."""
-        entity = self._collections.get(path)
-        if entity is not None:
-            return self._on_collection(entity)
+        offered = self._on_collections.get(path)
+        if offered is not None:
+            return offered
         if path in self._fixed:
             return self._fixed[path]
         collection, _, last = path.rpartition("/")

@@ -88,7 +88,7 @@ class Entity:
     the default sort; `label` the field that names a record to people; `scope` how a record
     belongs to a location: a column name, a collection name, or None for what all share;
     `served=False` keeps an entity off the wire; `roles` overrides the role of a verb;
-    `tallied` keeps count by day of creation, so that totals need no walk over the rows;
+    `tallied` keeps count along creation and id, so that totals and deep pages need no walk;
     `append_only` has the database itself refuse deletes, and updates of all but `editable`;
     `unique` names columns that are unique together; `checks` are SQL conditions on every row;
     `list_needs` names filters of which a listing must give one.

@@ -118,10 +118,13 @@ class Integer(Field):
     ranged: ClassVar[bool] = True
 
     def read(self, value: object) -> int:
-        number = _decimal(value, "must be a whole number")
-        if number != number.to_integral_value():
-            raise Unreadable("must be a whole number")
-        whole = int(number)
+        if type(value) is int:
+            whole = value
+        else:
+            number = _decimal(value, "must be a whole number")
+            if number != number.to_integral_value():
+                raise Unreadable("must be a whole number")
+            whole = int(number)
         if abs(whole) > LARGEST_INTEGER:
             raise Unreadable("is too large")
         if whole < self.least:
@@ -131,6 +134,9 @@ class Integer(Field):
     @property
     def empty(self) -> Any:
         return self.default if self.nullable or self.default is not None else 0
+
+
+_WHOLE: Final = Integer()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +287,7 @@ class Reference(Field):
     wire_type: ClassVar[str] = "integer"
 
     def read(self, value: object) -> int | None:
-        number = Integer().read(value)
+        number = _WHOLE.read(value)
         if number < 0:
             raise Unreadable("must be an id")
         return number or None
@@ -363,7 +369,7 @@ def read_instant(text: str) -> tuple[datetime, timedelta]:
 
 def show_instant(instant: datetime) -> str:
     """`2025-01-15T10:30:00Z`; a fraction only where the instant has one."""
-    text = instant.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    text = instant.isoformat()[:19]
     if instant.microsecond:
         text += f".{instant.microsecond:06d}".rstrip("0")
     return text + "Z"

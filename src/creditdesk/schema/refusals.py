@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,16 @@ class Throttled(Refusal):
     def __init__(self, wait_seconds: int) -> None:
         super().__init__(f"Too many requests. Wait {wait_seconds} seconds")
         self.wait_seconds = wait_seconds
+
+
+def none_refused(results: Iterable[Done | Refusal]) -> list[Done]:
+    """The results, where none is a refusal; raises the first that is."""
+    given: list[Done] = []
+    for result in results:
+        if isinstance(result, Refusal):
+            raise result
+        given.append(result)
+    return given
 
 
 def required(name: str) -> FieldError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from creditdesk.schema.entity import Entity, Record
@@ -38,8 +39,12 @@ class Reading(Protocol):
         limit: int | None = None,
         *,
         after_id: int | None = None,
+        names: Sequence[str] = (),
     ) -> list[Record]:
-        """Records without collections, by Id unless `order` says otherwise."""
+        """Records without collections, by Id unless `order` says otherwise.
+
+        With `names` only those values are read: own, lent and collections, or what filters reach.
+        """
 
     async def untrue(
         self, entity: type[Entity], after_id: int, limit: int
@@ -52,14 +57,35 @@ class Reading(Protocol):
         """How many records match."""
 
 
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Whole records to add, without collections, each with its Id."""
+
+    entity: type[Entity]
+    records: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Stored values to set by Id; every change names the same ones."""
+
+    entity: type[Entity]
+    changes: Sequence[tuple[int, Mapping[str, Any]]]
+
+
 class Unit(Reading, Protocol):
     """One writing transaction. It ends committed, or as if it had never been."""
 
-    async def lock(self, entity: type[Entity], ids: Sequence[int]) -> dict[int, Record]:
-        """The records' own stored values, locked in id order until the unit ends."""
+    async def lock(
+        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+    ) -> dict[int, Record]:
+        """The records' own stored values, locked in id order until the unit ends.
 
-    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
-        """Fresh ids, never given twice, in rising order."""
+        With `names`, of which Id must be one, only those values are read.
+        """
+
+    async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
+        """So many fresh ids for each entity, never given twice, in rising order."""
 
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
         """Adds records (Id given or fresh; collections included) and gives their ids."""
@@ -68,6 +94,15 @@ class Unit(Reading, Protocol):
         self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
     ) -> None:
         """Sets the named values (collections are replaced) of each record."""
+
+    async def write(
+        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+    ) -> dict[int, Record]:
+        """Carries out writes on different tables together, in one exchange with the engine.
+
+        Gives the whole records that were inserted of `showing`, by id; what they lend from tables
+        that the other writes change is as it was before.
+        """
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
         """Removes records; refusals.Blocked when others refer to them."""

@@ -83,8 +83,7 @@ def draft_create(entity: type[Entity], body: Mapping[str, Any]) -> Draft:
     """A new record: all stored own fields, what was left out at what it is when empty."""
     draft = Draft(entity)
     given = _by_lower(body)
-    for column in _own(entity):
-        taken = not (column.kind.read_only or column.kind.update_only)
+    for column, taken in _own(entity):
         _take(draft, column, given if taken else {}, creating=True)
     return draft
 
@@ -95,14 +94,25 @@ def draft_update(entity: type[Entity], body: Mapping[str, Any]) -> Draft:
     """
     draft = Draft(entity)
     given = _by_lower(body)
-    for column in _own(entity):
+    for column, _ in _own(entity):
         if not (column.kind.read_only or column.kind.create_only):
             _take(draft, column, given, creating=False)
     return draft
 
 
-def _own(entity: type[Entity]) -> list[Column]:
-    return [c for c in entity.shape().columns.values() if c.own and c.name not in _SERVER_MADE]
+_OWN: Final[dict[type[Entity], tuple[tuple[Column, bool], ...]]] = {}
+
+
+def _own(entity: type[Entity]) -> tuple[tuple[Column, bool], ...]:
+    """The columns that a body may fill, and whether a create takes them."""
+    found = _OWN.get(entity)
+    if found is None:
+        found = _OWN[entity] = tuple(
+            (column, not (column.kind.read_only or column.kind.update_only))
+            for column in entity.shape().columns.values()
+            if column.own and column.name not in _SERVER_MADE
+        )
+    return found
 
 
 def _by_lower(body: Mapping[str, Any]) -> dict[str, Any]:

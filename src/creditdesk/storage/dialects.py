@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL: the only file where the engines differ in what is written to them.
+"""SQLite and PostgreSQL: with the tally, where the engines differ in what is written to them.
 
 Each dialect reads every field kind (type, value in, value out) and says the few phrases of SQL
 that the other would not understand.
@@ -29,6 +29,7 @@ from creditdesk.schema.kinds import (
     Text,
     fold,
 )
+from creditdesk.storage.tally import PostgreSQLTally, SQLiteTally, Tally
 
 Convert = Callable[[Any], Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,6 +82,7 @@ class Dialect(ABC):
     types: ClassVar[Mapping[type[Field], str]]
     writers: ClassVar[Mapping[type[Field], Convert]]
     readers: ClassVar[Mapping[type[Field], Convert]]
+    tally: ClassVar[Tally]
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
     sharing: ClassVar[str]
@@ -121,6 +123,10 @@ class Dialect(ABC):
         """What is added to a SELECT so that its rows stay ours until the unit ends."""
 
     @abstractmethod
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
+
+    @abstractmethod
     def differs(self, one: str, other: str) -> str:
         """Whether two values are not the same, null being a value like any other."""
 
@@ -144,22 +150,6 @@ class Dialect(ABC):
         holds.
         """
 
-    @abstractmethod
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
-
-    @abstractmethod
-    def day(self, expression: str) -> str:
-        """The whole days since 1970 of an instant."""
-
-    @abstractmethod
-    def day_start(self, day: str) -> str:
-        """The instant at which such a day begins."""
-
-    @abstractmethod
-    def tally(self, table: str) -> list[str]:
-        """Triggers that keep the table's rows counted by day of creation, in `row_tally`."""
-
     def write(self, kind: Field, value: Any) -> Any:
         """An inner value as the driver takes it."""
         convert = self.writers.get(type(kind))
@@ -181,6 +171,7 @@ class SQLite(Dialect):
     }  # fmt: skip
     writers = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
     readers = {DateTime: from_microseconds, Boolean: bool, Object: decode_object}
+    tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""
     sharing = ""
@@ -217,6 +208,18 @@ class SQLite(Dialect):
     def locking(self) -> str:
         return ""
 
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed)
+        when = f" WHEN {differs}" if fixed else ""
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        # Made anew each time, so that a column declared later is guarded too.
+        return [
+            f"DROP TRIGGER IF EXISTS {table}_no_delete",
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+            f"DROP TRIGGER IF EXISTS {table}_no_update",
+            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
+        ]
+
     def differs(self, one: str, other: str) -> str:
         return f"{one} IS NOT {other}"
 
@@ -243,43 +246,6 @@ class SQLite(Dialect):
     def refusal(self, message: str, condition: str) -> str:
         return f"SELECT RAISE(ABORT, '{message}') WHERE {condition};"
 
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed)
-        when = f" WHEN {differs}" if fixed else ""
-        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        # Made anew each time, so that a column declared later is guarded too.
-        return [
-            f"DROP TRIGGER IF EXISTS {table}_no_delete",
-            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
-            f"DROP TRIGGER IF EXISTS {table}_no_update",
-            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
-        ]
-
-    def day(self, expression: str) -> str:
-        # Integer division rounds towards zero; days before 1970 need it rounded down.
-        return (
-            f"(({expression}) / 86400000000 - "
-            f"(({expression}) < 0 AND ({expression}) % 86400000000 <> 0))"
-        )
-
-    def day_start(self, day: str) -> str:
-        return f"(({day}) * 86400000000)"
-
-    def tally(self, table: str) -> list[str]:
-        def step(row: str, change: int) -> str:
-            return (
-                f"INSERT INTO row_tally VALUES ('{table}', {self.day(f'{row}.created_on')}, 0, "
-                f"{change}) ON CONFLICT DO UPDATE SET n = n + {change};"
-            )
-
-        name = f"CREATE TRIGGER IF NOT EXISTS {table}_tally"
-        return [
-            f"{name}_in AFTER INSERT ON {table} BEGIN {step('NEW', 1)} END",
-            f"{name}_out AFTER DELETE ON {table} BEGIN {step('OLD', -1)} END",
-            f"{name}_move AFTER UPDATE OF created_on ON {table} "
-            f"BEGIN {step('OLD', -1)} {step('NEW', 1)} END",
-        ]
-
 
 class PostgreSQL(Dialect):
     """Instants and booleans are native, text compares by code point; parameters are $1, $2, …"""
@@ -292,6 +258,7 @@ class PostgreSQL(Dialect):
     }  # fmt: skip
     writers = {Object: encode_object}
     readers = {DateTime: _in_utc, Object: decode_object}
+    tally = PostgreSQLTally()
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
     sharing = " FOR KEY SHARE"
@@ -325,6 +292,25 @@ class PostgreSQL(Dialect):
     def locking(self) -> str:
         return " FOR NO KEY UPDATE"
 
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        differs = (
+            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed)}) IS DISTINCT FROM "
+            f"({', '.join(f'NEW.{c}' for c in fixed)}))"
+            if fixed
+            else ""
+        )
+        return [
+            "CREATE OR REPLACE FUNCTION creditdesk_append_only() RETURNS trigger LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
+            "USING ERRCODE = 'restrict_violation'; END $$",
+            f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION creditdesk_append_only()",
+            f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
+            f"FOR EACH ROW{differs} EXECUTE FUNCTION creditdesk_append_only()",
+            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+            "EXECUTE FUNCTION creditdesk_append_only()",
+        ]
+
     def differs(self, one: str, other: str) -> str:
         return f"{one} IS DISTINCT FROM {other}"
 
@@ -355,59 +341,6 @@ class PostgreSQL(Dialect):
             f"IF pg_trigger_depth() = 1 AND ({condition}) THEN RAISE EXCEPTION '{message}' "
             "USING ERRCODE = 'restrict_violation'; END IF;"
         )
-
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        differs = (
-            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed)}) IS DISTINCT FROM "
-            f"({', '.join(f'NEW.{c}' for c in fixed)}))"
-            if fixed
-            else ""
-        )
-        return [
-            "CREATE OR REPLACE FUNCTION creditdesk_append_only() RETURNS trigger LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
-            "USING ERRCODE = 'restrict_violation'; END $$",
-            f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION creditdesk_append_only()",
-            f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
-            f"FOR EACH ROW{differs} EXECUTE FUNCTION creditdesk_append_only()",
-            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-            "EXECUTE FUNCTION creditdesk_append_only()",
-        ]
-
-    def day(self, expression: str) -> str:
-        return f"floor(extract(epoch FROM {expression}) / 86400)::bigint"
-
-    def day_start(self, day: str) -> str:
-        return f"(timestamptz 'epoch' + ({day}) * interval '24 hours')"
-
-    def tally(self, table: str) -> list[str]:
-        # Each connection counts on a shard of its own, so that writers seldom wait for each other.
-        def step(rows: str, change: int) -> str:
-            return (
-                f"INSERT INTO row_tally SELECT TG_TABLE_NAME, {self.day('created_on')}, "
-                f"pg_backend_pid() % 16, {change} * count(*) FROM {rows} GROUP BY 2 ORDER BY 2 "
-                "ON CONFLICT (table_name, day, shard) DO UPDATE SET n = row_tally.n + excluded.n;"
-            )
-
-        def whole(name: str, *steps: str) -> str:
-            return (
-                f"CREATE OR REPLACE FUNCTION creditdesk_tally_{name}() RETURNS trigger "
-                f"LANGUAGE plpgsql AS $$ BEGIN {' '.join(steps)} RETURN NULL; END $$"
-            )
-
-        came, went = step("came", 1), step("went", -1)
-        trigger = f"CREATE OR REPLACE TRIGGER {table}_tally"
-        each = "FOR EACH STATEMENT EXECUTE FUNCTION creditdesk_tally"
-        return [
-            whole("in", came),
-            whole("out", went),
-            whole("move", went, came),
-            f"{trigger}_in AFTER INSERT ON {table} REFERENCING NEW TABLE AS came {each}_in()",
-            f"{trigger}_out AFTER DELETE ON {table} REFERENCING OLD TABLE AS went {each}_out()",
-            f"{trigger}_move AFTER UPDATE ON {table} "
-            f"REFERENCING OLD TABLE AS went NEW TABLE AS came {each}_move()",
-        ]
 
 
 def _function(name: str, body: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
 
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Reading, Unit
-from creditdesk.storage.copies import Copies
+from creditdesk.schema.store import Insert, Reading, Unit, Update
 from creditdesk.storage.dialects import PostgreSQL
+from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
-from creditdesk.storage.unit import RecordReading, RecordUnit, TableValue
+from creditdesk.storage.unit import RecordReading, RecordUnit
 
 COPY_FROM_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""
@@ -36,41 +36,64 @@ class PostgreSQLReading(RecordReading):
 class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
     """Writing inside one transaction."""
 
-    async def run_many(
-        self,
-        table: str,
-        columns: Sequence[TableValue],
-        rows: list[Any],
-        copied: Sequence[Copies] = (),
-    ) -> None:
-        if copied:
-            await self._insert_with_copies(table, columns, rows, copied)
-            return
-        if len(rows) >= COPY_FROM_ROWS:
+    async def run_many(self, table: str, filled: Filled) -> None:
+        if len(filled.values[0]) >= COPY_FROM_ROWS and not filled.copied:
             await self.connection.copy_records_to_table(
-                table, records=rows, columns=[c.name for c in columns]
+                table,
+                records=list(zip(*filled.values, strict=True)),
+                columns=[column.name for column in filled.columns],
             )
             return
-        names = ", ".join(c.name for c in columns)
-        arrays = ", ".join(f"${i}::{c.kind}[]" for i, c in enumerate(columns, 1))
-        await self.connection.execute(
-            f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})",
-            *_by_column(rows, len(columns)),
-        )
+        await self.connection.execute(self._insertion(table, filled, 1), *filled.values)
 
-    async def _insert_with_copies(
-        self,
-        table: str,
-        columns: Sequence[TableValue],
-        rows: list[Any],
-        copied: Sequence[Copies],
-    ) -> None:
-        own = ", ".join(c.name for c in columns)
-        arrays = ", ".join(f"${i}::{c.kind}[]" for i, c in enumerate(columns, 1))
+    async def update_many(self, table: str, filled: Filled) -> None:
+        await self.connection.execute(_change(table, filled, 1), *filled.values)
+
+    async def write(
+        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+    ) -> dict[int, Record]:
+        parts: list[str] = []
+        values: list[list[Any]] = []
+        shown, reads = "SELECT 1", None
+        first_of_all: list[str] = []
+        for number, each in enumerate(writes):
+            table, first = table_name(each.entity), len(values) + 1
+            if isinstance(each, Update):
+                filled = updated(self.statements, each.entity, each.changes)
+                text = _change(table, filled, first)
+            else:
+                ids = [record["Id"] for record in each.records]
+                filled = inserted(self.statements, each.entity, ids, each.records)
+                text = self._insertion(table, filled, first)
+                if each.entity is showing:
+                    text += " RETURNING *"
+                    shown, reads = self.statements.whole(each.entity, f"w{number}")
+                elif filled.copied:
+                    text += " RETURNING 1"
+                    first_of_all.append(f"(SELECT count(*) FROM w{number})")
+            parts.append(f"w{number} AS ({text})")
+            values += filled.values
+        if first_of_all:
+            # What the answer asks for is written before the rest, and whatever copies must be: it
+            # passes over a source that the same statement has changed already.
+            shown = f"SELECT shown.*, {', '.join(first_of_all)} FROM ({shown}) AS shown"
+        rows = await self.fetch(f"WITH {', '.join(parts)} {shown}", values)
+        if showing is None or reads is None:
+            return {}
+        names = tuple(showing.shape().columns)
+        found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
+        return {record["Id"]: record for record in found}
+
+    def _insertion(self, table: str, filled: Filled, first: int) -> str:
+        """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies."""
+        own = ", ".join(column.name for column in filled.columns)
+        arrays = _arrays(filled, first)
+        if not filled.copied:
+            return f"INSERT INTO {table} ({own}) SELECT * FROM unnest({arrays})"
         # Sources are shared in id order, as whoever changes several of them claims them.
-        order = ", ".join(each.link for each in copied)
+        order = ", ".join(each.link for each in filled.copied)
         names, values, joins = own, "v.*", ""
-        for number, each in enumerate(copied):
+        for number, each in enumerate(filled.copied):
             names += ", " + ", ".join(each.columns)
             values += ", " + ", ".join(f"s{number}.{origin}" for origin in each.origins)
             # Inside a subquery, as rows that may be missing cannot be locked from outside.
@@ -78,20 +101,9 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
                 f" LEFT JOIN LATERAL (SELECT {', '.join(each.origins)} FROM {each.source} "
                 f"WHERE id = v.{each.link}{self.dialect.sharing}) AS s{number} ON true"
             )
-        await self.connection.execute(
+        return (
             f"INSERT INTO {table} ({names}) SELECT {values} FROM "
-            f"(SELECT * FROM unnest({arrays}) AS u ({own}) ORDER BY {order}) AS v{joins}",
-            *_by_column(rows, len(columns)),
-        )
-
-    async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
-        sets = ", ".join(f"{c.name} = v.{c.name}" for c in columns[1:])
-        arrays = ", ".join(f"${i}::{c.kind}[]" for i, c in enumerate(columns, 1))
-        names = ", ".join(c.name for c in columns)
-        await self.connection.execute(
-            f"UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS v ({names}) "
-            "WHERE t.id = v.id",
-            *_by_column(rows, len(columns)),
+            f"(SELECT * FROM unnest({arrays}) AS u ({own}) ORDER BY {order}) AS v{joins}"
         )
 
     async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
@@ -99,11 +111,14 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
             f"DELETE FROM {table} WHERE {self.dialect.within(column, '$1')}", list(ids)
         )
 
-    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
-        rows = await self.connection.fetch(
-            f"SELECT nextval('{table_name(entity)}_ids') FROM generate_series(1, $1::int)", count
-        )
-        return sorted(row[0] for row in rows)
+    async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
+        texts = [
+            f"ARRAY(SELECT nextval('{table_name(entity)}_ids') "
+            f"FROM generate_series(1, ${number}::int))"
+            for number, entity in enumerate(counts, 1)
+        ]
+        [row] = await self.fetch(f"SELECT {', '.join(texts)}", list(counts.values()))
+        return {entity: sorted(ids) for entity, ids in zip(counts, row, strict=True)}
 
     async def taken_ids(self, entity: type[Entity], highest: int) -> None:
         name = f"{table_name(entity)}_ids"
@@ -152,8 +167,18 @@ def translated(fault: asyncpg.PostgresError) -> Exception:
     return fault
 
 
-def _by_column(rows: list[Any], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * width
+def _change(table: str, filled: Filled, first: int) -> str:
+    """Sets what comes as arrays, the ids first, whose placeholders begin at `first`."""
+    names = [column.name for column in filled.columns]
+    sets = ", ".join(f"{name} = v.{name}" for name in names[1:])
+    return (
+        f"UPDATE {table} AS t SET {sets} FROM unnest({_arrays(filled, first)}) "
+        f"AS v ({', '.join(names)}) WHERE t.id = v.id"
+    )
+
+
+def _arrays(filled: Filled, first: int) -> str:
+    return ", ".join(f"${i}::{column.kind}[]" for i, column in enumerate(filled.columns, first))
 
 
 async def _as_it_is(_connection: Any) -> None:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.kinds import fold
 from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Reading, Unit
-from creditdesk.storage.copies import Copies
+from creditdesk.schema.store import Insert, Reading, Unit, Update
 from creditdesk.storage.dialects import SQLite
+from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
-from creditdesk.storage.unit import RecordReading, RecordUnit, TableValue
+from creditdesk.storage.unit import RecordReading, RecordUnit
 
 BUSY_SECONDS = 20.0
 ANALYZED_FROM_CHANGES = 1000
@@ -50,40 +50,55 @@ class SQLiteUnit(RecordUnit):
     async def fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(text, values).fetchall()
 
-    async def run_many(
-        self,
-        table: str,
-        columns: Sequence[TableValue],
-        rows: list[Any],
-        copied: Sequence[Copies] = (),
-    ) -> None:
-        marks = {c.name: f"?{i}" for i, c in enumerate(columns, 1)}
+    async def run_many(self, table: str, filled: Filled) -> None:
+        marks = {column.name: f"?{i}" for i, column in enumerate(filled.columns, 1)}
         names, values, joins = list(marks), list(marks.values()), ""
-        for number, each in enumerate(copied):
+        for number, each in enumerate(filled.copied):
             names += each.columns
             values += [f"s{number}.{origin}" for origin in each.origins]
             joins += f" LEFT JOIN {each.source} AS s{number} ON s{number}.id = {marks[each.link]}"
         self.connection.executemany(
             f"INSERT INTO {table} ({', '.join(names)}) "
             f"SELECT {', '.join(values)} FROM (SELECT 1){joins}",
-            rows,
+            zip(*filled.values, strict=True),
         )
 
-    async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
-        sets = ", ".join(f"{c.name} = ?{i}" for i, c in enumerate(columns[1:], 2))
-        self.connection.executemany(f"UPDATE {table} SET {sets} WHERE id = ?1", rows)
+    async def update_many(self, table: str, filled: Filled) -> None:
+        sets = ", ".join(f"{column.name} = ?{i}" for i, column in enumerate(filled.columns[1:], 2))
+        self.connection.executemany(
+            f"UPDATE {table} SET {sets} WHERE id = ?1", zip(*filled.values, strict=True)
+        )
+
+    async def write(
+        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+    ) -> dict[int, Record]:
+        shown: dict[int, Record] = {}
+        # What is shown comes first, as it lends what was there before the other writes.
+        for each in sorted(writes, key=lambda each: each.entity is not showing):
+            table = table_name(each.entity)
+            if isinstance(each, Update):
+                await self.update_many(table, updated(self.statements, each.entity, each.changes))
+                continue
+            ids = [record["Id"] for record in each.records]
+            await self.run_many(table, inserted(self.statements, each.entity, ids, each.records))
+            if each.entity is showing:
+                shown = await self.many(each.entity, ids)
+        return shown
 
     async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
         within = self.dialect.within(column, "?1")
         self.connection.execute(f"DELETE FROM {table} WHERE {within}", (self.dialect.ids(ids),))
 
-    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
-        (last,) = self.connection.execute(
-            "INSERT INTO id_sequence (name, last) VALUES (?1, ?2) "
-            "ON CONFLICT (name) DO UPDATE SET last = last + ?2 RETURNING last",
-            (table_name(entity), count),
-        ).fetchone()
-        return list(range(last - count + 1, last + 1))
+    async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
+        fresh = {}
+        for entity, count in counts.items():
+            (last,) = self.connection.execute(
+                "INSERT INTO id_sequence (name, last) VALUES (?1, ?2) "
+                "ON CONFLICT (name) DO UPDATE SET last = last + ?2 RETURNING last",
+                (table_name(entity), count),
+            ).fetchone()
+            fresh[entity] = list(range(last - count + 1, last + 1))
+        return fresh
 
     async def taken_ids(self, entity: type[Entity], highest: int) -> None:
         self.connection.execute(

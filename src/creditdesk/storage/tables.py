@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from creditdesk.schema.entity import Column, Entity, entity_named
+from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_named
 from creditdesk.schema.kinds import Collection, Object, Reference
 from creditdesk.storage.copies import copied_pairs
 from creditdesk.storage.dialects import Dialect
@@ -170,22 +170,20 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
 def _indexed(entity: type[Entity], column: Column) -> bool:
     if column.name == "Id" or isinstance(column.kind, Object):
         return False
+    if not entity.served and column.name in BASE_FIELDS:
+        # Nobody lists these records, so nobody asks for them by what all records have.
+        return False
     kept = isinstance(column.kind, Reference) and column.kind.kept
     return kept or column.kind.indexed or column.name == entity.order
 
 
-ROW_TALLY = (
-    "CREATE TABLE IF NOT EXISTS row_tally (table_name TEXT NOT NULL, day BIGINT NOT NULL, "
-    "shard BIGINT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (table_name, day, shard))"
-)
-
-
 def tallies(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Where rows are counted by day of creation, and the triggers that keep the count true."""
-    yield ROW_TALLY
+    """Where rows are counted, the triggers that keep the count true, and what is there so far."""
+    yield dialect.tally.table()
     for entity in entities:
         if entity.tallied:
-            yield from dialect.tally(table_name(entity))
+            yield from dialect.tally.triggers(table_name(entity))
+            yield dialect.tally.count_so_far(table_name(entity))
 
 
 def guards(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

@@ -6,36 +6,27 @@ An engine gives `fetch`, `run` and the bulk writes; the rest is the same for all
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity, Record, declared
-from creditdesk.schema.kinds import Collection, Reference, Text, fold
+from creditdesk.schema.kinds import Collection, Reference
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
-from creditdesk.storage.copies import Copies, copies, untrue
-from creditdesk.storage.dialects import Dialect, fold_entries
-from creditdesk.storage.naming import (
-    column_name,
-    folded_name,
-    is_folded,
-    link_table,
-    table_name,
-)
+from creditdesk.schema.store import Insert, Update
+from creditdesk.storage.copies import untrue
+from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.filling import Filled, TableValue, inserted, updated
+from creditdesk.storage.naming import link_table, table_name
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.totals import seekable
 
-Write = Callable[[Any], Any]
 DEEP_ROWS: Final = 2_000
-"""From this offset on, a page is walked to from the nearer end."""
+"""From this offset on, a page is sought by the tally, or else walked to from the nearer end."""
 
-
-@dataclass(frozen=True, slots=True)
-class TableValue:
-    """A column that a bulk write fills: its name and its type."""
-
-    name: str
-    kind: str
+LARGEST_OFFSET: Final = 2**62
+"""Lies past every row, and leaves room to add to it."""
 
 
 class RecordReading(ABC):
@@ -50,13 +41,17 @@ class RecordReading(ABC):
         """The rows a statement answers."""
 
     async def page(self, listing: Listing) -> Page:
-        offset = (listing.page - 1) * listing.size
+        offset = min((listing.page - 1) * listing.size, LARGEST_OFFSET)
         if offset < DEEP_ROWS:
             return await self._rows(listing, offset, listing.size)
+        if seekable(listing.entity, listing.filters, listing.order):
+            return await self._rows(listing, offset, listing.size, seeking=True)
         return await self._deep_page(listing, offset)
 
-    async def _rows(self, listing: Listing, offset: int, size: int) -> Page:
-        text, values, reads = self.statements.page(listing, offset, size)
+    async def _rows(
+        self, listing: Listing, offset: int, size: int, *, seeking: bool = False
+    ) -> Page:
+        text, values, reads = self.statements.page(listing, offset, size, seeking=seeking)
         rows = await self.fetch(text, values)
         identity = 1 + _position(listing.entity, "Id")
         found = [reads.row(row, 1) for row in rows if row[identity] is not None]
@@ -114,7 +109,7 @@ class RecordReading(ABC):
         limit: int | None = None,
         *,
         after_id: int | None = None,
-        whole: bool = False,
+        names: Sequence[str] = (),
     ) -> list[Record]:
         text, values, reads = self.statements.find(
             entity,
@@ -122,11 +117,10 @@ class RecordReading(ABC):
             order,
             limited=limit is not None,
             after=after_id is not None,
-            whole=whole,
+            names=tuple(names),
         )
         values += [v for v in (after_id, limit) if v is not None]
-        shape = entity.shape()
-        names = tuple(shape.columns) if whole else tuple(c.name for c in shape.listed)
+        names = names or tuple(c.name for c in entity.shape().listed)
         return [
             dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
         ]
@@ -149,36 +143,38 @@ class RecordUnit(RecordReading):
     """The writing half of the promise, over one engine's bulk writes."""
 
     @abstractmethod
-    async def run_many(
-        self,
-        table: str,
-        columns: Sequence[TableValue],
-        rows: list[Any],
-        copied: Sequence[Copies] = (),
-    ) -> None:
-        """Inserts rows into a table, with what they copy from the rows they refer to."""
+    async def run_many(self, table: str, filled: Filled) -> None:
+        """Inserts rows into a table."""
 
     @abstractmethod
-    async def update_many(self, table: str, columns: Sequence[TableValue], rows: list[Any]) -> None:
-        """Updates rows whose first value is the id."""
+    async def update_many(self, table: str, filled: Filled) -> None:
+        """Updates rows of a table by the ids that come first."""
 
     @abstractmethod
     async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
         """Deletes rows whose column is one of the ids."""
 
     @abstractmethod
-    async def next_ids(self, entity: type[Entity], count: int) -> list[int]:
-        """Fresh ids."""
+    async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
+        """Fresh ids for each entity."""
+
+    @abstractmethod
+    async def write(
+        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+    ) -> dict[int, Record]:
+        """Writes on different tables, in one exchange with the engine."""
 
     @abstractmethod
     async def taken_ids(self, entity: type[Entity], highest: int) -> None:
         """Ids up to this one came from outside; fresh ones start after it."""
 
-    async def lock(self, entity: type[Entity], ids: Sequence[int]) -> dict[int, Record]:
+    async def lock(
+        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+    ) -> dict[int, Record]:
         if not ids:
             return {}
-        text, reads = self.statements.lock(entity)
-        names = [column.name for column in entity.shape().stored]
+        text, reads = self.statements.lock(entity, tuple(names))
+        names = names or [column.name for column in entity.shape().stored]
         rows = await self.fetch(text, [self.dialect.ids(sorted(set(ids)))])
         found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}
@@ -187,18 +183,11 @@ class RecordUnit(RecordReading):
         if not records:
             return []
         missing = sum(1 for record in records if not record.get("Id"))
-        fresh = iter(await self.next_ids(entity, missing) if missing else ())
+        fresh = iter((await self.next_ids({entity: missing}))[entity] if missing else ())
         ids = [record.get("Id") or next(fresh) for record in records]
         if missing < len(records):
             await self.taken_ids(entity, max(ids))
-        columns, writes, copied = self.statements.once(
-            ("insert", entity), lambda: (*self._written(entity.shape().stored), copies(entity))
-        )
-        rows = [
-            tuple(write(record_id if name == "Id" else record.get(name)) for name, write in writes)
-            for record_id, record in zip(ids, records, strict=True)
-        ]
-        await self.run_many(table_name(entity), columns, rows, copied)
+        await self.run_many(table_name(entity), inserted(self.statements, entity, ids, records))
         for column in entity.shape().collections:
             links = [
                 (record_id, item)
@@ -224,20 +213,9 @@ class RecordUnit(RecordReading):
         members: list[tuple[int, Mapping[str, Any]]],
     ) -> None:
         shape = entity.shape()
-        stored = set(shape.stored)
-        chosen = tuple(
-            shape.columns[name] for name in names if name != "Id" and shape.columns[name] in stored
-        )
-        if chosen:
-            columns, writes = self.statements.once(
-                ("update", entity, names),
-                lambda: self._written((shape.columns["Id"], *chosen)),
-            )
-            rows = [
-                tuple(write(record_id if name == "Id" else change[name]) for name, write in writes)
-                for record_id, change in members
-            ]
-            await self.update_many(table_name(entity), columns, rows)
+        filled = updated(self.statements, entity, members)
+        if len(filled.columns) > 1:
+            await self.update_many(table_name(entity), filled)
         for column in shape.collections:
             if column.name not in names:
                 continue
@@ -266,37 +244,9 @@ class RecordUnit(RecordReading):
     ) -> None:
         if links:
             table, owner, item = link_table(entity, column.leaf)
-            await self.run_many(
-                table, (TableValue(owner, "BIGINT"), TableValue(item, "BIGINT")), links
-            )
-
-    def _written(
-        self, columns: Sequence[Column]
-    ) -> tuple[tuple[TableValue, ...], tuple[tuple[str, Write], ...]]:
-        """The table columns these columns fill, and how each value is written."""
-        names: list[TableValue] = []
-        writes: list[tuple[str, Write]] = []
-        for column in columns:
-            kind = self.dialect.types[type(column.kind)].split()[0]
-            names.append(TableValue(column_name(column), kind))
-            convert = self.dialect.writers.get(type(column.kind))
-            writes.append((column.name, _keep_null(convert) if convert else _same))
-            if is_folded(column):
-                names.append(TableValue(folded_name(column), kind))
-                folded = fold if isinstance(column.kind, Text) else fold_entries
-                writes.append((column.name, _keep_null(folded)))
-        return tuple(names), tuple(writes)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _keep_null(convert: Write) -> Write:
-    def converted(value: Any) -> Any:
-        return None if value is None else convert(value)
-
-    return converted
+            owners, items = zip(*links, strict=True)
+            columns = [TableValue(owner, "BIGINT"), TableValue(item, "BIGINT")]
+            await self.run_many(table, Filled(columns, [list(owners), list(items)]))
 
 
 def _position(entity: type[Entity], name: str) -> int:

@@ -34,7 +34,9 @@ class RoleNumbers:
                 continue
             number = by_name.get(str(one.values.get("Name") or "").casefold())
             if number is None:
-                number = one.id if one.id not in taken else (await unit.next_ids(Role, 1))[0]
+                number = (
+                    one.id if one.id not in taken else (await unit.next_ids({Role: 1}))[Role][0]
+                )
             taken.add(number)
             self._here[one.id] = number
 

@@ -6,9 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.kinds import Boolean, DateTime, Integer, Money, Text
 
 
-class CreditState(
-    Entity, area="ledger", plural="states", served=False, unique=(("CreditKind", "CreditId"),)
-):
+class CreditState(Entity, area="ledger", plural="states", served=False):
     """Where a credit's journal ends, and what the wire has no field for.
 
     Its Id is made from the credit's (`ledger.records.state_id`), so it is found without an index;

@@ -20,7 +20,7 @@ class Hold(Entity, area="ledger", plural="holds", served=False, scope="BusinessI
     Amount = Money(nullable=False)
     Covered = Money(nullable=False)
     SourceKind = Text(exact=True, nullable=False)
-    SourceId = Integer(nullable=False)
+    SourceId = Integer(nullable=False, indexed=True)
     Until = DateTime(indexed=True)
     State = Text(exact=True, nullable=False)
     AllocationId = Integer()

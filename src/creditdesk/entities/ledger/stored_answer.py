@@ -7,17 +7,17 @@ from creditdesk.schema.kinds import Integer, Object, Text
 
 
 class StoredAnswer(
-    Entity, area="ledger", plural="answers", served=False, unique=(("UserId", "Key"),)
+    Entity, area="ledger", plural="answers", served=False, unique=(("KeyNumber", "UserId", "Key"),)
 ):
     """What a call with an idempotency key was answered, to be said again (rule 32).
 
     `Key` is the digest of what the caller sent, which tells case apart as comparing texts does
-    not; `KeyNumber` is its beginning.
+    not; `KeyNumber` is its beginning, by which many are found at once.
     """
 
     UserId = Integer(nullable=False)
     Key = Text(exact=True, nullable=False)
-    KeyNumber = Integer(indexed=True)
+    KeyNumber = Integer(nullable=False)
     Fingerprint = Text(exact=True, nullable=False)
     Status = Integer(nullable=False)
     Body = Object()

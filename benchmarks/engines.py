@@ -1,0 +1,67 @@
+"""One engine while it is measured: where it is, how it is filled, how its ceiling is taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from benchmarks import ceilings, postgres
+from benchmarks.filling import Filled, fill
+from benchmarks.paths import Ceiling
+from benchmarks.samples import Sample
+from creditdesk.storage.dialects import Dialect, PostgreSQL, SQLite
+from creditdesk.storage.engine import open_store
+
+ENGINES: Final = ("sqlite", "postgresql")
+USUAL_WORKERS: Final = {"sqlite": 1, "postgresql": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine that runs; `pids` are its own processes, none for SQLite."""
+
+    name: str
+    title: str
+    url: str
+    dialect: Dialect
+    pids: tuple[int, ...]
+    ceiling: Callable[[Ceiling, float], Sample]
+
+
+@contextmanager
+def running(name: str, clients: int, folder: Path) -> Iterator[Engine]:
+    """An engine in a folder of its own, for as long as the block."""
+    if name == "sqlite":
+        file = folder / "bench.db"
+        take = partial(ceilings.sqlite_loop, file)
+        title = "SQLite in WAL mode, synchronous FULL; its ceiling is one bare loop in one process"
+        yield Engine(name, title, f"sqlite:///{file}", SQLite(), (), take)
+        return
+    with postgres.own_postgres(folder / "data") as own:
+
+        def pgbench(ceiling: Ceiling, seconds: float) -> Sample:
+            return ceilings.pgbench(own, ceiling, clients, seconds, folder / "pgbench")
+
+        title = asyncio.run(postgres.described(own.url))
+        yield Engine(name, title, own.url, PostgreSQL(), (own.pid,), pgbench)
+
+
+def filled(engine: Engine, rows: int) -> Filled:
+    """Fills an engine and lets it settle as it would within minutes."""
+    return asyncio.run(_filled(engine, rows))
+
+
+async def _filled(engine: Engine, rows: int) -> Filled:
+    store = await open_store(engine.url, migrated=True)
+    try:
+        found = await fill(store, rows)
+    finally:
+        await store.close()
+    if engine.name == "postgresql":
+        await postgres.settle(engine.url)
+    return found

@@ -1,0 +1,139 @@
+"""The records of what is paid and what they hang on, read for many sources at once.
+
+A constant number of statements, however many sources: one for each entity involved. This module
+must not know prices, nor who pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
+from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
+from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
+from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.content.calendar_event import CalendarEvent
+from creditdesk.entities.content.event_attendee import EventAttendee
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.sys.business import Business
+from creditdesk.ledger.credit import SourceKind
+from creditdesk.ledger.facts import Clockwork, read_clocks
+from creditdesk.ledger.rates import read_booking_rates
+from creditdesk.ledger.records import where
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.kinds import fold
+from creditdesk.schema.store import Reading
+
+_KEPT: Final[Mapping[SourceKind, tuple[type[Entity], tuple[str, ...]]]] = {
+    SourceKind.BOOKING: (Booking, (
+        "Id", "CoworkerId", "ResourceId", "ResourceBusinessId", "ResourceResourceTypeId",
+        "ExtraServiceId", "FromTime", "ToTime", "OverridePrice", "Tentative",
+        "DoNotUseBookingCredit",
+    )),
+    SourceKind.EVENT_ATTENDANCE: (EventAttendee, (
+        "Id", "CoworkerId", "BusinessId", "CalendarEventId", "EventProductPrice",
+        "EventProductCurrencyCode",
+    )),
+    SourceKind.INVOICE_LINE: (CoworkerInvoiceLine, (
+        "Id", "CoworkerInvoiceId", "CoworkerInvoiceCurrencyCode", "CoworkerProductUniqueId",
+        "CoworkerContractUniqueId", "SubTotal", "TaxAmount",
+    )),
+    SourceKind.PRODUCT: (CoworkerProduct, (
+        "Id", "CoworkerId", "BusinessId", "ProductId", "Price", "Quantity", "ProductPrice",
+        "ProductCurrencyCode",
+    )),
+    SourceKind.PLAN: (CoworkerContract, (
+        "Id", "CoworkerId", "IssuedById", "TariffId", "Price", "TariffPrice", "TariffCurrencyCode",
+    )),
+    SourceKind.TIME_PASS: (TimePass, ("Id", "BusinessId", "Price", "CurrencyCode")),
+}  # fmt: skip
+"""What a price is made of, for each kind of source that has a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchases:
+    """Records by id; `sold` and `contracts` are by the unique id an invoice line has for them."""
+
+    sources: Mapping[SourceKind, Mapping[int, Record]]
+    events: Mapping[int, Record]
+    invoices: Mapping[int, Record]
+    sold: Mapping[str, Record]
+    contracts: Mapping[str, Record]
+    rates: Mapping[int, Record]
+    clocks: Mapping[int, Clockwork]
+
+    def source(self, kind: SourceKind, source_id: int) -> Record | None:
+        return self.sources.get(kind, {}).get(source_id)
+
+
+async def read_purchases(reading: Reading, asked: Iterable[tuple[SourceKind, int]]) -> Purchases:
+    """The sources' own records, what these name, the rates they may have, and the clocks."""
+    wanted: dict[SourceKind, set[int]] = {}
+    for kind, source_id in asked:
+        wanted.setdefault(kind, set()).add(source_id)
+    sources = {}
+    for kind, (entity, names) in _KEPT.items():
+        if kind in wanted:
+            sources[kind] = await _by_id(reading, entity, wanted[kind], names)
+    bookings = list(sources.get(SourceKind.BOOKING, {}).values())
+    lines = sources.get(SourceKind.INVOICE_LINE, {}).values()
+    tickets = sources.get(SourceKind.EVENT_ATTENDANCE, {}).values()
+    return Purchases(
+        sources,
+        await _by_id(
+            reading,
+            CalendarEvent,
+            {ticket["CalendarEventId"] for ticket in tickets},
+            ("Id", "StartDate", "EndDate", "EventCategories"),
+        ),
+        await _by_id(
+            reading,
+            CoworkerInvoice,
+            {line["CoworkerInvoiceId"] for line in lines},
+            ("Id", "CoworkerId", "BusinessId"),
+        ),
+        await _by_unique_id(
+            reading,
+            CoworkerProduct,
+            {line["CoworkerProductUniqueId"] for line in lines},
+            ("Id", "UniqueId", "ProductId"),
+        ),
+        await _by_unique_id(
+            reading,
+            CoworkerContract,
+            {line["CoworkerContractUniqueId"] for line in lines},
+            ("Id", "UniqueId", "TariffId"),
+        ),
+        await read_booking_rates(reading, bookings),
+        await read_clocks(
+            reading, [b["ResourceBusinessId"] for b in bookings if b["ResourceBusinessId"]]
+        ),
+    )
+
+
+async def read_currencies(reading: Reading, business_ids: Iterable[int]) -> dict[int, str]:
+    """The currency code of each location, blank where it has none."""
+    found = await _by_id(reading, Business, set(business_ids), ("Id", "CurrencyCode"))
+    return {business_id: record["CurrencyCode"] or "" for business_id, record in found.items()}
+
+
+async def _by_id(
+    reading: Reading, entity: type[Entity], ids: set[int], names: tuple[str, ...]
+) -> dict[int, Record]:
+    if not ids:
+        return {}
+    found = await reading.find(entity, where(entity, Id=ids), names=names)
+    return {record["Id"]: record for record in found}
+
+
+async def _by_unique_id(
+    reading: Reading, entity: type[Entity], unique_ids: set[str | None], names: tuple[str, ...]
+) -> dict[str, Record]:
+    wanted = {fold(unique_id) for unique_id in unique_ids if unique_id}
+    if not wanted:
+        return {}
+    found = await reading.find(entity, where(entity, UniqueId=wanted), names=names)
+    return {fold(record["UniqueId"]): record for record in found}

@@ -1,0 +1,123 @@
+"""Asks that wait at the same moment are carried out together, in one unit of work (rule 31).
+
+While a batch is under way the next one gathers. Each ask is answered for itself. This module must
+not know what is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from creditdesk.schema.refusals import Conflict, Refusal
+
+MOST_TOGETHER: Final = 64
+"""How many asks share a unit at most."""
+
+Work = TypeVar("Work")
+Ask = TypeVar("Ask")
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[Ask, Given]):
+    ask: Ask
+    apart: frozenset[Hashable]
+    repeatable: bool
+    answer: asyncio.Future[Given]
+
+    def say(self, said: Given | Exception) -> None:
+        # Who asked may have gone meanwhile.
+        if self.answer.done():
+            return
+        if isinstance(said, Exception):
+            self.answer.set_exception(said)
+        else:
+            self.answer.set_result(said)
+
+
+class Together(Generic[Work, Ask, Given]):
+    """Gathers asks and has each batch carried out in a unit that `opened` gives.
+
+    `carry_out` answers the asks of a batch in their order, with a value or a refusal each.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[], AbstractAsyncContextManager[Work]],
+        carry_out: Callable[[Work, Sequence[Ask]], Awaitable[Sequence[Given | Refusal]]],
+        most_together: int = MOST_TOGETHER,
+    ) -> None:
+        self._opened = opened
+        self._carry_out = carry_out
+        self._most = most_together
+        self._waiting: list[_Waiting[Ask, Given]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def ask(
+        self, ask: Ask, *, apart: frozenset[Hashable] = frozenset(), repeatable: bool = False
+    ) -> Given:
+        """The answer to one ask, carried out with whatever else is waiting. Raises its refusal.
+
+        No batch has two asks with anything in `apart` in common; the later one waits for the next.
+        `repeatable` says that asking again has no second effect, as with a key (rule 32).
+        """
+        answer: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(ask, apart, repeatable, answer))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        # Who asked may go away; what is under way is carried out all the same.
+        return await asyncio.shield(answer)
+
+    async def _work(self) -> None:
+        try:
+            # Everyone who asks in this turn of the loop is on board before the first batch leaves.
+            await asyncio.sleep(0)
+            while self._waiting:
+                await self._answer(self._next())
+        finally:
+            self._worker = None
+
+    def _next(self) -> list[_Waiting[Ask, Given]]:
+        """The next batch; who cannot be part of it keeps the place in the row."""
+        batch, later = list[_Waiting[Ask, Given]](), list[_Waiting[Ask, Given]]()
+        on_board: set[Hashable] = set()
+        for waiting in self._waiting:
+            if len(batch) == self._most or waiting.apart & on_board:
+                later.append(waiting)
+            else:
+                batch.append(waiting)
+                on_board |= waiting.apart
+        self._waiting = later
+        return batch
+
+    async def _answer(self, batch: Sequence[_Waiting[Ask, Given]]) -> None:
+        committing = False
+        try:
+            async with self._opened() as work:
+                answers = await self._carry_out(work, [waiting.ask for waiting in batch])
+                committing = True
+        except Exception as fault:
+            # A passing fault, such as a lost race: each is tried once more, on its own. Where the
+            # news of a commit was lost it may have happened, so only who may ask again is tried.
+            lost = committing and not isinstance(fault, Conflict)
+            for waiting in batch:
+                if lost and not waiting.repeatable:
+                    waiting.say(fault)
+                else:
+                    await self._answer_alone(waiting)
+            return
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.say(answer)
+
+    async def _answer_alone(self, waiting: _Waiting[Ask, Given]) -> None:
+        try:
+            async with self._opened() as work:
+                (answer,) = await self._carry_out(work, [waiting.ask])
+        except Exception as fault:
+            waiting.say(fault)
+        else:
+            waiting.say(answer)

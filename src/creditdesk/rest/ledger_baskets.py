@@ -1,0 +1,83 @@
+"""Previews and spends of baskets: those that are asked for at the same moment travel together.
+
+Must not know how a basket is read or decided.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creditdesk.ledger.allocation import Allocation
+from creditdesk.ledger.answers import key_id
+from creditdesk.ledger.basket_spends import BasketSpend, preview_baskets, spend_baskets
+from creditdesk.ledger.drawing import Drawn
+from creditdesk.ledger.journal import Desk
+from creditdesk.ledger.sources import AskedBasket
+from creditdesk.ledger.together import Together
+from creditdesk.rest.failures import JSON
+from creditdesk.rest.ledger_bodies import Given, read_basket_body
+from creditdesk.rest.ledger_calls import (
+    READ,
+    SPEND,
+    Body,
+    Endpoint,
+    Said,
+    answer_of,
+    called,
+    read_body,
+)
+from creditdesk.schema.store import Store
+from creditdesk.schema.writing import Call
+
+
+def previews(store: Store, desk: Desk, limit_bytes: int, kept: Endpoint) -> Endpoint:
+    """What a spend would do now. A call with a key is answered by `kept`, which keeps the answer:
+    without one nothing is written (rule 32).
+    """
+    together = Together(store.reading, partial(preview_baskets, desk=desk))
+
+    async def endpoint(request: Request) -> Response:
+        call = called(request, READ)
+        if call.key is not None:
+            return await kept(request)
+        basket = asked_basket(await read_body(request, limit_bytes), call)
+        allocation = await together.ask(basket)
+        return Response(answer_of(previewed(allocation), call), media_type=JSON)
+
+    return endpoint
+
+
+def spends(store: Store, desk: Desk, limit_bytes: int) -> Endpoint:
+    """Pays for sources with credit, once for a key (rule 32)."""
+    together = Together(store.writing, partial(spend_baskets, desk=desk))
+
+    async def endpoint(request: Request) -> Response:
+        call = called(request, SPEND)
+        body = await read_body(request, limit_bytes)
+        basket = asked_basket(body, call)
+        spend = BasketSpend(basket, body.fingerprint, lambda done: answer_of(_spent(done), call))
+        key = key_id(call)
+        # The same key again waits for the first, and then gets its answer.
+        apart = frozenset({*basket.marks, *((key,) if key else ())})
+        answer = await together.ask(spend, apart=apart, repeatable=key is not None)
+        return Response(answer.body, answer.status, media_type=JSON)
+
+    return endpoint
+
+
+def asked_basket(body: Body, call: Call) -> AskedBasket:
+    """The basket that a body names. Raises Invalid."""
+    whose, asked = read_basket_body(Given(body.values))
+    return AskedBasket(whose, tuple(asked), call)
+
+
+def previewed(allocation: Allocation) -> Said:
+    return "Nothing was changed.", {"Allocation": allocation.to_document()}
+
+
+def _spent(done: Drawn) -> Said:
+    value = {"AllocationId": done.group, "Allocation": done.allocation.to_document()}
+    return "The spend was successfully made.", value

@@ -1,0 +1,112 @@
+"""The queue in which asks gather: who shares a unit, who waits, and what a fault means to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from creditdesk.ledger.together import Together
+from creditdesk.schema.refusals import Blocked, Conflict
+
+
+@dataclass
+class Counter:
+    """Carries out batches of words: remembers each batch, and fails as it is told to."""
+
+    batches: list[list[str]] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+    commit_faults: list[Exception] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Counter]:
+        yield self
+        if self.commit_faults:
+            raise self.commit_faults.pop(0)
+
+    async def carry_out(self, _work: Counter, words: Sequence[str]) -> list[str | Blocked]:
+        self.batches.append(list(words))
+        await asyncio.sleep(0)
+        if self.faults:
+            raise self.faults.pop(0)
+        return [Blocked(word) if word == "no" else word.upper() for word in words]
+
+    def queue(self, most: int = 64) -> Together[Counter, str, str]:
+        return Together(self.opened, self.carry_out, most)
+
+
+async def test_those_who_ask_at_once_share_a_unit_and_are_answered_in_order():
+    counter = Counter()
+    queue = counter.queue()
+    assert await asyncio.gather(*(queue.ask(word) for word in "abc")) == ["A", "B", "C"]
+    assert counter.batches == [["a", "b", "c"]]
+
+
+async def test_who_asks_while_a_batch_is_under_way_goes_with_the_next():
+    counter = Counter()
+    queue = counter.queue()
+    first = asyncio.create_task(queue.ask("a"))
+    while not counter.batches:
+        await asyncio.sleep(0)
+    assert await asyncio.gather(first, *(queue.ask(word) for word in "bc")) == ["A", "B", "C"]
+    assert counter.batches == [["a"], ["b", "c"]]
+
+
+async def test_a_batch_has_a_limit():
+    counter = Counter()
+    queue = counter.queue(most=2)
+    await asyncio.gather(*(queue.ask(word) for word in "abcde"))
+    assert counter.batches == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_a_refusal_is_its_own_askers():
+    counter = Counter()
+    queue = counter.queue()
+    said = await asyncio.gather(*(queue.ask(w) for w in ("a", "no", "b")), return_exceptions=True)
+    assert (said[0], said[2]) == ("A", "B")
+    assert isinstance(said[1], Blocked)
+    assert counter.batches == [["a", "no", "b"]]
+
+
+async def test_asks_with_a_mark_in_common_go_one_after_another():
+    counter = Counter()
+    queue = counter.queue()
+    marks = {"a": {1}, "b": {1, 2}, "c": {2}, "d": set(), "e": set(), "f": {1}}
+    await asyncio.gather(*(queue.ask(word, apart=frozenset(of)) for word, of in marks.items()))
+    assert counter.batches == [["a", "c", "d", "e"], ["b"], ["f"]]
+
+
+async def test_after_a_fault_each_is_tried_once_more_on_its_own():
+    counter = Counter(faults=[Conflict("lost"), Conflict("lost again")])
+    queue = counter.queue()
+    said = await asyncio.gather(*(queue.ask(word) for word in "ab"), return_exceptions=True)
+    assert isinstance(said[0], Conflict)
+    assert said[1] == "B"
+    assert counter.batches == [["a", "b"], ["a"], ["b"]]
+
+
+async def test_when_the_news_of_a_commit_is_lost_only_the_repeatable_are_tried_again():
+    counter = Counter(commit_faults=[ConnectionError("gone")])
+    queue = counter.queue()
+    said = await asyncio.gather(
+        queue.ask("once"), queue.ask("again", repeatable=True), return_exceptions=True
+    )
+    assert isinstance(said[0], ConnectionError)
+    assert said[1] == "AGAIN"
+    assert counter.batches == [["once", "again"], ["again"]]
+
+
+async def test_who_goes_away_undoes_nothing_for_the_others():
+    counter = Counter()
+    queue = counter.queue()
+    gone = asyncio.create_task(queue.ask("a"))
+    stays = asyncio.create_task(queue.ask("b"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert await stays == "B"
+    assert counter.batches == [["a", "b"]]

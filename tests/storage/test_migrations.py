@@ -166,6 +166,17 @@ async def test_a_url_of_no_known_engine_is_refused() -> None:
         await open_store("mysql://localhost/x")
 
 
+async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
+    await migrate(empty)
+    declared_now = await schema(empty)
+    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_answer (key_number)")
+    await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
+    await run(empty, "DELETE FROM schema_version WHERE number > 1")
+    assert await schema(empty) != declared_now
+    await migrate(empty)
+    assert await schema(empty) == declared_now
+
+
 async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
     """A database as it was before lent values were copied: no column, index or trigger of them."""
     await migrate(empty)
@@ -227,14 +238,3 @@ async def rows_from_before(url: str) -> dict[str, int]:
             "unique_id)", f"unique_id, {columns})"
         ))  # fmt: skip
     return {"currency": 1}
-
-
-async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
-    await migrate(empty)
-    declared_now = await schema(empty)
-    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_answer (key_number)")
-    await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
-    await run(empty, "DELETE FROM schema_version WHERE number > 1")
-    assert await schema(empty) != declared_now
-    await migrate(empty)
-    assert await schema(empty) == declared_now

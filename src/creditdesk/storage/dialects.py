@@ -123,10 +123,6 @@ class Dialect(ABC):
         """What is added to a SELECT so that its rows stay ours until the unit ends."""
 
     @abstractmethod
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
-
-    @abstractmethod
     def differs(self, one: str, other: str) -> str:
         """Whether two values are not the same, null being a value like any other."""
 
@@ -149,6 +145,10 @@ class Dialect(ABC):
         """What a trigger does to refuse an update that no other trigger makes, where the condition
         holds.
         """
+
+    @abstractmethod
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
 
     def write(self, kind: Field, value: Any) -> Any:
         """An inner value as the driver takes it."""
@@ -208,18 +208,6 @@ class SQLite(Dialect):
     def locking(self) -> str:
         return ""
 
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed)
-        when = f" WHEN {differs}" if fixed else ""
-        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        # Made anew each time, so that a column declared later is guarded too.
-        return [
-            f"DROP TRIGGER IF EXISTS {table}_no_delete",
-            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
-            f"DROP TRIGGER IF EXISTS {table}_no_update",
-            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
-        ]
-
     def differs(self, one: str, other: str) -> str:
         return f"{one} IS NOT {other}"
 
@@ -245,6 +233,18 @@ class SQLite(Dialect):
 
     def refusal(self, message: str, condition: str) -> str:
         return f"SELECT RAISE(ABORT, '{message}') WHERE {condition};"
+
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed)
+        when = f" WHEN {differs}" if fixed else ""
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        # Made anew each time, so that a column declared later is guarded too.
+        return [
+            f"DROP TRIGGER IF EXISTS {table}_no_delete",
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+            f"DROP TRIGGER IF EXISTS {table}_no_update",
+            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
+        ]
 
 
 class PostgreSQL(Dialect):
@@ -292,25 +292,6 @@ class PostgreSQL(Dialect):
     def locking(self) -> str:
         return " FOR NO KEY UPDATE"
 
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        differs = (
-            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed)}) IS DISTINCT FROM "
-            f"({', '.join(f'NEW.{c}' for c in fixed)}))"
-            if fixed
-            else ""
-        )
-        return [
-            "CREATE OR REPLACE FUNCTION creditdesk_append_only() RETURNS trigger LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
-            "USING ERRCODE = 'restrict_violation'; END $$",
-            f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION creditdesk_append_only()",
-            f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
-            f"FOR EACH ROW{differs} EXECUTE FUNCTION creditdesk_append_only()",
-            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-            "EXECUTE FUNCTION creditdesk_append_only()",
-        ]
-
     def differs(self, one: str, other: str) -> str:
         return f"{one} IS DISTINCT FROM {other}"
 
@@ -341,6 +322,25 @@ class PostgreSQL(Dialect):
             f"IF pg_trigger_depth() = 1 AND ({condition}) THEN RAISE EXCEPTION '{message}' "
             "USING ERRCODE = 'restrict_violation'; END IF;"
         )
+
+    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+        differs = (
+            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed)}) IS DISTINCT FROM "
+            f"({', '.join(f'NEW.{c}' for c in fixed)}))"
+            if fixed
+            else ""
+        )
+        return [
+            "CREATE OR REPLACE FUNCTION creditdesk_append_only() RETURNS trigger LANGUAGE plpgsql "
+            "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
+            "USING ERRCODE = 'restrict_violation'; END $$",
+            f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION creditdesk_append_only()",
+            f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
+            f"FOR EACH ROW{differs} EXECUTE FUNCTION creditdesk_append_only()",
+            f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+            "EXECUTE FUNCTION creditdesk_append_only()",
+        ]
 
 
 def _function(name: str, body: str) -> str:

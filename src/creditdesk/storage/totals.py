@@ -47,7 +47,9 @@ def tallied_total(entity: type[Entity], filters: Sequence[Filter], dialect: Dial
     if bounds is None:
         return None
     low, high = _ends(table_name(entity), CREATION, bounds, dialect)
-    return f"SELECT {_BETWEEN} FROM (SELECT {low} AS low, {high} AS high) AS ends"
+    # Kept apart, as an engine would else work out each end as often as it is named.
+    ends = f"SELECT {low} AS low, {high} AS high"
+    return f"WITH ends AS MATERIALIZED ({ends}) SELECT {_BETWEEN} FROM ends"
 
 
 def seekable(entity: type[Entity], filters: Sequence[Filter], order: Order) -> bool:

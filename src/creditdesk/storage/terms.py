@@ -262,7 +262,7 @@ def _link(column: Column, joins: Joins) -> str:
 
 def _kept(column: Column) -> bool:
     """Whether any table holds what the column shows."""
-    if isinstance(column.kind, Collection):
+    if column.copied or isinstance(column.kind, Collection):
         return True
     end = _end(column)
     return end.name in _stored(end.entity)

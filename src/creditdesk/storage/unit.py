@@ -53,7 +53,8 @@ class RecordReading(ABC):
     ) -> Page:
         text, values, reads = self.statements.page(listing, offset, size, seeking=seeking)
         rows = await self.fetch(text, values)
-        identity = 1 + _position(listing.entity, "Id")
+        entity = listing.entity
+        identity = self.statements.once(("identity", entity), lambda: 1 + _position(entity, "Id"))
         found = [reads.row(row, 1) for row in rows if row[identity] is not None]
         return Page(found, rows[0][0])
 

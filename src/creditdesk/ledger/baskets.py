@@ -5,7 +5,7 @@ Reads records into the pure core's values. This module must not decide who pays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,6 +17,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team as TeamEntity
 from creditdesk.ledger.amounts import Amount, round_amount
+from creditdesk.ledger.caps import read_caps
 from creditdesk.ledger.credit import (
     Credit,
     CreditKind,
@@ -31,6 +32,7 @@ from creditdesk.ledger.credit import (
 )
 from creditdesk.ledger.journal import Book, is_charge
 from creditdesk.ledger.line import LineKind
+from creditdesk.ledger.pools import MemberCap, under_caps
 from creditdesk.ledger.records import (
     MONEY,
     TIME,
@@ -45,7 +47,7 @@ from creditdesk.ledger.records import (
 from creditdesk.ledger.sources import Asked, Whose, read_source
 from creditdesk.ledger.units import ChargePeriod
 from creditdesk.schema.entity import Record
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Reading, Unit
 from creditdesk.schema.writing import Call
 
 
@@ -56,39 +58,46 @@ class Basket:
     owner: Owner
     sources: tuple[Source, ...]
     credits: tuple[Credit, ...]
+    caps: tuple[MemberCap, ...] = ()
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         return tuple(account_of(credit.key) for credit in self.credits)
 
-    def as_locked(self, book: Book) -> tuple[Credit, ...]:
-        """The credits with the balances they have under lock; those that are gone left out."""
+    def as_locked(self, book: Book, let_go: Collection[int] = ()) -> tuple[Credit, ...]:
+        """The credits with the balances they have under lock; those that are gone left out.
+
+        What the holds in `let_go` held counts against no cap.
+        """
         now = []
         for credit in self.credits:
             locked = book.credits.get(account_of(credit.key))
             if locked is not None:
                 now.append(replace(credit, remaining=locked.remaining, held=locked.held))
-        return tuple(now)
+        return under_caps(now, self.caps, book.now, let_go)
 
 
 async def read_basket(
-    reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call, *, as_unpaid: bool = False
+    unit: Unit, whose: Whose, asked: Sequence[Asked], call: Call, *, as_unpaid: bool = False
 ) -> Basket:
     """The basket as the caller may see it. Raises Invalid for what is not there for the caller.
 
     What a source was already paid by earlier spends is no longer part of its price, unless it is
     to be decided `as_unpaid`.
     """
-    owner, payers = await read_owner(reading, whose.customer_id, call)
+    owner, payers = await read_owner(unit, whose.customer_id, call)
     sources = []
     for each in asked:
-        source = await read_source(reading, each, whose, call)
+        source = await read_source(unit, each, whose, call)
         # A kind of pass is sold to many: what one paid covers nothing for the next.
         if each.amount is None and not as_unpaid and each.kind is not SourceKind.TIME_PASS:
-            covered = await covered_so_far(reading, source.key)
+            covered = await covered_so_far(unit, source.key)
             source = replace(source, price=max(0, source.price - covered))
         sources.append(source)
-    return Basket(owner, tuple(sources), await read_credits(reading, owner, payers, call))
+    credits_ = await read_credits(unit, owner, payers, call)
+    unpaid = [source.key for source in sources] if as_unpaid else []
+    caps = await read_caps(unit, owner, payers, credits_, call, unpaid)
+    return Basket(owner, tuple(sources), under_caps(credits_, caps, call.now), caps)
 
 
 async def read_owner(

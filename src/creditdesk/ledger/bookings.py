@@ -96,12 +96,10 @@ async def _charge(
     return Charged(booking["Id"], allocation, group, charge["Id"] if charge else None)
 
 
-async def _basket(
-    reading: Reading, booking: Record, call: Call, *, as_unpaid: bool = False
-) -> Basket:
+async def _basket(unit: Unit, booking: Record, call: Call, *, as_unpaid: bool = False) -> Basket:
     asked = Asked(SourceKind.BOOKING, booking["Id"])
     whose = Whose(booking["CoworkerId"])
-    return await read_basket(reading, whose, [asked], call, as_unpaid=as_unpaid)
+    return await read_basket(unit, whose, [asked], call, as_unpaid=as_unpaid)
 
 
 async def _add_charge(unit: Unit, booking: Record, price: Amount, call: Call) -> Record | None:

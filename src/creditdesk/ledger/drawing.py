@@ -60,7 +60,7 @@ class Drawing:
     def decide(self, book: Book, _facts: Facts) -> Sequence[Written]:
         """Allocates over the locked balances and writes the uses (rules 12 to 22)."""
         release_in(book, self.holds, self.call)
-        credits_ = self.basket.as_locked(book)
+        credits_ = self.basket.as_locked(book, {hold["Id"] for hold in self.holds})
         held = {account_of_hold(hold) for hold in self.holds}
         preferred = {c.key for c in credits_ if account_of(c.key) in held} | set(self.preferred)
         sources, owner = self.basket.sources, self.basket.owner
@@ -73,6 +73,7 @@ class Drawing:
                 account_of(part.credit),
                 part.taken,
                 source.source,
+                owner.customer_id,
                 self.call,
                 self.description,
             )
@@ -87,9 +88,15 @@ class Drawing:
 
 
 def draw(
-    book: Book, account: Account, amount: int, source: SourceKey, call: Call, description: str = ""
+    book: Book,
+    account: Account,
+    amount: int,
+    source: SourceKey,
+    customer_id: int | None,
+    call: Call,
+    description: str = "",
 ) -> Written:
-    """One use of one credit for one source, with its history row."""
+    """One use of one credit for one source of a customer, with its history row."""
     row: dict[str, Any] = {}
     if link := HISTORY_LINK.get(source.kind):
         row[link] = source.id
@@ -97,7 +104,10 @@ def draw(
         row["Description"] = description or str(source)
     elif link != "BookingId":
         row = {}
-    why = Why(call.caller.email, description, source.kind.value, source.id, call.key)
+    why = Why(
+        call.caller.email, description, source.kind.value, source.id, call.key,
+        customer_id=customer_id,
+    )  # fmt: skip
     return book.write(account, LineKind.USE, amount, why, row)
 
 

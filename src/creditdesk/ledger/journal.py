@@ -46,7 +46,7 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Who writes a line, for what, and when it takes effect (blank: when it is recorded)."""
+    """Who writes a line, for what and whom, and when it takes effect (blank: when it is recorded)."""
 
     actor: str
     reason: str = ""
@@ -56,6 +56,7 @@ class Why:
     reverses: int | None = None
     effective: datetime | None = None
     override: bool = False
+    customer_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,14 @@ class Locked:
 
 @dataclass(slots=True)
 class Written:
-    """A line as written in memory; its history row gets an id when the book goes on record."""
+    """A line as written in memory; its history row gets an id when the book goes on record.
+
+    `member_id` is for whom it was written, where that is not the credit's owner (rule 16).
+    """
 
     line: Line
     history: Record | None = None
+    member_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -183,10 +188,14 @@ class Book:
         if history is not None:
             used = (total - before.total) - (remaining - before.remaining)
             row = {before.side.reference: line.credit_id, "CreditUsed": used, **history}
-        written = Written(line, row)
+        written = Written(line, row, self._member(before, why))
         self.credits[account] = after
         self.written.append(written)
         return written
+
+    @staticmethod
+    def _member(credit: Locked, why: Why) -> int | None:
+        return None if why.customer_id == credit.record["CoworkerId"] else why.customer_id
 
     def note(self, account: Account, **state: Any) -> None:
         """Sets fields of the credit's state."""
@@ -217,7 +226,7 @@ class Book:
             credit = self.credits[account]
             coworker = credit.record["CoworkerId"]
             business = credit.record["BusinessId"]
-            lines.append(line_record(line, digests[account], business, coworker))
+            lines.append(line_record(line, digests[account], business, coworker, written.member_id))
             if written.history is not None:
                 row = new_record(credit.side.history, written.history, self.now, line.actor)
                 histories.setdefault(credit.side, []).append(row)

@@ -116,8 +116,14 @@ def new_record(
     }
 
 
-def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | None) -> Record:
-    """The journal's record of a line."""
+def line_record(
+    line: Line,
+    digest: bytes,
+    business_id: int,
+    coworker_id: int | None,
+    member_id: int | None = None,
+) -> Record:
+    """The journal's record of a line: of whose credit, and who drew on it where another did."""
     side = SIDES[line.credit_kind]
     recorded = instant_of(line.recorded_microseconds)
     values = {
@@ -143,6 +149,7 @@ def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | 
         "RecordedOn": recorded,
         "HistoryId": line.history_id,
         "Override": line.override,
+        "MemberId": member_id,
         "Digest": digest.hex(),
     }
     return new_record(JournalLine, values, recorded, line.actor)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,10 @@ from creditdesk.ledger.operations import reverse
 from creditdesk.ledger.records import MONEY
 from creditdesk.ledger.sources import Asked, Whose
 from creditdesk.schema.writing import Call, Caller
+from creditdesk.storage.engine import open_store
+from creditdesk.sync.exporting import export_records
+from creditdesk.sync.importing import Import
+from creditdesk.sync.report import Gathered
 from ledger_service.town import ADMIN, MONEY_USE, Town, money
 
 MONEY_CREDIT, TIME_CREDIT, PRINTING_CREDIT = 1, 2, 3
@@ -333,6 +339,26 @@ async def test_rule_31_spends_at_once_on_separate_credits_never_pass_the_cap(clu
     assert sum(left) == money("170.00")
     drawn = await town.rows(JournalLine, Kind="use", MemberId=town.customer)
     assert sum(line["Amount"] for line in drawn) == money("30.00")
+
+
+async def test_caps_go_out_with_the_files_and_come_in_again(
+    club: Club, request: pytest.FixtureRequest, tmp_path: Path
+):
+    await club.cap("30.00")
+    await club.cap("45.00", kind=TIME_CREDIT, period=DAY)
+    await export_records(club.town.store, tmp_path / "first", Gathered())
+    shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "other.db")
+    other = await open_store(f"sqlite:///{tmp_path}/other.db")
+    report = Gathered()
+    await Import(other, report, club.town.now).run(tmp_path / "first")
+    async with other.reading() as reading:
+        found = await reading.find(PoolCap)
+    await other.close()
+    assert report.problems == []
+    assert [(c["TeamName"], c["CreditKind"], c["Period"], c["Amount"]) for c in found] == [
+        ("Cog", MONEY_CREDIT, MONTH, money("30.00")),
+        ("Cog", TIME_CREDIT, DAY, money("45.00")),
+    ]
 
 
 class Counting:

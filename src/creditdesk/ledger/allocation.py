@@ -32,6 +32,7 @@ from creditdesk.ledger.credit import (
     utc_text,
 )
 from creditdesk.ledger.eligibility import Reason, reason_against
+from creditdesk.ledger.last_resort import LastResort
 from creditdesk.ledger.pools import caps_over, room_after, together
 from creditdesk.ledger.units import ChargePeriod
 
@@ -173,22 +174,26 @@ def allocate(
         for place, credit in enumerate(ordered)
         if reasons[basket_place][place] is None
     ]
+    last = LastResort.of(ordered)
     assignment = assign(
         [Demand(source.price, source.currency_digits) for source in sources],
-        [credit.available for credit in ordered],
+        last.available(ordered),
         [
             MoneyOffer(place, basket_place, _credit_price(credit, source))
             for place, credit, basket_place, source in eligible
             if credit.kind is CreditKind.MONEY
         ],
-        [
-            _unit_offer(place, credit, basket_place, source)
-            for place, credit, basket_place, source in eligible
-            if credit.kind is not CreditKind.MONEY
-        ],
-        caps,
+        last.offers(
+            [
+                _unit_offer(place, credit, basket_place, source)
+                for place, credit, basket_place, source in eligible
+                if credit.kind is not CreditKind.MONEY
+            ]
+        ),
+        last.caps(caps),
     )
-    room = room_after(caps, assignment.shares)
+    shares = last.told(assignment.shares)
+    room = room_after(caps, shares)
     return Allocation(
         owner.customer_id,
         now,
@@ -197,8 +202,8 @@ def allocate(
                 source,
                 ordered,
                 against,
-                [share for share in assignment.shares if share.source == basket_place],
-                frozenset(share.credit for share in assignment.shares),
+                [share for share in shares if share.source == basket_place],
+                frozenset(share.credit for share in shares),
                 room,
             )
             for basket_place, (source, against) in enumerate(zip(sources, reasons, strict=True))

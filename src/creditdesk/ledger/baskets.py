@@ -40,6 +40,7 @@ from creditdesk.ledger.records import (
     Side,
     account_of,
     may_see,
+    overdraft_of,
     state_id,
     unknown,
     where,
@@ -73,7 +74,14 @@ class Basket:
         for credit in self.credits:
             locked = book.credits.get(account_of(credit.key))
             if locked is not None:
-                now.append(replace(credit, remaining=locked.remaining, held=locked.held))
+                now.append(
+                    replace(
+                        credit,
+                        remaining=locked.remaining,
+                        held=locked.held,
+                        overdraft=locked.overdraft,
+                    )
+                )
         return under_caps(now, self.caps, book.now, let_go)
 
 
@@ -185,7 +193,8 @@ def _credit(
         booking_unique_id=record["BookingUniqueId"],
         is_printing_credit=bool(rate and rate["IsPrintingCredit"]),
     )
-    return replace(credit, kind=kind, rate=_rate(rate) if rate else None)
+    overdraft = overdraft_of(side, record)
+    return replace(credit, kind=kind, rate=_rate(rate) if rate else None, overdraft=overdraft)
 
 
 def _limits(record: Record) -> Limits:

@@ -140,8 +140,12 @@ async def _drawn(
     uses = await reading.find(JournalLine, (*named, recorded))
     if not uses:
         return []
-    credit_ids = tuple({use["CreditId"] for use in uses})
-    returned = where(JournalLine, CreditId=credit_ids, Kind=LineKind.REVERSAL.value)
+    returned = where(
+        JournalLine,
+        CreditKind=tuple({use["CreditKind"] for use in uses}),
+        CreditId=tuple({use["CreditId"] for use in uses}),
+        Kind=LineKind.REVERSAL.value,
+    )
     back: dict[tuple[Account, int], Amount] = {}
     for line in await reading.find(JournalLine, (*returned, recorded)):
         use = (_account(line), line["Reverses"])

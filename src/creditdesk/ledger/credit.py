@@ -141,6 +141,11 @@ class Credit:
         return self.remaining - self.held + overdraft
 
     @property
+    def at_hand(self) -> Amount:
+        """What this customer can take now without any overdraft, never below zero."""
+        return max(0, min(self.available, self.remaining - self.held))
+
+    @property
     def available(self) -> Amount:
         """What this customer can take now, never below zero (rules 16, 26, 33)."""
         if self.member_cap_left is None:

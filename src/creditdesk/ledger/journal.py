@@ -28,7 +28,15 @@ from creditdesk.ledger.line import (
     held_change,
     microseconds_of,
 )
-from creditdesk.ledger.records import SIDES, Account, Side, line_record, new_record, state_id
+from creditdesk.ledger.records import (
+    SIDES,
+    Account,
+    Side,
+    line_record,
+    new_record,
+    overdraft_of,
+    state_id,
+)
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Unit
 
@@ -71,6 +79,7 @@ class Locked:
     total: Amount
     sequence: int
     recorded: datetime
+    overdraft: Amount = 0
 
     @property
     def account(self) -> Account:
@@ -82,12 +91,12 @@ class Locked:
 
     @property
     def available(self) -> Amount:
-        """What is left beside the holds (rule 26)."""
+        """What is left beside the holds (rule 26); below zero where an overdraft is drawn on."""
         return self.remaining - self.held
 
     @property
     def balances(self) -> Balances:
-        return Balances(self.remaining, self.held, self.total, self.sequence)
+        return Balances(self.remaining, self.held, self.total, self.sequence, self.overdraft)
 
 
 @dataclass(slots=True)
@@ -337,6 +346,7 @@ async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Bo
             total=record[side.total],
             sequence=state["Sequence"] if state else 0,
             recorded=max(now, last) if last else now,
+            overdraft=overdraft_of(side, record),
         )
     return book
 

@@ -110,12 +110,12 @@ def _refuse_amount(side: Side, credit: Locked, amount: Amount | None) -> None:
         return
     if amount < 0:
         raise _wrong_amount(side, amount, "must not be negative; a use is undone by REVERSE_USE")
-    if amount > credit.remaining:
-        left = side.shown(credit.remaining)
+    if amount > credit.remaining + credit.overdraft:
+        left = side.shown(credit.remaining + credit.overdraft)
         rule = 7 if side.kind is CreditKind.MONEY else 9
         raise _wrong_amount(side, amount, f"is more than the {left} that remains (rule {rule})")
-    if amount > credit.available:
-        left = side.shown(credit.available)
+    if amount > credit.available + credit.overdraft:
+        left = side.shown(credit.available + credit.overdraft)
         raise _wrong_amount(side, amount, f"is more than the {left} that is not held (rule 26)")
 
 

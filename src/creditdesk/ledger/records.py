@@ -84,6 +84,11 @@ def account_of(key: CreditKey) -> Account:
     return (CreditKind.MONEY if key.kind is PayingKind.MONEY else CreditKind.TIME, key.id)
 
 
+def overdraft_of(side: Side, record: Mapping[str, Any]) -> Amount:
+    """How many uses below zero a stored credit may go; money never may (rule 33)."""
+    return 0 if side is MONEY else record["Overdraft"] or 0
+
+
 def state_id(account: Account) -> int:
     """The Id of a credit's `CreditState`: even for money, odd for time."""
     kind, credit_id = account

@@ -56,5 +56,5 @@ class JournalLine(
     RecordedOn = DateTime(nullable=False, indexed=True)
     HistoryId = Integer()
     Override = Boolean(nullable=False)
-    MemberId = Integer()
+    MemberId = Integer(sparse=True)
     Digest = Text(exact=True, nullable=False)

@@ -182,7 +182,10 @@ class Shape:
             if name in BASE_FIELDS:
                 continue
             shown_name = f"{name}Id" if isinstance(field, Reference) else name
-            ordered.append(Column(entity, shown_name, field, (), name, newest=field.newest))
+            own = Column(
+                entity, shown_name, field, (), name, shown=not field.internal, newest=field.newest
+            )
+            ordered.append(own)
             if isinstance(field, Reference):
                 ordered += [self._lent(name, field, loan, shown=True) for loan in field.loans]
                 hidden += [
@@ -251,7 +254,7 @@ class Shape:
         for column in [*self.columns.values(), *self.filter_only.values()]:
             if column.name in COMPUTED or column.name == "Id":
                 continue
-            if isinstance(column.kind, Object):
+            if isinstance(column.kind, Object) or (column.own and column.kind.internal):
                 continue
             if isinstance(column.kind, Reference):
                 yield FilterName(column, "equals", f"{prefix}_{column.leaf}")

@@ -137,7 +137,8 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
             if column.name == "UniqueId":
                 yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} (unique_id)"
             else:
-                yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id)"
+                held = f" WHERE {read} IS NOT NULL" if column.kind.sparse else ""
+                yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id){held}"
         for number, group in enumerate(entity.unique, 1):
             columns = [entity.shape().columns[name] for name in group]
             names = [folded_name(c) if is_folded(c) else column_name(c) for c in columns]
@@ -159,7 +160,7 @@ def _indexed(entity: type[Entity], column: Column) -> bool:
         # Nobody lists these records, so nobody asks for them by what all records have.
         return False
     kept = isinstance(column.kind, Reference) and column.kind.kept
-    return kept or column.kind.indexed or column.name == entity.order
+    return kept or column.kind.indexed or column.kind.sparse or column.name == entity.order
 
 
 ROW_TALLY = (

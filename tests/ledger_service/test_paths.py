@@ -11,7 +11,9 @@ import pytest_asyncio
 
 from conftest import client_of, token_of
 from creditdesk.app import bind
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
+from creditdesk.entities.spaces.team import Team
 from creditdesk.rest.ledger import LedgerWire, ledger_paths
 from creditdesk.rest.routes import Api
 from creditdesk.settings import Settings
@@ -213,3 +215,88 @@ async def test_rule_11_uses_are_described_anew_but_not_edited_over_the_wire(town
     assert (await client.put(time, json={"Id": 1})).status_code == 405
     seen = (await client.get(f"{path}/{use['Id']}")).json()
     assert seen["CoworkerBookingCreditRemainingCredit"] == 25
+
+
+async def test_rule_16_a_member_cap_is_set_over_the_wire_and_explains_itself(town, client):
+    payer = await town.add_customer("Paula")
+    members = (payer, town.customer)
+    team = await town.add(
+        Team, Name="Cog", BusinessId=town.business, PayingMemberId=payer,
+        ShareBookingCredit=True, TeamMembers=members,
+    )  # fmt: skip
+    credit = await town.add_money("100.00", CoworkerId=payer, IsUniversalCredit=True)
+    body = {"TeamId": team, "CreditKind": "Money", "Period": "Month", "Amount": 30}
+    cap = (await client.post("/api/ledger/poolcaps", json=body)).json()["Value"]
+    assert {name: cap[name] for name in (*body, "TeamName")} == {
+        "TeamId": team, "CreditKind": 1, "Period": 3, "Amount": 30, "TeamName": "Cog",
+    }  # fmt: skip
+
+    async def covered(path: str) -> tuple[str, str]:
+        asked = basket(town, Kind="charge", Id=7, Amount=50)
+        found = (await client.post(f"/api/ledger/{path}", json=asked)).json()["Value"]
+        (source,) = found["Allocation"]["sources"]
+        (seen,) = source["considered"]
+        return source["uncovered"], seen["reason"]
+
+    assert await covered("previews") == ("20.0000", "used")
+    assert await covered("spends") == ("20.0000", "used")
+    assert await covered("previews") == ("50.0000", "member_cap")
+    drawn = (await client.get(f"/api/ledger/entries?JournalLine_MemberId={town.customer}")).json()
+    assert [(line["CreditId"], line["Amount"]) for line in drawn["Records"]] == [(credit, 30)]
+    raised = {**body, "Id": cap["Id"], "Amount": 45}
+    assert (await client.put("/api/ledger/poolcaps", json=raised)).json()["WasSuccessful"]
+    assert await covered("holds") == ("35.0000", "used")
+    assert await covered("previews") == ("50.0000", "member_cap")
+    assert (await client.delete(f"/api/ledger/poolcaps/{cap['Id']}")).json()["WasSuccessful"]
+    assert await covered("spends") == ("0.0000", "used")
+
+
+async def test_rule_16_a_cap_is_refused_with_every_error_at_once(client):
+    body = {"CreditKind": "Coins", "Period": 9, "Amount": -1}
+    refused = (await client.post("/api/ledger/poolcaps", json=body)).json()["Errors"]
+    assert [each["PropertyName"] for each in refused] == ["Team", "CreditKind", "Period", "Amount"]
+
+
+async def test_rule_33_an_overdraft_is_set_by_command_and_is_no_field_of_the_wire(town, client):
+    path = "/api/billing/coworkerextraservices"
+    rate = await town.add_rate(5, "0.01", IsPrintingCredit=True)
+    credit, time = await town.add_time(10, ExtraServiceId=rate), await town.add_time(60)
+    offered = (await client.get(f"{path}/commands")).json()
+    (shown,) = [each for each in offered if each["Key"] == "SET_OVERDRAFT"]
+    assert shown["RequiresParameters"] == [{"Name": "Limit", "Type": "integer"}]
+
+    async def limit(uses: int, *ids: int) -> dict:
+        named = [{"Name": "Limit", "Type": "integer", "Value": uses}]
+        body = {"Key": "SET_OVERDRAFT", "Ids": list(ids), "Parameters": named}
+        return (await client.post(f"{path}/runcommand", json=body)).json()
+
+    done = await limit(20, credit)
+    assert (done["WasSuccessful"], done["Message"]) == (
+        True,
+        "1 credits may go 20 uses below zero.",
+    )
+    (refused,) = (await limit(20, credit, time))["Errors"]
+    assert refused["Message"] == f"credit #{time} is not printing credit (rule 33)"
+    job = basket(town, Kind="print_job", Id=1, Units=25)
+    (paid,) = (await client.post("/api/ledger/spends", json=job)).json()["Value"]["Allocation"][
+        "sources"
+    ]
+    assert [(part["credit"], part["taken"]) for part in paid["parts"]] == [
+        (f"printing/{credit}", 25)
+    ]
+    record = (await client.get(f"{path}/{credit}")).json()
+    assert record["RemainingUses"] == -15
+    assert "Overdraft" not in record
+    (balance, _) = (await client.get(f"/api/ledger/balances?CoworkerId={town.customer}")).json()[
+        "Value"
+    ]
+    assert (balance["Remaining"], balance["Available"]) == (-15, 5)
+    (refused,) = (await limit(14, credit))["Errors"]
+    assert refused["Message"] == "must not be less than the 15 that is overdrawn (rule 33)"
+    # A body that names it sets nothing, in a new record or in this one.
+    named = {"Overdraft": 500, "TotalUses": 10, "ExtraServiceId": rate}
+    whose = {"CoworkerId": town.customer, "BusinessId": town.business}
+    await client.put(path, json={"Id": credit, **named, **whose})
+    made = (await client.post(path, json={**named, **whose})).json()["Value"]["Id"]
+    kept = [await town.get(CoworkerExtraService, each) for each in (credit, made)]
+    assert [each["Overdraft"] for each in kept] == [20, None]

@@ -26,6 +26,7 @@ from tests.bugs.desk import (
     succeeded,
 )
 
+from creditdesk.entities.spaces.team import Team
 from creditdesk.schema.refusals import Conflict
 
 SPENDS = 64
@@ -63,6 +64,38 @@ async def test_of_64_baskets_of_1_from_40_exactly_40_are_covered(desk: Desk):
     assert sorted(covered) == ["0.0000"] * 40 + ["1.0000"] * 24
     assert await desk.left(credit) == 0
     assert len(await desk.uses(credit)) == 40
+
+
+async def test_baskets_of_one_member_through_two_workers_never_pass_its_cap(
+    desk: Desk, other_worker: httpx.AsyncClient
+):
+    payer = await desk.town.add_customer("Paula")
+    team = await desk.town.add(
+        Team,
+        Name="Cog",
+        BusinessId=desk.town.business,
+        PayingMemberId=payer,
+        ShareBookingCredit=True,
+        TeamMembers=(payer, desk.town.customer),
+    )
+    shared = {"CoworkerId": payer, "IsUniversalCredit": True}
+    pool = [await desk.credit("6.00", **shared), await desk.credit("40.00", **shared)]
+    body = {"TeamId": team, "CreditKind": "Money", "Period": "Year", "Amount": 10}
+    made(await desk.post("/api/ledger/poolcaps", body))
+    clients = (desk.client, other_worker) * (RETRIES // 2)
+    answers = await asyncio.gather(
+        *(
+            told(
+                lambda client=client, n=n: client.post(
+                    "/api/ledger/spends", json=desk.basket(charge_of(n, 3))
+                )
+            )
+            for n, client in enumerate(clients, 1)
+        )
+    )
+    open_ = sum(Decimal(done(a)["Allocation"]["sources"][0]["uncovered"]) for a in answers)
+    assert open_ == 3 * RETRIES - 10
+    assert [await desk.left(credit) for credit in pool] == [0, 36]
 
 
 async def forty_were_spent(desk: Desk, credit: int, answers: list[httpx.Response]) -> None:

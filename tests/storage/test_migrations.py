@@ -99,6 +99,60 @@ async def test_migrating_again_changes_nothing(empty: str) -> None:
     await store.close()
 
 
+OLD_CHECK = "CHECK (remaining_uses >= 0 AND remaining_uses <= total_uses)"
+
+
+async def take_back_the_overdraft(url: str) -> None:
+    """Makes the database as it was before printing credit could go below zero."""
+    await run(url, "DELETE FROM schema_version WHERE number > 1")
+    if not url.startswith("sqlite"):
+        await run(url, "ALTER TABLE coworker_extra_service DROP COLUMN overdraft")
+        await run(url, f"ALTER TABLE coworker_extra_service ADD {OLD_CHECK}")
+        return
+    [(told,)] = await run(
+        url, "SELECT sql FROM sqlite_master WHERE name = 'coworker_extra_service'"
+    )
+    kept = [line for line in str(told).splitlines() if "overdraft" not in line]
+    first_key = next(place for place, line in enumerate(kept) if "FOREIGN KEY" in line)
+    kept.insert(first_key, f"  {OLD_CHECK},")
+    await run(url, "DROP TABLE coworker_extra_service")
+    await run(url, "\n".join(kept))
+
+
+async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_its_row_says(
+    empty: str,
+) -> None:
+    await migrate(empty)
+    await take_back_the_overdraft(empty)
+    with pytest.raises(OlderDatabase):
+        await open_store(empty)
+    values = "created_on, updated_on, unique_id, remaining_uses, total_uses"
+    instant = "0" if empty.startswith("sqlite") else "now()"
+    for number in (1, 2):
+        await run(
+            empty,
+            f"INSERT INTO coworker_extra_service (id, {values}) "
+            f"VALUES ({number}, {instant}, {instant}, 'u{number}', 0, 10)",
+        )
+    change = "UPDATE coworker_extra_service SET remaining_uses = {} WHERE id = {}"
+    refused = (sqlite3.IntegrityError, asyncpg.CheckViolationError)
+    with pytest.raises(refused):
+        await run(empty, change.format(-1, 1))
+    await migrate(empty)
+    await run(empty, "UPDATE coworker_extra_service SET overdraft = 5 WHERE id = 1")
+    await run(empty, change.format(-5, 1))
+    for remaining, number in ((-6, 1), (11, 1), (-1, 2), (11, 2)):
+        with pytest.raises(refused):
+            await run(empty, change.format(remaining, number))
+    with pytest.raises(refused):
+        await run(empty, "UPDATE coworker_extra_service SET overdraft = -1 WHERE id = 2")
+    if empty.startswith("sqlite"):
+        assert await run(empty, "PRAGMA integrity_check") == [("ok",)]
+    before = await schema(empty)
+    await migrate(empty)
+    assert await schema(empty) == before
+
+
 async def test_a_newer_database_is_left_alone(empty: str) -> None:
     await migrate(empty)
     await run(empty, f"INSERT INTO schema_version VALUES ({NEWEST + 1}, 'later', 'then')")

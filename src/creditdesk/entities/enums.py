@@ -333,6 +333,24 @@ class eTariffType(IntEnum):
     Other = 99
 
 
+class ePoolCapPeriod(IntEnum):
+    """How long a member draws against one cap of a pool, by the calendar."""
+
+    Day = 1
+    Week = 2
+    Month = 3
+    Quarter = 4
+    Year = 5
+
+
+class ePoolCreditKind(IntEnum):
+    """The kinds of credit that a team may share."""
+
+    Money = 1
+    Time = 2
+    Printing = 3
+
+
 class eTimeSpanWeekMonth(IntEnum):
     """Values of `eTimeSpanWeekMonth`."""
 

@@ -14,12 +14,12 @@ A preview and a spend both call `allocate`; a spend stores the document with its
 This module must not know where a credit comes from or how a spend is written down.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from creditdesk.ledger.amounts import Amount, money_text
-from creditdesk.ledger.assignment import Demand, MoneyOffer, Share, UnitOffer, assign
+from creditdesk.ledger.assignment import Cap, Demand, MoneyOffer, Share, UnitOffer, assign
 from creditdesk.ledger.credit import (
     Credit,
     CreditKey,
@@ -32,6 +32,8 @@ from creditdesk.ledger.credit import (
     utc_text,
 )
 from creditdesk.ledger.eligibility import Reason, reason_against
+from creditdesk.ledger.last_resort import LastResort
+from creditdesk.ledger.pools import caps_over, room_after, together
 from creditdesk.ledger.units import ChargePeriod
 
 RULES_VERSION = 1
@@ -151,7 +153,8 @@ def allocate(
 ) -> Allocation:
     """Decides a basket of one customer's sources as a whole (rules 12 to 22).
 
-    The most value is covered that can be; then the order of payment decides. What a later price
+    The most value is covered that can be; then the order of payment decides. From a capped pool the
+    member draws no more than its cap leaves, over all of the pool's credits. What a later price
     or a later credit would have changed is not looked at again: the document says what was found.
     Raises ValueError when a source is not the owner's.
     """
@@ -162,28 +165,35 @@ def allocate(
     reasons = [
         [_reason(credit, source, owner, policy, now) for credit in ordered] for source in sources
     ]
+    caps = caps_over(ordered)
     for source, against in zip(sources, reasons, strict=True):
-        _refuse_part_prints(source, ordered, against)
+        _refuse_part_prints(source, ordered, against, caps)
     eligible = [
         (place, credit, basket_place, source)
         for basket_place, source in enumerate(sources)
         for place, credit in enumerate(ordered)
         if reasons[basket_place][place] is None
     ]
+    last = LastResort.of(ordered)
     assignment = assign(
         [Demand(source.price, source.currency_digits) for source in sources],
-        [credit.available for credit in ordered],
+        last.available(ordered),
         [
             MoneyOffer(place, basket_place, _credit_price(credit, source))
             for place, credit, basket_place, source in eligible
             if credit.kind is CreditKind.MONEY
         ],
-        [
-            _unit_offer(place, credit, basket_place, source)
-            for place, credit, basket_place, source in eligible
-            if credit.kind is not CreditKind.MONEY
-        ],
+        last.offers(
+            [
+                _unit_offer(place, credit, basket_place, source)
+                for place, credit, basket_place, source in eligible
+                if credit.kind is not CreditKind.MONEY
+            ]
+        ),
+        last.caps(caps),
     )
+    shares = last.told(assignment.shares)
+    room = room_after(caps, shares)
     return Allocation(
         owner.customer_id,
         now,
@@ -192,8 +202,9 @@ def allocate(
                 source,
                 ordered,
                 against,
-                [share for share in assignment.shares if share.source == basket_place],
-                frozenset(share.credit for share in assignment.shares),
+                [share for share in shares if share.source == basket_place],
+                frozenset(share.credit for share in shares),
+                room,
             )
             for basket_place, (source, against) in enumerate(zip(sources, reasons, strict=True))
         ),
@@ -217,12 +228,14 @@ def _reason(
         return reason
     if not source.price:
         return Reason.NOT_NEEDED
-    too_little = credit.kind is CreditKind.TIME and credit.available < _step(credit, source)
-    return Reason.LESS_THAN_A_STEP if too_little else None
+    if credit.kind is not CreditKind.TIME or credit.available >= _step(credit, source):
+        return None
+    of_itself = credit.unheld < _step(credit, source)
+    return Reason.LESS_THAN_A_STEP if of_itself else Reason.MEMBER_CAP
 
 
 def _refuse_part_prints(
-    source: Source, ordered: Sequence[Credit], against: list[Reason | None]
+    source: Source, ordered: Sequence[Credit], against: list[Reason | None], caps: Sequence[Cap]
 ) -> None:
     """Printing credit prints a job whole or not at all (rule 21)."""
     printing = [
@@ -230,9 +243,13 @@ def _refuse_part_prints(
         for place, credit in enumerate(ordered)
         if credit.kind is CreditKind.PRINTING and against[place] is None
     ]
-    if sum(ordered[place].available for place in printing) < source.print_units:
-        for place in printing:
-            against[place] = Reason.PRINT_NEEDS_WHOLE
+    available = {place: ordered[place].available for place in printing}
+    if together(available, caps) >= source.print_units:
+        return
+    uncapped = sum(max(0, ordered[place].unheld) for place in printing)
+    for place in printing:
+        capped = ordered[place].member_cap_left is not None and uncapped >= source.print_units
+        against[place] = Reason.MEMBER_CAP if capped else Reason.PRINT_NEEDS_WHOLE
 
 
 def _step(credit: Credit, source: Source) -> int:
@@ -264,6 +281,7 @@ def _source_allocation(
     against: Sequence[Reason | None],
     shares: Sequence[Share],
     used: frozenset[int],
+    room: Mapping[int, Amount],
 ) -> SourceAllocation:
     uncovered = source.price - sum(share.covered for share in shares)
     paying = {share.credit for share in shares}
@@ -273,6 +291,8 @@ def _source_allocation(
         if reason is None:
             if place in paying:
                 reason = Reason.USED
+            elif uncovered and place in room and room[place] < _step(credit, source):
+                reason = Reason.MEMBER_CAP
             elif uncovered and place in used:
                 reason = Reason.USED_ELSEWHERE
             else:

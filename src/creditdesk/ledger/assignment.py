@@ -8,6 +8,8 @@ that is first in the order of payment (rule 18) pays the most it can, then the s
   assignment found stands and `exact` is False; the first one tried lets each credit, in order,
   take all it can where a unit is worth most, so a basket is never worse off than that.
 - Credits and sources that cannot reach one another are separate baskets, searched apart.
+- Credits under one cap give no more than it between them. Where credit prices are, such a cap is
+  used up in the order of payment, even if a later credit would have covered more with it.
 
 This module must not know what a credit or a source is: both are places in a list.
 """
@@ -17,10 +19,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from creditdesk.ledger.amounts import DECIMALS, Amount, round_amount
-from creditdesk.ledger.flow import Arc, Exact, ratio
+from creditdesk.ledger.flow import Arc, Cap, Exact, ratio
 from creditdesk.ledger.whole_units import EFFORT_LIMIT, Search, UnitOffer
 
-__all__ = ["EFFORT_LIMIT", "Assignment", "Demand", "MoneyOffer", "Share", "UnitOffer", "assign"]
+__all__ = [
+    "EFFORT_LIMIT", "Assignment", "Cap", "Demand", "MoneyOffer", "Share", "UnitOffer", "assign",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,11 @@ def assign(
     available: Sequence[Amount],
     money: Sequence[MoneyOffer],
     units: Sequence[UnitOffer] = (),
+    caps: Sequence[Cap] = (),
 ) -> Assignment:
     """The best assignment of `available` credits, in their order, to `demands` (rules 18, 21, 22).
 
+    Each cap is over credits of one kind: all divisible, or all whole units (rule 16).
     Shares and what stays open of a source sum to its price. Sources without a price take nothing.
     """
     money = [offer for offer in money if demands[offer.source].price]
@@ -77,24 +83,48 @@ def assign(
     covered: dict[Arc, Exact] = {}
     taken: dict[Arc, int] = {}
     exact = True
-    for together in _apart([*credit_prices, *((offer.credit, offer.source) for offer in units)]):
+    arcs = [*credit_prices, *((offer.credit, offer.source) for offer in units)]
+    for together in _apart(arcs, caps):
         gains = {
             arc: ratio(prices[arc[1]], credit_price)
             for arc, credit_price in credit_prices.items()
             if arc[0] in together
         }
         offers = [offer for offer in units if offer.credit in together]
-        best, proven = Search(prices, available, gains, offers).best()
+        shared = [cap for cap in caps if cap.credits & together]
+        best, proven = Search(prices, available, gains, offers, caps=shared).best()
         covered |= best.covered
         taken |= best.taken
         exact = exact and proven
-    return Assignment(_shares(demands, available, covered, taken, credit_prices), exact)
+    purse = _Purse(available, caps)
+    return Assignment(_shares(demands, purse, covered, taken, credit_prices), exact)
 
 
-def _apart(arcs: Sequence[Arc]) -> list[set[int]]:
-    """The credits of each separate basket: those that share sources, directly or in a chain."""
+class _Purse:
+    """What is left of each credit and of each cap, while shares are taken."""
+
+    def __init__(self, available: Sequence[Amount], caps: Sequence[Cap]) -> None:
+        self.left = list(available)
+        self.room = [cap.most for cap in caps]
+        self.cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
+
+    def holds(self, credit: int) -> Amount:
+        cap = self.cap_of.get(credit)
+        return self.left[credit] if cap is None else int(min(self.left[credit], self.room[cap]))
+
+    def take(self, credit: int, amount: Amount) -> None:
+        self.left[credit] -= amount
+        if credit in self.cap_of:
+            self.room[self.cap_of[credit]] -= amount
+
+
+def _apart(arcs: Sequence[Arc], caps: Sequence[Cap]) -> list[set[int]]:
+    """The credits of each separate basket: those that share sources or a cap, if only in a chain."""
     baskets: list[tuple[set[int], set[int]]] = []
-    for credit, source in arcs:
+    offered = {credit for credit, _ in arcs}
+    # A cap ties credits together as a source would; numbers below zero are no source's place.
+    ties = [(c, -1 - place) for place, cap in enumerate(caps) for c in cap.credits & offered]
+    for credit, source in [*arcs, *ties]:
         joined = ({credit}, {source})
         others = []
         for basket in baskets:
@@ -108,7 +138,7 @@ def _apart(arcs: Sequence[Arc]) -> list[set[int]]:
 
 def _shares(
     demands: Sequence[Demand],
-    available: Sequence[Amount],
+    purse: _Purse,
     covered: Mapping[Arc, Exact],
     taken: Mapping[Arc, int],
     credit_prices: Mapping[Arc, Amount],
@@ -118,7 +148,6 @@ def _shares(
     What stays open is rounded after each share, so the shares and the rest sum to the price,
     and the last share takes the residual (rule 3).
     """
-    left = list(available)
     shares: list[Share] = []
     for source, demand in enumerate(demands):
         open_: Exact = demand.price
@@ -129,14 +158,14 @@ def _shares(
             if arc in taken:
                 share = Share(*arc, taken[arc], part)
             elif credit_prices[arc] == demand.price:
-                part = min(part, left[arc[0]])
+                part = min(part, purse.holds(arc[0]))
                 share = Share(*arc, part, part)
             else:
                 at_credit_price = Fraction(covered[arc] * credit_prices[arc], demand.price)
-                amount = min(_rounded(at_credit_price, demand.digits), left[arc[0]])
+                amount = min(_rounded(at_credit_price, demand.digits), purse.holds(arc[0]))
                 share = Share(*arc, amount, part)
             if share.taken:
-                left[arc[0]] -= share.taken
+                purse.take(arc[0], share.taken)
                 unpaid -= share.covered
                 shares.append(share)
     return tuple(shares)

@@ -14,7 +14,17 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import Line, microseconds_of
-from creditdesk.ledger.records import MONEY, SIDES, TIME, Account, line_of, may_see, state_id, where
+from creditdesk.ledger.records import (
+    MONEY,
+    SIDES,
+    TIME,
+    Account,
+    line_of,
+    may_see,
+    overdraft_of,
+    state_id,
+    where,
+)
 from creditdesk.ledger.renewal import has_lapsed
 from creditdesk.schema.entity import Record
 from creditdesk.schema.listing import Filter, Order, Test
@@ -98,6 +108,7 @@ async def balances(
         ]
         ids = [state_id((side.kind, record["Id"])) for record in seen]
         states = await reading.many(CreditState, ids) if ids else {}
+        overdrafts = await _overdrafts(reading, seen)
         for record in seen:
             account = (side.kind, record["Id"])
             remaining = record[side.remaining]
@@ -105,8 +116,18 @@ async def balances(
             held = state["Held"] // side.scale if state else 0
             if at is not None:
                 remaining = await balance(reading, account, at, as_known_at)
-            result.append(_balance(account, record, remaining, held, at or call.now, lapsing_days))
+            limit = overdrafts.get(record["Id"], 0)
+            result.append(
+                _balance(account, record, remaining, held, limit, at or call.now, lapsing_days)
+            )
     return result
+
+
+async def _overdrafts(reading: Reading, records: Iterable[Record]) -> dict[int, Amount]:
+    """How far below zero the printing credits among them may go: only a whole record says it."""
+    printing = [record["Id"] for record in records if record.get("ExtraServiceIsPrintingCredit")]
+    whole = await reading.many(TIME.credit, printing) if printing else {}
+    return {credit_id: overdraft_of(TIME, record) for credit_id, record in whole.items()}
 
 
 def _balance(
@@ -114,6 +135,7 @@ def _balance(
     record: Record,
     remaining: Amount,
     held: Amount,
+    overdraft: Amount,
     at: datetime,
     lapsing_days: int,
 ) -> Balance:
@@ -121,6 +143,7 @@ def _balance(
     over = has_lapsed(ends, at)
     early = starts is not None and starts > at
     free = 0 if over else max(0, remaining - held)
+    usable = 0 if over or early else max(0, remaining - held + overdraft)
     soon = ends is not None and ends <= at + timedelta(days=lapsing_days)
     return Balance(
         account,
@@ -128,7 +151,7 @@ def _balance(
         record.get("BusinessCurrencyCode") if SIDES[account[0]] is MONEY else None,
         remaining,
         held,
-        0 if early else free,
+        usable,
         free if soon else 0,
         starts,
         ends,

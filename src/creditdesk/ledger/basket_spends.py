@@ -12,7 +12,7 @@ from typing import Final
 
 from creditdesk.ledger.allocation import Allocation
 from creditdesk.ledger.answers import Answer, KeyId, earlier_answers, key_id, store_answers
-from creditdesk.ledger.baskets import Basket, read_baskets
+from creditdesk.ledger.baskets import Basket, baskets_to_draw, read_baskets
 from creditdesk.ledger.credit import SourceKey
 from creditdesk.ledger.drawing import Drawing, Drawn, held_of, lock_sources, preview, spend_all
 from creditdesk.ledger.journal import Desk
@@ -80,7 +80,7 @@ async def _begun(
     # Read after the locks: who waited for one may find that the same call has been answered.
     earlier = await earlier_answers(unit, [(s.basket.call, s.fingerprint) for s in spends])
     holds = await held_of(unit, {SourceKey(each.kind, each.id) for each in asked})
-    baskets = await read_baskets(unit, [spend.basket for spend in spends], to_lock=True)
+    baskets = await baskets_to_draw(unit, [spend.basket for spend in spends])
     begun: list[Drawing | Answer | Refusal] = []
     for spend, basket in zip(spends, baskets, strict=True):
         call = spend.basket.call

@@ -6,12 +6,13 @@ statements. This module must not decide who pays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.ledger.amounts import Amount
+from creditdesk.ledger.caps import Member, read_caps
 from creditdesk.ledger.covered import covered_of
 from creditdesk.ledger.credit import (
     DEFAULT_PRIORITY,
@@ -25,6 +26,7 @@ from creditdesk.ledger.credit import (
     kind_of_extra_service,
 )
 from creditdesk.ledger.journal import Book, Locked, is_charge
+from creditdesk.ledger.pools import MemberCap, under_caps
 from creditdesk.ledger.rates import rate_of, read_rates
 from creditdesk.ledger.reach import Reach, read_reaches
 from creditdesk.ledger.records import (
@@ -34,6 +36,7 @@ from creditdesk.ledger.records import (
     Side,
     account_of,
     may_see,
+    overdraft_of,
     state_id,
     unknown,
     where,
@@ -41,7 +44,7 @@ from creditdesk.ledger.records import (
 from creditdesk.ledger.sources import Asked, AskedBasket, Whose, read_sources
 from creditdesk.schema.entity import Record
 from creditdesk.schema.refusals import Invalid, none_refused
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Reading, Unit
 from creditdesk.schema.writing import Call
 
 _OF_BOTH: Final = ("Id", "CoworkerId", "BusinessId", "CreatedOn", "ValidFrom", "ExpireDate")
@@ -53,6 +56,7 @@ _OF_MONEY: Final = (
 )  # fmt: skip
 _OF_TIME: Final = (
     *_OF_BOTH, TIME.remaining, TIME.total, "ExtraServiceId", "BookingId", "BookingUniqueId",
+    "Overdraft",
 )  # fmt: skip
 
 
@@ -63,27 +67,38 @@ class Basket:
     owner: Owner
     sources: tuple[Source, ...]
     credits: tuple[Credit, ...]
+    caps: tuple[MemberCap, ...] = ()
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         return tuple(account_of(credit.key) for credit in self.credits)
 
-    def as_locked(self, book: Book) -> tuple[Credit, ...]:
-        """The credits with the balances they have under lock; those that are gone left out."""
-        return tuple(
+    def as_locked(self, book: Book, let_go: Collection[int] = ()) -> tuple[Credit, ...]:
+        """The credits with the balances they have under lock; those that are gone left out.
+
+        What the holds in `let_go` held counts against no cap.
+        """
+        now = [
             _as_locked(credit, locked)
             for credit in self.credits
             if (locked := book.credits.get(account_of(credit.key))) is not None
-        )
+        ]
+        return under_caps(now, self.caps, book.now, let_go)
 
 
 def _as_locked(credit: Credit, locked: Locked) -> Credit:
     priority, paid = _standing(locked.state)
-    now = (locked.remaining, locked.held, priority, paid)
-    if now == (credit.remaining, credit.held, credit.priority, credit.paid):
+    now = (locked.remaining, locked.held, locked.overdraft, priority, paid)
+    if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
         return credit
-    remaining, held = locked.remaining, locked.held
-    return replace(credit, remaining=remaining, held=held, priority=priority, paid=paid)
+    return replace(
+        credit,
+        remaining=locked.remaining,
+        held=locked.held,
+        overdraft=locked.overdraft,
+        priority=priority,
+        paid=paid,
+    )
 
 
 def _standing(state: Record | None) -> tuple[int, bool]:
@@ -91,32 +106,77 @@ def _standing(state: Record | None) -> tuple[int, bool]:
     return (state["Priority"], state["Paid"]) if state else (DEFAULT_PRIORITY, False)
 
 
-async def read_basket(
-    reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call, *, as_unpaid: bool = False
-) -> Basket:
+async def read_basket(reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call) -> Basket:
     """One basket as the caller may see it. Raises Invalid for what is not there for the caller."""
-    asked_basket = AskedBasket(whose, tuple(asked), call, as_unpaid)
+    asked_basket = AskedBasket(whose, tuple(asked), call)
     (basket,) = none_refused(await read_baskets(reading, [asked_basket]))
     return basket
 
 
-async def read_baskets(
-    reading: Reading, baskets: Sequence[AskedBasket], *, to_lock: bool = False
-) -> list[Basket | Invalid]:
-    """Each basket as its caller may see it, or why it is refused.
+async def basket_to_draw(unit: Unit, whose: Whose, asked: Sequence[Asked], call: Call) -> Basket:
+    """One basket that is to be drawn or held. Raises Invalid for what is not there."""
+    asked_basket = AskedBasket(whose, tuple(asked), call)
+    (basket,) = none_refused(await baskets_to_draw(unit, [asked_basket]))
+    return basket
 
-    Credits that are `to_lock` come without what only their states tell: the lock brings it.
+
+async def read_baskets(reading: Reading, baskets: Sequence[AskedBasket]) -> list[Basket | Invalid]:
+    """Each basket as its caller may see it, or why it is refused."""
+    return await _read(reading, baskets, None)
+
+
+async def baskets_to_draw(unit: Unit, baskets: Sequence[AskedBasket]) -> list[Basket | Invalid]:
+    """Each basket as `read_baskets` gives it, in the unit that is to draw on the credits.
+
+    The caps are locked, before the credits and for all baskets together. Credits come without what
+    only their states tell: their own lock brings it.
     """
+    return await _read(unit, baskets, unit)
+
+
+async def _read(
+    reading: Reading, baskets: Sequence[AskedBasket], drawn_in: Unit | None
+) -> list[Basket | Invalid]:
     if not baskets:
         return []
     reaches = await read_reaches(reading, {basket.whose.customer_id for basket in baskets})
     sources = await read_sources(reading, baskets)
     covered = await covered_of(reading, set(_settled(baskets)))
-    credits_ = await read_credits(reading, reaches.values(), to_lock=to_lock)
-    return [
+    credits_ = await read_credits(reading, reaches.values(), to_lock=drawn_in is not None)
+    read = [
         _basket(basket, reaches.get(basket.whose.customer_id), found, covered, credits_)
         for basket, found in zip(baskets, sources, strict=True)
     ]
+    return await _under_caps(reading, baskets, reaches, read, drawn_in)
+
+
+async def _under_caps(
+    reading: Reading,
+    baskets: Sequence[AskedBasket],
+    reaches: Mapping[int, Reach],
+    read: Sequence[Basket | Invalid],
+    drawn_in: Unit | None,
+) -> list[Basket | Invalid]:
+    """The baskets with the caps that hold for their customers (rule 16)."""
+    members = [
+        Member(
+            reaches[basket.owner.customer_id],
+            basket.credits,
+            asked.call.now,
+            [source.key for source in basket.sources] if asked.as_unpaid else (),
+        )
+        for asked, basket in zip(baskets, read, strict=True)
+        if isinstance(basket, Basket)
+    ]
+    caps = iter(await read_caps(reading, members, locked_in=drawn_in))
+    return [
+        _capped(basket, next(caps), asked.call) if isinstance(basket, Basket) else basket
+        for asked, basket in zip(baskets, read, strict=True)
+    ]
+
+
+def _capped(basket: Basket, caps: tuple[MemberCap, ...], call: Call) -> Basket:
+    return replace(basket, credits=under_caps(basket.credits, caps, call.now), caps=caps)
 
 
 def _settled(baskets: Iterable[AskedBasket]) -> Iterable[SourceKey]:
@@ -212,6 +272,7 @@ def _credit(
         record["CreatedOn"],
         total=record[side.total],
         held=state["Held"] // side.scale if state else 0,
+        overdraft=overdraft_of(side, record),
         valid_from=record["ValidFrom"],
         expires=record["ExpireDate"],
         limits=_limits(record) if is_money else Limits(),

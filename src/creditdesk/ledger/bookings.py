@@ -5,7 +5,7 @@ This module must not know commands or the wire.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.allocation import Allocation
 from creditdesk.ledger.amounts import Amount
-from creditdesk.ledger.baskets import Basket, read_baskets
+from creditdesk.ledger.baskets import Basket, baskets_to_draw
 from creditdesk.ledger.booking_charges import OpenPrice, add_charges, shown_on_booking
 from creditdesk.ledger.credit import Credit, SourceKey, SourceKind
 from creditdesk.ledger.drawing import (
@@ -70,62 +70,70 @@ async def charge_bookings(
     without a customer.
     """
     bookings = await unit.lock(Booking, booking_ids)
-    charged: list[Charged] = []
-    for together in _rounds([bookings[booking_id] for booking_id in sorted(bookings)]):
-        charged += await _charge(unit, together, call, desk)
-    return charged
+    charged = {booking_id: Charged(booking_id) for booking_id in sorted(bookings)}
+    fresh = [bookings[booking_id] for booking_id in charged if not bookings[booking_id]["Invoiced"]]
+    holds = await held_of(unit, [_key(booking) for booking in fresh])
+    for together in _rounds(fresh):
+        for done in await _charge(unit, together, holds, call, desk):
+            charged[done.booking_id] = done
+    return list(charged.values())
 
 
 def _rounds(bookings: Sequence[Record]) -> list[list[Record]]:
-    """The bookings in their order, cut so that no customer is in one round twice: what a basket
-    may draw depends on what its customer's last one drew.
+    """In each round the next booking of each customer: what a basket may draw depends on what its
+    customer's last one drew.
+
+    So the first round locks everybody's caps and credits, in the one order all keep (rule 31).
     """
     rounds: list[list[Record]] = []
+    of_customer: dict[int | None, int] = {}
     for booking in bookings:
-        if not rounds or booking["CoworkerId"] in {b["CoworkerId"] for b in rounds[-1]}:
+        place = of_customer.get(booking["CoworkerId"], 0)
+        of_customer[booking["CoworkerId"]] = place + 1
+        if place == len(rounds):
             rounds.append([])
-        rounds[-1].append(booking)
+        rounds[place].append(booking)
     return rounds
 
 
 async def _charge(
     unit: Unit,
     bookings: Sequence[Record],
+    holds: Mapping[SourceKey, Sequence[Record]],
     call: Call,
     desk: Desk,
     preferred: Sequence[Credit] = (),
 ) -> list[Charged]:
     """Charges bookings of different customers, and gives one value for each, in their order."""
-    charged = {booking["Id"]: Charged(booking["Id"]) for booking in bookings}
-    fresh = [booking for booking in bookings if not booking["Invoiced"]]
-    if not fresh:
-        return list(charged.values())
-    for booking in fresh:
+    for booking in bookings:
         _refuse_charge(booking)
-    holds = await held_of(unit, [SourceKey(SourceKind.BOOKING, b["Id"]) for b in fresh])
     drawings = [
         Drawing(
-            basket, call, desk.policy, holds[basket.sources[0].key], [c.key for c in preferred],
+            basket,
+            call,
+            desk.policy,
+            holds.get(basket.sources[0].key, ()),
+            [credit.key for credit in preferred],
             f"Booking #{basket.sources[0].id}",
         )
-        for basket in await _baskets(unit, fresh, call)
-    ]  # fmt: skip
+        for basket in await _baskets(unit, bookings, call)
+    ]
     drawn = none_refused(await spend_all(unit, drawings, desk))
     open_prices = [
         OpenPrice(booking, drawing.basket.sources[0], done.allocation.sources[0].uncovered)
-        for booking, drawing, done in zip(fresh, drawings, drawn, strict=True)
+        for booking, drawing, done in zip(bookings, drawings, drawn, strict=True)
     ]
     charges = await add_charges(unit, open_prices, call)
     invoiced = {**NOT_CHARGED, "Invoiced": True, "InvoiceDate": call.now.replace(microsecond=0)}
-    changes = []
+    changes, charged = [], list[Charged]()
     for price, done, charge in zip(open_prices, drawn, charges, strict=True):
         booking_id = price.booking["Id"]
         said = shown_on_booking(charge, price.source) if charge else {}
         changes.append((booking_id, invoiced | said | _touched(call)))
         charge_id = charge["Id"] if charge else None
-        charged[booking_id] = Charged(booking_id, done.allocation, done.group, charge_id)
+        charged.append(Charged(booking_id, done.allocation, done.group, charge_id))
     await unit.update(Booking, changes)
-    return list(charged.values())
+    return charged
 
 
 def _refuse_charge(booking: Record) -> None:
@@ -136,7 +144,7 @@ def _refuse_charge(booking: Record) -> None:
 
 
 async def _baskets(
-    reading: Reading, bookings: Sequence[Record], call: Call, *, as_unpaid: bool = False
+    unit: Unit, bookings: Sequence[Record], call: Call, *, as_unpaid: bool = False
 ) -> list[Basket]:
     asked = [
         AskedBasket(
@@ -147,7 +155,7 @@ async def _baskets(
         )
         for booking in bookings
     ]
-    return none_refused(await read_baskets(reading, asked, to_lock=True))
+    return none_refused(await baskets_to_draw(unit, asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +200,7 @@ async def revert(
             f"The charge of booking #{booking_id} is invoiced and is not reverted: "
             "credit the invoice first (rule 24)."
         )
-    holds = await held_for(unit, SourceKey(SourceKind.BOOKING, booking_id))
+    holds = await held_for(unit, _key(booking))
     back: list[Reversed] = []
     for history, side in BY_HISTORY.items():
         rows = await unit.find(history, where(history, BookingId=booking_id))
@@ -236,10 +244,12 @@ async def recalculate_booking(
     booking = (await unit.lock(Booking, [booking_id]))[booking_id]
     if not booking["Invoiced"]:
         raise Blocked(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
+    await held_of(unit, [_key(booking)])
     (basket,) = await _baskets(unit, [booking], call, as_unpaid=True)
     taken = await _taken(unit, booking_id)
     used = [credit for credit in basket.credits if account_of(credit.key) in taken]
-    # Every credit is locked before the first goes back, in the one order all keep (rule 31).
+    # Holds, caps and every credit are locked before the first goes back, in the one order all keep
+    # (rule 31).
     book = await open_book(unit, {*basket.accounts, *taken}, desk.clock)
     open_again = Basket(
         basket.owner,
@@ -257,7 +267,7 @@ async def recalculate_booking(
         return Difference(booking_id, before, after, rest)
     await revert(unit, booking, call, desk, "booking decided again")
     again = {**booking, **NOT_CHARGED}
-    (charged,) = await _charge(unit, [again], call, desk, used)
+    (charged,) = await _charge(unit, [again], {}, call, desk, used)
     return Difference(booking_id, before, after, rest, charged)
 
 
@@ -284,6 +294,10 @@ async def _taken(reading: Reading, booking_id: int) -> dict[Account, Amount]:
             account = (line.credit_kind, line.credit_id)
             taken[account] = taken.get(account, 0) - line.balance_change
     return {account: amount for account, amount in taken.items() if amount}
+
+
+def _key(booking: Record) -> SourceKey:
+    return SourceKey(SourceKind.BOOKING, booking["Id"])
 
 
 def _touched(call: Call) -> dict[str, object]:

@@ -31,6 +31,7 @@ from creditdesk.ledger.bookings import (
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.line import CreditKind
 from creditdesk.ledger.operations import Reversed, adjust, prioritise, reverse, void
+from creditdesk.ledger.overdrafts import set_overdraft
 from creditdesk.ledger.products import activate_products
 from creditdesk.ledger.records import MONEY, TIME, Side
 from creditdesk.ledger.renewal import RollOver
@@ -49,7 +50,7 @@ def ledger_commands(desk: Desk) -> dict[str, tuple[Command, ...]]:
         Booking.__name__: _on_bookings(desk),
         CoworkerProduct.__name__: _on_products(desk),
         CoworkerBookingCredit.__name__: _on_credits(desk, MONEY),
-        CoworkerExtraService.__name__: _on_credits(desk, TIME),
+        CoworkerExtraService.__name__: (*_on_credits(desk, TIME), _overdraft(desk)),
         TariffBookingCredit.__name__: (_roll_over_of(MONEY),),
         TariffExtraService.__name__: (_roll_over_of(TIME),),
         CoworkerBookingCreditUseHistory.__name__: _on_uses(desk, MONEY),
@@ -178,6 +179,19 @@ def _on_credits(desk: Desk, side: Side) -> tuple[Command, ...]:
             (Parameter("Priority", Integer(), True),),
             order=3,
         ),
+    )
+
+
+def _overdraft(desk: Desk) -> Command:
+    async def run(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
+        limit = given["Limit"]
+        await set_overdraft(unit, ids, limit, call, desk)
+        how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
+        return CommandOutcome(f"{len(ids)} credits {how_far}.")
+
+    parameters = (Parameter("Limit", Integer(), True),)
+    return Command(
+        "SET_OVERDRAFT", "Set the overdraft of printing credit", run, parameters, order=4
     )
 
 

@@ -47,6 +47,14 @@ class CreditKey(NamedTuple):
         return f"{self.kind}/{self.id}"
 
 
+class Pool(NamedTuple):
+    """What a team shares of one kind; money of another currency is another pool (rule 16)."""
+
+    team_id: int
+    kind: CreditKind
+    currency: str
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a money credit may pay (rules 13, 14). An empty list limits nothing."""
@@ -91,8 +99,8 @@ class Rate:
 class Credit:
     """A grant to a customer. `team_id` is set when it is reached through a team's sharing.
 
-    `member_cap_left` is what this member may still draw from a shared credit in the running
-    period; `overdraft` counts for printing credit only (rule 33).
+    `member_cap_left` is what this member may still draw from the whole of the credit's pool in the
+    running period; `overdraft` counts for printing credit only (rule 33).
     """
 
     kind: CreditKind
@@ -120,10 +128,22 @@ class Credit:
         return CreditKey(self.kind, self.id)
 
     @property
+    def pool(self) -> Pool | None:
+        """The pool it belongs to, where it is reached through a team's sharing (rule 16)."""
+        if self.team_id is None:
+            return None
+        return Pool(self.team_id, self.kind, self.currency if self.kind is CreditKind.MONEY else "")
+
+    @property
     def unheld(self) -> Amount:
         """What is left beside the holds (rule 26), with a printing credit's overdraft."""
         overdraft = self.overdraft if self.kind is CreditKind.PRINTING else 0
         return self.remaining - self.held + overdraft
+
+    @property
+    def at_hand(self) -> Amount:
+        """What this customer can take now without any overdraft, never below zero."""
+        return max(0, min(self.available, self.remaining - self.held))
 
     @property
     def available(self) -> Amount:

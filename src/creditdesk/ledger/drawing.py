@@ -61,7 +61,7 @@ class Drawing:
     def decide(self, book: Book, _facts: Facts) -> Sequence[Written]:
         """Allocates over the locked balances and writes the uses (rules 12 to 22)."""
         release_in(book, self.holds, self.call)
-        credits_ = self.basket.as_locked(book)
+        credits_ = self.basket.as_locked(book, {hold["Id"] for hold in self.holds})
         held = {account_of_hold(hold) for hold in self.holds}
         preferred = {c.key for c in credits_ if account_of(c.key) in held} | set(self.preferred)
         sources, owner = self.basket.sources, self.basket.owner
@@ -74,6 +74,7 @@ class Drawing:
                 account_of(part.credit),
                 part.taken,
                 source.source,
+                owner.customer_id,
                 self.call,
                 self.description,
             )
@@ -88,9 +89,15 @@ class Drawing:
 
 
 def draw(
-    book: Book, account: Account, amount: int, source: SourceKey, call: Call, description: str = ""
+    book: Book,
+    account: Account,
+    amount: int,
+    source: SourceKey,
+    customer_id: int | None,
+    call: Call,
+    description: str = "",
 ) -> Written:
-    """One use of one credit for one source, with its history row."""
+    """One use of one credit for one source of a customer, with its history row."""
     row: dict[str, Any] = {}
     if link := HISTORY_LINK.get(source.kind):
         row[link] = source.id
@@ -98,7 +105,10 @@ def draw(
         row["Description"] = description or str(source)
     elif link != "BookingId":
         row = {}
-    why = Why(call.caller.email, description, source.kind.value, source.id, call.key)
+    why = Why(
+        call.caller.email, description, source.kind.value, source.id, call.key,
+        customer_id=customer_id,
+    )  # fmt: skip
     return book.write(account, LineKind.USE, amount, why, row)
 
 
@@ -214,8 +224,8 @@ async def held_for(unit: Unit, source: SourceKey) -> list[Record]:
 async def held_of(unit: Unit, sources: Collection[SourceKey]) -> dict[SourceKey, list[Record]]:
     """The holds on each source that are still held, locked so that none is let go meanwhile.
 
-    Comes before the price is read: who confirms a hold has then paid, or waits. A kind of pass is
-    sold to many, so its holds are nobody else's to settle.
+    Comes before the price is read: who confirms a hold has then paid, or waits; and before any cap
+    or credit is locked. A kind of pass is sold to many, so its holds are nobody else's to settle.
     """
     held: dict[SourceKey, list[Record]] = {source: [] for source in sources}
     wanted = [source for source in sources if source.kind is not SourceKind.TIME_PASS]
@@ -234,10 +244,10 @@ async def held_of(unit: Unit, sources: Collection[SourceKey]) -> dict[SourceKey,
     return held
 
 
-async def less_held(unit: Unit, basket: Basket, asked: Sequence[Asked]) -> Basket:
+def less_held(
+    basket: Basket, asked: Sequence[Asked], holds: Mapping[SourceKey, Sequence[Record]]
+) -> Basket:
     """The basket without what is held for its sources, except where an amount was asked for."""
-    open_ = [s.key for s, each in zip(basket.sources, asked, strict=True) if each.amount is None]
-    holds = await held_of(unit, open_)
     return replace(
         basket,
         sources=tuple(

@@ -6,6 +6,9 @@ place in the order always cover the most that they can cover between them, and n
 stranded. (These are augmenting paths of a maximum flow; where a credit pays at a credit price a
 path has a gain, and the path of the highest gain goes first.)
 
+Credits may share a cap on what they give between them, used up in their order. Where that covers
+more, a later one of them takes over from an earlier one; not where there are credit prices.
+
 This module must not know what a credit or a source is: both are places in a list.
 """
 
@@ -19,6 +22,14 @@ Arc = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """The most that these credits may give between them, in their smallest step (rule 16)."""
+
+    credits: frozenset[int]
+    most: Exact
+
+
+@dataclass(frozen=True, slots=True)
 class Path:
     """Arcs on which to pay more, and between them those on which to pay less."""
 
@@ -27,18 +38,24 @@ class Path:
 
 
 def pay(
-    due: Sequence[Exact], available: Sequence[Exact], gains: Mapping[Arc, Exact]
+    due: Sequence[Exact],
+    available: Sequence[Exact],
+    gains: Mapping[Arc, Exact],
+    caps: Sequence[Cap] = (),
 ) -> dict[Arc, Exact]:
     """How much of each source's due each credit covers, exact and not rounded.
 
     `gains` has one arc for each credit that may pay for a source: what one step of the credit
     covers there, 1 unless it pays at a credit price. Without credit prices the shortest path goes
-    first, which keeps the work polynomial, and whole amounts stay whole.
+    first, which keeps the work polynomial, and whole amounts stay whole. No credit has two caps.
     """
-    network = _Network(due, available, gains)
+    network = _Network(due, available, gains, caps)
     for credit in range(len(available)):
-        while network.left[credit] > 0 and (path := network.best_path(credit)):
-            network.push(credit, path)
+        network.join(credit)
+    if caps:
+        # Those who joined later may have made room, once, for those who found none.
+        for credit in range(len(available)):
+            network.join(credit)
     return {arc: covered for arc, covered in network.covered.items() if covered > 0}
 
 
@@ -46,9 +63,17 @@ class _Network:
     """What is covered so far, and where it could still be moved."""
 
     def __init__(
-        self, due: Sequence[Exact], available: Sequence[Exact], gains: Mapping[Arc, Exact]
+        self,
+        due: Sequence[Exact],
+        available: Sequence[Exact],
+        gains: Mapping[Arc, Exact],
+        caps: Sequence[Cap],
     ) -> None:
         self.gains = gains
+        self.cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
+        self.room = [cap.most for cap in caps]
+        self.plain = all(gain == 1 for gain in gains.values())
+        self.joined: set[int] = set()
         self.left = list(available)
         self.open = list(due)
         self.covered: dict[Arc, Exact] = dict.fromkeys(gains, 0)
@@ -57,6 +82,25 @@ class _Network:
         for credit, source in sorted(gains):
             self.sources_of.setdefault(credit, []).append(source)
             self.credits_of.setdefault(source, []).append(credit)
+
+    def join(self, credit: int) -> None:
+        """The credit pays as much as it can."""
+        self.joined.add(credit)
+        while self.giving(credit) > 0 and (path := self.best_path(credit)):
+            self.push(credit, path)
+
+    def giving(self, credit: int) -> Exact:
+        """What a credit can still give, under its cap."""
+        cap = self.cap_of.get(credit)
+        return self.left[credit] if cap is None else min(self.left[credit], self.room[cap])
+
+    def takers(self, payer: int) -> list[int]:
+        """Who may give elsewhere what `payer` no longer gives: itself, or another of its cap."""
+        cap = self.cap_of.get(payer)
+        if cap is None or not self.plain:
+            return [payer]
+        others = (c for c in sorted(self.joined) if self.cap_of.get(c) == cap and c != payer)
+        return [payer, *(other for other in others if self.left[other] > 0)]
 
     def best_path(self, credit: int) -> Path | None:
         """The path of the highest gain from `credit` to a source that is still open.
@@ -85,11 +129,12 @@ class _Network:
                     if self.covered[payer, source] <= 0:
                         continue
                     room = ratio(gain_at[source], self.gains[payer, source])
-                    if room > freed.get(payer, 0):
-                        freed[payer] = room
-                        before = path_to[source]
-                        path_from[payer] = Path(before.more, (*before.less, (payer, source)))
-                        wave.append(payer)
+                    for taker in self.takers(payer):
+                        if room > freed.get(taker, 0):
+                            freed[taker] = room
+                            before = path_to[source]
+                            path_from[taker] = Path(before.more, (*before.less, (payer, source)))
+                            wave.append(taker)
         ends = [source for source in path_to if self.open[source] > 0]
         return path_to[max(ends, key=gain_at.__getitem__)] if ends else None
 
@@ -97,11 +142,23 @@ class _Network:
         """Move as much along `path` as the credit, the arcs it lowers and its end allow."""
         moved_at = self._moved_by_one_step(path)
         end = path.more[-1]
+        # Only without credit prices is anything taken over, so one step stays one step.
+        taken_over = [
+            (lowered[0], raised[0])
+            for lowered, raised in zip(path.less, path.more[1:], strict=True)
+            if lowered[0] != raised[0]
+        ]
         steps = min(
-            self.left[credit],
+            self.giving(credit),
             ratio(self.open[end[1]], moved_at[end]),
             *(ratio(self.covered[arc], moved_at[arc]) for arc in path.less),
+            *(self.left[taker] for _, taker in taken_over),
         )
+        for payer, taker in taken_over:
+            self.left[payer] += steps
+            self.left[taker] -= steps
+        if credit in self.cap_of:
+            self.room[self.cap_of[credit]] -= steps
         for arc in path.more:
             self.covered[arc] += steps * moved_at[arc]
         for arc in path.less:

@@ -58,6 +58,7 @@ async def hold(
         values = {
             "Id": hold_id,
             "BusinessId": places[source.source],
+            "CoworkerId": allocation.customer_id,
             "Group": ids[0],
             "CreditKind": account[0].value,
             "CreditId": account[1],
@@ -97,6 +98,7 @@ async def confirm(unit: Unit, group: int, call: Call, desk: Desk) -> bool:
                 account_of_hold(h),
                 h["Amount"] // SIDES[account_of_hold(h)[0]].scale,
                 SourceKey(SourceKind(h["SourceKind"]), h["SourceId"]),
+                h["CoworkerId"],
                 call,
             )
             for h in holds

@@ -7,7 +7,7 @@ came to be, nor repair one (rule 34).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from creditdesk.ledger.amounts import Amount
@@ -16,20 +16,30 @@ from creditdesk.ledger.line import RAISES_TOTAL, Line, LineKind
 
 @dataclass(frozen=True, slots=True)
 class Balances:
-    """What a credit says of itself, in its smallest step, and how many lines it has."""
+    """What a credit says of itself, in its smallest step, and how many lines it has.
+
+    `overdraft` is how far below zero it may go, 0 for all but some printing credit (rule 33).
+    """
 
     remaining: Amount
     held: Amount
     total: Amount
     sequence: int
+    overdraft: Amount = 0
 
 
 Check = Callable[[Balances], str | None]
 
 
-def never_below_zero(balances: Balances) -> str | None:
-    """Rule 2."""
-    return "less than nothing remains" if balances.remaining < 0 else None
+def never_below_its_overdraft(balances: Balances) -> str | None:
+    """Rules 2 and 33."""
+    if balances.remaining >= -balances.overdraft:
+        return None
+    return (
+        "less remains than its overdraft allows"
+        if balances.overdraft
+        else "less than nothing remains"
+    )
 
 
 def never_above_total(balances: Balances) -> str | None:
@@ -41,10 +51,11 @@ def holds_are_covered(balances: Balances) -> str | None:
     """Rule 26: a hold reserves what is there, and no hold is undone twice."""
     if balances.held < 0:
         return "more was released than was held"
-    return "more is held than remains" if balances.held > balances.remaining else None
+    at_most = balances.remaining + balances.overdraft
+    return "more is held than remains" if balances.held > at_most else None
 
 
-ALWAYS: Final[tuple[Check, ...]] = (never_below_zero, never_above_total, holds_are_covered)
+ALWAYS: Final[tuple[Check, ...]] = (never_below_its_overdraft, never_above_total, holds_are_covered)
 
 
 class Broken(Exception):
@@ -77,7 +88,7 @@ def differences(stored: Balances, lines: Sequence[Line], history_used: Amount) -
 
     `history_used` is the sum of `CreditUsed` over the credit's history rows.
     """
-    found = recomputed(lines)
+    found = replace(recomputed(lines), overdraft=stored.overdraft)
     wrong = [
         f"{name} is {says} and the journal says {counted}"
         for name, says, counted in (

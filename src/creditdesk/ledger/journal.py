@@ -31,7 +31,15 @@ from creditdesk.ledger.line import (
     held_change,
     microseconds_of,
 )
-from creditdesk.ledger.records import SIDES, Account, Side, line_record, new_record, state_id
+from creditdesk.ledger.records import (
+    SIDES,
+    Account,
+    Side,
+    line_record,
+    new_record,
+    overdraft_of,
+    state_id,
+)
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.store import Insert, Unit, Update
 
@@ -48,7 +56,7 @@ class Desk:
 
 
 class Why(Struct, frozen=True, gc=False):
-    """Who writes a line, for what, and when it takes effect (blank: when it is recorded)."""
+    """Who writes a line, for what and whom, and when it takes effect (blank: when it is recorded)."""
 
     actor: str
     reason: str = ""
@@ -58,6 +66,7 @@ class Why(Struct, frozen=True, gc=False):
     reverses: int | None = None
     effective: datetime | None = None
     override: bool = False
+    customer_id: int | None = None
 
 
 class Locked(Struct, frozen=True, gc=False):
@@ -71,6 +80,7 @@ class Locked(Struct, frozen=True, gc=False):
     total: Amount
     sequence: int
     recorded: datetime
+    overdraft: Amount = 0
 
     @property
     def account(self) -> Account:
@@ -82,20 +92,24 @@ class Locked(Struct, frozen=True, gc=False):
 
     @property
     def available(self) -> Amount:
-        """What is left beside the holds (rule 26)."""
+        """What is left beside the holds (rule 26); below zero where an overdraft is drawn on."""
         return self.remaining - self.held
 
     @property
     def balances(self) -> Balances:
-        return Balances(self.remaining, self.held, self.total, self.sequence)
+        return Balances(self.remaining, self.held, self.total, self.sequence, self.overdraft)
 
 
 @dataclass(slots=True)
 class Written:
-    """A line as written in memory; its history row gets an id when the book goes on record."""
+    """A line as written in memory; its history row gets an id when the book goes on record.
+
+    `member_id` is for whom it was written, where that is not the credit's owner (rule 16).
+    """
 
     line: Line
     history: Record | None = None
+    member_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -184,10 +198,14 @@ class Book:
         if history is not None:
             used = (total - before.total) - (remaining - before.remaining)
             row = {before.side.reference: line.credit_id, "CreditUsed": used, **history}
-        written = Written(line, row)
+        written = Written(line, row, self._member(before, why))
         self.credits[account] = after
         self.written.append(written)
         return written
+
+    @staticmethod
+    def _member(credit: Locked, why: Why) -> int | None:
+        return None if why.customer_id == credit.record["CoworkerId"] else why.customer_id
 
     def note(self, account: Account, **state: Any) -> None:
         """Sets fields of the credit's state."""
@@ -225,7 +243,9 @@ class Book:
             digest = digests[account] = line_digest(digests[account], line)
             credit = self.credits[account]
             of = credit.record
-            record = line_record(line, digest, of["BusinessId"], of["CoworkerId"])
+            record = line_record(
+                line, digest, of["BusinessId"], of["CoworkerId"], written.member_id
+            )
             lines.append({**record, "Id": line_id})
             if written.history is not None:
                 row = new_record(credit.side.history, written.history, self.now, line.actor)
@@ -356,6 +376,7 @@ async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Bo
             total=record[side.total],
             sequence=state["Sequence"] if state else 0,
             recorded=max(now, last) if last else now,
+            overdraft=overdraft_of(side, record),
         )
     return book
 

@@ -19,7 +19,7 @@ from creditdesk.ledger.chain import genesis_digest, line_digest
 from creditdesk.ledger.credit import DEFAULT_PRIORITY, SourceKind
 from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import Line, LineKind, instant_of, microseconds_of
-from creditdesk.ledger.records import Side, line_record, new_record, state_id, where
+from creditdesk.ledger.records import Side, line_record, new_record, overdraft_of, state_id, where
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Unit
 
@@ -209,7 +209,8 @@ async def take_imported(unit: Unit, side: Side, histories: Sequence[Record]) -> 
         rows = [row for row in histories if row[side.reference] == credit["Id"]]
         for row in sorted(rows, key=lambda row: (row["CreatedOn"], row["Id"])):
             opening.use(row)
-        if not opening.held <= opening.balance <= opening.total:
+        lowest = opening.held - overdraft_of(side, credit)
+        if not lowest <= opening.balance <= opening.total:
             refused.append(
                 f"{side.credit.__name__} {credit['Id']}: the uses that came for it do not fit its"
                 " balance, which stays as it was"

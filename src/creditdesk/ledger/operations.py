@@ -36,7 +36,7 @@ from creditdesk.schema.refusals import Blocked, Invalid, invalid
 from creditdesk.schema.store import Unit
 from creditdesk.schema.writing import Call
 
-_NOT_COPIED = ("Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy")
+_NOT_COPIED = ("Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy", "Overdraft")
 
 
 async def grant(
@@ -160,13 +160,15 @@ async def _reissued(
     key = CreditKey(PayingKind(account[0].value), account[1])
     grace = desk.policy.return_grace_days
     back = return_of(key, credit.record["ExpireDate"], amount, book.now, grace)
-    if not back.reissued:
+    # What an overdraft had given comes back to it first.
+    beyond = amount if amount <= credit.available or not credit.overdraft else credit.available
+    if not back.reissued or beyond <= 0:
         return Reversed(history_id, account, amount)
-    book.write(account, LineKind.VOID, amount, Why(call.caller.email, "returned as a new grant"))
+    book.write(account, LineKind.VOID, beyond, Why(call.caller.email, "returned as a new grant"))
     whole = await unit.get(credit.side.credit, account[1])
     assert whole is not None
     own = _own(credit.side, whole)
-    copy = {**own, credit.side.total: amount, "ExpireDate": back.expires}
+    copy = {**own, credit.side.total: beyond, "ExpireDate": back.expires}
     (granted,) = await grant(
         unit,
         credit.side,
@@ -197,8 +199,8 @@ async def adjust(
         raise invalid("Amount", "must not be zero")
     book = await open_book(unit, [account], desk.clock)
     credit = see(call, book, account)
-    if -amount > credit.available:
-        left = credit.side.shown(credit.available)
+    if amount < min(0, -credit.available):
+        left = credit.side.shown(max(0, credit.available))
         raise invalid("Amount", f"takes more than the {left} that remains and is not held (rule 2)")
     why = Why(call.caller.email, reason, idempotency_key=call.key, effective=effective)
     row = {"Description": reason} if account[0] is CreditKind.MONEY else {}
@@ -225,7 +227,7 @@ async def void(
     done = []
     for account in accounts:
         credit = see(call, book, account)
-        removed = credit.available
+        removed = max(0, credit.available)
         if removed:
             why = Why(call.caller.email, reason or "voided", idempotency_key=call.key)
             book.write(account, LineKind.VOID, removed, why)
@@ -289,7 +291,7 @@ async def sweep(unit: Unit, accounts: Sequence[Account], call: Call, desk: Desk)
         ends = credit.record["ExpireDate"]
         before = credit.state["ExpirySwept"] if credit.state else None
         # A spend or an extension may have come before the lock.
-        if not has_lapsed(ends, book.now) or before == ends or not credit.available:
+        if not has_lapsed(ends, book.now) or before == ends or credit.available <= 0:
             continue
         why = Why(call.caller.email, "lapsed unused", effective=ends)
         book.write(account, LineKind.EXPIRY, credit.available, why)
@@ -345,6 +347,6 @@ def _own(side: Side, whole: Record) -> Record:
 def refuse_below_used(side: Side, credit: Locked, total: Amount) -> None:
     """A total may not fall below what is used and held (rule 6)."""
     used = credit.total - credit.available
-    if total < used:
+    if total < min(used, credit.total):
         sentence = f"must not be less than the {side.shown(used)} that is used or held (rule 6)"
         raise Invalid(*invalid(side.total, sentence).errors)

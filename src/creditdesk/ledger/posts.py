@@ -50,6 +50,7 @@ def post_use(
         source_id=named[1]["Id"] if named else None,
         idempotency_key=call.key,
         override=strays,
+        customer_id=_customer(named, facts),
     )
     history = {**_own_values(use), "CreditUsed": amount}
     return book.write(credit.account, LineKind.USE, amount or 0, why, history)
@@ -69,6 +70,19 @@ def _named(use: Record, facts: Facts, call: Call) -> Named:
             raise unknown(relation, use[name])
         return kind, source
     return None
+
+
+def _customer(named: Named, facts: Facts) -> int | None:
+    """Whose the named source is: a posted use is not capped, but it counts (rules 8, 16)."""
+    if named is None:
+        return None
+    kind, source = named
+    above = (
+        facts.invoices.get(source["CoworkerInvoiceId"])
+        if kind is SourceKind.INVOICE_LINE
+        else source
+    )
+    return above["CoworkerId"] if above else None
 
 
 def _uses(credit: Locked, named: Named, facts: Facts) -> Amount | None:
@@ -96,12 +110,12 @@ def _refuse_amount(side: Side, credit: Locked, amount: Amount | None) -> None:
         return
     if amount < 0:
         raise _wrong_amount(side, amount, "must not be negative; a use is undone by REVERSE_USE")
-    if amount > credit.remaining:
-        left = side.shown(credit.remaining)
+    if amount > credit.remaining + credit.overdraft:
+        left = side.shown(credit.remaining + credit.overdraft)
         rule = 7 if side.kind is CreditKind.MONEY else 9
         raise _wrong_amount(side, amount, f"is more than the {left} that remains (rule {rule})")
-    if amount > credit.available:
-        left = side.shown(credit.available)
+    if amount > credit.available + credit.overdraft:
+        left = side.shown(credit.available + credit.overdraft)
         raise _wrong_amount(side, amount, f"is more than the {left} that is not held (rule 26)")
 
 

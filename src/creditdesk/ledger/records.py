@@ -84,6 +84,11 @@ def account_of(key: CreditKey) -> Account:
     return (CreditKind.MONEY if key.kind is PayingKind.MONEY else CreditKind.TIME, key.id)
 
 
+def overdraft_of(side: Side, record: Mapping[str, Any]) -> Amount:
+    """How many uses below zero a stored credit may go; money never may (rule 33)."""
+    return 0 if side is MONEY else record["Overdraft"] or 0
+
+
 def state_id(account: Account) -> int:
     """The Id of a credit's `CreditState`: even for money, odd for time."""
     kind, credit_id = account
@@ -120,8 +125,14 @@ def unique_id(chance: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | None) -> Record:
-    """The journal's record of a line."""
+def line_record(
+    line: Line,
+    digest: bytes,
+    business_id: int,
+    coworker_id: int | None,
+    member_id: int | None = None,
+) -> Record:
+    """The journal's record of a line: of whose credit, and who drew on it where another did."""
     side = SIDES[line.credit_kind]
     recorded = instant_of(line.recorded_microseconds)
     values = {
@@ -147,6 +158,7 @@ def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | 
         "RecordedOn": recorded,
         "HistoryId": line.history_id,
         "Override": line.override,
+        "MemberId": member_id,
         "Digest": digest.hex(),
     }
     return new_record(JournalLine, values, recorded, line.actor)

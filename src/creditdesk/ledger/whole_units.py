@@ -9,9 +9,9 @@ This module must not know what a credit or a source is: both are places in a lis
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import lcm
+from math import gcd, lcm
 
-from creditdesk.ledger.flow import Arc, Exact, pay, ratio
+from creditdesk.ledger.flow import Arc, Cap, Exact, pay, ratio
 
 EFFORT_LIMIT = 300_000
 """Offers that one search may look at, over and over: about a second's work."""
@@ -59,7 +59,7 @@ class _Partial:
 
 
 class Search:
-    """One basket: prices by source, amounts by credit, money gains by arc, and unit offers."""
+    """One basket: prices by source, amounts by credit, money gains by arc, unit offers, and caps."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Search:
         gains: Mapping[Arc, Exact],
         offers: Sequence[UnitOffer],
         effort_limit: int = EFFORT_LIMIT,
+        caps: Sequence[Cap] = (),
     ) -> None:
         # Counted in this fraction of a step every unit is worth a whole amount: integers are fast.
         self.scale = lcm(*(offer.units for offer in offers))
@@ -98,6 +99,14 @@ class Search:
             for credit, sources in self.payable.items()
         }
         self.at_credit_price = {arc[0] for arc, gain in gains.items() if gain != 1}
+        self.caps = [self._in_steps(cap) for cap in caps]
+        self.cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
+        self.money_caps = [Cap(cap.credits, cap.most * self.scale) for cap in caps]
+
+    def _in_steps(self, cap: Cap) -> Cap:
+        """A cap on units as what whole steps can use of it, so that the search hopes for no more."""
+        step = gcd(*(offer.step for offer in self.offers if offer.credit in cap.credits))
+        return Cap(cap.credits, cap.most // step * step) if step else cap
 
     def best(self) -> tuple[Found, bool]:
         """The best assignment found, and whether it is proven to be the best."""
@@ -148,7 +157,7 @@ class Search:
         """How many units the next offer may take, the most of them last."""
         offer = self.offers[partial.place]
         most = min(
-            partial.left[offer.credit] // offer.step * offer.step,
+            self._left(partial, offer.credit) // offer.step * offer.step,
             self._needed(partial.place, partial.open[offer.source]),
         )
         if not offer.all_or_nothing:
@@ -164,6 +173,18 @@ class Search:
         # Nothing at all is always possible; nothing more is not, once a part is promised.
         return whole if so_far or 0 in whole else (0, *whole)
 
+    def _left(self, partial: _Partial, credit: int) -> int:
+        """The units a credit can still give, under its cap."""
+        cap = self.cap_of.get(credit)
+        if cap is None:
+            return partial.left[credit]
+        return int(min(partial.left[credit], self._room(partial, cap)))
+
+    def _room(self, partial: _Partial, cap: int) -> Exact:
+        """What a cap leaves beside the units taken so far; money is handed out after them."""
+        together = self.caps[cap].credits
+        return self.caps[cap].most - sum(self.available[c] - partial.left[c] for c in together)
+
     def _needed(self, place: int, open_: int) -> int:
         """Whole steps that cover what is open, the last of them perhaps only in part."""
         offer = self.offers[place]
@@ -171,7 +192,7 @@ class Search:
 
     def _complete(self, partial: _Partial) -> Found:
         """All units decided: the money flows to what they left open."""
-        paid = pay(partial.open, self.money, self.gains)
+        paid = pay(partial.open, self.money, self.gains, self.money_caps)
         given: dict[int, Exact] = dict.fromkeys(self.credits, 0)
         covered: dict[Arc, Exact] = {}
         for arc, amount in paid.items():
@@ -195,13 +216,15 @@ class Search:
         room: list[Exact] = list(partial.left)
         wanted = dict.fromkeys(self.credits, 0)
         reachable = {source for _, source in self.gains}
-        by_units: Exact = 0
+        by_units: dict[int, Exact] = {}
+        dearest: dict[int, int] = {}
         for place in range(partial.place, len(self.offers)):
             credit, source = self.offers[place].credit, self.offers[place].source
             open_ = partial.open[source]
             if open_ and room[credit]:
                 covered = min(open_, room[credit] * self.worth[place])
-                by_units += covered
+                by_units[credit] = by_units.get(credit, 0) + covered
+                dearest[credit] = max(dearest.get(credit, 0), self.worth[place])
                 room[credit] -= ratio(covered, self.worth[place])
             wanted[credit] += self._needed(place, open_)
             reachable.add(source)
@@ -209,26 +232,60 @@ class Search:
             credit: sum(partial.open[source] for source in sources)
             for credit, sources in self.payable.items()
         }
-        by_money = sum(
-            min(open_, self.money[credit] * self.best_gain[credit])
+        by_money: dict[int, Exact] = {
+            credit: min(open_, self.money[credit] * self.best_gain[credit])
             for credit, open_ in payable.items()
+        }
+        unit_room = [self._room(partial, cap) for cap in range(len(self.caps))]
+        money_room = [cap.most for cap in self.money_caps]
+        more = min(
+            sum(partial.open[source] for source in reachable),
+            self._under_caps(by_units, dearest, unit_room)
+            + self._under_caps(by_money, self.best_gain, money_room),
         )
-        more = min(sum(partial.open[source] for source in reachable), by_units + by_money)
         given: list[Exact] = []
         unspent = more
         for credit in self.credits:
+            cap = self.cap_of.get(credit)
             if credit not in payable:
                 # Units that overlap nothing each cover their worth of what is still to cover.
                 room_left = ratio(unspent, self.least_worth[credit])
                 units = min(partial.left[credit], wanted[credit], room_left)
+                if cap is not None:
+                    units = min(units, unit_room[cap])
+                    unit_room[cap] -= units
                 given.append(self.available[credit] - partial.left[credit] + units)
                 unspent -= units * self.least_worth[credit]
-            elif credit in self.at_credit_price:
-                given.append(self.money[credit])
-            else:
-                given.append(min(self.money[credit], payable[credit], unspent))
-                unspent -= given[-1]
+                continue
+            amount: Exact = self.money[credit]
+            if credit not in self.at_credit_price:
+                amount = min(amount, payable[credit], unspent)
+            if cap is not None:
+                amount = min(amount, money_room[cap])
+                money_room[cap] -= amount
+            if credit not in self.at_credit_price:
+                unspent -= amount
+            given.append(amount)
         return self._covered(partial) + more, -partial.twice, tuple(given)
+
+    def _under_caps(
+        self,
+        covered: Mapping[int, Exact],
+        worth: Mapping[int, Exact],
+        room: Sequence[Exact],
+    ) -> Exact:
+        """What the credits cover at most, when each step is worth so much and caps leave so many."""
+        total: Exact = 0
+        capped: dict[int, Exact] = {}
+        dearest: dict[int, Exact] = {}
+        for credit, amount in covered.items():
+            cap = self.cap_of.get(credit)
+            if cap is None:
+                total += amount
+            else:
+                capped[cap] = capped.get(cap, 0) + amount
+                dearest[cap] = max(dearest.get(cap, 0), worth[credit])
+        return total + sum(min(n, room[cap] * dearest[cap]) for cap, n in capped.items())
 
 
 def _score(found: Found) -> Score:

@@ -110,7 +110,8 @@ class CreditWriter:
         account = (side.kind, before["Id"])
         if reopens(before["ExpireDate"], after["ExpireDate"], book.now):
             why = Why(call.caller.email, "expiry extended", idempotency_key=call.key)
-            book.write(account, LineKind.REOPENING, book.credits[account].available, why)
+            again = max(0, book.credits[account].available)
+            book.write(account, LineKind.REOPENING, again, why)
         if before["ExpireDate"] != after["ExpireDate"] and not has_lapsed(
             after["ExpireDate"], book.now
         ):
@@ -209,6 +210,10 @@ def _refuse_values(side: Side, record: Mapping[str, Any]) -> None:
 def _refuse_moves(side: Side, before: Record, after: Record) -> None:
     if after["BusinessId"] != before["BusinessId"]:
         raise invalid("Business", "cannot be changed", after["BusinessId"])
+    if before.get("Overdraft") and after["ExtraServiceId"] != before["ExtraServiceId"]:
+        raise invalid(
+            "ExtraService", "cannot be changed while the credit has an overdraft (rule 33)"
+        )
     if is_charge(side, before) != is_charge(side, after):
         raise invalid("BookingId", "cannot turn a credit into a booking charge or back (rule 5)")
 

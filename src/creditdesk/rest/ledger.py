@@ -15,9 +15,10 @@ from starlette.responses import Response
 
 from creditdesk.ledger.balances import Balance, balances
 from creditdesk.ledger.basket_spends import preview_baskets
-from creditdesk.ledger.baskets import read_basket
+from creditdesk.ledger.baskets import basket_to_draw
 from creditdesk.ledger.commands import shown
-from creditdesk.ledger.drawing import less_held, lock_sources
+from creditdesk.ledger.credit import SourceKey
+from creditdesk.ledger.drawing import held_of, less_held, lock_sources
 from creditdesk.ledger.holds import confirm, hold, release
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.operations import adjust, reverse
@@ -127,9 +128,11 @@ async def _hold(act: Act) -> Said:
     until = act.given.take("Until", DateTime())
     whose, asked = read_basket_body(act.given)
     await lock_sources(act.unit, asked)
-    basket = await read_basket(act.unit, whose, asked, act.call)
-    basket = await less_held(act.unit, basket, asked)
-    held = await hold(act.unit, basket, act.call, act.desk, until)
+    open_ = {SourceKey(each.kind, each.id) for each in asked if each.amount is None}
+    holds = await held_of(act.unit, open_)
+    basket = await basket_to_draw(act.unit, whose, asked, act.call)
+    fresh = less_held(basket, asked, holds)
+    held = await hold(act.unit, fresh, act.call, act.desk, until)
     value = {
         "HoldId": held.group,
         "AllocationId": held.document,

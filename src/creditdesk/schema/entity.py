@@ -203,8 +203,9 @@ class Shape:
 
     def _own(self, name: str, field: Field, shown_name: str) -> Column:
         return Column(
-            self.entity, shown_name, field, (), name, newest=field.newest, indexed=field.indexed
-        )
+            self.entity, shown_name, field, (), name,
+            shown=not field.internal, newest=field.newest, indexed=field.indexed,
+        )  # fmt: skip
 
     def _lent(self, relation: str, field: Reference, loan: Lend, *, shown: bool) -> Column:
         path = loan.path.split(".")
@@ -263,7 +264,7 @@ class Shape:
         for column in [*self.columns.values(), *self.filter_only.values()]:
             if column.name in COMPUTED or column.name == "Id":
                 continue
-            if isinstance(column.kind, Object):
+            if isinstance(column.kind, Object) or (column.own and column.kind.internal):
                 continue
             if isinstance(column.kind, Reference):
                 yield FilterName(column, "equals", f"{prefix}_{column.leaf}")

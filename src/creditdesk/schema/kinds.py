@@ -34,7 +34,9 @@ class Field:
     `required` must be given on create and update; `read_only` is never taken from a caller;
     `create_only` is taken on create alone, `update_only` on update alone; `frozen` may be sent on
     update but must not differ; `write_only` is taken and never shown; `nullable` is False where
-    the wire always carries a value; `newest` fields follow the entity's own keys on the wire.
+    the wire always carries a value; `newest` fields follow the entity's own keys on the wire;
+    `internal` fields are kept and carried by files, and the wire never speaks of them; `sparse`
+    fields are indexed where they hold something, so that the other rows cost nothing.
     """
 
     required: bool = False
@@ -45,8 +47,10 @@ class Field:
     write_only: bool = False
     nullable: bool = True
     newest: bool = False
+    internal: bool = False
     default: Any = None
     indexed: bool = False
+    sparse: bool = False
 
     wire_type: ClassVar[str] = ""
     ranged: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import declared
+from creditdesk.schema.kinds import Integer
 from creditdesk.storage.copies import fills, triggers
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import table_name
@@ -76,11 +77,47 @@ async def _copies(run: Run, dialect: Dialect) -> None:
     """
 
 
+_WITHOUT_OVERDRAFT: Final = "CHECK (remaining_uses >= 0 AND remaining_uses <= total_uses)"
+_WITH_OVERDRAFT: Final = (
+    "CHECK (remaining_uses >= -coalesce(overdraft, 0) AND remaining_uses <= total_uses)",
+    "CHECK (coalesce(overdraft, 0) >= 0)",
+)
+
+
+async def _overdraft(run: Run, dialect: Dialect) -> None:
+    """Printing credit may go below zero as far as its own row says (rule 33)."""
+    table = "coworker_extra_service"
+    there = (await _columns(run, dialect)).get(table)
+    if there is None:
+        return
+    if "overdraft" not in there:
+        await run(f"ALTER TABLE {table} ADD COLUMN overdraft {dialect.types[Integer]}", ())
+    if dialect.name == "sqlite":
+        # A check is only text to it: no row is read or written when one is replaced so.
+        ((version,),) = await run("PRAGMA schema_version", ())
+        await run("PRAGMA writable_schema = ON", ())
+        await run(
+            "UPDATE sqlite_master SET sql = replace(sql, ?1, ?2) WHERE type = 'table' AND name = ?3",
+            (_WITHOUT_OVERDRAFT, ",\n  ".join(_WITH_OVERDRAFT), table),
+        )
+        await run(f"PRAGMA schema_version = {version + 1}", ())
+        await run("PRAGMA writable_schema = OFF", ())
+        return
+    for (name,) in await run(
+        "SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'c'",
+        (table,),
+    ):
+        await run(f"ALTER TABLE {table} DROP CONSTRAINT {name}", ())
+    for check in _WITH_OVERDRAFT:
+        await run(f"ALTER TABLE {table} ADD {check}", ())
+
+
 STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (1, "initial", _first),
     (2, "fewer indexes", _fewer_indexes),
     (3, "tally by creation and id", _tally_anew),
     (4, "copies of lent values", _copies),
+    (5, "printing overdraft", _overdraft),
 )
 NEWEST: Final = STEPS[-1][0]
 

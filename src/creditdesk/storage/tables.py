@@ -147,7 +147,8 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
             if column.name == "UniqueId":
                 yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} (unique_id)"
             else:
-                yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id)"
+                held = f" WHERE {read} IS NOT NULL" if column.kind.sparse else ""
+                yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id){held}"
         for column in entity.shape().copied:
             if column.indexed:
                 read = folded_name(column) if is_folded(column) else column_name(column)
@@ -174,7 +175,7 @@ def _indexed(entity: type[Entity], column: Column) -> bool:
         # Nobody lists these records, so nobody asks for them by what all records have.
         return False
     kept = isinstance(column.kind, Reference) and column.kind.kept
-    return kept or column.kind.indexed or column.name == entity.order
+    return kept or column.kind.indexed or column.kind.sparse or column.name == entity.order
 
 
 def tallies(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Final
@@ -119,7 +119,7 @@ def entries(side: Side, credit: Record, moves: Sequence[Move]) -> Iterator[str]:
     # What comes back is the very lot it came from, so every posting names it in full.
     lot = f'{{1 {value}, {first}, "{name}"}}'
     yield f"\n{first} open {account} {commodity}"
-    for move in moves:
+    for move in _apart_at_zero(moves):
         day = move.recorded.date()
         if not move.amount:
             yield f'{day} note {account} "{move.kind}"'
@@ -136,6 +136,20 @@ def entries(side: Side, credit: Record, moves: Sequence[Move]) -> Iterator[str]:
     remaining = _shown(side, credit[side.remaining])
     # An assertion speaks of the beginning of its day; without a tolerance it forgives a step.
     yield f"{last + timedelta(days=1)} balance {account}  {remaining} ~ 0 {commodity}"
+
+
+def _apart_at_zero(moves: Sequence[Move]) -> Iterator[Move]:
+    """The moves, one that crosses zero as two: a lot is used up before the overdraft begins, and
+    the overdraft is made good before a lot begins again (rule 33).
+    """
+    remains = 0
+    for move in moves:
+        if remains and remains + move.amount and (remains < 0) != (remains + move.amount < 0):
+            yield replace(move, amount=-remains)
+            move = replace(move, amount=move.amount + remains)
+            remains = 0
+        yield move
+        remains += move.amount
 
 
 def _commodity(side: Side, credit: Record) -> tuple[str, str]:

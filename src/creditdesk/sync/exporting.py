@@ -1,7 +1,7 @@
 """Every record out to a folder, one file an entity, ordered by Id, nothing lost and nothing added.
 
 What was written comes in again as it was: exported, imported elsewhere and exported again, the
-files are the same bytes. Collections are read from whole records, since lists leave them out.
+files are the same bytes. What lists leave out, such as collections, is read from whole records.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ def _make(folder: Path) -> None:
 
 
 def exported_columns(entity: type[Entity]) -> tuple[Column, ...]:
-    """What a record shows, but for what is the same for all or made from the rest."""
+    """What a record shows or keeps inside, but for what is the same for all or made from the rest."""
     return tuple(
         column
         for column in entity.shape().columns.values()
-        if column.shown and not column.kind.write_only and column.name not in COMPUTED
+        if (column.shown or column.kind.internal)
+        and not column.kind.write_only
+        and column.name not in COMPUTED
     )
 
 
@@ -59,7 +61,7 @@ async def _batches(reading: Reading, entity: type[Entity]) -> AsyncIterator[list
         if not found:
             return
         last = found[-1]["Id"]
-        if entity.shape().collections:
+        if any(not column.listed for column in exported_columns(entity)):
             whole = await reading.many(entity, [record["Id"] for record in found])
             found = [whole[record["Id"]] for record in found]
         yield found

@@ -144,7 +144,7 @@ class Import:
                 if entity.append_only or entity is Role:
                     values = {}
                 elif entity in BALANCES:
-                    values = {k: v for k, v in values.items() if k not in BALANCES[entity]}
+                    values = {k: v for k, v in values.items() if k not in _moved_inside(entity)}
                 values = {k: v for k, v in values.items() if before[k] != v}
             rows[one.unique_id] = values
         await self.links.settle(unit, entity, [rows[one.unique_id] for one in said])
@@ -285,16 +285,24 @@ def _next_batch(reader: Reader, rows: Iterator[Any]) -> tuple[Broken | None, lis
     return None, said
 
 
+def _moved_inside(entity: type[Entity]) -> frozenset[str]:
+    """What only the journal moves of a credit that is here: its balance and its overdraft."""
+    internal = (c.name for c in entity.shape().stored if c.kind.internal)
+    return frozenset((*BALANCES[entity], *internal))
+
+
 def _possible(entity: type[Entity], record: dict[str, Any], report: Report) -> bool:
-    """Whether a balance can be: what remains is from nothing to the total (rule 2)."""
+    """Whether a balance can be: from nothing, or its overdraft, to the total (rules 2, 33)."""
     names = BALANCES.get(entity)
     if names is None:
         return True
     remaining, total = record[names[0]], record[names[1]]
-    if remaining is not None and total is not None and 0 <= remaining <= total:
+    overdraft = record.get("Overdraft") or 0
+    given = remaining is not None and total is not None
+    if given and overdraft >= 0 and -overdraft <= remaining <= total:
         return True
     report.problem(
-        f"{entity.__name__} {record.get('Id', 'without an Id')}: {names[0]} is not from 0 to"
+        f"{entity.__name__} {record.get('Id', 'without an Id')}: {names[0]} is not from {-overdraft} to"
         f" {names[1]}; the record is left out"
     )
     return False

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from creditdesk.entities.catalog import SERVED
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.kinds import Collection, Reference
 
-CARRIED: Final = tuple(entity for entity in SERVED if entity.area != "ledger")
+CARRIED: Final = tuple(entity for entity in SERVED if entity is not JournalLine)
 """What files carry. The journal is not among them: it is opened anew from credits and uses."""
 
 

@@ -14,7 +14,7 @@ from creditdesk.ledger.chain import ChainReading, Head, check_heads
 from creditdesk.ledger.invariants import Balances, differences
 from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import CreditKind, Line
-from creditdesk.ledger.records import SIDES, Side, line_of, state_id, where
+from creditdesk.ledger.records import SIDES, Side, line_of, overdraft_of, state_id, where
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Reading, Store
 from creditdesk.sync.copies import check_copies
@@ -64,6 +64,10 @@ async def _check(reading: Reading, side: Side, credits_: Sequence[Record], repor
     used = dict.fromkeys(ids, 0)
     for row in await reading.find(side.history, where(side.history, **{side.reference: ids})):
         used[row[side.reference]] += row["CreditUsed"] or 0
+    held = {credit_id: state["Held"] // side.scale for credit_id, state in states.items()}
+    # Only a whole record says how far below zero it may go, and few go there.
+    below = [c["Id"] for c in credits_ if c[side.remaining] < held.get(c["Id"], 0)]
+    limits = await reading.many(side.credit, below) if below else {}
     for credit in credits_:
         state = states.get(credit["Id"])
         if is_charge(side, credit):
@@ -74,9 +78,10 @@ async def _check(reading: Reading, side: Side, credits_: Sequence[Record], repor
             continue
         stored = Balances(
             credit[side.remaining],
-            state["Held"] // side.scale if state else 0,
+            held.get(credit["Id"], 0),
             credit[side.total],
             state["Sequence"] if state else 0,
+            overdraft_of(side, limits[credit["Id"]]) if credit["Id"] in limits else 0,
         )
         for sentence in differences(stored, lines.get(credit["Id"], []), used[credit["Id"]]):
             report.problem(f"{side.credit.__name__} {credit['Id']}: {sentence}")

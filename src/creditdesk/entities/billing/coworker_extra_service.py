@@ -23,7 +23,10 @@ class CoworkerExtraService(
     area="billing",
     plural="coworkerextraservices",
     scope="BusinessId",
-    checks=("remaining_uses >= 0 AND remaining_uses <= total_uses",),
+    checks=(
+        "remaining_uses >= -coalesce(overdraft, 0) AND remaining_uses <= total_uses",
+        "coalesce(overdraft, 0) >= 0",
+    ),
     list_needs=(
         "Id",
         "CoworkerExtraService_Id",
@@ -34,7 +37,10 @@ class CoworkerExtraService(
         "CoworkerExtraService_BookingId",
     ),
 ):
-    """A booking charge, time credit or printing credit of a customer (rule 5)."""
+    """A booking charge, time credit or printing credit of a customer (rule 5).
+
+    Printing credit may be let below zero by the command SET_OVERDRAFT; the limit is not shown (rule 33).
+    """
 
     Coworker = Reference(to="Coworker", required=True)
     Business = Reference(to="Business", required=True)
@@ -78,3 +84,4 @@ class CoworkerExtraService(
     BookingToTime = DateTime()
     BookingResourceName = Text()
     CoworkerContractUniqueId = Guid()
+    Overdraft = Integer(read_only=True, internal=True)

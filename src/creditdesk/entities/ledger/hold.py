@@ -10,10 +10,12 @@ class Hold(Entity, area="ledger", plural="holds", served=False, scope="BusinessI
     """An amount of one credit that is reserved for a source (rule 26).
 
     `State` is `held`, `confirmed` or `released`; holds made together share a `Group`, the Id of
-    the first of them. `Amount` has four decimals, uses are whole.
+    the first of them. `Coworker` is whose source it is, which may not be whose credit it is.
+    `Amount` has four decimals, uses are whole.
     """
 
     Business = Reference(to="Business", required=True)
+    Coworker = Reference(to="Coworker")
     Group = Integer(nullable=False, indexed=True)
     CreditKind = Text(exact=True, nullable=False)
     CreditId = Integer(nullable=False, indexed=True)

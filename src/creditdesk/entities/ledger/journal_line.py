@@ -29,7 +29,8 @@ class JournalLine(
     """One line of a credit's journal, never changed and never removed (rule 1).
 
     The second unique group finds the balance at an instant with one look (rule 4). Amounts carry four decimals; those of time and printing credit are whole uses. The two credit
-    numbers are no links, because a line outlives the credit it was written for.
+    numbers are no links, because a line outlives the credit it was written for. `MemberId` is the
+    customer who drew on a team's credit; blank where the credit's owner did.
     """
 
     Business = Reference(to="Business", required=True)
@@ -55,4 +56,5 @@ class JournalLine(
     RecordedOn = DateTime(nullable=False, indexed=True)
     HistoryId = Integer()
     Override = Boolean(nullable=False)
+    MemberId = Integer(sparse=True)
     Digest = Text(exact=True, nullable=False)

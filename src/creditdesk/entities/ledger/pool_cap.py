@@ -1,0 +1,33 @@
+"""Declares `PoolCap`, served at `/api/ledger/poolcaps`."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import ePoolCapPeriod, ePoolCreditKind
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.kinds import Enum, Money, Reference
+
+
+class PoolCap(
+    Entity,
+    area="ledger",
+    plural="poolcaps",
+    scope="TeamBusinessId",
+    roles={
+        "list": "Ledger-Read",
+        "get": "Ledger-Read",
+        "create": "Ledger-Correct",
+        "update": "Ledger-Correct",
+        "delete": "Ledger-Correct",
+    },
+):
+    """The most that each member may draw in a period from what its team shares (rule 16).
+
+    It holds over all shared credit of the kind; of several caps the lowest counts. Periods are those
+    of the calendar, by the clock of the team's location. Money has four decimals, and each currency
+    counts for itself; of time and printing credit whole uses count.
+    """
+
+    Team = Reference(to="Team", required=True, lends=("Name", "Business.Id"))
+    CreditKind = Enum(of=ePoolCreditKind, required=True)
+    Period = Enum(of=ePoolCapPeriod, required=True)
+    Amount = Money(required=True, negative=False)

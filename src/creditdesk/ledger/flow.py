@@ -52,7 +52,7 @@ def pay(
     network = _Network(due, available, gains, caps)
     for credit in range(len(available)):
         network.join(credit)
-    if caps:
+    if caps and network.plain:
         # Those who joined later may have made room, once, for those who found none.
         for credit in range(len(available)):
             network.join(credit)

@@ -31,11 +31,11 @@ class Maker:
         self._blank: dict[type[Entity], Record] = {}
 
     def make(self, entity: type[Entity], at: datetime, **values: Any) -> Record:
-        """One new record, created at `at`; what is not given is empty."""
+        """One new record, created at `at`; what is not given and has no default is left out."""
         blank = self._blank.get(entity)
         if blank is None:
             shape = entity.shape()
-            blank = {c.name: c.kind.empty for c in (*shape.stored, *shape.collections)}
+            blank = {c.name: c.kind.empty for c in shape.stored if c.kind.empty is not None}
             self._blank[entity] = blank
         number = self._last[entity] = self._last.get(entity, 0) + 1
         record = {
@@ -51,9 +51,7 @@ class Maker:
         return record
 
     def gather(self, entity: type[Entity], records: Sequence[Record]) -> None:
-        """Takes records made elsewhere; only their UniqueIds are of this maker."""
-        for record in records:
-            record["UniqueId"] = self.unique_id()
+        """Takes records made elsewhere, with this maker's UniqueIds."""
         self._gathered.setdefault(entity, []).extend(records)
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import Final, Protocol
 
+from creditdesk.demo.ahead import made_ahead
 from creditdesk.demo.customers import customer, past, team
 from creditdesk.demo.house import furnish
 from creditdesk.demo.making import Gathered, Maker
@@ -34,6 +36,8 @@ from creditdesk.schema.store import Store
 USES_OF_A_CUSTOMER: Final = 40
 ROWS_OF_A_PIECE: Final = 20_000
 TEAM_SIZE: Final = 5
+USES_WORTH_A_PROCESS: Final = 30_000
+"""A process takes about a second to begin."""
 HISTORIES: Final = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
 _MANY: Final = (
     Coworker,
@@ -69,11 +73,22 @@ async def tell(store: Store, uses: int, seed: int, progress: Progress) -> None:
     Either the whole demo is there at the end, or nothing of it.
     """
     await _demand_empty(store)
-    async with store.loading(_MANY) as unit:
-        for piece in _pieces(uses, seed):
+    async with store.loading(_MANY) as unit, aclosing(_made(uses, seed)) as pieces:
+        async for piece in pieces:
             for entity in sorted(piece, key=_ORDER.index):
                 await unit.insert(entity, piece[entity])
             progress.advance(sum(len(piece.get(history, ())) for history in HISTORIES))
+
+
+async def _made(uses: int, seed: int) -> AsyncGenerator[Gathered]:
+    """The demo's records, so many at a time, in an order that depends on the seed alone."""
+    if uses >= USES_WORTH_A_PROCESS:
+        async with aclosing(made_ahead(_pieces, uses, seed)) as pieces:
+            async for piece in pieces:
+                yield piece
+        return
+    for piece in _pieces(uses, seed):
+        yield piece
 
 
 def _pieces(uses: int, seed: int) -> Iterator[Gathered]:

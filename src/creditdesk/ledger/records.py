@@ -109,9 +109,14 @@ def new_record(
     """A complete record of an entity: what is not given is empty, and times are whole seconds."""
     record = {**_blank(entity), **values}
     record["CreatedOn"] = record["UpdatedOn"] = now.replace(microsecond=0)
-    record["UniqueId"] = values.get("UniqueId") or unique_id(urandom(16))
+    record["UniqueId"] = values.get("UniqueId") or fresh_unique_id()
     record["UpdatedBy"] = actor
     return record
+
+
+def fresh_unique_id() -> str:
+    """A UniqueId that nobody can foretell."""
+    return unique_id(urandom(16))
 
 
 def unique_id(chance: bytes) -> str:
@@ -120,8 +125,14 @@ def unique_id(chance: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | None) -> Record:
-    """The journal's record of a line."""
+def line_record(
+    line: Line,
+    digest: bytes,
+    business_id: int,
+    coworker_id: int | None,
+    unique_id: str | None = None,
+) -> Record:
+    """The journal's record of a line, under a fresh UniqueId where none is given."""
     side = SIDES[line.credit_kind]
     recorded = instant_of(line.recorded_microseconds)
     values = {
@@ -148,6 +159,7 @@ def line_record(line: Line, digest: bytes, business_id: int, coworker_id: int | 
         "HistoryId": line.history_id,
         "Override": line.override,
         "Digest": digest.hex(),
+        "UniqueId": unique_id,
     }
     return new_record(JournalLine, values, recorded, line.actor)
 

@@ -83,15 +83,15 @@ async def tell(store: Store, uses: int, seed: int, progress: Progress) -> None:
 async def _made(uses: int, seed: int) -> AsyncGenerator[Gathered]:
     """The demo's records, so many at a time, in an order that depends on the seed alone."""
     if uses >= USES_WORTH_A_PROCESS:
-        async with aclosing(made_ahead(_pieces, uses, seed)) as pieces:
+        async with aclosing(made_ahead(pieces_of, uses, seed)) as pieces:
             async for piece in pieces:
                 yield piece
         return
-    for piece in _pieces(uses, seed):
+    for piece in pieces_of(uses, seed):
         yield piece
 
 
-def _pieces(uses: int, seed: int) -> Iterator[Gathered]:
+def pieces_of(uses: int, seed: int) -> Iterator[Gathered]:
     """The demo's records, so many at a time."""
     maker = Maker(seed)
     places = furnish(maker)

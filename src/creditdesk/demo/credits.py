@@ -173,5 +173,5 @@ def _open(maker: Maker, side: Side, credit: Record, rows: Sequence[Record]) -> N
     """The credit's journal and its balance, both from its use rows."""
     credit[side.remaining] = credit[side.total] - sum(row["CreditUsed"] for row in rows)
     journal = opened(side, credit, rows)
-    maker.gather(JournalLine, journal.line_records())
-    maker.gather(CreditState, [journal.state_record(credit["CreatedOn"])])
+    maker.gather(JournalLine, journal.line_records(maker.unique_id))
+    maker.gather(CreditState, [journal.state_record(credit["CreatedOn"], maker.unique_id)])

@@ -18,6 +18,7 @@ ACTOR: Final = "admin@demo.creditdesk.example"
 _NOT_FIXED: Final = ~((0xF << 76) | (0x3 << 62))
 _VERSION_4: Final = (0x4 << 76) | (0x2 << 62)
 T = TypeVar("T")
+Gathered = dict[type[Entity], list[Record]]
 
 
 class Maker:
@@ -25,16 +26,16 @@ class Maker:
 
     def __init__(self, seed: int) -> None:
         self.chance = Random(seed)  # noqa: S311 - the same seed gives the same house
-        self.gathered: dict[type[Entity], list[Record]] = {}
+        self._gathered: Gathered = {}
         self._last: dict[type[Entity], int] = {}
         self._blank: dict[type[Entity], Record] = {}
 
     def make(self, entity: type[Entity], at: datetime, **values: Any) -> Record:
-        """One new record, created at `at`; what is not given is empty."""
+        """One new record, created at `at`; what is not given and has no default is left out."""
         blank = self._blank.get(entity)
         if blank is None:
             shape = entity.shape()
-            blank = {c.name: c.kind.empty for c in (*shape.stored, *shape.collections)}
+            blank = {c.name: c.kind.empty for c in shape.stored if c.kind.empty is not None}
             self._blank[entity] = blank
         number = self._last[entity] = self._last.get(entity, 0) + 1
         record = {
@@ -46,14 +47,21 @@ class Maker:
             "UpdatedOn": at,
             "UpdatedBy": ACTOR,
         }
-        self.gathered.setdefault(entity, []).append(record)
+        self._gathered.setdefault(entity, []).append(record)
         return record
 
     def gather(self, entity: type[Entity], records: Sequence[Record]) -> None:
-        """Takes records made elsewhere; only their UniqueIds are of this maker."""
-        for record in records:
-            record["UniqueId"] = self.unique_id()
-        self.gathered.setdefault(entity, []).extend(records)
+        """Takes records made elsewhere, with this maker's UniqueIds."""
+        self._gathered.setdefault(entity, []).extend(records)
+
+    @property
+    def rows_gathered(self) -> int:
+        return sum(map(len, self._gathered.values()))
+
+    def take(self) -> Gathered:
+        """What was gathered since the last time, entity by entity."""
+        taken, self._gathered = self._gathered, {}
+        return taken
 
     def unique_id(self) -> str:
         """A version 4 UUID, spelled out here because a million of them are wanted."""

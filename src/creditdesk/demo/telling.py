@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import Final, Protocol
 
+from creditdesk.demo.ahead import made_ahead
 from creditdesk.demo.customers import customer, past, team
 from creditdesk.demo.house import furnish
-from creditdesk.demo.making import Maker
+from creditdesk.demo.making import Gathered, Maker
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
+from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
+from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
+from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.catalog import CATALOG
-from creditdesk.schema.entity import Entity
+from creditdesk.entities.content.event_attendee import EventAttendee
+from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.spaces.team import Team
+from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.kinds import Collection, Reference
 from creditdesk.schema.store import Store
 
 USES_OF_A_CUSTOMER: Final = 40
-ROWS_OF_A_BATCH: Final = 20_000
+ROWS_OF_A_PIECE: Final = 20_000
 TEAM_SIZE: Final = 5
+USES_WORTH_A_PROCESS: Final = 30_000
+"""A process takes about a second to begin."""
 HISTORIES: Final = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
+_MANY: Final = (
+    Coworker,
+    CoworkerContract,
+    CoworkerProduct,
+    Team,
+    Booking,
+    EventAttendee,
+    CoworkerInvoice,
+    CoworkerInvoiceLine,
+    CoworkerBookingCredit,
+    CoworkerExtraService,
+    CreditState,
+    JournalLine,
+    *HISTORIES,
+)
+"""What customers have; of the rest there is little, however many uses there are."""
 
 
 class NotEmpty(Exception):
@@ -35,13 +68,35 @@ class Progress(Protocol):
 
 
 async def tell(store: Store, uses: int, seed: int, progress: Progress) -> None:
-    """Writes a demo with so many uses. Raises NotEmpty when there is anything to mix it with."""
+    """Writes a demo with so many uses. Raises NotEmpty when there is anything to mix it with.
+
+    Either the whole demo is there at the end, or nothing of it.
+    """
     await _demand_empty(store)
+    async with store.loading(_MANY) as unit, aclosing(_made(uses, seed)) as pieces:
+        async for piece in pieces:
+            for entity in sorted(piece, key=_ORDER.index):
+                await unit.insert(entity, piece[entity])
+            progress.advance(sum(len(piece.get(history, ())) for history in HISTORIES))
+
+
+async def _made(uses: int, seed: int) -> AsyncGenerator[Gathered]:
+    """The demo's records, so many at a time, in an order that depends on the seed alone."""
+    if uses >= USES_WORTH_A_PROCESS:
+        async with aclosing(made_ahead(pieces_of, uses, seed)) as pieces:
+            async for piece in pieces:
+                yield piece
+        return
+    for piece in pieces_of(uses, seed):
+        yield piece
+
+
+def pieces_of(uses: int, seed: int) -> Iterator[Gathered]:
+    """The demo's records, so many at a time."""
     maker = Maker(seed)
     places = furnish(maker)
-    await _write(store, maker)
     count = max(12, uses // USES_OF_A_CUSTOMER)
-    members: dict[int, list[dict[str, object]]] = {}
+    members: dict[int, list[Record]] = {}
     teams = 0
     for number in range(count):
         here = places[number % len(places)]
@@ -53,9 +108,9 @@ async def tell(store: Store, uses: int, seed: int, progress: Progress) -> None:
             team(maker, here, together, teams)
             teams += 1
             together.clear()
-        if sum(map(len, maker.gathered.values())) >= ROWS_OF_A_BATCH:
-            progress.advance(await _write(store, maker))
-    progress.advance(await _write(store, maker))
+        if maker.rows_gathered >= ROWS_OF_A_PIECE:
+            yield maker.take()
+    yield maker.take()
 
 
 async def _demand_empty(store: Store) -> None:
@@ -67,15 +122,6 @@ async def _demand_empty(store: Store) -> None:
                     "This database already holds records. The demo needs an empty one:"
                     " name another with --database."
                 )
-
-
-async def _write(store: Store, maker: Maker) -> int:
-    """Writes what is gathered in one transaction, and gives how many uses were among it."""
-    gathered, maker.gathered = maker.gathered, {}
-    async with store.writing() as unit:
-        for entity in sorted(gathered, key=_ORDER.index):
-            await unit.insert(entity, gathered[entity])
-    return sum(len(gathered.get(history, ())) for history in HISTORIES)
 
 
 def _in_order() -> list[type[Entity]]:

@@ -7,7 +7,7 @@ digests. Balances are never moved to fit: what the uses do not explain is for `v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,15 @@ from creditdesk.ledger.chain import genesis_digest, line_digest
 from creditdesk.ledger.credit import DEFAULT_PRIORITY, SourceKind
 from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import Line, LineKind, instant_of, microseconds_of
-from creditdesk.ledger.records import Side, line_record, new_record, overdraft_of, state_id, where
+from creditdesk.ledger.records import (
+    Side,
+    fresh_unique_id,
+    line_record,
+    new_record,
+    overdraft_of,
+    state_id,
+    where,
+)
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Unit
 
@@ -119,10 +127,13 @@ class Opening:
         self.digest = line_digest(self.digest, line)
         self.lines.append((line, self.digest))
 
-    def line_records(self) -> list[Record]:
+    def line_records(self, unique_id: Callable[[], str] = fresh_unique_id) -> list[Record]:
         """The journal's records of the lines written so far."""
         business, coworker = self.credit["BusinessId"], self.credit["CoworkerId"]
-        return [line_record(line, digest, business, coworker) for line, digest in self.lines]
+        return [
+            line_record(line, digest, business, coworker, unique_id=unique_id())
+            for line, digest in self.lines
+        ]
 
     def end(self) -> dict[str, Any]:
         """What the credit's state says of where its journal ends."""
@@ -132,7 +143,7 @@ class Opening:
             "LastRecordedOn": instant_of(self.recorded),
         }
 
-    def state_record(self, now: datetime) -> Record:
+    def state_record(self, now: datetime, unique_id: Callable[[], str] = fresh_unique_id) -> Record:
         """The credit's first state."""
         account = (self.side.kind, self.credit["Id"])
         values = {
@@ -141,6 +152,7 @@ class Opening:
             "CreditId": self.credit["Id"],
             "Held": 0,
             "Priority": DEFAULT_PRIORITY,
+            "UniqueId": unique_id(),
             **self.end(),
         }
         return new_record(CreditState, values, now, "")

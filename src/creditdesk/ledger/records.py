@@ -114,9 +114,14 @@ def new_record(
     """A complete record of an entity: what is not given is empty, and times are whole seconds."""
     record = {**_blank(entity), **values}
     record["CreatedOn"] = record["UpdatedOn"] = now.replace(microsecond=0)
-    record["UniqueId"] = values.get("UniqueId") or unique_id(urandom(16))
+    record["UniqueId"] = values.get("UniqueId") or fresh_unique_id()
     record["UpdatedBy"] = actor
     return record
+
+
+def fresh_unique_id() -> str:
+    """A UniqueId that nobody can foretell."""
+    return unique_id(urandom(16))
 
 
 def unique_id(chance: bytes) -> str:
@@ -131,8 +136,11 @@ def line_record(
     business_id: int,
     coworker_id: int | None,
     member_id: int | None = None,
+    unique_id: str | None = None,
 ) -> Record:
-    """The journal's record of a line: of whose credit, and who drew on it where another did."""
+    """The journal's record of a line: of whose credit, and who drew on it where another did; under
+    a fresh UniqueId where none is given.
+    """
     side = SIDES[line.credit_kind]
     recorded = instant_of(line.recorded_microseconds)
     values = {
@@ -160,6 +168,7 @@ def line_record(
         "Override": line.override,
         "MemberId": member_id,
         "Digest": digest.hex(),
+        "UniqueId": unique_id,
     }
     return new_record(JournalLine, values, recorded, line.actor)
 

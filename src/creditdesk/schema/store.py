@@ -117,5 +117,12 @@ class Store(Protocol):
     def writing(self) -> AbstractAsyncContextManager[Unit]:
         """A unit that commits when its block ends and undoes all when the block raises."""
 
+    def loading(self, entities: Sequence[type[Entity]]) -> AbstractAsyncContextManager[Unit]:
+        """A writing unit for very many new records of these entities in a database that holds few.
+
+        Until it ends nobody else reaches their tables, records are found quickly by Id alone, and
+        what is not unique or refers to nothing is refused only as it ends.
+        """
+
     async def close(self) -> None:
         """Lets go of every connection."""

@@ -46,9 +46,13 @@ def inserted(
     )
     columns: list[TableValue] = []
     values: list[list[Any]] = []
+    # Records say little of what their entity can hold, so it is not asked for value by value.
+    said: set[str] = set().union(*records)
     for filling in fillings:
         if filling.field == "Id":
             given: list[Any] = list(ids)
+        elif filling.field not in said:
+            continue
         else:
             given = [record.get(filling.field) for record in records]
             if given.count(None) == len(given):

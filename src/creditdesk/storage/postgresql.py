@@ -11,6 +11,7 @@ import asyncpg
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Insert, Reading, Unit, Update
+from creditdesk.storage.bulk import set_aside
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
@@ -35,6 +36,8 @@ class PostgreSQLReading(RecordReading):
 
 class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
     """Writing inside one transaction."""
+
+    sharing = PostgreSQL.sharing
 
     async def run_many(self, table: str, filled: Filled) -> None:
         if len(filled.values[0]) >= COPY_FROM_ROWS and not filled.copied:
@@ -99,7 +102,7 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
             # Inside a subquery, as rows that may be missing cannot be locked from outside.
             joins += (
                 f" LEFT JOIN LATERAL (SELECT {', '.join(each.origins)} FROM {each.source} "
-                f"WHERE id = v.{each.link}{self.dialect.sharing}) AS s{number} ON true"
+                f"WHERE id = v.{each.link}{self.sharing}) AS s{number} ON true"
             )
         return (
             f"INSERT INTO {table} ({names}) SELECT {values} FROM "
@@ -128,6 +131,13 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         )
 
 
+class PostgreSQLLoad(PostgreSQLUnit):
+    """Writing inside one transaction that has the tables to itself."""
+
+    sharing = ""
+    """Nobody can change a row while it is copied."""
+
+
 class PostgreSQLStore:
     """Where units of work come from when the records are in PostgreSQL."""
 
@@ -147,6 +157,14 @@ class PostgreSQLStore:
                 yield PostgreSQLUnit(self.statements, connection)
         except asyncpg.PostgresError as fault:
             raise translated(fault) from fault
+
+    @asynccontextmanager
+    async def loading(self, entities: Sequence[type[Entity]]) -> AsyncIterator[Unit]:
+        async with self.writing() as unit:
+            assert isinstance(unit, PostgreSQLUnit)
+            load = PostgreSQLLoad(self.statements, unit.connection)
+            async with set_aside(load.fetch, load.dialect, entities):
+                yield load
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

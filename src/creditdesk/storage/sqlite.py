@@ -18,6 +18,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.kinds import fold
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Insert, Reading, Unit, Update
+from creditdesk.storage.bulk import set_aside
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
@@ -147,6 +148,13 @@ class SQLiteStore:
                 if isinstance(fault, sqlite3.Error):
                     raise translated(fault) from fault
                 raise
+
+    @asynccontextmanager
+    async def loading(self, entities: Sequence[type[Entity]]) -> AsyncIterator[Unit]:
+        async with self.writing() as unit:
+            assert isinstance(unit, SQLiteUnit)
+            async with set_aside(unit.fetch, unit.dialect, entities):
+                yield unit
 
     async def begin(self) -> None:
         waited = 0.0

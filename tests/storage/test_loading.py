@@ -1,0 +1,189 @@
+"""A load leaves what ordinary writing leaves: the same rows, indexes, references and guards."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from builders import NOW, Builder, stored_row
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as Use,
+)
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.entities.spaces.team import Team
+from creditdesk.schema.listing import Listing, Test
+from creditdesk.schema.refusals import Blocked, Conflict
+from creditdesk.schema.store import Store
+from creditdesk.storage.tally import COUNTED
+from storage.promise import by, put, where
+
+LOADED = (CoworkerBookingCredit, Use, Booking, Team)
+MANY = 700
+"""More than what travels as arrays."""
+
+_THERE = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name",
+    "postgresql": """
+SELECT c.relname, pg_get_indexdef(c.oid) FROM pg_class AS c JOIN pg_index ON indexrelid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace
+UNION ALL SELECT conrelid::regclass || ' ' || conname, pg_get_constraintdef(oid) || convalidated
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT tgrelid::regclass || ' ' || tgname, pg_get_triggerdef(oid) || tgenabled::text
+FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'own checks of references', count(*) || ' ' || string_agg(DISTINCT tgenabled, '')
+FROM pg_trigger WHERE tgisinternal
+ORDER BY 1, 2""",
+}
+
+
+async def asked(store: Store, text: str) -> list[tuple[Any, ...]]:
+    """What the engine answers to plain SQL."""
+    async with store.reading() as reading:
+        return [tuple(row) for row in await reading.fetch(text, ())]
+
+
+async def there(store: Store) -> list[tuple[Any, ...]]:
+    """Every table, index, reference and trigger, as the engine tells them."""
+    return await asked(store, _THERE[store.statements.dialect.name])
+
+
+async def load(store: Store, build: Builder, count: int, **wrong: Any) -> None:
+    """A credit, a booking with a name to copy, and so many uses of them."""
+    business, coworker = await build.shared("Business"), await build.shared("Coworker")
+    room = await build.make(Resource, Name="Großer Saal")
+    async with store.loading(LOADED) as unit:
+        [credit] = await unit.insert(
+            CoworkerBookingCredit,
+            [
+                stored_row(
+                    CoworkerBookingCredit, BusinessId=business, CoworkerId=coworker,
+                    Description="Loaded", TotalCredit=10**9, RemainingCredit=10**9,
+                )
+            ],
+        )  # fmt: skip
+        [booking] = await unit.insert(
+            Booking,
+            [stored_row(Booking, ResourceId=room, CoworkerId=coworker, FromTime=NOW, ToTime=NOW)],
+        )
+        values = {"CoworkerBookingCreditId": credit, "BookingId": booking, "CreditUsed": 5}
+        rows = [stored_row(Use, **values) for _ in range(count)]
+        rows[-1] |= wrong
+        await unit.insert(Use, rows)
+        await unit.insert(
+            Team, [stored_row(Team, BusinessId=business, Name="Crew", TeamMembers=(coworker,))]
+        )
+
+
+async def sound(store: Store) -> None:
+    """The tally counts every use, and every copy is what it copies."""
+    counted = [(await asked(store, "SELECT count(*) FROM coworker_booking_credit_use_history"))[0]]
+    for measure, bits in COUNTED:
+        assert counted == await asked(
+            store,
+            "SELECT CAST(sum(n) AS BIGINT) FROM row_tally WHERE bits = "
+            f"{bits} AND measure = '{measure.column}' "
+            "AND table_name = 'coworker_booking_credit_use_history'",
+        )
+    async with store.reading() as reading:
+        assert await reading.untrue(Use, 0, 10) == []
+
+
+async def test_after_a_load_every_index_reference_and_trigger_is_as_it_was(
+    store: Store, build: Builder
+) -> None:
+    before = await there(store)
+    await load(store, build, MANY)
+    assert await there(store) == before
+    await sound(store)
+
+
+async def test_rows_that_were_there_before_a_load_are_counted_once(
+    store: Store, build: Builder
+) -> None:
+    uses = where(Use, "CreditUsed", Test.IS, 6)
+    credit = await build.make(CoworkerBookingCredit)
+    await put(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
+    await load(store, build, 3)
+    await put(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
+    await sound(store)
+    async with store.reading() as reading:
+        assert await reading.count(Use, (uses,)) == 2
+
+
+async def test_loaded_rows_are_found_by_what_they_copy(store: Store, build: Builder) -> None:
+    await load(store, build, MANY)
+    filters = (where(Use, "BookingResourceName", Test.IS, "Großer Saal"),)
+    async with store.reading() as reading:
+        page = await reading.page(Listing(Use, filters, by(Use, "Id"), 1, 10))
+    assert page.total >= MANY
+
+
+async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, build: Builder) -> None:
+    async with store.loading((Team,)) as unit:
+        row = stored_row(Team, BusinessId=await build.shared("Business"), Name="Far", Id=90_000)
+        await unit.insert(Team, [row])
+    assert await build.make(Team) > 90_000
+
+
+@pytest.fixture
+async def nothing_changes(store: Store, build: Builder) -> Callable[[], Awaitable[None]]:
+    """Asserts that rows, indexes, references, triggers and tally are as they were before."""
+    for name in ("Business", "Coworker"):
+        await build.shared(name)
+    before = await there(store)
+    counts = await _counts(store)
+
+    async def same() -> None:
+        assert await there(store) == before
+        assert await _counts(store) == counts
+        await sound(store)
+
+    return same
+
+
+async def _counts(store: Store) -> list[int]:
+    async with store.reading() as reading:
+        return [await reading.count(entity) for entity in LOADED]
+
+
+async def test_a_load_that_breaks_off_leaves_nothing(
+    store: Store, build: Builder, nothing_changes: Callable[[], Awaitable[None]]
+) -> None:
+    class Broke(Exception):
+        pass
+
+    async def broken() -> None:
+        async with store.loading(LOADED) as unit:
+            row = {"BusinessId": await build.shared("Business"), "Name": "Gone"}
+            await unit.insert(Team, [stored_row(Team, **row) for _ in range(MANY)])
+            raise Broke
+
+    with pytest.raises(Broke):
+        await broken()
+    await nothing_changes()
+
+
+async def test_what_refers_to_nothing_is_refused_and_leaves_nothing(
+    store: Store, build: Builder, nothing_changes: Callable[[], Awaitable[None]]
+) -> None:
+    with pytest.raises(Blocked):
+        await load(store, build, MANY, EventAttendeeId=10**9)
+    await nothing_changes()
+
+
+async def test_what_is_there_twice_is_refused_and_leaves_nothing(
+    store: Store, build: Builder
+) -> None:
+    twice = "5e0ee0a8-93c5-4be1-9e4a-2f10bb9b2d8e"
+    await build.make(Use, UniqueId=twice)
+    for name in ("Business", "Coworker"):
+        await build.shared(name)
+    before, counts = await there(store), await _counts(store)
+    with pytest.raises(Conflict):
+        await load(store, build, MANY, UniqueId=twice)
+    assert (await there(store), await _counts(store)) == (before, counts)
+    await sound(store)

@@ -63,11 +63,11 @@ class PostgreSQLTraces:
             for side in SIDES.values()
         ]  # fmt: skip
         text = " UNION ALL ".join(
-            f"SELECT count(*), max(xmin::text::bigint) FROM {where} > ${place}"
+            f"SELECT {place}, count(*), max(xmin::text::bigint) FROM {where} > ${place}"
             for place, (where, _) in enumerate(rows, 1)
         )
         async with self._store.pool.acquire() as connection:
-            found = await connection.fetch(text, *(mark for _, mark in rows))
+            found = await connection.fetch(f"{text} ORDER BY 1", *(mark for _, mark in rows))
         return [tuple(row) for row in found]
 
     def close(self) -> None:

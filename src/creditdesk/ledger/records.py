@@ -173,6 +173,30 @@ def line_record(
     return new_record(JournalLine, values, recorded, line.actor)
 
 
+LINE_NAMES: Final = (
+    "CreditKind",
+    "CreditId",
+    "Sequence",
+    "Kind",
+    "Amount",
+    "BalanceAfter",
+    "HeldAfter",
+    "TotalAfter",
+    "SourceKind",
+    "SourceId",
+    "Actor",
+    "Reason",
+    "IdempotencyKey",
+    "Reverses",
+    "RuleVersion",
+    "EffectiveOn",
+    "RecordedOn",
+    "HistoryId",
+    "Override",
+)
+"""What `line_of` reads."""
+
+
 def line_of(record: Record) -> Line:
     """The line that a journal record holds."""
     side = SIDES[CreditKind(record["CreditKind"])]

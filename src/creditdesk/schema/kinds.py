@@ -21,6 +21,7 @@ from uuid import UUID
 
 LARGEST_INTEGER: Final = 2**63 - 1
 LONGEST_TEXT: Final = 100_000
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Unreadable(ValueError):
@@ -85,7 +86,7 @@ class Text(Field):
         if isinstance(value, bool | dict | list):
             raise Unreadable("must be text")
         text = value if isinstance(value, str) else str(value)
-        if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        if _UNSTORABLE.search(text):
             raise Unreadable("contains a character that cannot be stored")
         if len(text) > self.longest:
             raise Unreadable(f"must be at most {self.longest} characters")

@@ -137,24 +137,35 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Unit]:
-        async with self._taken:
-            await self.begin()
-            try:
-                yield SQLiteUnit(self.statements, self.connection)
-                self.connection.execute("COMMIT")
-            except BaseException as fault:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                if isinstance(fault, sqlite3.Error):
-                    raise translated(fault) from fault
-                raise
+        async with self._taken, self._transaction() as unit:
+            yield unit
 
     @asynccontextmanager
     async def loading(self, entities: Sequence[type[Entity]]) -> AsyncIterator[Unit]:
-        async with self.writing() as unit:
-            assert isinstance(unit, SQLiteUnit)
-            async with set_aside(unit.fetch, unit.dialect, entities):
-                yield unit
+        async with self._taken:
+            # An index over very many rows is sorted piece by piece on disk, not whole in memory.
+            self.connection.execute("PRAGMA temp_store = FILE")
+            try:
+                async with (
+                    self._transaction() as unit,
+                    set_aside(unit.fetch, unit.dialect, entities),
+                ):
+                    yield unit
+            finally:
+                self.connection.execute("PRAGMA temp_store = MEMORY")
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[SQLiteUnit]:
+        await self.begin()
+        try:
+            yield SQLiteUnit(self.statements, self.connection)
+            self.connection.execute("COMMIT")
+        except BaseException as fault:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if isinstance(fault, sqlite3.Error):
+                raise translated(fault) from fault
+            raise
 
     async def begin(self) -> None:
         waited = 0.0

@@ -36,6 +36,11 @@ class Reader:
         self._entity, self._path, self._report = entity, path, report
         self._columns = _taken_columns(entity)
         self._meant: dict[str, Column | None] = {}
+        self._nullable = frozenset(
+            column.name
+            for column in self._columns.values()
+            if column and column.kind.nullable and not isinstance(column.kind, Collection)
+        )
 
     def read(self, row: Row) -> Said | None:
         """What the row says, or None when a value that matters cannot be read."""
@@ -44,6 +49,10 @@ class Reader:
         for name, raw in row.values.items():
             column = meant[name] if name in meant else self._column(name)
             if column is None:
+                continue
+            if raw is None and column.name in self._nullable:
+                # So it is with most values of a record.
+                values[column.name] = None
                 continue
             try:
                 taken = take_cell(column.kind, raw) if row.cells else take(column.kind, raw)

@@ -83,11 +83,14 @@ def _scaled(kind: Scaled, raw: object) -> Taken:
         raise Unreadable("must be a number") from None
     if not number.is_finite() or number.adjusted() > 18 or number.adjusted() < -40:
         raise Unreadable("must be a number of ordinary size")
-    exact = Fraction(number) * 10**kind.places
-    whole = round_amount(exact, 4)
+    numerator, denominator = number.as_integer_ratio()
+    scaled = numerator * 10**kind.places
+    whole, rest = divmod(scaled, denominator)
+    if rest:
+        whole = round_amount(Fraction(scaled, denominator), 4)
     if abs(whole) > LARGEST_INTEGER:
         raise Unreadable("is too large")
-    return Taken(whole, rounded=whole != exact)
+    return Taken(whole, rounded=bool(rest))
 
 
 def _as_it_is(value: Any) -> Any:

@@ -14,7 +14,15 @@ from creditdesk.ledger.chain import ChainReading, Head, check_heads
 from creditdesk.ledger.invariants import Balances, differences
 from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import CreditKind, Line
-from creditdesk.ledger.records import SIDES, Side, line_of, overdraft_of, state_id, where
+from creditdesk.ledger.records import (
+    LINE_NAMES,
+    SIDES,
+    Side,
+    line_of,
+    overdraft_of,
+    state_id,
+    where,
+)
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Reading, Store
 from creditdesk.sync.copies import check_copies
@@ -55,14 +63,20 @@ async def _check(reading: Reading, side: Side, credits_: Sequence[Record], repor
         )
     }
     records = await reading.find(
-        JournalLine, where(JournalLine, CreditKind=side.kind.value, CreditId=ids)
+        JournalLine,
+        where(JournalLine, CreditKind=side.kind.value, CreditId=ids),
+        names=(*LINE_NAMES, "Digest"),
     )
     records.sort(key=lambda record: (record["CreditId"], record["Sequence"]))
     lines: dict[int, list[Line]] = {}
     for record in records:
         lines.setdefault(record["CreditId"], []).append(line_of(record))
     used = dict.fromkeys(ids, 0)
-    for row in await reading.find(side.history, where(side.history, **{side.reference: ids})):
+    for row in await reading.find(
+        side.history,
+        where(side.history, **{side.reference: ids}),
+        names=(side.reference, "CreditUsed"),
+    ):
         used[row[side.reference]] += row["CreditUsed"] or 0
     held = {credit_id: state["Held"] // side.scale for credit_id, state in states.items()}
     # Only a whole record says how far below zero it may go, and few go there.

@@ -27,7 +27,7 @@ _METHOD: Final = """# Growth
 
 What one caller waits for, at several sizes of the ledger: one connection, so that nobody queues,
 and the median of the rounds. Written by `python -m benchmarks.growth`; the paths are those of
-[performance.md](performance.md). *Growth* is the median latency at the largest size over that at
+docs/performance.md. *Growth* is the median latency at the largest size over that at
 the smallest.
 """
 

@@ -79,10 +79,9 @@ async def test_the_page_and_the_total_of_one_answer_agree_while_others_write(
     assert len(looks) > 5
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_writers_never_wait_for_each_other_to_count(store: Store) -> None:
     """Two units that count the same days of the same tables, each beginning where the other ends."""
-    if not hasattr(store, "pool"):
-        pytest.skip("SQLite has one writer at a time")
     counted = [(MoneyUse, at(0)), (TimeUse, at(0)), (MoneyUse, at(9999)), (JournalLine, at(0))]
     both = asyncio.Barrier(2)
 
@@ -103,9 +102,8 @@ async def test_writers_never_wait_for_each_other_to_count(store: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_there_are_as_many_shards_as_writers_at_one_moment(store: Store) -> None:
-    if not hasattr(store, "pool"):
-        pytest.skip("SQLite has one writer at a time")
     for number in range(5):
         async with store.writing() as unit:
             row = stored_row(JournalLine, CreatedOn=at(50_000), CreditId=7, Sequence=number)

@@ -46,7 +46,7 @@ async def earlier_answers(
     if not asked:
         return {}
     users = tuple({user for user, _ in asked})
-    numbers = tuple({_number(key) for _, key in asked})
+    numbers = tuple({number_of(key) for _, key in asked})
     found = await reading.find(StoredAnswer, where(StoredAnswer, UserId=users, KeyNumber=numbers))
     answers: dict[KeyId, Answer | KeyReused] = {}
     for stored in found:
@@ -76,7 +76,7 @@ async def store_answers(unit: Unit, answered: Sequence[tuple[Call, str, Answer]]
             {
                 "UserId": key[0],
                 "Key": key[1],
-                "KeyNumber": _number(key[1]),
+                "KeyNumber": number_of(key[1]),
                 "Fingerprint": fingerprint,
                 "Status": answer.status,
                 "Body": answer.body.decode(),
@@ -91,6 +91,6 @@ async def store_answers(unit: Unit, answered: Sequence[tuple[Call, str, Answer]]
         await unit.insert(StoredAnswer, records)
 
 
-def _number(digest: str) -> int:
+def number_of(digest: str) -> int:
     """The digest's first 63 bits: many keys are looked up at once by numbers."""
     return int(digest[:16], 16) >> 1

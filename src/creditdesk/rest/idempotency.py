@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
+from creditdesk.ledger.answers import number_of
 from creditdesk.rest.failures import JSON
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
@@ -84,11 +85,6 @@ def read_key(headers: Mapping[str, str]) -> str | None:
 def digest_of(key: str) -> str:
     """A key as it is kept: text is compared without case, keys are not."""
     return sha256(key.encode()).hexdigest()
-
-
-def number_of(digest: str) -> int:
-    """The digest's first 63 bits, by which an engine finds it soonest."""
-    return int(digest[:16], 16) >> 1
 
 
 def fingerprint_of(method: str, path: str, body: bytes) -> str:

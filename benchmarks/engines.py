@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks import ceilings, postgres
@@ -31,6 +32,17 @@ class Engine:
     dialect: Dialect
     pids: tuple[int, ...]
     ceiling: Callable[[Ceiling, float], Sample]
+
+
+@contextmanager
+def place(kept: Path | None, name: str) -> Iterator[Path]:
+    """A folder for one database: of that name where databases are kept, else gone after the block."""
+    if kept is None:
+        with TemporaryDirectory(prefix="creditdesk-bench-") as folder:
+            yield Path(folder)
+        return
+    (kept / name).mkdir(parents=True, exist_ok=True)
+    yield kept / name
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from creditdesk.auth.accounts import create_user, issue_token
+from creditdesk.auth.accounts import create_user, issue_token, user_with_email
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.demo.telling import tell
@@ -62,9 +62,10 @@ class _Silent:
 
 
 async def fill(store: Store, uses: int) -> Filled:
-    """Writes about so many uses of both kinds, and tells what is there."""
+    """Writes about so many uses of both kinds, unless there are some, and tells what is there."""
     now = datetime.now(UTC).replace(microsecond=0)
-    await tell(store, uses, _SEED, _Silent())
+    if not await _rows(store, f"SELECT id FROM {_USES} LIMIT 1"):
+        await tell(store, uses, _SEED, _Silent())
     random = Random(_SEED)
     uses, last = (await _rows(store, f"SELECT count(*), max(created_on) FROM {_USES}"))[0]
     customers = await _rows(
@@ -146,7 +147,9 @@ async def _token(store: Store, now: datetime) -> str:
     settings = AuthSettings()
     secret = await signing_secret(store, settings, now)
     async with store.writing() as unit:
-        user = await create_user(unit, _ACTOR, None, "Bench", is_admin=True, now=now)
+        user = await user_with_email(unit, _ACTOR)
+        if user is None:
+            user = await create_user(unit, _ACTOR, None, "Bench", is_admin=True, now=now)
         grant = await issue_token(unit, user, secret, settings, now=now)
     return grant.access_token
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks import machine
-from benchmarks.engines import ENGINES, USUAL_WORKERS, filled, running
+from benchmarks.engines import ENGINES, USUAL_WORKERS, filled, place, running
 from benchmarks.load import Load, put_under_load
 from benchmarks.paths import ways
 from benchmarks.report import markdown
@@ -40,6 +39,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2, help="length of one sample")
     parser.add_argument("--rounds", type=int, default=3, help="samples for each figure")
     parser.add_argument("--out", type=Path, default=_PAGE, help="where the page is written")
+    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
     told = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sizes = [int(word) for word in told.rows.split(",")]
@@ -52,7 +52,10 @@ def main() -> int:
         found: dict[str, dict[int, list[Sample]]] = {}
         uses: dict[int, int] = {}
         for size in sizes:
-            uses[size] = _measure(engine, size, chosen, told.seconds, told.rounds, found)
+            with place(told.folder, f"{engine}-{size}") as folder:
+                uses[size] = _measure(
+                    engine, size, chosen, told.seconds, told.rounds, found, folder
+                )
         parts += ["", f"## {engine}", "", *_table(found, sizes, uses)]
         told.out.write_text("\n".join(parts) + "\n")
     print("\n".join(parts[2:]))
@@ -62,26 +65,24 @@ def main() -> int:
 
 def _measure(
     name: str, size: int, chosen: frozenset[str], seconds: float, rounds: int,
-    found: dict[str, dict[int, list[Sample]]],
+    found: dict[str, dict[int, list[Sample]]], folder: Path,
 ) -> int:  # fmt: skip
     """Measures every path at one size; gives how many uses of money credit there were."""
-    with tempfile.TemporaryDirectory(prefix="creditdesk-growth-") as folder_name:
-        folder = Path(folder_name)
-        with running(name, 1, folder) as engine:
-            print(f"{name}: filling with {size:,}", flush=True)
-            there = filled(engine, size)
-            with serving(engine.url, USUAL_WORKERS[name], folder / "server.log") as server:
-                for way in ways(there, engine.dialect):
-                    if chosen and way.name not in chosen:
-                        continue
-                    load = Load(
-                        way.asks, server.port, there.token, 1, seconds, way.keyed, folder
-                    )  # fmt: skip
-                    put_under_load(load)
-                    samples = [put_under_load(load) for _ in range(rounds)]
-                    found.setdefault(way.name, {})[size] = samples
-                    print(f"{size:>12,} {way.name:10} p50 {p50(samples):.2f} ms", flush=True)
-            return there.uses
+    with running(name, 1, folder) as engine:
+        print(f"{name}: filling with {size:,}", flush=True)
+        there = filled(engine, size)
+        with serving(engine.url, USUAL_WORKERS[name], folder / "server.log") as server:
+            for way in ways(there, engine.dialect):
+                if chosen and way.name not in chosen:
+                    continue
+                load = Load(
+                    way.asks, server.port, there.token, 1, seconds, way.keyed, folder
+                )  # fmt: skip
+                put_under_load(load)
+                samples = [put_under_load(load) for _ in range(rounds)]
+                found.setdefault(way.name, {})[size] = samples
+                print(f"{size:>12,} {way.name:10} p50 {p50(samples):.2f} ms", flush=True)
+        return there.uses
 
 
 def _table(

@@ -35,7 +35,7 @@ class OwnPostgres:
 
 @contextmanager
 def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
-    """A server that runs for as long as the block; its data goes with the folder."""
+    """A server that runs for as long as the block, over the data of the folder if it has any."""
     with warnings.catch_warnings():
         # It asks for a runtime folder as it is imported, and copes without one.
         warnings.simplefilter("ignore")
@@ -43,8 +43,7 @@ def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
     server = get_server(folder, cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
     lines = "".join(f"{name} = {value}\n" for name, value in SETTINGS.items())
-    with (folder / "postgresql.conf").open("a") as file:
-        file.write(lines)
+    (folder / "postgresql.auto.conf").write_text(lines)
     server.start()
     try:
         url = server.get_uri()

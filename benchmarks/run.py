@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import machine, report
-from benchmarks.engines import ENGINES, USUAL_WORKERS, Engine, filled, running
+from benchmarks.engines import ENGINES, USUAL_WORKERS, Engine, filled, place, running
 from benchmarks.filling import Filled
 from benchmarks.load import Load, generator_name, put_under_load
 from benchmarks.machine import MOST_FOREIGN_CORES, Watch, resident_megabytes, tree_seconds
@@ -41,6 +40,7 @@ class Plan:
     seconds: float
     rounds: int
     out: Path
+    folder: Path | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
              "in turn"]  # fmt: skip
     results: list[Measured] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="creditdesk-bench-") as name:
-            for engine_name in plan.engines:
-                folder = Path(name, engine_name)
-                folder.mkdir()
-                with running(engine_name, plan.clients, folder) as engine:
-                    facts.append(engine.title)
-                    results.extend(_measure_engine(engine, plan, folder, facts))
+        for name in plan.engines:
+            with (
+                place(plan.folder, f"{name}-{plan.rows}") as folder,
+                running(name, plan.clients, folder) as engine,
+            ):
+                facts.append(engine.title)
+                results.extend(_measure_engine(engine, plan, folder, facts))
     finally:
         # A run that was cut short keeps what it found.
         if results:
@@ -153,11 +153,12 @@ def _plan(arguments: Sequence[str] | None) -> Plan:
     parser.add_argument("--seconds", type=float, default=3, help="length of one sample")
     parser.add_argument("--rounds", type=int, default=3, help="samples for each figure")
     parser.add_argument("--out", type=Path, default=_PAGE, help="where the page is written")
+    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
     told = parser.parse_args(arguments)
     return Plan(
         (told.engine,) if told.engine else ENGINES, told.rows, told.clients, told.workers,
         frozenset(word for word in told.paths.split(",") if word), told.seconds, told.rounds,
-        told.out,
+        told.out, told.folder,
     )  # fmt: skip
 
 

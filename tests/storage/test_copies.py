@@ -507,7 +507,7 @@ async def test_a_sort_and_an_equality_by_a_copied_column_walk_its_index(
         else "SELECT indexdef, indexname FROM pg_indexes",
     )  # fmt: skip
     wanted = [index for text, index in found if f"ON {'' if 'USING' not in text else 'public.'}{table_name(entity)} " in text and f"({name}" in text]  # fmt: skip
-    [index] = wanted
+    assert wanted
     order = Order(column, descending=True)
     some = {"integer": 1, "boolean": True, "string": "x", "datetime": None}[column.kind.wire_type]
     test = Test.NULL if some is None else Test.IS
@@ -516,7 +516,7 @@ async def test_a_sort_and_an_equality_by_a_copied_column_walk_its_index(
     for listing in (Listing(entity, (), order), Listing(entity, equal, by_id)):
         text, values, _ = store.statements.page(listing, 0, 25)
         plan = await explained(store, database, text, values)
-        assert index in plan, plan
+        assert any(index in plan for index in wanted), plan
 
 
 async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:

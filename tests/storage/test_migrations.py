@@ -23,7 +23,7 @@ from creditdesk.schema.listing import Test
 from creditdesk.storage.copies import copies
 from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
-from creditdesk.storage.naming import fitted
+from creditdesk.storage.naming import fitted, location_name, table_name
 from creditdesk.storage.terms import STORED
 from storage.promise import put, where
 
@@ -243,6 +243,9 @@ async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
         [use] = await reading.find(CoworkerBookingCreditUseHistory)
         assert await reading.untrue(CoworkerBookingCreditUseHistory, 0, 10) == []
         assert await reading.untrue(CoworkerBookingCredit, 0, 10) == []
+        assert await reading.miscounted(CoworkerBookingCreditUseHistory) == []
+        here = where(CoworkerBookingCreditUseHistory, "CoworkerBookingCreditBusinessId", Test.IS, 1)
+        assert await reading.count(CoworkerBookingCreditUseHistory, (here,)) == 1
     assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "EUR"
     assert use["CoworkerBookingCreditDescription"] == "Grant"
     assert use["BookingId"] is None
@@ -263,6 +266,9 @@ async def strip_copies(url: str) -> None:
         for ending, table in (of_table | {"late": each.source}).items():
             on = "" if url.startswith("sqlite") else f" ON {table}"
             await run(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
+    for entity in declared():
+        if entity.tallied:
+            await strip_locations(url, table_name(entity), location_name(entity))
     for each in every:
         for column in each.columns:
             await run(url, f"DROP INDEX IF EXISTS {fitted(f'{each.table}_{column}', '_ix')}_ix")
@@ -271,6 +277,14 @@ async def strip_copies(url: str) -> None:
         url, "SELECT number FROM schema_version WHERE name = 'copies of lent values'"
     )
     await run(url, f"DELETE FROM schema_version WHERE number >= {number}")
+
+
+async def strip_locations(url: str, table: str, location: str) -> None:
+    """Takes away what counts the rows of each location."""
+    for event in ("in", "out", "move"):
+        on = "" if url.startswith("sqlite") else f" ON {table}"
+        await run(url, f"DROP TRIGGER {table}_tally_{event}{on}")
+    await run(url, f"DROP INDEX {fitted(f'{table}_{location}_created_on', '_ix')}_ix")
 
 
 async def rows_from_before(url: str) -> dict[str, int]:

@@ -10,6 +10,9 @@ from beancount import loader
 
 from creditdesk.demo.telling import tell
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.store import Store
@@ -48,6 +51,25 @@ async def test_a_strangers_program_accepts_the_ledger_and_refuses_a_wrong_balanc
 async def test_sound_books_have_no_findings(sqlite_store: Store) -> None:
     await tell(sqlite_store, 80, 6, Gathered())
     assert await findings(sqlite_store) == []
+
+
+async def test_a_kept_total_that_is_not_that_of_the_records_is_found(store: Store) -> None:
+    await tell(store, 40, 6, Gathered())
+    assert await findings(store) == []
+    async with store.reading() as reading:
+        uses = await reading.count(CoworkerBookingCreditUseHistory)
+    wrong = (
+        "UPDATE row_tally SET n = n - 3 WHERE measure = 'id' AND bucket = 0 AND bits = 17 "
+        "AND table_name = 'coworker_booking_credit_use_history'"
+    )
+    if hasattr(store, "pool"):
+        await store.pool.execute(wrong)
+    else:
+        store.connection.execute(wrong)  # type: ignore[attr-defined]
+    assert await findings(store) == [
+        f"CoworkerBookingCreditUseHistory: {uses - 3} are counted with Id from 0, "
+        f"but there are {uses}"
+    ]
 
 
 async def test_a_meddled_balance_is_found(sqlite_store: Store) -> None:

@@ -19,8 +19,13 @@ def scope(caller: Caller, entity: type[Entity]) -> tuple[Filter, ...]:
     if caller.locations is None or entity.scope is None:
         return ()
     column = scope_column(entity, entity.scope)
-    test = Test.OVERLAPS if isinstance(column.kind, Collection) else Test.ONE_OF
-    return (Filter(column, test, tuple(sorted(caller.locations))),)
+    locations = tuple(sorted(caller.locations))
+    if isinstance(column.kind, Collection):
+        return (Filter(column, Test.OVERLAPS, locations),)
+    if len(locations) == 1:
+        # Records that have one location in common can be walked in the order of an index.
+        return (Filter(column, Test.IS, locations[0]),)
+    return (Filter(column, Test.ONE_OF, locations),)
 
 
 def scope_column(entity: type[Entity], name: str) -> Column:

@@ -9,10 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.listing import Filter, Listing, Order, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Miscount:
+    """The records of one stretch of a column, from `first` on: how many are kept as their number,
+    and how many there are. CreatedOn begins with an instant, Id with a number. A `location` is an
+    id, 0 where records have none, and None where those of all are counted together.
+    """
+
+    column: str
+    first: datetime | int
+    location: int | None
+    kept: int
+    found: int
 
 
 class Reading(Protocol):
@@ -52,6 +67,9 @@ class Reading(Protocol):
         """The first records after an id, at most so many, with copies of lent values that differ
         from what they copy: each with the names of those columns.
         """
+
+    async def miscounted(self, entity: type[Entity]) -> list[Miscount]:
+        """The kept numbers of a tallied entity's records that are not what counting them gives."""
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
         """How many records match."""

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from creditdesk.schema.entity import Entity
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.naming import table_name
+from creditdesk.storage.naming import location_name, table_name
 from creditdesk.storage.tables import tables
+from creditdesk.storage.tally import Counted
 
 Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 
@@ -79,7 +80,8 @@ async def set_aside(
             await run(f"ANALYZE {name}", ())
     for entity in entities:
         if entity.tallied:
-            await _count_anew(run, dialect, table_name(entity))
+            counted = Counted(table_name(entity), location_name(entity))
+            await _count_anew(run, dialect, counted)
     for aside in reversed(asides):
         await run(aside.restore, ())
 
@@ -88,7 +90,7 @@ async def _found(run: Run, text: str, names: Any) -> list[Aside]:
     return [Aside(remove, restore) for remove, restore in await run(text, (names,))]
 
 
-async def _count_anew(run: Run, dialect: Dialect, table: str) -> None:
+async def _count_anew(run: Run, dialect: Dialect, counted: Counted) -> None:
     """The tally of rows that came while no trigger counted them."""
-    await run(f"DELETE FROM row_tally WHERE table_name = {dialect.mark(1)}", (table,))
-    await run(dialect.tally.count_so_far(table), ())
+    await run(f"DELETE FROM row_tally WHERE table_name = {dialect.mark(1)}", (counted.table,))
+    await run(dialect.tally.count_so_far(counted), ())

@@ -53,6 +53,15 @@ def fitted(name: str, ending: str = "") -> str:
     return f"{name[: room - len(mark) - 1]}_{mark}"
 
 
+def location_name(entity: type[Entity]) -> str:
+    """The column of a tallied entity's own table that names the location of a row."""
+    assert entity.scope is not None
+    shape = entity.shape()
+    column = shape.columns.get(entity.scope) or shape.filter_only[entity.scope]
+    assert column.own or column.copied
+    return column_name(column)
+
+
 def link_table(entity: type[Entity], field_name: str) -> tuple[str, str, str]:
     """Table, owner column and item column of a collection; mirrored twins share one table."""
     field = entity.fields[field_name]

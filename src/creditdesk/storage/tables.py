@@ -15,9 +15,11 @@ from creditdesk.storage.naming import (
     folded_name,
     is_folded,
     link_table,
+    location_name,
     snake,
     table_name,
 )
+from creditdesk.storage.tally import Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,10 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
 
 
 def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Every index: references, dates, default sorts, unique names, and links seen backwards."""
+    """Every index: references, dates, default sorts, unique names, and links seen backwards.
+
+    Of what is tallied, also each location along creation.
+    """
     first = dialect.nulls_first
     for entity in entities:
         table = table_name(entity)
@@ -154,6 +159,14 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
                 read = folded_name(column) if is_folded(column) else column_name(column)
                 name = fitted(f"{table}_{read}", "_ix")
                 yield f"CREATE INDEX IF NOT EXISTS {name}_ix ON {table} ({read}{first}, id)"
+        if entity.tallied:
+            # Counts what the tally leaves over of one location, and lists it by creation.
+            location = location_name(entity)
+            name = fitted(f"{table}_{location}_created_on", "_ix")
+            yield (
+                f"CREATE INDEX IF NOT EXISTS {name}_ix ON {table} "
+                f"({location}{first}, created_on{first}, id)"
+            )
         for number, group in enumerate(entity.unique, 1):
             columns = [entity.shape().columns[name] for name in group]
             names = [folded_name(c) if is_folded(c) else column_name(c) for c in columns]
@@ -183,8 +196,9 @@ def tallies(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
     yield dialect.tally.table()
     for entity in entities:
         if entity.tallied:
-            yield from dialect.tally.triggers(table_name(entity))
-            yield dialect.tally.count_so_far(table_name(entity))
+            counted = Counted(table_name(entity), location_name(entity))
+            yield from dialect.tally.triggers(counted)
+            yield dialect.tally.count_so_far(counted)
 
 
 def guards(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

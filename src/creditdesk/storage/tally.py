@@ -1,7 +1,8 @@
 """The tally: what rows are counted along, and how each engine keeps the count in `row_tally`.
 
-A row is counted in buckets of two widths, by its creation and by its id. A bucket is named by its
-number: the measured whole number without its last bits. Writes SQL text; runs nothing.
+A row is counted in buckets of two widths by its creation and by its id, and once more among the
+rows of its location in wide buckets of creation. A bucket is named by its number: the measured
+whole number without its last bits. Writes SQL text; runs nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Final
 class Measure:
     """A column whose rows are counted in narrow buckets of 2**narrow and wide ones of 2**wide.
 
-    A wide bucket holds whole narrow ones. Only the rows of one narrow bucket are ever walked, and
-    only the narrow buckets of one wide bucket are ever added up.
+    A wide bucket holds whole narrow ones. Only the rows of one narrow bucket, or those of one
+    location in a wide one, are ever walked, and only the narrow buckets of one wide bucket are
+    ever added up.
     """
 
     column: str
@@ -29,15 +31,46 @@ CREATION: Final = Measure("created_on", narrow=33, wide=39)
 """In microseconds since 1970: a little over two hours, and over six days."""
 
 IDENTITY: Final = Measure("id", narrow=11, wide=17)
-COUNTED: Final = tuple((m, bits) for m in (CREATION, IDENTITY) for bits in (m.narrow, m.wide))
-_COLUMNS: Final = tuple(m.column for m in (CREATION, IDENTITY))
 
-_FIRST_MICROSECOND: Final = -62_135_596_800_000_000
-_LAST_MICROSECOND: Final = 253_402_300_799_999_999
+EVERYWHERE: Final = 0
+"""Stands in the place of a location where the rows of all locations are counted."""
+
+NOWHERE: Final = -1
+"""Stands there for the rows that belong to no location."""
+
+
+FIRST_MICROSECOND: Final = -62_135_596_800_000_000
+LAST_MICROSECOND: Final = 253_402_300_799_999_999
 """Where the calendar ends, of which PostgreSQL's driver makes infinities."""
 
 _SHARDS: Final = 7230522
 """The first number of the advisory locks that stand for shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A table whose rows are counted, and its column that names the location of a row."""
+
+    table: str
+    location: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What decides where a row is counted."""
+        return CREATION.column, IDENTITY.column, self.location
+
+    def counts(self, row: str = "") -> tuple[tuple[Measure, int, str], ...]:
+        """Every way a row is counted: along what, in buckets of how many bits, and of which
+        location; `row` is written before the name of a column.
+        """
+        everywhere = str(EVERYWHERE)
+        return (
+            *((m, bits, everywhere) for m in (CREATION, IDENTITY) for bits in (m.narrow, m.wide)),
+            (CREATION, CREATION.wide, self.location_in(row)),
+        )
+
+    def location_in(self, row: str = "") -> str:
+        return f"coalesce({row}{self.location}, {NOWHERE})"
 
 
 class Tally(ABC):
@@ -45,37 +78,70 @@ class Tally(ABC):
 
     columns = (
         "table_name TEXT NOT NULL, measure TEXT NOT NULL, bits BIGINT NOT NULL, "
-        "bucket BIGINT NOT NULL, shard BIGINT NOT NULL, n BIGINT NOT NULL, "
-        "PRIMARY KEY (table_name, measure, bits, bucket, shard)"
+        "location BIGINT NOT NULL, bucket BIGINT NOT NULL, shard BIGINT NOT NULL, "
+        "n BIGINT NOT NULL, PRIMARY KEY (table_name, measure, bits, location, bucket, shard)"
     )
 
     def table(self) -> str:
         return f"CREATE TABLE IF NOT EXISTS row_tally ({self.columns})"
 
-    def count_so_far(self, table: str) -> str:
+    def count_so_far(self, counted: Counted) -> str:
         """Counts a table's rows once: those from before it was tallied."""
-        counted = f"SELECT 1 FROM row_tally WHERE table_name = '{table}'"
-        counts = " UNION ALL ".join(
-            f"SELECT '{table}', '{m.column}', {bits}, {self.measured(m, m.column)} >> {bits}, 0, "
-            f"count(*) FROM {table} WHERE NOT EXISTS ({counted}) GROUP BY 4"
-            for m, bits in COUNTED
+        table = counted.table
+        untallied = f"WHERE NOT EXISTS (SELECT 1 FROM row_tally WHERE table_name = '{table}')"
+        grouped, counts = self._counting(counted, untallied)
+        return f"INSERT INTO row_tally WITH {grouped} {counts}"
+
+    def miscounted(self, counted: Counted) -> str:
+        """The numbers of the tally that are not what the rows give: along what, in buckets of how
+        many bits, of which location, in which bucket, the number kept and the one found.
+        """
+        way = "measure, bits, location, bucket"
+        grouped, counts = self._counting(counted)
+        return (
+            f"WITH {grouped}, counts (table_name, {way}, shard, n) AS ({counts}) "
+            f"SELECT {way}, CAST(sum(kept) AS BIGINT), CAST(sum(found) AS BIGINT) FROM ("
+            f"SELECT {way}, n AS kept, 0 AS found FROM row_tally "
+            f"WHERE table_name = '{counted.table}' UNION ALL SELECT {way}, 0, n FROM counts) "
+            f"AS one GROUP BY {way} HAVING sum(kept) <> sum(found) ORDER BY {way}"
         )
-        return f"INSERT INTO row_tally {counts}"
+
+    def _counting(self, counted: Counted, where: str = "") -> tuple[str, str]:
+        """What the tally of a table should hold, on one shard: questions, and the numbers they
+        lead to. Wide buckets are made of the narrow ones, so rows are grouped as seldom as can be.
+        """
+        finest: dict[tuple[Measure, str], int] = {}
+        for measure, bits, location in counted.counts():
+            finest.setdefault((measure, location), bits)
+        sources = {way: f"rows_{number}" for number, way in enumerate(finest)}
+        grouped = ", ".join(
+            f"{sources[measure, location]} AS MATERIALIZED (SELECT {location} AS location, "
+            f"{self.measured(measure, measure.column)} >> {bits} AS bucket, count(*) AS n "
+            f"FROM {counted.table} {where} GROUP BY 1, 2)"
+            for (measure, location), bits in finest.items()
+        )
+        counts = " UNION ALL ".join(
+            f"SELECT '{counted.table}', '{measure.column}', {bits}, location, "
+            f"bucket >> {bits - finest[measure, location]}, 0, CAST(sum(n) AS BIGINT) "
+            f"FROM {sources[measure, location]} GROUP BY 4, 5"
+            for measure, bits, location in counted.counts()
+        )
+        return grouped, counts
 
     @abstractmethod
     def measured(self, measure: Measure, value: str) -> str:
         """The whole number that a value of the measured column stands for."""
 
     @abstractmethod
-    def first_of(self, measure: Measure, bucket: str) -> str:
-        """The least value of the measured column in a narrow bucket."""
+    def first_of(self, measure: Measure, bits: int, bucket: str) -> str:
+        """The least value of the measured column in a bucket of so many bits."""
 
     @abstractmethod
-    def last_of(self, measure: Measure, bucket: str) -> str:
-        """The greatest value of the measured column in a narrow bucket."""
+    def last_of(self, measure: Measure, bits: int, bucket: str) -> str:
+        """The greatest value of the measured column in a bucket of so many bits."""
 
     @abstractmethod
-    def triggers(self, table: str) -> Iterator[str]:
+    def triggers(self, counted: Counted) -> Iterator[str]:
         """Triggers that keep the table's rows counted; made anew each time, as buckets change."""
 
 
@@ -88,32 +154,40 @@ class SQLiteTally(Tally):
     def measured(self, measure: Measure, value: str) -> str:  # noqa: ARG002 - every measure is a whole number here
         return value
 
-    def first_of(self, measure: Measure, bucket: str) -> str:
-        return _first_number(measure, bucket)
+    def first_of(self, measure: Measure, bits: int, bucket: str) -> str:  # noqa: ARG002 - as above
+        return _first_number(bits, bucket)
 
-    def last_of(self, measure: Measure, bucket: str) -> str:
-        return _last_number(measure, bucket)
+    def last_of(self, measure: Measure, bits: int, bucket: str) -> str:  # noqa: ARG002 - as above
+        return f"({_first_number(bits, bucket)} + {2**bits - 1})"
 
-    def triggers(self, table: str) -> Iterator[str]:
+    def triggers(self, counted: Counted) -> Iterator[str]:
+        table = counted.table
+
         def step(row: str, change: int) -> str:
             counts = ", ".join(
-                f"('{table}', '{m.column}', {bits}, {row}.{m.column} >> {bits}, 0, {change})"
-                for m, bits in COUNTED
+                f"('{table}', '{m.column}', {bits}, {location}, {row}{m.column} >> {bits}, "
+                f"0, {change})"
+                for m, bits, location in counted.counts(row)
             )
             return (
                 f"INSERT INTO row_tally VALUES {counts} "
                 "ON CONFLICT DO UPDATE SET n = n + excluded.n;"
             )
 
-        came, went = step("NEW", 1), step("OLD", -1)
+        came, went = step("NEW.", 1), step("OLD.", -1)
+        moved = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in counted.columns)
         for name, event, steps in (
-            ("in", "INSERT", came),
-            ("out", "DELETE", went),
-            ("move", f"UPDATE OF {', '.join(_COLUMNS)}", f"{went} {came}"),
+            ("in", f"INSERT ON {table}", came),
+            ("out", f"DELETE ON {table}", went),
+            (
+                "move",
+                f"UPDATE OF {', '.join(counted.columns)} ON {table} WHEN {moved}",
+                f"{went} {came}",
+            ),
         ):
             trigger = f"{table}_tally_{name}"
             yield f"DROP TRIGGER IF EXISTS {trigger}"
-            yield f"CREATE TRIGGER {trigger} AFTER {event} ON {table} BEGIN {steps} END"
+            yield f"CREATE TRIGGER {trigger} AFTER {event} BEGIN {steps} END"
 
 
 class PostgreSQLTally(Tally):
@@ -128,48 +202,48 @@ class PostgreSQLTally(Tally):
         if measure is not CREATION:
             return value
         microseconds = f"extract(epoch FROM {value}) * 1000000"
-        finite = f"least(greatest({microseconds}, {_FIRST_MICROSECOND}), {_LAST_MICROSECOND})"
+        finite = f"least(greatest({microseconds}, {FIRST_MICROSECOND}), {LAST_MICROSECOND})"
         return f"CAST({finite} AS BIGINT)"
 
-    def first_of(self, measure: Measure, bucket: str) -> str:
-        number = _first_number(measure, bucket)
+    def first_of(self, measure: Measure, bits: int, bucket: str) -> str:
+        number = _first_number(bits, bucket)
         if measure is not CREATION:
             return number
         return (
-            f"CASE WHEN {number} <= {_FIRST_MICROSECOND} THEN timestamptz '-infinity' "
-            f"WHEN {number} > {_LAST_MICROSECOND} THEN timestamptz 'infinity' "
+            f"CASE WHEN {number} <= {FIRST_MICROSECOND} THEN timestamptz '-infinity' "
+            f"WHEN {number} > {LAST_MICROSECOND} THEN timestamptz 'infinity' "
             f"ELSE timestamptz 'epoch' + {number} * interval '1 microsecond' END"
         )
 
-    def last_of(self, measure: Measure, bucket: str) -> str:
+    def last_of(self, measure: Measure, bits: int, bucket: str) -> str:
         if measure is not CREATION:
-            return _last_number(measure, bucket)
+            return f"({_first_number(bits, bucket)} + {2**bits - 1})"
         # A step back from the next bucket: an interval is multiplied by a float, and only where
         # a bucket begins is that exact.
-        return f"({self.first_of(measure, f'{bucket} + 1')} - interval '1 microsecond')"
+        return f"({self.first_of(measure, bits, f'{bucket} + 1')} - interval '1 microsecond')"
 
-    def triggers(self, table: str) -> Iterator[str]:
+    def triggers(self, counted: Counted) -> Iterator[str]:
+        table = counted.table
         numbers = ", ".join(
-            f"('{m.column}', {bits}, {self.measured(m, m.column)})" for m, bits in COUNTED
+            f"{self.measured(m, m.column)} AS {m.column}" for m in (CREATION, IDENTITY)
+        )
+        counts = ", ".join(
+            f"('{m.column}', {bits}, {location}, r.{m.column})"
+            for m, bits, location in counted.counts("r.")
         )
 
-        def step(rows: str, change: int) -> str:
+        def read(rows: str, change: int) -> str:
+            return f"SELECT {numbers}, {counted.location}, {change} AS change FROM {rows}"
+
+        def step(rows: str, n: str, having: str = "") -> str:
+            # Kept apart, so that the number of an instant is worked out once for each row.
             return (
-                "INSERT INTO row_tally SELECT TG_TABLE_NAME, m.name, m.bits, m.number >> m.bits, "
-                f"mine, {change} * count(*) FROM {rows}, "
-                f"LATERAL (VALUES {numbers}) AS m (name, bits, number) GROUP BY 2, 3, 4 "
-                "ON CONFLICT (table_name, measure, bits, bucket, shard) "
+                f"INSERT INTO row_tally SELECT '{table}', c.name, c.bits, c.location, "
+                f"c.number >> c.bits, mine, {n} FROM ({rows} OFFSET 0) AS r, "
+                f"LATERAL (VALUES {counts}) AS c (name, bits, location, number) "
+                f"GROUP BY 2, 3, 4, 5{having} "
+                "ON CONFLICT (table_name, measure, bits, location, bucket, shard) "
                 "DO UPDATE SET n = row_tally.n + excluded.n;"
-            )
-
-        def one(version: str) -> str:
-            return f"(SELECT {', '.join(f'{version}.{name}' for name in _COLUMNS)}) AS one"
-
-        def counting(name: str, *steps: str) -> str:
-            return (
-                f"CREATE OR REPLACE FUNCTION creditdesk_tally_{name}() RETURNS trigger "
-                "LANGUAGE plpgsql AS $$ DECLARE mine bigint := creditdesk_tally_shard(); "
-                f"BEGIN {' '.join(steps)} RETURN NULL; END $$"
             )
 
         yield (
@@ -178,24 +252,30 @@ class PostgreSQLTally(Tally):
             f"WHILE NOT pg_try_advisory_xact_lock({_SHARDS}, mine) LOOP mine := mine + 1; "
             "END LOOP; RETURN mine; END $$"
         )
-        yield counting("in", step("came", 1))
-        yield counting("out", step("went", -1))
-        yield counting("move", step(one("OLD"), -1), step(one("NEW"), 1))
-        trigger = f"CREATE OR REPLACE TRIGGER {table}_tally"
-        each = "FOR EACH STATEMENT EXECUTE FUNCTION creditdesk_tally"
-        yield f"{trigger}_in AFTER INSERT ON {table} REFERENCING NEW TABLE AS came {each}_in()"
-        yield f"{trigger}_out AFTER DELETE ON {table} REFERENCING OLD TABLE AS went {each}_out()"
-        # By row, as only so does it cost nothing where what is counted did not change.
-        changed = " OR ".join(f"OLD.{name} <> NEW.{name}" for name in _COLUMNS)
-        yield (
-            f"{trigger}_move AFTER UPDATE ON {table} FOR EACH ROW WHEN ({changed}) "
-            "EXECUTE FUNCTION creditdesk_tally_move()"
-        )
+        came, went = read("came", 1), read("went", -1)
+        net = "sum(r.change)"
+        # By statement, as a credit that moves to another location takes all its uses with it: what
+        # they change in all is written once for each bucket.
+        for name, event, counting in (
+            ("in", f"INSERT ON {table} REFERENCING NEW TABLE AS came", step(came, "count(*)")),
+            ("out", f"DELETE ON {table} REFERENCING OLD TABLE AS went", step(went, "-count(*)")),
+            (
+                "move",
+                f"UPDATE ON {table} REFERENCING OLD TABLE AS went NEW TABLE AS came",
+                step(f"{came} UNION ALL {went}", net, f" HAVING {net} <> 0"),
+            ),
+        ):
+            trigger = f"{table}_tally_{name}"
+            yield (
+                f"CREATE OR REPLACE FUNCTION {trigger}() RETURNS trigger LANGUAGE plpgsql "
+                "AS $$ DECLARE mine bigint := creditdesk_tally_shard(); "
+                f"BEGIN {counting} RETURN NULL; END $$"
+            )
+            yield (
+                f"CREATE OR REPLACE TRIGGER {trigger} AFTER {event} "
+                f"FOR EACH STATEMENT EXECUTE FUNCTION {trigger}()"
+            )
 
 
-def _first_number(measure: Measure, bucket: str) -> str:
-    return f"(({bucket}) << {measure.narrow})"
-
-
-def _last_number(measure: Measure, bucket: str) -> str:
-    return f"((({bucket}) << {measure.narrow}) + {2**measure.narrow - 1})"
+def _first_number(bits: int, bucket: str) -> str:
+    return f"(({bucket}) << {bits})"

@@ -14,8 +14,8 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.kinds import DateTime
 from creditdesk.schema.listing import Filter, Order, Test
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.naming import table_name
-from creditdesk.storage.tally import CREATION, IDENTITY, Measure
+from creditdesk.storage.naming import location_name, table_name
+from creditdesk.storage.tally import CREATION, EVERYWHERE, IDENTITY, Measure
 
 
 class Seek(NamedTuple):
@@ -30,23 +30,51 @@ class Seek(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Bounds:
-    """The placeholders of a range of CreatedOn; `until` is the one that is not in it."""
+class _Asked:
+    """The rows of one table that a question is about: a range of CreatedOn, as placeholders of
+    which `until` is not in it, and of which locations. `said` are tests of a location, each with
+    its placeholder; without any, the rows of all.
+    """
 
+    table: str
+    location: str
+    dialect: Dialect
     since: str | None = None
     through: str | None = None
     until: str | None = None
+    said: tuple[tuple[Test, str], ...] = ()
+
+    def kept(self, measure: Measure, bits: int) -> str:
+        """What finds the rows of the tally."""
+        located = f" AND location = {EVERYWHERE}"
+        if self.said:
+            # No location has a number below one: what stands there in place of one is not asked for.
+            # With a sign before it, no engine looks for the rows by this alone.
+            located = f"{self.located('location')} AND +location > 0"
+        return (
+            f"table_name = '{self.table}' AND measure = '{measure.column}' AND bits = {bits}"
+            f"{located}"
+        )
+
+    def located(self, column: str) -> str:
+        """What is said of the location, which this column holds."""
+        return "".join(
+            f" AND {self.dialect.within(column, mark)}"
+            if test is Test.ONE_OF
+            else f" AND {column} = {mark}"
+            for test, mark in self.said
+        )
 
 
 def tallied_total(entity: type[Entity], filters: Sequence[Filter], dialect: Dialect) -> str | None:
     """The number that match, from the tally; None where the rows themselves must be counted.
 
-    That is for a list of a tallied entity, whole or narrowed to a range of CreatedOn.
+    That is for a list of a tallied entity, whole or narrowed to a range of CreatedOn, to locations
+    or to both.
     """
-    bounds = _bounds(filters, dialect) if entity.tallied else None
-    if bounds is None:
+    if not entity.tallied or not _is_range(_but_locations(entity, filters)):
         return None
-    low, high = _ends(table_name(entity), CREATION, bounds, dialect)
+    low, high = _ends(_asked(entity, filters, dialect), CREATION)
     # Kept apart, as an engine would else work out each end as often as it is named.
     ends = f"SELECT {low} AS low, {high} AS high"
     return f"WITH ends AS MATERIALIZED ({ends}) SELECT {_BETWEEN} FROM ends"
@@ -56,11 +84,15 @@ def seekable(entity: type[Entity], filters: Sequence[Filter], order: Order) -> b
     """Whether a page of this list is found by the tally, however deep it lies.
 
     That is so for a list of a tallied entity sorted by CreatedOn, whole or narrowed to a range of
-    CreatedOn, and for a whole one sorted by Id.
+    CreatedOn, to one location or to both, and for a whole one sorted by Id.
     """
-    if not entity.tallied or not _is_range(filters):
+    others = _but_locations(entity, filters)
+    if not entity.tallied or not _is_range(others):
         return False
-    return order.column.name == "CreatedOn" or (order.column.name == "Id" and not filters)
+    if order.column.name == "CreatedOn":
+        # The rows of several locations lie in no order that could be walked.
+        return [each.test for each in filters if each not in others] in ([], [Test.IS])
+    return order.column.name == "Id" and not filters
 
 
 def seek(
@@ -72,44 +104,48 @@ def seek(
     The tally tells the bucket in which that row lies and how many rows lie before the bucket; only
     the bucket's own are passed over one by one.
     """
-    bounds = _bounds(filters, dialect)
-    assert bounds is not None
+    asked = _asked(entity, filters, dialect)
     measure = CREATION if order.column.name == "CreatedOn" else IDENTITY
-    table, column = table_name(entity), f"t.{measure.column}"
-    low, high = _ends(table, measure, bounds, dialect)
+    column = f"t.{measure.column}"
+    low, high = _ends(asked, measure)
     offset = f"CAST({mark} AS BIGINT)"
     place = f"ends.high - 1 - {offset}" if order.descending else f"ends.low + {offset}"
-    narrow = measure.wide - measure.narrow
-    within = f"r.bucket >= (wide.bucket << {narrow}) AND r.bucket < ((wide.bucket + 1) << {narrow})"
     questions = (
         f"ends AS MATERIALIZED (SELECT {low} AS low, {high} AS high), "
         f"sought AS MATERIALIZED (SELECT {place} AS place FROM ends), "
-        f"wide AS MATERIALIZED ({_holding(table, measure, measure.wide, '0', '')}), "
-        "narrow AS MATERIALIZED "
-        f"({_holding(table, measure, measure.narrow, 'wide.passed', within)}), "
+        f"wide AS MATERIALIZED ({_holding(asked, measure, measure.wide, '0', '')}), "
     )
+    bucket, bits = "wide", measure.wide
+    if not asked.said:
+        bucket, bits = "narrow", measure.narrow
+        finer = measure.wide - measure.narrow
+        within = (
+            f"r.bucket >= (wide.bucket << {finer}) AND r.bucket < ((wide.bucket + 1) << {finer})"
+        )
+        narrow = _holding(asked, measure, measure.narrow, "wide.passed", within)
+        questions += f"narrow AS MATERIALIZED ({narrow}), "
     # The rows before a range lie before the place as well, and need no test of their own.
     if order.descending:
-        end = dialect.tally.last_of(measure, "narrow.bucket")
-        where = f" WHERE {column} <= (SELECT {end} FROM narrow)"
-        where += f" AND {column} >= {bounds.since}" if bounds.since else ""
-        passed = "narrow.passed + narrow.n - 1 - sought.place"
+        end = dialect.tally.last_of(measure, bits, f"{bucket}.bucket")
+        where = f" WHERE {column} <= (SELECT {end} FROM {bucket})"
+        where += f" AND {column} >= {asked.since}" if asked.since else ""
+        passed = f"{bucket}.passed + {bucket}.n - 1 - sought.place"
     else:
-        start = dialect.tally.first_of(measure, "narrow.bucket")
-        where = f" WHERE {column} >= (SELECT {start} FROM narrow)"
-        where += f" AND {column} <= {bounds.through}" if bounds.through else ""
-        where += f" AND {column} < {bounds.until}" if bounds.until else ""
-        passed = "sought.place - narrow.passed"
+        start = dialect.tally.first_of(measure, bits, f"{bucket}.bucket")
+        where = f" WHERE {column} >= (SELECT {start} FROM {bucket})"
+        where += f" AND {column} <= {asked.through}" if asked.through else ""
+        where += f" AND {column} < {asked.until}" if asked.until else ""
+        passed = f"sought.place - {bucket}.passed"
     return Seek(
         questions,
-        where,
+        where + asked.located(f"t.{asked.location}"),
         # Past the end there is no bucket; nothing is walked, yet a number is asked for.
-        f"coalesce((SELECT {passed} FROM narrow, sought), 0)",
+        f"coalesce((SELECT {passed} FROM {bucket}, sought), 0)",
         f"SELECT {_BETWEEN} FROM ends",
     )
 
 
-def _holding(table: str, measure: Measure, bits: int, passed: str, within: str) -> str:
+def _holding(asked: _Asked, measure: Measure, bits: int, passed: str, within: str) -> str:
     """The bucket that holds the place sought: its number, the rows before it, and its own.
 
     Of buckets that begin at one place only the last has rows.
@@ -120,10 +156,18 @@ def _holding(table: str, measure: Measure, bits: int, passed: str, within: str) 
     return (
         "SELECT bucket, passed, n FROM (SELECT r.bucket, CAST(sum(r.n) AS BIGINT) AS n, "
         f"CAST({passed} + sum(sum(r.n)) OVER (ORDER BY r.bucket) - sum(r.n) AS BIGINT) "
-        f"AS passed FROM row_tally AS r{source} WHERE {_kept(table, measure, bits)}{within} "
+        f"AS passed FROM row_tally AS r{source} WHERE {asked.kept(measure, bits)}{within} "
         f"GROUP BY {group}) AS summed "
         "WHERE passed <= (SELECT place FROM sought) ORDER BY bucket DESC LIMIT 1"
     )
+
+
+def _but_locations(entity: type[Entity], filters: Sequence[Filter]) -> list[Filter]:
+    """The filters that say something else than of which locations."""
+    return [
+        each for each in filters
+        if each.column.name != entity.scope or each.test not in (Test.IS, Test.ONE_OF)
+    ]  # fmt: skip
 
 
 def _is_range(filters: Sequence[Filter]) -> bool:
@@ -140,49 +184,58 @@ def _is_range(filters: Sequence[Filter]) -> bool:
     )
 
 
-def _bounds(filters: Sequence[Filter], dialect: Dialect) -> _Bounds | None:
-    if not _is_range(filters):
-        return None
+def _asked(entity: type[Entity], filters: Sequence[Filter], dialect: Dialect) -> _Asked:
+    """What these filters ask of a tallied entity: a range, locations, or both."""
     kind = dialect.types[DateTime]
-    marks = [f"CAST({dialect.mark(position)} AS {kind})" for position in (1, 2)]
-    if [each.test for each in filters] == [Test.SPAN]:
-        return _Bounds(since=marks[0], until=marks[1])
-    said = {each.test: mark for each, mark in zip(filters, marks, strict=False)}
-    return _Bounds(since=said.get(Test.AT_LEAST), through=said.get(Test.AT_MOST))
+    range_: dict[str, str] = {}
+    said: list[tuple[Test, str]] = []
+    used = 0
+    for each in filters:
+        used += 1
+        mark = dialect.mark(used)
+        if each.column.name != "CreatedOn":
+            said.append((each.test, mark))
+        elif each.test is Test.SPAN:
+            used += 1
+            range_["since"] = f"CAST({mark} AS {kind})"
+            range_["until"] = f"CAST({dialect.mark(used)} AS {kind})"
+        else:
+            side = "since" if each.test is Test.AT_LEAST else "through"
+            range_[side] = f"CAST({mark} AS {kind})"
+    return _Asked(table_name(entity), location_name(entity), dialect, **range_, said=tuple(said))
 
 
-def _ends(table: str, measure: Measure, bounds: _Bounds, dialect: Dialect) -> tuple[str, str]:
+def _ends(asked: _Asked, measure: Measure) -> tuple[str, str]:
     """How many rows precede a range, and how many precede its end."""
-    low = _before(table, measure, bounds.since, "<", dialect) if bounds.since else "0"
-    if bounds.through:
-        return low, _before(table, measure, bounds.through, "<=", dialect)
-    if bounds.until:
-        return low, _before(table, measure, bounds.until, "<", dialect)
-    return low, _sum(f"{_kept(table, measure, measure.wide)}")
+    low = _before(asked, measure, asked.since, "<") if asked.since else "0"
+    if asked.through:
+        return low, _before(asked, measure, asked.through, "<=")
+    if asked.until:
+        return low, _before(asked, measure, asked.until, "<")
+    return low, _sum(asked.kept(measure, measure.wide))
 
 
-def _before(table: str, measure: Measure, value: str, sign: str, dialect: Dialect) -> str:
+def _before(asked: _Asked, measure: Measure, value: str, sign: str) -> str:
     """How many rows measure less than a value; with the sign `<=`, as much as it at most.
 
     Whole wide buckets, whole narrow ones of the last wide one, and the rows of the last narrow one.
+    Of locations, whole wide buckets and their rows of the last one.
     """
-    number = dialect.tally.measured(measure, value)
+    tally, column = asked.dialect.tally, measure.column
+    number = tally.measured(measure, value)
     narrow, wide = f"({number} >> {measure.narrow})", f"({number} >> {measure.wide})"
-    first = f"({wide} << {measure.wide - measure.narrow})"
-    start = dialect.tally.first_of(measure, narrow)
-    column = measure.column
+    whole = _sum(f"{asked.kept(measure, measure.wide)} AND bucket < {wide}")
+    if asked.said:
+        start = tally.first_of(measure, measure.wide, wide)
+    else:
+        first = f"({wide} << {measure.wide - measure.narrow})"
+        kept = asked.kept(measure, measure.narrow)
+        whole += f" + {_sum(f'{kept} AND bucket >= {first} AND bucket < {narrow}')}"
+        start = tally.first_of(measure, measure.narrow, narrow)
     return (
-        f"({_sum(f'{_kept(table, measure, measure.wide)} AND bucket < {wide}')} + "
-        + _sum(
-            f"{_kept(table, measure, measure.narrow)} AND bucket >= {first} AND bucket < {narrow}"
-        )
-        + f" + (SELECT count(*) FROM {table} WHERE {column} >= {start} "
-        f"AND {column} {sign} {value}))"
+        f"({whole} + (SELECT count(*) FROM {asked.table} WHERE {column} >= {start} "
+        f"AND {column} {sign} {value}{asked.located(asked.location)}))"
     )
-
-
-def _kept(table: str, measure: Measure, bits: int) -> str:
-    return f"table_name = '{table}' AND measure = '{measure.column}' AND bits = {bits}"
 
 
 def _sum(where: str) -> str:

@@ -8,18 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity, Record, declared
 from creditdesk.schema.kinds import Collection, Reference
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
-from creditdesk.schema.store import Insert, Update
+from creditdesk.schema.store import Insert, Miscount, Update
 from creditdesk.storage.copies import untrue
-from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.dialects import Dialect, from_microseconds
 from creditdesk.storage.filling import Filled, TableValue, inserted, updated
-from creditdesk.storage.naming import link_table, table_name
+from creditdesk.storage.naming import link_table, location_name, table_name
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.tally import CREATION, EVERYWHERE, FIRST_MICROSECOND, Counted
 from creditdesk.storage.totals import seekable
 
 DEEP_ROWS: Final = 2_000
@@ -139,6 +141,20 @@ class RecordReading(ABC):
             for row in rows
         ]
 
+    async def miscounted(self, entity: type[Entity]) -> list[Miscount]:
+        counted = Counted(table_name(entity), location_name(entity))
+        rows = await self.fetch(self.dialect.tally.miscounted(counted), ())
+        return [
+            Miscount(
+                "CreatedOn" if name == CREATION.column else "Id",
+                _beginning(bucket << bits) if name == CREATION.column else bucket << bits,
+                None if location == EVERYWHERE else max(location, 0),
+                kept,
+                found,
+            )
+            for name, bits, location, bucket, kept, found in rows
+        ]
+
 
 class RecordUnit(RecordReading):
     """The writing half of the promise, over one engine's bulk writes."""
@@ -248,6 +264,11 @@ class RecordUnit(RecordReading):
             owners, items = zip(*links, strict=True)
             columns = [TableValue(owner, "BIGINT"), TableValue(item, "BIGINT")]
             await self.run_many(table, Filled(columns, [list(owners), list(items)]))
+
+
+def _beginning(microseconds: int) -> datetime:
+    """The instant a bucket begins with; the first of the calendar where it begins before."""
+    return from_microseconds(max(microseconds, FIRST_MICROSECOND))
 
 
 def _position(entity: type[Entity], name: str) -> int:

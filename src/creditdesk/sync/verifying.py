@@ -27,6 +27,7 @@ from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Reading, Store
 from creditdesk.sync.copies import check_copies
 from creditdesk.sync.report import Report
+from creditdesk.sync.tallied import check_totals
 
 BATCH: Final = 250
 
@@ -47,6 +48,7 @@ async def verify(store: Store, report: Report) -> int:
             last = credits_[-1]["Id"]
             report.advance(len(credits_))
     await check_copies(store, report)
+    await check_totals(store, report)
     async with store.reading() as reading:
         orphans = await reading.count(JournalLine) - lines_read
     if orphans > 0:

@@ -1,0 +1,311 @@
+"""Totals and pages of locations are those of their rows, also while credits change location."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from builders import Builder, stored_row
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit as Credit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as Use,
+)
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.schema.listing import Filter, Listing, Test
+from creditdesk.schema.refusals import Conflict
+from creditdesk.schema.store import Miscount, Store
+from creditdesk.storage import unit as storage_unit
+from creditdesk.storage.dialects import from_microseconds, to_microseconds
+from creditdesk.storage.tally import CREATION
+from creditdesk.storage.totals import seekable
+from storage.promise import by, put, where
+
+LOCATION = "CoworkerBookingCreditBusinessId"
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.wide) + 1) << CREATION.wide)
+"""Where a bucket begins."""
+
+MOMENTS = [
+    *(end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max)),
+    *(datetime(1969, 12, 31, hour, tzinfo=UTC) for hour in range(0, 24, 5)),
+    *(EDGE + timedelta(microseconds=step) for step in (-1, 0, 1)),
+    *(DAY + timedelta(hours=7 * number) for number in range(60)),
+]
+Rows = list[tuple[datetime, int, int]]
+"""Of each use: when it was created, its id, and its location (0 for none)."""
+
+
+class Desk:
+    """Credits of some locations, of which one has none, and what their uses should be."""
+
+    def __init__(self, store: Store, locations: list[int], credits_: dict[int, int]) -> None:
+        self.store, self.locations, self.credits = store, locations, credits_
+        self.uses: dict[int, tuple[datetime, int]] = {}
+
+    async def draw(self, credit: int, *moments: datetime) -> None:
+        rows = [{"CoworkerBookingCreditId": credit, "CreatedOn": moment} for moment in moments]
+        for use, moment in zip(await put(self.store, Use, *rows), moments, strict=True):
+            self.uses[use] = (moment, credit)
+
+    async def move(self, credit: int, location: int) -> None:
+        async with self.store.writing() as unit:
+            await unit.update(Credit, [(credit, {"BusinessId": location or None})])
+        self.credits[credit] = location
+
+    def rows(self) -> Rows:
+        return sorted((moment, use, self.credits[c]) for use, (moment, c) in self.uses.items())
+
+
+@pytest.fixture(scope="module")
+async def desk(store: Store, build: Builder) -> Desk:
+    locations = [await build.make_business(f"House {number}") for number in range(3)]
+    credits_ = {}
+    for location in [*locations, locations[0], 0]:
+        credits_[await build.make(Credit, BusinessId=location or None)] = location
+    desk = Desk(store, locations, credits_)
+    random = Random(7)
+    for credit in credits_:
+        await desk.draw(credit, *random.sample(MOMENTS, 40))
+    return desk
+
+
+def of(*locations: int) -> Filter:
+    if len(locations) == 1:
+        return where(Use, LOCATION, Test.IS, locations[0])
+    return where(Use, LOCATION, Test.ONE_OF, locations)
+
+
+def choices(desk: Desk) -> list[tuple[Filter, ...]]:
+    """Locations to ask for; a filter of the caller's may stand beside that of the scope."""
+    first, second, third = desk.locations
+    some = [
+        (first,),
+        (second,),
+        (first, third),
+        (first, second, third),
+        (0,),
+        (-1,),
+        (-1, 0, third),
+    ]
+    return [*((of(*each),) for each in some), (of(first, second), of(second)), (of(), of(first))]
+
+
+def allowed(filters: tuple[Filter, ...], location: int) -> bool:
+    """Whether every test of a location lets this one pass; 0 is none."""
+    return location > 0 and all(
+        location == each.value if each.test is Test.IS else location in each.value
+        for each in filters
+    )
+
+
+async def sound(desk: Desk) -> None:
+    """Every total, over some ranges and of some locations, is that of the rows."""
+    random, rows = Random(2), desk.rows()
+    moments = sorted({moment for moment, _, _ in rows})
+    async with desk.store.reading() as reading:
+        assert await reading.miscounted(Use) == []
+        for filters in choices(desk):
+            for _ in range(6):
+                low, high = random.choice([None, *moments]), random.choice([None, *moments])
+                range_ = [where(Use, "CreatedOn", Test.AT_LEAST, low)] if low else []
+                range_ += [where(Use, "CreatedOn", Test.AT_MOST, high)] if high else []
+                right = sum(
+                    allowed(filters, location)
+                    and (low is None or moment >= low)
+                    and (high is None or moment <= high)
+                    for moment, _, location in rows
+                )
+                # Wherever the filter of a location stands among the others.
+                for asked in ((*filters, *range_), (*range_, *filters)):
+                    assert await reading.count(Use, asked) == right, (filters, low, high)
+
+
+async def test_every_range_of_every_choice_of_locations_counts_its_rows(desk: Desk) -> None:
+    await sound(desk)
+
+
+async def test_the_locations_add_up_to_the_whole(desk: Desk) -> None:
+    async with desk.store.reading() as reading:
+        apart = [await reading.count(Use, (of(location),)) for location in desk.locations]
+        nowhere = await reading.count(Use, (where(Use, LOCATION, Test.NULL),))
+        assert nowhere == 40
+        assert sum(apart) == await reading.count(Use, (of(*desk.locations),))
+        assert sum(apart) + nowhere == await reading.count(Use)
+
+
+async def test_a_date_of_a_location_counts_its_rows(desk: Desk) -> None:
+    span = (DAY + timedelta(days=1), DAY + timedelta(days=4))
+    location = desk.locations[0]
+    right = sum(span[0] <= m < span[1] and at == location for m, _, at in desk.rows())
+    date = where(Use, "CreatedOn", Test.SPAN, span)
+    async with desk.store.reading() as reading:
+        for filters in ((date, of(location)), (of(location), date)):
+            assert await reading.count(Use, filters) == right > 0
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("low", [None, EDGE, DAY + timedelta(hours=8)])
+async def test_each_page_of_a_location_is_the_slice_of_the_list(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, low: datetime | None, descending: bool
+) -> None:
+    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    order = by(Use, "CreatedOn", descending=descending)
+    range_ = (where(Use, "CreatedOn", Test.AT_LEAST, low),) if low else ()
+    place = [column.name for column in Use.shape().listed].index("Id")
+    for filters in choices(desk):
+        right = [
+            use
+            for moment, use, location in desk.rows()[:: -1 if descending else 1]
+            if allowed(filters, location) and (low is None or moment >= low)
+        ]
+        for number in range(1, len(right) // 7 + 3):
+            async with desk.store.reading() as reading:
+                page = await reading.page(Listing(Use, (*range_, *filters), order, number, 7))
+            assert page.total == len(right)
+            assert [row[place] for row in page.rows] == right[(number - 1) * 7 : number * 7]
+
+
+def test_pages_of_one_location_by_creation_are_sought_by_the_tally() -> None:
+    created, identity = by(Use, "CreatedOn"), by(Use, "Id")
+    assert seekable(Use, (of(1),), created)
+    assert not seekable(Use, (of(1, 2),), created)
+    assert not seekable(Use, (of(1),), identity)
+
+
+async def test_a_line_of_the_journal_counts_where_it_was_written(
+    store: Store, build: Builder
+) -> None:
+    here, there = [await build.make_business(name) for name in ("Here", "There")]
+    lines = [
+        stored_row(JournalLine, BusinessId=business, CreditId=number, Sequence=1)
+        for number, business in enumerate([here, here, there], 1)
+    ]
+    async with store.writing() as unit:
+        await unit.insert(JournalLine, lines)
+    async with store.reading() as reading:
+        totals = [
+            await reading.count(JournalLine, (where(JournalLine, "BusinessId", Test.IS, each),))
+            for each in (here, there)
+        ]
+        assert totals == [2, 1]
+        assert await reading.miscounted(JournalLine) == []
+
+
+# Credits that change location --------------------------------------------------------------------
+
+
+async def test_the_uses_of_a_credit_that_moves_count_where_it_went(desk: Desk) -> None:
+    random = Random(11)
+    for step in range(12):
+        credit = random.choice(list(desk.credits))
+        await desk.move(credit, random.choice([*desk.locations, 0]))
+        if step % 3 == 0:
+            await desk.draw(credit, *random.sample(MOMENTS, 5))
+        await sound(desk)
+
+
+async def test_a_move_that_fails_counts_nothing(desk: Desk) -> None:
+    credit = next(iter(desk.credits))
+    with pytest.raises(RuntimeError):
+        async with desk.store.writing() as unit:
+            other = next(at for at in desk.locations if at != desk.credits[credit])
+            await unit.update(Credit, [(credit, {"BusinessId": other})])
+            raise RuntimeError
+    await sound(desk)
+
+
+@pytest.mark.parametrize("first", ["the use", "the move"])
+async def test_a_use_that_is_written_while_its_credit_changes_location(
+    desk: Desk, build: Builder, first: str
+) -> None:
+    here, there = desk.locations[:2]
+    credit = await build.make(Credit, BusinessId=here)
+    begun, go = asyncio.Event(), asyncio.Event()
+    kept: list[int] = []
+
+    async def draw(unit: Any) -> None:
+        row = stored_row(Use, CoworkerBookingCreditId=credit, CreatedOn=EDGE)
+        kept.extend(await unit.insert(Use, [row]))
+
+    async def move(unit: Any) -> None:
+        await unit.update(Credit, [(credit, {"BusinessId": there})])
+
+    async def carry_out(work: Any, *, waits: bool) -> None:
+        async with desk.store.writing() as unit:
+            await work(unit)
+            if waits:
+                begun.set()
+                await asyncio.wait_for(go.wait(), 10)
+
+    works = (draw, move) if first == "the use" else (move, draw)
+    leading = asyncio.create_task(carry_out(works[0], waits=True))
+    await begun.wait()
+    following = asyncio.create_task(carry_out(works[1], waits=False))
+    await asyncio.sleep(0.2)
+    go.set()
+    await asyncio.gather(leading, following)
+    desk.credits[credit] = there
+    desk.uses[kept[0]] = (EDGE, credit)
+    await sound(desk)
+
+
+async def test_many_who_draw_and_move_at_once_leave_every_total_right(
+    desk: Desk, build: Builder
+) -> None:
+    credits_ = [await build.make(Credit, BusinessId=desk.locations[0]) for _ in range(3)]
+
+    async def draw(number: int) -> None:
+        random = Random(number)
+        for _ in range(8):
+            chosen = sorted(random.sample(credits_, 2))
+            moments = random.sample(MOMENTS, 2)
+            rows = [
+                {"CoworkerBookingCreditId": credit, "CreatedOn": moment, "UniqueId": str(uuid4())}
+                for credit, moment in zip(chosen, moments, strict=True)
+            ]
+            try:
+                ids = await put(desk.store, Use, *rows)
+            except Conflict:
+                continue
+            for use, moment, credit in zip(ids, moments, chosen, strict=True):
+                desk.uses[use] = (moment, credit)
+
+    async def move(number: int) -> None:
+        random = Random(number)
+        for _ in range(8):
+            with suppress(Conflict):
+                await desk.move(random.choice(credits_), random.choice(desk.locations))
+
+    await asyncio.gather(*(draw(n) for n in range(4)), *(move(n) for n in range(10, 13)))
+    async with desk.store.reading() as reading:
+        found = await reading.many(Credit, credits_)
+    desk.credits |= {credit: record["BusinessId"] for credit, record in found.items()}
+    await sound(desk)
+
+
+async def test_a_number_that_was_changed_past_the_program_is_told(desk: Desk) -> None:
+    here = desk.locations[0]
+    moment, _, _ = next(row for row in desk.rows() if row[0] > DAY and row[2] == here)
+    bucket = to_microseconds(moment) >> CREATION.wide
+    text = (
+        "UPDATE row_tally SET n = n + 2 WHERE table_name = 'coworker_booking_credit_use_history' "
+        f"AND bits = {CREATION.wide} AND location = {here} AND bucket = {bucket} AND shard = 0"
+    )
+    if hasattr(desk.store, "pool"):
+        await desk.store.pool.execute(text)
+    else:
+        desk.store.connection.execute(text)
+    begins = from_microseconds(bucket << CREATION.wide)
+    right = sum(
+        at == here and to_microseconds(m) >> CREATION.wide == bucket for m, _, at in desk.rows()
+    )
+    async with desk.store.reading() as reading:
+        assert await reading.miscounted(Use) == [
+            Miscount("CreatedOn", begins, here, right + 2, right)
+        ]

@@ -36,8 +36,7 @@ async def list_or_batch(
     listing = Listing(entity, (*asked.filters, *seen), asked.order, asked.page, asked.size)
     async with parts.store.reading() as reading:
         page = await reading.page(listing)
-    show = renderer(entity).row
-    body = encode(list_envelope([show(row) for row in page.rows], question, page.total))
+    body = encode(list_envelope(renderer(entity).rows(page.columns), question, page.total))
     return Response(body, media_type=JSON)
 
 

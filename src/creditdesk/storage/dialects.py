@@ -34,6 +34,8 @@ from creditdesk.storage.tally import PostgreSQLTally, SQLiteTally, Tally
 Convert = Callable[[Any], Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+MOST_INSTANTS: Final = 16_384
+"""How many are kept before all are worked out anew."""
 
 
 def to_microseconds(instant: datetime) -> int:
@@ -43,6 +45,16 @@ def to_microseconds(instant: datetime) -> int:
 
 def from_microseconds(count: int) -> datetime:
     return _EPOCH + timedelta(microseconds=count)
+
+
+class _Instants(dict[int, datetime]):
+    """Instants by their microseconds, each worked out once while it is asked for often."""
+
+    def __missing__(self, count: int) -> datetime:
+        if len(self) >= MOST_INSTANTS:
+            self.clear()
+        instant = self[count] = from_microseconds(count)
+        return instant
 
 
 def encode_object(value: Any) -> str:
@@ -170,7 +182,7 @@ class SQLite(Dialect):
         Reference: "INTEGER", Collection: "",
     }  # fmt: skip
     writers = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
-    readers = {DateTime: from_microseconds, Boolean: bool, Object: decode_object}
+    readers = {DateTime: _Instants().__getitem__, Boolean: bool, Object: decode_object}
     tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""

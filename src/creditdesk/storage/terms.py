@@ -46,6 +46,17 @@ class Reads:
             row[position] = decode(row[position])
         return row
 
+    def columns(self, rows: Sequence[Sequence[Any]], skip: int = 0) -> list[Sequence[Any]]:
+        """The same of many rows, given column by column; for statements that read no lists."""
+        if not rows:
+            return [()] * self.width
+        columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
+        columns = columns[skip : skip + self.width]
+        for position, decode in self.positions:
+            column = columns[position]
+            columns[position] = [None if value is None else decode(value) for value in column]
+        return columns
+
 
 class Joins:
     """The relations a statement walks, each joined once under an alias of its own."""

@@ -53,13 +53,13 @@ class RecordReading(ABC):
     ) -> Page:
         text, values, reads = self.statements.page(listing, offset, size, seeking=seeking)
         rows = await self.fetch(text, values)
-        total = rows[0][0]
+        found = self.dialect.unpack(rows, 1)
         # Where the page has no row, the total comes with an empty one.
         place = self.statements.once(
             ("place", listing.entity), lambda: _position(listing.entity, "Id")
         )
-        empty = rows[0][1 + place] is None
-        return Page(reads.columns(() if empty else rows, 1), total)
+        empty = found[0][place] is None
+        return Page(reads.columns(() if empty else found), rows[0][0])
 
     async def _deep_page(self, listing: Listing, offset: int) -> Page:
         """A page far from the start, walked to from whichever end is nearer.

@@ -58,6 +58,9 @@ class Plain(Statements):
     def compared(self, column: Column, joins: Joins) -> str:
         return super().compared(replace(column, copied=False), joins)
 
+    def packed(self, columns: Sequence[str]) -> str:
+        return ", ".join(columns)
+
     def _total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
         return None
 

@@ -11,9 +11,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.bodies import named_values, raw_body
 from creditdesk.rest.envelope import action_answer
-from creditdesk.rest.failures import JSON, json_answer
+from creditdesk.rest.failures import json_answer
 from creditdesk.rest.idempotency import Answers, fingerprint_of
 from creditdesk.rest.parts import Parts
 from creditdesk.schema.commands import Command, Parameter
@@ -57,7 +58,7 @@ async def run_command(parts: Parts, entity: type[Entity], request: Request, call
         answer = action_answer(outcome.message, outcome.value, now, call.caller.email)
         if answers:
             await answers.keep(unit, call, fingerprint, 200, answer)
-    return Response(answer, media_type=JSON)
+    return JsonAnswer(answer)
 
 
 def _shown(command: Command) -> dict[str, Any]:

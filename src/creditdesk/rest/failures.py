@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.records import encode
 from creditdesk.schema.refusals import (
     Blocked,
@@ -23,7 +24,6 @@ from creditdesk.schema.refusals import (
     Throttled,
 )
 
-JSON: Final = "application/json"
 APOLOGY: Final = "Something went wrong on our side. Nothing was changed; please try again."
 UNREACHED: Final = "The records cannot be reached now; try again with the same idempotency key."
 _log = logging.getLogger("creditdesk.rest")
@@ -101,4 +101,4 @@ def answer_passing(fault: Exception) -> Response:
 
 
 def json_answer(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(encode(value), status, headers, JSON)
+    return JsonAnswer(encode(value), status, headers)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from starlette.responses import Response
 
 from creditdesk.ledger.answers import number_of
-from creditdesk.rest.failures import JSON
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.refusals import KeyReused, invalid
@@ -51,7 +51,7 @@ class Answers:
             return None
         if found[0]["Fingerprint"] != fingerprint:
             raise KeyReused("This idempotency key came with another request before")
-        return Response(found[0]["Body"].encode(), found[0]["Status"], media_type=JSON)
+        return JsonAnswer(found[0]["Body"].encode(), found[0]["Status"])
 
     async def keep(
         self, unit: Unit, call: Call, fingerprint: str, status: int, body: bytes

@@ -26,7 +26,7 @@ from creditdesk.ledger.reach import read_owner
 from creditdesk.ledger.records import SIDES
 from creditdesk.ledger.renewals import Due, due_renewals, run_renewals
 from creditdesk.ledger.sources import AskedBasket
-from creditdesk.rest.failures import JSON
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.idempotency import Answers
 from creditdesk.rest.ledger_baskets import previewed, previews, spends
 from creditdesk.rest.ledger_bodies import Given, amount_kind, read_basket_body, read_side
@@ -265,7 +265,7 @@ def _look(wire: LedgerWire, role: str, read: Callable[[Look], Awaitable[Said]]) 
         call = called(request, role)
         async with wire.store.reading() as reading:
             said = await read(Look(reading, Given(request.query_params), call))
-        return Response(answer_of(said, call), media_type=JSON)
+        return JsonAnswer(answer_of(said, call))
 
     return endpoint
 
@@ -291,7 +291,7 @@ def _act(wire: LedgerWire, role: str, run: Callable[[Act], Awaitable[Said]]) -> 
             said = await run(Act(unit, wire.desk, Given(body.values), path_id, call))
             answer = answer_of(said, call)
             await answers.keep(unit, call, body.fingerprint, 200, answer)
-        return Response(answer, media_type=JSON)
+        return JsonAnswer(answer)
 
     return endpoint
 

@@ -17,7 +17,7 @@ from creditdesk.ledger.drawing import Drawn
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.sources import AskedBasket
 from creditdesk.ledger.together import Together
-from creditdesk.rest.failures import JSON
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.ledger_bodies import Given, read_basket_body
 from creditdesk.rest.ledger_calls import (
     READ,
@@ -48,7 +48,7 @@ def previews(store: Store, desk: Desk, limit_bytes: int, kept: Endpoint) -> Endp
             return await kept(request)
         basket = asked_basket(await read_body(request, limit_bytes), call)
         allocation = await together.ask(basket)
-        return Response(answer_of(previewed(allocation), call), media_type=JSON)
+        return JsonAnswer(answer_of(previewed(allocation), call))
 
     return endpoint
 
@@ -69,7 +69,7 @@ def spends(store: Store, desk: Desk, limit_bytes: int) -> Endpoint:
         # The same key again waits for the first, and then gets its answer.
         apart = frozenset({*basket.marks, *((key,) if key else ())})
         answer = await together.ask(spend, apart=apart, repeatable=key is not None)
-        return Response(answer.body, answer.status, media_type=JSON)
+        return JsonAnswer(answer.body, answer.status)
 
     return endpoint
 

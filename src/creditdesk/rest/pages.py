@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from creditdesk.rest.failures import JSON
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.openapi import document
 from creditdesk.rest.parts import Parts
 from creditdesk.rest.records import encode
@@ -25,7 +25,7 @@ def routes(parts: Parts) -> list[Route]:
         return encode(document(parts.entities, parts.extras))
 
     async def openapi(_: Request) -> Response:
-        return Response(written(), media_type=JSON)
+        return JsonAnswer(written())
 
     async def docs(_: Request) -> Response:
         policy = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'"}

@@ -32,6 +32,12 @@ from creditdesk.schema.refusals import invalid
 DEFAULT_SIZE: Final = 25
 LARGEST_SIZE: Final = 1000
 LARGEST_PAGE: Final = LARGEST_INTEGER // LARGEST_SIZE
+LONGEST_KEPT: Final = 1000
+MOST_KEPT: Final = 2048
+"""So many questions are kept by their text, each of at most so many bytes, as callers ask the same
+again and again; then all are read anew.
+"""
+_WHOLE: Final = Integer()
 _PAGING: Final = frozenset({"page", "size", "orderby", "dir"})
 _EITHER_WAY: Final = {"ascending": False, "descending": True, "0": False, "-1": True}
 _LAST_INSTANT: Final = datetime.max.replace(tzinfo=UTC)
@@ -56,6 +62,18 @@ def read_batch(query: bytes) -> list[int] | None:
 
 def read_question(entity: type[Entity], query: bytes, settings: WireSettings) -> Question:
     """The question a query string puts to an entity; Invalid when a known parameter is bad."""
+    asked = (entity, query, settings)
+    question = _KEPT.get(asked)
+    if question is None:
+        question = _read_question(entity, query, settings)
+        if len(query) <= LONGEST_KEPT:
+            if len(_KEPT) >= MOST_KEPT:
+                _KEPT.clear()
+            _KEPT[asked] = question
+    return question
+
+
+def _read_question(entity: type[Entity], query: bytes, settings: WireSettings) -> Question:
     shape = entity.shape()
     asked: dict[str, tuple[str, str]] = {}
     filters: list[Filter] = []
@@ -90,6 +108,9 @@ def read_question(entity: type[Entity], query: bytes, settings: WireSettings) ->
     )
 
 
+_KEPT: Final[dict[tuple[type[Entity], bytes, WireSettings], Question]] = {}
+
+
 def _pairs(query: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
@@ -119,7 +140,7 @@ def _filter(found: FilterName, name: str, value: str) -> Filter:
             ids = kind.read_filter(value)
             return _members(column, ids)
         if isinstance(kind, Reference):
-            return Filter(column, Test.IS, Integer().read(value))
+            return Filter(column, Test.IS, _WHOLE.read(value))
         if isinstance(kind, Text) and not kind.exact:
             return Filter(column, Test.CONTAINS, kind.read_filter(value))
         return Filter(column, Test.IS, kind.read_filter(value))
@@ -166,9 +187,7 @@ def _at(column: Column, value: str) -> Filter:
 
 def _ids(name: str, value: str) -> list[int]:
     try:
-        ids = [
-            Integer().read(part) for part in value.strip().strip("[]").split(",") if part.strip()
-        ]
+        ids = [_WHOLE.read(part) for part in value.strip().strip("[]").split(",") if part.strip()]
     except Unreadable:
         raise invalid(name, "must be a list of ids such as [1,2,3]", value) from None
     if len(ids) > LARGEST_SIZE:
@@ -181,7 +200,7 @@ def _whole(name: str, asked: dict[str, tuple[str, str]], default: int) -> int:
     if not value.strip():
         return default
     try:
-        number = Integer().read(value)
+        number = _WHOLE.read(value)
     except Unreadable as unreadable:
         raise invalid(spelled, str(unreadable), value) from None
     return number if number >= 1 else default

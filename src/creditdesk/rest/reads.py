@@ -9,8 +9,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.envelope import list_envelope
-from creditdesk.rest.failures import JSON
 from creditdesk.rest.parts import Parts
 from creditdesk.rest.querystring import read_batch, read_question
 from creditdesk.rest.records import encode, renderer
@@ -33,19 +33,19 @@ async def list_or_batch(
     question = read_question(entity, query, parts.settings)
     asked = question.listing
     seen = parts.scope(call.caller, entity)
-    listing = Listing(entity, (*asked.filters, *seen), asked.order, asked.page, asked.size)
+    filters = (*asked.filters, *seen) if seen else asked.filters
+    listing = Listing(entity, filters, asked.order, asked.page, asked.size)
     async with parts.store.reading() as reading:
         page = await reading.page(listing)
-    show = renderer(entity).row
-    body = encode(list_envelope([show(row) for row in page.rows], question, page.total))
-    return Response(body, media_type=JSON)
+    body = encode(list_envelope(renderer(entity).rows(page.columns), question, page.total))
+    return JsonAnswer(body)
 
 
 async def _batch(parts: Parts, entity: type[Entity], ids: list[int], call: Call) -> Response:
     async with parts.store.reading() as reading:
         found = await reading.many(entity, ids, parts.scope(call.caller, entity)) if ids else {}
     show = renderer(entity).record
-    return Response(encode([show(found[i]) for i in ids if i in found]), media_type=JSON)
+    return JsonAnswer(encode([show(found[i]) for i in ids if i in found]))
 
 
 async def get_one(parts: Parts, entity: type[Entity], record_id: int, call: Call) -> Response:
@@ -55,4 +55,4 @@ async def get_one(parts: Parts, entity: type[Entity], record_id: int, call: Call
         record = await reading.get(entity, record_id, parts.scope(call.caller, entity))
     if record is None:
         raise NotFound
-    return Response(encode(renderer(entity).record(record)), media_type=JSON)
+    return JsonAnswer(encode(renderer(entity).record(record)))

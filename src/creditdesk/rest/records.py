@@ -5,14 +5,16 @@ Must not know where rows come from or what envelope carries them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, Final
 
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Encoder
 
-from creditdesk.schema.entity import COMPUTED, Column, Entity, Record
+from creditdesk.schema.entity import Column, Entity, Record
 from creditdesk.schema.kinds import (
     Boolean,
     Collection,
@@ -32,6 +34,8 @@ from creditdesk.schema.kinds import (
 )
 
 Show = Callable[[Any], Any]
+MOST_NUMBERS: Final = 16_384
+"""How many are kept as they show before all are worked out anew."""
 ENCODER: Final = Encoder(decimal_format="number")
 encode: Final = ENCODER.encode
 
@@ -40,21 +44,32 @@ def _as_is(_: Field) -> Show | None:
     return None
 
 
+class _Numbers(dict[int, Any]):
+    """Scaled numbers as they show, each worked out once while it is asked for often."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._unit = 10**places
+
+    def __missing__(self, value: int) -> int | Raw:
+        if len(self) >= MOST_NUMBERS:
+            self.clear()
+        whole, rest = divmod(value, self._unit)
+        shown = Raw(show_scaled(value, self._places).encode()) if rest else whole
+        self[value] = shown
+        return shown
+
+
 def _number(kind: Field) -> Show:
     assert isinstance(kind, Scaled)
-    places = kind.places
-    unit = 10**places
-
-    def show(value: int) -> int | Raw:
-        whole, rest = divmod(value, unit)
-        return Raw(show_scaled(value, places).encode()) if rest else whole
-
-    return show
+    return _Numbers(kind.places).__getitem__
 
 
 def _instant(_: Field) -> Show:
     def show(value: datetime) -> Any:
-        return show_instant(value) if value.microsecond else value
+        # The encoder shows all six digits of a fraction, which may end in zeros.
+        fraction = value.microsecond
+        return show_instant(value) if fraction and not fraction % 10 else value
 
     return show
 
@@ -95,75 +110,75 @@ class Renderer:
 
     def __init__(self, entity: type[Entity]) -> None:
         shape = entity.shape()
-        self._listed = shape.listed
-        self._whole = tuple(c for c in shape.columns.values() if c.shown)
-        row_names = [c.name for c in self._listed]
-        self._row_type = _struct(f"{entity.__name__}Row", row_names)
-        self._row_steps = _steps(self._listed)
-        self._id_at = row_names.index("Id")
-        self._label_at = row_names.index(entity.label) if entity.label else None
-        self._label = entity.label
-        self._text_at = row_names.index("ToStringText")
-        self._new_at = row_names.index("IsNew")
-        self._blank_at = tuple(
-            i for i, c in enumerate(self._listed)
-            if c.kind.write_only or c.name == "LocalizationDetails"
-        )  # fmt: skip
-        self._record_steps = tuple(
-            (c.name, None if c.kind.write_only or c.name in COMPUTED else c.name, _show(c))
-            for c in self._whole
-        )
-        self._twins = {
-            c.name for c in shape.collections if isinstance(c.kind, Collection) and c.kind.twins
-        }
-        self._record_type = _struct(entity.__name__, self._record_names())
+        self._rows = _Layout(entity, [(column.name, column) for column in shape.listed])
+        whole: list[tuple[str, Column]] = []
+        for column in shape.columns.values():
+            if column.shown:
+                whole.append((column.name, column))
+            if column.shown and isinstance(column.kind, Collection) and column.kind.twins:
+                whole += [(f"{twin}{column.name}", column) for twin in ("Added", "Removed")]
+        self._records = _Layout(entity, whole)
+        self._values_of = itemgetter(*(column.name for _, column in whole))
 
-    def _record_names(self) -> list[str]:
-        names: list[str] = []
-        for column in self._whole:
-            names.append(column.name)
-            if column.name in self._twins:
-                names += [f"Added{column.name}", f"Removed{column.name}"]
-        return names
+    def rows(self, columns: Sequence[Sequence[Any]]) -> list[Struct]:
+        """The rows of a page, given as the columns that the entity lists.
 
-    def row(self, row: Sequence[Any]) -> Struct:
-        """A listed row, in the order of the entity's listed columns."""
-        values = list(row)
-        label = values[self._label_at] if self._label_at is not None else None
-        for at, show in self._row_steps:
-            if values[at] is not None:
-                values[at] = show(values[at])
-        for at in self._blank_at:
-            values[at] = None
-        values[self._new_at] = False
-        values[self._text_at] = f"#{values[self._id_at]}" if self._label is None else label or ""
-        return self._row_type(*values)
+        A whole column at a time, as that takes far fewer steps than one value after another.
+        """
+        layout = self._rows
+        shown: list[Iterable[Any]] = list(columns)
+        for at, show in layout.steps:
+            shown[at] = [None if value is None else show(value) for value in columns[at]]
+        for at in layout.blanks:
+            shown[at] = repeat(None)
+        shown[layout.is_new] = repeat(False)
+        shown[layout.text] = [layout.text_of(value) for value in columns[layout.label]]
+        return list(map(layout.kind, *shown))
 
     def record(self, record: Record) -> Struct:
         """A whole record: collections as arrays, each followed by its two empty twins."""
-        values: list[Any] = []
-        for name, source, show in self._record_steps:
-            value = record.get(source) if source else None
-            if show is not None and value is not None:
-                value = show(value)
-            if name == "IsNew":
-                value = False
-            elif name == "ToStringText":
-                label = self._label
-                value = f"#{record['Id']}" if label is None else record.get(label) or ""
-            values.append(value)
-            if name in self._twins:
-                values += (None, None)
-        return self._record_type(*values)
+        layout = self._records
+        values = list(self._values_of(record))
+        label = values[layout.label]
+        for at, show in layout.steps:
+            value = values[at]
+            if value is not None:
+                values[at] = show(value)
+        for at in layout.blanks:
+            values[at] = None
+        values[layout.is_new] = False
+        values[layout.text] = layout.text_of(label)
+        return layout.kind(*values)
 
 
-def _steps(columns: Sequence[Column]) -> tuple[tuple[int, Show], ...]:
-    shows = ((at, _show(column)) for at, column in enumerate(columns))
-    return tuple((at, show) for at, show in shows if show is not None)
+class _Layout:
+    """Where each shown value stands, under its name on the wire, and how it comes to be."""
+
+    def __init__(self, entity: type[Entity], shown: Sequence[tuple[str, Column]]) -> None:
+        names = [name for name, _ in shown]
+        self.kind = defstruct(
+            entity.__name__, [(name, Any) for name in names], gc=False, frozen=True
+        )
+        self.blanks = tuple(
+            at for at, (name, column) in enumerate(shown)
+            if name != column.name or name == "LocalizationDetails" or column.kind.write_only
+        )  # fmt: skip
+        shows = ((at, _show(column)) for at, (_, column) in enumerate(shown))
+        self.steps = tuple(
+            (at, show) for at, show in shows if show is not None and at not in self.blanks
+        )
+        self.is_new = names.index("IsNew")
+        self.text = names.index("ToStringText")
+        self.label = names.index(entity.label or "Id")
+        self.text_of: Show = _as_label if entity.label else _as_number
 
 
-def _struct(name: str, keys: Sequence[str]) -> type[Struct]:
-    return defstruct(name, [(key, Any) for key in keys], gc=False, frozen=True)
+def _as_label(label: str | None) -> str:
+    return label or ""
+
+
+def _as_number(record_id: int) -> str:
+    return f"#{record_id}"
 
 
 _RENDERERS: Final[dict[type[Entity], Renderer]] = {}

@@ -83,11 +83,12 @@ class Api:
         return _not_offered(tuple(extra.method for _, extra in extras))
 
     async def _call(self, request: Request) -> Call:
+        scope, method = request.scope, request.scope["method"]
         now = self.parts.clock()
-        address = client_address(request.scope, self.parts.proxy_hops)
-        caller = await self.parts.auth.caller(request.headers.get("authorization"), now, address)
-        self.parts.throttle.check(caller, request.method, now)
-        key = read_key(request.headers) if request.method == "POST" else None
+        address = client_address(scope, self.parts.proxy_hops)
+        caller = await self.parts.auth.caller(_authorization(scope), now, address)
+        self.parts.throttle.check(caller, method, now)
+        key = read_key(request.headers) if method == "POST" else None
         return Call(caller, now, key)
 
     def _offered(self, path: str) -> dict[str, Run] | None:
@@ -134,6 +135,15 @@ class Api:
         if "delete" in entity.verbs:
             offered["DELETE"] = lambda _, call: writes.delete(parts, entity, record_id, call)
         return offered
+
+
+def _authorization(scope: Scope) -> str | None:
+    """The first Authorization header; servers give names in lower case."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            text: str = value.decode("latin-1")
+            return text
+    return None
 
 
 def _pattern(path: str) -> re.Pattern[str]:

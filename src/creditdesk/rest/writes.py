@@ -12,9 +12,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.bodies import named_values, raw_body
 from creditdesk.rest.envelope import Done, action_answer, done_message
-from creditdesk.rest.failures import JSON
 from creditdesk.rest.idempotency import Answers, fingerprint_of
 from creditdesk.rest.parts import Parts
 from creditdesk.rest.records import renderer
@@ -49,7 +49,7 @@ async def create(parts: Parts, entity: type[Entity], request: Request, call: Cal
         answer = _done(entity, made, "created")
         if answers:
             await answers.keep(unit, call, fingerprint, 200, answer)
-    return Response(answer, media_type=JSON)
+    return JsonAnswer(answer)
 
 
 async def _spend(parts: Parts, draft: Draft, call: Call, fingerprint: str) -> Response:
@@ -65,7 +65,7 @@ async def _spend(parts: Parts, draft: Draft, call: Call, fingerprint: str) -> Re
     except Invalid:
         await _settled_now(parts, draft, call)
         raise
-    return Response(answer, status, media_type=JSON)
+    return JsonAnswer(answer, status)
 
 
 async def _settled_now(parts: Parts, draft: Draft, call: Call) -> Record:
@@ -87,7 +87,7 @@ async def update(
         record = draft.settled(await missing_of(parts, unit, draft, call), before)
         await writer_of(parts, entity).update(unit, entity, before, record, call)
         made = await _seen(parts, unit, entity, record_id, call)
-    return Response(_done(entity, made, "updated"), media_type=JSON)
+    return JsonAnswer(_done(entity, made, "updated"))
 
 
 async def delete(parts: Parts, entity: type[Entity], record_id: int, call: Call) -> Response:
@@ -98,7 +98,7 @@ async def delete(parts: Parts, entity: type[Entity], record_id: int, call: Call)
         await writer_of(parts, entity).delete(unit, entity, before, call)
     message = done_message(entity.__name__, "deleted")
     now = call.now.replace(microsecond=0)
-    return Response(action_answer(message, record_id, now, call.caller.email), media_type=JSON)
+    return JsonAnswer(action_answer(message, record_id, now, call.caller.email))
 
 
 def writer_of(parts: Parts, entity: type[Entity]) -> Writer:

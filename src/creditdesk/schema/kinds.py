@@ -21,6 +21,8 @@ from uuid import UUID
 
 LARGEST_INTEGER: Final = 2**63 - 1
 LONGEST_TEXT: Final = 100_000
+_SHORT: Final = 18
+_DIGITS: Final = re.compile("[0-9]+")
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -125,6 +127,8 @@ class Integer(Field):
     def read(self, value: object) -> int:
         if type(value) is int:
             whole = value
+        elif isinstance(value, str) and len(value) <= _SHORT and _DIGITS.fullmatch(value):
+            whole = int(value)
         else:
             number = _decimal(value, "must be a whole number")
             if number != number.to_integral_value():

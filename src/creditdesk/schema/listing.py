@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer: rows in the entity's column order, and how many match in all."""
+    """The answer, column by column: one sequence of values for each column that the entity lists,
+    in its order, all as long as the page; and how many match in all.
+    """
 
-    rows: list[Any] = field(default_factory=list)
-    total: int = 0
+    columns: Sequence[Sequence[Any]]
+    total: int
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        return list(zip(*self.columns, strict=True))

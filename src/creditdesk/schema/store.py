@@ -34,7 +34,7 @@ class Reading(Protocol):
     """A consistent look at the records; it cannot write."""
 
     async def page(self, listing: Listing) -> Page:
-        """One page, rows in `shape().listed` order, with the exact number of all that match."""
+        """One page, columns in `shape().listed` order, with the exact number of all that match."""
 
     async def get(
         self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()

@@ -34,6 +34,10 @@ from creditdesk.storage.tally import PostgreSQLTally, SQLiteTally, Tally
 Convert = Callable[[Any], Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+MOST_PACKED: Final = 100
+"""How many values one JSON array holds; a function of SQLite takes at most 127."""
+MOST_INSTANTS: Final = 16_384
+"""How many are kept before all are worked out anew."""
 
 
 def to_microseconds(instant: datetime) -> int:
@@ -43,6 +47,19 @@ def to_microseconds(instant: datetime) -> int:
 
 def from_microseconds(count: int) -> datetime:
     return _EPOCH + timedelta(microseconds=count)
+
+
+class _Instants(dict[int, datetime]):
+    """Instants by their microseconds, each worked out once while it is asked for often."""
+
+    def __missing__(self, count: int) -> datetime:
+        if len(self) >= MOST_INSTANTS:
+            self.clear()
+        instant = self[count] = from_microseconds(count)
+        return instant
+
+
+_unpacked: Final = msgspec.json.Decoder(list[int | str | None]).decode
 
 
 def encode_object(value: Any) -> str:
@@ -112,6 +129,14 @@ class Dialect(ABC):
     def read_items(self, value: Any) -> tuple[int, ...]:
         """What `items` answered."""
 
+    def pack(self, values: Sequence[str]) -> str:
+        """The values of a row, as the driver hands over many rows fastest."""
+        return ", ".join(values)
+
+    def unpack(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
+        """What was packed, of rows in which so many other columns come before it."""
+        return [row[skip:] for row in rows]
+
     @abstractmethod
     def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
         """Whether folded custom fields have an entry of this name whose value holds a text;
@@ -170,7 +195,7 @@ class SQLite(Dialect):
         Reference: "INTEGER", Collection: "",
     }  # fmt: skip
     writers = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
-    readers = {DateTime: from_microseconds, Boolean: bool, Object: decode_object}
+    readers = {DateTime: _Instants().__getitem__, Boolean: bool, Object: decode_object}
     tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""
@@ -196,6 +221,18 @@ class SQLite(Dialect):
 
     def read_items(self, value: Any) -> tuple[int, ...]:
         return tuple(sorted(int(part) for part in value.split(","))) if value else ()
+
+    def pack(self, values: Sequence[str]) -> str:
+        # The driver's way to a value is longer than the engine's to a JSON array and ours from it.
+        return ", ".join(
+            f"CAST(json_array({', '.join(values[first : first + MOST_PACKED])}) AS BLOB)"
+            for first in range(0, len(values), MOST_PACKED)
+        )
+
+    def unpack(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
+        if len(rows[0]) == skip + 1:
+            return [_unpacked(row[skip]) for row in rows]
+        return [[value for part in row[skip:] for value in _unpacked(part)] for row in rows]
 
     def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
         value = "json_extract(entry.value, '$.Value')"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.kinds import fold
@@ -36,6 +36,12 @@ class SQLiteReading(RecordReading):
     def __init__(self, statements: Statements, free: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(statements)
         self._free = free
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is held between two questions."""
 
     async def fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self._free().execute(text, values).fetchall()
@@ -121,10 +127,10 @@ class SQLiteStore:
         self.connection = _connect(self.path)
         self._reader: sqlite3.Connection | None = None
         self._taken = asyncio.Lock()
+        self._reading = SQLiteReading(self.statements, self._free)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Reading]:
-        yield SQLiteReading(self.statements, self._free)
+    def reading(self) -> AbstractAsyncContextManager[Reading]:
+        return self._reading
 
     def _free(self) -> sqlite3.Connection:
         # Asked at each question: a unit may begin while a reader is between two of them, and

@@ -41,8 +41,8 @@ class Statements(Terms):
     def page(
         self, listing: Listing, offset: int, size: int, *, seeking: bool = False
     ) -> tuple[str, list[Any], Reads]:
-        """One statement that answers the total (first column) and `size` rows from `offset`; with
-        `seeking` the tally tells where to begin, for which the listing must be seekable.
+        """One statement that answers the total (first column) and `size` rows from `offset`, packed;
+        with `seeking` the tally tells where to begin, for which the listing must be seekable.
         """
         entity, filters, order = listing.entity, listing.filters, listing.order
         started = offset > 0
@@ -85,12 +85,12 @@ class Statements(Terms):
             )
         skipped = f" OFFSET {offset}" if started else ""
         shown = Joins(entity)
-        columns, reads = self.select(entity.shape().listed, shown)
+        columns, reads = self.shown(entity.shape().listed, shown)
         outer = f"page.k {direction}, page.id {ids}" if sort else f"page.id {ids}"
         return (
             f"WITH {before}page AS (SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where} "
             f"ORDER BY {inner} LIMIT {size}{skipped}) "
-            f"SELECT ({total}), {columns} "
+            f"SELECT ({total}), {self.packed(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{shown.text} ORDER BY {outer}"
         ), reads
@@ -104,6 +104,10 @@ class Statements(Terms):
             return tallied or f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
 
         return self.once(("count", entity, _shape(filters)), write), self.values(filters)
+
+    def packed(self, columns: Sequence[str]) -> str:
+        """What a page reads of each row."""
+        return self.dialect.pack(columns)
 
     def _total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
         """How many match, where that need not be counted row by row."""

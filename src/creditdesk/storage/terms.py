@@ -46,6 +46,16 @@ class Reads:
             row[position] = decode(row[position])
         return row
 
+    def columns(self, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+        """The same of many rows, given column by column; for statements that read no lists."""
+        if not rows:
+            return [()] * self.width
+        columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
+        for position, decode in self.positions:
+            column = columns[position]
+            columns[position] = [None if value is None else decode(value) for value in column]
+        return columns
+
 
 class Joins:
     """The relations a statement walks, each joined once under an alias of its own."""
@@ -100,6 +110,11 @@ class Terms:
         self.dialect = dialect
 
     def select(self, columns: Iterable[Column], joins: Joins) -> tuple[str, Reads]:
+        parts, reads = self.shown(columns, joins)
+        return ", ".join(parts), reads
+
+    def shown(self, columns: Iterable[Column], joins: Joins) -> tuple[list[str], Reads]:
+        """The stored values of columns one by one, and how they become inner values."""
         parts: list[str] = []
         decodes: list[tuple[int, Decode]] = []
         lists: list[tuple[int, Decode]] = []
@@ -113,7 +128,7 @@ class Terms:
             decode = self.dialect.reader(column.kind)
             if decode is not None:
                 decodes.append((position, decode))
-        return ", ".join(parts), Reads(tuple(decodes), tuple(lists), len(parts))
+        return parts, Reads(tuple(decodes), tuple(lists), len(parts))
 
     def raw(self, column: Column, joins: Joins) -> str:
         """The stored value of a column; NULL for what no table holds."""

@@ -55,10 +55,13 @@ class RecordReading(ABC):
     ) -> Page:
         text, values, reads = self.statements.page(listing, offset, size, seeking=seeking)
         rows = await self.fetch(text, values)
-        entity = listing.entity
-        identity = self.statements.once(("identity", entity), lambda: 1 + _position(entity, "Id"))
-        found = [reads.row(row, 1) for row in rows if row[identity] is not None]
-        return Page(found, rows[0][0])
+        found = self.dialect.unpack(rows, 1)
+        # Where the page has no row, the total comes with an empty one.
+        place = self.statements.once(
+            ("place", listing.entity), lambda: _position(listing.entity, "Id")
+        )
+        empty = found[0][place] is None
+        return Page(reads.columns(() if empty else found), rows[0][0])
 
     async def _deep_page(self, listing: Listing, offset: int) -> Page:
         """A page far from the start, walked to from whichever end is nearer.
@@ -71,14 +74,14 @@ class RecordReading(ABC):
         backwards = replace(listing, order=Order(order.column, not order.descending))
         for _ in range(3):
             if offset >= total:
-                return Page([], total)
+                return Page([()] * len(listing.entity.shape().listed), total)
             size = min(listing.size, total - offset)
             from_end = total - offset - size
             if from_end >= offset:
                 break
             page = await self._rows(backwards, from_end, size)
             if page.total == total:
-                return Page(page.rows[::-1], total)
+                return Page([column[::-1] for column in page.columns], total)
             total = page.total
         return await self._rows(listing, offset, listing.size)
 
@@ -89,7 +92,12 @@ class RecordReading(ABC):
     async def get(
         self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
     ) -> Record | None:
-        return (await self.many(entity, (record_id,), filters)).get(record_id)
+        wanted = Filter(entity.shape().columns["Id"], Test.IS, record_id)
+        text, values, reads = self.statements.find(
+            entity, (wanted, *filters), None, limited=False, after=False, whole=True
+        )
+        rows = await self.fetch(text, values)
+        return dict(zip(entity.shape().columns, reads.row(rows[0]), strict=True)) if rows else None
 
     async def many(
         self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec import structs
+
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.caps import Member, read_caps
@@ -91,7 +93,7 @@ def _as_locked(credit: Credit, locked: Locked) -> Credit:
     now = (locked.remaining, locked.held, locked.overdraft, priority, paid)
     if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
         return credit
-    return replace(
+    return structs.replace(
         credit,
         remaining=locked.remaining,
         held=locked.held,
@@ -205,7 +207,7 @@ def _basket(
     return Basket(
         reach.owner,
         tuple(
-            replace(source, price=max(0, source.price - covered[source.key]))
+            structs.replace(source, price=max(0, source.price - covered[source.key]))
             if source.key in settled
             else source
             for source in sources
@@ -222,7 +224,7 @@ def _basket(
 def _reached(credit: Credit, reach: Reach) -> Credit:
     """The credit as it is reached: through a team where it is not the customer's own."""
     team_id = reach.payers.get(credit.customer_id)
-    return credit if team_id is None else replace(credit, team_id=team_id)
+    return credit if team_id is None else structs.replace(credit, team_id=team_id)
 
 
 async def read_credits(

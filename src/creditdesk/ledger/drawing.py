@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.allocation import Allocation, allocate
@@ -210,7 +212,7 @@ async def keep(
 
 
 def _of_one(allocation: Allocation, place: int) -> dict[str, object]:
-    document = replace(allocation, sources=(allocation.sources[place],)).to_document()
+    document = structs.replace(allocation, sources=(allocation.sources[place],)).to_document()
     sources = document.pop("sources")
     assert isinstance(sources, list)
     return {**document, **sources[0]}
@@ -251,7 +253,7 @@ def less_held(
     return replace(
         basket,
         sources=tuple(
-            replace(source, price=max(0, source.price - sum(h["Covered"] for h in held)))
+            structs.replace(source, price=max(0, source.price - sum(h["Covered"] for h in held)))
             if (held := holds.get(source.key)) and each.amount is None
             else source
             for source, each in zip(basket.sources, asked, strict=True)

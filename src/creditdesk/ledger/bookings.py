@@ -133,7 +133,7 @@ async def _charge(
         said = shown_on_booking(charge, price.source) if charge else {}
         changes.append((booking_id, invoiced | said | _touched(call)))
         charge_id = charge["Id"] if charge else None
-        charged.append(Charged(booking_id, done.allocation, done.group, charge_id))
+        charged.append(Charged(booking_id, done.allocation, done.kept.group, charge_id))
     await unit.update(Booking, changes)
     return charged
 

@@ -1,12 +1,12 @@
 """What is paid with what, and the document that explains it (rules 16 to 22, 25)."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from creditdesk.ledger.allocation import Allocation, allocate
 from creditdesk.ledger.credit import (

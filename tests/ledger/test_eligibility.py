@@ -1,10 +1,10 @@
 """May this credit pay for that source, and if not, why (rules 5, 12 to 17, 19, 28, 33)."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from creditdesk.ledger.credit import (
     Credit,

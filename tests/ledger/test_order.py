@@ -1,11 +1,11 @@
 """The order of payment: one test per number of rule 18."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from creditdesk.ledger.allocation import breadth, rank
 from creditdesk.ledger.credit import Credit, CreditKey, CreditKind, Limits, Owner, Rate

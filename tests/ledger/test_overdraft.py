@@ -1,12 +1,12 @@
 """A printing credit's overdraft is the last thing that pays, and only for prints (rule 33)."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from creditdesk.ledger.allocation import Allocation, allocate
 from creditdesk.ledger.credit import (

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from creditdesk.ledger.allocation import Allocation, allocate
 from creditdesk.ledger.credit import (
@@ -44,7 +45,7 @@ def shared(number: int, euros: int, **changes: Any) -> Credit:
         CreditKind.MONEY, number, 8, 3, "EUR", euros * EURO,
         datetime(2026, 1, 1, tzinfo=UTC), limits=Limits(for_bookings=True), team_id=4,
     )  # fmt: skip
-    return replace(credit, **changes)
+    return structs.replace(credit, **changes)
 
 
 def shared_time(number: int, minutes: int) -> Credit:
@@ -174,7 +175,7 @@ def test_rule_19_less_than_a_step_of_time_under_the_cap_says_so() -> None:
 
 
 def test_rule_21_a_job_that_the_cap_cannot_print_whole_is_not_printed() -> None:
-    job = replace(booking(), kind=SourceKind.PRINT_JOB, print_units=10)
+    job = structs.replace(booking(), kind=SourceKind.PRINT_JOB, print_units=10)
     pool = Pool(4, CreditKind.PRINTING, "")
     credits_ = [shared_printing(1, 6), shared_printing(2, 6)]
 
@@ -184,7 +185,7 @@ def test_rule_21_a_job_that_the_cap_cannot_print_whole_is_not_printed() -> None:
     found = paid(*credits_, caps=[cap(10, pool)], sources=[job])
     assert [p.taken for p in found.sources[0].parts] == [6, 4]
 
-    found = paid(*credits_, caps=[cap(20, pool)], sources=[replace(job, print_units=13)])
+    found = paid(*credits_, caps=[cap(20, pool)], sources=[structs.replace(job, print_units=13)])
     assert told(found) == {"printing/1": "print_needs_whole", "printing/2": "print_needs_whole"}
 
 

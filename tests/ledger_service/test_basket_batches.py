@@ -165,7 +165,7 @@ async def test_previews_at_once_are_read_together_and_refused_alone(town, client
     assert done["writing"] == 0
 
 
-async def test_many_baskets_are_read_in_as_many_statements_as_one(town, done):
+async def test_many_baskets_are_read_in_as_few_exchanges_as_one(town, done):
     people = await visitors(town, 6)
     for who, _, booking in people:
         await town.add_time(CoworkerId=who)
@@ -182,7 +182,9 @@ async def test_many_baskets_are_read_in_as_many_statements_as_one(town, done):
             read = await read_baskets(reading, baskets)
         counts.append(done["fetch"])
         assert [len(each.credits) for each in read] == [2] * len(baskets)
-    assert counts[0] == counts[1] <= 13
+    # What is asked at the same moment is one statement on PostgreSQL; SQLite has no way to go.
+    most = {"sqlite": 13, "postgresql": 3}[town.store.statements.dialect.name]
+    assert counts[0] == counts[1] <= most
 
 
 async def test_rule_23_bookings_charged_together_draw_one_after_another(town):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,8 @@ from creditdesk.ledger.holds import confirm, hold, release
 from creditdesk.ledger.operations import reverse
 from creditdesk.ledger.records import MONEY
 from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.schema.entity import Record
+from creditdesk.schema.store import Question
 from creditdesk.schema.writing import Call, Caller
 from creditdesk.storage.engine import open_store
 from creditdesk.sync.exporting import export_records
@@ -367,6 +370,11 @@ class Counting:
     def __init__(self, unit: Any) -> None:
         self.unit = unit
         self.asked: list[str] = []
+
+    async def find_all(self, questions: Sequence[Question]) -> list[list[Record]]:
+        self.asked += [question.entity.__name__ for question in questions]
+        found: list[list[Record]] = await self.unit.find_all(questions)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         def noted(entity: Any, *given: Any, **named: Any) -> Any:

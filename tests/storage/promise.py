@@ -20,7 +20,7 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Insert, Store, Update
+from creditdesk.schema.store import Insert, Question, Store, Update
 
 
 def column(entity: type[Entity], name: str):
@@ -160,6 +160,33 @@ class Promise:
                 Booking, (among(Booking, [booking]),), names=("ResourceBusinessId",)
             )
         assert record == {"ResourceBusinessId": business}
+
+    async def test_several_questions_at_once_are_answered_as_each_by_itself(
+        self, store: Store, build: Builder
+    ) -> None:
+        [euro] = await put(store, Currency, {"Code": "EUR"})
+        business = await build.shared("Business")
+        passes = await put(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro, "Businesses": (business,)},
+            {"BusinessId": business},
+        )
+        booking = await build.make(Booking)
+        questions = [
+            Question(TimePass, (among(TimePass, passes),), ("CurrencyCode", "Businesses", "Id")),
+            Question(Booking, (where(Booking, "ResourceBusinessId", Test.IS, business),)),
+            Question(Currency, (where(Currency, "Code", Test.IS, "none has this"),)),
+            Question(TimePass, (among(TimePass, passes), where(TimePass, "CurrencyCode", Test.IS, "eur"))),
+        ]  # fmt: skip
+        async with store.reading() as reading:
+            found = await reading.find_all(questions)
+            apart = [await reading.find(q.entity, q.filters, names=q.names) for q in questions]
+            assert await reading.find_all([]) == []
+            assert await reading.find_all(questions[:1]) == apart[:1]
+        assert found == apart
+        assert [len(records) for records in found] == [2, len(found[1]), 0, 1]
+        assert booking in [record["Id"] for record in found[1]]
 
     async def test_lock_reads_only_what_is_named(self, store: Store) -> None:
         ids = await put(store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"})

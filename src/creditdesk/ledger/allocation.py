@@ -15,8 +15,9 @@ This module must not know where a credit comes from or how a spend is written do
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from creditdesk.ledger.amounts import Amount, money_text
 from creditdesk.ledger.assignment import Cap, Demand, MoneyOffer, Share, UnitOffer, assign
@@ -45,8 +46,7 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 Rank = tuple[int | str | bool | datetime, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True, gc=False):
     """What one credit gives for one source.
 
     `taken` is in the credit's own step, `covered` is the part of the source's price it pays for.
@@ -61,8 +61,7 @@ class Part:
     at_credit_price: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(Struct, frozen=True, gc=False):
     """A credit that was looked at, its place in the order of payment from 1, and its fate."""
 
     credit: CreditKey
@@ -71,8 +70,7 @@ class Considered:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class SourceAllocation:
+class SourceAllocation(Struct, frozen=True, gc=False):
     """How one source is paid: the parts and `uncovered` sum to its price."""
 
     source: SourceKey
@@ -84,8 +82,7 @@ class SourceAllocation:
     considered: tuple[Considered, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(Struct, frozen=True, gc=False):
     """The decision on a basket. `exact` is False when the search for units hit its limit."""
 
     customer_id: int

@@ -3,7 +3,8 @@
 What is best, in this order: the most value is covered; nothing is covered twice; the credit
 that is first in the order of payment (rule 18) pays the most it can, then the second, and so on.
 
-- Divisible credit (money) is assigned exactly, in polynomial time (`flow`).
+- Divisible credit (money) is assigned exactly, in polynomial time (`flow`); alone, it needs no
+  search.
 - Whole units (time, printing) are searched exactly up to `EFFORT_LIMIT`. Past it the best
   assignment found stands and `exact` is False; the first one tried lets each credit, in order,
   take all it can where a unit is worth most, so a basket is never worse off than that.
@@ -15,11 +16,12 @@ This module must not know what a credit or a source is: both are places in a lis
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
-from creditdesk.ledger.amounts import DECIMALS, Amount, round_amount
-from creditdesk.ledger.flow import Arc, Cap, Exact, ratio
+from msgspec import Struct
+
+from creditdesk.ledger.amounts import Amount, round_amount
+from creditdesk.ledger.flow import Arc, Cap, Exact, pay, ratio
 from creditdesk.ledger.whole_units import EFFORT_LIMIT, Search, UnitOffer
 
 __all__ = [
@@ -27,16 +29,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True, gc=False):
     """What one source costs, and the digits of its currency."""
 
     price: Amount
     digits: int
 
 
-@dataclass(frozen=True, slots=True)
-class MoneyOffer:
+class MoneyOffer(Struct, frozen=True, gc=False):
     """A credit may pay any part of a source; at `credit_price` for all of it, if it is given."""
 
     credit: int
@@ -44,8 +44,7 @@ class MoneyOffer:
     credit_price: Amount | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True, gc=False):
     """What one credit gives for one source, and how much of the price that covers."""
 
     credit: int
@@ -54,8 +53,7 @@ class Share:
     covered: Amount
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True, gc=False):
     """The shares by source and, within it, by order of payment. `exact` as told above."""
 
     shares: tuple[Share, ...]
@@ -80,19 +78,19 @@ def assign(
     credit_prices = {
         (offer.credit, offer.source): offer.credit_price or prices[offer.source] for offer in money
     }
+    gains = {arc: ratio(prices[arc[1]], price) for arc, price in credit_prices.items()}
     covered: dict[Arc, Exact] = {}
     taken: dict[Arc, int] = {}
     exact = True
     arcs = [*credit_prices, *((offer.credit, offer.source) for offer in units)]
     for together in _apart(arcs, caps):
-        gains = {
-            arc: ratio(prices[arc[1]], credit_price)
-            for arc, credit_price in credit_prices.items()
-            if arc[0] in together
-        }
-        offers = [offer for offer in units if offer.credit in together]
+        of_money = {arc: gain for arc, gain in gains.items() if arc[0] in together}
+        of_units = [offer for offer in units if offer.credit in together]
         shared = [cap for cap in caps if cap.credits & together]
-        best, proven = Search(prices, available, gains, offers, caps=shared).best()
+        if not of_units:
+            covered |= pay(prices, available, of_money, shared)
+            continue
+        best, proven = Search(prices, available, of_money, of_units, caps=shared).best()
         covered |= best.covered
         taken |= best.taken
         exact = exact and proven
@@ -120,8 +118,10 @@ class _Purse:
 
 def _apart(arcs: Sequence[Arc], caps: Sequence[Cap]) -> list[set[int]]:
     """The credits of each separate basket: those that share sources or a cap, if only in a chain."""
-    baskets: list[tuple[set[int], set[int]]] = []
     offered = {credit for credit, _ in arcs}
+    if len({source for _, source in arcs}) == 1:
+        return [offered]
+    baskets: list[tuple[set[int], set[int]]] = []
     # A cap ties credits together as a source would; numbers below zero are no source's place.
     ties = [(c, -1 - place) for place, cap in enumerate(caps) for c in cap.credits & offered]
     for credit, source in [*arcs, *ties]:
@@ -173,4 +173,4 @@ def _shares(
 
 def _rounded(value: Exact, digits: int) -> Amount:
     """Only a computed share is rounded: credit pays to its last ten-thousandth."""
-    return round_amount(value, DECIMALS if value.denominator == 1 else digits)
+    return int(value) if value.denominator == 1 else round_amount(value, digits)

@@ -6,8 +6,10 @@ This module must not know commands or the wire.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.hold import Hold
@@ -131,7 +133,7 @@ async def _charge(
         said = shown_on_booking(charge, price.source) if charge else {}
         changes.append((booking_id, invoiced | said | _touched(call)))
         charge_id = charge["Id"] if charge else None
-        charged.append(Charged(booking_id, done.allocation, done.group, charge_id))
+        charged.append(Charged(booking_id, done.allocation, done.kept.group, charge_id))
     await unit.update(Booking, changes)
     return charged
 

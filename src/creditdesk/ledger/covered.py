@@ -18,7 +18,7 @@ from creditdesk.ledger.line import LineKind
 from creditdesk.ledger.records import where
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Finding
 
 _DOCUMENT: tuple[str, ...] = ("Id", "SourceKind", "SourceId", "CreatedOn", "Document")
 _LINE: tuple[str, ...] = (
@@ -27,34 +27,34 @@ _LINE: tuple[str, ...] = (
 )  # fmt: skip
 
 
-async def covered_so_far(reading: Reading, source: SourceKey) -> Amount:
+async def covered_so_far(finding: Finding, source: SourceKey) -> Amount:
     """What is covered of one source."""
-    return (await covered_of(reading, [source]))[source]
+    return (await covered_of(finding, [source]))[source]
 
 
-async def covered_of(reading: Reading, sources: Collection[SourceKey]) -> dict[SourceKey, Amount]:
+async def covered_of(finding: Finding, sources: Collection[SourceKey]) -> dict[SourceKey, Amount]:
     """What is covered of each source, read for all of them at once."""
-    documents = await _documents(reading, sources)
-    lines = await _lines(reading, documents)
+    documents = await _documents(finding, sources)
+    lines = await _lines(finding, documents)
     return {
         source: _covered(documents.get(source, ()), lines.get(source, ())) for source in sources
     }
 
 
 async def _documents(
-    reading: Reading, sources: Collection[SourceKey]
+    finding: Finding, sources: Collection[SourceKey]
 ) -> dict[SourceKey, list[Record]]:
     """The decisions about each source, by Id; sources without any are left out."""
     if not sources:
         return {}
-    found = await reading.find(
+    found = await finding.find(
         AllocationDocument, _about(AllocationDocument, sources), names=_DOCUMENT
     )
     return _by_source(found, sources)
 
 
 async def _lines(
-    reading: Reading, documents: Mapping[SourceKey, Sequence[Record]]
+    finding: Finding, documents: Mapping[SourceKey, Sequence[Record]]
 ) -> dict[SourceKey, list[Record]]:
     """The journal's lines about each source, by Id, as far as a decision can have made them.
 
@@ -70,7 +70,7 @@ async def _lines(
     named = where(JournalLine, CreditKind=set(kinds), CreditId={int(each) for each in ids})
     since = Filter(JournalLine.shape().columns["RecordedOn"], Test.AT_LEAST, first)
     filters = (*named, since, *_about(JournalLine, documents))
-    lines = await reading.find(JournalLine, filters, names=_LINE)
+    lines = await finding.find(JournalLine, filters, names=_LINE)
     return _by_source(lines, documents)
 
 

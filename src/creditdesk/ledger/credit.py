@@ -4,11 +4,13 @@ All values are frozen and hold what a decision needs, nothing of how it was stor
 Instants are aware and in UTC, amounts are in ten-thousandths of the currency or in whole uses.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
 
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.units import DEFAULT_INTERVAL_MINUTES, ChargePeriod, units
@@ -55,8 +57,7 @@ class Pool(NamedTuple):
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True, gc=False):
     """What a money credit may pay (rules 13, 14). An empty list limits nothing."""
 
     for_bookings: bool = False
@@ -83,8 +84,7 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True, gc=False):
     """The `ExtraService` behind time or printing credit; `price` is for one charge period."""
 
     id: int
@@ -95,8 +95,7 @@ class Rate:
     is_printing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(Struct, frozen=True, gc=False):
     """A grant to a customer. `team_id` is set when it is reached through a team's sharing.
 
     `member_cap_left` is what this member may still draw from the whole of the credit's pool in the
@@ -176,8 +175,7 @@ class SourceKey(NamedTuple):
         return f"{self.kind}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True, gc=False):
     """One thing to pay. `price` and `credit_price` are for all of it, not for a unit.
 
     A blank or zero `credit_price` means the rate has none. An invoice line that names a product,

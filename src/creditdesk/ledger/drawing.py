@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.allocation import Allocation, allocate
@@ -136,17 +138,25 @@ async def lock_sources(unit: Unit, asked: Iterable[Asked]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The group under which a decision's documents are kept, and all of it as one document."""
+
+    group: int
+    document: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a spend decided, and the group under which its documents are kept."""
+    """What a spend decided, and how that is kept."""
 
     allocation: Allocation
-    group: int
+    kept: Kept
 
 
 async def spend(unit: Unit, drawing: Drawing, desk: Desk) -> tuple[Allocation, int]:
     """Carries out a drawing as a batch of one and keeps its documents; gives their group too."""
     (done,) = none_refused(await spend_all(unit, [drawing], desk))
-    return done.allocation, done.group
+    return done.allocation, done.kept.group
 
 
 async def spend_all(unit: Unit, drawings: Sequence[Drawing], desk: Desk) -> list[Drawn | Refusal]:
@@ -161,14 +171,14 @@ async def spend_all(unit: Unit, drawings: Sequence[Drawing], desk: Desk) -> list
         if outcome.refusal is None and drawing.allocation is not None
     ]
     settled = [hold["Id"] for drawing, _ in made for hold in drawing.holds]
-    groups = iter(await keep(unit, [(a, d.basket, d.call) for d, a in made], settled))
+    kept = iter(await keep(unit, [(a, d.basket, d.call) for d, a in made], settled))
     done: list[Drawn | Refusal] = []
     for drawing, outcome in zip(drawings, outcomes, strict=True):
         if outcome.refusal is not None:
             done.append(outcome.refusal)
         else:
             assert drawing.allocation is not None
-            done.append(Drawn(drawing.allocation, next(groups)))
+            done.append(Drawn(drawing.allocation, next(kept)))
     return done
 
 
@@ -176,8 +186,8 @@ async def keep(
     unit: Unit,
     decided: Sequence[tuple[Allocation, Basket, Call]],
     settled: Sequence[int] = (),
-) -> list[int]:
-    """Stores allocations, one document for each source, and gives the group of each (rule 19).
+) -> list[Kept]:
+    """Stores allocations, one document for each source (rule 19).
 
     The holds with the ids `settled` became uses by them.
     """
@@ -186,12 +196,15 @@ async def keep(
         return []
     ids = iter((await unit.next_ids({AllocationDocument: count}))[AllocationDocument])
     documents: list[Record] = []
-    groups = []
+    kept = []
     for allocation, basket, call in decided:
         places = {source.key: source.business_id for source in basket.sources}
         own = [next(ids) for _ in allocation.sources]
-        groups.append(own[0])
-        for place, (document_id, source) in enumerate(zip(own, allocation.sources, strict=True)):
+        whole = allocation.to_document()
+        kept.append(Kept(own[0], whole))
+        for document_id, source, document in zip(
+            own, allocation.sources, _of_each_source(whole), strict=True
+        ):
             values = {
                 "Id": document_id,
                 "BusinessId": places[source.source],
@@ -199,21 +212,21 @@ async def keep(
                 "Group": own[0],
                 "SourceKind": source.source.kind.value,
                 "SourceId": source.source.id,
-                "Document": _of_one(allocation, place),
+                "Document": document,
             }
             actor = call.caller.email
             documents.append(new_record(AllocationDocument, values, call.now, actor))
     confirmed = [(hold_id, {"State": "confirmed"}) for hold_id in settled]
     holds = [Update(Hold, confirmed)] if confirmed else []
     await unit.write([Insert(AllocationDocument, documents), *holds])
-    return groups
+    return kept
 
 
-def _of_one(allocation: Allocation, place: int) -> dict[str, object]:
-    document = replace(allocation, sources=(allocation.sources[place],)).to_document()
-    sources = document.pop("sources")
+def _of_each_source(whole: Mapping[str, object]) -> list[dict[str, object]]:
+    sources = whole["sources"]
     assert isinstance(sources, list)
-    return {**document, **sources[0]}
+    head = {name: value for name, value in whole.items() if name != "sources"}
+    return [{**head, **source} for source in sources]
 
 
 async def held_for(unit: Unit, source: SourceKey) -> list[Record]:
@@ -251,7 +264,7 @@ def less_held(
     return replace(
         basket,
         sources=tuple(
-            replace(source, price=max(0, source.price - sum(h["Covered"] for h in held)))
+            structs.replace(source, price=max(0, source.price - sum(h["Covered"] for h in held)))
             if (held := holds.get(source.key)) and each.amount is None
             else source
             for source, each in zip(basket.sources, asked, strict=True)

@@ -6,9 +6,10 @@ much is taken or which credit goes first.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from creditdesk.ledger.credit import (
     Credit,
@@ -52,8 +53,7 @@ class Reason(StrEnum):
     NOT_NEEDED = "not_needed"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, gc=False):
     """One credit held against one source."""
 
     credit: Credit
@@ -68,7 +68,10 @@ def reason_against(
 ) -> Reason | None:
     """Why `credit` may not pay for `source` at `now`, or None when it may (rules 12 to 17)."""
     question = Question(credit, source, owner, policy, now)
-    return next((reason for test in TESTS if (reason := test(question))), None)
+    for test in TESTS:
+        if reason := test(question):
+            return reason
+    return None
 
 
 def valid_at(source: Source, policy: LedgerPolicy, now: datetime) -> datetime:

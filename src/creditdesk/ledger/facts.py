@@ -23,7 +23,7 @@ from creditdesk.ledger.credit import SourceKind
 from creditdesk.ledger.records import where
 from creditdesk.ledger.units import DEFAULT_INTERVAL_MINUTES
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Finding, Reading
 
 NAMED: Final[Mapping[str, tuple[str, type[Entity], SourceKind]]] = {
     "BookingId": ("Booking", Booking, SourceKind.BOOKING),
@@ -112,12 +112,14 @@ async def read_facts(
     )
 
 
-async def read_clocks(reading: Reading, business_ids: Iterable[int]) -> dict[int, Clockwork]:
+async def read_clocks(finding: Finding, business_ids: Iterable[int]) -> dict[int, Clockwork]:
     """The clocks of those locations that have a profile; the others go by UTC and 15 minutes."""
     wanted = tuple(sorted(set(business_ids)))
     if not wanted:
         return {}
-    profiles = await reading.find(LocationProfile, where(LocationProfile, BusinessId=wanted))
+    names = ("BusinessId", "TimeZone", "BookingIntervalMinutes")
+    named = where(LocationProfile, BusinessId=wanted)
+    profiles = await finding.find(LocationProfile, named, names=names)
     return {
         p["BusinessId"]: Clockwork(_zone(p["TimeZone"]), p["BookingIntervalMinutes"])
         for p in profiles

@@ -9,6 +9,8 @@ path has a gain, and the path of the highest gain goes first.)
 Credits may share a cap on what they give between them, used up in their order. Where that covers
 more, a later one of them takes over from an earlier one; not where there are credit prices.
 
+Of a single source there is nowhere else to move a credit to, so each just pays what it can.
+
 This module must not know what a credit or a source is: both are places in a list.
 """
 
@@ -49,6 +51,9 @@ def pay(
     covers there, 1 unless it pays at a credit price. Without credit prices the shortest path goes
     first, which keeps the work polynomial, and whole amounts stay whole. No credit has two caps.
     """
+    sources = {source for _, source in gains}
+    if len(sources) == 1:
+        return _paid_in_turn(due[sources.pop()], available, gains, caps)
     network = _Network(due, available, gains, caps)
     for credit in range(len(available)):
         network.join(credit)
@@ -57,6 +62,30 @@ def pay(
         for credit in range(len(available)):
             network.join(credit)
     return {arc: covered for arc, covered in network.covered.items() if covered > 0}
+
+
+def _paid_in_turn(
+    due: Exact,
+    available: Sequence[Exact],
+    gains: Mapping[Arc, Exact],
+    caps: Sequence[Cap],
+) -> dict[Arc, Exact]:
+    """What is due of one source, paid by one credit after another."""
+    room = [cap.most for cap in caps]
+    cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
+    covered: dict[Arc, Exact] = {}
+    for arc in sorted(gains):
+        if due <= 0:
+            break
+        cap = cap_of.get(arc[0])
+        giving = available[arc[0]] if cap is None else min(available[arc[0]], room[cap])
+        steps = min(giving, ratio(due, gains[arc]))
+        if steps > 0:
+            covered[arc] = steps * gains[arc]
+            due -= covered[arc]
+            if cap is not None:
+                room[cap] -= steps
+    return covered
 
 
 class _Network:
@@ -184,5 +213,8 @@ def ratio(amount: Exact, by: Exact) -> Exact:
     """`amount / by`, as a plain integer wherever it is one, because those are fast."""
     if by == 1:
         return amount
+    if isinstance(amount, int) and isinstance(by, int):
+        whole, rest = divmod(amount, by)
+        return Fraction(amount, by) if rest else whole
     quotient = Fraction(amount) / by
     return quotient.numerator if quotient.denominator == 1 else quotient

@@ -42,11 +42,11 @@ async def hold(
     book = await open_book(unit, basket.accounts, desk.clock)
     fresh = Basket(basket.owner, basket.sources, basket.as_locked(book))
     allocation = preview(fresh, desk.policy, book.now)
-    (document,) = await keep(unit, [(allocation, basket, call)])
+    (kept,) = await keep(unit, [(allocation, basket, call)])
     places = {source.key: source.business_id for source in basket.sources}
     parts = [(source, part) for source in allocation.sources for part in source.parts]
     if not parts:
-        return Held(None, allocation, document)
+        return Held(None, allocation, kept.group)
     ids = (await unit.next_ids({Hold: len(parts)}))[Hold]
     records = []
     for hold_id, (source, part) in zip(ids, parts, strict=True):
@@ -68,12 +68,12 @@ async def hold(
             "SourceId": source.source.id,
             "Until": until,
             "State": "held",
-            "AllocationId": document,
+            "AllocationId": kept.group,
         }
         records.append(new_record(Hold, values, call.now, call.caller.email))
     await unit.insert(Hold, records)
     await book.put_on_record(unit)
-    return Held(ids[0], allocation, document)
+    return Held(ids[0], allocation, kept.group)
 
 
 async def confirm(unit: Unit, group: int, call: Call, desk: Desk) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.assignment import Cap, Share, UnitOffer
 from creditdesk.ledger.credit import Credit
@@ -25,7 +27,11 @@ class LastResort:
 
     @classmethod
     def of(cls, ordered: Sequence[Credit]) -> LastResort:
-        places = (p for p, credit in enumerate(ordered) if credit.available > credit.at_hand)
+        places = (
+            place
+            for place, credit in enumerate(ordered)
+            if credit.overdraft and credit.available > credit.at_hand
+        )
         return cls(tuple(places), len(ordered))
 
     def available(self, ordered: Sequence[Credit]) -> list[Amount]:
@@ -39,7 +45,7 @@ class LastResort:
         return [
             *offers,
             *(
-                replace(offer, credit=added[offer.credit])
+                structs.replace(offer, credit=added[offer.credit])
                 for offer in offers
                 if offer.credit in added
             ),
@@ -58,12 +64,14 @@ class LastResort:
 
     def told(self, shares: Sequence[Share]) -> list[Share]:
         """The shares by source and order of payment, each credit's with its overdraft's."""
+        if not self.places:
+            return list(shares)
         merged: dict[tuple[int, int], Share] = {}
         for share in shares:
             over = share.credit - self.credits
             place = share.credit if over < 0 else self.places[over]
             known = merged.get((share.source, place), Share(place, share.source, 0, 0))
-            merged[share.source, place] = replace(
+            merged[share.source, place] = structs.replace(
                 known, taken=known.taken + share.taken, covered=known.covered + share.covered
             )
         return [merged[key] for key in sorted(merged)]

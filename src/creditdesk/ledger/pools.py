@@ -7,10 +7,12 @@ This module must not know where caps are declared or how draws are read.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import IntEnum
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from creditdesk.ledger.amounts import Amount
 from creditdesk.ledger.assignment import Cap, Share

@@ -18,7 +18,7 @@ from creditdesk.ledger.records import where
 from creditdesk.ledger.units import ChargePeriod, units
 from creditdesk.schema.entity import Record
 from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Finding
 
 MINUTES_PER_HOUR: Final = 60
 CURRENCY_DIGITS: Final = 2
@@ -28,24 +28,24 @@ _NAMES: Final = (
 )  # fmt: skip
 
 
-async def read_rates(reading: Reading, ids: Iterable[int | None]) -> dict[int, Record]:
+async def read_rates(finding: Finding, ids: Iterable[int | None]) -> dict[int, Record]:
     """The rates of these ids, as far as money is decided by them."""
     wanted = {rate_id for rate_id in ids if rate_id}
     if not wanted:
         return {}
-    found = await reading.find(ExtraService, where(ExtraService, Id=wanted), names=_NAMES)
+    found = await finding.find(ExtraService, where(ExtraService, Id=wanted), names=_NAMES)
     return {rate["Id"]: rate for rate in found}
 
 
-async def read_booking_rates(reading: Reading, bookings: Sequence[Record]) -> dict[int, Record]:
+async def read_booking_rates(finding: Finding, bookings: Sequence[Record]) -> dict[int, Record]:
     """Every rate that `booking_rate` may choose for one of these bookings."""
-    rates = await read_rates(reading, [booking["ExtraServiceId"] for booking in bookings])
+    rates = await read_rates(finding, [booking["ExtraServiceId"] for booking in bookings])
     unnamed = [booking for booking in bookings if not booking["ExtraServiceId"]]
     types = {b["ResourceResourceTypeId"] for b in unnamed if b["ResourceResourceTypeId"]}
     if types:
         places = where(ExtraService, BusinessId={b["ResourceBusinessId"] for b in unnamed})
         covers = Filter(ExtraService.shape().columns["ResourceTypes"], Test.OVERLAPS, tuple(types))
-        found = await reading.find(ExtraService, (*places, covers), names=_NAMES)
+        found = await finding.find(ExtraService, (*places, covers), names=_NAMES)
         rates |= {rate["Id"]: rate for rate in found}
     return rates
 

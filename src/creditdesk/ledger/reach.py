@@ -14,7 +14,7 @@ from creditdesk.entities.spaces.team import Team as TeamEntity
 from creditdesk.ledger.credit import Owner, Team
 from creditdesk.ledger.records import may_see, unknown, where
 from creditdesk.schema.entity import Record
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Finding, Question, Reading
 from creditdesk.schema.writing import Call, Caller
 
 
@@ -46,36 +46,38 @@ async def read_owner(reading: Reading, customer_id: int, call: Call) -> Reach:
     return reach
 
 
-async def read_reaches(reading: Reading, customer_ids: Iterable[int]) -> dict[int, Reach]:
+async def read_reaches(finding: Finding, customer_ids: Iterable[int]) -> dict[int, Reach]:
     """The customers with their plans, their teams and who pays for these."""
     wanted = set(customer_ids)
-    customers = await reading.find(
-        Coworker, where(Coworker, Id=wanted), names=("Id", "Businesses", "Teams")
-    )
-    contracts = await reading.find(
-        CoworkerContract,
-        where(CoworkerContract, CoworkerId=wanted),
-        names=("CoworkerId", "TariffId", "Active", "Cancelled"),
+    customers, contracts = await finding.find_all(
+        [
+            Question(Coworker, where(Coworker, Id=wanted), ("Id", "Businesses", "Teams")),
+            Question(
+                CoworkerContract,
+                where(CoworkerContract, CoworkerId=wanted),
+                ("CoworkerId", "TariffId", "Active", "Cancelled"),
+            ),
+        ]
     )
     plans: dict[int, set[int]] = {}
     for contract in contracts:
         if contract["Active"] and not contract["Cancelled"]:
             plans.setdefault(contract["CoworkerId"], set()).add(contract["TariffId"])
-    teams = await _teams(reading, {team for customer in customers for team in customer["Teams"]})
+    teams = await _teams(finding, {team for customer in customers for team in customer["Teams"]})
     return {
         customer["Id"]: _reach(customer, plans.get(customer["Id"], set()), teams)
         for customer in customers
     }
 
 
-async def _teams(reading: Reading, ids: set[int]) -> list[Record]:
+async def _teams(finding: Finding, ids: set[int]) -> list[Record]:
     if not ids:
         return []
     names = (
         "Id", "PayingMemberId", "ShareBookingCredit", "ShareExtraServices",
         "TransferCreditsToPayingMember",
     )  # fmt: skip
-    return await reading.find(TeamEntity, where(TeamEntity, Id=ids), names=names)
+    return await finding.find(TeamEntity, where(TeamEntity, Id=ids), names=names)
 
 
 def _reach(customer: Record, plans: Iterable[int], teams: Sequence[Record]) -> Reach:

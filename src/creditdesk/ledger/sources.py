@@ -6,9 +6,11 @@ This module must not know credits, nor who pays.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec.structs import replace
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
@@ -24,7 +26,7 @@ from creditdesk.ledger.records import may_see, unknown
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.kinds import fold
 from creditdesk.schema.refusals import Invalid, invalid
-from creditdesk.schema.store import Reading
+from creditdesk.schema.store import Finding
 from creditdesk.schema.writing import Call
 
 STEPS_PER_PRINT_UNIT: Final = 100
@@ -78,17 +80,18 @@ class AskedBasket:
 
 
 async def read_sources(
-    reading: Reading, baskets: Sequence[AskedBasket]
+    finding: Finding, baskets: Sequence[AskedBasket]
 ) -> list[tuple[Source, ...] | Invalid]:
     """The sources of each basket with their prices, or why it cannot be: one is not there, or is
     another customer's.
     """
     named = ((each.kind, each.id) for basket in baskets for each in basket.asked)
-    found = await read_purchases(reading, named)
+    found = await read_purchases(finding, named)
     read = [_sources(basket, found) for basket in baskets]
     sources = [source for each in read if not isinstance(each, Invalid) for source in each]
     places = {source.business_id for source in sources if not source.currency}
-    currencies = await read_currencies(reading, places) if places else {}
+    others = await read_currencies(finding, places - found.currencies.keys())
+    currencies = {**found.currencies, **others}
     return [
         each if isinstance(each, Invalid) else tuple(_in_currency(s, currencies) for s in each)
         for each in read

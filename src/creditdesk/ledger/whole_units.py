@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd, lcm
 
+from msgspec import Struct
+
 from creditdesk.ledger.flow import Arc, Cap, Exact, pay, ratio
 
 EFFORT_LIMIT = 300_000
@@ -23,8 +25,7 @@ Score = tuple[Exact, Exact, tuple[Exact, ...]]
 """Value covered, minus what is covered twice, and what each credit gives, in order of payment."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnitOffer:
+class UnitOffer(Struct, frozen=True, gc=False):
     """A credit may pay whole units of a source, of which `units` cover all of it.
 
     Units are taken in multiples of `step`. With `all_or_nothing` the unit offers for the source

@@ -85,5 +85,5 @@ def previewed(allocation: Allocation) -> Said:
 
 
 def _spent(done: Drawn) -> Said:
-    value = {"AllocationId": done.group, "Allocation": done.allocation.to_document()}
+    value = {"AllocationId": done.kept.group, "Allocation": done.kept.document}
     return "The spend was successfully made.", value

@@ -30,7 +30,30 @@ class Miscount:
     found: int
 
 
-class Reading(Protocol):
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which records of an entity are looked for, and the values to read of each, all if none is
+    named.
+    """
+
+    entity: type[Entity]
+    filters: Sequence[Filter] = ()
+    names: Sequence[str] = ()
+
+
+class Finding(Protocol):
+    """Whoever answers questions about the records."""
+
+    async def find(
+        self, entity: type[Entity], filters: Sequence[Filter] = (), *, names: Sequence[str] = ()
+    ) -> list[Record]:
+        """Records without collections, by Id; with `names` only those values."""
+
+    async def find_all(self, questions: Sequence[Question]) -> list[list[Record]]:
+        """What `find` gives for each question, all in one exchange with the engine."""
+
+
+class Reading(Finding, Protocol):
     """A consistent look at the records; it cannot write."""
 
     async def page(self, listing: Listing) -> Page:

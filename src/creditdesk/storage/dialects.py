@@ -313,7 +313,9 @@ class PostgreSQL(Dialect):
         return f"strpos({expression}, {mark}) > 0"
 
     def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
-        return f"ARRAY(SELECT {item} FROM {table} WHERE {owner} = {owner_id} ORDER BY {item})"
+        held = f"SELECT {item} FROM {table} WHERE {owner} = {owner_id}"
+        # Most collections are empty, and an array costs as much where it is.
+        return f"CASE WHEN EXISTS ({held}) THEN ARRAY({held} ORDER BY {item}) END"
 
     def read_items(self, value: Any) -> tuple[int, ...]:
         return tuple(value or ())

@@ -10,12 +10,13 @@ import asyncpg
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Insert, Reading, Unit, Update
+from creditdesk.schema.store import Insert, Question, Reading, Unit, Update
 from creditdesk.storage.bulk import set_aside
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.terms import Reads
 from creditdesk.storage.unit import RecordReading, RecordUnit
 
 COPY_FROM_ROWS: Final = 500
@@ -32,6 +33,26 @@ class PostgreSQLReading(RecordReading):
     async def fetch(self, text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         rows: Sequence[Sequence[Any]] = await self.connection.fetch(text, *values)
         return rows
+
+    async def find_all(self, questions: Sequence[Question]) -> list[list[Record]]:
+        if len(questions) == 1:
+            return await super().find_all(questions)
+        texts: list[str] = []
+        values: list[Any] = []
+        asked: list[tuple[tuple[str, ...], Reads]] = []
+        for each in questions:
+            names = tuple(each.names or (c.name for c in each.entity.shape().listed))
+            text, given, reads = self.statements.found_rows(
+                each.entity, each.filters, names, len(values)
+            )
+            texts.append(f"ARRAY({text})")
+            values += given
+            asked.append((names, reads))
+        [answers] = await self.fetch(f"SELECT {', '.join(texts)}", values)
+        return [
+            [dict(zip(names, reads.row(row), strict=True)) for row in rows]
+            for (names, reads), rows in zip(asked, answers, strict=True)
+        ]
 
 
 class PostgreSQLUnit(PostgreSQLReading, RecordUnit):

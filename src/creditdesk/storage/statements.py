@@ -154,6 +154,25 @@ class Statements(Terms):
         text, reads = self.once(key, write)
         return text, self.values(filters), reads
 
+    def found_rows(
+        self, entity: type[Entity], filters: Sequence[Filter], names: tuple[str, ...], used: int
+    ) -> tuple[str, list[Any], Reads]:
+        """The rows of `find`, each as one value; so many parameters come before those of it."""
+
+        def write() -> tuple[str, Reads]:
+            shape, joins = entity.shape(), Joins(entity)
+            where, _, _ = self.where(entity, filters, joins, used)
+            chosen = [shape.columns.get(name) or shape.filter_only[name] for name in names]
+            columns, reads = self.select(chosen, joins)
+            return (
+                f"SELECT ROW({columns}) FROM {table_name(entity)} AS t{joins.text}{where} "
+                "ORDER BY t.id"
+            ), reads
+
+        key = ("found rows", entity, _shape(filters), names, used)
+        text, reads = self.once(key, write)
+        return text, self.values(filters), reads
+
     def lock(self, entity: type[Entity], names: tuple[str, ...] = ()) -> tuple[str, Reads]:
         """Own stored values, all or those of `names`, for a list of ids, locked in id order."""
 

@@ -178,10 +178,14 @@ class Terms:
         return "" if compared == "NULL" else compared
 
     def where(
-        self, entity: type[Entity], filters: Sequence[Filter], joins: Joins | None = None
+        self,
+        entity: type[Entity],
+        filters: Sequence[Filter],
+        joins: Joins | None = None,
+        used: int = 0,
     ) -> tuple[str, str, int]:
+        """The tests, the joins, and how many parameters are used, of which so many come before."""
         joins = joins or Joins(entity)
-        used = 0
         tests: list[str] = []
         for each in filters:
             text, taken = self._test(each, joins, used)

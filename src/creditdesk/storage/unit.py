@@ -15,7 +15,7 @@ from creditdesk.schema.entity import Column, Entity, Record, declared
 from creditdesk.schema.kinds import Collection, Reference
 from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
-from creditdesk.schema.store import Insert, Miscount, Update
+from creditdesk.schema.store import Insert, Miscount, Question, Update
 from creditdesk.storage.copies import untrue
 from creditdesk.storage.dialects import Dialect, from_microseconds
 from creditdesk.storage.filling import Filled, TableValue, inserted, updated
@@ -135,6 +135,9 @@ class RecordReading(ABC):
         return [
             dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
         ]
+
+    async def find_all(self, questions: Sequence[Question]) -> list[list[Record]]:
+        return [await self.find(q.entity, q.filters, names=q.names) for q in questions]
 
     async def untrue(
         self, entity: type[Entity], after_id: int, limit: int

@@ -116,6 +116,19 @@ async def test_loaded_rows_are_found_by_what_they_copy(store: Store, build: Buil
     assert page.total >= MANY
 
 
+async def test_a_change_within_a_load_reaches_the_copies(store: Store, build: Builder) -> None:
+    room = await build.shared("Resource")
+    async with store.loading(LOADED) as unit:
+        row = stored_row(Booking, ResourceId=room, FromTime=NOW, ToTime=NOW)
+        [booking] = await unit.insert(Booking, [row])
+        await unit.update(Booking, [(booking, {"ResourceId": None})])
+    async with store.reading() as reading:
+        found = await reading.get(Booking, booking)
+        assert found is not None
+        assert found["ResourceName"] is None
+        assert await reading.untrue(Booking, 0, 10) == []
+
+
 async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, build: Builder) -> None:
     async with store.loading((Team,)) as unit:
         row = stored_row(Team, BusinessId=await build.shared("Business"), Name="Far", Id=90_000)

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from creditdesk.schema.store import Store
 from creditdesk.storage.engine import open_store
+from creditdesk.sync import folder
 
 _numbers = count(1)
 
@@ -44,6 +45,13 @@ async def new_store(
             return store
 
         yield make
+
+
+@pytest.fixture(params=["batch by batch", "as a load"])
+def import_into_empty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports into a database without records come in both ways, however few rows they bring."""
+    least = 0 if request.param == "as a load" else 1 << 40
+    monkeypatch.setattr(folder, "BYTES_WORTH_A_LOAD", least)
 
 
 @pytest_asyncio.fixture

@@ -25,7 +25,7 @@ from creditdesk.schema.kinds import (
     Text,
     Unreadable,
 )
-from creditdesk.sync.values import JSON_VALUES, take, take_cell, to_cell, to_json
+from creditdesk.sync.values import JSON_VALUES, PLAIN, nothing, take, to_cell, to_json
 
 
 class Shade(IntEnum):
@@ -52,6 +52,20 @@ EXAMPLES: list[tuple[Field, Any, Any, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("raw", [
+    *(in_json for _, _, in_json, _ in EXAMPLES), *(in_cell for *_, in_cell in EXAMPLES),
+    *(None, "", 0, 1, -1, 2**63, 1.0, False, ID.upper(), "1", "2026-01-02T03:04:05Z"),
+    *("2026-13-02T03:04:05Z", "2026-W01-1T03:04:05Z", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05+"),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [kind for kind, *_ in EXAMPLES])
+def test_what_is_read_plainly_is_read_as_with_care(kind: Field, raw: Any) -> None:
+    plain = PLAIN.get(type(kind))
+    read = plain(kind, raw) if plain else ...
+    if read is not ...:
+        taken = take(kind, raw).value
+        assert (read, type(read)) == (taken, type(taken))
+
+
 def test_every_kind_has_a_reading() -> None:
     assert set(JSON_VALUES) == set(ALL_KINDS) == {type(kind) for kind, *_ in EXAMPLES}
 
@@ -63,13 +77,15 @@ def test_a_value_is_written_and_read_back(
     assert to_json(kind, inner) == in_json
     assert to_cell(kind, inner) == in_cell
     assert take(kind, in_json).value == inner
-    assert take_cell(kind, in_cell).value == inner
+    assert take(kind, in_cell).value == inner
 
 
 @pytest.mark.parametrize("kind", [kind for kind, *_ in EXAMPLES if kind.nullable])
 def test_nothing_is_an_empty_cell(kind: Field) -> None:
     assert to_json(kind, None) is None
-    assert take_cell(kind, to_cell(kind, None)).value == kind.empty
+    assert to_cell(kind, None) == ""
+    assert nothing(kind, cell=True) == kind.empty
+    assert nothing(kind) == (() if isinstance(kind, Collection) else None)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from creditdesk.sync.importing import Import
 from creditdesk.sync.report import Gathered
 from creditdesk.sync.verifying import verify
 
+pytestmark = pytest.mark.usefixtures("import_into_empty")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CREDIT = {
     "Id": 70, "CoworkerId": 5, "BusinessId": 1, "TotalCredit": 100, "RemainingCredit": 87.5,

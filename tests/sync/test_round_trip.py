@@ -23,6 +23,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
+@pytest.mark.usefixtures("import_into_empty")
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 async def test_export_import_export_gives_the_same_bytes(
     new_store: NewStore, tmp_path: Path, form: Format
@@ -41,6 +42,7 @@ async def test_export_import_export_gives_the_same_bytes(
     assert checked.problems == []
 
 
+@pytest.mark.usefixtures("import_into_empty")
 async def test_importing_the_same_files_again_changes_nothing(
     new_store: NewStore, tmp_path: Path
 ) -> None:

@@ -38,6 +38,9 @@ _SOURCES = (
 )
 
 
+_READ_OF_USES = ("CreditUsed", "CreatedOn", "UpdatedBy", *(name for name, _ in _SOURCES))
+
+
 @dataclass(slots=True)
 class Opening:
     """One credit's journal while its past is written down: the lines so far and where they end."""
@@ -179,7 +182,9 @@ async def open_imported(unit: Unit, side: Side, credit_ids: Sequence[int], now: 
     uses: dict[int, list[Record]] = {credit_id: [] for credit_id in credits_}
     if uses:
         filters = where(side.history, **{side.reference: tuple(uses)})
-        for row in await unit.find(side.history, filters):
+        there = side.history.shape().columns
+        names = tuple(n for n in ("Id", side.reference, *_READ_OF_USES) if n in there)
+        for row in await unit.find(side.history, filters, names=names):
             uses[row[side.reference]].append(row)
     lines: list[Record] = []
     fresh: list[Record] = []

@@ -31,10 +31,10 @@ class Aside:
 
 _ASIDE_SQLITE: Final = """
 SELECT 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
-WHERE type IN ('index', 'trigger') AND sql IS NOT NULL
+WHERE (type = 'index' AND sql IS NOT NULL OR type = 'trigger' AND sql LIKE '%AFTER INSERT ON%')
 AND tbl_name IN (SELECT value FROM json_each(?1)) ORDER BY type, name
 """
-"""Indexes and triggers; references are looked up by row number and cost little."""
+"""Indexes, and triggers of rows that come; references are looked up by row number and cost little."""
 
 _ASIDE_POSTGRESQL: Final = """
 SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
@@ -49,10 +49,13 @@ UNION ALL
 SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
   format('ALTER TABLE %s ENABLE TRIGGER %I', t.tgrelid::regclass, t.tgname)
 FROM pg_trigger AS t WHERE t.tgrelid = ANY($1::text[]::regclass[])
-AND NOT t.tgisinternal AND t.tgenabled = 'O'
+AND NOT t.tgisinternal AND t.tgenabled = 'O' AND t.tgtype & 4 <> 0
 ORDER BY 1
 """
-"""Indexes but for the primary keys, references, and triggers."""
+"""Indexes but for the primary keys, references, and triggers of rows that come (bit 4).
+
+What guards rows and keeps copies true stays: it costs nothing until a row changes.
+"""
 
 
 @asynccontextmanager

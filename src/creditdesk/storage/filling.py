@@ -47,21 +47,27 @@ def inserted(
     columns: list[TableValue] = []
     values: list[list[Any]] = []
     # Records say little of what their entity can hold, so it is not asked for value by value.
-    said: set[str] = set().union(*records)
+    said = _columnwise(records)
     for filling in fillings:
-        if filling.field == "Id":
-            given: list[Any] = list(ids)
-        elif filling.field not in said:
+        given: Sequence[Any] = ids if filling.field == "Id" else said.get(filling.field, ())
+        if given.count(None) == len(given):
             continue
-        else:
-            given = [record.get(filling.field) for record in records]
-            if given.count(None) == len(given):
-                continue
         columns.append(filling.column)
-        values.append(filling.written(given))
+        values.append(filling.written(list(given)))
     copied: tuple[Copies, ...] = statements.once(("copied", entity), lambda: copies(entity))
     named = {column.name for column in columns}
     return Filled(columns, values, tuple(each for each in copied if each.link in named))
+
+
+def _columnwise(records: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:
+    """Every value of records, under its name."""
+    names = tuple(records[0])
+    if all(tuple(record) == names for record in records):
+        return dict(
+            zip(names, zip(*(record.values() for record in records), strict=True), strict=True)
+        )
+    said: set[str] = set().union(*records)
+    return {name: [record.get(name) for record in records] for name in said}
 
 
 def updated(

@@ -11,13 +11,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
+
+import msgspec
 
 ENDINGS: Final = (".csv", ".json", ".jsonl", ".ndjson")
 _CHUNK: Final = 1 << 20
 _LONGEST_RECORD: Final = 64 << 20
+_LONGEST_LINE: Final = 1 << 20
 _SPACE: Final = re.compile(r"[\s,]*")
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _ENVELOPE: Final = re.compile(r'\s*\{\s*"Records"\s*:\s*\[')
 
 
@@ -45,7 +50,7 @@ def rows_of(path: Path) -> Iterator[Row]:
             with path.open(encoding="utf-8-sig", newline="") as stream:
                 yield from _csv_rows(path, stream)
         else:
-            with path.open(encoding="utf-8-sig") as stream:
+            with path.open("rb") as stream:
                 for number, record in enumerate(_json_records(path, stream), 1):
                     if not isinstance(record, dict):
                         raise Broken(f"{path.name}: record {number} is not an object")
@@ -80,9 +85,35 @@ def _csv_rows(path: Path, stream: TextIO) -> Iterator[Row]:
         raise Broken(f"{path.name}: line {reader.line_num}: {error}") from None
 
 
-def _json_records(path: Path, stream: TextIO) -> Iterator[Any]:
-    reader = _Buffered(path, stream)
-    if reader.take(_ENVELOPE) or reader.take(re.compile(r"\s*\[")):
+def _json_records(path: Path, stream: BinaryIO) -> Iterator[Any]:
+    count = 0
+    for record in _plain_lines(stream):
+        count += 1
+        yield record
+    # What is not a plain line, and all after it, is read with more care.
+    with TextIOWrapper(stream, encoding="utf-8-sig") as text:
+        yield from _careful_records(path, text, count)
+
+
+def _plain_lines(stream: BinaryIO) -> Iterator[dict[str, Any]]:
+    """The records of lines that hold one whole object each; leaves the stream where they end."""
+    while True:
+        place = stream.tell()
+        line = stream.readline(_LONGEST_LINE)
+        try:
+            record = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            record = None
+        if not isinstance(record, dict) or isinstance(record.get("Records"), list):
+            stream.seek(place)
+            return
+        yield record
+
+
+def _careful_records(path: Path, stream: TextIO, before: int) -> Iterator[Any]:
+    """What follows the first so many records, in any of the shapes."""
+    reader = _Buffered(path, stream, before)
+    if before == 0 and (reader.take(_ENVELOPE) or reader.take(re.compile(r"\s*\["))):
         while not reader.at("]"):
             yield reader.value()
         return
@@ -97,11 +128,11 @@ def _json_records(path: Path, stream: TextIO) -> Iterator[Any]:
 class _Buffered:
     """JSON values off a stream, with no more of it in memory than the value at hand."""
 
-    def __init__(self, path: Path, stream: TextIO) -> None:
+    def __init__(self, path: Path, stream: TextIO, before: int) -> None:
         self._name, self._stream = path.name, stream
         self._text, self._place, self._drained = stream.read(_CHUNK), 0, False
         self._decode = json.JSONDecoder(parse_float=Decimal).raw_decode
-        self._count = 0
+        self._count = before
 
     def take(self, opening: re.Pattern[str]) -> bool:
         found = opening.match(self._text, self._place)

@@ -2,19 +2,24 @@
 
 Two readings: the first brings in records with the references whose targets come before them, the
 second sets the references that point ahead, and the collections. Balances come as they are and
-nothing is spent again; the journal of what came in is opened by the ledger. Each batch is a
-transaction of its own, so memory stays flat and a broken run is simply repeated.
+nothing is spent again; the journal of what came in is opened by the ledger.
+
+Each batch is a transaction of its own, so memory stays flat and a broken run is simply repeated. Into
+a database without records much comes faster as two loads, records and then journal, each of which is
+there whole or not at all. What a load cannot take comes batch by batch after all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.ledger.opening import open_imported, take_imported
@@ -23,22 +28,21 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.refusals import Conflict
 from creditdesk.schema.store import Store, Unit
-from creditdesk.sync.files import ENDINGS, Broken, rows_about, rows_of
+from creditdesk.sync.balances import BALANCES, moved_inside, possible
+from creditdesk.sync.files import rows_about, rows_of
+from creditdesk.sync.folder import Files, files_in, worth_a_load
 from creditdesk.sync.links import Links
-from creditdesk.sync.order import (
-    CARRIED,
-    collections,
-    late_references,
-    loading_order,
-    two_sided,
-)
-from creditdesk.sync.reading import Reader, Said
-from creditdesk.sync.report import Report, Silent
+from creditdesk.sync.order import collections, late_references, loading_order, two_sided
+from creditdesk.sync.reading import Reader, Said, next_batch
+from creditdesk.sync.report import Heard, Reminded, Report, Silent
 from creditdesk.sync.roles import RoleNumbers
 
 BATCH: Final = 1000
-BALANCES: Final = {side.credit: (side.remaining, side.total) for side in SIDES.values()}
-"""What a credit has left and its total: once here, only the journal moves them (rule 1)."""
+
+
+class UnfitForLoad(Exception):
+    """A record without an Id is looked for by its UniqueId, which a load cannot do."""
+
 
 Take = Callable[[Unit, type[Entity], Sequence[Said]], Awaitable[None]]
 
@@ -63,6 +67,8 @@ class Import:
     tallies: dict[str, Tally] = field(default_factory=dict)
     roles: RoleNumbers = field(default_factory=RoleNumbers)
     links: Links = field(init=False)
+    _load: Unit | None = None
+    _blanks: dict[type[Entity], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.links = Links(self.report, self.now, self.keep_dangling)
@@ -71,26 +77,73 @@ class Import:
         """Brings in every file that is named after an entity; says so of those that are not."""
         files = files_in(path, self.report)
         order = [entity for entity in loading_order() if entity.__name__ in files]
+        if await worth_a_load(self.store, files) and await self._load_records(order, files):
+            async with self._loading((JournalLine, CreditState)):
+                await self._open_journals()
+        else:
+            await self._bring_all(order, files)
+            await self._open_journals()
+        return self.tallies
+
+    async def _load_records(self, order: Sequence[type[Entity]], files: Files) -> bool:
+        """Whether the records came as one load; if not, it is as if it had not been tried."""
+        report = self.report
+        heard = self.report = self.links.report = Heard(report)
+        try:
+            async with self._loading(order):
+                await self._bring_all(order, files)
+        except UnfitForLoad:
+            report.note("A record has no Id, so all are brought in anew, batch by batch")
+        except Conflict:
+            report.note("A UniqueId stands twice, so all are brought in anew, batch by batch")
+        else:
+            self.report = report
+            return True
+        self.report, self.roles = Reminded(report, heard), RoleNumbers()
+        self.links = Links(self.report, self.now, self.keep_dangling)
+        return False
+
+    @asynccontextmanager
+    async def _loading(self, entities: Sequence[type[Entity]]) -> AsyncIterator[None]:
+        """All batches until the block ends are of one load."""
+        async with self.store.loading(entities) as unit:
+            self._load = unit
+            try:
+                yield
+            finally:
+                self._load = None
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[Unit]:
+        """A unit of the batch's own, or the load."""
+        if self._load is not None:
+            yield self._load
+        else:
+            async with self.store.writing() as unit:
+                yield unit
+
+    async def _bring_all(self, order: Sequence[type[Entity]], files: Files) -> None:
         for entity in order:
             self.tallies[entity.__name__] = Tally()
             for file in files[entity.__name__]:
                 await self._each_batch(entity, file, self._bring_in)
         for entity in order:
-            if late_references(entity) or collections(entity):
+            if _later(entity):
                 for file in files[entity.__name__]:
                     await self._each_batch(entity, file, self._connect)
-        for side in SIDES.values():
-            await self._open_journals(side)
-        return self.tallies
 
-    async def _open_journals(self, side: Side) -> None:
+    async def _open_journals(self) -> None:
         """Opens what has no journal yet, also after an earlier run that broke off."""
-        async with self.store.reading() as reading:
-            total = await reading.count(side.credit)
-        self.report.step(f"journal of {side.credit.plural}", total)
+        for side in SIDES.values():
+            async with self._writing() as unit:
+                total = await unit.count(side.credit)
+            self.report.step(f"journal of {side.credit.plural}", total)
+            await self._open_journals_of(side)
+
+    async def _open_journals_of(self, side: Side) -> None:
         last = 0
         while True:
-            async with self.store.writing() as unit:
+            async with self._writing() as unit:
                 found = await unit.find(side.credit, limit=BATCH, after_id=last)
                 if not found:
                     return
@@ -102,10 +155,13 @@ class Import:
         first = take == self._bring_in
         label = file.name if first else f"{file.name}, links"
         self.report.step(label, rows_about(file))
-        reader = Reader(entity, file, self.report if first else Silent())
+        late = {*late_references(entity), *(column.name for column in collections(entity))}
+        reader = (
+            Reader(entity, file, self.report) if first else Reader(entity, file, Silent(), late)
+        )
         rows = rows_of(file)
         while True:
-            broken, said = _next_batch(reader, rows)
+            broken, said = next_batch(reader, rows, BATCH)
             if said:
                 await self._take_batch(entity, said, take)
                 self.report.advance(len(said))
@@ -116,9 +172,11 @@ class Import:
 
     async def _take_batch(self, entity: type[Entity], said: list[Said], take: Take) -> None:
         try:
-            async with self.store.writing() as unit:
+            async with self._writing() as unit:
                 await take(unit, entity, said)
         except Conflict:
+            if self._load is not None:
+                raise
             # Nothing of the batch is there; its rows one by one show which of them it was.
             self.links.forget()
             if len(said) == 1:
@@ -134,17 +192,19 @@ class Import:
         said = self._distinct(entity, said)
         ids = await self._ids(unit, entity, said)
         stored = await unit.lock(entity, [i for i in ids.values() if i])
-        late, linked = late_references(entity), {c.name for c in collections(entity)}
+        later = _later(entity)
         rows: dict[str, dict[str, Any]] = {}
         for one in said:
-            values = {k: v for k, v in one.values.items() if k not in late and k not in linked}
+            values = one.values.copy()
+            for name in later & values.keys():
+                del values[name]
             record_id = ids[one.unique_id]
             before = stored.get(record_id) if record_id else None
             if before is not None:
                 if entity.append_only or entity is Role:
                     values = {}
                 elif entity in BALANCES:
-                    values = {k: v for k, v in values.items() if k not in _moved_inside(entity)}
+                    values = {k: v for k, v in values.items() if k not in moved_inside(entity)}
                 values = {k: v for k, v in values.items() if before[k] != v}
             rows[one.unique_id] = values
         await self.links.settle(unit, entity, [rows[one.unique_id] for one in said])
@@ -155,7 +215,7 @@ class Import:
             values, record_id = rows[one.unique_id], ids[one.unique_id]
             if not record_id or record_id not in stored:
                 record = self._whole(entity, record_id, one.unique_id, values)
-                if _possible(entity, record, self.report):
+                if possible(entity, record, self.report):
                     new.append(record)
                 else:
                     impossible += 1
@@ -180,7 +240,11 @@ class Import:
         self, entity: type[Entity], record_id: int | None, unique_id: str, said: dict[str, Any]
     ) -> dict[str, Any]:
         """The record with every column it stores; what the row left out is empty."""
-        record = {c.name: c.kind.empty for c in entity.shape().stored} | said
+        blank = self._blanks.get(entity)
+        if blank is None:
+            blank = {column.name: column.kind.empty for column in entity.shape().stored}
+            self._blanks[entity] = blank
+        record = blank | said
         record["UniqueId"] = unique_id
         record["CreatedOn"] = record["CreatedOn"] or self.now
         record["UpdatedOn"] = record["UpdatedOn"] or record["CreatedOn"]
@@ -202,6 +266,8 @@ class Import:
         unique = entity.shape().columns["UniqueId"]
         for one in said:
             if one.id is None:
+                if self._load is not None:
+                    raise UnfitForLoad
                 found = await unit.find(entity, [Filter(unique, Test.IS, one.unique_id)], limit=1)
                 ids[one.unique_id] = found[0]["Id"] if found else None
         return ids
@@ -255,54 +321,6 @@ class Import:
             await unit.update(entity, changes)
 
 
-def files_in(path: Path, report: Report) -> dict[str, list[Path]]:
-    """Entity name -> its files, by the entity's plural; a file named otherwise is noted."""
-    by_plural = {entity.plural.lower(): entity.__name__ for entity in CARRIED}
-    found: dict[str, list[Path]] = {}
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        name = by_plural.get(file.stem.lower())
-        if file.is_file() and name and file.suffix.lower() in ENDINGS:
-            found.setdefault(name, []).append(file)
-        else:
-            report.note(f"{file.name} is not named after an entity's records and is skipped")
-    return found
-
-
-def _next_batch(reader: Reader, rows: Iterator[Any]) -> tuple[Broken | None, list[Said]]:
-    said: list[Said] = []
-    try:
-        while len(said) == 0:
-            taken = 0
-            for row in islice(rows, BATCH):
-                taken += 1
-                one = reader.read(row)
-                if one is not None:
-                    said.append(one)
-            if taken == 0:
-                break
-    except Broken as broken:
-        return broken, said
-    return None, said
-
-
-def _moved_inside(entity: type[Entity]) -> frozenset[str]:
-    """What only the journal moves of a credit that is here: its balance and its overdraft."""
-    internal = (c.name for c in entity.shape().stored if c.kind.internal)
-    return frozenset((*BALANCES[entity], *internal))
-
-
-def _possible(entity: type[Entity], record: dict[str, Any], report: Report) -> bool:
-    """Whether a balance can be: from nothing, or its overdraft, to the total (rules 2, 33)."""
-    names = BALANCES.get(entity)
-    if names is None:
-        return True
-    remaining, total = record[names[0]], record[names[1]]
-    overdraft = record.get("Overdraft") or 0
-    given = remaining is not None and total is not None
-    if given and overdraft >= 0 and -overdraft <= remaining <= total:
-        return True
-    report.problem(
-        f"{entity.__name__} {record.get('Id', 'without an Id')}: {names[0]} is not from {-overdraft} to"
-        f" {names[1]}; the record is left out"
-    )
-    return False
+def _later(entity: type[Entity]) -> frozenset[str]:
+    """What the second reading sets: references that point ahead, and collections."""
+    return late_references(entity) | {column.name for column in collections(entity)}

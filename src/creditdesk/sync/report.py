@@ -5,6 +5,7 @@ It must not know how these are shown.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol
 
 
@@ -59,3 +60,52 @@ class Silent:
 
     def advance(self, rows: int) -> None:
         pass
+
+
+class Heard:
+    """Passes everything on to a report and remembers its sentences."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.sentences: Counter[str] = Counter()
+
+    def note(self, sentence: str) -> None:
+        self.sentences[sentence] += 1
+        self._report.note(sentence)
+
+    def problem(self, sentence: str) -> None:
+        self.sentences[sentence] += 1
+        self._report.problem(sentence)
+
+    def step(self, label: str, total: int | None = None) -> None:
+        self._report.step(label, total)
+
+    def advance(self, rows: int) -> None:
+        self._report.advance(rows)
+
+
+class Reminded:
+    """Passes on to a report what work says when it is done anew, but for what was heard before."""
+
+    def __init__(self, report: Report, heard: Heard) -> None:
+        self._report, self._sentences = report, heard.sentences
+
+    def note(self, sentence: str) -> None:
+        if self._is_new(sentence):
+            self._report.note(sentence)
+
+    def problem(self, sentence: str) -> None:
+        if self._is_new(sentence):
+            self._report.problem(sentence)
+
+    def step(self, label: str, total: int | None = None) -> None:
+        self._report.step(label, total)
+
+    def advance(self, rows: int) -> None:
+        self._report.advance(rows)
+
+    def _is_new(self, sentence: str) -> bool:
+        if not self._sentences[sentence]:
+            return True
+        self._sentences[sentence] -= 1
+        return False

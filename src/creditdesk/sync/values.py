@@ -6,8 +6,10 @@ Text in a CSV cell and typed values in JSON meet here. It must not know files or
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Final
@@ -42,9 +44,11 @@ class Taken:
     rounded: bool = False
 
 
-_NOTHING: Final = Taken(None)
-_YES: Final = Taken(value=True)
-_NO: Final = Taken(value=False)
+def nothing(kind: Field, *, cell: bool = False) -> Any:
+    """What a field holds whose value a file leaves blank: a null, or an empty CSV cell."""
+    if cell or not kind.nullable or isinstance(kind, Collection):
+        return kind.empty
+    return None
 
 
 def take(kind: Field, raw: object) -> Taken:
@@ -52,13 +56,8 @@ def take(kind: Field, raw: object) -> Taken:
 
     A decimal with more places than its kind keeps is rounded half away from zero (rule 3).
     """
-    # Most values of a record are absent or plain: they need no reading and no new object.
-    if raw is None and kind.nullable and not isinstance(kind, Collection):
-        return _NOTHING
-    if isinstance(raw, bool) and isinstance(kind, Boolean):
-        return _YES if raw else _NO
     if raw is None or (raw == "" and not isinstance(kind, Text)):
-        return Taken(None if kind.nullable and not isinstance(kind, Collection) else kind.empty)
+        return Taken(nothing(kind))
     if isinstance(kind, Scaled):
         return _scaled(kind, raw)
     if isinstance(kind, Object) and isinstance(raw, str):
@@ -69,16 +68,56 @@ def take(kind: Field, raw: object) -> Taken:
     return Taken(kind.read(raw))
 
 
-def take_cell(kind: Field, cell: str) -> Taken:
-    """The inner value of a CSV cell; an empty one is what the field holds when it is left out."""
-    return Taken(kind.empty) if cell == "" else take(kind, cell)
+def _whole(kind: Any, raw: object) -> Any:
+    return raw if type(raw) is int and kind.least <= raw <= LARGEST_INTEGER else ...
+
+
+def _id(_kind: Any, raw: object) -> Any:
+    return raw if type(raw) is int and 0 < raw <= LARGEST_INTEGER else ...
+
+
+def _yes_or_no(_kind: Any, raw: object) -> Any:
+    return raw if raw is True or raw is False else ...
+
+
+def _member(kind: Any, raw: object) -> Any:
+    return raw if type(raw) is int and raw in kind.of._value2member_map_ else ...
+
+
+def _guid(_kind: Any, raw: object) -> Any:
+    return raw if type(raw) is str and _GUID.fullmatch(raw) else ...
+
+
+def _instant(_kind: Any, raw: object) -> Any:
+    # Only the one form that is exported: other texts of this length mean other dates, or none.
+    if type(raw) is not str or len(raw) != 20:
+        return ...
+    if not (raw[4] == raw[7] == "-" and raw[10] == "T" and raw[19] == "Z"):
+        return ...
+    try:
+        return datetime.fromisoformat(raw)
+    except ValueError:
+        return ...
+
+
+PLAIN: Final[dict[type[Field], Callable[[Any, object], Any]]] = {
+    Integer: _whole,
+    Reference: _id,
+    Boolean: _yes_or_no,
+    Enum: _member,
+    Guid: _guid,
+    DateTime: _instant,
+}
+"""What most values of these kinds are read by: the inner value, or `...` where `take` must look."""
+
+_GUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def _scaled(kind: Scaled, raw: object) -> Taken:
     if isinstance(raw, bool) or not isinstance(raw, int | str | float | Decimal):
         raise Unreadable("must be a number")
     try:
-        number = Decimal(str(raw).strip())
+        number = raw if isinstance(raw, Decimal) else Decimal(str(raw).strip())
     except InvalidOperation:
         raise Unreadable("must be a number") from None
     if not number.is_finite() or number.adjusted() > 18 or number.adjusted() < -40:

@@ -37,10 +37,12 @@ class Filled:
 def inserted(
     statements: Statements,
     entity: type[Entity],
-    ids: Sequence[int],
+    ids: Sequence[int] | None,
     records: Sequence[Mapping[str, Any]],
 ) -> Filled:
-    """What these records fill under these ids; a column that is empty in all is left out."""
+    """What these records fill, under these ids if they are known; a column that is empty in all is
+    left out.
+    """
     fillings: list[_Filling] = statements.once(
         ("inserted", entity), lambda: list(_fillings(entity.shape().stored, statements.dialect))
     )
@@ -50,6 +52,8 @@ def inserted(
     said: set[str] = set().union(*records)
     for filling in fillings:
         if filling.field == "Id":
+            if ids is None:
+                continue
             given: list[Any] = list(ids)
         elif filling.field not in said:
             continue

@@ -69,6 +69,21 @@ async def test_those_who_were_answered_together_are_waited_for():
     assert [len(batch) for batch in counter.batches] == [4, 4, 4]
 
 
+async def test_who_came_too_late_for_one_batch_shares_the_next_with_those_who_were_answered():
+    counter = Counter(takes_seconds=0.1)
+    queue = counter.queue()
+
+    async def again_and_again(word: str, after_seconds: float) -> None:
+        await asyncio.sleep(after_seconds)
+        for _ in range(3):
+            await queue.ask(word)
+            await asyncio.sleep(0.001)
+
+    early = [again_and_again(word, 0) for word in "ab"]
+    await asyncio.gather(*early, *(again_and_again(word, 0.05) for word in "cde"))
+    assert [len(batch) for batch in counter.batches] == [2, 5, 5, 3]
+
+
 async def test_who_does_not_come_back_is_not_waited_for_long():
     counter = Counter(takes_seconds=0.2)
     queue = counter.queue()

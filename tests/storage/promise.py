@@ -253,6 +253,16 @@ class Promise:
         async with store.reading() as reading:
             assert (await reading.many(Business, fresh))[fresh[1]]["CurrencyCode"] == "XYZ"
 
+    async def test_what_is_written_without_an_id_gets_a_fresh_one(self, store: Store) -> None:
+        (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        named = [stored_row(Currency, Name=name) for name in ("first", "second")]
+        async with store.writing() as unit:
+            await unit.write([Insert(Currency, named), Update(Currency, [(money, {"Code": "X"})])])
+        async with store.reading() as reading:
+            made = await reading.find(Currency, after_id=money)
+        assert sorted(row["Name"] for row in made) == ["first", "second"]
+        assert max(row["Id"] for row in made) < (await put(store, Currency, {"Name": "next"}))[0]
+
     async def test_a_write_that_fails_takes_the_others_with_it(self, store: Store) -> None:
         (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
         broken = stored_row(Business, Id=987654, Name="Nowhere", CurrencyId=987654321)

@@ -95,6 +95,36 @@ async def test_instants_compare_across_zones(store: Store) -> None:
         )
 
 
+AWKWARD = [
+    "",
+    " ",
+    "null",
+    "{a,b}",
+    "\"'\\",
+    "tab\tline\nreturn\r\x01\x7f",
+    "É€😀\u2028",
+    "\\u0041",
+]
+
+
+@pytest.mark.parametrize("text", AWKWARD, ids=ascii)
+async def test_a_text_is_kept_to_the_letter(store: Store, text: str) -> None:
+    put_at_once, changed = await put(store, User, {"FullName": text}, {"FullName": "before"})
+    async with store.writing() as unit:
+        await unit.update(User, [(changed, {"FullName": text})])
+    assert await value(store, User, put_at_once, "FullName") == text
+    assert await value(store, User, changed, "FullName") == text
+
+
+@pytest.mark.parametrize("instant", INSTANTS, ids=str)
+async def test_an_instant_is_changed_to_the_microsecond(store: Store, instant: datetime) -> None:
+    ids = await put(store, User, {"LastAccess": INSTANTS[0]})
+    async with store.writing() as unit:
+        await unit.update(User, [(ids[0], {"LastAccess": instant})])
+    assert await value(store, User, ids[0], "LastAccess") == instant
+    assert await found(store, User, ids, where(User, "LastAccess", Test.IS, instant)) == [0]
+
+
 @pytest.mark.parametrize("told", [True, False, None])
 async def test_a_truth_value_is_one(store: Store, told: bool | None) -> None:
     [record_id] = await put(store, User, {"IsAdmin": told})

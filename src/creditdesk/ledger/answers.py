@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.ledger.records import new_record, where
 from creditdesk.schema.refusals import KeyReused
-from creditdesk.schema.store import Reading, Unit
+from creditdesk.schema.store import Insert, Reading, Unit
 from creditdesk.schema.writing import Call
 
 
@@ -32,7 +33,13 @@ def key_id(call: Call) -> KeyId | None:
     """Names the call's key, or None when it came without one; keys are each user's own."""
     if call.key is None:
         return None
-    return (call.caller.user_id, sha256(call.key.encode()).hexdigest())
+    return (call.caller.user_id, _digest(call.key))
+
+
+@lru_cache(maxsize=256)
+def _digest(key: str) -> str:
+    """Kept for a moment, as a call's key is asked for at each step of its way."""
+    return sha256(key.encode()).hexdigest()
 
 
 async def earlier_answers(
@@ -88,7 +95,7 @@ async def store_answers(unit: Unit, answered: Sequence[tuple[Call, str, Answer]]
         if (key := key_id(call))
     ]
     if records:
-        await unit.insert(StoredAnswer, records)
+        await unit.write([Insert(StoredAnswer, records)])
 
 
 def number_of(digest: str) -> int:

@@ -17,10 +17,10 @@ from creditdesk.schema.refusals import Conflict, Refusal
 
 MOST_TOGETHER: Final = 64
 """How many asks share a unit at most."""
-PATIENT_PART: Final = 4
+PATIENT_PART: Final = 2
 MOST_PATIENCE: Final = timedelta(milliseconds=10)
-"""A batch waits for as many as the last one carried: a fourth of the time that one took, and
-never longer than this."""
+"""A batch waits for all who are about, answered or waiting as the last one ended: half of the time
+that one took, and never longer than this."""
 
 Work = TypeVar("Work")
 Ask = TypeVar("Ask")
@@ -61,7 +61,7 @@ class Together(Generic[Work, Ask, Given]):
         self._most = most_together
         self._waiting: list[_Waiting[Ask, Given]] = []
         self._worker: asyncio.Task[None] | None = None
-        self._carried = 1
+        self._about = 1
         self._patience = timedelta()
         self._enough = asyncio.Event()
 
@@ -77,7 +77,7 @@ class Together(Generic[Work, Ask, Given]):
         self._waiting.append(_Waiting(ask, apart, repeatable, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        if len(self._waiting) >= self._carried:
+        if len(self._waiting) >= self._about:
             self._enough.set()
         # Who asked may go away; what is under way is carried out all the same.
         return await asyncio.shield(answer)
@@ -93,17 +93,19 @@ class Together(Generic[Work, Ask, Given]):
                 began = loop.time()
                 await self._answer(batch)
                 lasted = timedelta(seconds=loop.time() - began)
-                self._carried = len(batch)
+                self._about = min(len(batch) + len(self._waiting), self._most)
                 self._patience = min(lasted / PATIENT_PART, MOST_PATIENCE)
         finally:
             self._worker = None
 
     async def _gather(self) -> None:
-        """Gives those who were answered together the time to come back together.
+        """Gives those who were answered the time to come back, and so to share one unit with those
+        who could not be part of the last.
 
-        Otherwise the first of them leaves at once, alone, and every other batch is of one.
+        What a unit costs beside its asks is as much as a dozen of them, so few large ones serve
+        everyone sooner than many small ones, even where those could overlap.
         """
-        if len(self._waiting) < self._carried:
+        if len(self._waiting) < self._about:
             self._enough.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience.total_seconds()):

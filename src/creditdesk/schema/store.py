@@ -100,7 +100,7 @@ class Reading(Finding, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Whole records to add, without collections, each with its Id."""
+    """Whole records to add, without collections: each with its Id, or all to get fresh ones."""
 
     entity: type[Entity]
     records: Sequence[Mapping[str, Any]]

@@ -37,10 +37,12 @@ class Filled:
 def inserted(
     statements: Statements,
     entity: type[Entity],
-    ids: Sequence[int],
+    ids: Sequence[int] | None,
     records: Sequence[Mapping[str, Any]],
 ) -> Filled:
-    """What these records fill under these ids; a column that is empty in all is left out."""
+    """What these records fill, under these ids if they are known; a column that is empty in all is
+    left out.
+    """
     fillings: list[_Filling] = statements.once(
         ("inserted", entity), lambda: list(_fillings(entity.shape().stored, statements.dialect))
     )
@@ -49,7 +51,7 @@ def inserted(
     # Records say little of what their entity can hold, so it is not asked for value by value.
     said = _columnwise(records)
     for filling in fillings:
-        given: Sequence[Any] = ids if filling.field == "Id" else said.get(filling.field, ())
+        given: Sequence[Any] = (ids or ()) if filling.field == "Id" else said.get(filling.field, ())
         if given.count(None) == len(given):
             continue
         columns.append(filling.column)

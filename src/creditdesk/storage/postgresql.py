@@ -17,7 +17,7 @@ from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
 from creditdesk.storage.terms import Reads
-from creditdesk.storage.unit import RecordReading, RecordUnit
+from creditdesk.storage.unit import RecordReading, RecordUnit, ids_of
 
 COPY_FROM_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""
@@ -86,9 +86,9 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
                 filled = updated(self.statements, each.entity, each.changes)
                 text = _change(table, filled, first)
             else:
-                ids = [record["Id"] for record in each.records]
+                ids = ids_of(each)
                 filled = inserted(self.statements, each.entity, ids, each.records)
-                text = self._insertion(table, filled, first)
+                text = self._insertion(table, filled, first, fresh=ids is None)
                 if each.entity is showing:
                     text += " RETURNING *"
                     shown, reads = self.statements.whole(each.entity, f"w{number}")
@@ -108,12 +108,15 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}
 
-    def _insertion(self, table: str, filled: Filled, first: int) -> str:
-        """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies."""
+    def _insertion(self, table: str, filled: Filled, first: int, *, fresh: bool = False) -> str:
+        """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies;
+        `fresh` ones get their ids here.
+        """
+        key, given = ("id, ", f"nextval('{table}_ids'), ") if fresh else ("", "")
         own = ", ".join(column.name for column in filled.columns)
         arrays = _arrays(filled, first)
         if not filled.copied:
-            return f"INSERT INTO {table} ({own}) SELECT * FROM unnest({arrays})"
+            return f"INSERT INTO {table} ({key}{own}) SELECT {given}u.* FROM unnest({arrays}) AS u"
         # Sources are shared in id order, as whoever changes several of them claims them.
         order = ", ".join(each.link for each in filled.copied)
         names, values, joins = own, "v.*", ""
@@ -126,7 +129,7 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
                 f"WHERE id = v.{each.link}{self.sharing}) AS s{number} ON true"
             )
         return (
-            f"INSERT INTO {table} ({names}) SELECT {values} FROM "
+            f"INSERT INTO {table} ({key}{names}) SELECT {given}{values} FROM "
             f"(SELECT * FROM unnest({arrays}) AS u ({own}) ORDER BY {order}) AS v{joins}"
         )
 

@@ -23,7 +23,7 @@ from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.statements import Statements
-from creditdesk.storage.unit import RecordReading, RecordUnit
+from creditdesk.storage.unit import RecordReading, RecordUnit, ids_of
 
 BUSY_SECONDS = 20.0
 ANALYZED_FROM_CHANGES = 1000
@@ -86,7 +86,9 @@ class SQLiteUnit(RecordUnit):
             if isinstance(each, Update):
                 await self.update_many(table, updated(self.statements, each.entity, each.changes))
                 continue
-            ids = [record["Id"] for record in each.records]
+            ids = (
+                ids_of(each) or (await self.next_ids({each.entity: len(each.records)}))[each.entity]
+            )
             await self.run_many(table, inserted(self.statements, each.entity, ids, each.records))
             if each.entity is showing:
                 shown = await self.many(each.entity, ids)

@@ -282,6 +282,13 @@ def _beginning(microseconds: int) -> datetime:
     return from_microseconds(max(microseconds, FIRST_MICROSECOND))
 
 
+def ids_of(write: Insert) -> list[int] | None:
+    """The ids that its records have; None where they are to get fresh ones."""
+    if not write.records[0].get("Id"):
+        return None
+    return [record["Id"] for record in write.records]
+
+
 def _position(entity: type[Entity], name: str) -> int:
     listed = entity.shape().listed
     return next(i for i, column in enumerate(listed) if column.name == name)

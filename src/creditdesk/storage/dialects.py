@@ -85,6 +85,10 @@ class Dialect(ABC):
     tally: ClassVar[Tally]
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
+    along_ids: ClassVar[str]
+    """A test that holds for every row (its alias is t), and has rows of several values of a column
+    found by the index in which those of each are sorted by Id.
+    """
     sharing: ClassVar[str]
     """Ends a SELECT whose rows are copied: a late trigger waits until the unit ends."""
 
@@ -184,6 +188,8 @@ class SQLite(Dialect):
     tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""
+    # Of two indexes of that column it takes any, whichever is sorted as it is asked to.
+    along_ids = f" AND t.id > {-(2**63 - 1)}"
     sharing = ""
 
     def mark(self, position: int) -> str:
@@ -278,6 +284,7 @@ class PostgreSQL(Dialect):
     tally = PostgreSQLTally()
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
+    along_ids = ""
     sharing = " FOR KEY SHARE"
 
     def mark(self, position: int) -> str:

@@ -15,7 +15,7 @@ from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.lenders import Reach, lent_text, reach
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.terms import Joins, Reads, Terms
-from creditdesk.storage.totals import seek, tallied_total
+from creditdesk.storage.totals import of_several_locations, seek, tallied_total
 
 MOST_TEXTS: Final = 4096
 """How many statement texts are kept before all are written anew."""
@@ -86,6 +86,8 @@ class Statements(Terms):
                 f"SELECT count(*) FROM {table} AS t{counted}{where}"
             )
         skipped = f" OFFSET {offset}" if started else ""
+        if not sort and of_several_locations(entity, filters):
+            where += self.dialect.along_ids
         rows = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where}"
         ordered = f"ORDER BY {inner}"
         walked = f"{rows} {ordered} LIMIT {size}{skipped}"

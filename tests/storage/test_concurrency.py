@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.listing import Test
 from creditdesk.schema.store import Store
+from creditdesk.storage.engine import open_store
 from storage.promise import put, where
 
 WRITERS = 20
@@ -116,3 +119,27 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store)
     async with store.writing() as unit:
         gone = (where(Currency, "SystemId", Test.CONTAINS, "cancelled"),)
         assert await unit.count(Currency, gone) == 0
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_connections_are_had_in_order_of_arrival(database: str) -> None:
+    """Who comes as a connection is given back does not pass by those who wait for it."""
+    store = await open_store(database, connections=1)
+    came: list[int] = []
+    served: list[int] = []
+
+    async def ask() -> None:
+        number = len(came)
+        came.append(number)
+        async with store.reading() as reading:
+            served.append(number)
+            await reading.count(Currency)
+
+    asking = []
+    for number in range(300):
+        asking.append(asyncio.create_task(ask()))
+        # At any moment, and so also at the one when a connection is given back.
+        await asyncio.sleep(0 if number % 3 else 0.001)
+    await asyncio.gather(*asking)
+    await store.close()
+    assert served == came

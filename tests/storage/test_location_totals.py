@@ -171,6 +171,38 @@ async def test_each_page_of_a_location_is_the_slice_of_the_list(
             assert [row[place] for row in page.rows] == right[(number - 1) * 7 : number * 7]
 
 
+async def test_each_page_of_locations_by_id_is_the_slice_of_the_list(desk: Desk) -> None:
+    place = [column.name for column in Use.shape().listed].index("Id")
+    for filters in choices(desk):
+        for descending in (False, True):
+            right = sorted(
+                (use for _, use, location in desk.rows() if allowed(filters, location)),
+                reverse=descending,
+            )
+            order = by(Use, "Id", descending=descending)
+            async with desk.store.reading() as reading:
+                for number in (1, 2, 4):
+                    page = await reading.page(Listing(Use, filters, order, number, 7))
+                    assert page.total == len(right)
+                    assert [row[place] for row in page.rows] == right[(number - 1) * 7 : number * 7]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("name", "second"), [("Id", "id>?"), ("CreatedOn", "created_on")])
+async def test_several_locations_are_walked_in_the_order_asked_for(
+    desk: Any, name: str, second: str
+) -> None:
+    """One index of a location is sorted by Id and one by CreatedOn; either finds its rows."""
+    listing = Listing(Use, (of(*desk.locations),), by(Use, name, descending=True))
+    text, values, _ = desk.store.statements.page(listing, 0, 25)
+    plan = desk.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+    walked = next(row[3] for row in plan if "coworker_booking_credit_business_id=?" in row[3])
+    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index'"
+    sql = dict(desk.store.connection.execute(indexes))
+    index = next(index for index in sql if f" {index} " in walked)
+    assert second in (walked if name == "Id" else sql[index])
+
+
 def test_pages_of_one_location_by_creation_are_sought_by_the_tally() -> None:
     created, identity = by(Use, "CreatedOn"), by(Use, "Id")
     assert seekable(Use, (of(1),), created)

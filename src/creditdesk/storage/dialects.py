@@ -102,6 +102,10 @@ class Dialect(ABC):
     tally: ClassVar[Tally]
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
+    along_ids: ClassVar[str]
+    """A test that holds for every row (its alias is t), and has rows of several values of a column
+    found by the index in which those of each are sorted by Id.
+    """
     sharing: ClassVar[str]
     """Ends a SELECT whose rows are copied: a late trigger waits until the unit ends."""
 
@@ -112,6 +116,16 @@ class Dialect(ABC):
     @abstractmethod
     def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:
         """Whether a value of this type is one of a list given as one parameter."""
+
+    @abstractmethod
+    def among(self, expression: str, question: str) -> str:
+        """Whether an id is among those a question answers; rows are looked for by it, not tested."""
+
+    @abstractmethod
+    def gate(self, condition: str, size: int) -> tuple[str, str]:
+        """How rows are walked only where a condition on none of them holds: what is added to the
+        tests of a row, and the LIMIT.
+        """
 
     @abstractmethod
     def ids(self, values: Sequence[Any]) -> Any:
@@ -199,6 +213,8 @@ class SQLite(Dialect):
     tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""
+    # Of two indexes of that column it takes any, whichever is sorted as it is asked to.
+    along_ids = f" AND t.id > {-(2**63 - 1)}"
     sharing = ""
 
     def mark(self, position: int) -> str:
@@ -206,6 +222,13 @@ class SQLite(Dialect):
 
     def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:  # noqa: ARG002 - SQLite compares values of any type
         return f"{expression} IN (SELECT value FROM json_each({mark}))"
+
+    def among(self, expression: str, question: str) -> str:
+        return f"{expression} IN ({question})"
+
+    def gate(self, condition: str, size: int) -> tuple[str, str]:
+        # It would test the condition once for each row.
+        return "", f"LIMIT CASE WHEN {condition} THEN {size} ELSE 0 END"
 
     def ids(self, values: Sequence[Any]) -> str:
         return json.dumps(list(values))
@@ -298,6 +321,7 @@ class PostgreSQL(Dialect):
     tally = PostgreSQLTally()
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
+    along_ids = ""
     sharing = " FOR KEY SHARE"
 
     def mark(self, position: int) -> str:
@@ -305,6 +329,14 @@ class PostgreSQL(Dialect):
 
     def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:
         return f"{expression} = ANY({mark}::{kind}[])"
+
+    def among(self, expression: str, question: str) -> str:
+        # Said so, it takes them for a handful; as a join, for a third of the table.
+        return f"{expression} = ANY(ARRAY({question}))"
+
+    def gate(self, condition: str, size: int) -> tuple[str, str]:
+        # Without a number after LIMIT it would sort all rather than walk an index.
+        return f" AND {condition}", f"LIMIT {size}"
 
     def ids(self, values: Sequence[Any]) -> list[Any]:
         return list(values)

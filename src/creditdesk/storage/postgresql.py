@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -168,6 +169,7 @@ class PostgreSQLStore:
     def __init__(self, pool: Any) -> None:
         self.pool = pool
         self.statements = Statements(PostgreSQL())
+        self._turns = asyncio.Semaphore(pool.get_max_size())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
@@ -193,19 +195,22 @@ class PostgreSQLStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         """A connection of the pool; ConnectionError when the server is gone."""
-        try:
-            connection = await self.pool.acquire()
-        except OSError as fault:
-            # A socket that is gone, or a time that ran out, says no more than a refusal does.
-            raise ConnectionError(f"no connection to the database: {fault}") from fault
-        try:
-            yield connection
-        except asyncpg.InternalClientError as fault:
-            # The server left between two statements, and the driver has lost its place.
-            connection.terminate()
-            raise ConnectionError(f"the database went away: {fault}") from fault
-        finally:
-            await self.pool.release(connection)
+        # In order of arrival: the pool itself lets who comes later take what was given back for
+        # one who waits, and puts that one behind all others.
+        async with self._turns:
+            try:
+                connection = await self.pool.acquire()
+            except OSError as fault:
+                # A socket that is gone, or a time that ran out, says no more than a refusal does.
+                raise ConnectionError(f"no connection to the database: {fault}") from fault
+            try:
+                yield connection
+            except asyncpg.InternalClientError as fault:
+                # The server left between two statements, and the driver has lost its place.
+                connection.terminate()
+                raise ConnectionError(f"the database went away: {fault}") from fault
+            finally:
+                await self.pool.release(connection)
 
     async def close(self) -> None:
         await self.pool.close()

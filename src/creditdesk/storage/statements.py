@@ -12,9 +12,10 @@ from typing import Any, Final
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.listing import Filter, Listing, Order
 from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.lenders import Reach, lent_text, reach
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.terms import Joins, Reads, Terms
-from creditdesk.storage.totals import seek, tallied_total
+from creditdesk.storage.totals import of_several_locations, seek, tallied_total
 
 MOST_TEXTS: Final = 4096
 """How many statement texts are kept before all are written anew."""
@@ -76,6 +77,7 @@ class Statements(Terms):
         ids = "DESC" if order.descending else "ASC"
         key = f"{sort} AS k, " if sort else ""
         inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
+        by = f"k {direction}, id {ids}" if sort else f"id {ids}"
         before, offset = "", self.dialect.mark(used + 1)
         if seeking:
             before, where, offset, total = seek(entity, filters, order, offset, self.dialect)
@@ -84,12 +86,25 @@ class Statements(Terms):
                 f"SELECT count(*) FROM {table} AS t{counted}{where}"
             )
         skipped = f" OFFSET {offset}" if started else ""
+        if not sort and of_several_locations(entity, filters):
+            where += self.dialect.along_ids
+        rows = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where}"
+        ordered = f"ORDER BY {inner}"
+        walked = f"{rows} {ordered} LIMIT {size}{skipped}"
+        if reached := self._reach(entity, filters):
+            before = f"{reached.questions}matched AS MATERIALIZED ({rows} AND {reached.test}), "
+            tests, limit = self.dialect.gate(f"NOT {reached.few}", size)
+            walked = (
+                f"SELECT * FROM (SELECT * FROM matched ORDER BY {by} LIMIT {size}{skipped}) AS found "
+                f"UNION ALL SELECT * FROM ({rows}{tests} {ordered} {limit}{skipped}) AS walked"
+            )
+            matched = "SELECT count(*) FROM matched"
+            total = f"CASE WHEN {reached.few} THEN ({matched}) ELSE ({total}) END"
         shown = Joins(entity)
         columns, reads = self.shown(entity.shape().listed, shown)
         outer = f"page.k {direction}, page.id {ids}" if sort else f"page.id {ids}"
         return (
-            f"WITH {before}page AS (SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where} "
-            f"ORDER BY {inner} LIMIT {size}{skipped}) "
+            f"WITH {before}page AS ({walked}) "
             f"SELECT ({total}), {self.packed(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{shown.text} ORDER BY {outer}"
@@ -100,14 +115,31 @@ class Statements(Terms):
 
         def write() -> str:
             where, joins, _ = self.where(entity, filters)
-            tallied = self._total(entity, filters)
-            return tallied or f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
+            if tallied := self._total(entity, filters):
+                return tallied
+            counting = f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
+            if reached := self._reach(entity, filters):
+                questions = reached.questions.removesuffix(", ")
+                few = f"{counting} AND {reached.test}"
+                return (
+                    f"WITH {questions} "
+                    f"SELECT CASE WHEN {reached.few} THEN ({few}) ELSE ({counting}) END"
+                )
+            return counting
 
         return self.once(("count", entity, _shape(filters)), write), self.values(filters)
 
     def packed(self, columns: Sequence[str]) -> str:
         """What a page reads of each row."""
         return self.dialect.pack(columns)
+
+    def _reach(self, entity: type[Entity], filters: Sequence[Filter]) -> Reach | None:
+        """The rows that a filter by a part of a lent text may find, if there is such a filter."""
+        text = lent_text(filters)
+        if text is None:
+            return None
+        _, _, used = self.where(entity, filters[: list(filters).index(text)])
+        return reach(text.column, self.dialect.mark(used + 1), self.dialect)
 
     def _total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
         """How many match, where that need not be counted row by row."""

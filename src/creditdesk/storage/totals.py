@@ -162,6 +162,13 @@ def _holding(asked: _Asked, measure: Measure, bits: int, passed: str, within: st
     )
 
 
+def of_several_locations(entity: type[Entity], filters: Sequence[Filter]) -> bool:
+    """Whether a list of a tallied entity is narrowed to a choice of locations."""
+    return entity.tallied and any(
+        each.column.name == entity.scope and each.test is Test.ONE_OF for each in filters
+    )
+
+
 def _but_locations(entity: type[Entity], filters: Sequence[Filter]) -> list[Filter]:
     """The filters that say something else than of which locations."""
     return [

@@ -66,19 +66,33 @@ class Authenticator:
         self, authorization: str | None, now: datetime, address: str | None = None
     ) -> Caller:
         """Who calls, by the Authorization header. Raises NotSignedIn, or Throttled for Basic."""
-        scheme, _, given = (authorization or "").strip().partition(" ")
-        match scheme.lower():
-            case "bearer":
-                standing = await self._by_token(given.strip(), now)
-            case "basic":
-                standing = await self._by_password(given.strip(), now, address)
-            case _:
-                standing = None
+        standing = self._at_hand(authorization or "", now) or await self._looked_up(
+            authorization or "", now, address
+        )
         if standing is None:
             raise NotSignedIn(_SENTENCE)
         if standing.caller is None:
             raise NotSignedIn("This user has no API access")
         return standing.caller
+
+    def _at_hand(self, authorization: str, now: datetime) -> Standing | None:
+        """The standing of a token's user, where all of it was read a moment ago."""
+        if self._access is None or not authorization.startswith("Bearer "):
+            return None
+        claims = self._access.known(authorization[7:], now)
+        return self._fresh(claims.user_id, claims.version, now) if claims else None
+
+    async def _looked_up(
+        self, authorization: str, now: datetime, address: str | None
+    ) -> Standing | None:
+        scheme, _, given = authorization.strip().partition(" ")
+        match scheme.lower():
+            case "bearer":
+                return await self._by_token(given.strip(), now)
+            case "basic":
+                return await self._by_password(given.strip(), now, address)
+            case _:
+                return None
 
     async def grant(
         self,
@@ -192,16 +206,24 @@ class Authenticator:
 
     async def _current(self, user_id: int, version: int, now: datetime) -> Standing | None:
         """A user's standing if that version of its credential still holds."""
-        moment = now.timestamp()
         read_at, standing = self._standings.get(user_id, (0.0, None))
-        stale = not 0 <= moment - read_at < self._settings.revocation_seconds
-        # A version we have not seen yet was given by another worker since we looked.
-        if standing is None or stale or standing.version < version:
+        if not self._is_fresh(read_at, now) or standing is None or standing.version < version:
+            # Also a version we have not seen yet: another worker gave it since we looked.
             async with self._store.reading() as reading:
                 standing = await standing_of(reading, user_id)
-            self._standings[user_id] = (moment, standing)
+            self._standings[user_id] = (now.timestamp(), standing)
             _trim(self._standings)
         return standing if standing is not None and standing.version == version else None
+
+    def _fresh(self, user_id: int, version: int, now: datetime) -> Standing | None:
+        """The same where it need not be read again."""
+        read_at, standing = self._standings.get(user_id, (0.0, None))
+        if standing is None or standing.version != version or not self._is_fresh(read_at, now):
+            return None
+        return standing
+
+    def _is_fresh(self, read_at: float, now: datetime) -> bool:
+        return 0 <= now.timestamp() - read_at < self._settings.revocation_seconds
 
 
 def _client(form: Mapping[str, str], client_id: str | None) -> str | None:

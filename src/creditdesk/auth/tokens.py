@@ -68,6 +68,11 @@ class AccessTokens:
                 self._verified.popitem(last=False)
         return claims if now.timestamp() < claims.expires else None
 
+    def known(self, token: str, now: datetime) -> Claims | None:
+        """The same of a token that was read before."""
+        claims = self._verified.get(token)
+        return claims if claims is not None and now.timestamp() < claims.expires else None
+
     def _verify(self, token: str) -> Claims | None:
         if len(token) > LONGEST_TOKEN:
             return None

@@ -6,6 +6,8 @@ know how a caller was told from another.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +17,6 @@ from creditdesk.rest.parts import Parts
 from creditdesk.rest.querystring import read_batch, read_question
 from creditdesk.rest.records import encode, renderer
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.listing import Listing
 from creditdesk.schema.refusals import NotFound
 from creditdesk.schema.writing import Call
 
@@ -33,8 +34,7 @@ async def list_or_batch(
     question = read_question(entity, query, parts.settings)
     asked = question.listing
     seen = parts.scope(call.caller, entity)
-    filters = (*asked.filters, *seen) if seen else asked.filters
-    listing = Listing(entity, filters, asked.order, asked.page, asked.size)
+    listing = replace(asked, filters=(*asked.filters, *seen)) if seen else asked
     async with parts.store.reading() as reading:
         page = await reading.page(listing)
     body = encode(list_envelope(renderer(entity).rows(page.columns), question, page.total))

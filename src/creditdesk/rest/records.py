@@ -60,9 +60,12 @@ class _Numbers(dict[int, Any]):
         return shown
 
 
+_NUMBERS: Final = {kind.places: _Numbers(kind.places) for kind in (Money, Number)}
+
+
 def _number(kind: Field) -> Show:
     assert isinstance(kind, Scaled)
-    return _Numbers(kind.places).__getitem__
+    return _NUMBERS[kind.places].__getitem__
 
 
 def _instant(_: Field) -> Show:

@@ -24,7 +24,8 @@ from creditdesk.schema.kinds import LARGEST_INTEGER
 from creditdesk.schema.refusals import NoSuchVerb, NotFound, Refusal
 from creditdesk.schema.writing import Call
 
-Run = Callable[[Request, Call], Awaitable[Response]]
+Run = Callable[..., Awaitable[Response]]
+"""Answers a request and its call; on a record's path also given the record's id."""
 _ID: Final = re.compile(r"0{0,9}[1-9][0-9]{0,18}", re.ASCII)
 
 
@@ -37,11 +38,16 @@ class Api:
         self._on_collections = {
             path: self._on_collection(entity) for path, entity in self._collections.items()
         }
+        self._on_records = {
+            path: self._on_record(entity) for path, entity in self._collections.items()
+        }
         self._extras = tuple((_pattern(extra.path), extra) for extra in parts.extras)
         self._fixed: dict[str, dict[str, Run]] = {
             "/api/utils/enums": {"GET": lambda r, _: lookups.list_enum(r.query_params)},
             "/api/auth/me": {"GET": lambda _, call: lookups.signed_in(parts, call)},
         }
+        for entity in parts.entities:
+            self._fixed |= self._commanded(entity)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -66,10 +72,11 @@ class Api:
             if not extras:
                 raise NotFound
             return await self._extra(request, extras)
-        run = offered.get(method)
+        runs, named = offered
+        run = runs.get(method)
         if run is None:
-            return _not_offered(tuple(offered))
-        return await run(request, await self._call(request))
+            return _not_offered(tuple(runs))
+        return await run(request, await self._call(request), *named)
 
     async def _extra(
         self, request: Request, extras: list[tuple[re.Match[str], ExtraPath]]
@@ -91,26 +98,21 @@ class Api:
         key = read_key(request.headers) if method == "POST" else None
         return Call(caller, now, key)
 
-    def _offered(self, path: str) -> dict[str, Run] | None:
-        """What a path offers by method, or None when there is no such path."""
+    def _offered(self, path: str) -> tuple[dict[str, Run], tuple[int, ...]] | None:
+        """What a path offers by method, and the record it names if it names one; None when there
+        is no such path.
+        """
         offered = self._on_collections.get(path)
+        if offered is None:
+            offered = self._fixed.get(path)
         if offered is not None:
-            return offered
-        if path in self._fixed:
-            return self._fixed[path]
+            return offered, ()
         collection, _, last = path.rpartition("/")
-        entity = self._collections.get(collection)
-        if entity is None:
+        on_record = self._on_records.get(collection)
+        if on_record is None or not _ID.fullmatch(last):
             return None
-        if last == "commands":
-            return {"GET": lambda _, call: commands.list_commands(self.parts, entity, call)}
-        if last == "runcommand":
-            return {
-                "POST": lambda request, call: commands.run_command(
-                    self.parts, entity, request, call
-                )
-            }
-        return self._on_record(entity, last)
+        record_id = int(last)
+        return (on_record, (record_id,)) if record_id <= LARGEST_INTEGER else None
 
     def _on_collection(self, entity: type[Entity]) -> dict[str, Run]:
         parts = self.parts
@@ -123,18 +125,27 @@ class Api:
             offered["PUT"] = lambda r, call: writes.update(parts, entity, r, call, None)
         return offered
 
-    def _on_record(self, entity: type[Entity], last: str) -> dict[str, Run] | None:
-        if not _ID.fullmatch(last) or int(last) > LARGEST_INTEGER:
-            return None
-        parts, record_id = self.parts, int(last)
+    def _on_record(self, entity: type[Entity]) -> dict[str, Run]:
+        parts = self.parts
         offered: dict[str, Run] = {}
         if "get" in entity.verbs:
-            offered["GET"] = lambda _, call: reads.get_one(parts, entity, record_id, call)
+            offered["GET"] = lambda _, call, of: reads.get_one(parts, entity, of, call)
         if "update" in entity.verbs:
-            offered["PUT"] = lambda r, call: writes.update(parts, entity, r, call, record_id)
+            offered["PUT"] = lambda r, call, of: writes.update(parts, entity, r, call, of)
         if "delete" in entity.verbs:
-            offered["DELETE"] = lambda _, call: writes.delete(parts, entity, record_id, call)
+            offered["DELETE"] = lambda _, call, of: writes.delete(parts, entity, of, call)
         return offered
+
+    def _commanded(self, entity: type[Entity]) -> dict[str, dict[str, Run]]:
+        parts, path = self.parts, entity.path().lower()
+        return {
+            f"{path}/commands": {
+                "GET": lambda _, call: commands.list_commands(parts, entity, call)
+            },
+            f"{path}/runcommand": {
+                "POST": lambda r, call: commands.run_command(parts, entity, r, call)
+            },
+        }
 
 
 def _authorization(scope: Scope) -> str | None:

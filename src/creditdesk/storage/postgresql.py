@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +12,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Insert, Question, Reading, Unit, Update
 from creditdesk.storage.bulk import set_aside
+from creditdesk.storage.connections import Connections
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
@@ -166,20 +166,19 @@ class PostgreSQLLoad(PostgreSQLUnit):
 class PostgreSQLStore:
     """Where units of work come from when the records are in PostgreSQL."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Connections) -> None:
         self.pool = pool
         self.statements = Statements(PostgreSQL())
-        self._turns = asyncio.Semaphore(pool.get_max_size())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
-        async with self._connection() as connection:
+        async with self.pool.acquire() as connection:
             yield PostgreSQLReading(self.statements, connection)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Unit]:
         try:
-            async with self._connection() as connection, connection.transaction():
+            async with self.pool.acquire() as connection, connection.transaction():
                 yield PostgreSQLUnit(self.statements, connection)
         except asyncpg.PostgresError as fault:
             raise translated(fault) from fault
@@ -191,26 +190,6 @@ class PostgreSQLStore:
             load = PostgreSQLLoad(self.statements, unit.connection)
             async with set_aside(load.fetch, load.dialect, entities):
                 yield load
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        """A connection of the pool; ConnectionError when the server is gone."""
-        # In order of arrival: the pool itself lets who comes later take what was given back for
-        # one who waits, and puts that one behind all others.
-        async with self._turns:
-            try:
-                connection = await self.pool.acquire()
-            except OSError as fault:
-                # A socket that is gone, or a time that ran out, says no more than a refusal does.
-                raise ConnectionError(f"no connection to the database: {fault}") from fault
-            try:
-                yield connection
-            except asyncpg.InternalClientError as fault:
-                # The server left between two statements, and the driver has lost its place.
-                connection.terminate()
-                raise ConnectionError(f"the database went away: {fault}") from fault
-            finally:
-                await self.pool.release(connection)
 
     async def close(self) -> None:
         await self.pool.close()
@@ -265,4 +244,4 @@ async def connect(url: str, connections: int) -> PostgreSQLStore:
             "application_name": "creditdesk",
         },
     )
-    return PostgreSQLStore(pool)
+    return PostgreSQLStore(Connections(pool, connections))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.listing import Filter, Listing, Order
+from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.lenders import Reach, lent_text, reach
 from creditdesk.storage.naming import table_name
@@ -204,6 +204,20 @@ class Statements(Terms):
         key = ("found rows", entity, _shape(filters), names, used)
         text, reads = self.once(key, write)
         return text, self.values(filters), reads
+
+    def one(self, entity: type[Entity], filters: Sequence[Filter]) -> tuple[str, list[Any], Reads]:
+        """The whole record of an id, which is the first parameter, if the filters let it through."""
+        key = ("one", entity, _shape(filters)) if filters else ("one", entity)
+
+        def write() -> tuple[str, Reads]:
+            wanted = Filter(entity.shape().columns["Id"], Test.IS)
+            joins = Joins(entity)
+            where, _, _ = self.where(entity, (wanted, *filters), joins)
+            columns, reads = self.select(entity.shape().columns.values(), joins)
+            return f"SELECT {columns} FROM {table_name(entity)} AS t{joins.text}{where}", reads
+
+        text, reads = self.once(key, write)
+        return text, self.values(filters) if filters else [], reads
 
     def lock(self, entity: type[Entity], names: tuple[str, ...] = ()) -> tuple[str, Reads]:
         """Own stored values, all or those of `names`, for a list of ids, locked in id order."""

@@ -92,11 +92,8 @@ class RecordReading(ABC):
     async def get(
         self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
     ) -> Record | None:
-        wanted = Filter(entity.shape().columns["Id"], Test.IS, record_id)
-        text, values, reads = self.statements.find(
-            entity, (wanted, *filters), None, limited=False, after=False, whole=True
-        )
-        rows = await self.fetch(text, values)
+        text, values, reads = self.statements.one(entity, filters)
+        rows = await self.fetch(text, (record_id, *values))
         return dict(zip(entity.shape().columns, reads.row(rows[0]), strict=True)) if rows else None
 
     async def many(

@@ -187,6 +187,20 @@ async def test_many_baskets_are_read_in_as_few_exchanges_as_one(town, done):
     assert counts[0] == counts[1] <= most
 
 
+async def test_rule_32_whether_a_key_was_answered_is_asked_beside_the_holds(town, client, done):  # noqa: F811
+    people = await visitors(town, 3)
+    counts = []
+    # The first finds out who calls.
+    ways: list[dict[str, str]] = [{}, {}, {"Idempotency-Key": "k"}]
+    for headers, (who, _, booking) in zip(ways, people, strict=True):
+        done.clear()
+        answer = await client.post(SPENDS, json=basket(who, booking), headers=headers)
+        assert source_of(answer)["uncovered"] == "0.0000"
+        counts.append(done["fetch"])
+    # On PostgreSQL only the fresh id for the answer that is kept, on SQLite only the look for one.
+    assert counts[2] == counts[1] + 1
+
+
 async def test_rule_23_bookings_charged_together_draw_one_after_another(town):
     credit = await town.add_money("30.00")
     other = await town.add_customer("Eve")

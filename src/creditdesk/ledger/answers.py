@@ -13,7 +13,7 @@ from hashlib import sha256
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.ledger.records import new_record, where
 from creditdesk.schema.refusals import KeyReused
-from creditdesk.schema.store import Insert, Reading, Unit
+from creditdesk.schema.store import Finding, Insert, Reading, Unit
 from creditdesk.schema.writing import Call
 
 
@@ -43,7 +43,7 @@ def _digest(key: str) -> str:
 
 
 async def earlier_answers(
-    reading: Reading, calls: Iterable[tuple[Call, str]]
+    finding: Finding, calls: Iterable[tuple[Call, str]]
 ) -> dict[KeyId, Answer | KeyReused]:
     """What the calls, each with its fingerprint, were answered before.
 
@@ -54,7 +54,7 @@ async def earlier_answers(
         return {}
     users = tuple({user for user, _ in asked})
     numbers = tuple({number_of(key) for _, key in asked})
-    found = await reading.find(StoredAnswer, where(StoredAnswer, UserId=users, KeyNumber=numbers))
+    found = await finding.find(StoredAnswer, where(StoredAnswer, UserId=users, KeyNumber=numbers))
     answers: dict[KeyId, Answer | KeyReused] = {}
     for stored in found:
         key = (stored["UserId"], stored["Key"])

@@ -12,9 +12,18 @@ from typing import Final
 
 from creditdesk.ledger.allocation import Allocation
 from creditdesk.ledger.answers import Answer, KeyId, earlier_answers, key_id, store_answers
+from creditdesk.ledger.at_once import at_once
 from creditdesk.ledger.baskets import Basket, baskets_to_draw, read_baskets
 from creditdesk.ledger.credit import SourceKey
-from creditdesk.ledger.drawing import Drawing, Drawn, held_of, lock_sources, preview, spend_all
+from creditdesk.ledger.drawing import (
+    Drawing,
+    Drawn,
+    find_held,
+    lock_held,
+    lock_sources,
+    preview,
+    spend_all,
+)
 from creditdesk.ledger.journal import Desk
 from creditdesk.ledger.sources import AskedBasket
 from creditdesk.schema.refusals import Refusal
@@ -77,9 +86,14 @@ async def _begun(
     """Each spend as it is to be drawn, with the holds it settles; or how it has ended already."""
     asked = [each for spend in spends for each in spend.basket.asked]
     await lock_sources(unit, asked)
+    keys = {SourceKey(each.kind, each.id) for each in asked}
     # Read after the locks: who waited for one may find that the same call has been answered.
-    earlier = await earlier_answers(unit, [(s.basket.call, s.fingerprint) for s in spends])
-    holds = await held_of(unit, {SourceKey(each.kind, each.id) for each in asked})
+    earlier, found = await at_once(
+        unit,
+        lambda finding: earlier_answers(finding, [(s.basket.call, s.fingerprint) for s in spends]),
+        lambda finding: find_held(finding, keys),
+    )
+    holds = await lock_held(unit, keys, found)
     baskets = await baskets_to_draw(unit, [spend.basket for spend in spends])
     begun: list[Drawing | Answer | Refusal] = []
     for spend, basket in zip(spends, baskets, strict=True):
@@ -89,7 +103,7 @@ async def _begun(
         elif isinstance(basket, Refusal):
             begun.append(basket)
         else:
-            keys = dict.fromkeys(source.key for source in basket.sources)
-            settles = [hold for key in keys for hold in holds[key]]
+            own = dict.fromkeys(source.key for source in basket.sources)
+            settles = [hold for key in own for hold in holds[key]]
             begun.append(Drawing(basket, call, desk.policy, settles))
     return begun

@@ -26,7 +26,7 @@ from creditdesk.ledger.sources import ENTITIES, Asked
 from creditdesk.ledger.spends import SpendRequest, spend_batch
 from creditdesk.schema.entity import Record
 from creditdesk.schema.refusals import Refusal, none_refused
-from creditdesk.schema.store import Insert, Unit, Update
+from creditdesk.schema.store import Finding, Insert, Unit, Update
 from creditdesk.schema.writing import Call
 
 HISTORY_LINK: Final[Mapping[SourceKind, str]] = {
@@ -240,20 +240,29 @@ async def held_of(unit: Unit, sources: Collection[SourceKey]) -> dict[SourceKey,
     Comes before the price is read: who confirms a hold has then paid, or waits; and before any cap
     or credit is locked. A kind of pass is sold to many, so its holds are nobody else's to settle.
     """
-    held: dict[SourceKey, list[Record]] = {source: [] for source in sources}
-    wanted = [source for source in sources if source.kind is not SourceKind.TIME_PASS]
+    return await lock_held(unit, sources, await find_held(unit, sources))
+
+
+async def find_held(finding: Finding, sources: Collection[SourceKey]) -> dict[int, SourceKey]:
+    """Which holds `held_of` is to lock, by Id, and what each is on."""
+    wanted = {source for source in sources if source.kind is not SourceKind.TIME_PASS}
     if not wanted:
-        return held
+        return {}
     kinds, ids = {source.kind.value for source in wanted}, {source.id for source in wanted}
     named = where(Hold, SourceId=ids, SourceKind=kinds, State="held")
-    found = await unit.find(Hold, named, names=("Id", "SourceKind", "SourceId"))
-    about = {
-        hold["Id"]: SourceKey(SourceKind(hold["SourceKind"]), hold["SourceId"]) for hold in found
-    }
-    locked = await unit.lock(Hold, [hold_id for hold_id in about if about[hold_id] in wanted])
-    for hold_id, hold in sorted(locked.items()):
+    found = await finding.find(Hold, named, names=("Id", "SourceKind", "SourceId"))
+    keys = {h["Id"]: SourceKey(SourceKind(h["SourceKind"]), h["SourceId"]) for h in found}
+    return {hold_id: key for hold_id, key in keys.items() if key in wanted}
+
+
+async def lock_held(
+    unit: Unit, sources: Collection[SourceKey], found: Mapping[int, SourceKey]
+) -> dict[SourceKey, list[Record]]:
+    """The holds that `find_held` found, by source, as far as they are held still."""
+    held: dict[SourceKey, list[Record]] = {source: [] for source in sources}
+    for hold_id, hold in sorted((await unit.lock(Hold, list(found))).items()):
         if hold["State"] == "held":
-            held[about[hold_id]].append(hold)
+            held[found[hold_id]].append(hold)
     return held
 
 

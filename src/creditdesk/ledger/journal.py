@@ -233,6 +233,7 @@ class Book:
         digests = {
             account: bytes.fromhex(c.state["Digest"]) if c.state else genesis_digest(*account)
             for account, c in self.credits.items()
+            if c.state or c.sequence or account in self.notes
         }
         lines: list[Record] = []
         histories: dict[type[Entity], list[Record]] = {}

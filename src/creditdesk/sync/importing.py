@@ -23,7 +23,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.ledger.opening import open_imported, take_imported
-from creditdesk.ledger.records import BY_HISTORY, SIDES, Side
+from creditdesk.ledger.records import BY_HISTORY, SIDES, Side, where
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.refusals import Conflict
@@ -144,7 +144,7 @@ class Import:
         last = 0
         while True:
             async with self._writing() as unit:
-                found = await unit.find(side.credit, limit=BATCH, after_id=last)
+                found = await unit.find(side.credit, limit=BATCH, after_id=last, names=("Id",))
                 if not found:
                     return
                 last = found[-1]["Id"]
@@ -268,7 +268,9 @@ class Import:
             if one.id is None:
                 if self._load is not None:
                     raise UnfitForLoad
-                found = await unit.find(entity, [Filter(unique, Test.IS, one.unique_id)], limit=1)
+                found = await unit.find(
+                    entity, [Filter(unique, Test.IS, one.unique_id)], limit=1, names=("Id",)
+                )
                 ids[one.unique_id] = found[0]["Id"] if found else None
         return ids
 
@@ -304,7 +306,9 @@ class Import:
             if values and record_id:
                 wanted.append((record_id, values))
         await self.links.settle(unit, entity, [values for _, values in wanted])
-        stored = await unit.many(entity, sorted({record_id for record_id, _ in wanted}))
+        there = where(entity, Id=sorted({record_id for record_id, _ in wanted}))
+        found = await unit.find(entity, there, names=("Id", *_later(entity))) if wanted else ()
+        stored = {record["Id"]: record for record in found}
         both = two_sided(entity)
         changes: list[tuple[int, dict[str, Any]]] = []
         for record_id, values in wanted:

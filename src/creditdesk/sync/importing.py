@@ -11,8 +11,9 @@ there whole or not at all. What a load cannot take comes batch by batch after al
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -160,15 +161,24 @@ class Import:
             Reader(entity, file, self.report) if first else Reader(entity, file, Silent(), late)
         )
         rows = rows_of(file)
-        while True:
-            broken, said = next_batch(reader, rows, BATCH)
-            if said:
-                await self._take_batch(entity, said, take)
-                self.report.advance(len(said))
-            if broken and first:
-                self.report.problem(f"{broken}; what follows in this file is left out")
-            if broken or len(said) == 0:
-                return
+        following = asyncio.create_task(next_batch(reader, rows, BATCH))
+        try:
+            while True:
+                broken, said = await following
+                if said and not broken:
+                    # Read while this one is stored: an engine elsewhere works at the same time.
+                    following = asyncio.create_task(next_batch(reader, rows, BATCH))
+                if said:
+                    await self._take_batch(entity, said, take)
+                    self.report.advance(len(said))
+                if broken and first:
+                    self.report.problem(f"{broken}; what follows in this file is left out")
+                if broken or len(said) == 0:
+                    return
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
 
     async def _take_batch(self, entity: type[Entity], said: list[Said], take: Take) -> None:
         try:

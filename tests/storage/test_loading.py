@@ -19,35 +19,11 @@ from creditdesk.schema.listing import Listing, Test
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Store
 from storage.promise import by, put, where
+from storage.standing import asked, there
 
 LOADED = (CoworkerBookingCredit, Use, Booking, Team)
 MANY = 700
 """More than what travels as arrays."""
-
-_THERE = {
-    "sqlite": "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name",
-    "postgresql": """
-SELECT c.relname, pg_get_indexdef(c.oid) FROM pg_class AS c JOIN pg_index ON indexrelid = c.oid
-WHERE c.relnamespace = 'public'::regnamespace
-UNION ALL SELECT conrelid::regclass || ' ' || conname, pg_get_constraintdef(oid) || convalidated
-FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-UNION ALL SELECT tgrelid::regclass || ' ' || tgname, pg_get_triggerdef(oid) || tgenabled::text
-FROM pg_trigger WHERE NOT tgisinternal
-UNION ALL SELECT 'own checks of references', count(*) || ' ' || string_agg(DISTINCT tgenabled, '')
-FROM pg_trigger WHERE tgisinternal
-ORDER BY 1, 2""",
-}
-
-
-async def asked(store: Store, text: str) -> list[tuple[Any, ...]]:
-    """What the engine answers to plain SQL."""
-    async with store.reading() as reading:
-        return [tuple(row) for row in await reading.fetch(text, ())]
-
-
-async def there(store: Store) -> list[tuple[Any, ...]]:
-    """Every table, index, reference and trigger, as the engine tells them."""
-    return await asked(store, _THERE[store.statements.dialect.name])
 
 
 async def load(store: Store, build: Builder, count: int, **wrong: Any) -> None:

@@ -20,6 +20,7 @@ from creditdesk.ledger.credit import DEFAULT_PRIORITY, SourceKind
 from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import Line, LineKind, instant_of, microseconds_of
 from creditdesk.ledger.records import (
+    TIME,
     Side,
     fresh_unique_id,
     line_record,
@@ -176,9 +177,18 @@ async def open_imported(unit: Unit, side: Side, credit_ids: Sequence[int], now: 
 
     Balances stay as they came; booking charges have none and are passed over (rule 5).
     """
-    states = await unit.lock(CreditState, [state_id((side.kind, i)) for i in credit_ids])
+    states = await unit.lock(
+        CreditState,
+        [state_id((side.kind, i)) for i in credit_ids],
+        ("Id", "CreditId", "Sequence"),
+    )
     begun = {state["CreditId"] for state in states.values() if state["Sequence"]}
-    credits_ = await unit.lock(side.credit, [i for i in credit_ids if i not in begun])
+    whose = ("BookingId", "BookingUniqueId") if side is TIME else ()
+    credits_ = await unit.lock(
+        side.credit,
+        [i for i in credit_ids if i not in begun],
+        ("Id", "BusinessId", "CoworkerId", "CreatedOn", "UpdatedBy", side.total, *whose),
+    )
     uses: dict[int, list[Record]] = {credit_id: [] for credit_id in credits_}
     if uses:
         filters = where(side.history, **{side.reference: tuple(uses)})

@@ -197,14 +197,19 @@ LINE_NAMES: Final = (
 """What `line_of` reads."""
 
 
+_SIDES_BY_NAME: Final = {kind.value: side for kind, side in SIDES.items()}
+_LINE_KINDS: Final = {kind.value: kind for kind in LineKind}
+
+
 def line_of(record: Record) -> Line:
     """The line that a journal record holds."""
-    side = SIDES[CreditKind(record["CreditKind"])]
+    kind = record["CreditKind"]
+    side = _SIDES_BY_NAME.get(kind) or SIDES[CreditKind(kind)]
     return Line(
         credit_kind=side.kind,
         credit_id=record["CreditId"],
         sequence=record["Sequence"],
-        kind=LineKind(record["Kind"]),
+        kind=_LINE_KINDS.get(record["Kind"]) or LineKind(record["Kind"]),
         amount=_steps(record["Amount"], side),
         balance_after=_steps(record["BalanceAfter"], side),
         held_after=_steps(record["HeldAfter"], side),
@@ -227,6 +232,8 @@ def _steps(scaled: int, side: Side) -> Amount:
     """An amount in the credit's smallest step. What is no whole number of them was altered: left
     as it stands, it fails its line's digest.
     """
+    if side.scale == 1:
+        return scaled
     whole, rest = divmod(scaled, side.scale)
     return scaled if rest else whole
 

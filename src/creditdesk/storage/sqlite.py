@@ -26,6 +26,8 @@ from creditdesk.storage.statements import Statements
 from creditdesk.storage.unit import RecordReading, RecordUnit, ids_of
 
 BUSY_SECONDS = 20.0
+CACHE_KILOBYTES = 65_536
+LOAD_CACHE_KILOBYTES = 16_384
 ANALYZED_FROM_CHANGES = 1000
 """A store that wrote so many rows, such as an import, has its tables looked at as it closes."""
 
@@ -151,8 +153,10 @@ class SQLiteStore:
     @asynccontextmanager
     async def loading(self, entities: Sequence[type[Entity]]) -> AsyncIterator[Unit]:
         async with self._taken:
-            # An index over very many rows is sorted piece by piece on disk, not whole in memory.
+            # An index over very many rows is sorted on disk, in pieces as large as the cache: rows
+            # that only come need little of it, so memory stays flat however many they are.
             self.connection.execute("PRAGMA temp_store = FILE")
+            self.connection.execute(f"PRAGMA cache_size = -{LOAD_CACHE_KILOBYTES}")
             try:
                 async with (
                     self._transaction() as unit,
@@ -161,6 +165,7 @@ class SQLiteStore:
                     yield unit
             finally:
                 self.connection.execute("PRAGMA temp_store = MEMORY")
+                self.connection.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[SQLiteUnit]:
@@ -220,7 +225,7 @@ def _connect(path: str) -> sqlite3.Connection:
     for pragma in (
         # Before all else: another process may be closing the same file at this very moment.
         "busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
-        "cache_size = -65536", "temp_store = MEMORY",
+        f"cache_size = -{CACHE_KILOBYTES}", "temp_store = MEMORY",
         # Otherwise INSERT OR REPLACE would remove a row past the trigger that guards it.
         "recursive_triggers = ON",
     ):  # fmt: skip

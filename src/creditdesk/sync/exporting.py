@@ -1,7 +1,7 @@
 """Every record out to a folder, one file an entity, ordered by Id, nothing lost and nothing added.
 
 What was written comes in again as it was: exported, imported elsewhere and exported again, the
-files are the same bytes. What lists leave out, such as collections, is read from whole records.
+files are the same bytes. What lists leave out, such as collections, is asked for by name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from creditdesk.schema.entity import COMPUTED, Column, Entity, Record
 from creditdesk.schema.store import Reading, Store
 from creditdesk.sync.order import CARRIED
 from creditdesk.sync.report import Report
-from creditdesk.sync.values import to_cell, to_json
+from creditdesk.sync.values import JSON_VALUES, PLAIN_IN_JSON, to_cell
 
 Format = Literal["jsonl", "csv"]
 BATCH: Final = 1000
@@ -54,25 +54,31 @@ def exported_columns(entity: type[Entity]) -> tuple[Column, ...]:
     )
 
 
-async def _batches(reading: Reading, entity: type[Entity]) -> AsyncIterator[list[Record]]:
+async def _batches(
+    reading: Reading, entity: type[Entity], names: tuple[str, ...]
+) -> AsyncIterator[list[Record]]:
     last = 0
-    while True:
-        found = await reading.find(entity, limit=BATCH, after_id=last)
-        if not found:
-            return
+    while found := await reading.find(entity, limit=BATCH, after_id=last, names=names):
         last = found[-1]["Id"]
-        if any(not column.listed for column in exported_columns(entity)):
-            whole = await reading.many(entity, [record["Id"] for record in found])
-            found = [whole[record["Id"]] for record in found]
         yield found
 
 
 async def _write_lines(reading: Reading, entity: type[Entity], path: Path, report: Report) -> int:
     columns, count = exported_columns(entity), 0
+    # Most values of a record are absent, or stand in JSON as they are.
+    shown = [
+        (column.name, JSON_VALUES[type(column.kind)])
+        for column in columns
+        if type(column.kind) not in PLAIN_IN_JSON
+    ]
     with path.open("wb") as file:
-        async for batch in _batches(reading, entity):
+        async for batch in _batches(reading, entity, tuple(c.name for c in columns)):
             for record in batch:
-                file.write(_encode({c.name: _shown(c, record) for c in columns}) + b"\n")
+                for name, show in shown:
+                    value = record[name]
+                    if value is not None:
+                        record[name] = show(value)
+                file.write(_encode(record) + b"\n")
             count += len(batch)
             report.advance(len(batch))
     return count
@@ -83,14 +89,8 @@ async def _write_csv(reading: Reading, entity: type[Entity], path: Path, report:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([c.name for c in columns])
-        async for batch in _batches(reading, entity):
-            writer.writerows(
-                [to_cell(c.kind, record.get(c.name)) for c in columns] for record in batch
-            )
+        async for batch in _batches(reading, entity, tuple(c.name for c in columns)):
+            writer.writerows([to_cell(c.kind, record[c.name]) for c in columns] for record in batch)
             count += len(batch)
             report.advance(len(batch))
     return count
-
-
-def _shown(column: Column, record: Record) -> Any:
-    return to_json(column.kind, record.get(column.name))

@@ -11,8 +11,9 @@ there whole or not at all. What a load cannot take comes batch by batch after al
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.ledger.opening import open_imported, take_imported
-from creditdesk.ledger.records import BY_HISTORY, SIDES, Side
+from creditdesk.ledger.records import BY_HISTORY, SIDES, Side, where
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.refusals import Conflict
@@ -144,7 +145,7 @@ class Import:
         last = 0
         while True:
             async with self._writing() as unit:
-                found = await unit.find(side.credit, limit=BATCH, after_id=last)
+                found = await unit.find(side.credit, limit=BATCH, after_id=last, names=("Id",))
                 if not found:
                     return
                 last = found[-1]["Id"]
@@ -160,15 +161,24 @@ class Import:
             Reader(entity, file, self.report) if first else Reader(entity, file, Silent(), late)
         )
         rows = rows_of(file)
-        while True:
-            broken, said = next_batch(reader, rows, BATCH)
-            if said:
-                await self._take_batch(entity, said, take)
-                self.report.advance(len(said))
-            if broken and first:
-                self.report.problem(f"{broken}; what follows in this file is left out")
-            if broken or len(said) == 0:
-                return
+        following = asyncio.create_task(next_batch(reader, rows, BATCH))
+        try:
+            while True:
+                broken, said = await following
+                if said and not broken:
+                    # Read while this one is stored: an engine elsewhere works at the same time.
+                    following = asyncio.create_task(next_batch(reader, rows, BATCH))
+                if said:
+                    await self._take_batch(entity, said, take)
+                    self.report.advance(len(said))
+                if broken and first:
+                    self.report.problem(f"{broken}; what follows in this file is left out")
+                if broken or len(said) == 0:
+                    return
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
 
     async def _take_batch(self, entity: type[Entity], said: list[Said], take: Take) -> None:
         try:
@@ -268,7 +278,9 @@ class Import:
             if one.id is None:
                 if self._load is not None:
                     raise UnfitForLoad
-                found = await unit.find(entity, [Filter(unique, Test.IS, one.unique_id)], limit=1)
+                found = await unit.find(
+                    entity, [Filter(unique, Test.IS, one.unique_id)], limit=1, names=("Id",)
+                )
                 ids[one.unique_id] = found[0]["Id"] if found else None
         return ids
 
@@ -304,7 +316,9 @@ class Import:
             if values and record_id:
                 wanted.append((record_id, values))
         await self.links.settle(unit, entity, [values for _, values in wanted])
-        stored = await unit.many(entity, sorted({record_id for record_id, _ in wanted}))
+        there = where(entity, Id=sorted({record_id for record_id, _ in wanted}))
+        found = await unit.find(entity, there, names=("Id", *_later(entity))) if wanted else ()
+        stored = {record["Id"]: record for record in found}
         both = two_sided(entity)
         changes: list[tuple[int, dict[str, Any]]] = []
         for record_id, values in wanted:

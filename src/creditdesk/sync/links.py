@@ -72,7 +72,7 @@ class Links:
         if len(there) > REMEMBERED:
             there.clear()
         identity = target.shape().columns["Id"]
-        found = await unit.find(target, [Filter(identity, Test.ONE_OF, unknown)])
+        found = await unit.find(target, [Filter(identity, Test.ONE_OF, unknown)], names=("Id",))
         there.update(record["Id"] for record in found)
         missing = set(unknown) - there
         for record_id in sorted(missing):

@@ -142,13 +142,16 @@ JSON_VALUES: Final[dict[type[Field], Callable[[Any], Any]]] = {
     Integer: _as_it_is,
     Money: lambda value: Decimal(show_scaled(value, Money.places)),
     Number: lambda value: Decimal(show_scaled(value, Number.places)),
-    Boolean: bool,
-    Enum: int,
+    Boolean: _as_it_is,
+    Enum: _as_it_is,
     DateTime: show_instant,
     Object: _as_it_is,
     Reference: _as_it_is,
     Collection: list,
 }
+
+PLAIN_IN_JSON: Final = frozenset(kind for kind, show in JSON_VALUES.items() if show is _as_it_is)
+"""The kinds whose inner values are what JSON carries."""
 
 
 def to_json(kind: Field, value: Any) -> Any:

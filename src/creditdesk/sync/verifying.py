@@ -16,6 +16,7 @@ from creditdesk.ledger.journal import is_charge
 from creditdesk.ledger.line import CreditKind, Line
 from creditdesk.ledger.records import (
     LINE_NAMES,
+    MONEY,
     SIDES,
     Side,
     line_of,
@@ -41,7 +42,9 @@ async def verify(store: Store, report: Report) -> int:
         last = 0
         while True:
             async with store.reading() as reading:
-                credits_ = await reading.find(side.credit, limit=BATCH, after_id=last)
+                credits_ = await reading.find(
+                    side.credit, limit=BATCH, after_id=last, names=_names(side)
+                )
                 if not credits_:
                     break
                 lines_read += await _check(reading, side, credits_, report)
@@ -56,12 +59,20 @@ async def verify(store: Store, report: Report) -> int:
     return lines_read
 
 
+def _names(side: Side) -> tuple[str, ...]:
+    """What is read of a credit: its balance, and what tells a booking charge (rule 5)."""
+    charge = () if side is MONEY else ("BookingId", "BookingUniqueId")
+    return ("Id", side.remaining, side.total, *charge)
+
+
 async def _check(reading: Reading, side: Side, credits_: Sequence[Record], report: Report) -> int:
     ids = [record["Id"] for record in credits_]
     states = {
         record["CreditId"]: record
         for record in await reading.find(
-            CreditState, where(CreditState, Id=[state_id((side.kind, i)) for i in ids])
+            CreditState,
+            where(CreditState, Id=[state_id((side.kind, i)) for i in ids]),
+            names=("CreditId", "Held", "Sequence", "Digest"),
         )
     }
     records = await reading.find(

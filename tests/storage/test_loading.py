@@ -92,6 +92,18 @@ async def test_loaded_rows_are_found_by_what_they_copy(store: Store, build: Buil
     assert page.total >= MANY
 
 
+async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: Store) -> None:
+    async with store.loading(LOADED) as unit:
+        # Booking is empty when the plan is made, which then serves until the load ends.
+        engine = unit.dialect
+        explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        text = f"{explain} SELECT id FROM booking WHERE {engine.within('id', engine.mark(1))}"
+        plan = " ".join(str(row[-1]) for row in await unit.fetch(text, (engine.ids(range(1000)),)))
+    assert "booking" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN booking" not in plan
+
+
 async def test_a_change_within_a_load_reaches_the_copies(store: Store, build: Builder) -> None:
     room = await build.shared("Resource")
     async with store.loading(LOADED) as unit:

@@ -75,8 +75,12 @@ async def set_aside(
         asides = await _found(run, _ASIDE_SQLITE, dialect.ids(names))
     for aside in asides:
         await run(aside.remove, ())
+    if dialect.name == "postgresql":
+        # A plan made while a table was empty would read all of it, however large it has become.
+        await run("SET LOCAL enable_seqscan = off", ())
     yield
     if dialect.name == "postgresql":
+        await run("SET LOCAL enable_seqscan = on", ())
         # No table can be altered while a reference or a late trigger of it has yet to be heard.
         await run("SET CONSTRAINTS ALL IMMEDIATE", ())
         for name in names:

@@ -330,7 +330,8 @@ async def test_a_number_that_was_changed_past_the_program_is_told(desk: Desk) ->
         f"AND bits = {CREATION.wide} AND location = {here} AND bucket = {bucket} AND shard = 0"
     )
     if hasattr(desk.store, "pool"):
-        await desk.store.pool.execute(text)
+        async with desk.store.pool.acquire() as connection:
+            await connection.execute(text)
     else:
         desk.store.connection.execute(text)
     begins = from_microseconds(bucket << CREATION.wide)

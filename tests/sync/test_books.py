@@ -63,7 +63,8 @@ async def test_a_kept_total_that_is_not_that_of_the_records_is_found(store: Stor
         "AND table_name = 'coworker_booking_credit_use_history'"
     )
     if hasattr(store, "pool"):
-        await store.pool.execute(wrong)
+        async with store.pool.acquire() as connection:
+            await connection.execute(wrong)
     else:
         store.connection.execute(wrong)  # type: ignore[attr-defined]
     assert await findings(store) == [

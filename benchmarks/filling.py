@@ -14,7 +14,7 @@ from creditdesk.demo.telling import tell
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.ledger.records import new_record
+from creditdesk.ledger.book.records import new_record
 from creditdesk.schema.store import Store
 
 SPENT_CREDITS: Final = 1000

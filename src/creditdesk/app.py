@@ -34,10 +34,10 @@ from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
+from creditdesk.ledger.benefits.products import ProductWriter
+from creditdesk.ledger.book.journal import Desk
 from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.journal import Desk
-from creditdesk.ledger.products import ProductWriter
-from creditdesk.ledger.spends import Spends
+from creditdesk.ledger.spending.spends import Spends
 from creditdesk.ledger.writers import BookingWriter, CreditWriter, UseWriter
 from creditdesk.rest import lookups, pages
 from creditdesk.rest.ledger import LedgerWire, ledger_paths

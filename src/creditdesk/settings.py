@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from creditdesk.auth.settings import AuthSettings
-from creditdesk.ledger.credit import LedgerPolicy
+from creditdesk.ledger.rules.credit import LedgerPolicy
 from creditdesk.rest.settings import WireSettings
 
 

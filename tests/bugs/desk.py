@@ -16,8 +16,8 @@ from tests.ledger_service.town import Town, money
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.entities.billing.tariff import Tariff
-from creditdesk.ledger.operations import expire
-from creditdesk.ledger.records import SIDES
+from creditdesk.ledger.book.operations import expire
+from creditdesk.ledger.book.records import SIDES
 from creditdesk.schema.kinds import show_instant
 from creditdesk.sync.report import Gathered
 from creditdesk.sync.verifying import verify

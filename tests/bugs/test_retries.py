@@ -21,7 +21,7 @@ from tests.bugs.desk import (
 from tests.conftest import client_of
 
 from creditdesk.app import build_app
-from creditdesk.ledger.credit import LedgerPolicy
+from creditdesk.ledger.rules.credit import LedgerPolicy
 from creditdesk.settings import Settings
 
 TOGETHER = 8

@@ -8,8 +8,8 @@ import pytest
 from tests.bugs.desk import CREDITS, Desk, done
 
 from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.ledger.checkpoints import seal_now
-from creditdesk.ledger.records import where
+from creditdesk.ledger.book.records import where
+from creditdesk.ledger.proof.checkpoints import seal_now
 from creditdesk.schema.store import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from creditdesk.sync.report import Gathered

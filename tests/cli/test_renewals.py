@@ -16,7 +16,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.ledger.grant_key import GrantKey
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.records import MONEY, new_record
+from creditdesk.ledger.book.records import MONEY, new_record
 from creditdesk.storage.engine import open_store
 from ledger_service.test_expire_run import held
 from ledger_service.test_renewals import on_plan

@@ -8,21 +8,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
-from creditdesk.ledger.allocation import Allocation, allocate
-from creditdesk.ledger.credit import (
+from creditdesk.ledger.rules.allocation import Allocation, allocate
+from creditdesk.ledger.rules.credit import (
     Credit,
     CreditKey,
-    CreditKind,
     LedgerPolicy,
     Limits,
     Owner,
+    PayingKind,
     Rate,
     Source,
     SourceKind,
     Team,
 )
-from creditdesk.ledger.eligibility import Reason
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.rules.eligibility import Reason
+from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)
@@ -33,7 +33,7 @@ EURO = 1_0000
 def money(number: int, euros: float, **changes: Any) -> Credit:
     """A money credit that pays for bookings, events and everything else."""
     credit = Credit(
-        kind=CreditKind.MONEY,
+        kind=PayingKind.MONEY,
         id=number,
         customer_id=7,
         business_id=3,
@@ -50,13 +50,13 @@ def time(
 ) -> Credit:
     """A time credit for meeting rooms, type 40."""
     rate = Rate(500 + number, period, price=12 * EURO, resource_types=frozenset({40}))
-    credit = money(number, 0, kind=CreditKind.TIME, remaining=uses, limits=Limits(), rate=rate)
+    credit = money(number, 0, kind=PayingKind.TIME, remaining=uses, limits=Limits(), rate=rate)
     return replace(credit, **changes)
 
 
 def printing(number: int, uses: int, **changes: Any) -> Credit:
     rate = Rate(700, ChargePeriod.USES, price=EURO // 100, is_printing=True)
-    credit = money(number, 0, kind=CreditKind.PRINTING, remaining=uses, limits=Limits(), rate=rate)
+    credit = money(number, 0, kind=PayingKind.PRINTING, remaining=uses, limits=Limits(), rate=rate)
     return replace(credit, **changes)
 
 
@@ -349,8 +349,8 @@ def test_a_basket_strands_no_credit() -> None:
     assert parts(found, 0) == [("money/2", 20 * EURO, 20 * EURO)]
     assert parts(found, 1) == [("money/1", 20 * EURO, 20 * EURO)]
     assert found.taken_by_credit() == {
-        CreditKey(CreditKind.MONEY, 1): 20 * EURO,
-        CreditKey(CreditKind.MONEY, 2): 20 * EURO,
+        CreditKey(PayingKind.MONEY, 1): 20 * EURO,
+        CreditKey(PayingKind.MONEY, 2): 20 * EURO,
     }
     assert [key.id for key in found.taken_by_credit()] == [1, 2]
 
@@ -358,7 +358,7 @@ def test_a_basket_strands_no_credit() -> None:
 def test_what_one_credit_gives_to_several_sources_adds_up() -> None:
     found = paid([booking(1, 20), booking(2, 5)], money(1, 50))
 
-    assert found.taken_by_credit() == {CreditKey(CreditKind.MONEY, 1): 25 * EURO}
+    assert found.taken_by_credit() == {CreditKey(PayingKind.MONEY, 1): 25 * EURO}
     assert [source.source.id for source in found.sources] == [1, 2]
     assert found.exact
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.amounts import money_text, round_amount, split
+from creditdesk.ledger.rules.amounts import money_text, round_amount, split
 
 proven = settings(deadline=None, max_examples=200)
 

@@ -7,15 +7,15 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.assignment import (
+from creditdesk.ledger.rules.assignment import (
     Assignment,
     Demand,
     MoneyOffer,
     UnitOffer,
     assign,
 )
-from creditdesk.ledger.flow import pay
-from creditdesk.ledger.whole_units import Search
+from creditdesk.ledger.rules.flow import pay
+from creditdesk.ledger.rules.whole_units import Search
 
 proven = settings(deadline=None, max_examples=200)
 

@@ -6,7 +6,7 @@ import pytest
 
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.at_once import at_once
+from creditdesk.ledger.spending.at_once import at_once
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.listing import Filter
 from creditdesk.schema.store import Finding, Question

@@ -7,7 +7,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.assignment import (
+from creditdesk.ledger.rules.assignment import (
     Assignment,
     Cap,
     Demand,
@@ -15,7 +15,7 @@ from creditdesk.ledger.assignment import (
     UnitOffer,
     assign,
 )
-from creditdesk.ledger.flow import pay
+from creditdesk.ledger.rules.flow import pay
 
 proven = settings(deadline=None, max_examples=200)
 

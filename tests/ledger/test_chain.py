@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from creditdesk.ledger.chain import (
+from creditdesk.ledger.book.chain import (
     CREDIT_KIND_CODES,
     LINE_KIND_CODES,
     ChainReading,
@@ -27,7 +27,7 @@ from creditdesk.ledger.chain import (
     line_digest,
     link_digest,
 )
-from creditdesk.ledger.line import CreditKind, Line, LineKind, instant_of, microseconds_of
+from creditdesk.ledger.book.line import CreditKind, Line, LineKind, instant_of, microseconds_of
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "lines.json").read_text("utf-8"))
 PREVIOUS = bytes(range(32))

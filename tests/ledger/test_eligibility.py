@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from creditdesk.ledger.credit import (
+from creditdesk.ledger.rules.credit import (
     Credit,
     CreditKey,
-    CreditKind,
     LedgerPolicy,
     Limits,
     Owner,
+    PayingKind,
     Rate,
     Source,
     SourceKey,
@@ -22,15 +22,15 @@ from creditdesk.ledger.credit import (
     kind_of_extra_service,
     utc_text,
 )
-from creditdesk.ledger.eligibility import Reason, reason_against, valid_at
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.rules.eligibility import Reason, reason_against, valid_at
+from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
 
 MONEY = Credit(
-    kind=CreditKind.MONEY,
+    kind=PayingKind.MONEY,
     id=1,
     customer_id=7,
     business_id=3,
@@ -42,8 +42,8 @@ MONEY = Credit(
 RATE = Rate(
     id=5, charge_period=ChargePeriod.MINUTES, price=5000, resource_types=frozenset({40, 41})
 )
-TIME = replace(MONEY, kind=CreditKind.TIME, id=2, remaining=60, limits=Limits(), rate=RATE)
-PRINTING = replace(TIME, kind=CreditKind.PRINTING, id=3, rate=replace(RATE, is_printing=True))
+TIME = replace(MONEY, kind=PayingKind.TIME, id=2, remaining=60, limits=Limits(), rate=RATE)
+PRINTING = replace(TIME, kind=PayingKind.PRINTING, id=3, rate=replace(RATE, is_printing=True))
 BOOKING = Source(
     kind=SourceKind.BOOKING,
     id=11,
@@ -94,15 +94,15 @@ def test_a_customers_own_valid_credit_pays_for_a_booking(credit: Credit) -> None
 @pytest.mark.parametrize(
     ("booking_id", "unique_id", "printing", "kind"),
     [
-        (9, None, False, CreditKind.BOOKING_CHARGE),
-        (None, "a-b", True, CreditKind.BOOKING_CHARGE),
-        (None, None, True, CreditKind.PRINTING),
-        (None, None, False, CreditKind.TIME),
-        (0, "", False, CreditKind.TIME),
+        (9, None, False, PayingKind.BOOKING_CHARGE),
+        (None, "a-b", True, PayingKind.BOOKING_CHARGE),
+        (None, None, True, PayingKind.PRINTING),
+        (None, None, False, PayingKind.TIME),
+        (0, "", False, PayingKind.TIME),
     ],
 )
 def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
-    booking_id: int | None, unique_id: str | None, printing: bool, kind: CreditKind
+    booking_id: int | None, unique_id: str | None, printing: bool, kind: PayingKind
 ) -> None:
     found = kind_of_extra_service(
         booking_id=booking_id, booking_unique_id=unique_id, is_printing_credit=printing
@@ -112,7 +112,7 @@ def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
 
 
 def test_rule_5_a_booking_charge_is_not_a_credit() -> None:
-    charge = replace(TIME, kind=CreditKind.BOOKING_CHARGE, customer_id=8, remaining=0)
+    charge = replace(TIME, kind=PayingKind.BOOKING_CHARGE, customer_id=8, remaining=0)
 
     assert against(charge) is Reason.BOOKING_CHARGE
 
@@ -363,9 +363,9 @@ def test_an_empty_or_wholly_held_credit_is_empty() -> None:
         ({"remaining": 60, "member_cap_left": -1}, 0),
         ({"remaining": 60, "held": 50, "member_cap_left": 15}, 10),
         ({"remaining": 60, "overdraft": 40}, 60),
-        ({"remaining": 60, "overdraft": 40, "kind": CreditKind.MONEY}, 60),
-        ({"remaining": 60, "overdraft": 40, "kind": CreditKind.PRINTING}, 100),
-        ({"remaining": 60, "overdraft": 40, "held": 90, "kind": CreditKind.PRINTING}, 10),
+        ({"remaining": 60, "overdraft": 40, "kind": PayingKind.MONEY}, 60),
+        ({"remaining": 60, "overdraft": 40, "kind": PayingKind.PRINTING}, 100),
+        ({"remaining": 60, "overdraft": 40, "held": 90, "kind": PayingKind.PRINTING}, 10),
     ],
 )
 def test_rules_16_26_and_33_what_is_available(changes: dict[str, Any], available: int) -> None:
@@ -378,7 +378,7 @@ def test_rules_16_26_and_33_what_is_available(changes: dict[str, Any], available
 def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
     everything_wrong = replace(
         MONEY,
-        kind=CreditKind.BOOKING_CHARGE,
+        kind=PayingKind.BOOKING_CHARGE,
         customer_id=8,
         business_id=9,
         currency="GBP",
@@ -395,7 +395,7 @@ def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
         ({}, {}),
         ({"tentative": False}, {}),
         ({"refuses_credit": False}, {}),
-        ({}, {"kind": CreditKind.MONEY}),
+        ({}, {"kind": PayingKind.MONEY}),
         ({}, {"customer_id": 7}),
         ({}, {"business_id": 3}),
         ({}, {"currency": "EUR"}),
@@ -453,7 +453,7 @@ def test_rule_19_the_codes_are_those_on_the_wire() -> None:
 
 def test_keys_read_as_kind_and_number() -> None:
     assert str(MONEY.key) == "money/1"
-    assert MONEY.key == CreditKey(CreditKind.MONEY, 1)
+    assert MONEY.key == CreditKey(PayingKind.MONEY, 1)
     assert str(BOOKING.key) == "booking/11"
     assert BOOKING.key == SourceKey(SourceKind.BOOKING, 11)
 

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from creditdesk.ledger.pools import CapPeriod, period_start
-from creditdesk.ledger.renewal import (
+from creditdesk.ledger.rules.pools import CapPeriod, period_start
+from creditdesk.ledger.rules.renewal import (
     ExpirationType,
     ServiceRenewalTime,
     periods_due,
     product_expiry,
 )
-from creditdesk.ledger.units import ChargePeriod, units
+from creditdesk.ledger.rules.units import ChargePeriod, units
 
 NEW_YORK = ZoneInfo("America/New_York")
 LONDON = ZoneInfo("Europe/London")

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from creditdesk.ledger.renewal import ExpirationType, Period, product_expiry
+from creditdesk.ledger.rules.renewal import ExpirationType, Period, product_expiry
 
 AUCKLAND = ZoneInfo("Pacific/Auckland")
 NEW_YORK = ZoneInfo("America/New_York")

@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditdesk.ledger.chain import Head
-from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.merkle import MerkleTree, blind_of, check_path, encode_head, leaf_digest
+from creditdesk.ledger.book.chain import Head
+from creditdesk.ledger.book.line import CreditKind
+from creditdesk.ledger.proof.merkle import (
+    MerkleTree,
+    blind_of,
+    check_path,
+    encode_head,
+    leaf_digest,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "merkle.json").read_text("utf-8"))
 BLINDING = bytes(range(32))

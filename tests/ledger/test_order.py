@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from creditdesk.ledger.allocation import breadth, rank
-from creditdesk.ledger.credit import Credit, CreditKey, CreditKind, Limits, Owner, Rate
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.rules.allocation import breadth, rank
+from creditdesk.ledger.rules.credit import Credit, CreditKey, Limits, Owner, PayingKind, Rate
+from creditdesk.ledger.rules.units import ChargePeriod
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = CREATED + timedelta(microseconds=1)
@@ -17,7 +17,7 @@ OWNER = Owner(customer_id=7)
 EIGHT: dict[str, Any] = {"customer_id": 8}
 
 MONEY = Credit(
-    kind=CreditKind.MONEY,
+    kind=PayingKind.MONEY,
     id=5,
     customer_id=7,
     business_id=3,
@@ -26,8 +26,8 @@ MONEY = Credit(
     created=CREATED,
     limits=Limits(for_bookings=True),
 )
-TIME = replace(MONEY, kind=CreditKind.TIME, limits=Limits(), rate=Rate(1, ChargePeriod.MINUTES))
-PRINTING = replace(TIME, kind=CreditKind.PRINTING)
+TIME = replace(MONEY, kind=PayingKind.TIME, limits=Limits(), rate=Rate(1, ChargePeriod.MINUTES))
+PRINTING = replace(TIME, kind=PayingKind.PRINTING)
 UNIVERSAL = Limits(for_bookings=True, for_events=True, universal=True)
 
 
@@ -130,6 +130,6 @@ def test_rule_25_a_changed_booking_prefers_the_credits_it_already_used() -> None
 
     assert goes_before(TIME, used)
     assert rank(used, OWNER, [used.key]) < rank(TIME, OWNER, [used.key])
-    assert rank(TIME, OWNER, [CreditKey(CreditKind.MONEY, 99)]) < rank(
-        used, OWNER, [CreditKey(CreditKind.MONEY, 99)]
+    assert rank(TIME, OWNER, [CreditKey(PayingKind.MONEY, 99)]) < rank(
+        used, OWNER, [CreditKey(PayingKind.MONEY, 99)]
     )

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from creditdesk.ledger.allocation import Allocation, allocate
-from creditdesk.ledger.credit import (
+from creditdesk.ledger.book.invariants import Balances, Broken, prove
+from creditdesk.ledger.rules.allocation import Allocation, allocate
+from creditdesk.ledger.rules.credit import (
     Credit,
-    CreditKind,
     LedgerPolicy,
     Limits,
     Owner,
+    PayingKind,
     Rate,
     Source,
     SourceKind,
     Team,
 )
-from creditdesk.ledger.invariants import Balances, Broken, prove
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 EURO = 1_0000
@@ -30,7 +30,7 @@ MEMBER = Owner(7, teams=(Team(4, shares_extra_services=True),))
 
 def printing(number: int, uses: int, overdraft: int = 0, **changes: Any) -> Credit:
     credit = Credit(
-        CreditKind.PRINTING, number, 7, 3, "EUR", uses, datetime(2026, 1, 1, tzinfo=UTC),
+        PayingKind.PRINTING, number, 7, 3, "EUR", uses, datetime(2026, 1, 1, tzinfo=UTC),
         limits=Limits(), rate=Rate(9, ChargePeriod.USES, is_printing=True), overdraft=overdraft,
     )  # fmt: skip
     return replace(credit, **changes)
@@ -91,8 +91,8 @@ def test_a_members_cap_holds_over_the_overdraft_too() -> None:
     assert taken(printed(job(21), credits_=[shared])) == {}
 
 
-@pytest.mark.parametrize("kind", [CreditKind.TIME, CreditKind.MONEY])
-def test_no_other_kind_has_one(kind: CreditKind) -> None:
+@pytest.mark.parametrize("kind", [PayingKind.TIME, PayingKind.MONEY])
+def test_no_other_kind_has_one(kind: PayingKind) -> None:
     credit = printing(1, 0, 50, kind=kind)
 
     assert (credit.unheld, credit.at_hand, credit.available) == (0, 0, 0)

@@ -8,20 +8,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec import structs
 
-from creditdesk.ledger.allocation import Allocation, allocate
-from creditdesk.ledger.credit import (
+from creditdesk.ledger.rules.allocation import Allocation, allocate
+from creditdesk.ledger.rules.credit import (
     Credit,
-    CreditKind,
     LedgerPolicy,
     Limits,
     Owner,
+    PayingKind,
     Pool,
     Rate,
     Source,
     SourceKind,
     Team,
 )
-from creditdesk.ledger.pools import (
+from creditdesk.ledger.rules.pools import (
     CapPeriod,
     Draw,
     MemberCap,
@@ -30,19 +30,19 @@ from creditdesk.ledger.pools import (
     room_after,
     under_caps,
 )
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
 EURO = 1_0000
 MEMBER = Owner(7, teams=(Team(4, shares_money=True, shares_extra_services=True),))
-MONEY_POOL = Pool(4, CreditKind.MONEY, "EUR")
+MONEY_POOL = Pool(4, PayingKind.MONEY, "EUR")
 
 
 def shared(number: int, euros: int, **changes: Any) -> Credit:
     """Money credit of customer 8, who pays for team 4."""
     credit = Credit(
-        CreditKind.MONEY, number, 8, 3, "EUR", euros * EURO,
+        PayingKind.MONEY, number, 8, 3, "EUR", euros * EURO,
         datetime(2026, 1, 1, tzinfo=UTC), limits=Limits(for_bookings=True), team_id=4,
     )  # fmt: skip
     return structs.replace(credit, **changes)
@@ -50,12 +50,12 @@ def shared(number: int, euros: int, **changes: Any) -> Credit:
 
 def shared_time(number: int, minutes: int) -> Credit:
     rate = Rate(9, ChargePeriod.MINUTES, resource_types=frozenset({40}))
-    return shared(number, 0, kind=CreditKind.TIME, remaining=minutes, limits=Limits(), rate=rate)
+    return shared(number, 0, kind=PayingKind.TIME, remaining=minutes, limits=Limits(), rate=rate)
 
 
 def shared_printing(number: int, uses: int) -> Credit:
     rate = Rate(9, ChargePeriod.USES, is_printing=True)
-    return shared(number, 0, kind=CreditKind.PRINTING, remaining=uses, limits=Limits(), rate=rate)
+    return shared(number, 0, kind=PayingKind.PRINTING, remaining=uses, limits=Limits(), rate=rate)
 
 
 def booking(number: int = 1, euros: int = 20) -> Source:
@@ -162,7 +162,7 @@ def test_rule_19_a_credit_that_the_cap_left_out_says_so() -> None:
 
 
 def test_rule_19_less_than_a_step_of_time_under_the_cap_says_so() -> None:
-    pool = Pool(4, CreditKind.TIME, "")
+    pool = Pool(4, PayingKind.TIME, "")
 
     found = paid(shared_time(1, 60), caps=[cap(10, pool)], sources=[booking()])
     assert told(found) == {"time/1": "member_cap"}
@@ -176,7 +176,7 @@ def test_rule_19_less_than_a_step_of_time_under_the_cap_says_so() -> None:
 
 def test_rule_21_a_job_that_the_cap_cannot_print_whole_is_not_printed() -> None:
     job = structs.replace(booking(), kind=SourceKind.PRINT_JOB, print_units=10)
-    pool = Pool(4, CreditKind.PRINTING, "")
+    pool = Pool(4, PayingKind.PRINTING, "")
     credits_ = [shared_printing(1, 6), shared_printing(2, 6)]
 
     found = paid(*credits_, caps=[cap(9, pool)], sources=[job])
@@ -195,7 +195,7 @@ def test_what_a_hold_of_the_same_source_held_counts_against_no_cap() -> None:
 
 
 def test_each_pool_has_a_cap_of_its_own() -> None:
-    time_pool = Pool(4, CreditKind.TIME, "")
+    time_pool = Pool(4, PayingKind.TIME, "")
     credits_ = under_caps(
         [shared(1, 50), shared_time(2, 600)],
         [cap(30 * EURO), cap(60, time_pool)],

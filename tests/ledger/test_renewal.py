@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.credit import CreditKey, CreditKind
-from creditdesk.ledger.renewal import (
+from creditdesk.ledger.rules.credit import CreditKey, PayingKind
+from creditdesk.ledger.rules.renewal import (
     ExpirationType,
     NoMainContract,
     Period,
@@ -269,7 +269,7 @@ def test_rule_28_a_credit_lapses_at_its_expiry_to_the_instant() -> None:
 
 
 def test_rule_28_an_expiry_is_written_once_per_credit_and_moment() -> None:
-    credit = CreditKey(CreditKind.TIME, 12)
+    credit = CreditKey(PayingKind.TIME, 12)
 
     assert expiry_key(credit, MOMENT) == "time/12/2026-06-01T00:00:00Z"
     assert expiry_key(credit, at("2026-06-01T01:00")) == expiry_key(credit, MOMENT)

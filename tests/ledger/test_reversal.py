@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.credit import CreditKey, CreditKind
-from creditdesk.ledger.reversal import (
+from creditdesk.ledger.rules.credit import CreditKey, PayingKind
+from creditdesk.ledger.rules.reversal import (
     GiveBack,
     NothingLeftToReverse,
     Return,
@@ -22,8 +22,8 @@ from creditdesk.ledger.reversal import (
 )
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
-MONEY = CreditKey(CreditKind.MONEY, 1)
-TIME = CreditKey(CreditKind.TIME, 2)
+MONEY = CreditKey(PayingKind.MONEY, 1)
+TIME = CreditKey(PayingKind.TIME, 2)
 USE = Use(id=9, credit=MONEY, taken=100, covered=100)
 
 proven = settings(deadline=None, max_examples=200)

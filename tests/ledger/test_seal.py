@@ -12,10 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from creditdesk.ledger.chain import ChainReading, Fault, check_chain, genesis_digest, line_digest
-from creditdesk.ledger.line import CreditKind, Line, LineKind
-from creditdesk.ledger.merkle import MerkleTree
-from creditdesk.ledger.seal import (
+from creditdesk.ledger.book.chain import (
+    ChainReading,
+    Fault,
+    check_chain,
+    genesis_digest,
+    line_digest,
+)
+from creditdesk.ledger.book.line import CreditKind, Line, LineKind
+from creditdesk.ledger.proof.merkle import MerkleTree
+from creditdesk.ledger.proof.seal import (
     Checkpoint,
     Proof,
     check_against,

@@ -6,8 +6,8 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.flow import Arc, Cap, pay
-from creditdesk.ledger.whole_units import Search
+from creditdesk.ledger.rules.flow import Arc, Cap, pay
+from creditdesk.ledger.rules.whole_units import Search
 
 proven = settings(deadline=None, max_examples=400)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.dates import add_local_days, add_local_months, add_months, start_of_day
-from creditdesk.ledger.units import ChargePeriod, days, minutes, months, units
+from creditdesk.ledger.rules.dates import add_local_days, add_local_months, add_months, start_of_day
+from creditdesk.ledger.rules.units import ChargePeriod, days, minutes, months, units
 
 LONDON = ZoneInfo("Europe/London")
 HAVANA = ZoneInfo("America/Havana")

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from creditdesk.ledger.chain import Head, encode_line, line_digest
-from creditdesk.ledger.line import CreditKind, Line, LineKind
-from creditdesk.ledger.merkle import MerkleTree
-from creditdesk.ledger.seal import Proof, generate_key, private_pem, prove, public_pem, seal
+from creditdesk.ledger.book.chain import Head, encode_line, line_digest
+from creditdesk.ledger.book.line import CreditKind, Line, LineKind
+from creditdesk.ledger.proof.merkle import MerkleTree
+from creditdesk.ledger.proof.seal import Proof, generate_key, private_pem, prove, public_pem, seal
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "creditdesk_verify.py"

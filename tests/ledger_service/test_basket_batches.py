@@ -11,10 +11,10 @@ import pytest
 
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
-from creditdesk.ledger.baskets import read_baskets
-from creditdesk.ledger.bookings import charge_bookings
-from creditdesk.ledger.credit import SourceKind
-from creditdesk.ledger.sources import Asked, AskedBasket, Whose
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.spending.baskets import read_baskets
+from creditdesk.ledger.spending.bookings import charge_bookings
+from creditdesk.ledger.spending.sources import Asked, AskedBasket, Whose
 from creditdesk.storage.postgresql import PostgreSQLReading
 from creditdesk.storage.sqlite import SQLiteReading, SQLiteUnit
 from ledger_service.test_paths import client  # noqa: F401 - pytest finds the fixture by its name

@@ -13,12 +13,16 @@ from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.baskets import Basket, read_basket
-from creditdesk.ledger.bookings import cancel_bookings, charge_bookings, recalculate_booking
-from creditdesk.ledger.credit import SourceKind
-from creditdesk.ledger.drawing import preview
-from creditdesk.ledger.holds import confirm, hold, release, release_due
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.spending.baskets import Basket, read_basket
+from creditdesk.ledger.spending.bookings import (
+    cancel_bookings,
+    charge_bookings,
+    recalculate_booking,
+)
+from creditdesk.ledger.spending.drawing import preview
+from creditdesk.ledger.spending.holds import confirm, hold, release, release_due
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.ledger.writers import CHARGED, BookingWriter
 from creditdesk.rest.plain import PlainWriter
 from creditdesk.schema.refusals import Blocked, Invalid, NotFound

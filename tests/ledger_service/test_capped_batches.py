@@ -15,10 +15,10 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.baskets import read_baskets
-from creditdesk.ledger.bookings import charge_bookings, recalculate_booking
-from creditdesk.ledger.credit import SourceKind
-from creditdesk.ledger.sources import Asked, AskedBasket, Whose
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.spending.baskets import read_baskets
+from creditdesk.ledger.spending.bookings import charge_bookings, recalculate_booking
+from creditdesk.ledger.spending.sources import Asked, AskedBasket, Whose
 from creditdesk.schema.entity import Entity
 from creditdesk.storage.unit import RecordUnit
 from ledger_service.test_basket_batches import done, source_of  # noqa: F401 - a fixture

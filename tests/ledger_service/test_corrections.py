@@ -8,10 +8,10 @@ import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.ledger.book.operations import adjust, expire, reverse, void
+from creditdesk.ledger.book.records import MONEY, TIME
 from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.credit import LedgerPolicy
-from creditdesk.ledger.operations import adjust, expire, reverse, void
-from creditdesk.ledger.records import MONEY, TIME
+from creditdesk.ledger.rules.credit import LedgerPolicy
 from creditdesk.ledger.writers import CreditWriter
 from creditdesk.schema.refusals import Blocked, Invalid
 from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money

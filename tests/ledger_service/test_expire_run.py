@@ -9,12 +9,12 @@ from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.grant_key import GrantKey
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.baskets import read_basket
-from creditdesk.ledger.credit import SourceKind
-from creditdesk.ledger.holds import confirm, hold
-from creditdesk.ledger.records import MONEY, TIME
+from creditdesk.ledger.book.records import MONEY, TIME
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.runs import expiry_run, hold_run, renewal_run
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.spending.baskets import read_basket
+from creditdesk.ledger.spending.holds import confirm, hold
+from creditdesk.ledger.spending.sources import Asked, Whose
 from ledger_service.test_renewals import on_plan
 from ledger_service.town import NOON, Town, money
 

@@ -15,16 +15,16 @@ from beancount import loader
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.ledger.balances import Balance, balances
-from creditdesk.ledger.baskets import basket_to_draw
+from creditdesk.ledger.book.balances import Balance, balances
+from creditdesk.ledger.book.operations import adjust, expire, reverse, void
+from creditdesk.ledger.book.overdrafts import set_overdraft
+from creditdesk.ledger.book.records import TIME, Account
 from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.credit import LedgerPolicy, SourceKind
-from creditdesk.ledger.drawing import Drawing, spend
-from creditdesk.ledger.holds import hold, release
-from creditdesk.ledger.operations import adjust, expire, reverse, void
-from creditdesk.ledger.overdrafts import set_overdraft
-from creditdesk.ledger.records import TIME, Account
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.rules.credit import LedgerPolicy, SourceKind
+from creditdesk.ledger.spending.baskets import basket_to_draw
+from creditdesk.ledger.spending.drawing import Drawing, spend
+from creditdesk.ledger.spending.holds import hold, release
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.ledger.writers import CreditWriter
 from creditdesk.schema.refusals import Conflict, Invalid
 from creditdesk.schema.store import Store

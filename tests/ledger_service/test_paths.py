@@ -165,8 +165,8 @@ async def test_rule_34_a_town_after_a_day_verifies(town, client):
             "/api/billing/coworkerbookingcreditusehistories",
             json={"CoworkerBookingCreditId": credit, "CreditUsed": amount},
         )
-    from creditdesk.ledger.invariants import Balances, differences
-    from creditdesk.ledger.records import line_of
+    from creditdesk.ledger.book.invariants import Balances, differences
+    from creditdesk.ledger.book.records import line_of
 
     lines = [line_of(record) for record in await town.lines("money", credit)]
     stored = Balances(money("24.00"), 0, money("30.00"), 4)

@@ -19,12 +19,12 @@ from creditdesk.entities.content.event_product import EventProduct
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.allocation import SourceAllocation
-from creditdesk.ledger.baskets import read_basket
-from creditdesk.ledger.bookings import charge_bookings
-from creditdesk.ledger.credit import LedgerPolicy, SourceKind
-from creditdesk.ledger.drawing import Drawing, preview, spend
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.rules.allocation import SourceAllocation
+from creditdesk.ledger.rules.credit import LedgerPolicy, SourceKind
+from creditdesk.ledger.spending.baskets import read_basket
+from creditdesk.ledger.spending.bookings import charge_bookings
+from creditdesk.ledger.spending.drawing import Drawing, preview, spend
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.schema.refusals import Invalid
 from ledger_service.town import MONEY_USE, Town, money
 

@@ -19,15 +19,19 @@ from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
-from creditdesk.ledger.allocation import Allocation
-from creditdesk.ledger.baskets import basket_to_draw
-from creditdesk.ledger.bookings import cancel_bookings, charge_bookings, recalculate_booking
-from creditdesk.ledger.credit import LedgerPolicy, SourceKey, SourceKind
-from creditdesk.ledger.drawing import Drawing, held_for, spend
-from creditdesk.ledger.holds import confirm, hold, release
-from creditdesk.ledger.operations import reverse
-from creditdesk.ledger.records import MONEY
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.book.operations import reverse
+from creditdesk.ledger.book.records import MONEY
+from creditdesk.ledger.rules.allocation import Allocation
+from creditdesk.ledger.rules.credit import LedgerPolicy, SourceKey, SourceKind
+from creditdesk.ledger.spending.baskets import basket_to_draw
+from creditdesk.ledger.spending.bookings import (
+    cancel_bookings,
+    charge_bookings,
+    recalculate_booking,
+)
+from creditdesk.ledger.spending.drawing import Drawing, held_for, spend
+from creditdesk.ledger.spending.holds import confirm, hold, release
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Question
 from creditdesk.schema.writing import Call, Caller

@@ -11,8 +11,8 @@ import pytest
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
-from creditdesk.ledger.credit import LedgerPolicy
-from creditdesk.ledger.spends import Spends
+from creditdesk.ledger.rules.credit import LedgerPolicy
+from creditdesk.ledger.spending.spends import Spends
 from creditdesk.schema.refusals import Conflict, Invalid, KeyReused, Refusal
 from creditdesk.schema.writing import Caller
 from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money, shown

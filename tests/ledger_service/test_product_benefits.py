@@ -22,9 +22,9 @@ from creditdesk.entities.billing.product_booking_credit import ProductBookingCre
 from creditdesk.entities.billing.product_extra_service import ProductExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.grant_key import GrantKey
+from creditdesk.ledger.benefits.products import ProductWriter, activate_products
+from creditdesk.ledger.benefits.renewals import run_renewals
 from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.products import ProductWriter, activate_products
-from creditdesk.ledger.renewals import run_renewals
 from creditdesk.rest.plain import PlainWriter
 from creditdesk.schema.refusals import Blocked, Invalid
 from creditdesk.schema.store import Store

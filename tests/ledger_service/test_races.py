@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.ledger.bookings import cancel_bookings, charge_bookings
-from creditdesk.ledger.chain import check_chain
+from creditdesk.ledger.book.chain import check_chain
+from creditdesk.ledger.book.invariants import Balances, differences
+from creditdesk.ledger.book.operations import expire, reverse, void
+from creditdesk.ledger.book.records import MONEY, line_of
 from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.invariants import Balances, differences
-from creditdesk.ledger.operations import expire, reverse, void
-from creditdesk.ledger.records import MONEY, line_of
+from creditdesk.ledger.spending.bookings import cancel_bookings, charge_bookings
 from creditdesk.schema.refusals import Refusal
 from ledger_service.town import MONEY_USE, NOON, Town, money
 

@@ -11,10 +11,10 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
-from creditdesk.ledger.balances import balance, balances
-from creditdesk.ledger.operations import adjust
-from creditdesk.ledger.records import MONEY
-from creditdesk.ledger.renewals import due_renewals, run_renewals
+from creditdesk.ledger.benefits.renewals import due_renewals, run_renewals
+from creditdesk.ledger.book.balances import balance, balances
+from creditdesk.ledger.book.operations import adjust
+from creditdesk.ledger.book.records import MONEY
 from ledger_service.town import NOON, Town, money
 
 

@@ -11,12 +11,12 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.benefit_roll_over import BenefitRollOver
 from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.ledger.chain import genesis_digest, line_digest
+from creditdesk.ledger.benefits.rolling import set_roll_over
+from creditdesk.ledger.book.chain import genesis_digest, line_digest
+from creditdesk.ledger.book.operations import expire
+from creditdesk.ledger.book.records import MONEY, TIME, Side, line_of
 from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.operations import expire
-from creditdesk.ledger.records import MONEY, TIME, Side, line_of
-from creditdesk.ledger.renewal import RollOver
-from creditdesk.ledger.rolling import set_roll_over
+from creditdesk.ledger.rules.renewal import RollOver
 from creditdesk.schema.refusals import Invalid
 from ledger_service.test_renewals import on_plan, run
 from ledger_service.town import Town, money

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from creditdesk.ledger.together import Together
+from creditdesk.ledger.spending.together import Together
 from creditdesk.schema.refusals import Blocked, Conflict
 
 

@@ -24,10 +24,10 @@ from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.credit import LedgerPolicy
-from creditdesk.ledger.journal import Desk
-from creditdesk.ledger.records import new_record, where
-from creditdesk.ledger.spends import Spends
+from creditdesk.ledger.book.journal import Desk
+from creditdesk.ledger.book.records import new_record, where
+from creditdesk.ledger.rules.credit import LedgerPolicy
+from creditdesk.ledger.spending.spends import Spends
 from creditdesk.ledger.writers import CreditWriter, UseWriter
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.store import Store

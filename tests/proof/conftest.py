@@ -15,8 +15,8 @@ from tests.ledger_service.town import Town
 from creditdesk.app import bind
 from creditdesk.auth.permission import demand
 from creditdesk.auth.scope import scope
-from creditdesk.ledger.checkpoints import seal_now
-from creditdesk.ledger.seal import Checkpoint
+from creditdesk.ledger.proof.checkpoints import seal_now
+from creditdesk.ledger.proof.seal import Checkpoint
 from creditdesk.rest.proofs import proof_paths
 from creditdesk.rest.routes import Api
 from creditdesk.schema.refusals import NotSignedIn

@@ -15,8 +15,8 @@ from tests.proof.conftest import Meddle
 from creditdesk.demo.telling import tell
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.ledger.journal import is_charge
-from creditdesk.ledger.records import SIDES, TIME, Side
+from creditdesk.ledger.book.journal import is_charge
+from creditdesk.ledger.book.records import SIDES, TIME, Side
 from creditdesk.schema.entity import Record
 from creditdesk.schema.kinds import show_scaled
 from creditdesk.schema.store import Store

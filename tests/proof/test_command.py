@@ -13,7 +13,7 @@ from creditdesk.cli.books import demo
 from creditdesk.cli.checkpoint import checkpoint, kept_checkpoint
 from creditdesk.cli.program import FAILED, OK, run
 from creditdesk.cli.words import Problem
-from creditdesk.ledger.seal import (
+from creditdesk.ledger.proof.seal import (
     Checkpoint,
     check_checkpoints,
     checkpoint_digest,

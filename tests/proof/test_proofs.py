@@ -15,8 +15,8 @@ import pytest
 from tests.ledger_service.town import NOON, Town
 from tests.proof.conftest import Seal
 
-from creditdesk.ledger.checkpoints import newest, prove_use, seal_now
-from creditdesk.ledger.seal import Checkpoint, check_checkpoints, generate_key
+from creditdesk.ledger.proof.checkpoints import newest, prove_use, seal_now
+from creditdesk.ledger.proof.seal import Checkpoint, check_checkpoints, generate_key
 from creditdesk.schema.refusals import Conflict, NotFound
 from creditdesk.schema.store import Store
 from creditdesk.sync.report import Gathered

@@ -16,11 +16,11 @@ from tests.proof.conftest import Meddle, Seal, execute
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.sealed_heads import SealedHeads
-from creditdesk.ledger.chain import genesis_digest, line_digest
-from creditdesk.ledger.checkpoints import newest, prove_use
-from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.records import line_of, state_id, where
-from creditdesk.ledger.seal import Checkpoint
+from creditdesk.ledger.book.chain import genesis_digest, line_digest
+from creditdesk.ledger.book.line import CreditKind
+from creditdesk.ledger.book.records import line_of, state_id, where
+from creditdesk.ledger.proof.checkpoints import newest, prove_use
+from creditdesk.ledger.proof.seal import Checkpoint
 from creditdesk.schema.refusals import Conflict
 from creditdesk.schema.store import Store
 from creditdesk.storage.sqlite import SQLiteStore

@@ -7,10 +7,14 @@ from typing import Any
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.bookings import cancel_bookings, charge_bookings, recalculate_booking
-from creditdesk.ledger.credit import SourceKind
-from creditdesk.ledger.records import MONEY
-from creditdesk.ledger.sources import Asked
+from creditdesk.ledger.book.records import MONEY
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.spending.bookings import (
+    cancel_bookings,
+    charge_bookings,
+    recalculate_booking,
+)
+from creditdesk.ledger.spending.sources import Asked
 from creditdesk.ledger.writers import BookingWriter
 from creditdesk.rest.plain import PlainWriter
 from creditdesk.schema.store import Unit

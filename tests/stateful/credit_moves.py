@@ -6,10 +6,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.ledger.credit import WindowTest
-from creditdesk.ledger.operations import adjust, expire, reverse, void
-from creditdesk.ledger.records import MONEY, SIDES, TIME, Side
-from creditdesk.ledger.renewals import run_renewals
+from creditdesk.ledger.benefits.renewals import run_renewals
+from creditdesk.ledger.book.operations import adjust, expire, reverse, void
+from creditdesk.ledger.book.records import MONEY, SIDES, TIME, Side
+from creditdesk.ledger.rules.credit import WindowTest
 from creditdesk.ledger.writers import CreditWriter, UseWriter
 from ledger_service.town import MONEY_USE, TIME_USE, money, shown
 from stateful.books import Credit, Row

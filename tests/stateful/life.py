@@ -22,12 +22,11 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.balances import balance, balances
-from creditdesk.ledger.chain import ChainReading, Head, check_chain, check_heads
-from creditdesk.ledger.credit import LedgerPolicy, WindowTest
-from creditdesk.ledger.invariants import Balances, differences
-from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.records import (
+from creditdesk.ledger.book.balances import balance, balances
+from creditdesk.ledger.book.chain import ChainReading, Head, check_chain, check_heads
+from creditdesk.ledger.book.invariants import Balances, differences
+from creditdesk.ledger.book.line import CreditKind
+from creditdesk.ledger.book.records import (
     BY_HISTORY,
     MONEY,
     SIDES,
@@ -37,6 +36,7 @@ from creditdesk.ledger.records import (
     state_id,
     where,
 )
+from creditdesk.ledger.rules.credit import LedgerPolicy, WindowTest
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.listing import Filter, Order, Test
 from creditdesk.schema.refusals import Refusal

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from creditdesk.ledger.allocation import Allocation, SourceAllocation
-from creditdesk.ledger.baskets import Basket, read_basket
-from creditdesk.ledger.credit import SourceKind, WindowTest
-from creditdesk.ledger.drawing import Drawing, held_for, lock_sources, preview, spend
-from creditdesk.ledger.holds import confirm, hold, release, release_due
-from creditdesk.ledger.records import MONEY, account_of
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.book.records import MONEY, account_of
+from creditdesk.ledger.rules.allocation import Allocation, SourceAllocation
+from creditdesk.ledger.rules.credit import SourceKind, WindowTest
+from creditdesk.ledger.spending.baskets import Basket, read_basket
+from creditdesk.ledger.spending.drawing import Drawing, held_for, lock_sources, preview, spend
+from creditdesk.ledger.spending.holds import confirm, hold, release, release_due
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.schema.store import Unit
 from stateful import books as kept
 from stateful.credit_moves import NOBODYS

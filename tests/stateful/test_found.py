@@ -8,14 +8,14 @@ import pytest
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.baskets import read_basket
-from creditdesk.ledger.bookings import cancel_bookings, charge_bookings
-from creditdesk.ledger.covered import covered_so_far
-from creditdesk.ledger.credit import SourceKey, SourceKind
-from creditdesk.ledger.holds import hold, release_due
-from creditdesk.ledger.operations import adjust, reverse
-from creditdesk.ledger.records import MONEY
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.book.operations import adjust, reverse
+from creditdesk.ledger.book.records import MONEY
+from creditdesk.ledger.rules.credit import SourceKey, SourceKind
+from creditdesk.ledger.spending.baskets import read_basket
+from creditdesk.ledger.spending.bookings import cancel_bookings, charge_bookings
+from creditdesk.ledger.spending.covered import covered_so_far
+from creditdesk.ledger.spending.holds import hold, release_due
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.schema.store import Store
 from creditdesk.schema.writing import Call
 from ledger_service.town import MONEY_USE, NOON, Town, money

@@ -12,8 +12,8 @@ from datetime import timedelta
 import pytest
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.ledger.holds import release
-from creditdesk.ledger.operations import void
+from creditdesk.ledger.book.operations import void
+from creditdesk.ledger.spending.holds import release
 from creditdesk.schema.store import Store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore

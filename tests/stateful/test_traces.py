@@ -7,8 +7,8 @@ import pytest
 from builders import Builder
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.ledger.operations import adjust, void
-from creditdesk.ledger.records import MONEY, state_id
+from creditdesk.ledger.book.operations import adjust, void
+from creditdesk.ledger.book.records import MONEY, state_id
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.refusals import Refusal
 from creditdesk.schema.store import Store

@@ -18,8 +18,8 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Listing, Page, Test
 from creditdesk.schema.store import Store
 from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.dialects import from_microseconds, to_microseconds
 from creditdesk.storage.tally import CREATION
+from creditdesk.storage.values import from_microseconds, to_microseconds
 from storage.promise import by, put, where
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)

@@ -21,9 +21,9 @@ from creditdesk.schema.listing import Filter, Listing, Test
 from creditdesk.schema.refusals import Conflict
 from creditdesk.schema.store import Miscount, Store
 from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.dialects import from_microseconds, to_microseconds
 from creditdesk.storage.tally import CREATION
 from creditdesk.storage.totals import seekable
+from creditdesk.storage.values import from_microseconds, to_microseconds
 from storage.promise import by, put, where
 
 LOCATION = "CoworkerBookingCreditBusinessId"

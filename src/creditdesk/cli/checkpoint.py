@@ -13,8 +13,8 @@ from cyclopts import Parameter
 
 from creditdesk.cli.database import Database, opened
 from creditdesk.cli.words import Problem, say
-from creditdesk.ledger.checkpoints import seal_now
-from creditdesk.ledger.seal import Checkpoint, checkpoint_digest, private_from_pem
+from creditdesk.ledger.proof.checkpoints import seal_now
+from creditdesk.ledger.proof.seal import Checkpoint, checkpoint_digest, private_from_pem
 from creditdesk.sync.sealed import read_checkpoint
 
 KEY_VARIABLE: Final = "CREDITDESK_CHECKPOINT_KEY"

@@ -14,9 +14,9 @@ from cyclopts import Parameter
 from creditdesk.cli.database import Database, database_url, opened, settings_for
 from creditdesk.cli.screen import Screen
 from creditdesk.cli.words import say
+from creditdesk.ledger.benefits.renewals import Due, due_renewals
+from creditdesk.ledger.book.journal import Desk
 from creditdesk.ledger.commands import shown
-from creditdesk.ledger.journal import Desk
-from creditdesk.ledger.renewals import Due, due_renewals
 from creditdesk.ledger.runs import expiry_run, hold_run, renewal_run
 from creditdesk.schema.writing import Call, Caller
 

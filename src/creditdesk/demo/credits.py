@@ -11,8 +11,8 @@ from creditdesk.demo.house import UNIT, Location
 from creditdesk.demo.making import FAR, START, Maker
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.opening import opened
-from creditdesk.ledger.records import MONEY, TIME, Side
+from creditdesk.ledger.book.opening import opened
+from creditdesk.ledger.book.records import MONEY, TIME, Side
 from creditdesk.schema.entity import Record
 
 

@@ -20,22 +20,22 @@ from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.amounts import Amount, money_text
-from creditdesk.ledger.bookings import (
+from creditdesk.ledger.benefits.products import activate_products
+from creditdesk.ledger.benefits.rolling import set_roll_over
+from creditdesk.ledger.book.journal import Desk
+from creditdesk.ledger.book.line import CreditKind
+from creditdesk.ledger.book.operations import Reversed, adjust, prioritise, reverse, void
+from creditdesk.ledger.book.overdrafts import set_overdraft
+from creditdesk.ledger.book.records import MONEY, TIME, Side
+from creditdesk.ledger.rules.amounts import Amount, money_text
+from creditdesk.ledger.rules.renewal import RollOver
+from creditdesk.ledger.spending.bookings import (
     Charged,
     Difference,
     cancel_bookings,
     charge_bookings,
     recalculate_booking,
 )
-from creditdesk.ledger.journal import Desk
-from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.operations import Reversed, adjust, prioritise, reverse, void
-from creditdesk.ledger.overdrafts import set_overdraft
-from creditdesk.ledger.products import activate_products
-from creditdesk.ledger.records import MONEY, TIME, Side
-from creditdesk.ledger.renewal import RollOver
-from creditdesk.ledger.rolling import set_roll_over
 from creditdesk.schema.commands import Command, CommandOutcome, Parameter, Run
 from creditdesk.schema.kinds import Boolean, Field, Integer, Money, Text
 from creditdesk.schema.store import Unit

@@ -13,11 +13,11 @@ from typing import Final
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.holds import due_holds, release_due
-from creditdesk.ledger.journal import Desk, is_charge
-from creditdesk.ledger.operations import lapsed, sweep
-from creditdesk.ledger.records import SIDES, Account, Side, state_id
-from creditdesk.ledger.renewals import Due, due_renewals, run_renewals
+from creditdesk.ledger.benefits.renewals import Due, due_renewals, run_renewals
+from creditdesk.ledger.book.journal import Desk, is_charge
+from creditdesk.ledger.book.operations import lapsed, sweep
+from creditdesk.ledger.book.records import SIDES, Account, Side, state_id
+from creditdesk.ledger.spending.holds import due_holds, release_due
 from creditdesk.schema.entity import Record
 from creditdesk.schema.store import Reading, Store
 from creditdesk.schema.writing import Call

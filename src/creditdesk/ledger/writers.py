@@ -10,15 +10,15 @@ from fractions import Fraction
 from typing import Any, Final
 
 from creditdesk.entities.billing.extra_service import ExtraService
-from creditdesk.ledger.amounts import Amount, round_amount
-from creditdesk.ledger.bookings import charge_bookings, recalculate_booking
-from creditdesk.ledger.journal import Book, Desk, Why, is_charge, open_book
-from creditdesk.ledger.line import CreditKind, LineKind
-from creditdesk.ledger.operations import grant, refuse_below_used
-from creditdesk.ledger.records import BY_CREDIT, BY_HISTORY, Side, new_record
-from creditdesk.ledger.renewal import has_lapsed, reopens
-from creditdesk.ledger.spends import posted, spend_batch
-from creditdesk.ledger.units import ChargePeriod
+from creditdesk.ledger.book.journal import Book, Desk, Why, is_charge, open_book
+from creditdesk.ledger.book.line import CreditKind, LineKind
+from creditdesk.ledger.book.operations import grant, refuse_below_used
+from creditdesk.ledger.book.records import BY_CREDIT, BY_HISTORY, Side, new_record
+from creditdesk.ledger.rules.amounts import Amount, round_amount
+from creditdesk.ledger.rules.renewal import has_lapsed, reopens
+from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.ledger.spending.bookings import charge_bookings, recalculate_booking
+from creditdesk.ledger.spending.spends import posted, spend_batch
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Blocked, invalid
 from creditdesk.schema.store import Unit

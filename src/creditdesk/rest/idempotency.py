@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from creditdesk.ledger.answers import number_of
+from creditdesk.ledger.spending.answers import number_of
 from creditdesk.rest.answering import JsonAnswer
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test

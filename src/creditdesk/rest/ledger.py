@@ -13,19 +13,19 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.ledger.balances import Balance, balances
-from creditdesk.ledger.basket_spends import preview_baskets
-from creditdesk.ledger.baskets import basket_to_draw
+from creditdesk.ledger.benefits.renewals import Due, due_renewals, run_renewals
+from creditdesk.ledger.book.balances import Balance, balances
+from creditdesk.ledger.book.journal import Desk
+from creditdesk.ledger.book.operations import adjust, reverse
+from creditdesk.ledger.book.records import SIDES
 from creditdesk.ledger.commands import shown
-from creditdesk.ledger.credit import SourceKey
-from creditdesk.ledger.drawing import held_of, less_held, lock_sources
-from creditdesk.ledger.holds import confirm, hold, release
-from creditdesk.ledger.journal import Desk
-from creditdesk.ledger.operations import adjust, reverse
-from creditdesk.ledger.reach import read_owner
-from creditdesk.ledger.records import SIDES
-from creditdesk.ledger.renewals import Due, due_renewals, run_renewals
-from creditdesk.ledger.sources import AskedBasket
+from creditdesk.ledger.rules.credit import SourceKey
+from creditdesk.ledger.spending.basket_spends import preview_baskets
+from creditdesk.ledger.spending.baskets import basket_to_draw
+from creditdesk.ledger.spending.drawing import held_of, less_held, lock_sources
+from creditdesk.ledger.spending.holds import confirm, hold, release
+from creditdesk.ledger.spending.reach import read_owner
+from creditdesk.ledger.spending.sources import AskedBasket
 from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.idempotency import Answers
 from creditdesk.rest.ledger_baskets import previewed, previews, spends

@@ -10,13 +10,13 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.ledger.allocation import Allocation
-from creditdesk.ledger.answers import key_id
-from creditdesk.ledger.basket_spends import BasketSpend, preview_baskets, spend_baskets
-from creditdesk.ledger.drawing import Drawn
-from creditdesk.ledger.journal import Desk
-from creditdesk.ledger.sources import AskedBasket
-from creditdesk.ledger.together import Together
+from creditdesk.ledger.book.journal import Desk
+from creditdesk.ledger.rules.allocation import Allocation
+from creditdesk.ledger.spending.answers import key_id
+from creditdesk.ledger.spending.basket_spends import BasketSpend, preview_baskets, spend_baskets
+from creditdesk.ledger.spending.drawing import Drawn
+from creditdesk.ledger.spending.sources import AskedBasket
+from creditdesk.ledger.spending.together import Together
 from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.ledger_bodies import Given, read_basket_body
 from creditdesk.rest.ledger_calls import (

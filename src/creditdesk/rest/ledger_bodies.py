@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from creditdesk.ledger.credit import SourceKind
-from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.records import SIDES, Side
-from creditdesk.ledger.sources import Asked, Whose
+from creditdesk.ledger.book.line import CreditKind
+from creditdesk.ledger.book.records import SIDES, Side
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.spending.sources import Asked, Whose
 from creditdesk.schema.kinds import DateTime, Field, Integer, Money, Text, Unreadable
 from creditdesk.schema.refusals import FieldError, Invalid, required
 

@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
-from creditdesk.ledger.checkpoints import Trees, line_of_history, newest, prove_use
-from creditdesk.ledger.line import CreditKind
-from creditdesk.ledger.seal import public_pem
+from creditdesk.ledger.book.line import CreditKind
+from creditdesk.ledger.proof.checkpoints import Trees, line_of_history, newest, prove_use
+from creditdesk.ledger.proof.seal import public_pem
 from creditdesk.rest.failures import json_answer
 from creditdesk.rest.parts import Demands, ExtraPath
 from creditdesk.schema.kinds import Integer, Unreadable

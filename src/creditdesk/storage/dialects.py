@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -27,69 +26,22 @@ from creditdesk.schema.kinds import (
     Object,
     Reference,
     Text,
-    fold,
 )
 from creditdesk.storage.tally import PostgreSQLTally, SQLiteTally, Tally
+from creditdesk.storage.values import (
+    Instants,
+    decode_object,
+    encode_object,
+    in_utc,
+    to_microseconds,
+)
 
 Convert = Callable[[Any], Any]
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 MOST_PACKED: Final = 100
 """How many values one JSON array holds; a function of SQLite takes at most 127."""
-MOST_INSTANTS: Final = 16_384
-"""How many are kept before all are worked out anew."""
-
-
-def to_microseconds(instant: datetime) -> int:
-    """Whole microseconds since 1970, exact for every year of the calendar."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(count: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=count)
-
-
-class _Instants(dict[int, datetime]):
-    """Instants by their microseconds, each worked out once while it is asked for often."""
-
-    def __missing__(self, count: int) -> datetime:
-        if len(self) >= MOST_INSTANTS:
-            self.clear()
-        instant = self[count] = from_microseconds(count)
-        return instant
 
 
 _unpacked: Final = msgspec.json.Decoder(list[int | str | None]).decode
-
-
-def encode_object(value: Any) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()
-
-
-def decode_object(text: str) -> Any:
-    return msgspec.json.decode(text)
-
-
-def _in_utc(instant: datetime) -> datetime:
-    # The driver keeps the calendar's first and last instant as infinities and loses their zone.
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def fold_entries(fields: Any) -> str | None:
-    """Custom fields as filters read them: names and values as text without case."""
-    entries = fields.get("Data") if isinstance(fields, Mapping) else None
-    if not isinstance(entries, list):
-        return None
-    return encode_object({"Data": [
-        {"Name": fold(str(entry.get("Name"))), "Value": _fold_value(entry.get("Value"))}
-        for entry in entries if isinstance(entry, Mapping)
-    ]})  # fmt: skip
-
-
-def _fold_value(value: Any) -> str | None:
-    if value is None:
-        return None
-    return fold(value if isinstance(value, str) else encode_object(value))
 
 
 class Dialect(ABC):
@@ -209,7 +161,7 @@ class SQLite(Dialect):
         Reference: "INTEGER", Collection: "",
     }  # fmt: skip
     writers = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
-    readers = {DateTime: _Instants().__getitem__, Boolean: bool, Object: decode_object}
+    readers = {DateTime: Instants().__getitem__, Boolean: bool, Object: decode_object}
     tally = SQLiteTally()
     nulls_first = ""
     nulls_last = ""
@@ -317,7 +269,7 @@ class PostgreSQL(Dialect):
         Object: "TEXT", Reference: "BIGINT", Collection: "",
     }  # fmt: skip
     writers = {Object: encode_object}
-    readers = {DateTime: _in_utc, Object: decode_object}
+    readers = {DateTime: in_utc, Object: decode_object}
     tally = PostgreSQLTally()
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"

@@ -9,9 +9,10 @@ from typing import Any
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.kinds import Text, fold
 from creditdesk.storage.copies import Copies, copies
-from creditdesk.storage.dialects import Dialect, fold_entries
+from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import column_name, folded_name, is_folded
 from creditdesk.storage.statements import Statements
+from creditdesk.storage.values import fold_entries
 
 
 @dataclass(frozen=True, slots=True)

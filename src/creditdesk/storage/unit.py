@@ -17,12 +17,13 @@ from creditdesk.schema.listing import Filter, Listing, Order, Page, Test
 from creditdesk.schema.refusals import Blocked
 from creditdesk.schema.store import Insert, Miscount, Question, Update
 from creditdesk.storage.copies import untrue
-from creditdesk.storage.dialects import Dialect, from_microseconds
+from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.filling import Filled, TableValue, inserted, updated
 from creditdesk.storage.naming import link_table, location_name, table_name
 from creditdesk.storage.statements import Statements
 from creditdesk.storage.tally import CREATION, EVERYWHERE, FIRST_MICROSECOND, Counted
 from creditdesk.storage.totals import seekable
+from creditdesk.storage.values import from_microseconds
 
 DEEP_ROWS: Final = 2_000
 """From this offset on, a page is sought by the tally, or else walked to from the nearer end."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from creditdesk.ledger.records import SIDES
+from creditdesk.ledger.book.records import SIDES
 from creditdesk.schema.entity import Entity
 from creditdesk.sync.report import Report
 

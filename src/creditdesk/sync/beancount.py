@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.amounts import Amount
-from creditdesk.ledger.journal import is_charge
-from creditdesk.ledger.line import Line, LineKind, instant_of
-from creditdesk.ledger.records import MONEY, SIDES, Side, line_of, where
+from creditdesk.ledger.book.journal import is_charge
+from creditdesk.ledger.book.line import Line, LineKind, instant_of
+from creditdesk.ledger.book.records import MONEY, SIDES, Side, line_of, where
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
 from creditdesk.schema.kinds import show_instant, show_scaled
 from creditdesk.schema.store import Reading, Store

@@ -23,8 +23,8 @@ from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
-from creditdesk.ledger.opening import open_imported, take_imported
-from creditdesk.ledger.records import BY_HISTORY, SIDES, Side, where
+from creditdesk.ledger.book.opening import open_imported, take_imported
+from creditdesk.ledger.book.records import BY_HISTORY, SIDES, Side, where
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.listing import Filter, Test
 from creditdesk.schema.refusals import Conflict

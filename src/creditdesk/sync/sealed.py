@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
-from creditdesk.ledger.chain import ChainReading, Fault, Finding, Head
-from creditdesk.ledger.checkpoints import Kept, kept_of, sealed_tree
-from creditdesk.ledger.line import CreditKind, instant_of
-from creditdesk.ledger.merkle import MerkleTree
-from creditdesk.ledger.records import SIDES, line_of, where
-from creditdesk.ledger.seal import (
+from creditdesk.ledger.book.chain import ChainReading, Fault, Finding, Head
+from creditdesk.ledger.book.line import CreditKind, instant_of
+from creditdesk.ledger.book.records import SIDES, line_of, where
+from creditdesk.ledger.proof.checkpoints import Kept, kept_of, sealed_tree
+from creditdesk.ledger.proof.merkle import MerkleTree
+from creditdesk.ledger.proof.seal import (
     Checkpoint,
     check_against,
     check_checkpoints,

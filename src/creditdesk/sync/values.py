@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Final
 
-from creditdesk.ledger.amounts import round_amount
+from creditdesk.ledger.rules.amounts import round_amount
 from creditdesk.schema.kinds import (
     LARGEST_INTEGER,
     Boolean,

@@ -10,11 +10,11 @@ from typing import Final
 
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.chain import ChainReading, Head, check_heads
-from creditdesk.ledger.invariants import Balances, differences
-from creditdesk.ledger.journal import is_charge
-from creditdesk.ledger.line import CreditKind, Line
-from creditdesk.ledger.records import (
+from creditdesk.ledger.book.chain import ChainReading, Head, check_heads
+from creditdesk.ledger.book.invariants import Balances, differences
+from creditdesk.ledger.book.journal import is_charge
+from creditdesk.ledger.book.line import CreditKind, Line
+from creditdesk.ledger.book.records import (
     LINE_NAMES,
     MONEY,
     SIDES,

@@ -1,0 +1,1 @@
+"""Seals over the whole book: anyone can check a line against a checkpoint that was given away."""

@@ -1,0 +1,283 @@
+"""The words of the field: a credit, the source it may pay, its owner, and the house's policy.
+
+All values are frozen and hold what a decision needs, nothing of how it was stored or asked for.
+Instants are aware and in UTC, amounts are in ten-thousandths of the currency or in whole uses.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
+
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES, ChargePeriod, units
+
+DEFAULT_PRIORITY = 50
+
+Ids = frozenset[int]
+NONE_LISTED: Ids = frozenset()
+
+
+class PayingKind(StrEnum):
+    """What a grant holds. A booking charge looks like one on the wire but has no balance."""
+
+    MONEY = "money"
+    TIME = "time"
+    PRINTING = "printing"
+    BOOKING_CHARGE = "booking_charge"
+
+
+def kind_of_extra_service(
+    *, booking_id: int | None, booking_unique_id: str | None, is_printing_credit: bool
+) -> PayingKind:
+    """Which of three unlike things a `CoworkerExtraService` is (rule 5)."""
+    if booking_id or booking_unique_id:
+        return PayingKind.BOOKING_CHARGE
+    return PayingKind.PRINTING if is_printing_credit else PayingKind.TIME
+
+
+class CreditKey(NamedTuple):
+    """A credit's identity: money credits and extra services number themselves separately."""
+
+    kind: PayingKind
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}"
+
+
+class Pool(NamedTuple):
+    """What a team shares of one kind; money of another currency is another pool (rule 16)."""
+
+    team_id: int
+    kind: PayingKind
+    currency: str
+
+
+class Limits(Struct, frozen=True, gc=False):
+    """What a money credit may pay (rules 13, 14). An empty list limits nothing."""
+
+    for_bookings: bool = False
+    for_events: bool = False
+    universal: bool = False
+    resource_types: Ids = NONE_LISTED
+    event_categories: Ids = NONE_LISTED
+    products: Ids = NONE_LISTED
+    passes: Ids = NONE_LISTED
+    tariffs: Ids = NONE_LISTED
+    applies_to_charges: bool = False
+
+    @property
+    def any_listed(self) -> bool:
+        """Whether any list narrows the credit (rule 18, number 5)."""
+        return self.applies_to_charges or any(
+            (
+                self.resource_types,
+                self.event_categories,
+                self.products,
+                self.passes,
+                self.tariffs,
+            )
+        )
+
+
+class Rate(Struct, frozen=True, gc=False):
+    """The `ExtraService` behind time or printing credit; `price` is for one charge period."""
+
+    id: int
+    charge_period: ChargePeriod
+    price: Amount = 0
+    credit_price: Amount | None = None
+    resource_types: Ids = NONE_LISTED
+    is_printing: bool = False
+
+
+class Credit(Struct, frozen=True, gc=False):
+    """A grant to a customer. `team_id` is set when it is reached through a team's sharing.
+
+    `member_cap_left` is what this member may still draw from the whole of the credit's pool in the
+    running period; `overdraft` counts for printing credit only (rule 33).
+    """
+
+    kind: PayingKind
+    id: int
+    customer_id: int
+    business_id: int
+    currency: str
+    remaining: Amount
+    created: datetime
+    total: Amount = 0
+    held: Amount = 0
+    overdraft: Amount = 0
+    valid_from: datetime | None = None
+    expires: datetime | None = None
+    limits: Limits = field(default_factory=Limits)
+    rate: Rate | None = None
+    use_credit_price: bool = False
+    team_id: int | None = None
+    member_cap_left: Amount | None = None
+    priority: int = DEFAULT_PRIORITY
+    paid: bool = False
+
+    @property
+    def key(self) -> CreditKey:
+        return CreditKey(self.kind, self.id)
+
+    @property
+    def pool(self) -> Pool | None:
+        """The pool it belongs to, where it is reached through a team's sharing (rule 16)."""
+        if self.team_id is None:
+            return None
+        return Pool(self.team_id, self.kind, self.currency if self.kind is PayingKind.MONEY else "")
+
+    @property
+    def unheld(self) -> Amount:
+        """What is left beside the holds (rule 26), with a printing credit's overdraft."""
+        overdraft = self.overdraft if self.kind is PayingKind.PRINTING else 0
+        return self.remaining - self.held + overdraft
+
+    @property
+    def at_hand(self) -> Amount:
+        """What this customer can take now without any overdraft, never below zero."""
+        return max(0, min(self.available, self.remaining - self.held))
+
+    @property
+    def available(self) -> Amount:
+        """What this customer can take now, never below zero (rules 16, 26, 33)."""
+        if self.member_cap_left is None:
+            return max(0, self.unheld)
+        return max(0, min(self.unheld, self.member_cap_left))
+
+
+class SourceKind(StrEnum):
+    """What is being paid."""
+
+    BOOKING = "booking"
+    EVENT_ATTENDANCE = "event_attendance"
+    INVOICE_LINE = "invoice_line"
+    PRODUCT = "product"
+    TIME_PASS = "time_pass"  # noqa: S105 - a pass to the space
+    PLAN = "plan"
+    CHARGE = "charge"
+    PRINT_JOB = "print_job"
+
+
+class SourceKey(NamedTuple):
+    """A source's identity, for example `booking/17`."""
+
+    kind: SourceKind
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}"
+
+
+class Source(Struct, frozen=True, gc=False):
+    """One thing to pay. `price` and `credit_price` are for all of it, not for a unit.
+
+    A blank or zero `credit_price` means the rate has none. An invoice line that names a product,
+    pass or plan is limited as that, any other invoice line as a charge. `rate` is the one a booking
+    is priced at. Raises ValueError for a booking without a start before its end, and for a price
+    below zero.
+    """
+
+    kind: SourceKind
+    id: int
+    customer_id: int
+    business_id: int
+    currency: str
+    price: Amount
+    credit_price: Amount | None = None
+    starts: datetime | None = None
+    ends: datetime | None = None
+    resource_type: int | None = None
+    event_categories: Ids = NONE_LISTED
+    product_id: int | None = None
+    pass_id: int | None = None
+    tariff_id: int | None = None
+    tentative: bool = False
+    refuses_credit: bool = False
+    per_night: bool = False
+    print_units: int = 0
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    interval_minutes: int = DEFAULT_INTERVAL_MINUTES
+    currency_digits: int = 2
+    rate: Rate | None = None
+
+    def __post_init__(self) -> None:
+        if self.price < 0:
+            raise ValueError(f"{self.key} has a price below zero")
+        if self.kind is SourceKind.BOOKING and not (
+            self.starts and self.ends and self.starts < self.ends
+        ):
+            raise ValueError(f"{self.key} does not end after it starts")
+
+    @property
+    def key(self) -> SourceKey:
+        return SourceKey(self.kind, self.id)
+
+    def units(self, period: ChargePeriod) -> int:
+        """All units of this booking (rule 20)."""
+        if self.starts is None or self.ends is None:
+            raise ValueError(f"{self.key} has no length")
+        return units(
+            period,
+            self.starts,
+            self.ends,
+            self.zone,
+            interval_minutes=self.interval_minutes,
+            per_night=self.per_night,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A team the customer belongs to and what it shares (rule 16)."""
+
+    id: int
+    shares_money: bool = False
+    shares_extra_services: bool = False
+    transfers_to_paying_member: bool = False
+
+    def shares(self, kind: PayingKind) -> bool:
+        """Whether members reach the team's credit of this kind."""
+        if self.transfers_to_paying_member:
+            return True
+        return self.shares_money if kind is PayingKind.MONEY else self.shares_extra_services
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who owes the sources: the customer, the plans it is on, the teams it belongs to."""
+
+    customer_id: int
+    plans: Ids = NONE_LISTED
+    teams: tuple[Team, ...] = ()
+
+    def team(self, team_id: int) -> Team | None:
+        return next((team for team in self.teams if team.id == team_id), None)
+
+
+class WindowTest(StrEnum):
+    """At which instant a credit must be valid (rule 12)."""
+
+    SERVICE_START = "service_start"
+    SPEND_TIME = "spend_time"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPolicy:
+    """The settings `ledger.…` that change a decision (rules 8, 12, 17, 30)."""
+
+    window_test: WindowTest = WindowTest.SERVICE_START
+    cross_location: bool = False
+    return_grace_days: int = 0
+    strict_posts: bool = False
+
+
+def utc_text(instant: datetime | None) -> str | None:
+    """An instant as documents and keys write it: `2026-03-01T00:00:00Z`."""
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,203 @@
+"""When benefits begin, renew, roll over and lapse (rules 27, 28).
+
+Periods are local dates, the end not included; a day begins at the location's midnight.
+This module must not know what a benefit grants.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import IntEnum
+from zoneinfo import ZoneInfo
+
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import CreditKey, utc_text
+from creditdesk.ledger.rules.dates import (
+    MONTHS_PER_YEAR,
+    add_local_days,
+    add_local_months,
+    add_months,
+    clamped,
+    local_date,
+    start_of_day,
+)
+from creditdesk.ledger.rules.units import DAYS_PER_WEEK
+
+
+class ServiceRenewalTime(IntEnum):
+    """How often a plan's benefit renews; values as on the wire."""
+
+    WEEK = 1
+    CALENDAR_MONTH = 2
+    TARIFF_MONTH = 3
+    YEAR = 4
+    DAY = 5
+
+
+class ExpirationType(IntEnum):
+    """In what a product's benefit counts its life; values as on the wire."""
+
+    PRICE_PLAN = 1
+    DAY = 2
+    WEEK = 3
+    MONTH = 4
+    YEAR = 5
+    LAST_DAY_OF_MONTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From the first day on, up to but without `ends`."""
+
+    starts: date
+    ends: date
+
+    def valid_from(self, zone: ZoneInfo) -> datetime:
+        """The instant from which the period's grant is usable."""
+        return start_of_day(self.starts, zone)
+
+    def expires(self, zone: ZoneInfo) -> datetime:
+        """The instant at which what is left of the period's grant lapses (rule 27)."""
+        return start_of_day(self.ends, zone)
+
+
+def period_of(
+    renewal: ServiceRenewalTime, day: date, started: date, billing_day: int | None = None
+) -> Period:
+    """The renewal period that `day` falls in, for a contract that `started` (rule 27).
+
+    Weeks and years count from the contract's start, tariff months from the billing day (blank: the
+    start's day), calendar months from the first; the first period begins with the contract.
+    Days that a month lacks clamp to its end. Raises ValueError for a day before the start.
+    """
+    if day < started:
+        raise ValueError("no benefit renews before its contract starts")
+    match renewal:
+        case ServiceRenewalTime.DAY:
+            period = Period(day, day + timedelta(days=1))
+        case ServiceRenewalTime.WEEK:
+            first = day - timedelta(days=(day - started).days % DAYS_PER_WEEK)
+            period = Period(first, first + timedelta(days=DAYS_PER_WEEK))
+        case ServiceRenewalTime.CALENDAR_MONTH:
+            period = _month_from(1, day)
+        case ServiceRenewalTime.TARIFF_MONTH:
+            period = _month_from(billing_day or started.day, day)
+        case ServiceRenewalTime.YEAR:
+            years = day.year - started.year
+            years -= day < add_months(started, MONTHS_PER_YEAR * years)
+            period = Period(
+                add_months(started, MONTHS_PER_YEAR * years),
+                add_months(started, MONTHS_PER_YEAR * (years + 1)),
+            )
+    return Period(max(period.starts, started), period.ends)
+
+
+def _month_from(first_day: int, day: date) -> Period:
+    """The month from one `first_day` to the next, clamped in short months."""
+    starts = clamped(day.year, day.month, first_day)
+    if day < starts:
+        before = add_months(day.replace(day=1), -1)
+        return Period(clamped(before.year, before.month, first_day), starts)
+    after = add_months(day.replace(day=1), 1)
+    return Period(starts, clamped(after.year, after.month, first_day))
+
+
+def periods_due(
+    renewal: ServiceRenewalTime,
+    started: date,
+    today: date,
+    *,
+    billing_day: int | None = None,
+    last_granted: date | None = None,
+    ended: date | None = None,
+) -> Iterator[Period]:
+    """The periods to grant by `today`, oldest first, so that a missed run catches up (rule 27).
+
+    `last_granted` is the first day of the last period granted, blank before the first; from
+    `ended` on, the day the contract is over, no period begins.
+    """
+    day = started
+    if last_granted is not None:
+        day = period_of(renewal, last_granted, started, billing_day).ends
+    while day <= today and (ended is None or day < ended):
+        period = period_of(renewal, day, started, billing_day)
+        yield period
+        day = period.ends
+
+
+def renewal_key(contract: str, benefit: str, period: Period) -> str:
+    """Names a renewal once and for all, so that none is granted twice (rule 27)."""
+    return f"{contract}/{benefit}/{period.starts.isoformat()}"
+
+
+class NoMainContract(ValueError):
+    """A benefit lasts as long as the price plan's period, and there is no main contract."""
+
+
+def product_expiry(
+    expiration: ExpirationType,
+    expires_in: int | None,
+    released: datetime,
+    zone: ZoneInfo,
+    *,
+    plan_period: Period | None = None,
+) -> datetime:
+    """When a sold benefit released at `released` lapses (rule 27).
+
+    Days to years run to the same local time, clamped; LastDayOfMonth 1 is to the end of the month
+    of the release, 2 to the end of the next; PricePlan is to the end of the main contract's
+    billing period and counts nothing. A blank `expires_in` is 1. Raises NoMainContract for a
+    PricePlan without a period, ValueError for less than 1.
+    """
+    count = 1 if expires_in is None else expires_in
+    if count < 1 and expiration is not ExpirationType.PRICE_PLAN:
+        raise ValueError("a benefit lasts at least one period")
+    match expiration:
+        case ExpirationType.PRICE_PLAN:
+            if plan_period is None:
+                raise NoMainContract("the benefit ends with a plan's period, but there is no plan")
+            return plan_period.expires(zone)
+        case ExpirationType.DAY:
+            return add_local_days(released, count, zone)
+        case ExpirationType.WEEK:
+            return add_local_days(released, count * DAYS_PER_WEEK, zone)
+        case ExpirationType.MONTH:
+            return add_local_months(released, count, zone)
+        case ExpirationType.YEAR:
+            return add_local_months(released, count * MONTHS_PER_YEAR, zone)
+        case ExpirationType.LAST_DAY_OF_MONTH:
+            first_of_month = local_date(released, zone).replace(day=1)
+            return start_of_day(add_months(first_of_month, count), zone)
+
+
+@dataclass(frozen=True, slots=True)
+class RollOver:
+    """What of a lapsing grant lives on: at most `cap`, for at most `periods` renewals."""
+
+    cap: Amount
+    periods: int
+
+
+def rolled_over(unused: Amount, roll_over: RollOver | None, times_rolled: int = 0) -> Amount:
+    """The amount of a new grant linked to the lapsing one; 0 unless roll-over is on (rule 27).
+
+    `times_rolled` says how many renewals what is unused has already outlived.
+    """
+    if roll_over is None or times_rolled >= roll_over.periods:
+        return 0
+    return max(0, min(unused, roll_over.cap))
+
+
+def has_lapsed(expires: datetime | None, at: datetime) -> bool:
+    """Whether a credit is over at `at`: it is usable strictly before its expiry (rules 12, 28)."""
+    return expires is not None and expires <= at
+
+
+def expiry_key(credit: CreditKey, expires: datetime) -> str:
+    """Names one expiry of one credit, so that its journal line is written once (rule 28)."""
+    return f"{credit}/{utc_text(expires)}"
+
+
+def reopens(expires: datetime | None, extended: datetime | None, at: datetime) -> bool:
+    """Whether a change of the expiry brings a lapsed credit back: a reopening line (rule 28)."""
+    return has_lapsed(expires, at) and not has_lapsed(extended, at)

@@ -1,0 +1,1 @@
+"""Paying with credit: posted uses, baskets, holds and bookings, many at once."""

@@ -94,7 +94,7 @@ async def fill(store: Store, uses: int) -> Filled:
         since=_instant(middle[0][0]),
         until=_instant(last),
         tills=tills[:SPENT_CREDITS],
-        ceiling_tills=tills[SPENT_CREDITS:],
+        ceiling_tills=tills[-SPENT_CREDITS:],
         visits=visits,
     )
 
@@ -104,9 +104,10 @@ def _some(random: Random, rows: list[Any]) -> list[Any]:
 
 
 async def _tills(store: Store, now: datetime) -> tuple[range, tuple[Visit, ...]]:
-    """Credits at customers of their own, five at each, and a booking for each customer."""
+    """Credits at customers of their own, five at each: a booking for each of as many customers as
+    credits are spent on, and after them the customers of the ceiling's credits."""
     (resource, business) = (await _rows(store, "SELECT id, business_id FROM resource"))[0]
-    names = [f"Bench {n}" for n in range(2 * SPENT_CREDITS // CANDIDATES)]
+    names = [f"Bench {n}" for n in range(SPENT_CREDITS + SPENT_CREDITS // CANDIDATES)]
     async with store.writing() as unit:
         people = await unit.insert(
             Coworker,
@@ -128,7 +129,7 @@ async def _tills(store: Store, now: datetime) -> tuple[range, tuple[Visit, ...]]
             ],
         )
         times = {"FromTime": now + timedelta(days=1), "ToTime": now + timedelta(days=1, hours=2)}
-        ours = people[: len(people) // 2]
+        ours = people[:SPENT_CREDITS]
         bookings = await unit.insert(
             Booking,
             [

@@ -203,6 +203,24 @@ async def test_several_locations_are_walked_in_the_order_asked_for(
     assert second in (walked if name == "Id" else sql[index])
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "narrow", ["CoworkerBookingCreditCoworkerId", "CoworkerBookingCreditId", "BookingId"]
+)
+async def test_a_customers_uses_at_a_location_are_found_by_the_customer(
+    desk: Any, narrow: str
+) -> None:
+    """A location has an index in the order asked for, and a thousand times the customer's rows."""
+    since = Filter(Use.shape().columns["CreatedOn"], Test.AT_LEAST, DAY)
+    filters = (where(Use, narrow, Test.IS, 1), of(desk.locations[0]), since)
+    listing = Listing(Use, filters, by(Use, "CreatedOn", descending=True))
+    text, values, _ = desk.store.statements.page(listing, 0, 25)
+    plan = desk.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+    found = [row[3] for row in plan if "SEARCH t USING" in row[3] and "PRIMARY" not in row[3]]
+    assert found
+    assert not any("coworker_booking_credit_business_id=?" in each for each in found)
+
+
 def test_pages_of_one_location_by_creation_are_sought_by_the_tally() -> None:
     created, identity = by(Use, "CreatedOn"), by(Use, "Id")
     assert seekable(Use, (of(1),), created)

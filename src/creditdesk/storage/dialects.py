@@ -80,6 +80,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def aside(self, expression: str) -> str:
+        """A column that rows are tested by, but not looked for by."""
+
+    @abstractmethod
     def ids(self, values: Sequence[Any]) -> Any:
         """A list of ids as one parameter."""
 
@@ -181,6 +185,10 @@ class SQLite(Dialect):
     def gate(self, condition: str, size: int) -> tuple[str, str]:
         # It would test the condition once for each row.
         return "", f"LIMIT CASE WHEN {condition} THEN {size} ELSE 0 END"
+
+    def aside(self, expression: str) -> str:
+        # What it samples of a table tells it too little of a column that has few values.
+        return f"+{expression}"
 
     def ids(self, values: Sequence[Any]) -> str:
         return json.dumps(list(values))
@@ -289,6 +297,9 @@ class PostgreSQL(Dialect):
     def gate(self, condition: str, size: int) -> tuple[str, str]:
         # Without a number after LIMIT it would sort all rather than walk an index.
         return f" AND {condition}", f"LIMIT {size}"
+
+    def aside(self, expression: str) -> str:
+        return expression
 
     def ids(self, values: Sequence[Any]) -> list[Any]:
         return list(values)

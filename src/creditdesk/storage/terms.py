@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from creditdesk.schema.entity import Column, Entity, entity_named
-from creditdesk.schema.kinds import Boolean, Collection, Enum, Guid, Object, Reference, Text, fold
+from creditdesk.schema.kinds import (
+    Boolean,
+    Collection,
+    Enum,
+    Guid,
+    Integer,
+    Object,
+    Reference,
+    Text,
+    fold,
+)
 from creditdesk.schema.listing import Filter, Order, Test
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
@@ -91,6 +101,12 @@ def _target(entity: type[Entity], relation: str) -> type[Entity]:
     field = entity.fields[relation]
     assert isinstance(field, Reference)
     return entity_named(field.to)
+
+
+def _is_narrow(column: Column) -> bool:
+    """Whether few rows have any one value of a column: an index finds them best."""
+    is_id = column.name == "Id" or isinstance(column.kind, Reference)
+    return is_id or (column.indexed and isinstance(column.kind, Integer))
 
 
 def _end(column: Column) -> Column:
@@ -187,18 +203,29 @@ class Terms:
         """The tests, the joins, and how many parameters are used, of which so many come before."""
         joins = joins or Joins(entity)
         tests: list[str] = []
+        # Of what is tallied each location has an index along creation, but many rows.
+        scope = entity.scope if entity.tallied else None
+        narrow = any(
+            each.test is Test.IS and each.column.name != scope and _is_narrow(each.column)
+            for each in filters
+        )
         for each in filters:
-            text, taken = self._test(each, joins, used)
+            aside = narrow and each.column.name == scope
+            text, taken = self._test(each, joins, used, aside=aside)
             tests.append(text)
             used += taken
         return (" WHERE " + " AND ".join(tests) if tests else ""), joins.text, used
 
-    def _test(self, each: Filter, joins: Joins, used: int) -> tuple[str, int]:
+    def _test(
+        self, each: Filter, joins: Joins, used: int, *, aside: bool = False
+    ) -> tuple[str, int]:
         column, test = each.column, each.test
         mark = self.dialect.mark(used + 1)
         if isinstance(column.kind, Collection):
             return self._member_test(each, mark)
         compared = self.compared(column, joins)
+        if aside:
+            compared = self.dialect.aside(compared)
         if each.name is not None:
             if test in (Test.NULL, Test.NOT_NULL):
                 there = self.dialect.custom_field(compared, mark, "")

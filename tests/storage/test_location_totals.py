@@ -305,13 +305,14 @@ async def test_a_use_that_is_written_while_its_credit_changes_location(
     await sound(desk)
 
 
+@pytest.mark.parametrize("seed", range(5))
 async def test_many_who_draw_and_move_at_once_leave_every_total_right(
-    desk: Desk, build: Builder
+    desk: Desk, build: Builder, seed: int
 ) -> None:
     credits_ = [await build.make(Credit, BusinessId=desk.locations[0]) for _ in range(3)]
 
     async def draw(number: int) -> None:
-        random = Random(number)
+        random = Random(100 * seed + number)
         for _ in range(8):
             chosen = sorted(random.sample(credits_, 2))
             moments = random.sample(MOMENTS, 2)
@@ -327,7 +328,7 @@ async def test_many_who_draw_and_move_at_once_leave_every_total_right(
                 desk.uses[use] = (moment, credit)
 
     async def move(number: int) -> None:
-        random = Random(number)
+        random = Random(100 * seed + number)
         for _ in range(8):
             with suppress(Conflict):
                 await desk.move(random.choice(credits_), random.choice(desk.locations))

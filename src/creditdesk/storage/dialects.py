@@ -59,7 +59,7 @@ class Dialect(ABC):
     found by the index in which those of each are sorted by Id.
     """
     sharing: ClassVar[str]
-    """Ends a SELECT whose rows are copied: nobody changes them until the unit ends."""
+    """Ends a SELECT whose rows are copied: a late trigger waits until the unit ends."""
 
     @abstractmethod
     def mark(self, position: int) -> str:
@@ -282,7 +282,7 @@ class PostgreSQL(Dialect):
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
     along_ids = ""
-    sharing = " FOR SHARE"
+    sharing = " FOR KEY SHARE"
 
     def mark(self, position: int) -> str:
         return f"${position}"

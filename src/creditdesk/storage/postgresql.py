@@ -69,6 +69,7 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
                 columns=[column.name for column in filled.columns],
             )
             return
+        await self._share([filled])
         await self.connection.execute(self._insertion(table, filled, 1), *filled.values)
 
     async def update_many(self, table: str, filled: Filled) -> None:
@@ -81,6 +82,7 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         values: list[list[Any]] = []
         shown, reads = "SELECT 1", None
         first_of_all: list[str] = []
+        copying: list[Filled] = []
         for number, each in enumerate(writes):
             table, first = table_name(each.entity), len(values) + 1
             if isinstance(each, Update):
@@ -89,6 +91,7 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
             else:
                 ids = ids_of(each)
                 filled = inserted(self.statements, each.entity, ids, each.records)
+                copying.append(filled)
                 text = self._insertion(table, filled, first, fresh=ids is None)
                 if each.entity is showing:
                     text += " RETURNING *"
@@ -102,12 +105,33 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
             # What the answer asks for is written before the rest, and whatever copies must be: it
             # passes over a source that the same statement has changed already.
             shown = f"SELECT shown.*, {', '.join(first_of_all)} FROM ({shown}) AS shown"
+        await self._share(copying)
         rows = await self.fetch(f"WITH {', '.join(parts)} {shown}", values)
         if showing is None or reads is None:
             return {}
         names = tuple(showing.shape().columns)
         found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}
+
+    async def _share(self, copying: Sequence[Filled]) -> None:
+        """Locks what these rows copy, in a statement before the one that reads it.
+
+        One that waits for a lock goes on with the values that it saw before it waited.
+        """
+        sources: dict[str, set[int]] = {}
+        for filled in copying:
+            names = [column.name for column in filled.columns]
+            for each in filled.copied:
+                sources.setdefault(each.source, set()).update(filled.values[names.index(each.link)])
+        wanted = {source: sorted(ids - {None}) for source, ids in sorted(sources.items())}
+        if not self.sharing or not any(wanted.values()):
+            return
+        locked = (
+            f"(SELECT count(*) FROM (SELECT 1 FROM {source} WHERE id = ANY(${number}::bigint[]) "
+            f"ORDER BY id{self.sharing}) AS s{number})"
+            for number, source in enumerate(wanted, 1)
+        )
+        await self.fetch(f"SELECT {', '.join(locked)}", list(wanted.values()))
 
     def _insertion(self, table: str, filled: Filled, first: int, *, fresh: bool = False) -> str:
         """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies;

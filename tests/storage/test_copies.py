@@ -306,6 +306,38 @@ async def test_a_source_that_changes_while_a_use_is_written(
         await assert_true(reading, MoneyUse, [use_id])
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["an insert", "a new link"])
+async def test_who_waits_for_a_change_to_be_committed_copies_what_it_left(
+    store: Store, build: Builder, how: str
+) -> None:
+    """The change has done all but commit, so nothing of it comes after what is written now."""
+    ids = await sources(store, build)
+    elsewhere = await build.make(Booking)
+    changed, go = asyncio.Event(), asyncio.Event()
+
+    async def change_it(unit: Any) -> None:
+        await CHANGES["a resource is renamed"](unit, ids)
+        await unit.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    async def write_it() -> list[int]:
+        async with store.writing() as unit:
+            if how == "an insert":
+                return await unit.insert(Booking, [stored_row(Booking, ResourceId=ids["Resource"])])
+            await unit.update(Booking, [(elsewhere, {"ResourceId": ids["Resource"]})])
+            return [elsewhere]
+
+    changing = asyncio.create_task(unit_of(store, change_it, changed, go))
+    await changed.wait()
+    writing = asyncio.create_task(write_it())
+    _, waiting = await asyncio.wait([writing], timeout=0.5)
+    assert waiting
+    go.set()
+    booking, _ = await asyncio.gather(writing, changing)
+    async with store.reading() as reading:
+        await assert_true(reading, Booking, booking)
+
+
 async def test_a_source_that_changes_between_the_copy_and_the_row(
     store: Store, build: Builder
 ) -> None:

@@ -108,7 +108,8 @@ def triggers(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str
             yield from dialect.late_trigger(
                 f"{name}_late", each.source, each.origins, moved, follow
             )
-            anew = _set(each, f"NEW.{each.link}", dialect.sharing)
+            # The check of the reference has come first, and holds the source.
+            anew = _set(each, f"NEW.{each.link}")
             yield from dialect.trigger(
                 f"{name}_anew", "AFTER", each.table, (each.link,), _moved((each.link,), dialect),
                 f"UPDATE {each.table} SET {anew} WHERE id = NEW.id;",
@@ -155,11 +156,11 @@ def _follow(each: Copies, dialect: Dialect) -> str:
     )
 
 
-def _set(each: Copies, source_id: str, sharing: str = "") -> str:
+def _set(each: Copies, source_id: str) -> str:
     origins = ", ".join(f"s.{origin}" for origin in each.origins)
     return (
         f"({', '.join(each.columns)}) = "
-        f"(SELECT {origins} FROM {each.source} AS s WHERE s.id = {source_id}{sharing})"
+        f"(SELECT {origins} FROM {each.source} AS s WHERE s.id = {source_id})"
     )
 
 

@@ -58,8 +58,6 @@ class Dialect(ABC):
     """A test that holds for every row (its alias is t), and has rows of several values of a column
     found by the index in which those of each are sorted by Id.
     """
-    sharing: ClassVar[str]
-    """Ends a SELECT whose rows are copied: a late trigger waits until the unit ends."""
 
     @abstractmethod
     def mark(self, position: int) -> str:
@@ -171,7 +169,6 @@ class SQLite(Dialect):
     nulls_last = ""
     # Of two indexes of that column it takes any, whichever is sorted as it is asked to.
     along_ids = f" AND t.id > {-(2**63 - 1)}"
-    sharing = ""
 
     def mark(self, position: int) -> str:
         return f"?{position}"
@@ -282,7 +279,6 @@ class PostgreSQL(Dialect):
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
     along_ids = ""
-    sharing = " FOR KEY SHARE"
 
     def mark(self, position: int) -> str:
         return f"${position}"

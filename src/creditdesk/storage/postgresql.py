@@ -57,9 +57,20 @@ class PostgreSQLReading(RecordReading):
 
 
 class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
-    """Writing inside one transaction."""
+    """Writing inside one transaction. `held` are the ids, by table, of rows that it has locked: who
+    changes one of them sees what it copied of that row.
+    """
 
-    sharing = PostgreSQL.sharing
+    def __init__(self, statements: Statements, connection: Any) -> None:
+        super().__init__(statements, connection)
+        self.held: dict[str, set[int]] = {}
+
+    async def lock(
+        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+    ) -> dict[int, Record]:
+        found = await super().lock(entity, ids, names)
+        self.held.setdefault(table_name(entity), set()).update(found)
+        return found
 
     async def run_many(self, table: str, filled: Filled) -> None:
         if len(filled.values[0]) >= COPY_FROM_ROWS and not filled.copied:
@@ -81,7 +92,6 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         parts: list[str] = []
         values: list[list[Any]] = []
         shown, reads = "SELECT 1", None
-        first_of_all: list[str] = []
         copying: list[Filled] = []
         for number, each in enumerate(writes):
             table, first = table_name(each.entity), len(values) + 1
@@ -96,15 +106,8 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
                 if each.entity is showing:
                     text += " RETURNING *"
                     shown, reads = self.statements.whole(each.entity, f"w{number}")
-                elif filled.copied:
-                    text += " RETURNING 1"
-                    first_of_all.append(f"(SELECT count(*) FROM w{number})")
             parts.append(f"w{number} AS ({text})")
             values += filled.values
-        if first_of_all:
-            # What the answer asks for is written before the rest, and whatever copies must be: it
-            # passes over a source that the same statement has changed already.
-            shown = f"SELECT shown.*, {', '.join(first_of_all)} FROM ({shown}) AS shown"
         await self._share(copying)
         rows = await self.fetch(f"WITH {', '.join(parts)} {shown}", values)
         if showing is None or reads is None:
@@ -122,16 +125,21 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         for filled in copying:
             names = [column.name for column in filled.columns]
             for each in filled.copied:
-                sources.setdefault(each.source, set()).update(filled.values[names.index(each.link)])
-        wanted = {source: sorted(ids - {None}) for source, ids in sorted(sources.items())}
-        if not self.sharing or not any(wanted.values()):
-            return
-        locked = (
-            f"(SELECT count(*) FROM (SELECT 1 FROM {source} WHERE id = ANY(${number}::bigint[]) "
-            f"ORDER BY id{self.sharing}) AS s{number})"
-            for number, source in enumerate(wanted, 1)
-        )
-        await self.fetch(f"SELECT {', '.join(locked)}", list(wanted.values()))
+                ids = set(filled.values[names.index(each.link)]) - {None}
+                sources.setdefault(each.source, set()).update(ids)
+        texts: list[str] = []
+        values: list[list[int]] = []
+        for source in sorted(sources):
+            if ids := sources[source] - self.held.setdefault(source, set()):
+                self.held[source] |= ids
+                values.append(sorted(ids))
+                texts.append(
+                    f"(SELECT count(*) FROM (SELECT 1 FROM {source} WHERE "
+                    f"{self.dialect.within('id', f'${len(values)}')} "
+                    f"ORDER BY id FOR KEY SHARE) AS {source}_shared)"
+                )
+        if texts:
+            await self.fetch(f"SELECT {', '.join(texts)}", values)
 
     def _insertion(self, table: str, filled: Filled, first: int, *, fresh: bool = False) -> str:
         """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies;
@@ -142,20 +150,14 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         arrays = _arrays(filled, first)
         if not filled.copied:
             return f"INSERT INTO {table} ({key}{own}) SELECT {given}u.* FROM unnest({arrays}) AS u"
-        # Sources are shared in id order, as whoever changes several of them claims them.
-        order = ", ".join(each.link for each in filled.copied)
         names, values, joins = own, "v.*", ""
         for number, each in enumerate(filled.copied):
             names += ", " + ", ".join(each.columns)
             values += ", " + ", ".join(f"s{number}.{origin}" for origin in each.origins)
-            # Inside a subquery, as rows that may be missing cannot be locked from outside.
-            joins += (
-                f" LEFT JOIN LATERAL (SELECT {', '.join(each.origins)} FROM {each.source} "
-                f"WHERE id = v.{each.link}{self.sharing}) AS s{number} ON true"
-            )
+            joins += f" LEFT JOIN {each.source} AS s{number} ON s{number}.id = v.{each.link}"
         return (
             f"INSERT INTO {table} ({key}{names}) SELECT {given}{values} FROM "
-            f"(SELECT * FROM unnest({arrays}) AS u ({own}) ORDER BY {order}) AS v{joins}"
+            f"unnest({arrays}) AS v ({own}){joins}"
         )
 
     async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
@@ -183,8 +185,8 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
 class PostgreSQLLoad(PostgreSQLUnit):
     """Writing inside one transaction that has the tables to itself."""
 
-    sharing = ""
-    """Nobody can change a row while it is copied."""
+    async def _share(self, copying: Sequence[Filled]) -> None:
+        """Nothing, as nobody can change a row while it is copied."""
 
 
 class PostgreSQLStore:

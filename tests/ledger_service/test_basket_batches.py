@@ -11,10 +11,14 @@ import pytest
 
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.stored_answer import StoredAnswer
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.spending.answers import Answer
+from creditdesk.ledger.spending.basket_spends import BasketSpend, spend_baskets
 from creditdesk.ledger.spending.baskets import read_baskets
 from creditdesk.ledger.spending.bookings import charge_bookings
 from creditdesk.ledger.spending.sources import Asked, AskedBasket, Whose
+from creditdesk.ledger.spending.together import PUT_OFF
 from creditdesk.storage.postgresql import PostgreSQLReading
 from creditdesk.storage.sqlite import SQLiteReading, SQLiteUnit
 from ledger_service.test_paths import client  # noqa: F401 - pytest finds the fixture by its name
@@ -63,6 +67,32 @@ def source_of(answer: httpx.Response) -> dict[str, Any]:
     assert answer.json()["WasSuccessful"], answer.text
     (source,) = answer.json()["Value"]["Allocation"]["sources"]
     return source
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+async def test_rule_31_a_booking_that_another_unit_holds_holds_up_its_own_spend_alone(town: Town):
+    people = await visitors(town, 4)
+    spends = [
+        BasketSpend(
+            AskedBasket(Whose(who), (Asked(SourceKind.BOOKING, booking),), town.call()),
+            "print",
+            lambda drawn: str(drawn.allocation.sources[0].uncovered).encode(),
+        )
+        for who, _, booking in people
+    ]
+    async with town.store.writing() as holder:
+        await holder.lock(Booking, [people[2][2]])
+        async with asyncio.timeout(5), town.store.writing() as unit:
+            said = await spend_baskets(unit, spends, 1, town.desk)
+        assert said == [Answer(200, b"0"), Answer(200, b"0"), PUT_OFF, Answer(200, b"0")]
+        assert await left(town, people) == [money("10.00")] * 2 + [money("30.00"), money("10.00")]
+    async with town.store.writing() as unit:
+        assert await spend_baskets(unit, [spends[2]], 0, town.desk) == [Answer(200, b"0")]
+    assert await left(town, people) == [money("10.00")] * 4
+
+
+async def left(town: Town, people: list[tuple[int, int, int]]) -> list[int]:
+    return [await town.money_left(credit) for _, credit, _ in people]
 
 
 async def test_rule_31_spends_of_different_customers_share_a_transaction(town, client, done):  # noqa: F811

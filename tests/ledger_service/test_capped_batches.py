@@ -53,9 +53,11 @@ def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[Entity]]]:
     taken: dict[tuple[type[Entity], int], None] = {}
     real = RecordUnit.lock
 
-    async def noted(self: RecordUnit, entity: type[Entity], ids: Any, names: Any = ()) -> Any:
-        taken.update(dict.fromkeys((entity, each) for each in sorted(ids)))
-        return await real(self, entity, ids, names)
+    async def noted(
+        self: RecordUnit, entity: type[Entity], ids: Any, names: Any = (), *, if_free: Any = ()
+    ) -> Any:
+        taken.update(dict.fromkeys((entity, each) for each in sorted({*ids, *if_free})))
+        return await real(self, entity, ids, names, if_free=if_free)
 
     monkeypatch.setattr(RecordUnit, "lock", noted)
 

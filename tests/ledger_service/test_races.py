@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.credit_state import CreditState
 from creditdesk.ledger.book.chain import check_chain
@@ -14,7 +16,7 @@ from creditdesk.ledger.book.records import MONEY, line_of
 from creditdesk.ledger.commands import ledger_commands
 from creditdesk.ledger.spending.bookings import cancel_bookings, charge_bookings
 from creditdesk.schema.refusals import Refusal
-from ledger_service.town import MONEY_USE, NOON, Town, money
+from ledger_service.town import MONEY_USE, NOON, Town, money, shown
 
 
 async def verified(town: Town, credit: int) -> list[str]:
@@ -52,6 +54,31 @@ async def test_rule_30_reversals_in_parallel_give_back_once(town: Town):
     assert sum(amount for amount in done if isinstance(amount, int)) == money("4.00")
     assert await town.money_left(credit) == money("10.00")
     assert await verified(town, credit) == []
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+async def test_rule_31_a_credit_that_another_unit_holds_holds_up_its_own_spends_alone(town: Town):
+    held, free = await town.add_money("10.00"), await town.add_money("10.00")
+    spends = town.spends()
+
+    def use(credit: int) -> asyncio.Task[tuple[int, bytes]]:
+        values = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
+        return asyncio.create_task(spends.post(MONEY_USE, values, town.call(), "print", shown))
+
+    async with town.store.writing() as unit:
+        await unit.lock(CoworkerBookingCredit, [held])
+        asked = [use(credit) for credit in (free, held, free, held, free)]
+        done, waiting = await asyncio.wait(asked, timeout=1)
+        assert done == {asked[0], asked[2], asked[4]}
+        # Those that waited once are waited for, so what comes now comes after them.
+        after = use(free)
+        assert await asyncio.wait([after], timeout=0.3) == (set(), {after})
+    answers = await asyncio.gather(*asked, after)
+    assert [status for status, _ in answers] == [200] * 6
+    assert await town.money_left(held) == money("8.00")
+    assert await town.money_left(free) == money("6.00")
+    for credit in (held, free):
+        assert await verified(town, credit) == []
 
 
 async def test_rule_28_expiry_beside_spends_takes_no_credit_twice(town: Town):

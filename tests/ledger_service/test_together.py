@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from creditdesk.ledger.spending.together import Together
+from creditdesk.ledger.spending.together import PUT_OFF, PutOff, Together
 from creditdesk.schema.refusals import Blocked, Conflict
 
 
@@ -21,6 +21,7 @@ class Counter:
     faults: list[Exception] = field(default_factory=list)
     commit_faults: list[Exception] = field(default_factory=list)
     takes_seconds: float = 0.0
+    held: str = ""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Counter]:
@@ -28,12 +29,21 @@ class Counter:
         if self.commit_faults:
             raise self.commit_faults.pop(0)
 
-    async def carry_out(self, _work: Counter, words: Sequence[str]) -> list[str | Blocked]:
+    async def carry_out(
+        self, _work: Counter, words: Sequence[str], urgent: int
+    ) -> list[str | Blocked | PutOff]:
         self.batches.append(list(words))
         await asyncio.sleep(self.takes_seconds)
         if self.faults:
             raise self.faults.pop(0)
-        return [Blocked(word) if word == "no" else word.upper() for word in words]
+        return [
+            PUT_OFF
+            if word in self.held and place >= urgent
+            else Blocked(word)
+            if word == "no"
+            else word.upper()
+            for place, word in enumerate(words)
+        ]
 
     def queue(self, most: int = 64) -> Together[Counter, str, str]:
         return Together(self.opened, self.carry_out, most)
@@ -150,3 +160,27 @@ async def test_who_goes_away_undoes_nothing_for_the_others():
         await gone
     assert await stays == "B"
     assert counter.batches == [["a", "b"]]
+
+
+async def test_who_is_put_off_goes_first_in_the_next_batch_and_is_put_off_no_more():
+    counter = Counter(held="bd")
+    queue = counter.queue()
+    said = await asyncio.gather(*(queue.ask(word) for word in "abcd"))
+    assert said == ["A", "B", "C", "D"]
+    assert counter.batches == [["a", "b", "c", "d"], ["b", "d"]]
+
+
+async def test_a_batch_may_be_put_off_as_a_whole_but_not_one_that_is_alone():
+    counter = Counter(held="abc")
+    queue = counter.queue()
+    assert await asyncio.gather(*(queue.ask(word) for word in "abc")) == ["A", "B", "C"]
+    assert await queue.ask("a") == "A"
+    assert counter.batches == [["a", "b", "c"], ["a", "b", "c"], ["a"]]
+
+
+async def test_who_comes_later_does_not_pass_one_with_a_mark_in_common_that_was_put_off():
+    counter = Counter(held="b")
+    queue = counter.queue()
+    marks = {"a": {1}, "b": {2}, "c": {2}, "d": {3}}
+    await asyncio.gather(*(queue.ask(word, apart=frozenset(of)) for word, of in marks.items()))
+    assert counter.batches == [["a", "b", "d"], ["b"], ["c"]]

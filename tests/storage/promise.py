@@ -235,6 +235,21 @@ class Promise:
         assert set(locked[ids[0]]) == {c.name for c in Currency.shape().stored}
         assert locked[ids[1]]["Name"] == "b"
 
+    async def test_lock_gives_what_is_free_beside_what_is_needed(self, store: Store) -> None:
+        ids = await put(store, Currency, {"Name": "a"}, {"Name": "b"}, {"Name": "c"})
+        async with store.writing() as unit:
+            assert await unit.lock(Currency, [], ("Id",), if_free=[]) == {}
+            await unit.lock(Currency, [ids[0]])
+            # What the unit itself has locked is free for it.
+            locked = await unit.lock(
+                Currency, [ids[1]], ("Id", "Name"), if_free=[ids[2], ids[0], ids[1], 987654321]
+            )
+            alone = await unit.lock(Currency, [], ("Id",), if_free=[ids[2]])
+        assert {i: record["Name"] for i, record in locked.items()} == dict(
+            zip(ids, "abc", strict=True)
+        )
+        assert alone == {ids[2]: {"Id": ids[2]}}
+
     async def test_writes_on_several_tables_travel_together(self, store: Store) -> None:
         (money,) = await put(store, Currency, {"Name": "Euro", "Code": "EUR"})
         async with store.writing() as unit:

@@ -48,6 +48,28 @@ async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
     assert [records[i]["MinutesIncluded"] for i in rows] == [WRITERS] * 4
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_what_another_has_locked_is_left_out_where_it_is_only_wished_for(
+    store: Store,
+) -> None:
+    theirs, free = await put(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 1})
+    async with store.writing() as holder, store.writing() as unit:
+        await holder.lock(TimePass, [theirs])
+        async with asyncio.timeout(5):
+            locked = await unit.lock(TimePass, [], if_free=[theirs, free])
+        assert list(locked) == [free]
+        await holder.update(TimePass, [(theirs, {"MinutesIncluded": 7})])
+        needed = asyncio.create_task(unit.lock(TimePass, [theirs], if_free=[free]))
+        assert await asyncio.wait([needed], timeout=0.2) == (set(), {needed})
+        await holder.update(TimePass, [(theirs, {"MinutesIncluded": 8})])
+        await holder.connection.execute("COMMIT")  # type: ignore[attr-defined]
+        locked = await needed
+        assert {i: record["MinutesIncluded"] for i, record in locked.items()} == {
+            theirs: 8,
+            free: 1,
+        }
+
+
 async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
     async def take() -> list[int]:
         async with store.writing() as unit:

@@ -19,7 +19,6 @@ from creditdesk.ledger.book.journal import Desk
 from creditdesk.ledger.book.operations import adjust, reverse
 from creditdesk.ledger.book.records import SIDES
 from creditdesk.ledger.commands import shown
-from creditdesk.ledger.rules.credit import SourceKey
 from creditdesk.ledger.spending.basket_spends import preview_baskets
 from creditdesk.ledger.spending.baskets import basket_to_draw
 from creditdesk.ledger.spending.drawing import held_of, less_held, lock_sources
@@ -128,7 +127,7 @@ async def _hold(act: Act) -> Said:
     until = act.given.take("Until", DateTime())
     whose, asked = read_basket_body(act.given)
     await lock_sources(act.unit, asked)
-    open_ = {SourceKey(each.kind, each.id) for each in asked if each.amount is None}
+    open_ = {each.key for each in asked if each.amount is None}
     holds = await held_of(act.unit, open_)
     basket = await basket_to_draw(act.unit, whose, asked, act.call)
     fresh = less_held(basket, asked, holds)

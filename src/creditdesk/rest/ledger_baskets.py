@@ -5,6 +5,7 @@ Must not know how a basket is read or decided.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.requests import Request
@@ -29,7 +30,8 @@ from creditdesk.rest.ledger_calls import (
     called,
     read_body,
 )
-from creditdesk.schema.store import Store
+from creditdesk.schema.refusals import Refusal
+from creditdesk.schema.store import Reading, Store
 from creditdesk.schema.writing import Call
 
 
@@ -37,10 +39,14 @@ def previews(store: Store, desk: Desk, limit_bytes: int, kept: Endpoint) -> Endp
     """What a spend would do now. A call with a key is answered by `kept`, which keeps the answer:
     without one nothing is written (rule 32).
     """
-    together = Together(
-        lambda: store.reading(),  # noqa: PLW0108 - a document of the paths is made without a store
-        partial(preview_baskets, desk=desk),
-    )
+
+    async def carry_out(
+        reading: Reading, baskets: Sequence[AskedBasket], _urgent: int
+    ) -> list[Allocation | Refusal]:
+        return await preview_baskets(reading, baskets, desk)
+
+    # A document of the paths is made without a store.
+    together = Together(lambda: store.reading(), carry_out)  # noqa: PLW0108 - it may be none
 
     async def endpoint(request: Request) -> Response:
         call = called(request, READ)

@@ -118,11 +118,17 @@ class Unit(Reading, Protocol):
     """One writing transaction. It ends committed, or as if it had never been."""
 
     async def lock(
-        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+        self,
+        entity: type[Entity],
+        ids: Sequence[int],
+        names: Sequence[str] = (),
+        *,
+        if_free: Sequence[int] = (),
     ) -> dict[int, Record]:
         """The records' own stored values, locked in id order until the unit ends.
 
-        With `names`, of which Id must be one, only those values are read.
+        It waits for another unit that has locked one, but leaves out those of `if_free` that are
+        locked. With `names`, of which Id must be one, only those values are read.
         """
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:

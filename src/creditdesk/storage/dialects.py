@@ -112,8 +112,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def locking(self) -> str:
-        """What is added to a SELECT so that its rows stay ours until the unit ends."""
+    def locking(self, *, if_free: bool = False) -> str:
+        """What is added to a SELECT so that its rows stay ours until the unit ends; with `if_free`
+        it leaves out those that are another's.
+        """
 
     @abstractmethod
     def differs(self, one: str, other: str) -> str:
@@ -222,7 +224,7 @@ class SQLite(Dialect):
             f"WHERE json_extract(entry.value, '$.Name') = {name_mark} AND {holds})"
         )
 
-    def locking(self) -> str:
+    def locking(self, *, if_free: bool = False) -> str:  # noqa: ARG002 - it has one writer
         return ""
 
     def differs(self, one: str, other: str) -> str:
@@ -319,8 +321,8 @@ class PostgreSQL(Dialect):
             f"WHERE entry ->> 'Name' = {name_mark}::text AND {holds})"
         )
 
-    def locking(self) -> str:
-        return " FOR NO KEY UPDATE"
+    def locking(self, *, if_free: bool = False) -> str:
+        return f" FOR NO KEY UPDATE{' SKIP LOCKED' if if_free else ''}"
 
     def differs(self, one: str, other: str) -> str:
         return f"{one} IS DISTINCT FROM {other}"

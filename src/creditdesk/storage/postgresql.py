@@ -66,9 +66,14 @@ class PostgreSQLUnit(PostgreSQLReading, RecordUnit):
         self.held: dict[str, set[int]] = {}
 
     async def lock(
-        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+        self,
+        entity: type[Entity],
+        ids: Sequence[int],
+        names: Sequence[str] = (),
+        *,
+        if_free: Sequence[int] = (),
     ) -> dict[int, Record]:
-        found = await super().lock(entity, ids, names)
+        found = await super().lock(entity, ids, names, if_free=if_free)
         self.held.setdefault(table_name(entity), set()).update(found)
         return found
 

@@ -219,20 +219,30 @@ class Statements(Terms):
         text, reads = self.once(key, write)
         return text, self.values(filters) if filters else [], reads
 
-    def lock(self, entity: type[Entity], names: tuple[str, ...] = ()) -> tuple[str, Reads]:
-        """Own stored values, all or those of `names`, for a list of ids, locked in id order."""
+    def lock(
+        self, entity: type[Entity], names: tuple[str, ...] = (), *, if_free: bool = False
+    ) -> tuple[str, Reads]:
+        """Own stored values, all or those of `names`, for a list of ids, locked in id order; with
+        `if_free` also for a second list, of which those that others have locked are left out.
+        """
 
         def write() -> tuple[str, Reads]:
             stored = {column.name: column for column in entity.shape().stored}
             chosen = [stored[name] for name in names or stored]
             columns, reads = self.select(chosen, Joins(entity))
-            within = self.dialect.within("t.id", self.dialect.mark(1))
-            return (
-                f"SELECT {columns} FROM {table_name(entity)} AS t WHERE {within} "
-                f"ORDER BY t.id{self.dialect.locking()}"
-            ), reads
+            parts = [(self.dialect.mark(1), self.dialect.locking())]
+            if if_free:
+                parts.append((self.dialect.mark(2), self.dialect.locking(if_free=True)))
+            texts = [
+                f"SELECT {columns} FROM {table_name(entity)} AS t "
+                f"WHERE {self.dialect.within('t.id', mark)} ORDER BY t.id{locking}"
+                for mark, locking in parts
+            ]
+            if not if_free:
+                return texts[0], reads
+            return " UNION ALL ".join(f"SELECT * FROM ({text}) AS l" for text in texts), reads
 
-        found: tuple[str, Reads] = self.once(("lock", entity, names), write)
+        found: tuple[str, Reads] = self.once(("lock", entity, names, if_free), write)
         return found
 
     def whole(self, entity: type[Entity], source: str) -> tuple[str, Reads]:

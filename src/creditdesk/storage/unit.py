@@ -195,13 +195,21 @@ class RecordUnit(RecordReading):
         """Ids up to this one came from outside; fresh ones start after it."""
 
     async def lock(
-        self, entity: type[Entity], ids: Sequence[int], names: Sequence[str] = ()
+        self,
+        entity: type[Entity],
+        ids: Sequence[int],
+        names: Sequence[str] = (),
+        *,
+        if_free: Sequence[int] = (),
     ) -> dict[int, Record]:
-        if not ids:
+        wanted = [sorted(set(ids))]
+        if free := set(if_free).difference(ids):
+            wanted.append(sorted(free))
+        if not any(wanted):
             return {}
-        text, reads = self.statements.lock(entity, tuple(names))
+        text, reads = self.statements.lock(entity, tuple(names), if_free=bool(free))
         names = names or [column.name for column in entity.shape().stored]
-        rows = await self.fetch(text, [self.dialect.ids(sorted(set(ids)))])
+        rows = await self.fetch(text, [self.dialect.ids(each) for each in wanted])
         found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}
 

@@ -346,18 +346,20 @@ Change = tuple[int, Mapping[str, Any]]
 _NOTED = ("Priority", "Paid", "ExpirySwept", "GrantedFrom", "TimesRolled")
 
 
-async def open_book(unit: Unit, accounts: Iterable[Account], clock: Clock) -> Book:
+async def open_book(
+    unit: Unit, accounts: Iterable[Account], clock: Clock, *, if_free: Iterable[Account] = ()
+) -> Book:
     """Locks credits (money before time, each in id order) with their states, then asks the time.
 
-    A credit that no longer exists is left out.
+    A credit that no longer exists is left out, as is one of `if_free` that another unit has locked.
     """
-    wanted = sorted(set(accounts), key=state_order)
+    wanted, free = set(accounts), set(if_free)
     records: dict[Account, Record] = {}
     for side in SIDES.values():
         ids = [credit_id for kind, credit_id in wanted if kind is side.kind]
-        if ids:
-            found = await unit.lock(side.credit, ids)
-            records |= {(side.kind, credit_id): found[credit_id] for credit_id in sorted(found)}
+        free_ids = [credit_id for kind, credit_id in free if kind is side.kind]
+        found = await unit.lock(side.credit, ids, if_free=free_ids)
+        records |= {(side.kind, credit_id): found[credit_id] for credit_id in sorted(found)}
     states = {}
     if records:
         states = await unit.lock(CreditState, sorted(state_id(account) for account in records))
@@ -387,8 +389,3 @@ def is_charge(side: Side, record: Record) -> bool:
     if side.kind is CreditKind.MONEY:
         return False
     return bool(record["BookingId"] or record["BookingUniqueId"])
-
-
-def state_order(account: Account) -> tuple[str, int]:
-    """The order in which credits are locked, the same for everyone (rule 31)."""
-    return (account[0].value, account[1])

@@ -12,7 +12,6 @@ from typing import Final
 
 from creditdesk.ledger.book.journal import Desk
 from creditdesk.ledger.rules.allocation import Allocation
-from creditdesk.ledger.rules.credit import SourceKey
 from creditdesk.ledger.spending.answers import Answer, KeyId, earlier_answers, key_id, store_answers
 from creditdesk.ledger.spending.at_once import at_once
 from creditdesk.ledger.spending.baskets import Basket, baskets_to_draw, read_baskets
@@ -26,6 +25,7 @@ from creditdesk.ledger.spending.drawing import (
     spend_all,
 )
 from creditdesk.ledger.spending.sources import AskedBasket
+from creditdesk.ledger.spending.together import PUT_OFF, PutOff
 from creditdesk.schema.refusals import Refusal
 from creditdesk.schema.store import Reading, Unit
 
@@ -55,12 +55,28 @@ async def preview_baskets(
 
 
 async def spend_baskets(
-    unit: Unit, spends: Sequence[BasketSpend], desk: Desk
-) -> list[Answer | Refusal]:
+    unit: Unit, spends: Sequence[BasketSpend], urgent: int, desk: Desk
+) -> list[Answer | Refusal | PutOff]:
     """Carries out spends on baskets that have no marks in common, in their order.
 
-    A call that was answered before gets the same bytes again. A refusal undoes no neighbour.
+    A call that was answered before gets the same bytes again. A refusal undoes no neighbour. All
+    but the first `urgent` are put off where another unit holds something that they pay.
     """
+    needed = [each for spend in spends[:urgent] for each in spend.basket.asked]
+    wished = [each for spend in spends[urgent:] for each in spend.basket.asked]
+    missed = await lock_sources(unit, needed, if_free=wished)
+    put_off = [
+        place >= urgent and any(each.key in missed for each in spend.basket.asked)
+        for place, spend in enumerate(spends)
+    ]
+    locked = [spend for spend, later in zip(spends, put_off, strict=True) if not later]
+    answers = iter(await _spend_locked(unit, locked, desk))
+    return [PUT_OFF if later else next(answers) for later in put_off]
+
+
+async def _spend_locked(
+    unit: Unit, spends: Sequence[BasketSpend], desk: Desk
+) -> list[Answer | Refusal]:
     begun = await _begun(unit, spends, desk)
     drawings = [each for each in begun if isinstance(each, Drawing)]
     drawn = iter(await spend_all(unit, drawings, desk))
@@ -84,9 +100,7 @@ async def _begun(
     unit: Unit, spends: Sequence[BasketSpend], desk: Desk
 ) -> list[Drawing | Answer | Refusal]:
     """Each spend as it is to be drawn, with the holds it settles; or how it has ended already."""
-    asked = [each for spend in spends for each in spend.basket.asked]
-    await lock_sources(unit, asked)
-    keys = {SourceKey(each.kind, each.id) for each in asked}
+    keys = {each.key for spend in spends for each in spend.basket.asked}
     # Read after the locks: who waited for one may find that the same call has been answered.
     earlier, found = await at_once(
         unit,

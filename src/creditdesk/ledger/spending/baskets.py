@@ -160,7 +160,7 @@ def _settled(baskets: Iterable[AskedBasket]) -> Iterable[SourceKey]:
             # A kind of pass is sold to many: what one paid covers nothing for the next.
             sold_once = each.kind is not SourceKind.TIME_PASS
             if each.amount is None and sold_once and not basket.as_unpaid:
-                yield SourceKey(each.kind, each.id)
+                yield each.key
 
 
 def _basket(

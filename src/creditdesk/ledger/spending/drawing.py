@@ -6,7 +6,7 @@ must not know how the basket was read or what answer is given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -127,14 +127,20 @@ def account_of_hold(hold: Record) -> Account:
     return (CreditKind(hold["CreditKind"]), hold["CreditId"])
 
 
-async def lock_sources(unit: Unit, asked: Iterable[Asked]) -> None:
-    """Locks what is one purchase each, in a fixed order, so that none is settled twice at once."""
-    wanted: dict[SourceKind, set[int]] = {}
-    for each in asked:
-        wanted.setdefault(each.kind, set()).add(each.id)
+async def lock_sources(
+    unit: Unit, asked: Sequence[Asked], *, if_free: Sequence[Asked] = ()
+) -> set[SourceKey]:
+    """Locks what is one purchase each, in a fixed order, so that none is settled twice at once.
+
+    Gives those of `if_free` that it has not locked: another unit has, or they are not there.
+    """
+    missed: set[SourceKey] = set()
     for kind in sorted(ENTITIES):
-        if kind in wanted:
-            await unit.lock(ENTITIES[kind], sorted(wanted[kind]), ("Id",))
+        needed = [each.id for each in asked if each.kind is kind]
+        wished = [each.id for each in if_free if each.kind is kind]
+        found = await unit.lock(ENTITIES[kind], needed, ("Id",), if_free=wished)
+        missed |= {SourceKey(kind, source_id) for source_id in wished if source_id not in found}
+    return missed
 
 
 @dataclass(frozen=True, slots=True)

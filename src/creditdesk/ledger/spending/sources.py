@@ -47,6 +47,10 @@ class Asked:
     ends: datetime | None = None
     print_units: int = 0
 
+    @property
+    def key(self) -> SourceKey:
+        return SourceKey(self.kind, self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Whose:
@@ -75,8 +79,7 @@ class AskedBasket:
         customer, and sources, of which each is settled once; a kind of pass is sold to many.
         """
         sold_once = (each for each in self.asked if each.kind is not SourceKind.TIME_PASS)
-        keys = (SourceKey(each.kind, each.id) for each in sold_once)
-        return frozenset({self.whose.customer_id, *keys})
+        return frozenset({self.whose.customer_id, *(each.key for each in sold_once)})
 
 
 async def read_sources(

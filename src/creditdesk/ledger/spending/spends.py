@@ -25,7 +25,7 @@ from creditdesk.ledger.spending.answers import (
     store_answers,
 )
 from creditdesk.ledger.spending.posts import post_use
-from creditdesk.ledger.spending.together import MOST_TOGETHER, Together
+from creditdesk.ledger.spending.together import MOST_TOGETHER, PUT_OFF, PutOff, Together
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.refusals import Conflict, KeyReused, Refusal
 from creditdesk.schema.store import Store, Unit
@@ -54,12 +54,15 @@ class SpendRequest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request: what was written, the answer to give, or a refusal."""
+    """What became of one request: what was written, the answer to give, a refusal, or nothing yet as
+    it was put off.
+    """
 
     written: tuple[Written, ...] = ()
     answer: Answer | None = None
     refusal: Refusal | None = None
     replayed: bool = False
+    put_off: bool = False
 
 
 def posted(
@@ -83,20 +86,29 @@ def posted(
     )
 
 
-async def spend_batch(unit: Unit, requests: Sequence[SpendRequest], clock: Clock) -> list[Outcome]:
+async def spend_batch(
+    unit: Unit, requests: Sequence[SpendRequest], clock: Clock, urgent: int | None = None
+) -> list[Outcome]:
     """Carries out the requests in their order and gives one outcome for each, in that order.
 
-    Raises what the store raises; a refusal of one request is never raised but given.
+    All but the first `urgent` are put off where another unit holds a credit of theirs; without a
+    number none is. Raises what the store raises; a refusal of one request is never raised but given.
     """
-    book = await open_book(
-        unit, (account for request in requests for account in request.accounts), clock
-    )
+    urgent = len(requests) if urgent is None else urgent
+    needed = [account for request in requests[:urgent] for account in request.accounts]
+    wished = [account for request in requests[urgent:] for account in request.accounts]
+    book = await open_book(unit, needed, clock, if_free=wished)
     earlier = await earlier_answers(
         unit, [(r.call, r.fingerprint) for r in requests if r.render is not None]
     )
     facts = await _facts(unit, requests, book)
     taken: set[KeyId] = set()
-    outcomes = [_decided(request, book, facts, earlier, taken) for request in requests]
+    outcomes = [
+        Outcome(put_off=True)
+        if place >= urgent and not book.credits.keys() >= set(request.accounts)
+        else _decided(request, book, facts, earlier, taken)
+        for place, request in enumerate(requests)
+    ]
     to_answer = {
         SIDES[outcome.written[0].line.credit_kind].history
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -226,7 +238,9 @@ class Spends:
         return await self._together.ask(request, repeatable=repeatable)
 
     async def _carry_out(
-        self, unit: Unit, requests: Sequence[SpendRequest]
-    ) -> list[Outcome | Refusal]:
-        outcomes = await spend_batch(unit, requests, self._clock)
-        return [outcome if outcome.refusal is None else outcome.refusal for outcome in outcomes]
+        self, unit: Unit, requests: Sequence[SpendRequest], urgent: int
+    ) -> list[Outcome | Refusal | PutOff]:
+        return [
+            PUT_OFF if outcome.put_off else outcome.refusal or outcome
+            for outcome in await spend_batch(unit, requests, self._clock, urgent)
+        ]

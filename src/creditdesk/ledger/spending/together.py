@@ -1,7 +1,8 @@
 """Asks that wait at the same moment are carried out together, in one unit of work (rule 31).
 
-While a batch is under way the next one gathers. Each ask is answered for itself. This module must
-not know what is asked.
+While a batch is under way the next one gathers. Each ask is answered for itself. One that would
+wait for another unit holds up its whole batch, so it may be put off, once, to the next. This module
+must not know what is asked.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum
 from typing import Final, Generic, TypeVar
 
 from creditdesk.schema.refusals import Conflict, Refusal
@@ -21,6 +23,16 @@ PATIENT_PART: Final = 2
 MOST_PATIENCE: Final = timedelta(milliseconds=10)
 """A batch waits for all who are about, answered or waiting as the last one ended: half of the time
 that one took, and never longer than this."""
+
+
+class PutOff(Enum):
+    """What is said in place of an answer."""
+
+    PUT_OFF = "put off"
+
+
+PUT_OFF: Final = PutOff.PUT_OFF
+"""Another unit holds what the ask needs; nothing was done, and the next batch will wait for it."""
 
 Work = TypeVar("Work")
 Ask = TypeVar("Ask")
@@ -33,6 +45,7 @@ class _Waiting(Generic[Ask, Given]):
     apart: frozenset[Hashable]
     repeatable: bool
     answer: asyncio.Future[Given]
+    urgent: bool = False
 
     def say(self, said: Given | Exception) -> None:
         # Who asked may have gone meanwhile.
@@ -47,13 +60,16 @@ class _Waiting(Generic[Ask, Given]):
 class Together(Generic[Work, Ask, Given]):
     """Gathers asks and has each batch carried out in a unit that `opened` gives.
 
-    `carry_out` answers the asks of a batch in their order, with a value or a refusal each.
+    `carry_out` answers the asks of a batch in their order, with a value or a refusal each. It may
+    put off all but the first few, whose number it is told: these waited for the last batch in vain.
     """
 
     def __init__(
         self,
         opened: Callable[[], AbstractAsyncContextManager[Work]],
-        carry_out: Callable[[Work, Sequence[Ask]], Awaitable[Sequence[Given | Refusal]]],
+        carry_out: Callable[
+            [Work, Sequence[Ask], int], Awaitable[Sequence[Given | Refusal | PutOff]]
+        ],
         most_together: int = MOST_TOGETHER,
     ) -> None:
         self._opened = opened
@@ -91,9 +107,10 @@ class Together(Generic[Work, Ask, Given]):
                 batch = self._next()
                 loop = asyncio.get_running_loop()
                 began = loop.time()
-                await self._answer(batch)
+                put_off = await self._answer(batch)
                 lasted = timedelta(seconds=loop.time() - began)
                 self._about = min(len(batch) + len(self._waiting), self._most)
+                self._waiting[:0] = put_off
                 self._patience = min(lasted / PATIENT_PART, MOST_PATIENCE)
         finally:
             self._worker = None
@@ -124,11 +141,14 @@ class Together(Generic[Work, Ask, Given]):
         self._waiting = later
         return batch
 
-    async def _answer(self, batch: Sequence[_Waiting[Ask, Given]]) -> None:
+    async def _answer(self, batch: Sequence[_Waiting[Ask, Given]]) -> list[_Waiting[Ask, Given]]:
+        """Says to each what became of its ask; gives those that were put off."""
+        # One that is alone holds up nobody.
+        urgent = 1 if len(batch) == 1 else sum(waiting.urgent for waiting in batch)
         committing = False
         try:
             async with self._opened() as work:
-                answers = await self._carry_out(work, [waiting.ask for waiting in batch])
+                answers = await self._carry_out(work, [waiting.ask for waiting in batch], urgent)
                 committing = True
         except Exception as fault:
             # A passing fault, such as a lost race: each is tried once more, on its own. Where the
@@ -139,15 +159,21 @@ class Together(Generic[Work, Ask, Given]):
                     waiting.say(fault)
                 else:
                     await self._answer_alone(waiting)
-            return
+            return []
+        put_off: list[_Waiting[Ask, Given]] = []
         for waiting, answer in zip(batch, answers, strict=True):
-            waiting.say(answer)
+            if isinstance(answer, PutOff):
+                put_off.append(replace(waiting, urgent=True))
+            else:
+                waiting.say(answer)
+        return put_off
 
     async def _answer_alone(self, waiting: _Waiting[Ask, Given]) -> None:
         try:
             async with self._opened() as work:
-                (answer,) = await self._carry_out(work, [waiting.ask])
+                (answer,) = await self._carry_out(work, [waiting.ask], 1)
         except Exception as fault:
             waiting.say(fault)
         else:
+            assert not isinstance(answer, PutOff)
             waiting.say(answer)

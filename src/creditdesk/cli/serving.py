@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,6 +23,8 @@ from creditdesk.schema.store import Store
 from creditdesk.storage.engine import open_store
 
 PORTS_TRIED: Final = 100
+NEW_OBJECTS: Final = 50_000
+"""How many of them a worker makes before they are looked through for what nobody reaches."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -121,6 +124,10 @@ class Worker:
                 except Exception as fault:
                     await send({"type": "lifespan.startup.failed", "message": str(fault)})
                     raise
+                # What is there now stays until the end, and need not be looked through again.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(NEW_OBJECTS)
                 await send({"type": "lifespan.startup.complete"})
             else:
                 if self._store is not None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,7 +27,7 @@ _PAGE: Final = Path(__file__).parent.parent / "docs" / "growth.md"
 _METHOD: Final = """# Growth
 
 What one caller waits for, at several sizes of the ledger: one connection, so that nobody queues,
-and the median of the rounds. Written by `python -m benchmarks.growth`; the paths are those of
+and the median of the rounds. All sizes stand at once and take turns. Written by `python -m benchmarks.growth`; the paths are those of
 docs/performance.md. *Growth* is the median latency at the largest size over that at
 the smallest.
 """
@@ -49,51 +51,65 @@ def main() -> int:
         f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.described()}.",
     ]
     for engine in (told.engine,) if told.engine else ENGINES:
-        found: dict[str, dict[int, list[Sample]]] = {}
-        uses: dict[int, int] = {}
-        for size in sizes:
-            with place(told.folder, f"{engine}-{size}") as folder:
-                uses[size] = _measure(
-                    engine, size, chosen, told.seconds, told.rounds, found, folder
-                )
-        parts += ["", f"## {engine}", "", *_table(found, sizes, uses)]
+        with ExitStack() as stack:
+            ledgers = [_standing(stack, engine, size, told.folder, told.seconds) for size in sizes]
+            found = dict(_measured(ledgers, chosen, told.rounds))
+        parts += ["", f"## {engine}", "", *_table(found, [ledger.uses for ledger in ledgers])]
         told.out.write_text("\n".join(parts) + "\n")
     print("\n".join(parts[2:]))
     print(f"Written to {told.out}")
     return 0
 
 
-def _measure(
-    name: str, size: int, chosen: frozenset[str], seconds: float, rounds: int,
-    found: dict[str, dict[int, list[Sample]]], folder: Path,
-) -> int:  # fmt: skip
-    """Measures every path at one size; gives how many uses of money credit there were."""
-    with running(name, 1, folder) as engine:
-        print(f"{name}: filling with {size:,}", flush=True)
-        there = filled(engine, size)
-        with serving(engine.url, USUAL_WORKERS[name], folder / "server.log") as server:
-            for way in ways(there, engine.dialect):
-                if chosen and way.name not in chosen:
-                    continue
-                load = Load(
-                    way.asks, server.port, there.token, 1, seconds, way.keyed, folder
-                )  # fmt: skip
-                put_under_load(load)
-                samples = [put_under_load(load) for _ in range(rounds)]
-                found.setdefault(way.name, {})[size] = samples
-                print(f"{size:>12,} {way.name:10} p50 {p50(samples):.2f} ms", flush=True)
-        return there.uses
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A filled database with a server over it: how many uses of money credit it holds, and what is
+    asked of it on each path.
+    """
+
+    uses: int
+    loads: Mapping[str, Load]
 
 
-def _table(
-    found: dict[str, dict[int, list[Sample]]], sizes: Sequence[int], uses: dict[int, int]
-) -> list[str]:
-    columns = ["path", *(f"p50 (p99) ms at {uses[size]:,}" for size in sizes), "growth"]
+def _standing(stack: ExitStack, name: str, size: int, kept: Path | None, seconds: float) -> Ledger:
+    """A ledger of about so many uses, which stands until the stack ends."""
+    folder = stack.enter_context(place(kept, f"{name}-{size}"))
+    engine = stack.enter_context(running(name, 1, folder))
+    print(f"{name}: filling with {size:,}", flush=True)
+    there = filled(engine, size)
+    server = stack.enter_context(serving(engine.url, USUAL_WORKERS[name], folder / "server.log"))
+    loads = {
+        way.name: Load(way.asks, server.port, there.token, 1, seconds, way.keyed, folder)
+        for way in ways(there, engine.dialect)
+    }
+    return Ledger(there.uses, loads)
+
+
+def _measured(
+    ledgers: Sequence[Ledger], chosen: frozenset[str], rounds: int
+) -> Iterator[tuple[str, list[list[Sample]]]]:
+    """Each path with the samples of every ledger. The ledgers take turns, so that all of them see
+    the same machine.
+    """
+    for path in ledgers[0].loads:
+        if chosen and path not in chosen:
+            continue
+        samples: list[list[Sample]] = [[] for _ in ledgers]
+        for ledger in ledgers:
+            put_under_load(ledger.loads[path])
+        for _ in range(rounds):
+            for ledger, taken in zip(ledgers, samples, strict=True):
+                taken.append(put_under_load(ledger.loads[path]))
+        print(path, *(f"{p50(taken):.2f} ms" for taken in samples), flush=True)
+        yield path, samples
+
+
+def _table(found: Mapping[str, Sequence[Sequence[Sample]]], uses: Sequence[int]) -> list[str]:
+    columns = ["path", *(f"p50 (p99) ms at {each:,}" for each in uses), "growth"]
     rows = []
     for path, samples in found.items():
-        cells = [f"{p50(samples[size]):.2f} ({p99(samples[size]):.2f})" for size in sizes]
-        growth = p50(samples[sizes[-1]]) / p50(samples[sizes[0]])
-        rows.append([f"`{path}`", *cells, f"{growth:.2f}"])
+        cells = [f"{p50(taken):.2f} ({p99(taken):.2f})" for taken in samples]
+        rows.append([f"`{path}`", *cells, f"{p50(samples[-1]) / p50(samples[0]):.2f}"])
     return markdown(columns, rows)
 
 

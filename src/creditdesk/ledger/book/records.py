@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from os import urandom
+from time import time_ns
 from typing import Any, Final
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -96,6 +97,7 @@ def state_id(account: Account) -> int:
 
 _NOT_FIXED: Final = ~((0xF << 76) | (0x3 << 62))
 _VERSION_4: Final = (0x4 << 76) | (0x2 << 62)
+_VERSION_7: Final = (0x7 << 76) | (0x2 << 62)
 _BLANKS: dict[type[Entity], dict[str, Any]] = {}
 
 
@@ -119,13 +121,21 @@ def new_record(
 
 
 def fresh_unique_id() -> str:
-    """A UniqueId that nobody can foretell."""
-    return unique_id(urandom(16))
+    """A UniqueId that nobody can foretell: each line and each use needs one.
+
+    A version 7 UUID (RFC 9562) begins with the millisecond, so that an index of them grows at its
+    end: at ten million rows a place by chance is one more page to read and to write.
+    """
+    return _shown(time_ns() // 1_000_000 << 80 | int.from_bytes(urandom(10)), _VERSION_7)
 
 
 def unique_id(chance: bytes) -> str:
-    """A version 4 UUID from 16 bytes of chance: each line and each use needs one."""
-    h = (int.from_bytes(chance) & _NOT_FIXED | _VERSION_4).to_bytes(16).hex()
+    """A version 4 UUID from 16 bytes of chance, for what must come out the same again."""
+    return _shown(int.from_bytes(chance), _VERSION_4)
+
+
+def _shown(number: int, version: int) -> str:
+    h = (number & _NOT_FIXED | version).to_bytes(16).hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 

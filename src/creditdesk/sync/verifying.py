@@ -5,7 +5,10 @@ Credits are read batch by batch with their lines, so memory stays flat. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from creditdesk.entities.ledger.credit_state import CreditState
@@ -24,8 +27,9 @@ from creditdesk.ledger.book.records import (
     state_id,
     where,
 )
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
-from creditdesk.schema.store import Reading, Store
+from creditdesk.schema.store import Store
 from creditdesk.sync.copies import check_copies
 from creditdesk.sync.report import Report
 from creditdesk.sync.tallied import check_totals
@@ -39,17 +43,12 @@ async def verify(store: Store, report: Report) -> int:
     for side in SIDES.values():
         async with store.reading() as reading:
             report.step(side.credit.plural, await reading.count(side.credit))
-        last = 0
-        while True:
-            async with store.reading() as reading:
-                credits_ = await reading.find(
-                    side.credit, limit=BATCH, after_id=last, names=_names(side)
-                )
-                if not credits_:
-                    break
-                lines_read += await _check(reading, side, credits_, report)
-            last = credits_[-1]["Id"]
-            report.advance(len(credits_))
+        async for batch in _read_ahead(store, side):
+            # Elsewhere, so that the next one comes in meanwhile.
+            for sentence in await asyncio.to_thread(list, _findings(batch)):
+                report.problem(sentence)
+            lines_read += len(batch.lines)
+            report.advance(len(batch.credits))
     await check_copies(store, report)
     await check_totals(store, report)
     async with store.reading() as reading:
@@ -59,70 +58,110 @@ async def verify(store: Store, report: Report) -> int:
     return lines_read
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some credits with all that is on record of them; whole records of those that may have an
+    overdraft.
+    """
+
+    side: Side
+    credits: Sequence[Record]
+    states: Mapping[int, Record]
+    lines: Sequence[Record]
+    uses: Sequence[Record]
+    overdrawn: Mapping[int, Record]
+
+
+async def _read_ahead(store: Store, side: Side) -> AsyncIterator[_Batch]:
+    """Every credit in the order of Ids, batch by batch; one is read while another is looked at."""
+    following = asyncio.create_task(_read(store, side, 0))
+    try:
+        while batch := await following:
+            following = asyncio.create_task(_read(store, side, batch.credits[-1]["Id"]))
+            yield batch
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+async def _read(store: Store, side: Side, after_id: int) -> _Batch | None:
+    async with store.reading() as reading:
+        credits_ = await reading.find(
+            side.credit, limit=BATCH, after_id=after_id, names=_names(side)
+        )
+        if not credits_:
+            return None
+        ids = [record["Id"] for record in credits_]
+        found = await reading.find(
+            CreditState,
+            where(CreditState, Id=[state_id((side.kind, i)) for i in ids]),
+            names=("CreditId", "Held", "Sequence", "Digest"),
+        )
+        states = {record["CreditId"]: record for record in found}
+        lines = await reading.find(
+            JournalLine,
+            where(JournalLine, CreditKind=side.kind.value, CreditId=ids),
+            names=(*LINE_NAMES, "Digest"),
+        )
+        uses = await reading.find(
+            side.history,
+            where(side.history, **{side.reference: ids}),
+            names=(side.reference, "CreditUsed"),
+        )
+        # Only a whole record says how far below zero it may go, and few go there.
+        below = [c["Id"] for c in credits_ if c[side.remaining] < _held(side, states.get(c["Id"]))]
+        overdrawn = await reading.many(side.credit, below) if below else {}
+    return _Batch(side, credits_, states, lines, uses, overdrawn)
+
+
 def _names(side: Side) -> tuple[str, ...]:
     """What is read of a credit: its balance, and what tells a booking charge (rule 5)."""
     charge = () if side is MONEY else ("BookingId", "BookingUniqueId")
     return ("Id", side.remaining, side.total, *charge)
 
 
-async def _check(reading: Reading, side: Side, credits_: Sequence[Record], report: Report) -> int:
-    ids = [record["Id"] for record in credits_]
-    states = {
-        record["CreditId"]: record
-        for record in await reading.find(
-            CreditState,
-            where(CreditState, Id=[state_id((side.kind, i)) for i in ids]),
-            names=("CreditId", "Held", "Sequence", "Digest"),
-        )
-    }
-    records = await reading.find(
-        JournalLine,
-        where(JournalLine, CreditKind=side.kind.value, CreditId=ids),
-        names=(*LINE_NAMES, "Digest"),
-    )
-    records.sort(key=lambda record: (record["CreditId"], record["Sequence"]))
+def _held(side: Side, state: Record | None) -> Amount:
+    return state["Held"] // side.scale if state else 0
+
+
+def _findings(batch: _Batch) -> Iterator[str]:
+    side = batch.side
+    records = sorted(batch.lines, key=lambda record: (record["CreditId"], record["Sequence"]))
     lines: dict[int, list[Line]] = {}
     for record in records:
         lines.setdefault(record["CreditId"], []).append(line_of(record))
-    used = dict.fromkeys(ids, 0)
-    for row in await reading.find(
-        side.history,
-        where(side.history, **{side.reference: ids}),
-        names=(side.reference, "CreditUsed"),
-    ):
+    used = dict.fromkeys((credit["Id"] for credit in batch.credits), 0)
+    for row in batch.uses:
         used[row[side.reference]] += row["CreditUsed"] or 0
-    held = {credit_id: state["Held"] // side.scale for credit_id, state in states.items()}
-    # Only a whole record says how far below zero it may go, and few go there.
-    below = [c["Id"] for c in credits_ if c[side.remaining] < held.get(c["Id"], 0)]
-    limits = await reading.many(side.credit, below) if below else {}
-    for credit in credits_:
-        state = states.get(credit["Id"])
+    for credit in batch.credits:
+        credit_id = credit["Id"]
+        state = batch.states.get(credit_id)
         if is_charge(side, credit):
             continue
-        begun = credit["Id"] in lines or (state is not None and state["Sequence"])
-        if not begun and not used[credit["Id"]]:
+        begun = credit_id in lines or (state is not None and state["Sequence"])
+        if not begun and not used[credit_id]:
             # Its journal opens with the first thing that moves it.
             continue
+        whole = batch.overdrawn.get(credit_id)
         stored = Balances(
             credit[side.remaining],
-            held.get(credit["Id"], 0),
+            _held(side, state),
             credit[side.total],
             state["Sequence"] if state else 0,
-            overdraft_of(side, limits[credit["Id"]]) if credit["Id"] in limits else 0,
+            overdraft_of(side, whole) if whole else 0,
         )
-        for sentence in differences(stored, lines.get(credit["Id"], []), used[credit["Id"]]):
-            report.problem(f"{side.credit.__name__} {credit['Id']}: {sentence}")
-    _check_chains(side.kind, lines, records, states.values(), report)
-    return len(records)
+        for sentence in differences(stored, lines.get(credit_id, []), used[credit_id]):
+            yield f"{side.credit.__name__} {credit_id}: {sentence}"
+    yield from _chain_findings(side.kind, lines, records, batch.states.values())
 
 
-def _check_chains(
+def _chain_findings(
     kind: CreditKind,
-    lines: dict[int, list[Line]],
+    lines: Mapping[int, Sequence[Line]],
     records: Sequence[Record],
     states: Iterable[Record],
-    report: Report,
-) -> None:
+) -> Iterator[str]:
     chain = ChainReading()
     digests = [bytes.fromhex(record["Digest"]) for record in records]
     chain.read((line for of_credit in lines.values() for line in of_credit), digests)
@@ -132,4 +171,4 @@ def _check_chains(
         if state["Sequence"]
     ]
     for finding in [*chain.findings, *check_heads(chain.heads, recorded)]:
-        report.problem(str(finding))
+        yield str(finding)

@@ -1,0 +1,68 @@
+"""Sorting and looking for uses by what they copy walks an index."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from builders import Builder
+from creditdesk.schema.entity import Column, Entity, entity_named
+from creditdesk.schema.listing import Filter, Listing, Order, Test
+from creditdesk.schema.store import Store
+from creditdesk.storage.naming import column_name, is_folded, table_name
+from storage.copying import (
+    INDEXED,
+    USES,
+    House,
+    plain_sql,
+)
+
+
+@pytest.fixture(scope="module")
+async def thousands(store: Store, build: Builder, database: str) -> None:
+    """Some thousand uses of each kind over some dozen of all that they copy from."""
+    random = Random(4)
+    house = House(store, build, random)
+    await house.open()
+    for _ in range(3):
+        for name in {name for name, _ in house.changes}:
+            house.ids[name].append(await build.make(entity_named(name)))
+    async with store.writing() as unit:
+        for entity in USES:
+            await unit.insert(entity, [house.use(entity) for _ in range(3000)])
+    await plain_sql(store, database, "ANALYZE")
+
+
+@pytest.mark.parametrize(("entity", "column"), INDEXED, ids=lambda x: getattr(x, "name", None))
+async def test_a_sort_and_an_equality_by_a_copied_column_walk_its_index(
+    store: Any, database: str, thousands: None, entity: type[Entity], column: Column
+) -> None:
+    name = column_name(column) + ("_fold" if is_folded(column) else "")
+    found = await plain_sql(
+        store, database,
+        "SELECT sql, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        if database.startswith("sqlite")
+        else "SELECT indexdef, indexname FROM pg_indexes",
+    )  # fmt: skip
+    wanted = [index for text, index in found if f"ON {'' if 'USING' not in text else 'public.'}{table_name(entity)} " in text and f"({name}" in text]  # fmt: skip
+    assert wanted
+    order = Order(column, descending=True)
+    some = {"integer": 1, "boolean": True, "string": "x", "datetime": None}[column.kind.wire_type]
+    test = Test.NULL if some is None else Test.IS
+    equal = (Filter(column, test, some),)
+    by_id = Order(entity.shape().columns["Id"])
+    for listing in (Listing(entity, (), order), Listing(entity, equal, by_id)):
+        text, values, _ = store.statements.page(listing, 0, 25)
+        plan = await explained(store, database, text, values)
+        assert any(index in plan for index in wanted), plan
+
+
+async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:
+    if database.startswith("sqlite"):
+        rows = store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+        return "\n".join(row[3] for row in rows)
+    async with store.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        return "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {text}", *values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from benchmarks.machine import MOST_FOREIGN_CORES
 from benchmarks.samples import (
@@ -18,7 +19,16 @@ from benchmarks.samples import (
     spread,
 )
 
-_HEAD = Path(__file__).with_name("method.md")
+_HEAD: Final = Path(__file__).with_name("method.md")
+_TAIL: Final = Path(__file__).with_name("findings.md")
+ASKED: Final = {
+    "postgresql": {
+        "list": 0.8, "credit": 0.5, "get": 0.3, "spend": 0.8, "keyed": 0.8, "hot": 2.0,
+        "booking": 0.4,
+    },
+    "sqlite": dict.fromkeys(("list", "credit", "get", "spend", "keyed", "hot"), 0.5),
+}  # fmt: skip
+"""The least ratio that each path is to have."""
 _COLUMNS = (
     "path",
     "a second",
@@ -32,6 +42,7 @@ _COLUMNS = (
     "p50 ms",
     "p99 ms",
     "ratio",
+    "asked",
 )
 
 
@@ -45,8 +56,8 @@ def row(measured: Measured) -> tuple[str, ...]:
         f"{database:.0f}" if database else "",
         *_cells(measured.ceiling),
     ]
-    ratio = measured.ratio
-    return (*cells, "" if ratio is None else f"{ratio:.2f}")
+    ratio, asked = measured.ratio, ASKED[measured.engine].get(measured.path)
+    return (*cells, f"{ratio:.2f}" if ratio else "", f"{asked:.2f}" if asked else "")
 
 
 def _cells(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -72,15 +83,21 @@ def screen_table(results: Iterable[Measured]) -> str:
     )
 
 
-def page(results: Sequence[Measured], facts: Sequence[str], now: datetime) -> str:
-    """The whole page: the method as written by hand, then what this run found."""
-    parts = [_HEAD.read_text().rstrip(), "", "## Measured", ""]
-    parts += [f"Written by `make bench` on {now:%Y-%m-%d %H:%M} UTC.", ""]
+def page(
+    results: Sequence[Measured], facts: Sequence[str], command: str, now: datetime, *, told: bool
+) -> str:
+    """What a run of this command found; with `told` between the method and the findings, which are
+    written by hand.
+    """
+    head = _HEAD.read_text().rstrip() if told else "# Performance\n\nMethod: performance.md."
+    tail = ["", _TAIL.read_text().rstrip()] if told else []
+    parts = [head, "", "## Measured", ""]
+    parts += [f"Written by `{command}` on {now:%Y-%m-%d %H:%M} UTC.", ""]
     parts += [f"- {fact}" for fact in facts]
     for engine in dict.fromkeys(measured.engine for measured in results):
         found = [measured for measured in results if measured.engine == engine]
         parts += ["", f"### {engine}", "", *markdown(_COLUMNS, [row(m) for m in found])]
-    parts += ["", "## Every sample", ""]
+    parts += [*tail, "", "## Every sample", ""]
     parts += [
         f"In the order taken. *Other load* is the cores that processes other than ours kept busy; "
         f"above {MOST_FOREIGN_CORES} a sample is taken again, and the quietest is kept.",

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         # A run that was cut short keeps what it found.
         if results:
-            plan.out.write_text(report.page(results, facts, datetime.now(UTC)))
+            now, told = datetime.now(UTC), plan.out == _PAGE
+            plan.out.write_text(report.page(results, facts, _command(plan), now, told=told))
     print()
     for engine_name in plan.engines:
         found = [m for m in results if m.engine == engine_name]
@@ -141,6 +142,12 @@ def _quiet(take: Callable[[], Sample], pids: Sequence[int]) -> Sample:
         if watch.foreign_cores <= MOST_FOREIGN_CORES:
             break
     return min(tried, key=lambda sample: sample.foreign_cores)
+
+
+def _command(plan: Plan) -> str:
+    """What measures the same again, without where it is kept and written."""
+    engine = f" --engine {plan.engines[0]}" if len(plan.engines) == 1 else ""
+    return f"python -m benchmarks.run{engine} --rows {plan.rows}"
 
 
 def _plan(arguments: Sequence[str] | None) -> Plan:

@@ -33,9 +33,13 @@ class Measured:
 
     @property
     def ratio(self) -> float | None:
+        """The median over the rounds: each sample beside the one of the ceiling that came next."""
         if not self.ceiling:
             return None
-        return rate(self.ours) / rate(self.ceiling)
+        return median(
+            ours.per_second / best.per_second
+            for ours, best in zip(self.ours, self.ceiling, strict=True)
+        )
 
 
 def rate(samples: Sequence[Sample]) -> float:

@@ -149,6 +149,15 @@ async def test_when_the_news_of_a_commit_is_lost_only_the_repeatable_are_tried_a
     assert counter.batches == [["once", "again"], ["again"]]
 
 
+async def test_when_the_news_of_a_commit_is_lost_who_was_put_off_is_tried_again():
+    counter = Counter(held="b", commit_faults=[ConnectionError("gone")])
+    queue = counter.queue()
+    said = await asyncio.gather(*(queue.ask(word) for word in "ab"), return_exceptions=True)
+    assert isinstance(said[0], ConnectionError)
+    assert said[1] == "B"
+    assert counter.batches == [["a", "b"], ["b"]]
+
+
 async def test_who_goes_away_undoes_nothing_for_the_others():
     counter = Counter()
     queue = counter.queue()

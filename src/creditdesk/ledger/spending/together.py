@@ -145,17 +145,17 @@ class Together(Generic[Work, Ask, Given]):
         """Says to each what became of its ask; gives those that were put off."""
         # One that is alone holds up nobody.
         urgent = 1 if len(batch) == 1 else sum(waiting.urgent for waiting in batch)
-        committing = False
+        answers: Sequence[Given | Refusal | PutOff] = ()
         try:
             async with self._opened() as work:
                 answers = await self._carry_out(work, [waiting.ask for waiting in batch], urgent)
-                committing = True
         except Exception as fault:
             # A passing fault, such as a lost race: each is tried once more, on its own. Where the
-            # news of a commit was lost it may have happened, so only who may ask again is tried.
-            lost = committing and not isinstance(fault, Conflict)
-            for waiting in batch:
-                if lost and not waiting.repeatable:
+            # news of a commit was lost it may have happened, so only those are tried for whom
+            # nothing was done or who may ask again.
+            lost = bool(answers) and not isinstance(fault, Conflict)
+            for place, waiting in enumerate(batch):
+                if lost and not (waiting.repeatable or isinstance(answers[place], PutOff)):
                     waiting.say(fault)
                 else:
                     await self._answer_alone(waiting)

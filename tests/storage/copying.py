@@ -21,7 +21,9 @@ from creditdesk.schema.store import Reading, Store
 COPYING = tuple(entity for entity in CATALOG if entity.shape().copied)
 USES = (MoneyUse, TimeUse)
 EVERY = [(entity, column) for entity in COPYING for column in entity.shape().copied]
-INDEXED = [(entity, column) for entity, column in EVERY if column.indexed]
+OWN = [(entity, entity.shape().columns["CreditUsed"]) for entity in USES]
+OWN += [(MoneyUse, MoneyUse.shape().columns["Description"])]
+INDEXED = [(entity, column) for entity, column in EVERY if column.indexed] + OWN
 
 
 async def lent(reading: Reading, record: Record, column: Column) -> Any:

@@ -36,7 +36,7 @@ async def thousands(store: Store, build: Builder, database: str) -> None:
 
 
 @pytest.mark.parametrize(("entity", "column"), INDEXED, ids=lambda x: getattr(x, "name", None))
-async def test_a_sort_and_an_equality_by_a_copied_column_walk_its_index(
+async def test_a_sort_and_an_equality_by_a_column_walk_its_index(
     store: Any, database: str, thousands: None, entity: type[Entity], column: Column
 ) -> None:
     name = column_name(column) + ("_fold" if is_folded(column) else "")
@@ -49,7 +49,9 @@ async def test_a_sort_and_an_equality_by_a_copied_column_walk_its_index(
     wanted = [index for text, index in found if f"ON {'' if 'USING' not in text else 'public.'}{table_name(entity)} " in text and f"({name}" in text]  # fmt: skip
     assert wanted
     order = Order(column, descending=True)
-    some = {"integer": 1, "boolean": True, "string": "x", "datetime": None}[column.kind.wire_type]
+    some = {"integer": 1, "number": 1, "boolean": True, "string": "x", "datetime": None}[
+        column.kind.wire_type
+    ]
     test = Test.NULL if some is None else Test.IS
     equal = (Filter(column, test, some),)
     by_id = Order(entity.shape().columns["Id"])

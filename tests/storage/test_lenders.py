@@ -1,4 +1,4 @@
-"""A part of a lent text finds the same rows whether lenders are asked first or copies compared."""
+"""A part of a text finds the same rows whether the texts are asked first or every row is compared."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.schema.store import Store
 from creditdesk.storage import lenders
 from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.lenders import lent_text
+from creditdesk.storage.lenders import part_of_text
 
 TEXTS = [
     column
     for entity in (MoneyUse, TimeUse)
-    for column in entity.shape().copied
-    if isinstance(column.kind, Text) and column.indexed
+    for column in (*entity.shape().copied, *entity.shape().stored)
+    if isinstance(column.kind, Text) and (column.indexed or column.kind.sparse)
 ]
 NAMES = ("Großer Saal", "GROSSER SAAL II", "grosse Runde", "Nook", "50 %_", "", None)
 NEEDLES = ("GROSSE", "ß", "saal", "%_", "o", "nothing like it", "")
@@ -43,8 +43,8 @@ async def uses(store: Store, build: Builder) -> None:
     rows: dict[type[Entity], list[Record]] = {MoneyUse: [], TimeUse: []}
     for column in TEXTS:
         for name in NAMES:
-            link = await lender(build, column, name)
-            rows[column.entity] += [{f"{column.path[0]}Id": link} for _ in range(3)]
+            shows = await showing(build, column, name)
+            rows[column.entity] += [shows for _ in range(3)]
     async with store.writing() as unit:
         for entity, some in rows.items():
             some += [{} for _ in range(5)]
@@ -59,8 +59,10 @@ async def uses(store: Store, build: Builder) -> None:
             )
 
 
-async def lender(build: Builder, column: Column, text: str | None) -> int:
-    """What a use must name to show this text, made with all that lies on the way to it."""
+async def showing(build: Builder, column: Column, text: str | None) -> Record:
+    """What a use must hold to show this text, made with all that lies on the way to it."""
+    if column.own:
+        return {column.name: text}
     way: list[type[Entity]] = [column.entity]
     for relation in column.path:
         field = way[-1].fields[relation]
@@ -69,7 +71,7 @@ async def lender(build: Builder, column: Column, text: str | None) -> int:
     made = await build.make(way[-1], **{column.leaf: text})
     for entity, relation in zip(way[-2:0:-1], column.path[:0:-1], strict=True):
         made = await build.make(entity, **{f"{relation}Id": made})
-    return made
+    return {f"{column.path[0]}Id": made}
 
 
 @pytest.fixture(params=[0, 4, 9, ENOUGH])
@@ -95,7 +97,9 @@ def part(column: Column, text: str) -> Filter:
 
 @pytest.mark.usefixtures("uses", "most")
 @pytest.mark.parametrize("column", TEXTS, ids=lambda c: f"{c.entity.__name__}-{c.name}")
-async def test_every_lent_text_is_found_by_a_part_of_it(store: Store, column: Column) -> None:
+async def test_every_text_with_an_index_is_found_by_a_part_of_it(
+    store: Store, column: Column
+) -> None:
     entity = column.entity
     shape, records = entity.shape(), await everything(store, entity)
     place = [each.name for each in shape.listed].index("Id")
@@ -167,16 +171,31 @@ async def test_a_deep_page_by_a_part_of_a_text(
     assert len(right) > 6
 
 
-def test_only_a_part_of_a_lent_text_is_asked_of_lenders() -> None:
+def test_a_lent_text_is_asked_for_before_one_of_the_use_itself() -> None:
     shape = MoneyUse.shape()
     own, lent = shape.columns["Description"], shape.columns["BookingResourceName"]
-    assert lent_text((part(own, "x"), Filter(lent, Test.NULL))) is None
-    assert lent_text((part(own, "x"), part(lent, "y"))) == part(lent, "y")
+    without_index = shape.columns["UpdatedBy"]
+    assert part_of_text((part(without_index, "x"), Filter(lent, Test.NULL))) is None
+    assert part_of_text((part(own, "x"), Filter(lent, Test.NULL))) == part(own, "x")
+    assert part_of_text((part(own, "x"), part(lent, "y"))) == part(lent, "y")
 
 
 @pytest.mark.usefixtures("uses")
-async def test_those_who_show_a_text_are_found_by_the_index_of_the_reference(store: Any) -> None:
-    column = MoneyUse.shape().columns["BookingResourceName"]
+@pytest.mark.parametrize(
+    ("name", "indexes"),
+    [
+        (
+            "BookingResourceName",
+            ("booking_resource_id_ix", "coworker_booking_credit_use_history_booking_id_ix"),
+        ),
+        ("Description", ("coworker_booking_credit_use_history_description_ix",)),
+        ("SystemId", ("coworker_booking_credit_use_history_system_id_ix",)),
+    ],
+)
+async def test_those_who_show_a_text_are_found_by_an_index(
+    store: Any, name: str, indexes: tuple[str, ...]
+) -> None:
+    column = MoneyUse.shape().columns[name]
     text, values = store.statements.count(MoneyUse, (part(column, "saal"),))
     if hasattr(store, "connection"):
         rows = store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
@@ -187,8 +206,5 @@ async def test_those_who_show_a_text_are_found_by_the_index_of_the_reference(sto
             await connection.execute("SET LOCAL enable_bitmapscan = off")
             rows = await connection.fetch(f"EXPLAIN {text}", *values)
         plan = "\n".join(row[0] for row in rows)
-    for index in (
-        "booking_resource_id_ix",
-        "coworker_booking_credit_use_history_booking_id_ix",
-    ):
+    for index in indexes:
         assert index in plan, plan

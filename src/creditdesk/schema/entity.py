@@ -72,7 +72,7 @@ BASE_FIELDS: Final[dict[str, Field]] = {
     "UniqueId": Guid(read_only=True, nullable=False, indexed=True),
     "UpdatedBy": Text(read_only=True),
     "IsNew": Boolean(read_only=True, nullable=False),
-    "SystemId": Text(),
+    "SystemId": Text(sparse=True),
     "ToStringText": Text(read_only=True),
     "LocalizationDetails": Object(read_only=True),
     "CustomFields": Object(),

@@ -121,6 +121,10 @@ async def _tally_by_location(run: Run, dialect: Dialect) -> None:
             await run(f"DROP FUNCTION IF EXISTS creditdesk_tally_{name}() CASCADE", ())
 
 
+async def _indexes_of_own_values(run: Run, dialect: Dialect) -> None:
+    """Nothing of its own: indexes of what uses hold themselves are added as they are declared."""
+
+
 STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (1, "initial", _first),
     (2, "fewer indexes", _fewer_indexes),
@@ -128,6 +132,7 @@ STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (4, "copies of lent values", _copies),
     (5, "printing overdraft", _overdraft),
     (6, "tally by location", _tally_by_location),
+    (7, "indexes of own values", _indexes_of_own_values),
 )
 NEWEST: Final = STEPS[-1][0]
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.listing import Filter, Listing, Order, Test
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.lenders import Reach, lent_text, reach
+from creditdesk.storage.lenders import Reach, part_of_text, reach
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.terms import Joins, Reads, Terms
 from creditdesk.storage.totals import of_several_locations, seek, tallied_total
@@ -134,8 +134,8 @@ class Statements(Terms):
         return self.dialect.pack(columns)
 
     def _reach(self, entity: type[Entity], filters: Sequence[Filter]) -> Reach | None:
-        """The rows that a filter by a part of a lent text may find, if there is such a filter."""
-        text = lent_text(filters)
+        """The rows that a filter by a part of a text may find, if they can be reached by it."""
+        text = part_of_text(filters)
         if text is None:
             return None
         _, _, used = self.where(entity, filters[: list(filters).index(text)])

@@ -18,7 +18,7 @@ class CoworkerBookingCreditUseHistory(
 ):
     """One draw on a customer's money credit."""
 
-    Description = Text()
+    Description = Text(indexed=True)
     CoworkerBookingCredit = Reference(
         to="CoworkerBookingCredit",
         required=True,
@@ -57,4 +57,4 @@ class CoworkerBookingCreditUseHistory(
             Lend(path="Email", indexed=True),
         ),
     )
-    CreditUsed = Money(required=True)
+    CreditUsed = Money(required=True, indexed=True)

@@ -40,4 +40,4 @@ class CoworkerExtraServiceUseHistory(
             Lend(path="Resource.Name", indexed=True),
         ),
     )
-    CreditUsed = Integer(read_only=True)
+    CreditUsed = Integer(read_only=True, indexed=True)

@@ -27,9 +27,9 @@ _PAGE: Final = Path(__file__).parent.parent / "docs" / "growth.md"
 _METHOD: Final = """# Growth
 
 What one caller waits for, at several sizes of the ledger: one connection, so that nobody queues,
-and the median of the rounds. All sizes stand at once and take turns. Written by `python -m benchmarks.growth`; the paths are those of
-docs/performance.md. *Growth* is the median latency at the largest size over that at
-the smallest.
+and the median of the rounds. All sizes stand at once and take turns, so that they see the same
+machine. Written by `python -m benchmarks.growth`; the paths are those of docs/performance.md.
+*Growth* is the median latency at the largest size over that at the smallest.
 """
 
 

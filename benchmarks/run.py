@@ -147,7 +147,8 @@ def _quiet(take: Callable[[], Sample], pids: Sequence[int]) -> Sample:
 def _command(plan: Plan) -> str:
     """What measures the same again, without where it is kept and written."""
     engine = f" --engine {plan.engines[0]}" if len(plan.engines) == 1 else ""
-    return f"python -m benchmarks.run{engine} --rows {plan.rows}"
+    length = f"--seconds {plan.seconds:g} --rounds {plan.rounds}"
+    return f"python -m benchmarks.run{engine} --rows {plan.rows} {length}"
 
 
 def _plan(arguments: Sequence[str] | None) -> Plan:

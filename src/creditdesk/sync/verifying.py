@@ -6,8 +6,8 @@ Credits are read batch by batch with their lines, so memory stays flat. Nothing 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,12 +43,13 @@ async def verify(store: Store, report: Report) -> int:
     for side in SIDES.values():
         async with store.reading() as reading:
             report.step(side.credit.plural, await reading.count(side.credit))
-        async for batch in _read_ahead(store, side):
-            # Elsewhere, so that the next one comes in meanwhile.
-            for sentence in await asyncio.to_thread(list, _findings(batch)):
-                report.problem(sentence)
-            lines_read += len(batch.lines)
-            report.advance(len(batch.credits))
+        async with aclosing(_read_ahead(store, side)) as batches:
+            async for batch in batches:
+                # Elsewhere, so that the next one comes in meanwhile.
+                for sentence in await asyncio.to_thread(list, _findings(batch)):
+                    report.problem(sentence)
+                lines_read += len(batch.lines)
+                report.advance(len(batch.credits))
     await check_copies(store, report)
     await check_totals(store, report)
     async with store.reading() as reading:
@@ -72,7 +73,7 @@ class _Batch:
     overdrawn: Mapping[int, Record]
 
 
-async def _read_ahead(store: Store, side: Side) -> AsyncIterator[_Batch]:
+async def _read_ahead(store: Store, side: Side) -> AsyncGenerator[_Batch]:
     """Every credit in the order of Ids, batch by batch; one is read while another is looked at."""
     following = asyncio.create_task(_read(store, side, 0))
     try:

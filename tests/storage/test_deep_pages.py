@@ -23,8 +23,8 @@ from creditdesk.storage.values import from_microseconds, to_microseconds
 from storage.promise import by, put, where
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
-EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.wide) + 1) << CREATION.wide)
-"""Where a bucket of both widths begins."""
+EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.widths[0]) + 1) << CREATION.widths[0])
+"""Where a bucket of every width begins."""
 
 FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
 MICROSECOND = timedelta(microseconds=1)

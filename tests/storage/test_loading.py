@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.team import Team
+from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.listing import Listing, Test
 from creditdesk.schema.refusals import Blocked, Conflict
 from creditdesk.schema.store import Store
+from creditdesk.storage.engine import open_store
+from creditdesk.storage.sqlite import SQLiteStore
 from storage.promise import by, put, where
 from storage.standing import asked, there
 
@@ -122,6 +126,29 @@ async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, build: Builde
         row = stored_row(Team, BusinessId=await build.shared("Business"), Name="Far", Id=90_000)
         await unit.insert(Team, [row])
     assert await build.make(Team) > 90_000
+
+
+@pytest.mark.parametrize("others", [False, True])
+async def test_a_load_on_sqlite_keeps_no_log_of_what_it_writes_if_the_file_is_its_own(
+    tmp_path: Path, *, others: bool
+) -> None:
+    store = await open_store(f"sqlite:///{tmp_path / 'books.db'}", migrated=True)
+    beside = await open_store(f"sqlite:///{tmp_path / 'books.db'}") if others else None
+
+    assert isinstance(store, SQLiteStore)
+    asked_of_it = store.connection.execute
+
+    def mode() -> str:
+        return str(asked_of_it("PRAGMA journal_mode").fetchone()[0])
+
+    async with store.loading((Currency,)) as unit:
+        assert mode() == ("wal" if others else "delete")
+        await unit.insert(Currency, [stored_row(Currency, Code="CHF")])
+    assert mode() == "wal"
+    async with store.reading() as reading:
+        assert await reading.count(Currency) == 1
+    for each in filter(None, (store, beside)):
+        await each.close()
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ from creditdesk.schema.listing import Filter, Listing, Test
 from creditdesk.schema.refusals import Conflict
 from creditdesk.schema.store import Miscount, Store
 from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.tally import CREATION
+from creditdesk.storage.tally import LOCAL
 from creditdesk.storage.totals import seekable
 from creditdesk.storage.values import from_microseconds, to_microseconds
 from storage.promise import by, put, where
 
 LOCATION = "CoworkerBookingCreditBusinessId"
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
-EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.wide) + 1) << CREATION.wide)
+EDGE = from_microseconds(((to_microseconds(DAY) >> LOCAL[0]) + 1) << LOCAL[0])
 """Where a bucket begins."""
 
 MOMENTS = [
@@ -343,20 +343,18 @@ async def test_many_who_draw_and_move_at_once_leave_every_total_right(
 async def test_a_number_that_was_changed_past_the_program_is_told(desk: Desk) -> None:
     here = desk.locations[0]
     moment, _, _ = next(row for row in desk.rows() if row[0] > DAY and row[2] == here)
-    bucket = to_microseconds(moment) >> CREATION.wide
+    bucket = to_microseconds(moment) >> LOCAL[0]
     text = (
-        "UPDATE row_tally SET n = n + 2 WHERE table_name = 'coworker_booking_credit_use_history' "
-        f"AND bits = {CREATION.wide} AND location = {here} AND bucket = {bucket} AND shard = 0"
+        "UPDATE coworker_booking_credit_use_history_tally SET n = n + 2 "
+        f"WHERE bits = {LOCAL[0]} AND location = {here} AND bucket = {bucket} AND shard = 0"
     )
     if hasattr(desk.store, "pool"):
         async with desk.store.pool.acquire() as connection:
             await connection.execute(text)
     else:
         desk.store.connection.execute(text)
-    begins = from_microseconds(bucket << CREATION.wide)
-    right = sum(
-        at == here and to_microseconds(m) >> CREATION.wide == bucket for m, _, at in desk.rows()
-    )
+    begins = from_microseconds(bucket << LOCAL[0])
+    right = sum(at == here and to_microseconds(m) >> LOCAL[0] == bucket for m, _, at in desk.rows())
     async with desk.store.reading() as reading:
         assert await reading.miscounted(Use) == [
             Miscount("CreatedOn", begins, here, right + 2, right)

@@ -23,10 +23,14 @@ from creditdesk.schema.store import Store
 from creditdesk.storage import unit as storage_unit
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.tally import CREATION
+from creditdesk.storage.values import to_microseconds
 from storage.promise import by, where
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 100_000
+BURST = datetime(2025, 1, 1, tzinfo=UTC)
+"""When half as many rows were posted, fifty in a second."""
+
 Touched = Callable[[Listing], Awaitable[int]]
 
 
@@ -110,9 +114,9 @@ async def test_there_are_as_many_shards_as_writers_at_one_moment(store: Store) -
             await unit.insert(JournalLine, [row])
     async with store.pool.acquire() as connection:
         shards = await connection.fetch(
-            "SELECT shard, n FROM row_tally WHERE table_name = 'journal_line' "
-            f"AND measure = '{CREATION.column}' AND bits = {CREATION.narrow} AND bucket = "
-            f"{int(at(50_000).timestamp() * 10**6) >> CREATION.narrow}"
+            "SELECT shard, n FROM journal_line_tally WHERE location = 0 "
+            f"AND bits = {CREATION.widths[-1]} AND bucket = "
+            f"{int(at(50_000).timestamp() * 10**6) >> CREATION.widths[-1]}"
         )
     assert [tuple(row) for row in shards] == [(0, 5)]
 
@@ -125,23 +129,29 @@ async def totals(store: Store) -> list[int]:
 @pytest.fixture(scope="module")
 async def touched(store: Store) -> Touched:
     """How many rows the engine touches to answer a page, of a table of many rows ten minutes
-    apart. SQLite counts the steps of its machine instead, about ten for each row.
+    apart and of a burst. SQLite counts the steps of its machine instead, about ten for each row.
     """
     table = table_name(MoneyUse)
     columns = f"INSERT INTO {table} (id, unique_id, created_on, updated_on) "
-    first, after = int(START.timestamp() * 10**6), 1000
+    ids_from = 1000
+    starts = ((START, ROWS, timedelta(minutes=10)), (BURST, ROWS // 2, timedelta(milliseconds=20)))
     if hasattr(store, "pool"):
         async with store.pool.acquire() as connection:
-            await connection.execute(
-                f"{columns} SELECT {after} + n, 'many ' || n, m, m FROM (SELECT n, timestamptz "
-                f"'{START}' + n * interval '10 minutes' AS m FROM generate_series(1, {ROWS}) AS n)"
-            )
-            await connection.execute(f"VACUUM ANALYZE {table}, row_tally")
+            for number, (start, rows, apart) in enumerate(starts):
+                await connection.execute(
+                    f"{columns} SELECT {ids_from} + {number * ROWS} + n, '{number} ' || n, m, m "
+                    f"FROM (SELECT n, timestamptz '{start}' + n * interval '{apart.total_seconds()} "
+                    f"seconds' AS m FROM generate_series(1, {rows}) AS n)"
+                )
+            await connection.execute(f"VACUUM ANALYZE {table}, {table}_tally")
     else:
-        store.connection.execute(
-            f"{columns} WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s "
-            f"WHERE n < {ROWS}) SELECT {after} + n, 'many ' || n, {first} + n * 600000000, 0 FROM s"
-        )
+        for number, (start, rows, apart) in enumerate(starts):
+            first, step_microseconds = to_microseconds(start), apart // timedelta(microseconds=1)
+            store.connection.execute(
+                f"{columns} WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s "
+                f"WHERE n < {rows}) SELECT {ids_from} + {number * ROWS} + n, '{number} ' || n, "
+                f"{first} + n * {step_microseconds}, 0 FROM s"
+            )
 
     async def count(listing: Listing) -> int:
         offset = (listing.page - 1) * listing.size
@@ -174,14 +184,19 @@ def _rows_of(plan: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("name", ["CreatedOn", "Id", "a range"])
+@pytest.mark.parametrize("name", ["CreatedOn", "Id", "a range", "a burst"])
 async def test_the_middle_page_of_many_rows_touches_few(
     touched: Touched, name: str, *, descending: bool
 ) -> None:
     filters: tuple[Any, ...] = ()
-    if name == "a range":
+    first, last = {
+        "a range": (at(1234), at(ROWS - 1234)),
+        "a burst": (BURST + timedelta(seconds=123), BURST + timedelta(seconds=ROWS // 100 - 123)),
+    }.get(name, (None, None))
+    if first and last:
         name = "CreatedOn"
-        ends = (Test.AT_LEAST, at(1234)), (Test.AT_MOST, at(ROWS - 1234))
+        ends = (Test.AT_LEAST, first), (Test.AT_MOST, last)
         filters = tuple(where(MoneyUse, name, test, value) for test, value in ends)
+    middle = ROWS // (200 if first and first < START else 50)
     order = by(MoneyUse, name, descending=descending)
-    assert await touched(Listing(MoneyUse, filters, order, ROWS // 50, 25)) < ROWS // 20
+    assert await touched(Listing(MoneyUse, filters, order, middle, 25)) < ROWS // 20

@@ -20,6 +20,8 @@ from creditdesk.schema.store import Store
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.naming import table_name
+from creditdesk.storage.tally import CREATION, IDENTITY
+from creditdesk.storage.values import from_microseconds, to_microseconds
 from storage.promise import by, put, where
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -32,6 +34,11 @@ CREATED = [
     *(DAY + timedelta(hours=7 * number) for number in range(30)),
     *(DAY + timedelta(days=number) for number in range(5)),
     *(DAY + timedelta(days=number, microseconds=-1) for number in range(5)),
+    *(
+        from_microseconds((to_microseconds(DAY) >> bits << bits) + step)
+        for bits in CREATION.widths
+        for step in (-1, 0, 1, 2 ** (bits - 1))
+    ),
 ]
 
 
@@ -50,6 +57,13 @@ async def filled(store: Store, build: Builder) -> list[datetime]:
     for row in rows[20:]:
         await put(store, JournalLine, row)
     return CREATED
+
+
+def test_a_width_says_along_what_it_counts() -> None:
+    widths = CREATION.widths + IDENTITY.widths
+    assert len(set(widths)) == len(widths)
+    for measure in (CREATION, IDENTITY):
+        assert list(measure.widths) == sorted(measure.widths, reverse=True)
 
 
 async def totals(store: Store, low: datetime | None, high: datetime | None) -> tuple[int, int]:
@@ -90,7 +104,7 @@ async def test_rows_from_before_they_were_tallied_are_counted(
     """As after an upgrade from a release that counted by day alone."""
     await run(
         store,
-        "DROP TABLE row_tally",
+        "DROP TABLE journal_line_tally",
         "CREATE TABLE row_tally (table_name TEXT, day BIGINT, shard BIGINT, n BIGINT)",
         "DELETE FROM schema_version WHERE number > 1",
     )

@@ -59,8 +59,8 @@ async def test_a_kept_total_that_is_not_that_of_the_records_is_found(store: Stor
     async with store.reading() as reading:
         uses = await reading.count(CoworkerBookingCreditUseHistory)
     wrong = (
-        "UPDATE row_tally SET n = n - 3 WHERE measure = 'id' AND bucket = 0 AND bits = 17 "
-        "AND table_name = 'coworker_booking_credit_use_history'"
+        "UPDATE coworker_booking_credit_use_history_tally SET n = n - 3 "
+        "WHERE bucket = 0 AND bits = 17"
     )
     if hasattr(store, "pool"):
         async with store.pool.acquire() as connection:

@@ -99,5 +99,5 @@ async def _found(run: Run, text: str, names: Any) -> list[Aside]:
 
 async def _count_anew(run: Run, dialect: Dialect, counted: Counted) -> None:
     """The tally of rows that came while no trigger counted them."""
-    await run(f"DELETE FROM row_tally WHERE table_name = {dialect.mark(1)}", (counted.table,))
+    await run(f"DELETE FROM {counted.tally}", ())
     await run(dialect.tally.count_so_far(counted), ())

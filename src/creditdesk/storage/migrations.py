@@ -125,6 +125,18 @@ async def _indexes_of_own_values(run: Run, dialect: Dialect) -> None:
     """Nothing of its own: indexes of what uses hold themselves are added as they are declared."""
 
 
+async def _finer_tally(run: Run, dialect: Dialect) -> None:
+    """Each table gets a tally of its own, in more widths, and is counted anew."""
+    for table in (table_name(entity) for entity in declared() if entity.tallied):
+        for name in ("in", "out", "move"):
+            trigger = f"{table}_tally_{name}"
+            if dialect.name == "postgresql":
+                await run(f"DROP FUNCTION IF EXISTS {trigger}() CASCADE", ())
+            else:
+                await run(f"DROP TRIGGER IF EXISTS {trigger}", ())
+    await run("DROP TABLE IF EXISTS row_tally", ())
+
+
 STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (1, "initial", _first),
     (2, "fewer indexes", _fewer_indexes),
@@ -133,6 +145,7 @@ STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (5, "printing overdraft", _overdraft),
     (6, "tally by location", _tally_by_location),
     (7, "indexes of own values", _indexes_of_own_values),
+    (8, "finer tally", _finer_tally),
 )
 NEWEST: Final = STEPS[-1][0]
 

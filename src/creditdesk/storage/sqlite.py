@@ -157,6 +157,7 @@ class SQLiteStore:
             # that only come need little of it, so memory stays flat however many they are.
             self.connection.execute("PRAGMA temp_store = FILE")
             self.connection.execute(f"PRAGMA cache_size = -{LOAD_CACHE_KILOBYTES}")
+            self._journal("DELETE")
             try:
                 async with (
                     self._transaction() as unit,
@@ -164,8 +165,21 @@ class SQLiteStore:
                 ):
                     yield unit
             finally:
+                self._journal("WAL")
                 self.connection.execute("PRAGMA temp_store = MEMORY")
                 self.connection.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+
+    def _journal(self, mode: str) -> None:
+        """Has the file keep what undoes a transaction (DELETE) or what it wrote (WAL).
+
+        A load writes very much over very little: with WAL all of it would be written twice, and
+        the log be as large as the file. Where others have the file open, the mode stays.
+        """
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        with suppress(sqlite3.OperationalError):
+            self.connection.execute(f"PRAGMA journal_mode = {mode}")
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[SQLiteUnit]:

@@ -193,10 +193,10 @@ def _indexed(entity: type[Entity], column: Column) -> bool:
 
 def tallies(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
     """Where rows are counted, the triggers that keep the count true, and what is there so far."""
-    yield dialect.tally.table()
     for entity in entities:
         if entity.tallied:
             counted = Counted(table_name(entity), location_name(entity))
+            yield dialect.tally.table(counted)
             yield from dialect.tally.triggers(counted)
             yield dialect.tally.count_so_far(counted)
 

@@ -1,8 +1,8 @@
-"""The tally: what rows are counted along, and how each engine keeps the count in `row_tally`.
+"""The tally: what rows are counted along, and how each engine keeps count beside each table.
 
-A row is counted in buckets of two widths by its creation and by its id, and once more among the
-rows of its location in wide buckets of creation. A bucket is named by its number: the measured
-whole number without its last bits. Writes SQL text; runs nothing.
+A row is counted in buckets of several widths by its creation and by its id, and once more among
+the rows of its location in the widest buckets of creation. A bucket is named by its number: the
+measured whole number without its last bits. Writes SQL text; runs nothing.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column whose rows are counted in narrow buckets of 2**narrow and wide ones of 2**wide.
+    """A column whose rows are counted in buckets of 2**bits, for each of these bits, widest first.
 
-    A wide bucket holds whole narrow ones. Only the rows of one narrow bucket, or those of one
-    location in a wide one, are ever walked, and only the narrow buckets of one wide bucket are
-    ever added up.
+    A bucket holds whole buckets of the next width. To tell how many rows precede a value, the
+    widest are added up to the one that holds it, then the next ones within that, and so on; only
+    rows of the last, narrowest one are ever walked. No two measures share a width, so that a
+    width says along what it counts.
     """
 
     column: str
-    narrow: int
-    wide: int
+    widths: tuple[int, ...]
 
 
-CREATION: Final = Measure("created_on", narrow=33, wide=39)
-"""In microseconds since 1970: a little over two hours, and over six days."""
+CREATION: Final = Measure("created_on", (39, 33, 27, 21))
+"""In microseconds since 1970: over six days, over two hours, over two minutes, two seconds."""
 
-IDENTITY: Final = Measure("id", narrow=11, wide=17)
+IDENTITY: Final = Measure("id", (17, 11))
+
+LOCAL: Final = CREATION.widths[:2]
+"""The widths of creation in which the rows of each location are counted."""
 
 EVERYWHERE: Final = 0
 """Stands in the place of a location where the rows of all locations are counted."""
@@ -59,14 +62,19 @@ class Counted:
         """What decides where a row is counted."""
         return CREATION.column, IDENTITY.column, self.location
 
+    @property
+    def tally(self) -> str:
+        """The table that holds the numbers."""
+        return f"{self.table}_tally"
+
     def counts(self, row: str = "") -> tuple[tuple[Measure, int, str], ...]:
         """Every way a row is counted: along what, in buckets of how many bits, and of which
-        location; `row` is written before the name of a column.
+        location; `row` is written before the name of a column. Wider buckets of a way come first.
         """
         everywhere = str(EVERYWHERE)
         return (
-            *((m, bits, everywhere) for m in (CREATION, IDENTITY) for bits in (m.narrow, m.wide)),
-            (CREATION, CREATION.wide, self.location_in(row)),
+            *((m, bits, everywhere) for m in (CREATION, IDENTITY) for bits in m.widths),
+            *((CREATION, bits, self.location_in(row)) for bits in LOCAL),
         )
 
     def location_in(self, row: str = "") -> str:
@@ -76,57 +84,58 @@ class Counted:
 class Tally(ABC):
     """What an engine must say of its own: the numbers of values, and the triggers that count."""
 
-    columns = (
-        "table_name TEXT NOT NULL, measure TEXT NOT NULL, bits BIGINT NOT NULL, "
-        "location BIGINT NOT NULL, bucket BIGINT NOT NULL, shard BIGINT NOT NULL, "
-        "n BIGINT NOT NULL, PRIMARY KEY (table_name, measure, bits, location, bucket, shard)"
-    )
-
-    def table(self) -> str:
-        return f"CREATE TABLE IF NOT EXISTS row_tally ({self.columns})"
+    def table(self, counted: Counted) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {counted.tally} (location BIGINT NOT NULL, "
+            "bucket BIGINT NOT NULL, n BIGINT NOT NULL, bits SMALLINT NOT NULL, "
+            "shard SMALLINT NOT NULL, PRIMARY KEY (bits, location, bucket, shard))"
+        )
 
     def count_so_far(self, counted: Counted) -> str:
         """Counts a table's rows once: those from before it was tallied."""
-        table = counted.table
-        untallied = f"WHERE NOT EXISTS (SELECT 1 FROM row_tally WHERE table_name = '{table}')"
+        untallied = f"WHERE NOT EXISTS (SELECT 1 FROM {counted.tally})"
         grouped, counts = self._counting(counted, untallied)
-        return f"INSERT INTO row_tally WITH {grouped} {counts}"
+        return (
+            f"INSERT INTO {counted.tally} (bits, location, bucket, shard, n) "
+            f"WITH {grouped} SELECT bits, location, bucket, 0, n FROM ({counts}) AS found"
+        )
 
     def miscounted(self, counted: Counted) -> str:
-        """The numbers of the tally that are not what the rows give: along what, in buckets of how
-        many bits, of which location, in which bucket, the number kept and the one found.
+        """The numbers of the tally that are not what the rows give: in buckets of how many bits,
+        of which location, in which bucket, the number kept and the one found.
         """
-        way = "measure, bits, location, bucket"
+        way = "bits, location, bucket"
         grouped, counts = self._counting(counted)
         return (
-            f"WITH {grouped}, counts (table_name, {way}, shard, n) AS ({counts}) "
+            f"WITH {grouped} "
             f"SELECT {way}, CAST(sum(kept) AS BIGINT), CAST(sum(found) AS BIGINT) FROM ("
-            f"SELECT {way}, n AS kept, 0 AS found FROM row_tally "
-            f"WHERE table_name = '{counted.table}' UNION ALL SELECT {way}, 0, n FROM counts) "
+            f"SELECT {way}, n AS kept, 0 AS found FROM {counted.tally} "
+            f"UNION ALL SELECT {way}, 0, n FROM ({counts}) AS found) "
             f"AS one GROUP BY {way} HAVING sum(kept) <> sum(found) ORDER BY {way}"
         )
 
     def _counting(self, counted: Counted, where: str = "") -> tuple[str, str]:
-        """What the tally of a table should hold, on one shard: questions, and the numbers they
-        lead to. Wide buckets are made of the narrow ones, so rows are grouped as seldom as can be.
+        """What the tally of a table should hold: questions, and the numbers they lead to.
+
+        Rows are grouped into the narrowest buckets of each way, and those into the next wider ones.
         """
-        finest: dict[tuple[Measure, str], int] = {}
-        for measure, bits, location in counted.counts():
-            finest.setdefault((measure, location), bits)
-        sources = {way: f"rows_{number}" for number, way in enumerate(finest)}
-        grouped = ", ".join(
-            f"{sources[measure, location]} AS MATERIALIZED (SELECT {location} AS location, "
-            f"{self.measured(measure, measure.column)} >> {bits} AS bucket, count(*) AS n "
-            f"FROM {counted.table} {where} GROUP BY 1, 2)"
-            for (measure, location), bits in finest.items()
-        )
-        counts = " UNION ALL ".join(
-            f"SELECT '{counted.table}', '{measure.column}', {bits}, location, "
-            f"bucket >> {bits - finest[measure, location]}, 0, CAST(sum(n) AS BIGINT) "
-            f"FROM {sources[measure, location]} GROUP BY 4, 5"
-            for measure, bits, location in counted.counts()
-        )
-        return grouped, counts
+        questions: list[str] = []
+        narrower: dict[tuple[Measure, str], tuple[str, int]] = {}
+        counts: list[str] = []
+        for measure, bits, location in reversed(counted.counts()):
+            name = f"counts_{len(questions)}"
+            if finer := narrower.get((measure, location)):
+                source, finer_bits = finer
+                of = f"location, bucket >> {bits - finer_bits} AS bucket, CAST(sum(n) AS BIGINT)"
+                rows = source
+            else:
+                number = self.measured(measure, measure.column)
+                of = f"{location} AS location, {number} >> {bits} AS bucket, count(*)"
+                rows = f"{counted.table} {where}"
+            questions.append(f"{name} AS MATERIALIZED (SELECT {of} AS n FROM {rows} GROUP BY 1, 2)")
+            narrower[measure, location] = name, bits
+            counts.append(f"SELECT {bits} AS bits, location, bucket, n FROM {name}")
+        return ", ".join(questions), " UNION ALL ".join(counts)
 
     @abstractmethod
     def measured(self, measure: Measure, value: str) -> str:
@@ -148,8 +157,8 @@ class Tally(ABC):
 class SQLiteTally(Tally):
     """Instants are whole numbers already; there is one writer at a time, so one shard."""
 
-    def table(self) -> str:
-        return f"{super().table()} WITHOUT ROWID"
+    def table(self, counted: Counted) -> str:
+        return f"{super().table(counted)} WITHOUT ROWID"
 
     def measured(self, measure: Measure, value: str) -> str:  # noqa: ARG002 - every measure is a whole number here
         return value
@@ -165,12 +174,11 @@ class SQLiteTally(Tally):
 
         def step(row: str, change: int) -> str:
             counts = ", ".join(
-                f"('{table}', '{m.column}', {bits}, {location}, {row}{m.column} >> {bits}, "
-                f"0, {change})"
+                f"({bits}, {location}, {row}{m.column} >> {bits}, 0, {change})"
                 for m, bits, location in counted.counts(row)
             )
             return (
-                f"INSERT INTO row_tally VALUES {counts} "
+                f"INSERT INTO {counted.tally} (bits, location, bucket, shard, n) VALUES {counts} "
                 "ON CONFLICT DO UPDATE SET n = n + excluded.n;"
             )
 
@@ -228,8 +236,7 @@ class PostgreSQLTally(Tally):
             f"{self.measured(m, m.column)} AS {m.column}" for m in (CREATION, IDENTITY)
         )
         counts = ", ".join(
-            f"('{m.column}', {bits}, {location}, r.{m.column})"
-            for m, bits, location in counted.counts("r.")
+            f"({bits}, {location}, r.{m.column})" for m, bits, location in counted.counts("r.")
         )
 
         def read(rows: str, change: int) -> str:
@@ -238,12 +245,12 @@ class PostgreSQLTally(Tally):
         def step(rows: str, n: str, having: str = "") -> str:
             # Kept apart, so that the number of an instant is worked out once for each row.
             return (
-                f"INSERT INTO row_tally SELECT '{table}', c.name, c.bits, c.location, "
-                f"c.number >> c.bits, mine, {n} FROM ({rows} OFFSET 0) AS r, "
-                f"LATERAL (VALUES {counts}) AS c (name, bits, location, number) "
-                f"GROUP BY 2, 3, 4, 5{having} "
-                "ON CONFLICT (table_name, measure, bits, location, bucket, shard) "
-                "DO UPDATE SET n = row_tally.n + excluded.n;"
+                f"INSERT INTO {counted.tally} AS t (bits, location, bucket, shard, n) "
+                f"SELECT c.bits, c.location, c.number >> c.bits, mine, {n} "
+                f"FROM ({rows} OFFSET 0) AS r, "
+                f"LATERAL (VALUES {counts}) AS c (bits, location, number) "
+                f"GROUP BY 1, 2, 3{having} ON CONFLICT (bits, location, bucket, shard) "
+                "DO UPDATE SET n = t.n + excluded.n;"
             )
 
         yield (

@@ -15,7 +15,7 @@ from creditdesk.schema.kinds import DateTime
 from creditdesk.schema.listing import Filter, Order, Test
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import location_name, table_name
-from creditdesk.storage.tally import CREATION, EVERYWHERE, IDENTITY, Measure
+from creditdesk.storage.tally import CREATION, EVERYWHERE, IDENTITY, LOCAL, Counted, Measure
 
 
 class Seek(NamedTuple):
@@ -36,24 +36,32 @@ class _Asked:
     its placeholder; without any, the rows of all.
     """
 
-    table: str
-    location: str
+    counted: Counted
     dialect: Dialect
     since: str | None = None
     through: str | None = None
     until: str | None = None
     said: tuple[tuple[Test, str], ...] = ()
 
-    def kept(self, measure: Measure, bits: int) -> str:
+    def widths(self, measure: Measure) -> tuple[int, ...]:
+        """Of how many bits the buckets are in which these rows are counted, widest first."""
+        return LOCAL if self.said else measure.widths
+
+    def kept(self, bits: int) -> str:
         """What finds the rows of the tally."""
         located = f" AND location = {EVERYWHERE}"
         if self.said:
             # No location has a number below one: what stands there in place of one is not asked for.
             # With a sign before it, no engine looks for the rows by this alone.
             located = f"{self.located('location')} AND +location > 0"
+        return f"bits = {bits}{located}"
+
+    def sum(self, bits: int, where: str = "") -> str:
+        """How many rows lie in the buckets of these bits."""
+        # A sum of whole numbers is a decimal on PostgreSQL; a total is a whole number.
         return (
-            f"table_name = '{self.table}' AND measure = '{measure.column}' AND bits = {bits}"
-            f"{located}"
+            f"(SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM {self.counted.tally} "
+            f"WHERE {self.kept(bits)}{where})"
         )
 
     def located(self, column: str) -> str:
@@ -113,17 +121,12 @@ def seek(
     questions = (
         f"ends AS MATERIALIZED (SELECT {low} AS low, {high} AS high), "
         f"sought AS MATERIALIZED (SELECT {place} AS place FROM ends), "
-        f"wide AS MATERIALIZED ({_holding(asked, measure, measure.wide, '0', '')}), "
     )
-    bucket, bits = "wide", measure.wide
-    if not asked.said:
-        bucket, bits = "narrow", measure.narrow
-        finer = measure.wide - measure.narrow
-        within = (
-            f"r.bucket >= (wide.bucket << {finer}) AND r.bucket < ((wide.bucket + 1) << {finer})"
-        )
-        narrow = _holding(asked, measure, measure.narrow, "wide.passed", within)
-        questions += f"narrow AS MATERIALIZED ({narrow}), "
+    wider: int | None = None
+    for bits in asked.widths(measure):
+        questions += f"{_found(bits)} AS MATERIALIZED ({_holding(asked, bits, wider)}), "
+        wider = bits
+    bucket = _found(bits)
     # The rows before a range lie before the place as well, and need no test of their own.
     if order.descending:
         end = dialect.tally.last_of(measure, bits, f"{bucket}.bucket")
@@ -138,25 +141,37 @@ def seek(
         passed = f"sought.place - {bucket}.passed"
     return Seek(
         questions,
-        where + asked.located(f"t.{asked.location}"),
+        where + asked.located(f"t.{asked.counted.location}"),
         # Past the end there is no bucket; nothing is walked, yet a number is asked for.
         f"coalesce((SELECT {passed} FROM {bucket}, sought), 0)",
         f"SELECT {_BETWEEN} FROM ends",
     )
 
 
-def _holding(asked: _Asked, measure: Measure, bits: int, passed: str, within: str) -> str:
+def _found(bits: int) -> str:
+    """The name of the bucket of so many bits in which the place sought lies."""
+    return f"found_{bits}"
+
+
+def _holding(asked: _Asked, bits: int, wider: int | None) -> str:
     """The bucket that holds the place sought: its number, the rows before it, and its own.
 
-    Of buckets that begin at one place only the last has rows.
+    It is looked for within the wider one that was found. Of buckets that begin at one place only
+    the last has rows.
     """
-    source = ", wide" if within else ""
-    within = f" AND {within}" if within else ""
-    group = "r.bucket" + (", wide.passed" if source else "")
+    source, within, passed, group = "", "", "0", "r.bucket"
+    if wider is not None:
+        found, finer = _found(wider), wider - bits
+        source, passed = f", {found}", f"{found}.passed"
+        group = f"{group}, {passed}"
+        within = (
+            f" AND r.bucket >= ({found}.bucket << {finer})"
+            f" AND r.bucket < (({found}.bucket + 1) << {finer})"
+        )
     return (
         "SELECT bucket, passed, n FROM (SELECT r.bucket, CAST(sum(r.n) AS BIGINT) AS n, "
         f"CAST({passed} + sum(sum(r.n)) OVER (ORDER BY r.bucket) - sum(r.n) AS BIGINT) "
-        f"AS passed FROM row_tally AS r{source} WHERE {asked.kept(measure, bits)}{within} "
+        f"AS passed FROM {asked.counted.tally} AS r{source} WHERE {asked.kept(bits)}{within} "
         f"GROUP BY {group}) AS summed "
         "WHERE passed <= (SELECT place FROM sought) ORDER BY bucket DESC LIMIT 1"
     )
@@ -209,7 +224,8 @@ def _asked(entity: type[Entity], filters: Sequence[Filter], dialect: Dialect) ->
         else:
             side = "since" if each.test is Test.AT_LEAST else "through"
             range_[side] = f"CAST({mark} AS {kind})"
-    return _Asked(table_name(entity), location_name(entity), dialect, **range_, said=tuple(said))
+    counted = Counted(table_name(entity), location_name(entity))
+    return _Asked(counted, dialect, **range_, said=tuple(said))
 
 
 def _ends(asked: _Asked, measure: Measure) -> tuple[str, str]:
@@ -219,35 +235,28 @@ def _ends(asked: _Asked, measure: Measure) -> tuple[str, str]:
         return low, _before(asked, measure, asked.through, "<=")
     if asked.until:
         return low, _before(asked, measure, asked.until, "<")
-    return low, _sum(asked.kept(measure, measure.wide))
+    return low, asked.sum(asked.widths(measure)[0])
 
 
 def _before(asked: _Asked, measure: Measure, value: str, sign: str) -> str:
-    """How many rows measure less than a value; with the sign `<=`, as much as it at most.
-
-    Whole wide buckets, whole narrow ones of the last wide one, and the rows of the last narrow one.
-    Of locations, whole wide buckets and their rows of the last one.
-    """
-    tally, column = asked.dialect.tally, measure.column
+    """How many rows measure less than a value; with the sign `<=`, as much as it at most."""
+    tally, counted, column = asked.dialect.tally, asked.counted, measure.column
     number = tally.measured(measure, value)
-    narrow, wide = f"({number} >> {measure.narrow})", f"({number} >> {measure.wide})"
-    whole = _sum(f"{asked.kept(measure, measure.wide)} AND bucket < {wide}")
-    if asked.said:
-        start = tally.first_of(measure, measure.wide, wide)
-    else:
-        first = f"({wide} << {measure.wide - measure.narrow})"
-        kept = asked.kept(measure, measure.narrow)
-        whole += f" + {_sum(f'{kept} AND bucket >= {first} AND bucket < {narrow}')}"
-        start = tally.first_of(measure, measure.narrow, narrow)
-    return (
-        f"({whole} + (SELECT count(*) FROM {asked.table} WHERE {column} >= {start} "
-        f"AND {column} {sign} {value}{asked.located(asked.location)}))"
+    whole: list[str] = []
+    wider: int | None = None
+    for bits in asked.widths(measure):
+        within = f" AND bucket < ({number} >> {bits})"
+        if wider is not None:
+            within += f" AND bucket >= (({number} >> {wider}) << {wider - bits})"
+        whole.append(asked.sum(bits, within))
+        wider = bits
+    narrowest = asked.widths(measure)[-1]
+    start = tally.first_of(measure, narrowest, f"({number} >> {narrowest})")
+    rest = (
+        f"(SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
+        f"AND {column} {sign} {value}{asked.located(counted.location)})"
     )
-
-
-def _sum(where: str) -> str:
-    # A sum of whole numbers is a decimal on PostgreSQL; a total is a whole number.
-    return f"(SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM row_tally WHERE {where})"
+    return f"({' + '.join([*whole, rest])})"
 
 
 # A range that ends before it begins holds nothing.

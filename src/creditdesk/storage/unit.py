@@ -155,13 +155,13 @@ class RecordReading(ABC):
         rows = await self.fetch(self.dialect.tally.miscounted(counted), ())
         return [
             Miscount(
-                "CreatedOn" if name == CREATION.column else "Id",
-                _beginning(bucket << bits) if name == CREATION.column else bucket << bits,
+                "CreatedOn" if bits in CREATION.widths else "Id",
+                _beginning(bucket << bits) if bits in CREATION.widths else bucket << bits,
                 None if location == EVERYWHERE else max(location, 0),
                 kept,
                 found,
             )
-            for name, bits, location, bucket, kept, found in rows
+            for bits, location, bucket, kept, found in rows
         ]
 
 

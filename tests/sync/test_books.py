@@ -60,7 +60,7 @@ async def test_a_kept_total_that_is_not_that_of_the_records_is_found(store: Stor
         uses = await reading.count(CoworkerBookingCreditUseHistory)
     wrong = (
         "UPDATE coworker_booking_credit_use_history_tally SET n = n - 3 "
-        "WHERE bucket = 0 AND bits = 17"
+        "WHERE bucket = 0 AND bits = 18"
     )
     if hasattr(store, "pool"):
         async with store.pool.acquire() as connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from creditdesk.schema.entity import Entity
@@ -47,22 +48,14 @@ class _Asked:
         """Of how many bits the buckets are in which these rows are counted, widest first."""
         return LOCAL if self.said else measure.widths
 
-    def kept(self, bits: int) -> str:
-        """What finds the rows of the tally."""
+    def kept(self, bits: int | str) -> str:
+        """What finds the rows of the tally for buckets of so many bits."""
         located = f" AND location = {EVERYWHERE}"
         if self.said:
             # No location has a number below one: what stands there in place of one is not asked for.
             # With a sign before it, no engine looks for the rows by this alone.
             located = f"{self.located('location')} AND +location > 0"
         return f"bits = {bits}{located}"
-
-    def sum(self, bits: int, where: str = "") -> str:
-        """How many rows lie in the buckets of these bits."""
-        # A sum of whole numbers is a decimal on PostgreSQL; a total is a whole number.
-        return (
-            f"(SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM {self.counted.tally} "
-            f"WHERE {self.kept(bits)}{where})"
-        )
 
     def located(self, column: str) -> str:
         """What is said of the location, which this column holds."""
@@ -169,9 +162,9 @@ def _holding(asked: _Asked, bits: int, wider: int | None) -> str:
             f" AND r.bucket < (({found}.bucket + 1) << {finer})"
         )
     return (
-        "SELECT bucket, passed, n FROM (SELECT r.bucket, CAST(sum(r.n) AS BIGINT) AS n, "
-        f"CAST({passed} + sum(sum(r.n)) OVER (ORDER BY r.bucket) - sum(r.n) AS BIGINT) "
-        f"AS passed FROM {asked.counted.tally} AS r{source} WHERE {asked.kept(bits)}{within} "
+        "SELECT bucket, passed, n FROM (SELECT r.bucket, sum(r.n) AS n, "
+        f"{passed} + sum(CAST(sum(r.n) AS INTEGER)) OVER (ORDER BY r.bucket) - sum(r.n) AS passed "
+        f"FROM {asked.counted.tally} AS r{source} WHERE {asked.kept(bits)}{within} "
         f"GROUP BY {group}) AS summed "
         "WHERE passed <= (SELECT place FROM sought) ORDER BY bucket DESC LIMIT 1"
     )
@@ -235,29 +228,32 @@ def _ends(asked: _Asked, measure: Measure) -> tuple[str, str]:
         return low, _before(asked, measure, asked.through, "<=")
     if asked.until:
         return low, _before(asked, measure, asked.until, "<")
-    return low, asked.sum(asked.widths(measure)[0])
+    every = f"{asked.counted.tally} WHERE {asked.kept(asked.widths(measure)[0])}"
+    return low, f"(SELECT coalesce(sum(n), 0) FROM {every})"
 
 
 def _before(asked: _Asked, measure: Measure, value: str, sign: str) -> str:
     """How many rows measure less than a value; with the sign `<=`, as much as it at most."""
     tally, counted, column = asked.dialect.tally, asked.counted, measure.column
     number = tally.measured(measure, value)
-    whole: list[str] = []
-    wider: int | None = None
-    for bits in asked.widths(measure):
-        within = f" AND bucket < ({number} >> {bits})"
-        if wider is not None:
-            within += f" AND bucket >= (({number} >> {wider}) << {wider - bits})"
-        whole.append(asked.sum(bits, within))
-        wider = bits
-    narrowest = asked.widths(measure)[-1]
-    start = tally.first_of(measure, narrowest, f"({number} >> {narrowest})")
-    rest = (
-        f"(SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
-        f"AND {column} {sign} {value}{asked.located(counted.location)})"
+    widest, *narrower = asked.widths(measure)
+    stretches = [f"({widest}, {_LEAST}, {number} >> {widest})"]
+    for wider, bits in pairwise((widest, *narrower)):
+        begins = f"({number} >> {wider}) << {wider - bits}"
+        stretches.append(f"({bits}, {begins}, {number} >> {bits})")
+    start = tally.first_of(measure, bits, f"({number} >> {bits})")
+    # In this order, so that each stretch is looked up; both engines name its columns so.
+    return (
+        "((SELECT coalesce(sum(n), 0) "
+        f"FROM (VALUES {', '.join(stretches)}) AS stretch CROSS JOIN {counted.tally} "
+        f"WHERE {asked.kept('column1')} AND bucket >= column2 AND bucket < column3) "
+        f"+ (SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
+        f"AND {column} {sign} {value}{asked.located(counted.location)}))"
     )
-    return f"({' + '.join([*whole, rest])})"
 
+
+# Less than any bucket's number.
+_LEAST: Final = -(2**62)
 
 # A range that ends before it begins holds nothing.
 _BETWEEN: Final = "CASE WHEN high > low THEN high - low ELSE 0 END"

@@ -23,6 +23,7 @@ USES = (MoneyUse, TimeUse)
 EVERY = [(entity, column) for entity in COPYING for column in entity.shape().copied]
 OWN = [(entity, entity.shape().columns["CreditUsed"]) for entity in USES]
 OWN += [(MoneyUse, MoneyUse.shape().columns["Description"])]
+OWN += [(entity, entity.shape().columns[n]) for entity in USES for n in ("SystemId", "UpdatedBy")]
 INDEXED = [(entity, column) for entity, column in EVERY if column.indexed] + OWN
 
 

@@ -1,4 +1,4 @@
-"""Sorting and looking for uses by what they copy walks an index."""
+"""Sorting and looking for uses by what they copy, or hold themselves, walks an index."""
 
 from __future__ import annotations
 

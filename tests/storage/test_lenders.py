@@ -15,6 +15,7 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Column, Entity, Record, entity_named
 from creditdesk.schema.kinds import Reference, Text, fold
 from creditdesk.schema.listing import Filter, Listing, Order, Test
@@ -174,7 +175,7 @@ async def test_a_deep_page_by_a_part_of_a_text(
 def test_a_lent_text_is_asked_for_before_one_of_the_use_itself() -> None:
     shape = MoneyUse.shape()
     own, lent = shape.columns["Description"], shape.columns["BookingResourceName"]
-    without_index = shape.columns["UpdatedBy"]
+    without_index = JournalLine.shape().columns["Reason"]
     assert part_of_text((part(without_index, "x"), Filter(lent, Test.NULL))) is None
     assert part_of_text((part(own, "x"), Filter(lent, Test.NULL))) == part(own, "x")
     assert part_of_text((part(own, "x"), part(lent, "y"))) == part(lent, "y")

@@ -70,8 +70,9 @@ async def schema(url: str) -> list[tuple[object, ...]]:
         url,
         "SELECT relkind::text, relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2",
     )
+    indexed = await run(url, "SELECT indexdef FROM pg_indexes ORDER BY 1")
     triggers = await run(url, "SELECT tgname::text FROM pg_trigger ORDER BY 1")
-    return columns + names + triggers
+    return columns + names + indexed + triggers
 
 
 async def migrate(url: str) -> None:
@@ -227,6 +228,22 @@ async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) 
     await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
     await run(empty, "DELETE FROM schema_version WHERE number > 1")
     assert await schema(empty) != declared_now
+    await migrate(empty)
+    assert await schema(empty) == declared_now
+
+
+async def test_the_uses_of_an_older_database_get_indexes_of_all_system_ids(empty: str) -> None:
+    await migrate(empty)
+    declared_now = await schema(empty)
+    table = table_name(CoworkerBookingCreditUseHistory)
+    await run(empty, f"DROP INDEX {table}_updated_by_ix")
+    await run(empty, f"DROP INDEX {table}_system_id_ix")
+    await run(
+        empty,
+        f"CREATE INDEX {table}_system_id_ix ON {table} (system_id_fold, id) "
+        "WHERE system_id_fold IS NOT NULL",
+    )
+    await run(empty, "DELETE FROM schema_version WHERE number > 8")
     await migrate(empty)
     assert await schema(empty) == declared_now
 

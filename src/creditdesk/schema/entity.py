@@ -90,6 +90,7 @@ class Entity:
     `served=False` keeps an entity off the wire; `roles` overrides the role of a verb;
     `tallied` keeps count along creation and id, so that totals and deep pages need no walk;
     `append_only` has the database itself refuse deletes, and updates of all but `editable`;
+    `indexed` names base fields that are indexed here though not everywhere;
     `unique` names columns that are unique together; `checks` are SQL conditions on every row;
     `list_needs` names filters of which a listing must give one.
     """
@@ -106,6 +107,7 @@ class Entity:
     editable: ClassVar[tuple[str, ...]]
     roles: ClassVar[dict[Verb, str]]
     list_needs: ClassVar[tuple[str, ...]]
+    indexed: ClassVar[tuple[str, ...]]
     unique: ClassVar[tuple[tuple[str, ...], ...]]
     checks: ClassVar[tuple[str, ...]]
     fields: ClassVar[dict[str, Field]]
@@ -125,6 +127,7 @@ class Entity:
         editable: tuple[str, ...] = (),
         roles: dict[Verb, str] | None = None,
         list_needs: tuple[str, ...] = (),
+        indexed: tuple[str, ...] = (),
         unique: tuple[tuple[str, ...], ...] = (),
         checks: tuple[str, ...] = (),
     ) -> None:
@@ -135,7 +138,7 @@ class Entity:
         cls.scope, cls.served, cls.tallied = scope, served, tallied
         cls.append_only, cls.editable = append_only, editable
         cls.roles = {v: f"{cls.__name__}-{_ROLE_WORD[v]}" for v in ALL_VERBS} | (roles or {})
-        cls.list_needs, cls.unique, cls.checks = list_needs, unique, checks
+        cls.list_needs, cls.indexed, cls.unique, cls.checks = list_needs, indexed, unique, checks
         cls.fields = own | BASE_FIELDS
         _REGISTRY[cls.__name__] = cls
 
@@ -204,7 +207,8 @@ class Shape:
     def _own(self, name: str, field: Field, shown_name: str) -> Column:
         return Column(
             self.entity, shown_name, field, (), name,
-            shown=not field.internal, newest=field.newest, indexed=field.indexed,
+            shown=not field.internal, newest=field.newest,
+            indexed=field.indexed or name in self.entity.indexed,
         )  # fmt: skip
 
     def _lent(self, relation: str, field: Reference, loan: Lend, *, shown: bool) -> Column:

@@ -137,6 +137,13 @@ async def _finer_tally(run: Run, dialect: Dialect) -> None:
     await run("DROP TABLE IF EXISTS row_tally", ())
 
 
+async def _whole_indexes(run: Run, dialect: Dialect) -> None:  # noqa: ARG001 - the same on both
+    """Where a SystemId is sorted by, its index held only those that are there."""
+    for entity in declared():
+        if "SystemId" in entity.indexed:
+            await run(f"DROP INDEX IF EXISTS {table_name(entity)}_system_id_ix", ())
+
+
 STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (1, "initial", _first),
     (2, "fewer indexes", _fewer_indexes),
@@ -146,6 +153,7 @@ STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (6, "tally by location", _tally_by_location),
     (7, "indexes of own values", _indexes_of_own_values),
     (8, "finer tally", _finer_tally),
+    (9, "indexes for every sort of uses", _whole_indexes),
 )
 NEWEST: Final = STEPS[-1][0]
 

@@ -152,7 +152,7 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]
             if column.name == "UniqueId":
                 yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} (unique_id)"
             else:
-                held = f" WHERE {read} IS NOT NULL" if column.kind.sparse else ""
+                held = f" WHERE {read} IS NOT NULL" if _sparse(column) else ""
                 yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id){held}"
         for column in entity.shape().copied:
             if column.indexed:
@@ -188,7 +188,12 @@ def _indexed(entity: type[Entity], column: Column) -> bool:
         # Nobody lists these records, so nobody asks for them by what all records have.
         return False
     kept = isinstance(column.kind, Reference) and column.kind.kept
-    return kept or column.kind.indexed or column.kind.sparse or column.name == entity.order
+    return kept or column.indexed or column.kind.sparse or column.name == entity.order
+
+
+def _sparse(column: Column) -> bool:
+    """Whether the index holds only rows that have a value: whoever sorts by it needs all."""
+    return column.kind.sparse and not column.indexed
 
 
 def tallies(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

@@ -13,6 +13,7 @@ class CoworkerBookingCreditUseHistory(
     verbs=("list", "get", "create", "update"),
     scope="CoworkerBookingCreditBusinessId",
     tallied=True,
+    indexed=("SystemId", "UpdatedBy"),
     append_only=True,
     editable=("Description", "UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):

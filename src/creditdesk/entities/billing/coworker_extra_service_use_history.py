@@ -13,6 +13,7 @@ class CoworkerExtraServiceUseHistory(
     plural="coworkerextraserviceusehistories",
     scope="CoworkerExtraServiceBusinessId",
     tallied=True,
+    indexed=("SystemId", "UpdatedBy"),
     append_only=True,
     editable=("UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):

@@ -60,6 +60,46 @@ def test_every_verb_and_every_filter_is_documented(written, entity):
     assert {found.parameter for found in entity.shape().filters.values()} <= named
 
 
+LEDGER_BODIES = {
+    "previews": {"CoworkerId", "BusinessId", "Sources"},
+    "spends": {"CoworkerId", "BusinessId", "Sources"},
+    "holds": {"CoworkerId", "BusinessId", "Sources", "Until"},
+    "holds/{id}/confirm": set(),
+    "holds/{id}/release": set(),
+    "reversals": {"Kind", "Ids", "Amount", "Reason"},
+    "adjustments": {"Kind", "Id", "Amount", "Reason", "EffectiveOn"},
+    "renewals": {"DryRun", "Since"},
+}
+
+
+def body_of(written: dict[str, Any], path: str) -> dict[str, Any]:
+    operation = written["paths"][f"/api/ledger/{path}"]["post"]
+    return operation["requestBody"]["content"]["application/json"]["schema"]
+
+
+@pytest.mark.parametrize("path", LEDGER_BODIES)
+def test_the_bodies_of_the_ledger_are_described(written, path):
+    assert set(body_of(written, path)["properties"]) == LEDGER_BODIES[path]
+
+
+def test_a_source_says_what_it_may_be(written):
+    source = body_of(written, "spends")["properties"]["Sources"]["items"]
+    assert source["required"] == ["Kind", "Id"]
+    assert "booking" in source["properties"]["Kind"]["enum"]
+    assert set(source["properties"]) == {"Kind", "Id", "Amount", "FromTime", "ToTime", "Units"}
+
+
+@pytest.mark.parametrize("path", [path for path in LEDGER_BODIES if "{" not in path])
+async def test_what_a_body_of_the_ledger_needs_is_asked_for(written, client, path):
+    needed = body_of(written, path).get("required", [])
+    answer = await client.post(f"/api/ledger/{path}", json={})
+    if not needed:
+        assert answer.status_code == 200
+        return
+    assert answer.status_code == 400
+    assert {error["PropertyName"] for error in answer.json()["Errors"]} <= set(needed)
+
+
 def test_a_strict_reader_takes_the_document(written):
     schema = schemathesis.openapi.from_dict(written)
     schema.validate()

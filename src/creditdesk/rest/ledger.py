@@ -7,7 +7,7 @@ money as text with four places, uses as whole numbers. Must not know how credit 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -28,7 +28,26 @@ from creditdesk.ledger.spending.sources import AskedBasket
 from creditdesk.rest.answering import JsonAnswer
 from creditdesk.rest.idempotency import Answers
 from creditdesk.rest.ledger_baskets import previewed, previews, spends
-from creditdesk.rest.ledger_bodies import Given, amount_kind, read_basket_body, read_side
+from creditdesk.rest.ledger_bodies import (
+    AMOUNT,
+    AT,
+    BASKET,
+    CREDIT_ID,
+    CREDIT_KIND,
+    CUSTOMER,
+    DAYS,
+    DRY_RUN,
+    EFFECTIVE_ON,
+    KNOWN_AT,
+    REASON,
+    SINCE,
+    UNTIL,
+    USE_IDS,
+    Given,
+    amount_of,
+    read_basket_body,
+    read_side,
+)
 from creditdesk.rest.ledger_calls import (
     CORRECT,
     READ,
@@ -40,9 +59,10 @@ from creditdesk.rest.ledger_calls import (
     called,
     read_body,
 )
+from creditdesk.rest.ledger_document import looking, posting
 from creditdesk.rest.parts import ExtraPath
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, Collection, DateTime, Integer, Text, show_instant
+from creditdesk.schema.kinds import show_instant
 from creditdesk.schema.refusals import Conflict, NotFound, none_refused
 from creditdesk.schema.store import Reading, Store, Unit
 from creditdesk.schema.writing import Call
@@ -87,31 +107,28 @@ def ledger_paths(wire: LedgerWire) -> tuple[ExtraPath, ...]:
         ("/api/ledger/renewals", READ, _due, "The renewals that are due", ()),
     )
     acts = (
-        ("/api/ledger/holds", SPEND, _hold, "Reserve credit for sources"),
-        ("/api/ledger/holds/{id}/confirm", SPEND, _confirm, "Turn a hold into uses"),
-        ("/api/ledger/holds/{id}/release", SPEND, _release, "Let a hold go"),
-        ("/api/ledger/reversals", CORRECT, _reverse, "Give uses back to their credits"),
-        ("/api/ledger/adjustments", CORRECT, _adjust, "Correct what remains of a credit"),
-        ("/api/ledger/renewals", CORRECT, _renew, "Grant the renewals that are due"),
+        ("/api/ledger/holds", SPEND, _hold, "Reserve credit for sources", (*BASKET, UNTIL)),
+        ("/api/ledger/holds/{id}/confirm", SPEND, _confirm, "Turn a hold into uses", ()),
+        ("/api/ledger/holds/{id}/release", SPEND, _release, "Let a hold go", ()),
+        ("/api/ledger/reversals", CORRECT, _reverse, "Give uses back to their credits", _REVERSAL),
+        ("/api/ledger/adjustments", CORRECT, _adjust, "Correct what is left of a credit", _CHANGE),
+        ("/api/ledger/renewals", CORRECT, _renew, "Grant the renewals that are due", _RENEWAL),
     )
     preview = previews(wire.store, wire.desk, wire.body_limit_bytes, _act(wire, READ, _preview))
     spend = spends(wire.store, wire.desk, wire.body_limit_bytes)
-    baskets = (
-        ("/api/ledger/previews", READ, preview, "What a spend would do now"),
-        ("/api/ledger/spends", SPEND, spend, "Pay for sources with credit"),
+    posts = (
+        ("/api/ledger/previews", READ, preview, "What a spend would do now", BASKET),
+        ("/api/ledger/spends", SPEND, spend, "Pay for sources with credit", BASKET),
+        *((path, role, _act(wire, role, act), *rest) for path, role, act, *rest in acts),
     )
     return (
         *(
-            ExtraPath("POST", path, endpoint, _described(path, title, role, ()))
-            for path, role, endpoint, title in baskets
+            ExtraPath("POST", path, endpoint, posting(path, title, role, parts))
+            for path, role, endpoint, title, parts in posts
         ),
         *(
-            ExtraPath("GET", path, _look(wire, role, read), _described(path, title, role, names))
-            for path, role, read, title, names in looks
-        ),
-        *(
-            ExtraPath("POST", path, _act(wire, role, act), _described(path, title, role, ()))
-            for path, role, act, title in acts
+            ExtraPath("GET", path, _look(wire, role, read), looking(path, title, role, parts))
+            for path, role, read, title, parts in looks
         ),
     )
 
@@ -124,7 +141,7 @@ async def _preview(act: Act) -> Said:
 
 
 async def _hold(act: Act) -> Said:
-    until = act.given.take("Until", DateTime())
+    until = act.given.take(UNTIL)
     whose, asked = read_basket_body(act.given)
     await lock_sources(act.unit, asked)
     open_ = {each.key for each in asked if each.amount is None}
@@ -153,11 +170,13 @@ async def _release(act: Act) -> Said:
     return message, {"HoldId": act.hold_id, "State": "released"}
 
 
+_REVERSAL: Final = (CREDIT_KIND, USE_IDS, AMOUNT, REASON)
+
+
 async def _reverse(act: Act) -> Said:
     side = read_side(act.given)
-    ids = act.given.take("Ids", Collection(of=side.history.__name__), needed=True)
-    amount = act.given.take("Amount", amount_kind(side))
-    reason = act.given.take("Reason", Text())
+    ids = act.given.take(USE_IDS)
+    amount, reason = act.given.take(amount_of(side)), act.given.take(REASON)
     act.given.settle()
     done = await reverse(
         act.unit, side, ids, act.call, act.desk, amount=amount, reason=reason or ""
@@ -175,12 +194,14 @@ async def _reverse(act: Act) -> Said:
     return f"{count} of {len(done)} uses were reversed.", value
 
 
+_WHY: Final = replace(REASON, needed=True)
+_CHANGE: Final = (CREDIT_KIND, CREDIT_ID, replace(AMOUNT, needed=True), _WHY, EFFECTIVE_ON)
+
+
 async def _adjust(act: Act) -> Said:
     side = read_side(act.given)
-    credit_id = act.given.take("Id", Integer(least=1), needed=True)
-    amount = act.given.take("Amount", amount_kind(side), needed=True)
-    reason = act.given.take("Reason", Text(), needed=True)
-    effective = act.given.take("EffectiveOn", DateTime())
+    credit_id, amount = act.given.take(CREDIT_ID), act.given.take(amount_of(side, needed=True))
+    reason, effective = act.given.take(_WHY), act.given.take(EFFECTIVE_ON)
     act.given.settle()
     account = (side.kind, credit_id)
     after = await adjust(act.unit, account, amount, reason, act.call, act.desk, effective)
@@ -192,9 +213,12 @@ async def _adjust(act: Act) -> Said:
     return "The credit was successfully adjusted.", value
 
 
+_RENEWAL: Final = (DRY_RUN, SINCE)
+
+
 async def _renew(act: Act) -> Said:
-    dry = bool(act.given.take("DryRun", Boolean()))
-    since = act.given.take("Since", DateTime())
+    dry = bool(act.given.take(DRY_RUN))
+    since = act.given.take(SINCE)
     act.given.settle()
     first = since.date() if since else None
     if dry:
@@ -210,13 +234,12 @@ async def _due(look: Look) -> Said:
     return f"{len(due)} renewals are due.", [_shown_due(each) for each in due]
 
 
-_BALANCES: Final = ("CoworkerId", "Days", "At", "AsKnownAt")
+_BALANCES: Final = (CUSTOMER, DAYS, AT, KNOWN_AT)
 
 
 async def _balances(look: Look) -> Said:
-    customer = look.given.take("CoworkerId", Integer(least=1), needed=True)
-    days = look.given.take("Days", Integer(least=0))
-    at, known = look.given.take("At", DateTime()), look.given.take("AsKnownAt", DateTime())
+    customer, days = look.given.take(CUSTOMER), look.given.take(DAYS)
+    at, known = look.given.take(AT), look.given.take(KNOWN_AT)
     look.given.settle()
     await read_owner(look.reading, customer, look.call)
     found = await balances(
@@ -301,26 +324,3 @@ def _path_id(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise NotFound
     return int(text)
-
-
-def _described(path: str, title: str, role: str, names: tuple[str, ...]) -> dict[str, Any]:
-    """The path as the OpenAPI document shows it."""
-    words = [word for word in path.split("/")[2:] if "{" not in word]
-    in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]
-    parameters: list[dict[str, Any]] = in_path if "{id}" in path else []
-    parameters = parameters + [
-        {
-            "name": name,
-            "in": "query",
-            "required": name == "CoworkerId",
-            "schema": {"type": "integer" if name in ("CoworkerId", "Days") else "string"},
-        }
-        for name in names
-    ]
-    return {
-        "operationId": "".join(word.title() for word in words),
-        "tags": ["ledger"],
-        "summary": title,
-        "description": f"{title}. Needs the role {role}.",
-        "parameters": parameters,
-    }

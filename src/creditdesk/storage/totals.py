@@ -149,24 +149,25 @@ def _found(bits: int) -> str:
 def _holding(asked: _Asked, bits: int, wider: int | None) -> str:
     """The bucket that holds the place sought: its number, the rows before it, and its own.
 
-    It is looked for within the wider one that was found. Of buckets that begin at one place only
-    the last has rows.
+    It is looked for within the wider one that was found.
     """
-    source, within, passed, group = "", "", "0", "r.bucket"
+    tally, kept = asked.counted.tally, asked.kept(bits)
+    source, within, passed = f"{tally} AS r", "", "0"
     if wider is not None:
         found, finer = _found(wider), wider - bits
-        source, passed = f", {found}", f"{found}.passed"
-        group = f"{group}, {passed}"
+        # In this order, so that its buckets are looked up by number.
+        source, passed = f"{found} CROSS JOIN {tally} AS r", f"{found}.passed"
         within = (
             f" AND r.bucket >= ({found}.bucket << {finer})"
             f" AND r.bucket < (({found}.bucket + 1) << {finer})"
         )
+    # A sum in the order of buckets is that of all shards of one bucket, on each of them.
+    through = f"SELECT r.bucket, {passed} + sum(r.n) OVER (ORDER BY r.bucket) AS through"
+    own = f"(SELECT sum(r.n) FROM {tally} AS r WHERE {kept} AND r.bucket = first.bucket)"
     return (
-        "SELECT bucket, passed, n FROM (SELECT r.bucket, sum(r.n) AS n, "
-        f"{passed} + sum(CAST(sum(r.n) AS INTEGER)) OVER (ORDER BY r.bucket) - sum(r.n) AS passed "
-        f"FROM {asked.counted.tally} AS r{source} WHERE {asked.kept(bits)}{within} "
-        f"GROUP BY {group}) AS summed "
-        "WHERE passed <= (SELECT place FROM sought) ORDER BY bucket DESC LIMIT 1"
+        f"SELECT bucket, through - n AS passed, n FROM (SELECT bucket, through, {own} AS n FROM ("
+        f"SELECT bucket, through FROM ({through} FROM {source} WHERE {kept}{within}) AS summed "
+        "WHERE through > (SELECT place FROM sought) ORDER BY bucket LIMIT 1) AS first) AS held"
     )
 
 

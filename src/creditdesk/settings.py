@@ -37,7 +37,7 @@ class Settings:
     """`database`: `sqlite:///path` or `postgresql://…`; `connections` to PostgreSQL per worker."""
 
     database: str = "sqlite:///creditdesk.db"
-    connections: int = 6
+    connections: int = 4
     wire: WireSettings = field(default_factory=WireSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

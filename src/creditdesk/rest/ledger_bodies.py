@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from creditdesk.ledger.book.line import CreditKind
 from creditdesk.ledger.book.records import SIDES, Side
@@ -47,7 +47,7 @@ class Items:
 
     name: str
     parts: tuple[Part, ...]
-    needed: bool = True
+    needed: ClassVar[bool] = True
 
 
 _ID: Final = Integer(least=1)

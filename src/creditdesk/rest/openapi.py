@@ -35,7 +35,6 @@ _SENTENCES: Final = {
 }
 _READ: Final = (401, 403, 404, 429, 500)
 _WRITE: Final = (400, 401, 403, 409, 413, 429, 500)
-_OBJECT: Final[Schema] = {"type": "object"}
 _PRESENCE: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
 
 
@@ -272,7 +271,6 @@ def _extra_operation(extra: ExtraPath) -> dict[str, Any]:
     if acts and not extra.open:
         key = [_parameter("Idempotency-Key")]
         said["parameters"] = [*extra.operation.get("parameters", ()), *key]
-        said.setdefault("requestBody", {"content": {"application/json": {"schema": _OBJECT}}})
     name = said.get("operationId", extra.path.rsplit("/", 1)[1])
     return said | {"operationId": name if extra.open else f"{extra.method.lower()}{name}"}
 

@@ -116,9 +116,10 @@ def seek(
         f"sought AS MATERIALIZED (SELECT {place} AS place FROM ends), "
     )
     wider: int | None = None
-    for bits in asked.widths(measure):
-        questions += f"{_found(bits)} AS MATERIALIZED ({_holding(asked, bits, wider)}), "
-        wider = bits
+    for width in asked.widths(measure):
+        questions += f"{_found(width)} AS MATERIALIZED ({_holding(asked, width, wider)}), "
+        wider = width
+    bits = asked.widths(measure)[-1]
     bucket = _found(bits)
     # The rows before a range lie before the place as well, and need no test of their own.
     if order.descending:
@@ -237,12 +238,12 @@ def _before(asked: _Asked, measure: Measure, value: str, sign: str) -> str:
     """How many rows measure less than a value; with the sign `<=`, as much as it at most."""
     tally, counted, column = asked.dialect.tally, asked.counted, measure.column
     number = tally.measured(measure, value)
-    widest, *narrower = asked.widths(measure)
-    stretches = [f"({widest}, {_LEAST}, {number} >> {widest})"]
-    for wider, bits in pairwise((widest, *narrower)):
+    widths = asked.widths(measure)
+    stretches = [f"({widths[0]}, {_LEAST}, {number} >> {widths[0]})"]
+    for wider, bits in pairwise(widths):
         begins = f"({number} >> {wider}) << {wider - bits}"
         stretches.append(f"({bits}, {begins}, {number} >> {bits})")
-    start = tally.first_of(measure, bits, f"({number} >> {bits})")
+    start = tally.first_of(measure, widths[-1], f"({number} >> {widths[-1]})")
     # In this order, so that each stretch is looked up; both engines name its columns so.
     return (
         "((SELECT coalesce(sum(n), 0) "

@@ -21,12 +21,12 @@ from typing import Final
 import asyncpg
 import psutil
 
-from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.entities.ledger.account_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.storage.dialects import Dialect, PostgreSQL, SQLite
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.tables import Table, tables
-from creditdesk.sync.order import loading_order
+from creditdesk.transfer.dependency_order import loading_order
 
 JOURNAL: Final = (CreditState, JournalLine)
 """What files do not carry: an import makes it from credits and uses."""

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from creditdesk.auth.accounts import create_user, issue_token, user_with_email
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.demo.telling import tell
+from creditdesk.auth.users_admin import create_user, issue_token, user_with_email
+from creditdesk.demo.load import tell
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.ledger.book.records import new_record
-from creditdesk.schema.store import Store
+from creditdesk.ledger.journal.mapping import new_record
+from creditdesk.schema.repository import Store
 
 SPENT_CREDITS: Final = 1000
 CANDIDATES: Final = 5

@@ -11,16 +11,16 @@ from urllib.parse import urlencode
 
 from benchmarks.filling import CANDIDATES, Filled, Visit
 from benchmarks.load import Ask
+from creditdesk.api.query_params import read_question
+from creditdesk.api.settings import WireSettings
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
-from creditdesk.rest.querystring import read_question
-from creditdesk.rest.settings import WireSettings
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.listing import Filter, Test
+from creditdesk.schema.query import Filter, Test
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.statements import Statements
-from creditdesk.storage.terms import Joins
+from creditdesk.storage.fragments import Joins
+from creditdesk.storage.queries import Statements
 
 USE: Final = CoworkerBookingCreditUseHistory
 _NAME: Final = USE.__name__

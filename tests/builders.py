@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from creditdesk.schema.entity import COMPUTED, Entity, Record, entity_named
-from creditdesk.schema.kinds import (
+from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
@@ -27,7 +27,7 @@ from creditdesk.schema.kinds import (
     Text,
     show_instant,
 )
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 EDITOR = "editor@example.com"

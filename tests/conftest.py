@@ -26,14 +26,14 @@ import pytest_asyncio
 import uvloop
 from starlette.applications import Starlette
 
-from builders import NOW, Builder
 from creditdesk.app import build_app
-from creditdesk.auth.accounts import create_user, issue_token
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.schema.store import Store
+from creditdesk.auth.users_admin import create_user, issue_token
+from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
+from tests.builders import NOW, Builder
 
 ADMIN = "admin@example.com"
 ENGINES = ("sqlite", "postgresql")

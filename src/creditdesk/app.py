@@ -15,6 +15,15 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from creditdesk.api import docs, reference_data
+from creditdesk.api.audit.routes import proof_paths
+from creditdesk.api.context import ExtraPath, Parts, utc_now
+from creditdesk.api.default_service import PlainWriter
+from creditdesk.api.ledger.routes import LedgerWire, ledger_paths
+from creditdesk.api.rate_limit import Throttle
+from creditdesk.api.routes import Api
+from creditdesk.api.token import token_endpoint
+from creditdesk.api.token_openapi import TOKEN_OPERATION
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.permission import demand
@@ -30,25 +39,16 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 )
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.catalog import SERVED
-from creditdesk.entities.ledger.stored_answer import StoredAnswer
+from creditdesk.entities.ledger.stored_response import StoredAnswer
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
-from creditdesk.ledger.benefits.products import ProductWriter
-from creditdesk.ledger.book.journal import Desk
-from creditdesk.ledger.commands import ledger_commands
-from creditdesk.ledger.spending.spends import Spends
-from creditdesk.ledger.writers import BookingWriter, CreditWriter, UseWriter
-from creditdesk.rest import lookups, pages
-from creditdesk.rest.ledger import LedgerWire, ledger_paths
-from creditdesk.rest.parts import ExtraPath, Parts, utc_now
-from creditdesk.rest.plain import PlainWriter
-from creditdesk.rest.proofs import proof_paths
-from creditdesk.rest.routes import Api
-from creditdesk.rest.throttle import Throttle
-from creditdesk.rest.token import token_endpoint
-from creditdesk.rest.token_document import TOKEN_OPERATION
-from creditdesk.schema.store import Store
+from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.journal.transaction import Desk
+from creditdesk.ledger.operations.product_benefits import ProductWriter
+from creditdesk.ledger.operations.spends import Spends
+from creditdesk.ledger.services import BookingWriter, CreditWriter, UseWriter
+from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 
 PASSING: Final = (
@@ -70,9 +70,9 @@ def build_app(
     parts = bind(store, settings, clock)
     app = Application(
         routes=[
-            Route("/health", lookups.health),
-            Route("/ready", partial(lookups.ready, parts=parts)),
-            *pages.routes(parts),
+            Route("/health", reference_data.health),
+            Route("/ready", partial(reference_data.ready, parts=parts)),
+            *docs.routes(parts),
         ]
     )
     app.router.redirect_slashes = False

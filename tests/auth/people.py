@@ -7,17 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from creditdesk.auth.accounts import create_user, ensure_roles
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.rows import new_row
+from creditdesk.auth.records import new_row
 from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.users_admin import create_user, ensure_roles
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
-from creditdesk.schema.store import Store
-from creditdesk.schema.writing import Call, Caller
+from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Call, Caller
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.auth.people import NOW
 
-from creditdesk.rest.throttle import Throttle
-from creditdesk.schema.refusals import Throttled
-from creditdesk.schema.writing import Caller
+from creditdesk.api.rate_limit import Throttle
+from creditdesk.schema.errors import Throttled
+from creditdesk.schema.service import Caller
 from creditdesk.settings import LimitSettings
+from tests.auth.people import NOW
 
 ADA, BOB = Caller(1, "ada@example.org"), Caller(2, "bob@example.org")
 SECOND = timedelta(seconds=1)
@@ -49,7 +49,7 @@ def test_the_longest_wait_is_told_and_a_refused_call_counts_for_nothing():
 
 
 def test_counts_of_many_callers_stay_bounded(monkeypatch):
-    monkeypatch.setattr("creditdesk.rest.throttle.LARGEST_COUNT", 100)
+    monkeypatch.setattr("creditdesk.api.rate_limit.LARGEST_COUNT", 100)
     throttle = Throttle(LimitSettings(calls_per_minute=1))
     for n in range(1_000):
         throttle.check(Caller(n, "x"), "GET", NOW)

@@ -6,12 +6,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.auth.people import NOW, PASSWORDS, authenticator, form, person
 
-from creditdesk.auth.accounts import set_password
-from creditdesk.auth.grants import GrantRefused
+from creditdesk.auth.token_responses import GrantRefused
+from creditdesk.auth.users_admin import set_password
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
+from tests.auth.people import NOW, PASSWORDS, authenticator, form, person
 
 DAY = timedelta(days=1)
 

@@ -6,6 +6,27 @@ from datetime import timedelta
 
 import pyotp
 import pytest
+
+from creditdesk.api.default_service import PlainWriter
+from creditdesk.auth.permission import allowed, demand
+from creditdesk.auth.principal import standing_of
+from creditdesk.auth.records import new_row
+from creditdesk.auth.scope import scope, scope_column
+from creditdesk.auth.token_responses import GrantRefused
+from creditdesk.auth.users import UserRoleWriter, UserWriter
+from creditdesk.auth.users_admin import ensure_roles, set_roles
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.catalog import CATALOG, SERVED
+from creditdesk.entities.security.credential import Credential
+from creditdesk.entities.security.role import Role
+from creditdesk.entities.security.user_role import UserRole
+from creditdesk.entities.sys.business import Business
+from creditdesk.entities.sys.user import User
+from creditdesk.schema.entity import ALL_VERBS, entity_named
+from creditdesk.schema.errors import Invalid, NotAllowed
+from creditdesk.schema.fields import Collection, Reference
+from creditdesk.schema.query import Test
+from creditdesk.schema.service import Caller
 from tests.auth.people import (
     ADMINISTRATOR,
     NOW,
@@ -18,27 +39,6 @@ from tests.auth.people import (
     place,
     user_role,
 )
-
-from creditdesk.auth.accounts import ensure_roles, set_roles
-from creditdesk.auth.caller import standing_of
-from creditdesk.auth.grants import GrantRefused
-from creditdesk.auth.permission import allowed, demand
-from creditdesk.auth.rows import new_row
-from creditdesk.auth.scope import scope, scope_column
-from creditdesk.auth.users import UserRoleWriter, UserWriter
-from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.catalog import CATALOG, SERVED
-from creditdesk.entities.security.credential import Credential
-from creditdesk.entities.security.role import Role
-from creditdesk.entities.security.user_role import UserRole
-from creditdesk.entities.sys.business import Business
-from creditdesk.entities.sys.user import User
-from creditdesk.rest.plain import PlainWriter
-from creditdesk.schema.entity import ALL_VERBS, entity_named
-from creditdesk.schema.kinds import Collection, Reference
-from creditdesk.schema.listing import Test
-from creditdesk.schema.refusals import Invalid, NotAllowed
-from creditdesk.schema.writing import Caller
 
 USERS = UserWriter(PlainWriter(), PASSWORDS)
 USER_ROLES = UserRoleWriter(PlainWriter())

@@ -8,6 +8,15 @@ from datetime import timedelta
 import jwt
 import pyotp
 import pytest
+
+from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.token_responses import GrantRefused
+from creditdesk.auth.tokens import AccessTokens, signing_secret
+from creditdesk.auth.totp import accepted_step, usable
+from creditdesk.auth.users_admin import issue_token, set_password, set_two_factor, user_with_email
+from creditdesk.entities.security.credential import Credential
+from creditdesk.entities.sys.user import User
+from creditdesk.schema.errors import Invalid, NotSignedIn, Throttled
 from tests.auth.people import (
     CHEAP,
     NOW,
@@ -18,15 +27,6 @@ from tests.auth.people import (
     form,
     person,
 )
-
-from creditdesk.auth.accounts import issue_token, set_password, set_two_factor, user_with_email
-from creditdesk.auth.grants import GrantRefused
-from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.tokens import AccessTokens, signing_secret
-from creditdesk.auth.totp import accepted_step, usable
-from creditdesk.entities.security.credential import Credential
-from creditdesk.entities.sys.user import User
-from creditdesk.schema.refusals import Invalid, NotSignedIn, Throttled
 
 SECOND = timedelta(seconds=1)
 

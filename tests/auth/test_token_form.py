@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.routing import Route
-from tests.auth.people import NOW, PASSWORD, authenticator, basic, form, person
 
-from creditdesk.auth.accounts import set_two_factor
-from creditdesk.rest.throttle import client_address
-from creditdesk.rest.token import token_endpoint
+from creditdesk.api.rate_limit import client_address
+from creditdesk.api.token import token_endpoint
+from creditdesk.auth.users_admin import set_two_factor
+from tests.auth.people import NOW, PASSWORD, authenticator, basic, form, person
 
 FORM = f"grant_type=password&username=ada%40example.org&password={PASSWORD.replace(' ', '+')}"
 INCORRECT = {

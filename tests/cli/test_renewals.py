@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from conftest import apart
 from creditdesk.cli.program import FAILED, MISUSED, OK, run
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.ledger.grant_key import GrantKey
+from creditdesk.entities.ledger.benefit_grant import GrantKey
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.book.records import MONEY, new_record
+from creditdesk.ledger.journal.mapping import MONEY, new_record
 from creditdesk.storage.engine import open_store
-from ledger_service.test_expire_run import held
-from ledger_service.test_renewals import on_plan
-from ledger_service.town import Town, money
+from tests.conftest import apart
+from tests.ledger.test_expire_run import held
+from tests.ledger.test_renewals import on_plan
+from tests.ledger.town import Town, money
 
 Captured = pytest.CaptureFixture[str]
 LONG_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)

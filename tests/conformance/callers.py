@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import httpx
 from starlette.applications import Starlette
 
-from builders import NOW, stored_row
-from creditdesk.auth.accounts import create_user, issue_token
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
+from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.entities.catalog import SERVED
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
+from tests.builders import NOW, stored_row
 
 
 async def all_roles(store: Store, business: int) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest_asyncio
 
-from conformance.desk import SEED, Desk, inner
-from conformance.facts import CONTRACT
-from conformance.model import Town
-from conformance.rows import fill, make_rows
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
+from tests.conformance.desk import SEED, Desk, inner
+from tests.conformance.facts import CONTRACT
+from tests.conformance.model import Town
+from tests.conformance.rows import fill, make_rows
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from conformance.facts import Facts, FieldFact
-from conformance.model import Town
+from tests.conformance.facts import Facts, FieldFact
+from tests.conformance.model import Town
 
 SEED = 20260310
 

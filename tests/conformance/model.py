@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from conformance.facts import COMPUTED, CONTRACT, CORE, Facts, FieldFact, FilterFact, led_to
+from tests.conformance.facts import COMPUTED, CONTRACT, CORE, Facts, FieldFact, FilterFact, led_to
 
 T = TypeVar("T")
 Row = Mapping[str, Any]

@@ -13,11 +13,11 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-from conformance.facts import BASE, COMPUTED, CONTRACT, CORE, Facts, FieldFact, led_to
-from conformance.model import Row, Town
 from creditdesk.schema.entity import Entity, entity_named
-from creditdesk.schema.kinds import Collection, Reference, Scaled
-from creditdesk.schema.store import Store
+from creditdesk.schema.fields import Collection, Reference, Scaled
+from creditdesk.schema.repository import Store
+from tests.conformance.facts import BASE, COMPUTED, CONTRACT, CORE, Facts, FieldFact, led_to
+from tests.conformance.model import Row, Town
 
 COUNT: Final = 40
 WORDS: Final = (

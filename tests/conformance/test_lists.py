@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from conformance.desk import SEED, Desk, facts_id
-from conformance.facts import CONTRACT, CORE, Facts
-from conformance.model import Asked, envelope, sortable
+from tests.conformance.desk import SEED, Desk, facts_id
+from tests.conformance.facts import CONTRACT, CORE, Facts
+from tests.conformance.model import Asked, envelope, sortable
 
 SIZES = ("1000", "10", "3", "25")
 RISING = ("1", "0", "ascending", "Ascending", "")

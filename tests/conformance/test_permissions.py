@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
 
-from builders import Builder
-from conformance.callers import all_roles, client_with, token
 from creditdesk.entities.catalog import CATALOG, SERVED
 from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import ALL_VERBS, Entity, Verb
-from creditdesk.schema.kinds import Collection
-from creditdesk.schema.store import Store
+from creditdesk.schema.fields import Collection
+from creditdesk.schema.repository import Store
+from tests.builders import Builder
+from tests.conformance.callers import all_roles, client_with, token
 
 STRANGERS: Final = ("no_token", "bad_token", "no_roles", "other_location")
 ALLOWED: Final[dict[str, set[int]]] = {

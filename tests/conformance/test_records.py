@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from conformance.desk import Desk, facts_id, inner
-from conformance.facts import CONTRACT, CORE, Facts, FieldFact
+from tests.conformance.desk import Desk, facts_id, inner
+from tests.conformance.facts import CONTRACT, CORE, Facts, FieldFact
 
 ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=facts_id)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z")

@@ -19,14 +19,14 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, from_schema
 from schemathesis.engine.events import NonFatalError, ScenarioFinished
 
-from builders import NOW, Builder
-from conformance.callers import admin_token
 from creditdesk.app import build_app
 from creditdesk.entities.catalog import SERVED
 from creditdesk.schema.entity import BASE_FIELDS, Entity
-from creditdesk.schema.kinds import DateTime, Reference
+from creditdesk.schema.fields import DateTime, Reference
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
+from tests.builders import NOW, Builder
+from tests.conformance.callers import admin_token
 
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",

@@ -5,24 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from creditdesk.api.default_service import PlainWriter
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.book.records import MONEY
-from creditdesk.ledger.rules.credit import SourceKind
-from creditdesk.ledger.spending.bookings import (
+from creditdesk.ledger.journal.mapping import MONEY
+from creditdesk.ledger.loaders.sources import Asked
+from creditdesk.ledger.operations.bookings import (
     cancel_bookings,
     charge_bookings,
     recalculate_booking,
 )
-from creditdesk.ledger.spending.sources import Asked
-from creditdesk.ledger.writers import BookingWriter
-from creditdesk.rest.plain import PlainWriter
-from creditdesk.schema.store import Unit
-from ledger_service.town import money
-from stateful import books as kept
-from stateful.credit_moves import give_back
-from stateful.life import HOURLY, Life
-from stateful.source_moves import a_booking, check, release_holds, take
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.services import BookingWriter
+from creditdesk.schema.repository import Unit
+from tests.ledger.town import money
+from tests.stateful import books as kept
+from tests.stateful.credit_moves import give_back
+from tests.stateful.life import HOURLY, Life
+from tests.stateful.source_moves import a_booking, check, release_holds, take
 
 RATE = money("20.00")
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
-from creditdesk.ledger.book.records import Account, Side
+from creditdesk.ledger.journal.mapping import Account, Side
 
 SIGN = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": -1}
 HELD_SIGN = {"hold": 1, "release": -1}

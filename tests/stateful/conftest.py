@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore
-from stateful.traces import Traces, traces_of
+from tests.stateful.traces import Traces, traces_of
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -6,14 +6,14 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.ledger.benefits.renewals import run_renewals
-from creditdesk.ledger.book.operations import adjust, expire, reverse, void
-from creditdesk.ledger.book.records import MONEY, SIDES, TIME, Side
+from creditdesk.ledger.journal.mapping import MONEY, SIDES, TIME, Side
+from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
+from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.ledger.rules.credit import WindowTest
-from creditdesk.ledger.writers import CreditWriter, UseWriter
-from ledger_service.town import MONEY_USE, TIME_USE, money, shown
-from stateful.books import Credit, Row
-from stateful.life import Life
+from creditdesk.ledger.services import CreditWriter, UseWriter
+from tests.ledger.town import MONEY_USE, TIME_USE, money, shown
+from tests.stateful.books import Credit, Row
+from tests.stateful.life import Life
 
 NOBODYS = 999_999_999
 """An Id that nothing has."""

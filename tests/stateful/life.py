@@ -14,19 +14,19 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
+from creditdesk.entities.ledger.account_state import CreditState
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
-from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.entities.ledger.grant_key import GrantKey
+from creditdesk.entities.ledger.benefit_grant import GrantKey
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.entities.ledger.stored_answer import StoredAnswer
+from creditdesk.entities.ledger.stored_response import StoredAnswer
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.book.balances import balance, balances
-from creditdesk.ledger.book.chain import ChainReading, Head, check_chain, check_heads
-from creditdesk.ledger.book.invariants import Balances, differences
-from creditdesk.ledger.book.line import CreditKind
-from creditdesk.ledger.book.records import (
+from creditdesk.ledger.journal.balances import balance, balances
+from creditdesk.ledger.journal.entry import CreditKind
+from creditdesk.ledger.journal.hash_chain import ChainReading, Head, check_chain, check_heads
+from creditdesk.ledger.journal.invariants import Balances, differences
+from creditdesk.ledger.journal.mapping import (
     BY_HISTORY,
     MONEY,
     SIDES,
@@ -38,12 +38,12 @@ from creditdesk.ledger.book.records import (
 )
 from creditdesk.ledger.rules.credit import LedgerPolicy, WindowTest
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.listing import Filter, Order, Test
-from creditdesk.schema.refusals import Refusal
-from creditdesk.schema.store import Reading, Unit
-from ledger_service.town import MONEY_USE, NOON, TIME_USE, Town, money
-from stateful.books import Books, Credit
-from stateful.traces import Traces
+from creditdesk.schema.errors import Refusal
+from creditdesk.schema.query import Filter, Order, Test
+from creditdesk.schema.repository import Reading, Unit
+from tests.ledger.town import MONEY_USE, NOON, TIME_USE, Town, money
+from tests.stateful.books import Books, Credit
+from tests.stateful.traces import Traces
 
 LEDGER: tuple[type[Entity], ...] = (
     JournalLine, Hold, AllocationDocument, GrantKey, StoredAnswer, MONEY_USE, TIME_USE,

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from creditdesk.ledger.book.records import MONEY, account_of
-from creditdesk.ledger.rules.allocation import Allocation, SourceAllocation
+from creditdesk.ledger.journal.mapping import MONEY, account_of
+from creditdesk.ledger.loaders.sources import Asked, Whose
+from creditdesk.ledger.operations.baskets import Basket, read_basket
+from creditdesk.ledger.operations.draw import Drawing, held_for, lock_sources, preview, spend
+from creditdesk.ledger.operations.holds import confirm, hold, release, release_due
+from creditdesk.ledger.rules.burn_down import Allocation, SourceAllocation
 from creditdesk.ledger.rules.credit import SourceKind, WindowTest
-from creditdesk.ledger.spending.baskets import Basket, read_basket
-from creditdesk.ledger.spending.drawing import Drawing, held_for, lock_sources, preview, spend
-from creditdesk.ledger.spending.holds import confirm, hold, release, release_due
-from creditdesk.ledger.spending.sources import Asked, Whose
-from creditdesk.schema.store import Unit
-from stateful import books as kept
-from stateful.credit_moves import NOBODYS
-from stateful.life import Life
+from creditdesk.schema.repository import Unit
+from tests.stateful import books as kept
+from tests.stateful.credit_moves import NOBODYS
+from tests.stateful.life import Life
 
 CENT = 100
 

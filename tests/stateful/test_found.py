@@ -6,19 +6,19 @@ from datetime import timedelta
 
 import pytest
 
-from creditdesk.entities.ledger.credit_state import CreditState
+from creditdesk.entities.ledger.account_state import CreditState
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.book.operations import adjust, reverse
-from creditdesk.ledger.book.records import MONEY
+from creditdesk.ledger.journal.mapping import MONEY
+from creditdesk.ledger.loaders.coverage import covered_so_far
+from creditdesk.ledger.loaders.sources import Asked, Whose
+from creditdesk.ledger.operations.baskets import read_basket
+from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
+from creditdesk.ledger.operations.corrections import adjust, reverse
+from creditdesk.ledger.operations.holds import hold, release_due
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
-from creditdesk.ledger.spending.baskets import read_basket
-from creditdesk.ledger.spending.bookings import cancel_bookings, charge_bookings
-from creditdesk.ledger.spending.covered import covered_so_far
-from creditdesk.ledger.spending.holds import hold, release_due
-from creditdesk.ledger.spending.sources import Asked, Whose
-from creditdesk.schema.store import Store
-from creditdesk.schema.writing import Call
-from ledger_service.town import MONEY_USE, NOON, Town, money
+from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Call
+from tests.ledger.town import MONEY_USE, NOON, Town, money
 
 
 @pytest.fixture

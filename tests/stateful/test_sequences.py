@@ -12,17 +12,17 @@ from datetime import timedelta
 import pytest
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.ledger.book.operations import void
-from creditdesk.ledger.spending.holds import release
-from creditdesk.schema.store import Store
+from creditdesk.ledger.operations.corrections import void
+from creditdesk.ledger.operations.holds import release
+from creditdesk.schema.repository import Store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore
-from ledger_service.town import Town
-from stateful import booking_moves as bookings
-from stateful import credit_moves as credits_
-from stateful import source_moves as sources
-from stateful.life import Life, set_rates
-from stateful.traces import Traces
+from tests.ledger.town import Town
+from tests.stateful import booking_moves as bookings
+from tests.stateful import credit_moves as credits_
+from tests.stateful import source_moves as sources
+from tests.stateful.life import Life, set_rates
+from tests.stateful.traces import Traces
 
 Move = Callable[[Life], Awaitable[None]]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from builders import Builder
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.ledger.credit_state import CreditState
-from creditdesk.ledger.book.operations import adjust, void
-from creditdesk.ledger.book.records import MONEY, state_id
+from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.ledger.journal.mapping import MONEY, state_id
+from creditdesk.ledger.operations.corrections import adjust, void
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.refusals import Refusal
-from creditdesk.schema.store import Store
-from ledger_service.town import Town, money
-from stateful.life import LEDGER
-from stateful.traces import Traces
+from creditdesk.schema.errors import Refusal
+from creditdesk.schema.repository import Store
+from tests.builders import Builder
+from tests.ledger.town import Town, money
+from tests.stateful.life import LEDGER
+from tests.stateful.traces import Traces
 
 EVERYTHING: dict[type[Entity], int] = dict.fromkeys(LEDGER, 0)
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from creditdesk.ledger.book.records import SIDES
+from creditdesk.ledger.journal.mapping import SIDES
 from creditdesk.schema.entity import Entity
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.postgresql import PostgreSQLStore

@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from builders import Builder, sample, stored_row
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
 )
@@ -14,9 +13,10 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 )
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.schema.entity import Column, Entity, Record, entity_named
-from creditdesk.schema.kinds import Reference
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Reading, Store
+from creditdesk.schema.fields import Reference
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.repository import Reading, Store
+from tests.builders import Builder, sample, stored_row
 
 COPYING = tuple(entity for entity in CATALOG if entity.shape().copied)
 USES = (MoneyUse, TimeUse)

@@ -11,16 +11,16 @@ from uuid import uuid4
 
 import pytest
 
-from builders import Builder, stored_row
 from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.listing import Filter, Listing, Order, Test
-from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Insert, Question, Store, Update
+from creditdesk.schema.errors import Blocked, Conflict
+from creditdesk.schema.query import Filter, Listing, Order, Test
+from creditdesk.schema.repository import Insert, Question, Store, Update
+from tests.builders import Builder, stored_row
 
 
 def column(entity: type[Entity], name: str):

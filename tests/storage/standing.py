@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
 
 _THERE = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL "

@@ -8,10 +8,10 @@ import pytest
 
 from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.listing import Test
-from creditdesk.schema.store import Store
+from creditdesk.schema.query import Test
+from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
-from storage.promise import put, where
+from tests.storage.promise import put, where
 
 WRITERS = 20
 
@@ -82,7 +82,7 @@ async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
 async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
     async def write(number: int) -> None:
         async with store.writing() as unit:
-            from builders import stored_row
+            from tests.builders import stored_row
 
             await unit.insert(Currency, [stored_row(Currency, SystemId="half", Name=str(number))])
             await asyncio.sleep(0)
@@ -128,7 +128,7 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store)
 
     async def write() -> None:
         async with store.writing() as unit:
-            from builders import stored_row
+            from tests.builders import stored_row
 
             await unit.insert(Currency, [stored_row(Currency, SystemId="cancelled")])
             inside.set()

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from creditdesk.storage import connections as lending
-from creditdesk.storage.connections import Connections
+from creditdesk.storage import pool
+from creditdesk.storage.pool import Connections
 
 MOST = 2
 
@@ -105,7 +105,7 @@ async def test_one_that_lay_idle_for_long_is_opened_anew(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await lent_once(connections)
-    monkeypatch.setattr(lending, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0)
     assert await lent_once(connections) != first
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from builders import Builder, stored_row
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
@@ -18,11 +17,12 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 )
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.kinds import Reference
-from creditdesk.schema.store import Insert, Store, Update
-from creditdesk.storage.copies import copies
+from creditdesk.schema.fields import Reference
+from creditdesk.schema.repository import Insert, Store, Update
+from creditdesk.storage.denormalization import copies
 from creditdesk.storage.naming import column_name, table_name
-from storage.copying import (
+from tests.builders import Builder, stored_row
+from tests.storage.copying import (
     COPYING,
     EVERY,
     USES,
@@ -165,7 +165,7 @@ def test_a_name_that_an_engine_would_cut_off_is_one_of_its_own() -> None:
 
 def test_what_lies_further_behind_must_be_copied_on_the_way() -> None:
     from creditdesk.schema.entity import _REGISTRY
-    from creditdesk.schema.kinds import Lend
+    from creditdesk.schema.fields import Lend
 
     try:
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from builders import Builder
 from creditdesk.schema.entity import Column, Entity, entity_named
-from creditdesk.schema.listing import Filter, Listing, Order, Test
-from creditdesk.schema.store import Store
+from creditdesk.schema.query import Filter, Listing, Order, Test
+from creditdesk.schema.repository import Store
 from creditdesk.storage.naming import column_name, is_folded, table_name
-from storage.copying import (
+from tests.builders import Builder
+from tests.storage.copying import (
     INDEXED,
     USES,
     House,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from builders import Builder, stored_row
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
@@ -18,10 +17,11 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity, Record, entity_named
-from creditdesk.schema.refusals import Conflict
-from creditdesk.schema.store import Store
-from storage.copying import assert_true
-from storage.promise import among
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.repository import Store
+from tests.builders import Builder, stored_row
+from tests.storage.copying import assert_true
+from tests.storage.promise import among
 
 Change = Callable[[Any, dict[str, int]], Awaitable[None]]
 

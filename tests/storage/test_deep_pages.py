@@ -9,18 +9,18 @@ from uuid import UUID
 
 import pytest
 
-from builders import stored_row
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as Use,
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.listing import Filter, Listing, Page, Test
-from creditdesk.schema.store import Store
-from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.tally import CREATION
-from creditdesk.storage.values import from_microseconds, to_microseconds
-from storage.promise import by, put, where
+from creditdesk.schema.query import Filter, Listing, Page, Test
+from creditdesk.schema.repository import Store
+from creditdesk.storage import session as storage_unit
+from creditdesk.storage.codecs import from_microseconds, to_microseconds
+from creditdesk.storage.row_counters import CREATION
+from tests.builders import stored_row
+from tests.storage.promise import by, put, where
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.widths[0]) + 1) << CREATION.widths[0])

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from builders import NOW, Builder
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
@@ -20,11 +19,12 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import DateTime
-from creditdesk.schema.refusals import Conflict
-from creditdesk.schema.store import Store
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.fields import DateTime
+from creditdesk.schema.repository import Store
 from creditdesk.storage.naming import column_name, table_name
-from storage.promise import put
+from tests.builders import NOW, Builder
+from tests.storage.promise import put
 
 RunSql = Callable[[str], Awaitable[Any]]
 APPEND_ONLY = tuple(entity for entity in CATALOG if entity.append_only)
@@ -151,7 +151,7 @@ async def test_no_balance_leaves_its_bounds(
 
 
 async def test_unique_names_are_unique(store: Store) -> None:
-    from creditdesk.entities.ledger.grant_key import GrantKey
+    from creditdesk.entities.ledger.benefit_grant import GrantKey
 
     row = {"Key": "one contract", "PeriodStart": NOW, "ContractId": 1, "CreditId": 1}
     await put(store, GrantKey, row)

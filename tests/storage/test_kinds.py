@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 import creditdesk.entities.catalog  # noqa: F401
-from creditdesk.rest.records import SHOWS
-from creditdesk.schema import kinds
+from creditdesk.api.serializer import SHOWS
+from creditdesk.schema import fields
 from creditdesk.schema.entity import declared
-from creditdesk.schema.kinds import ALL_KINDS, DateTime, Object
+from creditdesk.schema.fields import ALL_KINDS, DateTime, Object
 from creditdesk.storage.dialects import PostgreSQL, SQLite
 
 
-def concrete(kind: type[kinds.Field]) -> set[type[kinds.Field]]:
+def concrete(kind: type[fields.Field]) -> set[type[fields.Field]]:
     below = set().union(*(concrete(each) for each in kind.__subclasses__()))
     return below or {kind}
 
 
 def test_all_kinds_are_all_kinds() -> None:
-    assert concrete(kinds.Field) == set(ALL_KINDS)
+    assert concrete(fields.Field) == set(ALL_KINDS)
 
 
 def test_the_catalog_uses_no_other_kind() -> None:
@@ -44,5 +44,5 @@ def test_the_wire_shows_every_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_says_its_json_type(kind: type[kinds.Field]) -> None:
+def test_every_kind_says_its_json_type(kind: type[fields.Field]) -> None:
     assert kind.wire_type

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from builders import Builder, stored_row
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
 )
@@ -17,12 +16,13 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Column, Entity, Record, entity_named
-from creditdesk.schema.kinds import Reference, Text, fold
-from creditdesk.schema.listing import Filter, Listing, Order, Test
-from creditdesk.schema.store import Store
-from creditdesk.storage import lenders
-from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.lenders import part_of_text
+from creditdesk.schema.fields import Reference, Text, fold
+from creditdesk.schema.query import Filter, Listing, Order, Test
+from creditdesk.schema.repository import Store
+from creditdesk.storage import session as storage_unit
+from creditdesk.storage import text_search
+from creditdesk.storage.text_search import part_of_text
+from tests.builders import Builder, stored_row
 
 TEXTS = [
     column
@@ -78,7 +78,7 @@ async def showing(build: Builder, column: Column, text: str | None) -> Record:
 @pytest.fixture(params=[0, 4, 9, ENOUGH])
 def most(request: pytest.FixtureRequest, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many rows are few: none, some of a text's, and all."""
-    monkeypatch.setattr(lenders, "MOST", request.param)
+    monkeypatch.setattr(text_search, "MOST", request.param)
     store.statements._texts.clear()
 
 

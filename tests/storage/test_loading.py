@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from builders import NOW, Builder, stored_row
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as Use,
@@ -17,13 +16,14 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.listing import Listing, Test
-from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Store
+from creditdesk.schema.errors import Blocked, Conflict
+from creditdesk.schema.query import Listing, Test
+from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.sqlite import SQLiteStore
-from storage.promise import by, put, where
-from storage.standing import asked, there
+from tests.builders import NOW, Builder, stored_row
+from tests.storage.promise import by, put, where
+from tests.storage.standing import asked, there
 
 LOADED = (CoworkerBookingCredit, Use, Booking, Team)
 MANY = 700

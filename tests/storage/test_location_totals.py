@@ -11,20 +11,20 @@ from uuid import uuid4
 
 import pytest
 
-from builders import Builder, stored_row
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit as Credit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as Use,
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.schema.listing import Filter, Listing, Test
-from creditdesk.schema.refusals import Conflict
-from creditdesk.schema.store import Miscount, Store
-from creditdesk.storage import unit as storage_unit
-from creditdesk.storage.tally import LOCAL
-from creditdesk.storage.totals import seekable
-from creditdesk.storage.values import from_microseconds, to_microseconds
-from storage.promise import by, put, where
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.query import Filter, Listing, Test
+from creditdesk.schema.repository import Miscount, Store
+from creditdesk.storage import session as storage_unit
+from creditdesk.storage.codecs import from_microseconds, to_microseconds
+from creditdesk.storage.counted_queries import seekable
+from creditdesk.storage.row_counters import LOCAL
+from tests.builders import Builder, stored_row
+from tests.storage.promise import by, put, where
 
 LOCATION = "CoworkerBookingCreditBusinessId"
 DAY = datetime(2026, 3, 10, tzinfo=UTC)

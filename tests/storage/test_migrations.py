@@ -11,21 +11,21 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from builders import stored_row
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _REGISTRY, _SHAPES, Entity, declared
-from creditdesk.schema.kinds import Integer, Money, Reference, Text
-from creditdesk.schema.listing import Test
-from creditdesk.storage.copies import copies
+from creditdesk.schema.fields import Integer, Money, Reference, Text
+from creditdesk.schema.query import Test
+from creditdesk.storage.denormalization import copies
 from creditdesk.storage.engine import UnknownEngine, open_store
+from creditdesk.storage.fragments import STORED
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
 from creditdesk.storage.naming import fitted, location_name, table_name
-from creditdesk.storage.terms import STORED
-from storage.promise import put, where
+from tests.builders import stored_row
+from tests.storage.promise import put, where
 
 
 @pytest_asyncio.fixture(params=("sqlite", "postgresql"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.promise import Promise
+from tests.storage.promise import Promise
 
 
 class TestPromise(Promise):

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from builders import stored_row
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
 )
@@ -18,13 +17,14 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.schema.listing import Listing, Order, Test
-from creditdesk.schema.store import Store
-from creditdesk.storage import unit as storage_unit
+from creditdesk.schema.query import Listing, Order, Test
+from creditdesk.schema.repository import Store
+from creditdesk.storage import session as storage_unit
+from creditdesk.storage.codecs import to_microseconds
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.tally import CREATION
-from creditdesk.storage.values import to_microseconds
-from storage.promise import by, where
+from creditdesk.storage.row_counters import CREATION
+from tests.builders import stored_row
+from tests.storage.promise import by, where
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 100_000

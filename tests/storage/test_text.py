@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Store
-from storage.promise import by, found, put, sorted_ids, where
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.repository import Store
+from tests.storage.promise import by, found, put, sorted_ids, where
 
 WORDS = [
     "Straße", "STRASSE", "İstanbul", "istanbul", "ΣΊΣΥΦΟΣ", "σίσυφος", "Ångström", "Zebra",

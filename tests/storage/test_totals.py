@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from builders import Builder, stored_row
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as Use,
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.schema.kinds import DateTime
-from creditdesk.schema.listing import Listing, Test
-from creditdesk.schema.store import Store
+from creditdesk.schema.fields import DateTime
+from creditdesk.schema.query import Listing, Test
+from creditdesk.schema.repository import Store
+from creditdesk.storage.codecs import from_microseconds, to_microseconds
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.tally import CREATION, IDENTITY
-from creditdesk.storage.values import from_microseconds, to_microseconds
-from storage.promise import by, put, where
+from creditdesk.storage.row_counters import CREATION, IDENTITY
+from tests.builders import Builder, stored_row
+from tests.storage.promise import by, put, where
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 CREATED = [

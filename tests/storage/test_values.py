@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from builders import Builder
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.content.calendar_event import CalendarEvent
@@ -16,10 +15,11 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import LARGEST_INTEGER
-from creditdesk.schema.listing import Test
-from creditdesk.schema.store import Store
-from storage.promise import among, by, found, put, sorted_ids, where
+from creditdesk.schema.fields import LARGEST_INTEGER
+from creditdesk.schema.query import Test
+from creditdesk.schema.repository import Store
+from tests.builders import Builder
+from tests.storage.promise import among, by, found, put, sorted_ids, where
 
 AMOUNTS = [
     0, 1, -1, 10_000, 2**53, 2**53 + 1, -(2**53) - 1, LARGEST_INTEGER, LARGEST_INTEGER - 1,
@@ -212,7 +212,7 @@ async def test_many_rows_at_once_arrive_whole(store: Store) -> None:
 
 
 async def test_a_record_that_refers_to_nothing_real_is_refused(store: Store) -> None:
-    from creditdesk.schema.refusals import Refusal
+    from creditdesk.schema.errors import Refusal
 
     with pytest.raises(Refusal):
         await put(store, Business, {"CurrencyId": 987654321})

@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.auth.caller import Standing, standing_of
 from creditdesk.auth.credentials import revoke_tokens
-from creditdesk.auth.grants import (
+from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.principal import Standing, standing_of
+from creditdesk.auth.refresh import rotate_refresh
+from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.sign_in import SignIn
+from creditdesk.auth.token_responses import (
     Grant,
     GrantRefused,
     no_access,
     unknown_grant,
     wrong_refresh,
 )
-from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.refresh import rotate_refresh
-from creditdesk.auth.settings import AuthSettings
-from creditdesk.auth.sign_in import SignIn
 from creditdesk.auth.tokens import AccessTokens, signing_secret
-from creditdesk.schema.refusals import NotSignedIn
-from creditdesk.schema.store import Store
-from creditdesk.schema.writing import Caller
+from creditdesk.schema.errors import NotSignedIn
+from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Caller
 
 LARGEST_CACHE: Final = 10_000
 LONGEST_CLIENT_ID: Final = 320

@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.auth.rows import new_row, only
+from creditdesk.auth.records import new_row, only
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.schema.entity import Record
-from creditdesk.schema.kinds import fold
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Reading, Unit
+from creditdesk.schema.fields import fold
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.repository import Reading, Unit
 
 LONGEST_LOGIN: Final = 320
 

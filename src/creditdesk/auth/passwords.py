@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from creditdesk.auth.settings import AuthSettings
-from creditdesk.schema.refusals import invalid
+from creditdesk.schema.errors import invalid
 
 T = TypeVar("T")
 

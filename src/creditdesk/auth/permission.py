@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity, Verb
-from creditdesk.schema.refusals import NotAllowed
-from creditdesk.schema.writing import Caller
+from creditdesk.schema.errors import NotAllowed
+from creditdesk.schema.service import Caller
 
 
 def allowed(caller: Caller, entity: type[Entity], verb: Verb) -> bool:

@@ -14,14 +14,14 @@ from hashlib import sha256
 from uuid import uuid4
 
 from creditdesk.auth.credentials import credential_of
-from creditdesk.auth.rows import new_row, only
+from creditdesk.auth.records import new_row, only
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record
-from creditdesk.schema.kinds import fold
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.store import Unit
+from creditdesk.schema.fields import fold
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.repository import Unit
 
 _TOKEN_BYTES = 32
 _REMOVED_AT_ONCE = 100

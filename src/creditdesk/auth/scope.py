@@ -7,9 +7,9 @@ pass through here, so what is out of scope does not exist for any of them.
 from __future__ import annotations
 
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.kinds import Collection
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.writing import Caller
+from creditdesk.schema.fields import Collection
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.service import Caller
 
 
 def scope(caller: Caller, entity: type[Entity]) -> tuple[Filter, ...]:

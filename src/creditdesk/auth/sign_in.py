@@ -10,23 +10,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from creditdesk.auth.attempts import (
+from creditdesk.auth.credentials import credential_for, login_of
+from creditdesk.auth.login_throttle import (
     count_failure,
     counted,
     forget_failures,
     seconds_to_wait,
 )
-from creditdesk.auth.caller import standing_of
-from creditdesk.auth.credentials import credential_for, login_of
-from creditdesk.auth.grants import code_needed, no_access, wrong_code, wrong_password
 from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.principal import standing_of
 from creditdesk.auth.refresh import give_refresh
 from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.token_responses import code_needed, no_access, wrong_code, wrong_password
 from creditdesk.auth.totp import accepted_step
 from creditdesk.entities.security.credential import Credential
 from creditdesk.schema.entity import Record
-from creditdesk.schema.refusals import Throttled
-from creditdesk.schema.store import Store, Unit
+from creditdesk.schema.errors import Throttled
+from creditdesk.schema.repository import Store, Unit
 
 
 class SignIn:

@@ -15,12 +15,12 @@ from typing import Final
 
 import jwt
 
-from creditdesk.auth.rows import new_row, only
+from creditdesk.auth.records import new_row, only
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.entities.security.signing_key import SigningKey
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.refusals import Conflict
-from creditdesk.schema.store import Store
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.repository import Store
 
 LARGEST_CACHE: Final = 10_000
 LONGEST_TOKEN: Final = 2_000

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from creditdesk.auth.caller import names_of, role_names
 from creditdesk.auth.credentials import drop_credential, keep_credential, login_of
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.rows import collected, without_write_only
+from creditdesk.auth.principal import names_of, role_names
+from creditdesk.auth.records import collected, without_write_only
 from creditdesk.auth.scope import scope
 from creditdesk.auth.totp import usable
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.listing import Filter, Test
-from creditdesk.schema.refusals import NotAllowed, NotFound, invalid
-from creditdesk.schema.store import Reading, Unit
-from creditdesk.schema.writing import Call, Caller, Writer
+from creditdesk.schema.errors import NotAllowed, NotFound, invalid
+from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.repository import Reading, Unit
+from creditdesk.schema.service import Call, Caller, Writer
 
 
 @dataclass(frozen=True, slots=True)

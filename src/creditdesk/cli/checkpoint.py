@@ -11,11 +11,11 @@ from typing import Annotated, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cyclopts import Parameter
 
+from creditdesk.audit.checkpoint_check import read_checkpoint
+from creditdesk.audit.checkpoint_format import Checkpoint, checkpoint_digest, private_from_pem
+from creditdesk.audit.checkpoints import seal_now
 from creditdesk.cli.database import Database, opened
-from creditdesk.cli.words import Problem, say
-from creditdesk.ledger.proof.checkpoints import seal_now
-from creditdesk.ledger.proof.seal import Checkpoint, checkpoint_digest, private_from_pem
-from creditdesk.sync.sealed import read_checkpoint
+from creditdesk.cli.output import Problem, say
 
 KEY_VARIABLE: Final = "CREDITDESK_CHECKPOINT_KEY"
 

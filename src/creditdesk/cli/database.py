@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import platformdirs
 from cyclopts import Parameter
 
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings, load_settings
 from creditdesk.storage.engine import open_store
 

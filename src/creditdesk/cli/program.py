@@ -14,10 +14,10 @@ import asyncpg
 from cyclopts import App, CycloptsError
 
 import creditdesk
-from creditdesk.cli import books, checkpoint, people, renewing, serving
-from creditdesk.cli.words import Problem
-from creditdesk.demo.telling import NotEmpty
-from creditdesk.schema.refusals import Refusal
+from creditdesk.cli import checkpoint, data, jobs, serve, users
+from creditdesk.cli.output import Problem
+from creditdesk.demo.load import NotEmpty
+from creditdesk.schema.errors import Refusal
 from creditdesk.settings import BadSetting
 from creditdesk.storage.engine import UnknownEngine
 from creditdesk.storage.migrations import NewerDatabase, OlderDatabase
@@ -33,17 +33,17 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(serving.serve)
-app.command(people.init)
-app.command(books.migrate)
-app.command(people.users)
-app.command(books.demo)
-app.command(books.import_, name="import")
-app.command(books.export)
-app.command(books.verify)
-app.command(renewing.renew)
-app.command(renewing.expire)
-app.command(books.openapi)
+app.command(serve.serve)
+app.command(users.init)
+app.command(data.migrate)
+app.command(users.users)
+app.command(data.demo)
+app.command(data.import_, name="import")
+app.command(data.export)
+app.command(data.verify)
+app.command(jobs.renew)
+app.command(jobs.expire)
+app.command(data.openapi)
 app.command(checkpoint.checkpoint)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.demo.credits import (
+from creditdesk.demo.factory import START, Maker
+from creditdesk.demo.history import (
     Draw,
     booking_charge,
     limits_of,
@@ -13,8 +14,7 @@ from creditdesk.demo.credits import (
     unused_credits,
     uses_credit,
 )
-from creditdesk.demo.house import UNIT, Location
-from creditdesk.demo.making import START, Maker
+from creditdesk.demo.location import UNIT, Location
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine

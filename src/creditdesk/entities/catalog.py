@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from creditdesk.schema.entity import Entity, declared
-from creditdesk.schema.kinds import Collection, Reference
+from creditdesk.schema.fields import Collection, Reference
 
 
 def _load() -> tuple[type[Entity], ...]:

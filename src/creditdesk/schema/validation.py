@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from creditdesk.schema.entity import COMPUTED, Column, Entity, Record
-from creditdesk.schema.kinds import Collection, Field, Reference, Unreadable
-from creditdesk.schema.refusals import FieldError, Invalid, required
+from creditdesk.schema.errors import FieldError, Invalid, required
+from creditdesk.schema.fields import Collection, Field, Reference, Unreadable
 
 _SERVER_MADE: Final = COMPUTED | {"Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy"}
 NOT_FOUND: Final = "is not found"

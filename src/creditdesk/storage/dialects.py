@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from creditdesk.schema.kinds import (
+from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
@@ -27,14 +27,14 @@ from creditdesk.schema.kinds import (
     Reference,
     Text,
 )
-from creditdesk.storage.tally import PostgreSQLTally, SQLiteTally, Tally
-from creditdesk.storage.values import (
+from creditdesk.storage.codecs import (
     Instants,
     decode_object,
     encode_object,
     in_utc,
     to_microseconds,
 )
+from creditdesk.storage.row_counters import PostgreSQLTally, SQLiteTally, Tally
 
 Convert = Callable[[Any], Any]
 MOST_PACKED: Final = 100

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import creditdesk.entities.catalog  # noqa: F401 - the tables derive from what is declared
-from creditdesk.schema.store import Store
+from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase, current, migrate
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.sqlite import SQLiteStore

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import declared
-from creditdesk.schema.kinds import Integer
-from creditdesk.storage.copies import fills, triggers
+from creditdesk.schema.fields import Integer
+from creditdesk.storage.denormalization import fills, triggers
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.tables import (

@@ -8,7 +8,7 @@ from hashlib import blake2s
 from typing import Final
 
 from creditdesk.schema.entity import Column, Entity, entity_named
-from creditdesk.schema.kinds import Collection, Text
+from creditdesk.schema.fields import Collection, Text
 
 LONGEST_NAME: Final = 63
 """What PostgreSQL keeps of a name."""

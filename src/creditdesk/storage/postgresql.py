@@ -9,16 +9,16 @@ from typing import Any, Final
 import asyncpg
 
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Insert, Question, Reading, Unit, Update
-from creditdesk.storage.bulk import set_aside
-from creditdesk.storage.connections import Connections
+from creditdesk.schema.errors import Blocked, Conflict
+from creditdesk.schema.repository import Insert, Question, Reading, Unit, Update
+from creditdesk.storage.bulk_load import set_aside
 from creditdesk.storage.dialects import PostgreSQL
-from creditdesk.storage.filling import Filled, inserted, updated
+from creditdesk.storage.fragments import Reads
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.statements import Statements
-from creditdesk.storage.terms import Reads
-from creditdesk.storage.unit import RecordReading, RecordUnit, ids_of
+from creditdesk.storage.pool import Connections
+from creditdesk.storage.queries import Statements
+from creditdesk.storage.row_encoding import Filled, inserted, updated
+from creditdesk.storage.session import RecordReading, RecordUnit, ids_of
 
 COPY_FROM_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""

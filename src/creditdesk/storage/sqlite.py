@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.kinds import fold
-from creditdesk.schema.refusals import Blocked, Conflict
-from creditdesk.schema.store import Insert, Reading, Unit, Update
-from creditdesk.storage.bulk import set_aside
+from creditdesk.schema.errors import Blocked, Conflict
+from creditdesk.schema.fields import fold
+from creditdesk.schema.repository import Insert, Reading, Unit, Update
+from creditdesk.storage.bulk_load import set_aside
 from creditdesk.storage.dialects import SQLite
-from creditdesk.storage.filling import Filled, inserted, updated
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.statements import Statements
-from creditdesk.storage.unit import RecordReading, RecordUnit, ids_of
+from creditdesk.storage.queries import Statements
+from creditdesk.storage.row_encoding import Filled, inserted, updated
+from creditdesk.storage.session import RecordReading, RecordUnit, ids_of
 
 BUSY_SECONDS = 20.0
 CACHE_KILOBYTES = 65_536

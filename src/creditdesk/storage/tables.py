@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_named
-from creditdesk.schema.kinds import Collection, Object, Reference
-from creditdesk.storage.copies import copied_pairs
+from creditdesk.schema.fields import Collection, Object, Reference
+from creditdesk.storage.denormalization import copied_pairs
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
     column_name,
@@ -19,7 +19,7 @@ from creditdesk.storage.naming import (
     snake,
     table_name,
 )
-from creditdesk.storage.tally import Counted
+from creditdesk.storage.row_counters import Counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import (
+from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,

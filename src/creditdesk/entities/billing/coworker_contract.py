@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eCancellationReason, eDeliveryHandlingPreference
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import (
+from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,

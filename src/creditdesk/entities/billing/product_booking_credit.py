@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eRecurrentChargePattern
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, Collection, Enum, Integer, Money, Reference, Text
+from creditdesk.schema.fields import Boolean, Collection, Enum, Integer, Money, Reference, Text
 
 
 class ProductBookingCredit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eRecurrentChargePattern
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Enum, Integer, Lend, Reference
+from creditdesk.schema.fields import Enum, Integer, Lend, Reference
 
 
 class ProductExtraService(

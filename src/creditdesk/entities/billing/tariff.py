@@ -9,7 +9,7 @@ from creditdesk.entities.enums import (
     eTariffType,
 )
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import (
+from creditdesk.schema.fields import (
     Boolean,
     Collection,
     Enum,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, Collection, Integer, Money, Reference, Text
+from creditdesk.schema.fields import Boolean, Collection, Integer, Money, Reference, Text
 
 
 class TimePass(Entity, area="billing", plural="timepasses", label="Name", scope="BusinessId"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, DateTime, Integer, Lend, Reference, Text
+from creditdesk.schema.fields import Boolean, DateTime, Integer, Lend, Reference, Text
 
 
 class EventAttendee(

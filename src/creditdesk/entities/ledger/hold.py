@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import DateTime, Integer, Money, Reference, Text
+from creditdesk.schema.fields import DateTime, Integer, Money, Reference, Text
 
 
 class Hold(Entity, area="ledger", plural="holds", served=False, scope="BusinessId"):

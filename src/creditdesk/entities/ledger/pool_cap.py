@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import ePoolCapPeriod, ePoolCreditKind
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Enum, Money, Reference
+from creditdesk.schema.fields import Enum, Money, Reference
 
 
 class PoolCap(

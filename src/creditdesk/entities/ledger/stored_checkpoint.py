@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Object, Text
+from creditdesk.schema.fields import Object, Text
 
 
 class StoredCheckpoint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Integer, Reference, Text
+from creditdesk.schema.fields import Integer, Reference, Text
 
 
 class Credential(Entity, served=False, unique=(("Login",), ("UserId",))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import DateTime, Guid, Integer, Reference, Text
+from creditdesk.schema.fields import DateTime, Guid, Integer, Reference, Text
 
 
 class RefreshToken(Entity, served=False, unique=(("TokenHash",),)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Collection, Text
+from creditdesk.schema.fields import Collection, Text
 
 
 class Role(Entity, area="security", plural="roles", verbs=("list", "get"), label="Name"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Collection, Reference, Text
+from creditdesk.schema.fields import Collection, Reference, Text
 
 
 class UserRole(Entity, area="security", plural="userroles", label="Name", scope="BusinessId"):

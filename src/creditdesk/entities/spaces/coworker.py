@@ -10,7 +10,7 @@ from creditdesk.entities.enums import (
     eRegularPaymentProvider,
 )
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import (
+from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Reference, Text
+from creditdesk.schema.fields import Reference, Text
 
 
 class ResourceType(Entity, area="spaces", plural="resourcetypes", label="Name", scope="BusinessId"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, Collection, Integer, Lend, Number, Reference, Text
+from creditdesk.schema.fields import Boolean, Collection, Integer, Lend, Number, Reference, Text
 
 
 class Team(Entity, area="spaces", plural="teams", label="Name", scope="BusinessId"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eLanguage
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.kinds import Boolean, Collection, DateTime, Enum, Integer, Reference, Text
+from creditdesk.schema.fields import Boolean, Collection, DateTime, Enum, Integer, Reference, Text
 
 
 class User(Entity, area="sys", plural="users", label="FullName", scope="Businesses"):

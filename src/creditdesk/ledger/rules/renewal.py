@@ -11,8 +11,7 @@ from enum import IntEnum
 from zoneinfo import ZoneInfo
 
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import CreditKey, utc_text
-from creditdesk.ledger.rules.dates import (
+from creditdesk.ledger.rules.calendar import (
     MONTHS_PER_YEAR,
     add_local_days,
     add_local_months,
@@ -21,6 +20,7 @@ from creditdesk.ledger.rules.dates import (
     local_date,
     start_of_day,
 )
+from creditdesk.ledger.rules.credit import CreditKey, utc_text
 from creditdesk.ledger.rules.units import DAYS_PER_WEEK
 
 

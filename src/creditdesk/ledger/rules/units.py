@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from zoneinfo import ZoneInfo
 
-from creditdesk.ledger.rules.dates import MONTHS_PER_YEAR, add_local_months, local_date
+from creditdesk.ledger.rules.calendar import MONTHS_PER_YEAR, add_local_months, local_date
 
 DEFAULT_INTERVAL_MINUTES = 15
 DAYS_PER_WEEK = 7

@@ -1,0 +1,331 @@
+"""The OpenAPI 3.1 document, derived from the same declarations as the paths it describes.
+
+Must not know stores or callers; what it says is proved by tests that call what it lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from creditdesk import __version__
+from creditdesk.api.context import ExtraPath
+from creditdesk.api.schemas import (
+    ERRORS,
+    Schema,
+    action_schema,
+    body_schema,
+    kind_schema,
+    list_schema,
+    record_schema,
+)
+from creditdesk.schema.entity import Entity, FilterName
+from creditdesk.schema.fields import LARGEST_INTEGER, Collection, DateTime, Scaled, Text
+
+_SENTENCES: Final = {
+    400: "The body or a parameter cannot be taken; every field error is listed.",
+    401: "No, bad or expired credentials, or a user without API access.",
+    403: "The caller lacks the role of this verb.",
+    404: "No such record, or none that the caller may see.",
+    409: "A race was lost, or the same idempotency key is in flight; nothing was changed.",
+    413: "The body is larger than the limit.",
+    422: "The idempotency key came with another request before.",
+    429: "Too many calls; Retry-After says how many seconds to wait.",
+    500: "A fault of ours.",
+}
+_READ: Final = (401, 403, 404, 429, 500)
+_WRITE: Final = (400, 401, 403, 409, 413, 429, 500)
+_PRESENCE: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
+
+
+def document(entities: Iterable[type[Entity]], extras: Iterable[ExtraPath]) -> dict[str, Any]:
+    """The whole document."""
+    writer = _Writer()
+    paths: dict[str, dict[str, Any]] = {}
+    for entity in entities:
+        paths |= writer.entity_paths(entity)
+    paths["/api/utils/enums"] = {"get": _enums_operation()}
+    paths["/api/auth/me"] = {"get": _me_operation()}
+    for extra in extras:
+        paths.setdefault(extra.path, {})[extra.method.lower()] = _extra_operation(extra)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "creditdesk",
+            "version": __version__,
+            "description": "The credit ledger for coworking and flexible workspaces.",
+        },
+        "security": [{"bearer": []}, {"basic": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic"},
+            },
+            "parameters": writer.parameters,
+            "schemas": ERRORS | writer.schemas,
+            "responses": _shared_responses(),
+        },
+    }
+
+
+class _Writer:
+    """Gathers the shared components while the paths are written."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Schema] = {}
+        self.parameters: dict[str, Any] = dict(_COMMON_PARAMETERS)
+
+    def entity_paths(self, entity: type[Entity]) -> dict[str, dict[str, Any]]:
+        name, path = entity.__name__, entity.path()
+        self._schemas_of(entity)
+        on_collection: dict[str, Any] = {}
+        on_record: dict[str, Any] = {"parameters": [_parameter("recordId")]}
+        if "list" in entity.verbs:
+            on_collection["get"] = self._list_operation(entity)
+        if "create" in entity.verbs:
+            on_collection["post"] = self._write_operation(entity, "create", (*_WRITE, 422))
+        if "update" in entity.verbs:
+            on_collection["put"] = self._write_operation(entity, "update", (*_WRITE, 404))
+        if "get" in entity.verbs:
+            on_record["get"] = _operation(entity, "get", _json(_schema(name)), _READ)
+        if "update" in entity.verbs:
+            operation = self._write_operation(entity, "update", (*_WRITE, 404))
+            on_record["put"] = operation | {"operationId": f"update{name}ById"}
+        if "delete" in entity.verbs:
+            answer = _json(action_schema({"type": "integer", "format": "int64"}))
+            on_record["delete"] = _operation(entity, "delete", answer, (*_READ, 409))
+        return {
+            path: on_collection,
+            f"{path}/{{id}}": on_record,
+            f"{path}/commands": {"get": _commands_operation(entity)},
+            f"{path}/runcommand": {"post": _run_operation(entity)},
+        }
+
+    def _schemas_of(self, entity: type[Entity]) -> None:
+        name = entity.__name__
+        self.schemas[name] = record_schema(entity, whole=True)
+        self.schemas[f"{name}Row"] = record_schema(entity, whole=False)
+        self.schemas[f"{name}List"] = list_schema(_schema(f"{name}Row"))
+        self.schemas[f"{name}Answer"] = action_schema(_schema(name))
+        if "create" in entity.verbs:
+            self.schemas[f"{name}Create"] = body_schema(entity, creating=True)
+        if "update" in entity.verbs:
+            self.schemas[f"{name}Update"] = body_schema(entity, creating=False)
+
+    def _list_operation(self, entity: type[Entity]) -> dict[str, Any]:
+        name = entity.__name__
+        known = {found.parameter: found for found in entity.shape().filters.values()}
+        for parameter, found in known.items():
+            self.parameters.setdefault(parameter, _filter_parameter(found))
+        batch = {"type": "array", "items": _schema(name)}
+        answer = _json({"anyOf": [_schema(f"{name}List"), batch]})
+        operation = _operation(entity, "list", answer, (400, 401, 403, 429, 500))
+        names = [*_PAGING, *known]
+        return operation | {"parameters": [_parameter(each) for each in names]}
+
+    def _write_operation(
+        self, entity: type[Entity], verb: str, statuses: Iterable[int]
+    ) -> dict[str, Any]:
+        name = entity.__name__
+        body = _schema(f"{name}{verb.capitalize()}")
+        forms = ("application/json", "application/x-www-form-urlencoded")
+        operation = _operation(entity, verb, _json(_schema(f"{name}Answer")), statuses)
+        if verb == "create":
+            operation["parameters"] = [_parameter("Idempotency-Key")]
+        content = {form: {"schema": body} for form in forms}
+        return operation | {"requestBody": {"required": True, "content": content}}
+
+
+_PAGING: Final = ("page", "size", "orderBy", "dir")
+_WHOLE: Final[Schema] = {"type": "integer", "format": "int64"}
+_COMMON_PARAMETERS: Final[dict[str, Any]] = {
+    "recordId": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "schema": _WHOLE | {"minimum": 1, "maximum": LARGEST_INTEGER},
+    },
+    "page": {
+        "name": "page",
+        "in": "query",
+        "description": "Counts from 1.",
+        "schema": _WHOLE | {"minimum": 1, "maximum": LARGEST_INTEGER, "default": 1},
+    },
+    "size": {
+        "name": "size",
+        "in": "query",
+        "description": "Records a page; more than 1000 is 1000.",
+        "schema": _WHOLE | {"minimum": 1, "maximum": 1000, "default": 25},
+    },
+    "orderBy": {
+        "name": "orderBy",
+        "in": "query",
+        "description": "Any field of the record; an unknown one is the default order.",
+        "schema": {"type": "string"},
+    },
+    "dir": {
+        "name": "dir",
+        "in": "query",
+        "description": "1 or Ascending, -1 or Descending.",
+        "schema": {"type": "string", "enum": ["1", "0", "-1", "Ascending", "Descending"]},
+    },
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body get the first answer again, byte for byte.",
+        "schema": {"type": "string", "maxLength": 255},
+    },
+    "Id": {
+        "name": "Id",
+        "in": "query",
+        "description": "One id filters the list; `[1,2,3]` gives the bare array of a batch.",
+        "schema": {
+            "anyOf": [_WHOLE, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]
+        },
+    },
+}
+_SIDES: Final = {
+    "equals": "Equal",
+    "from": "At least, or at or after",
+    "to": "At most, or at or before",
+    "ids": "One of `[1,2,3]`",
+    "custom": "Holds",
+}
+
+
+def _filter_parameter(found: FilterName) -> dict[str, Any]:
+    kind = found.column.kind
+    sentence = f"{_SIDES[found.side]}: {found.column.name}."
+    schema: Schema
+    if found.side == "ids":
+        schema = {"type": "string", "pattern": "^\\[\\d{1,9}(,\\d{1,9})*\\]$"}
+    elif isinstance(kind, Collection):
+        schema, sentence = dict(_WHOLE | {"minimum": 1}), f"Has this member: {found.column.name}."
+    elif isinstance(kind, Scaled):
+        schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "multipleOf": 0.01}
+    else:
+        schema = kind_schema(kind)
+    if isinstance(kind, Text) and not kind.exact and not found.column.as_text:
+        sentence = f"Holds this text, without case: {found.column.name}."
+    if isinstance(kind, DateTime):
+        sentence += " Minutes are enough; without a zone it is UTC."
+    return {
+        "name": found.parameter,
+        "in": "query",
+        "description": sentence,
+        "schema": {"anyOf": [schema, _PRESENCE]},
+    }
+
+
+def _operation(
+    entity: type[Entity], verb: str, answer: dict[str, Any], statuses: Iterable[int]
+) -> dict[str, Any]:
+    name = entity.__name__
+    role = entity.roles[verb]  # type: ignore[index]
+    return {
+        "operationId": f"{verb}{name}",
+        "tags": [name],
+        "summary": f"{verb.capitalize()} {name}",
+        "description": f"{(entity.__doc__ or '').strip()} Needs the role {role}.",
+        "responses": _responses(answer, statuses),
+    }
+
+
+def _commands_operation(entity: type[Entity]) -> dict[str, Any]:
+    listed = _json({"type": "array", "items": {"type": "object"}})
+    return _operation(entity, "list", listed, (401, 403, 429, 500)) | {
+        "operationId": f"commandsOf{entity.__name__}",
+        "summary": f"Commands of {entity.__name__}",
+    }
+
+
+def _run_operation(entity: type[Entity]) -> dict[str, Any]:
+    parameter: Schema = {
+        "type": "object",
+        "properties": {"Name": {"type": "string"}, "Type": {"type": "string"}, "Value": {}},
+        "required": ["Name", "Value"],
+    }
+    body: Schema = {
+        "type": "object",
+        "properties": {
+            "Key": {"type": "string"},
+            "Ids": {"type": "array", "items": _WHOLE | {"minimum": 1}},
+            "Parameters": {"type": ["array", "null"], "items": parameter},
+        },
+        "required": ["Key"],
+    }
+    return _operation(entity, "update", _json(action_schema({})), (*_WRITE, 422)) | {
+        "operationId": f"run{entity.__name__}Command",
+        "summary": f"Run a command on {entity.__name__}",
+        "parameters": [_parameter("Idempotency-Key")],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+    }
+
+
+def _extra_operation(extra: ExtraPath) -> dict[str, Any]:
+    """What the path says of itself, and the rest as every call of its method is answered."""
+    acts = extra.method != "GET"
+    statuses = (*_WRITE, 404, 422) if acts else (400, *_READ)
+    said = {"responses": _responses(_json(action_schema({})), statuses)} | dict(extra.operation)
+    if acts and not extra.open:
+        key = [_parameter("Idempotency-Key")]
+        said["parameters"] = [*extra.operation.get("parameters", ()), *key]
+    name = said.get("operationId", extra.path.rsplit("/", 1)[1])
+    return said | {"operationId": name if extra.open else f"{extra.method.lower()}{name}"}
+
+
+def _enums_operation() -> dict[str, Any]:
+    entry = {"type": "object", "properties": {"Id": _WHOLE, "Name": {"type": "string"}}}
+    return {
+        "operationId": "enums",
+        "tags": ["utils"],
+        "summary": "The values of a numbered list",
+        "parameters": [
+            {"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}
+        ],
+        "responses": _responses(
+            _json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)
+        ),
+    }
+
+
+def _me_operation() -> dict[str, Any]:
+    return {
+        "operationId": "signedIn",
+        "tags": ["auth"],
+        "summary": "The signed-in user",
+        "responses": _responses(_json({"type": "object"}), (401, 404, 429, 500)),
+    }
+
+
+def _responses(answer: dict[str, Any], statuses: Iterable[int]) -> dict[str, Any]:
+    given: dict[str, Any] = {"200": {"description": "Done."} | answer}
+    shared = {str(s): {"$ref": f"#/components/responses/{s}"} for s in sorted(set(statuses))}
+    return given | shared
+
+
+def _shared_responses() -> dict[str, Any]:
+    shapes = {404: "NotFound", 500: "Fault"}
+    shared: dict[str, Any] = {
+        str(status): {"description": sentence} | _json(_schema(shapes.get(status, "Failure")))
+        for status, sentence in _SENTENCES.items()
+    }
+    shared["401"]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    shared["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    words = {"error": {"type": "string"}, "error_description": {"type": "string"}}
+    refused = {"type": "object", "properties": words, "required": ["error"]}
+    shared["GrantRefused"] = {"description": "No tokens were given."} | _json(refused)
+    return shared
+
+
+def _json(schema: Schema) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _schema(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _parameter(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/parameters/{name}"}

@@ -1,0 +1,97 @@
+"""How often one caller may call. Counts in memory, each worker for itself; off by default.
+
+A window starts with a caller's first call in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from typing import Any, Final
+
+from creditdesk.schema.errors import Throttled
+from creditdesk.schema.service import Caller
+from creditdesk.settings import LimitSettings
+
+LARGEST_COUNT: Final = 20_000
+_READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """So many calls in so many seconds, of writes alone or of all verbs."""
+
+    calls: int
+    seconds: int
+    writes_only: bool
+
+
+@dataclass(slots=True)
+class _Window:
+    """What one caller has used of one limit."""
+
+    ends: float
+    used: int = 0
+
+
+class Throttle:
+    """Admits calls until a limit is reached, then says how long to wait."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        limits = (
+            _Limit(settings.writes_per_minute, 60, True),
+            _Limit(settings.writes_per_day, 86_400, True),
+            _Limit(settings.calls_per_minute, 60, False),
+            _Limit(settings.calls_per_hour, 3_600, False),
+            _Limit(settings.calls_per_day, 86_400, False),
+        )
+        self._limits = tuple(limit for limit in limits if limit.calls > 0)
+        self._windows: dict[tuple[int, _Limit], _Window] = {}
+
+    def check(self, caller: Caller, method: str, now: datetime) -> None:
+        """Counts one call of a caller. Raises Throttled, counting nothing, over a limit."""
+        if not self._limits:
+            return
+        moment = now.timestamp()
+        reads = method in _READING_METHODS
+        touched = [
+            self._window(caller.user_id, limit, moment)
+            for limit in self._limits
+            if not (reads and limit.writes_only)
+        ]
+        full = [window.ends - moment for limit, window in touched if window.used >= limit.calls]
+        if full:
+            raise Throttled(max(1, ceil(max(full))))
+        for _, window in touched:
+            window.used += 1
+
+    def _window(self, user_id: int, limit: _Limit, moment: float) -> tuple[_Limit, _Window]:
+        window = self._windows.get((user_id, limit))
+        if window is None or window.ends <= moment:
+            if len(self._windows) >= LARGEST_COUNT:
+                self._drop(moment)
+            window = self._windows[user_id, limit] = _Window(moment + limit.seconds)
+        return limit, window
+
+    def _drop(self, moment: float) -> None:
+        """Makes room: windows that are over, and if that is not enough the oldest half."""
+        open_ = {k: w for k, w in self._windows.items() if w.ends > moment}
+        if len(open_) >= LARGEST_COUNT:
+            open_ = dict(list(open_.items())[LARGEST_COUNT // 2 :])
+        self._windows = open_
+
+
+def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
+    """The address of an ASGI request's client, behind so many proxies that are trusted.
+
+    Without trusted proxies a forwarded header is ignored, since any client can send one.
+    """
+    if proxy_hops > 0:
+        sent = [v for k, v in scope.get("headers", ()) if k == b"x-forwarded-for"]
+        hops = [hop.strip() for hop in b",".join(sent).decode("latin-1").split(",") if hop.strip()]
+        if len(hops) >= proxy_hops:
+            return hops[-proxy_hops]
+    client = scope.get("client")
+    return str(client[0]) if client else None

@@ -1,0 +1,75 @@
+"""POST /api/token: a form in, tokens or an OAuth error out.
+
+The body is read as a form whatever its Content-Type says, except JSON, which is refused as the
+real system does. An Authorization header plays no part here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from creditdesk.api.rate_limit import client_address
+from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.token_responses import GrantRefused, unknown_grant
+from creditdesk.schema.errors import Throttled
+
+LARGEST_FORM_BYTES: Final = 16_384
+MOST_FIELDS: Final = 32
+_NEVER_KEPT: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def token_endpoint(
+    authenticator: Authenticator, clock: Callable[[], datetime], proxy_hops: int = 0
+) -> Endpoint:
+    """The endpoint over an authenticator; `clock` tells the instant of each request."""
+
+    async def token(request: Request) -> Response:
+        try:
+            form = await _form(request)
+            client_id = request.headers.get("client_id") or request.headers.get("client-id")
+            address = client_address(request.scope, proxy_hops)
+            grant = await authenticator.grant(form, client_id, clock(), address)
+        except GrantRefused as refusal:
+            return _failed(refusal.error, refusal.sentence, 400)
+        except Throttled as refusal:
+            answer = _failed("slow_down", refusal.sentence, refusal.status)
+            answer.headers["Retry-After"] = str(refusal.wait_seconds)
+            return answer
+        return JSONResponse(asdict(grant), headers=_NEVER_KEPT)
+
+    return token
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM_BYTES:
+            raise GrantRefused("invalid_request", "The form is too large")
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared.endswith("json") or bytes(body).lstrip()[:1] in (b"{", b"["):
+        raise unknown_grant()
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise GrantRefused("invalid_request", "The form cannot be read") from None
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise GrantRefused("invalid_request", "A field was sent twice")
+    return form
+
+
+def _failed(error: str, description: str, status: int) -> JSONResponse:
+    content = {"error": error, "error_description": description}
+    return JSONResponse(content, status, headers=_NEVER_KEPT)

@@ -1,0 +1,1 @@
+"""Is the ledger true: verification, checkpoints, Merkle proofs."""

@@ -1,0 +1,155 @@
+"""The journal held against a checkpoint that someone kept (docs/proof.md, rule 34).
+
+Finds what a sound chain hides: newest lines cut off, a credit's whole past rewritten, a credit
+gone with all its lines. Nothing is mended; the chains of credits that exist are `verifying`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from creditdesk.audit.checkpoint_format import (
+    Checkpoint,
+    check_against,
+    check_checkpoints,
+    checkpoint_digest,
+)
+from creditdesk.audit.checkpoints import Kept, kept_of, sealed_tree
+from creditdesk.audit.merkle import MerkleTree
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
+from creditdesk.ledger.journal.entry import CreditKind, instant_of
+from creditdesk.ledger.journal.hash_chain import ChainReading, Fault, Finding, Head
+from creditdesk.ledger.journal.mapping import SIDES, line_of, where
+from creditdesk.schema.entity import Record
+from creditdesk.schema.repository import Reading, Store
+from creditdesk.transfer.progress import Report
+
+BATCH: Final = 250
+_LONGEST_FILE: Final = 100_000
+
+Place = tuple[CreditKind, int, int]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint in a JSON file; ValueError says what is wrong with the file."""
+    if path.stat().st_size > _LONGEST_FILE:
+        raise ValueError(f"{path.name} is too long for a checkpoint.")
+    try:
+        document = json.loads(path.read_bytes(), object_pairs_hook=_once_each)
+    except (UnicodeDecodeError, RecursionError, json.JSONDecodeError):
+        raise ValueError(f"{path.name} is not a JSON document.") from None
+    return Checkpoint.from_document(document)
+
+
+async def verify_sealed(store: Store, checkpoint: Checkpoint, report: Report) -> None:
+    """Reports each way in which the ledger is not what the kept checkpoint sealed.
+
+    Also checks that the checkpoints in the database follow one another, each with its signature.
+    """
+    async with store.reading() as reading:
+        records = await reading.find(StoredCheckpoint)
+        kept = _readable(records, report)
+        keys = {each.checkpoint.key_fingerprint: each.public_key for each in kept}
+        for finding in check_checkpoints([each.checkpoint for each in kept], keys.values()):
+            report.problem(str(finding))
+        sealed = checkpoint_digest(checkpoint)
+        found = next((k for k in kept if checkpoint_digest(k.checkpoint) == sealed), None)
+        if found is None:
+            made = instant_of(checkpoint.created_microseconds)
+            report.problem(
+                f"the checkpoint of {made:%Y-%m-%d %H:%M:%S} UTC is not among those the database"
+                " keeps: it or the database is of another ledger, or it was removed"
+            )
+            return
+        try:
+            tree = await sealed_tree(reading, found)
+        except (KeyError, ValueError):
+            report.problem("the heads kept for the checkpoint cannot be read")
+            return
+        report.step("sealed credits", len(tree.heads))
+        await _check_journal(reading, checkpoint, tree, report)
+
+
+async def _check_journal(
+    reading: Reading, checkpoint: Checkpoint, tree: MerkleTree, report: Report
+) -> None:
+    stored: dict[Place, bytes] = {}
+    ends: dict[tuple[CreditKind, int], int] = {}
+    wrong: list[Finding] = []
+    for heads in _batches(tree.heads):
+        kind = heads[0].credit_kind
+        lines = await reading.find(
+            JournalLine,
+            where(JournalLine, CreditKind=kind.value, CreditId=[h.credit_id for h in heads]),
+        )
+        lines.sort(key=lambda line: (line["CreditId"], line["Sequence"]))
+        sealed = {head.credit_id: head.sequence for head in heads}
+        for line in lines:
+            credit_id, sequence = line["CreditId"], line["Sequence"]
+            ends[kind, credit_id] = sequence
+            if sequence == sealed[credit_id]:
+                stored[kind, credit_id, sequence] = _digest(line)
+        wrong += await _orphans(reading, kind, heads, lines)
+        report.advance(len(heads))
+    for finding in [*check_against(checkpoint, tree, stored), *wrong]:
+        report.problem(_named(finding, ends))
+
+
+async def _orphans(
+    reading: Reading, kind: CreditKind, heads: Sequence[Head], lines: Sequence[Record]
+) -> list[Finding]:
+    """What is wrong in the chains of credits that no longer exist, which nobody else reads."""
+    there = await reading.many(SIDES[kind].credit, [head.credit_id for head in heads])
+    left = [line for line in lines if line["CreditId"] not in there]
+    chain = ChainReading()
+    chain.read(map(line_of, left), map(_digest, left))
+    return chain.findings
+
+
+def _named(finding: Finding, ends: dict[tuple[CreditKind, int], int]) -> str:
+    """The finding, with all lines named where newest ones are cut off."""
+    kind, credit_id, sealed = finding.credit_kind, finding.credit_id, finding.sequence
+    if finding.fault is not Fault.TRUNCATED or kind is None or credit_id is None or sealed is None:
+        return str(finding)
+    first = ends.get((kind, credit_id), 0) + 1
+    if first > sealed:
+        return str(finding)
+    which = f"line {sealed}" if first == sealed else f"lines {first} to {sealed}"
+    gone = "is" if first == sealed else "are"
+    return f"{kind} credit {credit_id}, {which}: sealed by the checkpoint, {gone} cut off"
+
+
+def _readable(records: Sequence[Record], report: Report) -> list[Kept]:
+    kept: list[Kept] = []
+    for record in records:
+        try:
+            kept.append(kept_of(record))
+        except (ValueError, TypeError):
+            report.problem(f"checkpoint {record['Id']} in the database cannot be read")
+    return kept
+
+
+def _digest(line: Record) -> bytes:
+    try:
+        return bytes.fromhex(line["Digest"])
+    except ValueError:
+        return b""
+
+
+def _batches(heads: Sequence[Head]) -> Iterator[Sequence[Head]]:
+    """The heads in runs of one kind."""
+    for kind in CreditKind:
+        of_kind = [head for head in heads if head.credit_kind is kind]
+        for start in range(0, len(of_kind), BATCH):
+            yield of_kind[start : start + BATCH]
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("The document says the same field twice.")
+    return dict(pairs)

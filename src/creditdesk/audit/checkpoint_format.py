@@ -1,0 +1,355 @@
+"""Signed checkpoints of the whole ledger, and the proof that one line stands under one of them.
+
+The module knows nothing of storage or the clock; whoever seals hands in the time and the secrets.
+"""
+
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from creditdesk.audit.merkle import MerkleTree, check_path, leaf_digest
+from creditdesk.ledger.journal.entry import CreditKind, Line, exactly, whole_number
+from creditdesk.ledger.journal.hash_chain import (
+    Fault,
+    Finding,
+    Head,
+    content_digest,
+    encode_line,
+    genesis_digest,
+    line_digest,
+    link_digest,
+)
+
+CHECKPOINT_FORMAT = "creditdesk-checkpoint-1"
+PROOF_FORMAT = "creditdesk-proof-1"
+NO_CHECKPOINT = bytes(32)
+
+_CHECKPOINT = b"\x05"
+_SIGNED_PREFIX = b"creditdesk checkpoint 1\n"
+_pack_checkpoint = struct.Struct(">qQQ32s32s32s").pack
+
+
+def generate_key() -> Ed25519PrivateKey:
+    """A new key to sign checkpoints with."""
+    return Ed25519PrivateKey.generate()
+
+
+def private_pem(key: Ed25519PrivateKey, password: bytes | None = None) -> bytes:
+    """The private key as PKCS #8 PEM, encrypted when a password is given."""
+    encryption: KeySerializationEncryption = (
+        BestAvailableEncryption(password) if password else NoEncryption()
+    )
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    """The public key as PEM, to be handed to auditors and members."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def private_from_pem(pem: bytes, password: bytes | None = None) -> Ed25519PrivateKey:
+    """Read a private key; ValueError when it is no Ed25519 key or the password is wrong."""
+    try:
+        key = load_pem_private_key(pem, password)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("the key is not an Ed25519 private key")
+    return key
+
+
+def public_from_pem(pem: bytes) -> Ed25519PublicKey:
+    """Read a public key; ValueError when it is no Ed25519 key."""
+    key = load_pem_public_key(pem)
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("the key is not an Ed25519 public key")
+    return key
+
+
+def fingerprint(key: Ed25519PublicKey) -> bytes:
+    """SHA-256 of the key's 32 raw bytes."""
+    return sha256(key.public_bytes_raw()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What the whole ledger was at one moment, signed. Digests have 32 bytes."""
+
+    created_microseconds: int
+    credits: int
+    lines: int
+    root: bytes
+    previous: bytes
+    key_fingerprint: bytes
+    signature: bytes
+
+    def document(self) -> dict[str, Any]:
+        """The checkpoint as a JSON object."""
+        return {"format": CHECKPOINT_FORMAT, **_hexed(self)}
+
+    @classmethod
+    def from_document(cls, document: object) -> "Checkpoint":
+        """Read a checkpoint's JSON object; ValueError names what is wrong with it."""
+        values = _values(document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)])
+        return cls(
+            created_microseconds=whole_number(values, "created_microseconds"),
+            credits=whole_number(values, "credits", least=0),
+            lines=whole_number(values, "lines", least=0),
+            root=_bytes(values, "root"),
+            previous=_bytes(values, "previous"),
+            key_fingerprint=_bytes(values, "key_fingerprint"),
+            signature=_bytes(values, "signature", 64),
+        )
+
+
+def signed_bytes(checkpoint: Checkpoint) -> bytes:
+    """The bytes under the signature: everything but the signature itself."""
+    return _SIGNED_PREFIX + _pack_checkpoint(
+        checkpoint.created_microseconds,
+        checkpoint.credits,
+        checkpoint.lines,
+        checkpoint.root,
+        checkpoint.previous,
+        checkpoint.key_fingerprint,
+    )
+
+
+def checkpoint_digest(checkpoint: Checkpoint) -> bytes:
+    """What the next checkpoint holds as `previous`; covers the signature too."""
+    return sha256(_CHECKPOINT + signed_bytes(checkpoint) + checkpoint.signature).digest()
+
+
+def seal(
+    tree: MerkleTree, previous: Checkpoint | None, now_microseconds: int, key: Ed25519PrivateKey
+) -> Checkpoint:
+    """Sign a checkpoint over all heads in `tree`, following `previous`."""
+    values: dict[str, Any] = {
+        "created_microseconds": now_microseconds,
+        "credits": len(tree.heads),
+        "lines": sum(head.sequence for head in tree.heads),
+        "root": tree.root,
+        "previous": NO_CHECKPOINT if previous is None else checkpoint_digest(previous),
+        "key_fingerprint": fingerprint(key.public_key()),
+    }
+    unsigned = Checkpoint(**values, signature=b"")
+    return Checkpoint(**values, signature=key.sign(signed_bytes(unsigned)))
+
+
+def check_seal(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None:
+    """None when the checkpoint was signed with `key` as it stands, else a sentence saying why."""
+    if checkpoint.key_fingerprint != fingerprint(key):
+        return "The checkpoint was signed with another key."
+    try:
+        key.verify(checkpoint.signature, signed_bytes(checkpoint))
+    except InvalidSignature:
+        return "The checkpoint's signature is not valid: the checkpoint was changed."
+    return None
+
+
+def check_checkpoints(
+    checkpoints: Sequence[Checkpoint], keys: Iterable[Ed25519PublicKey]
+) -> list[Finding]:
+    """Check all checkpoints, oldest first: each signed, each following the one before it.
+
+    A ledger only grows, so time, credits and lines may not fall from one to the next.
+    """
+    known = {fingerprint(key): key for key in keys}
+    findings = []
+    previous: Checkpoint | None = None
+    for number, checkpoint in enumerate(checkpoints, start=1):
+        key = known.get(checkpoint.key_fingerprint)
+        wrong = [] if key else ["was signed with an unknown key"]
+        if key and check_seal(checkpoint, key):
+            wrong.append("has a signature that is not valid")
+        expected = NO_CHECKPOINT if previous is None else checkpoint_digest(previous)
+        if checkpoint.previous != expected:
+            wrong.append("does not follow the one before it")
+        if previous and (
+            checkpoint.created_microseconds < previous.created_microseconds
+            or checkpoint.credits < previous.credits
+            or checkpoint.lines < previous.lines
+        ):
+            wrong.append("is earlier or smaller than the one before it")
+        findings += [Finding(Fault.SEAL, f"checkpoint {number} {what}") for what in wrong]
+        previous = checkpoint
+    return findings
+
+
+def check_against(
+    checkpoint: Checkpoint,
+    sealed: MerkleTree,
+    stored: Mapping[tuple[CreditKind, int, int], bytes],
+) -> list[Finding]:
+    """Find what a sound chain hides: newest lines cut off, or a credit's whole past rewritten.
+
+    `sealed` is the tree kept from when the checkpoint was made; `stored` gives the digest that
+    the journal holds now for the kind, id and sequence of each sealed head.
+    """
+    if (
+        sealed.root != checkpoint.root
+        or len(sealed.heads) != checkpoint.credits
+        or sum(head.sequence for head in sealed.heads) != checkpoint.lines
+    ):
+        return [Finding(Fault.SEAL, "the heads kept for the checkpoint are not those it sealed")]
+    findings = []
+    for head in sealed.heads:
+        place = (head.credit_kind, head.credit_id, head.sequence)
+        digest = stored.get(place)
+        if digest is None:
+            sentence = "the journal no longer reaches this line, which a checkpoint sealed"
+            findings.append(Finding(Fault.TRUNCATED, sentence, *place))
+        elif digest != head.digest:
+            sentence = "this line or one before it is not what a checkpoint sealed"
+            findings.append(Finding(Fault.REWRITTEN, sentence, *place))
+    return findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """That `line` stands in the ledger which `checkpoint` sealed.
+
+    The later lines of the credit, up to its sealed head, appear only as content digests, and
+    every other credit only in hashes that are blinded, so the document shows nobody else's data.
+    """
+
+    line: Line
+    previous: bytes
+    digest: bytes
+    following: tuple[bytes, ...]
+    head: bytes
+    blind: bytes
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: Checkpoint
+
+    def document(self) -> dict[str, Any]:
+        """The proof as a JSON object, for the stand-alone verifier."""
+        nested = {"line": self.line.document(), "checkpoint": self.checkpoint.document()}
+        return {"format": PROOF_FORMAT, **_hexed(self), **nested}
+
+    @classmethod
+    def from_document(cls, document: object) -> "Proof":
+        """Read a proof's JSON object; ValueError names what is wrong with it."""
+        values = _values(document, PROOF_FORMAT, [field.name for field in fields(cls)])
+        line = Line.from_document(values["line"])
+        encode_line(line)
+        return cls(
+            line=line,
+            previous=_bytes(values, "previous"),
+            digest=_bytes(values, "digest"),
+            following=_digests(values, "following"),
+            head=_bytes(values, "head"),
+            blind=_bytes(values, "blind"),
+            index=whole_number(values, "index", least=0),
+            path=_digests(values, "path"),
+            checkpoint=Checkpoint.from_document(values["checkpoint"]),
+        )
+
+
+def prove(
+    line: Line,
+    previous: bytes | None,
+    following: Iterable[Line],
+    sealed: MerkleTree,
+    checkpoint: Checkpoint,
+) -> Proof:
+    """Prove one line under a checkpoint that was sealed after it.
+
+    `previous` is the digest before the line (None for a first line) and `following` are the later
+    lines of its credit up to the sealed head. KeyError when the credit was not sealed; ValueError
+    when the lines do not lead to its sealed head, so that no false proof is ever handed out.
+    """
+    start = genesis_digest(line.credit_kind, line.credit_id) if previous is None else previous
+    index = sealed.index_of(line.credit_kind, line.credit_id)
+    proof = Proof(
+        line=line,
+        previous=start,
+        digest=line_digest(start, line),
+        following=tuple(content_digest(later) for later in following),
+        head=sealed.heads[index].digest,
+        blind=sealed.blind(index),
+        index=index,
+        path=sealed.path(index),
+        checkpoint=checkpoint,
+    )
+    if wrong := _fault_in_path(proof):
+        raise ValueError(wrong)
+    return proof
+
+
+def check_proof(proof: Proof, key: Ed25519PublicKey) -> str | None:
+    """None when the proof holds, else one plain sentence naming what failed."""
+    return check_seal(proof.checkpoint, key) or _fault_in_path(proof)
+
+
+def _fault_in_path(proof: Proof) -> str | None:
+    line = proof.line
+    sequence = line.sequence + len(proof.following)
+    if not 1 <= line.sequence <= sequence < 2**63:
+        return "The line's number is not one that a journal counts."
+    genesis = genesis_digest(line.credit_kind, line.credit_id)
+    if line.sequence == 1 and proof.previous != genesis:
+        return "The first line does not start from its credit."
+    digest = line_digest(proof.previous, line)
+    if digest != proof.digest:
+        return "The line's content does not match its digest: the line was changed."
+    for content in proof.following:
+        digest = link_digest(digest, content)
+    if digest != proof.head:
+        return "The lines after this one do not lead to the credit's sealed head."
+    leaf = leaf_digest(Head(line.credit_kind, line.credit_id, sequence, digest), proof.blind)
+    sealed = proof.checkpoint
+    if not check_path(leaf, proof.index, sealed.credits, proof.path, sealed.root):
+        return "The credit's sealed head does not lead to the checkpoint's root."
+    return None
+
+
+def _hexed(value: Checkpoint | Proof) -> dict[str, Any]:
+    document = {}
+    for field in fields(value):
+        content = getattr(value, field.name)
+        if isinstance(content, bytes):
+            content = content.hex()
+        elif isinstance(content, tuple):
+            content = [digest.hex() for digest in content]
+        document[field.name] = content
+    return document
+
+
+def _values(document: object, form: str, names: Iterable[str]) -> dict[str, Any]:
+    if not isinstance(document, dict) or document.get("format") != form:
+        raise ValueError(f"The document is not a {form}.")
+    return exactly(document, {"format", *names})
+
+
+def _bytes(values: dict[str, Any], name: str, length: int = 32) -> bytes:
+    return _unhexed(values[name], name, length)
+
+
+def _digests(values: dict[str, Any], name: str) -> tuple[bytes, ...]:
+    listed = values[name]
+    if not isinstance(listed, list):
+        raise ValueError(f"The field {name!r} is not a list.")
+    return tuple(_unhexed(item, name, 32) for item in listed)
+
+
+def _unhexed(value: object, name: str, length: int) -> bytes:
+    if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{2 * length}}}", value):
+        raise ValueError(f"The field {name!r} is not {length} bytes in lower-case hex.")
+    return bytes.fromhex(value)

@@ -1,0 +1,34 @@
+"""Copies of lent values compared with what they copy; each that differs is a finding.
+
+Nothing is mended: the database keeps copies true, so a difference means that it was gone past.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.repository import Store
+from creditdesk.transfer.progress import Report
+
+BATCH: Final = 250
+"""How many findings are read at once."""
+
+
+async def check_copies(store: Store, report: Report) -> None:
+    """Reports each record whose copies are not what they copy, as one sentence."""
+    copying = [entity for entity in CATALOG if entity.shape().copied]
+    report.step("copied names", len(copying))
+    for entity in copying:
+        last, found = 0, BATCH
+        while found == BATCH:
+            async with store.reading() as reading:
+                untrue = await reading.untrue(entity, last, BATCH)
+            for record_id, names in untrue:
+                report.problem(
+                    f"{entity.__name__} {record_id}: {', '.join(names)} "
+                    "differs from the record it is copied from"
+                )
+                last = record_id
+            found = len(untrue)
+        report.advance(1)

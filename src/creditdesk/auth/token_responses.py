@@ -1,0 +1,51 @@
+"""What a token request gets: a grant, or a refusal in the words of OAuth 2 (RFC 6749, 5.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from creditdesk.schema.errors import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The answer to a token request, in the order and names of the wire."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str
+
+
+class GrantRefused(Refusal):
+    """A token request that is refused; `error` is the machine's word for it."""
+
+    def __init__(self, error: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.error = error
+
+
+def unknown_grant() -> GrantRefused:
+    return GrantRefused(
+        "unsupported_grant_type", "Send grant_type password or refresh_token as a form"
+    )
+
+
+def wrong_password() -> GrantRefused:
+    return GrantRefused("invalid_grant", "The user name or password is incorrect")
+
+
+def wrong_refresh() -> GrantRefused:
+    return GrantRefused("invalid_grant", "The refresh token is not valid")
+
+
+def wrong_code() -> GrantRefused:
+    return GrantRefused("invalid_grant", "The one-time code is not valid")
+
+
+def no_access() -> GrantRefused:
+    return GrantRefused("invalid_grant", "This user has no API access")
+
+
+def code_needed() -> GrantRefused:
+    return GrantRefused("two_factor_auth_check", "Send the one-time code as totp")

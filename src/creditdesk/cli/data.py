@@ -1,0 +1,182 @@
+"""Commands about records: schema, demo, import, export, verify, and how the API reads."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from creditdesk.api.openapi import document
+from creditdesk.api.serializer import encode
+from creditdesk.app import bind
+from creditdesk.audit.checkpoint_check import verify_sealed
+from creditdesk.audit.verify import verify as check_books
+from creditdesk.auth.users_admin import create_user, user_with_email
+from creditdesk.cli.checkpoint import kept_checkpoint
+from creditdesk.cli.database import Database, opened, settings_for
+from creditdesk.cli.output import Problem, say
+from creditdesk.cli.progress import Screen
+from creditdesk.cli.users import prepare_roles
+from creditdesk.demo.factory import ACTOR
+from creditdesk.demo.load import tell
+from creditdesk.storage.engine import open_store
+from creditdesk.transfer.beancount import export_beancount
+from creditdesk.transfer.export import export_records
+from creditdesk.transfer.importer import Import
+
+
+def migrate(*, database: Database = None) -> int:
+    """Bring the database to this version's schema; nothing happens when it is there already."""
+
+    async def run() -> None:
+        async with opened(database, migrated=True):
+            pass
+        say("The database is up to date.")
+
+    asyncio.run(run())
+    return 0
+
+
+def demo(
+    *,
+    uses: Annotated[
+        int, Parameter(validator=Number(gte=1), help="How many draws on credit to make up.")
+    ] = 2000,
+    seed: Annotated[int, Parameter(help="The same seed gives the same records.")] = 1,
+    database: Database = None,
+) -> int:
+    """Fill an empty database with two made-up locations and a year and a half of their past.
+
+    Prints the e-mail and the password of the administrator it adds.
+    """
+
+    async def run() -> None:
+        now = datetime.now(UTC)
+        password = secrets.token_urlsafe(9)
+        began = time.monotonic()
+        async with opened(database, migrated=True) as store:
+            with Screen() as screen:
+                screen.step("uses", uses)
+                await tell(store, uses, seed, screen)
+            async with store.writing() as unit:
+                await prepare_roles(unit, now)
+                known = await user_with_email(unit, ACTOR) is not None
+                if not known:
+                    await create_user(unit, ACTOR, password, "Demo", is_admin=True, now=now)
+        say(f"The demo is ready after {time.monotonic() - began:.1f} seconds.")
+        say(f"E-mail:   {ACTOR}")
+        say("Password: as before" if known else f"Password: {password}")
+
+    asyncio.run(run())
+    return 0
+
+
+def import_(
+    path: Annotated[Path, Parameter(help="A folder of files, or one file.")],
+    *,
+    keep_dangling: Annotated[
+        bool,
+        Parameter(negative="", help="Put in a stand-in for each record that is named but missing."),
+    ] = False,
+    database: Database = None,
+) -> int:
+    """Bring records in from CSV, JSON and JSON-lines files named like coworkers.csv.
+
+    Ids and dates are kept and balances come as they are. Importing the same files again changes
+    nothing. Ends with 1 when anything had to be left out.
+    """
+
+    async def run() -> int:
+        if not path.exists():
+            raise Problem(f"There is no {path}.")
+        async with opened(database) as store:
+            with Screen() as screen:
+                work = Import(store, screen, datetime.now(UTC), keep_dangling=keep_dangling)
+                tallies = await work.run(path)
+        for name, tally in tallies.items():
+            if tally.added or tally.changed or tally.same:
+                say(f"{name}: {tally.added} new, {tally.changed} changed, {tally.same} the same")
+        if not tallies:
+            raise Problem(f"{path} holds no file named after an entity's records.")
+        if screen.problems:
+            say(f"Problems: {screen.problems}")
+        return 1 if screen.problems else 0
+
+    return asyncio.run(run())
+
+
+def export(
+    path: Annotated[Path, Parameter(help="The folder to write into; made when missing.")],
+    *,
+    format: Annotated[
+        Literal["jsonl", "csv", "beancount"],
+        Parameter(help="beancount writes the credit ledger as a plain-text accounting file."),
+    ] = "jsonl",
+    database: Database = None,
+) -> int:
+    """Write every record to files, one an entity, ordered by Id.
+
+    What is exported can be imported; passwords are not part of it.
+    """
+
+    async def run() -> int:
+        async with opened(database) as store:
+            with Screen() as screen:
+                if format == "beancount":
+                    file = path / "credits.beancount"
+                    credits_ = await export_beancount(store, file, screen)
+                    say(f"{credits_} credits are in {file}.")
+                    return 1 if screen.problems else 0
+                counts = await export_records(store, path, screen, format)
+        say(f"{sum(counts.values())} records are in {path}.")
+        return 0
+
+    return asyncio.run(run())
+
+
+def verify(
+    *,
+    checkpoint: Annotated[
+        Path | None,
+        Parameter(help="A checkpoint kept in a file: finds what was cut off or rewritten since."),
+    ] = None,
+    database: Database = None,
+) -> int:
+    """Recompute every balance from the journal and read every chain of digests.
+
+    Prints each finding as one sentence and mends nothing. Ends with 1 when there is any.
+    """
+    kept = kept_checkpoint(checkpoint) if checkpoint else None
+
+    async def run() -> int:
+        async with opened(database) as store:
+            with Screen(findings_out=True) as screen:
+                lines = await check_books(store, screen)
+                if kept:
+                    await verify_sealed(store, kept, screen)
+        if not screen.problems:
+            say(f"All {lines} journal lines and every balance agree.")
+        return 1 if screen.problems else 0
+
+    return asyncio.run(run())
+
+
+def openapi() -> int:
+    """Print the OpenAPI document that the server gives at /openapi.json."""
+
+    async def run() -> bytes:
+        store = await open_store("sqlite:///:memory:", migrated=True)
+        try:
+            parts = bind(store, settings_for("sqlite:///:memory:"))
+            return encode(document(parts.entities, parts.extras))
+        finally:
+            await store.close()
+
+    say(asyncio.run(run()).decode())
+    return 0

@@ -1,0 +1,136 @@
+"""The server: granian workers, each with a store and an application of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from starlette.applications import Starlette
+
+from creditdesk.app import build_app
+from creditdesk.cli.database import DATABASE_VARIABLE, Database, database_url, opened, settings_for
+from creditdesk.cli.output import Problem, say
+from creditdesk.schema.repository import Store
+from creditdesk.storage.engine import open_store
+
+PORTS_TRIED: Final = 100
+NEW_OBJECTS: Final = 50_000
+"""How many of them a worker makes before they are looked through for what nobody reaches."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+def serve(
+    *,
+    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[
+        int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")
+    ] = 8400,
+    workers: Annotated[
+        int, Parameter(validator=Number(gte=1), help="Processes; about one for each core.")
+    ] = 1,
+    port_or_next: Annotated[
+        bool, Parameter(negative="", help="Take the next free port when this one is taken.")
+    ] = False,
+    database: Database = None,
+) -> int:
+    """Serve the API and its pages until interrupted, and print the address."""
+    url = database_url(database)
+    settings_for(url)
+    asyncio.run(_look(url))
+    port = _free_port(host, port, PORTS_TRIED if port_or_next else 1)
+    # Workers are processes of their own; the environment is what reaches them.
+    os.environ[DATABASE_VARIABLE] = url
+    server = Granian(
+        "creditdesk.cli.serve:application",
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        factory=True,
+        websockets=False,
+        log_enabled=True,
+        log_level=LogLevels.warning,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    server.on_startup(lambda: say(f"creditdesk serves http://{shown}:{port}"))
+    server.serve()
+    return 0
+
+
+async def _look(url: str) -> None:
+    """Refuses a database that cannot be opened before any worker starts."""
+    async with opened(url):
+        pass
+
+
+def _free_port(host: str, port: int, tries: int) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in range(port, min(port + tries, 65536)):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, candidate))
+            except PermissionError:
+                raise Problem(f"Port {candidate} needs more rights than you have.") from None
+            except OSError as fault:
+                if isinstance(fault, socket.gaierror):
+                    raise Problem(f"{host} is not an address of this machine.") from None
+                continue
+            return candidate
+    end = "and the next ones are" if tries > 1 else "is"
+    raise Problem(f"Port {port} of {host} {end} taken. Name another with --port.")
+
+
+def application() -> Worker:
+    """What each worker runs; the server calls it once in every process."""
+    return Worker(os.environ[DATABASE_VARIABLE])
+
+
+class Worker:
+    """One worker's application: opens its store when the server starts, closes it at the end."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store: Store | None = None
+        self._app: Starlette | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    settings = settings_for(self._url)
+                    self._store = await open_store(self._url, connections=settings.connections)
+                    self._app = build_app(self._store, settings)
+                except Exception as fault:
+                    await send({"type": "lifespan.startup.failed", "message": str(fault)})
+                    raise
+                # What is there now stays until the end, and need not be looked through again.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(NEW_OBJECTS)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                if self._store is not None:
+                    await self._store.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return

@@ -1,0 +1,26 @@
+"""Declares `SealedHeads`, which the wire does not serve."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.fields import Integer, Object, Reference, Text
+
+
+class SealedHeads(
+    Entity,
+    area="ledger",
+    plural="sealedheads",
+    served=False,
+    append_only=True,
+    unique=(("StoredCheckpointId", "CreditKind", "FirstCreditId"),),
+):
+    """A run of the heads that a checkpoint sealed: credits of one kind, in order of Id.
+
+    `Heads` is one text: the 50 bytes of each head (docs/proof.md) one after the other, in base 64.
+    """
+
+    StoredCheckpoint = Reference(to="StoredCheckpoint", required=True)
+    CreditKind = Text(exact=True, nullable=False)
+    FirstCreditId = Integer(nullable=False)
+    LastCreditId = Integer(nullable=False)
+    Heads = Object()

@@ -1,0 +1,1 @@
+"""Records to typed values, each kind loaded in one place."""

@@ -1,0 +1,1 @@
+"""One file an operation: post a use, spend, hold, charge, reverse, adjust, expire, renew."""

@@ -1,1 +1,0 @@
-"""Seals over the whole book: anyone can check a line against a checkpoint that was given away."""

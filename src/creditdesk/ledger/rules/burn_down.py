@@ -1,0 +1,354 @@
+"""Which credits pay for a basket, how much each, and why the others do not.
+
+The order of payment (rule 18), first difference decides:
+
+1. own credit before a team's; several teams in the order of their ids
+2. time (and printing) before money: time is taken off the length, money off the cost
+3. explicit priority, the lower number first, 50 unless it is set
+4. the earliest expiry, credit without one last
+5. narrower before wider: with listed limits; for bookings or events only; for both; universal
+6. free before paid
+7. the earliest start of validity, blank as the earliest, then the creation, then the id
+
+A preview and a spend both call `allocate`; a spend stores the document with itself (rule 19).
+This module must not know where a credit comes from or how a spend is written down.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from creditdesk.ledger.rules.amounts import Amount, money_text
+from creditdesk.ledger.rules.basket import Cap, Demand, MoneyOffer, Share, UnitOffer, assign
+from creditdesk.ledger.rules.credit import (
+    Credit,
+    CreditKey,
+    LedgerPolicy,
+    Owner,
+    PayingKind,
+    Rate,
+    Source,
+    SourceKey,
+    utc_text,
+)
+from creditdesk.ledger.rules.eligibility import Reason, reason_against
+from creditdesk.ledger.rules.overdraft import LastResort
+from creditdesk.ledger.rules.pool_caps import caps_over, room_after, together
+from creditdesk.ledger.rules.units import ChargePeriod
+
+RULES_VERSION = 1
+"""Stored with each allocation, so that a later change of the rules re-decides nothing."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+Rank = tuple[int | str | bool | datetime, ...]
+
+
+class Part(Struct, frozen=True, gc=False):
+    """What one credit gives for one source.
+
+    `taken` is in the credit's own step, `covered` is the part of the source's price it pays for.
+    For units, `all_units` is what the whole source needs and `rate` the price found (rule 22).
+    """
+
+    credit: CreditKey
+    taken: Amount
+    covered: Amount
+    all_units: int | None = None
+    rate: Rate | None = None
+    at_credit_price: bool = False
+
+
+class Considered(Struct, frozen=True, gc=False):
+    """A credit that was looked at, its place in the order of payment from 1, and its fate."""
+
+    credit: CreditKey
+    rank: int
+    available: Amount
+    reason: Reason
+
+
+class SourceAllocation(Struct, frozen=True, gc=False):
+    """How one source is paid: the parts and `uncovered` sum to its price."""
+
+    source: SourceKey
+    currency: str
+    price: Amount
+    credit_price: Amount | None
+    uncovered: Amount
+    parts: tuple[Part, ...]
+    considered: tuple[Considered, ...]
+
+
+class Allocation(Struct, frozen=True, gc=False):
+    """The decision on a basket. `exact` is False when the search for units hit its limit."""
+
+    customer_id: int
+    decided: datetime
+    sources: tuple[SourceAllocation, ...]
+    exact: bool = True
+    rules_version: int = RULES_VERSION
+
+    def taken_by_credit(self) -> dict[CreditKey, Amount]:
+        """What leaves each used credit, over all sources, in the order of payment."""
+        taken: dict[CreditKey, Amount] = {}
+        for source in self.sources:
+            for part in source.parts:
+                taken[part.credit] = taken.get(part.credit, 0) + part.taken
+        ranks = {seen.credit: seen.rank for source in self.sources for seen in source.considered}
+        return {credit: taken[credit] for credit in sorted(taken, key=ranks.__getitem__)}
+
+    def to_document(self) -> dict[str, object]:
+        """Plain JSON: money as decimal text with four places, uses as whole numbers."""
+        return {
+            "rules_version": self.rules_version,
+            "customer_id": self.customer_id,
+            "decided": utc_text(self.decided),
+            "exact": self.exact,
+            "sources": [_source_document(source) for source in self.sources],
+        }
+
+
+def rank(credit: Credit, owner: Owner, already_used: Collection[CreditKey] = ()) -> Rank:
+    """Sorts credits into the order of payment; the numbers are those of rule 18.
+
+    A changed booking prefers the credits it already used (rule 25).
+    """
+    own = credit.customer_id == owner.customer_id
+    return (
+        credit.key not in already_used,
+        *(0 if own else 1, 0 if own or credit.team_id is None else credit.team_id),  # 1
+        credit.kind is PayingKind.MONEY,  # 2
+        credit.priority,  # 3
+        credit.expires or _NEVER,  # 4
+        breadth(credit),  # 5
+        credit.paid,  # 6
+        *(credit.valid_from or _ALWAYS, credit.created, credit.id, credit.kind),  # 7
+    )
+
+
+def breadth(credit: Credit) -> int:
+    """How much a credit may pay for, 0 the narrowest; a rate always lists what it covers."""
+    limits = credit.limits
+    if credit.kind is not PayingKind.MONEY or limits.any_listed:
+        return 0
+    if limits.universal:
+        return 3
+    return 2 if limits.for_bookings and limits.for_events else 1
+
+
+def allocate(
+    sources: Sequence[Source],
+    credits_: Sequence[Credit],
+    owner: Owner,
+    policy: LedgerPolicy,
+    now: datetime,
+    *,
+    already_used: Collection[CreditKey] = (),
+) -> Allocation:
+    """Decides a basket of one customer's sources as a whole (rules 12 to 22).
+
+    The most value is covered that can be; then the order of payment decides. From a capped pool the
+    member draws no more than its cap leaves, over all of the pool's credits. What a later price
+    or a later credit would have changed is not looked at again: the document says what was found.
+    Raises ValueError when a source is not the owner's.
+    """
+    for source in sources:
+        if source.customer_id != owner.customer_id:
+            raise ValueError(f"{source.key} is not of customer {owner.customer_id}")
+    ordered = _in_order(credits_, owner, already_used)
+    reasons = [
+        [_reason(credit, source, owner, policy, now) for credit in ordered] for source in sources
+    ]
+    caps = caps_over(ordered)
+    for source, against in zip(sources, reasons, strict=True):
+        _refuse_part_prints(source, ordered, against, caps)
+    eligible = [
+        (place, credit, basket_place, source)
+        for basket_place, source in enumerate(sources)
+        for place, credit in enumerate(ordered)
+        if reasons[basket_place][place] is None
+    ]
+    last = LastResort.of(ordered)
+    assignment = assign(
+        [Demand(source.price, source.currency_digits) for source in sources],
+        last.available(ordered),
+        [
+            MoneyOffer(place, basket_place, _credit_price(credit, source))
+            for place, credit, basket_place, source in eligible
+            if credit.kind is PayingKind.MONEY
+        ],
+        last.offers(
+            [
+                _unit_offer(place, credit, basket_place, source)
+                for place, credit, basket_place, source in eligible
+                if credit.kind is not PayingKind.MONEY
+            ]
+        ),
+        last.caps(caps),
+    )
+    shares = last.told(assignment.shares)
+    room = room_after(caps, shares)
+    return Allocation(
+        owner.customer_id,
+        now,
+        tuple(
+            _source_allocation(
+                source,
+                ordered,
+                against,
+                [share for share in shares if share.source == basket_place],
+                frozenset(share.credit for share in shares),
+                room,
+            )
+            for basket_place, (source, against) in enumerate(zip(sources, reasons, strict=True))
+        ),
+        assignment.exact,
+    )
+
+
+def _in_order(
+    credits_: Sequence[Credit], owner: Owner, already_used: Collection[CreditKey]
+) -> list[Credit]:
+    """The order of payment; a credit that is reached in several ways stands there once."""
+    ordered = sorted(credits_, key=lambda credit: rank(credit, owner, already_used))
+    return list({credit.key: credit for credit in reversed(ordered)}.values())[::-1]
+
+
+def _reason(
+    credit: Credit, source: Source, owner: Owner, policy: LedgerPolicy, now: datetime
+) -> Reason | None:
+    reason = reason_against(credit, source, owner, policy, now)
+    if reason is not None:
+        return reason
+    if not source.price:
+        return Reason.NOT_NEEDED
+    if credit.kind is not PayingKind.TIME or credit.available >= _step(credit, source):
+        return None
+    of_itself = credit.unheld < _step(credit, source)
+    return Reason.LESS_THAN_A_STEP if of_itself else Reason.MEMBER_CAP
+
+
+def _refuse_part_prints(
+    source: Source, ordered: Sequence[Credit], against: list[Reason | None], caps: Sequence[Cap]
+) -> None:
+    """Printing credit prints a job whole or not at all (rule 21)."""
+    printing = [
+        place
+        for place, credit in enumerate(ordered)
+        if credit.kind is PayingKind.PRINTING and against[place] is None
+    ]
+    available = {place: ordered[place].available for place in printing}
+    if together(available, caps) >= source.print_units:
+        return
+    uncapped = sum(max(0, ordered[place].unheld) for place in printing)
+    for place in printing:
+        capped = ordered[place].member_cap_left is not None and uncapped >= source.print_units
+        against[place] = Reason.MEMBER_CAP if capped else Reason.PRINT_NEEDS_WHOLE
+
+
+def _step(credit: Credit, source: Source) -> int:
+    """The uses that move at once: minutes in booking intervals, all else one by one (rule 21)."""
+    minutes = credit.rate is not None and credit.rate.charge_period is ChargePeriod.MINUTES
+    return source.interval_minutes if minutes else 1
+
+
+def _all_units(credit: Credit, source: Source) -> int:
+    if credit.kind is PayingKind.PRINTING or credit.rate is None:
+        return source.print_units
+    return source.units(credit.rate.charge_period)
+
+
+def _unit_offer(place: int, credit: Credit, basket_place: int, source: Source) -> UnitOffer:
+    if credit.kind is PayingKind.PRINTING:
+        return UnitOffer(place, basket_place, source.print_units, all_or_nothing=True)
+    return UnitOffer(place, basket_place, _all_units(credit, source), _step(credit, source))
+
+
+def _credit_price(credit: Credit, source: Source) -> Amount | None:
+    """The price of all of the source for a credit that pays at credit price (rule 22)."""
+    return source.credit_price or None if credit.use_credit_price else None
+
+
+def _source_allocation(
+    source: Source,
+    ordered: Sequence[Credit],
+    against: Sequence[Reason | None],
+    shares: Sequence[Share],
+    used: frozenset[int],
+    room: Mapping[int, Amount],
+) -> SourceAllocation:
+    uncovered = source.price - sum(share.covered for share in shares)
+    paying = {share.credit for share in shares}
+    considered = []
+    for place, credit in enumerate(ordered):
+        reason = against[place]
+        if reason is None:
+            if place in paying:
+                reason = Reason.USED
+            elif uncovered and place in room and room[place] < _step(credit, source):
+                reason = Reason.MEMBER_CAP
+            elif uncovered and place in used:
+                reason = Reason.USED_ELSEWHERE
+            else:
+                reason = Reason.NOT_NEEDED
+        considered.append(Considered(credit.key, place + 1, credit.available, reason))
+    return SourceAllocation(
+        source.key,
+        source.currency,
+        source.price,
+        source.credit_price,
+        uncovered,
+        tuple(_part(ordered[share.credit], source, share) for share in shares),
+        tuple(considered),
+    )
+
+
+def _part(credit: Credit, source: Source, share: Share) -> Part:
+    if credit.kind is PayingKind.MONEY:
+        at_credit_price = _credit_price(credit, source) is not None
+        return Part(credit.key, share.taken, share.covered, at_credit_price=at_credit_price)
+    all_units = _all_units(credit, source)
+    return Part(credit.key, share.taken, share.covered, all_units, credit.rate)
+
+
+def _amount(kind: PayingKind, amount: Amount) -> str | int:
+    return money_text(amount) if kind is PayingKind.MONEY else amount
+
+
+def _source_document(source: SourceAllocation) -> dict[str, object]:
+    return {
+        "source": str(source.source),
+        "currency": source.currency,
+        "price": money_text(source.price),
+        "credit_price": None if source.credit_price is None else money_text(source.credit_price),
+        "uncovered": money_text(source.uncovered),
+        "parts": [_part_document(part) for part in source.parts],
+        "considered": [
+            {
+                "credit": str(seen.credit),
+                "rank": seen.rank,
+                "available": _amount(seen.credit.kind, seen.available),
+                "reason": seen.reason.value,
+            }
+            for seen in source.considered
+        ],
+    }
+
+
+def _part_document(part: Part) -> dict[str, object]:
+    document: dict[str, object] = {
+        "credit": str(part.credit),
+        "taken": _amount(part.credit.kind, part.taken),
+        "covered": money_text(part.covered),
+    }
+    if part.credit.kind is PayingKind.MONEY:
+        return document | {"at_credit_price": part.at_credit_price}
+    document["all_units"] = part.all_units
+    if part.rate is not None:
+        document["rate"] = part.rate.id
+        document["charge_period"] = part.rate.charge_period.name.lower()
+        document["unit_price"] = money_text(part.rate.price)
+    return document

@@ -1,0 +1,77 @@
+"""A printing credit's overdraft pays last, after everything that any credit holds (rule 33). Pure.
+
+For the assignment it is a credit of its own, placed after all others; what it gives is told with
+the credit whose overdraft it is. This module must not know sources or how the search is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from msgspec import structs
+
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.basket import Cap, Share, UnitOffer
+from creditdesk.ledger.rules.credit import Credit
+
+
+@dataclass(frozen=True, slots=True)
+class LastResort:
+    """The places in the order of payment whose overdraft can be drawn, and how many credits stand
+    before them.
+    """
+
+    places: tuple[int, ...]
+    credits: int
+
+    @classmethod
+    def of(cls, ordered: Sequence[Credit]) -> LastResort:
+        places = (
+            place
+            for place, credit in enumerate(ordered)
+            if credit.overdraft and credit.available > credit.at_hand
+        )
+        return cls(tuple(places), len(ordered))
+
+    def available(self, ordered: Sequence[Credit]) -> list[Amount]:
+        """What each credit has at hand, then what the overdrafts add."""
+        added = [ordered[p].available - ordered[p].at_hand for p in self.places]
+        return [*(credit.at_hand for credit in ordered), *added]
+
+    def offers(self, offers: Sequence[UnitOffer]) -> list[UnitOffer]:
+        """The offers, and those of the overdrafts of the same credits."""
+        added = {place: self.credits + n for n, place in enumerate(self.places)}
+        return [
+            *offers,
+            *(
+                structs.replace(offer, credit=added[offer.credit])
+                for offer in offers
+                if offer.credit in added
+            ),
+        ]
+
+    def caps(self, caps: Sequence[Cap]) -> list[Cap]:
+        """A member's cap holds over a credit and its overdraft."""
+        return [
+            replace(
+                cap,
+                credits=cap.credits
+                | {self.credits + n for n, place in enumerate(self.places) if place in cap.credits},
+            )
+            for cap in caps
+        ]
+
+    def told(self, shares: Sequence[Share]) -> list[Share]:
+        """The shares by source and order of payment, each credit's with its overdraft's."""
+        if not self.places:
+            return list(shares)
+        merged: dict[tuple[int, int], Share] = {}
+        for share in shares:
+            over = share.credit - self.credits
+            place = share.credit if over < 0 else self.places[over]
+            known = merged.get((share.source, place), Share(place, share.source, 0, 0))
+            merged[share.source, place] = structs.replace(
+                known, taken=known.taken + share.taken, covered=known.covered + share.covered
+            )
+        return [merged[key] for key in sorted(merged)]

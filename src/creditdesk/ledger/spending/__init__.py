@@ -1,1 +1,0 @@
-"""Paying with credit: posted uses, baskets, holds and bookings, many at once."""

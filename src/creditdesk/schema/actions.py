@@ -1,0 +1,55 @@
+"""Commands: named acts on chosen records of an entity, and how each says what it needs.
+
+Knows nothing of routes or bodies; whoever binds a command to an entity does so in the composition
+root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from creditdesk.schema.fields import Field, Text
+from creditdesk.schema.repository import Unit
+from creditdesk.schema.service import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One value that a command takes; its kind reads it from the wire."""
+
+    name: str
+    kind: Field = field(default_factory=Text)
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """What a command did: a sentence, and any JSON value (inner values only as plain JSON)."""
+
+    message: str
+    value: Any = None
+
+
+Run = Callable[[Unit, Sequence[int], Mapping[str, Any], Call], Awaitable[CommandOutcome]]
+"""`run(unit, ids, parameters, call)`: acts inside the unit; raises refusals, never commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as it is listed and run. Ids are checked to be the caller's before `run`.
+
+    `needs_records` is False where it runs without any id; `exactly` limits how many ids it takes
+    at once (1, 2, or None for any number).
+    """
+
+    key: str
+    name: str
+    run: Run
+    parameters: tuple[Parameter, ...] = ()
+    order: int = 0
+    needs_records: bool = True
+    exactly: int | None = None
+    only_many: bool = False
+    icon: str | None = None

@@ -1,0 +1,56 @@
+"""What a caller's write carries besides its body, and the promise of what carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import Filter
+from creditdesk.schema.repository import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: roles in lower case; `locations` is None for all of them."""
+
+    user_id: int
+    email: str
+    unrestricted: bool = False
+    roles: frozenset[str] = frozenset()
+    locations: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: by whom, when (taken once), and under which idempotency key (rule 32)."""
+
+    caller: Caller
+    now: datetime
+    key: str | None = None
+
+
+class Scope(Protocol):
+    """How a caller's locations narrow what there is of an entity."""
+
+    def __call__(self, caller: Caller, entity: type[Entity]) -> tuple[Filter, ...]: ...
+
+
+class Writer(Protocol):
+    """Carries out validated writes of one entity inside a unit; never commits.
+
+    Records hold inner values of own fields (wire names, references as `{Name}Id`) and collections
+    as tuples. Raises refusals; whatever it did is then undone.
+    """
+
+    async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
+        """Adds the record and gives its Id."""
+
+    async def update(
+        self, unit: Unit, entity: type[Entity], before: Record, record: Record, call: Call
+    ) -> None:
+        """Makes the stored record (`before`, locked) say what `record` says."""
+
+    async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
+        """Removes the record."""

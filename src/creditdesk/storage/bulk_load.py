@@ -1,0 +1,103 @@
+"""What is set aside while very many rows come, and put back as it was once they are there.
+
+An index is made several times faster over rows that are there than it is kept up row by row, and
+references are checked faster as a whole. What is put back is what the engine itself said before,
+word for word. Writes SQL text, and runs it only where it is given `run`; commits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from creditdesk.schema.entity import Entity
+from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.naming import location_name, table_name
+from creditdesk.storage.row_counters import Counted
+from creditdesk.storage.tables import tables
+
+Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """One thing set aside: the statement that removes it and the one that makes it again."""
+
+    remove: str
+    restore: str
+
+
+_ASIDE_SQLITE: Final = """
+SELECT 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
+WHERE (type = 'index' AND sql IS NOT NULL OR type = 'trigger' AND sql LIKE '%AFTER INSERT ON%')
+AND tbl_name IN (SELECT value FROM json_each(?1)) ORDER BY type, name
+"""
+"""Indexes, and triggers of rows that come; references are looked up by row number and cost little."""
+
+_ASIDE_POSTGRESQL: Final = """
+SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+FROM pg_index AS i WHERE i.indrelid = ANY($1::text[]::regclass[]) AND NOT EXISTS (
+  SELECT 1 FROM pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname),
+  format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.conrelid::regclass, k.conname,
+    pg_get_constraintdef(k.oid))
+FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conrelid = ANY($1::text[]::regclass[])
+UNION ALL
+SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname),
+  format('ALTER TABLE %s ENABLE TRIGGER %I', t.tgrelid::regclass, t.tgname)
+FROM pg_trigger AS t WHERE t.tgrelid = ANY($1::text[]::regclass[])
+AND NOT t.tgisinternal AND t.tgenabled = 'O' AND t.tgtype & 4 <> 0
+ORDER BY 1
+"""
+"""Indexes but for the primary keys, references, and triggers of rows that come (bit 4).
+
+What guards rows and keeps copies true stays: it costs nothing until a row changes.
+"""
+
+
+@asynccontextmanager
+async def set_aside(
+    run: Run, dialect: Dialect, entities: Sequence[type[Entity]]
+) -> AsyncIterator[None]:
+    """Has the tables of these entities take rows as fast as they can, until the block ends.
+
+    Inside one transaction, whose end makes the whole stand or undoes the whole. What unique
+    indexes and references refuse is refused as the block ends.
+    """
+    names = [table.name for table in tables(entities, dialect)]
+    if dialect.name == "postgresql":
+        await run("SET LOCAL maintenance_work_mem = '256MB'", ())
+        asides = await _found(run, _ASIDE_POSTGRESQL, names)
+    else:
+        asides = await _found(run, _ASIDE_SQLITE, dialect.ids(names))
+    for aside in asides:
+        await run(aside.remove, ())
+    if dialect.name == "postgresql":
+        # A plan made while a table was empty would read all of it, however large it has become.
+        await run("SET LOCAL enable_seqscan = off", ())
+    yield
+    if dialect.name == "postgresql":
+        await run("SET LOCAL enable_seqscan = on", ())
+        # No table can be altered while a reference or a late trigger of it has yet to be heard.
+        await run("SET CONSTRAINTS ALL IMMEDIATE", ())
+        for name in names:
+            await run(f"ANALYZE {name}", ())
+    for entity in entities:
+        if entity.tallied:
+            counted = Counted(table_name(entity), location_name(entity))
+            await _count_anew(run, dialect, counted)
+    for aside in reversed(asides):
+        await run(aside.restore, ())
+
+
+async def _found(run: Run, text: str, names: Any) -> list[Aside]:
+    return [Aside(remove, restore) for remove, restore in await run(text, (names,))]
+
+
+async def _count_anew(run: Run, dialect: Dialect, counted: Counted) -> None:
+    """The tally of rows that came while no trigger counted them."""
+    await run(f"DELETE FROM {counted.tally}", ())
+    await run(dialect.tally.count_so_far(counted), ())

@@ -1,0 +1,56 @@
+"""Roles are known by their names: a file's role is the role of that name, whatever its number.
+
+Every database numbers its roles for itself. Were numbers believed, a user could come out of an
+import with rights that nobody gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+from uuid import UUID, uuid5
+
+from creditdesk.entities.security.role import Role
+from creditdesk.schema.repository import Unit
+from creditdesk.transfer.row_parser import Said
+
+_NAMESPACE: Final = UUID("2f0f7a51-51a4-5a5a-9c38-0a1c6e5f7d11")
+
+
+@dataclass(slots=True)
+class RoleNumbers:
+    """What each role number of the files is here."""
+
+    _here: dict[int, int] = field(default_factory=dict)
+
+    async def learn(self, unit: Unit, said: Sequence[Said]) -> None:
+        """Finds each role by its name; one that is new keeps its number where that is free."""
+        known = await unit.find(Role)
+        by_name = {role["Name"].casefold(): role["Id"] for role in known}
+        taken = {role["Id"] for role in known}
+        for one in said:
+            if one.id is None:
+                continue
+            number = by_name.get(str(one.values.get("Name") or "").casefold())
+            if number is None:
+                number = (
+                    one.id if one.id not in taken else (await unit.next_ids({Role: 1}))[Role][0]
+                )
+            taken.add(number)
+            self._here[one.id] = number
+
+    def renumbered(self, said: Sequence[Said]) -> list[Said]:
+        """The roles with their numbers here; a role that is already here keeps its own name."""
+        return [self._renumbered(one) for one in said]
+
+    def _renumbered(self, one: Said) -> Said:
+        number = self._here.get(one.id, one.id) if one.id else None
+        if number == one.id:
+            return one
+        # Another number is another record, so the UniqueId is made from the name instead.
+        unique_id = str(uuid5(_NAMESPACE, str(one.values.get("Name")).casefold()))
+        return replace(one, id=number, unique_id=unique_id)
+
+    def of(self, numbers: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted({self._here.get(number, number) for number in numbers}))

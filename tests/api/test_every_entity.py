@@ -1,0 +1,420 @@
+"""Each convention of the wire × every entity, on both engines. What an entity declares, it keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+from creditdesk.entities.catalog import SERVED
+from creditdesk.schema.entity import BASE_FIELDS, COMPUTED
+from creditdesk.schema.fields import (
+    Boolean,
+    Collection,
+    DateTime,
+    Enum,
+    Guid,
+    Object,
+    Reference,
+    Scaled,
+    Text,
+    show_instant,
+    show_scaled,
+)
+from tests.builders import served
+
+ENVELOPE = [
+    "Records", "CurrentPageSize", "CurrentPage", "CurrentOrderField", "CurrentSortDirection",
+    "FirstItem", "HasNextPage", "HasPreviousPage", "LastItem", "PageNumber", "PageSize",
+    "TotalItems", "TotalPages",
+]  # fmt: skip
+ACTION = [
+    "Status", "Message", "Value", "OpenInDialog", "OpenInWindow", "RedirectURL", "JavaScript",
+    "UpdatedOn", "UpdatedBy", "Errors", "WasSuccessful",
+]  # fmt: skip
+FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
+USES = {"CoworkerBookingCreditUseHistory", "CoworkerExtraServiceUseHistory"}
+KEPT_BY_RULES = {("CoworkerExtraService", "Price"), ("CoworkerExtraService", "BookingId")}
+every = pytest.mark.parametrize("entity", SERVED, ids=lambda e: e.__name__)
+creatable = [e for e in served(SERVED, "create") if e.__name__ not in USES]
+every_plain = pytest.mark.parametrize("entity", creatable, ids=lambda e: e.__name__)
+
+
+def whole_names(entity):
+    """The keys of a whole record, in order."""
+    names = []
+    for column in entity.shape().columns.values():
+        if column.shown:
+            names.append(column.name)
+            if isinstance(column.kind, Collection) and column.kind.twins:
+                names += [f"Added{column.name}", f"Removed{column.name}"]
+    return names
+
+
+def listed_names(entity):
+    return [c.name for c in entity.shape().columns.values() if c.listed]
+
+
+@every
+async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, build, entity):
+    made = await build.make(entity)
+    answer = await client.get(entity.path(), params={"Id": made})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert list(body) == ENVELOPE
+    [record] = body["Records"]
+    assert list(record) == listed_names(entity)
+    assert list(record)[-10:] == list(BASE_FIELDS)
+    assert record["Id"] == made
+    assert record["IsNew"] is False
+    assert record["LocalizationDetails"] is None
+    assert record["CreatedOn"] == "2026-03-10T12:00:00Z"
+    text = (record[entity.label] or "") if entity.label else f"#{made}"
+    assert record["ToStringText"] == text
+    assert [body[k] for k in ENVELOPE[1:]] == [
+        25,
+        1,
+        entity.order,
+        1,
+        1,
+        False,
+        False,
+        1,
+        1,
+        25,
+        1,
+        1,
+    ]
+
+
+@every
+async def test_one_record_is_whole_with_collections_and_empty_twins(client, build, entity):
+    made = await build.make(entity)
+    answer = await client.get(f"{entity.path()}/{made}")
+    assert answer.status_code == 200, answer.text
+    record = answer.json()
+    assert list(record) == whole_names(entity)
+    for column in entity.shape().collections:
+        assert isinstance(record[column.name], list)
+        if column.kind.twins:
+            assert record[f"Added{column.name}"] is None
+            assert record[f"Removed{column.name}"] is None
+    for column in entity.shape().columns.values():
+        if column.kind.write_only:
+            assert record[column.name] is None
+
+
+@every
+async def test_paths_match_without_case_and_with_a_slash(client, build, entity):
+    made = await build.make(entity)
+    shouted = entity.path().upper().replace("/API/", "/Api/")
+    assert (await client.get(f"{shouted}/", params={"size": 1})).status_code == 200
+    assert (await client.get(f"{shouted}/{made}/")).json()["Id"] == made
+    assert (await client.get(f"{shouted}/Commands")).status_code == 200
+
+
+@every
+async def test_a_batch_is_a_bare_array_in_the_order_asked(client, build, entity):
+    one, two = await build.make(entity), await build.make(entity)
+    answer = await client.get(f"{entity.path()}/?id=[{two},999999999,{one}]")
+    assert answer.status_code == 200, answer.text
+    assert [record["Id"] for record in answer.json()] == [two, one]
+    assert list(answer.json()[0]) == whole_names(entity)
+
+
+@every
+async def test_a_missing_record_is_not_found(client, entity):
+    for path in ("999999999", "0", "-1", "word", "99999999999999999999"):
+        answer = await client.get(f"{entity.path()}/{path}")
+        assert (answer.status_code, answer.text) == (404, '"Not found"')
+
+
+@every
+async def test_a_verb_that_is_not_offered_is_405(client, build, entity):
+    made = await build.make(entity)
+    for verb, method, path in (
+        ("create", "POST", ""), ("update", "PUT", ""), ("update", "PUT", f"/{made}"),
+        ("delete", "DELETE", f"/{made}"),
+    ):  # fmt: skip
+        if verb not in entity.verbs:
+            answer = await client.request(method, entity.path() + path, json={})
+            assert answer.status_code == 405
+            assert list(answer.json()) == FAILURE
+            assert method not in answer.headers["Allow"]
+    assert (await client.patch(entity.path(), json={})).status_code == 405
+
+
+@every
+async def test_every_filter_finds_its_record_by_value_and_by_presence(client, build, entity):
+    made = await build.make(entity)
+    record = (await client.get(f"{entity.path()}/{made}")).json()
+    known = [f for f in entity.shape().filters.values() if f.parameter != "Id"]
+    full = [f for f in known if has_value(record, f.column)]
+    blank = [f for f in known if f.column.shown and not has_value(record, f.column)]
+    for found in chunks([f for f in full if f.side != "ids"]):
+        asked = {f.parameter: filter_value(f.column, record) for f in found}
+        assert await total(client, entity, made, asked) == 1, asked
+        present = {f.parameter: "notnull" for f in found}
+        assert await total(client, entity, made, present) == 1, present
+        absent = {found[0].parameter: "null"}
+        assert await total(client, entity, made, absent) == 0, absent
+    for found in chunks(blank):
+        asked = {f.parameter: filter_value(f.column, {}) for f in found}
+        await total(client, entity, made, asked)
+        absent = {f.parameter: "null" for f in found if record.get(f.column.name) in (None, [])}
+        assert await total(client, entity, made, absent) == 1, absent
+    ids = {f"{entity.__name__}_Id": f"[{made},999999999]"}
+    assert await total(client, entity, made, ids) == 1
+
+
+async def total(client, entity, made, asked):
+    answer = await client.get(entity.path(), params=asked | {"Id": made})
+    assert answer.status_code == 200, (asked, answer.text)
+    return answer.json()["TotalItems"]
+
+
+def chunks(found):
+    return [found[at : at + 40] for at in range(0, len(found), 40)]
+
+
+def has_value(record, column):
+    if not column.shown or column.kind.write_only:
+        return False
+    value = record.get(column.name)
+    return value not in (None, "", [])
+
+
+def filter_value(column, record):
+    """What is asked of a filter: the record's own value, or some value of its kind."""
+    if has_value(record, column):
+        value = record[column.name]
+        return str(value).lower() if isinstance(value, bool) else first(value)
+    match column.kind:
+        case Boolean():
+            return "true"
+        case Enum(of=members):
+            return str(int(next(iter(members))))
+        case DateTime():
+            return "2026-03-10T12:00"
+        case Guid():
+            return "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+        case Text():
+            return "something"
+    return "1"
+
+
+def first(value):
+    return value[0] if isinstance(value, list) else value
+
+
+@every
+async def test_an_unparsable_value_names_its_parameter(client, entity):
+    for found in entity.shape().filters.values():
+        kind = found.column.kind
+        if isinstance(kind, Text | Guid | Object):
+            continue
+        answer = await client.get(entity.path(), params={found.parameter: "no such thing"})
+        assert answer.status_code == 400, found.parameter
+        body = answer.json()
+        assert list(body) == FAILURE
+        [error] = body["Errors"]
+        assert list(error) == ["AttemptedValue", "Message", "PropertyName"]
+        assert error["PropertyName"] == found.parameter
+        assert error["AttemptedValue"] == "no such thing"
+        assert body["Message"] == f"{found.parameter}: {error['Message']}"
+        break
+
+
+@every
+async def test_fields_sort_and_ties_break_by_id_across_pages(client, build, entity):
+    made = [await build.make(entity) for _ in range(3)]
+    ids = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
+    for at, column in enumerate(one_of_each_kind(entity)):
+        direction = 1 if at % 2 else -1
+        asked = ids | {"orderBy": column.name.lower(), "dir": direction, "size": 2}
+        pages = [(await client.get(entity.path(), params=asked | {"page": n})) for n in (1, 2)]
+        records = [record for page in pages for record in page.json()["Records"]]
+        assert sorted(r["Id"] for r in records) == made, column.name
+        assert pages[0].json()["CurrentOrderField"] == column.name
+        assert pages[0].json()["CurrentSortDirection"] == direction
+        if len({str(r[column.name]) for r in records}) == 1:
+            assert [r["Id"] for r in records] == made[::direction], column.name
+
+
+def one_of_each_kind(entity):
+    """A column of each kind, own and lent: sorting reads the kind and the way to it."""
+    kinds = {(type(c.kind), len(c.path), c.as_text): c for c in entity.shape().listed}
+    return list({c.name: c for c in [*kinds.values(), *list(entity.shape().listed)[-10:]]}.values())
+
+
+@every_plain
+async def test_a_full_body_comes_back_as_it_was_sent(client, build, entity):
+    body = await build.body(entity)
+    answer = await client.post(entity.path(), json=body)
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert list(made) == ACTION
+    assert (made["Status"], made["WasSuccessful"], made["Errors"]) == (200, True, None)
+    assert made["Message"] == f"{entity.__name__} was successfully created."
+    assert made["UpdatedBy"] == made["Value"]["UpdatedBy"] == "admin@example.com"
+    assert list(made["Value"]) == whole_names(entity)
+    for name, sent in body.items():
+        kind = entity.shape().columns[name].kind
+        if not kind.write_only:
+            assert made["Value"][name] == sent, name
+    got = await client.get(f"{entity.path()}/{made['Value']['Id']}")
+    assert got.json() == made["Value"]
+
+
+@every_plain
+async def test_required_fields_are_all_reported_in_field_order(client, entity):
+    answer = await client.post(entity.path(), json={"Id": None})
+    wanted = [
+        name
+        for name, kind in entity.fields.items()
+        if kind.required and not kind.read_only and not kind.update_only
+    ]
+    if not wanted:
+        return
+    assert answer.status_code == 400
+    body = answer.json()
+    assert list(body) == FAILURE
+    assert body["Errors"] == [
+        {"AttemptedValue": None, "Message": "is a required field", "PropertyName": name}
+        for name in wanted
+    ]
+    assert body["Message"] == "; ".join(f"{name}: is a required field" for name in wanted)
+    assert (body["Value"], body["WasSuccessful"]) == (None, False)
+
+
+@every_plain
+async def test_unknown_references_are_reported_under_the_relation(client, build, entity):
+    body = await build.body(entity, only_required=True)
+    wanted = []
+    for name, kind in entity.fields.items():
+        if kind.read_only or kind.update_only or name in COMPUTED:
+            continue
+        if isinstance(kind, Reference) and kind.kept:
+            body[f"{name}Id"] = 999_999_999
+            wanted.append(name)
+        elif isinstance(kind, Collection) and kind.kept:
+            body[name] = [999_999_999]
+            wanted.append(name)
+    answer = await client.post(entity.path(), json=body)
+    if wanted:
+        assert answer.status_code == 400, answer.text
+        errors = answer.json()["Errors"]
+        assert [e["PropertyName"] for e in errors] == wanted
+        assert {e["Message"] for e in errors} == {"is not found"}
+
+
+@every_plain
+async def test_values_may_come_as_text_and_in_a_form(client, build, entity):
+    body = await build.body(entity, only_required=True)
+    for name, value in body.items():
+        if isinstance(value, bool):
+            body[name] = str(value).lower()
+    answer = await client.post(entity.path(), data=body)
+    assert answer.status_code == 200, answer.text
+
+
+@every_plain
+async def test_wrong_types_are_all_reported(client, build, entity):
+    body, wanted = {}, []
+    for name, column in entity.shape().columns.items():
+        kind = column.kind
+        if not column.own or kind.read_only or kind.update_only or name in COMPUTED:
+            continue
+        if isinstance(kind, Collection | Text | Guid):
+            continue
+        body[name] = "neither" if not isinstance(kind, Object) else [1]
+        wanted.append(column.leaf if isinstance(kind, Reference) else name)
+    answer = await client.post(entity.path(), json=body)
+    assert answer.status_code == 400
+    reported = [e["PropertyName"] for e in answer.json()["Errors"]]
+    assert [name for name in reported if name in wanted] == wanted
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [e for e in creatable if "update" in e.verbs and e.__name__ != "User"],
+    ids=lambda e: e.__name__,
+)
+async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, entity):
+    full = (await client.post(entity.path(), json=await build.body(entity))).json()["Value"]
+    required = {
+        c.name: full[c.name]
+        for c in entity.shape().columns.values()
+        if (c.kind.required and c.own and not isinstance(c.kind, Collection))
+        or (entity.__name__, c.name) == ("CoworkerExtraService", "BookingId")
+    }
+    answer = await client.put(entity.path(), json=required | {"Id": full["Id"], "UniqueId": "x"})
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert made["Message"] == f"{entity.__name__} was successfully updated."
+    after = made["Value"]
+    assert (after["UniqueId"], after["CreatedOn"]) == (full["UniqueId"], full["CreatedOn"])
+    for column in entity.shape().columns.values():
+        kind = column.kind
+        if not column.own or column.name in BASE_FIELDS or kind.read_only or kind.write_only:
+            continue
+        if isinstance(kind, Collection) or kind.required or kind.create_only or kind.frozen:
+            assert after[column.name] == full[column.name], column.name
+        elif (entity.__name__, column.name) not in KEPT_BY_RULES:
+            assert after[column.name] == shown_empty(kind), column.name
+    assert after["SystemId"] is None
+    assert after["CustomFields"] is None
+
+
+def shown_empty(kind):
+    empty = kind.empty
+    if isinstance(kind, Scaled) and empty is not None:
+        return float(show_scaled(empty, kind.places))
+    return show_instant(empty) if isinstance(kind, DateTime) and empty else empty
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [e for e in creatable if "update" in e.verbs],
+    ids=lambda e: e.__name__,
+)
+async def test_collections_change_in_place(client, build, entity):
+    for column in entity.shape().collections:
+        kind = column.kind
+        if kind.read_only or not kind.kept or not kind.twins or kind.create_only:
+            continue
+        full = (await client.post(entity.path(), json=await build.body(entity))).json()["Value"]
+        [there] = full[column.name]
+        [target] = [e for e in SERVED if e.__name__ == kind.of]
+        fresh = await build.make(target)
+        sent = {k: v for k, v in full.items() if not isinstance(v, list)}
+        sent |= {f"Added{column.name}": [fresh], f"Removed{column.name}": [there]}
+        answer = await client.put(f"{entity.path()}/{full['Id']}", json=sent)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["Value"][column.name] == [fresh]
+
+
+@pytest.mark.parametrize(
+    "entity", [e for e in creatable if "delete" in e.verbs], ids=lambda e: e.__name__
+)
+async def test_delete_answers_the_id_and_the_record_is_gone(client, build, entity):
+    body = await build.body(entity, only_required=True)
+    made = (await client.post(entity.path(), json=body)).json()["Value"]["Id"]
+    answer = await client.delete(f"{entity.path()}/{made}")
+    assert answer.status_code == 200, answer.text
+    if answer.json()["WasSuccessful"]:
+        assert answer.json()["Value"] == made
+        assert answer.json()["Message"] == f"{entity.__name__} was successfully deleted."
+        assert (await client.get(f"{entity.path()}/{made}")).status_code == 404
+    assert (await client.delete(f"{entity.path()}/999999999")).status_code == 404
+
+
+@every_plain
+async def test_the_same_key_replays_byte_for_byte(client, build, entity):
+    body = await build.body(entity, only_required=True)
+    headers = {"Idempotency-Key": f"{entity.__name__}-key"}
+    refused = await client.post(entity.path(), json={}, headers=headers)
+    first_answer = await client.post(entity.path(), json=body, headers=headers)
+    again = await client.post(entity.path(), json=body, headers=headers)
+    other = await client.post(entity.path(), json=body | {"SystemId": "other"}, headers=headers)
+    assert first_answer.status_code == 200, (refused.text, first_answer.text)
+    assert again.content == first_answer.content
+    assert other.status_code == 422

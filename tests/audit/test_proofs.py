@@ -1,0 +1,246 @@
+"""A member's proof: made by the service, checked by the one file that imports nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from creditdesk.audit.checkpoint_check import verify_sealed
+from creditdesk.audit.checkpoint_format import Checkpoint, check_checkpoints, generate_key
+from creditdesk.audit.checkpoints import newest, prove_use, seal_now
+from creditdesk.schema.errors import Conflict, NotFound
+from creditdesk.schema.repository import Store
+from creditdesk.transfer.progress import Gathered
+from tests.audit.conftest import Seal
+from tests.ledger.town import NOON, Town
+
+VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
+Wire = Callable[[str], httpx.AsyncClient]
+
+
+def verified(folder: Path, proof: str, key: str) -> tuple[int, str]:
+    (folder / "proof.json").write_text(proof, "utf-8")
+    (folder / "key.pem").write_text(key, "utf-8")
+    command = [sys.executable, "-I", str(VERIFIER), "proof.json", "--public-key", "key.pem"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    return done.returncode, done.stdout + done.stderr
+
+
+async def spent(town: Town, amount: str = "1.50") -> dict[str, Any]:
+    """The newest line of a fresh credit that was drawn on once before and twice after."""
+    credit = await town.add_money("40.00")
+    await town.use(credit, "2.00")
+    use = await town.use(credit, amount, Description="coffee")
+    await town.use(credit, "3.00")
+    (line,) = [x for x in await town.lines("money", credit) if x["HistoryId"] == int(use["Id"])]
+    return line
+
+
+async def test_before_the_first_checkpoint_there_is_nothing_to_prove_from(
+    town: Town, wire: Wire
+) -> None:
+    line = await spent(town)
+    answer = await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")
+    assert answer.status_code == 409
+    assert "No checkpoint covers this line yet" in answer.json()["Message"]
+    assert (await wire("reader").get("/api/ledger/checkpoints/key")).status_code == 404
+    assert (await wire("reader").get("/api/ledger/checkpoints")).json() == {
+        "Records": [], "CurrentPage": 1, "PageSize": 25, "TotalItems": 0, "HasNextPage": False,
+    }  # fmt: skip
+
+
+async def test_a_member_proves_a_real_spend_with_one_file_and_the_key(
+    town: Town, wire: Wire, seal: Seal, tmp_path: Path
+) -> None:
+    line = await spent(town)
+    for _ in range(3):
+        await spent(town)
+    await seal()
+    reader = wire("reader")
+    key = (await reader.get("/api/ledger/checkpoints/key")).text
+    proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
+    code, said = verified(tmp_path, proof, key)
+    assert (code, "a use of 1.5000 by 'admin@example.com'" in said) == (0, True), said
+    told = json.loads(proof)
+    told["line"]["amount"] += 1
+    code, said = verified(tmp_path, json.dumps(told), key)
+    assert (code, said) == (
+        1, "Invalid: The line's content does not match its digest: the line was changed.\n"
+    )  # fmt: skip
+
+
+async def test_time_credit_and_first_lines_are_proven_too(
+    town: Town, wire: Wire, seal: Seal, tmp_path: Path
+) -> None:
+    credit = await town.add_time(600)
+    use = await town.use_time(credit, BookingId=await town.add_booking())
+    await seal()
+    reader = wire("reader")
+    key = (await reader.get("/api/ledger/checkpoints/key")).text
+    for line in await town.lines("time", credit):
+        proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
+        assert verified(tmp_path, proof, key)[0] == 0
+    by_history = await reader.get(
+        "/api/ledger/proofs", params={"history": use["Id"], "kind": "time"}
+    )
+    assert by_history.json()["line"]["history_id"] == int(use["Id"])
+    assert verified(tmp_path, by_history.text, key)[0] == 0
+
+
+async def test_a_proof_is_the_same_for_ever_and_starts_from_the_first_checkpoint_after_the_line(
+    town: Town, wire: Wire, seal: Seal
+) -> None:
+    line = await spent(town)
+    first = await seal()
+    before = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).content
+    town.now += timedelta(hours=1)
+    await spent(town)
+    await seal()
+    assert (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).content == before
+    assert json.loads(before)["checkpoint"] == first.document()
+    assert len(json.loads(before)["following"]) == 1
+
+
+async def test_a_line_recorded_ahead_of_the_clock_is_still_proven(
+    town: Town, store: Store, seal: Seal
+) -> None:
+    town.now += timedelta(days=1)
+    line = await spent(town)
+    town.now -= timedelta(days=1)
+    await seal()
+    async with store.reading() as reading:
+        assert (await prove_use(reading, line["Id"])).line.sequence == line["Sequence"]
+
+
+async def test_a_proof_shows_nothing_of_other_credits(town: Town, wire: Wire, seal: Seal) -> None:
+    hidden = await spent(town, "7.7700")
+    line = await spent(town)
+    await seal()
+    proof = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).text
+    others = await town.lines("money", hidden["CreditId"])
+    assert [x["Sequence"] for x in others if x["Digest"] in proof] == []
+    assert "Blinding" not in proof
+
+
+@pytest.mark.parametrize(
+    ("who", "status"), [("reader", 200), ("stranger", 404), ("clerk", 403), ("nobody", 401)]
+)
+async def test_a_line_exists_only_for_who_reads_the_ledger_of_its_location(
+    town: Town, wire: Wire, seal: Seal, who: str, status: int
+) -> None:
+    line = await spent(town)
+    await seal()
+    asked = {"history": line["HistoryId"], "kind": "money"}
+    assert (await wire(who).get(f"/api/ledger/proofs/{line['Id']}")).status_code == status
+    assert (await wire(who).get("/api/ledger/proofs", params=asked)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/ledger/proofs/99999999", 404),
+        ("/api/ledger/proofs/0", 404),
+        ("/api/ledger/proofs/x", 404),
+        ("/api/ledger/proofs/" + "9" * 30, 404),
+        ("/api/ledger/proofs", 400),
+        ("/api/ledger/proofs?history=1&kind=gold", 400),
+        ("/api/ledger/proofs?history=x&kind=money", 400),
+        ("/api/ledger/proofs?history=99999999&kind=money", 404),
+        ("/api/ledger/checkpoints?page=x", 400),
+        ("/api/ledger/checkpoints?page=0", 400),
+        ("/api/ledger/checkpoints/key?fingerprint=00", 404),
+    ],
+)
+async def test_what_is_not_there_or_not_understood(wire: Wire, path: str, status: int) -> None:
+    assert (await wire("reader").get(path)).status_code == status
+
+
+async def test_checkpoints_are_listed_newest_first_and_follow_one_another(
+    wire: Wire, store: Store, seal: Seal
+) -> None:
+    made = [await seal() for _ in range(3)]
+    reader = wire("reader")
+    first = (await reader.get("/api/ledger/checkpoints?size=2")).json()
+    assert first["Records"] == [made[2].document(), made[1].document()]
+    assert (first["CurrentPage"], first["PageSize"], first["HasNextPage"]) == (1, 2, True)
+    everything = (await reader.get("/api/ledger/checkpoints?size=1000")).json()
+    assert everything["TotalItems"] == len(everything["Records"])
+    async with store.reading() as reading:
+        kept = await newest(reading)
+    assert kept is not None
+    oldest_first = [Checkpoint.from_document(d) for d in reversed(everything["Records"])]
+    assert check_checkpoints(oldest_first, [kept.public_key]) == []
+
+
+async def test_a_key_from_outside_signs_and_its_public_half_is_given_out(
+    town: Town, store: Store, wire: Wire, seal: Seal, tmp_path: Path
+) -> None:
+    own, line, key = await seal(), await spent(town), generate_key()
+    async with store.writing() as unit:
+        made = await seal_now(unit, NOON, key)
+    reader = wire("reader")
+    proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
+    pem = (await reader.get("/api/ledger/checkpoints/key")).text
+    assert json.loads(proof)["checkpoint"] == made.document()
+    assert verified(tmp_path, proof, pem)[0] == 0
+    older = f"/api/ledger/checkpoints/key?fingerprint={own.key_fingerprint.hex()}"
+    assert (await reader.get(older)).text != pem
+    # Time never runs backwards from one checkpoint to the next.
+    assert made.created_microseconds >= own.created_microseconds
+
+
+async def test_a_deleted_credit_keeps_its_place_under_later_checkpoints(
+    client: httpx.AsyncClient, town: Town, store: Store, seal: Seal
+) -> None:
+    body = {"Name": "Gift", "CoworkerId": town.customer, "BusinessId": town.business,
+            "TotalCredit": 5, "CaneBeUsedForBookings": True}  # fmt: skip
+    made = await client.post("/api/billing/coworkerbookingcredits", json=body)
+    before = await seal()
+    await client.delete(f"/api/billing/coworkerbookingcredits/{made.json()['Value']['Id']}")
+    after = await seal()
+    assert (after.credits, after.lines) == (before.credits, before.lines + 1)
+    report = Gathered()
+    await verify_sealed(store, before, report)
+    assert report.problems == []
+
+
+async def test_two_checkpoints_are_never_made_side_by_side(town: Town, store: Store) -> None:
+    from asyncio import gather
+
+    async def make() -> Checkpoint:
+        async with store.writing() as unit:
+            return await seal_now(unit, town.now)
+
+    made = await gather(*(make() for _ in range(3)), return_exceptions=True)
+    assert {type(each) for each in made} <= {Checkpoint, Conflict}
+    sealed = [each.previous for each in made if isinstance(each, Checkpoint)]
+    assert len(set(sealed)) == len(sealed) >= 1
+
+
+async def test_scope_and_absence_are_one_refusal(store: Store) -> None:
+    async with store.reading() as reading:
+        with pytest.raises(NotFound):
+            await prove_use(reading, 10**12)
+
+
+async def test_the_application_serves_and_documents_the_paths(
+    client: httpx.AsyncClient, seal: Seal
+) -> None:
+    made = await seal()
+    listed = (await client.get("/api/ledger/checkpoints?size=1")).json()
+    assert listed["Records"] == [made.document()]
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert {path for path in paths if "proofs" in path or "checkpoints" in path} == {
+        "/api/ledger/proofs",
+        "/api/ledger/proofs/{use}",
+        "/api/ledger/checkpoints",
+        "/api/ledger/checkpoints/key",
+    }

@@ -1,0 +1,188 @@
+"""Caps per member where many baskets are decided together, and the one order of locks (rules 16, 31)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.ledger.pool_cap import PoolCap
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.team import Team
+from creditdesk.ledger.loaders.sources import Asked, AskedBasket, Whose
+from creditdesk.ledger.operations.baskets import read_baskets
+from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
+from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.schema.entity import Entity
+from creditdesk.storage.session import RecordUnit
+from tests.ledger.test_basket_batches import done, source_of  # noqa: F401 - a fixture
+from tests.ledger.test_paths import client  # noqa: F401 - pytest finds the fixture by its name
+from tests.ledger.test_pool_caps import DAY, Club, club  # noqa: F401 - a fixture
+from tests.ledger.town import money
+
+SPENDS = "/api/ledger/spends"
+PREVIEWS = "/api/ledger/previews"
+HOLDS = "/api/ledger/holds"
+ORDER = (Booking, Hold, PoolCap, CoworkerBookingCredit, CoworkerExtraService, CreditState)
+"""What is paid, its holds, the team's caps, the credits, and last their states."""
+
+
+async def members(club: Club, count: int) -> list[int]:  # noqa: F811
+    """So many members of the team, the one at the desk among them."""
+    town = club.town
+    made = [town.customer, *[await town.add_customer(f"Member {n}") for n in range(1, count)]]
+    async with town.store.writing() as unit:
+        await unit.update(Team, [(club.team, {"TeamMembers": (club.payer, *made)})])
+    return made
+
+
+def charge(club: Club, member: int, number: int, amount: int) -> dict[str, Any]:  # noqa: F811
+    source = {"Kind": "charge", "Id": number, "Amount": amount}
+    return {"CoworkerId": member, "BusinessId": club.town.business, "Sources": [source]}
+
+
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[Entity]]]:
+    """The entities in the order in which their records were locked, once for each record."""
+    taken: dict[tuple[type[Entity], int], None] = {}
+    real = RecordUnit.lock
+
+    async def noted(
+        self: RecordUnit, entity: type[Entity], ids: Any, names: Any = (), *, if_free: Any = ()
+    ) -> Any:
+        taken.update(dict.fromkeys((entity, each) for each in sorted({*ids, *if_free})))
+        return await real(self, entity, ids, names, if_free=if_free)
+
+    monkeypatch.setattr(RecordUnit, "lock", noted)
+
+    def since() -> list[type[Entity]]:
+        found = [entity for entity, _ in taken]
+        taken.clear()
+        return found
+
+    return since
+
+
+def in_order(locked: list[type[Entity]]) -> bool:
+    places = [ORDER.index(entity) for entity in locked]
+    return PoolCap in locked and places == sorted(places)
+
+
+async def test_rule_16_members_that_spend_at_once_each_have_their_own_cap(club, client):  # noqa: F811
+    people = await members(club, 4)
+    credit = await club.pool("100.00")
+    await club.cap("20.00")
+    bodies = [charge(club, who, 10 * who + turn, 15) for turn in range(2) for who in people]
+    answers = await asyncio.gather(*(client.post(SPENDS, json=body) for body in bodies))
+    left = [source_of(answer)["uncovered"] for answer in answers]
+    of_each = [sorted(left[place::4]) for place in range(4)]
+    assert of_each == [["0.0000", "10.0000"]] * 4
+    assert await club.town.money_left(credit) == money("20.00")
+
+
+async def test_rule_16_a_pool_that_ends_before_the_caps_is_not_overdrawn(club, client):  # noqa: F811
+    people = await members(club, 4)
+    credit = await club.pool("50.00")
+    await club.cap("20.00")
+    answers = await asyncio.gather(
+        *(client.post(SPENDS, json=charge(club, who, n, 30)) for n, who in enumerate(people, 1))
+    )
+    left = sorted(source_of(answer)["uncovered"] for answer in answers)
+    assert left == ["10.0000", "10.0000", "20.0000", "30.0000"]
+    assert await club.town.money_left(credit) == 0
+
+
+async def test_rule_19_previews_at_once_see_each_members_own_draws(club, client, done):  # noqa: F811
+    people = await members(club, 3)
+    await club.pool("100.00")
+    await club.cap("20.00")
+    for drawn, who in zip((0, 5, 20), people, strict=True):
+        await client.post(SPENDS, json=charge(club, who, 100 + who, drawn))
+    done.clear()
+    answers = await asyncio.gather(
+        *(client.post(PREVIEWS, json=charge(club, who, who, 30)) for who in people)
+    )
+    seen = [source_of(answer) for answer in answers]
+    assert [each["uncovered"] for each in seen] == ["10.0000", "15.0000", "30.0000"]
+    assert [each["considered"][0]["reason"] for each in seen] == ["used", "used", "member_cap"]
+    assert done["writing"] == 0
+
+
+async def test_capped_baskets_are_read_in_as_many_statements_as_one(club, client, done):  # noqa: F811
+    people = await members(club, 6)
+    await club.pool("500.00")
+    await club.cap("20.00")
+    await club.cap("15.00", period=DAY)
+    for who in people:
+        await client.post(SPENDS, json=charge(club, who, who, 5))
+        await client.post(HOLDS, json=charge(club, who, 100 + who, 3))
+    place = club.town.business
+    asked = [
+        AskedBasket(
+            Whose(who, place),
+            (Asked(SourceKind.CHARGE, 200 + who, money("9.00")),),
+            club.town.call(),
+        )
+        for who in people
+    ]
+    counts = []
+    for baskets in (asked[:1], asked):
+        done.clear()
+        async with club.town.store.reading() as reading:
+            read = await read_baskets(reading, baskets)
+        counts.append(done["fetch"])
+        lowest = [each.credits[0].member_cap_left for each in read]
+        assert lowest == [money("7.00")] * len(baskets)
+    assert counts[0] == counts[1]
+
+
+async def test_rule_16_bookings_charged_together_never_pass_a_cap(club):  # noqa: F811
+    town = club.town
+    ada, eve = await members(club, 2)
+    credit = await club.pool("200.00", CaneBeUsedForBookings=True)
+    await club.cap("50.00")
+    bookings = [await town.add_booking(hours=1, CoworkerId=who) for who in (ada, ada, eve, ada)]
+    async with town.store.writing() as unit:
+        charged = await charge_bookings(unit, bookings, town.call(), town.desk)
+    assert [each.booking_id for each in charged] == bookings
+    left = [each.allocation.sources[0].uncovered for each in charged]
+    assert left == [0, 0, 0, money("10.00")]
+    assert await town.money_left(credit) == money("130.00")
+
+
+async def test_rule_31_everyone_locks_in_one_order(club, client, locks):  # noqa: F811
+    town = club.town
+    ada, eve = await members(club, 2)
+    await club.pool("500.00", CaneBeUsedForBookings=True)
+    for who in (eve, ada):
+        await town.add_money("10.00", CoworkerId=who)
+    await town.add_time(60)
+    await club.cap("400.00")
+    await club.cap("90.00", kind=2)
+    bookings = [await town.add_booking(hours=3, CoworkerId=who) for who in (ada, ada, ada, eve)]
+    for booking in bookings[1:3]:
+        source = {"Kind": "booking", "Id": booking}
+        locks()
+        held = await client.post(HOLDS, json={"CoworkerId": ada, "Sources": [source]})
+        assert held.json()["Value"]["HoldId"]
+        assert in_order(locks())
+    async with town.store.writing() as unit:
+        await charge_bookings(unit, bookings[:1], town.call(), town.desk)
+        locks()
+        charged = await charge_bookings(unit, bookings, town.call(), town.desk)
+        assert [each.allocation is None for each in charged] == [True, False, False, False]
+        assert in_order(locks())
+    locks()
+    async with town.store.writing() as unit:
+        await recalculate_booking(unit, bookings[1], town.call(), town.desk)
+    assert in_order(locks())
+    again = {"CoworkerId": ada, "Sources": [{"Kind": "booking", "Id": bookings[1]}]}
+    locks()
+    await client.post(SPENDS, json=again)
+    assert in_order(locks())

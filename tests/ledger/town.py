@@ -1,0 +1,205 @@
+"""Builders in the trade's words: what a test needs stands in the store after one call."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory,
+)
+from creditdesk.entities.billing.extra_service import ExtraService
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.ledger.location_profile import LocationProfile
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.entities.sys.business import Business
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.ledger.journal.mapping import new_record, where
+from creditdesk.ledger.journal.transaction import Desk
+from creditdesk.ledger.operations.spends import Spends
+from creditdesk.ledger.rules.credit import LedgerPolicy
+from creditdesk.ledger.services import CreditWriter, UseWriter
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Call, Caller
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+ADMIN = Caller(1, "admin@example.com", unrestricted=True)
+MONEY_USE = CoworkerBookingCreditUseHistory
+TIME_USE = CoworkerExtraServiceUseHistory
+
+
+def money(text: str) -> int:
+    """`"40.00"` in ten-thousandths."""
+    whole, _, part = text.partition(".")
+    sign = -1 if whole.startswith("-") else 1
+    return sign * (abs(int(whole)) * 10_000 + int(part.ljust(4, "0") or 0))
+
+
+def shown(record: Record) -> bytes:
+    """A stand-in for the wire's answer."""
+    return json.dumps({k: str(v) for k, v in sorted(record.items())}).encode()
+
+
+@dataclass
+class Town:
+    """One location with a customer, a room and rates; tests add to it."""
+
+    store: Store
+    now: datetime = NOON
+    policy: LedgerPolicy = field(default_factory=LedgerPolicy)
+    business: int = 0
+    currency: int = 0
+    customer: int = 0
+    room_type: int = 0
+    room: int = 0
+    rate: int = 0
+    uses_rate: int = 0
+
+    @classmethod
+    async def founded(cls, store: Store) -> Town:
+        town = cls(store)
+        town.currency = await town.add(Currency, Code="GBP", Name="Pound")
+        town.business = await town.add(Business, Name="Mill", CurrencyId=town.currency)
+        town.customer = await town.add_customer("Ada")
+        town.room_type = await town.add(ResourceType, Name="Room", BusinessId=town.business)
+        town.room = await town.add(
+            Resource, Name="Blue", BusinessId=town.business, ResourceTypeId=town.room_type
+        )
+        town.rate = await town.add_rate(1, "20.00")
+        town.uses_rate = await town.add_rate(5, "20.00", resource_types=())
+        return town
+
+    async def add(self, entity: type[Entity], **values: Any) -> int:
+        async with self.store.writing() as unit:
+            record = new_record(entity, values, self.now, ADMIN.email)
+            (record_id,) = await unit.insert(entity, [record])
+            return record_id
+
+    async def add_customer(self, name: str) -> int:
+        return await self.add(Coworker, FullName=name, Businesses=(self.business,))
+
+    async def add_rate(self, period: int, price: str, **values: Any) -> int:
+        types = values.pop("resource_types", None)
+        return await self.add(
+            ExtraService,
+            Name=f"Rate {period}",
+            BusinessId=self.business,
+            CurrencyId=self.currency,
+            Price=money(price),
+            ChargePeriod=period,
+            ResourceTypes=(self.room_type,) if types is None else types,
+            **values,
+        )
+
+    async def add_money(self, total: str = "40.00", **values: Any) -> int:
+        amount = money(total)
+        given = {
+            "CoworkerId": self.customer, "BusinessId": self.business, "TotalCredit": amount,
+            "RemainingCredit": amount, "CaneBeUsedForBookings": True, **values,
+        }  # fmt: skip
+        return await self.add(CoworkerBookingCredit, **given)
+
+    async def money_values(self, total: str, **values: Any) -> Record:
+        """The record a create would carry."""
+        amount = money(total)
+        given = {
+            "CoworkerId": self.customer,
+            "BusinessId": self.business,
+            "TotalCredit": amount,
+            "CaneBeUsedForBookings": True,
+            **values,
+        }
+        return {c.name: c.kind.empty for c in CoworkerBookingCredit.shape().stored} | given
+
+    async def change(self, credit: int, **values: Any) -> None:
+        """A PUT on a money credit."""
+        before = await self.get(CoworkerBookingCredit, credit)
+        async with self.store.writing() as unit:
+            writer = CreditWriter(self.desk)
+            await writer.update(unit, CoworkerBookingCredit, before, values, self.call())
+
+    async def edit_use(self, use: int, **values: Any) -> None:
+        """A PUT on a money use."""
+        before = await self.get(MONEY_USE, use)
+        async with self.store.writing() as unit:
+            await UseWriter(self.desk).update(unit, MONEY_USE, before, values, self.call())
+
+    async def add_time(self, total: int = 600, **values: Any) -> int:
+        given = {
+            "CoworkerId": self.customer, "BusinessId": self.business, "TotalUses": total,
+            "RemainingUses": total, "ExtraServiceId": self.rate, **values,
+        }  # fmt: skip
+        return await self.add(CoworkerExtraService, **given)
+
+    async def add_booking(self, hours: float = 2, **values: Any) -> int:
+        starts = values.pop("FromTime", self.now + timedelta(days=1))
+        given = {
+            "ResourceId": self.room, "CoworkerId": self.customer, "FromTime": starts,
+            "ToTime": starts + timedelta(hours=hours), **values,
+        }  # fmt: skip
+        return await self.add(Booking, **given)
+
+    async def add_profile(self, zone: str, minutes: int = 15) -> int:
+        return await self.add(
+            LocationProfile, BusinessId=self.business, TimeZone=zone, BookingIntervalMinutes=minutes
+        )
+
+    def call(self, key: str | None = None, caller: Caller = ADMIN) -> Call:
+        return Call(caller, self.now, key)
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(lambda: self.now, self.policy)
+
+    def spends(self) -> Spends:
+        return Spends(self.store, lambda: self.now, self.policy)
+
+    async def use(self, credit: int, amount: str, **values: Any) -> dict[str, Any]:
+        """Posts a money use and gives its answer."""
+        return await self.post(
+            MONEY_USE, CoworkerBookingCreditId=credit, CreditUsed=money(amount), **values
+        )
+
+    async def use_time(self, credit: int, **values: Any) -> dict[str, Any]:
+        return await self.post(TIME_USE, CoworkerExtraServiceId=credit, **values)
+
+    async def post(self, entity: type[Entity], **values: Any) -> dict[str, Any]:
+        call = self.call(values.pop("key", None), values.pop("caller", ADMIN))
+        _, body = await self.spends().post(entity, values, call, "print", shown)
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    async def get(self, entity: type[Entity], record_id: int) -> Record:
+        async with self.store.reading() as reading:
+            record = await reading.get(entity, record_id)
+        assert record is not None
+        return record
+
+    async def money_left(self, credit: int) -> int:
+        left: int = (await self.get(CoworkerBookingCredit, credit))["RemainingCredit"]
+        return left
+
+    async def uses_left(self, credit: int) -> int:
+        left: int = (await self.get(CoworkerExtraService, credit))["RemainingUses"]
+        return left
+
+    async def lines(self, kind: str, credit: int) -> list[Record]:
+        async with self.store.reading() as reading:
+            return await reading.find(
+                JournalLine, where(JournalLine, CreditKind=kind, CreditId=credit)
+            )
+
+    async def rows(self, entity: type[Entity], **values: Any) -> list[Record]:
+        async with self.store.reading() as reading:
+            return await reading.find(entity, where(entity, **values))

@@ -1,0 +1,137 @@
+"""Who has the database in their hands is found out: lines 23 and 24 of the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from creditdesk.audit.checkpoint_check import verify_sealed
+from creditdesk.audit.checkpoints import seal_now
+from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.repository import Store
+from creditdesk.storage.sqlite import SQLiteStore
+from creditdesk.transfer.progress import Gathered
+from tests.regression.desk import CREDITS, Desk, done
+
+
+async def test_the_newest_line_cut_off_is_missed(open_desk: Desk, store: Store):
+    """Line 23: the newest rows cut off and the chain still "verifies"."""
+    credit = await used_thrice(open_desk)
+    await without_guards(store, "journal_line")
+    await execute(store, f"DELETE FROM journal_line WHERE credit_id = {credit} AND sequence = 4")
+    findings = await of(open_desk, credit)
+    assert any("line" in finding for finding in findings)
+    assert len(findings) > 1
+
+
+async def test_a_cut_that_mends_every_balance_is_missed_by_a_kept_checkpoint(
+    open_desk: Desk, store: Store
+):
+    """Line 23, when the whole credit was set back to an earlier state of itself."""
+    credit = await used_thrice(open_desk, uses=2)
+    before = await heads(store, credit)
+    done(await open_desk.use(credit, "1.00"))
+    async with store.writing() as unit:
+        checkpoint = await seal_now(unit, open_desk.clock())
+    for table in ("journal_line", "coworker_booking_credit_use_history"):
+        await without_guards(store, table)
+    sequence, digest = before
+    for text in (
+        f"DELETE FROM journal_line WHERE credit_id = {credit} AND sequence > {sequence}",
+        "DELETE FROM coworker_booking_credit_use_history WHERE id = (SELECT max(id) FROM "
+        f"coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {credit})",
+        "UPDATE coworker_booking_credit SET remaining_credit = remaining_credit + 10000 "
+        f"WHERE id = {credit}",
+        f"UPDATE credit_state SET sequence = {sequence}, digest = '{digest}' "
+        f"WHERE credit_id = {credit}",
+    ):
+        await execute(store, text)
+    assert await open_desk.left(credit) == 8
+    assert await of(open_desk, credit) == []
+    report = Gathered()
+    await verify_sealed(store, checkpoint, report)
+    assert f"money credit {credit}, line 4: sealed by the checkpoint, is cut off" in report.problems
+
+
+@pytest.mark.parametrize(
+    "change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"]
+)
+async def test_a_past_line_that_was_edited_is_named(open_desk: Desk, store: Store, change: str):
+    """Line 24: a past row edited without detection."""
+    credit = await used_thrice(open_desk)
+    if change.startswith("recorded_on"):
+        change = "recorded_on = (SELECT min(recorded_on) - " + (
+            "1000000 FROM journal_line)" if isinstance(store, SQLiteStore)
+            else "interval '1 second' FROM journal_line)"
+        )  # fmt: skip
+    await without_guards(store, "journal_line")
+    await execute(
+        store, f"UPDATE journal_line SET {change} WHERE credit_id = {credit} AND sequence = 2"
+    )
+    assert any("line 2" in finding for finding in await of(open_desk, credit))
+
+
+async def test_a_balance_that_was_edited_is_named(open_desk: Desk, store: Store):
+    """Line 24, for the balance that the journal leads to."""
+    credit = await used_thrice(open_desk)
+    await execute(
+        store, f"UPDATE coworker_booking_credit SET remaining_credit = 95000 WHERE id = {credit}"
+    )
+    assert any("remaining" in finding for finding in await of(open_desk, credit))
+
+
+async def test_the_wire_offers_no_way_to_change_what_happened(open_desk: Desk):
+    """Line 24, by the front door."""
+    credit = await used_thrice(open_desk)
+    (line, *_) = await open_desk.lines(credit)
+    path = f"/api/ledger/entries/{line['Id']}"
+    for method in ("PUT", "DELETE", "POST"):
+        answer = await open_desk.client.request(method, path, json={})
+        assert answer.status_code == 405
+    (use, *_) = await open_desk.uses(credit)
+    uses = "/api/billing/coworkerbookingcreditusehistories"
+    assert (await open_desk.client.delete(f"{uses}/{use['Id']}")).status_code == 405
+    body = {**{k: use[k] for k in ("Id", "CoworkerBookingCreditId")}, "CreditUsed": 0.5}
+    assert (await open_desk.client.put(uses, json=body)).status_code == 400
+    deleted = await open_desk.client.delete(f"{CREDITS}/{credit}")
+    assert not deleted.json()["WasSuccessful"]
+    assert await of(open_desk, credit) == []
+
+
+async def used_thrice(desk: Desk, uses: int = 3) -> int:
+    credit = await desk.credit("10.00")
+    for _ in range(uses):
+        done(await desk.use(credit, "1.00"))
+    return credit
+
+
+async def of(desk: Desk, credit: int) -> list[str]:
+    """The findings about one credit; tests before this one left theirs in the database."""
+    names = (f"CoworkerBookingCredit {credit}:", f"money credit {credit},", f"credit {credit} ")
+    return [each for each in await desk.findings() if any(name in each for name in names)]
+
+
+async def heads(store: Store, credit: int) -> tuple[int, str]:
+    """Where a money credit's journal ends now."""
+    async with store.reading() as reading:
+        (state,) = await reading.find(
+            CreditState, where(CreditState, CreditKind="money", CreditId=credit)
+        )
+    return state["Sequence"], state["Digest"]
+
+
+async def without_guards(store: Any, table: str) -> None:
+    at = "" if isinstance(store, SQLiteStore) else f" ON {table}"
+    for act in ("update", "delete"):
+        await execute(store, f"DROP TRIGGER IF EXISTS {table}_no_{act}{at}")
+
+
+async def execute(store: Any, text: str) -> None:
+    """Runs a statement past the program."""
+    if isinstance(store, SQLiteStore):
+        store.connection.execute(text)
+        return
+    async with store.pool.acquire() as connection:
+        await connection.execute(text)

@@ -1,0 +1,106 @@
+"""Every kind of field reads from a file and is written to one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from creditdesk.schema.fields import (
+    ALL_KINDS,
+    Boolean,
+    Collection,
+    DateTime,
+    Enum,
+    Field,
+    Guid,
+    Integer,
+    Money,
+    Number,
+    Object,
+    Reference,
+    Text,
+    Unreadable,
+)
+from creditdesk.transfer.cell_values import JSON_VALUES, PLAIN, nothing, take, to_cell, to_json
+
+
+class Shade(IntEnum):
+    """An enum to try."""
+
+    Light = 1
+    Dark = 2
+
+
+ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+EXAMPLES: list[tuple[Field, Any, Any, str]] = [
+    (Text(), "a, “b”\nc", "a, “b”\nc", "a, “b”\nc"),
+    (Guid(), ID, ID, ID),
+    (Integer(), -7, -7, "-7"),
+    (Money(), 125_001, Decimal("12.5001"), "12.5001"),
+    (Number(), -1, Decimal("-0.00000001"), "-0.00000001"),
+    (Boolean(), True, True, "true"),
+    (Enum(of=Shade), 2, 2, "2"),
+    (DateTime(), datetime(2026, 1, 2, 3, 4, 5, 600, UTC), "2026-01-02T03:04:05.0006Z",
+     "2026-01-02T03:04:05.0006Z"),
+    (Object(), {"Data": [1, "é"]}, {"Data": [1, "é"]}, '{"Data":[1,"é"]}'),
+    (Reference(to="Business"), 4, 4, "4"),
+    (Collection(of="Business"), (1, 2), [1, 2], "[1,2]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", [
+    *(in_json for _, _, in_json, _ in EXAMPLES), *(in_cell for *_, in_cell in EXAMPLES),
+    *(None, "", 0, 1, -1, 2**63, 1.0, False, ID.upper(), "1", "2026-01-02T03:04:05Z"),
+    *("2026-13-02T03:04:05Z", "2026-W01-1T03:04:05Z", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05+"),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [kind for kind, *_ in EXAMPLES])
+def test_what_is_read_plainly_is_read_as_with_care(kind: Field, raw: Any) -> None:
+    plain = PLAIN.get(type(kind))
+    read = plain(kind, raw) if plain else ...
+    if read is not ...:
+        taken = take(kind, raw).value
+        assert (read, type(read)) == (taken, type(taken))
+
+
+def test_every_kind_has_a_reading() -> None:
+    assert set(JSON_VALUES) == set(ALL_KINDS) == {type(kind) for kind, *_ in EXAMPLES}
+
+
+@pytest.mark.parametrize(("kind", "inner", "in_json", "in_cell"), EXAMPLES)
+def test_a_value_is_written_and_read_back(
+    kind: Field, inner: Any, in_json: Any, in_cell: str
+) -> None:
+    assert to_json(kind, inner) == in_json
+    assert to_cell(kind, inner) == in_cell
+    assert take(kind, in_json).value == inner
+    assert take(kind, in_cell).value == inner
+
+
+@pytest.mark.parametrize("kind", [kind for kind, *_ in EXAMPLES if kind.nullable])
+def test_nothing_is_an_empty_cell(kind: Field) -> None:
+    assert to_json(kind, None) is None
+    assert to_cell(kind, None) == ""
+    assert nothing(kind, cell=True) == kind.empty
+    assert nothing(kind) == (() if isinstance(kind, Collection) else None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [("0.00005", 1), ("-0.00005", -1), (Decimal("0.00004999"), 0), ("99.99995", 1_000_000)],
+)
+def test_money_rounds_half_away_from_zero_to_four_decimals(raw: object, kept: int) -> None:
+    taken = take(Money(), raw)
+    assert (taken.value, taken.rounded) == (kept, True)
+
+
+@pytest.mark.parametrize("raw", ["", "12,50", "NaN", "1e99", True, "infinity"])
+def test_what_is_no_number_is_not_taken_as_money(raw: object) -> None:
+    if raw == "":
+        assert take(Money(), raw).value is None
+        return
+    with pytest.raises(Unreadable):
+        take(Money(), raw)

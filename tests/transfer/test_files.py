@@ -1,0 +1,67 @@
+"""Files are read row by row, in every shape, and what is broken says where."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from creditdesk.transfer import files
+from creditdesk.transfer.files import Broken, rows_of
+
+
+def read(path: Path, text: str) -> list[dict[str, object]]:
+    path.write_text(text, encoding="utf-8", newline="")
+    return [row.values for row in rows_of(path)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"Id": 1, "P": 0.1}, {"Id": 2, "P": null}]',
+        '{"Records": [{"Id": 1, "P": 0.1},\n{"Id": 2, "P": null}], "TotalItems": 2}',
+        '{"TotalItems": 2, "Records": [{"Id": 1, "P": 0.1}, {"Id": 2, "P": null}]}',
+        '{"Id": 1, "P": 0.1}\n{"Id": 2, "P": null}\n\n',
+        '\ufeff[{"Id": 1, "P": 0.1}, {"Id": 2, "P": null}]\n',
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_every_json_shape_says_the_same_however_it_is_cut(
+    text: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if chunk == 1 and "TotalItems" in text:
+        chunk = 40
+    monkeypatch.setattr(files, "_CHUNK", chunk)
+    rows = read(tmp_path / "x.json", text)
+    assert rows == [{"Id": 1, "P": Decimal("0.1")}, {"Id": 2, "P": None}]
+
+
+def test_csv_keeps_quotes_commas_and_lines_inside_a_cell(tmp_path: Path) -> None:
+    rows = read(tmp_path / "x.csv", 'Id,Name\r\n1,"a, ""b""\r\nc"\r\n')
+    assert rows == [{"Id": "1", "Name": 'a, "b"\r\nc'}]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"Records": []}', "\n"])
+def test_an_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
+    assert read(tmp_path / "x.json", text) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("x.json", '[{"Id": 1}, {"Id": ]', "x.json: record 2 is not JSON"),
+        ("x.json", '[{"Id": 1}', "x.json ends in the middle of its list"),
+        ("x.jsonl", '{"Id": 1}\n7\n', "x.jsonl: record 2 is not an object"),
+        ("x.csv", "Id,Name\n1\n", "x.csv: row 1 has 1 cells where the first line names 2"),
+    ],
+)
+def test_a_broken_file_says_where(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(Broken, match=f"^{sentence}"):
+        read(tmp_path / name, text)
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"Id\n\xff\n")
+    with pytest.raises(Broken, match="is not UTF-8 text"):
+        list(rows_of(tmp_path / "x.csv"))

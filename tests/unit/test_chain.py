@@ -1,0 +1,420 @@
+"""The chain: its frozen bytes, and that no tampering with a journal goes unseen."""
+
+import json
+import struct
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from creditdesk.ledger.journal.entry import CreditKind, Line, LineKind, instant_of, microseconds_of
+from creditdesk.ledger.journal.hash_chain import (
+    CREDIT_KIND_CODES,
+    LINE_KIND_CODES,
+    ChainReading,
+    Fault,
+    Head,
+    check_chain,
+    check_heads,
+    content_digest,
+    encode_line,
+    genesis_digest,
+    line_digest,
+    link_digest,
+)
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "lines.json").read_text("utf-8"))
+PREVIOUS = bytes(range(32))
+
+integers = st.integers(-(2**63), 2**63 - 1)
+texts = st.text(max_size=12)
+any_line = st.builds(
+    Line,
+    credit_kind=st.sampled_from(CreditKind),
+    credit_id=integers,
+    sequence=integers,
+    kind=st.sampled_from(LineKind),
+    amount=integers,
+    balance_after=integers,
+    held_after=integers,
+    total_after=integers,
+    source_kind=st.none() | texts,
+    source_id=st.none() | integers,
+    actor=texts,
+    reason=texts,
+    idempotency_key=st.none() | texts,
+    reverses=st.none() | integers,
+    rule_version=integers,
+    effective_microseconds=integers,
+    recorded_microseconds=integers,
+    history_id=st.none() | integers,
+    override=st.booleans(),
+)
+sizes = st.integers(2, 9)
+wholes = st.integers(0, 10**6)
+
+
+def use(sequence: int, credit_id: int = 7) -> Line:
+    return Line(
+        credit_kind=CreditKind.MONEY,
+        credit_id=credit_id,
+        sequence=sequence,
+        kind=LineKind.USE,
+        amount=1000,
+        balance_after=10**6 - 1000 * sequence,
+        held_after=0,
+        total_after=10**6,
+        actor="anna@example.com",
+        rule_version=1,
+        effective_microseconds=sequence,
+        recorded_microseconds=sequence,
+    )
+
+
+def chained(lines: list[Line]) -> list[bytes]:
+    digests: list[bytes] = []
+    ends: dict[int, bytes] = {}
+    for line in lines:
+        genesis = genesis_digest(line.credit_kind, line.credit_id)
+        ends[line.credit_id] = line_digest(ends.get(line.credit_id, genesis), line)
+        digests.append(ends[line.credit_id])
+    return digests
+
+
+def journal(size: int) -> tuple[list[Line], list[bytes]]:
+    lines = [use(sequence) for sequence in range(1, size + 1)]
+    return lines, chained(lines)
+
+
+def faults(lines: list[Line], digests: list[bytes]) -> list[tuple[Fault, int | None]]:
+    return [(finding.fault, finding.sequence) for finding in check_chain(lines, digests)]
+
+
+def decoded(data: bytes) -> Line:
+    """A reading of the format from docs/proof.md; ValueError for bytes that no line has."""
+    head = struct.unpack(">4B12q4I", data[:116])
+    version, credit_code, kind_code, present = head[:4]
+    parts, at = [], 116
+    for length in head[16:]:
+        parts.append(data[at : at + length])
+        at += length
+    source, actor, reason, key = (part.decode() for part in parts)
+    credit_kinds = {code: kind for kind, code in CREDIT_KIND_CODES.items()}
+    line_kinds = {code: kind for kind, code in LINE_KIND_CODES.items()}
+    if version != 1 or credit_code not in credit_kinds or kind_code not in line_kinds:
+        raise ValueError("unknown code")
+    line = Line(
+        credit_kind=credit_kinds[credit_code],
+        kind=line_kinds[kind_code],
+        **dict(zip(NUMBERS, head[4:13], strict=True)),
+        source_kind=source if present & 1 else None,
+        source_id=head[13] if present & 2 else None,
+        actor=actor,
+        reason=reason,
+        idempotency_key=key if present & 4 else None,
+        reverses=head[14] if present & 8 else None,
+        history_id=head[15] if present & 16 else None,
+        override=bool(present & 32),
+    )
+    if encode_line(line) != data:
+        raise ValueError("bytes that the format does not use")
+    return line
+
+
+NUMBERS = [
+    "credit_id",
+    "sequence",
+    "amount",
+    "balance_after",
+    "held_after",
+    "total_after",
+    "rule_version",
+    "effective_microseconds",
+    "recorded_microseconds",
+]
+
+
+@pytest.mark.parametrize("vector", GOLDEN, ids=lambda vector: vector["line"]["kind"])
+def test_bytes_and_digests_are_those_frozen_in_format_1(vector: dict[str, Any]) -> None:
+    line = Line.from_document(vector["line"])
+    previous = bytes.fromhex(vector["previous"])
+    assert encode_line(line).hex() == vector["bytes"]
+    assert content_digest(line).hex() == vector["content_digest"]
+    assert line_digest(previous, line).hex() == vector["digest"]
+    assert link_digest(previous, content_digest(line)).hex() == vector["digest"]
+    assert line.document() == vector["line"]
+    assert decoded(bytes.fromhex(vector["bytes"])) == line
+
+
+def test_the_golden_journal_is_sound_and_covers_every_kind_of_line() -> None:
+    lines = [Line.from_document(vector["line"]) for vector in GOLDEN]
+    digests = [bytes.fromhex(vector["digest"]) for vector in GOLDEN]
+    assert check_chain(lines, digests) == []
+    assert {line.kind for line in lines} == set(LineKind)
+    for before, line in pairwise(lines):
+        if line.sequence > 1:
+            assert line.balance_after == before.balance_after + line.balance_change
+            assert line.held_after == before.held_after + line.held_change
+
+
+def test_genesis_is_the_digest_of_version_kind_and_id() -> None:
+    expected = sha256(bytes.fromhex("0201020000000000000003")).digest()
+    assert genesis_digest(CreditKind.TIME, 3) == expected
+
+
+@given(any_line)
+def test_the_bytes_say_the_line_and_nothing_else(line: Line) -> None:
+    assert decoded(encode_line(line)) == line
+    assert Line.from_document(json.loads(json.dumps(line.document()))) == line
+
+
+@given(any_line, st.integers(1, 255))
+def test_flipping_any_byte_is_another_line_or_none(line: Line, flip: int) -> None:
+    data = encode_line(line)
+    for place in range(len(data)):
+        tampered = bytearray(data)
+        tampered[place] ^= flip
+        try:
+            other = decoded(bytes(tampered))
+        except (ValueError, struct.error):
+            continue
+        assert other != line
+        assert line_digest(PREVIOUS, other) != line_digest(PREVIOUS, line)
+
+
+@given(any_line, any_line)
+def test_changing_any_field_changes_the_digest(line: Line, other: Line) -> None:
+    for name in Line.__struct_fields__:
+        value = getattr(other, name)
+        if value != getattr(line, name):
+            changed = replace(line, **{name: value})
+            assert line_digest(PREVIOUS, changed) != line_digest(PREVIOUS, line)
+
+
+def test_absent_empty_and_zero_differ() -> None:
+    line = use(1)
+    variants = [
+        line,
+        replace(line, source_kind=""),
+        replace(line, source_id=0),
+        replace(line, idempotency_key=""),
+        replace(line, reverses=0),
+        replace(line, history_id=0),
+        replace(line, override=True),
+    ]
+    assert len({line_digest(PREVIOUS, variant) for variant in variants}) == len(variants)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": 2**63},
+        {"amount": 1.0},
+        {"kind": "gift"},
+        {"credit_kind": "paper"},
+        {"reason": "\ud800"},
+        {"format_version": 2},
+    ],
+)
+def test_what_does_not_fit_the_format_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        encode_line(replace(use(1), **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"amount": "5"}, "The field 'amount' is not a whole number in range."),
+        ({"amount": True}, "The field 'amount' is not a whole number in range."),
+        ({"actor": None}, "The field 'actor' is not a text."),
+        ({"note": ""}, "The field 'note' is missing or does not belong here."),
+    ],
+)
+def test_a_line_document_is_read_strictly(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Line.from_document(use(1).document() | change)
+
+
+@given(sizes)
+def test_a_sound_journal_has_no_findings(size: int) -> None:
+    lines, digests = journal(size)
+    assert check_chain(lines, digests) == []
+
+
+@given(sizes, wholes, any_line, st.sampled_from(Line.__struct_fields__))
+def test_a_changed_field_is_found(size: int, at: int, other: Line, name: str) -> None:
+    lines, digests = journal(size)
+    at %= size
+    value = getattr(other, name)
+    if value == getattr(lines[at], name):
+        return
+    sequence = lines[at].sequence
+    lines[at] = replace(lines[at], **{name: value})
+    found = faults(lines, digests)
+    if name in ("credit_kind", "credit_id", "sequence"):
+        # The line poses as another one; that is found where it was and where it went.
+        assert found or sequence == size
+        assert found or check_heads(*heads_of(lines, digests, size))
+    else:
+        assert found == [(Fault.CHANGED, sequence)]
+
+
+def heads_of(lines: list[Line], digests: list[bytes], size: int) -> tuple[list[Head], list[Head]]:
+    reading = ChainReading()
+    reading.read(lines, digests)
+    return reading.heads, [Head(CreditKind.MONEY, 7, size, journal(size)[1][-1])]
+
+
+@given(sizes, wholes, st.integers(0, 255))
+def test_a_changed_digest_is_found_once(size: int, at: int, bit: int) -> None:
+    lines, digests = journal(size)
+    at %= size
+    tampered = bytearray(digests[at])
+    tampered[bit // 8] ^= 1 << bit % 8
+    digests[at] = bytes(tampered)
+    assert faults(lines, digests) == [(Fault.CHANGED, at + 1)]
+
+
+@given(sizes, wholes)
+def test_a_changed_line_with_its_digest_made_to_match_is_found_by_the_next(
+    size: int, at: int
+) -> None:
+    lines, digests = journal(size)
+    at %= size - 1
+    lines[at] = replace(lines[at], amount=1)
+    before = digests[at - 1] if at else genesis_digest(CreditKind.MONEY, 7)
+    digests[at] = line_digest(before, lines[at])
+    assert faults(lines, digests) == [(Fault.CHANGED, at + 2)]
+
+
+@given(sizes, wholes)
+def test_a_removed_line_is_found(size: int, at: int) -> None:
+    lines, digests = journal(size)
+    at %= size
+    del lines[at], digests[at]
+    if at < size - 1:
+        assert faults(lines, digests) == [(Fault.MISSING, at + 1)]
+    else:
+        assert faults(lines, digests) == []
+        [finding] = check_heads(*heads_of(lines, digests, size))
+        assert (finding.fault, finding.sequence) == (Fault.TRUNCATED, size)
+
+
+@given(sizes, wholes, wholes)
+def test_swapped_lines_are_found(size: int, one: int, other: int) -> None:
+    lines, digests = journal(size)
+    one, other = sorted((one % size, other % size))
+    if one == other:
+        return
+    lines[one], lines[other] = lines[other], lines[one]
+    digests[one], digests[other] = digests[other], digests[one]
+    expected = [(Fault.REORDERED, sequence) for sequence in range(one + 1, other + 1)]
+    assert faults(lines, digests) == expected
+
+
+@given(sizes, wholes, wholes)
+def test_contents_swapped_under_their_numbers_are_found(size: int, one: int, other: int) -> None:
+    lines, digests = journal(size)
+    one, other = one % size, other % size
+    if one == other:
+        return
+    first, second = lines[one], lines[other]
+    lines[one] = replace(second, sequence=first.sequence)
+    lines[other] = replace(first, sequence=second.sequence)
+    assert faults(lines, digests) == [(Fault.CHANGED, at + 1) for at in sorted((one, other))]
+
+
+@given(sizes, wholes, wholes)
+def test_a_doubled_line_is_found_wherever_it_stands(size: int, at: int, later: int) -> None:
+    lines, digests = journal(size)
+    at %= size
+    place = at + 1 + later % (size - at)
+    lines.insert(place, lines[at])
+    digests.insert(place, digests[at])
+    assert faults(lines, digests) == [(Fault.DOUBLED, at + 1)]
+
+
+@given(sizes, wholes)
+def test_an_inserted_line_with_a_number_in_use_is_found(size: int, at: int) -> None:
+    lines, digests = journal(size)
+    at %= size
+    inserted = replace(lines[at], amount=1)
+    lines.insert(at + 1, inserted)
+    digests.insert(at + 1, line_digest(digests[at], inserted))
+    assert faults(lines, digests) == [(Fault.INSERTED, at + 1)]
+
+
+@given(sizes, wholes)
+def test_an_inserted_line_that_moves_the_numbers_on_is_found(size: int, at: int) -> None:
+    lines, digests = journal(size)
+    at %= size
+    before = digests[at - 1] if at else genesis_digest(CreditKind.MONEY, 7)
+    inserted = replace(lines[at], amount=1)
+    moved = [replace(line, sequence=line.sequence + 1) for line in lines[at:]]
+    found = faults(
+        [*lines[:at], inserted, *moved],
+        [*digests[:at], line_digest(before, inserted), *digests[at:]],
+    )
+    assert found == [(Fault.CHANGED, sequence) for sequence in range(at + 2, size + 2)]
+
+
+def test_a_line_numbered_below_one_is_found() -> None:
+    lines, digests = journal(3)
+    lines.insert(0, use(0))
+    digests.insert(0, bytes(32))
+    assert faults(lines, digests) == [(Fault.INSERTED, 0)]
+
+
+def test_a_wide_gap_is_one_finding() -> None:
+    lines = [use(1), use(10**12)]
+    [finding] = check_chain(lines, [chained(lines)[0], bytes(32)])
+    assert str(finding) == "money credit 7, line 2: the lines to 999999999999 are missing"
+
+
+def test_a_line_altered_beyond_the_format_is_found() -> None:
+    lines, digests = journal(3)
+    lines[1] = replace(lines[1], kind="gift")  # type: ignore[arg-type]
+    assert faults(lines, digests) == [(Fault.CHANGED, 2)]
+
+
+def test_credits_may_be_interleaved_and_read_in_batches() -> None:
+    lines = [use(1, 8), use(1, 7), use(2, 7), use(2, 8), use(3, 7)]
+    digests = chained(lines)
+    reading = ChainReading()
+    reading.read(lines[:2], digests[:2])
+    reading.read(lines[2:], digests[2:])
+    assert reading.findings == []
+    assert reading.lines_read == 5
+    assert reading.heads == [
+        Head(CreditKind.MONEY, 7, 3, digests[4]),
+        Head(CreditKind.MONEY, 8, 2, digests[3]),
+    ]
+
+
+def test_heads_recorded_with_the_credits_show_what_the_chain_cannot() -> None:
+    digest, other = bytes(32), bytes([1]) * 32
+
+    def head(credit_id: int, sequence: int, digest: bytes = digest) -> Head:
+        return Head(CreditKind.MONEY, credit_id, sequence, digest)
+
+    found = [head(1, 3), head(2, 3), head(3, 3), head(4, 3), head(6, 3)]
+    recorded = [head(1, 3), head(2, 4), head(3, 2), head(4, 3, other), head(5, 2)]
+    assert [str(finding) for finding in check_heads(found, recorded)] == [
+        "money credit 2, line 4: the newest lines are cut off: the journal ends at 3",
+        "money credit 3, line 2: the journal goes on to line 3, the credit does not know them",
+        "money credit 4, line 3: the journal's newest digest is not the one recorded with"
+        " the credit",
+        "money credit 5, line 2: the newest lines are cut off: the journal ends at 0",
+        "money credit 6, line 1: the journal has lines of a credit that records none",
+    ]
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_instants_and_microseconds_convert_exactly(instant: datetime) -> None:
+    assert instant_of(microseconds_of(instant)) == instant

@@ -1,0 +1,135 @@
+"""The order of payment: one test per number of rule 18."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from creditdesk.ledger.rules.burn_down import breadth, rank
+from creditdesk.ledger.rules.credit import Credit, CreditKey, Limits, Owner, PayingKind, Rate
+from creditdesk.ledger.rules.units import ChargePeriod
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = CREATED + timedelta(microseconds=1)
+OWNER = Owner(customer_id=7)
+EIGHT: dict[str, Any] = {"customer_id": 8}
+
+MONEY = Credit(
+    kind=PayingKind.MONEY,
+    id=5,
+    customer_id=7,
+    business_id=3,
+    currency="EUR",
+    remaining=10,
+    created=CREATED,
+    limits=Limits(for_bookings=True),
+)
+TIME = replace(MONEY, kind=PayingKind.TIME, limits=Limits(), rate=Rate(1, ChargePeriod.MINUTES))
+PRINTING = replace(TIME, kind=PayingKind.PRINTING)
+UNIVERSAL = Limits(for_bookings=True, for_events=True, universal=True)
+
+
+def goes_before(first: Credit, second: Credit) -> bool:
+    assert rank(first, OWNER) != rank(second, OWNER)
+    return rank(first, OWNER) < rank(second, OWNER)
+
+
+def test_rule_18_1_own_credit_goes_before_a_teams() -> None:
+    shared_time = replace(TIME, **EIGHT, team_id=1, priority=1, expires=CREATED)
+
+    assert goes_before(MONEY, shared_time)
+    assert goes_before(replace(MONEY, team_id=9), replace(MONEY, **EIGHT, team_id=1))
+
+
+def test_rule_18_1_teams_lend_in_the_order_of_their_ids() -> None:
+    of_team_2 = replace(MONEY, **EIGHT, team_id=2)
+    of_team_10 = replace(TIME, **EIGHT, team_id=10, priority=1)
+
+    assert goes_before(of_team_2, of_team_10)
+    assert goes_before(replace(MONEY, **EIGHT, team_id=None), of_team_2)
+
+
+@pytest.mark.parametrize("units", [TIME, PRINTING])
+def test_rule_18_2_time_and_printing_go_before_money(units: Credit) -> None:
+    assert goes_before(replace(units, priority=90), replace(MONEY, priority=1, expires=CREATED))
+
+
+def test_rule_18_3_the_lower_priority_number_goes_first() -> None:
+    assert MONEY.priority == 50
+    assert goes_before(replace(MONEY, priority=49), replace(MONEY, expires=CREATED))
+    assert goes_before(replace(MONEY, expires=CREATED), replace(MONEY, priority=51))
+
+
+def test_rule_18_4_the_earliest_expiry_goes_first_and_blank_last() -> None:
+    narrow = Limits(for_bookings=True, resource_types=frozenset({1}))
+
+    assert goes_before(
+        replace(MONEY, limits=UNIVERSAL, expires=CREATED),
+        replace(MONEY, limits=narrow, expires=LATER),
+    )
+    assert goes_before(
+        replace(MONEY, limits=UNIVERSAL, expires=datetime(9999, 1, 1, tzinfo=UTC)),
+        replace(MONEY, limits=narrow),
+    )
+
+
+def test_rule_18_5_narrower_credit_goes_before_wider() -> None:
+    widening = [
+        Limits(universal=True, products=frozenset({1})),
+        Limits(for_bookings=True),
+        Limits(for_bookings=True, for_events=True),
+        Limits(universal=True),
+    ]
+    credits_ = [
+        replace(MONEY, limits=limits, paid=place == 0) for place, limits in enumerate(widening)
+    ]
+
+    for narrower, wider in pairwise(credits_):
+        assert goes_before(narrower, wider)
+    assert breadth(replace(MONEY, limits=Limits(for_events=True))) == 1
+    assert breadth(replace(MONEY, limits=UNIVERSAL)) == 3
+    assert breadth(TIME) == breadth(PRINTING) == 0
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"resource_types": frozenset({1})},
+        {"event_categories": frozenset({1})},
+        {"products": frozenset({1})},
+        {"passes": frozenset({1})},
+        {"tariffs": frozenset({1})},
+        {"applies_to_charges": True},
+    ],
+)
+def test_rule_18_5_any_list_makes_a_credit_narrow(listed: dict[str, Any]) -> None:
+    assert breadth(replace(MONEY, limits=replace(UNIVERSAL, **listed))) == 0
+
+
+def test_rule_18_6_free_credit_goes_before_paid() -> None:
+    assert goes_before(replace(MONEY, valid_from=LATER), replace(MONEY, paid=True))
+
+
+def test_rule_18_7_the_earliest_start_goes_first_then_the_oldest_then_the_lowest_id() -> None:
+    assert goes_before(replace(MONEY, created=LATER), replace(MONEY, valid_from=CREATED))
+    assert goes_before(
+        replace(MONEY, valid_from=CREATED, created=LATER), replace(MONEY, valid_from=LATER)
+    )
+    assert goes_before(replace(MONEY, id=6), replace(MONEY, created=LATER))
+    assert goes_before(MONEY, replace(MONEY, id=6))
+
+
+def test_rule_18_two_kinds_with_one_number_still_have_an_order() -> None:
+    assert goes_before(PRINTING, TIME)
+
+
+def test_rule_25_a_changed_booking_prefers_the_credits_it_already_used() -> None:
+    used = replace(MONEY, **EIGHT, team_id=1)
+
+    assert goes_before(TIME, used)
+    assert rank(used, OWNER, [used.key]) < rank(TIME, OWNER, [used.key])
+    assert rank(TIME, OWNER, [CreditKey(PayingKind.MONEY, 99)]) < rank(
+        used, OWNER, [CreditKey(PayingKind.MONEY, 99)]
+    )

@@ -1,0 +1,123 @@
+"""A printing credit's overdraft is the last thing that pays, and only for prints (rule 33)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from creditdesk.ledger.journal.invariants import Balances, Broken, prove
+from creditdesk.ledger.rules.burn_down import Allocation, allocate
+from creditdesk.ledger.rules.credit import (
+    Credit,
+    LedgerPolicy,
+    Limits,
+    Owner,
+    PayingKind,
+    Rate,
+    Source,
+    SourceKind,
+    Team,
+)
+from creditdesk.ledger.rules.units import ChargePeriod
+
+NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
+EURO = 1_0000
+MEMBER = Owner(7, teams=(Team(4, shares_extra_services=True),))
+
+
+def printing(number: int, uses: int, overdraft: int = 0, **changes: Any) -> Credit:
+    credit = Credit(
+        PayingKind.PRINTING, number, 7, 3, "EUR", uses, datetime(2026, 1, 1, tzinfo=UTC),
+        limits=Limits(), rate=Rate(9, ChargePeriod.USES, is_printing=True), overdraft=overdraft,
+    )  # fmt: skip
+    return replace(credit, **changes)
+
+
+def job(units: int, number: int = 1) -> Source:
+    return Source(
+        SourceKind.PRINT_JOB, number, 7, 3, "EUR", units * EURO // 100, print_units=units
+    )  # fmt: skip
+
+
+def printed(*jobs: Source, credits_: list[Credit]) -> Allocation:
+    return allocate(jobs, credits_, MEMBER, LedgerPolicy(), NOW)
+
+
+def taken(allocation: Allocation) -> dict[str, int]:
+    return {str(key): amount for key, amount in allocation.taken_by_credit().items()}
+
+
+def test_a_job_goes_into_the_overdraft_as_far_as_its_limit() -> None:
+    assert taken(printed(job(30), credits_=[printing(1, 10, 20)])) == {"printing/1": 30}
+    assert taken(printed(job(31), credits_=[printing(1, 10, 20)])) == {}
+    assert taken(printed(job(5), credits_=[printing(1, -15, 20)])) == {"printing/1": 5}
+    assert taken(printed(job(6), credits_=[printing(1, -15, 20)])) == {}
+
+
+def test_what_other_credits_hold_is_used_before_any_overdraft() -> None:
+    credits_ = [printing(1, 10, 50), printing(2, 100)]
+
+    assert taken(printed(job(30), credits_=credits_)) == {"printing/1": 10, "printing/2": 20}
+    assert taken(printed(job(120), credits_=credits_)) == {"printing/1": 20, "printing/2": 100}
+
+
+def test_over_several_jobs_too_the_overdraft_comes_last() -> None:
+    credits_ = [printing(1, 10, 50), printing(2, 15)]
+
+    found = printed(job(20, 1), job(20, 2), credits_=credits_)
+
+    assert taken(found) == {"printing/1": 25, "printing/2": 15}
+    assert found.exact
+
+
+def test_a_part_tells_the_credit_and_its_overdraft_as_one() -> None:
+    (part,) = printed(job(30), credits_=[printing(1, 10, 20)]).sources[0].parts
+
+    assert (part.taken, part.covered, part.all_units) == (30, 30 * EURO // 100, 30)
+
+
+def test_holds_may_lie_in_the_overdraft() -> None:
+    assert taken(printed(job(15), credits_=[printing(1, 10, 20, held=15)])) == {"printing/1": 15}
+    assert taken(printed(job(16), credits_=[printing(1, 10, 20, held=15)])) == {}
+
+
+def test_a_members_cap_holds_over_the_overdraft_too() -> None:
+    shared = printing(1, 10, 50, customer_id=8, team_id=4, member_cap_left=20)
+
+    assert taken(printed(job(20), credits_=[shared])) == {"printing/1": 20}
+    assert taken(printed(job(21), credits_=[shared])) == {}
+
+
+@pytest.mark.parametrize("kind", [PayingKind.TIME, PayingKind.MONEY])
+def test_no_other_kind_has_one(kind: PayingKind) -> None:
+    credit = printing(1, 0, 50, kind=kind)
+
+    assert (credit.unheld, credit.at_hand, credit.available) == (0, 0, 0)
+
+
+@given(st.integers(-20, 20), st.integers(0, 20), st.integers(0, 30), st.integers(0, 40))
+def test_what_is_at_hand_and_the_overdraft_are_what_is_available(
+    remaining: int, held: int, overdraft: int, cap: int
+) -> None:
+    for credit in (
+        printing(1, remaining, overdraft, held=held),
+        printing(1, remaining, overdraft, held=held, member_cap_left=cap),
+    ):
+        assert 0 <= credit.at_hand <= credit.available <= max(0, remaining - held + overdraft)
+        assert credit.at_hand == min(credit.available, max(0, remaining - held))
+
+
+def test_the_books_allow_no_more_than_the_limit() -> None:
+    prove(Balances(-5, 0, 10, 3, overdraft=5), "credit 1")
+    prove(Balances(0, 5, 10, 3, overdraft=5), "credit 1")
+    for wrong in (
+        Balances(-6, 0, 10, 3, overdraft=5),
+        Balances(0, 6, 10, 3, overdraft=5),
+        Balances(-1, 0, 10, 3),
+        Balances(11, 0, 10, 3, overdraft=5),
+    ):
+        with pytest.raises(Broken):
+            prove(wrong, "credit 1")

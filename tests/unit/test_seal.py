@@ -1,0 +1,300 @@
+"""Checkpoints and proofs: frozen bytes, signatures, and what only a checkpoint can find."""
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from creditdesk.audit.checkpoint_format import (
+    Checkpoint,
+    Proof,
+    check_against,
+    check_checkpoints,
+    check_proof,
+    check_seal,
+    checkpoint_digest,
+    fingerprint,
+    generate_key,
+    private_from_pem,
+    private_pem,
+    prove,
+    public_from_pem,
+    public_pem,
+    seal,
+    signed_bytes,
+)
+from creditdesk.audit.merkle import MerkleTree
+from creditdesk.ledger.journal.entry import CreditKind, Line, LineKind
+from creditdesk.ledger.journal.hash_chain import (
+    ChainReading,
+    Fault,
+    check_chain,
+    genesis_digest,
+    line_digest,
+)
+
+HERE = Path(__file__).parent / "golden"
+GOLDEN = json.loads((HERE / "checkpoints.json").read_text("utf-8"))
+KEY = Ed25519PrivateKey.from_private_bytes(sha256(b"creditdesk golden key").digest())
+PUBLIC_KEY = KEY.public_key()
+BLINDING = bytes(range(32))
+
+Journal = dict[int, list[tuple[Line, bytes]]]
+
+
+def use(credit_id: int, sequence: int, amount: int = 1000) -> Line:
+    return Line(
+        credit_kind=CreditKind.MONEY,
+        credit_id=credit_id,
+        sequence=sequence,
+        kind=LineKind.USE,
+        amount=amount,
+        balance_after=10**6 - sequence * 1000,
+        held_after=0,
+        total_after=10**6,
+        actor=f"member{credit_id}@example.com",
+        rule_version=1,
+        effective_microseconds=sequence,
+        recorded_microseconds=sequence,
+    )
+
+
+def journal(*sizes: int, amount: int = 1000) -> Journal:
+    chains: Journal = {}
+    for credit_id, size in enumerate(sizes, start=1):
+        digest = genesis_digest(CreditKind.MONEY, credit_id)
+        chains[credit_id] = chain = []
+        for sequence in range(1, size + 1):
+            line = use(credit_id, sequence, amount)
+            digest = line_digest(digest, line)
+            chain.append((line, digest))
+    return chains
+
+
+def tree_of(chains: Journal) -> MerkleTree:
+    reading = ChainReading()
+    for chain in chains.values():
+        reading.read([line for line, _ in chain], [digest for _, digest in chain])
+    return MerkleTree(reading.heads, BLINDING)
+
+
+def stored(chains: Journal) -> dict[tuple[CreditKind, int, int], bytes]:
+    return {
+        (line.credit_kind, line.credit_id, line.sequence): digest
+        for chain in chains.values()
+        for line, digest in chain
+    }
+
+
+def proof_of(chains: Journal, credit_id: int, sequence: int) -> Proof:
+    tree, chain = tree_of(chains), chains[credit_id]
+    previous = chain[sequence - 2][1] if sequence > 1 else None
+    following = [line for line, _ in chain[sequence:]]
+    return prove(chain[sequence - 1][0], previous, following, tree, seal(tree, None, 1, KEY))
+
+
+def test_checkpoints_are_those_frozen_in_format_1() -> None:
+    checkpoints = []
+    for vector in GOLDEN["checkpoints"]:
+        checkpoint = Checkpoint.from_document(vector["document"])
+        assert checkpoint.document() == vector["document"]
+        assert signed_bytes(checkpoint).hex() == vector["signed_bytes"]
+        assert len(signed_bytes(checkpoint)) == 144
+        assert checkpoint_digest(checkpoint).hex() == vector["digest"]
+        assert KEY.sign(signed_bytes(checkpoint)) == checkpoint.signature
+        checkpoints.append(checkpoint)
+    key = public_from_pem(GOLDEN["public_key"].encode())
+    assert check_checkpoints(checkpoints, [key]) == []
+
+
+def test_the_golden_proof_holds() -> None:
+    document = json.loads((HERE / "proof.json").read_text("utf-8"))
+    proof = Proof.from_document(document)
+    assert proof.document() == document
+    assert check_proof(proof, public_from_pem((HERE / "public_key.pem").read_bytes())) is None
+
+
+@pytest.mark.parametrize("password", [None, b"secret"])
+def test_keys_survive_pem(password: bytes | None) -> None:
+    key = generate_key()
+    again = private_from_pem(private_pem(key, password), password)
+    assert fingerprint(again.public_key()) == fingerprint(key.public_key())
+    public = public_from_pem(public_pem(key.public_key()))
+    assert fingerprint(public) == sha256(public.public_bytes_raw()).digest()
+
+
+def test_a_pem_that_is_not_the_right_key_is_refused() -> None:
+    encrypted = private_pem(KEY, b"secret")
+    for pem, password in [(encrypted, None), (encrypted, b"wrong"), (public_pem(PUBLIC_KEY), None)]:
+        with pytest.raises(ValueError):
+            private_from_pem(pem, password)
+    with pytest.raises(ValueError):
+        public_from_pem(private_pem(KEY))
+
+
+def test_a_seal_counts_credits_and_lines_and_follows_the_one_before() -> None:
+    first = seal(tree_of(journal(2)), None, 10, KEY)
+    second = seal(tree_of(journal(3, 4)), first, 20, KEY)
+    assert (second.credits, second.lines, second.created_microseconds) == (2, 7, 20)
+    assert second.previous == checkpoint_digest(first)
+    assert check_seal(second, PUBLIC_KEY) is None
+    assert check_seal(second, generate_key().public_key()) == (
+        "The checkpoint was signed with another key."
+    )
+
+
+@given(st.integers(0, 10**6))
+def test_any_change_to_a_checkpoint_breaks_its_signature(bit: int) -> None:
+    checkpoint = seal(tree_of(journal(2)), None, 10, KEY)
+    changes: list[dict[str, Any]] = [{"created_microseconds": 11}, {"credits": 2}, {"lines": 3}]
+    for name in ("root", "previous", "key_fingerprint", "signature"):
+        tampered = bytearray(getattr(checkpoint, name))
+        tampered[bit // 8 % len(tampered)] ^= 1 << bit % 8
+        changes.append({name: bytes(tampered)})
+    for change in changes:
+        assert check_seal(replace(checkpoint, **change), PUBLIC_KEY) is not None
+
+
+def test_a_checkpoint_left_out_or_out_of_place_is_found() -> None:
+    first = seal(tree_of(journal(2)), None, 10, KEY)
+    second = seal(tree_of(journal(3)), first, 20, KEY)
+    third = seal(tree_of(journal(4)), second, 30, KEY)
+    shrunk = seal(tree_of(journal(1)), second, 30, KEY)
+    keys = [PUBLIC_KEY]
+
+    def sentences(*checkpoints: Checkpoint) -> list[str]:
+        return [str(finding) for finding in check_checkpoints(checkpoints, keys)]
+
+    assert sentences(first, second, third) == []
+    assert sentences(first, third) == ["checkpoint 2 does not follow the one before it"]
+    assert sentences(second, third) == ["checkpoint 1 does not follow the one before it"]
+    assert sentences(first, second, shrunk) == [
+        "checkpoint 3 is earlier or smaller than the one before it"
+    ]
+    assert sentences(replace(first, lines=3))[0] == "checkpoint 1 has a signature that is not valid"
+    keys.clear()
+    assert sentences(first) == ["checkpoint 1 was signed with an unknown key"]
+
+
+def test_a_ledger_that_only_grew_agrees_with_its_checkpoint() -> None:
+    tree = tree_of(journal(3, 2))
+    assert check_against(seal(tree, None, 1, KEY), tree, stored(journal(5, 2, 4))) == []
+
+
+@given(st.integers(1, 5), st.integers(0, 4))
+def test_newest_lines_cut_off_leave_a_sound_chain_but_not_the_checkpoint(
+    size: int, kept: int
+) -> None:
+    kept %= size
+    tree = tree_of(journal(3, size))
+    now = journal(3, kept)
+    for chain in now.values():
+        assert check_chain([line for line, _ in chain], [digest for _, digest in chain]) == []
+    [finding] = check_against(seal(tree, None, 1, KEY), tree, stored(now))
+    assert finding.fault is Fault.TRUNCATED
+    assert (finding.credit_id, finding.sequence) == (2, size)
+
+
+def test_a_past_rewritten_with_all_its_digests_is_found_by_the_checkpoint() -> None:
+    tree = tree_of(journal(3, 3))
+    now = journal(3, 3) | {2: journal(0, 4, amount=1)[2]}
+    [finding] = check_against(seal(tree, None, 1, KEY), tree, stored(now))
+    assert str(finding) == (
+        "money credit 2, line 3: this line or one before it is not what a checkpoint sealed"
+    )
+
+
+def test_heads_that_were_not_sealed_are_found() -> None:
+    tree, other = tree_of(journal(3, 3)), tree_of(journal(3, 2))
+    [finding] = check_against(seal(tree, None, 1, KEY), other, stored(journal(3, 2)))
+    assert str(finding) == "the heads kept for the checkpoint are not those it sealed"
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.data())
+def test_every_line_of_every_credit_can_be_proven(sizes: list[int], data: st.DataObject) -> None:
+    credit_id = data.draw(st.integers(1, len(sizes)))
+    sequence = data.draw(st.integers(1, sizes[credit_id - 1]))
+    proof = proof_of(journal(*sizes), credit_id, sequence)
+    again = Proof.from_document(json.loads(json.dumps(proof.document())))
+    assert again == proof
+    assert check_proof(again, PUBLIC_KEY) is None
+
+
+def test_a_proof_shows_no_other_member() -> None:
+    text = json.dumps(proof_of(journal(3, 3, 3), 2, 2).document())
+    assert "member2@" in text
+    assert "member1@" not in text
+    assert "member3@" not in text
+
+
+def test_no_false_proof_is_handed_out() -> None:
+    chains = journal(3, 2)
+    tree = tree_of(chains)
+    checkpoint = seal(tree, None, 1, KEY)
+    (first, digest), (second, _), (third, _) = chains[1]
+    assert check_proof(prove(second, digest, [third], tree, checkpoint), PUBLIC_KEY) is None
+    for line, previous, following in [
+        (structs.replace(second, amount=1), digest, [third]),
+        (second, bytes(32), [third]),
+        (second, digest, []),
+        (first, None, [third]),
+    ]:
+        with pytest.raises(ValueError, match="do not lead to the credit's sealed head"):
+            prove(line, previous, following, tree, checkpoint)
+    with pytest.raises(ValueError, match="does not lead to the checkpoint's root"):
+        prove(second, digest, [third], tree, replace(checkpoint, root=bytes(32)))
+    with pytest.raises(KeyError):
+        prove(use(9, 1), None, [], tree, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"line": use(2, 2, amount=1)}, "The line's content does not match its digest"),
+        ({"line": use(2, 0)}, "The line's number is not one that a journal counts"),
+        ({"line": use(2, 2**63 - 1)}, "The line's number is not one that a journal counts"),
+        ({"line": use(2, 1)}, "The first line does not start from its credit"),
+        ({"following": ()}, "The lines after this one do not lead to the credit's sealed head"),
+        ({"head": bytes(32)}, "The lines after this one do not lead to the credit's sealed head"),
+        ({"blind": bytes(32)}, "The credit's sealed head does not lead to the checkpoint's root"),
+        ({"index": 2}, "The credit's sealed head does not lead to the checkpoint's root"),
+        ({"path": ()}, "The credit's sealed head does not lead to the checkpoint's root"),
+    ],
+)
+def test_a_tampered_proof_says_what_failed(change: dict[str, Any], sentence: str) -> None:
+    proof = replace(proof_of(journal(3, 3, 3), 2, 2), **change)
+    assert str(check_proof(proof, PUBLIC_KEY)).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"format": "creditdesk-proof-2"}, "The document is not a creditdesk-proof-1."),
+        ({"approved": True}, "The field 'approved' is missing or does not belong here."),
+        ({"head": "00"}, "The field 'head' is not 32 bytes in lower-case hex."),
+        ({"head": "AA" * 32}, "The field 'head' is not 32 bytes in lower-case hex."),
+        ({"path": "00"}, "The field 'path' is not a list."),
+        ({"index": -1}, "The field 'index' is not a whole number in range."),
+        ({"line": None}, "The document is not an object."),
+        ({"checkpoint": []}, "The document is not a creditdesk-checkpoint-1."),
+    ],
+)
+def test_a_proof_document_is_read_strictly(change: dict[str, Any], sentence: str) -> None:
+    document = proof_of(journal(3, 3), 2, 2).document()
+    with pytest.raises(ValueError) as refusal:
+        Proof.from_document(document | change)
+    assert str(refusal.value) == sentence
+
+
+def test_a_proof_document_with_text_that_is_no_unicode_is_refused() -> None:
+    document = proof_of(journal(3, 3), 2, 2).document()
+    document["line"]["reason"] = "\ud800"
+    with pytest.raises(ValueError):
+        Proof.from_document(document)

@@ -17,9 +17,9 @@ from creditdesk.ledger.journal.mapping import SIDES, TIME, Side
 from creditdesk.ledger.journal.transaction import is_charge
 from creditdesk.schema.entity import Record
 from creditdesk.schema.fields import show_scaled
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
-from creditdesk.transfer.progress import Gathered
 from tests.audit.conftest import Meddle
 from tests.ledger.town import Town
 

@@ -21,8 +21,8 @@ from creditdesk.cli.checkpoint import checkpoint, kept_checkpoint
 from creditdesk.cli.data import demo
 from creditdesk.cli.output import Problem
 from creditdesk.cli.program import FAILED, OK, run
+from creditdesk.schema.progress import Gathered
 from creditdesk.storage.engine import open_store
-from creditdesk.transfer.progress import Gathered
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from creditdesk.audit.checkpoint_check import verify_sealed
 from creditdesk.audit.checkpoint_format import Checkpoint, check_checkpoints, generate_key
 from creditdesk.audit.checkpoints import newest, prove_use, seal_now
 from creditdesk.schema.errors import Conflict, NotFound
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
-from creditdesk.transfer.progress import Gathered
 from tests.audit.conftest import Seal
 from tests.ledger.town import NOON, Town
 

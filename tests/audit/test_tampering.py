@@ -22,9 +22,9 @@ from creditdesk.ledger.journal.entry import CreditKind
 from creditdesk.ledger.journal.hash_chain import genesis_digest, line_digest
 from creditdesk.ledger.journal.mapping import line_of, state_id, where
 from creditdesk.schema.errors import Conflict
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
-from creditdesk.transfer.progress import Gathered
 from tests.audit.conftest import Meddle, Seal, execute
 from tests.ledger.town import Town, money
 

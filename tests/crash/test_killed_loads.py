@@ -15,8 +15,8 @@ import pytest
 
 from creditdesk.audit.verify import verify
 from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.progress import Gathered
 from creditdesk.storage.engine import open_store
-from creditdesk.transfer.progress import Gathered
 from tests.conftest import apart, migrate
 from tests.crash.durable import DurablePostgres
 from tests.crash.loading import ASIDE, BACK, ROWS

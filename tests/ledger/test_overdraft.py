@@ -28,12 +28,12 @@ from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.credit import LedgerPolicy, SourceKind
 from creditdesk.ledger.services import CreditWriter
 from creditdesk.schema.errors import Conflict, Invalid
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Import
-from creditdesk.transfer.progress import Gathered
 from tests.ledger.town import NOON, TIME_USE, Town
 
 

@@ -33,12 +33,12 @@ from creditdesk.ledger.operations.holds import confirm, hold, release
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.ledger.rules.credit import LedgerPolicy, SourceKey, SourceKind
 from creditdesk.schema.entity import Record
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Question
 from creditdesk.schema.service import Call, Caller
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Import
-from creditdesk.transfer.progress import Gathered
 from tests.ledger.town import ADMIN, MONEY_USE, Town, money
 
 MONEY_CREDIT, TIME_CREDIT, PRINTING_CREDIT = 1, 2, 3

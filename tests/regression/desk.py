@@ -19,7 +19,7 @@ from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.ledger.journal.mapping import SIDES
 from creditdesk.ledger.operations.corrections import expire
 from creditdesk.schema.fields import show_instant
-from creditdesk.transfer.progress import Gathered
+from creditdesk.schema.progress import Gathered
 from tests.ledger.town import Town, money
 
 CREDITS = "/api/billing/coworkerbookingcredits"

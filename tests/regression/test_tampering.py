@@ -10,9 +10,9 @@ from creditdesk.audit.checkpoint_check import verify_sealed
 from creditdesk.audit.checkpoints import seal_now
 from creditdesk.entities.ledger.account_state import CreditState
 from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
-from creditdesk.transfer.progress import Gathered
 from tests.regression.desk import CREDITS, Desk, done
 
 

@@ -16,9 +16,9 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 )
 from creditdesk.entities.ledger.account_state import CreditState
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
-from creditdesk.transfer.progress import Gathered
 
 
 async def findings(store: Store) -> list[str]:

@@ -14,8 +14,8 @@ from creditdesk.audit.verify import verify
 from creditdesk.demo import load
 from creditdesk.demo.load import NotEmpty, pieces_of, tell
 from creditdesk.demo.worker import made_ahead
+from creditdesk.schema.progress import Gathered, Silent
 from creditdesk.schema.repository import Store
-from creditdesk.transfer.progress import Gathered, Silent
 
 NewStore = Callable[[], Awaitable[Store]]
 

@@ -15,11 +15,11 @@ from creditdesk.audit.verify import verify
 from creditdesk.demo.load import tell
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.progress import Gathered, Silent
 from creditdesk.schema.repository import Store, Unit
 from creditdesk.transfer import file_discovery, importer
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Import
-from creditdesk.transfer.progress import Gathered, Silent
 
 NewStore = Callable[[], Awaitable[Store]]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 
 from creditdesk.audit.verify import verify
 from creditdesk.demo.load import NotEmpty, tell
+from creditdesk.schema.progress import Gathered
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.export import Format, export_records
 from creditdesk.transfer.importer import Import
-from creditdesk.transfer.progress import Gathered
 
 NewStore = Callable[[], Awaitable[Store]]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -25,8 +25,8 @@ from creditdesk.ledger.journal.entry import CreditKind, instant_of
 from creditdesk.ledger.journal.hash_chain import ChainReading, Fault, Finding, Head
 from creditdesk.ledger.journal.mapping import SIDES, line_of, where
 from creditdesk.schema.entity import Record
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Reading, Store
-from creditdesk.transfer.progress import Report
 
 BATCH: Final = 250
 _LONGEST_FILE: Final = 100_000

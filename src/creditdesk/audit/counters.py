@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Miscount, Store
-from creditdesk.transfer.progress import Report
 
 
 async def check_totals(store: Store, report: Report) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Store
-from creditdesk.transfer.progress import Report
 
 BATCH: Final = 250
 """How many findings are read at once."""

@@ -31,8 +31,8 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.journal.transaction import is_charge
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Store
-from creditdesk.transfer.progress import Report
 
 BATCH: Final = 250
 

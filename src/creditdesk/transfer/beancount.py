@@ -21,8 +21,8 @@ from creditdesk.ledger.journal.transaction import is_charge
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
 from creditdesk.schema.fields import show_instant, show_scaled
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Reading, Store
-from creditdesk.transfer.progress import Report
 
 BATCH: Final = 250
 _ACROSS: Final = {

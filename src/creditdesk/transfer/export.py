@@ -14,10 +14,10 @@ from typing import Final, Literal
 import msgspec
 
 from creditdesk.schema.entity import COMPUTED, Column, Entity, Record
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Reading, Store
 from creditdesk.transfer.cell_values import JSON_VALUES, PLAIN_IN_JSON, to_cell
 from creditdesk.transfer.dependency_order import CARRIED
-from creditdesk.transfer.progress import Report
 
 Format = Literal["jsonl", "csv"]
 BATCH: Final = 1000

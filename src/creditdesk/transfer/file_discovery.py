@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from creditdesk.schema.progress import Report
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.dependency_order import CARRIED
 from creditdesk.transfer.files import ENDINGS
-from creditdesk.transfer.progress import Report
 
 Files = dict[str, list[Path]]
 """Entity name -> its files."""

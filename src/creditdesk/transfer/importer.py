@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from creditdesk.audit.balances import BALANCES, moved_inside, possible
 from creditdesk.entities.ledger.account_state import CreditState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.security.role import Role
@@ -28,8 +27,10 @@ from creditdesk.ledger.journal.accounts import open_imported, take_imported
 from creditdesk.ledger.journal.mapping import BY_HISTORY, SIDES, Side, where
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import Conflict
+from creditdesk.schema.progress import Heard, Reminded, Report, Silent
 from creditdesk.schema.query import Filter, Test
 from creditdesk.schema.repository import Store, Unit
+from creditdesk.transfer.balances import BALANCES, moved_inside, possible
 from creditdesk.transfer.dependency_order import (
     collections,
     late_references,
@@ -38,7 +39,6 @@ from creditdesk.transfer.dependency_order import (
 )
 from creditdesk.transfer.file_discovery import Files, files_in, worth_a_load
 from creditdesk.transfer.files import rows_about, rows_of
-from creditdesk.transfer.progress import Heard, Reminded, Report, Silent
 from creditdesk.transfer.references import Links
 from creditdesk.transfer.role_assignments import RoleNumbers
 from creditdesk.transfer.row_parser import Reader, Said, next_batch

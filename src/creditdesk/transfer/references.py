@@ -13,10 +13,10 @@ from uuid import UUID, uuid5
 
 from creditdesk.schema.entity import Column, Entity, entity_named
 from creditdesk.schema.fields import Collection, Reference, Text
+from creditdesk.schema.progress import Report
 from creditdesk.schema.query import Filter, Test
 from creditdesk.schema.repository import Unit
 from creditdesk.transfer.dependency_order import collections, references
-from creditdesk.transfer.progress import Report
 
 REMEMBERED: Final = 200_000
 _NAMESPACE: Final = UUID("b9a0a7c6-40d3-5b8e-8f6e-31d1fb0b6a44")

@@ -15,9 +15,9 @@ from uuid import UUID, uuid5
 
 from creditdesk.schema.entity import COMPUTED, Column, Entity
 from creditdesk.schema.fields import Collection, Field, Money, Unreadable
+from creditdesk.schema.progress import Report
 from creditdesk.transfer.cell_values import PLAIN, nothing, take
 from creditdesk.transfer.files import Broken, Row
-from creditdesk.transfer.progress import Report
 
 FORMS_REMEMBERED: Final = 1000
 ROWS_AT_A_TIME: Final = 50

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from creditdesk.ledger.journal.mapping import SIDES
 from creditdesk.schema.entity import Entity
-from creditdesk.transfer.progress import Report
+from creditdesk.schema.progress import Report
 
 BALANCES: Final = {side.credit: (side.remaining, side.total) for side in SIDES.values()}
 """What a credit has left and its total: once here, only the journal moves them (rule 1)."""

@@ -12,18 +12,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.paths import Ceiling
-from benchmarks.postgres import OwnPostgres
-from benchmarks.samples import Sample, sample_of
+from benchmarks.postgres import TemporaryPostgres
+from benchmarks.samples import Sample, summarize
+from benchmarks.scenarios import Ceiling
 
-_MARK: Final = re.compile(r"\$(\d+)(::\w+\[\])?")
-_PARAMETER: Final = re.compile(r"\?(\d+)")
-_GRACE_SECONDS: Final = 60
-_WARM_SECONDS: Final = 2
+_POSTGRESQL_PARAMETER: Final = re.compile(r"\$(\d+)(::\w+\[\])?")
+_SQLITE_PARAMETER: Final = re.compile(r"\?(\d+)")
+_PGBENCH_GRACE_SECONDS: Final = 60
+_PGBENCH_WARMUP_SECONDS: Final = 2
 
 
 def pgbench(
-    postgres: OwnPostgres, ceiling: Ceiling, clients: int, seconds: float, folder: Path
+    postgres: TemporaryPostgres, ceiling: Ceiling, clients: int, seconds: float, folder: Path
 ) -> Sample:
     """One sample of pgbench: prepared statements, so many clients in one thread.
 
@@ -33,21 +33,21 @@ def pgbench(
     folder.mkdir(exist_ok=True)
     # pgbench knows no lists; one of a single id is built around its variable.
     statements = [
-        _MARK.sub(lambda m: f"ARRAY[:p{m[1]}]{m[2]}" if m[2] else f":p{m[1]}", text)
+        _POSTGRESQL_PARAMETER.sub(lambda m: f"ARRAY[:p{m[1]}]{m[2]}" if m[2] else f":p{m[1]}", text)
         for text in ceiling.texts
     ]
-    sets, constants = _settings(ceiling.variants)
+    sets, constants = _pgbench_variables(ceiling.variants)
     file = folder / "transaction.sql"
     file.write_text(sets + "".join(f"{statement};\n" for statement in statements))
     command = [
-        str(_program(postgres.programs)), "-h", postgres.socket_folder, "-U", "postgres", "-n",
-        "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(_WARM_SECONDS + max(1, round(seconds))),
+        str(_pgbench_path(postgres.binaries)), "-h", postgres.socket_folder, "-U", "postgres", "-n",
+        "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(_PGBENCH_WARMUP_SECONDS + max(1, round(seconds))),
         "-l", "--log-prefix", str(folder / "took"), "-f", str(file),
     ]  # fmt: skip
     for name, value in constants.items():
         command += ["-D", f"{name}={value}"]
     done = subprocess.run(
-        [*command, "postgres"], capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS,
+        [*command, "postgres"], capture_output=True, text=True, timeout=seconds + _PGBENCH_GRACE_SECONDS,
         env={**os.environ, "PGOPTIONS": "-c jit=off -c plan_cache_mode=force_generic_plan"}, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -59,15 +59,15 @@ def pgbench(
             ended.append((int(second) + int(part) / 1e6, int(microseconds) * 1000))
         log.unlink()
     counted_from = max(at for at, _ in ended) - seconds
-    return sample_of([took for at, took in ended if at > counted_from], seconds)
+    return summarize([durations for at, durations in ended if at > counted_from], seconds)
 
 
-def _program(programs: Path) -> Path:
+def _pgbench_path(programs: Path) -> Path:
     found = programs / "pgbench"
     return found if found.exists() else Path("pgbench")
 
 
-def _settings(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str, dict[str, str]]:
+def _pgbench_variables(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str, dict[str, str]]:
     """What begins the script: parameters chosen at random; and those that are always the same,
     among them every instant, since pgbench computes only with numbers."""
     if isinstance(variants, range):
@@ -92,10 +92,10 @@ def sqlite_loop(file: Path, ceiling: Ceiling, seconds: float) -> Sample:
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "cache_size = -65536"):
             connection.execute(f"PRAGMA {pragma}")
         writes = ceiling.writes
-        texts = [(text, len(set(_PARAMETER.findall(text)))) for text in ceiling.texts]
-        took: list[int] = []
+        texts = [(text, len(set(_SQLITE_PARAMETER.findall(text)))) for text in ceiling.texts]
+        durations: list[int] = []
         began = time.perf_counter()
-        for values in _endless(ceiling.variants):
+        for values in _random_variants(ceiling.variants):
             start = time.perf_counter_ns()
             if writes:
                 connection.execute("BEGIN IMMEDIATE")
@@ -103,15 +103,15 @@ def sqlite_loop(file: Path, ceiling: Ceiling, seconds: float) -> Sample:
                 connection.execute(text, values[:width]).fetchall()
             if writes:
                 connection.execute("COMMIT")
-            took.append(time.perf_counter_ns() - start)
+            durations.append(time.perf_counter_ns() - start)
             if time.perf_counter() - began >= seconds:
                 break
-        return sample_of(took, time.perf_counter() - began)
+        return summarize(durations, time.perf_counter() - began)
     finally:
         connection.close()
 
 
-def _endless(variants: Sequence[tuple[Any, ...]] | range) -> Iterator[tuple[Any, ...]]:
+def _random_variants(variants: Sequence[tuple[Any, ...]] | range) -> Iterator[tuple[Any, ...]]:
     while True:
         chosen: Any = random.choice(variants)
         yield (chosen,) if isinstance(chosen, int) else chosen

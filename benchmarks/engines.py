@@ -12,18 +12,18 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks import ceilings, postgres
-from benchmarks.filling import Filled, fill
-from benchmarks.paths import Ceiling
 from benchmarks.samples import Sample
+from benchmarks.scenarios import Ceiling
+from benchmarks.seeding import SeedData, seed
 from creditdesk.storage.dialects import Dialect, PostgreSQL, SQLite
 from creditdesk.storage.engine import open_store
 
 ENGINES: Final = ("sqlite", "postgresql")
-USUAL_WORKERS: Final = {"sqlite": 1, "postgresql": 2}
+DEFAULT_WORKERS: Final = {"sqlite": 1, "postgresql": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class MeasuredEngine:
     """An engine that runs; `pids` are its own processes, none for SQLite."""
 
     name: str
@@ -31,11 +31,11 @@ class Engine:
     url: str
     dialect: Dialect
     pids: tuple[int, ...]
-    ceiling: Callable[[Ceiling, float], Sample]
+    measure_ceiling: Callable[[Ceiling, float], Sample]
 
 
 @contextmanager
-def place(kept: Path | None, name: str) -> Iterator[Path]:
+def database_folder(kept: Path | None, name: str) -> Iterator[Path]:
     """A folder for one database: of that name where databases are kept, else gone after the block."""
     if kept is None:
         with TemporaryDirectory(prefix="creditdesk-bench-") as folder:
@@ -46,32 +46,32 @@ def place(kept: Path | None, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def running(name: str, clients: int, folder: Path) -> Iterator[Engine]:
+def running_engine(name: str, clients: int, folder: Path) -> Iterator[MeasuredEngine]:
     """An engine in a folder of its own, for as long as the block."""
     if name == "sqlite":
         file = folder / "bench.db"
         take = partial(ceilings.sqlite_loop, file)
         title = "SQLite in WAL mode, synchronous FULL; its ceiling is one bare loop in one process"
-        yield Engine(name, title, f"sqlite:///{file}", SQLite(), (), take)
+        yield MeasuredEngine(name, title, f"sqlite:///{file}", SQLite(), (), take)
         return
-    with postgres.own_postgres(folder / "data") as own:
+    with postgres.temporary_postgres(folder / "data") as own:
 
         def pgbench(ceiling: Ceiling, seconds: float) -> Sample:
             return ceilings.pgbench(own, ceiling, clients, seconds, folder / "pgbench")
 
-        title = asyncio.run(postgres.described(own.url))
-        yield Engine(name, title, own.url, PostgreSQL(), (own.pid,), pgbench)
+        title = asyncio.run(postgres.describe_server(own.url))
+        yield MeasuredEngine(name, title, own.url, PostgreSQL(), (own.pid,), pgbench)
 
 
-def filled(engine: Engine, rows: int) -> Filled:
+def seed_engine(engine: MeasuredEngine, rows: int) -> SeedData:
     """Fills an engine and lets it settle as it would within minutes."""
-    return asyncio.run(_filled(engine, rows))
+    return asyncio.run(_seed_engine(engine, rows))
 
 
-async def _filled(engine: Engine, rows: int) -> Filled:
+async def _seed_engine(engine: MeasuredEngine, rows: int) -> SeedData:
     store = await open_store(engine.url, migrated=True)
     try:
-        found = await fill(store, rows)
+        found = await seed(store, rows)
     finally:
         await store.close()
     if engine.name == "postgresql":

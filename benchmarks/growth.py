@@ -16,14 +16,20 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import machine
-from benchmarks.engines import ENGINES, USUAL_WORKERS, filled, place, running
-from benchmarks.load import Load, put_under_load
-from benchmarks.paths import ways
+from benchmarks.engines import (
+    DEFAULT_WORKERS,
+    ENGINES,
+    database_folder,
+    running_engine,
+    seed_engine,
+)
+from benchmarks.load import LoadPlan, measure_load
 from benchmarks.report import markdown
 from benchmarks.samples import Sample, p50, p99
-from benchmarks.server import serving
+from benchmarks.scenarios import all_scenarios
+from benchmarks.server import running_server
 
-_PAGE: Final = Path(__file__).parent.parent / "docs" / "growth.md"
+_OUTPUT: Final = Path(__file__).parent.parent / "docs" / "growth.md"
 _METHOD: Final = """# Growth
 
 What one caller waits for, at several sizes of the ledger: one connection, so that nobody queues,
@@ -40,53 +46,62 @@ def main() -> int:
     parser.add_argument("--paths", default="", help="only these, by name, with commas between")
     parser.add_argument("--seconds", type=float, default=2, help="length of one sample")
     parser.add_argument("--rounds", type=int, default=3, help="samples for each figure")
-    parser.add_argument("--out", type=Path, default=_PAGE, help="where the page is written")
+    parser.add_argument("--out", type=Path, default=_OUTPUT, help="where the page is written")
     parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
-    told = parser.parse_args()
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sizes = [int(word) for word in told.rows.split(",")]
-    chosen = frozenset(word for word in told.paths.split(",") if word)
+    sizes = [int(word) for word in options.rows.split(",")]
+    chosen = frozenset(word for word in options.paths.split(",") if word)
     parts = [
         _METHOD,
-        f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.described()}.",
+        f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}.",
     ]
-    for engine in (told.engine,) if told.engine else ENGINES:
+    for engine in (options.engine,) if options.engine else ENGINES:
         with ExitStack() as stack:
-            ledgers = [_standing(stack, engine, size, told.folder, told.seconds) for size in sizes]
-            found = dict(_measured(ledgers, chosen, told.rounds))
+            ledgers = [
+                _start_server(stack, engine, size, options.folder, options.seconds)
+                for size in sizes
+            ]
+            found = dict(_measure_paths(ledgers, chosen, options.rounds))
         parts += ["", f"## {engine}", "", *_table(found, [ledger.uses for ledger in ledgers])]
-        told.out.write_text("\n".join(parts) + "\n")
+        options.out.write_text("\n".join(parts) + "\n")
     print("\n".join(parts[2:]))
-    print(f"Written to {told.out}")
+    print(f"Written to {options.out}")
     return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class SeededServer:
     """A filled database with a server over it: how many uses of money credit it holds, and what is
     asked of it on each path.
     """
 
     uses: int
-    loads: Mapping[str, Load]
+    loads: Mapping[str, LoadPlan]
 
 
-def _standing(stack: ExitStack, name: str, size: int, kept: Path | None, seconds: float) -> Ledger:
+def _start_server(
+    stack: ExitStack, name: str, size: int, kept: Path | None, seconds: float
+) -> SeededServer:
     """A ledger of about so many uses, which stands until the stack ends."""
-    folder = stack.enter_context(place(kept, f"{name}-{size}"))
-    engine = stack.enter_context(running(name, 1, folder))
+    folder = stack.enter_context(database_folder(kept, f"{name}-{size}"))
+    engine = stack.enter_context(running_engine(name, 1, folder))
     print(f"{name}: filling with {size:,}", flush=True)
-    there = filled(engine, size)
-    server = stack.enter_context(serving(engine.url, USUAL_WORKERS[name], folder / "server.log"))
+    there = seed_engine(engine, size)
+    server = stack.enter_context(
+        running_server(engine.url, DEFAULT_WORKERS[name], folder / "server.log")
+    )
     loads = {
-        way.name: Load(way.asks, server.port, there.token, 1, seconds, way.keyed, folder)
-        for way in ways(there, engine.dialect)
+        way.name: LoadPlan(
+            way.requests, server.port, there.token, 1, seconds, way.idempotency_keys, folder
+        )
+        for way in all_scenarios(there, engine.dialect)
     }
-    return Ledger(there.uses, loads)
+    return SeededServer(there.uses, loads)
 
 
-def _measured(
-    ledgers: Sequence[Ledger], chosen: frozenset[str], rounds: int
+def _measure_paths(
+    ledgers: Sequence[SeededServer], chosen: frozenset[str], rounds: int
 ) -> Iterator[tuple[str, list[list[Sample]]]]:
     """Each path with the samples of every ledger. The ledgers take turns, so that all of them see
     the same machine.
@@ -96,10 +111,10 @@ def _measured(
             continue
         samples: list[list[Sample]] = [[] for _ in ledgers]
         for ledger in ledgers:
-            put_under_load(ledger.loads[path])
+            measure_load(ledger.loads[path])
         for _ in range(rounds):
             for ledger, taken in zip(ledgers, samples, strict=True):
-                taken.append(put_under_load(ledger.loads[path]))
+                taken.append(measure_load(ledger.loads[path]))
         print(path, *(f"{p50(taken):.2f} ms" for taken in samples), flush=True)
         yield path, samples
 

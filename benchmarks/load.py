@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.samples import Sample, sample_of
+from benchmarks.samples import Sample, summarize
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _GRACE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class HttpRequest:
     """One HTTP request; `target` is path and query."""
 
     method: str
@@ -37,15 +37,15 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadPlan:
     """Which requests go where, over how many connections, for how long."""
 
-    asks: Sequence[Ask]
+    requests: Sequence[HttpRequest]
     port: int
     token: str
     clients: int
     seconds: float
-    keyed: bool
+    idempotency_keys: bool
     folder: Path
 
 
@@ -55,12 +55,12 @@ def generator_name() -> str:
     return "the generator in benchmarks/load.py, in a process of its own"
 
 
-def put_under_load(load: Load) -> Sample:
+def measure_load(load: LoadPlan) -> Sample:
     """One sample of the answers a server gives."""
     file = load.folder / "requests.tsv"
-    file.write_text("".join(f"{ask.line}\n" for ask in load.asks))
+    file.write_text("".join(f"{ask.line}\n" for ask in load.requests))
     seed = str(random.randrange(1, 2**31))
-    tail = [str(file), load.token, seed, *(["keys"] if load.keyed else [])]
+    tail = [str(file), load.token, seed, *(["keys"] if load.idempotency_keys else [])]
     if shutil.which("wrk"):
         seconds = max(1, round(load.seconds))
         command = [
@@ -79,38 +79,42 @@ def put_under_load(load: Load) -> Sample:
 
 
 @dataclass(slots=True)
-class _Plan:
+class _GeneratorState:
     """What the connections of the own generator share."""
 
     heads: list[tuple[bytes, bytes]]
-    keyed: bool
+    idempotency_keys: bool
     seed: str
     ends: float
     sent: int = 0
     errors: int = 0
-    took: list[int] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
 
     def next_request(self) -> bytes:
         head, body = random.choice(self.heads)
         self.sent += 1
-        key = f"Idempotency-Key: {self.seed}-{self.sent}\r\n".encode() if self.keyed else b""
+        key = (
+            f"Idempotency-Key: {self.seed}-{self.sent}\r\n".encode()
+            if self.idempotency_keys
+            else b""
+        )
         return head + key + b"\r\n" + body
 
 
 class _Connection(asyncio.Protocol):
     """One connection that asks again as soon as it is answered."""
 
-    def __init__(self, plan: _Plan, over: asyncio.Future[None]) -> None:
-        self.plan, self.over = plan, over
-        self.buffer, self.asked = b"", 0
+    def __init__(self, plan: _GeneratorState, over: asyncio.Future[None]) -> None:
+        self.plan, self.finished = plan, over
+        self.buffer, self.sent_at = b"", 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._ask()
+        self._send()
 
-    def _ask(self) -> None:
-        self.asked = time.perf_counter_ns()
+    def _send(self) -> None:
+        self.sent_at = time.perf_counter_ns()
         self.transport.write(self.plan.next_request())
 
     def data_received(self, data: bytes) -> None:
@@ -121,20 +125,20 @@ class _Connection(asyncio.Protocol):
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         if len(rest) < int(length or 0):
             return
-        self.plan.took.append(time.perf_counter_ns() - self.asked)
+        self.plan.durations.append(time.perf_counter_ns() - self.sent_at)
         self.plan.errors += not head.startswith(b"HTTP/1.1 2")
         self.buffer = b""
         if time.perf_counter() < self.plan.ends:
-            self._ask()
+            self._send()
         else:
             self.transport.close()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
+        if not self.finished.done():
+            self.finished.set_result(None)
 
 
-def _head(ask: Ask, token: str) -> tuple[bytes, bytes]:
+def _encode_request(ask: HttpRequest, token: str) -> tuple[bytes, bytes]:
     body = ask.body.encode()
     lines = (
         f"{ask.method} {ask.target} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}",
@@ -147,18 +151,20 @@ async def _generate(
     port: int, clients: int, seconds: float, file: Path, token: str, seed: str, keyed: bool
 ) -> None:
     lines = (line.split("\t") for line in file.read_text().splitlines())
-    heads = [_head(Ask(method, target, body), token) for method, target, body in lines]
+    heads = [
+        _encode_request(HttpRequest(method, target, body), token) for method, target, body in lines
+    ]
     began = time.perf_counter()
-    plan = _Plan(heads, keyed, seed, began + seconds)
+    plan = _GeneratorState(heads, keyed, seed, began + seconds)
     loop = asyncio.get_running_loop()
     over = [loop.create_future() for _ in range(clients)]
     for each in over:
         await loop.create_connection(partial(_Connection, plan, each), "127.0.0.1", port)
     await asyncio.wait_for(asyncio.gather(*over), seconds + _GRACE_SECONDS)
     lasted = time.perf_counter() - began
-    sample = sample_of(plan.took, lasted, plan.errors)
+    sample = summarize(plan.durations, lasted, plan.errors)
     print(
-        f"RESULT {len(plan.took)} {lasted * 1e6:.0f} {plan.errors} "
+        f"RESULT {len(plan.durations)} {lasted * 1e6:.0f} {plan.errors} "
         f"{sample.p50_milliseconds * 1e3:f} {sample.p99_milliseconds * 1e3:f}"
     )
 

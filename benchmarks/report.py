@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.machine import MOST_FOREIGN_CORES
+from benchmarks.machine import MAX_FOREIGN_CORES
 from benchmarks.samples import (
-    Measured,
+    Measurement,
     Sample,
     database_cpu,
     p50,
@@ -21,7 +21,7 @@ from benchmarks.samples import (
 
 _HEAD: Final = Path(__file__).with_name("method.md")
 _TAIL: Final = Path(__file__).with_name("findings.md")
-ASKED: Final = {
+TARGET_RATIOS: Final = {
     "postgresql": {
         "list": 0.8, "credit": 0.5, "get": 0.3, "spend": 0.8, "keyed": 0.8, "hot": 2.0,
         "booking": 0.4,
@@ -46,17 +46,17 @@ _COLUMNS = (
 )
 
 
-def row(measured: Measured) -> tuple[str, ...]:
+def table_row(measured: Measurement) -> tuple[str, ...]:
     """One path's medians."""
-    database = database_cpu(measured.ours)
+    database = database_cpu(measured.server)
     cells = [
         f"{measured.title} (`{measured.path}`)",
-        *_cells(measured.ours),
-        f"{server_cpu(measured.ours):.0f}",
+        *_cells(measured.server),
+        f"{server_cpu(measured.server):.0f}",
         f"{database:.0f}" if database else "",
         *_cells(measured.ceiling),
     ]
-    ratio, asked = measured.ratio, ASKED[measured.engine].get(measured.path)
+    ratio, asked = measured.ratio, TARGET_RATIOS[measured.engine].get(measured.path)
     return (*cells, f"{ratio:.2f}" if ratio else "", f"{asked:.2f}" if asked else "")
 
 
@@ -71,8 +71,8 @@ def _cells(samples: Sequence[Sample]) -> tuple[str, ...]:
     )
 
 
-def screen_table(results: Iterable[Measured]) -> str:
-    rows = [_COLUMNS, *(row(measured) for measured in results)]
+def screen_table(results: Iterable[Measurement]) -> str:
+    rows = [_COLUMNS, *(table_row(measured) for measured in results)]
     widths = [max(len(cells[i]) for cells in rows) for i in range(len(_COLUMNS))]
     return "\n".join(
         "  ".join(
@@ -83,33 +83,33 @@ def screen_table(results: Iterable[Measured]) -> str:
     )
 
 
-def page(
-    results: Sequence[Measured], facts: Sequence[str], command: str, now: datetime, *, told: bool
+def render_page(
+    results: Sequence[Measurement], facts: Sequence[str], command: str, now: datetime, *, full: bool
 ) -> str:
     """What a run of this command found; with `told` between the method and the findings, which are
     written by hand.
     """
-    head = _HEAD.read_text().rstrip() if told else "# Performance\n\nMethod: performance.md."
-    tail = ["", _TAIL.read_text().rstrip()] if told else []
+    head = _HEAD.read_text().rstrip() if full else "# Performance\n\nMethod: performance.md."
+    tail = ["", _TAIL.read_text().rstrip()] if full else []
     parts = [head, "", "## Measured", ""]
     parts += [f"Written by `{command}` on {now:%Y-%m-%d %H:%M} UTC.", ""]
     parts += [f"- {fact}" for fact in facts]
     for engine in dict.fromkeys(measured.engine for measured in results):
         found = [measured for measured in results if measured.engine == engine]
-        parts += ["", f"### {engine}", "", *markdown(_COLUMNS, [row(m) for m in found])]
+        parts += ["", f"### {engine}", "", *markdown(_COLUMNS, [table_row(m) for m in found])]
     parts += [*tail, "", "## Every sample", ""]
     parts += [
         f"In the order taken. *Other load* is the cores that processes other than ours kept busy; "
-        f"above {MOST_FOREIGN_CORES} a sample is taken again, and the quietest is kept.",
+        f"above {MAX_FOREIGN_CORES} a sample is taken again, and the quietest is kept.",
         "",
     ]
     columns = ("engine", "path", "of", "a second", "p50 ms", "p99 ms", "errors", "other load")
-    parts += markdown(columns, [cells for m in results for cells in _raw(m)])
+    parts += markdown(columns, [cells for m in results for cells in _sample_rows(m)])
     return "\n".join(parts) + "\n"
 
 
-def _raw(measured: Measured) -> Iterable[tuple[str, ...]]:
-    for name, samples in (("server", measured.ours), ("ceiling", measured.ceiling)):
+def _sample_rows(measured: Measurement) -> Iterable[tuple[str, ...]]:
+    for name, samples in (("server", measured.server), ("ceiling", measured.ceiling)):
         for s in samples:
             yield (
                 measured.engine, measured.path, name, f"{s.per_second:,.1f}",

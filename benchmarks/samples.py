@@ -22,13 +22,13 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """One path on one engine: its samples and, taken in turn with them, those of its ceiling."""
 
     engine: str
     path: str
     title: str
-    ours: tuple[Sample, ...]
+    server: tuple[Sample, ...]
     ceiling: tuple[Sample, ...]
 
     @property
@@ -38,7 +38,7 @@ class Measured:
             return None
         return median(
             ours.per_second / best.per_second
-            for ours, best in zip(self.ours, self.ceiling, strict=True)
+            for ours, best in zip(self.server, self.ceiling, strict=True)
         )
 
 
@@ -68,7 +68,7 @@ def p99(samples: Sequence[Sample]) -> float:
     return median(sample.p99_milliseconds for sample in samples)
 
 
-def sample_of(nanoseconds: list[int], lasted_seconds: float, errors: int = 0) -> Sample:
+def summarize(nanoseconds: list[int], lasted_seconds: float, errors: int = 0) -> Sample:
     """A sample from the time each answer took."""
     ordered = sorted(nanoseconds) or [0]
 

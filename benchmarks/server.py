@@ -13,14 +13,14 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
 
-from benchmarks.load import Ask
+from benchmarks.load import HttpRequest
 
-START_SECONDS: Final = 30
+START_TIMEOUT_SECONDS: Final = 30
 _COMMAND: Final = "from creditdesk.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class BenchmarkServer:
     """A server that listens on loopback."""
 
     port: int
@@ -29,7 +29,7 @@ class Server:
 
 
 @contextmanager
-def serving(url: str, workers: int, log: Path) -> Iterator[Server]:
+def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServer]:
     """`creditdesk serve` over a database, for as long as the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,8 +42,8 @@ def serving(url: str, workers: int, log: Path) -> Iterator[Server]:
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            _await_ready(port, process, log)
-            yield Server(port, process.pid, time.monotonic() - began)
+            _wait_until_ready(port, process, log)
+            yield BenchmarkServer(port, process.pid, time.monotonic() - began)
         finally:
             process.terminate()
             try:
@@ -53,13 +53,13 @@ def serving(url: str, workers: int, log: Path) -> Iterator[Server]:
                 process.wait(5)
 
 
-def _await_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    ends = time.monotonic() + START_SECONDS
+def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    ends = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < ends:
         if process.poll() is not None:
             break
         try:
-            if answer(port, "", Ask("GET", "/ready"))[0] == 200:
+            if send_request(port, "", HttpRequest("GET", "/ready"))[0] == 200:
                 return
         except OSError:
             pass
@@ -67,7 +67,7 @@ def _await_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None
     raise RuntimeError(f"the server did not start:\n{log.read_text()}")
 
 
-def answer(port: int, token: str, ask: Ask) -> tuple[int, bytes]:
+def send_request(port: int, token: str, ask: HttpRequest) -> tuple[int, bytes]:
     """One request's status and body, outside any measurement."""
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

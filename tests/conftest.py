@@ -33,11 +33,11 @@ from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
-from tests.builders import NOW, Builder
+from tests.builders import NOW, RecordBuilder
 
-ADMIN = "admin@example.com"
+ADMIN_EMAIL = "admin@example.com"
 ENGINES = ("sqlite", "postgresql")
-_numbers = count(1)
+_sequence = count(1)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -53,13 +53,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByDatabase(LoadScopeScheduling):
+    class DatabaseScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module, _, test = nodeid.partition("::")
             engine = next((e for e in ENGINES if re.search(rf"[\[-]{e}[]-]", test)), "")
             return f"{module} {engine}"
 
-    return ByDatabase(config, log)
+    return DatabaseScheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)
@@ -93,8 +93,8 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     """The name of a migrated database that new ones are copied from."""
-    name = fresh_postgres(postgres_server)
-    apart(migrate(database_url(postgres_server, name)))
+    name = create_postgres_database(postgres_server)
+    run_in_thread(migrate_database(database_url(postgres_server, name)))
     return name
 
 
@@ -102,7 +102,7 @@ def postgres_template(postgres_server: str) -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database file that new ones are copied from."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    apart(migrate(f"sqlite:///{path}"))
+    run_in_thread(migrate_database(f"sqlite:///{path}"))
     return path
 
 
@@ -117,9 +117,9 @@ def database(
         yield f"sqlite:///{path}"
         return
     server = request.getfixturevalue("postgres_server")
-    name = fresh_postgres(server, request.getfixturevalue("postgres_template"))
+    name = create_postgres_database(server, request.getfixturevalue("postgres_template"))
     yield database_url(server, name)
-    apart(_run(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    run_in_thread(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -139,54 +139,54 @@ def app(store: Store) -> Starlette:
 @pytest_asyncio.fixture(scope="module")
 async def admin_token(store: Store) -> str:
     """The access token of a full unrestricted administrator."""
-    return await token_of(store, ADMIN)
+    return await create_user_token(store, ADMIN_EMAIL)
 
 
 @pytest_asyncio.fixture(scope="module")
 async def client(app: Starlette, admin_token: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application, signed in as the administrator."""
-    async with client_of(app, admin_token) as opened:
+    async with http_client(app, admin_token) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def build(store: Store) -> Builder:
-    return Builder(store)
+def build(store: Store) -> RecordBuilder:
+    return RecordBuilder(store)
 
 
-def client_of(app: Starlette, token: str | None = None) -> httpx.AsyncClient:
+def http_client(app: Starlette, token: str | None = None) -> httpx.AsyncClient:
     """A client of an application; without a token it is not signed in."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://desk", headers=headers)
 
 
-async def token_of(
-    store: Store, email: str, *, is_admin: bool = True, businesses: tuple[int, ...] = ()
+async def create_user_token(
+    store: Store, email: str, *, is_admin: bool = True, business_ids: tuple[int, ...] = ()
 ) -> str:
     """The access token of a new user; without businesses an administrator is unrestricted."""
     settings, now = AuthSettings(), datetime.now(UTC)
     secret = await signing_secret(store, settings, now)
-    async with store.writing() as unit:
+    async with store.write_session() as unit:
         user_id = await create_user(
-            unit, email, None, "Some One", is_admin=is_admin, now=NOW, businesses=businesses
+            unit, email, None, "Some One", is_admin=is_admin, now=NOW, businesses=business_ids
         )
         grant = await issue_token(unit, user_id, secret, settings, now=now)
     return grant.access_token
 
 
-def fresh_postgres(server: str, template: str | None = None) -> str:
+def create_postgres_database(server: str, template: str | None = None) -> str:
     """The name of a new database."""
-    name = f"creditdesk_{os.getpid()}_{next(_numbers)}"
+    name = f"creditdesk_{os.getpid()}_{next(_sequence)}"
     copied = f" TEMPLATE {template}" if template else ""
-    apart(_run(server, f"CREATE DATABASE {name}{copied}"))
+    run_in_thread(_execute(server, f"CREATE DATABASE {name}{copied}"))
     return name
 
 
-def apart(work: Coroutine[Any, Any, None]) -> None:
+def run_in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine to its end on a loop of its own, whatever loop is running here."""
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work).result()
+        pool.submit(asyncio.run, coroutine).result()
 
 
 def database_url(server: str, name: str) -> str:
@@ -195,13 +195,13 @@ def database_url(server: str, name: str) -> str:
     return f"{head.rsplit('/', 1)[0]}/{name}{mark}{query}"
 
 
-async def _run(server: str, text: str) -> None:
+async def _execute(server: str, statement: str) -> None:
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(text)
+        await connection.execute(statement)
     finally:
         await connection.close()
 
 
-async def migrate(url: str) -> None:
+async def migrate_database(url: str) -> None:
     await (await open_store(url, migrated=True)).close()

@@ -9,7 +9,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def test_the_ledgers_examples_answer_as_written() -> None:
+def test_ledger_examples_run() -> None:
     failed, tried = doctest.testfile(
         str(DOCS / "ledger.md"), module_relative=False, optionflags=doctest.FAIL_FAST
     )
@@ -17,7 +17,7 @@ def test_the_ledgers_examples_answer_as_written() -> None:
     assert failed == 0
 
 
-def test_every_test_that_the_wires_page_names_exists() -> None:
+def test_tests_named_in_docs_exist() -> None:
     named = set(re.findall(r"`(test_\w+)`", (DOCS / "wire.md").read_text()))
     written = {
         name

@@ -19,7 +19,7 @@ BASH = shutil.which("bash")
 CURL = shutil.which("curl")
 
 # A machine may lack curl; this stands in for the few options that the README uses.
-SMALL_CURL = """#!{python}
+CURL_SUBSTITUTE = """#!{python}
 import sys, urllib.error, urllib.parse, urllib.request
 arguments, headers, data, url = iter(sys.argv[1:]), {{}}, [], ""
 for word in arguments:
@@ -42,7 +42,7 @@ sys.stdout.write(answer.read().decode())
 """
 
 
-def session() -> list[tuple[str, str]]:
+def readme_commands() -> list[tuple[str, str]]:
     """Each command of the README's console blocks, with the answer it shows."""
     steps: list[tuple[str, str]] = []
     for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
@@ -55,7 +55,7 @@ def session() -> list[tuple[str, str]]:
     return steps
 
 
-def program(*arguments: str, database: str) -> list[str]:
+def creditdesk_command(*arguments: str, database: str) -> list[str]:
     return [sys.executable, "-m", "creditdesk", *arguments, "--database", database]
 
 
@@ -65,14 +65,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     database = f"sqlite:///{tmp_path_factory.mktemp('readme') / 'demo.db'}"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     told = subprocess.run(
-        program("demo", "--uses", "400", "--seed", "1", database=database),
+        creditdesk_command("demo", "--uses", "400", "--seed", "1", database=database),
         env=environment, check=True, capture_output=True, text=True, timeout=120,
     ).stdout  # fmt: skip
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        program("serve", "--port", str(port), database=database),
+        creditdesk_command("serve", "--port", str(port), database=database),
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -87,17 +87,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         server.wait(timeout=20)
 
 
-def test_the_first_session_answers_as_the_readme_shows(
-    demo: tuple[str, str], tmp_path: Path
-) -> None:
+def test_readme_session_runs(demo: tuple[str, str], tmp_path: Path) -> None:
     address, password = demo
     path = os.environ["PATH"]
     if CURL is None:
         small = tmp_path / "curl"
-        small.write_text(SMALL_CURL.format(python=sys.executable))
+        small.write_text(CURL_SUBSTITUTE.format(python=sys.executable))
         small.chmod(0o755)
         path = f"{tmp_path}{os.pathsep}{path}"
-    steps = session()
+    steps = readme_commands()
     assert len(steps) >= 10
     mark = "=== next ==="
     script = "\n".join(f"{command}\necho; echo '{mark}'" for command, _ in steps)

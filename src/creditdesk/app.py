@@ -16,19 +16,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from creditdesk.api import docs, reference_data
-from creditdesk.api.audit.routes import proof_paths
-from creditdesk.api.context import ExtraPath, Parts, utc_now
-from creditdesk.api.default_service import PlainWriter
-from creditdesk.api.ledger.routes import LedgerWire, ledger_paths
-from creditdesk.api.rate_limit import Throttle
+from creditdesk.api.audit.routes import audit_routes
+from creditdesk.api.context import ApiContext, ExtraRoute, utc_now
+from creditdesk.api.default_service import DefaultService
+from creditdesk.api.ledger.routes import LedgerApi, ledger_routes
+from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.routes import Api
-from creditdesk.api.token import token_endpoint
+from creditdesk.api.token import token_handler
 from creditdesk.api.token_openapi import TOKEN_OPERATION
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.permission import demand
-from creditdesk.auth.scope import scope
-from creditdesk.auth.users import UserRoleWriter, UserWriter
+from creditdesk.auth.permission import require_role
+from creditdesk.auth.scope import scope_filters
+from creditdesk.auth.users import UserRoleService, UserService
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
@@ -38,20 +38,20 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
-from creditdesk.entities.catalog import SERVED
-from creditdesk.entities.ledger.stored_response import StoredAnswer
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
 from creditdesk.ledger.actions import ledger_commands
-from creditdesk.ledger.journal.transaction import Desk
-from creditdesk.ledger.operations.product_benefits import ProductWriter
-from creditdesk.ledger.operations.spends import Spends
-from creditdesk.ledger.services import BookingWriter, CreditWriter, UseWriter
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.operations.product_benefits import ProductService
+from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 
-PASSING: Final = (
+TRANSIENT_ERRORS: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -67,11 +67,11 @@ def build_app(
     store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
 ) -> Application:
     """The application over a store that is already migrated. `clock` tells the instant of a call."""
-    parts = bind(store, settings, clock)
+    parts = build_context(store, settings, clock)
     app = Application(
         routes=[
             Route("/health", reference_data.health),
-            Route("/ready", partial(reference_data.ready, parts=parts)),
+            Route("/ready", partial(reference_data.ready, api=parts)),
             *docs.routes(parts),
         ]
     )
@@ -93,51 +93,56 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def bind(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Parts:
+def build_context(
+    store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
+) -> ApiContext:
     """What the wire stands on, each promise bound to who keeps it."""
     passwords = Passwords(settings.auth)
     authenticator = Authenticator(store, settings.auth, passwords)
-    plain = PlainWriter()
-    desk = Desk(clock, settings.ledger)
-    spends = Spends(store, clock, settings.ledger)
-    credits, uses = CreditWriter(desk), UseWriter(desk)
+    plain = DefaultService()
+    desk = LedgerContext(clock, settings.ledger)
+    spends = SpendQueue(store, clock, settings.ledger)
+    credits, uses = CreditService(desk), UseService(desk)
     hops = settings.auth.proxy_hops
-    token = ExtraPath(
+    token = ExtraRoute(
         "POST",
         "/api/token",
-        token_endpoint(authenticator, clock, hops),
+        token_handler(authenticator, clock, hops),
         TOKEN_OPERATION,
-        open=True,
+        is_public=True,
     )
-    return Parts(
+    return ApiContext(
         store=store,
-        settings=settings.wire,
-        entities=SERVED,
-        auth=authenticator,
-        demand=demand,
-        scope=scope,
-        throttle=Throttle(settings.limits),
-        plain=plain,
-        people=User,
-        answers=StoredAnswer,
-        writers={
-            User: UserWriter(plain, passwords, changed=authenticator.forget),
-            UserRole: UserRoleWriter(plain, changed=authenticator.forget),
+        settings=settings.api,
+        entities=PUBLIC_ENTITIES,
+        authenticator=authenticator,
+        require_role=require_role,
+        scope=scope_filters,
+        rate_limiter=RateLimiter(settings.limits),
+        default_service=plain,
+        user_entity=User,
+        response_entity=StoredResponse,
+        services={
+            User: UserService(plain, passwords, on_change=authenticator.clear_cache),
+            UserRole: UserRoleService(plain, on_change=authenticator.clear_cache),
             CoworkerBookingCredit: credits,
             CoworkerExtraService: credits,
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
-            Booking: BookingWriter(desk, plain),
-            CoworkerProduct: ProductWriter(desk, plain),
+            Booking: BookingService(desk, plain),
+            CoworkerProduct: ProductService(desk, plain),
         },
-        spends={CoworkerBookingCreditUseHistory: spends, CoworkerExtraServiceUseHistory: spends},
-        commands=ledger_commands(desk),
-        extras=(
+        use_posters={
+            CoworkerBookingCreditUseHistory: spends,
+            CoworkerExtraServiceUseHistory: spends,
+        },
+        actions=ledger_commands(desk),
+        extra_routes=(
             token,
-            *ledger_paths(LedgerWire(store, desk, StoredAnswer, settings.wire.body_limit_bytes)),
-            *proof_paths(store, demand, scope),
+            *ledger_routes(LedgerApi(store, desk, StoredResponse, settings.api.body_limit_bytes)),
+            *audit_routes(store, require_role, scope_filters),
         ),
-        passing=PASSING,
+        transient_errors=TRANSIENT_ERRORS,
         clock=clock,
         proxy_hops=hops,
     )

@@ -12,13 +12,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from creditdesk.api.settings import WireSettings
+from creditdesk.api.settings import ApiSettings
 from creditdesk.auth.settings import AuthSettings
-from creditdesk.ledger.rules.credit import LedgerPolicy
+from creditdesk.ledger.rules.credit import LedgerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitSettings:
+class RateLimitSettings:
     """How many calls one caller may make, per worker; 0 is no limit. All are off by default.
 
     `writes_…` count everything but reading. The real system's figures are 60 writes a minute and
@@ -38,23 +38,23 @@ class Settings:
 
     database: str = "sqlite:///creditdesk.db"
     connections: int = 4
-    wire: WireSettings = field(default_factory=WireSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
-    limits: LimitSettings = field(default_factory=LimitSettings)
-    ledger: LedgerPolicy = field(default_factory=LedgerPolicy)
+    limits: RateLimitSettings = field(default_factory=RateLimitSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
 
 
-class BadSetting(ValueError):
+class SettingsError(ValueError):
     """A setting that is unknown or not of its type; the text names it."""
 
 
-def load_settings(environ: Mapping[str, str], file: Path | None = None) -> Settings:
+def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
     """The settings that hold: `CREDITDESK_WIRE_DIR_CONVENTION` in the environment wins over
     `dir_convention` of `[wire]` in the file, which wins over the default.
 
     Raises BadSetting for a value that cannot be taken or a name in the file that is none.
     """
-    told: dict[str, Any] = tomllib.loads(file.read_text("utf-8")) if file else {}
+    told: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path else {}
     changes = _changes(Settings(), told, environ, "")
     return replace(Settings(), **changes)
 
@@ -66,7 +66,7 @@ def _changes(
     names = [f.name for f in fields(section)]
     for name in told:
         if name not in names:
-            raise BadSetting(f"there is no setting {way}{name}")
+            raise SettingsError(f"there is no setting {way}{name}")
     changes: dict[str, Any] = {}
     for name in names:
         here = getattr(section, name)
@@ -85,11 +85,11 @@ def _read(raw: Any, kind: Any, name: str) -> Any:
     word = str(raw).strip()
     if get_origin(kind) is Literal:
         if word not in get_args(kind):
-            raise BadSetting(f"{name} must be one of {', '.join(get_args(kind))}, not {word}")
+            raise SettingsError(f"{name} must be one of {', '.join(get_args(kind))}, not {word}")
         return word
     if kind is bool:
         if word.lower() not in ("true", "false", "1", "0", "on", "off"):
-            raise BadSetting(f"{name} must be true or false, not {word}")
+            raise SettingsError(f"{name} must be true or false, not {word}")
         return word.lower() in ("true", "1", "on")
     if isinstance(kind, type) and issubclass(kind, Enum):
         kind_of = kind
@@ -98,4 +98,4 @@ def _read(raw: Any, kind: Any, name: str) -> Any:
     try:
         return kind_of(word)
     except ValueError:
-        raise BadSetting(f"{name} cannot be {word}") from None
+        raise SettingsError(f"{name} cannot be {word}") from None

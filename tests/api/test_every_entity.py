@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from creditdesk.entities.catalog import SERVED
-from creditdesk.schema.entity import BASE_FIELDS, COMPUTED
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.schema.entity import BASE_FIELDS, COMPUTED_FIELDS
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
@@ -16,10 +16,10 @@ from creditdesk.schema.fields import (
     Reference,
     Scaled,
     Text,
-    show_instant,
-    show_scaled,
+    format_datetime,
+    format_decimal,
 )
-from tests.builders import served
+from tests.builders import entities_with_verb
 
 ENVELOPE = [
     "Records", "CurrentPageSize", "CurrentPage", "CurrentOrderField", "CurrentSortDirection",
@@ -33,29 +33,29 @@ ACTION = [
 FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
 USES = {"CoworkerBookingCreditUseHistory", "CoworkerExtraServiceUseHistory"}
 KEPT_BY_RULES = {("CoworkerExtraService", "Price"), ("CoworkerExtraService", "BookingId")}
-every = pytest.mark.parametrize("entity", SERVED, ids=lambda e: e.__name__)
-creatable = [e for e in served(SERVED, "create") if e.__name__ not in USES]
+every = pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
+creatable = [e for e in entities_with_verb(PUBLIC_ENTITIES, "create") if e.__name__ not in USES]
 every_plain = pytest.mark.parametrize("entity", creatable, ids=lambda e: e.__name__)
 
 
 def whole_names(entity):
     """The keys of a whole record, in order."""
     names = []
-    for column in entity.shape().columns.values():
+    for column in entity.meta().columns.values():
         if column.shown:
             names.append(column.name)
-            if isinstance(column.kind, Collection) and column.kind.twins:
+            if isinstance(column.kind, Collection) and column.kind.delta_fields:
                 names += [f"Added{column.name}", f"Removed{column.name}"]
     return names
 
 
 def listed_names(entity):
-    return [c.name for c in entity.shape().columns.values() if c.listed]
+    return [c.name for c in entity.meta().columns.values() if c.listed]
 
 
 @every
 async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, build, entity):
-    made = await build.make(entity)
+    made = await build.create(entity)
     answer = await client.get(entity.path(), params={"Id": made})
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -87,24 +87,24 @@ async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, bu
 
 @every
 async def test_one_record_is_whole_with_collections_and_empty_twins(client, build, entity):
-    made = await build.make(entity)
+    made = await build.create(entity)
     answer = await client.get(f"{entity.path()}/{made}")
     assert answer.status_code == 200, answer.text
     record = answer.json()
     assert list(record) == whole_names(entity)
-    for column in entity.shape().collections:
+    for column in entity.meta().collections:
         assert isinstance(record[column.name], list)
-        if column.kind.twins:
+        if column.kind.delta_fields:
             assert record[f"Added{column.name}"] is None
             assert record[f"Removed{column.name}"] is None
-    for column in entity.shape().columns.values():
+    for column in entity.meta().columns.values():
         if column.kind.write_only:
             assert record[column.name] is None
 
 
 @every
 async def test_paths_match_without_case_and_with_a_slash(client, build, entity):
-    made = await build.make(entity)
+    made = await build.create(entity)
     shouted = entity.path().upper().replace("/API/", "/Api/")
     assert (await client.get(f"{shouted}/", params={"size": 1})).status_code == 200
     assert (await client.get(f"{shouted}/{made}/")).json()["Id"] == made
@@ -113,7 +113,7 @@ async def test_paths_match_without_case_and_with_a_slash(client, build, entity):
 
 @every
 async def test_a_batch_is_a_bare_array_in_the_order_asked(client, build, entity):
-    one, two = await build.make(entity), await build.make(entity)
+    one, two = await build.create(entity), await build.create(entity)
     answer = await client.get(f"{entity.path()}/?id=[{two},999999999,{one}]")
     assert answer.status_code == 200, answer.text
     assert [record["Id"] for record in answer.json()] == [two, one]
@@ -129,7 +129,7 @@ async def test_a_missing_record_is_not_found(client, entity):
 
 @every
 async def test_a_verb_that_is_not_offered_is_405(client, build, entity):
-    made = await build.make(entity)
+    made = await build.create(entity)
     for verb, method, path in (
         ("create", "POST", ""), ("update", "PUT", ""), ("update", "PUT", f"/{made}"),
         ("delete", "DELETE", f"/{made}"),
@@ -144,19 +144,19 @@ async def test_a_verb_that_is_not_offered_is_405(client, build, entity):
 
 @every
 async def test_every_filter_finds_its_record_by_value_and_by_presence(client, build, entity):
-    made = await build.make(entity)
+    made = await build.create(entity)
     record = (await client.get(f"{entity.path()}/{made}")).json()
-    known = [f for f in entity.shape().filters.values() if f.parameter != "Id"]
+    known = [f for f in entity.meta().filters.values() if f.parameter != "Id"]
     full = [f for f in known if has_value(record, f.column)]
     blank = [f for f in known if f.column.shown and not has_value(record, f.column)]
-    for found in chunks([f for f in full if f.side != "ids"]):
+    for found in split_into_chunks([f for f in full if f.side != "ids"]):
         asked = {f.parameter: filter_value(f.column, record) for f in found}
         assert await total(client, entity, made, asked) == 1, asked
         present = {f.parameter: "notnull" for f in found}
         assert await total(client, entity, made, present) == 1, present
         absent = {found[0].parameter: "null"}
         assert await total(client, entity, made, absent) == 0, absent
-    for found in chunks(blank):
+    for found in split_into_chunks(blank):
         asked = {f.parameter: filter_value(f.column, {}) for f in found}
         await total(client, entity, made, asked)
         absent = {f.parameter: "null" for f in found if record.get(f.column.name) in (None, [])}
@@ -171,7 +171,7 @@ async def total(client, entity, made, asked):
     return answer.json()["TotalItems"]
 
 
-def chunks(found):
+def split_into_chunks(found):
     return [found[at : at + 40] for at in range(0, len(found), 40)]
 
 
@@ -207,7 +207,7 @@ def first(value):
 
 @every
 async def test_an_unparsable_value_names_its_parameter(client, entity):
-    for found in entity.shape().filters.values():
+    for found in entity.meta().filters.values():
         kind = found.column.kind
         if isinstance(kind, Text | Guid | Object):
             continue
@@ -225,9 +225,9 @@ async def test_an_unparsable_value_names_its_parameter(client, entity):
 
 @every
 async def test_fields_sort_and_ties_break_by_id_across_pages(client, build, entity):
-    made = [await build.make(entity) for _ in range(3)]
+    made = [await build.create(entity) for _ in range(3)]
     ids = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
-    for at, column in enumerate(one_of_each_kind(entity)):
+    for at, column in enumerate(full_body(entity)):
         direction = 1 if at % 2 else -1
         asked = ids | {"orderBy": column.name.lower(), "dir": direction, "size": 2}
         pages = [(await client.get(entity.path(), params=asked | {"page": n})) for n in (1, 2)]
@@ -239,15 +239,15 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(client, build, enti
             assert [r["Id"] for r in records] == made[::direction], column.name
 
 
-def one_of_each_kind(entity):
+def full_body(entity):
     """A column of each kind, own and lent: sorting reads the kind and the way to it."""
-    kinds = {(type(c.kind), len(c.path), c.as_text): c for c in entity.shape().listed}
-    return list({c.name: c for c in [*kinds.values(), *list(entity.shape().listed)[-10:]]}.values())
+    kinds = {(type(c.kind), len(c.path), c.as_text): c for c in entity.meta().listed}
+    return list({c.name: c for c in [*kinds.values(), *list(entity.meta().listed)[-10:]]}.values())
 
 
 @every_plain
 async def test_a_full_body_comes_back_as_it_was_sent(client, build, entity):
-    body = await build.body(entity)
+    body = await build.request_body(entity)
     answer = await client.post(entity.path(), json=body)
     assert answer.status_code == 200, answer.text
     made = answer.json()
@@ -257,7 +257,7 @@ async def test_a_full_body_comes_back_as_it_was_sent(client, build, entity):
     assert made["UpdatedBy"] == made["Value"]["UpdatedBy"] == "admin@example.com"
     assert list(made["Value"]) == whole_names(entity)
     for name, sent in body.items():
-        kind = entity.shape().columns[name].kind
+        kind = entity.meta().columns[name].kind
         if not kind.write_only:
             assert made["Value"][name] == sent, name
     got = await client.get(f"{entity.path()}/{made['Value']['Id']}")
@@ -287,15 +287,15 @@ async def test_required_fields_are_all_reported_in_field_order(client, entity):
 
 @every_plain
 async def test_unknown_references_are_reported_under_the_relation(client, build, entity):
-    body = await build.body(entity, only_required=True)
+    body = await build.request_body(entity, only_required=True)
     wanted = []
     for name, kind in entity.fields.items():
-        if kind.read_only or kind.update_only or name in COMPUTED:
+        if kind.read_only or kind.update_only or name in COMPUTED_FIELDS:
             continue
-        if isinstance(kind, Reference) and kind.kept:
+        if isinstance(kind, Reference) and kind.is_local:
             body[f"{name}Id"] = 999_999_999
             wanted.append(name)
-        elif isinstance(kind, Collection) and kind.kept:
+        elif isinstance(kind, Collection) and kind.is_local:
             body[name] = [999_999_999]
             wanted.append(name)
     answer = await client.post(entity.path(), json=body)
@@ -308,7 +308,7 @@ async def test_unknown_references_are_reported_under_the_relation(client, build,
 
 @every_plain
 async def test_values_may_come_as_text_and_in_a_form(client, build, entity):
-    body = await build.body(entity, only_required=True)
+    body = await build.request_body(entity, only_required=True)
     for name, value in body.items():
         if isinstance(value, bool):
             body[name] = str(value).lower()
@@ -319,9 +319,9 @@ async def test_values_may_come_as_text_and_in_a_form(client, build, entity):
 @every_plain
 async def test_wrong_types_are_all_reported(client, build, entity):
     body, wanted = {}, []
-    for name, column in entity.shape().columns.items():
+    for name, column in entity.meta().columns.items():
         kind = column.kind
-        if not column.own or kind.read_only or kind.update_only or name in COMPUTED:
+        if not column.own or kind.read_only or kind.update_only or name in COMPUTED_FIELDS:
             continue
         if isinstance(kind, Collection | Text | Guid):
             continue
@@ -339,10 +339,10 @@ async def test_wrong_types_are_all_reported(client, build, entity):
     ids=lambda e: e.__name__,
 )
 async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, entity):
-    full = (await client.post(entity.path(), json=await build.body(entity))).json()["Value"]
+    full = (await client.post(entity.path(), json=await build.request_body(entity))).json()["Value"]
     required = {
         c.name: full[c.name]
-        for c in entity.shape().columns.values()
+        for c in entity.meta().columns.values()
         if (c.kind.required and c.own and not isinstance(c.kind, Collection))
         or (entity.__name__, c.name) == ("CoworkerExtraService", "BookingId")
     }
@@ -352,23 +352,23 @@ async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, 
     assert made["Message"] == f"{entity.__name__} was successfully updated."
     after = made["Value"]
     assert (after["UniqueId"], after["CreatedOn"]) == (full["UniqueId"], full["CreatedOn"])
-    for column in entity.shape().columns.values():
+    for column in entity.meta().columns.values():
         kind = column.kind
         if not column.own or column.name in BASE_FIELDS or kind.read_only or kind.write_only:
             continue
         if isinstance(kind, Collection) or kind.required or kind.create_only or kind.frozen:
             assert after[column.name] == full[column.name], column.name
         elif (entity.__name__, column.name) not in KEPT_BY_RULES:
-            assert after[column.name] == shown_empty(kind), column.name
+            assert after[column.name] == empty_value(kind), column.name
     assert after["SystemId"] is None
     assert after["CustomFields"] is None
 
 
-def shown_empty(kind):
+def empty_value(kind):
     empty = kind.empty
     if isinstance(kind, Scaled) and empty is not None:
-        return float(show_scaled(empty, kind.places))
-    return show_instant(empty) if isinstance(kind, DateTime) and empty else empty
+        return float(format_decimal(empty, kind.places))
+    return format_datetime(empty) if isinstance(kind, DateTime) and empty else empty
 
 
 @pytest.mark.parametrize(
@@ -377,14 +377,16 @@ def shown_empty(kind):
     ids=lambda e: e.__name__,
 )
 async def test_collections_change_in_place(client, build, entity):
-    for column in entity.shape().collections:
+    for column in entity.meta().collections:
         kind = column.kind
-        if kind.read_only or not kind.kept or not kind.twins or kind.create_only:
+        if kind.read_only or not kind.kept or not kind.delta_fields or kind.create_only:
             continue
-        full = (await client.post(entity.path(), json=await build.body(entity))).json()["Value"]
+        full = (await client.post(entity.path(), json=await build.request_body(entity))).json()[
+            "Value"
+        ]
         [there] = full[column.name]
-        [target] = [e for e in SERVED if e.__name__ == kind.of]
-        fresh = await build.make(target)
+        [target] = [e for e in PUBLIC_ENTITIES if e.__name__ == kind.of]
+        fresh = await build.create(target)
         sent = {k: v for k, v in full.items() if not isinstance(v, list)}
         sent |= {f"Added{column.name}": [fresh], f"Removed{column.name}": [there]}
         answer = await client.put(f"{entity.path()}/{full['Id']}", json=sent)
@@ -396,7 +398,7 @@ async def test_collections_change_in_place(client, build, entity):
     "entity", [e for e in creatable if "delete" in e.verbs], ids=lambda e: e.__name__
 )
 async def test_delete_answers_the_id_and_the_record_is_gone(client, build, entity):
-    body = await build.body(entity, only_required=True)
+    body = await build.request_body(entity, only_required=True)
     made = (await client.post(entity.path(), json=body)).json()["Value"]["Id"]
     answer = await client.delete(f"{entity.path()}/{made}")
     assert answer.status_code == 200, answer.text
@@ -409,7 +411,7 @@ async def test_delete_answers_the_id_and_the_record_is_gone(client, build, entit
 
 @every_plain
 async def test_the_same_key_replays_byte_for_byte(client, build, entity):
-    body = await build.body(entity, only_required=True)
+    body = await build.request_body(entity, only_required=True)
     headers = {"Idempotency-Key": f"{entity.__name__}-key"}
     refused = await client.post(entity.path(), json={}, headers=headers)
     first_answer = await client.post(entity.path(), json=body, headers=headers)

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import schemathesis
 
-from creditdesk.api.openapi import document
-from creditdesk.app import bind
-from creditdesk.entities.catalog import SERVED
+from creditdesk.api.openapi import openapi_document
+from creditdesk.app import build_context
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def written() -> dict[str, Any]:
-    parts = bind(None, Settings())
-    return document(parts.entities, parts.extras)
+def openapi_json() -> dict[str, Any]:
+    parts = build_context(None, Settings())
+    return openapi_document(parts.entities, parts.extra_routes)
 
 
 def refs(node: Any) -> Iterator[str]:
@@ -31,7 +31,7 @@ def refs(node: Any) -> Iterator[str]:
             yield from refs(value)
 
 
-def test_every_reference_resolves(written):
+def test_every_ref_resolves(written):
     for ref in set(refs(written)):
         at = written
         for word in ref.removeprefix("#/").split("/"):
@@ -48,7 +48,7 @@ def test_operation_ids_are_unique(written):
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("entity", SERVED, ids=lambda e: e.__name__)
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
 def test_every_verb_and_every_filter_is_documented(written, entity):
     paths = written["paths"]
     on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
@@ -57,7 +57,7 @@ def test_every_verb_and_every_filter_is_documented(written, entity):
     assert ("delete" in on_record) == ("delete" in entity.verbs)
     named = {ref["$ref"].rsplit("/", 1)[1] for ref in on_collection["get"]["parameters"]}
     assert {"page", "size", "orderBy", "dir"} <= named
-    assert {found.parameter for found in entity.shape().filters.values()} <= named
+    assert {found.parameter for found in entity.meta().filters.values()} <= named
 
 
 LEDGER_BODIES = {
@@ -82,7 +82,7 @@ def test_the_bodies_of_the_ledger_are_described(written, path):
     assert set(body_of(written, path)["properties"]) == LEDGER_BODIES[path]
 
 
-def test_a_source_says_what_it_may_be(written):
+def test_source_kinds_are_documented(written):
     source = body_of(written, "spends")["properties"]["Sources"]["items"]
     assert source["required"] == ["Kind", "Id"]
     assert "booking" in source["properties"]["Kind"]["enum"]
@@ -90,7 +90,7 @@ def test_a_source_says_what_it_may_be(written):
 
 
 @pytest.mark.parametrize("path", [path for path in LEDGER_BODIES if "{" not in path])
-async def test_what_a_body_of_the_ledger_needs_is_asked_for(written, client, path):
+async def test_required_ledger_params_are_enforced(written, client, path):
     needed = body_of(written, path).get("required", [])
     answer = await client.post(f"/api/ledger/{path}", json={})
     if not needed:
@@ -100,7 +100,7 @@ async def test_what_a_body_of_the_ledger_needs_is_asked_for(written, client, pat
     assert {error["PropertyName"] for error in answer.json()["Errors"]} <= set(needed)
 
 
-def test_a_strict_reader_takes_the_document(written):
+def test_document_passes_strict_validator(written):
     schema = schemathesis.openapi.from_dict(written)
     schema.validate()
     assert len(list(schema.get_all_operations())) > 200

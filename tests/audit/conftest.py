@@ -11,70 +11,72 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from creditdesk.api.audit.routes import proof_paths
+from creditdesk.api.audit.routes import audit_routes
 from creditdesk.api.routes import Api
-from creditdesk.app import bind
+from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_format import Checkpoint
-from creditdesk.audit.checkpoints import seal_now
-from creditdesk.auth.permission import demand
-from creditdesk.auth.scope import scope
-from creditdesk.schema.errors import NotSignedIn
+from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.auth.permission import require_role
+from creditdesk.auth.scope import scope_filters
+from creditdesk.schema.errors import Unauthenticated
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Caller
+from creditdesk.schema.service import Principal
 from creditdesk.settings import Settings
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.ledger.town import Town
+from tests.ledger.town import LedgerBuilder
 
-Meddle = Callable[[str], Awaitable[None]]
-Seal = Callable[[], Awaitable[Checkpoint]]
+Tamper = Callable[[str], Awaitable[None]]
+CreateCheckpoint = Callable[[], Awaitable[Checkpoint]]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(store: Store) -> Town:
-    return await Town.founded(store)
+async def town(store: Store) -> LedgerBuilder:
+    return await LedgerBuilder.create(store)
 
 
 @pytest.fixture(scope="module")
-def seal(store: Store, town: Town) -> Seal:
+def seal(store: Store, town: LedgerBuilder) -> CreateCheckpoint:
     """Makes a checkpoint at the town's time."""
 
     async def make() -> Checkpoint:
-        async with store.writing() as unit:
-            return await seal_now(unit, town.now)
+        async with store.write_session() as unit:
+            return await create_checkpoint(unit, town.now)
 
     return make
 
 
-class _Known:
+class _StaticPrincipals:
     """Signs in whoever is named in the header, without more ado."""
 
-    def __init__(self, callers: dict[str, Caller]) -> None:
+    def __init__(self, callers: dict[str, Principal]) -> None:
         self.callers = callers
 
     async def caller(
         self, authorization: str | None, now: datetime, address: str | None = None
-    ) -> Caller:
+    ) -> Principal:
         found = self.callers.get((authorization or "").removeprefix("Bearer "))
         if found is None:
-            raise NotSignedIn("Sign in first.")
+            raise Unauthenticated("Sign in first.")
         return found
 
 
 @pytest_asyncio.fixture(scope="module")
-async def wire(store: Store, town: Town) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
+async def wire(
+    store: Store, town: LedgerBuilder
+) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
     """A client for `reader` (of the town), `stranger` (of another place), `clerk` (no role)."""
     reads = frozenset({"ledger-read"})
     callers = {
-        "reader": Caller(
+        "reader": Principal(
             2, "reader@example.com", roles=reads, locations=frozenset({town.business})
         ),
-        "stranger": Caller(3, "away@example.com", roles=reads, locations=frozenset({999})),
-        "clerk": Caller(4, "clerk@example.com", locations=frozenset({town.business})),
+        "stranger": Principal(3, "away@example.com", roles=reads, locations=frozenset({999})),
+        "clerk": Principal(4, "clerk@example.com", locations=frozenset({town.business})),
     }
     parts = replace(
-        bind(store, Settings()),
-        auth=_Known(callers),
-        extras=proof_paths(store, demand, scope),
+        build_context(store, Settings()),
+        auth=_StaticPrincipals(callers),
+        extras=audit_routes(store, require_role, scope_filters),
     )
     api: Any = Api(parts)
     clients = {
@@ -91,7 +93,7 @@ async def wire(store: Store, town: Town) -> AsyncIterator[Callable[[str], httpx.
 
 
 @pytest.fixture(scope="module")
-def meddle(store: Any) -> Meddle:
+def meddle(store: Any) -> Tamper:
     """Runs a statement as someone would who has the database in their hands."""
 
     async def run(text: str) -> None:

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from creditdesk.audit.checkpoint_check import verify_sealed
+from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.checkpoint_format import (
     Checkpoint,
-    check_checkpoints,
+    check_checkpoint_sequence,
     checkpoint_digest,
     generate_key,
     private_pem,
 )
-from creditdesk.cli.checkpoint import checkpoint, kept_checkpoint
+from creditdesk.cli.checkpoint import checkpoint, load_checkpoint
 from creditdesk.cli.data import demo
-from creditdesk.cli.output import Problem
+from creditdesk.cli.output import CliError
 from creditdesk.cli.program import FAILED, OK, run
-from creditdesk.schema.progress import Gathered
+from creditdesk.schema.progress import CollectingReporter
 from creditdesk.storage.engine import open_store
 
 
@@ -32,7 +32,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-def test_checkpoints_go_to_files_and_follow_one_another(
+def test_checkpoints_are_written_and_chained(
     database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = generate_key()
@@ -43,46 +43,44 @@ def test_checkpoints_go_to_files_and_follow_one_another(
         assert checkpoint(key=tmp_path / "key.pem", out=out, database=database) == 0
         made.append(Checkpoint.from_document(json.loads(out.read_text())))
         assert checkpoint_digest(made[-1]).hex() in capsys.readouterr().out
-        assert kept_checkpoint(out) == made[-1]
+        assert load_checkpoint(out) == made[-1]
     assert made[0].credits > 0
-    assert check_checkpoints(made, [key.public_key()]) == []
-    report = Gathered()
+    assert check_checkpoint_sequence(made, [key.public_key()]) == []
+    report = CollectingReporter()
     asyncio.run(_verify(database, made[0], report))
     assert report.problems == []
 
 
-def test_without_a_key_the_database_has_its_own(
-    database: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_database_key_is_the_default(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint(database=database) == 0
     assert "are sealed." in capsys.readouterr().out
 
 
-def test_a_kept_checkpoint_is_never_written_over(database: str, tmp_path: Path) -> None:
+def test_existing_checkpoint_file_is_not_overwritten(database: str, tmp_path: Path) -> None:
     out = tmp_path / "kept.json"
     out.write_text("kept")
-    with pytest.raises(Problem, match="is there already"):
+    with pytest.raises(CliError, match="is there already"):
         checkpoint(out=out, database=database)
     assert out.read_text() == "kept"
 
 
-def test_a_file_without_a_key_is_refused(database: str, tmp_path: Path) -> None:
+def test_file_without_key_is_rejected(database: str, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("nothing")
-    with pytest.raises(Problem, match="holds no key to sign with"):
+    with pytest.raises(CliError, match="holds no key to sign with"):
         checkpoint(key=tmp_path / "key.pem", database=database)
-    with pytest.raises(Problem, match="holds no checkpoint"):
-        kept_checkpoint(tmp_path / "key.pem")
+    with pytest.raises(CliError, match="holds no checkpoint"):
+        load_checkpoint(tmp_path / "key.pem")
 
 
-async def _verify(database: str, kept: Checkpoint, report: Gathered) -> None:
+async def _verify(database: str, kept: Checkpoint, report: CollectingReporter) -> None:
     store = await open_store(database)
     try:
-        await verify_sealed(store, kept, report)
+        await verify_checkpoint(store, kept, report)
     finally:
         await store.close()
 
 
-def test_verify_holds_the_journal_against_a_kept_checkpoint(
+def test_verify_with_checkpoint(
     database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "kept.json"

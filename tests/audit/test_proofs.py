@@ -13,20 +13,20 @@ from typing import Any
 import httpx
 import pytest
 
-from creditdesk.audit.checkpoint_check import verify_sealed
-from creditdesk.audit.checkpoint_format import Checkpoint, check_checkpoints, generate_key
-from creditdesk.audit.checkpoints import newest, prove_use, seal_now
+from creditdesk.audit.checkpoint_check import verify_checkpoint
+from creditdesk.audit.checkpoint_format import Checkpoint, check_checkpoint_sequence, generate_key
+from creditdesk.audit.checkpoints import create_checkpoint, latest_checkpoint, prove_entry
 from creditdesk.schema.errors import Conflict, NotFound
-from creditdesk.schema.progress import Gathered
+from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
-from tests.audit.conftest import Seal
-from tests.ledger.town import NOON, Town
+from tests.audit.conftest import CreateCheckpoint
+from tests.ledger.town import NOON, LedgerBuilder
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
-Wire = Callable[[str], httpx.AsyncClient]
+ClientFor = Callable[[str], httpx.AsyncClient]
 
 
-def verified(folder: Path, proof: str, key: str) -> tuple[int, str]:
+def run_verifier(folder: Path, proof: str, key: str) -> tuple[int, str]:
     (folder / "proof.json").write_text(proof, "utf-8")
     (folder / "key.pem").write_text(key, "utf-8")
     command = [sys.executable, "-I", str(VERIFIER), "proof.json", "--public-key", "key.pem"]
@@ -34,20 +34,20 @@ def verified(folder: Path, proof: str, key: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-async def spent(town: Town, amount: str = "1.50") -> dict[str, Any]:
+async def spend_from_new_credit(town: LedgerBuilder, amount: str = "1.50") -> dict[str, Any]:
     """The newest line of a fresh credit that was drawn on once before and twice after."""
-    credit = await town.add_money("40.00")
-    await town.use(credit, "2.00")
-    use = await town.use(credit, amount, Description="coffee")
-    await town.use(credit, "3.00")
-    (line,) = [x for x in await town.lines("money", credit) if x["HistoryId"] == int(use["Id"])]
+    credit = await town.add_money_credit("40.00")
+    await town.post_use(credit, "2.00")
+    use = await town.post_use(credit, amount, Description="coffee")
+    await town.post_use(credit, "3.00")
+    (line,) = [
+        x for x in await town.journal_lines("money", credit) if x["HistoryId"] == int(use["Id"])
+    ]
     return line
 
 
-async def test_before_the_first_checkpoint_there_is_nothing_to_prove_from(
-    town: Town, wire: Wire
-) -> None:
-    line = await spent(town)
+async def test_no_proof_before_first_checkpoint(town: LedgerBuilder, wire: ClientFor) -> None:
+    line = await spend_from_new_credit(town)
     answer = await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")
     assert answer.status_code == 409
     assert "No checkpoint covers this line yet" in answer.json()["Message"]
@@ -57,75 +57,77 @@ async def test_before_the_first_checkpoint_there_is_nothing_to_prove_from(
     }  # fmt: skip
 
 
-async def test_a_member_proves_a_real_spend_with_one_file_and_the_key(
-    town: Town, wire: Wire, seal: Seal, tmp_path: Path
+async def test_proof_verifies_offline(
+    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint, tmp_path: Path
 ) -> None:
-    line = await spent(town)
+    line = await spend_from_new_credit(town)
     for _ in range(3):
-        await spent(town)
+        await spend_from_new_credit(town)
     await seal()
     reader = wire("reader")
     key = (await reader.get("/api/ledger/checkpoints/key")).text
     proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
-    code, said = verified(tmp_path, proof, key)
+    code, said = run_verifier(tmp_path, proof, key)
     assert (code, "a use of 1.5000 by 'admin@example.com'" in said) == (0, True), said
     told = json.loads(proof)
     told["line"]["amount"] += 1
-    code, said = verified(tmp_path, json.dumps(told), key)
+    code, said = run_verifier(tmp_path, json.dumps(told), key)
     assert (code, said) == (
         1, "Invalid: The line's content does not match its digest: the line was changed.\n"
     )  # fmt: skip
 
 
-async def test_time_credit_and_first_lines_are_proven_too(
-    town: Town, wire: Wire, seal: Seal, tmp_path: Path
+async def test_time_credit_and_first_entries_are_provable(
+    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint, tmp_path: Path
 ) -> None:
-    credit = await town.add_time(600)
-    use = await town.use_time(credit, BookingId=await town.add_booking())
+    credit = await town.add_time_credit(600)
+    use = await town.post_time_use(credit, BookingId=await town.add_booking())
     await seal()
     reader = wire("reader")
     key = (await reader.get("/api/ledger/checkpoints/key")).text
-    for line in await town.lines("time", credit):
+    for line in await town.journal_lines("time", credit):
         proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
-        assert verified(tmp_path, proof, key)[0] == 0
+        assert run_verifier(tmp_path, proof, key)[0] == 0
     by_history = await reader.get(
         "/api/ledger/proofs", params={"history": use["Id"], "kind": "time"}
     )
     assert by_history.json()["line"]["history_id"] == int(use["Id"])
-    assert verified(tmp_path, by_history.text, key)[0] == 0
+    assert run_verifier(tmp_path, by_history.text, key)[0] == 0
 
 
-async def test_a_proof_is_the_same_for_ever_and_starts_from_the_first_checkpoint_after_the_line(
-    town: Town, wire: Wire, seal: Seal
+async def test_proof_is_stable(
+    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint
 ) -> None:
-    line = await spent(town)
+    line = await spend_from_new_credit(town)
     first = await seal()
     before = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).content
     town.now += timedelta(hours=1)
-    await spent(town)
+    await spend_from_new_credit(town)
     await seal()
     assert (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).content == before
     assert json.loads(before)["checkpoint"] == first.document()
     assert len(json.loads(before)["following"]) == 1
 
 
-async def test_a_line_recorded_ahead_of_the_clock_is_still_proven(
-    town: Town, store: Store, seal: Seal
+async def test_entry_recorded_ahead_of_clock_is_provable(
+    town: LedgerBuilder, store: Store, seal: CreateCheckpoint
 ) -> None:
     town.now += timedelta(days=1)
-    line = await spent(town)
+    line = await spend_from_new_credit(town)
     town.now -= timedelta(days=1)
     await seal()
-    async with store.reading() as reading:
-        assert (await prove_use(reading, line["Id"])).line.sequence == line["Sequence"]
+    async with store.read_session() as reading:
+        assert (await prove_entry(reading, line["Id"])).line.sequence == line["Sequence"]
 
 
-async def test_a_proof_shows_nothing_of_other_credits(town: Town, wire: Wire, seal: Seal) -> None:
-    hidden = await spent(town, "7.7700")
-    line = await spent(town)
+async def test_proof_reveals_no_other_credits(
+    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint
+) -> None:
+    hidden = await spend_from_new_credit(town, "7.7700")
+    line = await spend_from_new_credit(town)
     await seal()
     proof = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).text
-    others = await town.lines("money", hidden["CreditId"])
+    others = await town.journal_lines("money", hidden["CreditId"])
     assert [x["Sequence"] for x in others if x["Digest"] in proof] == []
     assert "Blinding" not in proof
 
@@ -133,10 +135,10 @@ async def test_a_proof_shows_nothing_of_other_credits(town: Town, wire: Wire, se
 @pytest.mark.parametrize(
     ("who", "status"), [("reader", 200), ("stranger", 404), ("clerk", 403), ("nobody", 401)]
 )
-async def test_a_line_exists_only_for_who_reads_the_ledger_of_its_location(
-    town: Town, wire: Wire, seal: Seal, who: str, status: int
+async def test_proof_requires_role_and_location(
+    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint, who: str, status: int
 ) -> None:
-    line = await spent(town)
+    line = await spend_from_new_credit(town)
     await seal()
     asked = {"history": line["HistoryId"], "kind": "money"}
     assert (await wire(who).get(f"/api/ledger/proofs/{line['Id']}")).status_code == status
@@ -159,12 +161,12 @@ async def test_a_line_exists_only_for_who_reads_the_ledger_of_its_location(
         ("/api/ledger/checkpoints/key?fingerprint=00", 404),
     ],
 )
-async def test_what_is_not_there_or_not_understood(wire: Wire, path: str, status: int) -> None:
+async def test_missing_or_invalid_requests(wire: ClientFor, path: str, status: int) -> None:
     assert (await wire("reader").get(path)).status_code == status
 
 
-async def test_checkpoints_are_listed_newest_first_and_follow_one_another(
-    wire: Wire, store: Store, seal: Seal
+async def test_checkpoints_are_listed_newest_first(
+    wire: ClientFor, store: Store, seal: CreateCheckpoint
 ) -> None:
     made = [await seal() for _ in range(3)]
     reader = wire("reader")
@@ -173,32 +175,32 @@ async def test_checkpoints_are_listed_newest_first_and_follow_one_another(
     assert (first["CurrentPage"], first["PageSize"], first["HasNextPage"]) == (1, 2, True)
     everything = (await reader.get("/api/ledger/checkpoints?size=1000")).json()
     assert everything["TotalItems"] == len(everything["Records"])
-    async with store.reading() as reading:
-        kept = await newest(reading)
+    async with store.read_session() as reading:
+        kept = await latest_checkpoint(reading)
     assert kept is not None
     oldest_first = [Checkpoint.from_document(d) for d in reversed(everything["Records"])]
-    assert check_checkpoints(oldest_first, [kept.public_key]) == []
+    assert check_checkpoint_sequence(oldest_first, [kept.public_key]) == []
 
 
-async def test_a_key_from_outside_signs_and_its_public_half_is_given_out(
-    town: Town, store: Store, wire: Wire, seal: Seal, tmp_path: Path
+async def test_external_key_signs_and_is_published(
+    town: LedgerBuilder, store: Store, wire: ClientFor, seal: CreateCheckpoint, tmp_path: Path
 ) -> None:
-    own, line, key = await seal(), await spent(town), generate_key()
-    async with store.writing() as unit:
-        made = await seal_now(unit, NOON, key)
+    own, line, key = await seal(), await spend_from_new_credit(town), generate_key()
+    async with store.write_session() as unit:
+        made = await create_checkpoint(unit, NOON, key)
     reader = wire("reader")
     proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
     pem = (await reader.get("/api/ledger/checkpoints/key")).text
     assert json.loads(proof)["checkpoint"] == made.document()
-    assert verified(tmp_path, proof, pem)[0] == 0
+    assert run_verifier(tmp_path, proof, pem)[0] == 0
     older = f"/api/ledger/checkpoints/key?fingerprint={own.key_fingerprint.hex()}"
     assert (await reader.get(older)).text != pem
     # Time never runs backwards from one checkpoint to the next.
     assert made.created_microseconds >= own.created_microseconds
 
 
-async def test_a_deleted_credit_keeps_its_place_under_later_checkpoints(
-    client: httpx.AsyncClient, town: Town, store: Store, seal: Seal
+async def test_deleted_credit_stays_in_checkpoints(
+    client: httpx.AsyncClient, town: LedgerBuilder, store: Store, seal: CreateCheckpoint
 ) -> None:
     body = {"Name": "Gift", "CoworkerId": town.customer, "BusinessId": town.business,
             "TotalCredit": 5, "CaneBeUsedForBookings": True}  # fmt: skip
@@ -207,17 +209,17 @@ async def test_a_deleted_credit_keeps_its_place_under_later_checkpoints(
     await client.delete(f"/api/billing/coworkerbookingcredits/{made.json()['Value']['Id']}")
     after = await seal()
     assert (after.credits, after.lines) == (before.credits, before.lines + 1)
-    report = Gathered()
-    await verify_sealed(store, before, report)
+    report = CollectingReporter()
+    await verify_checkpoint(store, before, report)
     assert report.problems == []
 
 
-async def test_two_checkpoints_are_never_made_side_by_side(town: Town, store: Store) -> None:
+async def test_concurrent_checkpoints_conflict(town: LedgerBuilder, store: Store) -> None:
     from asyncio import gather
 
     async def make() -> Checkpoint:
-        async with store.writing() as unit:
-            return await seal_now(unit, town.now)
+        async with store.write_session() as unit:
+            return await create_checkpoint(unit, town.now)
 
     made = await gather(*(make() for _ in range(3)), return_exceptions=True)
     assert {type(each) for each in made} <= {Checkpoint, Conflict}
@@ -225,14 +227,14 @@ async def test_two_checkpoints_are_never_made_side_by_side(town: Town, store: St
     assert len(set(sealed)) == len(sealed) >= 1
 
 
-async def test_scope_and_absence_are_one_refusal(store: Store) -> None:
-    async with store.reading() as reading:
+async def test_unknown_entry_is_not_found(store: Store) -> None:
+    async with store.read_session() as reading:
         with pytest.raises(NotFound):
-            await prove_use(reading, 10**12)
+            await prove_entry(reading, 10**12)
 
 
-async def test_the_application_serves_and_documents_the_paths(
-    client: httpx.AsyncClient, seal: Seal
+async def test_paths_are_served_and_documented(
+    client: httpx.AsyncClient, seal: CreateCheckpoint
 ) -> None:
     made = await seal()
     listed = (await client.get("/api/ledger/checkpoints?size=1")).json()

@@ -14,7 +14,7 @@ import pytest_asyncio
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 
-_numbers = count(1)
+_sequence = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ async def each_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 
 async def _fresh_database(url: str) -> str:
-    name = f"people_{next(_numbers)}"
+    name = f"people_{next(_sequence)}"
     connection = await asyncpg.connect(url)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()

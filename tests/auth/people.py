@@ -17,70 +17,72 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Call, Caller
+from creditdesk.schema.service import Principal, RequestContext
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+SIGN_IN_TIME = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
-CHEAP = AuthSettings(argon2_time_cost=1, argon2_memory_kib=8)
-PASSWORDS = Passwords(CHEAP)
+FAST_HASHING = AuthSettings(argon2_time_cost=1, argon2_memory_kib=8)
+PASSWORDS = Passwords(FAST_HASHING)
 
 
-def authenticator(store: Store, **changed: Any) -> Authenticator:
-    return Authenticator(store, replace(CHEAP, **changed), PASSWORDS)
+def create_authenticator(store: Store, **overrides: Any) -> Authenticator:
+    return Authenticator(store, replace(FAST_HASHING, **overrides), PASSWORDS)
 
 
-async def person(
+async def create_person(
     store: Store,
     email: str = "ada@example.org",
     *,
     is_admin: bool = True,
-    businesses: tuple[int, ...] = (),
+    business_ids: tuple[int, ...] = (),
     roles: tuple[str, ...] = (),
-    **changed: Any,
+    **values: Any,
 ) -> int:
-    async with store.writing() as unit:
+    async with store.write_session() as unit:
         user_id = await create_user(
-            unit, email, PASSWORD, "Ada Lovelace", is_admin=is_admin, now=NOW,
-            businesses=businesses, passwords=PASSWORDS,
+            unit, email, PASSWORD, "Ada Lovelace", is_admin=is_admin, now=SIGN_IN_TIME,
+            businesses=business_ids, passwords=PASSWORDS,
         )  # fmt: skip
-        if changed:
-            await unit.update(User, [(user_id, changed)])
+        if values:
+            await unit.update(User, [(user_id, values)])
     if roles:
-        await user_role(store, businesses[0], roles, (user_id,))
+        await create_user_role(store, business_ids[0], roles, (user_id,))
     return user_id
 
 
-async def user_role(
-    store: Store, business_id: int, roles: tuple[str, ...], users: tuple[int, ...] = ()
+async def create_user_role(
+    store: Store, business_id: int, roles: tuple[str, ...], user_ids: tuple[int, ...] = ()
 ) -> int:
-    async with store.writing() as unit:
-        known = await ensure_roles(unit, NOW)
+    async with store.write_session() as unit:
+        known = await ensure_roles(unit, SIGN_IN_TIME)
         ids = tuple(known[name.lower()] for name in roles)
-        row = new_row(UserRole, NOW, Name="Some", BusinessId=business_id, Roles=ids, Users=users)
+        row = new_row(
+            UserRole, SIGN_IN_TIME, Name="Some", BusinessId=business_id, Roles=ids, Users=user_ids
+        )
         (user_role_id,) = await unit.insert(UserRole, [row])
     return user_role_id
 
 
-async def place(store: Store, name: str = "North") -> int:
-    async with store.writing() as unit:
+async def create_location(store: Store, name: str = "North") -> int:
+    async with store.write_session() as unit:
         (currency_id,) = await unit.insert(
-            Currency, [new_row(Currency, NOW, Name="EUR", Code="EUR")]
+            Currency, [new_row(Currency, SIGN_IN_TIME, Name="EUR", Code="EUR")]
         )
-        row = new_row(Business, NOW, Name=name, CurrencyId=currency_id)
+        row = new_row(Business, SIGN_IN_TIME, Name=name, CurrencyId=currency_id)
         (business_id,) = await unit.insert(Business, [row])
     return business_id
 
 
-def form(**fields: str) -> dict[str, str]:
+def password_form(**fields: str) -> dict[str, str]:
     return {"grant_type": "password", "username": "ada@example.org", "password": PASSWORD} | fields
 
 
-def basic(email: str = "ada@example.org", password: str = PASSWORD) -> str:
+def basic_authorization(email: str = "ada@example.org", password: str = PASSWORD) -> str:
     return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
 
 
-def call(caller: Caller) -> Call:
-    return Call(caller, NOW)
+def request_context(principal: Principal) -> RequestContext:
+    return RequestContext(principal, SIGN_IN_TIME)
 
 
-ADMINISTRATOR = Caller(1, "root@example.org", unrestricted=True)
+ROOT_PRINCIPAL = Principal(1, "root@example.org", unrestricted=True)

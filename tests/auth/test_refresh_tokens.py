@@ -7,63 +7,69 @@ from datetime import timedelta
 
 import pytest
 
-from creditdesk.auth.token_responses import GrantRefused
+from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.users_admin import set_password
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
-from tests.auth.people import NOW, PASSWORDS, authenticator, form, person
+from tests.auth.people import (
+    PASSWORDS,
+    SIGN_IN_TIME,
+    create_authenticator,
+    create_person,
+    password_form,
+)
 
 DAY = timedelta(days=1)
 
 
-async def refused(auth, token, client_id=None, now=NOW):
-    with pytest.raises(GrantRefused) as caught:
-        await auth.refresh({"refresh_token": token}, client_id, now)
+async def refused(auth, token, client_id=None, now=SIGN_IN_TIME):
+    with pytest.raises(TokenError) as caught:
+        await auth.refresh_tokens({"refresh_token": token}, client_id, now)
     return caught.value.error == "invalid_grant"
 
 
-async def again(auth, token, client_id=None, now=NOW):
-    return (await auth.refresh({"refresh_token": token}, client_id, now)).refresh_token
+async def again(auth, token, client_id=None, now=SIGN_IN_TIME):
+    return (await auth.refresh_tokens({"refresh_token": token}, client_id, now)).refresh_token
 
 
-async def test_each_use_gives_a_new_token_and_the_access_token_lives_on(each_store):
-    await person(each_store)
-    auth = authenticator(each_store)
-    first = await auth.sign_in(form(), None, NOW)
-    second = await auth.refresh({"refresh_token": first.refresh_token}, None, NOW)
+async def test_rotation_keeps_access_token_valid(each_store):
+    await create_person(each_store)
+    auth = create_authenticator(each_store)
+    first = await auth.sign_in(password_form(), None, SIGN_IN_TIME)
+    second = await auth.refresh_tokens({"refresh_token": first.refresh_token}, None, SIGN_IN_TIME)
     assert second.refresh_token != first.refresh_token
     assert second.access_token != first.access_token
     for grant in (first, second):
-        assert await auth.caller(f"Bearer {grant.access_token}", NOW)
+        assert await auth.authenticate(f"Bearer {grant.access_token}", SIGN_IN_TIME)
     assert await again(auth, second.refresh_token)
 
 
-async def test_a_replay_ends_the_whole_family(each_store):
-    await person(each_store)
-    auth, other = authenticator(each_store), authenticator(each_store)
-    first = (await auth.sign_in(form(), None, NOW)).refresh_token
+async def test_replay_revokes_token_family(each_store):
+    await create_person(each_store)
+    auth, other = create_authenticator(each_store), create_authenticator(each_store)
+    first = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
     second = await again(auth, first)
     third = await again(other, second)
     assert await refused(auth, first)
     assert await refused(auth, third)
 
 
-async def test_a_replay_leaves_other_clients_alone(store):
-    await person(store)
-    auth = authenticator(store)
-    phone = (await auth.sign_in(form(), "phone", NOW)).refresh_token
-    desk = (await auth.sign_in(form(), "desk", NOW)).refresh_token
+async def test_replay_keeps_other_clients(store):
+    await create_person(store)
+    auth = create_authenticator(store)
+    phone = (await auth.sign_in(password_form(), "phone", SIGN_IN_TIME)).refresh_token
+    desk = (await auth.sign_in(password_form(), "desk", SIGN_IN_TIME)).refresh_token
     await again(auth, phone, "phone")
     assert await refused(auth, phone, "phone")
     assert await again(auth, desk, "desk")
 
 
-async def test_one_token_used_twice_at_once_is_good_once(each_store):
-    await person(each_store)
-    auth = authenticator(each_store)
-    token = (await auth.sign_in(form(), None, NOW)).refresh_token
+async def test_concurrent_use_of_one_token_succeeds_once(each_store):
+    await create_person(each_store)
+    auth = create_authenticator(each_store)
+    token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
     answers = await asyncio.gather(
-        *(auth.refresh({"refresh_token": token}, None, NOW) for _ in range(4)),
+        *(auth.refresh_tokens({"refresh_token": token}, None, SIGN_IN_TIME) for _ in range(4)),
         return_exceptions=True,
     )
     good = [answer for answer in answers if not isinstance(answer, Exception)]
@@ -71,76 +77,76 @@ async def test_one_token_used_twice_at_once_is_good_once(each_store):
     assert await refused(auth, good[0].refresh_token)
 
 
-async def test_a_new_sign_in_ends_the_clients_earlier_token(each_store):
-    await person(each_store)
-    auth = authenticator(each_store)
-    earlier = (await auth.sign_in(form(), "desk", NOW)).refresh_token
-    phone = (await auth.sign_in(form(), "phone", NOW)).refresh_token
-    later = (await auth.sign_in(form(client_id="DESK"), None, NOW)).refresh_token
+async def test_new_sign_in_revokes_clients_earlier_token(each_store):
+    await create_person(each_store)
+    auth = create_authenticator(each_store)
+    earlier = (await auth.sign_in(password_form(), "desk", SIGN_IN_TIME)).refresh_token
+    phone = (await auth.sign_in(password_form(), "phone", SIGN_IN_TIME)).refresh_token
+    later = (await auth.sign_in(password_form(client_id="DESK"), None, SIGN_IN_TIME)).refresh_token
     assert await refused(auth, earlier, "desk")
     assert await again(auth, later, "desk")
     assert await again(auth, phone, "phone")
 
 
-async def test_sign_ins_of_one_client_at_once_leave_one_live_token(each_store):
-    await person(each_store)
-    auth = authenticator(each_store)
-    await asyncio.gather(*(auth.sign_in(form(), None, NOW) for _ in range(5)))
-    async with each_store.reading() as reading:
+async def test_concurrent_sign_ins_of_one_client_leave_one_token(each_store):
+    await create_person(each_store)
+    auth = create_authenticator(each_store)
+    await asyncio.gather(*(auth.sign_in(password_form(), None, SIGN_IN_TIME) for _ in range(5)))
+    async with each_store.read_session() as reading:
         rows = await reading.find(RefreshToken)
     assert len(rows) == 1
 
 
-async def test_the_client_must_be_the_one_that_signed_in(store):
-    await person(store)
-    auth = authenticator(store)
-    token = (await auth.sign_in(form(), "desk", NOW)).refresh_token
+async def test_refresh_requires_same_client(store):
+    await create_person(store)
+    auth = create_authenticator(store)
+    token = (await auth.sign_in(password_form(), "desk", SIGN_IN_TIME)).refresh_token
     assert await refused(auth, token, "phone")
     assert await refused(auth, token)
     assert await again(auth, token, "desk")
 
 
-async def test_without_a_client_id_the_email_stands_for_it(store):
-    await person(store, "Ada@example.org")
-    auth = authenticator(store)
-    token = (await auth.sign_in(form(), None, NOW)).refresh_token
+async def test_email_is_default_client_id(store):
+    await create_person(store, "Ada@example.org")
+    auth = create_authenticator(store)
+    token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
     token = await again(auth, token)
     token = await again(auth, token, "ada@EXAMPLE.org")
     assert await again(auth, token, "")
-    named = (await auth.sign_in(form(), "ada@example.org", NOW)).refresh_token
+    named = (await auth.sign_in(password_form(), "ada@example.org", SIGN_IN_TIME)).refresh_token
     assert await again(auth, named)
 
 
-async def test_a_token_lives_fifteen_days_and_a_rotation_starts_them_anew(store):
-    await person(store)
-    auth = authenticator(store)
-    token = (await auth.sign_in(form(), None, NOW)).refresh_token
-    late = NOW + 15 * DAY - timedelta(seconds=1)
+async def test_rotation_renews_fifteen_day_lifetime(store):
+    await create_person(store)
+    auth = create_authenticator(store)
+    token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
+    late = SIGN_IN_TIME + 15 * DAY - timedelta(seconds=1)
     token = await again(auth, token, now=late)
     assert await refused(auth, token, now=late + 15 * DAY)
-    await auth.sign_in(form(), None, late + 16 * DAY)
-    async with store.reading() as reading:
+    await auth.sign_in(password_form(), None, late + 16 * DAY)
+    async with store.read_session() as reading:
         assert len(await reading.find(RefreshToken)) == 1
 
 
-async def test_a_changed_password_a_revocation_and_lost_access_end_it(store):
-    user_id = await person(store)
-    auth = authenticator(store)
-    token = (await auth.sign_in(form(), None, NOW)).refresh_token
-    async with store.writing() as unit:
-        await set_password(unit, user_id, "another password", now=NOW, passwords=PASSWORDS)
+async def test_password_change_revocation_and_lost_access_end_token(store):
+    user_id = await create_person(store)
+    auth = create_authenticator(store)
+    token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
+    async with store.write_session() as unit:
+        await set_password(unit, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS)
     assert await refused(auth, token)
-    asked = form(password="another password")
-    token = (await auth.sign_in(asked, None, NOW)).refresh_token
-    await auth.revoke(user_id, NOW)
+    asked = password_form(password="another password")
+    token = (await auth.sign_in(asked, None, SIGN_IN_TIME)).refresh_token
+    await auth.revoke_user(user_id, SIGN_IN_TIME)
     assert await refused(auth, token)
-    token = (await auth.sign_in(asked, None, NOW)).refresh_token
-    async with store.writing() as unit:
+    token = (await auth.sign_in(asked, None, SIGN_IN_TIME)).refresh_token
+    async with store.write_session() as unit:
         await unit.update(User, [(user_id, {"Active": False})])
     assert await refused(auth, token)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "a\x00b"])
-async def test_what_is_no_refresh_token_is_refused(store, token):
-    await person(store)
-    assert await refused(authenticator(store), token)
+async def test_invalid_refresh_token_is_rejected(store, token):
+    await create_person(store)
+    assert await refused(create_authenticator(store), token)

@@ -11,9 +11,16 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from creditdesk.api.rate_limit import client_address
-from creditdesk.api.token import token_endpoint
+from creditdesk.api.token import token_handler
 from creditdesk.auth.users_admin import set_two_factor
-from tests.auth.people import NOW, PASSWORD, authenticator, basic, form, person
+from tests.auth.people import (
+    PASSWORD,
+    SIGN_IN_TIME,
+    basic_authorization,
+    create_authenticator,
+    create_person,
+    password_form,
+)
 
 FORM = f"grant_type=password&username=ada%40example.org&password={PASSWORD.replace(' ', '+')}"
 INCORRECT = {
@@ -28,9 +35,9 @@ UNSUPPORTED = {
 
 @pytest_asyncio.fixture
 async def client(store):
-    await person(store)
-    auth = authenticator(store, sign_in_failures_account=3)
-    endpoint = token_endpoint(auth, lambda: NOW)
+    await create_person(store)
+    auth = create_authenticator(store, sign_in_failures_per_account=3)
+    endpoint = token_handler(auth, lambda: SIGN_IN_TIME)
     app = Starlette(routes=[Route("/api/token", endpoint, methods=["POST"])])
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as opened:
@@ -45,38 +52,38 @@ async def client(store):
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"},
         {"Content-Type": "text/plain"},
-        {"Authorization": basic(password="stray and wrong")},
+        {"Authorization": basic_authorization(password="stray and wrong")},
         {"client_id": "desk"},
     ],
 )
-async def test_a_form_gets_tokens_whatever_its_headers(client, headers):
+async def test_form_gets_tokens_with_any_headers(client, headers):
     answer = await client.post("/api/token", content=FORM, headers=headers)
     assert answer.status_code == 200
     said = answer.json()
     assert list(said) == ["access_token", "token_type", "expires_in", "refresh_token"]
     assert (said["token_type"], said["expires_in"]) == ("bearer", 604_799)
     assert answer.headers["cache-control"] == "no-store"
-    caller = await client.auth_under_test.caller(f"Bearer {said['access_token']}", NOW)
+    caller = await client.auth_under_test.caller(f"Bearer {said['access_token']}", SIGN_IN_TIME)
     assert caller.email == "ada@example.org"
 
 
-async def test_a_wrong_password_is_a_400(client):
-    answer = await client.post("/api/token", data=form(password="wrong"))
+async def test_wrong_password_is_400(client):
+    answer = await client.post("/api/token", data=password_form(password="wrong"))
     assert (answer.status_code, answer.json()) == (400, INCORRECT)
 
 
 @pytest.mark.parametrize(
     "sent",
     [
-        {"json": form()},
+        {"json": password_form()},
         {"content": '{"grant_type": "password"}'},
         {"content": FORM, "headers": {"Content-Type": "application/json"}},
         {"content": ""},
-        {"data": form(grant_type="client_credentials")},
+        {"data": password_form(grant_type="client_credentials")},
         {"data": {"username": "ada@example.org"}},
     ],
 )
-async def test_json_or_another_grant_is_unsupported(client, sent):
+async def test_json_or_other_grant_type_is_unsupported(client, sent):
     answer = await client.post("/api/token", **sent)
     assert (answer.status_code, answer.json()) == (400, UNSUPPORTED)
 
@@ -86,49 +93,49 @@ async def test_json_or_another_grant_is_unsupported(client, sent):
     ["a=1&a=2&grant_type=password", "password=" + "x" * 20_000, b"\xff\xfe=1", "a=%ff",
      "&".join(f"f{n}=1" for n in range(40))],
 )  # fmt: skip
-async def test_a_form_that_cannot_be_read_is_an_invalid_request(client, content):
+async def test_malformed_form_is_invalid_request(client, content):
     answer = await client.post("/api/token", content=content)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-async def test_the_client_id_comes_as_header_or_field(client):
-    first = (await client.post("/api/token", data=form(client_id="desk"))).json()
+async def test_client_id_as_header_or_field(client):
+    first = (await client.post("/api/token", data=password_form(client_id="desk"))).json()
     asked = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     wrong = await client.post("/api/token", data=asked, headers={"client_id": "phone"})
     assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_grant")
     right = await client.post("/api/token", data=asked, headers={"client_id": "desk"})
     assert right.status_code == 200
-    long = await client.post("/api/token", data=form(client_id="x" * 321))
+    long = await client.post("/api/token", data=password_form(client_id="x" * 321))
     assert (long.status_code, long.json()["error"]) == (400, "invalid_request")
 
 
-async def test_a_second_factor_is_asked_for_in_its_own_word(client, store):
-    async with store.writing() as unit:
-        await set_two_factor(unit, 1, on=True, now=NOW)
-    answer = await client.post("/api/token", data=form())
+async def test_second_factor_has_its_own_error(client, store):
+    async with store.write_session() as unit:
+        await set_two_factor(unit, 1, on=True, now=SIGN_IN_TIME)
+    answer = await client.post("/api/token", data=password_form())
     assert (answer.status_code, answer.json()["error"]) == (400, "two_factor_auth_check")
 
 
-async def test_too_many_failures_say_how_long_to_wait(client):
+async def test_too_many_failures_return_retry_after(client):
     for _ in range(3):
-        await client.post("/api/token", data=form(password="wrong"))
-    answer = await client.post("/api/token", data=form())
+        await client.post("/api/token", data=password_form(password="wrong"))
+    answer = await client.post("/api/token", data=password_form())
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "300"
     assert "Wait 300 seconds" in answer.json()["error_description"]
 
 
-async def test_after_an_expired_token_a_refresh_and_one_retry_succeed(client, store):
-    first = (await client.post("/api/token", data=form())).json()
-    week = NOW + timedelta(days=8)
+async def test_refresh_and_retry_after_expired_token(client, store):
+    first = (await client.post("/api/token", data=password_form())).json()
+    week = SIGN_IN_TIME + timedelta(days=8)
     auth = client.auth_under_test
     with pytest.raises(Exception, match="Sign in"):
         await auth.caller(f"Bearer {first['access_token']}", week)
-    grant = await auth.refresh({"refresh_token": first["refresh_token"]}, None, week)
+    grant = await auth.refresh_tokens({"refresh_token": first["refresh_token"]}, None, week)
     assert await auth.caller(f"Bearer {grant.access_token}", week)
 
 
-def test_a_forwarded_address_counts_only_behind_trusted_proxies():
+def test_forwarded_address_needs_trusted_proxy():
     scope = {
         "client": ("10.0.0.9", 4321),
         "headers": [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"), (b"x-forwarded-for", b"3.3.3.3")],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from creditdesk.cli.program import FAILED, MISUSED, OK, run
+from creditdesk.cli.program import FAILED, OK, USAGE_ERROR, run
 
 COMMANDS = (
     "serve", "init", "migrate", "user", "demo", "import", "export", "verify", "renew", "expire",
@@ -34,14 +34,14 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 Captured = pytest.CaptureFixture[str]
 
 
-def test_help_names_every_command(capsys: Captured) -> None:
+def test_help_lists_every_command(capsys: Captured) -> None:
     assert run(["--help"]) == OK
     shown = capsys.readouterr().out
     assert [name for name in COMMANDS if f" {name} " not in shown] == []
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "user add", "user roles", "user token"])
-def test_every_command_explains_itself(command: str, capsys: Captured) -> None:
+def test_every_command_has_help(command: str, capsys: Captured) -> None:
     assert run([*command.split(), "--help"]) == OK
     assert "Usage: creditdesk" in capsys.readouterr().out
 
@@ -56,10 +56,8 @@ def test_every_command_explains_itself(command: str, capsys: Captured) -> None:
         (["export", "/tmp/x", "--format", "xml"], "--format"),
     ],
 )
-def test_what_is_not_understood_ends_with_2(
-    arguments: list[str], sentence: str, capsys: Captured
-) -> None:
-    assert run(arguments) == MISUSED
+def test_usage_errors_exit_with_2(arguments: list[str], sentence: str, capsys: Captured) -> None:
+    assert run(arguments) == USAGE_ERROR
     said = capsys.readouterr()
     assert sentence in said.err
     assert (said.out, "Traceback" in said.err) == ("", False)
@@ -77,7 +75,7 @@ def test_what_is_not_understood_ends_with_2(
     ],
 )
 @pytest.mark.usefixtures("database")
-def test_what_cannot_be_done_ends_with_1_and_one_sentence(
+def test_failures_exit_with_1_and_one_message(
     arguments: list[str], sentence: str, capsys: Captured
 ) -> None:
     assert run(arguments) == FAILED
@@ -85,7 +83,7 @@ def test_what_cannot_be_done_ends_with_1_and_one_sentence(
 
 
 @pytest.mark.usefixtures("database")
-def test_init_is_safe_to_repeat_and_makes_every_role(
+def test_init_is_idempotent_and_creates_every_role(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, database: str
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\n"))
@@ -102,7 +100,7 @@ def test_init_is_safe_to_repeat_and_makes_every_role(
 
 
 @pytest.mark.usefixtures("database")
-def test_users_are_added_once_and_get_tokens(capsys: Captured) -> None:
+def test_users_and_tokens(capsys: Captured) -> None:
     assert run(["migrate"]) == OK
     assert run(["user", "add", "ann@x.example", "--name", "Ann"]) == OK
     assert "Password: " in capsys.readouterr().out
@@ -116,7 +114,7 @@ def test_users_are_added_once_and_get_tokens(capsys: Captured) -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_a_user_gets_roles_of_a_location(capsys: Captured) -> None:
+def test_user_roles_at_a_location(capsys: Captured) -> None:
     assert run(["demo", "--uses", "12"]) == OK
     assert run(["user", "add", "ann@x.example", "--business", "1"]) == OK
     words = ["user", "roles", "ann@x.example", "--business", "1"]
@@ -127,9 +125,7 @@ def test_a_user_gets_roles_of_a_location(capsys: Captured) -> None:
     assert "there is no such role" in capsys.readouterr().err
 
 
-def test_demo_export_import_and_verify_work_together(
-    database: str, tmp_path: Path, capsys: Captured
-) -> None:
+def test_demo_export_import_verify(database: str, tmp_path: Path, capsys: Captured) -> None:
     assert run(["demo", "--uses", "30", "--seed", "7"]) == OK
     shown = capsys.readouterr().out
     assert "E-mail:   admin@demo.creditdesk.example\nPassword: " in shown
@@ -155,7 +151,7 @@ def test_demo_export_import_and_verify_work_together(
     assert capsys.readouterr().out.startswith("CoworkerBookingCredit 1: total is ")
 
 
-def test_an_import_with_gaps_ends_with_1(database: str, tmp_path: Path, capsys: Captured) -> None:
+def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys: Captured) -> None:
     assert run(["migrate", "--database", database]) == OK
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "bookings.csv").write_text("Id,CoworkerId\n1,99\n", encoding="utf-8")
@@ -166,16 +162,14 @@ def test_an_import_with_gaps_ends_with_1(database: str, tmp_path: Path, capsys: 
     assert "Coworker 99, named by Booking.CoworkerId, is nowhere" in said.err
 
 
-def test_openapi_prints_the_document(capsys: Captured) -> None:
+def test_openapi_prints_document(capsys: Captured) -> None:
     assert run(["openapi"]) == OK
     document = json.loads(capsys.readouterr().out)
     assert document["openapi"].startswith("3.1")
     assert "/api/billing/coworkerbookingcreditusehistories" in document["paths"]
 
 
-def test_serve_prints_its_address_and_takes_the_next_port_when_asked(
-    database: str, capsys: Captured
-) -> None:
+def test_serve_prints_address_and_uses_next_port(database: str, capsys: Captured) -> None:
     assert run(["migrate"]) == OK
     command = [sys.executable, "-m", "creditdesk", "serve", "--port-or-next", "--port", "18401"]
     servers = []
@@ -193,7 +187,7 @@ def test_serve_prints_its_address_and_takes_the_next_port_when_asked(
             addresses.append(found[1])
         assert len(set(addresses)) == 2
         for address in addresses:
-            assert _answer(f"{address}/health") == 200
+            assert _wait_for_status(f"{address}/health") == 200
         port = addresses[0].rpartition(":")[2]
         capsys.readouterr()
         assert run(["serve", "--port", port]) == FAILED
@@ -207,7 +201,7 @@ def test_serve_prints_its_address_and_takes_the_next_port_when_asked(
     assert [server.returncode for server in servers] == [0, 0]
 
 
-def _answer(address: str) -> int:
+def _wait_for_status(address: str) -> int:
     """The status of an address, waiting for the worker behind it to come up."""
     request = urllib.request.Request(address)  # noqa: S310 - our own server
     for attempt in range(50):

@@ -10,38 +10,38 @@ from typing import Any
 
 import pytest
 
-from creditdesk.cli.program import FAILED, MISUSED, OK, run
+from creditdesk.cli.program import FAILED, OK, USAGE_ERROR, run
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.ledger.benefit_grant import GrantKey
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.mapping import MONEY, new_record
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, new_record
 from creditdesk.storage.engine import open_store
-from tests.conftest import apart
-from tests.ledger.test_expire_run import held
-from tests.ledger.test_renewals import on_plan
-from tests.ledger.town import Town, money
+from tests.conftest import run_in_thread
+from tests.ledger.test_renewals import add_contract
+from tests.ledger.test_scheduled_jobs import add_hold
+from tests.ledger.town import LedgerBuilder, money
 
 Captured = pytest.CaptureFixture[str]
 LONG_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)
 
 
-def in_town(database: str, work: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+def with_ledger(database: str, work: Callable[[LedgerBuilder], Coroutine[Any, Any, None]]) -> None:
     """Founds a town in the database, some time ago, and has the work done there."""
 
     async def go() -> None:
         store = await open_store(database)
         try:
-            town = await Town.founded(store)
+            town = await LedgerBuilder.create(store)
             town.now = LONG_AGO
             await work(town)
         finally:
             await store.close()
 
-    apart(go())
+    run_in_thread(go())
 
 
-def at_once(database: str, command: str) -> list[str]:
+def run_twice_concurrently(database: str, command: str) -> list[str]:
     """What two processes say that run a command at the same time."""
     words = [sys.executable, "-m", "creditdesk", command, "--database", database]
     both = [
@@ -53,65 +53,61 @@ def at_once(database: str, command: str) -> list[str]:
     return [out for out, _ in said]
 
 
-def first_numbers(said: list[str], line: int = 0) -> int:
+def sum_first_numbers(said: list[str], line: int = 0) -> int:
     """The sum of the numbers that a line of each begins with."""
     return sum(int(each.splitlines()[line].split()[0]) for each in said)
 
 
-def test_renew_grants_what_is_due_once_though_two_machines_run_it(
-    database: str, capsys: Captured
-) -> None:
+def test_concurrent_renew_grants_once(database: str, capsys: Captured) -> None:
     contracts: list[int] = []
 
-    async def join(town: Town) -> None:
-        contracts.extend([await on_plan(town) for _ in range(3)])
+    async def join(town: LedgerBuilder) -> None:
+        contracts.extend([await add_contract(town) for _ in range(3)])
 
-    async def look(town: Town) -> None:
-        assert len(await town.rows(GrantKey)) == 6
-        assert len(await town.rows(CoworkerBookingCredit)) == 3
+    async def look(town: LedgerBuilder) -> None:
+        assert len(await town.find(BenefitGrant)) == 6
+        assert len(await town.find(CoworkerBookingCredit)) == 3
 
-    in_town(database, join)
+    with_ledger(database, join)
     assert run(["renew", "--dry-run", "--database", database]) == OK
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "6 grants would be made."
     month = datetime.now(UTC).date().replace(day=1)
     assert said[0].startswith(f"contract {contracts[0]}: 30.0000 of money/")
     assert f" from {month} until " in said[0]
-    assert first_numbers(at_once(database, "renew")) == 6
-    in_town(database, look)
+    assert sum_first_numbers(run_twice_concurrently(database, "renew")) == 6
+    with_ledger(database, look)
     assert run(["renew", "--database", database]) == OK
     assert capsys.readouterr().out == "0 grants made.\n"
     assert run(["verify", "--database", database]) == OK
 
 
-def test_expire_lets_holds_go_and_sweeps_once_though_two_machines_run_it(
-    database: str, capsys: Captured
-) -> None:
-    async def spend_little(town: Town) -> None:
-        credit = await town.add_money("100.00")
+def test_concurrent_expire_releases_and_expires_once(database: str, capsys: Captured) -> None:
+    async def spend_little(town: LedgerBuilder) -> None:
+        credit = await town.add_money_credit("100.00")
         for _ in range(3):
-            await held(town, until=LONG_AGO + timedelta(hours=1))
-        await town.change(
+            await add_hold(town, until=LONG_AGO + timedelta(hours=1))
+        await town.update_credit(
             credit, TotalCredit=money("100.00"), ExpireDate=LONG_AGO + timedelta(days=1)
         )
-        given = await town.money_values(
+        given = await town.money_credit_values(
             "10.00", RemainingCredit=money("10.00"), ExpireDate=LONG_AGO + timedelta(days=1)
         )
         del given["Id"]
-        many = [new_record(MONEY.credit, given, LONG_AGO, "") for _ in range(400)]
-        async with town.store.writing() as unit:
-            await unit.insert(MONEY.credit, many)
+        many = [new_record(MONEY_MAPPING.credit_entity, given, LONG_AGO, "") for _ in range(400)]
+        async with town.store.write_session() as unit:
+            await unit.insert(MONEY_MAPPING.credit_entity, many)
 
-    async def look(town: Town) -> None:
-        assert {h["State"] for h in await town.rows(Hold)} == {"released"}
-        assert len(await town.rows(JournalLine, Kind="release")) == 3
-        lines = await town.rows(JournalLine, Kind="expiry")
+    async def look(town: LedgerBuilder) -> None:
+        assert {h["State"] for h in await town.find(Hold)} == {"released"}
+        assert len(await town.find(JournalLine, Kind="release")) == 3
+        lines = await town.find(JournalLine, Kind="expiry")
         assert len({line["CreditId"] for line in lines}) == len(lines) == 401
 
-    in_town(database, spend_little)
-    said = at_once(database, "expire")
-    assert (first_numbers(said, 0), first_numbers(said, 1)) == (3, 401)
-    in_town(database, look)
+    with_ledger(database, spend_little)
+    said = run_twice_concurrently(database, "expire")
+    assert (sum_first_numbers(said, 0), sum_first_numbers(said, 1)) == (3, 401)
+    with_ledger(database, look)
     capsys.readouterr()
     assert run(["expire", "--database", database]) == OK
     assert capsys.readouterr().out == "0 holds let go.\n0 lapsed credits swept.\n"
@@ -119,12 +115,10 @@ def test_expire_lets_holds_go_and_sweeps_once_though_two_machines_run_it(
 
 
 @pytest.mark.parametrize("command", ["renew", "expire"])
-def test_both_explain_themselves_and_end_as_other_commands_do(
-    command: str, tmp_path: Any, capsys: Captured
-) -> None:
+def test_jobs_have_help_and_exit_codes(command: str, tmp_path: Any, capsys: Captured) -> None:
     assert run([command, "--help"]) == OK
     assert "from several machines at once" in " ".join(capsys.readouterr().out.split())
-    assert run([command, "--bogus"]) == MISUSED
+    assert run([command, "--bogus"]) == USAGE_ERROR
     capsys.readouterr()
     assert run([command, "--database", f"sqlite:///{tmp_path / 'empty.db'}"]) == FAILED
     said = capsys.readouterr()

@@ -10,7 +10,7 @@ import pytest_asyncio
 from creditdesk.app import build_app
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
-from tests.conftest import client_of
+from tests.conftest import http_client
 from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
     app,
@@ -19,17 +19,17 @@ from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixture
     open_desk,
     town,
 )
-from tests.regression.desk import Clock
+from tests.regression.desk import AdjustableClock
 
 
 @pytest_asyncio.fixture(scope="module")
 async def other_worker(
     database: str,
     admin_token: str,  # noqa: F811 - the fixtures imported above
-    clock: Clock,  # noqa: F811
+    clock: AdjustableClock,  # noqa: F811
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another worker: an application of its own with connections of its own."""
     store = await open_store(database)
-    async with client_of(build_app(store, Settings(), clock), admin_token) as opened:
+    async with http_client(build_app(store, Settings(), clock), admin_token) as opened:
         yield opened
     await store.close()

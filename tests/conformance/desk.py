@@ -10,38 +10,38 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.facts import Facts, FieldFact
-from tests.conformance.model import Town
+from tests.conformance.facts import EntityFacts, FieldFact
+from tests.conformance.model import ContractModel
 
 SEED = 20260310
 
 
 @dataclass(frozen=True)
-class Desk:
+class ContractClient:
     """A signed-in client, and the rows it should find."""
 
-    client: httpx.AsyncClient
-    town: Town
+    http: httpx.AsyncClient
+    model: ContractModel
 
     async def get(self, path: str, **params: str) -> Any:
-        answer = await self.client.get(path, params=params)
+        answer = await self.http.get(path, params=params)
         assert answer.status_code == 200, (path, params, answer.text)
         return json.loads(answer.content, parse_float=Decimal)
 
 
-def inner(field: FieldFact, shown: Any) -> Any:
+def model_value(field: FieldFact, json_value: Any) -> Any:
     """A value of a JSON record as the model compares it."""
-    if shown is None:
+    if json_value is None:
         return None
     match field.type:
         case "datetime":
-            return datetime.fromisoformat(shown.replace("Z", "+00:00"))
+            return datetime.fromisoformat(json_value.replace("Z", "+00:00"))
         case "number":
-            return Decimal(str(shown))
+            return Decimal(str(json_value))
         case "integer[]":
-            return tuple(shown)
-    return shown
+            return tuple(json_value)
+    return json_value
 
 
-def facts_id(facts: Facts) -> str:
+def entity_id(facts: EntityFacts) -> str:
     return facts.entity

@@ -22,12 +22,12 @@ BASE: Final = (
     "LocalizationDetails", "CustomFields",
 )  # fmt: skip
 COMPUTED: Final = ("IsNew", "ToStringText", "LocalizationDetails")
-SENT_ONLY: Final = re.compile(
+WRITE_ONLY: Final = re.compile(
     r"New\w+Url|Clear\w+File|AccessToken|NewPassword|Password|PasswordSalt|TwoFactorSecret"
     r"|EmailCallBackGuid"
 )
 """Names of what a caller sends and no answer ever shows."""
-WHOLE_TEXT: Final = re.compile(r"\w*(Email|EmailContact|Code|Number|UniqueId)")
+EXACT_TEXT: Final = re.compile(r"\w*(Email|EmailContact|Code|Number|UniqueId)")
 """Names of texts that a filter compares whole: e-mail addresses, codes, numbers, unique ids."""
 RELATIONS: Final = {
     "IssuedBy": "Business", "InvoicingBusiness": "Business", "PayingMember": "Coworker",
@@ -53,7 +53,7 @@ class FieldFact:
     newest_docs_only: bool = False
 
     @property
-    def is_twin(self) -> bool:
+    def is_delta_field(self) -> bool:
         """Whether it is one of the two names by which a collection is changed in place."""
         return self.get_only and self.nullable
 
@@ -62,12 +62,12 @@ class FieldFact:
         return self.type == "integer[]"
 
     @property
-    def is_sent_only(self) -> bool:
-        return bool(SENT_ONLY.fullmatch(self.name))
+    def is_write_only(self) -> bool:
+        return bool(WRITE_ONLY.fullmatch(self.name))
 
     @property
-    def is_whole_text(self) -> bool:
-        return bool(WHOLE_TEXT.fullmatch(self.name))
+    def is_exact_text(self) -> bool:
+        return bool(EXACT_TEXT.fullmatch(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class FilterFact:
 
 
 @dataclass(frozen=True)
-class Facts:
+class EntityFacts:
     """What the contract says of one entity."""
 
     entity: str
@@ -98,38 +98,38 @@ class Facts:
         return {field.name: field for field in self.fields}
 
     @cached_property
-    def listed(self) -> tuple[FieldFact, ...]:
+    def list_fields(self) -> tuple[FieldFact, ...]:
         """What a list shows: all but collections and their twins."""
         return tuple(field for field in self.fields if not field.is_collection)
 
     @cached_property
     def key_order(self) -> list[str]:
         """Own keys as documented, the newest ones after them, the base keys last; no twins."""
-        shown = [f for f in self.fields if not f.is_twin]
+        shown = [f for f in self.fields if not f.is_delta_field]
         own = [f.name for f in shown if not f.base and not f.newest_docs_only]
         newest = [f.name for f in shown if f.newest_docs_only]
         return [*own, *newest, *BASE]
 
 
-def _read(file: Path) -> Facts:
-    told = json.loads(file.read_text("utf-8"))
-    return Facts(
-        entity=told["entity"],
-        path=told["path"],
-        operations=tuple(told["operations"]),
-        default_sort=told.get("default_sort", {"field": "Id"})["field"],
-        fields=tuple(FieldFact(**field) for field in told["fields"]),
-        filters=tuple(FilterFact(**each) for each in told["filters"]),
-        enums=told["enums"],
-        seed_record_keys=tuple(told.get("seed_record_keys", ())),
-        documented_filters_exact=tuple(told.get("documented_filters_exact", ())),
+def _read(file: Path) -> EntityFacts:
+    content = json.loads(file.read_text("utf-8"))
+    return EntityFacts(
+        entity=content["entity"],
+        path=content["path"],
+        operations=tuple(content["operations"]),
+        default_sort=content.get("default_sort", {"field": "Id"})["field"],
+        fields=tuple(FieldFact(**field) for field in content["fields"]),
+        filters=tuple(FilterFact(**each) for each in content["filters"]),
+        enums=content["enums"],
+        seed_record_keys=tuple(content.get("seed_record_keys", ())),
+        documented_filters_exact=tuple(content.get("documented_filters_exact", ())),
     )
 
 
 CONTRACT: Final = {facts.entity: facts for facts in map(_read, sorted(FOLDER.glob("*.json")))}
 
 
-def led_to(relation: str) -> str | None:
+def referenced_entity(relation: str) -> str | None:
     """The entity behind a relation; None where the contract keeps none."""
     name = RELATIONS.get(relation, relation)
     return name if name in CONTRACT else None

@@ -12,50 +12,58 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from tests.conformance.facts import COMPUTED, CONTRACT, CORE, Facts, FieldFact, FilterFact, led_to
+from tests.conformance.facts import (
+    COMPUTED,
+    CONTRACT,
+    CORE,
+    EntityFacts,
+    FieldFact,
+    FilterFact,
+    referenced_entity,
+)
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
 Choose = Callable[[Sequence[Any]], Any]
-Holds = Callable[[Any], bool]
+Predicate = Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
-class Asked:
+class FilterCase:
     """One filter as it is sent, and the same filter as a test on a row."""
 
     param: str
     text: str
-    holds: Callable[[Row], bool]
+    matches: Callable[[Row], bool]
 
 
-class Town:
+class ContractModel:
     """All rows of all entities, and what can be read off them."""
 
     def __init__(self, rows: Mapping[str, Sequence[Row]]) -> None:
         self.rows = rows
         self.by_id = {name: {row["Id"]: row for row in all_} for name, all_ in rows.items()}
 
-    def value(self, facts: Facts, row: Row, field: FieldFact) -> Any:
+    def value(self, facts: EntityFacts, row: Row, field: FieldFact) -> Any:
         """What a record shows for a field."""
-        if field.is_sent_only or field.is_twin:
+        if field.is_write_only or field.is_delta_field:
             return None
         if field.name in COMPUTED:
             return False if field.name == "IsNew" else None
         path = (field.denormalised_from or "").split(".")
-        if path == [""] or led_to(path[0]) is None:
+        if path == [""] or referenced_entity(path[0]) is None:
             return row[field.name]
-        value, source = self.walk(row, path)
+        value, source = self.follow(row, path)
         if field.type == "string" and not isinstance(value, str) and value is not None:
-            return _worded(facts, source, value)
+            return _as_word(facts, source, value)
         return value
 
-    def walk(self, row: Row, path: Sequence[str]) -> tuple[Any, tuple[Facts, FieldFact]]:
+    def follow(self, row: Row, path: Sequence[str]) -> tuple[Any, tuple[EntityFacts, FieldFact]]:
         """The value at the end of a path of relations, and the field it comes from."""
         here: Row | None = row
         name = ""
         for step in path[:-1]:
-            name = led_to(step) or step
+            name = referenced_entity(step) or step
             key = here.get(f"{step}Id") if here else None
             here = self.by_id[name].get(key) if key else None
         facts = CONTRACT[name]
@@ -64,14 +72,14 @@ class Town:
 
     def select(
         self,
-        facts: Facts,
-        asked: Sequence[Asked] = (),
+        facts: EntityFacts,
+        filters: Sequence[FilterCase] = (),
         sort: str | None = None,
         *,
         descending: bool = False,
     ) -> list[Row]:
         """The rows that pass every filter, in the order asked for; ties go by Id."""
-        passing = [row for row in self.rows[facts.entity] if all(a.holds(row) for a in asked)]
+        passing = [row for row in self.rows[facts.entity] if all(a.matches(row) for a in filters)]
         field = facts.by_name[sort or facts.default_sort]
 
         def key(row: Row) -> tuple[Any, ...]:
@@ -84,15 +92,15 @@ class Town:
 
         return sorted(passing, key=key, reverse=descending)
 
-    def ask(self, facts: Facts, each: FilterFact, choose: Choose) -> Asked:
+    def filter_case(self, facts: EntityFacts, each: FilterFact, choose: Choose) -> FilterCase:
         """A question put through one parameter: values that are there, near ones, and none."""
         field = facts.by_name.get(each.field)
         if field is None:
             path = each.param.split("_")[1:]
-            leaf = CONTRACT[led_to(path[-2]) or ""].by_name[path[-1]]
+            leaf = CONTRACT[referenced_entity(path[-2]) or ""].by_name[path[-1]]
 
             def read(row: Row) -> Any:
-                return self.walk(row, path)[0]
+                return self.follow(row, path)[0]
 
             names: dict[str, int] = {}
         else:
@@ -103,11 +111,11 @@ class Town:
 
             names = facts.enums.get(field.type.removeprefix("enum:"), {})
         here = [read(row) for row in self.rows[facts.entity]]
-        text, holds = _question(leaf, each.kind, here, names, choose)
-        return Asked(each.param, text, lambda row: holds(read(row)))
+        text, holds = _value_and_predicate(leaf, each.kind, here, names, choose)
+        return FilterCase(each.param, text, lambda row: holds(read(row)))
 
 
-def envelope(total: int, page: int, size: int) -> dict[str, Any]:
+def expected_envelope(total: int, page: int, size: int) -> dict[str, Any]:
     """Where a page lies among all that match."""
     pages = -(-total // size)
     there = max(0, min(size, total - (page - 1) * size))
@@ -120,12 +128,12 @@ def envelope(total: int, page: int, size: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def sortable(facts: Facts) -> list[str]:
+def sortable_fields(facts: EntityFacts) -> list[str]:
     """Fields whose order the contract alone settles: the label of a record is the program's."""
-    return [f.name for f in facts.listed if f.name != "ToStringText" or facts.entity in CORE]
+    return [f.name for f in facts.list_fields if f.name != "ToStringText" or facts.entity in CORE]
 
 
-def _worded(facts: Facts, source: tuple[Facts, FieldFact], value: Any) -> str:
+def _as_word(facts: EntityFacts, source: tuple[EntityFacts, FieldFact], value: Any) -> str:
     """A number or truth that the record shows as a word."""
     if isinstance(value, bool):
         return str(value)
@@ -134,16 +142,16 @@ def _worded(facts: Facts, source: tuple[Facts, FieldFact], value: Any) -> str:
     return next(name for name, number in members.items() if number == value)
 
 
-def _question(
+def _value_and_predicate(
     field: FieldFact, kind: str, here: list[Any], names: dict[str, int], choose: Choose
-) -> tuple[str, Holds]:
+) -> tuple[str, Predicate]:
     there = [value for value in here if value not in (None, ())]
-    way = choose(("value", "value", "value", "other", "null", "notnull"))
-    if way == "null":
+    choice = choose(("value", "value", "value", "other", "null", "notnull"))
+    if choice == "null":
         return choose(("null", "NULL")), lambda v: v in (None, ())
-    if way == "notnull":
+    if choice == "notnull":
         return choose(("notnull", "NotNull")), lambda v: v not in (None, ())
-    value = choose(there) if there and way == "value" else _other(field, names, choose)
+    value = choose(there) if there and choice == "value" else _absent_value(field, names, choose)
     if kind == "in":
         ids = sorted({value, choose(here), 999_999_999})
         return f"[{','.join(map(str, ids))}]", lambda v: v in ids
@@ -151,7 +159,7 @@ def _question(
         one = choose(value) if isinstance(value, tuple) else value
         return str(one), lambda v: one in v
     if isinstance(value, datetime):
-        return _instant_question(kind, value, choose)
+        return _datetime_predicate(kind, value, choose)
     if kind in ("gte", "lte"):
         text = _number_text(value, choose)
         if kind == "gte":
@@ -161,21 +169,21 @@ def _question(
         word = choose(("true", "True", "1") if value else ("false", "FALSE", "0"))
         return word, lambda v: v is value
     if isinstance(value, str):
-        return _text_question(field, value, choose)
+        return _text_predicate(field, value, choose)
     if names:
         word = next(name for name, number in names.items() if number == value)
         return choose((str(value), word, word.upper())), lambda v: v == value
     return _number_text(value, choose), lambda v: v == value
 
 
-def _other(field: FieldFact, names: dict[str, int], choose: Choose) -> Any:
+def _absent_value(field: FieldFact, names: dict[str, int], choose: Choose) -> Any:
     """A value of the field's type that may well be in no row."""
     if names:
         return choose(list(names.values()))
     match field.type:
         case "string":
-            if field.name in _WORDED:
-                return choose(_WORDED[field.name])
+            if field.name in _WORD_VALUES:
+                return choose(_WORD_VALUES[field.name])
             return choose(("zzz", "ß", "É", "0", "%", "_", "a"))
         case "datetime":
             return choose(
@@ -188,7 +196,7 @@ def _other(field: FieldFact, names: dict[str, int], choose: Choose) -> Any:
     return choose((1, 3, 40, 999_999_999))
 
 
-_WORDED = {
+_WORD_VALUES = {
     "CoworkerCoworkerType": ("Individual", "Company"),
     "PayingMemberCoworkerType": ("Individual", "Company"),
     "CoworkerRegularPaymentProvider": ("Stripe", "Cash"),
@@ -201,9 +209,9 @@ _WORDED = {
 """Texts that show a number or a truth as a word: a filter takes the word, whole."""
 
 
-def _text_question(field: FieldFact, value: str, choose: Choose) -> tuple[str, Holds]:
+def _text_predicate(field: FieldFact, value: str, choose: Choose) -> tuple[str, Predicate]:
     recase = choose((str, str.upper, str.lower))
-    if field.is_whole_text or field.name in _WORDED and field.denormalised_from:
+    if field.is_exact_text or field.name in _WORD_VALUES and field.denormalised_from:
         text = recase(value)
         return text, lambda v: v is not None and v.casefold() == text.casefold()
     start = choose(range(len(value) or 1))
@@ -214,7 +222,7 @@ def _text_question(field: FieldFact, value: str, choose: Choose) -> tuple[str, H
     return text, lambda v: v is not None and text.casefold() in v.casefold()
 
 
-_FORMS: Sequence[tuple[str, timedelta]] = (
+_DATETIME_FORMATS: Sequence[tuple[str, timedelta]] = (
     ("%Y-%m-%d", timedelta(days=1)),
     ("%Y-%m-%dT%H:%M", timedelta(minutes=1)),
     ("%Y-%m-%d %H:%M", timedelta(minutes=1)),
@@ -227,21 +235,21 @@ _ZONES: Sequence[tuple[str, timedelta]] = (
 )  # fmt: skip
 
 
-def _instant_question(kind: str, value: datetime, choose: Choose) -> tuple[str, Holds]:
-    form, span = choose(_FORMS)
+def _datetime_predicate(kind: str, value: datetime, choose: Choose) -> tuple[str, Predicate]:
+    form, span = choose(_DATETIME_FORMATS)
     suffix, offset = choose(_ZONES) if span < timedelta(days=1) else ("", timedelta(0))
     if not 2 < value.year < 9998:
         suffix, offset = "", timedelta(0)
     local = value.astimezone(timezone(offset))
-    words = local.strftime(form)
+    text = local.strftime(form)
     if local.year < 1000:
-        words = f"{local.year:04d}-" + words.split("-", 1)[1]
-    told = datetime.strptime(words, form).replace(tzinfo=timezone(offset))
+        text = f"{local.year:04d}-" + text.split("-", 1)[1]
+    bound = datetime.strptime(text, form).replace(tzinfo=timezone(offset))
     if kind == "gte":
-        return words + suffix, lambda v: v is not None and v >= told
+        return text + suffix, lambda v: v is not None and v >= bound
     if kind == "lte":
-        return words + suffix, lambda v: v is not None and v <= told
-    return words + suffix, lambda v: v is not None and told <= v and v - told < span
+        return text + suffix, lambda v: v is not None and v <= bound
+    return text + suffix, lambda v: v is not None and bound <= v and v - bound < span
 
 
 def _number_text(value: Any, choose: Choose) -> str:

@@ -13,19 +13,36 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-from creditdesk.schema.entity import Entity, entity_named
+from creditdesk.schema.entity import Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Reference, Scaled
 from creditdesk.schema.repository import Store
-from tests.conformance.facts import BASE, COMPUTED, CONTRACT, CORE, Facts, FieldFact, led_to
-from tests.conformance.model import Row, Town
+from tests.conformance.facts import (
+    BASE,
+    COMPUTED,
+    CONTRACT,
+    CORE,
+    EntityFacts,
+    FieldFact,
+    referenced_entity,
+)
+from tests.conformance.model import ContractModel, Row
 
-COUNT: Final = 40
-WORDS: Final = (
+ROWS_PER_ENTITY: Final = 40
+TEXTS: Final = (
     "Straße", "STRASSE", "İzmir", "izmir", "Σίσυφος", "ΣΙΣΥΦΟΣ", "Ångström", "Zoë", "zoe", "Café",
     "café au lait", "日本語", "😀 desk", "50% off", "under_score", "back\\slash", "O'Neill", 'say "hi"',
     "a", "A", "b", "Ground floor", "ground Floor 2", "10", "9", "x" * 300, "Œuvre", "ﬁrst", "null-ish",
 )  # fmt: skip
-WHOLE: Final = ("EUR", "eur", "GBP", "ana@example.com", "Ana@Example.com", "INV-1", "INV-10", "ß-1")
+EXACT_TEXTS: Final = (
+    "EUR",
+    "eur",
+    "GBP",
+    "ana@example.com",
+    "Ana@Example.com",
+    "INV-1",
+    "INV-10",
+    "ß-1",
+)
 INTEGERS: Final = (0, 1, 2, 2, 5, 10, -3, 2**31, 2**53 + 1, 2**63 - 1)
 NUMBERS: Final = tuple(
     Decimal(text)
@@ -43,7 +60,7 @@ NUMBERS: Final = tuple(
     )
 )
 DAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
-INSTANTS: Final = (
+DATETIMES: Final = (
     DAY, DAY, DAY + timedelta(hours=9, minutes=30), DAY + timedelta(hours=9, minutes=30, seconds=1),
     DAY + timedelta(hours=9, minutes=30, microseconds=1), DAY - timedelta(microseconds=1),
     DAY + timedelta(days=1), DAY + timedelta(days=28, hours=1, minutes=30),
@@ -51,14 +68,14 @@ INSTANTS: Final = (
     datetime(2100, 6, 1, 12, 0, 0, 123_456, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC),
     datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
 )  # fmt: skip
-CUSTOM: Final = (
+CUSTOM_FIELD_VALUES: Final = (
     None,
     {"Data": []},
     {"Data": [{"Name": "Shelf", "Value": "A-1 Größe", "Type": "string"}]},
 )
 
 
-def make_rows(seed: int, count: int = COUNT) -> dict[str, list[dict[str, Any]]]:
+def generate_rows(seed: int, count: int = ROWS_PER_ENTITY) -> dict[str, list[dict[str, Any]]]:
     """So many rows of every entity, in wire names, each reference to a row that is there."""
     random = Random(seed)
     rows = {
@@ -66,24 +83,24 @@ def make_rows(seed: int, count: int = COUNT) -> dict[str, list[dict[str, Any]]]:
         for name, facts in CONTRACT.items()
     }
     for name in CONTRACT:
-        _mirror(entity_named(name), rows)
+        _fill_mirrored_collections(entity_by_name(name), rows)
     return rows
 
 
-def _row(facts: Facts, number: int, random: Random, count: int) -> dict[str, Any]:
-    entity = entity_named(facts.entity)
+def _row(facts: EntityFacts, number: int, random: Random, count: int) -> dict[str, Any]:
+    entity = entity_by_name(facts.entity)
     row: dict[str, Any] = {}
     for field in facts.fields:
-        lent = field.denormalised_from
-        if field.name in COMPUTED or field.is_twin or field.is_sent_only:
+        source = field.denormalised_from
+        if field.name in COMPUTED or field.is_delta_field or field.is_write_only:
             continue
-        if lent and led_to(lent.split(".")[0]):
+        if source and referenced_entity(source.split(".")[0]):
             continue
         row[field.name] = _value(facts, entity, field, random, count)
     row["Id"] = number
     row["UniqueId"] = str(UUID(int=random.getrandbits(128)))
-    row["CustomFields"] = random.choice(CUSTOM)
-    row["CreatedOn"], row["UpdatedOn"] = random.choice(INSTANTS[:9]), random.choice(INSTANTS[:9])
+    row["CustomFields"] = random.choice(CUSTOM_FIELD_VALUES)
+    row["CreatedOn"], row["UpdatedOn"] = random.choice(DATETIMES[:9]), random.choice(DATETIMES[:9])
     for remaining, total in (("RemainingCredit", "TotalCredit"), ("RemainingUses", "TotalUses")):
         if facts.entity in CORE and total in row:
             row[total] = abs(row[total] or 0)
@@ -91,8 +108,10 @@ def _row(facts: Facts, number: int, random: Random, count: int) -> dict[str, Any
     return row
 
 
-def _value(facts: Facts, entity: type[Entity], field: FieldFact, random: Random, count: int) -> Any:
-    kind = entity.shape().columns[field.name].kind
+def _value(
+    facts: EntityFacts, entity: type[Entity], field: FieldFact, random: Random, count: int
+) -> Any:
+    kind = entity.meta().columns[field.name].field
     if isinstance(kind, Collection):
         return tuple(sorted(random.sample(range(1, count + 1), random.choice((0, 0, 1, 2, 5)))))
     if field.nullable and random.random() < 0.25:
@@ -105,7 +124,7 @@ def _value(facts: Facts, entity: type[Entity], field: FieldFact, random: Random,
         case "string" if field.name.endswith("UniqueId"):
             return str(UUID(int=random.randint(1, 5)))
         case "string":
-            return random.choice(WHOLE if field.is_whole_text else WORDS)
+            return random.choice(EXACT_TEXTS if field.is_exact_text else TEXTS)
         case "integer":
             return random.choice(INTEGERS)
         case "number":
@@ -113,45 +132,47 @@ def _value(facts: Facts, entity: type[Entity], field: FieldFact, random: Random,
         case "boolean":
             return random.random() < 0.5
         case "datetime":
-            return random.choice(INSTANTS)
+            return random.choice(DATETIMES)
     return None
 
 
-def _mirror(entity: type[Entity], rows: dict[str, list[dict[str, Any]]]) -> None:
+def _fill_mirrored_collections(entity: type[Entity], rows: dict[str, list[dict[str, Any]]]) -> None:
     """A collection that is another's link seen from here holds whoever holds this row."""
-    for column in entity.shape().collections:
-        kind = column.kind
-        if isinstance(kind, Collection) and kind.mirrors:
+    for column in entity.meta().collection_columns:
+        kind = column.field
+        if isinstance(kind, Collection) and kind.inverse_of:
             for row in rows[entity.__name__]:
                 row[column.name] = tuple(
-                    other["Id"] for other in rows[kind.of] if row["Id"] in other[kind.mirrors]
+                    other["Id"] for other in rows[kind.of] if row["Id"] in other[kind.inverse_of]
                 )
 
 
-async def fill(store: Store, rows: Mapping[str, Sequence[Row]]) -> Town:
+async def insert_rows(store: Store, rows: Mapping[str, Sequence[Row]]) -> ContractModel:
     """Puts every row into the store: first bare, then with its links, histories at the end."""
-    entities = {name: entity_named(name) for name in rows}
-    async with store.writing() as unit:
+    entities = {name: entity_by_name(name) for name in rows}
+    async with store.write_session() as unit:
         for name, entity in entities.items():
             if not entity.append_only:
-                await unit.insert(entity, [_stored(entity, row, links=False) for row in rows[name]])
+                await unit.insert(
+                    entity, [_stored_row(entity, row, links=False) for row in rows[name]]
+                )
         for name, entity in entities.items():
-            stored = [_stored(entity, row, links=True) for row in rows[name]]
+            stored = [_stored_row(entity, row, links=True) for row in rows[name]]
             if entity.append_only:
                 await unit.insert(entity, stored)
             else:
                 await unit.update(entity, [(row["Id"], row) for row in stored])
-    return Town(rows)
+    return ContractModel(rows)
 
 
-def _stored(entity: type[Entity], row: Row, *, links: bool) -> dict[str, Any]:
+def _stored_row(entity: type[Entity], row: Row, *, links: bool) -> dict[str, Any]:
     """The row as the store takes it."""
     stored: dict[str, Any] = {}
-    for column in (*entity.shape().stored, *entity.shape().collections):
-        kind, value = column.kind, row.get(column.name)
-        if isinstance(kind, Collection) and kind.mirrors:
+    for column in (*entity.meta().stored_columns, *entity.meta().collection_columns):
+        kind, value = column.field, row.get(column.name)
+        if isinstance(kind, Collection) and kind.inverse_of:
             continue
-        is_link = isinstance(kind, Collection | Reference) and kind.kept
+        is_link = isinstance(kind, Collection | Reference) and kind.is_local
         if is_link and not links:
             value = () if isinstance(kind, Collection) else None
         if isinstance(kind, Scaled) and value is not None:

@@ -11,20 +11,20 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.desk import SEED, Desk, facts_id
-from tests.conformance.facts import CONTRACT, CORE, Facts
-from tests.conformance.model import Asked, envelope, sortable
+from tests.conformance.desk import SEED, ContractClient, entity_id
+from tests.conformance.facts import CONTRACT, CORE, EntityFacts
+from tests.conformance.model import FilterCase, expected_envelope, sortable_fields
 
 SIZES = ("1000", "10", "3", "25")
 RISING = ("1", "0", "ascending", "Ascending", "")
 FALLING = ("-1", "descending", "Descending")
-ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=facts_id)
+ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=entity_id)
 
 
-async def agree(
-    desk: Desk,
-    facts: Facts,
-    asked: Sequence[Asked],
+async def assert_matches_model(
+    desk: ContractClient,
+    facts: EntityFacts,
+    asked: Sequence[FilterCase],
     sort: str,
     direction: str,
     page: int = 1,
@@ -35,42 +35,48 @@ async def agree(
     params |= {"orderBy": sort, "dir": direction, "page": str(page), "size": size}
     descending = direction in FALLING
     answer = await desk.get(facts.path, **params)
-    rows = desk.town.select(facts, asked, sort, descending=descending)
+    rows = desk.model.select(facts, asked, sort, descending=descending)
     first = (page - 1) * int(size)
     wanted = [row["Id"] for row in rows[first : first + int(size)]]
     assert [record["Id"] for record in answer.pop("Records")] == wanted, params
     assert answer == {
-        **envelope(len(rows), page, int(size)),
+        **expected_envelope(len(rows), page, int(size)),
         "CurrentOrderField": sort,
         "CurrentSortDirection": -1 if descending else 1,
     }, params
 
 
 @ENTITIES
-async def test_every_filter_and_every_sort(desk: Desk, facts: Facts, database: str) -> None:
+async def test_every_filter_and_every_sort(
+    desk: ContractClient, facts: EntityFacts, database: str
+) -> None:
     """Each parameter is asked, each sort goes both ways; what they meet is chance, and differs
     between the engines."""
     random = Random(f"{SEED} {facts.entity} {database.partition(':')[0]}")
-    sorts = [(name, way) for name in sortable(facts) for way in (RISING, FALLING)]
+    sorts = [(name, way) for name in sortable_fields(facts) for way in (RISING, FALLING)]
     random.shuffle(sorts)
     filters = facts.filters * (2 if facts.entity in CORE else 1)
     turn = cycle(sorts)
     for each in filters:
         sort, ways = next(turn)
-        asked = desk.town.ask(facts, each, random.choice)
+        asked = desk.model.filter_case(facts, each, random.choice)
         page, size = random.choice((1, 1, 2)), random.choice(SIZES)
-        await agree(desk, facts, [asked], sort, random.choice(ways), page, size)
+        await assert_matches_model(desk, facts, [asked], sort, random.choice(ways), page, size)
     for sort, ways in sorts[len(filters) :]:
-        await agree(desk, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10")
+        await assert_matches_model(
+            desk, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10"
+        )
 
 
 @ENTITIES
-async def test_pages_neither_repeat_nor_lose_a_row(desk: Desk, facts: Facts) -> None:
+async def test_pages_neither_repeat_nor_lose_a_row(
+    desk: ContractClient, facts: EntityFacts
+) -> None:
     random = Random(f"{SEED} pages {facts.entity}")
-    names = random.sample(sortable(facts), 1)
+    names = random.sample(sortable_fields(facts), 1)
     for name in [facts.default_sort, *names]:
         way = random.choice((*RISING, *FALLING))
-        rows = desk.town.select(facts, sort=name, descending=way in FALLING)
+        rows = desk.model.select(facts, sort=name, descending=way in FALLING)
         seen: list[int] = []
         for page in range(1, 8):
             answer = await desk.get(facts.path, orderBy=name, dir=way, page=str(page), size="7")
@@ -79,15 +85,15 @@ async def test_pages_neither_repeat_nor_lose_a_row(desk: Desk, facts: Facts) -> 
 
 
 @ENTITIES
-async def test_the_default_order(desk: Desk, facts: Facts) -> None:
-    wanted = [row["Id"] for row in desk.town.select(facts)][:25]
+async def test_the_default_order(desk: ContractClient, facts: EntityFacts) -> None:
+    wanted = [row["Id"] for row in desk.model.select(facts)][:25]
     for params in ({}, {"orderBy": "NoSuchField"}, {"page": "0", "size": "0"}, {"PageSize": "3"}):
         answer = await desk.get(facts.path, **params)
         assert [record["Id"] for record in answer["Records"]] == wanted
         assert answer["CurrentOrderField"] == facts.default_sort
 
 
-def budget(examples: int) -> Any:
+def example_settings(examples: int) -> Any:
     """So many generated questions, the same ones on each run."""
     return settings(
         max_examples=examples,
@@ -99,7 +105,9 @@ def budget(examples: int) -> Any:
     )
 
 
-async def combine(desk: Desk, facts: Facts, data: st.DataObject) -> None:
+async def assert_combination_matches(
+    desk: ContractClient, facts: EntityFacts, data: st.DataObject
+) -> None:
     """Several filters at once, in any case, with any sort, direction, page and size."""
 
     def choose(among: Sequence[Any]) -> Any:
@@ -108,33 +116,37 @@ async def combine(desk: Desk, facts: Facts, data: st.DataObject) -> None:
     filters = data.draw(
         st.lists(st.sampled_from(facts.filters), max_size=4, unique_by=lambda f: f.param.lower())
     )
-    asked = [desk.town.ask(facts, each, choose) for each in filters]
+    asked = [desk.model.filter_case(facts, each, choose) for each in filters]
     recase = choose((str, str.lower, str.upper))
-    asked = [Asked(recase(each.param), each.text, each.holds) for each in asked]
-    sort = choose(sortable(facts))
+    asked = [FilterCase(recase(each.param), each.text, each.matches) for each in asked]
+    sort = choose(sortable_fields(facts))
     page, size = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 45))
-    await agree(desk, facts, asked, sort, choose(RISING + FALLING), page, str(size))
+    await assert_matches_model(desk, facts, asked, sort, choose(RISING + FALLING), page, str(size))
 
 
-@pytest.mark.parametrize("facts", [CONTRACT[name] for name in CORE], ids=facts_id)
-@budget(25)
+@pytest.mark.parametrize("facts", [CONTRACT[name] for name in CORE], ids=entity_id)
+@example_settings(25)
 @given(data=st.data())
-async def test_combinations_on_the_core(desk: Desk, facts: Facts, data: st.DataObject) -> None:
-    await combine(desk, facts, data)
+async def test_combinations_on_the_core(
+    desk: ContractClient, facts: EntityFacts, data: st.DataObject
+) -> None:
+    await assert_combination_matches(desk, facts, data)
 
 
 @pytest.mark.parametrize(
-    "facts", [f for f in CONTRACT.values() if f.entity not in CORE], ids=facts_id
+    "facts", [f for f in CONTRACT.values() if f.entity not in CORE], ids=entity_id
 )
-@budget(5)
+@example_settings(5)
 @given(data=st.data())
-async def test_combinations(desk: Desk, facts: Facts, data: st.DataObject) -> None:
-    await combine(desk, facts, data)
+async def test_combinations(desk: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
+    await assert_combination_matches(desk, facts, data)
 
 
 @pytest.mark.deep
 @ENTITIES
-@budget(500)
+@example_settings(500)
 @given(data=st.data())
-async def test_many_combinations(desk: Desk, facts: Facts, data: st.DataObject) -> None:
-    await combine(desk, facts, data)
+async def test_many_combinations(
+    desk: ContractClient, facts: EntityFacts, data: st.DataObject
+) -> None:
+    await assert_combination_matches(desk, facts, data)

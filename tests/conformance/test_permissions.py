@@ -11,23 +11,27 @@ import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
 
-from creditdesk.entities.catalog import CATALOG, SERVED
+from creditdesk.entities.catalog import CATALOG, PUBLIC_ENTITIES
 from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import ALL_VERBS, Entity, Verb
 from creditdesk.schema.fields import Collection
 from creditdesk.schema.repository import Store
-from tests.builders import Builder
-from tests.conformance.callers import all_roles, client_with, token
+from tests.builders import RecordBuilder
+from tests.conformance.callers import (
+    client_with_token,
+    create_full_user_role,
+    create_location_token,
+)
 
-STRANGERS: Final = ("no_token", "bad_token", "no_roles", "other_location")
-ALLOWED: Final[dict[str, set[int]]] = {
+UNPRIVILEGED: Final = ("no_token", "bad_token", "no_roles", "other_location")
+EXPECTED_STATUSES: Final[dict[str, set[int]]] = {
     "no_token": {401}, "bad_token": {401}, "no_roles": {403}, "other_location": {400, 403, 404},
 }  # fmt: skip
-SHARED: Final = {entity for entity in SERVED if entity.scope is None}
+SHARED: Final = {entity for entity in PUBLIC_ENTITIES if entity.scope is None}
 
 
 @dataclass(frozen=True)
-class Scene:
+class TwoLocations:
     """One record of every entity at one location, and clients that may not touch any."""
 
     clients: dict[str, httpx.AsyncClient]
@@ -36,32 +40,34 @@ class Scene:
     store: Store
 
     async def counts(self) -> dict[str, int]:
-        async with self.store.reading() as reading:
+        async with self.store.read_session() as reading:
             return {entity.__name__: await reading.count(entity) for entity in CATALOG}
 
 
 @pytest_asyncio.fixture(scope="module")
-async def scene(store: Store, build: Builder, app: Starlette) -> AsyncIterator[Scene]:
-    here = await build.shared("Business")
-    elsewhere = await build.make(Business)
+async def scene(store: Store, build: RecordBuilder, app: Starlette) -> AsyncIterator[TwoLocations]:
+    here = await build.shared_id("Business")
+    elsewhere = await build.create(Business)
     records: dict[type[Entity], int] = {}
     bodies: dict[type[Entity], dict[str, Any]] = {}
-    for entity in SERVED:
-        held = entity.shape().columns.get(entity.scope or "")
-        own = {held.name: (here,)} if held and isinstance(held.kind, Collection) else {}
-        records[entity] = here if entity is Business else await build.make(entity, **own)
-        bodies[entity] = await build.body(entity, only_required=True) | {
+    for entity in PUBLIC_ENTITIES:
+        held = entity.meta().columns.get(entity.scope or "")
+        own = {held.name: (here,)} if held and isinstance(held.field, Collection) else {}
+        records[entity] = here if entity is Business else await build.create(entity, **own)
+        bodies[entity] = await build.request_body(entity, only_required=True) | {
             name: list(ids) for name, ids in own.items()
         }
-    user_role = await all_roles(store, elsewhere)
+    user_role = await create_full_user_role(store, elsewhere)
     tokens = {
         "no_token": None,
         "bad_token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
-        "no_roles": await token(store, "idle@example.com", [here]),
-        "other_location": await token(store, "far@example.com", [elsewhere], user_role),
+        "no_roles": await create_location_token(store, "idle@example.com", [here]),
+        "other_location": await create_location_token(
+            store, "far@example.com", [elsewhere], user_role
+        ),
     }
-    clients = {name: client_with(app, bearer) for name, bearer in tokens.items()}
-    yield Scene(clients, records, bodies, store)
+    clients = {name: client_with_token(app, bearer) for name, bearer in tokens.items()}
+    yield TwoLocations(clients, records, bodies, store)
     for client in clients.values():
         await client.aclose()
 
@@ -83,17 +89,17 @@ async def call(
             return await client.delete(f"{path}/{record}")
 
 
-@pytest.mark.parametrize("stranger", STRANGERS)
-@pytest.mark.parametrize("entity", SERVED, ids=lambda entity: entity.__name__)
-async def test_a_stranger_reads_nothing_and_moves_nothing(
-    scene: Scene, entity: type[Entity], stranger: str
+@pytest.mark.parametrize("stranger", UNPRIVILEGED)
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
+async def test_unprivileged_callers_read_and_change_nothing(
+    scene: TwoLocations, entity: type[Entity], stranger: str
 ) -> None:
     if stranger == "other_location" and entity in SHARED:
         assert set(entity.verbs) <= {"list", "get"}, "what all locations share is only read"
         return
     client, record = scene.clients[stranger], scene.records[entity]
     before = await scene.counts()
-    async with scene.store.reading() as reading:
+    async with scene.store.read_session() as reading:
         kept = await reading.get(entity, record)
     for verb in ALL_VERBS:
         answer = await call(client, entity, verb, record, scene.bodies[entity])
@@ -104,21 +110,25 @@ async def test_a_stranger_reads_nothing_and_moves_nothing(
             assert record not in ids, "a record of another location is in the list"
             assert answer.json()["TotalItems"] == len(ids)
         else:
-            assert answer.status_code in ALLOWED[stranger], (verb, answer.status_code, answer.text)
+            assert answer.status_code in EXPECTED_STATUSES[stranger], (
+                verb,
+                answer.status_code,
+                answer.text,
+            )
     batch = await client.get(f"{entity.path()}/", params={"id": f"[{record}]"})
     if stranger == "other_location":
         assert (batch.status_code, batch.json()) == (200, [])
     else:
-        assert batch.status_code in ALLOWED[stranger]
+        assert batch.status_code in EXPECTED_STATUSES[stranger]
     assert await scene.counts() == before
-    async with scene.store.reading() as reading:
+    async with scene.store.read_session() as reading:
         assert await reading.get(entity, record) == kept
 
 
-@pytest.mark.parametrize("stranger", STRANGERS)
-async def test_no_filter_reaches_into_another_location(scene: Scene, stranger: str) -> None:
+@pytest.mark.parametrize("stranger", UNPRIVILEGED)
+async def test_filters_do_not_reveal_other_locations(scene: TwoLocations, stranger: str) -> None:
     """Whatever is asked, what may not be seen is neither listed nor counted."""
-    for entity in SERVED:
+    for entity in PUBLIC_ENTITIES:
         if entity in SHARED:
             continue
         record = str(scene.records[entity])
@@ -132,35 +142,37 @@ async def test_no_filter_reaches_into_another_location(scene: Scene, stranger: s
                 assert answer.json()["Records"] == [], entity
                 assert answer.json()["TotalItems"] == 0, entity
             else:
-                assert answer.status_code in ALLOWED[stranger]
+                assert answer.status_code in EXPECTED_STATUSES[stranger]
 
 
-@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("stranger", UNPRIVILEGED)
 @pytest.mark.parametrize("path", ["/api/auth/me", "/api/utils/enums?name=eChargePeriod"])
-async def test_what_any_caller_may_read_needs_a_caller(
-    scene: Scene, stranger: str, path: str
+async def test_shared_entities_require_authentication(
+    scene: TwoLocations, stranger: str, path: str
 ) -> None:
     answer = await scene.clients[stranger].get(path)
     assert answer.status_code == (401 if stranger in ("no_token", "bad_token") else 200)
 
 
 @pytest.mark.parametrize("stranger", ["no_token", "bad_token", "no_roles"])
-@pytest.mark.parametrize("entity", SERVED, ids=lambda entity: entity.__name__)
-async def test_commands_are_neither_listed_nor_run(
-    scene: Scene, entity: type[Entity], stranger: str
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
+async def test_actions_need_a_role(
+    scene: TwoLocations, entity: type[Entity], stranger: str
 ) -> None:
     before = await scene.counts()
     client = scene.clients[stranger]
     listed = await client.get(f"{entity.path()}/commands")
     body = {"Key": "REVERSE_USE", "Ids": [scene.records[entity]], "Parameters": []}
     run = await client.post(f"{entity.path()}/runcommand", json=body)
-    assert listed.status_code in ALLOWED[stranger]
-    assert run.status_code in ALLOWED[stranger]
+    assert listed.status_code in EXPECTED_STATUSES[stranger]
+    assert run.status_code in EXPECTED_STATUSES[stranger]
     assert await scene.counts() == before
 
 
-@pytest.mark.parametrize("entity", SERVED, ids=lambda entity: entity.__name__)
-async def test_no_command_reaches_another_location(scene: Scene, entity: type[Entity]) -> None:
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
+async def test_actions_do_not_reach_other_locations(
+    scene: TwoLocations, entity: type[Entity]
+) -> None:
     if entity in SHARED:
         return
     client, before = scene.clients["other_location"], await scene.counts()

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.desk import Desk, facts_id, inner
-from tests.conformance.facts import CONTRACT, CORE, Facts, FieldFact
+from tests.conformance.desk import ContractClient, entity_id, model_value
+from tests.conformance.facts import CONTRACT, CORE, EntityFacts, FieldFact
 
-ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=facts_id)
+ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=entity_id)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z")
 METHODS = {"list": "GET", "get": "GET", "create": "POST", "update": "PUT", "delete": "DELETE"}
 
 
 def is_of_type(field: FieldFact, value: Any) -> bool:
     if value is None:
-        return field.nullable or field.is_sent_only
+        return field.nullable or field.is_write_only
     match field.type.split(":")[0]:
         case "string":
             return isinstance(value, str)
@@ -42,60 +42,66 @@ class TestRecords:
     """What is shown."""
 
     async def test_get_shows_every_field_with_its_type_and_value(
-        self, desk: Desk, facts: Facts
+        self, desk: ContractClient, facts: EntityFacts
     ) -> None:
-        for row in desk.town.rows[facts.entity][:8]:
+        for row in desk.model.rows[facts.entity][:8]:
             record = await desk.get(f"{facts.path}/{row['Id']}")
             assert set(record) == set(facts.by_name)
             for field in facts.fields:
                 shown = record[field.name]
                 assert is_of_type(field, shown), (field, shown)
                 if field.name != "ToStringText":
-                    wanted = desk.town.value(facts, row, field)
-                    assert inner(field, shown) == wanted, field.name
+                    wanted = desk.model.value(facts, row, field)
+                    assert model_value(field, shown) == wanted, field.name
 
-    async def test_a_list_shows_all_but_collections(self, desk: Desk, facts: Facts) -> None:
+    async def test_a_list_shows_all_but_collections(
+        self, desk: ContractClient, facts: EntityFacts
+    ) -> None:
         answer = await desk.get(facts.path, size="1000", orderBy="Id")
-        rows = desk.town.select(facts, sort="Id")
+        rows = desk.model.select(facts, sort="Id")
         assert [record["Id"] for record in answer["Records"]] == [row["Id"] for row in rows]
         for record, row in zip(answer["Records"], rows, strict=True):
-            assert set(record) == {field.name for field in facts.listed}
-            for field in facts.listed:
+            assert set(record) == {field.name for field in facts.list_fields}
+            for field in facts.list_fields:
                 shown = record[field.name]
                 assert is_of_type(field, shown), (field, shown)
                 if field.name != "ToStringText":
-                    wanted = desk.town.value(facts, row, field)
-                    assert inner(field, shown) == wanted, field.name
+                    wanted = desk.model.value(facts, row, field)
+                    assert model_value(field, shown) == wanted, field.name
 
-    async def test_keys_come_in_the_documented_order(self, desk: Desk, facts: Facts) -> None:
-        row = desk.town.rows[facts.entity][0]
+    async def test_keys_come_in_the_documented_order(
+        self, desk: ContractClient, facts: EntityFacts
+    ) -> None:
+        row = desk.model.rows[facts.entity][0]
         whole = await desk.get(f"{facts.path}/{row['Id']}")
-        assert [key for key in whole if not facts.by_name[key].is_twin] == facts.key_order
+        assert [key for key in whole if not facts.by_name[key].is_delta_field] == facts.key_order
         [listed] = (await desk.get(facts.path, Id=str(row["Id"])))["Records"]
         collections = {f.name for f in facts.fields if f.is_collection}
         assert list(listed) == [key for key in facts.key_order if key not in collections]
 
-    async def test_twins_stand_beside_their_collection_and_are_null(
-        self, desk: Desk, facts: Facts
+    async def test_delta_fields_follow_their_collection_and_are_null(
+        self, desk: ContractClient, facts: EntityFacts
     ) -> None:
-        row = desk.town.rows[facts.entity][0]
+        row = desk.model.rows[facts.entity][0]
         whole = await desk.get(f"{facts.path}/{row['Id']}")
         keys = list(whole)
         for field in facts.fields:
-            if field.is_twin:
+            if field.is_delta_field:
                 collection = field.name.removeprefix("Added").removeprefix("Removed")
                 assert whole[field.name] is None
                 assert 0 < keys.index(field.name) - keys.index(collection) <= 2
 
-    async def test_a_batch_gives_whole_records_in_the_order_asked(
-        self, desk: Desk, facts: Facts
+    async def test_batch_returns_full_records_in_requested_order(
+        self, desk: ContractClient, facts: EntityFacts
     ) -> None:
-        ids = [row["Id"] for row in desk.town.rows[facts.entity][3:0:-1]]
+        ids = [row["Id"] for row in desk.model.rows[facts.entity][3:0:-1]]
         batch = await desk.get(facts.path + "/", id=f"[{ids[0]},999999999,{ids[1]},{ids[2]}]")
         assert [record["Id"] for record in batch] == ids
         assert batch[0] == await desk.get(f"{facts.path}/{ids[0]}")
 
-    async def test_the_label_of_a_record_is_text(self, desk: Desk, facts: Facts) -> None:
+    async def test_the_label_of_a_record_is_text(
+        self, desk: ContractClient, facts: EntityFacts
+    ) -> None:
         answer = await desk.get(facts.path, size="1000", orderBy="ToStringText")
         labels = [record["ToStringText"] for record in answer["Records"]]
         if facts.entity in CORE:
@@ -105,12 +111,14 @@ class TestRecords:
                 (w for w in labels if not w.startswith("#")), key=str.casefold
             )
 
-    async def test_verbs_are_offered_or_405(self, desk: Desk, facts: Facts) -> None:
+    async def test_verbs_are_supported_or_405(
+        self, desk: ContractClient, facts: EntityFacts
+    ) -> None:
         # Histories of time credit are not edited (rule 11), whatever the documentation offers.
         withheld = {"update", "delete"} if facts.entity == "CoworkerExtraServiceUseHistory" else ()
         for verb, method in METHODS.items():
             path = facts.path if verb in ("list", "create", "update") else f"{facts.path}/987654321"
-            answer = await desk.client.request(method, path, content=b"")
+            answer = await desk.http.request(method, path, content=b"")
             if verb in facts.operations and verb not in withheld:
                 assert answer.status_code != 405, (verb, answer.text)
             else:
@@ -119,24 +127,28 @@ class TestRecords:
 
 
 @pytest.mark.parametrize(
-    "facts", [f for f in CONTRACT.values() if f.seed_record_keys], ids=facts_id
+    "facts", [f for f in CONTRACT.values() if f.seed_record_keys], ids=entity_id
 )
-async def test_without_the_newest_fields_a_record_is_the_sample(desk: Desk, facts: Facts) -> None:
+async def test_without_the_newest_fields_a_record_is_the_sample(
+    desk: ContractClient, facts: EntityFacts
+) -> None:
     newest = {field.name for field in facts.fields if field.newest_docs_only}
     [record] = (await desk.get(facts.path, Id="1"))["Records"]
     assert tuple(key for key in record if key not in newest) == facts.seed_record_keys
 
 
 @pytest.mark.parametrize(
-    "facts", [f for f in CONTRACT.values() if f.documented_filters_exact], ids=facts_id
+    "facts", [f for f in CONTRACT.values() if f.documented_filters_exact], ids=entity_id
 )
-def test_every_filter_of_the_sample_pages_is_in_the_contract(facts: Facts) -> None:
+def test_every_filter_of_the_sample_pages_is_in_the_contract(facts: EntityFacts) -> None:
     assert set(facts.documented_filters_exact) <= {each.param for each in facts.filters}
 
 
-async def test_nothing_but_the_journal_and_the_caps_is_served_beyond_the_contract() -> None:
-    from creditdesk.entities.catalog import SERVED
+async def test_only_journal_and_caps_are_public_beyond_the_contract() -> None:
+    from creditdesk.entities.catalog import PUBLIC_ENTITIES
 
     assert {
-        e.__name__: e.path() for e in SERVED if e.__name__ not in ("JournalLine", "PoolCap")
+        e.__name__: e.path()
+        for e in PUBLIC_ENTITIES
+        if e.__name__ not in ("JournalLine", "PoolCap")
     } == {name: facts.path for name, facts in CONTRACT.items()}

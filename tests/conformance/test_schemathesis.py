@@ -20,13 +20,13 @@ from schemathesis.engine import Status, from_schema
 from schemathesis.engine.events import NonFatalError, ScenarioFinished
 
 from creditdesk.app import build_app
-from creditdesk.entities.catalog import SERVED
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.schema.entity import BASE_FIELDS, Entity
 from creditdesk.schema.fields import DateTime, Reference
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
-from tests.builders import NOW, Builder
-from tests.conformance.callers import admin_token
+from tests.builders import NOW, RecordBuilder
+from tests.conformance.callers import create_admin_token
 
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",
@@ -35,7 +35,7 @@ CHECKS = (
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
-class ElsewhereApp:
+class CrossLoopApp:
     """An ASGI application whose calls run on another loop, where its store lives."""
 
     def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
@@ -67,7 +67,7 @@ class ElsewhereApp:
 
 
 @contextmanager
-def running() -> Iterator[tuple[ElsewhereApp, str]]:
+def running_app() -> Iterator[tuple[CrossLoopApp, str]]:
     """The application over one record of every entity, and the administrator's token."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
@@ -79,14 +79,14 @@ def running() -> Iterator[tuple[ElsewhereApp, str]]:
 
     async def start() -> tuple[Any, str, Any]:
         store = await open_store("sqlite:///:memory:", migrated=True)
-        build = Builder(store)
-        for entity in SERVED:
-            await build.make(entity, **always_shown(entity))
-        return store, await admin_token(store), build_app(store, Settings())
+        build = RecordBuilder(store)
+        for entity in PUBLIC_ENTITIES:
+            await build.create(entity, **always_present_schema(entity))
+        return store, await create_admin_token(store), build_app(store, Settings())
 
     store, token, app = finish(start())
     try:
-        yield ElsewhereApp(app, loop), token
+        yield CrossLoopApp(app, loop), token
     finally:
         finish(store.close())
         loop.call_soon_threadsafe(loop.stop)
@@ -94,22 +94,22 @@ def running() -> Iterator[tuple[ElsewhereApp, str]]:
         loop.close()
 
 
-def always_shown(entity: type[Entity]) -> dict[str, Any]:
+def always_present_schema(entity: type[Entity]) -> dict[str, Any]:
     """Values for what a record never shows as null and a builder leaves out."""
     values: dict[str, Any] = {}
-    for column in entity.shape().stored:
-        if column.name in BASE_FIELDS or column.kind.nullable or column.kind.required:
+    for column in entity.meta().stored_columns:
+        if column.name in BASE_FIELDS or column.field.nullable or column.field.required:
             continue
-        if isinstance(column.kind, Reference) and not column.kind.kept:
+        if isinstance(column.field, Reference) and not column.field.is_local:
             values[column.name] = 3
-        if isinstance(column.kind, DateTime):
+        if isinstance(column.field, DateTime):
             values[column.name] = NOW
     return values
 
 
-def judged(phase: str, examples: int, paths: str = ".") -> list[str]:
+def run_schemathesis(phase: str, examples: int, paths: str = ".") -> list[str]:
     """What one phase finds wrong on the paths that match, a line each."""
-    with running() as (app, token):
+    with running_app() as (app, token):
         config = SchemathesisConfig.from_dict(
             {
                 "color": False,
@@ -149,15 +149,15 @@ def judged(phase: str, examples: int, paths: str = ".") -> list[str]:
     ],
     ids=PHASES,
 )
-def test_the_document_tells_the_truth(phase: str, examples: int, paths: str) -> None:
+def test_responses_match_the_document(phase: str, examples: int, paths: str) -> None:
     """Coverage asks hundreds of questions an operation, so here it looks at few of them."""
-    wrong = judged(phase, examples, paths)
+    wrong = run_schemathesis(phase, examples, paths)
     assert not wrong, f"{len(wrong)} findings\n" + "\n\n".join(wrong[:20])
 
 
 @pytest.mark.deep
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("phase", PHASES)
-def test_the_document_tells_the_truth_for_long(phase: str) -> None:
-    wrong = judged(phase, 100)
+def test_responses_match_the_document_slow(phase: str) -> None:
+    wrong = run_schemathesis(phase, 100)
     assert not wrong, f"{len(wrong)} findings\n" + "\n\n".join(wrong[:20])

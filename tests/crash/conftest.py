@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from tests.crash.cutting import Cutting
+from tests.crash.failing_store import FailingStore
 from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
     clock,
@@ -16,15 +16,15 @@ from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixture
     open_desk,
     town,
 )
-from tests.regression.desk import Clock
+from tests.regression.desk import AdjustableClock
 
 
 @pytest.fixture(scope="module")
-def cutting(store: Store) -> Cutting:
-    return Cutting(store)
+def cutting(store: Store) -> FailingStore:
+    return FailingStore(store)
 
 
 @pytest.fixture(scope="module")
-def app(cutting: Cutting, clock: Clock) -> Starlette:  # noqa: F811 - the fixture imported above
+def app(cutting: FailingStore, clock: AdjustableClock) -> Starlette:  # noqa: F811 - the fixture imported above
     """The application over a connection that can be cut."""
     return build_app(cutting, Settings(), clock)

@@ -20,18 +20,18 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from creditdesk.api.error_handlers import UNREACHED
-from tests.conftest import apart, migrate
-from tests.crash.durable import DurablePostgres
-from tests.crash.serving import Server, verified
-from tests.crash.test_kill import Asked, effects_by_key
-from tests.crash.test_lost_connections import on_a_plan
-from tests.regression.desk import CREDITS, USES, Desk, charge_of, made, succeeded
+from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
+from tests.conftest import migrate_database, run_in_thread
+from tests.crash.durable_postgres import DurablePostgres
+from tests.crash.server_process import ServerProcess, run_verify
+from tests.crash.test_lost_connections import add_plan_contract
+from tests.crash.test_server_kill import KeyedRequest, effects_by_key
+from tests.regression.desk import CREDITS, USES, ApiClient, charge_item, created_id, succeeded
 
-KILLS = 5
-MANY_KILLS = 60
+DATABASE_KILLS = 5
+DEEP_DATABASE_KILLS = 60
 CLIENTS = 4
-LIVES_SECONDS = (0.1, 0.7)
+UPTIME_SECONDS = (0.1, 0.7)
 """For how long a database is under load before it is killed."""
 RETRY_SECONDS = 0.05
 RECOVERY_SECONDS = 20.0
@@ -54,28 +54,28 @@ def postgres() -> Iterator[DurablePostgres]:
 @pytest.fixture(scope="module")
 def database(postgres: DurablePostgres) -> str:
     """In place of the session's databases, which nobody may kill."""
-    apart(migrate(postgres.url))
+    run_in_thread(migrate_database(postgres.url))
     return postgres.url
 
 
 @pytest_asyncio.fixture
-async def server(database: str, tmp_path: Path) -> AsyncIterator[Server]:
-    serving = Server(database, tmp_path / "server.log")
+async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    serving = ServerProcess(database, tmp_path / "server.log")
     await serving.start()
     yield serving
     serving.kill()
 
 
 @dataclass
-class Load:
+class DatabaseLoad:
     """Clients that put calls of every kind, each again under its key until it is answered."""
 
-    desk: Desk
+    api: ApiClient
     client: httpx.AsyncClient
     credits: list[int]
-    chance: random.Random = field(default_factory=lambda: random.Random(20260311))
-    answered: list[Asked] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
+    random: random.Random = field(default_factory=lambda: random.Random(20260311))
+    answered: list[KeyedRequest] = field(default_factory=list)
+    errors_seen: set[str] = field(default_factory=set)
     """What callers were told instead of an answer."""
     uses: list[int] = field(default_factory=list)
     stopped: bool = False
@@ -87,12 +87,12 @@ class Load:
     async def _client(self) -> None:
         while not self.stopped:
             asked = self._next()
-            asked.answer = (await self.put(asked)).content
+            asked.response = (await self.send_until_answered(asked)).content
             self.answered.append(asked)
             if asked.path == USES:
-                self.uses.append(made(await self.put(asked)))
+                self.uses.append(created_id(await self.send_until_answered(asked)))
 
-    async def put(self, asked: Asked) -> httpx.Response:
+    async def send_until_answered(self, asked: KeyedRequest) -> httpx.Response:
         """One call, again while it is not answered; whatever is said meanwhile has its shape."""
         until = time.monotonic() + RECOVERY_SECONDS
         while time.monotonic() < until:
@@ -100,23 +100,23 @@ class Load:
             try:
                 answer = await self.client.post(asked.path, json=asked.body, headers=headers)
             except httpx.TransportError as fault:
-                self.told.add(type(fault).__name__)
+                self.errors_seen.add(type(fault).__name__)
             else:
                 if answer.status_code == 200:
                     assert succeeded(answer), answer.text
                     return answer
                 assert answer.status_code in (409, 503), (answer.status_code, answer.text)
-                self.told.add(answer.json()["Message"])
+                self.errors_seen.add(answer.json()["Message"])
             await asyncio.sleep(RETRY_SECONDS)
-        raise AssertionError(f"no answer to {asked}: {self.told}")
+        raise AssertionError(f"no answer to {asked}: {self.errors_seen}")
 
-    def _next(self) -> Asked:
+    def _next(self) -> KeyedRequest:
         number = next(self.numbers)
-        credit = self.chance.choice(self.credits)
+        credit = self.random.choice(self.credits)
         calls: list[tuple[str, dict[str, Any]]] = [
             (USES, {"CoworkerBookingCreditId": credit, "CreditUsed": 0.01}),
-            ("/api/ledger/spends", self.desk.basket(charge_of(number, 0.01))),
-            (CREDITS, self.desk.credit_body("0.01")),
+            ("/api/ledger/spends", self.api.basket_body(charge_item(number, 0.01))),
+            (CREDITS, self.api.credit_body("0.01")),
             (
                 "/api/ledger/adjustments",
                 {"Kind": "money", "Id": credit, "Amount": -0.01, "Reason": "count"},
@@ -124,77 +124,81 @@ class Load:
         ]
         if self.uses:
             calls.append((f"{USES}/runcommand", {"Key": "REVERSE_USE", "Ids": [self.uses[0]]}))
-        path, body = self.chance.choice(calls)
+        path, body = self.random.choice(calls)
         if body.get("Key") == "REVERSE_USE":
             self.uses.pop(0)
-        return Asked(f"call {number} of {self.desk.town.customer}", path, body)
+        return KeyedRequest(f"call {number} of {self.api.ledger.customer}", path, body)
 
-    async def progress(self) -> None:
+    async def wait_for_progress(self) -> None:
         """Every client got further answers; fails when that takes too long."""
         wanted = len(self.answered) + 2 * CLIENTS
         until = time.monotonic() + RECOVERY_SECONDS
         while len(self.answered) < wanted:
-            assert time.monotonic() < until, self.told
+            assert time.monotonic() < until, self.errors_seen
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def test_a_database_killed_under_load_loses_nothing_and_doubles_nothing(
-    desk: Desk, server: Server, postgres: DurablePostgres
+async def test_rule_32_killed_database_loses_and_repeats_nothing(
+    desk: ApiClient, server: ServerProcess, postgres: DurablePostgres
 ):
-    await under_load(desk, server, postgres, KILLS)
+    await run_kills_under_load(desk, server, postgres, DATABASE_KILLS)
 
 
 @pytest.mark.deep
-async def test_a_database_killed_many_times_loses_nothing_and_doubles_nothing(
-    desk: Desk, server: Server, postgres: DurablePostgres
+async def test_rule_32_many_database_kills_lose_and_repeat_nothing(
+    desk: ApiClient, server: ServerProcess, postgres: DurablePostgres
 ):
-    await under_load(desk, server, postgres, MANY_KILLS)
+    await run_kills_under_load(desk, server, postgres, DEEP_DATABASE_KILLS)
 
 
-async def under_load(desk: Desk, server: Server, postgres: DurablePostgres, kills: int) -> None:
-    credits_ = [await desk.credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
-    headers = {"Authorization": desk.client.headers["Authorization"]}
+async def run_kills_under_load(
+    desk: ApiClient, server: ServerProcess, postgres: DurablePostgres, kills: int
+) -> None:
+    credits_ = [await desk.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
+    headers = {"Authorization": desk.http.headers["Authorization"]}
     async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
-        load = Load(desk, client, credits_)
+        load = DatabaseLoad(desk, client, credits_)
         running = asyncio.create_task(load.run())
         try:
             renewed = []
             for number in range(kills):
-                renewed.append(await renewed_amid_a_crash(load, postgres, number))
-                await load.progress()
+                renewed.append(await renew_during_crash(load, postgres, number))
+                await load.wait_for_progress()
             load.stopped = True
             await running
-            assert UNREACHED in load.told, "nobody noticed"
+            assert UNAVAILABLE_MESSAGE in load.errors_seen, "nobody noticed"
         finally:
             running.cancel()
         for asked in [*load.answered, *renewed]:
-            assert (await load.put(asked)).content == asked.answer, asked
+            assert (await load.send_until_answered(asked)).content == asked.answer, asked
     effects = await effects_by_key(desk)
     assert {key: effects[key] for key in effects if key.startswith("call ")} == {
         asked.key: 1 for asked in load.answered
     }
     server.kill()
-    checked = verified(server.database)
+    checked = run_verify(server.database)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-async def renewed_amid_a_crash(load: Load, postgres: DurablePostgres, number: int) -> Asked:
+async def renew_during_crash(
+    load: DatabaseLoad, postgres: DurablePostgres, number: int
+) -> KeyedRequest:
     """The database dies at some moment while a new contract's first credit falls due."""
-    desk = load.desk
-    member = await desk.town.add_customer("Grace")
-    await on_a_plan(replace(desk, town=replace(desk.town, customer=member)))
-    asked = Asked(f"renewal {number} of {desk.town.customer}", RENEWALS, {})
-    moment = load.chance.uniform(*LIVES_SECONDS)
-    renewing = asyncio.create_task(_later(load, asked, moment))
-    await asyncio.sleep(moment)
+    desk = load.api
+    member = await desk.ledger.add_customer("Grace")
+    await add_plan_contract(replace(desk, town=replace(desk.ledger, customer=member)))
+    asked = KeyedRequest(f"renewal {number} of {desk.ledger.customer}", RENEWALS, {})
+    delay = load.random.uniform(*UPTIME_SECONDS)
+    renewing = asyncio.create_task(_send_later(load, asked, delay))
+    await asyncio.sleep(delay)
     await asyncio.to_thread(postgres.crash)
     await asyncio.to_thread(postgres.start)
-    asked.answer = (await renewing).content
-    granted = await desk.rows(CREDITS, CoworkerBookingCredit_Coworker=member)
+    asked.response = (await renewing).content
+    granted = await desk.list_records(CREDITS, CoworkerBookingCredit_Coworker=member)
     assert len(granted) == 1, granted
     return asked
 
 
-async def _later(load: Load, asked: Asked, moment: float) -> httpx.Response:
-    await asyncio.sleep(moment * load.chance.uniform(0.9, 1.02))
-    return await load.put(asked)
+async def _send_later(load: DatabaseLoad, asked: KeyedRequest, delay: float) -> httpx.Response:
+    await asyncio.sleep(delay * load.random.uniform(0.9, 1.02))
+    return await load.send_until_answered(asked)

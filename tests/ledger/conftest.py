@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
-from tests.conftest import ENGINES, database_url, fresh_postgres
-from tests.ledger.town import Town
+from tests.conftest import ENGINES, create_postgres_database, database_url
+from tests.ledger.town import LedgerBuilder
 
 
 @pytest_asyncio.fixture(params=ENGINES)
@@ -22,12 +22,12 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         opened = await open_store(f"sqlite:///{tmp_path}/town.db")
     else:
         server = request.getfixturevalue("postgres_server")
-        name = fresh_postgres(server, request.getfixturevalue("postgres_template"))
+        name = create_postgres_database(server, request.getfixturevalue("postgres_template"))
         opened = await open_store(database_url(server, name))
     yield opened
     await opened.close()
 
 
 @pytest_asyncio.fixture
-async def town(store: Store) -> Town:
-    return await Town.founded(store)
+async def town(store: Store) -> LedgerBuilder:
+    return await LedgerBuilder.create(store)

@@ -10,35 +10,35 @@ import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.loaders.sources import Asked, AskedBasket, Whose
-from creditdesk.ledger.operations.baskets import read_baskets
+from creditdesk.ledger.loaders.sources import BasketRequest, Buyer, ItemRequest
+from creditdesk.ledger.operations.baskets import load_baskets
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.entity import Entity
-from creditdesk.storage.session import RecordUnit
-from tests.ledger.test_basket_batches import done, source_of  # noqa: F401 - a fixture
-from tests.ledger.test_paths import client  # noqa: F401 - pytest finds the fixture by its name
+from creditdesk.storage.session import BaseWriteSession
+from tests.ledger.test_basket_batches import counters, source_of  # noqa: F401 - a fixture
+from tests.ledger.test_http import client  # noqa: F401 - pytest finds the fixture by its name
 from tests.ledger.test_pool_caps import DAY, Club, club  # noqa: F401 - a fixture
 from tests.ledger.town import money
 
 SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
 HOLDS = "/api/ledger/holds"
-ORDER = (Booking, Hold, PoolCap, CoworkerBookingCredit, CoworkerExtraService, CreditState)
+ORDER = (Booking, Hold, PoolCap, CoworkerBookingCredit, CoworkerExtraService, AccountState)
 """What is paid, its holds, the team's caps, the credits, and last their states."""
 
 
-async def members(club: Club, count: int) -> list[int]:  # noqa: F811
+async def add_members(club: Club, count: int) -> list[int]:  # noqa: F811
     """So many members of the team, the one at the desk among them."""
     town = club.town
     made = [town.customer, *[await town.add_customer(f"Member {n}") for n in range(1, count)]]
-    async with town.store.writing() as unit:
-        await unit.update(Team, [(club.team, {"TeamMembers": (club.payer, *made)})])
+    async with town.store.write_session() as session:
+        await session.update(Team, [(club.team, {"TeamMembers": (club.payer, *made)})])
     return made
 
 
@@ -48,18 +48,23 @@ def charge(club: Club, member: int, number: int, amount: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[Entity]]]:
+def locked_entities(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[Entity]]]:
     """The entities in the order in which their records were locked, once for each record."""
     taken: dict[tuple[type[Entity], int], None] = {}
-    real = RecordUnit.lock
+    real = BaseWriteSession.lock
 
     async def noted(
-        self: RecordUnit, entity: type[Entity], ids: Any, names: Any = (), *, if_free: Any = ()
+        self: BaseWriteSession,
+        entity: type[Entity],
+        ids: Any,
+        names: Any = (),
+        *,
+        if_free: Any = (),
     ) -> Any:
         taken.update(dict.fromkeys((entity, each) for each in sorted({*ids, *if_free})))
-        return await real(self, entity, ids, names, if_free=if_free)
+        return await real(self, entity, ids, names, skip_locked=if_free)
 
-    monkeypatch.setattr(RecordUnit, "lock", noted)
+    monkeypatch.setattr(BaseWriteSession, "lock", noted)
 
     def since() -> list[type[Entity]]:
         found = [entity for entity, _ in taken]
@@ -69,13 +74,13 @@ def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[Entity]]]:
     return since
 
 
-def in_order(locked: list[type[Entity]]) -> bool:
+def is_in_order(locked: list[type[Entity]]) -> bool:
     places = [ORDER.index(entity) for entity in locked]
     return PoolCap in locked and places == sorted(places)
 
 
-async def test_rule_16_members_that_spend_at_once_each_have_their_own_cap(club, client):  # noqa: F811
-    people = await members(club, 4)
+async def test_rule_16_concurrent_spends_apply_each_members_cap(club, client):  # noqa: F811
+    people = await add_members(club, 4)
     credit = await club.pool("100.00")
     await club.cap("20.00")
     bodies = [charge(club, who, 10 * who + turn, 15) for turn in range(2) for who in people]
@@ -83,11 +88,11 @@ async def test_rule_16_members_that_spend_at_once_each_have_their_own_cap(club, 
     left = [source_of(answer)["uncovered"] for answer in answers]
     of_each = [sorted(left[place::4]) for place in range(4)]
     assert of_each == [["0.0000", "10.0000"]] * 4
-    assert await club.town.money_left(credit) == money("20.00")
+    assert await club.town.remaining_money(credit) == money("20.00")
 
 
-async def test_rule_16_a_pool_that_ends_before_the_caps_is_not_overdrawn(club, client):  # noqa: F811
-    people = await members(club, 4)
+async def test_rule_16_a_pool_smaller_than_its_caps_is_not_overdrawn(club, client):  # noqa: F811
+    people = await add_members(club, 4)
     credit = await club.pool("50.00")
     await club.cap("20.00")
     answers = await asyncio.gather(
@@ -95,11 +100,11 @@ async def test_rule_16_a_pool_that_ends_before_the_caps_is_not_overdrawn(club, c
     )
     left = sorted(source_of(answer)["uncovered"] for answer in answers)
     assert left == ["10.0000", "10.0000", "20.0000", "30.0000"]
-    assert await club.town.money_left(credit) == 0
+    assert await club.town.remaining_money(credit) == 0
 
 
-async def test_rule_19_previews_at_once_see_each_members_own_draws(club, client, done):  # noqa: F811
-    people = await members(club, 3)
+async def test_rule_19_concurrent_previews_count_each_members_draws(club, client, done):  # noqa: F811
+    people = await add_members(club, 3)
     await club.pool("100.00")
     await club.cap("20.00")
     for drawn, who in zip((0, 5, 20), people, strict=True):
@@ -114,8 +119,8 @@ async def test_rule_19_previews_at_once_see_each_members_own_draws(club, client,
     assert done["writing"] == 0
 
 
-async def test_capped_baskets_are_read_in_as_many_statements_as_one(club, client, done):  # noqa: F811
-    people = await members(club, 6)
+async def test_loading_capped_baskets_takes_a_constant_number_of_statements(club, client, done):  # noqa: F811
+    people = await add_members(club, 6)
     await club.pool("500.00")
     await club.cap("20.00")
     await club.cap("15.00", period=DAY)
@@ -124,9 +129,9 @@ async def test_capped_baskets_are_read_in_as_many_statements_as_one(club, client
         await client.post(HOLDS, json=charge(club, who, 100 + who, 3))
     place = club.town.business
     asked = [
-        AskedBasket(
-            Whose(who, place),
-            (Asked(SourceKind.CHARGE, 200 + who, money("9.00")),),
+        BasketRequest(
+            Buyer(who, place),
+            (ItemRequest(SourceKind.CHARGE, 200 + who, money("9.00")),),
             club.town.call(),
         )
         for who in people
@@ -134,35 +139,35 @@ async def test_capped_baskets_are_read_in_as_many_statements_as_one(club, client
     counts = []
     for baskets in (asked[:1], asked):
         done.clear()
-        async with club.town.store.reading() as reading:
-            read = await read_baskets(reading, baskets)
+        async with club.town.store.read_session() as session:
+            read = await load_baskets(session, baskets)
         counts.append(done["fetch"])
         lowest = [each.credits[0].member_cap_left for each in read]
         assert lowest == [money("7.00")] * len(baskets)
     assert counts[0] == counts[1]
 
 
-async def test_rule_16_bookings_charged_together_never_pass_a_cap(club):  # noqa: F811
+async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(club):  # noqa: F811
     town = club.town
-    ada, eve = await members(club, 2)
+    ada, eve = await add_members(club, 2)
     credit = await club.pool("200.00", CaneBeUsedForBookings=True)
     await club.cap("50.00")
     bookings = [await town.add_booking(hours=1, CoworkerId=who) for who in (ada, ada, eve, ada)]
-    async with town.store.writing() as unit:
-        charged = await charge_bookings(unit, bookings, town.call(), town.desk)
+    async with town.store.write_session() as session:
+        charged = await charge_bookings(session, bookings, town.call(), town.desk)
     assert [each.booking_id for each in charged] == bookings
     left = [each.allocation.sources[0].uncovered for each in charged]
     assert left == [0, 0, 0, money("10.00")]
-    assert await town.money_left(credit) == money("130.00")
+    assert await town.remaining_money(credit) == money("130.00")
 
 
-async def test_rule_31_everyone_locks_in_one_order(club, client, locks):  # noqa: F811
+async def test_rule_31_all_operations_lock_in_one_order(club, client, locks):  # noqa: F811
     town = club.town
-    ada, eve = await members(club, 2)
+    ada, eve = await add_members(club, 2)
     await club.pool("500.00", CaneBeUsedForBookings=True)
     for who in (eve, ada):
-        await town.add_money("10.00", CoworkerId=who)
-    await town.add_time(60)
+        await town.add_money_credit("10.00", CoworkerId=who)
+    await town.add_time_credit(60)
     await club.cap("400.00")
     await club.cap("90.00", kind=2)
     bookings = [await town.add_booking(hours=3, CoworkerId=who) for who in (ada, ada, ada, eve)]
@@ -171,18 +176,18 @@ async def test_rule_31_everyone_locks_in_one_order(club, client, locks):  # noqa
         locks()
         held = await client.post(HOLDS, json={"CoworkerId": ada, "Sources": [source]})
         assert held.json()["Value"]["HoldId"]
-        assert in_order(locks())
-    async with town.store.writing() as unit:
-        await charge_bookings(unit, bookings[:1], town.call(), town.desk)
+        assert is_in_order(locks())
+    async with town.store.write_session() as session:
+        await charge_bookings(session, bookings[:1], town.call(), town.desk)
         locks()
-        charged = await charge_bookings(unit, bookings, town.call(), town.desk)
+        charged = await charge_bookings(session, bookings, town.call(), town.desk)
         assert [each.allocation is None for each in charged] == [True, False, False, False]
-        assert in_order(locks())
+        assert is_in_order(locks())
     locks()
-    async with town.store.writing() as unit:
-        await recalculate_booking(unit, bookings[1], town.call(), town.desk)
-    assert in_order(locks())
+    async with town.store.write_session() as session:
+        await recalculate_booking(session, bookings[1], town.call(), town.desk)
+    assert is_in_order(locks())
     again = {"CoworkerId": ada, "Sources": [{"Kind": "booking", "Id": bookings[1]}]}
     locks()
     await client.post(SPENDS, json=again)
-    assert in_order(locks())
+    assert is_in_order(locks())

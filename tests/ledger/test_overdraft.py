@@ -13,74 +13,78 @@ from typing import Any
 import pytest
 from beancount import loader
 
-from creditdesk.audit.verify import verify
+from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.ledger.actions import ledger_commands
-from creditdesk.ledger.journal.balances import Balance, balances
-from creditdesk.ledger.journal.mapping import TIME, Account
-from creditdesk.ledger.loaders.sources import Asked, Whose
-from creditdesk.ledger.operations.baskets import basket_to_draw
+from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
+from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
+from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
-from creditdesk.ledger.operations.draw import Drawing, spend
-from creditdesk.ledger.operations.holds import hold, release
+from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
+from creditdesk.ledger.operations.holds import create_hold, release_hold
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
-from creditdesk.ledger.rules.credit import LedgerPolicy, SourceKind
-from creditdesk.ledger.services import CreditWriter
-from creditdesk.schema.errors import Conflict, Invalid
-from creditdesk.schema.progress import Gathered
+from creditdesk.ledger.rules.credit import LedgerSettings, SourceKind
+from creditdesk.ledger.services import CreditService
+from creditdesk.schema.errors import Conflict, ValidationError
+from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
-from creditdesk.transfer.importer import Import
-from tests.ledger.town import NOON, TIME_USE, Town
+from creditdesk.transfer.importer import Importer
+from tests.ledger.town import NOON, TIME_USE, LedgerBuilder
 
 
 class Printer:
     """A customer's printing credit and the jobs it sends."""
 
-    def __init__(self, town: Town, rate: int, credit: int) -> None:
+    def __init__(self, town: LedgerBuilder, rate: int, credit: int) -> None:
         self.town, self.rate, self.credit, self.jobs = town, rate, credit, 0
 
     @property
-    def account(self) -> Account:
-        return (TIME.kind, self.credit)
+    def account(self) -> AccountKey:
+        return (TIME_MAPPING.account_type, self.credit)
 
     async def allow(self, limit: int, *credits_: int) -> None:
-        async with self.town.store.writing() as unit:
+        async with self.town.store.write_session() as session:
             ids = credits_ or (self.credit,)
-            await set_overdraft(unit, ids, limit, self.town.call(), self.town.desk)
+            await set_overdraft(session, ids, limit, self.town.request_context(), self.town.context)
 
     async def print(self, units: int) -> int:
         """Sends a job and gives how many uses it took: all or none (rule 21)."""
         self.jobs += 1
-        asked = Asked(SourceKind.PRINT_JOB, self.jobs, print_units=units)
-        call = self.town.call()
-        async with self.town.store.writing() as unit:
-            whose = Whose(self.town.customer, self.town.business)
-            basket = await basket_to_draw(unit, whose, [asked], call)
-            done, _ = await spend(unit, Drawing(basket, call, LedgerPolicy()), self.town.desk)
+        asked = ItemRequest(SourceKind.PRINT_JOB, self.jobs, print_units=units)
+        context = self.town.request_context()
+        async with self.town.store.write_session() as session:
+            whose = Buyer(self.town.customer, self.town.business)
+            basket = await load_basket_for_update(session, whose, [asked], context)
+            done, _ = await execute_spend(
+                session, SpendPlan(basket, context, LedgerSettings()), self.town.context
+            )
             return sum(done.taken_by_credit().values())
 
     async def left(self) -> int:
-        return await self.town.uses_left(self.credit)
+        return await self.town.remaining_uses(self.credit)
 
-    async def balance(self) -> Balance:
-        async with self.town.store.reading() as reading:
-            (found,) = await balances(reading, self.town.customer, self.town.call())
+    async def balance(self) -> CreditBalance:
+        async with self.town.store.read_session() as session:
+            (found,) = await customer_balances(
+                session, self.town.customer, self.town.request_context()
+            )
             return found
 
     async def findings(self) -> list[str]:
-        report = Gathered()
-        await verify(self.town.store, report)
+        report = CollectingReporter()
+        await verify_ledger(self.town.store, report)
         return report.problems
 
 
 @pytest.fixture
-async def printer(town: Town) -> Printer:
+async def printer(town: LedgerBuilder) -> Printer:
     rate = await town.add_rate(5, "0.01", IsPrintingCredit=True)
-    return Printer(town, rate, await town.add_time(10, ExtraServiceId=rate))
+    return Printer(town, rate, await town.add_time_credit(10, ExtraServiceId=rate))
 
 
 async def test_rule_33_it_is_off_by_default(printer: Printer):
@@ -98,27 +102,27 @@ async def test_rule_33_jobs_are_printed_down_to_the_limit(printer: Printer):
     assert await printer.findings() == []
 
 
-async def test_rule_33_setting_it_is_a_line_of_its_own(printer: Printer):
+async def test_rule_33_setting_the_limit_is_journaled(printer: Printer):
     await printer.allow(20)
-    (_, line) = await printer.town.lines("time", printer.credit)
+    (_, line) = await printer.town.journal_lines("time", printer.credit)
     assert (line["Kind"], line["Amount"], line["Reason"]) == ("adjustment", 0, "overdraft 20")
     assert line["Actor"] == "admin@example.com"
 
 
-async def test_rule_33_the_limit_never_falls_below_what_is_overdrawn_or_held(printer: Printer):
+async def test_rule_33_the_limit_stays_above_the_overdrawn_and_held_amount(printer: Printer):
     await printer.allow(20)
     await printer.print(15)
-    with pytest.raises(Invalid, match="5 that is overdrawn"):
+    with pytest.raises(ValidationError, match="5 that is overdrawn"):
         await printer.allow(4)
-    with pytest.raises(Invalid, match="must not be negative"):
+    with pytest.raises(ValidationError, match="must not be negative"):
         await printer.allow(-1)
     await printer.allow(5)
     assert await printer.print(1) == 0
 
 
 async def test_rule_33_only_printing_credit_has_one(printer: Printer):
-    time = await printer.town.add_time(60)
-    with pytest.raises(Invalid, match="is not printing credit"):
+    time = await printer.town.add_time_credit(60)
+    with pytest.raises(ValidationError, match="is not printing credit"):
         await printer.allow(20, printer.credit, time)
     # Refused for one, refused for all.
     assert await printer.print(11) == 0
@@ -126,19 +130,19 @@ async def test_rule_33_only_printing_credit_has_one(printer: Printer):
 
 async def test_rule_33_a_posted_use_goes_down_to_the_limit_too(printer: Printer):
     await printer.print(10)
-    with pytest.raises(Invalid, match="more than the 0 that remains"):
-        await printer.town.use_time(printer.credit)
+    with pytest.raises(ValidationError, match="more than the 0 that remains"):
+        await printer.town.post_time_use(printer.credit)
     await printer.allow(1)
-    await printer.town.use_time(printer.credit)
+    await printer.town.post_time_use(printer.credit)
     assert await printer.left() == -1
-    with pytest.raises(Invalid, match="more than the 0 that remains"):
-        await printer.town.use_time(printer.credit)
+    with pytest.raises(ValidationError, match="more than the 0 that remains"):
+        await printer.town.post_time_use(printer.credit)
 
 
-async def test_rule_2_the_database_itself_refuses_what_passes_the_limit(printer: Printer):
+async def test_rule_2_the_database_rejects_a_balance_beyond_the_limit(printer: Printer):
     await printer.allow(5)
-    town, time = printer.town, await printer.town.add_time(60)
-    money = await town.add_money("1.00")
+    town, time = printer.town, await printer.town.add_time_credit(60)
+    money = await town.add_money_credit("1.00")
     for entity, credit_id, values in (
         (CoworkerExtraService, printer.credit, {"RemainingUses": -6}),
         (CoworkerExtraService, printer.credit, {"RemainingUses": 11}),
@@ -147,26 +151,26 @@ async def test_rule_2_the_database_itself_refuses_what_passes_the_limit(printer:
         (CoworkerBookingCredit, money, {"RemainingCredit": -1}),
     ):
         with pytest.raises(Conflict):
-            async with town.store.writing() as unit:
-                await unit.update(entity, [(credit_id, values)])
-    async with town.store.writing() as unit:
-        await unit.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -5})])
+            async with town.store.write_session() as session:
+                await session.update(entity, [(credit_id, values)])
+    async with town.store.write_session() as session:
+        await session.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -5})])
 
 
-async def test_rule_33_many_jobs_at_once_stop_at_the_limit(printer: Printer):
+async def test_rule_33_concurrent_jobs_stop_at_the_limit(printer: Printer):
     await printer.allow(20)
     assert sum(await asyncio.gather(*(printer.print(4) for _ in range(12)))) == 28
     assert await printer.left() == -18
     assert await printer.findings() == []
 
 
-async def test_rule_33_lowering_the_limit_beside_jobs_keeps_both_true(printer: Printer):
+async def test_rule_33_lowering_the_limit_concurrently_with_jobs_is_safe(printer: Printer):
     await printer.allow(20)
 
     async def lowered() -> bool:
         try:
             await printer.allow(0)
-        except Invalid:
+        except ValidationError:
             return False
         return True
 
@@ -176,61 +180,71 @@ async def test_rule_33_lowering_the_limit_beside_jobs_keeps_both_true(printer: P
     assert await printer.findings() == []
 
 
-async def test_rule_30_what_comes_back_makes_the_overdraft_good_first(printer: Printer):
+async def test_rule_30_returns_repay_the_overdraft_first(printer: Printer):
     await printer.allow(20)
     await printer.print(8)
     await printer.print(12)
-    uses = await printer.town.rows(TIME_USE)
-    async with printer.town.store.writing() as unit:
-        await reverse(unit, TIME, [uses[0]["Id"]], printer.town.call(), printer.town.desk)
+    uses = await printer.town.find(TIME_USE)
+    async with printer.town.store.write_session() as session:
+        await reverse(
+            session,
+            TIME_MAPPING,
+            [uses[0]["Id"]],
+            printer.town.request_context(),
+            printer.town.context,
+        )
     assert await printer.left() == -2
     assert await printer.findings() == []
 
 
-async def test_rule_30_of_a_lapsed_credit_only_what_is_beyond_its_overdraft_goes_on(
+async def test_rule_30_only_returns_beyond_the_overdraft_are_reissued(
     printer: Printer,
 ):
     town = printer.town
     await printer.allow(20)
     await printer.print(8)
     await printer.print(7)
-    async with town.store.writing() as unit:
-        await unit.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
-    town.policy = replace(town.policy, return_grace_days=7)
-    first, _ = await town.rows(TIME_USE)
-    async with town.store.writing() as unit:
-        (back,) = await reverse(unit, TIME, [first["Id"]], town.call(), town.desk)
-    assert back.reissued is not None
-    granted = await town.get(CoworkerExtraService, back.reissued)
+    async with town.store.write_session() as session:
+        await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
+    town.settings = replace(town.settings, return_grace_days=7)
+    first, _ = await town.find(TIME_USE)
+    async with town.store.write_session() as session:
+        (back,) = await reverse(
+            session, TIME_MAPPING, [first["Id"]], town.request_context(), town.context
+        )
+    assert back.reissued_id is not None
+    granted = await town.get(CoworkerExtraService, back.reissued_id)
     assert (granted["TotalUses"], granted["RemainingUses"], granted["Overdraft"]) == (3, 3, None)
     assert await printer.left() == 0
     assert await printer.findings() == []
 
 
-async def test_rule_2_corrections_go_up_from_below_zero_and_never_further_down(printer: Printer):
+async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer):
     town = printer.town
     await printer.allow(20)
     await printer.print(15)
-    with pytest.raises(Invalid, match="more than the 0 that remains"):
-        async with town.store.writing() as unit:
-            await adjust(unit, printer.account, -1, "slip", town.call(), town.desk)
-    async with town.store.writing() as unit:
-        after = await adjust(unit, printer.account, 3, "goodwill", town.call(), town.desk)
+    with pytest.raises(ValidationError, match="more than the 0 that remains"):
+        async with town.store.write_session() as session:
+            await adjust(session, printer.account, -1, "slip", town.request_context(), town.context)
+    async with town.store.write_session() as session:
+        after = await adjust(
+            session, printer.account, 3, "goodwill", town.request_context(), town.context
+        )
     assert (after.remaining, after.total) == (-2, 10)
     assert await printer.findings() == []
 
 
-async def test_rule_28_and_29_nothing_of_an_overdraft_lapses_or_is_voided(printer: Printer):
+async def test_rule_28_and_29_an_overdraft_neither_expires_nor_is_voided(printer: Printer):
     town = printer.town
     await printer.allow(20)
     await printer.print(15)
-    async with town.store.writing() as unit:
-        (voided,) = await void(unit, [printer.account], "", town.call(), town.desk)
+    async with town.store.write_session() as session:
+        (voided,) = await void(session, [printer.account], "", town.request_context(), town.context)
     assert (voided.removed, voided.used) == (0, 15)
-    async with town.store.writing() as unit:
-        await unit.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
-    async with town.store.writing() as unit:
-        assert await expire(unit, TIME, town.call(), town.desk) == []
+    async with town.store.write_session() as session:
+        await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
+    async with town.store.write_session() as session:
+        assert await expire(session, TIME_MAPPING, town.request_context(), town.context) == []
     assert await printer.print(1) == 0
     assert await printer.left() == -5
 
@@ -239,8 +253,8 @@ async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer
     town = printer.town
     await printer.allow(20)
     await printer.print(15)
-    async with town.store.writing() as unit:
-        await unit.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
+    async with town.store.write_session() as session:
+        await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
     for changes in (
         {"ExpireDate": NOON + timedelta(days=30)},
         {"TotalUses": 12},
@@ -248,9 +262,11 @@ async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer
         {"TotalUses": 20},
     ):
         before = await town.get(CoworkerExtraService, printer.credit)
-        async with town.store.writing() as unit:
-            writer = CreditWriter(town.desk)
-            await writer.update(unit, CoworkerExtraService, before, changes, town.call())
+        async with town.store.write_session() as session:
+            writer = CreditService(town.context)
+            await writer.update(
+                session, CoworkerExtraService, before, changes, town.request_context()
+            )
     assert await printer.left() == 5
     assert await printer.findings() == []
 
@@ -264,70 +280,72 @@ async def test_rule_6_an_overdrawn_total_does_not_fall(printer: Printer):
         ({"TotalUses": 9}, "15 that is used"),
         ({"ExtraServiceId": town.uses_rate}, "while the credit has an overdraft"),
     ):
-        with pytest.raises(Invalid, match=sentence):
-            async with town.store.writing() as unit:
-                writer = CreditWriter(town.desk)
-                await writer.update(unit, CoworkerExtraService, before, changes, town.call())
+        with pytest.raises(ValidationError, match=sentence):
+            async with town.store.write_session() as session:
+                writer = CreditService(town.context)
+                await writer.update(
+                    session, CoworkerExtraService, before, changes, town.request_context()
+                )
 
 
-async def test_rule_26_a_hold_may_lie_in_the_overdraft(printer: Printer):
+async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer):
     town = printer.town
     await printer.allow(20)
-    async with town.store.writing() as unit:
-        asked = Asked(SourceKind.PRINT_JOB, 900, print_units=25)
-        whose = Whose(town.customer, town.business)
-        basket = await basket_to_draw(unit, whose, [asked], town.call())
-        held = (await hold(unit, basket, town.call(), town.desk)).group
+    async with town.store.write_session() as session:
+        asked = ItemRequest(SourceKind.PRINT_JOB, 900, print_units=25)
+        whose = Buyer(town.customer, town.business)
+        basket = await load_basket_for_update(session, whose, [asked], town.request_context())
+        held = (await create_hold(session, basket, town.request_context(), town.context)).group
     assert (await printer.balance()).available == 5
-    with pytest.raises(Invalid, match="15 that is overdrawn"):
+    with pytest.raises(ValidationError, match="15 that is overdrawn"):
         await printer.allow(14)
     assert await printer.findings() == []
-    async with town.store.writing() as unit:
-        await release(unit, held or 0, town.call(), town.desk)
+    async with town.store.write_session() as session:
+        await release_hold(session, held or 0, town.request_context(), town.context)
     assert await printer.print(30) == 30
 
 
-async def test_a_balance_shows_what_may_be_printed_and_lapses_only_what_is_there(printer: Printer):
+async def test_a_balance_includes_the_overdraft_but_expires_only_the_credit(printer: Printer):
     await printer.allow(20)
-    async with printer.town.store.writing() as unit:
+    async with printer.town.store.write_session() as session:
         ends = {"ExpireDate": NOON + timedelta(days=3)}
-        await unit.update(CoworkerExtraService, [(printer.credit, ends)])
+        await session.update(CoworkerExtraService, [(printer.credit, ends)])
     found = await printer.balance()
-    assert (found.remaining, found.available, found.lapsing) == (10, 30, 10)
+    assert (found.remaining, found.available, found.expiring) == (10, 30, 10)
     await printer.print(12)
     found = await printer.balance()
-    assert (found.remaining, found.available, found.lapsing) == (-2, 18, 0)
+    assert (found.remaining, found.available, found.expiring) == (-2, 18, 0)
 
 
 async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer):
     await printer.allow(20)
     await printer.print(15)
-    async with printer.town.store.writing() as unit:
-        await unit.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -6})])
+    async with printer.town.store.write_session() as session:
+        await session.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -6})])
     (finding,) = await printer.findings()
     assert finding.endswith("remaining is -6 and the journal says -5")
 
 
-async def test_the_command_sets_it_and_is_offered_on_time_and_printing_credit_only(
+async def test_the_action_is_offered_on_time_and_printing_credit_only(
     printer: Printer,
 ):
     town = printer.town
-    commands = ledger_commands(town.desk)
+    commands = ledger_commands(town.context)
     offered = {name for name, each in commands.items() if "SET_OVERDRAFT" in {c.key for c in each}}
     assert offered == {"CoworkerExtraService"}
     run = next(c.run for c in commands["CoworkerExtraService"] if c.key == "SET_OVERDRAFT")
-    async with town.store.writing() as unit:
-        done = await run(unit, [printer.credit], {"Limit": 3}, town.call())
+    async with town.store.write_session() as session:
+        done = await run(session, [printer.credit], {"Limit": 3}, town.request_context())
     assert done.message == "1 credits may go 3 uses below zero."
     assert await printer.print(13) == 13
-    await town.add_time(1, ExtraServiceId=printer.rate)
-    async with town.store.writing() as unit:
-        await adjust(unit, printer.account, 3, "paid", town.call(), town.desk)
-        done = await run(unit, [printer.credit], {"Limit": 0}, town.call())
+    await town.add_time_credit(1, ExtraServiceId=printer.rate)
+    async with town.store.write_session() as session:
+        await adjust(session, printer.account, 3, "paid", town.request_context(), town.context)
+        done = await run(session, [printer.credit], {"Limit": 0}, town.request_context())
     assert done.message == "1 credits have no overdraft."
 
 
-async def test_a_strangers_checker_accepts_a_credit_that_crosses_zero_both_ways(
+async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(
     printer: Printer, tmp_path: Path
 ):
     town = printer.town
@@ -335,10 +353,12 @@ async def test_a_strangers_checker_accepts_a_credit_that_crosses_zero_both_ways(
     for units in (4, 21, 3):
         await printer.print(units)
     for amount in (5, 40, -20):
-        async with town.store.writing() as unit:
-            await adjust(unit, printer.account, amount, "count", town.call(), town.desk)
+        async with town.store.write_session() as session:
+            await adjust(
+                session, printer.account, amount, "count", town.request_context(), town.context
+            )
     await printer.print(20)
-    report, file = Gathered(), tmp_path / "credits.beancount"
+    report, file = CollectingReporter(), tmp_path / "credits.beancount"
     await export_beancount(town.store, file, report)
     _, faults, _ = loader.load_file(str(file))
     assert (faults, report.problems) == ([], [])
@@ -351,17 +371,17 @@ def other_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
     yield f"sqlite:///{tmp_path}/other.db"
 
 
-async def test_an_overdrawn_credit_goes_out_and_comes_in_as_it_was(
+async def test_an_overdrawn_credit_survives_export_and_import(
     printer: Printer, other_database: str, tmp_path: Path
 ):
     await printer.allow(20)
     await printer.print(15)
-    await export_records(printer.town.store, tmp_path / "first", Gathered())
+    await export_records(printer.town.store, tmp_path / "first", CollectingReporter())
     other: Store = await open_store(other_database)
-    report = Gathered()
-    await Import(other, report, NOON).run(tmp_path / "first")
-    await verify(other, report)
-    await export_records(other, tmp_path / "second", Gathered())
+    report = CollectingReporter()
+    await Importer(other, report, NOON).run(tmp_path / "first")
+    await verify_ledger(other, report)
+    await export_records(other, tmp_path / "second", CollectingReporter())
     assert report.problems == []
     name = "coworkerextraservices.jsonl"
     assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
@@ -369,8 +389,8 @@ async def test_an_overdrawn_credit_goes_out_and_comes_in_as_it_was(
         (tmp_path / "first" / name).read_text().replace('"Overdraft":20', '"Overdraft":90')
     )
     (tmp_path / "first" / name).write_text(changed)
-    await Import(other, Gathered(), NOON).run(tmp_path / "first")
-    async with other.reading() as reading:
-        (credit,) = (await reading.many(CoworkerExtraService, [printer.credit])).values()
+    await Importer(other, CollectingReporter(), NOON).run(tmp_path / "first")
+    async with other.read_session() as session:
+        (credit,) = (await session.get_many(CoworkerExtraService, [printer.credit])).values()
     assert credit["Overdraft"] == 20
     await other.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from creditdesk.api.default_service import PlainWriter
+from creditdesk.api.default_service import DefaultService
 from creditdesk.app import build_app
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
@@ -21,22 +21,22 @@ from creditdesk.entities.billing.product import Product
 from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
 from creditdesk.entities.billing.product_extra_service import ProductExtraService
 from creditdesk.entities.billing.tariff import Tariff
-from creditdesk.entities.ledger.benefit_grant import GrantKey
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.ledger.actions import ledger_commands
-from creditdesk.ledger.operations.product_benefits import ProductWriter, activate_products
+from creditdesk.ledger.operations.product_benefits import ProductService, activate_products
 from creditdesk.ledger.operations.renewals import run_renewals
-from creditdesk.schema.errors import Blocked, Invalid
+from creditdesk.schema.errors import StateConflict, ValidationError
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Caller
+from creditdesk.schema.service import Principal
 from creditdesk.settings import Settings
-from tests.conftest import client_of
-from tests.ledger.test_renewals import on_plan
-from tests.ledger.town import ADMIN, NOON, Town, money
+from tests.conftest import http_client
+from tests.ledger.test_renewals import add_contract
+from tests.ledger.town import ADMIN_PRINCIPAL, NOON, LedgerBuilder, money
 
 DAY, WEEK, MONTH, YEAR, END_OF_MONTH, PLAN = 2, 3, 4, 5, 6, 1
 
 
-async def pack(town: Town, expiration: int = MONTH, **values: Any) -> int:
+async def add_product(town: LedgerBuilder, expiration: int = MONTH, **values: Any) -> int:
     """A product that brings 50.00 for bookings of rooms and 120 minutes."""
     product = await town.add(
         Product, Name="Pack", BusinessId=town.business, CurrencyId=town.currency
@@ -44,98 +44,102 @@ async def pack(town: Town, expiration: int = MONTH, **values: Any) -> int:
     life = {"ProductId": product, "ExpirationType": expiration, **values}
     await town.add(
         ProductBookingCredit, Name="Rooms", Credit=money("50.00"), CaneBeUsedForBookings=True,
-        ElegibleResourceTypes=(town.room_type,), **life,
+        ElegibleResourceTypes=(town.resource_type,), **life,
     )  # fmt: skip
     await town.add(ProductExtraService, ExtraServiceId=town.rate, UsesIncluded=120, **life)
     return product
 
 
-async def sell(town: Town, product: int, **values: Any) -> int:
+async def add_sale(town: LedgerBuilder, product: int, **values: Any) -> int:
     """A sale as the wire creates it."""
-    record = {c.name: c.kind.empty for c in CoworkerProduct.shape().stored if c.name != "Id"}
+    record = {
+        c.name: c.field.default_value
+        for c in CoworkerProduct.meta().stored_columns
+        if c.name != "Id"
+    }
     record |= {
         "CoworkerId": town.customer, "BusinessId": town.business, "ProductId": product,
         "Quantity": 1, **values,
     }  # fmt: skip
-    async with town.store.writing() as unit:
-        writer = ProductWriter(town.desk, PlainWriter())
-        return await writer.create(unit, CoworkerProduct, record, town.call())
+    async with town.store.write_session() as session:
+        writer = ProductService(town.context, DefaultService())
+        return await writer.create(session, CoworkerProduct, record, town.request_context())
 
 
-async def change(town: Town, sale: int, **values: Any) -> None:
+async def update_sale(town: LedgerBuilder, sale: int, **values: Any) -> None:
     before = await town.get(CoworkerProduct, sale)
-    async with town.store.writing() as unit:
-        writer = ProductWriter(town.desk, PlainWriter())
-        await writer.update(unit, CoworkerProduct, before, values, town.call())
+    async with town.store.write_session() as session:
+        writer = ProductService(town.context, DefaultService())
+        await writer.update(session, CoworkerProduct, before, values, town.request_context())
 
 
-async def activate(town: Town, *sales: int):
-    async with town.store.writing() as unit:
-        return await activate_products(unit, sales, town.call(), town.desk)
+async def activate_sales(town: LedgerBuilder, *sales: int):
+    async with town.store.write_session() as session:
+        return await activate_products(session, sales, town.request_context(), town.context)
 
 
-async def test_rule_27_a_sale_activated_now_brings_its_credit(town: Town):
-    sale = await sell(town, await pack(town), ActivateNow=True)
+async def test_rule_27_a_sale_activated_now_grants_its_benefits(town: LedgerBuilder):
+    sale = await add_sale(town, await add_product(town), ActivateNow=True)
     sold = await town.get(CoworkerProduct, sale)
     assert sold["Activated"]
-    (credit,) = await town.rows(CoworkerBookingCredit)
+    (credit,) = await town.find(CoworkerBookingCredit)
     whole = await town.get(CoworkerBookingCredit, credit["Id"])
     assert whole["RemainingCredit"] == whole["TotalCredit"] == money("50.00")
     assert (whole["CoworkerId"], whole["BusinessId"]) == (town.customer, town.business)
     assert whole["CoworkerProductUniqueId"] == sold["UniqueId"]
     assert (whole["Description"], whole["CaneBeUsedForBookings"]) == ("Rooms", True)
-    assert whole["ElegibleResourceTypes"] == (town.room_type,)
+    assert whole["ElegibleResourceTypes"] == (town.resource_type,)
     assert (whole["ValidFrom"], whole["ExpireDate"]) == (
         NOON,
         datetime(2026, 4, 10, 12, tzinfo=UTC),
     )
-    (time,) = await town.rows(CoworkerExtraService)
+    (time,) = await town.find(CoworkerExtraService)
     assert (time["RemainingUses"], time["ExtraServiceId"]) == (120, town.rate)
     assert time["CoworkerProductUniqueId"] == sold["UniqueId"]
     assert not time["IsFromTariff"]
-    assert [line["Kind"] for line in await town.lines("money", credit["Id"])] == ["grant"]
+    assert [line["Kind"] for line in await town.journal_lines("money", credit["Id"])] == ["grant"]
 
 
-async def test_rule_27_a_sale_not_yet_active_brings_nothing_until_it_is_activated_once(town: Town):
-    sale = await sell(town, await pack(town))
-    assert await town.rows(CoworkerBookingCredit) == []
+async def test_rule_27_benefits_are_granted_once_on_activation(town: LedgerBuilder):
+    sale = await add_sale(town, await add_product(town))
+    assert await town.find(CoworkerBookingCredit) == []
     town.now = NOON + timedelta(days=3)
-    done = await asyncio.gather(activate(town, sale), activate(town, sale))
+    done = await asyncio.gather(activate_sales(town, sale), activate_sales(town, sale))
     assert sorted(len(each.granted) for (each,) in done) == [0, 2]
-    assert (await activate(town, sale))[0].granted == ()
-    (credit,) = await town.rows(CoworkerBookingCredit)
+    assert (await activate_sales(town, sale))[0].granted == ()
+    (credit,) = await town.find(CoworkerBookingCredit)
     assert credit["ValidFrom"] == town.now
-    keys = [key["Key"] for key in await town.rows(GrantKey)]
+    keys = [key["Key"] for key in await town.find(BenefitGrant)]
     assert sorted(keys) == [f"product/{sale}/money/1", f"product/{sale}/time/1"]
 
 
-async def test_rule_27_the_key_guards_what_was_granted_even_where_the_mark_is_gone(town: Town):
-    sale = await sell(town, await pack(town), ActivateNow=True)
-    async with town.store.writing() as unit:
-        await unit.update(CoworkerProduct, [(sale, {"Activated": False})])
-    assert (await activate(town, sale))[0].granted == ()
-    assert len(await town.rows(CoworkerBookingCredit)) == 1
+async def test_rule_27_the_grant_key_prevents_a_second_grant(town: LedgerBuilder):
+    sale = await add_sale(town, await add_product(town), ActivateNow=True)
+    async with town.store.write_session() as session:
+        await session.update(CoworkerProduct, [(sale, {"Activated": False})])
+    assert (await activate_sales(town, sale))[0].granted == ()
+    assert len(await town.find(CoworkerBookingCredit)) == 1
 
 
 @pytest.mark.parametrize("mark", ["Activated", "CoworkerInvoicePaid"])
-async def test_rule_27_a_sale_that_is_paid_or_activated_brings_its_credit(town: Town, mark: str):
-    sale = await sell(town, await pack(town))
-    await change(town, sale, Notes="thanks")
-    assert await town.rows(CoworkerBookingCredit) == []
+async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(town: LedgerBuilder, mark: str):
+    sale = await add_sale(town, await add_product(town))
+    await update_sale(town, sale, Notes="thanks")
+    assert await town.find(CoworkerBookingCredit) == []
     for _ in range(2):
-        await change(town, sale, **{mark: True})
-        assert len(await town.rows(CoworkerBookingCredit)) == 1
+        await update_sale(town, sale, **{mark: True})
+        assert len(await town.find(CoworkerBookingCredit)) == 1
     assert (await town.get(CoworkerProduct, sale))["Activated"]
-    await sell(town, await pack(town), **{mark: True})
-    assert len(await town.rows(CoworkerBookingCredit)) == 2
+    await add_sale(town, await add_product(town), **{mark: True})
+    assert len(await town.find(CoworkerBookingCredit)) == 2
 
 
-async def test_a_sale_of_three_brings_three_times_the_credit(town: Town):
-    product = await pack(town)
-    await sell(town, product, ActivateNow=True, Quantity=3)
-    await sell(town, product, ActivateNow=True, Quantity=0)
-    assert [c["TotalCredit"] for c in await town.rows(CoworkerBookingCredit)] == [money("150.00")]
-    assert [c["TotalUses"] for c in await town.rows(CoworkerExtraService)] == [360]
+async def test_benefits_scale_with_the_quantity(town: LedgerBuilder):
+    product = await add_product(town)
+    await add_sale(town, product, ActivateNow=True, Quantity=3)
+    await add_sale(town, product, ActivateNow=True, Quantity=0)
+    assert [c["TotalCredit"] for c in await town.find(CoworkerBookingCredit)] == [money("150.00")]
+    assert [c["TotalUses"] for c in await town.find(CoworkerExtraService)] == [360]
 
 
 @pytest.mark.parametrize(
@@ -150,12 +154,12 @@ async def test_a_sale_of_three_brings_three_times_the_credit(town: Town):
         ({"expiration": PLAN, "ExpireTimeInWeeks": 1}, datetime(2026, 3, 17, 12, tzinfo=UTC)),
     ],
 )
-async def test_rule_27_benefits_last_as_the_product_says(
-    town: Town, life: dict[str, Any], ends: datetime
+async def test_rule_27_benefits_expire_as_the_product_defines(
+    town: LedgerBuilder, life: dict[str, Any], ends: datetime
 ):
-    await sell(town, await pack(town, **life), ActivateNow=True)
-    assert [c["ExpireDate"] for c in await town.rows(CoworkerBookingCredit)] == [ends]
-    assert [c["ExpireDate"] for c in await town.rows(CoworkerExtraService)] == [ends]
+    await add_sale(town, await add_product(town, **life), ActivateNow=True)
+    assert [c["ExpireDate"] for c in await town.find(CoworkerBookingCredit)] == [ends]
+    assert [c["ExpireDate"] for c in await town.find(CoworkerExtraService)] == [ends]
 
 
 @pytest.mark.parametrize(
@@ -167,77 +171,79 @@ async def test_rule_27_benefits_last_as_the_product_says(
         (12, 0, datetime(2027, 1, 15, tzinfo=UTC)),
     ],
 )
-async def test_rule_27_a_benefit_for_the_plans_period_ends_with_the_main_contracts(
-    town: Town, months: int, weeks: int, ends: datetime
+async def test_rule_27_a_plan_period_benefit_ends_with_the_main_contract_period(
+    town: LedgerBuilder, months: int, weeks: int, ends: datetime
 ):
-    contract = await on_plan(town)
-    async with town.store.writing() as unit:
-        await unit.update(CoworkerContract, [(contract, {"MainContract": True})])
-        await unit.update(Tariff, [(1, {"InvoiceEvery": months, "InvoiceEveryWeeks": weeks})])
-    await sell(town, await pack(town, PLAN), ActivateNow=True)
-    assert [c["ExpireDate"] for c in await town.rows(CoworkerBookingCredit)] == [ends]
+    contract = await add_contract(town)
+    async with town.store.write_session() as session:
+        await session.update(CoworkerContract, [(contract, {"MainContract": True})])
+        await session.update(Tariff, [(1, {"InvoiceEvery": months, "InvoiceEveryWeeks": weeks})])
+    await add_sale(town, await add_product(town, PLAN), ActivateNow=True)
+    assert [c["ExpireDate"] for c in await town.find(CoworkerBookingCredit)] == [ends]
 
 
-async def test_rule_27_without_a_main_contract_such_a_sale_is_not_activated(town: Town):
-    product = await pack(town, PLAN)
-    with pytest.raises(Blocked, match="no active main contract"):
-        await sell(town, product, ActivateNow=True)
-    assert await town.rows(CoworkerProduct) == []
-    with pytest.raises(Invalid):
-        await sell(town, await pack(town, DAY, ExpiresIn=0), ActivateNow=True)
+async def test_rule_27_a_plan_period_benefit_needs_a_main_contract(town: LedgerBuilder):
+    product = await add_product(town, PLAN)
+    with pytest.raises(StateConflict, match="no active main contract"):
+        await add_sale(town, product, ActivateNow=True)
+    assert await town.find(CoworkerProduct) == []
+    with pytest.raises(ValidationError):
+        await add_sale(town, await add_product(town, DAY, ExpiresIn=0), ActivateNow=True)
 
 
-async def test_what_a_sale_brought_does_not_touch_what_the_plan_renews(town: Town):
-    contract = await on_plan(town)
-    sale = await sell(town, await pack(town), ActivateNow=True)
+async def test_product_benefits_do_not_affect_plan_renewals(town: LedgerBuilder):
+    contract = await add_contract(town)
+    sale = await add_sale(town, await add_product(town), ActivateNow=True)
     assert sale == contract
-    async with town.store.writing() as unit:
-        assert len(await run_renewals(unit, town.call(), town.desk)) == 2
+    async with town.store.write_session() as session:
+        assert len(await run_renewals(session, town.request_context(), town.context)) == 2
 
 
-async def test_the_command_activates_sales_and_can_be_repeated(town: Town):
-    product = await pack(town)
-    sales = [await sell(town, product), await sell(town, product, ActivateNow=True)]
-    (command,) = ledger_commands(town.desk)["CoworkerProduct"]
+async def test_the_action_activates_sales_and_can_be_repeated(town: LedgerBuilder):
+    product = await add_product(town)
+    sales = [await add_sale(town, product), await add_sale(town, product, ActivateNow=True)]
+    (command,) = ledger_commands(town.context)["CoworkerProduct"]
     assert command.key == "ACTIVATE_PRODUCT"
     said = []
     for _ in range(2):
-        async with town.store.writing() as unit:
-            said.append(await command.run(unit, sales, {}, town.call()))
+        async with town.store.write_session() as session:
+            said.append(await command.run(session, sales, {}, town.request_context()))
     assert [each.message for each in said] == [
         "2 products are active; 2 credits added.",
         "2 products are active; 0 credits added.",
     ]
     assert said[0].value[0] == {"CoworkerProductId": sales[0], "Granted": ["money/2", "time/2"]}
-    stranger = Caller(2, "far@example.com", locations=frozenset({999}))
-    with pytest.raises(Invalid):
-        async with town.store.writing() as unit:
-            await command.run(unit, sales, {}, town.call(caller=stranger))
+    stranger = Principal(2, "far@example.com", locations=frozenset({999}))
+    with pytest.raises(ValidationError):
+        async with town.store.write_session() as session:
+            await command.run(session, sales, {}, town.request_context(caller=stranger))
 
 
-async def test_over_the_wire_a_sale_is_created_active_or_activated_by_the_command(town: Town):
+async def test_a_sale_is_activated_on_create_or_by_action_over_http(town: LedgerBuilder):
     token = await _signed_in_token(town.store)
     app = build_app(town.store, Settings(), lambda: town.now)
     path = "/api/billing/coworkerproducts"
     body = {
-        "CoworkerId": town.customer, "BusinessId": town.business, "ProductId": await pack(town),
+        "CoworkerId": town.customer, "BusinessId": town.business, "ProductId": await add_product(town),
         "Quantity": 1, "RepeatCycle": 4, "DiscountAmount": 0,
     }  # fmt: skip
-    async with client_of(app, token) as client:
+    async with http_client(app, token) as client:
         first = await client.post(path, json={**body, "ActivateNow": True})
         assert first.status_code == 200, first.text
         second = (await client.post(path, json=body)).json()["Value"]["Id"]
-        assert len(await town.rows(CoworkerBookingCredit)) == 1
+        assert len(await town.find(CoworkerBookingCredit)) == 1
         order = {"Key": "ACTIVATE_PRODUCT", "Ids": [second], "Parameters": []}
         for added in (2, 0):
             done = (await client.post(f"{path}/runcommand", json=order)).json()
             assert done["Message"] == f"1 products are active; {added} credits added."
-    assert len(await town.rows(CoworkerBookingCredit)) == 2
+    assert len(await town.find(CoworkerBookingCredit)) == 2
 
 
 async def _signed_in_token(store: Store) -> str:
     settings = AuthSettings()
     secret = await signing_secret(store, settings, NOON)
-    async with store.writing() as unit:
-        user = await create_user(unit, ADMIN.email, None, "Some One", is_admin=True, now=NOON)
-        return (await issue_token(unit, user, secret, settings, now=NOON)).access_token
+    async with store.write_session() as session:
+        user = await create_user(
+            session, ADMIN_PRINCIPAL.email, None, "Some One", is_admin=True, now=NOON
+        )
+        return (await issue_token(session, user, secret, settings, now=NOON)).access_token

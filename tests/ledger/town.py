@@ -25,16 +25,16 @@ from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.ledger.journal.mapping import new_record, where
-from creditdesk.ledger.journal.transaction import Desk
-from creditdesk.ledger.operations.spends import Spends
-from creditdesk.ledger.rules.credit import LedgerPolicy
-from creditdesk.ledger.services import CreditWriter, UseWriter
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.rules.credit import LedgerSettings
+from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Call, Caller
+from creditdesk.schema.service import Principal, RequestContext
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
-ADMIN = Caller(1, "admin@example.com", unrestricted=True)
+ADMIN_PRINCIPAL = Principal(1, "admin@example.com", unrestricted=True)
 MONEY_USE = CoworkerBookingCreditUseHistory
 TIME_USE = CoworkerExtraServiceUseHistory
 
@@ -46,43 +46,43 @@ def money(text: str) -> int:
     return sign * (abs(int(whole)) * 10_000 + int(part.ljust(4, "0") or 0))
 
 
-def shown(record: Record) -> bytes:
+def serialize_record(record: Record) -> bytes:
     """A stand-in for the wire's answer."""
     return json.dumps({k: str(v) for k, v in sorted(record.items())}).encode()
 
 
 @dataclass
-class Town:
+class LedgerBuilder:
     """One location with a customer, a room and rates; tests add to it."""
 
     store: Store
     now: datetime = NOON
-    policy: LedgerPolicy = field(default_factory=LedgerPolicy)
+    settings: LedgerSettings = field(default_factory=LedgerSettings)
     business: int = 0
     currency: int = 0
     customer: int = 0
-    room_type: int = 0
-    room: int = 0
+    resource_type: int = 0
+    resource: int = 0
     rate: int = 0
     uses_rate: int = 0
 
     @classmethod
-    async def founded(cls, store: Store) -> Town:
+    async def create(cls, store: Store) -> LedgerBuilder:
         town = cls(store)
         town.currency = await town.add(Currency, Code="GBP", Name="Pound")
         town.business = await town.add(Business, Name="Mill", CurrencyId=town.currency)
         town.customer = await town.add_customer("Ada")
-        town.room_type = await town.add(ResourceType, Name="Room", BusinessId=town.business)
-        town.room = await town.add(
-            Resource, Name="Blue", BusinessId=town.business, ResourceTypeId=town.room_type
+        town.resource_type = await town.add(ResourceType, Name="Room", BusinessId=town.business)
+        town.resource = await town.add(
+            Resource, Name="Blue", BusinessId=town.business, ResourceTypeId=town.resource_type
         )
         town.rate = await town.add_rate(1, "20.00")
         town.uses_rate = await town.add_rate(5, "20.00", resource_types=())
         return town
 
     async def add(self, entity: type[Entity], **values: Any) -> int:
-        async with self.store.writing() as unit:
-            record = new_record(entity, values, self.now, ADMIN.email)
+        async with self.store.write_session() as unit:
+            record = new_record(entity, values, self.now, ADMIN_PRINCIPAL.email)
             (record_id,) = await unit.insert(entity, [record])
             return record_id
 
@@ -98,108 +98,117 @@ class Town:
             CurrencyId=self.currency,
             Price=money(price),
             ChargePeriod=period,
-            ResourceTypes=(self.room_type,) if types is None else types,
+            ResourceTypes=(self.resource_type,) if types is None else types,
             **values,
         )
 
-    async def add_money(self, total: str = "40.00", **values: Any) -> int:
+    async def add_money_credit(self, total: str = "40.00", **values: Any) -> int:
         amount = money(total)
-        given = {
+        defaults = {
             "CoworkerId": self.customer, "BusinessId": self.business, "TotalCredit": amount,
             "RemainingCredit": amount, "CaneBeUsedForBookings": True, **values,
         }  # fmt: skip
-        return await self.add(CoworkerBookingCredit, **given)
+        return await self.add(CoworkerBookingCredit, **defaults)
 
-    async def money_values(self, total: str, **values: Any) -> Record:
+    async def money_credit_values(self, total: str, **values: Any) -> Record:
         """The record a create would carry."""
         amount = money(total)
-        given = {
+        defaults = {
             "CoworkerId": self.customer,
             "BusinessId": self.business,
             "TotalCredit": amount,
             "CaneBeUsedForBookings": True,
             **values,
         }
-        return {c.name: c.kind.empty for c in CoworkerBookingCredit.shape().stored} | given
+        return {
+            c.name: c.field.default_value for c in CoworkerBookingCredit.meta().stored_columns
+        } | defaults
 
-    async def change(self, credit: int, **values: Any) -> None:
+    async def update_credit(self, credit: int, **values: Any) -> None:
         """A PUT on a money credit."""
         before = await self.get(CoworkerBookingCredit, credit)
-        async with self.store.writing() as unit:
-            writer = CreditWriter(self.desk)
-            await writer.update(unit, CoworkerBookingCredit, before, values, self.call())
+        async with self.store.write_session() as unit:
+            writer = CreditService(self.context)
+            await writer.update(unit, CoworkerBookingCredit, before, values, self.request_context())
 
-    async def edit_use(self, use: int, **values: Any) -> None:
+    async def update_use(self, use: int, **values: Any) -> None:
         """A PUT on a money use."""
         before = await self.get(MONEY_USE, use)
-        async with self.store.writing() as unit:
-            await UseWriter(self.desk).update(unit, MONEY_USE, before, values, self.call())
+        async with self.store.write_session() as unit:
+            await UseService(self.context).update(
+                unit, MONEY_USE, before, values, self.request_context()
+            )
 
-    async def add_time(self, total: int = 600, **values: Any) -> int:
-        given = {
+    async def add_time_credit(self, total: int = 600, **values: Any) -> int:
+        defaults = {
             "CoworkerId": self.customer, "BusinessId": self.business, "TotalUses": total,
             "RemainingUses": total, "ExtraServiceId": self.rate, **values,
         }  # fmt: skip
-        return await self.add(CoworkerExtraService, **given)
+        return await self.add(CoworkerExtraService, **defaults)
 
     async def add_booking(self, hours: float = 2, **values: Any) -> int:
         starts = values.pop("FromTime", self.now + timedelta(days=1))
-        given = {
-            "ResourceId": self.room, "CoworkerId": self.customer, "FromTime": starts,
+        defaults = {
+            "ResourceId": self.resource, "CoworkerId": self.customer, "FromTime": starts,
             "ToTime": starts + timedelta(hours=hours), **values,
         }  # fmt: skip
-        return await self.add(Booking, **given)
+        return await self.add(Booking, **defaults)
 
-    async def add_profile(self, zone: str, minutes: int = 15) -> int:
+    async def add_location_profile(self, zone: str, interval_minutes: int = 15) -> int:
         return await self.add(
-            LocationProfile, BusinessId=self.business, TimeZone=zone, BookingIntervalMinutes=minutes
+            LocationProfile,
+            BusinessId=self.business,
+            TimeZone=zone,
+            BookingIntervalMinutes=interval_minutes,
         )
 
-    def call(self, key: str | None = None, caller: Caller = ADMIN) -> Call:
-        return Call(caller, self.now, key)
+    def request_context(
+        self, key: str | None = None, caller: Principal = ADMIN_PRINCIPAL
+    ) -> RequestContext:
+        return RequestContext(caller, self.now, key)
 
     @property
-    def desk(self) -> Desk:
-        return Desk(lambda: self.now, self.policy)
+    def context(self) -> LedgerContext:
+        return LedgerContext(lambda: self.now, self.settings)
 
-    def spends(self) -> Spends:
-        return Spends(self.store, lambda: self.now, self.policy)
+    def spends(self) -> SpendQueue:
+        return SpendQueue(self.store, lambda: self.now, self.settings)
 
-    async def use(self, credit: int, amount: str, **values: Any) -> dict[str, Any]:
+    async def post_use(self, credit: int, amount: str, **values: Any) -> dict[str, Any]:
         """Posts a money use and gives its answer."""
         return await self.post(
             MONEY_USE, CoworkerBookingCreditId=credit, CreditUsed=money(amount), **values
         )
 
-    async def use_time(self, credit: int, **values: Any) -> dict[str, Any]:
+    async def post_time_use(self, credit: int, **values: Any) -> dict[str, Any]:
         return await self.post(TIME_USE, CoworkerExtraServiceId=credit, **values)
 
     async def post(self, entity: type[Entity], **values: Any) -> dict[str, Any]:
-        call = self.call(values.pop("key", None), values.pop("caller", ADMIN))
-        _, body = await self.spends().post(entity, values, call, "print", shown)
+        call = self.request_context(values.pop("key", None), values.pop("caller", ADMIN_PRINCIPAL))
+        _, body = await self.spends().post(entity, values, call, "print", serialize_record)
         answer: dict[str, Any] = json.loads(body)
         return answer
 
     async def get(self, entity: type[Entity], record_id: int) -> Record:
-        async with self.store.reading() as reading:
+        async with self.store.read_session() as reading:
             record = await reading.get(entity, record_id)
         assert record is not None
         return record
 
-    async def money_left(self, credit: int) -> int:
+    async def remaining_money(self, credit: int) -> int:
         left: int = (await self.get(CoworkerBookingCredit, credit))["RemainingCredit"]
         return left
 
-    async def uses_left(self, credit: int) -> int:
+    async def remaining_uses(self, credit: int) -> int:
         left: int = (await self.get(CoworkerExtraService, credit))["RemainingUses"]
         return left
 
-    async def lines(self, kind: str, credit: int) -> list[Record]:
-        async with self.store.reading() as reading:
+    async def journal_lines(self, kind: str, credit: int) -> list[Record]:
+        async with self.store.read_session() as reading:
             return await reading.find(
                 JournalLine, where(JournalLine, CreditKind=kind, CreditId=credit)
             )
 
-    async def rows(self, entity: type[Entity], **values: Any) -> list[Record]:
-        async with self.store.reading() as reading:
+    async def find(self, entity: type[Entity], **values: Any) -> list[Record]:
+        async with self.store.read_session() as reading:
             return await reading.find(entity, where(entity, **values))

@@ -16,14 +16,14 @@ from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from tests.conftest import ADMIN
-from tests.ledger.town import Town
-from tests.regression.desk import Clock, Desk
+from tests.conftest import ADMIN_EMAIL
+from tests.ledger.town import LedgerBuilder
+from tests.regression.desk import AdjustableClock, ApiClient
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
+def clock() -> AdjustableClock:
+    return AdjustableClock()
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -31,33 +31,35 @@ async def admin_token(store: Store) -> str:
     """An administrator's token that outlives what the clock is moved by."""
     settings, now = AuthSettings(access_seconds=400 * 24 * 3600), datetime.now(UTC)
     secret = await signing_secret(store, settings, now)
-    async with store.writing() as unit:
-        user = await create_user(unit, ADMIN, None, "Some One", is_admin=True, now=now)
+    async with store.write_session() as unit:
+        user = await create_user(unit, ADMIN_EMAIL, None, "Some One", is_admin=True, now=now)
         return (await issue_token(unit, user, secret, settings, now=now)).access_token
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(store: Store) -> Town:
-    return await Town.founded(store)
+async def town(store: Store) -> LedgerBuilder:
+    return await LedgerBuilder.create(store)
 
 
 @pytest.fixture(scope="module")
-def app(store: Store, clock: Clock) -> Starlette:
+def app(store: Store, clock: AdjustableClock) -> Starlette:
     """The application with a clock that tests can move."""
     return build_app(store, Settings(), clock)
 
 
 @pytest_asyncio.fixture
-async def open_desk(client: httpx.AsyncClient, town: Town, clock: Clock) -> Desk:
+async def open_desk(
+    client: httpx.AsyncClient, town: LedgerBuilder, clock: AdjustableClock
+) -> ApiClient:
     """A new customer at the desk."""
-    clock.ahead *= 0
+    clock.offset *= 0
     town.now = clock()
     town.customer = await town.add_customer("Ada")
-    return Desk(client, town, clock)
+    return ApiClient(client, town, clock)
 
 
 @pytest_asyncio.fixture
-async def desk(open_desk: Desk) -> AsyncIterator[Desk]:
+async def desk(open_desk: ApiClient) -> AsyncIterator[ApiClient]:
     """A desk whose books must agree when the test is over (rule 34)."""
     yield open_desk
-    assert await open_desk.findings() == []
+    assert await open_desk.verify_problems() == []

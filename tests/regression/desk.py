@@ -12,57 +12,57 @@ from typing import Any
 
 import httpx
 
-from creditdesk.audit.verify import verify
+from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.entities.billing.tariff import Tariff
-from creditdesk.ledger.journal.mapping import SIDES
+from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.operations.corrections import expire
-from creditdesk.schema.fields import show_instant
-from creditdesk.schema.progress import Gathered
-from tests.ledger.town import Town, money
+from creditdesk.schema.fields import format_datetime
+from creditdesk.schema.progress import CollectingReporter
+from tests.ledger.town import LedgerBuilder, money
 
 CREDITS = "/api/billing/coworkerbookingcredits"
 TIME_CREDITS = "/api/billing/coworkerextraservices"
 USES = "/api/billing/coworkerbookingcreditusehistories"
 TIME_USES = "/api/billing/coworkerextraserviceusehistories"
 BOOKINGS = "/api/spaces/bookings"
-PATIENCE_SECONDS = 10.0
+RETRY_TIMEOUT_SECONDS = 10.0
 """For how long one call is put again while its key is in flight."""
 
 
 @dataclass
-class Clock:
+class AdjustableClock:
     """The instant of every call: the real one, moved by so much."""
 
-    ahead: timedelta = field(default_factory=timedelta)
+    offset: timedelta = field(default_factory=timedelta)
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return datetime.now(UTC) + self.offset
 
-    def move(self, **amount: float) -> None:
-        self.ahead += timedelta(**amount)
+    def advance(self, **amount: float) -> None:
+        self.offset += timedelta(**amount)
 
 
 @dataclass
-class Desk:
+class ApiClient:
     """What a test asks of the service, in its own words; amounts of money are decimals."""
 
-    client: httpx.AsyncClient
-    town: Town
-    clock: Clock
+    http: httpx.AsyncClient
+    ledger: LedgerBuilder
+    clock: AdjustableClock
 
-    def at(self, **ahead: float) -> str:
+    def timestamp(self, **offset: float) -> str:
         """An instant so far from now, as a body says it."""
-        return show_instant((self.clock() + timedelta(**ahead)).replace(microsecond=0))
+        return format_datetime((self.clock() + timedelta(**offset)).replace(microsecond=0))
 
     async def post(self, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
         headers = {"Idempotency-Key": key} if key else {}
-        return await self.client.post(path, json=body or {}, headers=headers)
+        return await self.http.post(path, json=body or {}, headers=headers)
 
-    async def post_until_told(self, path: str, body: Any, key: str) -> httpx.Response:
+    async def post_with_retry(self, path: str, body: Any, key: str) -> httpx.Response:
         """Puts a call again while its key is in flight, as a client does that was told 409."""
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + RETRY_TIMEOUT_SECONDS
         while (answer := await self.post(path, body, key)).status_code == 409:
             if time.monotonic() > until:
                 break
@@ -70,65 +70,65 @@ class Desk:
         return answer
 
     async def get(self, path: str, **params: Any) -> Any:
-        return read(await self.client.get(path, params=params))
+        return parse_body(await self.http.get(path, params=params))
 
-    async def rows(self, path: str, **params: Any) -> list[dict[str, Any]]:
+    async def list_records(self, path: str, **params: Any) -> list[dict[str, Any]]:
         """The records of one page of a list, a thousand at most."""
         return list((await self.get(path, **{"size": 1000, **params}))["Records"])
 
-    async def credit(self, total: str, **values: Any) -> int:
+    async def create_credit(self, total: str, **values: Any) -> int:
         """A new money credit of this customer that pays for bookings, unless told otherwise."""
-        return made(await self.post(CREDITS, self.credit_body(total, **values)))
+        return created_id(await self.post(CREDITS, self.credit_body(total, **values)))
 
     def credit_body(self, total: str, **values: Any) -> dict[str, Any]:
         return {
-            "CoworkerId": self.town.customer,
-            "BusinessId": self.town.business,
+            "CoworkerId": self.ledger.customer,
+            "BusinessId": self.ledger.business,
             "TotalCredit": float(total),
             "CaneBeUsedForBookings": True,
             **values,
         }
 
-    async def time_credit(self, total: int, **values: Any) -> int:
+    async def create_time_credit(self, total: int, **values: Any) -> int:
         body = {
-            "CoworkerId": self.town.customer,
-            "BusinessId": self.town.business,
-            "ExtraServiceId": self.town.rate,
+            "CoworkerId": self.ledger.customer,
+            "BusinessId": self.ledger.business,
+            "ExtraServiceId": self.ledger.rate,
             "TotalUses": total,
             "ChargePeriod": 1,
             **values,
         }
-        return made(await self.post(TIME_CREDITS, body))
+        return created_id(await self.post(TIME_CREDITS, body))
 
-    async def use(
+    async def post_use(
         self, credit: int, amount: str, key: str | None = None, **values: Any
     ) -> httpx.Response:
         body = {"CoworkerBookingCreditId": credit, "CreditUsed": float(amount), **values}
         return await self.post(USES, body, key)
 
-    async def booking(self, hours: float = 1, **values: Any) -> int:
+    async def create_booking(self, hours: float = 1, **values: Any) -> int:
         """A booking that starts tomorrow and costs 20.00 an hour."""
         starts = self.clock().replace(microsecond=0) + timedelta(days=1)
         body = {
-            "ResourceId": self.town.room,
-            "CoworkerId": self.town.customer,
-            "FromTime": show_instant(starts),
-            "ToTime": show_instant(starts + timedelta(hours=hours)),
+            "ResourceId": self.ledger.resource,
+            "CoworkerId": self.ledger.customer,
+            "FromTime": format_datetime(starts),
+            "ToTime": format_datetime(starts + timedelta(hours=hours)),
             "Repeats": 1,
             **values,
         }
-        return made(await self.post(BOOKINGS, body))
+        return created_id(await self.post(BOOKINGS, body))
 
-    async def invoice_line(self, amount: str) -> int:
+    async def create_invoice_line(self, amount: str) -> int:
         """A line of a new invoice of this customer."""
-        invoice = await self.town.add(
+        invoice = await self.ledger.add(
             CoworkerInvoice,
-            CoworkerId=self.town.customer,
-            BusinessId=self.town.business,
-            CurrencyId=self.town.currency,
-            InvoiceNumber=f"I-{self.town.customer}",
+            CoworkerId=self.ledger.customer,
+            BusinessId=self.ledger.business,
+            CurrencyId=self.ledger.currency,
+            InvoiceNumber=f"I-{self.ledger.customer}",
         )
-        return await self.town.add(
+        return await self.ledger.add(
             CoworkerInvoiceLine,
             CoworkerInvoiceId=invoice,
             Description="Desk",
@@ -136,13 +136,13 @@ class Desk:
             SubTotal=money(amount),
         )
 
-    async def tariff(self) -> int:
+    async def create_tariff(self) -> int:
         """A plan of this location."""
-        return await self.town.add(
-            Tariff, Name="Flex", BusinessId=self.town.business, CurrencyId=self.town.currency
+        return await self.ledger.add(
+            Tariff, Name="Flex", BusinessId=self.ledger.business, CurrencyId=self.ledger.currency
         )
 
-    async def run(
+    async def run_command(
         self, path: str, command: str, ids: list[int], key: str | None = None, **parameters: Any
     ) -> httpx.Response:
         named = [
@@ -151,93 +151,93 @@ class Desk:
         body = {"Key": command, "Ids": ids, "Parameters": named}
         return await self.post(f"{path}/runcommand", body, key)
 
-    def basket(self, *sources: dict[str, Any]) -> dict[str, Any]:
+    def basket_body(self, *sources: dict[str, Any]) -> dict[str, Any]:
         return {
-            "CoworkerId": self.town.customer,
-            "BusinessId": self.town.business,
+            "CoworkerId": self.ledger.customer,
+            "BusinessId": self.ledger.business,
             "Sources": list(sources),
         }
 
     async def preview(self, *sources: dict[str, Any]) -> list[dict[str, Any]]:
         """What a spend would do for each source."""
-        answer = await self.post("/api/ledger/previews", self.basket(*sources))
-        return list(done(answer)["Allocation"]["sources"])
+        answer = await self.post("/api/ledger/previews", self.basket_body(*sources))
+        return list(result_value(answer)["Allocation"]["sources"])
 
     async def spend(self, *sources: dict[str, Any], key: str | None = None) -> httpx.Response:
-        return await self.post("/api/ledger/spends", self.basket(*sources), key)
+        return await self.post("/api/ledger/spends", self.basket_body(*sources), key)
 
-    async def hold(self, *sources: dict[str, Any]) -> int | None:
+    async def create_hold(self, *sources: dict[str, Any]) -> int | None:
         """The number of a new hold, None when no credit could be held."""
-        group: int | None = done(await self.post("/api/ledger/holds", self.basket(*sources)))[
-            "HoldId"
-        ]
+        group: int | None = result_value(
+            await self.post("/api/ledger/holds", self.basket_body(*sources))
+        )["HoldId"]
         return group
 
-    async def left(self, credit: int) -> Decimal:
+    async def remaining(self, credit: int) -> Decimal:
         return Decimal((await self.get(f"{CREDITS}/{credit}"))["RemainingCredit"])
 
-    async def balance(self, credit: int, kind: str = "money", **params: Any) -> dict[str, Any]:
-        found = await self.get("/api/ledger/balances", CoworkerId=self.town.customer, **params)
+    async def get_balance(self, credit: int, kind: str = "money", **params: Any) -> dict[str, Any]:
+        found = await self.get("/api/ledger/balances", CoworkerId=self.ledger.customer, **params)
         return next(b for b in found["Value"] if (b["Kind"], b["Id"]) == (kind, credit))
 
-    async def uses(self, credit: int) -> list[dict[str, Any]]:
+    async def list_uses(self, credit: int) -> list[dict[str, Any]]:
         """The history rows of a money credit, oldest first."""
         named = {"CoworkerBookingCreditUseHistory_CoworkerBookingCredit": credit}
-        return await self.rows(USES, orderby="Id", **named)
+        return await self.list_records(USES, orderby="Id", **named)
 
-    async def lines(self, credit: int, kind: str = "money") -> list[dict[str, Any]]:
+    async def list_journal_lines(self, credit: int, kind: str = "money") -> list[dict[str, Any]]:
         """The journal lines of a credit in their order."""
         named = {"JournalLine_CreditKind": kind, "JournalLine_CreditId": credit}
-        return await self.rows("/api/ledger/entries", orderby="Sequence", **named)
+        return await self.list_records("/api/ledger/entries", orderby="Sequence", **named)
 
-    async def sweep(self) -> None:
+    async def expire_credits(self) -> None:
         """The expiry run, in a transaction of its own (rule 28)."""
-        async with self.town.store.writing() as unit:
-            for side in SIDES.values():
-                await expire(unit, side, self.town.call(), self.town.desk)
+        async with self.ledger.store.write_session() as unit:
+            for side in MAPPINGS.values():
+                await expire(unit, side, self.ledger.request_context(), self.ledger.context)
 
-    async def findings(self) -> list[str]:
+    async def verify_problems(self) -> list[str]:
         """What `creditdesk verify` finds."""
-        report = Gathered()
-        await verify(self.town.store, report)
+        report = CollectingReporter()
+        await verify_ledger(self.ledger.store, report)
         return report.problems
 
 
-def read(answer: httpx.Response) -> Any:
+def parse_body(answer: httpx.Response) -> Any:
     """A body with exact decimals; anything but 200 fails the test."""
     assert answer.status_code == 200, answer.text
     return json.loads(answer.content, parse_float=Decimal)
 
 
-def done(answer: httpx.Response) -> Any:
+def result_value(answer: httpx.Response) -> Any:
     """The Value of an act that succeeded."""
-    body = read(answer)
+    body = parse_body(answer)
     assert body["WasSuccessful"], body
     return body["Value"]
 
 
-def made(answer: httpx.Response) -> int:
+def created_id(answer: httpx.Response) -> int:
     """The Id of a record that was created."""
-    return int(done(answer)["Id"])
+    return int(result_value(answer)["Id"])
 
 
 def succeeded(answer: httpx.Response) -> bool:
     return answer.status_code == 200 and bool(answer.json()["WasSuccessful"])
 
 
-def parts(source: dict[str, Any]) -> list[tuple[str, Any]]:
+def paid_parts(source: dict[str, Any]) -> list[tuple[str, Any]]:
     """Which credit pays how much of a source."""
     return [(part["credit"], part["taken"]) for part in source["parts"]]
 
 
-def reasons(source: dict[str, Any]) -> dict[str, str]:
+def reason_codes(source: dict[str, Any]) -> dict[str, str]:
     """Why each credit did or did not pay."""
     return {seen["credit"]: seen["reason"] for seen in source["considered"]}
 
 
-def booking_of(number: int, **values: Any) -> dict[str, Any]:
+def booking_item(number: int, **values: Any) -> dict[str, Any]:
     return {"Kind": "booking", "Id": number, **values}
 
 
-def charge_of(number: int, amount: float, **values: Any) -> dict[str, Any]:
+def charge_item(number: int, amount: float, **values: Any) -> dict[str, Any]:
     return {"Kind": "charge", "Id": number, "Amount": amount, **values}

@@ -15,233 +15,237 @@ from tests.regression.desk import (
     BOOKINGS,
     CREDITS,
     USES,
-    Desk,
-    booking_of,
-    charge_of,
-    done,
-    made,
-    parts,
-    reasons,
+    ApiClient,
+    booking_item,
+    charge_item,
+    created_id,
+    paid_parts,
+    reason_codes,
+    result_value,
     succeeded,
 )
 
 TOGETHER = 8
 
 
-async def test_a_credit_edited_while_it_is_spent_loses_no_use(desk: Desk):
+async def test_concurrent_credit_update_loses_no_use(desk: ApiClient):
     """Line 3: a lock taken on a row that moved."""
-    credit = await desk.credit("40.00")
+    credit = await desk.create_credit("40.00")
     whole = {"Id": credit, **desk.credit_body("50.00")}
-    edits = (desk.client.put(CREDITS, json={**whole, "Description": f"edit {n}"}) for n in range(4))
-    answers = await asyncio.gather(*(desk.use(credit, "1.00") for _ in range(16)), *edits)
+    edits = (desk.http.put(CREDITS, json={**whole, "Description": f"edit {n}"}) for n in range(4))
+    answers = await asyncio.gather(*(desk.post_use(credit, "1.00") for _ in range(16)), *edits)
     used = sum(succeeded(a) for a in answers[:16])
     assert any(succeeded(a) for a in answers[16:])
-    assert await desk.left(credit) == 50 - used
-    assert len(await desk.uses(credit)) == used
+    assert await desk.remaining(credit) == 50 - used
+    assert len(await desk.list_uses(credit)) == used
 
 
-async def test_a_credit_that_moves_to_another_customer_is_spent_once(desk: Desk):
+async def test_credit_moved_to_another_customer_is_spent_once(desk: ApiClient):
     """Line 3, when the row changes whom it belongs to."""
-    credit = await desk.credit("10.00")
-    other = await desk.town.add_customer("Bea")
+    credit = await desk.create_credit("10.00")
+    other = await desk.ledger.add_customer("Bea")
     body = {"Id": credit, **desk.credit_body("10.00"), "CoworkerId": other}
-    sources = [booking_of(await desk.booking(hours=0.5)) for _ in range(3)]
+    sources = [booking_item(await desk.create_booking(hours=0.5)) for _ in range(3)]
     answers = await asyncio.gather(
-        *(desk.spend(source) for source in sources), desk.client.put(CREDITS, json=body)
+        *(desk.spend(source) for source in sources), desk.http.put(CREDITS, json=body)
     )
     paid = sum(
-        bool(parts(done(a)["Allocation"]["sources"][0])) for a in answers[:3] if succeeded(a)
+        bool(paid_parts(result_value(a)["Allocation"]["sources"][0]))
+        for a in answers[:3]
+        if succeeded(a)
     )
     assert paid <= 1
-    assert await desk.left(credit) == 10 - 10 * paid
+    assert await desk.remaining(credit) == 10 - 10 * paid
 
 
-async def test_a_use_given_back_many_times_at_once_comes_back_once(desk: Desk):
+async def test_concurrent_reversals_return_use_once(desk: ApiClient):
     """Line 7: a refund issued twice in parallel."""
-    credit = await desk.credit("40.00")
-    use = made(await desk.use(credit, "10.00"))
+    credit = await desk.create_credit("40.00")
+    use = created_id(await desk.post_use(credit, "10.00"))
     answers = await asyncio.gather(
-        *(desk.run(USES, "REVERSE_USE", [use]) for _ in range(TOGETHER)),
+        *(desk.run_command(USES, "REVERSE_USE", [use]) for _ in range(TOGETHER)),
         *(desk.post("/api/ledger/reversals", {"Kind": "money", "Ids": [use]}) for _ in range(4)),
     )
-    back = [each["Amount"] for a in answers if succeeded(a) for each in done(a)]
+    back = [each["Amount"] for a in answers if succeeded(a) for each in result_value(a)]
     assert sorted(back)[-1] == "10.0000"
     assert sum(Decimal(amount) for amount in back) == 10
-    assert await desk.left(credit) == 40
+    assert await desk.remaining(credit) == 40
 
 
-async def test_parallel_refunds_of_parts_never_give_back_more_than_was_used(desk: Desk):
+async def test_concurrent_partial_reversals_never_exceed_use(desk: ApiClient):
     """Line 7, for parts."""
-    credit = await desk.credit("40.00")
-    use = made(await desk.use(credit, "10.00"))
+    credit = await desk.create_credit("40.00")
+    use = created_id(await desk.post_use(credit, "10.00"))
     answers = await asyncio.gather(
-        *(desk.run(USES, "REVERSE_USE", [use], Amount=3) for _ in range(TOGETHER))
+        *(desk.run_command(USES, "REVERSE_USE", [use], Amount=3) for _ in range(TOGETHER))
     )
     assert sum(succeeded(a) for a in answers) <= 3
-    while succeeded(await desk.run(USES, "REVERSE_USE", [use], Amount=3)):
+    while succeeded(await desk.run_command(USES, "REVERSE_USE", [use], Amount=3)):
         pass
-    done(await desk.run(USES, "REVERSE_USE", [use]))
-    assert await desk.left(credit) == 40
-    (again,) = done(await desk.run(USES, "REVERSE_USE", [use]))
+    result_value(await desk.run_command(USES, "REVERSE_USE", [use]))
+    assert await desk.remaining(credit) == 40
+    (again,) = result_value(await desk.run_command(USES, "REVERSE_USE", [use]))
     assert again["Amount"] == "0.0000"
 
 
-async def test_restricted_credit_pays_for_nothing_else(desk: Desk):
+async def test_restricted_credit_pays_only_allowed_items(desk: ApiClient):
     """Line 15: restricted credit pays for something else."""
-    town = desk.town
+    town = desk.ledger
     phones = await town.add(ResourceType, Name="Phone booth", BusinessId=town.business)
-    booths = await desk.credit("90.00", ElegibleResourceTypes=[phones])
-    rooms = await desk.credit("90.00", ElegibleResourceTypes=[town.room_type])
-    events = await desk.credit("90.00", CaneBeUsedForBookings=False, CaneBeUsedForEvents=True)
-    bare = await desk.credit("90.00", CaneBeUsedForBookings=False)
+    booths = await desk.create_credit("90.00", ElegibleResourceTypes=[phones])
+    rooms = await desk.create_credit("90.00", ElegibleResourceTypes=[town.resource_type])
+    events = await desk.create_credit(
+        "90.00", CaneBeUsedForBookings=False, CaneBeUsedForEvents=True
+    )
+    bare = await desk.create_credit("90.00", CaneBeUsedForBookings=False)
     booking, charge, ticket = await desk.preview(
-        booking_of(await desk.booking(hours=1)),
-        charge_of(1, 20),
+        booking_item(await desk.create_booking(hours=1)),
+        charge_item(1, 20),
         {"Kind": "event_attendance", "Id": await a_ticket(desk, "20.00")},
     )
-    assert parts(booking) == [(f"money/{rooms}", "20.0000")]
-    assert reasons(booking)[f"money/{booths}"] == "wrong_resource_type"
-    assert reasons(booking)[f"money/{bare}"] == "not_for_bookings"
-    assert (parts(charge), set(reasons(charge).values())) == ([], {"not_universal"})
-    assert parts(ticket) == [(f"money/{events}", "20.0000")]
+    assert paid_parts(booking) == [(f"money/{rooms}", "20.0000")]
+    assert reason_codes(booking)[f"money/{booths}"] == "wrong_resource_type"
+    assert reason_codes(booking)[f"money/{bare}"] == "not_for_bookings"
+    assert (paid_parts(charge), set(reason_codes(charge).values())) == ([], {"not_universal"})
+    assert paid_parts(ticket) == [(f"money/{events}", "20.0000")]
 
 
-async def test_universal_credit_with_a_list_pays_only_what_is_listed(desk: Desk):
+async def test_universal_credit_with_restrictions_pays_only_those(desk: ApiClient):
     """Line 15, for credit that lists plans: charges are none of them."""
-    credit = await desk.credit("90.00", IsUniversalCredit=True, ElegibleProducts=[])
-    assert parts((await desk.preview(charge_of(1, 20)))[0])
-    tariff = await desk.tariff()
+    credit = await desk.create_credit("90.00", IsUniversalCredit=True, ElegibleProducts=[])
+    assert paid_parts((await desk.preview(charge_item(1, 20)))[0])
+    tariff = await desk.create_tariff()
     body = desk.credit_body("90.00", IsUniversalCredit=True, ElegibleTariffs=[tariff])
-    done(await desk.client.put(CREDITS, json={"Id": credit, **body}))
-    (charge,) = await desk.preview(charge_of(1, 20))
-    assert reasons(charge) == {f"money/{credit}": "not_listed"}
+    result_value(await desk.http.put(CREDITS, json={"Id": credit, **body}))
+    (charge,) = await desk.preview(charge_item(1, 20))
+    assert reason_codes(charge) == {f"money/{credit}": "not_listed"}
 
 
-async def test_a_kind_of_pass_is_paid_by_each_who_buys_it(desk: Desk):
+async def test_each_buyer_pays_for_its_own_pass(desk: ApiClient):
     """Line 15, the other way round: what one paid covers nothing for the next."""
-    town = desk.town
+    town = desk.ledger
     values = {"BusinessId": town.business, "CurrencyId": town.currency, "Price": money("15.00")}
     source = {"Kind": "time_pass", "Id": await town.add(TimePass, Name="Day", **values)}
-    first = await desk.credit("40.00", IsUniversalCredit=True)
+    first = await desk.create_credit("40.00", IsUniversalCredit=True)
     for left in (25, 10):
-        done(await desk.spend(source))
-        assert await desk.left(first) == left
+        result_value(await desk.spend(source))
+        assert await desk.remaining(first) == left
     town.customer = await town.add_customer("Bea")
-    second = await desk.credit("40.00", IsUniversalCredit=True)
-    done(await desk.spend(source))
-    assert await desk.left(second) == 25
+    second = await desk.create_credit("40.00", IsUniversalCredit=True)
+    result_value(await desk.spend(source))
+    assert await desk.remaining(second) == 25
 
 
-async def test_parts_of_an_odd_price_add_up_to_the_price(desk: Desk):
+async def test_parts_of_odd_price_sum_to_price(desk: ApiClient):
     """Line 16: a rounding cent makes a total negative."""
     for amount in ("3.33", "3.33", "3.33"):
-        await desk.credit(amount, IsUniversalCredit=True)
-    last = await desk.credit("10.00", IsUniversalCredit=True)
-    (source,) = done(await desk.spend(charge_of(1, 10)))["Allocation"]["sources"]
-    assert sum(Decimal(taken) for _, taken in parts(source)) == 10
+        await desk.create_credit(amount, IsUniversalCredit=True)
+    last = await desk.create_credit("10.00", IsUniversalCredit=True)
+    (source,) = result_value(await desk.spend(charge_item(1, 10)))["Allocation"]["sources"]
+    assert sum(Decimal(taken) for _, taken in paid_parts(source)) == 10
     assert source["uncovered"] == "0.0000"
-    assert await desk.left(last) == Decimal("9.99")
+    assert await desk.remaining(last) == Decimal("9.99")
 
 
-async def test_half_a_refund_and_the_other_half_are_the_whole(desk: Desk):
+async def test_two_half_reversals_return_everything(desk: ApiClient):
     """Line 16: a 50 % refund loses a cent."""
-    credit = await desk.credit("10.00")
-    use = made(await desk.use(credit, "0.01"))
-    odd = made(await desk.use(credit, "3.3333"))
+    credit = await desk.create_credit("10.00")
+    use = created_id(await desk.post_use(credit, "0.01"))
+    odd = created_id(await desk.post_use(credit, "3.3333"))
     for wanted, each in ((0.005, use), (1.6667, odd)):
-        done(await desk.run(USES, "REVERSE_USE", [each], Amount=wanted))
-    halves = [Decimal("10") - Decimal("3.3433") + Decimal("1.6717"), await desk.left(credit)]
+        result_value(await desk.run_command(USES, "REVERSE_USE", [each], Amount=wanted))
+    halves = [Decimal("10") - Decimal("3.3433") + Decimal("1.6717"), await desk.remaining(credit)]
     assert halves[0] == halves[1]
-    done(await desk.run(USES, "REVERSE_USE", [use, odd]))
-    assert await desk.left(credit) == 10
+    result_value(await desk.run_command(USES, "REVERSE_USE", [use, odd]))
+    assert await desk.remaining(credit) == 10
 
 
-async def test_time_covers_whole_steps_and_money_the_exact_rest(desk: Desk):
+async def test_time_covers_whole_intervals_and_money_the_remainder(desk: ApiClient):
     """Line 16, for a price in thirds."""
-    time, credit = await desk.time_credit(50), await desk.credit("90.00")
-    booking = await desk.booking(hours=100 / 60)
-    (source,) = await desk.preview(booking_of(booking))
+    time, credit = await desk.create_time_credit(50), await desk.create_credit("90.00")
+    booking = await desk.create_booking(hours=100 / 60)
+    (source,) = await desk.preview(booking_item(booking))
     # 105 minutes at 20.00 an hour are 35.00; 45 of them are covered by time.
-    assert parts(source) == [(f"time/{time}", 45), (f"money/{credit}", "20.0000")]
+    assert paid_parts(source) == [(f"time/{time}", 45), (f"money/{credit}", "20.0000")]
     covered = sum(Decimal(part["covered"]) for part in source["parts"])
     assert (covered, source["uncovered"]) == (35, "0.0000")
 
 
-async def test_voiding_what_a_failed_payment_left_gives_nothing_twice(desk: Desk):
+async def test_void_after_failed_payment_returns_nothing_twice(desk: ApiClient):
     """Line 17: void after a failed payment doubles the credit."""
-    credit = await desk.credit("10.00")
-    assert (await desk.use(credit, "25.00")).status_code == 400
-    use = made(await desk.use(credit, "4.00"))
-    (voided,) = done(await desk.run(CREDITS, "VOID_CREDIT", [credit]))
+    credit = await desk.create_credit("10.00")
+    assert (await desk.post_use(credit, "25.00")).status_code == 400
+    use = created_id(await desk.post_use(credit, "4.00"))
+    (voided,) = result_value(await desk.run_command(CREDITS, "VOID_CREDIT", [credit]))
     assert (voided["Removed"], voided["Used"]) == ("6.0000", "4.0000")
-    (again,) = done(await desk.run(CREDITS, "VOID_CREDIT", [credit]))
+    (again,) = result_value(await desk.run_command(CREDITS, "VOID_CREDIT", [credit]))
     assert again["Removed"] == "0.0000"
-    done(await desk.run(USES, "REVERSE_USE", [use]))
+    result_value(await desk.run_command(USES, "REVERSE_USE", [use]))
     shown = await desk.get(f"{CREDITS}/{credit}")
     assert (shown["RemainingCredit"], shown["TotalCredit"]) == (4, 4)
 
 
-async def test_cancelling_what_was_never_paid_gives_nothing_back(desk: Desk):
+async def test_cancel_of_unpaid_booking_returns_nothing(desk: ApiClient):
     """Line 17, for a booking whose charge was refused."""
-    credit = await desk.credit("10.00")
-    booking = await desk.booking(hours=1, Tentative=True)
-    assert not succeeded(await desk.run(BOOKINGS, "CHARGE_BOOKING", [booking]))
-    (cancelled,) = done(await desk.run(BOOKINGS, "CANCEL_BOOKING", [booking]))
+    credit = await desk.create_credit("10.00")
+    booking = await desk.create_booking(hours=1, Tentative=True)
+    assert not succeeded(await desk.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
+    (cancelled,) = result_value(await desk.run_command(BOOKINGS, "CANCEL_BOOKING", [booking]))
     assert cancelled["Returned"] == []
-    assert await desk.left(credit) == 10
+    assert await desk.remaining(credit) == 10
 
 
-async def test_what_an_invoice_was_paid_with_comes_back_to_its_credit(desk: Desk):
+async def test_reversed_invoice_payment_returns_to_its_credit(desk: ApiClient):
     """Line 18: voiding an invoice gives nothing back."""
-    until = desk.at(days=9)
-    credit = await desk.credit("30.00", IsUniversalCredit=True, ExpireDate=until)
-    line = await desk.invoice_line("20.00")
+    until = desk.timestamp(days=9)
+    credit = await desk.create_credit("30.00", IsUniversalCredit=True, ExpireDate=until)
+    line = await desk.create_invoice_line("20.00")
     source = {"Kind": "invoice_line", "Id": line}
-    done(await desk.spend(source))
-    paid = await desk.rows(
+    result_value(await desk.spend(source))
+    paid = await desk.list_records(
         USES, CoworkerBookingCreditUseHistory_CoworkerInvoiceLine=line, orderby="Id"
     )
     ids = [row["Id"] for row in paid]
-    done(await desk.run(USES, "REVERSE_USE", ids, Reason="invoice voided"))
+    result_value(await desk.run_command(USES, "REVERSE_USE", ids, Reason="invoice voided"))
     shown = await desk.get(f"{CREDITS}/{credit}")
     assert (shown["RemainingCredit"], shown["ExpireDate"]) == (30, until)
     # What came back is owed again, so a new invoice can be paid by it.
     assert (await desk.preview(source))[0]["uncovered"] == "0.0000"
 
 
-async def test_a_failed_payment_takes_nothing_and_says_so(desk: Desk):
+async def test_failed_payment_takes_nothing(desk: ApiClient):
     """Line 26: a failed payment still takes the credit."""
-    credit = await desk.credit("10.00")
+    credit = await desk.create_credit("10.00")
     before = await desk.get(f"{CREDITS}/{credit}")
     refused = [
-        await desk.use(credit, "10.01"),
-        await desk.use(credit, "-1"),
-        await desk.use(credit, "1", BookingId=10**9),
-        await desk.use(credit, "1", EventAttendeeId=10**9),
+        await desk.post_use(credit, "10.01"),
+        await desk.post_use(credit, "-1"),
+        await desk.post_use(credit, "1", BookingId=10**9),
+        await desk.post_use(credit, "1", EventAttendeeId=10**9),
     ]
     assert {a.status_code for a in refused} == {400}
     assert await desk.get(f"{CREDITS}/{credit}") == before
-    assert await desk.uses(credit) == []
+    assert await desk.list_uses(credit) == []
 
 
-async def test_a_correction_downwards_counts_in_every_balance_shown(desk: Desk):
+async def test_negative_adjustment_shows_in_every_balance(desk: ApiClient):
     """Line 26: a cached balance ignores negative corrections."""
-    credit = await desk.credit("10.00")
-    done(await desk.use(credit, "2.00"))
+    credit = await desk.create_credit("10.00")
+    result_value(await desk.post_use(credit, "2.00"))
     for amount in (-3, 1, -0.5):
         body = {"Kind": "money", "Id": credit, "Amount": amount, "Reason": "count"}
-        done(await desk.post("/api/ledger/adjustments", body))
+        result_value(await desk.post("/api/ledger/adjustments", body))
     left = Decimal("5.5")
-    rows = await desk.uses(credit)
-    assert await desk.left(credit) == left == 10 - sum(row["CreditUsed"] for row in rows)
+    rows = await desk.list_uses(credit)
+    assert await desk.remaining(credit) == left == 10 - sum(row["CreditUsed"] for row in rows)
     assert {row["CoworkerBookingCreditRemainingCredit"] for row in rows} == {left}
-    assert (await desk.balance(credit))["Available"] == "5.5000"
-    assert (await desk.lines(credit))[-1]["BalanceAfter"] == left
-    assert (await desk.use(credit, "5.51")).status_code == 400
+    assert (await desk.get_balance(credit))["Available"] == "5.5000"
+    assert (await desk.list_journal_lines(credit))[-1]["BalanceAfter"] == left
+    assert (await desk.post_use(credit, "5.51")).status_code == 400
 
 
-async def a_ticket(desk: Desk, price: str) -> int:
-    town = desk.town
+async def a_ticket(desk: ApiClient, price: str) -> int:
+    town = desk.ledger
     event = await town.add(
         CalendarEvent, Name="Talk", BusinessId=town.business,
         StartDate=desk.clock().replace(microsecond=0), EndDate=desk.clock().replace(microsecond=0),

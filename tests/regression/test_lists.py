@@ -9,23 +9,33 @@ from itertools import combinations
 from typing import Any
 
 from creditdesk.entities.spaces.resource_type import ResourceType
-from creditdesk.schema.fields import show_instant
-from tests.regression.desk import CREDITS, USES, Desk, booking_of, done, parts, reasons
+from creditdesk.schema.fields import format_datetime
+from tests.regression.desk import (
+    CREDITS,
+    USES,
+    ApiClient,
+    booking_item,
+    paid_parts,
+    reason_codes,
+    result_value,
+)
 
 USE = "CoworkerBookingCreditUseHistory_"
 Row = dict[str, Any]
 
 
-async def test_filters_together_find_what_each_of_them_leaves(desk: Desk):
+async def test_combined_filters_intersect(desk: ApiClient):
     """Line 21: a combination of filters loses rows."""
-    first, second = await desk.credit("100.00"), await desk.credit("100.00")
-    booking = await desk.booking(hours=1)
+    first, second = await desk.create_credit("100.00"), await desk.create_credit("100.00")
+    booking = await desk.create_booking(hours=1)
     for number in range(24):
         values = {"BookingId": booking} if number % 3 == 0 else {}
         values["Description"] = f"coffee {number % 4}"
-        done(await desk.use((first, second)[number % 2], str(number % 5), **values))
-    await desk.run(USES, "REVERSE_USE", [row["Id"] for row in await desk.uses(first)][:3])
-    rows = await desk.uses(first) + await desk.uses(second)
+        result_value(await desk.post_use((first, second)[number % 2], str(number % 5), **values))
+    await desk.run_command(
+        USES, "REVERSE_USE", [row["Id"] for row in await desk.list_uses(first)][:3]
+    )
+    rows = await desk.list_uses(first) + await desk.list_uses(second)
     filters: dict[tuple[str, str], Callable[[Row], bool]] = {
         ("CoworkerBookingCredit", str(first)): lambda r: r["CoworkerBookingCreditId"] == first,
         ("CreditUsed", "2"): lambda r: r["CreditUsed"] == 2,
@@ -35,42 +45,42 @@ async def test_filters_together_find_what_each_of_them_leaves(desk: Desk):
     ranged: dict[tuple[str, str], Callable[[Row], bool]] = {
         ("from_" + USE + "CreditUsed", "1"): lambda r: r["CreditUsed"] >= 1,
         ("to_" + USE + "CreditUsed", "3"): lambda r: r["CreditUsed"] <= 3,
-        ("from_" + USE + "CreatedOn", desk.at(hours=-1)): lambda r: True,
+        ("from_" + USE + "CreatedOn", desk.timestamp(hours=-1)): lambda r: True,
     }
     tests = {(USE + name, value): test for (name, value), test in filters.items()} | ranged
     mine = {row["Id"] for row in rows}
     for size in (1, 2, 3, len(tests)):
         for chosen in combinations(tests.items(), size):
-            found = await desk.rows(USES, **dict(key for key, _ in chosen))
+            found = await desk.list_records(USES, **dict(key for key, _ in chosen))
             wanted = {r["Id"] for r in rows if all(test(r) for _, test in chosen)}
             assert {r["Id"] for r in found} & mine == wanted, [key for key, _ in chosen]
 
 
-async def test_the_balance_at_each_instant_is_that_of_the_last_line_recorded_by_then(desk: Desk):
+async def test_balance_at_instant_matches_last_recorded_line(desk: ApiClient):
     """Line 22: the time order of entries differs from their lock order."""
-    credit = await desk.credit("40.00")
-    await asyncio.gather(*(desk.use(credit, "1.00") for _ in range(16)))
-    desk.clock.move(seconds=-30)
-    await asyncio.gather(*(desk.use(credit, "0.50") for _ in range(4)))
-    lines = await desk.lines(credit)
+    credit = await desk.create_credit("40.00")
+    await asyncio.gather(*(desk.post_use(credit, "1.00") for _ in range(16)))
+    desk.clock.advance(seconds=-30)
+    await asyncio.gather(*(desk.post_use(credit, "0.50") for _ in range(4)))
+    lines = await desk.list_journal_lines(credit)
     recorded = [datetime.fromisoformat(line["RecordedOn"]) for line in lines]
     assert recorded == sorted(recorded)
     assert len(lines) == 21
     for at in sorted({recorded[0], recorded[5], recorded[11], recorded[-1]}):
         last = max(n for n, each in enumerate(recorded) if each <= at)
-        shown = await desk.balance(credit, At=show_instant(at))
+        shown = await desk.get_balance(credit, At=format_datetime(at))
         assert shown["Remaining"] == f"{lines[last]['BalanceAfter']:.4f}"
-    before = show_instant(recorded[0] - timedelta(microseconds=1))
-    assert (await desk.balance(credit, At=before))["Remaining"] == "0.0000"
+    before = format_datetime(recorded[0] - timedelta(microseconds=1))
+    assert (await desk.get_balance(credit, At=before))["Remaining"] == "0.0000"
 
 
-async def test_pages_repeat_and_lose_nothing_where_rows_sort_alike(desk: Desk):
+async def test_pages_are_stable_for_equal_sort_keys(desk: ApiClient):
     """Line 25: lists without a promised order repeat or lose rows across pages."""
-    credit = await desk.credit("100.00")
+    credit = await desk.create_credit("100.00")
     for number in range(23):
-        done(await desk.use(credit, str(number % 2), Description="same"))
+        result_value(await desk.post_use(credit, str(number % 2), Description="same"))
     named = {USE + "CoworkerBookingCredit": credit, "size": 5}
-    mine = sorted(row["Id"] for row in await desk.uses(credit))
+    mine = sorted(row["Id"] for row in await desk.list_uses(credit))
     orders = (None, "CreditUsed", "Description", "CreatedOn", "BookingId", "CoworkerBookingCredit")
     for order in orders:
         for way in (1, -1):
@@ -81,47 +91,47 @@ async def test_pages_repeat_and_lose_nothing_where_rows_sort_alike(desk: Desk):
             assert {page["TotalItems"] for page in pages} == {23}
 
 
-async def test_rows_that_come_while_pages_are_read_push_none_out(desk: Desk):
+async def test_rows_inserted_while_paging_hide_nothing(desk: ApiClient):
     """Line 25, for a list that grows at its end."""
-    credit = await desk.credit("100.00")
+    credit = await desk.create_credit("100.00")
     for _ in range(8):
-        done(await desk.use(credit, "1"))
-    before = [row["Id"] for row in await desk.uses(credit)]
+        result_value(await desk.post_use(credit, "1"))
+    before = [row["Id"] for row in await desk.list_uses(credit)]
     named = {USE + "CoworkerBookingCredit": credit, "size": 3, "orderby": "Id"}
     seen: list[int] = []
     for page in range(1, 5):
         found = await desk.get(USES, page=page, **named)
         seen += [row["Id"] for row in found["Records"]]
-        done(await desk.use(credit, "1"))
+        result_value(await desk.post_use(credit, "1"))
     assert seen[: len(before)] == before
     assert len(seen) == len(set(seen))
 
 
-async def test_a_list_never_shows_restricted_credit_as_credit_without_limits(desk: Desk):
+async def test_list_shows_credit_restrictions(desk: ApiClient):
     """Line 28: list answers that leave out the eligibility lists."""
-    phones = await desk.town.add(ResourceType, Name="Booth", BusinessId=desk.town.business)
-    limited = await desk.credit("50.00", ElegibleResourceTypes=[phones])
-    free = await desk.credit("5.00")
-    named = {"CoworkerBookingCredit_Coworker": desk.town.customer}
-    listed = {row["Id"]: row for row in await desk.rows(CREDITS, **named)}
+    phones = await desk.ledger.add(ResourceType, Name="Booth", BusinessId=desk.ledger.business)
+    limited = await desk.create_credit("50.00", ElegibleResourceTypes=[phones])
+    free = await desk.create_credit("5.00")
+    named = {"CoworkerBookingCredit_Coworker": desk.ledger.customer}
+    listed = {row["Id"]: row for row in await desk.list_records(CREDITS, **named)}
     for credit, types in ((limited, [phones]), (free, [])):
         # Left out is null, which says nothing; an empty list would say that all may be paid.
         assert listed[credit].get("ElegibleResourceTypes") in (None, types)
         assert (await desk.get(f"{CREDITS}/{credit}"))["ElegibleResourceTypes"] == types
     (batched,) = await desk.get(CREDITS, id=f"[{limited}]")
     assert batched["ElegibleResourceTypes"] == [phones]
-    (source,) = await desk.preview(booking_of(await desk.booking(hours=1)))
-    assert parts(source) == [(f"money/{free}", "5.0000")]
-    assert reasons(source)[f"money/{limited}"] == "wrong_resource_type"
+    (source,) = await desk.preview(booking_item(await desk.create_booking(hours=1)))
+    assert paid_parts(source) == [(f"money/{free}", "5.0000")]
+    assert reason_codes(source)[f"money/{limited}"] == "wrong_resource_type"
 
 
-async def test_a_record_sent_back_as_a_list_showed_it_keeps_its_limits(desk: Desk):
+async def test_put_of_listed_record_keeps_restrictions(desk: ApiClient):
     """Line 28, for a client that edits what it found in a list."""
-    phones = await desk.town.add(ResourceType, Name="Booth", BusinessId=desk.town.business)
-    limited = await desk.credit("50.00", ElegibleResourceTypes=[phones])
-    named = {"CoworkerBookingCredit_Coworker": desk.town.customer}
-    (row,) = await desk.rows(CREDITS, **named)
+    phones = await desk.ledger.add(ResourceType, Name="Booth", BusinessId=desk.ledger.business)
+    limited = await desk.create_credit("50.00", ElegibleResourceTypes=[phones])
+    named = {"CoworkerBookingCredit_Coworker": desk.ledger.customer}
+    (row,) = await desk.list_records(CREDITS, **named)
     sent = {name: float(v) if name.endswith("Credit") and v else v for name, v in row.items()}
-    done(await desk.client.put(CREDITS, json={**sent, "Description": "edited"}))
+    result_value(await desk.http.put(CREDITS, json={**sent, "Description": "edited"}))
     shown = await desk.get(f"{CREDITS}/{limited}")
     assert (shown["Description"], shown["ElegibleResourceTypes"]) == ("edited", [phones])

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from creditdesk.audit.checkpoint_check import verify_sealed
-from creditdesk.audit.checkpoints import seal_now
-from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.audit.checkpoint_check import verify_checkpoint
+from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.journal.mapping import where
-from creditdesk.schema.progress import Gathered
+from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.regression.desk import CREDITS, Desk, done
+from tests.regression.desk import CREDITS, ApiClient, result_value
 
 
-async def test_the_newest_line_cut_off_is_missed(open_desk: Desk, store: Store):
+async def test_removed_newest_line_is_detected(open_desk: ApiClient, store: Store):
     """Line 23: the newest rows cut off and the chain still "verifies"."""
     credit = await used_thrice(open_desk)
     await without_guards(store, "journal_line")
@@ -26,15 +26,15 @@ async def test_the_newest_line_cut_off_is_missed(open_desk: Desk, store: Store):
     assert len(findings) > 1
 
 
-async def test_a_cut_that_mends_every_balance_is_missed_by_a_kept_checkpoint(
-    open_desk: Desk, store: Store
+async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
+    open_desk: ApiClient, store: Store
 ):
     """Line 23, when the whole credit was set back to an earlier state of itself."""
     credit = await used_thrice(open_desk, uses=2)
     before = await heads(store, credit)
-    done(await open_desk.use(credit, "1.00"))
-    async with store.writing() as unit:
-        checkpoint = await seal_now(unit, open_desk.clock())
+    result_value(await open_desk.post_use(credit, "1.00"))
+    async with store.write_session() as unit:
+        checkpoint = await create_checkpoint(unit, open_desk.clock())
     for table in ("journal_line", "coworker_booking_credit_use_history"):
         await without_guards(store, table)
     sequence, digest = before
@@ -48,17 +48,17 @@ async def test_a_cut_that_mends_every_balance_is_missed_by_a_kept_checkpoint(
         f"WHERE credit_id = {credit}",
     ):
         await execute(store, text)
-    assert await open_desk.left(credit) == 8
+    assert await open_desk.remaining(credit) == 8
     assert await of(open_desk, credit) == []
-    report = Gathered()
-    await verify_sealed(store, checkpoint, report)
+    report = CollectingReporter()
+    await verify_checkpoint(store, checkpoint, report)
     assert f"money credit {credit}, line 4: sealed by the checkpoint, is cut off" in report.problems
 
 
 @pytest.mark.parametrize(
     "change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"]
 )
-async def test_a_past_line_that_was_edited_is_named(open_desk: Desk, store: Store, change: str):
+async def test_edited_line_is_named(open_desk: ApiClient, store: Store, change: str):
     """Line 24: a past row edited without detection."""
     credit = await used_thrice(open_desk)
     if change.startswith("recorded_on"):
@@ -73,7 +73,7 @@ async def test_a_past_line_that_was_edited_is_named(open_desk: Desk, store: Stor
     assert any("line 2" in finding for finding in await of(open_desk, credit))
 
 
-async def test_a_balance_that_was_edited_is_named(open_desk: Desk, store: Store):
+async def test_edited_balance_is_named(open_desk: ApiClient, store: Store):
     """Line 24, for the balance that the journal leads to."""
     credit = await used_thrice(open_desk)
     await execute(
@@ -82,42 +82,42 @@ async def test_a_balance_that_was_edited_is_named(open_desk: Desk, store: Store)
     assert any("remaining" in finding for finding in await of(open_desk, credit))
 
 
-async def test_the_wire_offers_no_way_to_change_what_happened(open_desk: Desk):
+async def test_api_cannot_change_history(open_desk: ApiClient):
     """Line 24, by the front door."""
     credit = await used_thrice(open_desk)
-    (line, *_) = await open_desk.lines(credit)
+    (line, *_) = await open_desk.list_journal_lines(credit)
     path = f"/api/ledger/entries/{line['Id']}"
     for method in ("PUT", "DELETE", "POST"):
-        answer = await open_desk.client.request(method, path, json={})
+        answer = await open_desk.http.request(method, path, json={})
         assert answer.status_code == 405
-    (use, *_) = await open_desk.uses(credit)
+    (use, *_) = await open_desk.list_uses(credit)
     uses = "/api/billing/coworkerbookingcreditusehistories"
-    assert (await open_desk.client.delete(f"{uses}/{use['Id']}")).status_code == 405
+    assert (await open_desk.http.delete(f"{uses}/{use['Id']}")).status_code == 405
     body = {**{k: use[k] for k in ("Id", "CoworkerBookingCreditId")}, "CreditUsed": 0.5}
-    assert (await open_desk.client.put(uses, json=body)).status_code == 400
-    deleted = await open_desk.client.delete(f"{CREDITS}/{credit}")
+    assert (await open_desk.http.put(uses, json=body)).status_code == 400
+    deleted = await open_desk.http.delete(f"{CREDITS}/{credit}")
     assert not deleted.json()["WasSuccessful"]
     assert await of(open_desk, credit) == []
 
 
-async def used_thrice(desk: Desk, uses: int = 3) -> int:
-    credit = await desk.credit("10.00")
+async def used_thrice(desk: ApiClient, uses: int = 3) -> int:
+    credit = await desk.create_credit("10.00")
     for _ in range(uses):
-        done(await desk.use(credit, "1.00"))
+        result_value(await desk.post_use(credit, "1.00"))
     return credit
 
 
-async def of(desk: Desk, credit: int) -> list[str]:
+async def of(desk: ApiClient, credit: int) -> list[str]:
     """The findings about one credit; tests before this one left theirs in the database."""
     names = (f"CoworkerBookingCredit {credit}:", f"money credit {credit},", f"credit {credit} ")
-    return [each for each in await desk.findings() if any(name in each for name in names)]
+    return [each for each in await desk.verify_problems() if any(name in each for name in names)]
 
 
 async def heads(store: Store, credit: int) -> tuple[int, str]:
     """Where a money credit's journal ends now."""
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         (state,) = await reading.find(
-            CreditState, where(CreditState, CreditKind="money", CreditId=credit)
+            AccountState, where(AccountState, CreditKind="money", CreditId=credit)
         )
     return state["Sequence"], state["Digest"]
 

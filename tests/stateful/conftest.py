@@ -10,7 +10,7 @@ import pytest_asyncio
 from creditdesk.schema.repository import Store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.stateful.traces import Traces, traces_of
+from tests.stateful.change_detection import ChangeDetector, change_detector_for
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -28,7 +28,7 @@ async def quick_store(store: Store) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def traces(quick_store: Store) -> Iterator[Traces]:
-    opened = traces_of(quick_store)
+def traces(quick_store: Store) -> Iterator[ChangeDetector]:
+    opened = change_detector_for(quick_store)
     yield opened
     opened.close()

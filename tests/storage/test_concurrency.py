@@ -8,43 +8,43 @@ import pytest
 
 from creditdesk.entities.billing.time_pass import TimePass
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.query import Test
+from creditdesk.schema.query import Comparison
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
-from tests.storage.promise import put, where
+from tests.storage.storage_contract import insert_rows, where
 
 WRITERS = 20
 
 
 async def test_every_increment_of_a_locked_row_counts(store: Store) -> None:
-    [row] = await put(store, TimePass, {"MinutesIncluded": 0})
+    [row] = await insert_rows(store, TimePass, {"MinutesIncluded": 0})
 
     async def add_one() -> None:
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             before = (await unit.lock(TimePass, [row]))[row]["MinutesIncluded"]
             await asyncio.sleep(0)
             await unit.update(TimePass, [(row, {"MinutesIncluded": before + 1})])
 
     await asyncio.gather(*(add_one() for _ in range(WRITERS)))
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         record = await reading.get(TimePass, row)
     assert record is not None
     assert record["MinutesIncluded"] == WRITERS
 
 
 async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
-    rows = await put(store, TimePass, *({"MinutesIncluded": 0} for _ in range(4)))
+    rows = await insert_rows(store, TimePass, *({"MinutesIncluded": 0} for _ in range(4)))
 
     async def add_one(number: int) -> None:
         turned = rows[number % 4 :] + rows[: number % 4]
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             locked = await unit.lock(TimePass, turned if number % 2 else turned[::-1])
             changes = [(i, {"MinutesIncluded": locked[i]["MinutesIncluded"] + 1}) for i in turned]
             await unit.update(TimePass, changes)
 
     await asyncio.gather(*(add_one(number) for number in range(WRITERS)))
-    async with store.reading() as reading:
-        records = await reading.many(TimePass, rows)
+    async with store.read_session() as reading:
+        records = await reading.get_many(TimePass, rows)
     assert [records[i]["MinutesIncluded"] for i in rows] == [WRITERS] * 4
 
 
@@ -52,14 +52,16 @@ async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
 async def test_what_another_has_locked_is_left_out_where_it_is_only_wished_for(
     store: Store,
 ) -> None:
-    theirs, free = await put(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 1})
-    async with store.writing() as holder, store.writing() as unit:
+    theirs, free = await insert_rows(
+        store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 1}
+    )
+    async with store.write_session() as holder, store.write_session() as unit:
         await holder.lock(TimePass, [theirs])
         async with asyncio.timeout(5):
-            locked = await unit.lock(TimePass, [], if_free=[theirs, free])
+            locked = await unit.lock(TimePass, [], skip_locked=[theirs, free])
         assert list(locked) == [free]
         await holder.update(TimePass, [(theirs, {"MinutesIncluded": 7})])
-        needed = asyncio.create_task(unit.lock(TimePass, [theirs], if_free=[free]))
+        needed = asyncio.create_task(unit.lock(TimePass, [theirs], skip_locked=[free]))
         assert await asyncio.wait([needed], timeout=0.2) == (set(), {needed})
         await holder.update(TimePass, [(theirs, {"MinutesIncluded": 8})])
         await holder.connection.execute("COMMIT")  # type: ignore[attr-defined]
@@ -72,7 +74,7 @@ async def test_what_another_has_locked_is_left_out_where_it_is_only_wished_for(
 
 async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
     async def take() -> list[int]:
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             return (await unit.next_ids({Currency: 5}))[Currency]
 
     given = await asyncio.gather(*(take() for _ in range(WRITERS)))
@@ -81,7 +83,7 @@ async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
 
 async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
     async def write(number: int) -> None:
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             from tests.builders import stored_row
 
             await unit.insert(Currency, [stored_row(Currency, SystemId="half", Name=str(number))])
@@ -93,18 +95,20 @@ async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
     assert [isinstance(each, RuntimeError) for each in done] == [
         bool(n % 2) for n in range(WRITERS)
     ]
-    async with store.reading() as reading:
-        kept = await reading.find(Currency, (where(Currency, "SystemId", Test.CONTAINS, "half"),))
+    async with store.read_session() as reading:
+        kept = await reading.find(
+            Currency, (where(Currency, "SystemId", Comparison.CONTAINS, "half"),)
+        )
     assert sorted(int(row["Name"]) for row in kept) == list(range(0, WRITERS, 2))
 
 
 async def test_readers_see_whole_units_only(store: Store) -> None:
-    rows = await put(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 0})
+    rows = await insert_rows(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 0})
     done = asyncio.Event()
 
     async def write() -> None:
         for number in range(1, 11):
-            async with store.writing() as unit:
+            async with store.write_session() as unit:
                 await unit.update(TimePass, [(rows[0], {"MinutesIncluded": number})])
                 await asyncio.sleep(0)
                 await unit.update(TimePass, [(rows[1], {"MinutesIncluded": number})])
@@ -113,9 +117,9 @@ async def test_readers_see_whole_units_only(store: Store) -> None:
 
     async def read() -> None:
         while not done.is_set():
-            async with store.reading() as reading:
+            async with store.read_session() as reading:
                 await asyncio.sleep(0)
-                records = await reading.many(TimePass, rows)
+                records = await reading.get_many(TimePass, rows)
             first, second = (records[i]["MinutesIncluded"] for i in rows)
             assert first == second
             await asyncio.sleep(0)
@@ -127,7 +131,7 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store)
     inside = asyncio.Event()
 
     async def write() -> None:
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             from tests.builders import stored_row
 
             await unit.insert(Currency, [stored_row(Currency, SystemId="cancelled")])
@@ -138,8 +142,8 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store)
     await inside.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    async with store.writing() as unit:
-        gone = (where(Currency, "SystemId", Test.CONTAINS, "cancelled"),)
+    async with store.write_session() as unit:
+        gone = (where(Currency, "SystemId", Comparison.CONTAINS, "cancelled"),)
         assert await unit.count(Currency, gone) == 0
 
 
@@ -153,7 +157,7 @@ async def test_connections_are_had_in_order_of_arrival(database: str) -> None:
     async def ask() -> None:
         number = len(came)
         came.append(number)
-        async with store.reading() as reading:
+        async with store.read_session() as reading:
             served.append(number)
             await reading.count(Currency)
 

@@ -14,16 +14,19 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.query import Filter, Listing, Page, Test
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Page
 from creditdesk.schema.repository import Store
 from creditdesk.storage import session as storage_unit
 from creditdesk.storage.codecs import from_microseconds, to_microseconds
-from creditdesk.storage.row_counters import CREATION
+from creditdesk.storage.row_counters import CREATED_ON_BUCKETS
 from tests.builders import stored_row
-from tests.storage.promise import by, put, where
+from tests.storage.storage_contract import insert_rows, order_by, where
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
-EDGE = from_microseconds(((to_microseconds(DAY) >> CREATION.widths[0]) + 1) << CREATION.widths[0])
+EDGE = from_microseconds(
+    ((to_microseconds(DAY) >> CREATED_ON_BUCKETS.bucket_bits[0]) + 1)
+    << CREATED_ON_BUCKETS.bucket_bits[0]
+)
 """Where a bucket of every width begins."""
 
 FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
@@ -66,7 +69,7 @@ async def filled(store: Store) -> list[tuple[datetime, int]]:
         {"UniqueId": str(UUID(int=random.getrandbits(128))), "CreatedOn": moment}
         for moment in moments
     ]
-    ids = [*await put(store, Use, *rows[:150]), *await put(store, Use, *rows[150:])]
+    ids = [*await insert_rows(store, Use, *rows[:150]), *await insert_rows(store, Use, *rows[150:])]
     return list(zip(moments, ids, strict=True))
 
 
@@ -76,25 +79,25 @@ def every_page_deep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def between(low: datetime | None, high: datetime | None) -> list[Filter]:
-    filters = [where(Use, "CreatedOn", Test.AT_MOST, high)] if high else []
+    filters = [where(Use, "CreatedOn", Comparison.AT_MOST, high)] if high else []
     # The two may come in either order.
-    return [*filters, where(Use, "CreatedOn", Test.AT_LEAST, low)] if low else filters
+    return [*filters, where(Use, "CreatedOn", Comparison.AT_LEAST, low)] if low else filters
 
 
-async def pages(store: Store, listing: Listing, right: list[int]) -> None:
+async def pages(store: Store, listing: ListQuery, right: list[int]) -> None:
     """Asks for every page, and for some past the end."""
     size = listing.size
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         for number in [*range(1, len(right) // size + 3), 2**63 // 1000]:
             page = await reading.page(
-                Listing(listing.entity, listing.filters, listing.order, number, size)
+                ListQuery(listing.entity, listing.filters, listing.order, number, size)
             )
             assert page.total == len(right)
             assert ids_of(listing.entity, page) == right[(number - 1) * size : number * size]
 
 
 def ids_of(entity: type[Entity], page: Page) -> list[int]:
-    at = [column.name for column in entity.shape().listed].index("Id")
+    at = [column.name for column in entity.meta().list_columns].index("Id")
     return [row[at] for row in page.rows]
 
 
@@ -109,8 +112,8 @@ async def test_each_page_by_creation_is_the_slice_of_the_list(
         if (low is None or moment >= low) and (high is None or moment <= high)
     )  # fmt: skip
     ids = [use for _, use in (right[::-1] if descending else right)]
-    order = by(Use, "CreatedOn", descending=descending)
-    await pages(store, Listing(Use, tuple(between(low, high)), order, 1, 17), ids)
+    order = order_by(Use, "CreatedOn", descending=descending)
+    await pages(store, ListQuery(Use, tuple(between(low, high)), order, 1, 17), ids)
 
 
 @pytest.mark.usefixtures("every_page_deep")
@@ -121,8 +124,12 @@ async def test_each_page_of_one_date_is_the_slice_of_the_list(
     day = (DAY, DAY + timedelta(days=1))
     right = sorted((moment, use) for moment, use in filled if day[0] <= moment < day[1])
     ids = [use for _, use in (right[::-1] if descending else right)]
-    order = by(Use, "CreatedOn", descending=descending)
-    await pages(store, Listing(Use, (where(Use, "CreatedOn", Test.SPAN, day),), order, 1, 17), ids)
+    order = order_by(Use, "CreatedOn", descending=descending)
+    await pages(
+        store,
+        ListQuery(Use, (where(Use, "CreatedOn", Comparison.BETWEEN, day),), order, 1, 17),
+        ids,
+    )
 
 
 @pytest.mark.usefixtures("every_page_deep")
@@ -132,20 +139,20 @@ async def test_each_page_by_id_is_the_slice_of_the_list(
     store: Store, filled: list[tuple[datetime, int]], *, low: Any, descending: bool
 ) -> None:
     ids = sorted((use for moment, use in filled if not low or moment >= low), reverse=descending)
-    order = by(Use, "Id", descending=descending)
-    await pages(store, Listing(Use, tuple(between(low, None)), order, 1, 17), ids)
+    order = order_by(Use, "Id", descending=descending)
+    await pages(store, ListQuery(Use, tuple(between(low, None)), order, 1, 17), ids)
 
 
 @pytest.mark.usefixtures("every_page_deep")
 async def test_ids_far_apart_are_found(store: Store) -> None:
     """Ids that came from outside leave buckets of both widths empty."""
     spread = [1, 2, 3, 2**11 - 1, 2**11, 2**17 - 1, 2**17, 2**17 + 1, 2**40, 2**62]
-    async with store.writing() as unit:
+    async with store.write_session() as unit:
         await unit.insert(JournalLine, [line(number, DAY, Id=number) for number in spread])
     for descending in (False, True):
-        order = by(JournalLine, "Id", descending=descending)
+        order = order_by(JournalLine, "Id", descending=descending)
         right = spread[::-1] if descending else spread
-        await pages(store, Listing(JournalLine, (), order, 1, 2), right)
+        await pages(store, ListQuery(JournalLine, (), order, 1, 2), right)
 
 
 def line(number: int, created: datetime, **values: Any) -> dict[str, Any]:

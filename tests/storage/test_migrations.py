@@ -16,16 +16,16 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.entity import _REGISTRY, _SHAPES, Entity, declared
+from creditdesk.schema.entity import _META, _REGISTRY, Entity, declared_entities
 from creditdesk.schema.fields import Integer, Money, Reference, Text
-from creditdesk.schema.query import Test
-from creditdesk.storage.denormalization import copies
+from creditdesk.schema.query import Comparison
+from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.engine import UnknownEngine, open_store
-from creditdesk.storage.fragments import STORED
-from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase
-from creditdesk.storage.naming import fitted, location_name, table_name
+from creditdesk.storage.fragments import _STORED_NAMES
+from creditdesk.storage.migrations import LATEST_VERSION, NewerDatabase, OlderDatabase
+from creditdesk.storage.naming import location_column, shortened_name, table_name
 from tests.builders import stored_row
-from tests.storage.promise import put, where
+from tests.storage.storage_contract import insert_rows, where
 
 
 @pytest_asyncio.fixture(params=("sqlite", "postgresql"))
@@ -88,14 +88,14 @@ async def test_an_empty_database_is_refused_until_it_is_migrated(empty: str) -> 
 
 async def test_migrating_again_changes_nothing(empty: str) -> None:
     store = await open_store(empty, migrated=True)
-    [kept] = await put(store, Currency, {"Name": "Euro"})
+    [kept] = await insert_rows(store, Currency, {"Name": "Euro"})
     await store.close()
     before = await schema(empty)
     await migrate(empty)
     await migrate(empty)
     assert await schema(empty) == before
     store = await open_store(empty)
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         assert await reading.get(Currency, kept)
     await store.close()
 
@@ -156,7 +156,7 @@ async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_
 
 async def test_a_newer_database_is_left_alone(empty: str) -> None:
     await migrate(empty)
-    await run(empty, f"INSERT INTO schema_version VALUES ({NEWEST + 1}, 'later', 'then')")
+    await run(empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')")
     before = await schema(empty)
     with pytest.raises(NewerDatabase):
         await open_store(empty)
@@ -174,36 +174,36 @@ async def test_several_machines_may_start_at_once(empty: str) -> None:
         opened = (open_store(empty, migrated=True, connections=2) for _ in range(3))
         stores = list(await asyncio.gather(*opened))
     for store in stores:
-        await put(store, Currency, {"Name": "each"})
+        await insert_rows(store, Currency, {"Name": "each"})
         await store.close()
 
 
 async def test_what_is_declared_later_appears(empty: str) -> None:
     """A new field and a new entity, and rows that were there before keep their values."""
     store = await open_store(empty, migrated=True)
-    [before] = await put(store, Currency, {"Name": "Euro"})
+    [before] = await insert_rows(store, Currency, {"Name": "Euro"})
     await store.close()
-    known, fields, shapes = dict(_REGISTRY), dict(Currency.fields), dict(_SHAPES)
+    known, fields, shapes = dict(_REGISTRY), dict(Currency.fields), dict(_META)
     try:
 
         class Shelf(Entity, area="spaces", plural="shelves", label="Name", order="Name"):
-            Currency = Reference(to="Currency", lends=("Name",))
+            Currency = Reference(to="Currency", embeds=("Name",))
             Name = Text(required=True)
 
         Currency.fields |= {"Symbol": Text(), "Digits": Integer(), "Least": Money(indexed=True)}
-        _SHAPES.clear()
-        STORED.clear()
+        _META.clear()
+        _STORED_NAMES.clear()
         store = await open_store(empty, migrated=True)
-        async with store.reading() as reading:
+        async with store.read_session() as reading:
             record = await reading.get(Currency, before)
         assert record is not None
         assert (record["Name"], record["Symbol"], record["Least"]) == ("Euro", None, None)
         row = stored_row(Currency, Name="Yen", Symbol="¥", Digits=0, Least=10_000)
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             [after] = await unit.insert(Currency, [row])
             await unit.insert(Shelf, [stored_row(Shelf, Name="Top", CurrencyId=after)])
-        async with store.reading() as reading:
-            symbol = where(Currency, "Symbol", Test.CONTAINS, "¥")
+        async with store.read_session() as reading:
+            symbol = where(Currency, "Symbol", Comparison.CONTAINS, "¥")
             assert [r["Id"] for r in await reading.find(Currency, (symbol,))] == [after]
             assert [r["CurrencyName"] for r in await reading.find(Shelf)] == ["Yen"]
         await store.close()
@@ -211,9 +211,9 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
         _REGISTRY.clear()
         _REGISTRY.update(known)
         Currency.fields = fields
-        _SHAPES.clear()
-        _SHAPES.update(shapes)
-        STORED.clear()
+        _META.clear()
+        _META.update(shapes)
+        _STORED_NAMES.clear()
 
 
 async def test_a_url_of_no_known_engine_is_refused() -> None:
@@ -256,19 +256,21 @@ async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
     with pytest.raises(OlderDatabase):
         await open_store(empty)
     store = await open_store(empty, migrated=True)
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         [use] = await reading.find(CoworkerBookingCreditUseHistory)
-        assert await reading.untrue(CoworkerBookingCreditUseHistory, 0, 10) == []
-        assert await reading.untrue(CoworkerBookingCredit, 0, 10) == []
-        assert await reading.miscounted(CoworkerBookingCreditUseHistory) == []
-        here = where(CoworkerBookingCreditUseHistory, "CoworkerBookingCreditBusinessId", Test.IS, 1)
+        assert await reading.stale(CoworkerBookingCreditUseHistory, 0, 10) == []
+        assert await reading.stale(CoworkerBookingCredit, 0, 10) == []
+        assert await reading.counter_mismatches(CoworkerBookingCreditUseHistory) == []
+        here = where(
+            CoworkerBookingCreditUseHistory, "CoworkerBookingCreditBusinessId", Comparison.EQUALS, 1
+        )
         assert await reading.count(CoworkerBookingCreditUseHistory, (here,)) == 1
     assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "EUR"
     assert use["CoworkerBookingCreditDescription"] == "Grant"
     assert use["BookingId"] is None
-    async with store.writing() as unit:
+    async with store.write_session() as unit:
         await unit.update(Currency, [(links["currency"], {"Code": "CHF"})])
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         [use] = await reading.find(CoworkerBookingCreditUseHistory)
     assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "CHF"
     await store.close()
@@ -276,19 +278,21 @@ async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
 
 async def strip_copies(url: str) -> None:
     """Takes away all that copies need."""
-    every = [each for entity in declared() for each in copies(entity)]
+    every = [each for entity in declared_entities() for each in denormalizations(entity)]
     for each in every:
-        name = fitted(f"{each.table}_{each.link}", "_follow")
-        of_table = {"true": each.table, "anew": each.table, "follow": each.source}
-        for ending, table in (of_table | {"late": each.source}).items():
+        name = shortened_name(f"{each.table}_{each.reference_column}", "_follow")
+        of_table = {"true": each.table, "anew": each.table, "follow": each.source_table}
+        for ending, table in (of_table | {"late": each.source_table}).items():
             on = "" if url.startswith("sqlite") else f" ON {table}"
             await run(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
-    for entity in declared():
-        if entity.tallied:
-            await strip_locations(url, table_name(entity), location_name(entity))
+    for entity in declared_entities():
+        if entity.counted:
+            await strip_locations(url, table_name(entity), location_column(entity))
     for each in every:
         for column in each.columns:
-            await run(url, f"DROP INDEX IF EXISTS {fitted(f'{each.table}_{column}', '_ix')}_ix")
+            await run(
+                url, f"DROP INDEX IF EXISTS {shortened_name(f'{each.table}_{column}', '_ix')}_ix"
+            )
             await run(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
     [(number,)] = await run(
         url, "SELECT number FROM schema_version WHERE name = 'copies of lent values'"
@@ -301,7 +305,7 @@ async def strip_locations(url: str, table: str, location: str) -> None:
     for event in ("in", "out", "move"):
         on = "" if url.startswith("sqlite") else f" ON {table}"
         await run(url, f"DROP TRIGGER {table}_tally_{event}{on}")
-    await run(url, f"DROP INDEX {fitted(f'{table}_{location}_created_on', '_ix')}_ix")
+    await run(url, f"DROP INDEX {shortened_name(f'{table}_{location}_created_on', '_ix')}_ix")
 
 
 async def rows_from_before(url: str) -> dict[str, int]:

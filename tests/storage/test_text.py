@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Store
-from tests.storage.promise import by, found, put, sorted_ids, where
+from tests.storage.storage_contract import (
+    insert_rows,
+    matching_positions,
+    order_by,
+    sorted_positions,
+    where,
+)
 
 WORDS = [
     "Straße", "STRASSE", "İstanbul", "istanbul", "ΣΊΣΥΦΟΣ", "σίσυφος", "Ångström", "Zebra",
@@ -17,7 +23,7 @@ WORDS = [
 
 
 def holds(text: str) -> Filter:
-    return where(Currency, "Name", Test.CONTAINS, text)
+    return where(Currency, "Name", Comparison.CONTAINS, text)
 
 
 @pytest.mark.parametrize(
@@ -47,16 +53,18 @@ def holds(text: str) -> Filter:
 async def test_a_part_of_the_text_is_found_without_case(
     store: Store, part: str, words: list[str]
 ) -> None:
-    ids = await put(store, Currency, *({"Name": word} for word in WORDS))
-    assert [WORDS[at] for at in await found(store, Currency, ids, holds(part))] == words
+    ids = await insert_rows(store, Currency, *({"Name": word} for word in WORDS))
+    assert [
+        WORDS[at] for at in await matching_positions(store, Currency, ids, holds(part))
+    ] == words
 
 
 async def test_an_exact_text_is_found_whole_and_without_case(store: Store) -> None:
-    ids = await put(store, Currency, *({"Code": word} for word in WORDS))
+    ids = await insert_rows(store, Currency, *({"Code": word} for word in WORDS))
 
     async def whole(text: str) -> list[str]:
-        is_it = where(Currency, "Code", Test.IS, text)
-        return [WORDS[at] for at in await found(store, Currency, ids, is_it)]
+        is_it = where(Currency, "Code", Comparison.EQUALS, text)
+        return [WORDS[at] for at in await matching_positions(store, Currency, ids, is_it)]
 
     assert await whole("STRAßE") == ["Straße", "STRASSE"]
     assert await whole("zebra") == ["Zebra", "zebra"]
@@ -66,23 +74,29 @@ async def test_an_exact_text_is_found_whole_and_without_case(store: Store) -> No
 @pytest.mark.parametrize("descending", [False, True])
 async def test_text_sorts_by_its_folded_code_points(store: Store, descending: bool) -> None:
     names = [*WORDS, None]
-    ids = await put(store, Currency, *({"Name": name} for name in names))
+    ids = await insert_rows(store, Currency, *({"Name": name} for name in names))
     expected = sorted(
         range(len(names)),
         key=lambda at: (names[at] is not None, (names[at] or "").casefold(), at),
         reverse=descending,
     )
-    order = by(Currency, "Name", descending=descending)
-    assert await sorted_ids(store, Currency, ids, order) == expected
+    order = order_by(Currency, "Name", descending=descending)
+    assert await sorted_positions(store, Currency, ids, order) == expected
 
 
 async def test_nulls_are_smallest_both_ways(store: Store) -> None:
-    ids = await put(store, Currency, {"Name": "b"}, {"Name": None}, {"Name": "a"}, {"Name": None})
-    assert await sorted_ids(store, Currency, ids, by(Currency, "Name")) == [1, 3, 2, 0]
-    falling = by(Currency, "Name", descending=True)
-    assert await sorted_ids(store, Currency, ids, falling) == [0, 2, 3, 1]
-    assert await found(store, Currency, ids, where(Currency, "Name", Test.NULL)) == [1, 3]
-    assert await found(store, Currency, ids, where(Currency, "Name", Test.NOT_NULL)) == [0, 2]
+    ids = await insert_rows(
+        store, Currency, {"Name": "b"}, {"Name": None}, {"Name": "a"}, {"Name": None}
+    )
+    assert await sorted_positions(store, Currency, ids, order_by(Currency, "Name")) == [1, 3, 2, 0]
+    falling = order_by(Currency, "Name", descending=True)
+    assert await sorted_positions(store, Currency, ids, falling) == [0, 2, 3, 1]
+    assert await matching_positions(
+        store, Currency, ids, where(Currency, "Name", Comparison.NULL)
+    ) == [1, 3]
+    assert await matching_positions(
+        store, Currency, ids, where(Currency, "Name", Comparison.NOT_NULL)
+    ) == [0, 2]
 
 
 FIELDS = {
@@ -110,23 +124,27 @@ FIELDS = {
 async def test_custom_fields_are_found_by_name_and_part_of_value(
     store: Store, name: str, value: str, holds_it: bool
 ) -> None:
-    ids = await put(store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}})
-    column = Currency.shape().columns["CustomFields"]
-    assert await found(store, Currency, ids, Filter(column, Test.CONTAINS, value, name)) == (
-        [0] if holds_it else []
+    ids = await insert_rows(
+        store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}}
     )
+    column = Currency.meta().columns["CustomFields"]
+    assert await matching_positions(
+        store, Currency, ids, Filter(column, Comparison.CONTAINS, value, name)
+    ) == ([0] if holds_it else [])
 
 
 async def test_the_presence_of_a_custom_field_is_a_filter(store: Store) -> None:
-    ids = await put(store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}})
-    column = Currency.shape().columns["CustomFields"]
+    ids = await insert_rows(
+        store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}}
+    )
+    column = Currency.meta().columns["CustomFields"]
 
-    async def places(test: Test, name: str) -> list[int]:
-        return await found(store, Currency, ids, Filter(column, test, None, name))
+    async def places(test: Comparison, name: str) -> list[int]:
+        return await matching_positions(store, Currency, ids, Filter(column, test, None, name))
 
-    assert await places(Test.NOT_NULL, "FLOOR") == [0]
-    assert await places(Test.NULL, "FLOOR") == [1, 2]
-    assert await places(Test.NOT_NULL, "Empty") == []
-    async with store.writing() as unit:
+    assert await places(Comparison.NOT_NULL, "FLOOR") == [0]
+    assert await places(Comparison.NULL, "FLOOR") == [1, 2]
+    assert await places(Comparison.NOT_NULL, "Empty") == []
+    async with store.write_session() as unit:
         await unit.update(Currency, [(ids[0], {"CustomFields": None})])
-    assert await places(Test.NOT_NULL, "FLOOR") == []
+    assert await places(Comparison.NOT_NULL, "FLOOR") == []

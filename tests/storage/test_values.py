@@ -15,20 +15,27 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import LARGEST_INTEGER
-from creditdesk.schema.query import Test
+from creditdesk.schema.fields import MAX_INTEGER
+from creditdesk.schema.query import Comparison
 from creditdesk.schema.repository import Store
-from tests.builders import Builder
-from tests.storage.promise import among, by, found, put, sorted_ids, where
+from tests.builders import RecordBuilder
+from tests.storage.storage_contract import (
+    insert_rows,
+    matching_positions,
+    order_by,
+    sorted_positions,
+    where,
+    with_ids,
+)
 
 AMOUNTS = [
-    0, 1, -1, 10_000, 2**53, 2**53 + 1, -(2**53) - 1, LARGEST_INTEGER, LARGEST_INTEGER - 1,
-    -LARGEST_INTEGER,
+    0, 1, -1, 10_000, 2**53, 2**53 + 1, -(2**53) - 1, MAX_INTEGER, MAX_INTEGER - 1,
+    -MAX_INTEGER,
 ]  # fmt: skip
 
 
 async def value(store: Store, entity: type[Entity], record_id: int, name: str):
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         record = await reading.get(entity, record_id)
     assert record is not None
     return record[name]
@@ -36,10 +43,10 @@ async def value(store: Store, entity: type[Entity], record_id: int, name: str):
 
 @pytest.mark.parametrize("amount", AMOUNTS)
 async def test_an_amount_of_63_bits_is_kept_to_the_last_step(
-    store: Store, build: Builder, amount: int
+    store: Store, build: RecordBuilder, amount: int
 ) -> None:
-    business = await build.shared("Business")
-    ids = await put(
+    business = await build.shared_id("Business")
+    ids = await insert_rows(
         store,
         TimePass,
         {"BusinessId": business, "Price": amount, "MinutesIncluded": amount},
@@ -48,16 +55,24 @@ async def test_an_amount_of_63_bits_is_kept_to_the_last_step(
     kept = await value(store, TimePass, ids[0], "Price")
     assert (kept, type(kept)) == (amount, int)
     assert await value(store, TimePass, ids[0], "MinutesIncluded") == amount
-    assert await found(store, TimePass, ids, where(TimePass, "Price", Test.IS, amount)) == [0]
-    assert 0 in await found(store, TimePass, ids, where(TimePass, "Price", Test.AT_LEAST, amount))
-    assert 0 in await found(store, TimePass, ids, where(TimePass, "Price", Test.AT_MOST, amount))
+    assert await matching_positions(
+        store, TimePass, ids, where(TimePass, "Price", Comparison.EQUALS, amount)
+    ) == [0]
+    assert 0 in await matching_positions(
+        store, TimePass, ids, where(TimePass, "Price", Comparison.AT_LEAST, amount)
+    )
+    assert 0 in await matching_positions(
+        store, TimePass, ids, where(TimePass, "Price", Comparison.AT_MOST, amount)
+    )
 
 
-async def test_amounts_sort_as_numbers(store: Store, build: Builder) -> None:
-    business = await build.shared("Business")
-    ids = await put(store, TimePass, *({"BusinessId": business, "Price": a} for a in AMOUNTS))
+async def test_amounts_sort_as_numbers(store: Store, build: RecordBuilder) -> None:
+    business = await build.shared_id("Business")
+    ids = await insert_rows(
+        store, TimePass, *({"BusinessId": business, "Price": a} for a in AMOUNTS)
+    )
     expected = sorted(range(len(AMOUNTS)), key=lambda at: AMOUNTS[at])
-    assert await sorted_ids(store, TimePass, ids, by(TimePass, "Price")) == expected
+    assert await sorted_positions(store, TimePass, ids, order_by(TimePass, "Price")) == expected
 
 
 INSTANTS = [
@@ -76,22 +91,27 @@ INSTANTS = [
 async def test_an_instant_is_kept_to_the_microsecond_and_given_in_utc(
     store: Store, instant: datetime
 ) -> None:
-    [record_id] = await put(store, User, {"LastAccess": instant})
+    [record_id] = await insert_rows(store, User, {"LastAccess": instant})
     kept = await value(store, User, record_id, "LastAccess")
     assert kept == instant
     assert kept.utcoffset() == timedelta(0)
 
 
 async def test_instants_compare_across_zones(store: Store) -> None:
-    ids = await put(store, User, *({"LastAccess": instant} for instant in INSTANTS))
+    ids = await insert_rows(store, User, *({"LastAccess": instant} for instant in INSTANTS))
     expected = sorted(range(len(INSTANTS)), key=lambda at: (INSTANTS[at], at))
-    assert await sorted_ids(store, User, ids, by(User, "LastAccess")) == expected
-    same = where(User, "LastAccess", Test.SPAN, (INSTANTS[0], INSTANTS[0] + timedelta(seconds=1)))
-    assert await found(store, User, ids, same) == [0, 1, 2]
+    assert await sorted_positions(store, User, ids, order_by(User, "LastAccess")) == expected
+    same = where(
+        User, "LastAccess", Comparison.BETWEEN, (INSTANTS[0], INSTANTS[0] + timedelta(seconds=1))
+    )
+    assert await matching_positions(store, User, ids, same) == [0, 1, 2]
     for bound in INSTANTS:
         later = [at for at, instant in enumerate(INSTANTS) if instant >= bound]
         assert (
-            await found(store, User, ids, where(User, "LastAccess", Test.AT_LEAST, bound)) == later
+            await matching_positions(
+                store, User, ids, where(User, "LastAccess", Comparison.AT_LEAST, bound)
+            )
+            == later
         )
 
 
@@ -109,8 +129,10 @@ AWKWARD = [
 
 @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
 async def test_a_text_is_kept_to_the_letter(store: Store, text: str) -> None:
-    put_at_once, changed = await put(store, User, {"FullName": text}, {"FullName": "before"})
-    async with store.writing() as unit:
+    put_at_once, changed = await insert_rows(
+        store, User, {"FullName": text}, {"FullName": "before"}
+    )
+    async with store.write_session() as unit:
         await unit.update(User, [(changed, {"FullName": text})])
     assert await value(store, User, put_at_once, "FullName") == text
     assert await value(store, User, changed, "FullName") == text
@@ -118,31 +140,33 @@ async def test_a_text_is_kept_to_the_letter(store: Store, text: str) -> None:
 
 @pytest.mark.parametrize("instant", INSTANTS, ids=str)
 async def test_an_instant_is_changed_to_the_microsecond(store: Store, instant: datetime) -> None:
-    ids = await put(store, User, {"LastAccess": INSTANTS[0]})
-    async with store.writing() as unit:
+    ids = await insert_rows(store, User, {"LastAccess": INSTANTS[0]})
+    async with store.write_session() as unit:
         await unit.update(User, [(ids[0], {"LastAccess": instant})])
     assert await value(store, User, ids[0], "LastAccess") == instant
-    assert await found(store, User, ids, where(User, "LastAccess", Test.IS, instant)) == [0]
+    assert await matching_positions(
+        store, User, ids, where(User, "LastAccess", Comparison.EQUALS, instant)
+    ) == [0]
 
 
 @pytest.mark.parametrize("told", [True, False, None])
 async def test_a_truth_value_is_one(store: Store, told: bool | None) -> None:
-    [record_id] = await put(store, User, {"IsAdmin": told})
+    [record_id] = await insert_rows(store, User, {"IsAdmin": told})
     assert await value(store, User, record_id, "IsAdmin") is told
 
 
 async def test_an_object_comes_back_as_it_was(store: Store) -> None:
     fields = {"Data": [{"Name": "Größe", "Value": "12.50", "Type": "decimal"}], "Odd": [1, None]}
-    [record_id] = await put(store, Currency, {"CustomFields": fields})
+    [record_id] = await insert_rows(store, Currency, {"CustomFields": fields})
     assert await value(store, Currency, record_id, "CustomFields") == fields
 
 
 async def test_a_collection_is_replaced_whole_and_read_in_rising_order(
-    store: Store, build: Builder
+    store: Store, build: RecordBuilder
 ) -> None:
-    business = await build.shared("Business")
-    kinds = await put(store, ResourceType, *({"BusinessId": business} for _ in range(12)))
-    credit = await build.make(
+    business = await build.shared_id("Business")
+    kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(12)))
+    credit = await build.create(
         CoworkerBookingCredit,
         TotalCredit=1,
         RemainingCredit=1,
@@ -152,67 +176,67 @@ async def test_a_collection_is_replaced_whole_and_read_in_rising_order(
     kept = await value(store, CoworkerBookingCredit, credit, name)
     assert kept == (kinds[0], kinds[9], kinds[11])
     for after in [(kinds[3],), (), (kinds[4], kinds[3])]:
-        async with store.writing() as unit:
+        async with store.write_session() as unit:
             await unit.update(CoworkerBookingCredit, [(credit, {name: after})])
         kept = await value(store, CoworkerBookingCredit, credit, name)
         assert kept == tuple(sorted(after))
 
 
-async def test_collections_are_filtered_by_member(store: Store, build: Builder) -> None:
-    business = await build.shared("Business")
-    kinds = await put(store, ResourceType, *({"BusinessId": business} for _ in range(3)))
+async def test_collections_are_filtered_by_member(store: Store, build: RecordBuilder) -> None:
+    business = await build.shared_id("Business")
+    kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(3)))
     ids = [
-        await build.make(
+        await build.create(
             CoworkerBookingCredit, TotalCredit=1, RemainingCredit=1, ElegibleResourceTypes=held
         )
         for held in [(), (kinds[0],), (kinds[0], kinds[1])]
     ]
 
-    async def places(test: Test, wanted: object = None) -> list[int]:
+    async def places(test: Comparison, wanted: object = None) -> list[int]:
         asked = where(CoworkerBookingCredit, "ElegibleResourceTypes", test, wanted)
-        return await found(store, CoworkerBookingCredit, ids, asked)
+        return await matching_positions(store, CoworkerBookingCredit, ids, asked)
 
-    assert await places(Test.MEMBER, kinds[0]) == [1, 2]
-    assert await places(Test.MEMBER, kinds[2]) == []
-    assert await places(Test.OVERLAPS, (kinds[1], kinds[2])) == [2]
-    assert await places(Test.NULL) == [0]
-    assert await places(Test.NOT_NULL) == [1, 2]
+    assert await places(Comparison.HAS_MEMBER, kinds[0]) == [1, 2]
+    assert await places(Comparison.HAS_MEMBER, kinds[2]) == []
+    assert await places(Comparison.OVERLAPS, (kinds[1], kinds[2])) == [2]
+    assert await places(Comparison.NULL) == [0]
+    assert await places(Comparison.NOT_NULL) == [1, 2]
 
 
 async def test_a_mirrored_collection_is_one_link_seen_from_both_sides(
-    store: Store, build: Builder
+    store: Store, build: RecordBuilder
 ) -> None:
-    business = await build.shared("Business")
-    [event] = await put(store, CalendarEvent, {"BusinessId": business})
-    first, second = await put(
+    business = await build.shared_id("Business")
+    [event] = await insert_rows(store, CalendarEvent, {"BusinessId": business})
+    first, second = await insert_rows(
         store,
         CalendarEventCategory,
         {"BusinessId": business, "CalendarEvents": (event,)},
         {"BusinessId": business},
     )
     assert await value(store, CalendarEvent, event, "EventCategories") == (first,)
-    async with store.writing() as unit:
+    async with store.write_session() as unit:
         await unit.update(CalendarEvent, [(event, {"EventCategories": (second,)})])
     assert await value(store, CalendarEventCategory, first, "CalendarEvents") == ()
     assert await value(store, CalendarEventCategory, second, "CalendarEvents") == (event,)
-    held = where(CalendarEventCategory, "CalendarEvents", Test.MEMBER, event)
-    assert await found(store, CalendarEventCategory, [first, second], held) == [1]
-    async with store.writing() as unit:
+    held = where(CalendarEventCategory, "CalendarEvents", Comparison.HAS_MEMBER, event)
+    assert await matching_positions(store, CalendarEventCategory, [first, second], held) == [1]
+    async with store.write_session() as unit:
         await unit.update(CalendarEventCategory, [(second, {"CalendarEvents": ()})])
         await unit.delete(CalendarEvent, [event])
 
 
 async def test_many_rows_at_once_arrive_whole(store: Store) -> None:
     rows = [{"Name": f"n{i}", "Code": None if i % 3 else "C"} for i in range(1200)]
-    ids = await put(store, Currency, *rows)
+    ids = await insert_rows(store, Currency, *rows)
     assert ids == sorted(set(ids))
-    async with store.reading() as reading:
-        records = await reading.find(Currency, (among(Currency, ids),))
+    async with store.read_session() as reading:
+        records = await reading.find(Currency, (with_ids(Currency, ids),))
     assert [(r["Name"], r["Code"]) for r in records] == [(r["Name"], r["Code"]) for r in rows]
 
 
 async def test_a_record_that_refers_to_nothing_real_is_refused(store: Store) -> None:
-    from creditdesk.schema.errors import Refusal
+    from creditdesk.schema.errors import DomainError
 
-    with pytest.raises(Refusal):
-        await put(store, Business, {"CurrencyId": 987654321})
+    with pytest.raises(DomainError):
+        await insert_rows(store, Business, {"CurrencyId": 987654321})

@@ -8,55 +8,55 @@ from typing import Any
 import pytest
 from beancount import loader
 
-from creditdesk.audit.verify import verify
-from creditdesk.demo.load import tell
+from creditdesk.audit.verify import verify_ledger
+from creditdesk.demo.load import load_demo
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
-from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import Gathered
+from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
 
 
-async def findings(store: Store) -> list[str]:
-    report = Gathered()
-    await verify(store, report)
+async def verify_problems(store: Store) -> list[str]:
+    report = CollectingReporter()
+    await verify_ledger(store, report)
     return report.problems
 
 
-async def meddle(store: Store, entity: type[Entity], record_id: int, **values: Any) -> None:
-    async with store.writing() as unit:
+async def tamper(store: Store, entity: type[Entity], record_id: int, **values: Any) -> None:
+    async with store.write_session() as unit:
         await unit.update(entity, [(record_id, values)])
 
 
-async def test_a_strangers_program_accepts_the_ledger_and_refuses_a_wrong_balance(
+async def test_beancount_accepts_ledger_and_rejects_wrong_balance(
     sqlite_store: Store, tmp_path: Path
 ) -> None:
-    await tell(sqlite_store, 80, 5, Gathered())
+    await load_demo(sqlite_store, 80, 5, CollectingReporter())
     file = tmp_path / "books" / "credits.beancount"
-    assert await export_beancount(sqlite_store, file, Gathered()) > 10
+    assert await export_beancount(sqlite_store, file, CollectingReporter()) > 10
     entries, faults, _ = loader.load_file(str(file))
     assert faults == []
     assert sum(type(entry).__name__ == "Transaction" for entry in entries) > 80
-    await meddle(sqlite_store, CoworkerBookingCredit, 1, RemainingCredit=1, TotalCredit=10**9)
-    await export_beancount(sqlite_store, file, Gathered())
+    await tamper(sqlite_store, CoworkerBookingCredit, 1, RemainingCredit=1, TotalCredit=10**9)
+    await export_beancount(sqlite_store, file, CollectingReporter())
     _, faults, _ = loader.load_file(str(file))
     assert [type(fault).__name__ for fault in faults] == ["BalanceError"]
     assert "Assets:Credit:Money1" in faults[0].message
 
 
-async def test_sound_books_have_no_findings(sqlite_store: Store) -> None:
-    await tell(sqlite_store, 80, 6, Gathered())
-    assert await findings(sqlite_store) == []
+async def test_intact_ledger_verifies(sqlite_store: Store) -> None:
+    await load_demo(sqlite_store, 80, 6, CollectingReporter())
+    assert await verify_problems(sqlite_store) == []
 
 
-async def test_a_kept_total_that_is_not_that_of_the_records_is_found(store: Store) -> None:
-    await tell(store, 40, 6, Gathered())
-    assert await findings(store) == []
-    async with store.reading() as reading:
+async def test_counter_mismatch_is_reported(store: Store) -> None:
+    await load_demo(store, 40, 6, CollectingReporter())
+    assert await verify_problems(store) == []
+    async with store.read_session() as reading:
         uses = await reading.count(CoworkerBookingCreditUseHistory)
     wrong = (
         "UPDATE coworker_booking_credit_use_history_tally SET n = n - 3 "
@@ -67,51 +67,49 @@ async def test_a_kept_total_that_is_not_that_of_the_records_is_found(store: Stor
             await connection.execute(wrong)
     else:
         store.connection.execute(wrong)  # type: ignore[attr-defined]
-    assert await findings(store) == [
+    assert await verify_problems(store) == [
         f"CoworkerBookingCreditUseHistory: {uses - 3} are counted with Id from 0, "
         f"but there are {uses}"
     ]
 
 
-async def test_a_meddled_balance_is_found(sqlite_store: Store) -> None:
-    await tell(sqlite_store, 40, 6, Gathered())
-    async with sqlite_store.reading() as reading:
+async def test_changed_balance_is_reported(sqlite_store: Store) -> None:
+    await load_demo(sqlite_store, 40, 6, CollectingReporter())
+    async with sqlite_store.read_session() as reading:
         before = await reading.get(CoworkerBookingCredit, 2)
     assert before is not None
     total = before["TotalCredit"]
-    await meddle(sqlite_store, CoworkerBookingCredit, 2, TotalCredit=total + 1)
-    assert await findings(sqlite_store) == [
+    await tamper(sqlite_store, CoworkerBookingCredit, 2, TotalCredit=total + 1)
+    assert await verify_problems(sqlite_store) == [
         f"CoworkerBookingCredit 2: total is {total + 1} and the journal says {total}"
     ]
 
 
-async def test_cut_off_lines_are_found_by_the_head_kept_beside_the_credit(
+async def test_changed_head_digest_is_reported(
     sqlite_store: Store,
 ) -> None:
-    await tell(sqlite_store, 40, 6, Gathered())
-    async with sqlite_store.reading() as reading:
-        state = (await reading.find(CreditState, limit=1))[0]
-    await meddle(sqlite_store, CreditState, state["Id"], Digest="00" * 32)
-    found = await findings(sqlite_store)
+    await load_demo(sqlite_store, 40, 6, CollectingReporter())
+    async with sqlite_store.read_session() as reading:
+        state = (await reading.find(AccountState, limit=1))[0]
+    await tamper(sqlite_store, AccountState, state["Id"], Digest="00" * 32)
+    found = await verify_problems(sqlite_store)
     assert len(found) == 1
     assert found[0].endswith("the journal's newest digest is not the one recorded with the credit")
 
 
 @pytest.mark.parametrize("uses", [1, 13, 57])
-async def test_the_demo_makes_as_many_uses_as_asked_and_they_fit(
-    sqlite_store: Store, uses: int
-) -> None:
-    report = Gathered()
-    await tell(sqlite_store, uses, 2, report)
-    async with sqlite_store.reading() as reading:
-        lines = await reading.find(CreditState)
+async def test_demo_creates_requested_number_of_uses(sqlite_store: Store, uses: int) -> None:
+    report = CollectingReporter()
+    await load_demo(sqlite_store, uses, 2, report)
+    async with sqlite_store.read_session() as reading:
+        lines = await reading.find(AccountState)
     assert report.rows >= uses
     assert lines
-    assert await findings(sqlite_store) == []
+    assert await verify_problems(sqlite_store) == []
 
 
-async def test_a_copied_name_that_differs_from_its_source_is_found(sqlite_store: Store) -> None:
-    await tell(sqlite_store, 40, 6, Gathered())
+async def test_stale_denormalized_value_is_reported(sqlite_store: Store) -> None:
+    await load_demo(sqlite_store, 40, 6, CollectingReporter())
     for trigger in (
         "coworker_booking_credit_use_history_booking_id_true",
         "coworker_booking_credit_use_history_no_update",
@@ -122,7 +120,7 @@ async def test_a_copied_name_that_differs_from_its_source_is_found(sqlite_store:
         "WHERE id = (SELECT min(id) FROM coworker_booking_credit_use_history "
         "WHERE booking_id IS NOT NULL) RETURNING id"
     ).fetchall()
-    assert await findings(sqlite_store) == [
+    assert await verify_problems(sqlite_store) == [
         f"CoworkerBookingCreditUseHistory {use}: BookingResourceName differs from the record it "
         "is copied from"
     ]

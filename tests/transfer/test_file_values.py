@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from creditdesk.schema.fields import (
-    ALL_KINDS,
+    FIELD_TYPES,
     Boolean,
     Collection,
     DateTime,
@@ -21,11 +21,18 @@ from creditdesk.schema.fields import (
     Money,
     Number,
     Object,
+    ParseError,
     Reference,
     Text,
-    Unreadable,
 )
-from creditdesk.transfer.cell_values import JSON_VALUES, PLAIN, nothing, take, to_cell, to_json
+from creditdesk.transfer.cell_values import (
+    FAST_PARSERS,
+    JSON_ENCODERS,
+    blank_value,
+    parse_value,
+    to_cell,
+    to_json,
+)
 
 
 class Shade(IntEnum):
@@ -58,49 +65,47 @@ EXAMPLES: list[tuple[Field, Any, Any, str]] = [
     *("2026-13-02T03:04:05Z", "2026-W01-1T03:04:05Z", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05+"),
 ])  # fmt: skip
 @pytest.mark.parametrize("kind", [kind for kind, *_ in EXAMPLES])
-def test_what_is_read_plainly_is_read_as_with_care(kind: Field, raw: Any) -> None:
-    plain = PLAIN.get(type(kind))
+def test_fast_parser_agrees_with_full_parser(kind: Field, raw: Any) -> None:
+    plain = FAST_PARSERS.get(type(kind))
     read = plain(kind, raw) if plain else ...
     if read is not ...:
-        taken = take(kind, raw).value
+        taken = parse_value(kind, raw).value
         assert (read, type(read)) == (taken, type(taken))
 
 
-def test_every_kind_has_a_reading() -> None:
-    assert set(JSON_VALUES) == set(ALL_KINDS) == {type(kind) for kind, *_ in EXAMPLES}
+def test_every_field_type_has_an_encoder() -> None:
+    assert set(JSON_ENCODERS) == set(FIELD_TYPES) == {type(kind) for kind, *_ in EXAMPLES}
 
 
 @pytest.mark.parametrize(("kind", "inner", "in_json", "in_cell"), EXAMPLES)
-def test_a_value_is_written_and_read_back(
-    kind: Field, inner: Any, in_json: Any, in_cell: str
-) -> None:
+def test_value_round_trips(kind: Field, inner: Any, in_json: Any, in_cell: str) -> None:
     assert to_json(kind, inner) == in_json
     assert to_cell(kind, inner) == in_cell
-    assert take(kind, in_json).value == inner
-    assert take(kind, in_cell).value == inner
+    assert parse_value(kind, in_json).value == inner
+    assert parse_value(kind, in_cell).value == inner
 
 
 @pytest.mark.parametrize("kind", [kind for kind, *_ in EXAMPLES if kind.nullable])
-def test_nothing_is_an_empty_cell(kind: Field) -> None:
+def test_null_is_empty_cell(kind: Field) -> None:
     assert to_json(kind, None) is None
     assert to_cell(kind, None) == ""
-    assert nothing(kind, cell=True) == kind.empty
-    assert nothing(kind) == (() if isinstance(kind, Collection) else None)
+    assert blank_value(kind, cell=True) == kind.default_value
+    assert blank_value(kind) == (() if isinstance(kind, Collection) else None)
 
 
 @pytest.mark.parametrize(
     ("raw", "kept"),
     [("0.00005", 1), ("-0.00005", -1), (Decimal("0.00004999"), 0), ("99.99995", 1_000_000)],
 )
-def test_money_rounds_half_away_from_zero_to_four_decimals(raw: object, kept: int) -> None:
-    taken = take(Money(), raw)
+def test_money_rounds_half_away_from_zero(raw: object, kept: int) -> None:
+    taken = parse_value(Money(), raw)
     assert (taken.value, taken.rounded) == (kept, True)
 
 
 @pytest.mark.parametrize("raw", ["", "12,50", "NaN", "1e99", True, "infinity"])
-def test_what_is_no_number_is_not_taken_as_money(raw: object) -> None:
+def test_non_numeric_money_is_rejected(raw: object) -> None:
     if raw == "":
-        assert take(Money(), raw).value is None
+        assert parse_value(Money(), raw).value is None
         return
-    with pytest.raises(Unreadable):
-        take(Money(), raw)
+    with pytest.raises(ParseError):
+        parse_value(Money(), raw)

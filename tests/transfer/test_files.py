@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from creditdesk.transfer import files
-from creditdesk.transfer.files import Broken, rows_of
+from creditdesk.transfer.files import MalformedFile, read_rows
 
 
 def read(path: Path, text: str) -> list[dict[str, object]]:
     path.write_text(text, encoding="utf-8", newline="")
-    return [row.values for row in rows_of(path)]
+    return [row.values for row in read_rows(path)]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def read(path: Path, text: str) -> list[dict[str, object]]:
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_every_json_shape_says_the_same_however_it_is_cut(
+def test_json_shapes_read_alike_at_any_chunk_size(
     text: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if chunk == 1 and "TotalItems" in text:
@@ -37,13 +37,13 @@ def test_every_json_shape_says_the_same_however_it_is_cut(
     assert rows == [{"Id": 1, "P": Decimal("0.1")}, {"Id": 2, "P": None}]
 
 
-def test_csv_keeps_quotes_commas_and_lines_inside_a_cell(tmp_path: Path) -> None:
+def test_csv_keeps_quotes_commas_and_newlines(tmp_path: Path) -> None:
     rows = read(tmp_path / "x.csv", 'Id,Name\r\n1,"a, ""b""\r\nc"\r\n')
     assert rows == [{"Id": "1", "Name": 'a, "b"\r\nc'}]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"Records": []}', "\n"])
-def test_an_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
+def test_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
     assert read(tmp_path / "x.json", text) == []
 
 
@@ -56,12 +56,14 @@ def test_an_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
         ("x.csv", "Id,Name\n1\n", "x.csv: row 1 has 1 cells where the first line names 2"),
     ],
 )
-def test_a_broken_file_says_where(name: str, text: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(Broken, match=f"^{sentence}"):
+def test_malformed_file_names_the_place(
+    name: str, text: str, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MalformedFile, match=f"^{sentence}"):
         read(tmp_path / name, text)
 
 
-def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_non_utf8_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"Id\n\xff\n")
-    with pytest.raises(Broken, match="is not UTF-8 text"):
-        list(rows_of(tmp_path / "x.csv"))
+    with pytest.raises(MalformedFile, match="is not UTF-8 text"):
+        list(read_rows(tmp_path / "x.csv"))

@@ -8,64 +8,62 @@ from pathlib import Path
 
 import pytest
 
-from creditdesk.audit.verify import verify
-from creditdesk.demo.load import NotEmpty, tell
-from creditdesk.schema.progress import Gathered
+from creditdesk.audit.verify import verify_ledger
+from creditdesk.demo.load import DatabaseNotEmpty, load_demo
+from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
-from creditdesk.transfer.export import Format, export_records
-from creditdesk.transfer.importer import Import
+from creditdesk.transfer.export import ExportFormat, export_records
+from creditdesk.transfer.importer import Importer
 
 NewStore = Callable[[], Awaitable[Store]]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
+def folder_contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
 @pytest.mark.usefixtures("import_into_empty")
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-async def test_export_import_export_gives_the_same_bytes(
-    new_store: NewStore, tmp_path: Path, form: Format
+async def test_export_import_export_is_byte_identical(
+    new_store: NewStore, tmp_path: Path, form: ExportFormat
 ) -> None:
     source, target = await new_store(), await new_store()
-    await tell(source, 120, 3, Gathered())
-    await export_records(source, tmp_path / "first", Gathered(), form)
-    report = Gathered()
-    tallies = await Import(target, report, NOW).run(tmp_path / "first")
-    await export_records(target, tmp_path / "second", Gathered(), form)
+    await load_demo(source, 120, 3, CollectingReporter())
+    await export_records(source, tmp_path / "first", CollectingReporter(), form)
+    report = CollectingReporter()
+    tallies = await Importer(target, report, NOW).run(tmp_path / "first")
+    await export_records(target, tmp_path / "second", CollectingReporter(), form)
     assert (report.problems, report.notes) == ([], [])
     assert tallies["CoworkerBookingCreditUseHistory"].added > 60
-    assert files_of(tmp_path / "first") == files_of(tmp_path / "second")
-    checked = Gathered()
-    assert await verify(target, checked) > 120
+    assert folder_contents(tmp_path / "first") == folder_contents(tmp_path / "second")
+    checked = CollectingReporter()
+    assert await verify_ledger(target, checked) > 120
     assert checked.problems == []
 
 
 @pytest.mark.usefixtures("import_into_empty")
-async def test_importing_the_same_files_again_changes_nothing(
-    new_store: NewStore, tmp_path: Path
-) -> None:
+async def test_reimport_changes_nothing(new_store: NewStore, tmp_path: Path) -> None:
     source, target = await new_store(), await new_store()
-    await tell(source, 60, 4, Gathered())
-    await export_records(source, tmp_path / "first", Gathered())
-    await Import(target, Gathered(), NOW).run(tmp_path / "first")
-    lines = await verify(target, Gathered())
-    tallies = await Import(target, Gathered(), NOW).run(tmp_path / "first")
+    await load_demo(source, 60, 4, CollectingReporter())
+    await export_records(source, tmp_path / "first", CollectingReporter())
+    await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
+    lines = await verify_ledger(target, CollectingReporter())
+    tallies = await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
     assert {(tally.added, tally.changed) for tally in tallies.values()} == {(0, 0)}
-    assert await verify(target, Gathered()) == lines
-    await export_records(target, tmp_path / "second", Gathered())
-    assert files_of(tmp_path / "first") == files_of(tmp_path / "second")
+    assert await verify_ledger(target, CollectingReporter()) == lines
+    await export_records(target, tmp_path / "second", CollectingReporter())
+    assert folder_contents(tmp_path / "first") == folder_contents(tmp_path / "second")
 
 
-async def test_the_same_seed_gives_the_same_bytes_on_both_engines(
+async def test_demo_is_identical_on_both_engines(
     new_store: NewStore, sqlite_store: Store, tmp_path: Path
 ) -> None:
     store = await new_store()
-    await tell(store, 40, 9, Gathered())
-    await tell(sqlite_store, 40, 9, Gathered())
-    await export_records(store, tmp_path / "one", Gathered())
-    await export_records(sqlite_store, tmp_path / "two", Gathered())
-    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
-    with pytest.raises(NotEmpty):
-        await tell(store, 40, 9, Gathered())
+    await load_demo(store, 40, 9, CollectingReporter())
+    await load_demo(sqlite_store, 40, 9, CollectingReporter())
+    await export_records(store, tmp_path / "one", CollectingReporter())
+    await export_records(sqlite_store, tmp_path / "two", CollectingReporter())
+    assert folder_contents(tmp_path / "one") == folder_contents(tmp_path / "two")
+    with pytest.raises(DatabaseNotEmpty):
+        await load_demo(store, 40, 9, CollectingReporter())

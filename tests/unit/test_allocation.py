@@ -12,35 +12,35 @@ from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import (
     Credit,
     CreditKey,
-    LedgerPolicy,
-    Limits,
-    Owner,
-    PayingKind,
+    CreditLimits,
+    CreditType,
+    Customer,
+    LedgerSettings,
     Rate,
     Source,
     SourceKind,
-    Team,
+    TeamSharing,
 )
-from creditdesk.ledger.rules.eligibility import Reason
+from creditdesk.ledger.rules.eligibility import ReasonCode
 from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)
-OWNER = Owner(customer_id=7)
+OWNER = Customer(id=7)
 EURO = 1_0000
 
 
 def money(number: int, euros: float, **changes: Any) -> Credit:
     """A money credit that pays for bookings, events and everything else."""
     credit = Credit(
-        kind=PayingKind.MONEY,
+        kind=CreditType.MONEY,
         id=number,
         customer_id=7,
         business_id=3,
         currency="EUR",
         remaining=int(euros * EURO),
         created=datetime(2026, 1, 1, tzinfo=UTC),
-        limits=Limits(for_bookings=True, for_events=True, universal=True),
+        limits=CreditLimits(for_bookings=True, for_events=True, universal=True),
     )
     return replace(credit, **changes)
 
@@ -50,13 +50,17 @@ def time(
 ) -> Credit:
     """A time credit for meeting rooms, type 40."""
     rate = Rate(500 + number, period, price=12 * EURO, resource_types=frozenset({40}))
-    credit = money(number, 0, kind=PayingKind.TIME, remaining=uses, limits=Limits(), rate=rate)
+    credit = money(
+        number, 0, kind=CreditType.TIME, remaining=uses, limits=CreditLimits(), rate=rate
+    )
     return replace(credit, **changes)
 
 
 def printing(number: int, uses: int, **changes: Any) -> Credit:
     rate = Rate(700, ChargePeriod.USES, price=EURO // 100, is_printing=True)
-    credit = money(number, 0, kind=PayingKind.PRINTING, remaining=uses, limits=Limits(), rate=rate)
+    credit = money(
+        number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate
+    )
     return replace(credit, **changes)
 
 
@@ -82,13 +86,13 @@ def print_job(units: int, euros: float) -> Source:
 def paid(
     sources: Source | list[Source],
     *credits_: Credit,
-    owner: Owner = OWNER,
-    policy: LedgerPolicy | None = None,
+    owner: Customer = OWNER,
+    policy: LedgerSettings | None = None,
     already_used: tuple[CreditKey, ...] = (),
 ) -> Allocation:
     basket = [sources] if isinstance(sources, Source) else sources
     return allocate(
-        basket, credits_, owner, policy or LedgerPolicy(), NOW, already_used=already_used
+        basket, credits_, owner, policy or LedgerSettings(), NOW, previously_used=already_used
     )
 
 
@@ -96,7 +100,7 @@ def parts(allocation: Allocation, place: int = 0) -> list[tuple[str, int, int]]:
     return [(str(p.credit), p.taken, p.covered) for p in allocation.sources[place].parts]
 
 
-def reasons(allocation: Allocation, place: int = 0) -> dict[str, Reason]:
+def reasons(allocation: Allocation, place: int = 0) -> dict[str, ReasonCode]:
     return {str(c.credit): c.reason for c in allocation.sources[place].considered}
 
 
@@ -116,7 +120,7 @@ def test_rule_18_credits_pay_in_order_and_the_rest_stays_uncovered() -> None:
 
 
 def test_rule_18_own_credit_is_spent_before_the_teams() -> None:
-    owner = Owner(7, teams=(Team(4, shares_money=True, shares_extra_services=True),))
+    owner = Customer(7, teams=(TeamSharing(4, shares_money=True, shares_extra_services=True),))
     shared = time(1, 600, customer_id=8, team_id=4)
 
     found = paid(booking(euros=20), shared, money(2, 5), owner=owner)
@@ -125,7 +129,9 @@ def test_rule_18_own_credit_is_spent_before_the_teams() -> None:
 
 
 def test_rule_16_a_credit_reached_through_two_teams_pays_once() -> None:
-    owner = Owner(7, teams=(Team(4, shares_money=True), Team(6, shares_money=True)))
+    owner = Customer(
+        7, teams=(TeamSharing(4, shares_money=True), TeamSharing(6, shares_money=True))
+    )
     reached = money(1, 15, customer_id=8)
     ways = [replace(reached, team_id=6), replace(reached, team_id=4)]
 
@@ -136,7 +142,7 @@ def test_rule_16_a_credit_reached_through_two_teams_pays_once() -> None:
 
 
 def test_rule_16_of_several_ways_to_a_credit_the_first_in_the_order_counts() -> None:
-    owner = Owner(7, teams=(Team(4, shares_money=True), Team(6)))
+    owner = Customer(7, teams=(TeamSharing(4, shares_money=True), TeamSharing(6)))
     reached = money(1, 15, customer_id=8)
     ways = [replace(reached, team_id=6), replace(reached, team_id=4)]
 
@@ -183,11 +189,11 @@ def test_rule_21_partial_cover_comes_in_whole_units(
 
 
 def test_rule_21_less_than_a_step_of_minutes_pays_nothing() -> None:
-    assert reasons(paid(booking(), time(1, 14))) == {"time/1": Reason.LESS_THAN_A_STEP}
+    assert reasons(paid(booking(), time(1, 14))) == {"time/1": ReasonCode.LESS_THAN_A_STEP}
     assert reasons(paid(booking(interval_minutes=30), time(1, 29))) == {
-        "time/1": Reason.LESS_THAN_A_STEP
+        "time/1": ReasonCode.LESS_THAN_A_STEP
     }
-    assert reasons(paid(booking(interval_minutes=10), time(1, 14))) == {"time/1": Reason.USED}
+    assert reasons(paid(booking(interval_minutes=10), time(1, 14))) == {"time/1": ReasonCode.USED}
 
 
 def test_rule_20_nights_are_paid_per_night() -> None:
@@ -226,15 +232,15 @@ def test_rule_21_printing_is_all_or_nothing() -> None:
     job = print_job(units=50, euros=0.5)
 
     assert parts(paid(job, printing(1, 50))) == [("printing/1", 50, 5000)]
-    assert reasons(paid(job, printing(1, 49))) == {"printing/1": Reason.PRINT_NEEDS_WHOLE}
+    assert reasons(paid(job, printing(1, 49))) == {"printing/1": ReasonCode.PRINT_NEEDS_WHOLE}
     assert parts(paid(job, printing(1, 49, overdraft=1))) == [("printing/1", 50, 5000)]
     assert parts(paid(job, printing(1, 30), printing(2, 30))) == [
         ("printing/1", 30, 3000),
         ("printing/2", 20, 2000),
     ]
     assert reasons(paid(job, printing(1, 30), printing(2, 19))) == {
-        "printing/1": Reason.PRINT_NEEDS_WHOLE,
-        "printing/2": Reason.PRINT_NEEDS_WHOLE,
+        "printing/1": ReasonCode.PRINT_NEEDS_WHOLE,
+        "printing/2": ReasonCode.PRINT_NEEDS_WHOLE,
     }
 
 
@@ -242,8 +248,8 @@ def test_rule_21_credit_that_may_not_print_does_not_help_to_print_whole() -> Non
     found = paid(print_job(50, 0.5), printing(1, 30), printing(2, 30, currency="GBP"))
 
     assert reasons(found) == {
-        "printing/1": Reason.PRINT_NEEDS_WHOLE,
-        "printing/2": Reason.OTHER_CURRENCY,
+        "printing/1": ReasonCode.PRINT_NEEDS_WHOLE,
+        "printing/2": ReasonCode.OTHER_CURRENCY,
     }
 
 
@@ -303,16 +309,16 @@ def test_rule_19_every_credit_considered_says_what_became_of_it() -> None:
     )
 
     assert reasons(found, 0) == {
-        "money/1": Reason.USED,
-        "money/2": Reason.EXPIRED,
-        "money/3": Reason.EMPTY,
-        "money/4": Reason.NOT_NEEDED,
+        "money/1": ReasonCode.USED,
+        "money/2": ReasonCode.EXPIRED,
+        "money/3": ReasonCode.EMPTY,
+        "money/4": ReasonCode.NOT_NEEDED,
     }
     assert reasons(found, 1) == {
-        "money/1": Reason.USED_ELSEWHERE,
-        "money/2": Reason.EXPIRED,
-        "money/3": Reason.EMPTY,
-        "money/4": Reason.USED,
+        "money/1": ReasonCode.USED_ELSEWHERE,
+        "money/2": ReasonCode.EXPIRED,
+        "money/3": ReasonCode.EMPTY,
+        "money/4": ReasonCode.USED,
     }
     assert [seen.rank for seen in found.sources[0].considered] == [1, 2, 3, 4]
     assert [seen.available for seen in found.sources[0].considered] == [
@@ -327,13 +333,13 @@ def test_a_free_source_takes_no_credit() -> None:
     found = paid(booking(euros=0), time(1, 600), money(2, 5))
 
     assert parts(found) == []
-    assert set(reasons(found).values()) == {Reason.NOT_NEEDED}
+    assert set(reasons(found).values()) == {ReasonCode.NOT_NEEDED}
     assert found.sources[0].uncovered == 0
 
 
 def test_a_free_source_still_names_what_could_not_pay_anyway() -> None:
     assert reasons(paid(booking(euros=0), money(1, 5, currency="GBP"))) == {
-        "money/1": Reason.OTHER_CURRENCY
+        "money/1": ReasonCode.OTHER_CURRENCY
     }
 
 
@@ -342,15 +348,15 @@ def test_a_free_source_still_names_what_could_not_pay_anyway() -> None:
 
 def test_a_basket_strands_no_credit() -> None:
     room, desk = booking(1, 20), booking(2, 20, resource_type=41)
-    rooms_only = Limits(for_bookings=True, resource_types=frozenset({40}))
+    rooms_only = CreditLimits(for_bookings=True, resource_types=frozenset({40}))
 
     found = paid([room, desk], money(1, 20, priority=1), money(2, 20, limits=rooms_only))
 
     assert parts(found, 0) == [("money/2", 20 * EURO, 20 * EURO)]
     assert parts(found, 1) == [("money/1", 20 * EURO, 20 * EURO)]
     assert found.taken_by_credit() == {
-        CreditKey(PayingKind.MONEY, 1): 20 * EURO,
-        CreditKey(PayingKind.MONEY, 2): 20 * EURO,
+        CreditKey(CreditType.MONEY, 1): 20 * EURO,
+        CreditKey(CreditType.MONEY, 2): 20 * EURO,
     }
     assert [key.id for key in found.taken_by_credit()] == [1, 2]
 
@@ -358,7 +364,7 @@ def test_a_basket_strands_no_credit() -> None:
 def test_what_one_credit_gives_to_several_sources_adds_up() -> None:
     found = paid([booking(1, 20), booking(2, 5)], money(1, 50))
 
-    assert found.taken_by_credit() == {CreditKey(PayingKind.MONEY, 1): 25 * EURO}
+    assert found.taken_by_credit() == {CreditKey(CreditType.MONEY, 1): 25 * EURO}
     assert [source.source.id for source in found.sources] == [1, 2]
     assert found.exact
 
@@ -385,8 +391,8 @@ def test_rule_25_a_changed_booking_is_paid_with_what_it_used_before() -> None:
 def test_the_policy_reaches_every_test() -> None:
     elsewhere = money(1, 50, business_id=9)
 
-    assert reasons(paid(booking(), elsewhere)) == {"money/1": Reason.OTHER_LOCATION}
-    assert parts(paid(booking(), elsewhere, policy=LedgerPolicy(cross_location=True))) == [
+    assert reasons(paid(booking(), elsewhere)) == {"money/1": ReasonCode.OTHER_LOCATION}
+    assert parts(paid(booking(), elsewhere, policy=LedgerSettings(cross_location=True))) == [
         ("money/1", 20 * EURO, 20 * EURO)
     ]
 
@@ -472,7 +478,7 @@ def test_rule_12_a_charge_is_paid_by_what_is_valid_now() -> None:
     valid = money(2, 50, expires=NOW + timedelta(seconds=1))
     allocation = paid(charge, lapsed, valid)
     assert [credit for credit, _, _ in parts(allocation)] == ["money/2"]
-    assert reasons(allocation)["money/1"] is Reason.EXPIRED
+    assert reasons(allocation)["money/1"] is ReasonCode.EXPIRED
 
 
 def test_rule_21_of_two_jobs_a_credit_prints_one_whole_rather_than_parts_of_both() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.rules.amounts import money_text, round_amount, split
+from creditdesk.ledger.rules.amounts import format_money, round_amount, split_proportionally
 
 proven = settings(deadline=None, max_examples=200)
 
@@ -64,13 +64,13 @@ def test_rule_3_no_currency_has_more_than_four_digits_or_fewer_than_none(digits:
 def test_rule_3_the_last_part_takes_the_residual_and_none_passes_zero(
     total: int, weights: list[int], digits: int, parts: tuple[int, ...]
 ) -> None:
-    assert split(total, weights, digits) == parts
+    assert split_proportionally(total, weights, digits) == parts
 
 
 @pytest.mark.parametrize("weights", [[], [0], [0, 0], [1, -1], [-1, 2]])
 def test_a_split_needs_something_to_go_by(weights: list[int]) -> None:
     with pytest.raises(ValueError, match="weights"):
-        split(100, weights, 2)
+        split_proportionally(100, weights, 2)
 
 
 @proven
@@ -80,7 +80,7 @@ def test_a_split_needs_something_to_go_by(weights: list[int]) -> None:
     st.integers(0, 4),
 )
 def test_rule_3_parts_always_sum_to_the_whole(total: int, weights: list[int], digits: int) -> None:
-    parts = split(total, weights, digits)
+    parts = split_proportionally(total, weights, digits)
 
     assert sum(parts) == total
     assert all(part * total >= 0 for part in parts)
@@ -111,4 +111,4 @@ def test_rule_3_rounding_never_moves_by_more_than_half_a_step(value: Fraction, d
     ],
 )
 def test_money_reads_as_a_decimal_with_four_places(amount: int, text: str) -> None:
-    assert money_text(amount) == text
+    assert format_money(amount) == text

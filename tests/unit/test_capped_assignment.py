@@ -124,7 +124,7 @@ def most_by_trying_all(
     caps: Sequence[Cap],
 ) -> int:
     """The most that can be covered with every step worth one."""
-    ways = {(due, tuple(int(cap.most) for cap in caps)): 0}
+    ways = {(due, tuple(int(cap.limit) for cap in caps)): 0}
     for credit, (amount, open_to) in enumerate(zip(available, allowed, strict=True)):
         following: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         for (left, rooms), covered in ways.items():
@@ -172,7 +172,7 @@ def test_rule_16_money_covers_the_most_that_the_caps_allow(
     given_ = {c: sum(s.taken for s in found.shares if s.credit == c) for c in range(len(available))}
     assert sum(given_.values()) == most_by_trying_all(tuple(prices), available, allowed, caps)
     assert all(given_[c] <= amount for c, amount in enumerate(available))
-    assert all(sum(given_[c] for c in each.credits) <= each.most for each in caps)
+    assert all(sum(given_[c] for c in each.credits) <= each.limit for each in caps)
 
 
 @st.composite
@@ -211,7 +211,7 @@ def test_rule_16_units_score_the_best_of_all_ways_that_the_cap_allows(
             if offer.all_or_nothing:
                 printed[offer.source] += count
         fits = all(g <= a for g, a in zip(given_, available, strict=True))
-        fits = fits and all(sum(given_[c] for c in each.credits) <= each.most for each in caps)
+        fits = fits and all(sum(given_[c] for c in each.credits) <= each.limit for each in caps)
         if fits and all(count in (0, 4) for count in printed.values()):
             value = sum(min(p, f) for p, f in zip(prices, face, strict=True))
             twice = sum(max(0, f - p) for p, f in zip(prices, face, strict=True))
@@ -239,6 +239,6 @@ def test_rule_22_with_credit_prices_a_cap_holds_too(
     given_ = {c: sum((y / gains[arc] for arc, y in covered.items() if arc[0] == c), Fraction(0))
               for c in range(len(available))}  # fmt: skip
     assert all(given_[c] <= amount for c, amount in enumerate(available))
-    assert all(sum(given_[c] for c in each.credits) <= each.most for each in caps)
+    assert all(sum(given_[c] for c in each.credits) <= each.limit for each in caps)
     for source, price in enumerate(prices):
         assert sum(y for arc, y in covered.items() if arc[1] == source) <= price

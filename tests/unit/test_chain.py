@@ -13,20 +13,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from creditdesk.ledger.journal.entry import CreditKind, Line, LineKind, instant_of, microseconds_of
+from creditdesk.ledger.journal.entry import (
+    AccountType,
+    EntryType,
+    JournalEntry,
+    epoch_microseconds,
+    from_epoch_microseconds,
+)
 from creditdesk.ledger.journal.hash_chain import (
-    CREDIT_KIND_CODES,
-    LINE_KIND_CODES,
-    ChainReading,
-    Fault,
-    Head,
-    check_chain,
+    ACCOUNT_TYPE_CODES,
+    ENTRY_TYPE_CODES,
+    ChainHead,
+    ChainVerifier,
+    FindingKind,
     check_heads,
     content_digest,
-    encode_line,
+    encode_entry,
+    entry_digest,
     genesis_digest,
-    line_digest,
     link_digest,
+    verify_chain,
 )
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "lines.json").read_text("utf-8"))
@@ -35,11 +41,11 @@ PREVIOUS = bytes(range(32))
 integers = st.integers(-(2**63), 2**63 - 1)
 texts = st.text(max_size=12)
 any_line = st.builds(
-    Line,
-    credit_kind=st.sampled_from(CreditKind),
+    JournalEntry,
+    credit_kind=st.sampled_from(AccountType),
     credit_id=integers,
     sequence=integers,
-    kind=st.sampled_from(LineKind),
+    kind=st.sampled_from(EntryType),
     amount=integers,
     balance_after=integers,
     held_after=integers,
@@ -60,12 +66,12 @@ sizes = st.integers(2, 9)
 wholes = st.integers(0, 10**6)
 
 
-def use(sequence: int, credit_id: int = 7) -> Line:
-    return Line(
-        credit_kind=CreditKind.MONEY,
+def use(sequence: int, credit_id: int = 7) -> JournalEntry:
+    return JournalEntry(
+        credit_kind=AccountType.MONEY,
         credit_id=credit_id,
         sequence=sequence,
-        kind=LineKind.USE,
+        kind=EntryType.USE,
         amount=1000,
         balance_after=10**6 - 1000 * sequence,
         held_after=0,
@@ -77,26 +83,26 @@ def use(sequence: int, credit_id: int = 7) -> Line:
     )
 
 
-def chained(lines: list[Line]) -> list[bytes]:
+def chained(lines: list[JournalEntry]) -> list[bytes]:
     digests: list[bytes] = []
     ends: dict[int, bytes] = {}
     for line in lines:
         genesis = genesis_digest(line.credit_kind, line.credit_id)
-        ends[line.credit_id] = line_digest(ends.get(line.credit_id, genesis), line)
+        ends[line.credit_id] = entry_digest(ends.get(line.credit_id, genesis), line)
         digests.append(ends[line.credit_id])
     return digests
 
 
-def journal(size: int) -> tuple[list[Line], list[bytes]]:
+def journal(size: int) -> tuple[list[JournalEntry], list[bytes]]:
     lines = [use(sequence) for sequence in range(1, size + 1)]
     return lines, chained(lines)
 
 
-def faults(lines: list[Line], digests: list[bytes]) -> list[tuple[Fault, int | None]]:
-    return [(finding.fault, finding.sequence) for finding in check_chain(lines, digests)]
+def faults(lines: list[JournalEntry], digests: list[bytes]) -> list[tuple[FindingKind, int | None]]:
+    return [(finding.kind, finding.sequence) for finding in verify_chain(lines, digests)]
 
 
-def decoded(data: bytes) -> Line:
+def decoded(data: bytes) -> JournalEntry:
     """A reading of the format from docs/proof.md; ValueError for bytes that no line has."""
     head = struct.unpack(">4B12q4I", data[:116])
     version, credit_code, kind_code, present = head[:4]
@@ -105,11 +111,11 @@ def decoded(data: bytes) -> Line:
         parts.append(data[at : at + length])
         at += length
     source, actor, reason, key = (part.decode() for part in parts)
-    credit_kinds = {code: kind for kind, code in CREDIT_KIND_CODES.items()}
-    line_kinds = {code: kind for kind, code in LINE_KIND_CODES.items()}
+    credit_kinds = {code: kind for kind, code in ACCOUNT_TYPE_CODES.items()}
+    line_kinds = {code: kind for kind, code in ENTRY_TYPE_CODES.items()}
     if version != 1 or credit_code not in credit_kinds or kind_code not in line_kinds:
         raise ValueError("unknown code")
-    line = Line(
+    line = JournalEntry(
         credit_kind=credit_kinds[credit_code],
         kind=line_kinds[kind_code],
         **dict(zip(NUMBERS, head[4:13], strict=True)),
@@ -122,7 +128,7 @@ def decoded(data: bytes) -> Line:
         history_id=head[15] if present & 16 else None,
         override=bool(present & 32),
     )
-    if encode_line(line) != data:
+    if encode_entry(line) != data:
         raise ValueError("bytes that the format does not use")
     return line
 
@@ -142,21 +148,21 @@ NUMBERS = [
 
 @pytest.mark.parametrize("vector", GOLDEN, ids=lambda vector: vector["line"]["kind"])
 def test_bytes_and_digests_are_those_frozen_in_format_1(vector: dict[str, Any]) -> None:
-    line = Line.from_document(vector["line"])
+    line = JournalEntry.from_document(vector["line"])
     previous = bytes.fromhex(vector["previous"])
-    assert encode_line(line).hex() == vector["bytes"]
+    assert encode_entry(line).hex() == vector["bytes"]
     assert content_digest(line).hex() == vector["content_digest"]
-    assert line_digest(previous, line).hex() == vector["digest"]
+    assert entry_digest(previous, line).hex() == vector["digest"]
     assert link_digest(previous, content_digest(line)).hex() == vector["digest"]
-    assert line.document() == vector["line"]
+    assert line.to_document() == vector["line"]
     assert decoded(bytes.fromhex(vector["bytes"])) == line
 
 
 def test_the_golden_journal_is_sound_and_covers_every_kind_of_line() -> None:
-    lines = [Line.from_document(vector["line"]) for vector in GOLDEN]
+    lines = [JournalEntry.from_document(vector["line"]) for vector in GOLDEN]
     digests = [bytes.fromhex(vector["digest"]) for vector in GOLDEN]
-    assert check_chain(lines, digests) == []
-    assert {line.kind for line in lines} == set(LineKind)
+    assert verify_chain(lines, digests) == []
+    assert {line.kind for line in lines} == set(EntryType)
     for before, line in pairwise(lines):
         if line.sequence > 1:
             assert line.balance_after == before.balance_after + line.balance_change
@@ -165,18 +171,18 @@ def test_the_golden_journal_is_sound_and_covers_every_kind_of_line() -> None:
 
 def test_genesis_is_the_digest_of_version_kind_and_id() -> None:
     expected = sha256(bytes.fromhex("0201020000000000000003")).digest()
-    assert genesis_digest(CreditKind.TIME, 3) == expected
+    assert genesis_digest(AccountType.TIME, 3) == expected
 
 
 @given(any_line)
-def test_the_bytes_say_the_line_and_nothing_else(line: Line) -> None:
-    assert decoded(encode_line(line)) == line
-    assert Line.from_document(json.loads(json.dumps(line.document()))) == line
+def test_the_bytes_say_the_line_and_nothing_else(line: JournalEntry) -> None:
+    assert decoded(encode_entry(line)) == line
+    assert JournalEntry.from_document(json.loads(json.dumps(line.to_document()))) == line
 
 
 @given(any_line, st.integers(1, 255))
-def test_flipping_any_byte_is_another_line_or_none(line: Line, flip: int) -> None:
-    data = encode_line(line)
+def test_flipping_any_byte_is_another_line_or_none(line: JournalEntry, flip: int) -> None:
+    data = encode_entry(line)
     for place in range(len(data)):
         tampered = bytearray(data)
         tampered[place] ^= flip
@@ -185,16 +191,16 @@ def test_flipping_any_byte_is_another_line_or_none(line: Line, flip: int) -> Non
         except (ValueError, struct.error):
             continue
         assert other != line
-        assert line_digest(PREVIOUS, other) != line_digest(PREVIOUS, line)
+        assert entry_digest(PREVIOUS, other) != entry_digest(PREVIOUS, line)
 
 
 @given(any_line, any_line)
-def test_changing_any_field_changes_the_digest(line: Line, other: Line) -> None:
-    for name in Line.__struct_fields__:
+def test_changing_any_field_changes_the_digest(line: JournalEntry, other: JournalEntry) -> None:
+    for name in JournalEntry.__struct_fields__:
         value = getattr(other, name)
         if value != getattr(line, name):
             changed = replace(line, **{name: value})
-            assert line_digest(PREVIOUS, changed) != line_digest(PREVIOUS, line)
+            assert entry_digest(PREVIOUS, changed) != entry_digest(PREVIOUS, line)
 
 
 def test_absent_empty_and_zero_differ() -> None:
@@ -208,7 +214,7 @@ def test_absent_empty_and_zero_differ() -> None:
         replace(line, history_id=0),
         replace(line, override=True),
     ]
-    assert len({line_digest(PREVIOUS, variant) for variant in variants}) == len(variants)
+    assert len({entry_digest(PREVIOUS, variant) for variant in variants}) == len(variants)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +230,7 @@ def test_absent_empty_and_zero_differ() -> None:
 )
 def test_what_does_not_fit_the_format_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        encode_line(replace(use(1), **change))
+        encode_entry(replace(use(1), **change))
 
 
 @pytest.mark.parametrize(
@@ -238,17 +244,17 @@ def test_what_does_not_fit_the_format_is_refused(change: dict[str, Any]) -> None
 )
 def test_a_line_document_is_read_strictly(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Line.from_document(use(1).document() | change)
+        JournalEntry.from_document(use(1).to_document() | change)
 
 
 @given(sizes)
 def test_a_sound_journal_has_no_findings(size: int) -> None:
     lines, digests = journal(size)
-    assert check_chain(lines, digests) == []
+    assert verify_chain(lines, digests) == []
 
 
-@given(sizes, wholes, any_line, st.sampled_from(Line.__struct_fields__))
-def test_a_changed_field_is_found(size: int, at: int, other: Line, name: str) -> None:
+@given(sizes, wholes, any_line, st.sampled_from(JournalEntry.__struct_fields__))
+def test_a_changed_field_is_found(size: int, at: int, other: JournalEntry, name: str) -> None:
     lines, digests = journal(size)
     at %= size
     value = getattr(other, name)
@@ -262,13 +268,15 @@ def test_a_changed_field_is_found(size: int, at: int, other: Line, name: str) ->
         assert found or sequence == size
         assert found or check_heads(*heads_of(lines, digests, size))
     else:
-        assert found == [(Fault.CHANGED, sequence)]
+        assert found == [(FindingKind.CHANGED, sequence)]
 
 
-def heads_of(lines: list[Line], digests: list[bytes], size: int) -> tuple[list[Head], list[Head]]:
-    reading = ChainReading()
-    reading.read(lines, digests)
-    return reading.heads, [Head(CreditKind.MONEY, 7, size, journal(size)[1][-1])]
+def heads_of(
+    lines: list[JournalEntry], digests: list[bytes], size: int
+) -> tuple[list[ChainHead], list[ChainHead]]:
+    reading = ChainVerifier()
+    reading.add(lines, digests)
+    return reading.heads, [ChainHead(AccountType.MONEY, 7, size, journal(size)[1][-1])]
 
 
 @given(sizes, wholes, st.integers(0, 255))
@@ -278,7 +286,7 @@ def test_a_changed_digest_is_found_once(size: int, at: int, bit: int) -> None:
     tampered = bytearray(digests[at])
     tampered[bit // 8] ^= 1 << bit % 8
     digests[at] = bytes(tampered)
-    assert faults(lines, digests) == [(Fault.CHANGED, at + 1)]
+    assert faults(lines, digests) == [(FindingKind.CHANGED, at + 1)]
 
 
 @given(sizes, wholes)
@@ -288,9 +296,9 @@ def test_a_changed_line_with_its_digest_made_to_match_is_found_by_the_next(
     lines, digests = journal(size)
     at %= size - 1
     lines[at] = replace(lines[at], amount=1)
-    before = digests[at - 1] if at else genesis_digest(CreditKind.MONEY, 7)
-    digests[at] = line_digest(before, lines[at])
-    assert faults(lines, digests) == [(Fault.CHANGED, at + 2)]
+    before = digests[at - 1] if at else genesis_digest(AccountType.MONEY, 7)
+    digests[at] = entry_digest(before, lines[at])
+    assert faults(lines, digests) == [(FindingKind.CHANGED, at + 2)]
 
 
 @given(sizes, wholes)
@@ -299,11 +307,11 @@ def test_a_removed_line_is_found(size: int, at: int) -> None:
     at %= size
     del lines[at], digests[at]
     if at < size - 1:
-        assert faults(lines, digests) == [(Fault.MISSING, at + 1)]
+        assert faults(lines, digests) == [(FindingKind.MISSING, at + 1)]
     else:
         assert faults(lines, digests) == []
         [finding] = check_heads(*heads_of(lines, digests, size))
-        assert (finding.fault, finding.sequence) == (Fault.TRUNCATED, size)
+        assert (finding.kind, finding.sequence) == (FindingKind.TRUNCATED, size)
 
 
 @given(sizes, wholes, wholes)
@@ -314,7 +322,7 @@ def test_swapped_lines_are_found(size: int, one: int, other: int) -> None:
         return
     lines[one], lines[other] = lines[other], lines[one]
     digests[one], digests[other] = digests[other], digests[one]
-    expected = [(Fault.REORDERED, sequence) for sequence in range(one + 1, other + 1)]
+    expected = [(FindingKind.REORDERED, sequence) for sequence in range(one + 1, other + 1)]
     assert faults(lines, digests) == expected
 
 
@@ -327,7 +335,7 @@ def test_contents_swapped_under_their_numbers_are_found(size: int, one: int, oth
     first, second = lines[one], lines[other]
     lines[one] = replace(second, sequence=first.sequence)
     lines[other] = replace(first, sequence=second.sequence)
-    assert faults(lines, digests) == [(Fault.CHANGED, at + 1) for at in sorted((one, other))]
+    assert faults(lines, digests) == [(FindingKind.CHANGED, at + 1) for at in sorted((one, other))]
 
 
 @given(sizes, wholes, wholes)
@@ -337,7 +345,7 @@ def test_a_doubled_line_is_found_wherever_it_stands(size: int, at: int, later: i
     place = at + 1 + later % (size - at)
     lines.insert(place, lines[at])
     digests.insert(place, digests[at])
-    assert faults(lines, digests) == [(Fault.DOUBLED, at + 1)]
+    assert faults(lines, digests) == [(FindingKind.DUPLICATED, at + 1)]
 
 
 @given(sizes, wholes)
@@ -346,62 +354,62 @@ def test_an_inserted_line_with_a_number_in_use_is_found(size: int, at: int) -> N
     at %= size
     inserted = replace(lines[at], amount=1)
     lines.insert(at + 1, inserted)
-    digests.insert(at + 1, line_digest(digests[at], inserted))
-    assert faults(lines, digests) == [(Fault.INSERTED, at + 1)]
+    digests.insert(at + 1, entry_digest(digests[at], inserted))
+    assert faults(lines, digests) == [(FindingKind.INSERTED, at + 1)]
 
 
 @given(sizes, wholes)
 def test_an_inserted_line_that_moves_the_numbers_on_is_found(size: int, at: int) -> None:
     lines, digests = journal(size)
     at %= size
-    before = digests[at - 1] if at else genesis_digest(CreditKind.MONEY, 7)
+    before = digests[at - 1] if at else genesis_digest(AccountType.MONEY, 7)
     inserted = replace(lines[at], amount=1)
     moved = [replace(line, sequence=line.sequence + 1) for line in lines[at:]]
     found = faults(
         [*lines[:at], inserted, *moved],
-        [*digests[:at], line_digest(before, inserted), *digests[at:]],
+        [*digests[:at], entry_digest(before, inserted), *digests[at:]],
     )
-    assert found == [(Fault.CHANGED, sequence) for sequence in range(at + 2, size + 2)]
+    assert found == [(FindingKind.CHANGED, sequence) for sequence in range(at + 2, size + 2)]
 
 
 def test_a_line_numbered_below_one_is_found() -> None:
     lines, digests = journal(3)
     lines.insert(0, use(0))
     digests.insert(0, bytes(32))
-    assert faults(lines, digests) == [(Fault.INSERTED, 0)]
+    assert faults(lines, digests) == [(FindingKind.INSERTED, 0)]
 
 
 def test_a_wide_gap_is_one_finding() -> None:
     lines = [use(1), use(10**12)]
-    [finding] = check_chain(lines, [chained(lines)[0], bytes(32)])
+    [finding] = verify_chain(lines, [chained(lines)[0], bytes(32)])
     assert str(finding) == "money credit 7, line 2: the lines to 999999999999 are missing"
 
 
 def test_a_line_altered_beyond_the_format_is_found() -> None:
     lines, digests = journal(3)
     lines[1] = replace(lines[1], kind="gift")  # type: ignore[arg-type]
-    assert faults(lines, digests) == [(Fault.CHANGED, 2)]
+    assert faults(lines, digests) == [(FindingKind.CHANGED, 2)]
 
 
 def test_credits_may_be_interleaved_and_read_in_batches() -> None:
     lines = [use(1, 8), use(1, 7), use(2, 7), use(2, 8), use(3, 7)]
     digests = chained(lines)
-    reading = ChainReading()
-    reading.read(lines[:2], digests[:2])
-    reading.read(lines[2:], digests[2:])
+    reading = ChainVerifier()
+    reading.add(lines[:2], digests[:2])
+    reading.add(lines[2:], digests[2:])
     assert reading.findings == []
-    assert reading.lines_read == 5
+    assert reading.entries_read == 5
     assert reading.heads == [
-        Head(CreditKind.MONEY, 7, 3, digests[4]),
-        Head(CreditKind.MONEY, 8, 2, digests[3]),
+        ChainHead(AccountType.MONEY, 7, 3, digests[4]),
+        ChainHead(AccountType.MONEY, 8, 2, digests[3]),
     ]
 
 
 def test_heads_recorded_with_the_credits_show_what_the_chain_cannot() -> None:
     digest, other = bytes(32), bytes([1]) * 32
 
-    def head(credit_id: int, sequence: int, digest: bytes = digest) -> Head:
-        return Head(CreditKind.MONEY, credit_id, sequence, digest)
+    def head(credit_id: int, sequence: int, digest: bytes = digest) -> ChainHead:
+        return ChainHead(AccountType.MONEY, credit_id, sequence, digest)
 
     found = [head(1, 3), head(2, 3), head(3, 3), head(4, 3), head(6, 3)]
     recorded = [head(1, 3), head(2, 4), head(3, 2), head(4, 3, other), head(5, 2)]
@@ -417,4 +425,4 @@ def test_heads_recorded_with_the_credits_show_what_the_chain_cannot() -> None:
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_instants_and_microseconds_convert_exactly(instant: datetime) -> None:
-    assert instant_of(microseconds_of(instant)) == instant
+    assert from_epoch_microseconds(epoch_microseconds(instant)) == instant

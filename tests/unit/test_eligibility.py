@@ -9,20 +9,24 @@ from msgspec.structs import replace
 from creditdesk.ledger.rules.credit import (
     Credit,
     CreditKey,
-    LedgerPolicy,
-    Limits,
-    Owner,
-    PayingKind,
+    CreditLimits,
+    CreditType,
+    Customer,
+    LedgerSettings,
     Rate,
     Source,
     SourceKey,
     SourceKind,
-    Team,
-    WindowTest,
-    kind_of_extra_service,
-    utc_text,
+    TeamSharing,
+    ValidityInstant,
+    extra_service_type,
+    format_utc,
 )
-from creditdesk.ledger.rules.eligibility import Reason, reason_against, valid_at
+from creditdesk.ledger.rules.eligibility import (
+    ReasonCode,
+    ineligibility_reason,
+    required_validity_instant,
+)
 from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
@@ -30,20 +34,20 @@ STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
 
 MONEY = Credit(
-    kind=PayingKind.MONEY,
+    kind=CreditType.MONEY,
     id=1,
     customer_id=7,
     business_id=3,
     currency="EUR",
     remaining=100_0000,
     created=datetime(2026, 1, 1, tzinfo=UTC),
-    limits=Limits(for_bookings=True, for_events=True, universal=True),
+    limits=CreditLimits(for_bookings=True, for_events=True, universal=True),
 )
 RATE = Rate(
     id=5, charge_period=ChargePeriod.MINUTES, price=5000, resource_types=frozenset({40, 41})
 )
-TIME = replace(MONEY, kind=PayingKind.TIME, id=2, remaining=60, limits=Limits(), rate=RATE)
-PRINTING = replace(TIME, kind=PayingKind.PRINTING, id=3, rate=replace(RATE, is_printing=True))
+TIME = replace(MONEY, kind=CreditType.TIME, id=2, remaining=60, limits=CreditLimits(), rate=RATE)
+PRINTING = replace(TIME, kind=CreditType.PRINTING, id=3, rate=replace(RATE, is_printing=True))
 BOOKING = Source(
     kind=SourceKind.BOOKING,
     id=11,
@@ -65,22 +69,22 @@ PLAN = replace(THING, kind=SourceKind.PLAN, tariff_id=62)
 CHARGE = replace(THING, kind=SourceKind.CHARGE)
 LINE = replace(THING, kind=SourceKind.INVOICE_LINE)
 PRINT_JOB = replace(THING, kind=SourceKind.PRINT_JOB, print_units=50)
-OWNER = Owner(customer_id=7, plans=frozenset({62}))
-POLICY = LedgerPolicy()
+OWNER = Customer(id=7, plans=frozenset({62}))
+POLICY = LedgerSettings()
 
 
 def against(
     credit: Credit,
     source: Source = BOOKING,
-    owner: Owner = OWNER,
-    policy: LedgerPolicy = POLICY,
+    owner: Customer = OWNER,
+    policy: LedgerSettings = POLICY,
     now: datetime = NOW,
-) -> Reason | None:
-    return reason_against(credit, source, owner, policy, now)
+) -> ReasonCode | None:
+    return ineligibility_reason(credit, source, owner, policy, now)
 
 
 def limited(**limits: Any) -> Credit:
-    return replace(MONEY, limits=Limits(**limits))
+    return replace(MONEY, limits=CreditLimits(**limits))
 
 
 @pytest.mark.parametrize("credit", [MONEY, TIME])
@@ -94,17 +98,17 @@ def test_a_customers_own_valid_credit_pays_for_a_booking(credit: Credit) -> None
 @pytest.mark.parametrize(
     ("booking_id", "unique_id", "printing", "kind"),
     [
-        (9, None, False, PayingKind.BOOKING_CHARGE),
-        (None, "a-b", True, PayingKind.BOOKING_CHARGE),
-        (None, None, True, PayingKind.PRINTING),
-        (None, None, False, PayingKind.TIME),
-        (0, "", False, PayingKind.TIME),
+        (9, None, False, CreditType.BOOKING_CHARGE),
+        (None, "a-b", True, CreditType.BOOKING_CHARGE),
+        (None, None, True, CreditType.PRINTING),
+        (None, None, False, CreditType.TIME),
+        (0, "", False, CreditType.TIME),
     ],
 )
 def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
-    booking_id: int | None, unique_id: str | None, printing: bool, kind: PayingKind
+    booking_id: int | None, unique_id: str | None, printing: bool, kind: CreditType
 ) -> None:
-    found = kind_of_extra_service(
+    found = extra_service_type(
         booking_id=booking_id, booking_unique_id=unique_id, is_printing_credit=printing
     )
 
@@ -112,9 +116,9 @@ def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
 
 
 def test_rule_5_a_booking_charge_is_not_a_credit() -> None:
-    charge = replace(TIME, kind=PayingKind.BOOKING_CHARGE, customer_id=8, remaining=0)
+    charge = replace(TIME, kind=CreditType.BOOKING_CHARGE, customer_id=8, remaining=0)
 
-    assert against(charge) is Reason.BOOKING_CHARGE
+    assert against(charge) is ReasonCode.BOOKING_CHARGE
 
 
 # Rule 12
@@ -125,15 +129,15 @@ def test_rule_5_a_booking_charge_is_not_a_credit() -> None:
     [
         (None, None, None),
         (STARTS, None, None),
-        (STARTS + INSTANT, None, Reason.NOT_YET_VALID),
+        (STARTS + INSTANT, None, ReasonCode.NOT_YET_VALID),
         (None, STARTS + INSTANT, None),
-        (None, STARTS, Reason.EXPIRED),
+        (None, STARTS, ReasonCode.EXPIRED),
         (STARTS - INSTANT, STARTS + INSTANT, None),
     ],
 )
 @pytest.mark.parametrize("source", [BOOKING, EVENT])
 def test_rule_12_a_credit_must_be_valid_when_the_service_starts(
-    source: Source, valid_from: datetime | None, expires: datetime | None, reason: Reason | None
+    source: Source, valid_from: datetime | None, expires: datetime | None, reason: ReasonCode | None
 ) -> None:
     assert against(replace(MONEY, valid_from=valid_from, expires=expires), source) is reason
 
@@ -141,27 +145,27 @@ def test_rule_12_a_credit_must_be_valid_when_the_service_starts(
 @pytest.mark.parametrize("source", [PRODUCT, TIME_PASS, PLAN, CHARGE, LINE])
 def test_rule_12_for_everything_else_it_must_be_valid_now(source: Source) -> None:
     assert against(replace(MONEY, expires=NOW + INSTANT), source) is None
-    assert against(replace(MONEY, expires=NOW), source) is Reason.EXPIRED
+    assert against(replace(MONEY, expires=NOW), source) is ReasonCode.EXPIRED
     assert against(replace(MONEY, valid_from=NOW), source) is None
-    assert against(replace(MONEY, valid_from=NOW + INSTANT), source) is Reason.NOT_YET_VALID
-    assert valid_at(replace(source, starts=STARTS), POLICY, NOW) == NOW
+    assert against(replace(MONEY, valid_from=NOW + INSTANT), source) is ReasonCode.NOT_YET_VALID
+    assert required_validity_instant(replace(source, starts=STARTS), POLICY, NOW) == NOW
 
 
 def test_rule_12_the_window_may_be_tested_when_credit_is_spent() -> None:
-    spend_time = LedgerPolicy(window_test=WindowTest.SPEND_TIME)
+    spend_time = LedgerSettings(validity_instant=ValidityInstant.SPEND_TIME)
     lapses_before_the_booking = replace(MONEY, expires=NOW + INSTANT)
 
-    assert against(lapses_before_the_booking) is Reason.EXPIRED
+    assert against(lapses_before_the_booking) is ReasonCode.EXPIRED
     assert against(lapses_before_the_booking, policy=spend_time) is None
 
 
 def test_rule_12_an_event_without_a_start_is_paid_with_what_is_valid_now() -> None:
-    assert valid_at(replace(EVENT, starts=None), POLICY, NOW) == NOW
-    assert valid_at(EVENT, POLICY, NOW) == STARTS
+    assert required_validity_instant(replace(EVENT, starts=None), POLICY, NOW) == NOW
+    assert required_validity_instant(EVENT, POLICY, NOW) == STARTS
 
 
 def test_rule_28_a_lapsed_credit_is_unusable_at_once_with_all_it_has() -> None:
-    assert against(replace(MONEY, expires=STARTS, remaining=1)) is Reason.EXPIRED
+    assert against(replace(MONEY, expires=STARTS, remaining=1)) is ReasonCode.EXPIRED
 
 
 # Rule 13
@@ -171,26 +175,26 @@ def test_rule_28_a_lapsed_credit_is_unusable_at_once_with_all_it_has() -> None:
     ("limits", "source", "reason"),
     [
         ({"for_bookings": True}, BOOKING, None),
-        ({"for_events": True, "universal": True}, BOOKING, Reason.NOT_FOR_BOOKINGS),
+        ({"for_events": True, "universal": True}, BOOKING, ReasonCode.NOT_FOR_BOOKINGS),
         ({"for_bookings": True, "resource_types": {40, 50}}, BOOKING, None),
-        ({"for_bookings": True, "resource_types": {50}}, BOOKING, Reason.WRONG_RESOURCE_TYPE),
+        ({"for_bookings": True, "resource_types": {50}}, BOOKING, ReasonCode.WRONG_RESOURCE_TYPE),
         ({"for_bookings": True, "event_categories": {99}}, BOOKING, None),
         ({"for_events": True}, EVENT, None),
-        ({"for_bookings": True, "universal": True}, EVENT, Reason.NOT_FOR_EVENTS),
+        ({"for_bookings": True, "universal": True}, EVENT, ReasonCode.NOT_FOR_EVENTS),
         ({"for_events": True, "event_categories": {80, 81}}, EVENT, None),
-        ({"for_events": True, "event_categories": {81}}, EVENT, Reason.WRONG_EVENT_CATEGORY),
+        ({"for_events": True, "event_categories": {81}}, EVENT, ReasonCode.WRONG_EVENT_CATEGORY),
         ({"for_events": True, "resource_types": {50}}, EVENT, None),
     ],
 )
 def test_rule_13_bookings_and_events_need_their_flag_and_what_is_listed(
-    limits: dict[str, Any], source: Source, reason: Reason | None
+    limits: dict[str, Any], source: Source, reason: ReasonCode | None
 ) -> None:
     assert against(limited(**limits), source) is reason
 
 
 @pytest.mark.parametrize("source", [PRODUCT, TIME_PASS, PLAN, CHARGE, LINE, PRINT_JOB])
 def test_rule_13_everything_else_needs_universal_credit(source: Source) -> None:
-    assert against(limited(for_bookings=True, for_events=True), source) is Reason.NOT_UNIVERSAL
+    assert against(limited(for_bookings=True, for_events=True), source) is ReasonCode.NOT_UNIVERSAL
     assert against(limited(universal=True), source) is None
 
 
@@ -221,15 +225,15 @@ LISTS: dict[str, dict[str, Any]] = {
 def test_rule_13_a_universal_credit_with_a_list_pays_only_what_is_listed(
     source: Source, listed_by: str, limit: str
 ) -> None:
-    expected = None if limit == listed_by else Reason.NOT_LISTED
+    expected = None if limit == listed_by else ReasonCode.NOT_LISTED
 
     assert against(limited(universal=True, **LISTS[limit]), source) is expected
 
 
 def test_rule_13_another_product_than_the_listed_one_is_not_listed() -> None:
-    assert against(limited(universal=True, products={99}), PRODUCT) is Reason.NOT_LISTED
-    assert against(limited(universal=True, passes={99}), TIME_PASS) is Reason.NOT_LISTED
-    assert against(limited(universal=True, tariffs={99}), PLAN) is Reason.NOT_LISTED
+    assert against(limited(universal=True, products={99}), PRODUCT) is ReasonCode.NOT_LISTED
+    assert against(limited(universal=True, passes={99}), TIME_PASS) is ReasonCode.NOT_LISTED
+    assert against(limited(universal=True, tariffs={99}), PLAN) is ReasonCode.NOT_LISTED
 
 
 # Rule 14
@@ -239,15 +243,17 @@ def test_rule_14_plans_on_a_credit_that_is_not_universal_limit_its_owners() -> N
     for_plan_holders = limited(for_bookings=True, tariffs={62})
 
     assert against(for_plan_holders) is None
-    assert against(for_plan_holders, owner=Owner(7, plans=frozenset({63}))) is Reason.WRONG_PLAN
-    assert against(for_plan_holders, owner=Owner(7)) is Reason.WRONG_PLAN
+    assert (
+        against(for_plan_holders, owner=Customer(7, plans=frozenset({63}))) is ReasonCode.WRONG_PLAN
+    )
+    assert against(for_plan_holders, owner=Customer(7)) is ReasonCode.WRONG_PLAN
 
 
 def test_rule_14_plans_on_a_universal_credit_do_not_limit_its_owners() -> None:
     credit = limited(universal=True, for_bookings=True, tariffs={62})
 
-    assert against(credit, owner=Owner(7)) is None
-    assert against(credit, PLAN, owner=Owner(7)) is None
+    assert against(credit, owner=Customer(7)) is None
+    assert against(credit, PLAN, owner=Customer(7)) is None
 
 
 # Rule 15
@@ -255,36 +261,36 @@ def test_rule_14_plans_on_a_universal_credit_do_not_limit_its_owners() -> None:
 
 def test_rule_15_time_pays_a_booking_of_a_type_its_rate_covers() -> None:
     assert against(TIME, replace(BOOKING, resource_type=41)) is None
-    assert against(TIME, replace(BOOKING, resource_type=42)) is Reason.WRONG_RESOURCE_TYPE
-    assert against(TIME, replace(BOOKING, resource_type=None)) is Reason.WRONG_RESOURCE_TYPE
+    assert against(TIME, replace(BOOKING, resource_type=42)) is ReasonCode.WRONG_RESOURCE_TYPE
+    assert against(TIME, replace(BOOKING, resource_type=None)) is ReasonCode.WRONG_RESOURCE_TYPE
 
 
 def test_rule_15_a_rate_that_covers_no_type_pays_nothing() -> None:
     unset = replace(TIME, rate=replace(RATE, resource_types=frozenset()))
 
-    assert against(unset) is Reason.WRONG_RESOURCE_TYPE
-    assert against(replace(TIME, rate=None)) is Reason.WRONG_RATE
+    assert against(unset) is ReasonCode.WRONG_RESOURCE_TYPE
+    assert against(replace(TIME, rate=None)) is ReasonCode.WRONG_RATE
 
 
 @pytest.mark.parametrize("source", [EVENT, PRODUCT, TIME_PASS, PLAN, CHARGE, LINE, PRINT_JOB])
 def test_rule_15_time_pays_nothing_but_bookings(source: Source) -> None:
-    assert against(TIME, source) is Reason.WRONG_RATE
+    assert against(TIME, source) is ReasonCode.WRONG_RATE
 
 
 def test_printing_credit_pays_print_jobs_only() -> None:
     assert against(PRINTING, PRINT_JOB) is None
     assert against(PRINTING, replace(PRINT_JOB, print_units=1)) is None
-    assert against(PRINTING, replace(PRINT_JOB, print_units=0)) is Reason.WRONG_RATE
-    assert against(PRINTING, replace(CHARGE, print_units=50)) is Reason.WRONG_RATE
-    assert against(PRINTING) is Reason.WRONG_RATE
+    assert against(PRINTING, replace(PRINT_JOB, print_units=0)) is ReasonCode.WRONG_RATE
+    assert against(PRINTING, replace(CHARGE, print_units=50)) is ReasonCode.WRONG_RATE
+    assert against(PRINTING) is ReasonCode.WRONG_RATE
 
 
 @pytest.mark.parametrize("credit", [MONEY, TIME])
 def test_rule_15_no_credit_pays_a_tentative_booking_or_one_that_declined_it(
     credit: Credit,
 ) -> None:
-    assert against(credit, replace(BOOKING, tentative=True)) is Reason.TENTATIVE
-    assert against(credit, replace(BOOKING, refuses_credit=True)) is Reason.CREDIT_DECLINED
+    assert against(credit, replace(BOOKING, tentative=True)) is ReasonCode.TENTATIVE
+    assert against(credit, replace(BOOKING, refuses_credit=True)) is ReasonCode.CREDIT_DECLINED
 
 
 # Rule 16
@@ -293,28 +299,32 @@ def test_rule_15_no_credit_pays_a_tentative_booking_or_one_that_declined_it(
 @pytest.mark.parametrize(
     ("team", "money", "time"),
     [
-        (Team(4), False, False),
-        (Team(4, shares_money=True), True, False),
-        (Team(4, shares_extra_services=True), False, True),
-        (Team(4, transfers_to_paying_member=True), True, True),
+        (TeamSharing(4), False, False),
+        (TeamSharing(4, shares_money=True), True, False),
+        (TeamSharing(4, shares_extra_services=True), False, True),
+        (TeamSharing(4, transfers_to_paying_member=True), True, True),
     ],
 )
-def test_rule_16_a_team_lends_the_kinds_it_shares(team: Team, money: bool, time: bool) -> None:
-    owner = Owner(7, teams=(Team(3), team))
+def test_rule_16_a_team_lends_the_kinds_it_shares(
+    team: TeamSharing, money: bool, time: bool
+) -> None:
+    owner = Customer(7, teams=(TeamSharing(3), team))
     shared: dict[str, Any] = {"customer_id": 8, "team_id": 4}
 
-    assert against(replace(MONEY, **shared), owner=owner) is (None if money else Reason.NOT_SHARED)
+    assert against(replace(MONEY, **shared), owner=owner) is (
+        None if money else ReasonCode.NOT_SHARED
+    )
     for credit, source in ((TIME, BOOKING), (PRINTING, PRINT_JOB)):
         assert against(replace(credit, **shared), source, owner) is (
-            None if time else Reason.NOT_SHARED
+            None if time else ReasonCode.NOT_SHARED
         )
 
 
 def test_rule_16_a_stranger_or_a_former_member_reaches_nothing() -> None:
-    owner = Owner(7, teams=(Team(4, shares_money=True),))
+    owner = Customer(7, teams=(TeamSharing(4, shares_money=True),))
 
-    assert against(replace(MONEY, customer_id=8), owner=owner) is Reason.NOT_SHARED
-    assert against(replace(MONEY, customer_id=8, team_id=5), owner=owner) is Reason.NOT_SHARED
+    assert against(replace(MONEY, customer_id=8), owner=owner) is ReasonCode.NOT_SHARED
+    assert against(replace(MONEY, customer_id=8, team_id=5), owner=owner) is ReasonCode.NOT_SHARED
 
 
 def test_rule_16_ones_own_credit_needs_no_team() -> None:
@@ -323,23 +333,23 @@ def test_rule_16_ones_own_credit_needs_no_team() -> None:
 
 def test_rule_16_a_member_stops_at_its_cap() -> None:
     assert against(replace(MONEY, member_cap_left=1)) is None
-    assert against(replace(MONEY, member_cap_left=0)) is Reason.MEMBER_CAP
-    assert against(replace(MONEY, member_cap_left=-5)) is Reason.MEMBER_CAP
-    assert against(replace(MONEY, member_cap_left=0, remaining=0)) is Reason.EMPTY
+    assert against(replace(MONEY, member_cap_left=0)) is ReasonCode.MEMBER_CAP
+    assert against(replace(MONEY, member_cap_left=-5)) is ReasonCode.MEMBER_CAP
+    assert against(replace(MONEY, member_cap_left=0, remaining=0)) is ReasonCode.EMPTY
 
 
 # Rule 17
 
 
 def test_rule_17_the_currency_must_match() -> None:
-    assert against(replace(MONEY, currency="GBP")) is Reason.OTHER_CURRENCY
+    assert against(replace(MONEY, currency="GBP")) is ReasonCode.OTHER_CURRENCY
 
 
 def test_rule_17_credit_of_another_location_needs_the_networks_leave() -> None:
     elsewhere = replace(MONEY, business_id=9)
 
-    assert against(elsewhere) is Reason.OTHER_LOCATION
-    assert against(elsewhere, policy=LedgerPolicy(cross_location=True)) is None
+    assert against(elsewhere) is ReasonCode.OTHER_LOCATION
+    assert against(elsewhere, policy=LedgerSettings(cross_location=True)) is None
 
 
 # What is there to take
@@ -347,8 +357,8 @@ def test_rule_17_credit_of_another_location_needs_the_networks_leave() -> None:
 
 def test_an_empty_or_wholly_held_credit_is_empty() -> None:
     assert against(replace(MONEY, remaining=1)) is None
-    assert against(replace(MONEY, remaining=0)) is Reason.EMPTY
-    assert against(replace(MONEY, remaining=50, held=50)) is Reason.EMPTY
+    assert against(replace(MONEY, remaining=0)) is ReasonCode.EMPTY
+    assert against(replace(MONEY, remaining=50, held=50)) is ReasonCode.EMPTY
     assert against(replace(MONEY, remaining=50, held=49)) is None
 
 
@@ -363,9 +373,9 @@ def test_an_empty_or_wholly_held_credit_is_empty() -> None:
         ({"remaining": 60, "member_cap_left": -1}, 0),
         ({"remaining": 60, "held": 50, "member_cap_left": 15}, 10),
         ({"remaining": 60, "overdraft": 40}, 60),
-        ({"remaining": 60, "overdraft": 40, "kind": PayingKind.MONEY}, 60),
-        ({"remaining": 60, "overdraft": 40, "kind": PayingKind.PRINTING}, 100),
-        ({"remaining": 60, "overdraft": 40, "held": 90, "kind": PayingKind.PRINTING}, 10),
+        ({"remaining": 60, "overdraft": 40, "kind": CreditType.MONEY}, 60),
+        ({"remaining": 60, "overdraft": 40, "kind": CreditType.PRINTING}, 100),
+        ({"remaining": 60, "overdraft": 40, "held": 90, "kind": CreditType.PRINTING}, 10),
     ],
 )
 def test_rules_16_26_and_33_what_is_available(changes: dict[str, Any], available: int) -> None:
@@ -378,13 +388,13 @@ def test_rules_16_26_and_33_what_is_available(changes: dict[str, Any], available
 def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
     everything_wrong = replace(
         MONEY,
-        kind=PayingKind.BOOKING_CHARGE,
+        kind=CreditType.BOOKING_CHARGE,
         customer_id=8,
         business_id=9,
         currency="GBP",
         expires=NOW,
         valid_from=STARTS + INSTANT,
-        limits=Limits(tariffs=frozenset({99})),
+        limits=CreditLimits(tariffs=frozenset({99})),
         remaining=0,
         member_cap_left=0,
     )
@@ -395,14 +405,14 @@ def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
         ({}, {}),
         ({"tentative": False}, {}),
         ({"refuses_credit": False}, {}),
-        ({}, {"kind": PayingKind.MONEY}),
+        ({}, {"kind": CreditType.MONEY}),
         ({}, {"customer_id": 7}),
         ({}, {"business_id": 3}),
         ({}, {"currency": "EUR"}),
         ({}, {"expires": None}),
         ({}, {"valid_from": None}),
-        ({}, {"limits": Limits()}),
-        ({}, {"limits": Limits(for_bookings=True)}),
+        ({}, {"limits": CreditLimits()}),
+        ({}, {"limits": CreditLimits(for_bookings=True)}),
         ({}, {"remaining": 1}),
         ({}, {"member_cap_left": None}),
     ]:
@@ -411,18 +421,18 @@ def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
         reasons.append(against(everything_wrong, source, policy=policy))
 
     assert reasons == [
-        Reason.TENTATIVE,
-        Reason.CREDIT_DECLINED,
-        Reason.BOOKING_CHARGE,
-        Reason.NOT_SHARED,
-        Reason.OTHER_LOCATION,
-        Reason.OTHER_CURRENCY,
-        Reason.EXPIRED,
-        Reason.NOT_YET_VALID,
-        Reason.WRONG_PLAN,
-        Reason.NOT_FOR_BOOKINGS,
-        Reason.EMPTY,
-        Reason.MEMBER_CAP,
+        ReasonCode.TENTATIVE,
+        ReasonCode.CREDIT_DECLINED,
+        ReasonCode.BOOKING_CHARGE,
+        ReasonCode.NOT_SHARED,
+        ReasonCode.OTHER_LOCATION,
+        ReasonCode.OTHER_CURRENCY,
+        ReasonCode.EXPIRED,
+        ReasonCode.NOT_YET_VALID,
+        ReasonCode.WRONG_PLAN,
+        ReasonCode.NOT_FOR_BOOKINGS,
+        ReasonCode.EMPTY,
+        ReasonCode.MEMBER_CAP,
         None,
     ]
 
@@ -444,8 +454,8 @@ def test_rule_19_the_codes_are_those_on_the_wire() -> None:
         "not_needed",
     }
 
-    assert published <= {reason.value for reason in Reason}
-    assert all(reason.value == reason.name.lower() for reason in Reason)
+    assert published <= {reason.value for reason in ReasonCode}
+    assert all(reason.value == reason.name.lower() for reason in ReasonCode)
 
 
 # The values themselves
@@ -453,7 +463,7 @@ def test_rule_19_the_codes_are_those_on_the_wire() -> None:
 
 def test_keys_read_as_kind_and_number() -> None:
     assert str(MONEY.key) == "money/1"
-    assert MONEY.key == CreditKey(PayingKind.MONEY, 1)
+    assert MONEY.key == CreditKey(CreditType.MONEY, 1)
     assert str(BOOKING.key) == "booking/11"
     assert BOOKING.key == SourceKey(SourceKind.BOOKING, 11)
 
@@ -489,12 +499,12 @@ def test_a_bookings_units_follow_its_location() -> None:
 
 
 def test_instants_are_written_in_utc() -> None:
-    assert utc_text(NOW) == "2026-06-10T12:00:00Z"
-    assert utc_text(None) is None
+    assert format_utc(NOW) == "2026-06-10T12:00:00Z"
+    assert format_utc(None) is None
 
 
 def test_the_policy_is_the_published_default() -> None:
-    assert LedgerPolicy() == LedgerPolicy(WindowTest.SERVICE_START, False, 0, False)
+    assert LedgerSettings() == LedgerSettings(ValidityInstant.SERVICE_START, False, 0, False)
     assert MONEY.priority == 50
     assert BOOKING.interval_minutes == 15
     assert BOOKING.currency_digits == 2

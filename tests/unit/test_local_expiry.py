@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from creditdesk.ledger.rules.renewal import ExpirationType, Period, product_expiry
+from creditdesk.ledger.rules.renewal import ExpirationType, RenewalPeriod, product_expiry
 
 AUCKLAND = ZoneInfo("Pacific/Auckland")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -25,7 +25,7 @@ def utc(*parts: int) -> datetime:
 def test_rule_27_a_period_begins_and_lapses_at_local_midnight(
     zone: ZoneInfo, starts: datetime, ends: datetime
 ) -> None:
-    march = Period(date(2026, 3, 1), date(2026, 4, 1))
+    march = RenewalPeriod(date(2026, 3, 1), date(2026, 4, 1))
     assert march.valid_from(zone) == starts
     assert march.expires(zone) == ends
 
@@ -48,6 +48,10 @@ def test_rule_27_a_sold_benefit_lapses_by_the_clock_on_the_wall(
     # the day after still lapses by winter time and the week after by summer time.
     released = utc(2026, 3, 7, 4, 30)
     found = product_expiry(
-        expiration, 1, released, NEW_YORK, plan_period=Period(date(2026, 3, 1), date(2026, 4, 1))
+        expiration,
+        1,
+        released,
+        NEW_YORK,
+        plan_period=RenewalPeriod(date(2026, 3, 1), date(2026, 4, 1)),
     )
     assert found == lapses

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from creditdesk.audit.merkle import (
     MerkleTree,
-    blind_of,
     check_path,
     encode_head,
+    head_blind,
     leaf_digest,
 )
-from creditdesk.ledger.journal.entry import CreditKind
-from creditdesk.ledger.journal.hash_chain import Head
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.hash_chain import ChainHead
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "merkle.json").read_text("utf-8"))
 BLINDING = bytes(range(32))
@@ -27,10 +27,13 @@ sizes = st.integers(1, 40)
 wholes = st.integers(0, 10**6)
 
 
-def heads_of(size: int) -> list[Head]:
+def heads_of(size: int) -> list[ChainHead]:
     return [
-        Head(
-            CreditKind.TIME if at % 3 else CreditKind.MONEY, at, at + 1, sha256(b"%d" % at).digest()
+        ChainHead(
+            AccountType.TIME if at % 3 else AccountType.MONEY,
+            at,
+            at + 1,
+            sha256(b"%d" % at).digest(),
         )
         for at in range(size)
     ]
@@ -46,8 +49,8 @@ def rfc6962_root(leaves: list[bytes]) -> bytes:
 
 def test_leaves_paths_and_roots_are_those_frozen_in_format_1() -> None:
     heads = [
-        Head(
-            CreditKind(vector["credit_kind"]),
+        ChainHead(
+            AccountType(vector["credit_kind"]),
             vector["credit_id"],
             vector["sequence"],
             bytes.fromhex(vector["digest"]),
@@ -73,7 +76,7 @@ def test_the_root_of_no_credits_is_the_digest_of_nothing() -> None:
 @given(sizes)
 def test_the_tree_has_the_shape_of_rfc_6962(size: int) -> None:
     tree = MerkleTree(heads_of(size), BLINDING)
-    leaves = [leaf_digest(head, blind_of(head, BLINDING)) for head in tree.heads]
+    leaves = [leaf_digest(head, head_blind(head, BLINDING)) for head in tree.heads]
     assert tree.root == rfc6962_root(leaves)
 
 
@@ -108,26 +111,26 @@ def test_a_false_leaf_path_or_root_does_not_pass(size: int, at: int, step: int, 
 @pytest.mark.parametrize(
     "change",
     [
-        {"credit_kind": CreditKind.TIME},
+        {"credit_kind": AccountType.TIME},
         {"credit_id": 8},
         {"sequence": 8},
         {"digest": bytes([1]) * 32},
     ],
 )
 def test_every_part_of_a_head_is_in_its_leaf(change: dict[str, Any]) -> None:
-    head = Head(CreditKind.MONEY, 7, 7, bytes(32))
+    head = ChainHead(AccountType.MONEY, 7, 7, bytes(32))
     blind = bytes(32)
     assert leaf_digest(replace(head, **change), blind) != leaf_digest(head, blind)
 
 
 def test_the_same_head_gives_another_leaf_under_another_blinding() -> None:
-    head = Head(CreditKind.MONEY, 7, 7, bytes(32))
-    one, other = (blind_of(head, secret) for secret in (BLINDING, bytes(32)))
+    head = ChainHead(AccountType.MONEY, 7, 7, bytes(32))
+    one, other = (head_blind(head, secret) for secret in (BLINDING, bytes(32)))
     assert leaf_digest(head, one) != leaf_digest(head, other)
 
 
 def test_what_cannot_be_a_tree_is_refused() -> None:
-    head = Head(CreditKind.MONEY, 7, 7, bytes(32))
+    head = ChainHead(AccountType.MONEY, 7, 7, bytes(32))
     with pytest.raises(ValueError, match="more than one head"):
         MerkleTree([head, replace(head, sequence=8)], BLINDING)
     with pytest.raises(ValueError, match="32 bytes"):
@@ -135,4 +138,4 @@ def test_what_cannot_be_a_tree_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         encode_head(replace(head, digest=b"short"))
     with pytest.raises(KeyError):
-        MerkleTree([head], BLINDING).index_of(CreditKind.TIME, 7)
+        MerkleTree([head], BLINDING).index_of(AccountType.TIME, 7)

@@ -7,33 +7,42 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from creditdesk.ledger.rules.burn_down import breadth, rank
-from creditdesk.ledger.rules.credit import Credit, CreditKey, Limits, Owner, PayingKind, Rate
+from creditdesk.ledger.rules.burn_down import breadth, payment_order_key
+from creditdesk.ledger.rules.credit import (
+    Credit,
+    CreditKey,
+    CreditLimits,
+    CreditType,
+    Customer,
+    Rate,
+)
 from creditdesk.ledger.rules.units import ChargePeriod
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = CREATED + timedelta(microseconds=1)
-OWNER = Owner(customer_id=7)
+OWNER = Customer(id=7)
 EIGHT: dict[str, Any] = {"customer_id": 8}
 
 MONEY = Credit(
-    kind=PayingKind.MONEY,
+    kind=CreditType.MONEY,
     id=5,
     customer_id=7,
     business_id=3,
     currency="EUR",
     remaining=10,
     created=CREATED,
-    limits=Limits(for_bookings=True),
+    limits=CreditLimits(for_bookings=True),
 )
-TIME = replace(MONEY, kind=PayingKind.TIME, limits=Limits(), rate=Rate(1, ChargePeriod.MINUTES))
-PRINTING = replace(TIME, kind=PayingKind.PRINTING)
-UNIVERSAL = Limits(for_bookings=True, for_events=True, universal=True)
+TIME = replace(
+    MONEY, kind=CreditType.TIME, limits=CreditLimits(), rate=Rate(1, ChargePeriod.MINUTES)
+)
+PRINTING = replace(TIME, kind=CreditType.PRINTING)
+UNIVERSAL = CreditLimits(for_bookings=True, for_events=True, universal=True)
 
 
 def goes_before(first: Credit, second: Credit) -> bool:
-    assert rank(first, OWNER) != rank(second, OWNER)
-    return rank(first, OWNER) < rank(second, OWNER)
+    assert payment_order_key(first, OWNER) != payment_order_key(second, OWNER)
+    return payment_order_key(first, OWNER) < payment_order_key(second, OWNER)
 
 
 def test_rule_18_1_own_credit_goes_before_a_teams() -> None:
@@ -63,7 +72,7 @@ def test_rule_18_3_the_lower_priority_number_goes_first() -> None:
 
 
 def test_rule_18_4_the_earliest_expiry_goes_first_and_blank_last() -> None:
-    narrow = Limits(for_bookings=True, resource_types=frozenset({1}))
+    narrow = CreditLimits(for_bookings=True, resource_types=frozenset({1}))
 
     assert goes_before(
         replace(MONEY, limits=UNIVERSAL, expires=CREATED),
@@ -77,10 +86,10 @@ def test_rule_18_4_the_earliest_expiry_goes_first_and_blank_last() -> None:
 
 def test_rule_18_5_narrower_credit_goes_before_wider() -> None:
     widening = [
-        Limits(universal=True, products=frozenset({1})),
-        Limits(for_bookings=True),
-        Limits(for_bookings=True, for_events=True),
-        Limits(universal=True),
+        CreditLimits(universal=True, products=frozenset({1})),
+        CreditLimits(for_bookings=True),
+        CreditLimits(for_bookings=True, for_events=True),
+        CreditLimits(universal=True),
     ]
     credits_ = [
         replace(MONEY, limits=limits, paid=place == 0) for place, limits in enumerate(widening)
@@ -88,7 +97,7 @@ def test_rule_18_5_narrower_credit_goes_before_wider() -> None:
 
     for narrower, wider in pairwise(credits_):
         assert goes_before(narrower, wider)
-    assert breadth(replace(MONEY, limits=Limits(for_events=True))) == 1
+    assert breadth(replace(MONEY, limits=CreditLimits(for_events=True))) == 1
     assert breadth(replace(MONEY, limits=UNIVERSAL)) == 3
     assert breadth(TIME) == breadth(PRINTING) == 0
 
@@ -129,7 +138,7 @@ def test_rule_25_a_changed_booking_prefers_the_credits_it_already_used() -> None
     used = replace(MONEY, **EIGHT, team_id=1)
 
     assert goes_before(TIME, used)
-    assert rank(used, OWNER, [used.key]) < rank(TIME, OWNER, [used.key])
-    assert rank(TIME, OWNER, [CreditKey(PayingKind.MONEY, 99)]) < rank(
-        used, OWNER, [CreditKey(PayingKind.MONEY, 99)]
+    assert payment_order_key(used, OWNER, [used.key]) < payment_order_key(TIME, OWNER, [used.key])
+    assert payment_order_key(TIME, OWNER, [CreditKey(CreditType.MONEY, 99)]) < payment_order_key(
+        used, OWNER, [CreditKey(CreditType.MONEY, 99)]
     )

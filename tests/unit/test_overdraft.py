@@ -8,30 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from creditdesk.ledger.journal.invariants import Balances, Broken, prove
+from creditdesk.ledger.journal.invariants import (
+    AccountBalances,
+    InvariantViolation,
+    check_invariants,
+)
 from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import (
     Credit,
-    LedgerPolicy,
-    Limits,
-    Owner,
-    PayingKind,
+    CreditLimits,
+    CreditType,
+    Customer,
+    LedgerSettings,
     Rate,
     Source,
     SourceKind,
-    Team,
+    TeamSharing,
 )
 from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 EURO = 1_0000
-MEMBER = Owner(7, teams=(Team(4, shares_extra_services=True),))
+MEMBER = Customer(7, teams=(TeamSharing(4, shares_extra_services=True),))
 
 
 def printing(number: int, uses: int, overdraft: int = 0, **changes: Any) -> Credit:
     credit = Credit(
-        PayingKind.PRINTING, number, 7, 3, "EUR", uses, datetime(2026, 1, 1, tzinfo=UTC),
-        limits=Limits(), rate=Rate(9, ChargePeriod.USES, is_printing=True), overdraft=overdraft,
+        CreditType.PRINTING, number, 7, 3, "EUR", uses, datetime(2026, 1, 1, tzinfo=UTC),
+        limits=CreditLimits(), rate=Rate(9, ChargePeriod.USES, is_printing=True), overdraft=overdraft,
     )  # fmt: skip
     return replace(credit, **changes)
 
@@ -43,7 +47,7 @@ def job(units: int, number: int = 1) -> Source:
 
 
 def printed(*jobs: Source, credits_: list[Credit]) -> Allocation:
-    return allocate(jobs, credits_, MEMBER, LedgerPolicy(), NOW)
+    return allocate(jobs, credits_, MEMBER, LedgerSettings(), NOW)
 
 
 def taken(allocation: Allocation) -> dict[str, int]:
@@ -76,7 +80,7 @@ def test_over_several_jobs_too_the_overdraft_comes_last() -> None:
 def test_a_part_tells_the_credit_and_its_overdraft_as_one() -> None:
     (part,) = printed(job(30), credits_=[printing(1, 10, 20)]).sources[0].parts
 
-    assert (part.taken, part.covered, part.all_units) == (30, 30 * EURO // 100, 30)
+    assert (part.taken, part.covered, part.total_units) == (30, 30 * EURO // 100, 30)
 
 
 def test_holds_may_lie_in_the_overdraft() -> None:
@@ -91,11 +95,11 @@ def test_a_members_cap_holds_over_the_overdraft_too() -> None:
     assert taken(printed(job(21), credits_=[shared])) == {}
 
 
-@pytest.mark.parametrize("kind", [PayingKind.TIME, PayingKind.MONEY])
-def test_no_other_kind_has_one(kind: PayingKind) -> None:
+@pytest.mark.parametrize("kind", [CreditType.TIME, CreditType.MONEY])
+def test_no_other_kind_has_one(kind: CreditType) -> None:
     credit = printing(1, 0, 50, kind=kind)
 
-    assert (credit.unheld, credit.at_hand, credit.available) == (0, 0, 0)
+    assert (credit.unreserved, credit.available_without_overdraft, credit.available) == (0, 0, 0)
 
 
 @given(st.integers(-20, 20), st.integers(0, 20), st.integers(0, 30), st.integers(0, 40))
@@ -106,18 +110,23 @@ def test_what_is_at_hand_and_the_overdraft_are_what_is_available(
         printing(1, remaining, overdraft, held=held),
         printing(1, remaining, overdraft, held=held, member_cap_left=cap),
     ):
-        assert 0 <= credit.at_hand <= credit.available <= max(0, remaining - held + overdraft)
-        assert credit.at_hand == min(credit.available, max(0, remaining - held))
+        assert (
+            0
+            <= credit.available_without_overdraft
+            <= credit.available
+            <= max(0, remaining - held + overdraft)
+        )
+        assert credit.available_without_overdraft == min(credit.available, max(0, remaining - held))
 
 
 def test_the_books_allow_no_more_than_the_limit() -> None:
-    prove(Balances(-5, 0, 10, 3, overdraft=5), "credit 1")
-    prove(Balances(0, 5, 10, 3, overdraft=5), "credit 1")
+    check_invariants(AccountBalances(-5, 0, 10, 3, overdraft=5), "credit 1")
+    check_invariants(AccountBalances(0, 5, 10, 3, overdraft=5), "credit 1")
     for wrong in (
-        Balances(-6, 0, 10, 3, overdraft=5),
-        Balances(0, 6, 10, 3, overdraft=5),
-        Balances(-1, 0, 10, 3),
-        Balances(11, 0, 10, 3, overdraft=5),
+        AccountBalances(-6, 0, 10, 3, overdraft=5),
+        AccountBalances(0, 6, 10, 3, overdraft=5),
+        AccountBalances(-1, 0, 10, 3),
+        AccountBalances(11, 0, 10, 3, overdraft=5),
     ):
-        with pytest.raises(Broken):
-            prove(wrong, "credit 1")
+        with pytest.raises(InvariantViolation):
+            check_invariants(wrong, "credit 1")

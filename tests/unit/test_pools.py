@@ -11,51 +11,55 @@ from msgspec import structs
 from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import (
     Credit,
-    LedgerPolicy,
-    Limits,
-    Owner,
-    PayingKind,
+    CreditLimits,
+    CreditType,
+    Customer,
+    LedgerSettings,
     Pool,
     Rate,
     Source,
     SourceKind,
-    Team,
+    TeamSharing,
 )
 from creditdesk.ledger.rules.pool_caps import (
     CapPeriod,
-    Draw,
     MemberCap,
-    caps_over,
+    PoolDraw,
+    apply_caps,
+    caps_by_position,
     period_start,
-    room_after,
-    under_caps,
+    remaining_after,
 )
 from creditdesk.ledger.rules.units import ChargePeriod
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
 EURO = 1_0000
-MEMBER = Owner(7, teams=(Team(4, shares_money=True, shares_extra_services=True),))
-MONEY_POOL = Pool(4, PayingKind.MONEY, "EUR")
+MEMBER = Customer(7, teams=(TeamSharing(4, shares_money=True, shares_extra_services=True),))
+MONEY_POOL = Pool(4, CreditType.MONEY, "EUR")
 
 
 def shared(number: int, euros: int, **changes: Any) -> Credit:
     """Money credit of customer 8, who pays for team 4."""
     credit = Credit(
-        PayingKind.MONEY, number, 8, 3, "EUR", euros * EURO,
-        datetime(2026, 1, 1, tzinfo=UTC), limits=Limits(for_bookings=True), team_id=4,
+        CreditType.MONEY, number, 8, 3, "EUR", euros * EURO,
+        datetime(2026, 1, 1, tzinfo=UTC), limits=CreditLimits(for_bookings=True), team_id=4,
     )  # fmt: skip
     return structs.replace(credit, **changes)
 
 
 def shared_time(number: int, minutes: int) -> Credit:
     rate = Rate(9, ChargePeriod.MINUTES, resource_types=frozenset({40}))
-    return shared(number, 0, kind=PayingKind.TIME, remaining=minutes, limits=Limits(), rate=rate)
+    return shared(
+        number, 0, kind=CreditType.TIME, remaining=minutes, limits=CreditLimits(), rate=rate
+    )
 
 
 def shared_printing(number: int, uses: int) -> Credit:
     rate = Rate(9, ChargePeriod.USES, is_printing=True)
-    return shared(number, 0, kind=PayingKind.PRINTING, remaining=uses, limits=Limits(), rate=rate)
+    return shared(
+        number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate
+    )
 
 
 def booking(number: int = 1, euros: int = 20) -> Source:
@@ -70,7 +74,7 @@ def cap(most: int, pool: Pool = MONEY_POOL, **changes: Any) -> MemberCap:
 
 
 def paid(*credits_: Credit, caps: list[MemberCap], sources: list[Source]) -> Allocation:
-    return allocate(sources, under_caps(credits_, caps, NOW), MEMBER, LedgerPolicy(), NOW)
+    return allocate(sources, apply_caps(credits_, caps, NOW), MEMBER, LedgerSettings(), NOW)
 
 
 def told(allocation: Allocation) -> dict[str, str]:
@@ -93,29 +97,29 @@ def test_a_period_begins_at_the_locations_midnight(period: CapPeriod, starts: da
 
 def test_draws_count_from_the_first_instant_of_the_period() -> None:
     starts = period_start(CapPeriod.MONTH, NOW, LONDON)
-    before, first = Draw(starts - timedelta(microseconds=1), 30), Draw(starts, 20)
+    before, first = PoolDraw(starts - timedelta(microseconds=1), 30), PoolDraw(starts, 20)
 
-    assert cap(100, draws=(before, first)).left(NOW) == 80
+    assert cap(100, draws=(before, first)).remaining(NOW) == 80
 
 
 def test_the_cap_is_whole_again_in_the_next_period() -> None:
-    drawn = cap(100, draws=(Draw(NOW, 90),))
+    drawn = cap(100, draws=(PoolDraw(NOW, 90),))
 
-    assert drawn.left(NOW) == 10
-    assert drawn.left(NOW + timedelta(days=30)) == 100
+    assert drawn.remaining(NOW) == 10
+    assert drawn.remaining(NOW + timedelta(days=30)) == 100
 
 
 def test_what_is_held_counts_in_every_period_unless_it_is_let_go() -> None:
     holding = cap(100, held={5: 60, 6: 10})
 
-    assert holding.left(NOW) == holding.left(NOW + timedelta(days=30)) == 30
-    assert holding.left(NOW, {5}) == 90
+    assert holding.remaining(NOW) == holding.remaining(NOW + timedelta(days=30)) == 30
+    assert holding.remaining(NOW, {5}) == 90
 
 
 def test_the_lowest_of_several_caps_counts() -> None:
     caps = [cap(100), cap(20, period=CapPeriod.DAY), cap(50, period=CapPeriod.WEEK)]
 
-    (credit,) = under_caps([shared(1, 90)], caps, NOW)
+    (credit,) = apply_caps([shared(1, 90)], caps, NOW)
 
     assert credit.member_cap_left == 20
 
@@ -128,7 +132,7 @@ def test_a_cap_is_of_one_team_one_kind_and_one_currency() -> None:
         shared(4, 9, team_id=None),
     ]
 
-    assert under_caps(others, [cap(10)], NOW) == tuple(others)
+    assert apply_caps(others, [cap(10)], NOW) == tuple(others)
 
 
 def test_rule_16_a_cap_holds_over_the_pool_and_not_each_credit() -> None:
@@ -153,7 +157,7 @@ def test_rule_19_a_credit_that_the_cap_left_out_says_so() -> None:
     assert told(found) == {"money/1": "used", "money/2": "member_cap"}
 
     found = paid(
-        shared(1, 50), caps=[cap(10 * EURO, draws=(Draw(NOW, 12 * EURO),))], sources=sources
+        shared(1, 50), caps=[cap(10 * EURO, draws=(PoolDraw(NOW, 12 * EURO),))], sources=sources
     )
     assert told(found) == {"money/1": "member_cap"}
 
@@ -162,7 +166,7 @@ def test_rule_19_a_credit_that_the_cap_left_out_says_so() -> None:
 
 
 def test_rule_19_less_than_a_step_of_time_under_the_cap_says_so() -> None:
-    pool = Pool(4, PayingKind.TIME, "")
+    pool = Pool(4, CreditType.TIME, "")
 
     found = paid(shared_time(1, 60), caps=[cap(10, pool)], sources=[booking()])
     assert told(found) == {"time/1": "member_cap"}
@@ -176,7 +180,7 @@ def test_rule_19_less_than_a_step_of_time_under_the_cap_says_so() -> None:
 
 def test_rule_21_a_job_that_the_cap_cannot_print_whole_is_not_printed() -> None:
     job = structs.replace(booking(), kind=SourceKind.PRINT_JOB, print_units=10)
-    pool = Pool(4, PayingKind.PRINTING, "")
+    pool = Pool(4, CreditType.PRINTING, "")
     credits_ = [shared_printing(1, 6), shared_printing(2, 6)]
 
     found = paid(*credits_, caps=[cap(9, pool)], sources=[job])
@@ -190,25 +194,25 @@ def test_rule_21_a_job_that_the_cap_cannot_print_whole_is_not_printed() -> None:
 
 
 def test_what_a_hold_of_the_same_source_held_counts_against_no_cap() -> None:
-    (seen,) = under_caps([shared(1, 50)], [cap(30 * EURO, held={9: 20 * EURO})], NOW, {9})
+    (seen,) = apply_caps([shared(1, 50)], [cap(30 * EURO, held={9: 20 * EURO})], NOW, {9})
     assert seen.member_cap_left == 30 * EURO
 
 
 def test_each_pool_has_a_cap_of_its_own() -> None:
-    time_pool = Pool(4, PayingKind.TIME, "")
-    credits_ = under_caps(
+    time_pool = Pool(4, CreditType.TIME, "")
+    credits_ = apply_caps(
         [shared(1, 50), shared_time(2, 600)],
         [cap(30 * EURO), cap(60, time_pool)],
         NOW,
     )
-    found = caps_over(credits_)
-    assert sorted((sorted(each.credits), each.most) for each in found) == [
+    found = caps_by_position(credits_)
+    assert sorted((sorted(each.credits), each.limit) for each in found) == [
         ([0], 30 * EURO), ([1], 60),
     ]  # fmt: skip
-    assert room_after(found, []) == {0: 30 * EURO, 1: 60}
+    assert remaining_after(found, []) == {0: 30 * EURO, 1: 60}
 
 
 @pytest.mark.parametrize("left", [0, -5 * EURO])
 def test_a_cap_that_is_used_up_leaves_nothing(left: int) -> None:
-    (found,) = caps_over([shared(1, 50, member_cap_left=left)])
-    assert found.most == 0
+    (found,) = caps_by_position([shared(1, 50, member_cap_left=left)])
+    assert found.limit == 0

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.rules.credit import CreditKey, PayingKind
+from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.ledger.rules.renewal import (
     ExpirationType,
-    NoMainContract,
-    Period,
-    RollOver,
+    MissingMainContract,
+    RenewalPeriod,
+    RolloverLimit,
     ServiceRenewalTime,
     expiry_key,
-    has_lapsed,
-    period_of,
+    has_expired,
     periods_due,
     product_expiry,
     renewal_key,
-    reopens,
-    rolled_over,
+    renewal_period,
+    reopens_credit,
+    rollover_amount,
 )
 
 LONDON = ZoneInfo("Europe/London")
@@ -104,15 +104,15 @@ def test_rule_27_the_period_a_day_falls_in(
     starts: str,
     ends: str,
 ) -> None:
-    found = period_of(renewal, day(on), day(started), billing_day)
+    found = renewal_period(renewal, day(on), day(started), billing_day)
 
-    assert found == Period(day(starts), day(ends))
+    assert found == RenewalPeriod(day(starts), day(ends))
 
 
 @pytest.mark.parametrize("renewal", ServiceRenewalTime)
 def test_rule_27_nothing_renews_before_the_contract_starts(renewal: ServiceRenewalTime) -> None:
     with pytest.raises(ValueError, match="before its contract starts"):
-        period_of(renewal, day("2026-01-09"), day("2026-01-10"))
+        renewal_period(renewal, day("2026-01-09"), day("2026-01-10"))
 
 
 @settings(deadline=None, max_examples=200)
@@ -136,8 +136,8 @@ def test_rule_27_periods_follow_one_another_without_gap_or_overlap(
         assert earlier.starts < earlier.ends == later.starts
     for period in due:
         last_day = period.ends - timedelta(days=1)
-        assert period_of(renewal, period.starts, started, billing_day) == period
-        assert period_of(renewal, last_day, started, billing_day) == period
+        assert renewal_period(renewal, period.starts, started, billing_day) == period
+        assert renewal_period(renewal, last_day, started, billing_day) == period
 
 
 def starts_due(today: str, last: str | None = None, ended: str | None = None) -> list[str]:
@@ -169,13 +169,13 @@ def test_rule_27_no_period_begins_once_the_contract_is_over() -> None:
 
 
 def test_rule_27_a_period_is_named_by_contract_benefit_and_its_first_day() -> None:
-    assert renewal_key("c-1", "b-2", Period(day("2026-03-01"), day("2026-04-01"))) == (
+    assert renewal_key("c-1", "b-2", RenewalPeriod(day("2026-03-01"), day("2026-04-01"))) == (
         "c-1/b-2/2026-03-01"
     )
 
 
 def test_rule_27_a_period_begins_and_ends_at_the_locations_midnight() -> None:
-    march = Period(day("2026-03-01"), day("2026-04-01"))
+    march = RenewalPeriod(day("2026-03-01"), day("2026-04-01"))
 
     assert march.valid_from(LONDON) == datetime(2026, 3, 1, 0, tzinfo=UTC)
     assert march.expires(LONDON) == datetime(2026, 3, 31, 23, tzinfo=UTC)
@@ -211,7 +211,7 @@ def test_rule_27_a_sold_benefit_lapses_by_its_type(
 def test_rule_27_a_benefit_tied_to_the_plan_ends_with_its_billing_period(
     expires_in: int | None,
 ) -> None:
-    period = Period(day("2026-03-15"), day("2026-04-15"))
+    period = RenewalPeriod(day("2026-03-15"), day("2026-04-15"))
 
     assert product_expiry(
         ExpirationType.PRICE_PLAN, expires_in, MOMENT, LONDON, plan_period=period
@@ -219,7 +219,7 @@ def test_rule_27_a_benefit_tied_to_the_plan_ends_with_its_billing_period(
 
 
 def test_rule_27_a_benefit_tied_to_the_plan_needs_a_main_contract() -> None:
-    with pytest.raises(NoMainContract, match="there is no plan"):
+    with pytest.raises(MissingMainContract, match="there is no plan"):
         product_expiry(ExpirationType.PRICE_PLAN, 1, MOMENT, LONDON)
 
 
@@ -238,38 +238,38 @@ def test_rule_27_a_benefit_lasts_at_least_one_period(
     ("unused", "roll_over", "times_rolled", "rolled"),
     [
         (50, None, 0, 0),
-        (50, RollOver(cap=100, periods=1), 0, 50),
-        (100, RollOver(cap=100, periods=1), 0, 100),
-        (101, RollOver(cap=100, periods=1), 0, 100),
-        (50, RollOver(cap=100, periods=1), 1, 0),
-        (50, RollOver(cap=100, periods=2), 1, 50),
-        (50, RollOver(cap=100, periods=2), 2, 0),
-        (50, RollOver(cap=100, periods=2), 3, 0),
-        (50, RollOver(cap=100, periods=0), 0, 0),
-        (50, RollOver(cap=0, periods=1), 0, 0),
-        (-5, RollOver(cap=100, periods=1), 0, 0),
-        (0, RollOver(cap=100, periods=1), 0, 0),
+        (50, RolloverLimit(cap=100, periods=1), 0, 50),
+        (100, RolloverLimit(cap=100, periods=1), 0, 100),
+        (101, RolloverLimit(cap=100, periods=1), 0, 100),
+        (50, RolloverLimit(cap=100, periods=1), 1, 0),
+        (50, RolloverLimit(cap=100, periods=2), 1, 50),
+        (50, RolloverLimit(cap=100, periods=2), 2, 0),
+        (50, RolloverLimit(cap=100, periods=2), 3, 0),
+        (50, RolloverLimit(cap=100, periods=0), 0, 0),
+        (50, RolloverLimit(cap=0, periods=1), 0, 0),
+        (-5, RolloverLimit(cap=100, periods=1), 0, 0),
+        (0, RolloverLimit(cap=100, periods=1), 0, 0),
     ],
 )
 def test_rule_27_roll_over_is_off_and_else_capped_in_amount_and_periods(
-    unused: int, roll_over: RollOver | None, times_rolled: int, rolled: int
+    unused: int, roll_over: RolloverLimit | None, times_rolled: int, rolled: int
 ) -> None:
-    assert rolled_over(unused, roll_over, times_rolled) == rolled
+    assert rollover_amount(unused, roll_over, times_rolled) == rolled
 
 
 def test_rule_27_what_was_never_rolled_is_the_usual_case() -> None:
-    assert rolled_over(50, RollOver(cap=100, periods=1)) == 50
+    assert rollover_amount(50, RolloverLimit(cap=100, periods=1)) == 50
 
 
 def test_rule_28_a_credit_lapses_at_its_expiry_to_the_instant() -> None:
-    assert not has_lapsed(MOMENT, MOMENT - INSTANT)
-    assert has_lapsed(MOMENT, MOMENT)
-    assert has_lapsed(MOMENT, MOMENT + INSTANT)
-    assert not has_lapsed(None, MOMENT)
+    assert not has_expired(MOMENT, MOMENT - INSTANT)
+    assert has_expired(MOMENT, MOMENT)
+    assert has_expired(MOMENT, MOMENT + INSTANT)
+    assert not has_expired(None, MOMENT)
 
 
 def test_rule_28_an_expiry_is_written_once_per_credit_and_moment() -> None:
-    credit = CreditKey(PayingKind.TIME, 12)
+    credit = CreditKey(CreditType.TIME, 12)
 
     assert expiry_key(credit, MOMENT) == "time/12/2026-06-01T00:00:00Z"
     assert expiry_key(credit, at("2026-06-01T01:00")) == expiry_key(credit, MOMENT)
@@ -290,4 +290,4 @@ def test_rule_28_an_expiry_is_written_once_per_credit_and_moment() -> None:
 def test_rule_28_extending_the_expiry_of_a_lapsed_credit_reopens_it(
     expires: datetime, extended: datetime | None, expected: bool
 ) -> None:
-    assert reopens(expires, extended, MOMENT) is expected
+    assert reopens_credit(expires, extended, MOMENT) is expected

@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.rules.credit import CreditKey, PayingKind
+from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.ledger.rules.reversal import (
     GiveBack,
-    NothingLeftToReverse,
-    Return,
-    Use,
+    ReturnPlan,
+    ReversalExceedsUse,
+    ReversibleUse,
+    plan_return,
     refund_up_to,
-    return_of,
     reversal_amount,
     shortened,
     spread_refund,
 )
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
-MONEY = CreditKey(PayingKind.MONEY, 1)
-TIME = CreditKey(PayingKind.TIME, 2)
-USE = Use(id=9, credit=MONEY, taken=100, covered=100)
+MONEY = CreditKey(CreditType.MONEY, 1)
+TIME = CreditKey(CreditType.TIME, 2)
+USE = ReversibleUse(id=9, credit=MONEY, taken=100, covered=100)
 
 proven = settings(deadline=None, max_examples=200)
 
@@ -41,7 +41,7 @@ def test_rule_30_a_line_is_reversed_at_most_to_its_unreversed_amount(
 
 @pytest.mark.parametrize(("reversed_", "asked"), [(0, 101), (30, 71), (100, 1)])
 def test_rule_30_more_than_that_is_refused(reversed_: int, asked: int) -> None:
-    with pytest.raises(NothingLeftToReverse, match=f"{100 - reversed_} of use 9 can still"):
+    with pytest.raises(ReversalExceedsUse, match=f"{100 - reversed_} of use 9 can still"):
         reversal_amount(replace(USE, reversed=reversed_), asked)
 
 
@@ -53,24 +53,26 @@ def test_rule_30_a_reversal_never_takes() -> None:
 def test_rule_30_a_return_keeps_its_credit_and_its_expiry() -> None:
     tomorrow = NOW + timedelta(days=1)
 
-    assert return_of(MONEY, tomorrow, 5, NOW) == Return(MONEY, 5, False, tomorrow)
-    assert return_of(MONEY, tomorrow, 5, NOW, 7) == Return(MONEY, 5, False, tomorrow)
-    assert return_of(MONEY, None, 5, NOW, 7) == Return(MONEY, 5, False, None)
+    assert plan_return(MONEY, tomorrow, 5, NOW) == ReturnPlan(MONEY, 5, False, tomorrow)
+    assert plan_return(MONEY, tomorrow, 5, NOW, 7) == ReturnPlan(MONEY, 5, False, tomorrow)
+    assert plan_return(MONEY, None, 5, NOW, 7) == ReturnPlan(MONEY, 5, False, None)
 
 
 def test_rule_30_what_returns_to_a_lapsed_credit_lapses_unless_there_is_grace() -> None:
-    assert return_of(MONEY, NOW, 5, NOW) == Return(MONEY, 5, False, NOW)
-    assert return_of(MONEY, NOW, 5, NOW, 1) == Return(MONEY, 5, True, NOW + timedelta(days=1))
-    assert return_of(MONEY, NOW, 1, NOW, 14) == Return(MONEY, 1, True, NOW + timedelta(days=14))
-    assert return_of(MONEY, NOW, 0, NOW, 14) == Return(MONEY, 0, False, NOW)
-    assert return_of(MONEY, NOW, 5, NOW, -1) == Return(MONEY, 5, False, NOW)
+    assert plan_return(MONEY, NOW, 5, NOW) == ReturnPlan(MONEY, 5, False, NOW)
+    assert plan_return(MONEY, NOW, 5, NOW, 1) == ReturnPlan(MONEY, 5, True, NOW + timedelta(days=1))
+    assert plan_return(MONEY, NOW, 1, NOW, 14) == ReturnPlan(
+        MONEY, 1, True, NOW + timedelta(days=14)
+    )
+    assert plan_return(MONEY, NOW, 0, NOW, 14) == ReturnPlan(MONEY, 0, False, NOW)
+    assert plan_return(MONEY, NOW, 5, NOW, -1) == ReturnPlan(MONEY, 5, False, NOW)
 
 
 # Rule 25
 
-FIRST = Use(id=1, credit=TIME, taken=60, covered=50, step=15)
-SECOND = Use(id=2, credit=MONEY, taken=30, covered=30)
-THIRD = Use(id=3, credit=MONEY, taken=10, covered=20)
+FIRST = ReversibleUse(id=1, credit=TIME, taken=60, covered=50, step=15)
+SECOND = ReversibleUse(id=2, credit=MONEY, taken=30, covered=30)
+THIRD = ReversibleUse(id=3, credit=MONEY, taken=10, covered=20)
 
 
 @pytest.mark.parametrize(
@@ -110,23 +112,23 @@ def test_rule_25_what_was_reversed_before_does_not_come_back_again() -> None:
 
     assert shortened([half_gone], 20) == (GiveBack(half_gone, 5, 10),)
     assert shortened([SECOND, all_gone], 7) == (GiveBack(SECOND, 7, 7),)
-    assert shortened([Use(4, MONEY, 0)], 7) == ()
+    assert shortened([ReversibleUse(4, MONEY, 0)], 7) == ()
 
 
 def test_rule_25_a_use_that_covered_nothing_comes_back_whole() -> None:
-    idle = Use(4, TIME, taken=1)
+    idle = ReversibleUse(4, TIME, taken=1)
 
     assert shortened([idle], 7) == (GiveBack(idle, 1, 0),)
 
 
 @st.composite
-def some_uses(draw: st.DrawFn) -> list[Use]:
+def some_uses(draw: st.DrawFn) -> list[ReversibleUse]:
     count = draw(st.integers(1, 5))
     found = []
     for number in range(count):
         taken = draw(st.integers(1, 500))
         found.append(
-            Use(
+            ReversibleUse(
                 number,
                 MONEY,
                 taken,
@@ -141,12 +143,12 @@ def some_uses(draw: st.DrawFn) -> list[Use]:
 @proven
 @given(some_uses(), st.integers(0, 2000))
 def test_rule_25_never_more_comes_back_than_was_asked_or_is_there(
-    uses: list[Use], price_given_back: int
+    uses: list[ReversibleUse], price_given_back: int
 ) -> None:
     found = shortened(uses, price_given_back)
 
     assert sum(back.uncovers for back in found) <= price_given_back
-    assert all(0 < back.amount <= back.use.unreversed for back in found)
+    assert all(0 < back.amount <= back.use.reversible for back in found)
     numbers = [back.use.id for back in found]
     assert numbers == sorted(numbers, reverse=True)
 
@@ -229,18 +231,18 @@ def test_rule_30_no_use_gets_more_than_it_has_left() -> None:
         160,
         140,
     )
-    with pytest.raises(NothingLeftToReverse, match="10000 of these uses"):
+    with pytest.raises(ReversalExceedsUse, match="10000 of these uses"):
         spread_refund(uses, 10001)
 
 
 @proven
 @given(some_uses(), st.fractions(0, 1), st.integers(0, 4))
 def test_rule_30_spread_parts_sum_to_the_refund(
-    uses: list[Use], share: Fraction, digits: int
+    uses: list[ReversibleUse], share: Fraction, digits: int
 ) -> None:
-    total = int(sum(use.unreversed for use in uses) * share)
+    total = int(sum(use.reversible for use in uses) * share)
 
     parts = spread_refund(uses, total, digits)
 
     assert sum(parts) == total
-    assert all(0 <= part <= use.unreversed for part, use in zip(parts, uses, strict=True))
+    assert all(0 <= part <= use.reversible for part, use in zip(parts, uses, strict=True))

@@ -15,29 +15,29 @@ from msgspec import structs
 from creditdesk.audit.checkpoint_format import (
     Checkpoint,
     Proof,
-    check_against,
-    check_checkpoints,
-    check_proof,
-    check_seal,
+    check_checkpoint_sequence,
     checkpoint_digest,
+    compare_heads,
+    create_proof,
     fingerprint,
     generate_key,
     private_from_pem,
     private_pem,
-    prove,
+    proof_error,
     public_from_pem,
     public_pem,
-    seal,
+    sign_checkpoint,
+    signature_error,
     signed_bytes,
 )
 from creditdesk.audit.merkle import MerkleTree
-from creditdesk.ledger.journal.entry import CreditKind, Line, LineKind
+from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
 from creditdesk.ledger.journal.hash_chain import (
-    ChainReading,
-    Fault,
-    check_chain,
+    ChainVerifier,
+    FindingKind,
+    entry_digest,
     genesis_digest,
-    line_digest,
+    verify_chain,
 )
 
 HERE = Path(__file__).parent / "golden"
@@ -46,15 +46,15 @@ KEY = Ed25519PrivateKey.from_private_bytes(sha256(b"creditdesk golden key").dige
 PUBLIC_KEY = KEY.public_key()
 BLINDING = bytes(range(32))
 
-Journal = dict[int, list[tuple[Line, bytes]]]
+Journal = dict[int, list[tuple[JournalEntry, bytes]]]
 
 
-def use(credit_id: int, sequence: int, amount: int = 1000) -> Line:
-    return Line(
-        credit_kind=CreditKind.MONEY,
+def use(credit_id: int, sequence: int, amount: int = 1000) -> JournalEntry:
+    return JournalEntry(
+        credit_kind=AccountType.MONEY,
         credit_id=credit_id,
         sequence=sequence,
-        kind=LineKind.USE,
+        kind=EntryType.USE,
         amount=amount,
         balance_after=10**6 - sequence * 1000,
         held_after=0,
@@ -69,23 +69,23 @@ def use(credit_id: int, sequence: int, amount: int = 1000) -> Line:
 def journal(*sizes: int, amount: int = 1000) -> Journal:
     chains: Journal = {}
     for credit_id, size in enumerate(sizes, start=1):
-        digest = genesis_digest(CreditKind.MONEY, credit_id)
+        digest = genesis_digest(AccountType.MONEY, credit_id)
         chains[credit_id] = chain = []
         for sequence in range(1, size + 1):
             line = use(credit_id, sequence, amount)
-            digest = line_digest(digest, line)
+            digest = entry_digest(digest, line)
             chain.append((line, digest))
     return chains
 
 
 def tree_of(chains: Journal) -> MerkleTree:
-    reading = ChainReading()
+    reading = ChainVerifier()
     for chain in chains.values():
-        reading.read([line for line, _ in chain], [digest for _, digest in chain])
+        reading.add([line for line, _ in chain], [digest for _, digest in chain])
     return MerkleTree(reading.heads, BLINDING)
 
 
-def stored(chains: Journal) -> dict[tuple[CreditKind, int, int], bytes]:
+def stored(chains: Journal) -> dict[tuple[AccountType, int, int], bytes]:
     return {
         (line.credit_kind, line.credit_id, line.sequence): digest
         for chain in chains.values()
@@ -97,7 +97,9 @@ def proof_of(chains: Journal, credit_id: int, sequence: int) -> Proof:
     tree, chain = tree_of(chains), chains[credit_id]
     previous = chain[sequence - 2][1] if sequence > 1 else None
     following = [line for line, _ in chain[sequence:]]
-    return prove(chain[sequence - 1][0], previous, following, tree, seal(tree, None, 1, KEY))
+    return create_proof(
+        chain[sequence - 1][0], previous, following, tree, sign_checkpoint(tree, None, 1, KEY)
+    )
 
 
 def test_checkpoints_are_those_frozen_in_format_1() -> None:
@@ -111,14 +113,14 @@ def test_checkpoints_are_those_frozen_in_format_1() -> None:
         assert KEY.sign(signed_bytes(checkpoint)) == checkpoint.signature
         checkpoints.append(checkpoint)
     key = public_from_pem(GOLDEN["public_key"].encode())
-    assert check_checkpoints(checkpoints, [key]) == []
+    assert check_checkpoint_sequence(checkpoints, [key]) == []
 
 
 def test_the_golden_proof_holds() -> None:
     document = json.loads((HERE / "proof.json").read_text("utf-8"))
     proof = Proof.from_document(document)
     assert proof.document() == document
-    assert check_proof(proof, public_from_pem((HERE / "public_key.pem").read_bytes())) is None
+    assert proof_error(proof, public_from_pem((HERE / "public_key.pem").read_bytes())) is None
 
 
 @pytest.mark.parametrize("password", [None, b"secret"])
@@ -140,37 +142,37 @@ def test_a_pem_that_is_not_the_right_key_is_refused() -> None:
 
 
 def test_a_seal_counts_credits_and_lines_and_follows_the_one_before() -> None:
-    first = seal(tree_of(journal(2)), None, 10, KEY)
-    second = seal(tree_of(journal(3, 4)), first, 20, KEY)
+    first = sign_checkpoint(tree_of(journal(2)), None, 10, KEY)
+    second = sign_checkpoint(tree_of(journal(3, 4)), first, 20, KEY)
     assert (second.credits, second.lines, second.created_microseconds) == (2, 7, 20)
     assert second.previous == checkpoint_digest(first)
-    assert check_seal(second, PUBLIC_KEY) is None
-    assert check_seal(second, generate_key().public_key()) == (
+    assert signature_error(second, PUBLIC_KEY) is None
+    assert signature_error(second, generate_key().public_key()) == (
         "The checkpoint was signed with another key."
     )
 
 
 @given(st.integers(0, 10**6))
 def test_any_change_to_a_checkpoint_breaks_its_signature(bit: int) -> None:
-    checkpoint = seal(tree_of(journal(2)), None, 10, KEY)
+    checkpoint = sign_checkpoint(tree_of(journal(2)), None, 10, KEY)
     changes: list[dict[str, Any]] = [{"created_microseconds": 11}, {"credits": 2}, {"lines": 3}]
     for name in ("root", "previous", "key_fingerprint", "signature"):
         tampered = bytearray(getattr(checkpoint, name))
         tampered[bit // 8 % len(tampered)] ^= 1 << bit % 8
         changes.append({name: bytes(tampered)})
     for change in changes:
-        assert check_seal(replace(checkpoint, **change), PUBLIC_KEY) is not None
+        assert signature_error(replace(checkpoint, **change), PUBLIC_KEY) is not None
 
 
 def test_a_checkpoint_left_out_or_out_of_place_is_found() -> None:
-    first = seal(tree_of(journal(2)), None, 10, KEY)
-    second = seal(tree_of(journal(3)), first, 20, KEY)
-    third = seal(tree_of(journal(4)), second, 30, KEY)
-    shrunk = seal(tree_of(journal(1)), second, 30, KEY)
+    first = sign_checkpoint(tree_of(journal(2)), None, 10, KEY)
+    second = sign_checkpoint(tree_of(journal(3)), first, 20, KEY)
+    third = sign_checkpoint(tree_of(journal(4)), second, 30, KEY)
+    shrunk = sign_checkpoint(tree_of(journal(1)), second, 30, KEY)
     keys = [PUBLIC_KEY]
 
     def sentences(*checkpoints: Checkpoint) -> list[str]:
-        return [str(finding) for finding in check_checkpoints(checkpoints, keys)]
+        return [str(finding) for finding in check_checkpoint_sequence(checkpoints, keys)]
 
     assert sentences(first, second, third) == []
     assert sentences(first, third) == ["checkpoint 2 does not follow the one before it"]
@@ -185,7 +187,7 @@ def test_a_checkpoint_left_out_or_out_of_place_is_found() -> None:
 
 def test_a_ledger_that_only_grew_agrees_with_its_checkpoint() -> None:
     tree = tree_of(journal(3, 2))
-    assert check_against(seal(tree, None, 1, KEY), tree, stored(journal(5, 2, 4))) == []
+    assert compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(journal(5, 2, 4))) == []
 
 
 @given(st.integers(1, 5), st.integers(0, 4))
@@ -196,16 +198,16 @@ def test_newest_lines_cut_off_leave_a_sound_chain_but_not_the_checkpoint(
     tree = tree_of(journal(3, size))
     now = journal(3, kept)
     for chain in now.values():
-        assert check_chain([line for line, _ in chain], [digest for _, digest in chain]) == []
-    [finding] = check_against(seal(tree, None, 1, KEY), tree, stored(now))
-    assert finding.fault is Fault.TRUNCATED
+        assert verify_chain([line for line, _ in chain], [digest for _, digest in chain]) == []
+    [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(now))
+    assert finding.kind is FindingKind.TRUNCATED
     assert (finding.credit_id, finding.sequence) == (2, size)
 
 
 def test_a_past_rewritten_with_all_its_digests_is_found_by_the_checkpoint() -> None:
     tree = tree_of(journal(3, 3))
     now = journal(3, 3) | {2: journal(0, 4, amount=1)[2]}
-    [finding] = check_against(seal(tree, None, 1, KEY), tree, stored(now))
+    [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(now))
     assert str(finding) == (
         "money credit 2, line 3: this line or one before it is not what a checkpoint sealed"
     )
@@ -213,7 +215,7 @@ def test_a_past_rewritten_with_all_its_digests_is_found_by_the_checkpoint() -> N
 
 def test_heads_that_were_not_sealed_are_found() -> None:
     tree, other = tree_of(journal(3, 3)), tree_of(journal(3, 2))
-    [finding] = check_against(seal(tree, None, 1, KEY), other, stored(journal(3, 2)))
+    [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), other, stored(journal(3, 2)))
     assert str(finding) == "the heads kept for the checkpoint are not those it sealed"
 
 
@@ -224,7 +226,7 @@ def test_every_line_of_every_credit_can_be_proven(sizes: list[int], data: st.Dat
     proof = proof_of(journal(*sizes), credit_id, sequence)
     again = Proof.from_document(json.loads(json.dumps(proof.document())))
     assert again == proof
-    assert check_proof(again, PUBLIC_KEY) is None
+    assert proof_error(again, PUBLIC_KEY) is None
 
 
 def test_a_proof_shows_no_other_member() -> None:
@@ -237,9 +239,9 @@ def test_a_proof_shows_no_other_member() -> None:
 def test_no_false_proof_is_handed_out() -> None:
     chains = journal(3, 2)
     tree = tree_of(chains)
-    checkpoint = seal(tree, None, 1, KEY)
+    checkpoint = sign_checkpoint(tree, None, 1, KEY)
     (first, digest), (second, _), (third, _) = chains[1]
-    assert check_proof(prove(second, digest, [third], tree, checkpoint), PUBLIC_KEY) is None
+    assert proof_error(create_proof(second, digest, [third], tree, checkpoint), PUBLIC_KEY) is None
     for line, previous, following in [
         (structs.replace(second, amount=1), digest, [third]),
         (second, bytes(32), [third]),
@@ -247,11 +249,11 @@ def test_no_false_proof_is_handed_out() -> None:
         (first, None, [third]),
     ]:
         with pytest.raises(ValueError, match="do not lead to the credit's sealed head"):
-            prove(line, previous, following, tree, checkpoint)
+            create_proof(line, previous, following, tree, checkpoint)
     with pytest.raises(ValueError, match="does not lead to the checkpoint's root"):
-        prove(second, digest, [third], tree, replace(checkpoint, root=bytes(32)))
+        create_proof(second, digest, [third], tree, replace(checkpoint, root=bytes(32)))
     with pytest.raises(KeyError):
-        prove(use(9, 1), None, [], tree, checkpoint)
+        create_proof(use(9, 1), None, [], tree, checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_no_false_proof_is_handed_out() -> None:
 )
 def test_a_tampered_proof_says_what_failed(change: dict[str, Any], sentence: str) -> None:
     proof = replace(proof_of(journal(3, 3, 3), 2, 2), **change)
-    assert str(check_proof(proof, PUBLIC_KEY)).startswith(sentence)
+    assert str(proof_error(proof, PUBLIC_KEY)).startswith(sentence)
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,15 @@ from msgspec import structs
 
 from creditdesk.audit.checkpoint_format import (
     Proof,
+    create_proof,
     generate_key,
     private_pem,
-    prove,
     public_pem,
-    seal,
+    sign_checkpoint,
 )
 from creditdesk.audit.merkle import MerkleTree
-from creditdesk.ledger.journal.entry import CreditKind, Line, LineKind
-from creditdesk.ledger.journal.hash_chain import Head, encode_line, line_digest
+from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
+from creditdesk.ledger.journal.hash_chain import ChainHead, encode_entry, entry_digest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "creditdesk_verify.py"
@@ -179,10 +179,10 @@ def test_a_field_said_twice_is_refused_even_where_the_last_one_is_true() -> None
 
 
 def test_a_first_line_must_start_from_its_own_credit() -> None:
-    line = structs.replace(Line.from_document(PROOF["line"]), sequence=1)
+    line = structs.replace(JournalEntry.from_document(PROOF["line"]), sequence=1)
     false_start = bytes(32)
-    digest = line_digest(false_start, line)
-    tree = MerkleTree([Head(line.credit_kind, line.credit_id, 1, digest)], bytes(32))
+    digest = entry_digest(false_start, line)
+    tree = MerkleTree([ChainHead(line.credit_kind, line.credit_id, 1, digest)], bytes(32))
     proof = Proof(
         line=line,
         previous=false_start,
@@ -192,7 +192,7 @@ def test_a_first_line_must_start_from_its_own_credit() -> None:
         blind=tree.blind(0),
         index=0,
         path=(),
-        checkpoint=seal(tree, None, 1, KEY),
+        checkpoint=sign_checkpoint(tree, None, 1, KEY),
     )
     assert failure(proof.document()) == "The first line does not start from its credit."
 
@@ -209,8 +209,8 @@ def test_lists_cannot_be_shortened_lengthened_or_reordered(name: str) -> None:
     st.text(max_size=9),
     st.none() | st.text(max_size=9),
     st.none() | st.integers(-(2**63), 2**63 - 1),
-    st.sampled_from(CreditKind),
-    st.sampled_from(LineKind),
+    st.sampled_from(AccountType),
+    st.sampled_from(EntryType),
 )
 @settings(max_examples=60)
 def test_the_verifier_and_the_ledger_agree_on_any_line(
@@ -218,10 +218,10 @@ def test_the_verifier_and_the_ledger_agree_on_any_line(
     reason: str,
     key: str | None,
     source_id: int | None,
-    credit_kind: CreditKind,
-    kind: LineKind,
+    credit_kind: AccountType,
+    kind: EntryType,
 ) -> None:
-    line = Line(
+    line = JournalEntry(
         credit_kind=credit_kind,
         credit_id=5,
         sequence=4,
@@ -242,12 +242,12 @@ def test_the_verifier_and_the_ledger_agree_on_any_line(
         history_id=source_id,
         override=key is None,
     )
-    assert VERIFIER.line_bytes(line.document()) == encode_line(line)
-    tree = MerkleTree([Head(credit_kind, 5, 4, line_digest(bytes(32), line))], bytes(32))
-    proof = prove(line, bytes(32), [], tree, seal(tree, None, 1, KEY))
+    assert VERIFIER.line_bytes(line.to_document()) == encode_entry(line)
+    tree = MerkleTree([ChainHead(credit_kind, 5, 4, entry_digest(bytes(32), line))], bytes(32))
+    proof = create_proof(line, bytes(32), [], tree, sign_checkpoint(tree, None, 1, KEY))
     document = VERIFIER.proof_of(json.dumps(proof.document()).encode())
     shown = VERIFIER.check(document, KEY.public_key().public_bytes_raw())
-    assert shown == line.document()
+    assert shown == line.to_document()
     assert VERIFIER.summary(shown, document["checkpoint"]).isascii()
 
 
@@ -301,7 +301,7 @@ def test_the_file_stands_alone() -> None:
         (node.module if isinstance(node, ast.ImportFrom) else alias.name) or ""
         for node in ast.walk(ast.parse(SCRIPT.read_text("utf-8")))
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
+        for alias in node.columns
     }
     outside = {name.split(".")[0] for name in imported} - sys.stdlib_module_names
     assert outside == {"cryptography"}

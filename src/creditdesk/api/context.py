@@ -13,43 +13,43 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.settings import WireSettings
+from creditdesk.api.settings import ApiSettings
 from creditdesk.schema.actions import Command
 from creditdesk.schema.entity import Entity, Record, Verb
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Call, Caller, Scope, Writer
+from creditdesk.schema.service import EntityService, Principal, RequestContext, ScopeFilters
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+RequestHandler = Callable[[Request], Awaitable[Response]]
 
 
-class Authenticates(Protocol):
+class AuthenticatorProtocol(Protocol):
     """Tells who calls."""
 
-    async def caller(
+    async def authenticate(
         self, authorization: str | None, now: datetime, address: str | None = None
-    ) -> Caller:
+    ) -> Principal:
         """The caller an `Authorization` header names; NotSignedIn when it names none."""
 
 
-class Demands(Protocol):
+class RoleCheck(Protocol):
     """Refuses a caller who lacks the role of a verb."""
 
-    def __call__(self, caller: Caller, entity: type[Entity], verb: Verb) -> None:
+    def __call__(self, principal: Principal, entity: type[Entity], verb: Verb) -> None:
         """Returns when the caller may; NotAllowed when not."""
 
 
-class Throttles(Protocol):
+class RateLimiterProtocol(Protocol):
     """Counts calls."""
 
-    def check(self, caller: Caller, method: str, now: datetime) -> None:
+    def check(self, principal: Principal, method: str, now: datetime) -> None:
         """Counts one call; Throttled when there were too many."""
 
 
-Render = Callable[[Record], bytes]
+RecordSerializer = Callable[[Record], bytes]
 """A whole record to the bytes of the answer that carries it."""
 
 
-class Spends(Protocol):
+class UsePoster(Protocol):
     """Carries out posts of an entity in transactions of its own, several posts in one (rule 31).
 
     It keeps and replays idempotency keys itself (rule 32).
@@ -59,15 +59,15 @@ class Spends(Protocol):
         self,
         entity: type[Entity],
         record: Record,
-        call: Call,
+        context: RequestContext,
         fingerprint: str,
-        render: Render,
+        render: RecordSerializer,
     ) -> tuple[int, bytes]:
         """Status and body of the answer; raises refusals, one for a reference it cannot find."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExtraPath:
+class ExtraRoute:
     """A path outside the catalog: where it is, what answers, and how the document shows it.
 
     `path` is lower case with `{word}` for a segment that varies, found in `path_params`.
@@ -77,9 +77,9 @@ class ExtraPath:
 
     method: str
     path: str
-    endpoint: Endpoint
+    endpoint: RequestHandler
     operation: Mapping[str, Any] = field(default_factory=dict)
-    open: bool = False
+    is_public: bool = False
 
 
 def utc_now() -> datetime:
@@ -87,25 +87,25 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class ApiContext:
     """Everything the wire stands on. `answers` keeps idempotent answers; `people` the callers;
     `passing` are the faults of a store that cannot be reached for the moment.
     """
 
     store: Store
-    settings: WireSettings
+    settings: ApiSettings
     entities: tuple[type[Entity], ...]
-    auth: Authenticates
-    demand: Demands
-    scope: Scope
-    throttle: Throttles
-    plain: Writer
-    people: type[Entity]
-    answers: type[Entity] | None = None
-    writers: Mapping[type[Entity], Writer] = field(default_factory=dict)
-    spends: Mapping[type[Entity], Spends] = field(default_factory=dict)
-    commands: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
-    extras: tuple[ExtraPath, ...] = ()
-    passing: tuple[type[Exception], ...] = ()
+    authenticator: AuthenticatorProtocol
+    require_role: RoleCheck
+    scope: ScopeFilters
+    rate_limiter: RateLimiterProtocol
+    default_service: EntityService
+    user_entity: type[Entity]
+    response_entity: type[Entity] | None = None
+    services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
+    use_posters: Mapping[type[Entity], UsePoster] = field(default_factory=dict)
+    actions: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
+    extra_routes: tuple[ExtraRoute, ...] = ()
+    transient_errors: tuple[type[Exception], ...] = ()
     clock: Callable[[], datetime] = utc_now
     proxy_hops: int = 0

@@ -9,38 +9,47 @@ from typing import Any
 from uuid import uuid4
 
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
 
-class PlainWriter:
+class DefaultService:
     """Creates, updates and deletes as asked. Implements the promise `Writer`."""
 
-    async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
-        now = call.now.replace(microsecond=0)
-        stamped = {**_kept(entity, record), "UniqueId": str(uuid4()), "CreatedOn": now}
-        [record_id] = await unit.insert(entity, [stamped | _touched(call)])
+    async def create(
+        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
+    ) -> int:
+        now = context.now.replace(microsecond=0)
+        stamped = {**_stored_values(entity, record), "UniqueId": str(uuid4()), "CreatedOn": now}
+        [record_id] = await session.insert(entity, [stamped | _update_stamp(context)])
         return record_id
 
     async def update(
-        self, unit: Unit, entity: type[Entity], before: Record, record: Record, call: Call
+        self,
+        session: WriteSession,
+        entity: type[Entity],
+        before: Record,
+        record: Record,
+        context: RequestContext,
     ) -> None:
-        await unit.update(entity, [(before["Id"], _kept(entity, record) | _touched(call))])
+        await session.update(
+            entity, [(before["Id"], _stored_values(entity, record) | _update_stamp(context))]
+        )
 
     async def delete(
         self,
-        unit: Unit,
+        session: WriteSession,
         entity: type[Entity],
         before: Record,
-        call: Call,  # noqa: ARG002 - part of the promise
+        context: RequestContext,  # noqa: ARG002 - part of the promise
     ) -> None:
-        await unit.delete(entity, [before["Id"]])
+        await session.delete(entity, [before["Id"]])
 
 
-def _kept(entity: type[Entity], record: Record) -> dict[str, Any]:
-    columns = entity.shape().columns
-    return {name: value for name, value in record.items() if not columns[name].kind.write_only}
+def _stored_values(entity: type[Entity], record: Record) -> dict[str, Any]:
+    columns = entity.meta().columns
+    return {name: value for name, value in record.items() if not columns[name].field.write_only}
 
 
-def _touched(call: Call) -> dict[str, Any]:
-    return {"UpdatedOn": call.now.replace(microsecond=0), "UpdatedBy": call.caller.email}
+def _update_stamp(context: RequestContext) -> dict[str, Any]:
+    return {"UpdatedOn": context.now.replace(microsecond=0), "UpdatedBy": context.principal.email}

@@ -9,23 +9,23 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from creditdesk.api.context import Parts
-from creditdesk.api.openapi import document
-from creditdesk.api.responses import JsonAnswer
+from creditdesk.api.context import ApiContext
+from creditdesk.api.openapi import openapi_document
+from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.api.serializer import encode
 
 _PAGE = Path(__file__).with_name("docs.html")
 
 
-def routes(parts: Parts) -> list[Route]:
+def routes(api: ApiContext) -> list[Route]:
     """`/openapi.json` and `/docs`; the document is written when it is first asked for."""
 
     @cache
     def written() -> bytes:
-        return encode(document(parts.entities, parts.extras))
+        return encode(openapi_document(api.entities, api.extra_routes))
 
     async def openapi(_: Request) -> Response:
-        return JsonAnswer(written())
+        return JsonBytesResponse(written())
 
     async def docs(_: Request) -> Response:
         policy = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'"}

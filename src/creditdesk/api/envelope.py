@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from creditdesk.api.query_params import Question
+from creditdesk.api.query_params import ParsedListQuery
 from creditdesk.api.serializer import encode
 
-Done = Literal["created", "updated", "deleted"]
+WriteKind = Literal["created", "updated", "deleted"]
 
 
 class ListEnvelope(Struct, frozen=True, gc=False):
@@ -51,17 +51,17 @@ class ActionEnvelope(Struct, frozen=True, gc=False):
     WasSuccessful: bool = True
 
 
-def list_envelope(records: Sequence[Any], question: Question, total: int) -> ListEnvelope:
+def list_envelope(records: Sequence[Any], parsed: ParsedListQuery, total: int) -> ListEnvelope:
     """Items count from 1; a page without records has 0 as its first and last item."""
-    page, size = question.listing.page, question.listing.size
+    page, size = parsed.query.page, parsed.query.size
     pages = -(-total // size)
     first = (page - 1) * size + 1 if records else 0
     return ListEnvelope(
         Records=records,
         CurrentPageSize=size,
         CurrentPage=page,
-        CurrentOrderField=question.order_name,
-        CurrentSortDirection=question.direction,
+        CurrentOrderField=parsed.order_name,
+        CurrentSortDirection=parsed.direction,
         FirstItem=first,
         HasNextPage=page < pages,
         HasPreviousPage=page > 1 and pages > 0,
@@ -73,11 +73,11 @@ def list_envelope(records: Sequence[Any], question: Question, total: int) -> Lis
     )
 
 
-def done_message(entity_name: str, done: Done) -> str:
-    return f"{entity_name} was successfully {done}."
+def write_message(entity_name: str, kind: WriteKind) -> str:
+    return f"{entity_name} was successfully {kind}."
 
 
-def action_answer(
+def action_body(
     message: str, value: Any, updated_on: datetime | None, updated_by: str | None
 ) -> bytes:
     """The body of a write that succeeded."""

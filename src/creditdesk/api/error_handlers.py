@@ -12,43 +12,47 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from creditdesk.api.responses import JsonAnswer
+from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.api.serializer import encode
 from creditdesk.schema.errors import (
-    Blocked,
     Conflict,
-    Invalid,
+    DomainError,
     NotFound,
-    NotSignedIn,
-    Refusal,
-    Throttled,
+    RateLimited,
+    StateConflict,
+    Unauthenticated,
+    ValidationError,
 )
 
-APOLOGY: Final = "Something went wrong on our side. Nothing was changed; please try again."
-UNREACHED: Final = "The records cannot be reached now; try again with the same idempotency key."
-_log = logging.getLogger("creditdesk.api")
+INTERNAL_ERROR_MESSAGE: Final = (
+    "Something went wrong on our side. Nothing was changed; please try again."
+)
+UNAVAILABLE_MESSAGE: Final = (
+    "The records cannot be reached now; try again with the same idempotency key."
+)
+_logger = logging.getLogger("creditdesk.api")
 
 
-class TooLarge(Refusal):
+class BodyTooLarge(DomainError):
     """A body over the limit."""
 
     status = 413
 
 
-def answer_refusal(refusal: Refusal) -> Response:
+def error_response(error: DomainError) -> Response:
     """The documented shape of a refusal: see docs/wire.md, one row per status."""
-    return json_answer(refusal.status, refusal_body(refusal), refusal_headers(refusal))
+    return json_response(error.status, error_body(error), error_headers(error))
 
 
-def refusal_body(refusal: Refusal) -> Any:
+def error_body(error: DomainError) -> Any:
     """The JSON of a refusal."""
-    if isinstance(refusal, NotFound):
+    if isinstance(error, NotFound):
         return "Not found"
-    if isinstance(refusal, Blocked):
-        return blocked_body(refusal.sentence)
-    if isinstance(refusal, Invalid):
+    if isinstance(error, StateConflict):
+        return state_conflict_body(error.message)
+    if isinstance(error, ValidationError):
         return {
-            "Message": refusal.sentence,
+            "Message": error.message,
             "Value": None,
             "Errors": [
                 {
@@ -56,18 +60,18 @@ def refusal_body(refusal: Refusal) -> Any:
                     "Message": error.Message,
                     "PropertyName": error.PropertyName,
                 }
-                for error in refusal.errors
+                for error in error.errors
             ],
             "WasSuccessful": False,
         }
-    return {"Message": refusal.sentence, "Value": None, "Errors": [], "WasSuccessful": False}
+    return {"Message": error.message, "Value": None, "Errors": [], "WasSuccessful": False}
 
 
-def blocked_body(sentence: str) -> dict[str, Any]:
+def state_conflict_body(message: str) -> dict[str, Any]:
     """What the record's state does not allow: the action envelope, not successful."""
     return {
         "Status": 200,
-        "Message": sentence,
+        "Message": message,
         "Value": None,
         "OpenInDialog": False,
         "OpenInWindow": False,
@@ -80,25 +84,25 @@ def blocked_body(sentence: str) -> dict[str, Any]:
     }
 
 
-def refusal_headers(refusal: Refusal) -> dict[str, str]:
-    if isinstance(refusal, NotSignedIn):
+def error_headers(error: DomainError) -> dict[str, str]:
+    if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": 'Bearer, Basic realm="creditdesk"'}
-    if isinstance(refusal, Throttled):
-        return {"Retry-After": str(refusal.wait_seconds)}
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.retry_after_seconds)}
     return {}
 
 
-def answer_fault(fault: Exception) -> Response:
+def internal_error_response(error: Exception) -> Response:
     """A fault of ours: the trace goes to the log, the caller gets one sentence."""
-    _log.error("a call failed", exc_info=fault)
-    return json_answer(500, {"Message": APOLOGY})
+    _logger.error("a call failed", exc_info=error)
+    return json_response(500, {"Message": INTERNAL_ERROR_MESSAGE})
 
 
-def answer_passing(fault: Exception) -> Response:
+def unavailable_response(error: Exception) -> Response:
     """A connection that was lost: what had begun may or may not be done, so a key helps."""
-    _log.warning("the store could not be reached", exc_info=fault)
-    return answer_refusal(Conflict(UNREACHED))
+    _logger.warning("the store could not be reached", exc_info=error)
+    return error_response(Conflict(UNAVAILABLE_MESSAGE))
 
 
-def json_answer(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return JsonAnswer(encode(value), status, headers)
+def json_response(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return JsonBytesResponse(encode(value), status, headers)

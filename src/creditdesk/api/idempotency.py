@@ -14,80 +14,87 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from creditdesk.api.responses import JsonAnswer
-from creditdesk.ledger.idempotency import number_of
+from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.ledger.idempotency import key_number
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import KeyReused, invalid
-from creditdesk.schema.query import Filter, Test
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import IdempotencyKeyReused, invalid_field
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
-LONGEST_KEY: Final = 255
+MAX_KEY_LENGTH: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ResponseStore:
     """Where answers are kept: an entity with KeyNumber and Key (of a digest), UserId, Fingerprint,
     Status and Body.
     """
 
     entity: type[Entity]
 
-    async def earlier(self, unit: Unit, call: Call, fingerprint: str) -> Response | None:
+    async def find(
+        self, session: WriteSession, context: RequestContext, fingerprint: str
+    ) -> Response | None:
         """The answer this key got before; KeyReused when it came with something else."""
-        if call.key is None:
+        if context.idempotency_key is None:
             return None
-        columns = self.entity.shape().columns
-        digest = digest_of(call.key)
-        found = await unit.find(
+        columns = self.entity.meta().columns
+        digest = key_digest(context.idempotency_key)
+        found = await session.find(
             self.entity,
             (
-                Filter(columns["KeyNumber"], Test.IS, number_of(digest)),
-                Filter(columns["UserId"], Test.IS, call.caller.user_id),
-                Filter(columns["Key"], Test.IS, digest),
+                Filter(columns["KeyNumber"], Comparison.EQUALS, key_number(digest)),
+                Filter(columns["UserId"], Comparison.EQUALS, context.principal.user_id),
+                Filter(columns["Key"], Comparison.EQUALS, digest),
             ),
         )
         if not found:
             return None
         if found[0]["Fingerprint"] != fingerprint:
-            raise KeyReused("This idempotency key came with another request before")
-        return JsonAnswer(found[0]["Body"].encode(), found[0]["Status"])
+            raise IdempotencyKeyReused("This idempotency key came with another request before")
+        return JsonBytesResponse(found[0]["Body"].encode(), found[0]["Status"])
 
-    async def keep(
-        self, unit: Unit, call: Call, fingerprint: str, status: int, body: bytes
+    async def save(
+        self,
+        session: WriteSession,
+        context: RequestContext,
+        fingerprint: str,
+        status: int,
+        body: bytes,
     ) -> None:
         """Stores the answer with its key, in the unit that does the work."""
-        if call.key is None:
+        if context.idempotency_key is None:
             return
-        digest = digest_of(call.key)
+        digest = key_digest(context.idempotency_key)
         kept = {
             "Key": digest,
-            "KeyNumber": number_of(digest),
-            "UserId": call.caller.user_id,
+            "KeyNumber": key_number(digest),
+            "UserId": context.principal.user_id,
             "Fingerprint": fingerprint,
             "Status": status,
             "Body": body.decode(),
             "UniqueId": str(uuid4()),
-            "CreatedOn": call.now,
-            "UpdatedOn": call.now,
+            "CreatedOn": context.now,
+            "UpdatedOn": context.now,
         }
-        await unit.insert(self.entity, [kept])
+        await session.insert(self.entity, [kept])
 
 
-def read_key(headers: Mapping[str, str]) -> str | None:
+def parse_key(headers: Mapping[str, str]) -> str | None:
     """The `Idempotency-Key` of a call, if it has one."""
     key = headers.get("idempotency-key", "").strip()
-    if len(key) > LONGEST_KEY:
-        raise invalid("Idempotency-Key", f"must be at most {LONGEST_KEY} characters")
+    if len(key) > MAX_KEY_LENGTH:
+        raise invalid_field("Idempotency-Key", f"must be at most {MAX_KEY_LENGTH} characters")
     return key or None
 
 
-def digest_of(key: str) -> str:
+def key_digest(key: str) -> str:
     """A key as it is kept: text is compared without case, keys are not."""
     return sha256(key.encode()).hexdigest()
 
 
-def fingerprint_of(method: str, path: str, body: bytes) -> str:
+def request_fingerprint(method: str, path: str, body: bytes) -> str:
     """What tells one request from another under the same key."""
     digest = sha256(f"{method} {path.lower().rstrip('/')}\n".encode())
     digest.update(body)

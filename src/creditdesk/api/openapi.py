@@ -9,20 +9,20 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from creditdesk import __version__
-from creditdesk.api.context import ExtraPath
+from creditdesk.api.context import ExtraRoute
 from creditdesk.api.schemas import (
-    ERRORS,
+    ERROR_SCHEMAS,
     Schema,
     action_schema,
     body_schema,
-    kind_schema,
+    field_schema,
     list_schema,
     record_schema,
 )
-from creditdesk.schema.entity import Entity, FilterName
-from creditdesk.schema.fields import LARGEST_INTEGER, Collection, DateTime, Scaled, Text
+from creditdesk.schema.entity import Entity, FilterParameter
+from creditdesk.schema.fields import MAX_INTEGER, Collection, DateTime, Scaled, Text
 
-_SENTENCES: Final = {
+_STATUS_DESCRIPTIONS: Final = {
     400: "The body or a parameter cannot be taken; every field error is listed.",
     401: "No, bad or expired credentials, or a user without API access.",
     403: "The caller lacks the role of this verb.",
@@ -33,21 +33,23 @@ _SENTENCES: Final = {
     429: "Too many calls; Retry-After says how many seconds to wait.",
     500: "A fault of ours.",
 }
-_READ: Final = (401, 403, 404, 429, 500)
-_WRITE: Final = (400, 401, 403, 409, 413, 429, 500)
-_PRESENCE: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
+_READ_STATUSES: Final = (401, 403, 404, 429, 500)
+_WRITE_STATUSES: Final = (400, 401, 403, 409, 413, 429, 500)
+_NULL_FILTER: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
 
 
-def document(entities: Iterable[type[Entity]], extras: Iterable[ExtraPath]) -> dict[str, Any]:
+def openapi_document(
+    entities: Iterable[type[Entity]], extras: Iterable[ExtraRoute]
+) -> dict[str, Any]:
     """The whole document."""
-    writer = _Writer()
+    writer = _DocumentBuilder()
     paths: dict[str, dict[str, Any]] = {}
     for entity in entities:
         paths |= writer.entity_paths(entity)
     paths["/api/utils/enums"] = {"get": _enums_operation()}
     paths["/api/auth/me"] = {"get": _me_operation()}
     for extra in extras:
-        paths.setdefault(extra.path, {})[extra.method.lower()] = _extra_operation(extra)
+        paths.setdefault(extra.path, {})[extra.method.lower()] = _extra_route_operation(extra)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,13 +65,13 @@ def document(entities: Iterable[type[Entity]], extras: Iterable[ExtraPath]) -> d
                 "basic": {"type": "http", "scheme": "basic"},
             },
             "parameters": writer.parameters,
-            "schemas": ERRORS | writer.schemas,
+            "schemas": ERROR_SCHEMAS | writer.schemas,
             "responses": _shared_responses(),
         },
     }
 
 
-class _Writer:
+class _DocumentBuilder:
     """Gathers the shared components while the paths are written."""
 
     def __init__(self) -> None:
@@ -84,28 +86,28 @@ class _Writer:
         if "list" in entity.verbs:
             on_collection["get"] = self._list_operation(entity)
         if "create" in entity.verbs:
-            on_collection["post"] = self._write_operation(entity, "create", (*_WRITE, 422))
+            on_collection["post"] = self._write_operation(entity, "create", (*_WRITE_STATUSES, 422))
         if "update" in entity.verbs:
-            on_collection["put"] = self._write_operation(entity, "update", (*_WRITE, 404))
+            on_collection["put"] = self._write_operation(entity, "update", (*_WRITE_STATUSES, 404))
         if "get" in entity.verbs:
-            on_record["get"] = _operation(entity, "get", _json(_schema(name)), _READ)
+            on_record["get"] = _operation(entity, "get", _json(_schema(name)), _READ_STATUSES)
         if "update" in entity.verbs:
-            operation = self._write_operation(entity, "update", (*_WRITE, 404))
+            operation = self._write_operation(entity, "update", (*_WRITE_STATUSES, 404))
             on_record["put"] = operation | {"operationId": f"update{name}ById"}
         if "delete" in entity.verbs:
             answer = _json(action_schema({"type": "integer", "format": "int64"}))
-            on_record["delete"] = _operation(entity, "delete", answer, (*_READ, 409))
+            on_record["delete"] = _operation(entity, "delete", answer, (*_READ_STATUSES, 409))
         return {
             path: on_collection,
             f"{path}/{{id}}": on_record,
-            f"{path}/commands": {"get": _commands_operation(entity)},
-            f"{path}/runcommand": {"post": _run_operation(entity)},
+            f"{path}/commands": {"get": _list_actions_operation(entity)},
+            f"{path}/runcommand": {"post": _run_action_operation(entity)},
         }
 
     def _schemas_of(self, entity: type[Entity]) -> None:
         name = entity.__name__
-        self.schemas[name] = record_schema(entity, whole=True)
-        self.schemas[f"{name}Row"] = record_schema(entity, whole=False)
+        self.schemas[name] = record_schema(entity, with_collections=True)
+        self.schemas[f"{name}Row"] = record_schema(entity, with_collections=False)
         self.schemas[f"{name}List"] = list_schema(_schema(f"{name}Row"))
         self.schemas[f"{name}Answer"] = action_schema(_schema(name))
         if "create" in entity.verbs:
@@ -115,7 +117,7 @@ class _Writer:
 
     def _list_operation(self, entity: type[Entity]) -> dict[str, Any]:
         name = entity.__name__
-        known = {found.parameter: found for found in entity.shape().filters.values()}
+        known = {found.name: found for found in entity.meta().filters.values()}
         for parameter, found in known.items():
             self.parameters.setdefault(parameter, _filter_parameter(found))
         batch = {"type": "array", "items": _schema(name)}
@@ -138,25 +140,25 @@ class _Writer:
 
 
 _PAGING: Final = ("page", "size", "orderBy", "dir")
-_WHOLE: Final[Schema] = {"type": "integer", "format": "int64"}
+_INT64: Final[Schema] = {"type": "integer", "format": "int64"}
 _COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "recordId": {
         "name": "id",
         "in": "path",
         "required": True,
-        "schema": _WHOLE | {"minimum": 1, "maximum": LARGEST_INTEGER},
+        "schema": _INT64 | {"minimum": 1, "maximum": MAX_INTEGER},
     },
     "page": {
         "name": "page",
         "in": "query",
         "description": "Counts from 1.",
-        "schema": _WHOLE | {"minimum": 1, "maximum": LARGEST_INTEGER, "default": 1},
+        "schema": _INT64 | {"minimum": 1, "maximum": MAX_INTEGER, "default": 1},
     },
     "size": {
         "name": "size",
         "in": "query",
         "description": "Records a page; more than 1000 is 1000.",
-        "schema": _WHOLE | {"minimum": 1, "maximum": 1000, "default": 25},
+        "schema": _INT64 | {"minimum": 1, "maximum": 1000, "default": 25},
     },
     "orderBy": {
         "name": "orderBy",
@@ -181,11 +183,11 @@ _COMMON_PARAMETERS: Final[dict[str, Any]] = {
         "in": "query",
         "description": "One id filters the list; `[1,2,3]` gives the bare array of a batch.",
         "schema": {
-            "anyOf": [_WHOLE, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]
+            "anyOf": [_INT64, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]
         },
     },
 }
-_SIDES: Final = {
+_FILTER_DESCRIPTIONS: Final = {
     "equals": "Equal",
     "from": "At least, or at or after",
     "to": "At most, or at or before",
@@ -194,27 +196,27 @@ _SIDES: Final = {
 }
 
 
-def _filter_parameter(found: FilterName) -> dict[str, Any]:
-    kind = found.column.kind
-    sentence = f"{_SIDES[found.side]}: {found.column.name}."
+def _filter_parameter(found: FilterParameter) -> dict[str, Any]:
+    kind = found.column.field
+    sentence = f"{_FILTER_DESCRIPTIONS[found.variant]}: {found.column.name}."
     schema: Schema
-    if found.side == "ids":
+    if found.variant == "ids":
         schema = {"type": "string", "pattern": "^\\[\\d{1,9}(,\\d{1,9})*\\]$"}
     elif isinstance(kind, Collection):
-        schema, sentence = dict(_WHOLE | {"minimum": 1}), f"Has this member: {found.column.name}."
+        schema, sentence = dict(_INT64 | {"minimum": 1}), f"Has this member: {found.column.name}."
     elif isinstance(kind, Scaled):
         schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "multipleOf": 0.01}
     else:
-        schema = kind_schema(kind)
+        schema = field_schema(kind)
     if isinstance(kind, Text) and not kind.exact and not found.column.as_text:
         sentence = f"Holds this text, without case: {found.column.name}."
     if isinstance(kind, DateTime):
         sentence += " Minutes are enough; without a zone it is UTC."
     return {
-        "name": found.parameter,
+        "name": found.name,
         "in": "query",
         "description": sentence,
-        "schema": {"anyOf": [schema, _PRESENCE]},
+        "schema": {"anyOf": [schema, _NULL_FILTER]},
     }
 
 
@@ -232,7 +234,7 @@ def _operation(
     }
 
 
-def _commands_operation(entity: type[Entity]) -> dict[str, Any]:
+def _list_actions_operation(entity: type[Entity]) -> dict[str, Any]:
     listed = _json({"type": "array", "items": {"type": "object"}})
     return _operation(entity, "list", listed, (401, 403, 429, 500)) | {
         "operationId": f"commandsOf{entity.__name__}",
@@ -240,7 +242,7 @@ def _commands_operation(entity: type[Entity]) -> dict[str, Any]:
     }
 
 
-def _run_operation(entity: type[Entity]) -> dict[str, Any]:
+def _run_action_operation(entity: type[Entity]) -> dict[str, Any]:
     parameter: Schema = {
         "type": "object",
         "properties": {"Name": {"type": "string"}, "Type": {"type": "string"}, "Value": {}},
@@ -250,12 +252,12 @@ def _run_operation(entity: type[Entity]) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "Key": {"type": "string"},
-            "Ids": {"type": "array", "items": _WHOLE | {"minimum": 1}},
+            "Ids": {"type": "array", "items": _INT64 | {"minimum": 1}},
             "Parameters": {"type": ["array", "null"], "items": parameter},
         },
         "required": ["Key"],
     }
-    return _operation(entity, "update", _json(action_schema({})), (*_WRITE, 422)) | {
+    return _operation(entity, "update", _json(action_schema({})), (*_WRITE_STATUSES, 422)) | {
         "operationId": f"run{entity.__name__}Command",
         "summary": f"Run a command on {entity.__name__}",
         "parameters": [_parameter("Idempotency-Key")],
@@ -263,20 +265,20 @@ def _run_operation(entity: type[Entity]) -> dict[str, Any]:
     }
 
 
-def _extra_operation(extra: ExtraPath) -> dict[str, Any]:
+def _extra_route_operation(extra: ExtraRoute) -> dict[str, Any]:
     """What the path says of itself, and the rest as every call of its method is answered."""
     acts = extra.method != "GET"
-    statuses = (*_WRITE, 404, 422) if acts else (400, *_READ)
+    statuses = (*_WRITE_STATUSES, 404, 422) if acts else (400, *_READ_STATUSES)
     said = {"responses": _responses(_json(action_schema({})), statuses)} | dict(extra.operation)
-    if acts and not extra.open:
+    if acts and not extra.is_public:
         key = [_parameter("Idempotency-Key")]
         said["parameters"] = [*extra.operation.get("parameters", ()), *key]
     name = said.get("operationId", extra.path.rsplit("/", 1)[1])
-    return said | {"operationId": name if extra.open else f"{extra.method.lower()}{name}"}
+    return said | {"operationId": name if extra.is_public else f"{extra.method.lower()}{name}"}
 
 
 def _enums_operation() -> dict[str, Any]:
-    entry = {"type": "object", "properties": {"Id": _WHOLE, "Name": {"type": "string"}}}
+    entry = {"type": "object", "properties": {"Id": _INT64, "Name": {"type": "string"}}}
     return {
         "operationId": "enums",
         "tags": ["utils"],
@@ -309,7 +311,7 @@ def _shared_responses() -> dict[str, Any]:
     shapes = {404: "NotFound", 500: "Fault"}
     shared: dict[str, Any] = {
         str(status): {"description": sentence} | _json(_schema(shapes.get(status, "Failure")))
-        for status, sentence in _SENTENCES.items()
+        for status, sentence in _STATUS_DESCRIPTIONS.items()
     }
     shared["401"]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     shared["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}

@@ -12,231 +12,243 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
-from creditdesk.api.settings import WireSettings
-from creditdesk.schema.entity import COMPUTED, Column, Entity, FilterName
-from creditdesk.schema.errors import invalid
+from creditdesk.api.settings import ApiSettings
+from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, FilterParameter
+from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.fields import (
-    LARGEST_INTEGER,
+    MAX_INTEGER,
     Collection,
     DateTime,
     Enum,
     Integer,
     Object,
+    ParseError,
     Reference,
     Text,
-    Unreadable,
-    read_instant,
+    parse_datetime,
 )
-from creditdesk.schema.query import Filter, Listing, Order, Test
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 
-DEFAULT_SIZE: Final = 25
-LARGEST_SIZE: Final = 1000
-LARGEST_PAGE: Final = LARGEST_INTEGER // LARGEST_SIZE
-LONGEST_KEPT: Final = 1000
-MOST_KEPT: Final = 2048
+DEFAULT_PAGE_SIZE: Final = 25
+MAX_PAGE_SIZE: Final = 1000
+MAX_PAGE: Final = MAX_INTEGER // MAX_PAGE_SIZE
+MAX_CACHED_QUERY_BYTES: Final = 1000
+MAX_CACHED_QUERIES: Final = 2048
 """So many questions are kept by their text, each of at most so many bytes, as callers ask the same
 again and again; then all are read anew.
 """
-_WHOLE: Final = Integer()
-_PAGING: Final = frozenset({"page", "size", "orderby", "dir"})
-_EITHER_WAY: Final = {"ascending": False, "descending": True, "0": False, "-1": True}
-_LAST_INSTANT: Final = datetime.max.replace(tzinfo=UTC)
+_INTEGER: Final = Integer()
+_PAGING_PARAMS: Final = frozenset({"page", "size", "orderby", "dir"})
+_DIRECTIONS: Final = {"ascending": False, "descending": True, "0": False, "-1": True}
+_MAX_DATETIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ParsedListQuery:
     """A listing, and how the caller put its order (for the envelope to echo)."""
 
-    listing: Listing
+    query: ListQuery
     order_name: str
     direction: int
 
 
-def read_batch(query: bytes) -> list[int] | None:
+def parse_batch_ids(query: bytes) -> list[int] | None:
     """The ids of a batch, `?id=[1,2,3]`, in the order asked; None when it is no batch."""
-    for name, value in _pairs(query):
+    for name, value in _split_pairs(query):
         if name.lower() == "id" and value.strip().startswith("["):
-            return _ids("id", value)
+            return _parse_ids("id", value)
     return None
 
 
-def read_question(entity: type[Entity], query: bytes, settings: WireSettings) -> Question:
+def parse_list_query(entity: type[Entity], query: bytes, settings: ApiSettings) -> ParsedListQuery:
     """The question a query string puts to an entity; Invalid when a known parameter is bad."""
     asked = (entity, query, settings)
-    question = _KEPT.get(asked)
+    question = _CACHE.get(asked)
     if question is None:
-        question = _read_question(entity, query, settings)
-        if len(query) <= LONGEST_KEPT:
-            if len(_KEPT) >= MOST_KEPT:
-                _KEPT.clear()
-            _KEPT[asked] = question
+        question = _parse_uncached(entity, query, settings)
+        if len(query) <= MAX_CACHED_QUERY_BYTES:
+            if len(_CACHE) >= MAX_CACHED_QUERIES:
+                _CACHE.clear()
+            _CACHE[asked] = question
     return question
 
 
-def _read_question(entity: type[Entity], query: bytes, settings: WireSettings) -> Question:
-    shape = entity.shape()
+def _parse_uncached(entity: type[Entity], query: bytes, settings: ApiSettings) -> ParsedListQuery:
+    shape = entity.meta()
     asked: dict[str, tuple[str, str]] = {}
     filters: list[Filter] = []
-    for name, value in _pairs(query):
+    for name, value in _split_pairs(query):
         lower = name.lower()
-        known = lower in _PAGING or lower in shape.filters or lower.startswith(shape.custom_prefix)
+        known = (
+            lower in _PAGING_PARAMS
+            or lower in shape.filters
+            or lower.startswith(shape.custom_field_prefix)
+        )
         if not known:
             if settings.unknown_filters == "refuse":
-                raise invalid(name, "is not a known parameter", value)
+                raise invalid_field(name, "is not a known parameter", value)
             continue
         if lower in asked:
-            raise invalid(name, "was given twice", value)
+            raise invalid_field(name, "was given twice", value)
         asked[lower] = (name, value)
-        if lower in _PAGING or not value.strip():
+        if lower in _PAGING_PARAMS or not value.strip():
             continue
         if found := shape.filters.get(lower):
-            filters.append(_filter(found, name, value))
+            filters.append(_parse_filter(found, name, value))
         else:
-            custom = name[len(shape.custom_prefix) :]
-            filters.append(_custom(shape.columns["CustomFields"], custom, value))
-    if settings.require_list_filters and entity.list_needs:
-        _demand_one(entity.list_needs, asked)
+            custom = name[len(shape.custom_field_prefix) :]
+            filters.append(_custom_field_filter(shape.columns["CustomFields"], custom, value))
+    if settings.require_list_filters and entity.required_filters:
+        _require_one_filter(entity.required_filters, asked)
     column = _order_column(entity, asked.get("orderby", ("", ""))[1])
-    descending = _descending(asked.get("dir"), settings)
-    page = min(_whole("page", asked, 1), LARGEST_PAGE)
-    size = min(_whole("size", asked, DEFAULT_SIZE), LARGEST_SIZE)
-    by = Order(_sorted_by(entity, column), descending)
-    listing = Listing(entity, tuple(filters), by, page, size)
+    descending = _parse_direction(asked.get("dir"), settings)
+    page = min(_positive_or_default("page", asked, 1), MAX_PAGE)
+    size = min(_positive_or_default("size", asked, DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
+    by = Order(_sort_column(entity, column), descending)
+    listing = ListQuery(entity, tuple(filters), by, page, size)
     ascending = 0 if settings.dir_convention == "later" else 1
-    return Question(
+    return ParsedListQuery(
         listing, column.name, (1 if ascending == 0 else -1) if descending else ascending
     )
 
 
-_KEPT: Final[dict[tuple[type[Entity], bytes, WireSettings], Question]] = {}
+_CACHE: Final[dict[tuple[type[Entity], bytes, ApiSettings], ParsedListQuery]] = {}
 
 
-def _pairs(query: bytes) -> list[tuple[str, str]]:
+def _split_pairs(query: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
             query.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=1000
         )
     except ValueError:
-        raise invalid("query", "has too many parameters") from None
+        raise invalid_field("query", "has too many parameters") from None
 
 
-def _filter(found: FilterName, name: str, value: str) -> Filter:
-    column, kind = found.column, found.column.kind
+def _parse_filter(found: FilterParameter, name: str, value: str) -> Filter:
+    column, kind = found.column, found.column.field
     word = value.strip().lower()
     if word in ("null", "notnull"):
-        return Filter(column, Test.NULL if word == "null" else Test.NOT_NULL)
+        return Filter(column, Comparison.NULL if word == "null" else Comparison.NOT_NULL)
     try:
-        if found.side == "ids":
-            return Filter(column, Test.ONE_OF, tuple(_ids(name, value)))
-        if found.side == "from":
-            return Filter(column, Test.AT_LEAST, kind.read_filter(value))
-        if found.side == "to":
-            return Filter(column, Test.AT_MOST, kind.read_filter(value))
+        if found.variant == "ids":
+            return Filter(column, Comparison.ONE_OF, tuple(_parse_ids(name, value)))
+        if found.variant == "from":
+            return Filter(column, Comparison.AT_LEAST, kind.parse_filter(value))
+        if found.variant == "to":
+            return Filter(column, Comparison.AT_MOST, kind.parse_filter(value))
         if column.as_text:
-            return Filter(column, Test.IS, _worded(column, value))
+            return Filter(column, Comparison.EQUALS, _text_operand(column, value))
         if isinstance(kind, DateTime):
-            return _at(column, value)
+            return _datetime_filter(column, value)
         if isinstance(kind, Collection):
-            ids = kind.read_filter(value)
-            return _members(column, ids)
+            ids = kind.parse_filter(value)
+            return _member_filter(column, ids)
         if isinstance(kind, Reference):
-            return Filter(column, Test.IS, _WHOLE.read(value))
+            return Filter(column, Comparison.EQUALS, _INTEGER.parse(value))
         if isinstance(kind, Text) and not kind.exact:
-            return Filter(column, Test.CONTAINS, kind.read_filter(value))
-        return Filter(column, Test.IS, kind.read_filter(value))
-    except Unreadable as unreadable:
-        raise invalid(name, str(unreadable), value) from None
+            return Filter(column, Comparison.CONTAINS, kind.parse_filter(value))
+        return Filter(column, Comparison.EQUALS, kind.parse_filter(value))
+    except ParseError as unreadable:
+        raise invalid_field(name, str(unreadable), value) from None
 
 
-def _worded(column: Column, value: str) -> str:
+def _text_operand(column: Column, value: str) -> str:
     """What a column that shows words is compared with: an enum's name, or true or false."""
-    kind = column.kind
-    inner = kind.read_filter(value)
+    kind = column.field
+    inner = kind.parse_filter(value)
     if isinstance(kind, Enum):
         return kind.of(inner).name
     return str(inner)
 
 
-def _members(column: Column, ids: tuple[int, ...]) -> Filter:
+def _member_filter(column: Column, ids: tuple[int, ...]) -> Filter:
     if len(ids) == 1:
-        return Filter(column, Test.MEMBER, ids[0])
-    return Filter(column, Test.OVERLAPS, ids)
+        return Filter(column, Comparison.HAS_MEMBER, ids[0])
+    return Filter(column, Comparison.OVERLAPS, ids)
 
 
-def _custom(column: Column, name: str, value: str) -> Filter:
+def _custom_field_filter(column: Column, name: str, value: str) -> Filter:
     word = value.strip().lower()
     if word in ("null", "notnull"):
-        return Filter(column, Test.NULL if word == "null" else Test.NOT_NULL, None, name)
-    return Filter(column, Test.CONTAINS, _text(name, value), name)
+        return Filter(
+            column, Comparison.NULL if word == "null" else Comparison.NOT_NULL, None, name
+        )
+    return Filter(column, Comparison.CONTAINS, _parse_text(name, value), name)
 
 
-def _text(name: str, value: str) -> str:
+def _parse_text(name: str, value: str) -> str:
     try:
-        return Text().read(value)
-    except Unreadable as unreadable:
-        raise invalid(name, str(unreadable), value) from None
+        return Text().parse(value)
+    except ParseError as unreadable:
+        raise invalid_field(name, str(unreadable), value) from None
 
 
-def _at(column: Column, value: str) -> Filter:
+def _datetime_filter(column: Column, value: str) -> Filter:
     """The span that an instant's precision covers; at the calendar's end it has no end."""
-    instant, width = read_instant(value)
-    if _LAST_INSTANT - instant < width:
-        return Filter(column, Test.AT_LEAST, instant)
-    return Filter(column, Test.SPAN, (instant, instant + width))
+    instant, width = parse_datetime(value)
+    if _MAX_DATETIME - instant < width:
+        return Filter(column, Comparison.AT_LEAST, instant)
+    return Filter(column, Comparison.BETWEEN, (instant, instant + width))
 
 
-def _ids(name: str, value: str) -> list[int]:
+def _parse_ids(name: str, value: str) -> list[int]:
     try:
-        ids = [_WHOLE.read(part) for part in value.strip().strip("[]").split(",") if part.strip()]
-    except Unreadable:
-        raise invalid(name, "must be a list of ids such as [1,2,3]", value) from None
-    if len(ids) > LARGEST_SIZE:
-        raise invalid(name, f"must name at most {LARGEST_SIZE} ids", None)
+        ids = [
+            _INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()
+        ]
+    except ParseError:
+        raise invalid_field(name, "must be a list of ids such as [1,2,3]", value) from None
+    if len(ids) > MAX_PAGE_SIZE:
+        raise invalid_field(name, f"must name at most {MAX_PAGE_SIZE} ids", None)
     return list(dict.fromkeys(ids))
 
 
-def _whole(name: str, asked: dict[str, tuple[str, str]], default: int) -> int:
+def _positive_or_default(name: str, asked: dict[str, tuple[str, str]], default: int) -> int:
     spelled, value = asked.get(name, (name, ""))
     if not value.strip():
         return default
     try:
-        number = _WHOLE.read(value)
-    except Unreadable as unreadable:
-        raise invalid(spelled, str(unreadable), value) from None
+        number = _INTEGER.parse(value)
+    except ParseError as unreadable:
+        raise invalid_field(spelled, str(unreadable), value) from None
     return number if number >= 1 else default
 
 
-def _descending(asked: tuple[str, str] | None, settings: WireSettings) -> bool:
+def _parse_direction(asked: tuple[str, str] | None, settings: ApiSettings) -> bool:
     if asked is None or not asked[1].strip():
         return False
     word = asked[1].strip().lower()
     if word == "1":
         return settings.dir_convention == "later"
-    if word not in _EITHER_WAY:
-        raise invalid(asked[0], "must be 1 (ascending) or -1 (descending)", asked[1])
-    return _EITHER_WAY[word]
+    if word not in _DIRECTIONS:
+        raise invalid_field(asked[0], "must be 1 (ascending) or -1 (descending)", asked[1])
+    return _DIRECTIONS[word]
 
 
 def _order_column(entity: type[Entity], asked: str) -> Column:
-    by_lower = entity.shape().by_lower
+    by_lower = entity.meta().columns_by_lower_name
     word = asked.strip().lower()
     found = by_lower.get(word) or (by_lower.get(f"{word}id") if word else None)
-    if found is None or not found.listed:
-        return entity.shape().columns[entity.order]
+    if found is None or not found.in_lists:
+        return entity.meta().columns[entity.order]
     return found
 
 
-def _sorted_by(entity: type[Entity], column: Column) -> Column:
+def _sort_column(entity: type[Entity], column: Column) -> Column:
     """What stands in for a column that no table holds: the label for its text, else the Id."""
-    columns = entity.shape().columns
+    columns = entity.meta().columns
     if column.name == "ToStringText" and entity.label:
         return columns[entity.label]
-    if column.name in COMPUTED or column.kind.write_only or isinstance(column.kind, Object):
+    if (
+        column.name in COMPUTED_FIELDS
+        or column.field.write_only
+        or isinstance(column.field, Object)
+    ):
         return columns["Id"]
     return column
 
 
-def _demand_one(needed: Iterable[str], asked: dict[str, tuple[str, str]]) -> None:
+def _require_one_filter(needed: Iterable[str], asked: dict[str, tuple[str, str]]) -> None:
     names = tuple(needed)
     if not any(asked.get(name.lower(), ("", ""))[1].strip() for name in names):
-        raise invalid(names[0], "is a required filter", None)
+        raise invalid_field(names[0], "is a required filter", None)

@@ -11,48 +11,54 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import Parts
+from creditdesk.api.context import ApiContext
 from creditdesk.api.envelope import list_envelope
-from creditdesk.api.query_params import read_batch, read_question
-from creditdesk.api.responses import JsonAnswer
-from creditdesk.api.serializer import encode, renderer
+from creditdesk.api.query_params import parse_batch_ids, parse_list_query
+from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.api.serializer import encode, serializer_for
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import NotFound
-from creditdesk.schema.service import Call
+from creditdesk.schema.service import RequestContext
 
 
 async def list_or_batch(
-    parts: Parts, entity: type[Entity], request: Request, call: Call
+    api: ApiContext, entity: type[Entity], request: Request, context: RequestContext
 ) -> Response:
     """A page in its envelope, or the bare array of a batch, `?id=[1,2,3]`."""
     query = request.scope["query_string"]
-    ids = read_batch(query) if b"[" in query or b"%5" in query else None
+    ids = parse_batch_ids(query) if b"[" in query or b"%5" in query else None
     if ids is not None:
-        parts.demand(call.caller, entity, "get")
-        return await _batch(parts, entity, ids, call)
-    parts.demand(call.caller, entity, "list")
-    question = read_question(entity, query, parts.settings)
-    asked = question.listing
-    seen = parts.scope(call.caller, entity)
+        api.require_role(context.principal, entity, "get")
+        return await _get_batch(api, entity, ids, context)
+    api.require_role(context.principal, entity, "list")
+    parsed = parse_list_query(entity, query, api.settings)
+    asked = parsed.query
+    seen = api.scope(context.principal, entity)
     listing = replace(asked, filters=(*asked.filters, *seen)) if seen else asked
-    async with parts.store.reading() as reading:
+    async with api.store.read_session() as reading:
         page = await reading.page(listing)
-    body = encode(list_envelope(renderer(entity).rows(page.columns), question, page.total))
-    return JsonAnswer(body)
+    body = encode(list_envelope(serializer_for(entity).rows(page.columns), parsed, page.total))
+    return JsonBytesResponse(body)
 
 
-async def _batch(parts: Parts, entity: type[Entity], ids: list[int], call: Call) -> Response:
-    async with parts.store.reading() as reading:
-        found = await reading.many(entity, ids, parts.scope(call.caller, entity)) if ids else {}
-    show = renderer(entity).record
-    return JsonAnswer(encode([show(found[i]) for i in ids if i in found]))
+async def _get_batch(
+    api: ApiContext, entity: type[Entity], ids: list[int], context: RequestContext
+) -> Response:
+    async with api.store.read_session() as reading:
+        found = (
+            await reading.get_many(entity, ids, api.scope(context.principal, entity)) if ids else {}
+        )
+    show = serializer_for(entity).record
+    return JsonBytesResponse(encode([show(found[i]) for i in ids if i in found]))
 
 
-async def get_one(parts: Parts, entity: type[Entity], record_id: int, call: Call) -> Response:
+async def get_one(
+    api: ApiContext, entity: type[Entity], record_id: int, context: RequestContext
+) -> Response:
     """The whole record, collections included."""
-    parts.demand(call.caller, entity, "get")
-    async with parts.store.reading() as reading:
-        record = await reading.get(entity, record_id, parts.scope(call.caller, entity))
+    api.require_role(context.principal, entity, "get")
+    async with api.store.read_session() as reading:
+        record = await reading.get(entity, record_id, api.scope(context.principal, entity))
     if record is None:
         raise NotFound
-    return JsonAnswer(encode(renderer(entity).record(record)))
+    return JsonBytesResponse(encode(serializer_for(entity).record(record)))

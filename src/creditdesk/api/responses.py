@@ -7,10 +7,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-_SAYS_JSON: Final = (b"content-type", b"application/json")
+_CONTENT_TYPE_JSON: Final = (b"content-type", b"application/json")
 
 
-class JsonAnswer(Response):
+class JsonBytesResponse(Response):
     """A body that is JSON already. Its headers are bytes from the start."""
 
     def __init__(
@@ -19,7 +19,7 @@ class JsonAnswer(Response):
         self.status_code = status
         self.body = body
         self.background = None
-        self.raw_headers = [(b"content-length", b"%d" % len(body)), _SAYS_JSON]
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), _CONTENT_TYPE_JSON]
         if headers:
             self.raw_headers[:0] = [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))

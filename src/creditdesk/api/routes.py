@@ -15,108 +15,116 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creditdesk.api import action_handlers, read_handlers, reference_data, write_handlers
-from creditdesk.api.context import ExtraPath, Parts
-from creditdesk.api.error_handlers import answer_fault, answer_passing, answer_refusal
-from creditdesk.api.idempotency import read_key
+from creditdesk.api.context import ApiContext, ExtraRoute
+from creditdesk.api.error_handlers import (
+    error_response,
+    internal_error_response,
+    unavailable_response,
+)
+from creditdesk.api.idempotency import parse_key
 from creditdesk.api.rate_limit import client_address
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import NoSuchVerb, NotFound, Refusal
-from creditdesk.schema.fields import LARGEST_INTEGER
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound
+from creditdesk.schema.fields import MAX_INTEGER
+from creditdesk.schema.service import RequestContext
 
-Run = Callable[..., Awaitable[Response]]
+RouteHandler = Callable[..., Awaitable[Response]]
 """Answers a request and its call; on a record's path also given the record's id."""
-_ID: Final = re.compile(r"0{0,9}[1-9][0-9]{0,18}", re.ASCII)
+_ID_PATTERN: Final = re.compile(r"0{0,9}[1-9][0-9]{0,18}", re.ASCII)
 
 
 class Api:
     """The ASGI application of everything under /api."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        self._collections = {entity.path().lower(): entity for entity in parts.entities}
-        self._on_collections = {
-            path: self._on_collection(entity) for path, entity in self._collections.items()
+    def __init__(self, context: ApiContext) -> None:
+        self.context = context
+        self._entities_by_path = {entity.path().lower(): entity for entity in context.entities}
+        self._collection_handlers = {
+            path: self._handlers_of_collection(entity)
+            for path, entity in self._entities_by_path.items()
         }
-        self._on_records = {
-            path: self._on_record(entity) for path, entity in self._collections.items()
+        self._record_handlers = {
+            path: self._handlers_of_record(entity)
+            for path, entity in self._entities_by_path.items()
         }
-        self._extras = tuple((_pattern(extra.path), extra) for extra in parts.extras)
-        self._fixed: dict[str, dict[str, Run]] = {
+        self._extra_routes = tuple(
+            (_compile_pattern(extra.path), extra) for extra in context.extra_routes
+        )
+        self._fixed_handlers: dict[str, dict[str, RouteHandler]] = {
             "/api/utils/enums": {"GET": lambda r, _: reference_data.list_enum(r.query_params)},
-            "/api/auth/me": {"GET": lambda _, call: reference_data.signed_in(parts, call)},
+            "/api/auth/me": {"GET": lambda _, call: reference_data.current_user(context, call)},
         }
-        for entity in parts.entities:
-            self._fixed |= self._commanded(entity)
+        for entity in context.entities:
+            self._fixed_handlers |= self._handlers_of_actions(entity)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            answer = await self._answer(request)
-        except Refusal as refusal:
-            answer = answer_refusal(refusal)
+            answer = await self._dispatch(request)
+        except DomainError as refusal:
+            answer = error_response(refusal)
         except ClientDisconnect:
             return
-        except self.parts.passing as fault:
-            answer = answer_passing(fault)
+        except self.context.transient_errors as fault:
+            answer = unavailable_response(fault)
         except Exception as fault:  # no fault may show its trace to a caller
-            answer = answer_fault(fault)
+            answer = internal_error_response(fault)
         await answer(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _dispatch(self, request: Request) -> Response:
         method = request.method
         path = request.scope["path"].lower().rstrip("/")
-        offered = self._offered(path)
+        offered = self._find_handlers(path)
         if offered is None:
-            extras = [(m, e) for p, e in self._extras if (m := p.match(path))]
+            extras = [(m, e) for p, e in self._extra_routes if (m := p.match(path))]
             if not extras:
                 raise NotFound
-            return await self._extra(request, extras)
+            return await self._dispatch_extra(request, extras)
         runs, named = offered
         run = runs.get(method)
         if run is None:
-            return _not_offered(tuple(runs))
-        return await run(request, await self._call(request), *named)
+            return _method_not_allowed(tuple(runs))
+        return await run(request, await self._request_context(request), *named)
 
-    async def _extra(
-        self, request: Request, extras: list[tuple[re.Match[str], ExtraPath]]
+    async def _dispatch_extra(
+        self, request: Request, extras: list[tuple[re.Match[str], ExtraRoute]]
     ) -> Response:
         for match, extra in extras:
             if extra.method == request.method:
                 request.scope["path_params"] = match.groupdict()
-                if not extra.open:
-                    request.state.call = await self._call(request)
+                if not extra.is_public:
+                    request.state.call = await self._request_context(request)
                 return await extra.endpoint(request)
-        return _not_offered(tuple(extra.method for _, extra in extras))
+        return _method_not_allowed(tuple(extra.method for _, extra in extras))
 
-    async def _call(self, request: Request) -> Call:
+    async def _request_context(self, request: Request) -> RequestContext:
         scope, method = request.scope, request.scope["method"]
-        now = self.parts.clock()
-        address = client_address(scope, self.parts.proxy_hops)
-        caller = await self.parts.auth.caller(_authorization(scope), now, address)
-        self.parts.throttle.check(caller, method, now)
-        key = read_key(request.headers) if method == "POST" else None
-        return Call(caller, now, key)
+        now = self.context.clock()
+        address = client_address(scope, self.context.proxy_hops)
+        caller = await self.context.authenticator.authenticate(_authorization(scope), now, address)
+        self.context.rate_limiter.check(caller, method, now)
+        key = parse_key(request.headers) if method == "POST" else None
+        return RequestContext(caller, now, key)
 
-    def _offered(self, path: str) -> tuple[dict[str, Run], tuple[int, ...]] | None:
+    def _find_handlers(self, path: str) -> tuple[dict[str, RouteHandler], tuple[int, ...]] | None:
         """What a path offers by method, and the record it names if it names one; None when there
         is no such path.
         """
-        offered = self._on_collections.get(path)
+        offered = self._collection_handlers.get(path)
         if offered is None:
-            offered = self._fixed.get(path)
+            offered = self._fixed_handlers.get(path)
         if offered is not None:
             return offered, ()
         collection, _, last = path.rpartition("/")
-        on_record = self._on_records.get(collection)
-        if on_record is None or not _ID.fullmatch(last):
+        on_record = self._record_handlers.get(collection)
+        if on_record is None or not _ID_PATTERN.fullmatch(last):
             return None
         record_id = int(last)
-        return (on_record, (record_id,)) if record_id <= LARGEST_INTEGER else None
+        return (on_record, (record_id,)) if record_id <= MAX_INTEGER else None
 
-    def _on_collection(self, entity: type[Entity]) -> dict[str, Run]:
-        parts = self.parts
-        offered: dict[str, Run] = {}
+    def _handlers_of_collection(self, entity: type[Entity]) -> dict[str, RouteHandler]:
+        parts = self.context
+        offered: dict[str, RouteHandler] = {}
         if "list" in entity.verbs:
             offered["GET"] = lambda r, call: read_handlers.list_or_batch(parts, entity, r, call)
         if "create" in entity.verbs:
@@ -125,9 +133,9 @@ class Api:
             offered["PUT"] = lambda r, call: write_handlers.update(parts, entity, r, call, None)
         return offered
 
-    def _on_record(self, entity: type[Entity]) -> dict[str, Run]:
-        parts = self.parts
-        offered: dict[str, Run] = {}
+    def _handlers_of_record(self, entity: type[Entity]) -> dict[str, RouteHandler]:
+        parts = self.context
+        offered: dict[str, RouteHandler] = {}
         if "get" in entity.verbs:
             offered["GET"] = lambda _, call, of: read_handlers.get_one(parts, entity, of, call)
         if "update" in entity.verbs:
@@ -136,14 +144,14 @@ class Api:
             offered["DELETE"] = lambda _, call, of: write_handlers.delete(parts, entity, of, call)
         return offered
 
-    def _commanded(self, entity: type[Entity]) -> dict[str, dict[str, Run]]:
-        parts, path = self.parts, entity.path().lower()
+    def _handlers_of_actions(self, entity: type[Entity]) -> dict[str, dict[str, RouteHandler]]:
+        parts, path = self.context, entity.path().lower()
         return {
             f"{path}/commands": {
-                "GET": lambda _, call: action_handlers.list_commands(parts, entity, call)
+                "GET": lambda _, call: action_handlers.list_actions(parts, entity, call)
             },
             f"{path}/runcommand": {
-                "POST": lambda r, call: action_handlers.run_command(parts, entity, r, call)
+                "POST": lambda r, call: action_handlers.run_action(parts, entity, r, call)
             },
         }
 
@@ -157,12 +165,12 @@ def _authorization(scope: Scope) -> str | None:
     return None
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _compile_pattern(path: str) -> re.Pattern[str]:
     words = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path.lower().rstrip("/")))
     return re.compile(f"^{words}$")
 
 
-def _not_offered(methods: tuple[str, ...]) -> Response:
-    answer = answer_refusal(NoSuchVerb("This method is not offered here"))
+def _method_not_allowed(methods: tuple[str, ...]) -> Response:
+    answer = error_response(MethodNotAllowed("This method is not offered here"))
     answer.headers["Allow"] = ", ".join(methods)
     return answer

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from creditdesk.schema.entity import COMPUTED, Column, Entity
+from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
 from creditdesk.schema.fields import (
-    LARGEST_INTEGER,
+    MAX_INTEGER,
     Boolean,
     Collection,
     DateTime,
@@ -26,9 +26,9 @@ from creditdesk.schema.fields import (
 )
 
 Schema = dict[str, Any]
-_INT64: Final[Schema] = {"type": "integer", "format": "int64"}
-_ID: Final[Schema] = _INT64 | {"minimum": 1, "maximum": LARGEST_INTEGER}
-_CUSTOM_FIELDS: Final[Schema] = {
+_INT64_SCHEMA: Final[Schema] = {"type": "integer", "format": "int64"}
+_ID_SCHEMA: Final[Schema] = _INT64_SCHEMA | {"minimum": 1, "maximum": MAX_INTEGER}
+_CUSTOM_FIELDS_SCHEMA: Final[Schema] = {
     "type": "object",
     "properties": {
         "Data": {
@@ -48,23 +48,23 @@ _CUSTOM_FIELDS: Final[Schema] = {
 }
 
 
-def _text(kind: Field) -> Schema:
-    longest = cast("Text", kind).longest
+def _text(field: Field) -> Schema:
+    longest = cast("Text", field).max_length
     return {"type": "string", "maxLength": longest}
 
 
-def _integer(kind: Field) -> Schema:
-    least = cast("Integer", kind).least
-    return _INT64 | {"minimum": least, "maximum": LARGEST_INTEGER}
+def _integer(field: Field) -> Schema:
+    least = cast("Integer", field).minimum
+    return _INT64_SCHEMA | {"minimum": least, "maximum": MAX_INTEGER}
 
 
-def _number(kind: Field) -> Schema:
-    places = cast("Money", kind).places
+def _number(field: Field) -> Schema:
+    places = cast("Money", field).places
     return {"type": "number", "description": f"Exact, to {places} decimal places."}
 
 
-def _enum(kind: Field) -> Schema:
-    members = list(cast("Enum", kind).of)
+def _enum(field: Field) -> Schema:
+    members = list(cast("Enum", field).of)
     names = ", ".join(f"{int(member)} {member.name.rstrip('_')}" for member in members)
     return {"type": "integer", "enum": [int(m) for m in members], "description": names}
 
@@ -78,25 +78,25 @@ SCHEMAS: Final[dict[type[Field], Callable[[Field], Schema]]] = {
     Boolean: lambda _: {"type": "boolean"},
     Enum: _enum,
     DateTime: lambda _: {"type": "string", "format": "date-time"},
-    Object: lambda _: _CUSTOM_FIELDS,
-    Reference: lambda _: _ID,
-    Collection: lambda _: {"type": "array", "items": _ID},
+    Object: lambda _: _CUSTOM_FIELDS_SCHEMA,
+    Reference: lambda _: _ID_SCHEMA,
+    Collection: lambda _: {"type": "array", "items": _ID_SCHEMA},
 }
 """How each kind is said in JSON Schema, nulls aside."""
 
 
-def kind_schema(kind: Field) -> Schema:
-    return dict(SCHEMAS[type(kind)](kind))
+def field_schema(field: Field) -> Schema:
+    return dict(SCHEMAS[type(field)](field))
 
 
-def record_schema(entity: type[Entity], *, whole: bool) -> Schema:
+def record_schema(entity: type[Entity], *, with_collections: bool) -> Schema:
     """A record as it is shown: listed, or whole with its collections and their empty twins."""
     properties: dict[str, Schema] = {}
-    for column in entity.shape().columns.values():
-        if not column.shown or (not whole and isinstance(column.kind, Collection)):
+    for column in entity.meta().columns.values():
+        if not column.visible or (not with_collections and isinstance(column.field, Collection)):
             continue
-        properties[column.name] = _shown(column)
-        if isinstance(column.kind, Collection) and column.kind.twins:
+        properties[column.name] = _shown_schema(column)
+        if isinstance(column.field, Collection) and column.field.delta_fields:
             properties[f"Added{column.name}"] = {"type": "null"}
             properties[f"Removed{column.name}"] = {"type": "null"}
     return {
@@ -109,22 +109,22 @@ def record_schema(entity: type[Entity], *, whole: bool) -> Schema:
 
 def body_schema(entity: type[Entity], *, creating: bool) -> Schema:
     """What a caller may send; what it may not is ignored."""
-    properties: dict[str, Schema] = {} if creating else {"Id": dict(_ID)}
+    properties: dict[str, Schema] = {} if creating else {"Id": dict(_ID_SCHEMA)}
     needed: list[str] = []
-    for column in entity.shape().columns.values():
-        kind = column.kind
+    for column in entity.meta().columns.values():
+        kind = column.field
         barred = kind.update_only if creating else kind.create_only
-        if not column.own or column.name in COMPUTED or kind.read_only or barred:
+        if not column.is_own or column.name in COMPUTED_FIELDS or kind.read_only or barred:
             continue
-        schema = kind_schema(kind)
+        schema = field_schema(kind)
         if kind.required:
             needed.append(column.name)
             if isinstance(kind, Text):
                 schema["pattern"] = "\\S"
         properties[column.name] = schema if kind.required else nullable(schema)
-        if isinstance(kind, Collection) and kind.twins:
+        if isinstance(kind, Collection) and kind.delta_fields:
             for word in ("Added", "Removed"):
-                properties[word + column.name] = nullable(kind_schema(kind))
+                properties[word + column.name] = nullable(field_schema(kind))
     found: Schema = {"type": "object", "properties": properties}
     return found | ({"required": needed} if needed else {})
 
@@ -136,21 +136,21 @@ def nullable(schema: Schema) -> Schema:
     return schema | {"type": [schema["type"], "null"]}
 
 
-def _shown(column: Column) -> Schema:
-    kind = column.kind
+def _shown_schema(column: Column) -> Schema:
+    kind = column.field
     if column.name == "IsNew":
         return {"const": False}
     if column.name == "ToStringText":
         return {"type": "string"}
     if column.name == "LocalizationDetails" or kind.write_only:
         return {"type": "null"}
-    schema: Schema = {"type": "string"} if column.as_text else kind_schema(kind)
+    schema: Schema = {"type": "string"} if column.as_text else field_schema(kind)
     schema.pop("minimum", None)
-    always = column.own and (not kind.nullable or isinstance(kind, Collection))
+    always = column.is_own and (not kind.nullable or isinstance(kind, Collection))
     return schema if always else nullable(schema)
 
 
-ERRORS: Final[dict[str, Schema]] = {
+ERROR_SCHEMAS: Final[dict[str, Schema]] = {
     "FieldError": {
         "type": "object",
         "properties": {

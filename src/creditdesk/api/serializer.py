@@ -29,22 +29,22 @@ from creditdesk.schema.fields import (
     Reference,
     Scaled,
     Text,
-    show_instant,
-    show_scaled,
+    format_datetime,
+    format_decimal,
 )
 
-Show = Callable[[Any], Any]
-MOST_NUMBERS: Final = 16_384
+ValueFormatter = Callable[[Any], Any]
+MAX_CACHED_NUMBERS: Final = 16_384
 """How many are kept as they show before all are worked out anew."""
 ENCODER: Final = Encoder(decimal_format="number")
 encode: Final = ENCODER.encode
 
 
-def _as_is(_: Field) -> Show | None:
+def _no_conversion(_: Field) -> ValueFormatter | None:
     return None
 
 
-class _Numbers(dict[int, Any]):
+class _NumberCache(dict[int, Any]):
     """Scaled numbers as they show, each worked out once while it is asked for often."""
 
     def __init__(self, places: int) -> None:
@@ -52,75 +52,79 @@ class _Numbers(dict[int, Any]):
         self._unit = 10**places
 
     def __missing__(self, value: int) -> int | Raw:
-        if len(self) >= MOST_NUMBERS:
+        if len(self) >= MAX_CACHED_NUMBERS:
             self.clear()
         whole, rest = divmod(value, self._unit)
-        shown = Raw(show_scaled(value, self._places).encode()) if rest else whole
+        shown = Raw(format_decimal(value, self._places).encode()) if rest else whole
         self[value] = shown
         return shown
 
 
-_NUMBERS: Final = {kind.places: _Numbers(kind.places) for kind in (Money, Number)}
+_NUMBERS: Final = {kind.places: _NumberCache(kind.places) for kind in (Money, Number)}
 
 
-def _number(kind: Field) -> Show:
-    assert isinstance(kind, Scaled)
-    return _NUMBERS[kind.places].__getitem__
+def _number_formatter(field: Field) -> ValueFormatter:
+    assert isinstance(field, Scaled)
+    return _NUMBERS[field.places].__getitem__
 
 
-def _instant(_: Field) -> Show:
+def _datetime_formatter(_: Field) -> ValueFormatter:
     def show(value: datetime) -> Any:
         # The encoder shows all six digits of a fraction, which may end in zeros.
         fraction = value.microsecond
-        return show_instant(value) if fraction and not fraction % 10 else value
+        return format_datetime(value) if fraction and not fraction % 10 else value
 
     return show
 
 
-def _ids(_: Field) -> Show:
+def _list_formatter(_: Field) -> ValueFormatter:
     return list
 
 
-SHOWS: Final[dict[type[Field], Callable[[Field], Show | None]]] = {
-    Text: _as_is,
-    Guid: _as_is,
-    Integer: _as_is,
-    Money: _number,
-    Number: _number,
-    Boolean: _as_is,
-    Enum: _as_is,
-    DateTime: _instant,
-    Object: _as_is,
-    Reference: _as_is,
-    Collection: _ids,
+SERIALIZERS: Final[dict[type[Field], Callable[[Field], ValueFormatter | None]]] = {
+    Text: _no_conversion,
+    Guid: _no_conversion,
+    Integer: _no_conversion,
+    Money: _number_formatter,
+    Number: _number_formatter,
+    Boolean: _no_conversion,
+    Enum: _no_conversion,
+    DateTime: _datetime_formatter,
+    Object: _no_conversion,
+    Reference: _no_conversion,
+    Collection: _list_formatter,
 }
 """How each kind's inner value shows; None where it already is what JSON shows."""
 
 
-def _show(column: Column) -> Show | None:
-    kind = column.kind
+def _column_formatter(column: Column) -> ValueFormatter | None:
+    kind = column.field
     if column.as_text and isinstance(kind, Enum):
         names = {int(member): member.name.rstrip("_") for member in kind.of}
         return lambda value: names.get(value, str(value))
     if column.as_text and not isinstance(kind, Text):
-        inner = SHOWS[type(kind)](kind)
+        inner = SERIALIZERS[type(kind)](kind)
         return lambda value: str(inner(value) if inner else value)
-    return SHOWS[type(kind)](kind)
+    return SERIALIZERS[type(kind)](kind)
 
 
-class Renderer:
+class Serializer:
     """Renders one entity's rows and records; made once and kept."""
 
     def __init__(self, entity: type[Entity]) -> None:
-        shape = entity.shape()
-        self._rows = _Layout(entity, [(column.name, column) for column in shape.listed])
+        shape = entity.meta()
+        self._rows = _RowLayout(entity, [(column.name, column) for column in shape.list_columns])
         whole: list[tuple[str, Column]] = []
         for column in shape.columns.values():
-            if column.shown:
+            if column.visible:
                 whole.append((column.name, column))
-            if column.shown and isinstance(column.kind, Collection) and column.kind.twins:
+            if (
+                column.visible
+                and isinstance(column.field, Collection)
+                and column.field.delta_fields
+            ):
                 whole += [(f"{twin}{column.name}", column) for twin in ("Added", "Removed")]
-        self._records = _Layout(entity, whole)
+        self._records = _RowLayout(entity, whole)
         self._values_of = itemgetter(*(column.name for _, column in whole))
 
     def rows(self, columns: Sequence[Sequence[Any]]) -> list[Struct]:
@@ -130,66 +134,68 @@ class Renderer:
         """
         layout = self._rows
         shown: list[Iterable[Any]] = list(columns)
-        for at, show in layout.steps:
+        for at, show in layout.conversions:
             shown[at] = [None if value is None else show(value) for value in columns[at]]
-        for at in layout.blanks:
+        for at in layout.null_positions:
             shown[at] = repeat(None)
-        shown[layout.is_new] = repeat(False)
-        shown[layout.text] = [layout.text_of(value) for value in columns[layout.label]]
-        return list(map(layout.kind, *shown))
+        shown[layout.is_new_position] = repeat(False)
+        shown[layout.label_text_position] = [
+            layout.label_text(value) for value in columns[layout.label_position]
+        ]
+        return list(map(layout.struct_type, *shown))
 
     def record(self, record: Record) -> Struct:
         """A whole record: collections as arrays, each followed by its two empty twins."""
         layout = self._records
         values = list(self._values_of(record))
-        label = values[layout.label]
-        for at, show in layout.steps:
+        label = values[layout.label_position]
+        for at, show in layout.conversions:
             value = values[at]
             if value is not None:
                 values[at] = show(value)
-        for at in layout.blanks:
+        for at in layout.null_positions:
             values[at] = None
-        values[layout.is_new] = False
-        values[layout.text] = layout.text_of(label)
-        return layout.kind(*values)
+        values[layout.is_new_position] = False
+        values[layout.label_text_position] = layout.label_text(label)
+        return layout.struct_type(*values)
 
 
-class _Layout:
+class _RowLayout:
     """Where each shown value stands, under its name on the wire, and how it comes to be."""
 
     def __init__(self, entity: type[Entity], shown: Sequence[tuple[str, Column]]) -> None:
         names = [name for name, _ in shown]
-        self.kind = defstruct(
+        self.struct_type = defstruct(
             entity.__name__, [(name, Any) for name in names], gc=False, frozen=True
         )
-        self.blanks = tuple(
+        self.null_positions = tuple(
             at for at, (name, column) in enumerate(shown)
-            if name != column.name or name == "LocalizationDetails" or column.kind.write_only
+            if name != column.name or name == "LocalizationDetails" or column.field.write_only
         )  # fmt: skip
-        shows = ((at, _show(column)) for at, (_, column) in enumerate(shown))
-        self.steps = tuple(
-            (at, show) for at, show in shows if show is not None and at not in self.blanks
+        shows = ((at, _column_formatter(column)) for at, (_, column) in enumerate(shown))
+        self.conversions = tuple(
+            (at, show) for at, show in shows if show is not None and at not in self.null_positions
         )
-        self.is_new = names.index("IsNew")
-        self.text = names.index("ToStringText")
-        self.label = names.index(entity.label or "Id")
-        self.text_of: Show = _as_label if entity.label else _as_number
+        self.is_new_position = names.index("IsNew")
+        self.label_text_position = names.index("ToStringText")
+        self.label_position = names.index(entity.label or "Id")
+        self.label_text: ValueFormatter = _label_or_empty if entity.label else _number_label
 
 
-def _as_label(label: str | None) -> str:
+def _label_or_empty(label: str | None) -> str:
     return label or ""
 
 
-def _as_number(record_id: int) -> str:
+def _number_label(record_id: int) -> str:
     return f"#{record_id}"
 
 
-_RENDERERS: Final[dict[type[Entity], Renderer]] = {}
+_SERIALIZER_CACHE: Final[dict[type[Entity], Serializer]] = {}
 
 
-def renderer(entity: type[Entity]) -> Renderer:
+def serializer_for(entity: type[Entity]) -> Serializer:
     """The entity's renderer, made when first asked for."""
-    found = _RENDERERS.get(entity)
+    found = _SERIALIZER_CACHE.get(entity)
     if found is None:
-        found = _RENDERERS[entity] = Renderer(entity)
+        found = _SERIALIZER_CACHE[entity] = Serializer(entity)
     return found

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class WireSettings:
+class ApiSettings:
     """Where the imitated system's sources differ, which reading holds.
 
     `dir_convention`: `seed` (1 ascending, -1 descending) or `later` (0 ascending, 1 descending).

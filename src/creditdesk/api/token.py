@@ -17,59 +17,59 @@ from starlette.responses import JSONResponse, Response
 
 from creditdesk.api.rate_limit import client_address
 from creditdesk.auth.authenticator import Authenticator
-from creditdesk.auth.token_responses import GrantRefused, unknown_grant
-from creditdesk.schema.errors import Throttled
+from creditdesk.auth.token_responses import TokenError, unsupported_grant_type
+from creditdesk.schema.errors import RateLimited
 
-LARGEST_FORM_BYTES: Final = 16_384
-MOST_FIELDS: Final = 32
-_NEVER_KEPT: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+MAX_FORM_BYTES: Final = 16_384
+MAX_FORM_FIELDS: Final = 32
+_NO_STORE_HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+TokenHandler = Callable[[Request], Awaitable[Response]]
 
 
-def token_endpoint(
+def token_handler(
     authenticator: Authenticator, clock: Callable[[], datetime], proxy_hops: int = 0
-) -> Endpoint:
+) -> TokenHandler:
     """The endpoint over an authenticator; `clock` tells the instant of each request."""
 
     async def token(request: Request) -> Response:
         try:
-            form = await _form(request)
+            form = await _read_token_form(request)
             client_id = request.headers.get("client_id") or request.headers.get("client-id")
             address = client_address(request.scope, proxy_hops)
-            grant = await authenticator.grant(form, client_id, clock(), address)
-        except GrantRefused as refusal:
-            return _failed(refusal.error, refusal.sentence, 400)
-        except Throttled as refusal:
-            answer = _failed("slow_down", refusal.sentence, refusal.status)
-            answer.headers["Retry-After"] = str(refusal.wait_seconds)
+            grant = await authenticator.issue_tokens(form, client_id, clock(), address)
+        except TokenError as refusal:
+            return _oauth_error(refusal.error, refusal.message, 400)
+        except RateLimited as refusal:
+            answer = _oauth_error("slow_down", refusal.message, refusal.status)
+            answer.headers["Retry-After"] = str(refusal.retry_after_seconds)
             return answer
-        return JSONResponse(asdict(grant), headers=_NEVER_KEPT)
+        return JSONResponse(asdict(grant), headers=_NO_STORE_HEADERS)
 
     return token
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def _read_token_form(request: Request) -> dict[str, str]:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_FORM_BYTES:
-            raise GrantRefused("invalid_request", "The form is too large")
+        if len(body) > MAX_FORM_BYTES:
+            raise TokenError("invalid_request", "The form is too large")
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared.endswith("json") or bytes(body).lstrip()[:1] in (b"{", b"["):
-        raise unknown_grant()
+        raise unsupported_grant_type()
     try:
         pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
         )
     except ValueError:
-        raise GrantRefused("invalid_request", "The form cannot be read") from None
+        raise TokenError("invalid_request", "The form cannot be read") from None
     form = dict(pairs)
     if len(form) < len(pairs):
-        raise GrantRefused("invalid_request", "A field was sent twice")
+        raise TokenError("invalid_request", "A field was sent twice")
     return form
 
 
-def _failed(error: str, description: str, status: int) -> JSONResponse:
+def _oauth_error(error: str, description: str, status: int) -> JSONResponse:
     content = {"error": error, "error_description": description}
-    return JSONResponse(content, status, headers=_NEVER_KEPT)
+    return JSONResponse(content, status, headers=_NO_STORE_HEADERS)

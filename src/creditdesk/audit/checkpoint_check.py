@@ -13,60 +13,60 @@ from typing import Any, Final
 
 from creditdesk.audit.checkpoint_format import (
     Checkpoint,
-    check_against,
-    check_checkpoints,
+    check_checkpoint_sequence,
     checkpoint_digest,
+    compare_heads,
 )
-from creditdesk.audit.checkpoints import Kept, kept_of, sealed_tree
+from creditdesk.audit.checkpoints import LoadedCheckpoint, load_record, load_tree
 from creditdesk.audit.merkle import MerkleTree
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
-from creditdesk.ledger.journal.entry import CreditKind, instant_of
-from creditdesk.ledger.journal.hash_chain import ChainReading, Fault, Finding, Head
-from creditdesk.ledger.journal.mapping import SIDES, line_of, where
+from creditdesk.ledger.journal.entry import AccountType, from_epoch_microseconds
+from creditdesk.ledger.journal.hash_chain import ChainFinding, ChainHead, ChainVerifier, FindingKind
+from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, where
 from creditdesk.schema.entity import Record
-from creditdesk.schema.progress import Report
-from creditdesk.schema.repository import Reading, Store
+from creditdesk.schema.progress import ProgressReporter
+from creditdesk.schema.repository import ReadSession, Store
 
-BATCH: Final = 250
-_LONGEST_FILE: Final = 100_000
+CHECKPOINT_BATCH_SIZE: Final = 250
+_MAX_FILE_BYTES: Final = 100_000
 
-Place = tuple[CreditKind, int, int]
+EntryKey = tuple[AccountType, int, int]
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a JSON file; ValueError says what is wrong with the file."""
-    if path.stat().st_size > _LONGEST_FILE:
+    if path.stat().st_size > _MAX_FILE_BYTES:
         raise ValueError(f"{path.name} is too long for a checkpoint.")
     try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=_once_each)
+        document = json.loads(path.read_bytes(), object_pairs_hook=_reject_duplicate_keys)
     except (UnicodeDecodeError, RecursionError, json.JSONDecodeError):
         raise ValueError(f"{path.name} is not a JSON document.") from None
     return Checkpoint.from_document(document)
 
 
-async def verify_sealed(store: Store, checkpoint: Checkpoint, report: Report) -> None:
+async def verify_checkpoint(store: Store, checkpoint: Checkpoint, report: ProgressReporter) -> None:
     """Reports each way in which the ledger is not what the kept checkpoint sealed.
 
     Also checks that the checkpoints in the database follow one another, each with its signature.
     """
-    async with store.reading() as reading:
+    async with store.read_session() as reading:
         records = await reading.find(StoredCheckpoint)
-        kept = _readable(records, report)
+        kept = _parse_stored(records, report)
         keys = {each.checkpoint.key_fingerprint: each.public_key for each in kept}
-        for finding in check_checkpoints([each.checkpoint for each in kept], keys.values()):
+        for finding in check_checkpoint_sequence([each.checkpoint for each in kept], keys.values()):
             report.problem(str(finding))
         sealed = checkpoint_digest(checkpoint)
         found = next((k for k in kept if checkpoint_digest(k.checkpoint) == sealed), None)
         if found is None:
-            made = instant_of(checkpoint.created_microseconds)
+            made = from_epoch_microseconds(checkpoint.created_microseconds)
             report.problem(
                 f"the checkpoint of {made:%Y-%m-%d %H:%M:%S} UTC is not among those the database"
                 " keeps: it or the database is of another ledger, or it was removed"
             )
             return
         try:
-            tree = await sealed_tree(reading, found)
+            tree = await load_tree(reading, found)
         except (KeyError, ValueError):
             report.problem("the heads kept for the checkpoint cannot be read")
             return
@@ -75,14 +75,14 @@ async def verify_sealed(store: Store, checkpoint: Checkpoint, report: Report) ->
 
 
 async def _check_journal(
-    reading: Reading, checkpoint: Checkpoint, tree: MerkleTree, report: Report
+    session: ReadSession, checkpoint: Checkpoint, tree: MerkleTree, report: ProgressReporter
 ) -> None:
-    stored: dict[Place, bytes] = {}
-    ends: dict[tuple[CreditKind, int], int] = {}
-    wrong: list[Finding] = []
-    for heads in _batches(tree.heads):
+    stored: dict[EntryKey, bytes] = {}
+    ends: dict[tuple[AccountType, int], int] = {}
+    wrong: list[ChainFinding] = []
+    for heads in _head_batches(tree.heads):
         kind = heads[0].credit_kind
-        lines = await reading.find(
+        lines = await session.find(
             JournalLine,
             where(JournalLine, CreditKind=kind.value, CreditId=[h.credit_id for h in heads]),
         )
@@ -93,27 +93,32 @@ async def _check_journal(
             ends[kind, credit_id] = sequence
             if sequence == sealed[credit_id]:
                 stored[kind, credit_id, sequence] = _digest(line)
-        wrong += await _orphans(reading, kind, heads, lines)
+        wrong += await _orphan_findings(session, kind, heads, lines)
         report.advance(len(heads))
-    for finding in [*check_against(checkpoint, tree, stored), *wrong]:
-        report.problem(_named(finding, ends))
+    for finding in [*compare_heads(checkpoint, tree, stored), *wrong]:
+        report.problem(_describe_finding(finding, ends))
 
 
-async def _orphans(
-    reading: Reading, kind: CreditKind, heads: Sequence[Head], lines: Sequence[Record]
-) -> list[Finding]:
+async def _orphan_findings(
+    session: ReadSession, kind: AccountType, heads: Sequence[ChainHead], lines: Sequence[Record]
+) -> list[ChainFinding]:
     """What is wrong in the chains of credits that no longer exist, which nobody else reads."""
-    there = await reading.many(SIDES[kind].credit, [head.credit_id for head in heads])
+    there = await session.get_many(MAPPINGS[kind].credit_entity, [head.credit_id for head in heads])
     left = [line for line in lines if line["CreditId"] not in there]
-    chain = ChainReading()
-    chain.read(map(line_of, left), map(_digest, left))
+    chain = ChainVerifier()
+    chain.add(map(entry_from_record, left), map(_digest, left))
     return chain.findings
 
 
-def _named(finding: Finding, ends: dict[tuple[CreditKind, int], int]) -> str:
+def _describe_finding(finding: ChainFinding, ends: dict[tuple[AccountType, int], int]) -> str:
     """The finding, with all lines named where newest ones are cut off."""
     kind, credit_id, sealed = finding.credit_kind, finding.credit_id, finding.sequence
-    if finding.fault is not Fault.TRUNCATED or kind is None or credit_id is None or sealed is None:
+    if (
+        finding.kind is not FindingKind.TRUNCATED
+        or kind is None
+        or credit_id is None
+        or sealed is None
+    ):
         return str(finding)
     first = ends.get((kind, credit_id), 0) + 1
     if first > sealed:
@@ -123,11 +128,11 @@ def _named(finding: Finding, ends: dict[tuple[CreditKind, int], int]) -> str:
     return f"{kind} credit {credit_id}, {which}: sealed by the checkpoint, {gone} cut off"
 
 
-def _readable(records: Sequence[Record], report: Report) -> list[Kept]:
-    kept: list[Kept] = []
+def _parse_stored(records: Sequence[Record], report: ProgressReporter) -> list[LoadedCheckpoint]:
+    kept: list[LoadedCheckpoint] = []
     for record in records:
         try:
-            kept.append(kept_of(record))
+            kept.append(load_record(record))
         except (ValueError, TypeError):
             report.problem(f"checkpoint {record['Id']} in the database cannot be read")
     return kept
@@ -140,15 +145,15 @@ def _digest(line: Record) -> bytes:
         return b""
 
 
-def _batches(heads: Sequence[Head]) -> Iterator[Sequence[Head]]:
+def _head_batches(heads: Sequence[ChainHead]) -> Iterator[Sequence[ChainHead]]:
     """The heads in runs of one kind."""
-    for kind in CreditKind:
+    for kind in AccountType:
         of_kind = [head for head in heads if head.credit_kind is kind]
-        for start in range(0, len(of_kind), BATCH):
-            yield of_kind[start : start + BATCH]
+        for start in range(0, len(of_kind), CHECKPOINT_BATCH_SIZE):
+            yield of_kind[start : start + CHECKPOINT_BATCH_SIZE]
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         raise ValueError("The document says the same field twice.")

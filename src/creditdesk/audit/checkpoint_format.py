@@ -24,15 +24,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from creditdesk.audit.merkle import MerkleTree, check_path, leaf_digest
-from creditdesk.ledger.journal.entry import CreditKind, Line, exactly, whole_number
+from creditdesk.ledger.journal.entry import (
+    AccountType,
+    JournalEntry,
+    read_int64,
+    require_exact_fields,
+)
 from creditdesk.ledger.journal.hash_chain import (
-    Fault,
-    Finding,
-    Head,
+    ChainFinding,
+    ChainHead,
+    FindingKind,
     content_digest,
-    encode_line,
+    encode_entry,
+    entry_digest,
     genesis_digest,
-    line_digest,
     link_digest,
 )
 
@@ -101,16 +106,18 @@ class Checkpoint:
 
     def document(self) -> dict[str, Any]:
         """The checkpoint as a JSON object."""
-        return {"format": CHECKPOINT_FORMAT, **_hexed(self)}
+        return {"format": CHECKPOINT_FORMAT, **_json_fields(self)}
 
     @classmethod
     def from_document(cls, document: object) -> "Checkpoint":
         """Read a checkpoint's JSON object; ValueError names what is wrong with it."""
-        values = _values(document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)])
+        values = _document_values(
+            document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)]
+        )
         return cls(
-            created_microseconds=whole_number(values, "created_microseconds"),
-            credits=whole_number(values, "credits", least=0),
-            lines=whole_number(values, "lines", least=0),
+            created_microseconds=read_int64(values, "created_microseconds"),
+            credits=read_int64(values, "credits", minimum=0),
+            lines=read_int64(values, "lines", minimum=0),
             root=_bytes(values, "root"),
             previous=_bytes(values, "previous"),
             key_fingerprint=_bytes(values, "key_fingerprint"),
@@ -135,7 +142,7 @@ def checkpoint_digest(checkpoint: Checkpoint) -> bytes:
     return sha256(_CHECKPOINT + signed_bytes(checkpoint) + checkpoint.signature).digest()
 
 
-def seal(
+def sign_checkpoint(
     tree: MerkleTree, previous: Checkpoint | None, now_microseconds: int, key: Ed25519PrivateKey
 ) -> Checkpoint:
     """Sign a checkpoint over all heads in `tree`, following `previous`."""
@@ -151,7 +158,7 @@ def seal(
     return Checkpoint(**values, signature=key.sign(signed_bytes(unsigned)))
 
 
-def check_seal(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None:
+def signature_error(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None:
     """None when the checkpoint was signed with `key` as it stands, else a sentence saying why."""
     if checkpoint.key_fingerprint != fingerprint(key):
         return "The checkpoint was signed with another key."
@@ -162,9 +169,9 @@ def check_seal(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None:
     return None
 
 
-def check_checkpoints(
+def check_checkpoint_sequence(
     checkpoints: Sequence[Checkpoint], keys: Iterable[Ed25519PublicKey]
-) -> list[Finding]:
+) -> list[ChainFinding]:
     """Check all checkpoints, oldest first: each signed, each following the one before it.
 
     A ledger only grows, so time, credits and lines may not fall from one to the next.
@@ -175,7 +182,7 @@ def check_checkpoints(
     for number, checkpoint in enumerate(checkpoints, start=1):
         key = known.get(checkpoint.key_fingerprint)
         wrong = [] if key else ["was signed with an unknown key"]
-        if key and check_seal(checkpoint, key):
+        if key and signature_error(checkpoint, key):
             wrong.append("has a signature that is not valid")
         expected = NO_CHECKPOINT if previous is None else checkpoint_digest(previous)
         if checkpoint.previous != expected:
@@ -186,16 +193,18 @@ def check_checkpoints(
             or checkpoint.lines < previous.lines
         ):
             wrong.append("is earlier or smaller than the one before it")
-        findings += [Finding(Fault.SEAL, f"checkpoint {number} {what}") for what in wrong]
+        findings += [
+            ChainFinding(FindingKind.CHECKPOINT, f"checkpoint {number} {what}") for what in wrong
+        ]
         previous = checkpoint
     return findings
 
 
-def check_against(
+def compare_heads(
     checkpoint: Checkpoint,
     sealed: MerkleTree,
-    stored: Mapping[tuple[CreditKind, int, int], bytes],
-) -> list[Finding]:
+    stored: Mapping[tuple[AccountType, int, int], bytes],
+) -> list[ChainFinding]:
     """Find what a sound chain hides: newest lines cut off, or a credit's whole past rewritten.
 
     `sealed` is the tree kept from when the checkpoint was made; `stored` gives the digest that
@@ -206,17 +215,21 @@ def check_against(
         or len(sealed.heads) != checkpoint.credits
         or sum(head.sequence for head in sealed.heads) != checkpoint.lines
     ):
-        return [Finding(Fault.SEAL, "the heads kept for the checkpoint are not those it sealed")]
+        return [
+            ChainFinding(
+                FindingKind.CHECKPOINT, "the heads kept for the checkpoint are not those it sealed"
+            )
+        ]
     findings = []
     for head in sealed.heads:
         place = (head.credit_kind, head.credit_id, head.sequence)
         digest = stored.get(place)
         if digest is None:
             sentence = "the journal no longer reaches this line, which a checkpoint sealed"
-            findings.append(Finding(Fault.TRUNCATED, sentence, *place))
+            findings.append(ChainFinding(FindingKind.TRUNCATED, sentence, *place))
         elif digest != head.digest:
             sentence = "this line or one before it is not what a checkpoint sealed"
-            findings.append(Finding(Fault.REWRITTEN, sentence, *place))
+            findings.append(ChainFinding(FindingKind.REWRITTEN, sentence, *place))
     return findings
 
 
@@ -228,7 +241,7 @@ class Proof:
     every other credit only in hashes that are blinded, so the document shows nobody else's data.
     """
 
-    line: Line
+    line: JournalEntry
     previous: bytes
     digest: bytes
     following: tuple[bytes, ...]
@@ -240,15 +253,15 @@ class Proof:
 
     def document(self) -> dict[str, Any]:
         """The proof as a JSON object, for the stand-alone verifier."""
-        nested = {"line": self.line.document(), "checkpoint": self.checkpoint.document()}
-        return {"format": PROOF_FORMAT, **_hexed(self), **nested}
+        nested = {"line": self.line.to_document(), "checkpoint": self.checkpoint.document()}
+        return {"format": PROOF_FORMAT, **_json_fields(self), **nested}
 
     @classmethod
     def from_document(cls, document: object) -> "Proof":
         """Read a proof's JSON object; ValueError names what is wrong with it."""
-        values = _values(document, PROOF_FORMAT, [field.name for field in fields(cls)])
-        line = Line.from_document(values["line"])
-        encode_line(line)
+        values = _document_values(document, PROOF_FORMAT, [field.name for field in fields(cls)])
+        line = JournalEntry.from_document(values["line"])
+        encode_entry(line)
         return cls(
             line=line,
             previous=_bytes(values, "previous"),
@@ -256,16 +269,16 @@ class Proof:
             following=_digests(values, "following"),
             head=_bytes(values, "head"),
             blind=_bytes(values, "blind"),
-            index=whole_number(values, "index", least=0),
+            index=read_int64(values, "index", minimum=0),
             path=_digests(values, "path"),
             checkpoint=Checkpoint.from_document(values["checkpoint"]),
         )
 
 
-def prove(
-    line: Line,
+def create_proof(
+    line: JournalEntry,
     previous: bytes | None,
-    following: Iterable[Line],
+    following: Iterable[JournalEntry],
     sealed: MerkleTree,
     checkpoint: Checkpoint,
 ) -> Proof:
@@ -280,7 +293,7 @@ def prove(
     proof = Proof(
         line=line,
         previous=start,
-        digest=line_digest(start, line),
+        digest=entry_digest(start, line),
         following=tuple(content_digest(later) for later in following),
         head=sealed.heads[index].digest,
         blind=sealed.blind(index),
@@ -288,17 +301,17 @@ def prove(
         path=sealed.path(index),
         checkpoint=checkpoint,
     )
-    if wrong := _fault_in_path(proof):
+    if wrong := _path_error(proof):
         raise ValueError(wrong)
     return proof
 
 
-def check_proof(proof: Proof, key: Ed25519PublicKey) -> str | None:
+def proof_error(proof: Proof, key: Ed25519PublicKey) -> str | None:
     """None when the proof holds, else one plain sentence naming what failed."""
-    return check_seal(proof.checkpoint, key) or _fault_in_path(proof)
+    return signature_error(proof.checkpoint, key) or _path_error(proof)
 
 
-def _fault_in_path(proof: Proof) -> str | None:
+def _path_error(proof: Proof) -> str | None:
     line = proof.line
     sequence = line.sequence + len(proof.following)
     if not 1 <= line.sequence <= sequence < 2**63:
@@ -306,21 +319,21 @@ def _fault_in_path(proof: Proof) -> str | None:
     genesis = genesis_digest(line.credit_kind, line.credit_id)
     if line.sequence == 1 and proof.previous != genesis:
         return "The first line does not start from its credit."
-    digest = line_digest(proof.previous, line)
+    digest = entry_digest(proof.previous, line)
     if digest != proof.digest:
         return "The line's content does not match its digest: the line was changed."
     for content in proof.following:
         digest = link_digest(digest, content)
     if digest != proof.head:
         return "The lines after this one do not lead to the credit's sealed head."
-    leaf = leaf_digest(Head(line.credit_kind, line.credit_id, sequence, digest), proof.blind)
+    leaf = leaf_digest(ChainHead(line.credit_kind, line.credit_id, sequence, digest), proof.blind)
     sealed = proof.checkpoint
     if not check_path(leaf, proof.index, sealed.credits, proof.path, sealed.root):
         return "The credit's sealed head does not lead to the checkpoint's root."
     return None
 
 
-def _hexed(value: Checkpoint | Proof) -> dict[str, Any]:
+def _json_fields(value: Checkpoint | Proof) -> dict[str, Any]:
     document = {}
     for field in fields(value):
         content = getattr(value, field.name)
@@ -332,24 +345,24 @@ def _hexed(value: Checkpoint | Proof) -> dict[str, Any]:
     return document
 
 
-def _values(document: object, form: str, names: Iterable[str]) -> dict[str, Any]:
-    if not isinstance(document, dict) or document.get("format") != form:
-        raise ValueError(f"The document is not a {form}.")
-    return exactly(document, {"format", *names})
+def _document_values(document: object, format_name: str, names: Iterable[str]) -> dict[str, Any]:
+    if not isinstance(document, dict) or document.get("format") != format_name:
+        raise ValueError(f"The document is not a {format_name}.")
+    return require_exact_fields(document, {"format", *names})
 
 
 def _bytes(values: dict[str, Any], name: str, length: int = 32) -> bytes:
-    return _unhexed(values[name], name, length)
+    return _from_hex(values[name], name, length)
 
 
 def _digests(values: dict[str, Any], name: str) -> tuple[bytes, ...]:
     listed = values[name]
     if not isinstance(listed, list):
         raise ValueError(f"The field {name!r} is not a list.")
-    return tuple(_unhexed(item, name, 32) for item in listed)
+    return tuple(_from_hex(item, name, 32) for item in listed)
 
 
-def _unhexed(value: object, name: str, length: int) -> bytes:
+def _from_hex(value: object, name: str, length: int) -> bytes:
     if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{2 * length}}}", value):
         raise ValueError(f"The field {name!r} is not {length} bytes in lower-case hex.")
     return bytes.fromhex(value)

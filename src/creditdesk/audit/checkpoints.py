@@ -22,38 +22,38 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from creditdesk.audit.checkpoint_format import (
     Checkpoint,
     Proof,
+    create_proof,
     generate_key,
     private_from_pem,
     private_pem,
-    prove,
-    seal,
+    sign_checkpoint,
 )
 from creditdesk.audit.merkle import BLINDING_BYTES, MerkleTree, encode_head
-from creditdesk.entities.ledger.account_state import CreditState
-from creditdesk.entities.ledger.checkpoint_heads import SealedHeads
+from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.ledger.checkpoint_heads import CheckpointHeads
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.security.signing_key import SigningKey
-from creditdesk.ledger.journal.entry import CreditKind, microseconds_of
-from creditdesk.ledger.journal.hash_chain import CREDIT_KIND_CODES, Head
-from creditdesk.ledger.journal.mapping import SIDES, line_of, new_record, where
+from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
+from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, ChainHead
+from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, new_record, where
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import Conflict, NotFound
-from creditdesk.schema.query import Filter, Order, Test
-from creditdesk.schema.repository import Reading, Unit
+from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.repository import ReadSession, WriteSession
 
-KEY_NAME: Final = "checkpoints"
-RUN: Final = 1000
+SIGNING_KEY_NAME: Final = "checkpoints"
+HEADS_PER_RECORD: Final = 1000
 """How many heads share one record."""
-_STATES_AT_ONCE: Final = 5000
-_COVERING_TRIED: Final = 3
-_MOST_TREES: Final = 2
-_unpack_heads: Final = struct.Struct(">xBqq32s").iter_unpack
-_KINDS: Final = {code: kind for kind, code in CREDIT_KIND_CODES.items()}
+_STATE_BATCH_SIZE: Final = 5000
+_MAX_CANDIDATES: Final = 3
+_MAX_CACHED_TREES: Final = 2
+_iter_packed_heads: Final = struct.Struct(">xBqq32s").iter_unpack
+_CREDIT_KINDS_BY_CODE: Final = {code: kind for kind, code in ACCOUNT_TYPE_CODES.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LoadedCheckpoint:
     """A checkpoint as published, with its signer's public key and the secret that stays here."""
 
     id: int
@@ -62,20 +62,22 @@ class Kept:
     blinding: bytes
 
 
-async def seal_now(unit: Unit, now: datetime, key: Ed25519PrivateKey | None = None) -> Checkpoint:
+async def create_checkpoint(
+    session: WriteSession, now: datetime, key: Ed25519PrivateKey | None = None
+) -> Checkpoint:
     """Seals every credit's journal as it stands, and keeps what proofs under the seal need.
 
     Without a key the database's own is used, made on the first call. Time never runs backwards
     from one checkpoint to the next. Raises Conflict when another checkpoint is made meanwhile.
     """
-    signer = key or await _own_key(unit, now)
-    previous = await newest(unit)
-    heads = await _heads(unit)
+    signer = key or await _database_key(session, now)
+    previous = await latest_checkpoint(session)
+    heads = await _load_heads(session)
     blinding = secrets.token_bytes(BLINDING_BYTES)
     tree = await asyncio.to_thread(MerkleTree, heads, blinding)
     before = previous.checkpoint if previous else None
-    created = max(microseconds_of(now), before.created_microseconds if before else 0)
-    checkpoint = seal(tree, before, created, signer)
+    created = max(epoch_microseconds(now), before.created_microseconds if before else 0)
+    checkpoint = sign_checkpoint(tree, before, created, signer)
     values = {
         "Document": checkpoint.document(),
         "Previous": checkpoint.previous.hex(),
@@ -84,91 +86,103 @@ async def seal_now(unit: Unit, now: datetime, key: Ed25519PrivateKey | None = No
         "Blinding": blinding.hex(),
     }
     record = new_record(StoredCheckpoint, values, now, "")
-    (checkpoint_id,) = await unit.insert(StoredCheckpoint, [record])
-    await unit.insert(SealedHeads, list(_runs(tree.heads, checkpoint_id, now)))
+    (checkpoint_id,) = await session.insert(StoredCheckpoint, [record])
+    await session.insert(CheckpointHeads, list(_head_records(tree.heads, checkpoint_id, now)))
     return checkpoint
 
 
-class Trees:
+class MerkleTreeCache:
     """The trees last proven from, so that proofs under one checkpoint build it once."""
 
-    def __init__(self, most: int = _MOST_TREES) -> None:
-        self._most = most
-        self._kept: OrderedDict[int, MerkleTree] = OrderedDict()
+    def __init__(self, max_trees: int = _MAX_CACHED_TREES) -> None:
+        self._max_trees = max_trees
+        self._trees: OrderedDict[int, MerkleTree] = OrderedDict()
 
-    async def of(self, reading: Reading, kept: Kept) -> MerkleTree:
+    async def get(self, session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
         """The tree that a checkpoint sealed; ValueError when its heads are not those it sealed."""
-        tree = self._kept.get(kept.id)
+        tree = self._trees.get(checkpoint.id)
         if tree is None:
-            tree = await sealed_tree(reading, kept)
-            if tree.root != kept.checkpoint.root:
+            tree = await load_tree(session, checkpoint)
+            if tree.root != checkpoint.checkpoint.root:
                 raise ValueError("the heads kept for the checkpoint are not those it sealed")
-            self._kept[kept.id] = tree
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._trees[checkpoint.id] = tree
+            if len(self._trees) > self._max_trees:
+                self._trees.popitem(last=False)
         return tree
 
 
-async def prove_use(
-    reading: Reading, line_id: int, scope: Sequence[Filter] = (), trees: Trees | None = None
+async def prove_entry(
+    session: ReadSession,
+    entry_id: int,
+    scope: Sequence[Filter] = (),
+    tree_cache: MerkleTreeCache | None = None,
 ) -> Proof:
     """The proof of one journal line, under the first checkpoint that sealed it.
 
     `scope` narrows the lines that exist for the caller: NotFound beyond them. Conflict when no
     checkpoint covers the line yet, or when the journal is no longer what was sealed.
     """
-    record = await reading.get(JournalLine, line_id, tuple(scope))
+    record = await session.get(JournalLine, entry_id, tuple(scope))
     if record is None:
         raise NotFound
-    kept, last = await _covering(reading, record)
-    lines = await _lines(reading, record, last)
+    kept, last = await _covering_checkpoint(session, record)
+    lines = await _load_entries(session, record, last)
     earlier = [line for line in lines if line["Sequence"] < record["Sequence"]]
     later = [line for line in lines if line["Sequence"] > record["Sequence"]]
     try:
-        tree = await (trees or Trees()).of(reading, kept)
+        tree = await (tree_cache or MerkleTreeCache()).get(session, kept)
         previous = bytes.fromhex(earlier[0]["Digest"]) if earlier else None
-        following = [line_of(line) for line in later]
-        return prove(line_of(record), previous, following, tree, kept.checkpoint)
+        following = [entry_from_record(line) for line in later]
+        return create_proof(entry_from_record(record), previous, following, tree, kept.checkpoint)
     except (KeyError, ValueError):
         raise Conflict(
             "This line cannot be proven: the journal is not what its checkpoint sealed."
         ) from None
 
 
-async def line_of_history(reading: Reading, kind: CreditKind, history_id: int) -> int:
+async def entry_id_of_use(session: ReadSession, kind: AccountType, history_id: int) -> int:
     """The Id of the journal line that a use-history row shows; NotFound when there is none."""
-    side = SIDES[kind]
-    history = await reading.get(side.history, history_id)
+    side = MAPPINGS[kind]
+    history = await session.get(side.history_entity, history_id)
     if history is None:
         raise NotFound
     filters = where(
-        JournalLine, CreditKind=kind.value, CreditId=history[side.reference], HistoryId=history_id
+        JournalLine,
+        CreditKind=kind.value,
+        CreditId=history[side.credit_reference],
+        HistoryId=history_id,
     )
-    found = await reading.find(JournalLine, filters, limit=1)
+    found = await session.find(JournalLine, filters, limit=1)
     if not found:
         raise NotFound
     return int(found[0]["Id"])
 
 
-async def newest(reading: Reading, key_fingerprint: str | None = None) -> Kept | None:
+async def latest_checkpoint(
+    session: ReadSession, key_fingerprint: str | None = None
+) -> LoadedCheckpoint | None:
     """The newest checkpoint, or the newest under the key with this fingerprint (hex)."""
     filters = where(StoredCheckpoint, KeyFingerprint=key_fingerprint) if key_fingerprint else ()
-    newest_first = Order(StoredCheckpoint.shape().columns["Id"], descending=True)
-    found = await reading.find(StoredCheckpoint, filters, newest_first, limit=1)
-    return kept_of(found[0]) if found else None
+    newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
+    found = await session.find(StoredCheckpoint, filters, newest_first, limit=1)
+    return load_record(found[0]) if found else None
 
 
-async def sealed_tree(reading: Reading, kept: Kept) -> MerkleTree:
+async def load_tree(session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
     """The tree over the heads kept for a checkpoint; ValueError when a credit is there twice."""
-    runs = await reading.find(SealedHeads, where(SealedHeads, StoredCheckpointId=kept.id))
+    runs = await session.find(
+        CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=checkpoint.id)
+    )
     return await asyncio.to_thread(
-        lambda: MerkleTree([head for run in runs for head in _unpacked(run)], kept.blinding)
+        lambda: MerkleTree(
+            [head for run in runs for head in _decode_heads(run)], checkpoint.blinding
+        )
     )
 
 
-def kept_of(record: Record) -> Kept:
+def load_record(record: Record) -> LoadedCheckpoint:
     """The checkpoint that a record keeps; ValueError when the record is not whole."""
-    return Kept(
+    return LoadedCheckpoint(
         record["Id"],
         Checkpoint.from_document(record["Document"]),
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(record["PublicKey"])),
@@ -176,24 +190,24 @@ def kept_of(record: Record) -> Kept:
     )
 
 
-async def _own_key(unit: Unit, now: datetime) -> Ed25519PrivateKey:
-    found = await unit.find(SigningKey, where(SigningKey, Name=KEY_NAME), limit=1)
+async def _database_key(session: WriteSession, now: datetime) -> Ed25519PrivateKey:
+    found = await session.find(SigningKey, where(SigningKey, Name=SIGNING_KEY_NAME), limit=1)
     if found:
         return private_from_pem(found[0]["Secret"].encode())
     key = generate_key()
-    values = {"Name": KEY_NAME, "Secret": private_pem(key).decode()}
-    await unit.insert(SigningKey, [new_record(SigningKey, values, now, "")])
+    values = {"Name": SIGNING_KEY_NAME, "Secret": private_pem(key).decode()}
+    await session.insert(SigningKey, [new_record(SigningKey, values, now, "")])
     return key
 
 
-async def _heads(reading: Reading) -> list[Head]:
-    heads: list[Head] = []
+async def _load_heads(session: ReadSession) -> list[ChainHead]:
+    heads: list[ChainHead] = []
     last = 0
-    while states := await reading.find(CreditState, limit=_STATES_AT_ONCE, after_id=last):
+    while states := await session.find(AccountState, limit=_STATE_BATCH_SIZE, after_id=last):
         last = states[-1]["Id"]
         heads += [
-            Head(
-                CreditKind(state["CreditKind"]),
+            ChainHead(
+                AccountType(state["CreditKind"]),
                 state["CreditId"],
                 state["Sequence"],
                 bytes.fromhex(state["Digest"]),
@@ -204,11 +218,13 @@ async def _heads(reading: Reading) -> list[Head]:
     return heads
 
 
-def _runs(heads: Iterable[Head], checkpoint_id: int, now: datetime) -> Iterator[Record]:
+def _head_records(
+    heads: Iterable[ChainHead], checkpoint_id: int, now: datetime
+) -> Iterator[Record]:
     for kind, of_kind in groupby(heads, key=lambda head: head.credit_kind):
         sealed = list(of_kind)
-        for start in range(0, len(sealed), RUN):
-            run = sealed[start : start + RUN]
+        for start in range(0, len(sealed), HEADS_PER_RECORD):
+            run = sealed[start : start + HEADS_PER_RECORD]
             values: dict[str, Any] = {
                 "StoredCheckpointId": checkpoint_id,
                 "CreditKind": kind.value,
@@ -216,55 +232,55 @@ def _runs(heads: Iterable[Head], checkpoint_id: int, now: datetime) -> Iterator[
                 "LastCreditId": run[-1].credit_id,
                 "Heads": base64.b64encode(b"".join(map(encode_head, run))).decode(),
             }
-            yield new_record(SealedHeads, values, now, "")
+            yield new_record(CheckpointHeads, values, now, "")
 
 
-def _unpacked(run: Record) -> Iterator[Head]:
-    for code, credit_id, sequence, digest in _unpack_heads(base64.b64decode(run["Heads"])):
-        yield Head(_KINDS[code], credit_id, sequence, digest)
+def _decode_heads(run: Record) -> Iterator[ChainHead]:
+    for code, credit_id, sequence, digest in _iter_packed_heads(base64.b64decode(run["Heads"])):
+        yield ChainHead(_CREDIT_KINDS_BY_CODE[code], credit_id, sequence, digest)
 
 
-async def _covering(reading: Reading, line: Record) -> tuple[Kept, int]:
+async def _covering_checkpoint(session: ReadSession, line: Record) -> tuple[LoadedCheckpoint, int]:
     """The first checkpoint that sealed the line, and how far it sealed the line's credit."""
-    created = StoredCheckpoint.shape().columns["CreatedOn"]
-    since = Filter(created, Test.AT_LEAST, line["RecordedOn"].replace(microsecond=0))
+    created = StoredCheckpoint.meta().columns["CreatedOn"]
+    since = Filter(created, Comparison.AT_LEAST, line["RecordedOn"].replace(microsecond=0))
     # A line may be recorded before a checkpoint that could not see it yet, so some are tried; with
     # clocks that differ even the newest may seem older than the line.
     tried = [
-        kept_of(record)
-        for record in await reading.find(
-            StoredCheckpoint, (since,), limit=_COVERING_TRIED, after_id=0
+        load_record(record)
+        for record in await session.find(
+            StoredCheckpoint, (since,), limit=_MAX_CANDIDATES, after_id=0
         )
     ]
-    last = await newest(reading)
+    last = await latest_checkpoint(session)
     for kept in [*tried, *([last] if last else [])]:
-        sequence = await _sealed_sequence(reading, kept, line)
+        sequence = await _sealed_sequence(session, kept, line)
         if sequence >= line["Sequence"]:
             return kept, sequence
     raise Conflict("No checkpoint covers this line yet; its proof can be had after the next one.")
 
 
-async def _sealed_sequence(reading: Reading, kept: Kept, line: Record) -> int:
-    columns = SealedHeads.shape().columns
+async def _sealed_sequence(session: ReadSession, kept: LoadedCheckpoint, line: Record) -> int:
+    columns = CheckpointHeads.meta().columns
     filters = (
-        *where(SealedHeads, StoredCheckpointId=kept.id, CreditKind=line["CreditKind"]),
-        Filter(columns["FirstCreditId"], Test.AT_MOST, line["CreditId"]),
-        Filter(columns["LastCreditId"], Test.AT_LEAST, line["CreditId"]),
+        *where(CheckpointHeads, StoredCheckpointId=kept.id, CreditKind=line["CreditKind"]),
+        Filter(columns["FirstCreditId"], Comparison.AT_MOST, line["CreditId"]),
+        Filter(columns["LastCreditId"], Comparison.AT_LEAST, line["CreditId"]),
     )
-    for run in await reading.find(SealedHeads, filters):
-        for head in _unpacked(run):
+    for run in await session.find(CheckpointHeads, filters):
+        for head in _decode_heads(run):
             if head.credit_id == line["CreditId"]:
                 return head.sequence
     return 0
 
 
-async def _lines(reading: Reading, line: Record, last: int) -> list[Record]:
+async def _load_entries(session: ReadSession, line: Record, last: int) -> list[Record]:
     """The credit's lines from the one before `line` to the sealed head, in order."""
-    sequence = JournalLine.shape().columns["Sequence"]
+    sequence = JournalLine.meta().columns["Sequence"]
     filters = (
         *where(JournalLine, CreditKind=line["CreditKind"], CreditId=line["CreditId"]),
-        Filter(sequence, Test.AT_LEAST, line["Sequence"] - 1),
-        Filter(sequence, Test.AT_MOST, last),
+        Filter(sequence, Comparison.AT_LEAST, line["Sequence"] - 1),
+        Filter(sequence, Comparison.AT_MOST, last),
     )
-    found = await reading.find(JournalLine, filters)
+    found = await session.find(JournalLine, filters)
     return sorted(found, key=lambda record: int(record["Sequence"]))

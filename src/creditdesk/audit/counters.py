@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import Report
-from creditdesk.schema.repository import Miscount, Store
+from creditdesk.schema.progress import ProgressReporter
+from creditdesk.schema.repository import CounterMismatch, Store
 
 
-async def check_totals(store: Store, report: Report) -> None:
+async def check_counters(store: Store, report: ProgressReporter) -> None:
     """Reports each kept number that is not that of the records, as one sentence."""
-    tallied = [entity for entity in CATALOG if entity.tallied]
+    tallied = [entity for entity in CATALOG if entity.counted]
     report.step("kept totals", len(tallied))
     for entity in tallied:
-        async with store.reading() as reading:
-            found = await reading.miscounted(entity)
+        async with store.read_session() as reading:
+            found = await reading.counter_mismatches(entity)
         for each in found:
-            report.problem(_sentence(entity, each))
+            report.problem(_describe_mismatch(entity, each))
         report.advance(1)
 
 
-def _sentence(entity: type[Entity], miscount: Miscount) -> str:
+def _describe_mismatch(entity: type[Entity], miscount: CounterMismatch) -> str:
     location = {None: "", 0: ", of no location"}.get(
         miscount.location, f", of location {miscount.location}"
     )
     return (
-        f"{entity.__name__}: {miscount.kept} are counted with {miscount.column} from "
-        f"{miscount.first}{location}, but there are {miscount.found}"
+        f"{entity.__name__}: {miscount.stored} are counted with {miscount.column} from "
+        f"{miscount.start}{location}, but there are {miscount.actual}"
     )

@@ -8,22 +8,22 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.entities.catalog import CATALOG
-from creditdesk.schema.progress import Report
+from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import Store
 
-BATCH: Final = 250
+DENORMALIZATION_BATCH_SIZE: Final = 250
 """How many findings are read at once."""
 
 
-async def check_copies(store: Store, report: Report) -> None:
+async def check_denormalized_values(store: Store, report: ProgressReporter) -> None:
     """Reports each record whose copies are not what they copy, as one sentence."""
-    copying = [entity for entity in CATALOG if entity.shape().copied]
+    copying = [entity for entity in CATALOG if entity.meta().denormalized_columns]
     report.step("copied names", len(copying))
     for entity in copying:
-        last, found = 0, BATCH
-        while found == BATCH:
-            async with store.reading() as reading:
-                untrue = await reading.untrue(entity, last, BATCH)
+        last, found = 0, DENORMALIZATION_BATCH_SIZE
+        while found == DENORMALIZATION_BATCH_SIZE:
+            async with store.read_session() as reading:
+                untrue = await reading.stale(entity, last, DENORMALIZATION_BATCH_SIZE)
             for record_id, names in untrue:
                 report.problem(
                     f"{entity.__name__} {record_id}: {', '.join(names)} "

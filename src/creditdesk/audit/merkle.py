@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from creditdesk.ledger.journal.entry import CreditKind
-from creditdesk.ledger.journal.hash_chain import CREDIT_KIND_CODES, FORMAT_VERSION, Head
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, FORMAT_VERSION, ChainHead
 
 BLINDING_BYTES = 32
 
@@ -19,20 +19,20 @@ _LEAF, _NODE = b"\x00", b"\x01"
 _pack_head = struct.Struct(">BBqq32s").pack
 
 
-def encode_head(head: Head) -> bytes:
+def encode_head(head: ChainHead) -> bytes:
     """The head's 50 bytes. ValueError when its digest is not 32 bytes long."""
     if len(head.digest) != 32:
         raise ValueError("a head's digest has 32 bytes")
-    code = CREDIT_KIND_CODES[head.credit_kind]
+    code = ACCOUNT_TYPE_CODES[head.credit_kind]
     return _pack_head(FORMAT_VERSION, code, head.credit_id, head.sequence, head.digest)
 
 
-def blind_of(head: Head, blinding: bytes) -> bytes:
+def head_blind(head: ChainHead, blinding: bytes) -> bytes:
     """The 32 bytes that keep a neighbour in the tree from guessing at this head."""
     return hmac.digest(blinding, encode_head(head), "sha256")
 
 
-def leaf_digest(head: Head, blind: bytes) -> bytes:
+def leaf_digest(head: ChainHead, blind: bytes) -> bytes:
     """The head's leaf in the tree."""
     return sha256(_LEAF + encode_head(head) + blind).digest()
 
@@ -44,15 +44,15 @@ class MerkleTree:
     microseconds per credit; a path is then a matter of looking up.
     """
 
-    def __init__(self, heads: Iterable[Head], blinding: bytes) -> None:
+    def __init__(self, heads: Iterable[ChainHead], blinding: bytes) -> None:
         if len(blinding) != BLINDING_BYTES:
             raise ValueError(f"the blinding secret has {BLINDING_BYTES} bytes")
-        self.heads = sorted(heads, key=_credit)
-        self._credits = [_credit(head) for head in self.heads]
+        self.heads = sorted(heads, key=_account_key)
+        self._credits = [_account_key(head) for head in self.heads]
         if len(set(self._credits)) != len(self._credits):
             raise ValueError("a credit has more than one head")
         self._blinding = blinding
-        level = [leaf_digest(head, blind_of(head, blinding)) for head in self.heads]
+        level = [leaf_digest(head, head_blind(head, blinding)) for head in self.heads]
         self._levels = [level]
         while len(level) > 1:
             level = _parents(level)
@@ -64,7 +64,7 @@ class MerkleTree:
         top = self._levels[-1]
         return top[0] if top else sha256(b"").digest()
 
-    def index_of(self, credit_kind: CreditKind, credit_id: int) -> int:
+    def index_of(self, credit_kind: AccountType, credit_id: int) -> int:
         """The credit's place among the leaves, from 0. KeyError when it has none."""
         credit = (credit_kind, credit_id)
         index = bisect_left(self._credits, credit)
@@ -74,7 +74,7 @@ class MerkleTree:
 
     def blind(self, index: int) -> bytes:
         """The blind of one leaf; shows nothing about the others."""
-        return blind_of(self.heads[index], self._blinding)
+        return head_blind(self.heads[index], self._blinding)
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """The siblings on the way from a leaf to the root."""
@@ -111,5 +111,5 @@ def _parents(level: list[bytes]) -> list[bytes]:
     return parents + level[-1:] if len(level) % 2 else parents
 
 
-def _credit(head: Head) -> tuple[CreditKind, int]:
+def _account_key(head: ChainHead) -> tuple[AccountType, int]:
     return (head.credit_kind, head.credit_id)

@@ -11,48 +11,48 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from creditdesk.audit.counters import check_totals
-from creditdesk.audit.denormalization import check_copies
-from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.audit.counters import check_counters
+from creditdesk.audit.denormalization import check_denormalized_values
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.entry import CreditKind, Line
-from creditdesk.ledger.journal.hash_chain import ChainReading, Head, check_heads
-from creditdesk.ledger.journal.invariants import Balances, differences
+from creditdesk.ledger.journal.entry import AccountType, JournalEntry
+from creditdesk.ledger.journal.hash_chain import ChainHead, ChainVerifier, check_heads
+from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import (
-    LINE_NAMES,
-    MONEY,
-    SIDES,
-    Side,
-    line_of,
-    overdraft_of,
+    ENTRY_COLUMNS,
+    MAPPINGS,
+    MONEY_MAPPING,
+    CreditTypeMapping,
+    entry_from_record,
+    overdraft_limit,
     state_id,
     where,
 )
-from creditdesk.ledger.journal.transaction import is_charge
+from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
-from creditdesk.schema.progress import Report
+from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import Store
 
-BATCH: Final = 250
+VERIFY_BATCH_SIZE: Final = 250
 
 
-async def verify(store: Store, report: Report) -> int:
+async def verify_ledger(store: Store, report: ProgressReporter) -> int:
     """Reports each finding as one sentence, credit by credit; gives how many lines were read."""
     lines_read = 0
-    for side in SIDES.values():
-        async with store.reading() as reading:
-            report.step(side.credit.plural, await reading.count(side.credit))
+    for side in MAPPINGS.values():
+        async with store.read_session() as reading:
+            report.step(side.credit_entity.plural, await reading.count(side.credit_entity))
         async with aclosing(_read_ahead(store, side)) as batches:
             async for batch in batches:
                 # Elsewhere, so that the next one comes in meanwhile.
-                for sentence in await asyncio.to_thread(list, _findings(batch)):
+                for sentence in await asyncio.to_thread(list, _batch_problems(batch)):
                     report.problem(sentence)
                 lines_read += len(batch.lines)
                 report.advance(len(batch.credits))
-    await check_copies(store, report)
-    await check_totals(store, report)
-    async with store.reading() as reading:
+    await check_denormalized_values(store, report)
+    await check_counters(store, report)
+    async with store.read_session() as reading:
         orphans = await reading.count(JournalLine) - lines_read
     if orphans > 0:
         report.note(f"{orphans} journal lines are of credits that no longer exist")
@@ -60,12 +60,12 @@ async def verify(store: Store, report: Report) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _AccountBatch:
     """Some credits with all that is on record of them; whole records of those that may have an
     overdraft.
     """
 
-    side: Side
+    side: CreditTypeMapping
     credits: Sequence[Record]
     states: Mapping[int, Record]
     lines: Sequence[Record]
@@ -73,12 +73,12 @@ class _Batch:
     overdrawn: Mapping[int, Record]
 
 
-async def _read_ahead(store: Store, side: Side) -> AsyncGenerator[_Batch]:
+async def _read_ahead(store: Store, side: CreditTypeMapping) -> AsyncGenerator[_AccountBatch]:
     """Every credit in the order of Ids, batch by batch; one is read while another is looked at."""
-    following = asyncio.create_task(_read(store, side, 0))
+    following = asyncio.create_task(_read_batch(store, side, 0))
     try:
         while batch := await following:
-            following = asyncio.create_task(_read(store, side, batch.credits[-1]["Id"]))
+            following = asyncio.create_task(_read_batch(store, side, batch.credits[-1]["Id"]))
             yield batch
     finally:
         following.cancel()
@@ -86,88 +86,93 @@ async def _read_ahead(store: Store, side: Side) -> AsyncGenerator[_Batch]:
             await following
 
 
-async def _read(store: Store, side: Side, after_id: int) -> _Batch | None:
-    async with store.reading() as reading:
+async def _read_batch(store: Store, side: CreditTypeMapping, after_id: int) -> _AccountBatch | None:
+    async with store.read_session() as reading:
         credits_ = await reading.find(
-            side.credit, limit=BATCH, after_id=after_id, names=_names(side)
+            side.credit_entity,
+            limit=VERIFY_BATCH_SIZE,
+            after_id=after_id,
+            columns=_credit_columns(side),
         )
         if not credits_:
             return None
         ids = [record["Id"] for record in credits_]
         found = await reading.find(
-            CreditState,
-            where(CreditState, Id=[state_id((side.kind, i)) for i in ids]),
-            names=("CreditId", "Held", "Sequence", "Digest"),
+            AccountState,
+            where(AccountState, Id=[state_id((side.account_type, i)) for i in ids]),
+            columns=("CreditId", "Held", "Sequence", "Digest"),
         )
         states = {record["CreditId"]: record for record in found}
         lines = await reading.find(
             JournalLine,
-            where(JournalLine, CreditKind=side.kind.value, CreditId=ids),
-            names=(*LINE_NAMES, "Digest"),
+            where(JournalLine, CreditKind=side.account_type.value, CreditId=ids),
+            columns=(*ENTRY_COLUMNS, "Digest"),
         )
         uses = await reading.find(
-            side.history,
-            where(side.history, **{side.reference: ids}),
-            names=(side.reference, "CreditUsed"),
+            side.history_entity,
+            where(side.history_entity, **{side.credit_reference: ids}),
+            columns=(side.credit_reference, "CreditUsed"),
         )
         # Only a whole record says how far below zero it may go, and few go there.
-        below = [c["Id"] for c in credits_ if c[side.remaining] < _held(side, states.get(c["Id"]))]
-        overdrawn = await reading.many(side.credit, below) if below else {}
-    return _Batch(side, credits_, states, lines, uses, overdrawn)
+        below = [
+            c["Id"] for c in credits_ if c[side.remaining_field] < _held(side, states.get(c["Id"]))
+        ]
+        overdrawn = await reading.get_many(side.credit_entity, below) if below else {}
+    return _AccountBatch(side, credits_, states, lines, uses, overdrawn)
 
 
-def _names(side: Side) -> tuple[str, ...]:
+def _credit_columns(side: CreditTypeMapping) -> tuple[str, ...]:
     """What is read of a credit: its balance, and what tells a booking charge (rule 5)."""
-    charge = () if side is MONEY else ("BookingId", "BookingUniqueId")
-    return ("Id", side.remaining, side.total, *charge)
+    charge = () if side is MONEY_MAPPING else ("BookingId", "BookingUniqueId")
+    return ("Id", side.remaining_field, side.total_field, *charge)
 
 
-def _held(side: Side, state: Record | None) -> Amount:
+def _held(side: CreditTypeMapping, state: Record | None) -> Amount:
     return state["Held"] // side.scale if state else 0
 
 
-def _findings(batch: _Batch) -> Iterator[str]:
+def _batch_problems(batch: _AccountBatch) -> Iterator[str]:
     side = batch.side
     records = sorted(batch.lines, key=lambda record: (record["CreditId"], record["Sequence"]))
-    lines: dict[int, list[Line]] = {}
+    lines: dict[int, list[JournalEntry]] = {}
     for record in records:
-        lines.setdefault(record["CreditId"], []).append(line_of(record))
+        lines.setdefault(record["CreditId"], []).append(entry_from_record(record))
     used = dict.fromkeys((credit["Id"] for credit in batch.credits), 0)
     for row in batch.uses:
-        used[row[side.reference]] += row["CreditUsed"] or 0
+        used[row[side.credit_reference]] += row["CreditUsed"] or 0
     for credit in batch.credits:
         credit_id = credit["Id"]
         state = batch.states.get(credit_id)
-        if is_charge(side, credit):
+        if is_booking_charge(side, credit):
             continue
         begun = credit_id in lines or (state is not None and state["Sequence"])
         if not begun and not used[credit_id]:
             # Its journal opens with the first thing that moves it.
             continue
         whole = batch.overdrawn.get(credit_id)
-        stored = Balances(
-            credit[side.remaining],
+        stored = AccountBalances(
+            credit[side.remaining_field],
             _held(side, state),
-            credit[side.total],
+            credit[side.total_field],
             state["Sequence"] if state else 0,
-            overdraft_of(side, whole) if whole else 0,
+            overdraft_limit(side, whole) if whole else 0,
         )
-        for sentence in differences(stored, lines.get(credit_id, []), used[credit_id]):
-            yield f"{side.credit.__name__} {credit_id}: {sentence}"
-    yield from _chain_findings(side.kind, lines, records, batch.states.values())
+        for sentence in balance_differences(stored, lines.get(credit_id, []), used[credit_id]):
+            yield f"{side.credit_entity.__name__} {credit_id}: {sentence}"
+    yield from _chain_problems(side.account_type, lines, records, batch.states.values())
 
 
-def _chain_findings(
-    kind: CreditKind,
-    lines: Mapping[int, Sequence[Line]],
+def _chain_problems(
+    kind: AccountType,
+    lines: Mapping[int, Sequence[JournalEntry]],
     records: Sequence[Record],
     states: Iterable[Record],
 ) -> Iterator[str]:
-    chain = ChainReading()
+    chain = ChainVerifier()
     digests = [bytes.fromhex(record["Digest"]) for record in records]
-    chain.read((line for of_credit in lines.values() for line in of_credit), digests)
+    chain.add((line for of_credit in lines.values() for line in of_credit), digests)
     recorded = [
-        Head(kind, state["CreditId"], state["Sequence"], bytes.fromhex(state["Digest"]))
+        ChainHead(kind, state["CreditId"], state["Sequence"], bytes.fromhex(state["Digest"]))
         for state in states
         if state["Sequence"]
     ]

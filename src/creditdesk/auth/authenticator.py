@@ -18,34 +18,34 @@ from typing import Any, Final
 
 from creditdesk.auth.credentials import revoke_tokens
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.principal import Standing, standing_of
-from creditdesk.auth.refresh import rotate_refresh
+from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
+from creditdesk.auth.refresh import rotate_refresh_token
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.sign_in import SignIn
 from creditdesk.auth.token_responses import (
-    Grant,
-    GrantRefused,
+    TokenError,
+    TokenResponse,
     no_access,
-    unknown_grant,
-    wrong_refresh,
+    unsupported_grant_type,
+    wrong_refresh_token,
 )
 from creditdesk.auth.tokens import AccessTokens, signing_secret
-from creditdesk.schema.errors import NotSignedIn
+from creditdesk.schema.errors import Unauthenticated
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Caller
+from creditdesk.schema.service import Principal
 
-LARGEST_CACHE: Final = 10_000
-LONGEST_CLIENT_ID: Final = 320
-_SENTENCE: Final = "Sign in with a valid token, or with e-mail and password"
+MAX_CACHED_USERS: Final = 10_000
+MAX_CLIENT_ID_LENGTH: Final = 320
+_SIGN_IN_MESSAGE: Final = "Sign in with a valid token, or with e-mail and password"
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _VerifiedBasic:
     """A Basic header that was verified: whose, of which version, and until when it is believed."""
 
     user_id: int
     version: int
-    until: float
+    expires_at: float
 
 
 class Authenticator:
@@ -58,57 +58,57 @@ class Authenticator:
         self._settings = settings
         self._sign_in = SignIn(store, settings, passwords or Passwords(settings))
         self._access: AccessTokens | None = None
-        self._standings: OrderedDict[int, tuple[float, Standing | None]] = OrderedDict()
-        self._basic: OrderedDict[bytes, _Known] = OrderedDict()
+        self._users: OrderedDict[int, tuple[float, UserSnapshot | None]] = OrderedDict()
+        self._basic: OrderedDict[bytes, _VerifiedBasic] = OrderedDict()
         self._basic_key = secrets.token_bytes(32)
 
-    async def caller(
+    async def authenticate(
         self, authorization: str | None, now: datetime, address: str | None = None
-    ) -> Caller:
+    ) -> Principal:
         """Who calls, by the Authorization header. Raises NotSignedIn, or Throttled for Basic."""
-        standing = self._at_hand(authorization or "", now) or await self._looked_up(
+        standing = self._from_cache(authorization or "", now) or await self._look_up(
             authorization or "", now, address
         )
         if standing is None:
-            raise NotSignedIn(_SENTENCE)
-        if standing.caller is None:
-            raise NotSignedIn("This user has no API access")
-        return standing.caller
+            raise Unauthenticated(_SIGN_IN_MESSAGE)
+        if standing.principal is None:
+            raise Unauthenticated("This user has no API access")
+        return standing.principal
 
-    def _at_hand(self, authorization: str, now: datetime) -> Standing | None:
+    def _from_cache(self, authorization: str, now: datetime) -> UserSnapshot | None:
         """The standing of a token's user, where all of it was read a moment ago."""
         if self._access is None or not authorization.startswith("Bearer "):
             return None
-        claims = self._access.known(authorization[7:], now)
-        return self._fresh(claims.user_id, claims.version, now) if claims else None
+        claims = self._access.cached(authorization[7:], now)
+        return self._cached_user(claims.user_id, claims.version, now) if claims else None
 
-    async def _looked_up(
+    async def _look_up(
         self, authorization: str, now: datetime, address: str | None
-    ) -> Standing | None:
-        scheme, _, given = authorization.strip().partition(" ")
+    ) -> UserSnapshot | None:
+        scheme, _, credentials = authorization.strip().partition(" ")
         match scheme.lower():
             case "bearer":
-                return await self._by_token(given.strip(), now)
+                return await self._authenticate_bearer(credentials.strip(), now)
             case "basic":
-                return await self._by_password(given.strip(), now, address)
+                return await self._authenticate_basic(credentials.strip(), now, address)
             case _:
                 return None
 
-    async def grant(
+    async def issue_tokens(
         self,
         form: Mapping[str, str],
         client_id: str | None,
         now: datetime,
         address: str | None = None,
-    ) -> Grant:
+    ) -> TokenResponse:
         """What a token request gets. Raises GrantRefused or Throttled."""
         match form.get("grant_type"):
             case "password":
                 return await self.sign_in(form, client_id, now, address)
             case "refresh_token":
-                return await self.refresh(form, client_id, now)
+                return await self.refresh_tokens(form, client_id, now)
             case _:
-                raise unknown_grant()
+                raise unsupported_grant_type()
 
     async def sign_in(
         self,
@@ -116,49 +116,51 @@ class Authenticator:
         client_id: str | None,
         now: datetime,
         address: str | None = None,
-    ) -> Grant:
+    ) -> TokenResponse:
         """Tokens for `username`, `password` and, where a second factor is on, `totp`."""
-        client = _client(form, client_id) or form.get("username", "").strip()
-        user_id, version, refresh_token = await self._sign_in.exchange(
+        client = _client_of(form, client_id) or form.get("username", "").strip()
+        user_id, version, refresh_token = await self._sign_in.sign_in(
             form.get("username", ""), form.get("password", ""), form.get("totp"),
             client, now, address,
         )  # fmt: skip
-        return await self._granted(user_id, version, refresh_token, now)
+        return await self._token_response(user_id, version, refresh_token, now)
 
-    async def refresh(self, form: Mapping[str, str], client_id: str | None, now: datetime) -> Grant:
+    async def refresh_tokens(
+        self, form: Mapping[str, str], client_id: str | None, now: datetime
+    ) -> TokenResponse:
         """New tokens for a refresh token, which is used up; a replay ends its whole family."""
-        async with self._store.writing() as unit:
+        async with self._store.write_session() as session:
             # Refused outside the unit, since what a replay revokes must be committed.
-            rotated = await rotate_refresh(
-                unit,
+            rotated = await rotate_refresh_token(
+                session,
                 form.get("refresh_token", ""),
-                _client(form, client_id),
+                _client_of(form, client_id),
                 now,
                 self._settings.refresh_seconds,
             )
-            standing = await standing_of(unit, rotated[0]) if rotated else None
+            standing = await load_user_snapshot(session, rotated[0]) if rotated else None
         if rotated is None or standing is None:
-            raise wrong_refresh()
-        if standing.caller is None:
+            raise wrong_refresh_token()
+        if standing.principal is None:
             raise no_access()
-        return await self._granted(*rotated, now)
+        return await self._token_response(*rotated, now)
 
-    async def revoke(self, user_id: int, now: datetime) -> None:
+    async def revoke_user(self, user_id: int, now: datetime) -> None:
         """Ends every token of a user: at once here, within `revocation_seconds` elsewhere."""
-        async with self._store.writing() as unit:
-            await revoke_tokens(unit, user_id, now)
-        self._standings.pop(user_id, None)
+        async with self._store.write_session() as session:
+            await revoke_tokens(session, user_id, now)
+        self._users.pop(user_id, None)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Has every user read again at its next call, after a change this worker made itself."""
-        self._standings.clear()
+        self._users.clear()
 
-    async def _granted(
+    async def _token_response(
         self, user_id: int, version: int, refresh_token: str, now: datetime
-    ) -> Grant:
+    ) -> TokenResponse:
         tokens = await self._access_tokens(now)
-        access_token = tokens.give(user_id, version, now)
-        return Grant(access_token, "bearer", self._settings.access_seconds, refresh_token)
+        access_token = tokens.issue(user_id, version, now)
+        return TokenResponse(access_token, "bearer", self._settings.access_seconds, refresh_token)
 
     async def _access_tokens(self, now: datetime) -> AccessTokens:
         if self._access is None:
@@ -166,58 +168,62 @@ class Authenticator:
             self._access = AccessTokens(secret, self._settings)
         return self._access
 
-    async def _by_token(self, token: str, now: datetime) -> Standing | None:
-        claims = (await self._access_tokens(now)).read(token, now)
-        return await self._current(claims.user_id, claims.version, now) if claims else None
+    async def _authenticate_bearer(self, token: str, now: datetime) -> UserSnapshot | None:
+        claims = (await self._access_tokens(now)).parse(token, now)
+        return await self._current_user(claims.user_id, claims.version, now) if claims else None
 
-    async def _by_password(self, given: str, now: datetime, address: str | None) -> Standing | None:
-        mark = hmac.digest(self._basic_key, given.encode(errors="replace"), "sha256")
-        if known := await self._remembered(mark, now):
-            return known
-        pair = _pair(given)
-        if pair is None:
+    async def _authenticate_basic(
+        self, credentials: str, now: datetime, address: str | None
+    ) -> UserSnapshot | None:
+        header_digest = hmac.digest(self._basic_key, credentials.encode(errors="replace"), "sha256")
+        if cached := await self._cached_basic(header_digest, now):
+            return cached
+        login_and_password = _parse_basic(credentials)
+        if login_and_password is None:
             return None
         # One check of a password at a time is behind this turn: the same header that came many
         # times at once is verified once and remembered for the others.
-        async with self._sign_in.turn():
-            if known := await self._remembered(mark, now):
-                return known
+        async with self._sign_in.slot():
+            if cached := await self._cached_basic(header_digest, now):
+                return cached
             try:
-                credential = await self._sign_in.prove(*pair, now, address)
-            except GrantRefused:
+                credential = await self._sign_in.verify_password(*login_and_password, now, address)
+            except TokenError:
                 return None
         if credential["TotpSecret"]:
-            raise NotSignedIn("This user has a second factor: ask for a token")
-        until = now.timestamp() + self._settings.basic_seconds
-        self._basic[mark] = _Known(credential["UserId"], credential["Version"], until)
-        _trim(self._basic)
-        return await self._current(credential["UserId"], credential["Version"], now)
+            raise Unauthenticated("This user has a second factor: ask for a token")
+        expires_at = now.timestamp() + self._settings.basic_seconds
+        self._basic[header_digest] = _VerifiedBasic(
+            credential["UserId"], credential["Version"], expires_at
+        )
+        _evict_oldest(self._basic)
+        return await self._current_user(credential["UserId"], credential["Version"], now)
 
-    async def _remembered(self, mark: bytes, now: datetime) -> Standing | None:
-        known = self._basic.get(mark)
-        if known is None:
+    async def _cached_basic(self, header_digest: bytes, now: datetime) -> UserSnapshot | None:
+        cached = self._basic.get(header_digest)
+        if cached is None:
             return None
-        if now.timestamp() < known.until:
-            standing = await self._current(known.user_id, known.version, now)
+        if now.timestamp() < cached.expires_at:
+            standing = await self._current_user(cached.user_id, cached.version, now)
             if standing is not None:
                 return standing
-        self._basic.pop(mark, None)
+        self._basic.pop(header_digest, None)
         return None
 
-    async def _current(self, user_id: int, version: int, now: datetime) -> Standing | None:
+    async def _current_user(self, user_id: int, version: int, now: datetime) -> UserSnapshot | None:
         """A user's standing if that version of its credential still holds."""
-        read_at, standing = self._standings.get(user_id, (0.0, None))
+        read_at, standing = self._users.get(user_id, (0.0, None))
         if not self._is_fresh(read_at, now) or standing is None or standing.version < version:
             # Also a version we have not seen yet: another worker gave it since we looked.
-            async with self._store.reading() as reading:
-                standing = await standing_of(reading, user_id)
-            self._standings[user_id] = (now.timestamp(), standing)
-            _trim(self._standings)
+            async with self._store.read_session() as session:
+                standing = await load_user_snapshot(session, user_id)
+            self._users[user_id] = (now.timestamp(), standing)
+            _evict_oldest(self._users)
         return standing if standing is not None and standing.version == version else None
 
-    def _fresh(self, user_id: int, version: int, now: datetime) -> Standing | None:
+    def _cached_user(self, user_id: int, version: int, now: datetime) -> UserSnapshot | None:
         """The same where it need not be read again."""
-        read_at, standing = self._standings.get(user_id, (0.0, None))
+        read_at, standing = self._users.get(user_id, (0.0, None))
         if standing is None or standing.version != version or not self._is_fresh(read_at, now):
             return None
         return standing
@@ -226,24 +232,24 @@ class Authenticator:
         return 0 <= now.timestamp() - read_at < self._settings.revocation_seconds
 
 
-def _client(form: Mapping[str, str], client_id: str | None) -> str | None:
+def _client_of(form: Mapping[str, str], client_id: str | None) -> str | None:
     """The client id of the header, else of the form; a long or strange one is refused."""
     client = (client_id or form.get("client_id") or "").strip()
-    if len(client) > LONGEST_CLIENT_ID or not client.isprintable():
-        raise GrantRefused("invalid_request", "The client_id is not usable")
+    if len(client) > MAX_CLIENT_ID_LENGTH or not client.isprintable():
+        raise TokenError("invalid_request", "The client_id is not usable")
     return client or None
 
 
-def _pair(given: str) -> tuple[str, str] | None:
+def _parse_basic(credentials: str) -> tuple[str, str] | None:
     """E-mail and password of a Basic header, or None when it is not one."""
     try:
-        text = base64.b64decode(given, validate=True).decode()
+        text = base64.b64decode(credentials, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
     email, colon, password = text.partition(":")
     return (email, password) if colon else None
 
 
-def _trim(cache: OrderedDict[Any, Any]) -> None:
-    while len(cache) > LARGEST_CACHE:
+def _evict_oldest(cache: OrderedDict[Any, Any]) -> None:
+    while len(cache) > MAX_CACHED_USERS:
         cache.popitem(last=False)

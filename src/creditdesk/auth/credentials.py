@@ -8,41 +8,45 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.auth.records import new_row, only
+from creditdesk.auth.records import first_or_none, new_row
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.schema.entity import Record
-from creditdesk.schema.fields import fold
-from creditdesk.schema.query import Filter, Test
-from creditdesk.schema.repository import Reading, Unit
+from creditdesk.schema.fields import fold_case
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import ReadSession, WriteSession
 
-LONGEST_LOGIN: Final = 320
+MAX_LOGIN_LENGTH: Final = 320
 
 
-def login_of(email: str) -> str:
+def normalize_login(email: str) -> str:
     """An e-mail as sign-ins compare it: without case or spaces around it; empty, which is
     nobody's, for what no e-mail can be.
     """
-    login = fold(email.strip())
-    return login if len(login) <= LONGEST_LOGIN and login.isprintable() else ""
+    login = fold_case(email.strip())
+    return login if len(login) <= MAX_LOGIN_LENGTH and login.isprintable() else ""
 
 
-async def credential_of(reading: Reading, user_id: int) -> Record | None:
+async def find_credential(session: ReadSession, user_id: int) -> Record | None:
     """The credential of a user, if any."""
-    column = Credential.shape().columns["UserId"]
-    return only(await reading.find(Credential, [Filter(column, Test.IS, user_id)], limit=1))
+    column = Credential.meta().columns["UserId"]
+    return first_or_none(
+        await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1)
+    )
 
 
-async def credential_for(reading: Reading, login: str) -> Record | None:
+async def find_credential_by_login(session: ReadSession, login: str) -> Record | None:
     """The credential that signs in under this login, if any."""
     if not login:
         return None
-    column = Credential.shape().columns["Login"]
-    return only(await reading.find(Credential, [Filter(column, Test.IS, login)], limit=1))
+    column = Credential.meta().columns["Login"]
+    return first_or_none(
+        await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1)
+    )
 
 
-async def keep_credential(
-    unit: Unit,
+async def save_credential(
+    session: WriteSession,
     user_id: int,
     email: str,
     now: datetime,
@@ -55,40 +59,40 @@ async def keep_credential(
     An empty `totp_secret` switches the second factor off. Unchanged values change nothing, so
     tokens live on.
     """
-    kept = await credential_of(unit, user_id)
-    if kept is None:
+    stored = await find_credential(session, user_id)
+    if stored is None:
         row = new_row(
-            Credential, now, UserId=user_id, Login=login_of(email),
+            Credential, now, UserId=user_id, Login=normalize_login(email),
             PasswordHash=password_hash, TotpSecret=totp_secret or None,
         )  # fmt: skip
-        await unit.insert(Credential, [row])
+        await session.insert(Credential, [row])
         return
-    locked = (await unit.lock(Credential, [kept["Id"]]))[kept["Id"]]
+    locked = (await session.lock(Credential, [stored["Id"]]))[stored["Id"]]
     changes: dict[str, Any] = {}
-    if locked["Login"] != login_of(email):
-        changes["Login"] = login_of(email)
+    if locked["Login"] != normalize_login(email):
+        changes["Login"] = normalize_login(email)
     if password_hash is not None:
         changes["PasswordHash"] = password_hash
     if totp_secret is not None and (totp_secret or None) != locked["TotpSecret"]:
         changes |= {"TotpSecret": totp_secret or None, "LastStep": 0}
     if changes:
         changes |= {"Version": locked["Version"] + 1, "UpdatedOn": now}
-        await unit.update(Credential, [(kept["Id"], changes)])
+        await session.update(Credential, [(stored["Id"], changes)])
 
 
-async def revoke_tokens(unit: Unit, user_id: int, now: datetime) -> None:
+async def revoke_tokens(session: WriteSession, user_id: int, now: datetime) -> None:
     """Ends every access and refresh token of a user."""
-    kept = await credential_of(unit, user_id)
-    if kept is not None:
-        locked = (await unit.lock(Credential, [kept["Id"]]))[kept["Id"]]
+    stored = await find_credential(session, user_id)
+    if stored is not None:
+        locked = (await session.lock(Credential, [stored["Id"]]))[stored["Id"]]
         changes = {"Version": locked["Version"] + 1, "UpdatedOn": now}
-        await unit.update(Credential, [(kept["Id"], changes)])
+        await session.update(Credential, [(stored["Id"], changes)])
 
 
-async def drop_credential(unit: Unit, user_id: int) -> None:
+async def delete_credential(session: WriteSession, user_id: int) -> None:
     """Removes what a user signs in with, before the user itself is removed."""
     for entity in (RefreshToken, Credential):
-        column = entity.shape().columns["UserId"]
-        rows = await unit.find(entity, [Filter(column, Test.IS, user_id)])
+        column = entity.meta().columns["UserId"]
+        rows = await session.find(entity, [Filter(column, Comparison.EQUALS, user_id)])
         if rows:
-            await unit.delete(entity, [row["Id"] for row in rows])
+            await session.delete(entity, [row["Id"] for row in rows])

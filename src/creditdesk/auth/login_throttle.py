@@ -15,68 +15,68 @@ from math import ceil
 from creditdesk.auth.records import new_row
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.entities.security.sign_in_attempt import SignInAttempt
-from creditdesk.schema.query import Filter, Order, Test
-from creditdesk.schema.repository import Reading, Unit
+from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.repository import ReadSession, WriteSession
 
-_REMOVED_AT_ONCE = 500
+_DELETE_BATCH_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class LoginCounters:
     """What a sign-in is counted against: hashes, and how many failures each may have."""
 
-    account: str
+    account_key: str
     limits: tuple[tuple[str, int], ...]
     window: timedelta
 
 
-def counted(login: str, address: str | None, settings: AuthSettings) -> Counted:
+def login_counters(login: str, address: str | None, settings: AuthSettings) -> LoginCounters:
     """What a sign-in under this login from this address is counted against."""
-    account = _hash("account", login)
-    limits = [(account, settings.sign_in_failures_account)]
+    account_key = _hash("account", login)
+    limits = [(account_key, settings.sign_in_failures_per_account)]
     if address:
-        limits.append((_hash("address", address), settings.sign_in_failures_address))
-    chosen = tuple((against, limit) for against, limit in limits if limit > 0)
-    return Counted(account, chosen, timedelta(seconds=settings.sign_in_window_seconds))
+        limits.append((_hash("address", address), settings.sign_in_failures_per_address))
+    enabled = tuple((key, limit) for key, limit in limits if limit > 0)
+    return LoginCounters(account_key, enabled, timedelta(seconds=settings.sign_in_window_seconds))
 
 
-async def seconds_to_wait(reading: Reading, who: Counted, now: datetime) -> int:
+async def retry_after_seconds(session: ReadSession, counters: LoginCounters, now: datetime) -> int:
     """How long this sign-in must wait; 0 when it may be tried."""
-    shape = SignInAttempt.shape().columns
-    newest = Order(shape["CreatedOn"], descending=True)
+    meta = SignInAttempt.meta().columns
+    newest = Order(meta["CreatedOn"], descending=True)
     waits = [0]
-    for against, limit in who.limits:
+    for key, limit in counters.limits:
         filters = [
-            Filter(shape["Against"], Test.IS, against),
-            Filter(shape["CreatedOn"], Test.AT_LEAST, now - who.window),
+            Filter(meta["Against"], Comparison.EQUALS, key),
+            Filter(meta["CreatedOn"], Comparison.AT_LEAST, now - counters.window),
         ]
-        failures = await reading.find(SignInAttempt, filters, newest, limit)
+        failures = await session.find(SignInAttempt, filters, newest, limit)
         if len(failures) == limit:
-            left = failures[-1]["CreatedOn"] + who.window - now
+            left = failures[-1]["CreatedOn"] + counters.window - now
             waits.append(max(1, ceil(left.total_seconds())))
     return max(waits)
 
 
-async def count_failure(unit: Unit, who: Counted, now: datetime) -> None:
+async def record_failure(session: WriteSession, counters: LoginCounters, now: datetime) -> None:
     """Notes one failure, and removes those that no window reaches any more."""
-    rows = [new_row(SignInAttempt, now, Against=against) for against, _ in who.limits]
+    rows = [new_row(SignInAttempt, now, Against=against) for against, _ in counters.limits]
     if rows:
-        await unit.insert(SignInAttempt, rows)
-    created = SignInAttempt.shape().columns["CreatedOn"]
-    past = Filter(created, Test.AT_MOST, now - 2 * who.window)
-    await _remove(unit, [past])
+        await session.insert(SignInAttempt, rows)
+    created = SignInAttempt.meta().columns["CreatedOn"]
+    expired = Filter(created, Comparison.AT_MOST, now - 2 * counters.window)
+    await _delete(session, [expired])
 
 
-async def forget_failures(unit: Unit, who: Counted) -> None:
+async def clear_failures(session: WriteSession, counters: LoginCounters) -> None:
     """Clears an account's count after a success; an address keeps its own."""
-    against = SignInAttempt.shape().columns["Against"]
-    await _remove(unit, [Filter(against, Test.IS, who.account)])
+    against = SignInAttempt.meta().columns["Against"]
+    await _delete(session, [Filter(against, Comparison.EQUALS, counters.account_key)])
 
 
-async def _remove(unit: Unit, filters: Sequence[Filter]) -> None:
-    rows = await unit.find(SignInAttempt, filters, limit=_REMOVED_AT_ONCE)
+async def _delete(session: WriteSession, filters: Sequence[Filter]) -> None:
+    rows = await session.find(SignInAttempt, filters, limit=_DELETE_BATCH_SIZE)
     if rows:
-        await unit.delete(SignInAttempt, [row["Id"] for row in rows])
+        await session.delete(SignInAttempt, [row["Id"] for row in rows])
 
 
 def _hash(what: str, value: str) -> str:

@@ -15,11 +15,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from creditdesk.auth.settings import AuthSettings
-from creditdesk.schema.errors import invalid
+from creditdesk.schema.errors import invalid_field
 
 T = TypeVar("T")
 
-LONGEST_PASSWORD = 1024
+MAX_PASSWORD_LENGTH = 1024
 
 
 class Passwords:
@@ -31,33 +31,33 @@ class Passwords:
             memory_cost=settings.argon2_memory_kib,
             parallelism=settings.argon2_parallelism,
         )
-        self._shortest = settings.password_length_least
+        self._min_length = settings.password_min_length
         self._threads = ThreadPoolExecutor(settings.argon2_threads, "creditdesk-password")
 
     @cached_property
-    def _nobody(self) -> str:
+    def _dummy_hash(self) -> str:
         """The hash an unknown user is checked against, so that time does not tell it apart."""
         return self._hasher.hash("nobody's password")
 
     async def hash(self, password: str, property_name: str = "Password") -> str:
         """The hash to keep; refusals.Invalid under `property_name` for a bad length."""
-        if not self._shortest <= len(password) <= LONGEST_PASSWORD:
-            sentence = f"must be {self._shortest} to {LONGEST_PASSWORD} characters"
-            raise invalid(property_name, sentence)
-        return await self._off_loop(self._hasher.hash, password)
+        if not self._min_length <= len(password) <= MAX_PASSWORD_LENGTH:
+            message = f"must be {self._min_length} to {MAX_PASSWORD_LENGTH} characters"
+            raise invalid_field(property_name, message)
+        return await self._in_thread(self._hasher.hash, password)
 
-    async def verify(self, kept_hash: str | None, password: str) -> bool:
+    async def verify(self, stored_hash: str | None, password: str) -> bool:
         """Whether the password is the one; takes as long for no hash at all."""
-        return await self._off_loop(self._check, kept_hash, password)
+        return await self._in_thread(self._check, stored_hash, password)
 
-    def _check(self, kept_hash: str | None, password: str) -> bool:
+    def _check(self, stored_hash: str | None, password: str) -> bool:
         try:
-            if len(password) > LONGEST_PASSWORD:
-                password, kept_hash = "", None
-            matches = self._hasher.verify(kept_hash or self._nobody, password)
+            if len(password) > MAX_PASSWORD_LENGTH:
+                password, stored_hash = "", None
+            matches = self._hasher.verify(stored_hash or self._dummy_hash, password)
         except (Argon2Error, InvalidHashError):
             return False
-        return matches and kept_hash is not None
+        return matches and stored_hash is not None
 
-    async def _off_loop(self, work: Callable[..., T], *args: object) -> T:
+    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

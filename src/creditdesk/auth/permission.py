@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity, Verb
-from creditdesk.schema.errors import NotAllowed
-from creditdesk.schema.service import Caller
+from creditdesk.schema.errors import PermissionDenied
+from creditdesk.schema.service import Principal
 
 
-def allowed(caller: Caller, entity: type[Entity], verb: Verb) -> bool:
+def has_role(principal: Principal, entity: type[Entity], verb: Verb) -> bool:
     """Whether the caller holds the role of this verb; a full administrator needs none."""
-    return caller.unrestricted or entity.roles[verb].lower() in caller.roles
+    return principal.unrestricted or entity.roles[verb].lower() in principal.roles
 
 
-def demand(caller: Caller, entity: type[Entity], verb: Verb) -> None:
+def require_role(principal: Principal, entity: type[Entity], verb: Verb) -> None:
     """Raises NotAllowed, naming the role, when the caller lacks it."""
-    if not allowed(caller, entity, verb):
-        raise NotAllowed(f"The role {entity.roles[verb]} is needed")
+    if not has_role(principal, entity, verb):
+        raise PermissionDenied(f"The role {entity.roles[verb]} is needed")

@@ -21,19 +21,19 @@ def new_row(entity: type[Entity], now: datetime, by: str = "", **values: Any) ->
         "CustomFields": None,
     }
     own = {
-        column.name: column.kind.empty
-        for column in entity.shape().stored
+        column.name: column.field.default_value
+        for column in entity.meta().stored_columns
         if column.name not in base and column.name != "Id"
     }
     return own | base | values
 
 
-def collected(record: Record, name: str, before: Record) -> tuple[int, ...]:
+def merged_collection(record: Record, name: str, before: Record) -> tuple[int, ...]:
     """A collection as a record will hold it: what was sent, or what was there."""
     return tuple(record[name] if record.get(name) is not None else before.get(name) or ())
 
 
-def only(records: Sequence[Record]) -> Record | None:
+def first_or_none(records: Sequence[Record]) -> Record | None:
     """The one record of a search that finds at most one."""
     return records[0] if records else None
 

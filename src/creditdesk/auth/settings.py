@@ -23,13 +23,13 @@ class AuthSettings:
     refresh_seconds: int = 15 * 24 * 3600
     revocation_seconds: int = 5
     basic_seconds: int = 300
-    password_length_least: int = 8
-    sign_in_failures_account: int = 10
-    sign_in_failures_address: int = 100
+    password_min_length: int = 8
+    sign_in_failures_per_account: int = 10
+    sign_in_failures_per_address: int = 100
     sign_in_window_seconds: int = 300
     proxy_hops: int = 0
     argon2_time_cost: int = 2
     argon2_memory_kib: int = 19_456
     argon2_parallelism: int = 1
     argon2_threads: int = 2
-    waiting_sign_ins: int = 256
+    max_pending_sign_ins: int = 256

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditdesk.schema.errors import Refusal
+from creditdesk.schema.errors import DomainError
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class TokenResponse:
     """The answer to a token request, in the order and names of the wire."""
 
     access_token: str
@@ -17,35 +17,35 @@ class Grant:
     refresh_token: str
 
 
-class GrantRefused(Refusal):
+class TokenError(DomainError):
     """A token request that is refused; `error` is the machine's word for it."""
 
-    def __init__(self, error: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, error: str, message: str) -> None:
+        super().__init__(message)
         self.error = error
 
 
-def unknown_grant() -> GrantRefused:
-    return GrantRefused(
+def unsupported_grant_type() -> TokenError:
+    return TokenError(
         "unsupported_grant_type", "Send grant_type password or refresh_token as a form"
     )
 
 
-def wrong_password() -> GrantRefused:
-    return GrantRefused("invalid_grant", "The user name or password is incorrect")
+def wrong_password() -> TokenError:
+    return TokenError("invalid_grant", "The user name or password is incorrect")
 
 
-def wrong_refresh() -> GrantRefused:
-    return GrantRefused("invalid_grant", "The refresh token is not valid")
+def wrong_refresh_token() -> TokenError:
+    return TokenError("invalid_grant", "The refresh token is not valid")
 
 
-def wrong_code() -> GrantRefused:
-    return GrantRefused("invalid_grant", "The one-time code is not valid")
+def wrong_code() -> TokenError:
+    return TokenError("invalid_grant", "The one-time code is not valid")
 
 
-def no_access() -> GrantRefused:
-    return GrantRefused("invalid_grant", "This user has no API access")
+def no_access() -> TokenError:
+    return TokenError("invalid_grant", "This user has no API access")
 
 
-def code_needed() -> GrantRefused:
-    return GrantRefused("two_factor_auth_check", "Send the one-time code as totp")
+def code_required() -> TokenError:
+    return TokenError("two_factor_auth_check", "Send the one-time code as totp")

@@ -15,15 +15,15 @@ from typing import Final
 
 import jwt
 
-from creditdesk.auth.records import new_row, only
+from creditdesk.auth.records import first_or_none, new_row
 from creditdesk.auth.settings import AuthSettings
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.schema.errors import Conflict
-from creditdesk.schema.query import Filter, Test
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Store
 
-LARGEST_CACHE: Final = 10_000
-LONGEST_TOKEN: Final = 2_000
+MAX_CACHED_TOKENS: Final = 10_000
+MAX_TOKEN_LENGTH: Final = 2_000
 _ALGORITHM: Final = "HS256"
 _KEY_NAME: Final = "access tokens"
 
@@ -34,7 +34,7 @@ class Claims:
 
     user_id: int
     version: int
-    expires: int
+    expires_at: int
 
 
 class AccessTokens:
@@ -45,7 +45,7 @@ class AccessTokens:
         self._seconds = settings.access_seconds
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
-    def give(self, user_id: int, version: int, now: datetime) -> str:
+    def issue(self, user_id: int, version: int, now: datetime) -> str:
         issued = int(now.timestamp())
         claims = {
             "sub": str(user_id),
@@ -56,7 +56,7 @@ class AccessTokens:
         }
         return jwt.encode(claims, self._key, _ALGORITHM)
 
-    def read(self, token: str, now: datetime) -> Claims | None:
+    def parse(self, token: str, now: datetime) -> Claims | None:
         """What a token says, or None when it is not ours or has expired."""
         claims = self._verified.get(token)
         if claims is None:
@@ -64,21 +64,21 @@ class AccessTokens:
             if claims is None:
                 return None
             self._verified[token] = claims
-            if len(self._verified) > LARGEST_CACHE:
+            if len(self._verified) > MAX_CACHED_TOKENS:
                 self._verified.popitem(last=False)
-        return claims if now.timestamp() < claims.expires else None
+        return claims if now.timestamp() < claims.expires_at else None
 
-    def known(self, token: str, now: datetime) -> Claims | None:
+    def cached(self, token: str, now: datetime) -> Claims | None:
         """The same of a token that was read before."""
         claims = self._verified.get(token)
-        return claims if claims is not None and now.timestamp() < claims.expires else None
+        return claims if claims is not None and now.timestamp() < claims.expires_at else None
 
     def _verify(self, token: str) -> Claims | None:
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_LENGTH:
             return None
         try:
             # Expiry is judged by `now` in `read`, not by the library's own clock.
-            said = jwt.decode(
+            payload = jwt.decode(
                 token,
                 self._key,
                 algorithms=[_ALGORITHM],
@@ -88,7 +88,7 @@ class AccessTokens:
                     "verify_iat": False,
                 },
             )
-            return Claims(int(said["sub"]), int(said["ver"]), int(said["exp"]))
+            return Claims(int(payload["sub"]), int(payload["ver"]), int(payload["exp"]))
         except (jwt.InvalidTokenError, ValueError, TypeError):
             return None
 
@@ -97,23 +97,23 @@ async def signing_secret(store: Store, settings: AuthSettings, now: datetime) ->
     """The secret of the settings, or the one in the database, made when there is none yet."""
     if settings.signing_key:
         return settings.signing_key
-    kept = await _kept_secret(store)
-    if kept is None:
+    stored = await _stored_secret(store)
+    if stored is None:
         try:
-            async with store.writing() as unit:
+            async with store.write_session() as session:
                 row = new_row(SigningKey, now, Name=_KEY_NAME, Secret=secrets.token_urlsafe(48))
-                await unit.insert(SigningKey, [row])
+                await session.insert(SigningKey, [row])
         except Conflict:
             # Another worker was first, as the unique name tells.
-            if (kept := await _kept_secret(store)) is None:
+            if (stored := await _stored_secret(store)) is None:
                 raise
         else:
-            kept = str(row["Secret"])
-    return kept
+            stored = str(row["Secret"])
+    return stored
 
 
-async def _kept_secret(store: Store) -> str | None:
-    name = Filter(SigningKey.shape().columns["Name"], Test.IS, _KEY_NAME)
-    async with store.reading() as reading:
-        found = only(await reading.find(SigningKey, [name], limit=1))
+async def _stored_secret(store: Store) -> str | None:
+    name = Filter(SigningKey.meta().columns["Name"], Comparison.EQUALS, _KEY_NAME)
+    async with store.read_session() as session:
+        found = first_or_none(await session.find(SigningKey, [name], limit=1))
     return str(found["Secret"]) if found else None

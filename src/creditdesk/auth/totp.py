@@ -16,7 +16,7 @@ def new_secret() -> str:
     return pyotp.random_base32()
 
 
-def usable(secret: str) -> bool:
+def is_valid_secret(secret: str) -> bool:
     """Whether the text is a base-32 secret of at least 80 bits."""
     try:
         return len(pyotp.TOTP(secret).byte_secret()) >= 10

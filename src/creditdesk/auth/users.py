@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from creditdesk.auth.credentials import drop_credential, keep_credential, login_of
+from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.principal import names_of, role_names
-from creditdesk.auth.records import collected, without_write_only
-from creditdesk.auth.scope import scope
-from creditdesk.auth.totp import usable
+from creditdesk.auth.principal import granted_role_names, role_names_of
+from creditdesk.auth.records import merged_collection, without_write_only
+from creditdesk.auth.scope import scope_filters
+from creditdesk.auth.totp import is_valid_secret
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import NotAllowed, NotFound, invalid
-from creditdesk.schema.query import Filter, Test
-from creditdesk.schema.repository import Reading, Unit
-from creditdesk.schema.service import Call, Caller, Writer
+from creditdesk.schema.errors import NotFound, PermissionDenied, invalid_field
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.service import EntityService, Principal, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,158 +34,196 @@ class Rights:
     roles: frozenset[str] = frozenset()
 
 
-def demand_held(caller: Caller, rights: Rights) -> None:
+def require_rights(principal: Principal, rights: Rights) -> None:
     """Raises NotAllowed unless the caller holds these rights itself."""
-    if caller.unrestricted:
+    if principal.unrestricted:
         return
     if rights.admin:
-        raise NotAllowed("Only a full administrator may write an administrator")
-    if caller.locations is not None and not rights.locations <= caller.locations:
-        raise NotAllowed("You cannot give or change rights at a location that is not yours")
-    if not rights.roles <= caller.roles:
-        missing = ", ".join(sorted(rights.roles - caller.roles))
-        raise NotAllowed(f"You cannot give or change roles that you do not hold: {missing}")
+        raise PermissionDenied("Only a full administrator may write an administrator")
+    if principal.locations is not None and not rights.locations <= principal.locations:
+        raise PermissionDenied("You cannot give or change rights at a location that is not yours")
+    if not rights.roles <= principal.roles:
+        missing = ", ".join(sorted(rights.roles - principal.roles))
+        raise PermissionDenied(f"You cannot give or change roles that you do not hold: {missing}")
 
 
-class UserWriter:
+class UserService:
     """Writes users, with what they sign in with; `changed` is told after each write."""
 
     def __init__(
-        self, plain: Writer, passwords: Passwords, changed: Callable[[], None] = lambda: None
+        self,
+        storage: EntityService,
+        passwords: Passwords,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._plain = plain
+        self._storage = storage
         self._passwords = passwords
-        self._changed = changed
+        self._on_change = on_change
 
-    async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
-        demand_held(call.caller, await _user_rights(unit, record, {}))
+    async def create(
+        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
+    ) -> int:
+        require_rights(context.principal, await _user_rights(session, record, {}))
         email = _email(record, {})
-        await _demand_unique(unit, email, None)
+        await _require_unique_email(session, email, None)
         stored = without_write_only(entity, record)
-        user_id = await self._plain.create(unit, entity, stored, call)
-        await self._keep(unit, user_id, email, record, call)
-        self._changed()
+        user_id = await self._storage.create(session, entity, stored, context)
+        await self._save_credential(session, user_id, email, record, context)
+        self._on_change()
         return user_id
 
     async def update(
-        self, unit: Unit, entity: type[Entity], before: Record, record: Record, call: Call
+        self,
+        session: WriteSession,
+        entity: type[Entity],
+        before: Record,
+        record: Record,
+        context: RequestContext,
     ) -> None:
         user_id = before["Id"]
-        whole = await _whole(unit, User, user_id)
-        rights_before = await _user_rights(unit, {}, whole)
-        rights_after = await _user_rights(unit, record, whole)
-        if user_id == call.caller.user_id and rights_before.admin and rights_after.locations:
+        stored = await _get_stored(session, User, user_id)
+        rights_before = await _user_rights(session, {}, stored)
+        rights_after = await _user_rights(session, record, stored)
+        if user_id == context.principal.user_id and rights_before.admin and rights_after.locations:
             # A limited administrator stays one while it edits itself; without locations it
             # would become unrestricted.
             rights_before = Rights(False, rights_before.locations, rights_before.roles)
             rights_after = Rights(False, rights_after.locations, rights_after.roles)
-        demand_held(call.caller, rights_before)
-        demand_held(call.caller, rights_after)
-        email = _email(record, whole)
-        if login_of(email) != login_of(whole["Email"]):
-            await _demand_unique(unit, email, user_id)
-        await self._plain.update(unit, entity, before, without_write_only(entity, record), call)
-        await self._keep(unit, user_id, email, record, call)
-        self._changed()
+        require_rights(context.principal, rights_before)
+        require_rights(context.principal, rights_after)
+        email = _email(record, stored)
+        if normalize_login(email) != normalize_login(stored["Email"]):
+            await _require_unique_email(session, email, user_id)
+        await self._storage.update(
+            session, entity, before, without_write_only(entity, record), context
+        )
+        await self._save_credential(session, user_id, email, record, context)
+        self._on_change()
 
-    async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
+    async def delete(
+        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
+    ) -> None:
         user_id = before["Id"]
-        whole = await _whole(unit, User, user_id)
-        demand_held(call.caller, await _user_rights(unit, {}, whole))
-        await drop_credential(unit, user_id)
-        if whole["UserRoles"]:
-            await unit.update(User, [(user_id, {"UserRoles": ()})])
-        await self._plain.delete(unit, entity, before, call)
-        self._changed()
+        stored = await _get_stored(session, User, user_id)
+        require_rights(context.principal, await _user_rights(session, {}, stored))
+        await delete_credential(session, user_id)
+        if stored["UserRoles"]:
+            await session.update(User, [(user_id, {"UserRoles": ()})])
+        await self._storage.delete(session, entity, before, context)
+        self._on_change()
 
-    async def _keep(self, unit: Unit, user_id: int, email: str, record: Record, call: Call) -> None:
+    async def _save_credential(
+        self,
+        session: WriteSession,
+        user_id: int,
+        email: str,
+        record: Record,
+        context: RequestContext,
+    ) -> None:
         name = "NewPassword" if record.get("NewPassword") else "Password"
         password = record.get(name)
         password_hash = await self._passwords.hash(password, name) if password else None
         secret = "".join((record.get("TwoFactorSecret") or "").split())
-        if secret and not usable(secret):
-            raise invalid("TwoFactorSecret", "must be a base-32 secret of at least 80 bits")
-        await keep_credential(
-            unit, user_id, email, call.now,
+        if secret and not is_valid_secret(secret):
+            raise invalid_field("TwoFactorSecret", "must be a base-32 secret of at least 80 bits")
+        await save_credential(
+            session, user_id, email, context.now,
             password_hash=password_hash, totp_secret=secret or None,
         )  # fmt: skip
         if secret:
-            await unit.update(User, [(user_id, {"TwoFactorEnabled": True})])
+            await session.update(User, [(user_id, {"TwoFactorEnabled": True})])
 
 
-class UserRoleWriter:
+class UserRoleService:
     """Writes user roles: which roles, at which location, who has them; `changed` as above."""
 
-    def __init__(self, plain: Writer, changed: Callable[[], None] = lambda: None) -> None:
-        self._plain = plain
-        self._changed = changed
+    def __init__(
+        self, storage: EntityService, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._storage = storage
+        self._on_change = on_change
 
-    async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
-        demand_held(call.caller, await _user_role_rights(unit, record, {}))
-        await _demand_seen(unit, call.caller, collected(record, "Users", {}))
-        user_role_id = await self._plain.create(unit, entity, record, call)
-        self._changed()
+    async def create(
+        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
+    ) -> int:
+        require_rights(context.principal, await _user_role_rights(session, record, {}))
+        await _require_visible_users(
+            session, context.principal, merged_collection(record, "Users", {})
+        )
+        user_role_id = await self._storage.create(session, entity, record, context)
+        self._on_change()
         return user_role_id
 
     async def update(
-        self, unit: Unit, entity: type[Entity], before: Record, record: Record, call: Call
+        self,
+        session: WriteSession,
+        entity: type[Entity],
+        before: Record,
+        record: Record,
+        context: RequestContext,
     ) -> None:
-        whole = await _whole(unit, UserRole, before["Id"])
-        demand_held(call.caller, await _user_role_rights(unit, {}, whole))
-        demand_held(call.caller, await _user_role_rights(unit, record, whole))
-        users = set(collected(record, "Users", whole)) ^ set(whole["Users"])
-        await _demand_seen(unit, call.caller, tuple(users))
-        await self._plain.update(unit, entity, before, record, call)
-        self._changed()
+        stored = await _get_stored(session, UserRole, before["Id"])
+        require_rights(context.principal, await _user_role_rights(session, {}, stored))
+        require_rights(context.principal, await _user_role_rights(session, record, stored))
+        users = set(merged_collection(record, "Users", stored)) ^ set(stored["Users"])
+        await _require_visible_users(session, context.principal, tuple(users))
+        await self._storage.update(session, entity, before, record, context)
+        self._on_change()
 
-    async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
-        whole = await _whole(unit, UserRole, before["Id"])
-        demand_held(call.caller, await _user_role_rights(unit, {}, whole))
-        await self._plain.delete(unit, entity, before, call)
-        self._changed()
+    async def delete(
+        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
+    ) -> None:
+        stored = await _get_stored(session, UserRole, before["Id"])
+        require_rights(context.principal, await _user_role_rights(session, {}, stored))
+        await self._storage.delete(session, entity, before, context)
+        self._on_change()
 
 
-async def _user_rights(reading: Reading, record: Record, before: Record) -> Rights:
+async def _user_rights(session: ReadSession, record: Record, before: Record) -> Rights:
     admin = record["IsAdmin"] if "IsAdmin" in record else before.get("IsAdmin")
     return Rights(
         bool(admin),
-        frozenset(collected(record, "Businesses", before)),
-        await role_names(reading, collected(record, "UserRoles", before)),
+        frozenset(merged_collection(record, "Businesses", before)),
+        await granted_role_names(session, merged_collection(record, "UserRoles", before)),
     )
 
 
-async def _user_role_rights(reading: Reading, record: Record, before: Record) -> Rights:
+async def _user_role_rights(session: ReadSession, record: Record, before: Record) -> Rights:
     business = record.get("BusinessId") or before.get("BusinessId")
     return Rights(
         locations=frozenset([business] if business else []),
-        roles=await names_of(reading, collected(record, "Roles", before)),
+        roles=await role_names_of(session, merged_collection(record, "Roles", before)),
     )
 
 
-async def _demand_seen(reading: Reading, caller: Caller, user_ids: tuple[int, ...]) -> None:
+async def _require_visible_users(
+    session: ReadSession, principal: Principal, user_ids: tuple[int, ...]
+) -> None:
     """Only users that the caller sees may be given a user role, or lose one."""
-    narrowed = scope(caller, User)
-    if user_ids and narrowed:
-        seen = await reading.many(User, user_ids, narrowed)
-        if unseen := sorted(set(user_ids) - set(seen)):
-            raise invalid("Users", "contains an unknown id", unseen[0])
+    filters = scope_filters(principal, User)
+    if user_ids and filters:
+        visible = await session.get_many(User, user_ids, filters)
+        if hidden := sorted(set(user_ids) - set(visible)):
+            raise invalid_field("Users", "contains an unknown id", hidden[0])
 
 
-async def _demand_unique(reading: Reading, email: str, user_id: int | None) -> None:
-    same = await reading.find(User, [Filter(User.shape().columns["Email"], Test.IS, email)])
+async def _require_unique_email(session: ReadSession, email: str, user_id: int | None) -> None:
+    same = await session.find(
+        User, [Filter(User.meta().columns["Email"], Comparison.EQUALS, email)]
+    )
     if any(user["Id"] != user_id for user in same):
-        raise invalid("Email", "is already used by another user", email)
+        raise invalid_field("Email", "is already used by another user", email)
 
 
-async def _whole(unit: Unit, entity: type[Entity], record_id: int) -> Record:
-    whole = await unit.get(entity, record_id)
-    if whole is None:
+async def _get_stored(session: WriteSession, entity: type[Entity], record_id: int) -> Record:
+    stored = await session.get(entity, record_id)
+    if stored is None:
         raise NotFound
-    return whole
+    return stored
 
 
 def _email(record: Record, before: Record) -> str:
     email = str(record.get("Email") or before.get("Email") or "")
-    if not login_of(email):
-        raise invalid("Email", "must be an e-mail address", email)
+    if not normalize_login(email):
+        raise invalid_field("Email", "must be an e-mail address", email)
     return email

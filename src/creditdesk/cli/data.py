@@ -12,32 +12,32 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from creditdesk.api.openapi import document
+from creditdesk.api.openapi import openapi_document
 from creditdesk.api.serializer import encode
-from creditdesk.app import bind
-from creditdesk.audit.checkpoint_check import verify_sealed
-from creditdesk.audit.verify import verify as check_books
-from creditdesk.auth.users_admin import create_user, user_with_email
-from creditdesk.cli.checkpoint import kept_checkpoint
-from creditdesk.cli.database import Database, opened, settings_for
-from creditdesk.cli.output import Problem, say
-from creditdesk.cli.progress import Screen
+from creditdesk.app import build_context
+from creditdesk.audit.checkpoint_check import verify_checkpoint
+from creditdesk.audit.verify import verify_ledger as check_books
+from creditdesk.auth.users_admin import create_user, find_user_id
+from creditdesk.cli.checkpoint import load_checkpoint
+from creditdesk.cli.database import DatabaseOption, open_database, settings_for
+from creditdesk.cli.output import CliError, echo
+from creditdesk.cli.progress import ProgressDisplay
 from creditdesk.cli.users import prepare_roles
-from creditdesk.demo.factory import ACTOR
-from creditdesk.demo.load import tell
+from creditdesk.demo.factory import DEMO_ADMIN_EMAIL
+from creditdesk.demo.load import load_demo
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
-from creditdesk.transfer.importer import Import
+from creditdesk.transfer.importer import Importer
 
 
-def migrate(*, database: Database = None) -> int:
+def migrate(*, database: DatabaseOption = None) -> int:
     """Bring the database to this version's schema; nothing happens when it is there already."""
 
     async def run() -> None:
-        async with opened(database, migrated=True):
+        async with open_database(database, migrated=True):
             pass
-        say("The database is up to date.")
+        echo("The database is up to date.")
 
     asyncio.run(run())
     return 0
@@ -49,7 +49,7 @@ def demo(
         int, Parameter(validator=Number(gte=1), help="How many draws on credit to make up.")
     ] = 2000,
     seed: Annotated[int, Parameter(help="The same seed gives the same records.")] = 1,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Fill an empty database with two made-up locations and a year and a half of their past.
 
@@ -60,18 +60,20 @@ def demo(
         now = datetime.now(UTC)
         password = secrets.token_urlsafe(9)
         began = time.monotonic()
-        async with opened(database, migrated=True) as store:
-            with Screen() as screen:
+        async with open_database(database, migrated=True) as store:
+            with ProgressDisplay() as screen:
                 screen.step("uses", uses)
-                await tell(store, uses, seed, screen)
-            async with store.writing() as unit:
+                await load_demo(store, uses, seed, screen)
+            async with store.write_session() as unit:
                 await prepare_roles(unit, now)
-                known = await user_with_email(unit, ACTOR) is not None
+                known = await find_user_id(unit, DEMO_ADMIN_EMAIL) is not None
                 if not known:
-                    await create_user(unit, ACTOR, password, "Demo", is_admin=True, now=now)
-        say(f"The demo is ready after {time.monotonic() - began:.1f} seconds.")
-        say(f"E-mail:   {ACTOR}")
-        say("Password: as before" if known else f"Password: {password}")
+                    await create_user(
+                        unit, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now
+                    )
+        echo(f"The demo is ready after {time.monotonic() - began:.1f} seconds.")
+        echo(f"E-mail:   {DEMO_ADMIN_EMAIL}")
+        echo("Password: as before" if known else f"Password: {password}")
 
     asyncio.run(run())
     return 0
@@ -84,7 +86,7 @@ def import_(
         bool,
         Parameter(negative="", help="Put in a stand-in for each record that is named but missing."),
     ] = False,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Bring records in from CSV, JSON and JSON-lines files named like coworkers.csv.
 
@@ -94,18 +96,20 @@ def import_(
 
     async def run() -> int:
         if not path.exists():
-            raise Problem(f"There is no {path}.")
-        async with opened(database) as store:
-            with Screen() as screen:
-                work = Import(store, screen, datetime.now(UTC), keep_dangling=keep_dangling)
+            raise CliError(f"There is no {path}.")
+        async with open_database(database) as store:
+            with ProgressDisplay() as screen:
+                work = Importer(store, screen, datetime.now(UTC), keep_dangling=keep_dangling)
                 tallies = await work.run(path)
         for name, tally in tallies.items():
-            if tally.added or tally.changed or tally.same:
-                say(f"{name}: {tally.added} new, {tally.changed} changed, {tally.same} the same")
+            if tally.added or tally.changed or tally.unchanged:
+                echo(
+                    f"{name}: {tally.added} new, {tally.changed} changed, {tally.unchanged} the same"
+                )
         if not tallies:
-            raise Problem(f"{path} holds no file named after an entity's records.")
+            raise CliError(f"{path} holds no file named after an entity's records.")
         if screen.problems:
-            say(f"Problems: {screen.problems}")
+            echo(f"Problems: {screen.problems}")
         return 1 if screen.problems else 0
 
     return asyncio.run(run())
@@ -118,7 +122,7 @@ def export(
         Literal["jsonl", "csv", "beancount"],
         Parameter(help="beancount writes the credit ledger as a plain-text accounting file."),
     ] = "jsonl",
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Write every record to files, one an entity, ordered by Id.
 
@@ -126,15 +130,15 @@ def export(
     """
 
     async def run() -> int:
-        async with opened(database) as store:
-            with Screen() as screen:
+        async with open_database(database) as store:
+            with ProgressDisplay() as screen:
                 if format == "beancount":
                     file = path / "credits.beancount"
                     credits_ = await export_beancount(store, file, screen)
-                    say(f"{credits_} credits are in {file}.")
+                    echo(f"{credits_} credits are in {file}.")
                     return 1 if screen.problems else 0
                 counts = await export_records(store, path, screen, format)
-        say(f"{sum(counts.values())} records are in {path}.")
+        echo(f"{sum(counts.values())} records are in {path}.")
         return 0
 
     return asyncio.run(run())
@@ -146,22 +150,22 @@ def verify(
         Path | None,
         Parameter(help="A checkpoint kept in a file: finds what was cut off or rewritten since."),
     ] = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Recompute every balance from the journal and read every chain of digests.
 
     Prints each finding as one sentence and mends nothing. Ends with 1 when there is any.
     """
-    kept = kept_checkpoint(checkpoint) if checkpoint else None
+    kept = load_checkpoint(checkpoint) if checkpoint else None
 
     async def run() -> int:
-        async with opened(database) as store:
-            with Screen(findings_out=True) as screen:
+        async with open_database(database) as store:
+            with ProgressDisplay(problems_to_stdout=True) as screen:
                 lines = await check_books(store, screen)
                 if kept:
-                    await verify_sealed(store, kept, screen)
+                    await verify_checkpoint(store, kept, screen)
         if not screen.problems:
-            say(f"All {lines} journal lines and every balance agree.")
+            echo(f"All {lines} journal lines and every balance agree.")
         return 1 if screen.problems else 0
 
     return asyncio.run(run())
@@ -173,10 +177,10 @@ def openapi() -> int:
     async def run() -> bytes:
         store = await open_store("sqlite:///:memory:", migrated=True)
         try:
-            parts = bind(store, settings_for("sqlite:///:memory:"))
-            return encode(document(parts.entities, parts.extras))
+            parts = build_context(store, settings_for("sqlite:///:memory:"))
+            return encode(openapi_document(parts.entities, parts.extra_routes))
         finally:
             await store.close()
 
-    say(asyncio.run(run()).decode())
+    echo(asyncio.run(run()).decode())
     return 0

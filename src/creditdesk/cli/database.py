@@ -19,7 +19,7 @@ from creditdesk.storage.engine import open_store
 DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"
 SETTINGS_VARIABLE: Final = "CREDITDESK_SETTINGS"
 
-Database = Annotated[
+DatabaseOption = Annotated[
     str | None,
     Parameter(
         name="--database",
@@ -30,10 +30,10 @@ Database = Annotated[
 ]
 
 
-def database_url(given: str | None) -> str:
+def database_url(option: str | None) -> str:
     """The database to use: the one given, the one of the settings, or the user's own file."""
-    if given:
-        return given
+    if option:
+        return option
     settings = load_settings(os.environ, settings_file())
     if settings.database != Settings().database:
         return settings.database
@@ -52,9 +52,9 @@ def settings_for(url: str) -> Settings:
 
 
 @asynccontextmanager
-async def opened(given: str | None, *, migrated: bool = False) -> AsyncIterator[Store]:
+async def open_database(option: str | None, *, migrated: bool = False) -> AsyncIterator[Store]:
     """A store that is closed when the block ends; `migrated` brings its schema up to date."""
-    store = await open_store(database_url(given), migrated=migrated)
+    store = await open_store(database_url(option), migrated=migrated)
     try:
         yield store
     finally:

@@ -11,16 +11,16 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from creditdesk.cli.database import Database, database_url, opened, settings_for
-from creditdesk.cli.output import say
-from creditdesk.cli.progress import Screen
-from creditdesk.ledger.actions import shown
-from creditdesk.ledger.jobs import expiry_run, hold_run, renewal_run
-from creditdesk.ledger.journal.transaction import Desk
-from creditdesk.ledger.operations.renewals import Due, due_renewals
-from creditdesk.schema.service import Call, Caller
+from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.output import echo
+from creditdesk.cli.progress import ProgressDisplay
+from creditdesk.ledger.actions import document_amount
+from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals
+from creditdesk.schema.service import Principal, RequestContext
 
-ACTOR: Final = "creditdesk"
+JOB_ACTOR: Final = "creditdesk"
 """Who the journal says wrote the lines of a run."""
 
 
@@ -36,7 +36,7 @@ def renew(
             " benefits begin with the period of today."
         ),
     ] = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Grant the plan benefits that are due; a missed run catches up period by period.
 
@@ -44,28 +44,28 @@ def renew(
     """
 
     async def run() -> None:
-        desk, call = _desk(database)
-        async with opened(database) as store:
-            async with store.reading() as reading:
-                due = await due_renewals(reading, call, call.now, since=since)
+        desk, call = _ledger_context(database)
+        async with open_database(database) as store:
+            async with store.read_session() as reading:
+                due = await find_due_renewals(reading, call, call.now, since=since)
             if dry_run:
                 for each in due:
-                    say(_line(each))
-                say(f"{_count(len(due), 'grant')} would be made.")
+                    echo(_describe_grant(each))
+                echo(f"{_pluralize(len(due), 'grant')} would be made.")
                 return
             granted = 0
-            with Screen() as screen:
+            with ProgressDisplay() as screen:
                 screen.step("grants", len(due))
-                async for batch in renewal_run(store, call, desk, since=since):
+                async for batch in run_benefit_renewals(store, call, desk, since=since):
                     granted += len(batch)
                     screen.advance(len(batch))
-        say(f"{_count(granted, 'grant')} made.")
+        echo(f"{_pluralize(granted, 'grant')} made.")
 
     asyncio.run(run())
     return 0
 
 
-def expire(*, database: Database = None) -> int:
+def expire(*, database: DatabaseOption = None) -> int:
     """Let holds go whose time is over, and write the expiry line of each lapsed credit.
 
     Lapsed credit is unusable with or without this; what remains of it stays to be seen. Safe to
@@ -73,38 +73,38 @@ def expire(*, database: Database = None) -> int:
     """
 
     async def run() -> None:
-        desk, call = _desk(database)
+        desk, call = _ledger_context(database)
         released = swept = 0
-        async with opened(database) as store:
-            with Screen() as screen:
+        async with open_database(database) as store:
+            with ProgressDisplay() as screen:
                 screen.step("holds")
-                async for groups in hold_run(store, call, desk):
+                async for groups in run_hold_release(store, call, desk):
                     released += len(groups)
                     screen.advance(len(groups))
                 screen.step("lapsed credits")
-                async for accounts in expiry_run(store, call, desk):
+                async for accounts in run_credit_expiry(store, call, desk):
                     swept += len(accounts)
                     screen.advance(len(accounts))
-        say(f"{_count(released, 'hold')} let go.")
-        say(f"{_count(swept, 'lapsed credit')} swept.")
+        echo(f"{_pluralize(released, 'hold')} let go.")
+        echo(f"{_pluralize(swept, 'lapsed credit')} swept.")
 
     asyncio.run(run())
     return 0
 
 
-def _desk(given: str | None) -> tuple[Desk, Call]:
-    desk = Desk(lambda: datetime.now(UTC), settings_for(database_url(given)).ledger)
-    return desk, Call(Caller(0, ACTOR, unrestricted=True), desk.clock())
+def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:
+    desk = LedgerContext(lambda: datetime.now(UTC), settings_for(database_url(option)).ledger)
+    return desk, RequestContext(Principal(0, JOB_ACTOR, unrestricted=True), desk.clock())
 
 
-def _line(due: Due) -> str:
+def _describe_grant(grant: DueRenewal) -> str:
     """`contract 3: 120 of time/2 from 2026-03-01 until 2026-04-01`."""
-    amount, period = shown(due.side, due.amount), due.period
+    amount, period = document_amount(grant.mapping, grant.amount), grant.period
     return (
-        f"contract {due.contract['Id']}: {amount} of {due.benefit_name}"
+        f"contract {grant.contract['Id']}: {amount} of {grant.benefit_name}"
         f" from {period.starts} until {period.ends}"
     )
 
 
-def _count(number: int, noun: str) -> str:
+def _pluralize(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")

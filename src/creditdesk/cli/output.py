@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 
-class Problem(Exception):
+class CliError(Exception):
     """Why a command could not do its work: one plain sentence."""
 
 
-def say(sentence: str) -> None:
+def echo(message: str) -> None:
     """Prints to standard output."""
-    print(sentence, flush=True)
+    print(message, flush=True)

@@ -15,14 +15,14 @@ from cyclopts import App, CycloptsError
 
 import creditdesk
 from creditdesk.cli import checkpoint, data, jobs, serve, users
-from creditdesk.cli.output import Problem
-from creditdesk.demo.load import NotEmpty
-from creditdesk.schema.errors import Refusal
-from creditdesk.settings import BadSetting
+from creditdesk.cli.output import CliError
+from creditdesk.demo.load import DatabaseNotEmpty
+from creditdesk.schema.errors import DomainError
+from creditdesk.settings import SettingsError
 from creditdesk.storage.engine import UnknownEngine
 from creditdesk.storage.migrations import NewerDatabase, OlderDatabase
 
-OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 TRACEBACK_VARIABLE = "CREDITDESK_TRACEBACK"
 
 app = App(
@@ -57,9 +57,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as fault:
-        _complain(f"{fault}".strip() or "The command was not understood.")
-        _complain("See: creditdesk --help")
-        return MISUSED
+        _print_error(f"{fault}".strip() or "The command was not understood.")
+        _print_error("See: creditdesk --help")
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -67,32 +67,32 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as fault:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        _complain(_sentence(fault))
+        _print_error(_error_message(fault))
         return FAILED
     return code if isinstance(code, int) else OK
 
 
-def _sentence(fault: Exception) -> str:
-    match fault:
-        case Refusal():
-            return str(fault)
-        case Problem() | NotEmpty() | UnknownEngine() | NewerDatabase() | OlderDatabase():
-            return str(fault)
-        case BadSetting():
-            return f"A setting cannot be taken: {fault}."
+def _error_message(error: Exception) -> str:
+    match error:
+        case DomainError():
+            return str(error)
+        case CliError() | DatabaseNotEmpty() | UnknownEngine() | NewerDatabase() | OlderDatabase():
+            return str(error)
+        case SettingsError():
+            return f"A setting cannot be taken: {error}."
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
-            return f"PostgreSQL says: {fault}"
+            return f"PostgreSQL says: {error}"
         case sqlite3.Error():
-            return f"SQLite says: {fault}"
+            return f"SQLite says: {error}"
         case OSError():
-            name = f" ({fault.filename})" if fault.filename else ""
-            return f"The system says: {fault.strerror or fault}{name}"
+            name = f" ({error.filename})" if error.filename else ""
+            return f"The system says: {error.strerror or error}{name}"
         case _:
             return (
-                f"creditdesk met a fault of its own, {type(fault).__name__}: {fault}."
+                f"creditdesk met a fault of its own, {type(error).__name__}: {error}."
                 f" With {TRACEBACK_VARIABLE}=1 it shows where."
             )
 
 
-def _complain(sentence: str) -> None:
-    print(" ".join(sentence.split()), file=sys.stderr)
+def _print_error(message: str) -> None:
+    print(" ".join(message.split()), file=sys.stderr)

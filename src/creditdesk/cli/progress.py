@@ -26,24 +26,24 @@ from rich.text import Text
 SECONDS_BETWEEN_LINES: Final = 5.0
 
 
-class _Rate(ProgressColumn):
+class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
 
-class Screen:
+class ProgressDisplay:
     """A report that people read. Counts the problems; `findings_out` shows them on stdout."""
 
-    def __init__(self, *, findings_out: bool = False) -> None:
+    def __init__(self, *, problems_to_stdout: bool = False) -> None:
         self.problems = 0
-        self._findings_out = findings_out
+        self._problems_to_stdout = problems_to_stdout
         self._bars: Progress | None = None
         if sys.stderr.isatty():
             self._bars = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                _Rate(),
+                _RateColumn(),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
@@ -51,7 +51,7 @@ class Screen:
         self._task: TaskID | None = None
         self._label, self._done = "", 0
         self._total: int | None = None
-        self._began = self._spoke = time.monotonic()
+        self._started = self._last_printed = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._bars:
@@ -69,20 +69,20 @@ class Screen:
         if self._bars:
             self._bars.stop()
 
-    def note(self, sentence: str) -> None:
-        self._say(sentence)
+    def note(self, message: str) -> None:
+        self._print(message)
 
-    def problem(self, sentence: str) -> None:
+    def problem(self, message: str) -> None:
         self.problems += 1
-        if self._findings_out:
-            print(sentence)
+        if self._problems_to_stdout:
+            print(message)
         else:
-            self._say(sentence)
+            self._print(message)
 
     def step(self, label: str, total: int | None = None) -> None:
         self._finish()
         self._label, self._total, self._done = label, total, 0
-        self._began = self._spoke = time.monotonic()
+        self._started = self._last_printed = time.monotonic()
         if self._bars:
             if self._task is not None:
                 self._bars.remove_task(self._task)
@@ -92,24 +92,24 @@ class Screen:
         self._done += rows
         if self._bars and self._task is not None:
             self._bars.advance(self._task, rows)
-        elif time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
-            self._spoke = time.monotonic()
-            self._say(self._line())
+        elif time.monotonic() - self._last_printed > SECONDS_BETWEEN_LINES:
+            self._last_printed = time.monotonic()
+            self._print(self._summary())
 
     def _finish(self) -> None:
         if self._done and not self._bars:
-            self._say(self._line())
+            self._print(self._summary())
 
-    def _line(self) -> str:
-        seconds = max(time.monotonic() - self._began, 0.001)
+    def _summary(self) -> str:
+        seconds = max(time.monotonic() - self._started, 0.001)
         rate = self._done / seconds
         line = f"{self._label}: {self._done} done, {rate:,.0f} a second"
         if self._total and self._done < self._total and rate:
             line += f", {(self._total - self._done) / rate:,.0f} seconds left"
         return line
 
-    def _say(self, sentence: str) -> None:
+    def _print(self, message: str) -> None:
         if self._bars:
-            self._bars.console.print(sentence, markup=False, highlight=False)
+            self._bars.console.print(message, markup=False, highlight=False)
         else:
-            print(sentence, file=sys.stderr)
+            print(message, file=sys.stderr)

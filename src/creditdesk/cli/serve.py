@@ -17,13 +17,19 @@ from granian.log import LogLevels
 from starlette.applications import Starlette
 
 from creditdesk.app import build_app
-from creditdesk.cli.database import DATABASE_VARIABLE, Database, database_url, opened, settings_for
-from creditdesk.cli.output import Problem, say
+from creditdesk.cli.database import (
+    DATABASE_VARIABLE,
+    DatabaseOption,
+    database_url,
+    open_database,
+    settings_for,
+)
+from creditdesk.cli.output import CliError, echo
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 
-PORTS_TRIED: Final = 100
-NEW_OBJECTS: Final = 50_000
+MAX_PORTS_TRIED: Final = 100
+GC_THRESHOLD: Final = 50_000
 """How many of them a worker makes before they are looked through for what nobody reaches."""
 
 Scope = MutableMapping[str, Any]
@@ -43,13 +49,13 @@ def serve(
     port_or_next: Annotated[
         bool, Parameter(negative="", help="Take the next free port when this one is taken.")
     ] = False,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Serve the API and its pages until interrupted, and print the address."""
     url = database_url(database)
     settings_for(url)
-    asyncio.run(_look(url))
-    port = _free_port(host, port, PORTS_TRIED if port_or_next else 1)
+    asyncio.run(_check_database(url))
+    port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     # Workers are processes of their own; the environment is what reaches them.
     os.environ[DATABASE_VARIABLE] = url
     server = Granian(
@@ -64,14 +70,14 @@ def serve(
         log_level=LogLevels.warning,
     )
     shown = f"[{host}]" if ":" in host else host
-    server.on_startup(lambda: say(f"creditdesk serves http://{shown}:{port}"))
+    server.on_startup(lambda: echo(f"creditdesk serves http://{shown}:{port}"))
     server.serve()
     return 0
 
 
-async def _look(url: str) -> None:
+async def _check_database(url: str) -> None:
     """Refuses a database that cannot be opened before any worker starts."""
-    async with opened(url):
+    async with open_database(url):
         pass
 
 
@@ -83,22 +89,22 @@ def _free_port(host: str, port: int, tries: int) -> int:
             try:
                 probe.bind((host, candidate))
             except PermissionError:
-                raise Problem(f"Port {candidate} needs more rights than you have.") from None
+                raise CliError(f"Port {candidate} needs more rights than you have.") from None
             except OSError as fault:
                 if isinstance(fault, socket.gaierror):
-                    raise Problem(f"{host} is not an address of this machine.") from None
+                    raise CliError(f"{host} is not an address of this machine.") from None
                 continue
             return candidate
     end = "and the next ones are" if tries > 1 else "is"
-    raise Problem(f"Port {port} of {host} {end} taken. Name another with --port.")
+    raise CliError(f"Port {port} of {host} {end} taken. Name another with --port.")
 
 
-def application() -> Worker:
+def application() -> WorkerApplication:
     """What each worker runs; the server calls it once in every process."""
-    return Worker(os.environ[DATABASE_VARIABLE])
+    return WorkerApplication(os.environ[DATABASE_VARIABLE])
 
 
-class Worker:
+class WorkerApplication:
     """One worker's application: opens its store when the server starts, closes it at the end."""
 
     def __init__(self, url: str) -> None:
@@ -108,12 +114,12 @@ class Worker:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._handle_lifespan(receive, send)
             return
         assert self._app is not None
         await self._app(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _handle_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -127,7 +133,7 @@ class Worker:
                 # What is there now stays until the end, and need not be looked through again.
                 gc.collect()
                 gc.freeze()
-                gc.set_threshold(NEW_OBJECTS)
+                gc.set_threshold(GC_THRESHOLD)
                 await send({"type": "lifespan.startup.complete"})
             else:
                 if self._store is not None:

@@ -16,15 +16,15 @@ from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import (
     create_user,
     ensure_roles,
+    find_user_id,
     issue_token,
     set_password,
     set_roles,
-    user_with_email,
 )
-from creditdesk.cli.database import Database, database_url, opened, settings_for
-from creditdesk.cli.output import Problem, say
+from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.output import CliError, echo
 from creditdesk.entities.security.role import Role
-from creditdesk.schema.repository import Reading, Unit
+from creditdesk.schema.repository import ReadSession, WriteSession
 
 LEDGER_ROLES = ("Ledger-Read", "Ledger-Spend", "Ledger-Correct")
 
@@ -41,18 +41,18 @@ PasswordStdin = Annotated[
 users = App(name="user", help="Add users, give them roles and passwords, issue tokens.")
 
 
-async def prepare_roles(unit: Unit, now: datetime) -> None:
+async def prepare_roles(session: WriteSession, now: datetime) -> None:
     """Makes the roles that are missing: five for each served entity, and the ledger's own."""
-    known = await ensure_roles(unit, now)
+    known = await ensure_roles(session, now)
     missing = [name for name in LEDGER_ROLES if name.lower() not in known]
-    await unit.insert(Role, [new_row(Role, now, Name=name) for name in missing])
+    await session.insert(Role, [new_row(Role, now, Name=name) for name in missing])
 
 
 def init(
     *,
     admin: Annotated[str, Parameter(help="E-mail address of the first administrator.")],
     password_stdin: PasswordStdin = False,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Prepare a database: tables, roles, and an administrator who may do everything.
 
@@ -62,16 +62,16 @@ def init(
 
     async def run() -> None:
         now = datetime.now(UTC)
-        password, made_up = _password(from_stdin=password_stdin)
-        async with opened(database, migrated=True) as store, store.writing() as unit:
+        password, made_up = _read_or_generate_password(from_stdin=password_stdin)
+        async with open_database(database, migrated=True) as store, store.write_session() as unit:
             await prepare_roles(unit, now)
-            if await user_with_email(unit, admin) is not None:
-                say(f"The database is ready; {admin} was already there and stays as before.")
+            if await find_user_id(unit, admin) is not None:
+                echo(f"The database is ready; {admin} was already there and stays as before.")
                 return
             await create_user(unit, admin, password, admin, is_admin=True, now=now)
-        say(f"The database is ready, and {admin} is its administrator.")
+        echo(f"The database is ready, and {admin} is its administrator.")
         if made_up:
-            say(f"Password: {password}")
+            echo(f"Password: {password}")
 
     asyncio.run(run())
     return 0
@@ -88,13 +88,13 @@ def add(
         Parameter(negative="", help="Id of a location the user sees; repeat it. None: all."),
     ] = None,
     password_stdin: PasswordStdin = False,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Add a user who may sign in."""
 
     async def run() -> None:
-        password, made_up = _password(from_stdin=password_stdin)
-        async with opened(database) as store, store.writing() as unit:
+        password, made_up = _read_or_generate_password(from_stdin=password_stdin)
+        async with open_database(database) as store, store.write_session() as unit:
             user_id = await create_user(
                 unit,
                 email,
@@ -104,9 +104,9 @@ def add(
                 now=datetime.now(UTC),
                 businesses=business or (),
             )
-        say(f"{email} is user {user_id}.")
+        echo(f"{email} is user {user_id}.")
         if made_up:
-            say(f"Password: {password}")
+            echo(f"Password: {password}")
 
     asyncio.run(run())
     return 0
@@ -117,16 +117,16 @@ def roles(
     email: Email,
     *role: Annotated[str, Parameter(help="Names such as Booking-List; none takes all away.")],
     business: Annotated[int, Parameter(help="Id of the location that keeps the roles.")],
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> int:
     """Give a user exactly these roles, in place of those it had."""
 
     async def run() -> None:
         now = datetime.now(UTC)
-        async with opened(database) as store, store.writing() as unit:
+        async with open_database(database) as store, store.write_session() as unit:
             await prepare_roles(unit, now)
-            await set_roles(unit, await _user(unit, email), business, role, now=now)
-        say(f"{email} has {_listed(role)}.")
+            await set_roles(unit, await _require_user_id(unit, email), business, role, now=now)
+        echo(f"{email} has {_join_names(role)}.")
 
     asyncio.run(run())
     return 0
@@ -134,56 +134,58 @@ def roles(
 
 @users.command
 def password(
-    email: Email, *, password_stdin: PasswordStdin = False, database: Database = None
+    email: Email, *, password_stdin: PasswordStdin = False, database: DatabaseOption = None
 ) -> int:
     """Give a user a new password; its tokens end."""
 
     async def run() -> None:
-        new, made_up = _password(from_stdin=password_stdin)
-        async with opened(database) as store, store.writing() as unit:
-            await set_password(unit, await _user(unit, email), new, now=datetime.now(UTC))
-        say(f"{email} has a new password.")
+        new, made_up = _read_or_generate_password(from_stdin=password_stdin)
+        async with open_database(database) as store, store.write_session() as unit:
+            await set_password(
+                unit, await _require_user_id(unit, email), new, now=datetime.now(UTC)
+            )
+        echo(f"{email} has a new password.")
         if made_up:
-            say(f"Password: {new}")
+            echo(f"Password: {new}")
 
     asyncio.run(run())
     return 0
 
 
 @users.command
-def token(email: Email, *, database: Database = None) -> int:
+def token(email: Email, *, database: DatabaseOption = None) -> int:
     """Print an access token for a user, to be sent as `Authorization: Bearer …`."""
 
     async def run() -> None:
         now = datetime.now(UTC)
         settings = settings_for(database_url(database)).auth
-        async with opened(database) as store:
+        async with open_database(database) as store:
             secret = await signing_secret(store, settings, now)
-            async with store.writing() as unit:
-                user_id = await _user(unit, email)
+            async with store.write_session() as unit:
+                user_id = await _require_user_id(unit, email)
                 grant = await issue_token(unit, user_id, secret, settings, now=now)
-        say(grant.access_token)
+        echo(grant.access_token)
 
     asyncio.run(run())
     return 0
 
 
-async def _user(reading: Reading, email: str) -> int:
-    user_id = await user_with_email(reading, email)
+async def _require_user_id(session: ReadSession, email: str) -> int:
+    user_id = await find_user_id(session, email)
     if user_id is None:
-        raise Problem(f"There is no user {email}.")
+        raise CliError(f"There is no user {email}.")
     return user_id
 
 
-def _password(*, from_stdin: bool) -> tuple[str, bool]:
+def _read_or_generate_password(*, from_stdin: bool) -> tuple[str, bool]:
     """The password, and whether it was made up here and must be told."""
     if not from_stdin:
         return secrets.token_urlsafe(12), True
     given = sys.stdin.readline().rstrip("\r\n")
     if not given:
-        raise Problem("Standard input holds no password.")
+        raise CliError("Standard input holds no password.")
     return given, False
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return ", ".join(names) or "no roles"

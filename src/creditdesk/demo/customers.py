@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.demo.factory import START, Maker
+from creditdesk.demo.factory import DEMO_START, RecordFactory
 from creditdesk.demo.history import (
-    Draw,
-    booking_charge,
-    limits_of,
-    money_credit,
-    unused_credits,
-    uses_credit,
+    PlannedUse,
+    create_booking_charge,
+    create_money_credit,
+    create_time_credit,
+    create_unused_credits,
+    credit_restrictions,
 )
-from creditdesk.demo.location import UNIT, Location
+from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
@@ -34,37 +34,37 @@ LAST_NAMES = (
     "Jansen", "Kowalski", "Lund", "Moreau", "Novak", "Okafor", "Petrov", "Rossi", "Šimić",
 )  # fmt: skip
 MONEY_SHARE, TIME_SHARE = 0.7, 0.22
-MONEY_DRAWS, TIME_DRAWS = 12, 15
+USES_PER_MONEY_CREDIT, USES_PER_TIME_CREDIT = 12, 15
 """How many draws a credit has paid, more or less."""
 
 
-def customer(maker: Maker, here: Location, number: int) -> Record:
+def create_customer(factory: RecordFactory, location: DemoLocation, number: int) -> Record:
     """A person, or every tenth time a company, with a plan."""
-    name = f"{maker.one_of(FIRST_NAMES)} {maker.one_of(LAST_NAMES)}"
+    name = f"{factory.choice(FIRST_NAMES)} {factory.choice(LAST_NAMES)}"
     company = number % 10 == 9
-    plan = maker.one_of(here.plans)
-    who = maker.make(
+    plan = factory.choice(location.plans)
+    who = factory.create(
         Coworker,
-        START,
+        DEMO_START,
         CoworkerType=2 if company else 1,
         FullName=f"{name} & Co" if company else name,
         Email=f"customer{number + 1}@demo.creditdesk.example",
         CountryId=1,
         SimpleTimeZoneId=1,
         Active=True,
-        InvoicingBusinessId=here.business["Id"],
-        Businesses=(here.business["Id"],),
+        InvoicingBusinessId=location.business["Id"],
+        Businesses=(location.business["Id"],),
         TariffId=plan["Id"],
         BillingDay=1 + number % 28,
-        RegistrationDate=START,
+        RegistrationDate=DEMO_START,
     )
-    maker.make(
+    factory.create(
         CoworkerContract,
-        START,
-        IssuedById=here.business["Id"],
+        DEMO_START,
+        IssuedById=location.business["Id"],
         CoworkerId=who["Id"],
         TariffId=plan["Id"],
-        StartDate=START,
+        StartDate=DEMO_START,
         BillingDay=who["BillingDay"],
         Price=plan["Price"],
         Quantity=1,
@@ -73,13 +73,13 @@ def customer(maker: Maker, here: Location, number: int) -> Record:
         CancellationReason=99,
     )
     if number % 3 == 0:
-        maker.make(
+        factory.create(
             CoworkerProduct,
-            START,
+            DEMO_START,
             CoworkerId=who["Id"],
-            BusinessId=here.business["Id"],
-            ProductId=here.bundle["Id"],
-            Price=here.bundle["Price"],
+            BusinessId=location.business["Id"],
+            ProductId=location.bundle["Id"],
+            Price=location.bundle["Price"],
             Quantity=1,
             RepeatCycle=4,
             DiscountAmount=0,
@@ -88,31 +88,37 @@ def customer(maker: Maker, here: Location, number: int) -> Record:
     return who
 
 
-def past(maker: Maker, here: Location, who: Record, uses: int, number: int) -> None:
+def create_history(
+    factory: RecordFactory, location: DemoLocation, customer: Record, uses: int, number: int
+) -> None:
     """So many uses over a year and a half, and the credits that paid them."""
     if number < 4:
-        unused_credits(maker, here, who)
+        create_unused_credits(factory, location, customer)
     money = round(uses * MONEY_SHARE)
     time = round(uses * TIME_SHARE)
-    visits = _Visits(maker, here, who)
-    for turn, moments in enumerate(_moments(maker, money, MONEY_DRAWS)):
-        limits = limits_of(turn + number, here)
-        draws = [visits.money_draw(at, limits) for at in moments]
-        money_credit(maker, here, who, draws, limits)
-    for moments in _moments(maker, time, TIME_DRAWS):
-        uses_credit(maker, here, who, [visits.time_draw(at) for at in moments], here.rate)
-    for moments in _moments(maker, uses - money - time, MONEY_DRAWS):
-        pages = [Draw(at, maker.chance.randrange(1, 30), {}) for at in moments]
-        uses_credit(maker, here, who, pages, here.printing)
+    visits = _CustomerActivity(factory, location, customer)
+    for turn, moments in enumerate(_use_times(factory, money, USES_PER_MONEY_CREDIT)):
+        limits = credit_restrictions(turn + number, location)
+        draws = [visits.money_use(at, limits) for at in moments]
+        create_money_credit(factory, location, customer, draws, limits)
+    for moments in _use_times(factory, time, USES_PER_TIME_CREDIT):
+        create_time_credit(
+            factory, location, customer, [visits.time_use(at) for at in moments], location.rate
+        )
+    for moments in _use_times(factory, uses - money - time, USES_PER_MONEY_CREDIT):
+        pages = [PlannedUse(at, factory.random.randrange(1, 30), {}) for at in moments]
+        create_time_credit(factory, location, customer, pages, location.printing)
 
 
-def team(maker: Maker, here: Location, members: list[Record], number: int) -> None:
+def create_team(
+    factory: RecordFactory, location: DemoLocation, members: list[Record], number: int
+) -> None:
     """Customers who share their credit; what they share differs from team to team."""
     ids = tuple(member["Id"] for member in members)
-    maker.make(
+    factory.create(
         Team,
-        START,
-        BusinessId=here.business["Id"],
+        DEMO_START,
+        BusinessId=location.business["Id"],
         Name=f"Team {number + 1}",
         TeamMembers=ids,
         TeamAdministrators=ids[:1],
@@ -123,95 +129,95 @@ def team(maker: Maker, here: Location, members: list[Record], number: int) -> No
     )
 
 
-def _moments(maker: Maker, count: int, each: int) -> list[list[datetime]]:
+def _use_times(factory: RecordFactory, count: int, each: int) -> list[list[datetime]]:
     """So many instants in their order, cut into the pasts of one credit each."""
-    moments = sorted(maker.instant(12) for _ in range(count))
+    moments = sorted(factory.random_time(12) for _ in range(count))
     return [moments[start : start + each] for start in range(0, count, each)]
 
 
-class _Visits:
+class _CustomerActivity:
     """What a customer did and credit paid: bookings, events, purchases."""
 
-    def __init__(self, maker: Maker, here: Location, who: Record) -> None:
-        self.maker, self.here, self.who = maker, here, who
+    def __init__(self, maker: RecordFactory, here: DemoLocation, who: Record) -> None:
+        self.factory, self.location, self.customer = maker, here, who
         self.latest: Record | None = None
 
-    def money_draw(self, at: datetime, limits: dict[str, Any]) -> Draw:
-        amount = self.maker.chance.randrange(200, 6000) * 100
+    def money_use(self, at: datetime, limits: dict[str, Any]) -> PlannedUse:
+        amount = self.factory.random.randrange(200, 6000) * 100
         if limits.get("IsUniversalCredit"):
-            return Draw(at, amount, self._purchase(at, amount))
+            return PlannedUse(at, amount, self._purchase(at, amount))
         if limits.get("CaneBeUsedForBookings"):
             meeting_room = bool(limits.get("ElegibleResourceTypes"))
             booking = self._booking(at, meeting_room=meeting_room)
-            return Draw(at, amount, {"BookingId": booking["Id"]})
-        return Draw(at, self.here.tickets[0][1]["Price"], self._attendance(at))
+            return PlannedUse(at, amount, {"BookingId": booking["Id"]})
+        return PlannedUse(at, self.location.tickets[0][1]["Price"], self._attendance(at))
 
-    def time_draw(self, at: datetime) -> Draw:
+    def time_use(self, at: datetime) -> PlannedUse:
         booking = self._booking(at, meeting_room=False)
         minutes = int((booking["ToTime"] - booking["FromTime"]).total_seconds()) // 60
-        return Draw(at, minutes, {"BookingId": booking["Id"]})
+        return PlannedUse(at, minutes, {"BookingId": booking["Id"]})
 
     def _booking(self, at: datetime, *, meeting_room: bool) -> Record:
         """A booking; now and then the latest one again, as several credits may pay for one."""
-        if not meeting_room and self.latest is not None and self.maker.chance.random() < 0.4:
+        if not meeting_room and self.latest is not None and self.factory.random.random() < 0.4:
             return self.latest
-        room = self.maker.one_of(self.here.rooms[:4] if meeting_room else self.here.rooms)
-        length = timedelta(minutes=30 * self.maker.chance.randrange(1, 9))
-        self.latest = self.maker.make(
+        room = self.factory.choice(self.location.rooms[:4] if meeting_room else self.location.rooms)
+        length = timedelta(minutes=30 * self.factory.random.randrange(1, 9))
+        self.latest = self.factory.create(
             Booking,
             at,
             ResourceId=room["Id"],
-            CoworkerId=self.who["Id"],
-            ExtraServiceId=self.here.rate["Id"],
+            CoworkerId=self.customer["Id"],
+            ExtraServiceId=self.location.rate["Id"],
             FromTime=at,
             ToTime=at + length,
             Repeats=1,
             WhichBookingsToUpdate=1,
             Invoiced=True,
         )
-        if self.maker.chance.random() < 1 / 20:
-            booking_charge(self.maker, self.here, self.who, self.latest, room)
+        if self.factory.random.random() < 1 / 20:
+            create_booking_charge(self.factory, self.location, self.customer, self.latest, room)
         return self.latest
 
     def _attendance(self, at: datetime) -> dict[str, Any]:
-        month = min((at - START).days // 30, len(self.here.tickets) - 1)
-        event, ticket = self.here.tickets[month]
-        attendee = self.maker.make(
+        month = min((at - DEMO_START).days // 30, len(self.location.tickets) - 1)
+        event, ticket = self.location.tickets[month]
+        attendee = self.factory.create(
             EventAttendee,
             at,
-            BusinessId=self.here.business["Id"],
+            BusinessId=self.location.business["Id"],
             CalendarEventId=event["Id"],
             EventProductId=ticket["Id"],
-            CoworkerId=self.who["Id"],
-            FullName=self.who["FullName"],
-            Email=self.who["Email"],
+            CoworkerId=self.customer["Id"],
+            FullName=self.customer["FullName"],
+            Email=self.customer["Email"],
         )
         return {"EventAttendeeId": attendee["Id"]}
 
     def _purchase(self, at: datetime, amount: int) -> dict[str, Any]:
         """An invoice of one line; every third purchase was paid at the bar without one."""
-        if self.maker.chance.random() < 1 / 3:
+        if self.factory.random.random() < 1 / 3:
             return {"Description": "Bar and kitchen"}
-        invoice = self.maker.make(
+        invoice = self.factory.create(
             CoworkerInvoice,
             at,
-            CoworkerId=self.who["Id"],
-            BusinessId=self.here.business["Id"],
-            CurrencyId=self.here.currency["Id"],
-            BillToName=self.who["FullName"],
+            CoworkerId=self.customer["Id"],
+            BusinessId=self.location.business["Id"],
+            CurrencyId=self.location.currency["Id"],
+            BillToName=self.customer["FullName"],
             BillToCountryId=1,
             TotalAmount=amount,
             Paid=True,
             PaidOn=at,
             StorecoveInvoiceStatus=1,
         )
-        invoice["InvoiceNumber"] = f"{self.here.currency['Code']}-{invoice['Id']:06d}"
-        line = self.maker.make(
+        invoice["InvoiceNumber"] = f"{self.location.currency['Code']}-{invoice['Id']:06d}"
+        line = self.factory.create(
             CoworkerInvoiceLine,
             at,
             CoworkerInvoiceId=invoice["Id"],
-            Description=self.here.coffee["Name"],
-            Quantity=max(1, amount // (3 * UNIT)),
+            Description=self.location.coffee["Name"],
+            Quantity=max(1, amount // (3 * CURRENCY_UNIT)),
             SubTotal=amount,
             CreditAmount=amount,
             Position=1,

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.demo.factory import FAR, START, Maker
-from creditdesk.demo.location import UNIT, Location
-from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.demo.factory import DEMO_START, FAR_FUTURE, RecordFactory
+from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.accounts import opened
-from creditdesk.ledger.journal.mapping import MONEY, TIME, Side
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping
+from creditdesk.ledger.journal.opening import open_journal
 from creditdesk.schema.entity import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class PlannedUse:
     """One use to be: when, how much, for what."""
 
     at: datetime
@@ -25,19 +25,23 @@ class Draw:
     sources: dict[str, Any]
 
 
-def money_credit(
-    maker: Maker, here: Location, customer: Record, draws: Sequence[Draw], limits: dict[str, Any]
+def create_money_credit(
+    factory: RecordFactory,
+    location: DemoLocation,
+    customer: Record,
+    draws: Sequence[PlannedUse],
+    limits: dict[str, Any],
 ) -> Record:
     """A money credit that has paid these draws; every so often one of them was given back."""
-    spare = maker.one_of((0, 0, 5, 10, 25, 60)) * UNIT
+    spare = factory.choice((0, 0, 5, 10, 25, 60)) * CURRENCY_UNIT
     used = sum(draw.amount for draw in draws)
-    total = -(-(used + spare) // (5 * UNIT)) * 5 * UNIT if spare else used
-    granted, expires = _window(maker, draws)
-    credit = maker.make(
-        MONEY.credit,
+    total = -(-(used + spare) // (5 * CURRENCY_UNIT)) * 5 * CURRENCY_UNIT if spare else used
+    granted, expires = _validity_period(factory, draws)
+    credit = factory.create(
+        MONEY_MAPPING.credit_entity,
         granted,
         CoworkerId=customer["Id"],
-        BusinessId=here.business["Id"],
+        BusinessId=location.business["Id"],
         TotalCredit=total,
         ValidFrom=granted,
         ExpireDate=expires,
@@ -46,26 +50,30 @@ def money_credit(
     rows = []
     for draw in draws:
         values = {"Description": "Paid with credit", **draw.sources}
-        rows.append(_history(maker, MONEY, credit, draw.at, draw.amount, values))
-        if maker.chance.random() < 1 / 60:
+        rows.append(_create_use(factory, MONEY_MAPPING, credit, draw.at, draw.amount, values))
+        if factory.random.random() < 1 / 60:
             back = draw.at + timedelta(hours=1)
             given = {"Description": "Given back", **draw.sources}
-            rows.append(_history(maker, MONEY, credit, back, -draw.amount, given))
-    _open(maker, MONEY, credit, rows)
+            rows.append(_create_use(factory, MONEY_MAPPING, credit, back, -draw.amount, given))
+    _open_journal(factory, MONEY_MAPPING, credit, rows)
     return credit
 
 
-def uses_credit(
-    maker: Maker, here: Location, customer: Record, draws: Sequence[Draw], service: Record
+def create_time_credit(
+    factory: RecordFactory,
+    location: DemoLocation,
+    customer: Record,
+    draws: Sequence[PlannedUse],
+    service: Record,
 ) -> Record:
     """Time or printing credit that has paid these draws, in whole uses."""
-    spare = maker.one_of((0, 15, 60, 120))
-    granted, expires = _window(maker, draws)
-    credit = maker.make(
-        TIME.credit,
+    spare = factory.choice((0, 15, 60, 120))
+    granted, expires = _validity_period(factory, draws)
+    credit = factory.create(
+        TIME_MAPPING.credit_entity,
         granted,
         CoworkerId=customer["Id"],
-        BusinessId=here.business["Id"],
+        BusinessId=location.business["Id"],
         ExtraServiceId=service["Id"],
         TotalUses=sum(draw.amount for draw in draws) + spare,
         ChargePeriod=service["ChargePeriod"],
@@ -74,26 +82,26 @@ def uses_credit(
         ValidFrom=granted,
         ExpireDate=expires,
     )
-    rows = [_history(maker, TIME, credit, d.at, d.amount, d.sources) for d in draws]
-    _open(maker, TIME, credit, rows)
+    rows = [_create_use(factory, TIME_MAPPING, credit, d.at, d.amount, d.sources) for d in draws]
+    _open_journal(factory, TIME_MAPPING, credit, rows)
     return credit
 
 
-def booking_charge(
-    maker: Maker, here: Location, customer: Record, booking: Record, room: Record
+def create_booking_charge(
+    factory: RecordFactory, location: DemoLocation, customer: Record, booking: Record, room: Record
 ) -> Record:
     """What a booking costs beyond credit: it looks like time credit and has no balance (rule 5)."""
     minutes = int((booking["ToTime"] - booking["FromTime"]).total_seconds()) // 60
-    return maker.make(
-        TIME.credit,
+    return factory.create(
+        TIME_MAPPING.credit_entity,
         booking["FromTime"],
         CoworkerId=customer["Id"],
-        BusinessId=here.business["Id"],
-        ExtraServiceId=here.rate["Id"],
+        BusinessId=location.business["Id"],
+        ExtraServiceId=location.rate["Id"],
         TotalUses=minutes,
         RemainingUses=minutes,
-        ChargePeriod=here.rate["ChargePeriod"],
-        Price=minutes * here.rate["Price"],
+        ChargePeriod=location.rate["ChargePeriod"],
+        Price=minutes * location.rate["Price"],
         BookingId=booking["Id"],
         BookingUniqueId=booking["UniqueId"],
         BookingFromTime=booking["FromTime"],
@@ -102,48 +110,48 @@ def booking_charge(
     )
 
 
-def unused_credits(maker: Maker, here: Location, customer: Record) -> None:
+def create_unused_credits(factory: RecordFactory, location: DemoLocation, customer: Record) -> None:
     """Credit that nothing has touched: lapsed, not yet valid, and without any limit in time."""
     for description, first, last in (
-        ("Lapsed before it was used", START, START + timedelta(days=60)),
-        ("Not yet valid", FAR, FAR + timedelta(days=365)),
+        ("Lapsed before it was used", DEMO_START, DEMO_START + timedelta(days=60)),
+        ("Not yet valid", FAR_FUTURE, FAR_FUTURE + timedelta(days=365)),
         ("Never lapses", None, None),
     ):
-        credit = maker.make(
-            MONEY.credit,
-            START,
+        credit = factory.create(
+            MONEY_MAPPING.credit_entity,
+            DEMO_START,
             CoworkerId=customer["Id"],
-            BusinessId=here.business["Id"],
+            BusinessId=location.business["Id"],
             Description=description,
-            TotalCredit=50 * UNIT,
+            TotalCredit=50 * CURRENCY_UNIT,
             ValidFrom=first,
             ExpireDate=last,
             CaneBeUsedForBookings=True,
         )
-        _open(maker, MONEY, credit, ())
+        _open_journal(factory, MONEY_MAPPING, credit, ())
 
 
-def limits_of(place: int, here: Location) -> dict[str, Any]:
+def credit_restrictions(place: int, location: DemoLocation) -> dict[str, Any]:
     """The limits of a customer's credit in turn: bookings, some types, events, everything."""
     match place % 4:
         case 0:
             return {
                 "Description": "Monthly credit",
                 "CaneBeUsedForBookings": True,
-                "TariffBookingCreditId": here.benefits[0]["Id"],
+                "TariffBookingCreditId": location.benefits[0]["Id"],
             }
         case 1:
             return {
                 "Description": "Meeting rooms only",
                 "CaneBeUsedForBookings": True,
-                "ElegibleResourceTypes": (here.types[0]["Id"],),
+                "ElegibleResourceTypes": (location.types[0]["Id"],),
                 "UseCreditPrice": True,
             }
         case 2:
             return {
                 "Description": "Events only",
                 "CaneBeUsedForEvents": True,
-                "EventCategories": tuple(category["Id"] for category in here.categories),
+                "EventCategories": tuple(category["Id"] for category in location.categories),
             }
         case _:
             return {
@@ -154,24 +162,36 @@ def limits_of(place: int, here: Location) -> dict[str, Any]:
             }
 
 
-def _window(maker: Maker, draws: Sequence[Draw]) -> tuple[datetime, datetime | None]:
+def _validity_period(
+    factory: RecordFactory, draws: Sequence[PlannedUse]
+) -> tuple[datetime, datetime | None]:
     """Granted some days before the first draw; valid to beyond the last one, or for good."""
-    granted = draws[0].at - timedelta(days=maker.chance.randrange(1, 11))
-    lapses = draws[-1].at + timedelta(days=maker.chance.randrange(20, 90))
-    return granted, maker.one_of((None, FAR, lapses, lapses))
+    granted = draws[0].at - timedelta(days=factory.random.randrange(1, 11))
+    lapses = draws[-1].at + timedelta(days=factory.random.randrange(20, 90))
+    return granted, factory.choice((None, FAR_FUTURE, lapses, lapses))
 
 
-def _history(
-    maker: Maker, side: Side, credit: Record, at: datetime, used: int, values: dict[str, Any]
+def _create_use(
+    factory: RecordFactory,
+    side: CreditTypeMapping,
+    credit: Record,
+    at: datetime,
+    used: int,
+    values: dict[str, Any],
 ) -> Record:
-    return maker.make(
-        side.history, at, **{side.reference: credit["Id"], "CreditUsed": used}, **values
+    return factory.create(
+        side.history_entity,
+        at,
+        **{side.credit_reference: credit["Id"], "CreditUsed": used},
+        **values,
     )
 
 
-def _open(maker: Maker, side: Side, credit: Record, rows: Sequence[Record]) -> None:
+def _open_journal(
+    factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record]
+) -> None:
     """The credit's journal and its balance, both from its use rows."""
-    credit[side.remaining] = credit[side.total] - sum(row["CreditUsed"] for row in rows)
-    journal = opened(side, credit, rows)
-    maker.gather(JournalLine, journal.line_records(maker.unique_id))
-    maker.gather(CreditState, [journal.state_record(credit["CreatedOn"], maker.unique_id)])
+    credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
+    journal = open_journal(side, credit, rows)
+    factory.add(JournalLine, journal.entry_records(factory.unique_id))
+    factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from creditdesk.demo.factory import DAYS, FAR, START, Maker
+from creditdesk.demo.factory import DEMO_DAYS, DEMO_START, FAR_FUTURE, RecordFactory
 from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.billing.product import Product
 from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
@@ -34,23 +34,23 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Record
 
-UNIT = 10_000
+CURRENCY_UNIT = 10_000
 """One unit of a currency, in its smallest step."""
 
-LOCATIONS = (
+DEMO_LOCATIONS = (
     ("Harbour Yard", "Euro", "EUR", "€{0:n}", "Europe/Lisbon", 15),
     ("Mill Lane", "US Dollar", "USD", "${0:n}", "America/New_York", 30),
 )
-ROOMS = (
+DEMO_RESOURCES = (
     ("Meeting room", eResourceType.MeetingRoom, ("Anchor", "Beacon", "Compass", "Dinghy")),
     ("Hot desk", eResourceType.HotDesk, ("Window desk", "Quiet desk", "Long table")),
     ("Phone booth", eResourceType.PhoneBooth, ("Booth 1", "Booth 2")),
 )
-PLANS = (("Part-time desk", 120), ("Full-time desk", 260), ("Virtual office", 45))
+DEMO_PLANS = (("Part-time desk", 120), ("Full-time desk", 260), ("Virtual office", 45))
 
 
 @dataclass(slots=True)
-class Location:
+class DemoLocation:
     """One location and what it offers."""
 
     business: Record
@@ -68,18 +68,20 @@ class Location:
     tickets: list[tuple[Record, Record]] = field(default_factory=list)
 
 
-def furnish(maker: Maker) -> list[Location]:
+def create_locations(factory: RecordFactory) -> list[DemoLocation]:
     """The locations, made and gathered."""
-    return [_location(maker, place) for place in LOCATIONS]
+    return [_create_location(factory, place) for place in DEMO_LOCATIONS]
 
 
-def _location(maker: Maker, place: tuple[str, str, str, str, str, int]) -> Location:
+def _create_location(
+    factory: RecordFactory, place: tuple[str, str, str, str, str, int]
+) -> DemoLocation:
     name, currency_name, code, form, zone, interval = place
-    currency = maker.make(Currency, START, Name=currency_name, Code=code, Format=form)
+    currency = factory.create(Currency, DEMO_START, Name=currency_name, Code=code, Format=form)
     slug = name.lower().replace(" ", "-")
-    business = maker.make(
+    business = factory.create(
         Business,
-        START,
+        DEMO_START,
         Name=name,
         CurrencyId=currency["Id"],
         CountryId=1,
@@ -87,21 +89,23 @@ def _location(maker: Maker, place: tuple[str, str, str, str, str, int]) -> Locat
         WebAddress=slug,
         EmailContact=f"hello@{slug}.example",
     )
-    maker.make(
+    factory.create(
         LocationProfile,
-        START,
+        DEMO_START,
         BusinessId=business["Id"],
         TimeZone=zone,
         BookingIntervalMinutes=interval,
     )
-    here = Location(business, currency)
-    for type_name, kind, rooms in ROOMS:
-        of_type = maker.make(ResourceType, START, BusinessId=business["Id"], Name=type_name)
+    here = DemoLocation(business, currency)
+    for type_name, kind, rooms in DEMO_RESOURCES:
+        of_type = factory.create(
+            ResourceType, DEMO_START, BusinessId=business["Id"], Name=type_name
+        )
         here.types.append(of_type)
         here.rooms += [
-            maker.make(
+            factory.create(
                 Resource,
-                START,
+                DEMO_START,
                 BusinessId=business["Id"],
                 Name=room,
                 SystemResourceType=int(kind),
@@ -112,46 +116,46 @@ def _location(maker: Maker, place: tuple[str, str, str, str, str, int]) -> Locat
             )
             for room in rooms
         ]
-    _rates_and_plans(maker, here)
-    _products(maker, here)
-    _events(maker, here)
+    _create_rates_and_plans(factory, here)
+    _create_products(factory, here)
+    _create_events(factory, here)
     return here
 
 
-def _rates_and_plans(maker: Maker, here: Location) -> None:
-    common = {"BusinessId": here.business["Id"], "CurrencyId": here.currency["Id"]}
-    here.rate = maker.make(
+def _create_rates_and_plans(factory: RecordFactory, location: DemoLocation) -> None:
+    common = {"BusinessId": location.business["Id"], "CurrencyId": location.currency["Id"]}
+    location.rate = factory.create(
         ExtraService,
-        START,
+        DEMO_START,
         **common,
         Name="Room time",
-        Price=UNIT // 4,
-        CreditPrice=UNIT // 5,
+        Price=CURRENCY_UNIT // 4,
+        CreditPrice=CURRENCY_UNIT // 5,
         ChargePeriod=int(eChargePeriod.Minutes),
         LastMinuteAdjustmentType=1,
         IsBookingCredit=True,
         IsDefaultPrice=True,
         Visible=True,
-        ResourceTypes=tuple(t["Id"] for t in here.types),
+        ResourceTypes=tuple(t["Id"] for t in location.types),
     )
-    here.printing = maker.make(
+    location.printing = factory.create(
         ExtraService,
-        START,
+        DEMO_START,
         **common,
         Name="Printed pages",
-        Price=UNIT // 20,
+        Price=CURRENCY_UNIT // 20,
         ChargePeriod=int(eChargePeriod.Uses),
         LastMinuteAdjustmentType=1,
         IsPrintingCredit=True,
         Visible=True,
     )
-    for name, price in PLANS:
-        plan = maker.make(
+    for name, price in DEMO_PLANS:
+        plan = factory.create(
             Tariff,
-            START,
+            DEMO_START,
             **common,
             Name=name,
-            Price=price * UNIT,
+            Price=price * CURRENCY_UNIT,
             SystemTariffType=int(eTariffType.PartTimeHotDesk),
             InvoiceEvery=1,
             Visible=True,
@@ -160,98 +164,98 @@ def _rates_and_plans(maker: Maker, here: Location) -> None:
             AddressIdentityCheckRepeatPattern=1,
             IdentityCheckRepeatPattern=1,
         )
-        here.plans.append(plan)
-        here.benefits.append(
-            maker.make(
+        location.plans.append(plan)
+        location.benefits.append(
+            factory.create(
                 TariffBookingCredit,
-                START,
+                DEMO_START,
                 Name=f"{name}: monthly credit",
                 TariffId=plan["Id"],
-                Credit=price * UNIT // 4,
+                Credit=price * CURRENCY_UNIT // 4,
                 CaneBeUsedForBookings=True,
                 CaneBeUsedForEvents=True,
                 ServiceRenewalTime=int(eTimeSpanWeekMonth.TariffMonth),
             )
         )
-        for service, uses in ((here.rate, 600), (here.printing, 100)):
-            maker.make(
+        for service, uses in ((location.rate, 600), (location.printing, 100)):
+            factory.create(
                 TariffExtraService,
-                START,
+                DEMO_START,
                 TariffId=plan["Id"],
                 ExtraServiceId=service["Id"],
                 UsesIncluded=uses,
                 ServiceRenewalTime=int(eTimeSpanWeekMonth.TariffMonth),
             )
-    here.day_pass = maker.make(
+    location.day_pass = factory.create(
         TimePass,
-        START,
+        DEMO_START,
         **common,
         Name="Day pass",
-        Price=18 * UNIT,
+        Price=18 * CURRENCY_UNIT,
         MinutesIncluded=480,
-        Businesses=(here.business["Id"],),
+        Businesses=(location.business["Id"],),
     )
 
 
-def _products(maker: Maker, here: Location) -> None:
+def _create_products(factory: RecordFactory, location: DemoLocation) -> None:
     common = {
-        "BusinessId": here.business["Id"],
-        "CurrencyId": here.currency["Id"],
+        "BusinessId": location.business["Id"],
+        "CurrencyId": location.currency["Id"],
         "AvailableAs": int(eRecurrentProductOptions.RecurrentOrOneOff),
         "Visible": True,
     }
-    here.coffee = maker.make(
+    location.coffee = factory.create(
         Product,
-        START,
+        DEMO_START,
         **common,
         Name="Coffee",
         Description="A cup of coffee",
-        Price=3 * UNIT,
+        Price=3 * CURRENCY_UNIT,
         SystemProductType=int(eProductType.FoodAndBeverage),
     )
-    here.bundle = maker.make(
+    location.bundle = factory.create(
         Product,
-        START,
+        DEMO_START,
         **common,
         Name="Credit bundle",
         Description="Credit for rooms and desks, and pages to print",
-        Price=90 * UNIT,
+        Price=90 * CURRENCY_UNIT,
         SystemProductType=int(eProductType.CreditBundle),
     )
-    maker.make(
+    factory.create(
         ProductBookingCredit,
-        START,
+        DEMO_START,
         Name="Bundle credit",
-        ProductId=here.bundle["Id"],
-        Credit=100 * UNIT,
+        ProductId=location.bundle["Id"],
+        Credit=100 * CURRENCY_UNIT,
         CaneBeUsedForBookings=True,
         ExpirationType=int(eRecurrentChargePattern.Month),
         ExpiresIn=6,
-        ElegibleResourceTypes=(here.types[0]["Id"],),
+        ElegibleResourceTypes=(location.types[0]["Id"],),
     )
-    maker.make(
+    factory.create(
         ProductExtraService,
-        START,
-        ProductId=here.bundle["Id"],
-        ExtraServiceId=here.printing["Id"],
+        DEMO_START,
+        ProductId=location.bundle["Id"],
+        ExtraServiceId=location.printing["Id"],
         UsesIncluded=50,
         ExpirationType=int(eRecurrentChargePattern.Year),
         ExpiresIn=1,
     )
 
 
-def _events(maker: Maker, here: Location) -> None:
-    business_id = here.business["Id"]
-    here.categories = [
-        maker.make(CalendarEventCategory, START, BusinessId=business_id, Title=title)
+def _create_events(factory: RecordFactory, location: DemoLocation) -> None:
+    business_id = location.business["Id"]
+    location.categories = [
+        factory.create(CalendarEventCategory, DEMO_START, BusinessId=business_id, Title=title)
         for title in ("Workshop", "Members' evening")
     ]
-    for month in range(DAYS // 30):
-        starts = START + timedelta(days=30 * month + 17, hours=17)
-        category = here.categories[month % 2]
-        event = maker.make(
+    for month in range(DEMO_DAYS // 30):
+        starts = DEMO_START + timedelta(days=30 * month + 17, hours=17)
+        category = location.categories[month % 2]
+        event = factory.create(
             CalendarEvent,
-            START,
+            DEMO_START,
             BusinessId=business_id,
             Name=f"{category['Title']} {month + 1}",
             StartDate=starts,
@@ -260,15 +264,15 @@ def _events(maker: Maker, here: Location) -> None:
             WhichEventsToUpdate=1,
             EventCategories=(category["Id"],),
         )
-        ticket = maker.make(
+        ticket = factory.create(
             EventProduct,
-            START,
+            DEMO_START,
             CalendarEventId=event["Id"],
             Name="Ticket",
-            StartDate=START,
-            EndDate=FAR,
-            Price=15 * UNIT,
-            CurrencyId=here.currency["Id"],
+            StartDate=DEMO_START,
+            EndDate=FAR_FUTURE,
+            Price=15 * CURRENCY_UNIT,
+            CurrencyId=location.currency["Id"],
             Visible=True,
         )
-        here.tickets.append((event, ticket))
+        location.tickets.append((event, ticket))

@@ -14,45 +14,45 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-Pieces = Callable[[int, int], Iterator[T]]
+BatchSource = Callable[[int, int], Iterator[T]]
 
 
-async def made_ahead(pieces: Pieces[T], uses: int, seed: int) -> AsyncGenerator[T]:
+async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> AsyncGenerator[T]:
     """What `pieces(uses, seed)` gives, which must be a function of a module. Raises ChildProcessError
     when its process ends before it is done.
     """
     context = get_context("spawn")  # A fork would share this process's connections and threads.
-    here, there = context.Pipe(duplex=False)
-    maker = context.Process(target=_send, args=(pieces, uses, seed, there), daemon=True)
-    maker.start()
-    there.close()
-    following = _next(here)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_batches, args=(source, uses, seed, sender), daemon=True)
+    process.start()
+    sender.close()
+    next_batch = _receive_next(receiver)
     try:
-        while piece := await following:
-            following = _next(here)
+        while piece := await next_batch:
+            next_batch = _receive_next(receiver)
             yield piece
     finally:
         # Ended first, so that a thread that waits for its next piece is let go.
-        maker.terminate()
+        process.terminate()
         with suppress(ChildProcessError):
-            await following
-        await asyncio.to_thread(maker.join)
-        here.close()
+            await next_batch
+        await asyncio.to_thread(process.join)
+        receiver.close()
 
 
-def _send(pieces: Pieces[T], uses: int, seed: int, there: Connection) -> None:
+def _send_batches(source: BatchSource[T], uses: int, seed: int, sender: Connection) -> None:
     with suppress(BrokenPipeError):
-        for piece in pieces(uses, seed):
-            there.send(piece)
-        there.send(None)
+        for piece in source(uses, seed):
+            sender.send(piece)
+        sender.send(None)
 
 
-def _next(here: Connection) -> asyncio.Task[Any]:
+def _receive_next(receiver: Connection) -> asyncio.Task[Any]:
     """The next piece, or None after the last one, as soon as it is there."""
 
     def received() -> Any:
         try:
-            return here.recv()
+            return receiver.recv()
         except EOFError:
             raise ChildProcessError("the process that makes the demo ended too early") from None
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from creditdesk.schema.entity import Entity, declared
+from creditdesk.schema.entity import Entity, declared_entities
 from creditdesk.schema.fields import Collection, Reference
 
 
@@ -15,27 +15,27 @@ def _load() -> tuple[type[Entity], ...]:
     for file in sorted(here.glob("*/*.py")):
         if file.stem != "__init__":
             import_module(f"creditdesk.entities.{file.parent.name}.{file.stem}")
-    return declared()
+    return declared_entities()
 
 
 def _check(entities: tuple[type[Entity], ...]) -> None:
     names = {entity.__name__ for entity in entities}
     for entity in entities:
-        shape = entity.shape()
+        meta = entity.meta()
         for name, field in entity.fields.items():
-            if isinstance(field, Reference) and field.kept and field.to not in names:
+            if isinstance(field, Reference) and field.is_local and field.to not in names:
                 raise TypeError(f"{entity.__name__}.{name} refers to unknown {field.to}")
-            if isinstance(field, Collection) and field.kept and field.of not in names:
+            if isinstance(field, Collection) and field.is_local and field.of not in names:
                 raise TypeError(f"{entity.__name__}.{name} collects unknown {field.of}")
         for wanted in (entity.order, entity.label, entity.scope):
-            if wanted and wanted not in shape.columns and wanted not in shape.filter_only:
+            if wanted and wanted not in meta.columns and wanted not in meta.filter_only:
                 raise TypeError(f"{entity.__name__}: no column {wanted}")
-        for parameter in entity.list_needs:
-            if parameter.lower() not in shape.filters:
+        for parameter in entity.required_filters:
+            if parameter.lower() not in meta.filters:
                 raise TypeError(f"{entity.__name__}: no filter {parameter}")
 
 
 CATALOG: Final = _load()
 _check(CATALOG)
-SERVED: Final = tuple(entity for entity in CATALOG if entity.served)
-BY_PATH: Final = {entity.path(): entity for entity in SERVED}
+PUBLIC_ENTITIES: Final = tuple(entity for entity in CATALOG if entity.public)
+ENTITY_BY_PATH: Final = {entity.path(): entity for entity in PUBLIC_ENTITIES}

@@ -333,7 +333,7 @@ class eTariffType(IntEnum):
     Other = 99
 
 
-class ePoolCapPeriod(IntEnum):
+class PoolCapPeriod(IntEnum):
     """How long a member draws against one cap of a pool, by the calendar."""
 
     Day = 1
@@ -343,7 +343,7 @@ class ePoolCapPeriod(IntEnum):
     Year = 5
 
 
-class ePoolCreditKind(IntEnum):
+class PoolCreditType(IntEnum):
     """The kinds of credit that a team may share."""
 
     Money = 1

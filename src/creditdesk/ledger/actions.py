@@ -20,74 +20,94 @@ from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.entry import CreditKind
-from creditdesk.ledger.journal.mapping import MONEY, TIME, Side
-from creditdesk.ledger.journal.transaction import Desk
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.bookings import (
-    Charged,
-    Difference,
+    ChargeResult,
+    RecalculationResult,
     cancel_bookings,
     charge_bookings,
     recalculate_booking,
 )
-from creditdesk.ledger.operations.corrections import Reversed, adjust, prioritise, reverse, void
+from creditdesk.ledger.operations.corrections import (
+    ReversalResult,
+    adjust,
+    reverse,
+    set_priority,
+    void,
+)
 from creditdesk.ledger.operations.product_benefits import activate_products
-from creditdesk.ledger.operations.rollover import set_roll_over
+from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
-from creditdesk.ledger.rules.amounts import Amount, money_text
-from creditdesk.ledger.rules.renewal import RollOver
-from creditdesk.schema.actions import Command, CommandOutcome, Parameter, Run
+from creditdesk.ledger.rules.amounts import Amount, format_money
+from creditdesk.ledger.rules.renewal import RolloverLimit
+from creditdesk.schema.actions import Command, CommandHandler, CommandResult, Parameter
 from creditdesk.schema.fields import Boolean, Field, Integer, Money, Text
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
-Given = Mapping[str, Any]
+ActionParameters = Mapping[str, Any]
 
 
-def ledger_commands(desk: Desk) -> dict[str, tuple[Command, ...]]:
+def ledger_commands(ledger: LedgerContext) -> dict[str, tuple[Command, ...]]:
     """The commands by the name of the entity they are offered on."""
     return {
-        Booking.__name__: _on_bookings(desk),
-        CoworkerProduct.__name__: _on_products(desk),
-        CoworkerBookingCredit.__name__: _on_credits(desk, MONEY),
-        CoworkerExtraService.__name__: (*_on_credits(desk, TIME), _overdraft(desk)),
-        TariffBookingCredit.__name__: (_roll_over_of(MONEY),),
-        TariffExtraService.__name__: (_roll_over_of(TIME),),
-        CoworkerBookingCreditUseHistory.__name__: _on_uses(desk, MONEY),
-        CoworkerExtraServiceUseHistory.__name__: _on_uses(desk, TIME),
+        Booking.__name__: _booking_commands(ledger),
+        CoworkerProduct.__name__: _product_commands(ledger),
+        CoworkerBookingCredit.__name__: _credit_commands(ledger, MONEY_MAPPING),
+        CoworkerExtraService.__name__: (
+            *_credit_commands(ledger, TIME_MAPPING),
+            _overdraft_command(ledger),
+        ),
+        TariffBookingCredit.__name__: (_rollover_command(MONEY_MAPPING),),
+        TariffExtraService.__name__: (_rollover_command(TIME_MAPPING),),
+        CoworkerBookingCreditUseHistory.__name__: _use_commands(ledger, MONEY_MAPPING),
+        CoworkerExtraServiceUseHistory.__name__: _use_commands(ledger, TIME_MAPPING),
     }
 
 
-def _on_bookings(desk: Desk) -> tuple[Command, ...]:
-    async def charge(unit: Unit, ids: Sequence[int], _given: Given, call: Call) -> CommandOutcome:
-        charged = await charge_bookings(unit, ids, call, desk)
+def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
+    async def charge(
+        session: WriteSession, ids: Sequence[int], _given: ActionParameters, context: RequestContext
+    ) -> CommandResult:
+        charged = await charge_bookings(session, ids, context, ledger)
         done = sum(each.allocation is not None for each in charged)
         message = f"{done} of {len(charged)} bookings were charged."
-        return CommandOutcome(message, [_charged(each) for each in charged])
+        return CommandResult(message, [_charge_document(each) for each in charged])
 
-    async def cancel(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
-        reason = given["Cancellation Reason"] or ""
-        cancelled = await cancel_bookings(unit, ids, call, desk, reason)
+    async def cancel(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
+        reason = parameters["Cancellation Reason"] or ""
+        cancelled = await cancel_bookings(session, ids, context, ledger, reason)
         value = [
             {
                 "BookingId": each.booking_id,
                 "Removed": each.removed,
-                "Returned": [_reversed(back) for back in each.back],
+                "Returned": [_reversal_document(back) for back in each.reversals],
             }
             for each in cancelled
         ]
-        return CommandOutcome(f"{len(cancelled)} bookings were cancelled.", value)
+        return CommandResult(f"{len(cancelled)} bookings were cancelled.", value)
 
     async def recalculate(
-        unit: Unit, ids: Sequence[int], given: Given, call: Call
-    ) -> CommandOutcome:
-        only_show = bool(given["Preview"])
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
+        only_show = bool(parameters["Preview"])
         found = [
-            await recalculate_booking(unit, each, call, desk, only_show=only_show) for each in ids
+            await recalculate_booking(session, each, context, ledger, dry_run=only_show)
+            for each in ids
         ]
         verb = "would be" if only_show else "were"
         message = f"{len(found)} bookings {verb} decided again."
-        return CommandOutcome(message, [_difference(each) for each in found])
+        return CommandResult(message, [_recalculation_document(each) for each in found])
 
     return (
         Command("CHARGE_BOOKING", "Charge booking", charge, order=1),
@@ -111,9 +131,11 @@ def _on_bookings(desk: Desk) -> tuple[Command, ...]:
     )
 
 
-def _on_products(desk: Desk) -> tuple[Command, ...]:
-    async def activate(unit: Unit, ids: Sequence[int], _given: Given, call: Call) -> CommandOutcome:
-        done = await activate_products(unit, ids, call, desk)
+def _product_commands(ledger: LedgerContext) -> tuple[Command, ...]:
+    async def activate(
+        session: WriteSession, ids: Sequence[int], _given: ActionParameters, context: RequestContext
+    ) -> CommandResult:
+        done = await activate_products(session, ids, context, ledger)
         value = [
             {
                 "CoworkerProductId": each.sale_id,
@@ -122,72 +144,92 @@ def _on_products(desk: Desk) -> tuple[Command, ...]:
             for each in done
         ]
         granted = sum(len(each.granted) for each in done)
-        return CommandOutcome(f"{len(done)} products are active; {granted} credits added.", value)
+        return CommandResult(f"{len(done)} products are active; {granted} credits added.", value)
 
     return (Command("ACTIVATE_PRODUCT", "Activate product", activate, order=1),)
 
 
-def _on_credits(desk: Desk, side: Side) -> tuple[Command, ...]:
-    async def adjusted(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
+def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
+    async def adjust_credits(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
         value = []
         for credit_id in ids:
-            account = (side.kind, credit_id)
-            after = await adjust(unit, account, given["Amount"], given["Reason"], call, desk)
+            account = (mapping.account_type, credit_id)
+            after = await adjust(
+                session, account, parameters["Amount"], parameters["Reason"], context, ledger
+            )
             value.append(
                 {
                     "Id": credit_id,
-                    side.remaining: shown(side, after.remaining),
-                    side.total: shown(side, after.total),
+                    mapping.remaining_field: document_amount(mapping, after.remaining),
+                    mapping.total_field: document_amount(mapping, after.total),
                 }
             )
-        return CommandOutcome(f"{len(value)} credits were adjusted.", value)
+        return CommandResult(f"{len(value)} credits were adjusted.", value)
 
-    async def voided(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
-        accounts = [(side.kind, credit_id) for credit_id in ids]
-        done = await void(unit, accounts, given["Reason"] or "", call, desk)
+    async def void_credits(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
+        accounts = [(mapping.account_type, credit_id) for credit_id in ids]
+        done = await void(session, accounts, parameters["Reason"] or "", context, ledger)
         value = [
             {
                 "Id": each.account[1],
-                "Removed": shown(side, each.removed),
-                "Used": shown(side, each.used),
-                "Held": shown(side, each.held),
+                "Removed": document_amount(mapping, each.removed),
+                "Used": document_amount(mapping, each.used),
+                "Held": document_amount(mapping, each.held),
             }
             for each in done
         ]
-        return CommandOutcome(f"{len(done)} credits were voided.", value)
+        return CommandResult(f"{len(done)} credits were voided.", value)
 
-    async def prioritised(
-        unit: Unit, ids: Sequence[int], given: Given, call: Call
-    ) -> CommandOutcome:
-        accounts = [(side.kind, credit_id) for credit_id in ids]
-        await prioritise(unit, accounts, given["Priority"], call, desk)
-        return CommandOutcome(f"{len(ids)} credits have priority {given['Priority']}.")
+    async def prioritise_credits(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
+        accounts = [(mapping.account_type, credit_id) for credit_id in ids]
+        await set_priority(session, accounts, parameters["Priority"], context, ledger)
+        return CommandResult(f"{len(ids)} credits have priority {parameters['Priority']}.")
 
     return (
         Command(
             "ADJUST_CREDIT",
             "Adjust remaining credit",
-            adjusted,
-            (Parameter("Amount", _amount(side), True), Parameter("Reason", Text(), True)),
+            adjust_credits,
+            (Parameter("Amount", _amount_field(mapping), True), Parameter("Reason", Text(), True)),
             order=1,
         ),
-        Command("VOID_CREDIT", "Void unused credit", voided, (Parameter("Reason"),), order=2),
+        Command("VOID_CREDIT", "Void unused credit", void_credits, (Parameter("Reason"),), order=2),
         Command(
             "SET_PRIORITY",
             "Set the priority",
-            prioritised,
+            prioritise_credits,
             (Parameter("Priority", Integer(), True),),
             order=3,
         ),
     )
 
 
-def _overdraft(desk: Desk) -> Command:
-    async def run(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
-        limit = given["Limit"]
-        await set_overdraft(unit, ids, limit, call, desk)
+def _overdraft_command(ledger: LedgerContext) -> Command:
+    async def run(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
+        limit = parameters["Limit"]
+        await set_overdraft(session, ids, limit, context, ledger)
         how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
-        return CommandOutcome(f"{len(ids)} credits {how_far}.")
+        return CommandResult(f"{len(ids)} credits {how_far}.")
 
     parameters = (Parameter("Limit", Integer(), True),)
     return Command(
@@ -195,74 +237,95 @@ def _overdraft(desk: Desk) -> Command:
     )
 
 
-def _roll_over_of(side: Side) -> Command:
-    async def run(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
-        allowed = RollOver(given["Cap"], given["Periods"])
+def _rollover_command(mapping: CreditTypeMapping) -> Command:
+    async def run(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
+        allowed = RolloverLimit(parameters["Cap"], parameters["Periods"])
         for benefit_id in ids:
-            await set_roll_over(unit, side, benefit_id, allowed, call)
+            await set_rollover(session, mapping, benefit_id, allowed, context)
         on = "now roll over" if allowed.cap and allowed.periods else "do not roll over"
-        return CommandOutcome(f"{len(ids)} benefits {on}.")
+        return CommandResult(f"{len(ids)} benefits {on}.")
 
-    parameters = (Parameter("Cap", _amount(side), True), Parameter("Periods", Integer(), True))
+    parameters = (
+        Parameter("Cap", _amount_field(mapping), True),
+        Parameter("Periods", Integer(), True),
+    )
     return Command("SET_ROLL_OVER", "Let unused credit roll over", run, parameters, order=1)
 
 
-def _on_uses(desk: Desk, side: Side) -> tuple[Command, ...]:
-    run: Run = _reversing(desk, side)
-    parameters = (Parameter("Amount", _amount(side)), Parameter("Reason"))
+def _use_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
+    run: CommandHandler = _reverse_action(ledger, mapping)
+    parameters = (Parameter("Amount", _amount_field(mapping)), Parameter("Reason"))
     return (Command("REVERSE_USE", "Reverse use", run, parameters, order=1),)
 
 
-def _reversing(desk: Desk, side: Side) -> Run:
-    async def reversed_(unit: Unit, ids: Sequence[int], given: Given, call: Call) -> CommandOutcome:
+def _reverse_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> CommandHandler:
+    async def reverse_uses(
+        session: WriteSession,
+        ids: Sequence[int],
+        parameters: ActionParameters,
+        context: RequestContext,
+    ) -> CommandResult:
         done = await reverse(
-            unit, side, ids, call, desk, amount=given["Amount"], reason=given["Reason"] or ""
+            session,
+            mapping,
+            ids,
+            context,
+            ledger,
+            amount=parameters["Amount"],
+            reason=parameters["Reason"] or "",
         )
         count = sum(bool(each.amount) for each in done)
         message = f"{count} of {len(done)} uses were reversed."
-        return CommandOutcome(message, [_reversed(each) for each in done])
+        return CommandResult(message, [_reversal_document(each) for each in done])
 
-    return reversed_
-
-
-def _amount(side: Side) -> Field:
-    return Money() if side.kind is CreditKind.MONEY else Integer()
+    return reverse_uses
 
 
-def shown(side: Side, amount: Amount) -> str | int:
+def _amount_field(mapping: CreditTypeMapping) -> Field:
+    return Money() if mapping.account_type is AccountType.MONEY else Integer()
+
+
+def document_amount(mapping: CreditTypeMapping, amount: Amount) -> str | int:
     """An amount as documents show it: money as text with four places, uses as a whole number."""
-    return money_text(amount) if side.kind is CreditKind.MONEY else amount
+    return format_money(amount) if mapping.account_type is AccountType.MONEY else amount
 
 
-def _reversed(each: Reversed) -> dict[str, Any]:
-    side = MONEY if each.account[0] is CreditKind.MONEY else TIME
+def _reversal_document(each: ReversalResult) -> dict[str, Any]:
+    mapping = MONEY_MAPPING if each.account[0] is AccountType.MONEY else TIME_MAPPING
     return {
         "UseHistoryId": each.history_id,
         "Credit": f"{each.account[0].value}/{each.account[1]}",
-        "Amount": shown(side, each.amount),
-        "ReissuedAs": each.reissued,
+        "Amount": document_amount(mapping, each.amount),
+        "ReissuedAs": each.reissued_id,
     }
 
 
-def _charged(each: Charged) -> dict[str, Any]:
+def _charge_document(each: ChargeResult) -> dict[str, Any]:
     return {
         "BookingId": each.booking_id,
         "AlreadyCharged": each.allocation is None,
         "CoworkerExtraServiceId": each.charge_id,
-        "AllocationId": each.group,
+        "AllocationId": each.allocation_group,
         "Allocation": each.allocation.to_document() if each.allocation else None,
     }
 
 
-def _difference(each: Difference) -> dict[str, Any]:
+def _recalculation_document(each: RecalculationResult) -> dict[str, Any]:
     return {
         "BookingId": each.booking_id,
-        "Before": {credit: _by_credit(credit, n) for credit, n in each.before.items()},
-        "After": {credit: _by_credit(credit, n) for credit, n in each.after.items()},
-        "Uncovered": money_text(each.uncovered),
+        "Before": {credit: _credit_amount(credit, n) for credit, n in each.before.items()},
+        "After": {credit: _credit_amount(credit, n) for credit, n in each.after.items()},
+        "Uncovered": format_money(each.uncovered),
         "Applied": each.charged is not None,
     }
 
 
-def _by_credit(credit: str, amount: Amount) -> str | int:
-    return shown(MONEY if credit.startswith(CreditKind.MONEY.value) else TIME, amount)
+def _credit_amount(credit: str, amount: Amount) -> str | int:
+    return document_amount(
+        MONEY_MAPPING if credit.startswith(AccountType.MONEY.value) else TIME_MAPPING, amount
+    )

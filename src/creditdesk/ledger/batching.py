@@ -15,23 +15,23 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
-from creditdesk.schema.errors import Conflict, Refusal
+from creditdesk.schema.errors import Conflict, DomainError
 
-MOST_TOGETHER: Final = 64
+MAX_BATCH_SIZE: Final = 64
 """How many asks share a unit at most."""
-PATIENT_PART: Final = 2
-MOST_PATIENCE: Final = timedelta(milliseconds=10)
+GATHER_DELAY_DIVISOR: Final = 2
+MAX_GATHER_DELAY: Final = timedelta(milliseconds=10)
 """A batch waits for all who are about, answered or waiting as the last one ended: half of the time
 that one took, and never longer than this."""
 
 
-class PutOff(Enum):
+class Deferred(Enum):
     """What is said in place of an answer."""
 
-    PUT_OFF = "put off"
+    DEFERRED = "put off"
 
 
-PUT_OFF: Final = PutOff.PUT_OFF
+DEFERRED: Final = Deferred.DEFERRED
 """Another unit holds what the ask needs; nothing was done, and the next batch will wait for it."""
 
 Work = TypeVar("Work")
@@ -40,24 +40,24 @@ Given = TypeVar("Given")
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[Ask, Given]):
-    ask: Ask
-    apart: frozenset[Hashable]
-    repeatable: bool
-    answer: asyncio.Future[Given]
-    urgent: bool = False
+class _Pending(Generic[Ask, Given]):
+    request: Ask
+    conflict_keys: frozenset[Hashable]
+    idempotent: bool
+    future: asyncio.Future[Given]
+    was_deferred: bool = False
 
-    def say(self, said: Given | Exception) -> None:
+    def resolve(self, outcome: Given | Exception) -> None:
         # Who asked may have gone meanwhile.
-        if self.answer.done():
+        if self.future.done():
             return
-        if isinstance(said, Exception):
-            self.answer.set_exception(said)
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
         else:
-            self.answer.set_result(said)
+            self.future.set_result(outcome)
 
 
-class Together(Generic[Work, Ask, Given]):
+class BatchQueue(Generic[Work, Ask, Given]):
     """Gathers asks and has each batch carried out in a unit that `opened` gives.
 
     `carry_out` answers the asks of a batch in their order, with a value or a refusal each. It may
@@ -66,114 +66,122 @@ class Together(Generic[Work, Ask, Given]):
 
     def __init__(
         self,
-        opened: Callable[[], AbstractAsyncContextManager[Work]],
-        carry_out: Callable[
-            [Work, Sequence[Ask], int], Awaitable[Sequence[Given | Refusal | PutOff]]
+        open_session: Callable[[], AbstractAsyncContextManager[Work]],
+        execute: Callable[
+            [Work, Sequence[Ask], int], Awaitable[Sequence[Given | DomainError | Deferred]]
         ],
-        most_together: int = MOST_TOGETHER,
+        max_batch_size: int = MAX_BATCH_SIZE,
     ) -> None:
-        self._opened = opened
-        self._carry_out = carry_out
-        self._most = most_together
-        self._waiting: list[_Waiting[Ask, Given]] = []
-        self._worker: asyncio.Task[None] | None = None
-        self._about = 1
-        self._patience = timedelta()
-        self._enough = asyncio.Event()
+        self._open_session = open_session
+        self._execute = execute
+        self._max_batch_size = max_batch_size
+        self._queue: list[_Pending[Ask, Given]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._expected = 1
+        self._gather_delay = timedelta()
+        self._batch_ready = asyncio.Event()
 
-    async def ask(
-        self, ask: Ask, *, apart: frozenset[Hashable] = frozenset(), repeatable: bool = False
+    async def submit(
+        self,
+        request: Ask,
+        *,
+        conflict_keys: frozenset[Hashable] = frozenset(),
+        idempotent: bool = False,
     ) -> Given:
         """The answer to one ask, carried out with whatever else is waiting. Raises its refusal.
 
         No batch has two asks with anything in `apart` in common; the later one waits for the next.
         `repeatable` says that asking again has no second effect, as with a key (rule 32).
         """
-        answer: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(ask, apart, repeatable, answer))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
-        if len(self._waiting) >= self._about:
-            self._enough.set()
+        future: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(request, conflict_keys, idempotent, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        if len(self._queue) >= self._expected:
+            self._batch_ready.set()
         # Who asked may go away; what is under way is carried out all the same.
-        return await asyncio.shield(answer)
+        return await asyncio.shield(future)
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         try:
             # Everyone who asks in this turn of the loop is on board before the first batch leaves.
             await asyncio.sleep(0)
-            while self._waiting:
-                await self._gather()
-                batch = self._next()
+            while self._queue:
+                await self._wait_for_more()
+                batch = self._take_batch()
                 loop = asyncio.get_running_loop()
                 began = loop.time()
-                put_off = await self._answer(batch)
+                deferred = await self._execute_batch(batch)
                 lasted = timedelta(seconds=loop.time() - began)
-                self._about = min(len(batch) + len(self._waiting), self._most)
-                self._waiting[:0] = put_off
-                self._patience = min(lasted / PATIENT_PART, MOST_PATIENCE)
+                self._expected = min(len(batch) + len(self._queue), self._max_batch_size)
+                self._queue[:0] = deferred
+                self._gather_delay = min(lasted / GATHER_DELAY_DIVISOR, MAX_GATHER_DELAY)
         finally:
-            self._worker = None
+            self._task = None
 
-    async def _gather(self) -> None:
+    async def _wait_for_more(self) -> None:
         """Gives those who were answered the time to come back, and so to share one unit with those
         who could not be part of the last.
 
         What a unit costs beside its asks is as much as a dozen of them, so few large ones serve
         everyone sooner than many small ones, even where those could overlap.
         """
-        if len(self._waiting) < self._about:
-            self._enough.clear()
+        if len(self._queue) < self._expected:
+            self._batch_ready.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.total_seconds()):
-                    await self._enough.wait()
+                async with asyncio.timeout(self._gather_delay.total_seconds()):
+                    await self._batch_ready.wait()
 
-    def _next(self) -> list[_Waiting[Ask, Given]]:
+    def _take_batch(self) -> list[_Pending[Ask, Given]]:
         """The next batch; who cannot be part of it keeps the place in the row."""
-        batch, later = list[_Waiting[Ask, Given]](), list[_Waiting[Ask, Given]]()
-        on_board: set[Hashable] = set()
-        for waiting in self._waiting:
-            if len(batch) == self._most or waiting.apart & on_board:
-                later.append(waiting)
+        batch, later = list[_Pending[Ask, Given]](), list[_Pending[Ask, Given]]()
+        taken_keys: set[Hashable] = set()
+        for pending in self._queue:
+            if len(batch) == self._max_batch_size or pending.conflict_keys & taken_keys:
+                later.append(pending)
             else:
-                batch.append(waiting)
-                on_board |= waiting.apart
-        self._waiting = later
+                batch.append(pending)
+                taken_keys |= pending.conflict_keys
+        self._queue = later
         return batch
 
-    async def _answer(self, batch: Sequence[_Waiting[Ask, Given]]) -> list[_Waiting[Ask, Given]]:
+    async def _execute_batch(
+        self, batch: Sequence[_Pending[Ask, Given]]
+    ) -> list[_Pending[Ask, Given]]:
         """Says to each what became of its ask; gives those that were put off."""
         # One that is alone holds up nobody.
-        urgent = 1 if len(batch) == 1 else sum(waiting.urgent for waiting in batch)
-        answers: Sequence[Given | Refusal | PutOff] = ()
+        must_wait = 1 if len(batch) == 1 else sum(pending.was_deferred for pending in batch)
+        results: Sequence[Given | DomainError | Deferred] = ()
         try:
-            async with self._opened() as work:
-                answers = await self._carry_out(work, [waiting.ask for waiting in batch], urgent)
-        except Exception as fault:
+            async with self._open_session() as session:
+                results = await self._execute(
+                    session, [waiting.request for waiting in batch], must_wait
+                )
+        except Exception as error:
             # A passing fault, such as a lost race: each is tried once more, on its own. Where the
             # news of a commit was lost it may have happened, so only those are tried for whom
             # nothing was done or who may ask again.
-            lost = bool(answers) and not isinstance(fault, Conflict)
+            lost = bool(results) and not isinstance(error, Conflict)
             for place, waiting in enumerate(batch):
-                if lost and not (waiting.repeatable or isinstance(answers[place], PutOff)):
-                    waiting.say(fault)
+                if lost and not (waiting.idempotent or isinstance(results[place], Deferred)):
+                    waiting.resolve(error)
                 else:
-                    await self._answer_alone(waiting)
+                    await self._execute_alone(waiting)
             return []
-        put_off: list[_Waiting[Ask, Given]] = []
-        for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, PutOff):
-                put_off.append(replace(waiting, urgent=True))
+        deferred: list[_Pending[Ask, Given]] = []
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(result, Deferred):
+                deferred.append(replace(waiting, was_deferred=True))
             else:
-                waiting.say(answer)
-        return put_off
+                waiting.resolve(result)
+        return deferred
 
-    async def _answer_alone(self, waiting: _Waiting[Ask, Given]) -> None:
+    async def _execute_alone(self, pending: _Pending[Ask, Given]) -> None:
         try:
-            async with self._opened() as work:
-                (answer,) = await self._carry_out(work, [waiting.ask], 1)
-        except Exception as fault:
-            waiting.say(fault)
+            async with self._open_session() as session:
+                (result,) = await self._execute(session, [pending.request], 1)
+        except Exception as error:
+            pending.resolve(error)
         else:
-            assert not isinstance(answer, PutOff)
-            waiting.say(answer)
+            assert not isinstance(result, Deferred)
+            pending.resolve(result)

@@ -11,83 +11,93 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date
 from typing import Final
 
-from creditdesk.entities.ledger.account_state import CreditState
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal.mapping import SIDES, Account, Side, state_id
-from creditdesk.ledger.journal.transaction import Desk, is_charge
-from creditdesk.ledger.operations.corrections import lapsed, sweep
-from creditdesk.ledger.operations.holds import due_holds, release_due
-from creditdesk.ledger.operations.renewals import Due, due_renewals, run_renewals
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping, state_id
+from creditdesk.ledger.journal.transaction import LedgerContext, is_booking_charge
+from creditdesk.ledger.operations.corrections import expired_filters, write_expiry
+from creditdesk.ledger.operations.holds import due_hold_filters, release_due_holds
+from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
 from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Reading, Store
-from creditdesk.schema.service import Call
+from creditdesk.schema.repository import ReadSession, Store
+from creditdesk.schema.service import RequestContext
 
-BATCH: Final = 300
+BATCH_SIZE: Final = 300
 """How many credits a unit touches at most, where one contract or one group has no more."""
 
 
-async def renewal_run(
-    store: Store, call: Call, desk: Desk, *, since: date | None = None, batch: int = BATCH
-) -> AsyncIterator[list[tuple[Due, int]]]:
+async def run_benefit_renewals(
+    store: Store,
+    context: RequestContext,
+    ledger: LedgerContext,
+    *,
+    since: date | None = None,
+    batch: int = BATCH_SIZE,
+) -> AsyncIterator[list[tuple[DueRenewal, int]]]:
     """Grants what is due, some contracts at a time; gives each batch's grants (rule 27).
 
     `since` as for `due_renewals`.
     """
-    async with store.reading() as reading:
-        due = await due_renewals(reading, call, desk.clock(), since=since)
-    for contract_ids in _batches(due, batch):
-        async with store.writing() as unit:
-            granted = await run_renewals(unit, call, desk, since=since, contract_ids=contract_ids)
+    async with store.read_session() as read_session:
+        due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
+    for contract_ids in _contract_batches(due, batch):
+        async with store.write_session() as session:
+            granted = await run_renewals(
+                session, context, ledger, since=since, contract_ids=contract_ids
+            )
         yield granted
 
 
-async def hold_run(
-    store: Store, call: Call, desk: Desk, *, batch: int = BATCH
+async def run_hold_release(
+    store: Store, context: RequestContext, ledger: LedgerContext, *, batch: int = BATCH_SIZE
 ) -> AsyncIterator[list[int]]:
     """Lets the holds go whose time is over; gives the groups of each batch (rule 26)."""
     while True:
-        async with store.reading() as reading:
-            waiting = await reading.count(Hold, due_holds(desk.clock()))
+        async with store.read_session() as read_session:
+            waiting = await read_session.count(Hold, due_hold_filters(ledger.clock()))
         if not waiting:
             return
-        async with store.writing() as unit:
-            groups = await release_due(unit, call, desk, batch)
+        async with store.write_session() as session:
+            groups = await release_due_holds(session, context, ledger, batch)
         yield groups
 
 
-async def expiry_run(
-    store: Store, call: Call, desk: Desk, *, batch: int = BATCH
-) -> AsyncIterator[list[Account]]:
+async def run_credit_expiry(
+    store: Store, context: RequestContext, ledger: LedgerContext, *, batch: int = BATCH_SIZE
+) -> AsyncIterator[list[AccountKey]]:
     """Writes the expiry lines that are missing; gives the credits of each batch (rule 28).
 
     Holds that are over are let go before, or what they held would stay without its line.
     """
-    for side in SIDES.values():
+    for mapping in MAPPINGS.values():
         after = 0
         while True:
-            async with store.reading() as reading:
-                found = await reading.find(
-                    side.credit, lapsed(side, desk.clock()), limit=batch, after_id=after
+            async with store.read_session() as read_session:
+                found = await read_session.find(
+                    mapping.credit_entity,
+                    expired_filters(mapping, ledger.clock()),
+                    limit=batch,
+                    after_id=after,
                 )
-                accounts = await _unswept(reading, side, found)
+                accounts = await _without_expiry_entry(read_session, mapping, found)
             if not found:
                 break
             after = found[-1]["Id"]
             if accounts:
-                async with store.writing() as unit:
-                    swept = await sweep(unit, accounts, call, desk)
+                async with store.write_session() as session:
+                    swept = await write_expiry(session, accounts, context, ledger)
                 yield swept
 
 
-def _batches(due: Iterable[Due], most: int) -> list[list[int]]:
+def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[int]]:
     """Contracts in order of Id, together with at most `most` grants unless one alone has more."""
     counts: dict[int, int] = {}
     for each in due:
         counts[each.contract["Id"]] = counts.get(each.contract["Id"], 0) + 1
     batches: list[list[int]] = []
-    grants = most
+    grants = max_grants
     for contract_id in sorted(counts):
-        if grants + counts[contract_id] > most:
+        if grants + counts[contract_id] > max_grants:
             batches.append([])
             grants = 0
         batches[-1].append(contract_id)
@@ -95,9 +105,17 @@ def _batches(due: Iterable[Due], most: int) -> list[list[int]]:
     return batches
 
 
-async def _unswept(reading: Reading, side: Side, found: Sequence[Record]) -> list[Account]:
-    due = [(side.kind, credit["Id"]) for credit in found if not is_charge(side, credit)]
-    states = await reading.many(CreditState, [state_id(account) for account in due]) if due else {}
+async def _without_expiry_entry(
+    session: ReadSession, mapping: CreditTypeMapping, found: Sequence[Record]
+) -> list[AccountKey]:
+    due = [
+        (mapping.account_type, credit["Id"])
+        for credit in found
+        if not is_booking_charge(mapping, credit)
+    ]
+    states = (
+        await session.get_many(AccountState, [state_id(account) for account in due]) if due else {}
+    )
     ends = {credit["Id"]: credit["ExpireDate"] for credit in found}
     return [
         account

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from creditdesk.schema.fields import Field, Text
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,21 @@ class Parameter:
     """One value that a command takes; its kind reads it from the wire."""
 
     name: str
-    kind: Field = field(default_factory=Text)
+    field: Field = field(default_factory=Text)
     required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class CommandOutcome:
+class CommandResult:
     """What a command did: a sentence, and any JSON value (inner values only as plain JSON)."""
 
     message: str
     value: Any = None
 
 
-Run = Callable[[Unit, Sequence[int], Mapping[str, Any], Call], Awaitable[CommandOutcome]]
+CommandHandler = Callable[
+    [WriteSession, Sequence[int], Mapping[str, Any], RequestContext], Awaitable[CommandResult]
+]
 """`run(unit, ids, parameters, call)`: acts inside the unit; raises refusals, never commits."""
 
 
@@ -46,10 +48,10 @@ class Command:
 
     key: str
     name: str
-    run: Run
+    run: CommandHandler
     parameters: tuple[Parameter, ...] = ()
     order: int = 0
-    needs_records: bool = True
-    exactly: int | None = None
-    only_many: bool = False
+    requires_records: bool = True
+    record_count: int | None = None
+    multiple_only: bool = False
     icon: str | None = None

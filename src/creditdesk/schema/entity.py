@@ -14,10 +14,10 @@ from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
+    Embed,
     Field,
     Guid,
     Integer,
-    Lend,
     Object,
     Reference,
     Text,
@@ -25,7 +25,7 @@ from creditdesk.schema.fields import (
 
 Verb = Literal["list", "get", "create", "update", "delete"]
 ALL_VERBS: Final[tuple[Verb, ...]] = ("list", "get", "create", "update", "delete")
-_ROLE_WORD: Final[dict[Verb, str]] = {
+_ROLE_SUFFIX: Final[dict[Verb, str]] = {
     "list": "List", "get": "Read", "create": "Create", "update": "Edit", "delete": "Delete",
 }  # fmt: skip
 
@@ -45,24 +45,24 @@ class Column:
 
     entity: type[Entity]
     name: str
-    kind: Field
+    field: Field
     path: tuple[str, ...] = ()
     leaf: str = ""
     as_text: bool = False
-    shown: bool = True
-    newest: bool = False
-    copied: bool = False
+    visible: bool = True
+    trailing: bool = False
+    denormalized: bool = False
     indexed: bool = False
 
     @property
-    def own(self) -> bool:
+    def is_own(self) -> bool:
         """Whether the record itself stores it."""
         return not self.path
 
     @property
-    def listed(self) -> bool:
+    def in_lists(self) -> bool:
         """Whether a list shows it; collections are shown by get-one alone."""
-        return self.shown and not isinstance(self.kind, Collection)
+        return self.visible and not isinstance(self.field, Collection)
 
 
 BASE_FIELDS: Final[dict[str, Field]] = {
@@ -72,12 +72,12 @@ BASE_FIELDS: Final[dict[str, Field]] = {
     "UniqueId": Guid(read_only=True, nullable=False, indexed=True),
     "UpdatedBy": Text(read_only=True),
     "IsNew": Boolean(read_only=True, nullable=False),
-    "SystemId": Text(sparse=True),
+    "SystemId": Text(partial_index=True),
     "ToStringText": Text(read_only=True),
     "LocalizationDetails": Object(read_only=True),
     "CustomFields": Object(),
 }
-COMPUTED: Final = frozenset({"IsNew", "ToStringText", "LocalizationDetails"})
+COMPUTED_FIELDS: Final = frozenset({"IsNew", "ToStringText", "LocalizationDetails"})
 """Base fields that are the same for all records or made from others; no table holds them."""
 
 
@@ -101,12 +101,12 @@ class Entity:
     order: ClassVar[str]
     label: ClassVar[str | None]
     scope: ClassVar[str | None]
-    served: ClassVar[bool]
-    tallied: ClassVar[bool]
+    public: ClassVar[bool]
+    counted: ClassVar[bool]
     append_only: ClassVar[bool]
-    editable: ClassVar[tuple[str, ...]]
+    mutable_fields: ClassVar[tuple[str, ...]]
     roles: ClassVar[dict[Verb, str]]
-    list_needs: ClassVar[tuple[str, ...]]
+    required_filters: ClassVar[tuple[str, ...]]
     indexed: ClassVar[tuple[str, ...]]
     unique: ClassVar[tuple[tuple[str, ...], ...]]
     checks: ClassVar[tuple[str, ...]]
@@ -121,25 +121,30 @@ class Entity:
         order: str = "Id",
         label: str | None = None,
         scope: str | None = None,
-        served: bool = True,
-        tallied: bool = False,
+        public: bool = True,
+        counted: bool = False,
         append_only: bool = False,
-        editable: tuple[str, ...] = (),
+        mutable_fields: tuple[str, ...] = (),
         roles: dict[Verb, str] | None = None,
-        list_needs: tuple[str, ...] = (),
+        required_filters: tuple[str, ...] = (),
         indexed: tuple[str, ...] = (),
         unique: tuple[tuple[str, ...], ...] = (),
         checks: tuple[str, ...] = (),
     ) -> None:
         if cls.__name__ in _REGISTRY:
             raise TypeError(f"{cls.__name__} is declared twice")
-        own = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
+        own_fields = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
         cls.area, cls.plural, cls.verbs, cls.order, cls.label = area, plural, verbs, order, label
-        cls.scope, cls.served, cls.tallied = scope, served, tallied
-        cls.append_only, cls.editable = append_only, editable
-        cls.roles = {v: f"{cls.__name__}-{_ROLE_WORD[v]}" for v in ALL_VERBS} | (roles or {})
-        cls.list_needs, cls.indexed, cls.unique, cls.checks = list_needs, indexed, unique, checks
-        cls.fields = own | BASE_FIELDS
+        cls.scope, cls.public, cls.counted = scope, public, counted
+        cls.append_only, cls.mutable_fields = append_only, mutable_fields
+        cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
+        cls.required_filters, cls.indexed, cls.unique, cls.checks = (
+            required_filters,
+            indexed,
+            unique,
+            checks,
+        )
+        cls.fields = own_fields | BASE_FIELDS
         _REGISTRY[cls.__name__] = cls
 
     @classmethod
@@ -147,155 +152,171 @@ class Entity:
         return f"/api/{cls.area}/{cls.plural}"
 
     @classmethod
-    def shape(cls) -> Shape:
+    def meta(cls) -> EntityMeta:
         """Columns and filters, worked out once when first asked (all entities are known then)."""
-        found = _SHAPES.get(cls)
+        found = _META.get(cls)
         if found is None:
-            found = _SHAPES[cls] = Shape(cls)
+            found = _META[cls] = EntityMeta(cls)
         return found
 
 
-_SHAPES: dict[type[Entity], Shape] = {}
+_META: dict[type[Entity], EntityMeta] = {}
 
 
-def entity_named(name: str) -> type[Entity]:
+def entity_by_name(name: str) -> type[Entity]:
     """The declared entity of this name; KeyError when there is none."""
     return _REGISTRY[name]
 
 
-def declared() -> tuple[type[Entity], ...]:
+def declared_entities() -> tuple[type[Entity], ...]:
     """Every declared entity, in the order of their names."""
     return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
 
 
 @dataclass(frozen=True, slots=True)
-class FilterName:
+class FilterParameter:
     """What one query parameter name means: a column and how it is compared."""
 
     column: Column
-    side: Literal["equals", "from", "to", "ids", "custom"]
-    parameter: str
+    variant: Literal["equals", "from", "to", "ids", "custom"]
+    name: str
 
 
-class Shape:
+class EntityMeta:
     """Everything that derives from one entity's fields and its relations."""
 
     def __init__(self, entity: type[Entity]) -> None:
         self.entity = entity
         ordered: list[Column] = []
-        hidden: list[Column] = []
+        filter_only: list[Column] = []
         for name, field in entity.fields.items():
             if name in BASE_FIELDS:
                 continue
-            shown_name = f"{name}Id" if isinstance(field, Reference) else name
-            ordered.append(self._own(name, field, shown_name))
+            column_name = f"{name}Id" if isinstance(field, Reference) else name
+            ordered.append(self._own_column(name, field, column_name))
             if isinstance(field, Reference):
-                ordered += [self._lent(name, field, loan, shown=True) for loan in field.loans]
-                hidden += [self._lent(name, field, loan, shown=False) for loan in field.asked]
-        base = [self._own(name, field, name) for name, field in BASE_FIELDS.items()]
-        first = [c for c in ordered if not c.newest]
+                ordered += [
+                    self._embedded_column(name, field, loan, visible=True)
+                    for loan in field.embedded_fields
+                ]
+                filter_only += [
+                    self._embedded_column(name, field, loan, visible=False)
+                    for loan in field.filter_only_fields
+                ]
+        base = [self._own_column(name, field, name) for name, field in BASE_FIELDS.items()]
+        first = [c for c in ordered if not c.trailing]
         self.columns: dict[str, Column] = {
-            c.name: c for c in [*first, *(c for c in ordered if c.newest), *base]
+            c.name: c for c in [*first, *(c for c in ordered if c.trailing), *base]
         }
-        self.filter_only: dict[str, Column] = {c.name: c for c in hidden}
-        self.listed: tuple[Column, ...] = tuple(c for c in self.columns.values() if c.listed)
-        self.collections: tuple[Column, ...] = tuple(
-            c for c in self.columns.values() if isinstance(c.kind, Collection)
+        self.filter_only: dict[str, Column] = {c.name: c for c in filter_only}
+        self.list_columns: tuple[Column, ...] = tuple(
+            c for c in self.columns.values() if c.in_lists
         )
-        self.by_lower: dict[str, Column] = {n.lower(): c for n, c in self.columns.items()}
+        self.collection_columns: tuple[Column, ...] = tuple(
+            c for c in self.columns.values() if isinstance(c.field, Collection)
+        )
+        self.columns_by_lower_name: dict[str, Column] = {
+            n.lower(): c for n, c in self.columns.items()
+        }
 
-    def _own(self, name: str, field: Field, shown_name: str) -> Column:
+    def _own_column(self, name: str, field: Field, column_name: str) -> Column:
         return Column(
-            self.entity, shown_name, field, (), name,
-            shown=not field.internal, newest=field.newest,
+            self.entity, column_name, field, (), name,
+            visible=not field.internal, trailing=field.trailing,
             indexed=field.indexed or name in self.entity.indexed,
         )  # fmt: skip
 
-    def _lent(self, relation: str, field: Reference, loan: Lend, *, shown: bool) -> Column:
-        path = loan.path.split(".")
+    def _embedded_column(
+        self, relation: str, field: Reference, embed: Embed, *, visible: bool
+    ) -> Column:
+        path = embed.path.split(".")
         name = relation + "".join(path)
-        if not field.kept:
-            kind = self.entity_loan_kind(path[-1])
-            return Column(self.entity, name, kind, (), name, shown=shown, newest=loan.newest)
-        target: type[Entity] = entity_named(field.to)
-        walked = [relation]
+        if not field.is_local:
+            kind = self.external_field(path[-1])
+            return Column(
+                self.entity, name, kind, (), name, visible=visible, trailing=embed.trailing
+            )
+        target: type[Entity] = entity_by_name(field.to)
+        relations = [relation]
         for step in path[:-1]:
-            link = target.fields[step]
-            if not isinstance(link, Reference):
+            relation_field = target.fields[step]
+            if not isinstance(relation_field, Reference):
                 raise TypeError(f"{self.entity.__name__}.{relation}: {step} is not a relation")
-            walked.append(step)
-            target = entity_named(link.to)
+            relations.append(step)
+            target = entity_by_name(relation_field.to)
         leaf = path[-1]
-        kind = target.fields[leaf] if leaf in target.fields else _column_kind(target, leaf)
+        kind = target.fields[leaf] if leaf in target.fields else _column_field(target, leaf)
         return Column(
-            self.entity, name, kind, tuple(walked), leaf, loan.as_text, shown, loan.newest,
-            copied=loan.copied or loan.indexed, indexed=loan.indexed,
+            self.entity, name, kind, tuple(relations), leaf, embed.as_text, visible, embed.trailing,
+            denormalized=embed.denormalized or embed.indexed, indexed=embed.indexed,
         )  # fmt: skip
 
     @staticmethod
-    def entity_loan_kind(leaf: str) -> Field:
+    def external_field(leaf: str) -> Field:
         """The kind of a value lent by something the product does not keep: text, stored as sent."""
         return Text(read_only=True, exact=leaf.endswith("Code"))
 
     @cached_property
-    def stored(self) -> tuple[Column, ...]:
+    def stored_columns(self) -> tuple[Column, ...]:
         """The columns a table holds: the record's own, without what is computed or only sent."""
         return tuple(
             c
             for c in self.columns.values()
-            if c.own
-            and c.name not in COMPUTED
-            and not c.kind.write_only
-            and not isinstance(c.kind, Collection)
+            if c.is_own
+            and c.name not in COMPUTED_FIELDS
+            and not c.field.write_only
+            and not isinstance(c.field, Collection)
         )
 
     @cached_property
-    def copied(self) -> tuple[Column, ...]:
+    def denormalized_columns(self) -> tuple[Column, ...]:
         """The lent columns of which a copy stands in the record's own row."""
-        return tuple(c for c in (*self.columns.values(), *self.filter_only.values()) if c.copied)
+        return tuple(
+            c for c in (*self.columns.values(), *self.filter_only.values()) if c.denormalized
+        )
 
     @cached_property
-    def filters(self) -> dict[str, FilterName]:
+    def filters(self) -> dict[str, FilterParameter]:
         """Every query parameter the entity understands, by lower-case name."""
-        return {f.parameter.lower(): f for f in reversed(list(self._filter_names()))}
+        return {f.name.lower(): f for f in reversed(list(self._filter_parameters()))}
 
-    def _filter_names(self) -> Iterator[FilterName]:
+    def _filter_parameters(self) -> Iterator[FilterParameter]:
         prefix = self.entity.__name__
         identity, unique = self.columns["Id"], self.columns["UniqueId"]
-        yield FilterName(identity, "equals", "Id")
-        yield FilterName(unique, "equals", "UniqueId")
-        yield FilterName(identity, "ids", f"{prefix}_Id")
+        yield FilterParameter(identity, "equals", "Id")
+        yield FilterParameter(unique, "equals", "UniqueId")
+        yield FilterParameter(identity, "ids", f"{prefix}_Id")
         for column in [*self.columns.values(), *self.filter_only.values()]:
-            if column.name in COMPUTED or column.name == "Id":
+            if column.name in COMPUTED_FIELDS or column.name == "Id":
                 continue
-            if isinstance(column.kind, Object) or (column.own and column.kind.internal):
+            if isinstance(column.field, Object) or (column.is_own and column.field.internal):
                 continue
-            if isinstance(column.kind, Reference):
-                yield FilterName(column, "equals", f"{prefix}_{column.leaf}")
+            if isinstance(column.field, Reference):
+                yield FilterParameter(column, "equals", f"{prefix}_{column.leaf}")
             if column.path:
-                yield FilterName(
+                yield FilterParameter(
                     column, "equals", f"{prefix}_{'_'.join((*column.path, column.leaf))}"
                 )
             elif column.name != column.leaf or column.leaf not in self.entity.fields:
-                yield from self._outside_name(column, prefix)
-            yield FilterName(column, "equals", f"{prefix}_{column.name}")
-            if column.kind.ranged and not isinstance(column.kind, Reference):
-                yield FilterName(column, "from", f"from_{prefix}_{column.name}")
-                yield FilterName(column, "to", f"to_{prefix}_{column.name}")
+                yield from self._external_filters(column, prefix)
+            yield FilterParameter(column, "equals", f"{prefix}_{column.name}")
+            if column.field.supports_range and not isinstance(column.field, Reference):
+                yield FilterParameter(column, "from", f"from_{prefix}_{column.name}")
+                yield FilterParameter(column, "to", f"to_{prefix}_{column.name}")
 
-    def _outside_name(self, column: Column, prefix: str) -> Iterator[FilterName]:
+    def _external_filters(self, column: Column, prefix: str) -> Iterator[FilterParameter]:
         for name, field in self.entity.fields.items():
-            if isinstance(field, Reference) and not field.kept and column.name.startswith(name):
-                for loan in field.loans:
-                    if name + loan.path.replace(".", "") == column.name:
-                        way = loan.path.replace(".", "_")
-                        yield FilterName(column, "equals", f"{prefix}_{name}_{way}")
+            if isinstance(field, Reference) and not field.is_local and column.name.startswith(name):
+                for embed in field.embedded_fields:
+                    if name + embed.path.replace(".", "") == column.name:
+                        way = embed.path.replace(".", "_")
+                        yield FilterParameter(column, "equals", f"{prefix}_{name}_{way}")
 
     @cached_property
-    def custom_prefix(self) -> str:
+    def custom_field_prefix(self) -> str:
         return f"{self.entity.__name__}_CustomFields_".lower()
 
 
-def _column_kind(target: type[Entity], leaf: str) -> Field:
+def _column_field(target: type[Entity], leaf: str) -> Field:
     """The kind of a name that the target shows but does not declare as a field of its own."""
-    return target.shape().columns[leaf].kind
+    return target.meta().columns[leaf].field

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-Done = TypeVar("Done")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,17 @@ class FieldError:
     AttemptedValue: Any = None
 
 
-class Refusal(Exception):
+class DomainError(Exception):
     """A call that is refused; nothing it asked for has happened."""
 
     status = 400
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
-class Invalid(Refusal):
+class ValidationError(DomainError):
     """A body or query that cannot be taken; carries every field error, in field order."""
 
     def __init__(self, *errors: FieldError) -> None:
@@ -36,19 +36,19 @@ class Invalid(Refusal):
         self.errors = errors
 
 
-class NotSignedIn(Refusal):
+class Unauthenticated(DomainError):
     """No, bad or expired credentials, or a user without API access."""
 
     status = 401
 
 
-class NotAllowed(Refusal):
+class PermissionDenied(DomainError):
     """The caller lacks a role."""
 
     status = 403
 
 
-class NotFound(Refusal):
+class NotFound(DomainError):
     """No such record, or none that the caller may see."""
 
     status = 404
@@ -57,53 +57,53 @@ class NotFound(Refusal):
         super().__init__("Not found")
 
 
-class NoSuchVerb(Refusal):
+class MethodNotAllowed(DomainError):
     """The entity lacks this verb."""
 
     status = 405
 
 
-class Conflict(Refusal):
+class Conflict(DomainError):
     """A race was lost, or the same key is still in flight (rules 31, 32)."""
 
     status = 409
 
 
-class KeyReused(Refusal):
+class IdempotencyKeyReused(DomainError):
     """An idempotency key that came with another body before (rule 32)."""
 
     status = 422
 
 
-class Blocked(Refusal):
+class StateConflict(DomainError):
     """A delete or command that the record's state does not allow: 200 with WasSuccessful false."""
 
     status = 200
 
 
-class Throttled(Refusal):
+class RateLimited(DomainError):
     """Too many calls; `wait_seconds` says when to come back."""
 
     status = 429
 
-    def __init__(self, wait_seconds: int) -> None:
-        super().__init__(f"Too many requests. Wait {wait_seconds} seconds")
-        self.wait_seconds = wait_seconds
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"Too many requests. Wait {retry_after_seconds} seconds")
+        self.retry_after_seconds = retry_after_seconds
 
 
-def none_refused(results: Iterable[Done | Refusal]) -> list[Done]:
+def raise_first_error(results: Iterable[ResultT | DomainError]) -> list[ResultT]:
     """The results, where none is a refusal; raises the first that is."""
-    given: list[Done] = []
+    values: list[ResultT] = []
     for result in results:
-        if isinstance(result, Refusal):
+        if isinstance(result, DomainError):
             raise result
-        given.append(result)
-    return given
+        values.append(result)
+    return values
 
 
-def required(name: str) -> FieldError:
+def missing_field(name: str) -> FieldError:
     return FieldError(name, "is a required field", None)
 
 
-def invalid(name: str, sentence: str, attempted: Any = None) -> Invalid:
-    return Invalid(FieldError(name, sentence, attempted))
+def invalid_field(name: str, message: str, attempted: Any = None) -> ValidationError:
+    return ValidationError(FieldError(name, message, attempted))

@@ -19,14 +19,14 @@ from enum import IntEnum
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-LARGEST_INTEGER: Final = 2**63 - 1
-LONGEST_TEXT: Final = 100_000
-_SHORT: Final = 18
+MAX_INTEGER: Final = 2**63 - 1
+MAX_TEXT_LENGTH: Final = 100_000
+_FAST_DIGITS: Final = 18
 _DIGITS: Final = re.compile("[0-9]+")
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
-class Unreadable(ValueError):
+class ParseError(ValueError):
     """A wire value that is not of its field's kind; the text says what was expected."""
 
 
@@ -46,33 +46,33 @@ class Field:
     read_only: bool = False
     create_only: bool = False
     update_only: bool = False
-    frozen: bool = False
+    immutable: bool = False
     write_only: bool = False
     nullable: bool = True
-    newest: bool = False
+    trailing: bool = False
     internal: bool = False
     default: Any = None
     indexed: bool = False
-    sparse: bool = False
+    partial_index: bool = False
 
-    wire_type: ClassVar[str] = ""
-    ranged: ClassVar[bool] = False
+    json_type: ClassVar[str] = ""
+    supports_range: ClassVar[bool] = False
 
-    def read(self, value: object) -> Any:
+    def parse(self, value: object) -> Any:
         """The inner value of a wire value; Unreadable when it is not of this kind."""
         raise TypeError(f"{type(self).__name__} is not read from the wire: {value!r}")
 
-    def read_filter(self, text: str) -> Any:
+    def parse_filter(self, text: str) -> Any:
         """The inner value of a filter's text; Unreadable when it is not of this kind."""
-        return self.read(text)
+        return self.parse(text)
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         """What a field that was left out holds."""
         return self.default
 
     @property
-    def takes_null(self) -> bool:
+    def accepts_null(self) -> bool:
         return not self.required and self.nullable
 
 
@@ -81,21 +81,21 @@ class Text(Field):
     """Unicode text. Filters find a part of it without case, or all of it when `exact`."""
 
     exact: bool = False
-    longest: int = LONGEST_TEXT
-    wire_type: ClassVar[str] = "string"
+    max_length: int = MAX_TEXT_LENGTH
+    json_type: ClassVar[str] = "string"
 
-    def read(self, value: object) -> str:
+    def parse(self, value: object) -> str:
         if isinstance(value, bool | dict | list):
-            raise Unreadable("must be text")
+            raise ParseError("must be text")
         text = value if isinstance(value, str) else str(value)
         if _UNSTORABLE.search(text):
-            raise Unreadable("contains a character that cannot be stored")
-        if len(text) > self.longest:
-            raise Unreadable(f"must be at most {self.longest} characters")
+            raise ParseError("contains a character that cannot be stored")
+        if len(text) > self.max_length:
+            raise ParseError(f"must be at most {self.max_length} characters")
         return text
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return self.default if self.nullable or self.default is not None else ""
 
 
@@ -104,15 +104,15 @@ class Guid(Field):
     """A UUID, lower case with dashes."""
 
     exact: ClassVar[bool] = True
-    wire_type: ClassVar[str] = "string"
+    json_type: ClassVar[str] = "string"
 
-    def read(self, value: object) -> str:
+    def parse(self, value: object) -> str:
         try:
             return str(UUID(str(value)))
         except ValueError:
-            raise Unreadable("must be a GUID") from None
+            raise ParseError("must be a GUID") from None
 
-    def read_filter(self, text: str) -> str:
+    def parse_filter(self, text: str) -> str:
         return text.strip().lower()
 
 
@@ -120,32 +120,32 @@ class Guid(Field):
 class Integer(Field):
     """A whole number of at most 63 bits."""
 
-    least: int = -LARGEST_INTEGER
-    wire_type: ClassVar[str] = "integer"
-    ranged: ClassVar[bool] = True
+    minimum: int = -MAX_INTEGER
+    json_type: ClassVar[str] = "integer"
+    supports_range: ClassVar[bool] = True
 
-    def read(self, value: object) -> int:
+    def parse(self, value: object) -> int:
         if type(value) is int:
             whole = value
-        elif isinstance(value, str) and len(value) <= _SHORT and _DIGITS.fullmatch(value):
+        elif isinstance(value, str) and len(value) <= _FAST_DIGITS and _DIGITS.fullmatch(value):
             whole = int(value)
         else:
-            number = _decimal(value, "must be a whole number")
+            number = _parse_decimal(value, "must be a whole number")
             if number != number.to_integral_value():
-                raise Unreadable("must be a whole number")
+                raise ParseError("must be a whole number")
             whole = int(number)
-        if abs(whole) > LARGEST_INTEGER:
-            raise Unreadable("is too large")
-        if whole < self.least:
-            raise Unreadable(f"must be at least {self.least}")
+        if abs(whole) > MAX_INTEGER:
+            raise ParseError("is too large")
+        if whole < self.minimum:
+            raise ParseError(f"must be at least {self.minimum}")
         return whole
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return self.default if self.nullable or self.default is not None else 0
 
 
-_WHOLE: Final = Integer()
+_ANY_INTEGER: Final = Integer()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,26 +153,26 @@ class Scaled(Field):
     """A decimal number held exactly, as a whole count of its last place."""
 
     places: ClassVar[int]
-    negative: bool = True
-    wire_type: ClassVar[str] = "number"
-    ranged: ClassVar[bool] = True
+    allow_negative: bool = True
+    json_type: ClassVar[str] = "number"
+    supports_range: ClassVar[bool] = True
 
-    def read(self, value: object) -> int:
-        number = _decimal(value, "must be a number")
-        if not self.negative and number < 0:
-            raise Unreadable("must not be negative")
+    def parse(self, value: object) -> int:
+        number = _parse_decimal(value, "must be a number")
+        if not self.allow_negative and number < 0:
+            raise ParseError("must not be negative")
         if number.adjusted() > 18:
-            raise Unreadable("is too large")
+            raise ParseError("is too large")
         scaled = number.scaleb(self.places)
         whole = int(scaled)
         if whole != scaled:
-            raise Unreadable(f"must have at most {self.places} decimal places")
-        if abs(whole) > LARGEST_INTEGER:
-            raise Unreadable("is too large")
+            raise ParseError(f"must have at most {self.places} decimal places")
+        if abs(whole) > MAX_INTEGER:
+            raise ParseError("is too large")
         return whole
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return self.default if self.nullable or self.default is not None else 0
 
 
@@ -194,9 +194,9 @@ class Number(Scaled):
 class Boolean(Field):
     """True or false; left out is false unless it may be null."""
 
-    wire_type: ClassVar[str] = "boolean"
+    json_type: ClassVar[str] = "boolean"
 
-    def read(self, value: object) -> bool:
+    def parse(self, value: object) -> bool:
         if isinstance(value, bool):
             return value
         word = str(value).strip().lower()
@@ -204,10 +204,10 @@ class Boolean(Field):
             return True
         if word in ("false", "0"):
             return False
-        raise Unreadable("must be true or false")
+        raise ParseError("must be true or false")
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return self.default if self.nullable or self.default is not None else False
 
 
@@ -216,20 +216,20 @@ class Enum(Field):
     """A number from a named list; the name is accepted too."""
 
     of: type[IntEnum]
-    wire_type: ClassVar[str] = "integer"
+    json_type: ClassVar[str] = "integer"
 
-    def read(self, value: object) -> int:
+    def parse(self, value: object) -> int:
         word = str(value).strip().lower()
         for member in self.of:
             if member.name.rstrip("_").lower() == word:
                 return int(member)
-        number = Integer().read(value)
+        number = Integer().parse(value)
         if number not in self.of._value2member_map_:
-            raise Unreadable("must be one of " + ", ".join(str(int(m)) for m in self.of))
+            raise ParseError("must be one of " + ", ".join(str(int(m)) for m in self.of))
         return number
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return (
             self.default if self.nullable or self.default is not None else int(next(iter(self.of)))
         )
@@ -239,16 +239,16 @@ class Enum(Field):
 class DateTime(Field):
     """An instant. Without a zone it is read as UTC; shown with Z, fractions only where stored."""
 
-    wire_type: ClassVar[str] = "datetime"
-    ranged: ClassVar[bool] = True
+    json_type: ClassVar[str] = "datetime"
+    supports_range: ClassVar[bool] = True
 
-    def read(self, value: object) -> datetime:
+    def parse(self, value: object) -> datetime:
         if not isinstance(value, str):
-            raise Unreadable("must be a date such as 2025-01-15T10:30:00Z")
-        return read_instant(value)[0]
+            raise ParseError("must be a date such as 2025-01-15T10:30:00Z")
+        return parse_datetime(value)[0]
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return self.default
 
 
@@ -256,16 +256,16 @@ class DateTime(Field):
 class Object(Field):
     """A JSON object, kept as it came."""
 
-    wire_type: ClassVar[str] = "object"
+    json_type: ClassVar[str] = "object"
 
-    def read(self, value: object) -> Any:
+    def parse(self, value: object) -> Any:
         if not isinstance(value, Mapping):
-            raise Unreadable("must be an object")
+            raise ParseError("must be an object")
         return value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lend:
+class Embed:
     """One field that a relation lends: the path behind the relation, and how it is shown.
 
     `copied` has a copy of the value stand in the record's own row, kept true by the database;
@@ -274,9 +274,9 @@ class Lend:
     """
 
     path: str
-    newest: bool = False
+    trailing: bool = False
     as_text: bool = False
-    copied: bool = False
+    denormalized: bool = False
     indexed: bool = False
 
 
@@ -290,24 +290,24 @@ class Reference(Field):
     """
 
     to: str
-    lends: tuple[str | Lend, ...] = ()
-    filters: tuple[str | Lend, ...] = ()
-    kept: bool = True
-    wire_type: ClassVar[str] = "integer"
+    embeds: tuple[str | Embed, ...] = ()
+    filter_only: tuple[str | Embed, ...] = ()
+    is_local: bool = True
+    json_type: ClassVar[str] = "integer"
 
-    def read(self, value: object) -> int | None:
-        number = _WHOLE.read(value)
+    def parse(self, value: object) -> int | None:
+        number = _ANY_INTEGER.parse(value)
         if number < 0:
-            raise Unreadable("must be an id")
+            raise ParseError("must be an id")
         return number or None
 
     @property
-    def loans(self) -> tuple[Lend, ...]:
-        return tuple(Lend(path=x) if isinstance(x, str) else x for x in self.lends)
+    def embedded_fields(self) -> tuple[Embed, ...]:
+        return tuple(Embed(path=x) if isinstance(x, str) else x for x in self.embeds)
 
     @property
-    def asked(self) -> tuple[Lend, ...]:
-        return tuple(Lend(path=x) if isinstance(x, str) else x for x in self.filters)
+    def filter_only_fields(self) -> tuple[Embed, ...]:
+        return tuple(Embed(path=x) if isinstance(x, str) else x for x in self.filter_only)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,43 +318,43 @@ class Collection(Field):
     """
 
     of: str
-    mirrors: str | None = None
-    kept: bool = True
-    twins: bool = True
-    wire_type: ClassVar[str] = "integer[]"
+    inverse_of: str | None = None
+    is_local: bool = True
+    delta_fields: bool = True
+    json_type: ClassVar[str] = "integer[]"
 
-    def read(self, value: object) -> tuple[int, ...]:
+    def parse(self, value: object) -> tuple[int, ...]:
         if isinstance(value, str):
             value = [part for part in value.strip("[] ").split(",") if part.strip()]
         if not isinstance(value, list | tuple):
-            raise Unreadable("must be a list of ids")
-        ids = tuple(Integer(least=1).read(item) for item in value)
+            raise ParseError("must be a list of ids")
+        ids = tuple(Integer(minimum=1).parse(item) for item in value)
         return tuple(sorted(set(ids)))
 
     @property
-    def empty(self) -> Any:
+    def default_value(self) -> Any:
         return ()
 
 
-ALL_KINDS: Final[tuple[type[Field], ...]] = (
+FIELD_TYPES: Final[tuple[type[Field], ...]] = (
     Text, Guid, Integer, Money, Number, Boolean, Enum, DateTime, Object, Reference, Collection,
 )  # fmt: skip
 
-_INSTANT = re.compile(
+_DATETIME_PATTERN = re.compile(
     r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*"
     r"(Z|z|[+ -]\d\d:?\d\d)?$"
 )
 
 
-def read_instant(text: str) -> tuple[datetime, timedelta]:
+def parse_datetime(text: str) -> tuple[datetime, timedelta]:
     """The UTC instant a text names, and how long a span its precision covers.
 
     Takes dates alone, minutes, seconds or fractions, with no zone (UTC), Z or an offset; an
     offset's plus sign may have become a space in a query string.
     """
-    match = _INSTANT.match(text.strip())
+    match = _DATETIME_PATTERN.match(text.strip())
     if not match:
-        raise Unreadable("must be a date such as 2025-01-15T10:30:00Z")
+        raise ParseError("must be a date such as 2025-01-15T10:30:00Z")
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     try:
         instant = datetime(
@@ -366,7 +366,7 @@ def read_instant(text: str) -> tuple[datetime, timedelta]:
             offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
             instant = instant + offset if zone[0] == "-" else instant - offset
     except (ValueError, OverflowError):
-        raise Unreadable("is not a date of the calendar") from None
+        raise ParseError("is not a date of the calendar") from None
     if hour is None:
         return instant, timedelta(days=1)
     if second is None:
@@ -376,7 +376,7 @@ def read_instant(text: str) -> tuple[datetime, timedelta]:
     return instant, timedelta(microseconds=10 ** (6 - min(len(fraction), 6)))
 
 
-def show_instant(instant: datetime) -> str:
+def format_datetime(instant: datetime) -> str:
     """`2025-01-15T10:30:00Z`; a fraction only where the instant has one."""
     text = instant.isoformat()[:19]
     if instant.microsecond:
@@ -384,7 +384,7 @@ def show_instant(instant: datetime) -> str:
     return text + "Z"
 
 
-def show_scaled(value: int, places: int) -> str:
+def format_decimal(value: int, places: int) -> str:
     """A scaled integer as the shortest exact decimal text."""
     sign = "-" if value < 0 else ""
     whole, rest = divmod(abs(value), 10**places)
@@ -393,20 +393,20 @@ def show_scaled(value: int, places: int) -> str:
     return f"{sign}{whole}.{rest:0{places}d}".rstrip("0")
 
 
-def fold(text: str) -> str:
+def fold_case(text: str) -> str:
     """Text without case, as filters and sorts compare it: the same on every engine."""
     return text.casefold()
 
 
-def _decimal(value: object, sentence: str) -> Decimal:
+def _parse_decimal(value: object, message: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise Unreadable(sentence)
+        raise ParseError(message)
     try:
         number = Decimal(str(value).strip())
     except InvalidOperation:
-        raise Unreadable(sentence) from None
+        raise ParseError(message) from None
     if not number.is_finite():
-        raise Unreadable(sentence)
+        raise ParseError(message)
     if number.adjusted() > 40 or len(number.as_tuple().digits) > 40:
-        raise Unreadable("is too large")
+        raise ParseError("is too large")
     return number

@@ -9,13 +9,13 @@ from collections import Counter
 from typing import Protocol
 
 
-class Report(Protocol):
+class ProgressReporter(Protocol):
     """Listens to long work. A note is worth knowing; a problem is something left undone."""
 
-    def note(self, sentence: str) -> None:
+    def note(self, message: str) -> None:
         """Something worth knowing."""
 
-    def problem(self, sentence: str) -> None:
+    def problem(self, message: str) -> None:
         """Something wrong or left out."""
 
     def step(self, label: str, total: int | None = None) -> None:
@@ -25,7 +25,7 @@ class Report(Protocol):
         """So many more rows are done."""
 
 
-class Gathered:
+class CollectingReporter:
     """A report that keeps the sentences, for callers without a screen."""
 
     def __init__(self) -> None:
@@ -33,11 +33,11 @@ class Gathered:
         self.problems: list[str] = []
         self.rows = 0
 
-    def note(self, sentence: str) -> None:
-        self.notes.append(sentence)
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
-    def problem(self, sentence: str) -> None:
-        self.problems.append(sentence)
+    def problem(self, message: str) -> None:
+        self.problems.append(message)
 
     def step(self, label: str, total: int | None = None) -> None:
         pass
@@ -46,13 +46,13 @@ class Gathered:
         self.rows += rows
 
 
-class Silent:
+class NullReporter:
     """A report to no one."""
 
-    def note(self, sentence: str) -> None:
+    def note(self, message: str) -> None:
         pass
 
-    def problem(self, sentence: str) -> None:
+    def problem(self, message: str) -> None:
         pass
 
     def step(self, label: str, total: int | None = None) -> None:
@@ -62,50 +62,50 @@ class Silent:
         pass
 
 
-class Heard:
+class RecordingReporter:
     """Passes everything on to a report and remembers its sentences."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self.sentences: Counter[str] = Counter()
+    def __init__(self, reporter: ProgressReporter) -> None:
+        self._reporter = reporter
+        self.messages: Counter[str] = Counter()
 
-    def note(self, sentence: str) -> None:
-        self.sentences[sentence] += 1
-        self._report.note(sentence)
+    def note(self, message: str) -> None:
+        self.messages[message] += 1
+        self._reporter.note(message)
 
-    def problem(self, sentence: str) -> None:
-        self.sentences[sentence] += 1
-        self._report.problem(sentence)
+    def problem(self, message: str) -> None:
+        self.messages[message] += 1
+        self._reporter.problem(message)
 
     def step(self, label: str, total: int | None = None) -> None:
-        self._report.step(label, total)
+        self._reporter.step(label, total)
 
     def advance(self, rows: int) -> None:
-        self._report.advance(rows)
+        self._reporter.advance(rows)
 
 
-class Reminded:
+class DeduplicatingReporter:
     """Passes on to a report what work says when it is done anew, but for what was heard before."""
 
-    def __init__(self, report: Report, heard: Heard) -> None:
-        self._report, self._sentences = report, heard.sentences
+    def __init__(self, reporter: ProgressReporter, recording: RecordingReporter) -> None:
+        self._reporter, self._recorded = reporter, recording.messages
 
-    def note(self, sentence: str) -> None:
-        if self._is_new(sentence):
-            self._report.note(sentence)
+    def note(self, message: str) -> None:
+        if self._is_new(message):
+            self._reporter.note(message)
 
-    def problem(self, sentence: str) -> None:
-        if self._is_new(sentence):
-            self._report.problem(sentence)
+    def problem(self, message: str) -> None:
+        if self._is_new(message):
+            self._reporter.problem(message)
 
     def step(self, label: str, total: int | None = None) -> None:
-        self._report.step(label, total)
+        self._reporter.step(label, total)
 
     def advance(self, rows: int) -> None:
-        self._report.advance(rows)
+        self._reporter.advance(rows)
 
-    def _is_new(self, sentence: str) -> bool:
-        if not self._sentences[sentence]:
+    def _is_new(self, message: str) -> bool:
+        if not self._recorded[message]:
             return True
-        self._sentences[sentence] -= 1
+        self._recorded[message] -= 1
         return False

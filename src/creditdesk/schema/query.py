@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from creditdesk.schema.entity import Column, Entity
 
 
-class Test(StrEnum):
+class Comparison(StrEnum):
     """How a filter compares. `SPAN` is from (inclusive) to (exclusive), for dates by precision."""
 
     __test__ = False
 
-    IS = "is"
+    EQUALS = "is"
     CONTAINS = "contains"
     AT_LEAST = "at_least"
     AT_MOST = "at_most"
-    SPAN = "span"
+    BETWEEN = "span"
     ONE_OF = "one_of"
-    MEMBER = "member"
+    HAS_MEMBER = "member"
     OVERLAPS = "overlaps"
     NULL = "null"
     NOT_NULL = "not_null"
@@ -33,9 +33,9 @@ class Filter:
     """One test on one column. `name` (custom fields) narrows an object column to one entry."""
 
     column: Column
-    test: Test
+    comparison: Comparison
     value: Any = None
-    name: str | None = None
+    custom_field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ListQuery:
     """One question: which records, in which order, which page (from 1)."""
 
     entity: type[Entity]

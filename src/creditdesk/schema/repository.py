@@ -13,50 +13,50 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.query import Filter, Listing, Order, Page
+from creditdesk.schema.query import Filter, ListQuery, Order, Page
 
 
 @dataclass(frozen=True, slots=True)
-class Miscount:
+class CounterMismatch:
     """The records of one stretch of a column, from `first` on: how many are kept as their number,
     and how many there are. CreatedOn begins with an instant, Id with a number. A `location` is an
     id, 0 where records have none, and None where those of all are counted together.
     """
 
     column: str
-    first: datetime | int
+    start: datetime | int
     location: int | None
-    kept: int
-    found: int
+    stored: int
+    actual: int
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FindQuery:
     """Which records of an entity are looked for, and the values to read of each, all if none is
     named.
     """
 
     entity: type[Entity]
     filters: Sequence[Filter] = ()
-    names: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
 
-class Finding(Protocol):
+class Finder(Protocol):
     """Whoever answers questions about the records."""
 
     async def find(
-        self, entity: type[Entity], filters: Sequence[Filter] = (), *, names: Sequence[str] = ()
+        self, entity: type[Entity], filters: Sequence[Filter] = (), *, columns: Sequence[str] = ()
     ) -> list[Record]:
         """Records without collections, by Id; with `names` only those values."""
 
-    async def find_all(self, questions: Sequence[Question]) -> list[list[Record]]:
+    async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
         """What `find` gives for each question, all in one exchange with the engine."""
 
 
-class Reading(Finding, Protocol):
+class ReadSession(Finder, Protocol):
     """A consistent look at the records; it cannot write."""
 
-    async def page(self, listing: Listing) -> Page:
+    async def page(self, query: ListQuery) -> Page:
         """One page, columns in `shape().listed` order, with the exact number of all that match."""
 
     async def get(
@@ -64,7 +64,7 @@ class Reading(Finding, Protocol):
     ) -> Record | None:
         """The whole record, lent values and collections included, or None."""
 
-    async def many(
+    async def get_many(
         self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()
     ) -> dict[int, Record]:
         """Whole records by id, lent values and collections included; missing ones left out."""
@@ -77,21 +77,21 @@ class Reading(Finding, Protocol):
         limit: int | None = None,
         *,
         after_id: int | None = None,
-        names: Sequence[str] = (),
+        columns: Sequence[str] = (),
     ) -> list[Record]:
         """Records without collections, by Id unless `order` says otherwise.
 
         With `names` only those values are read: own, lent and collections, or what filters reach.
         """
 
-    async def untrue(
+    async def stale(
         self, entity: type[Entity], after_id: int, limit: int
     ) -> list[tuple[int, tuple[str, ...]]]:
         """The first records after an id, at most so many, with copies of lent values that differ
         from what they copy: each with the names of those columns.
         """
 
-    async def miscounted(self, entity: type[Entity]) -> list[Miscount]:
+    async def counter_mismatches(self, entity: type[Entity]) -> list[CounterMismatch]:
         """The kept numbers of a tallied entity's records that are not what counting them gives."""
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
@@ -114,16 +114,16 @@ class Update:
     changes: Sequence[tuple[int, Mapping[str, Any]]]
 
 
-class Unit(Reading, Protocol):
+class WriteSession(ReadSession, Protocol):
     """One writing transaction. It ends committed, or as if it had never been."""
 
     async def lock(
         self,
         entity: type[Entity],
         ids: Sequence[int],
-        names: Sequence[str] = (),
+        columns: Sequence[str] = (),
         *,
-        if_free: Sequence[int] = (),
+        skip_locked: Sequence[int] = (),
     ) -> dict[int, Record]:
         """The records' own stored values, locked in id order until the unit ends.
 
@@ -143,7 +143,7 @@ class Unit(Reading, Protocol):
         """Sets the named values (collections are replaced) of each record."""
 
     async def write(
-        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+        self, writes: Sequence[Insert | Update], returning: type[Entity] | None = None
     ) -> dict[int, Record]:
         """Carries out writes on different tables together, in one exchange with the engine.
 
@@ -158,13 +158,15 @@ class Unit(Reading, Protocol):
 class Store(Protocol):
     """Where units of work come from."""
 
-    def reading(self) -> AbstractAsyncContextManager[Reading]:
+    def read_session(self) -> AbstractAsyncContextManager[ReadSession]:
         """A look at what is committed."""
 
-    def writing(self) -> AbstractAsyncContextManager[Unit]:
+    def write_session(self) -> AbstractAsyncContextManager[WriteSession]:
         """A unit that commits when its block ends and undoes all when the block raises."""
 
-    def loading(self, entities: Sequence[type[Entity]]) -> AbstractAsyncContextManager[Unit]:
+    def bulk_load(
+        self, entities: Sequence[type[Entity]]
+    ) -> AbstractAsyncContextManager[WriteSession]:
         """A writing unit for very many new records of these entities in a database that holds few.
 
         Until it ends nobody else reaches their tables, records are found quickly by Id alone, and

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Filter
-from creditdesk.schema.repository import Unit
+from creditdesk.schema.repository import WriteSession
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """Who calls: roles in lower case; `locations` is None for all of them."""
 
     user_id: int
@@ -23,34 +23,43 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RequestContext:
     """One call: by whom, when (taken once), and under which idempotency key (rule 32)."""
 
-    caller: Caller
+    principal: Principal
     now: datetime
-    key: str | None = None
+    idempotency_key: str | None = None
 
 
-class Scope(Protocol):
+class ScopeFilters(Protocol):
     """How a caller's locations narrow what there is of an entity."""
 
-    def __call__(self, caller: Caller, entity: type[Entity]) -> tuple[Filter, ...]: ...
+    def __call__(self, principal: Principal, entity: type[Entity]) -> tuple[Filter, ...]: ...
 
 
-class Writer(Protocol):
+class EntityService(Protocol):
     """Carries out validated writes of one entity inside a unit; never commits.
 
     Records hold inner values of own fields (wire names, references as `{Name}Id`) and collections
     as tuples. Raises refusals; whatever it did is then undone.
     """
 
-    async def create(self, unit: Unit, entity: type[Entity], record: Record, call: Call) -> int:
+    async def create(
+        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
+    ) -> int:
         """Adds the record and gives its Id."""
 
     async def update(
-        self, unit: Unit, entity: type[Entity], before: Record, record: Record, call: Call
+        self,
+        session: WriteSession,
+        entity: type[Entity],
+        before: Record,
+        record: Record,
+        context: RequestContext,
     ) -> None:
         """Makes the stored record (`before`, locked) say what `record` says."""
 
-    async def delete(self, unit: Unit, entity: type[Entity], before: Record, call: Call) -> None:
+    async def delete(
+        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
+    ) -> None:
         """Removes the record."""

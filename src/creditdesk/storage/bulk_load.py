@@ -14,29 +14,29 @@ from typing import Any, Final
 
 from creditdesk.schema.entity import Entity
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.naming import location_name, table_name
-from creditdesk.storage.row_counters import Counted
+from creditdesk.storage.naming import location_column, table_name
+from creditdesk.storage.row_counters import CountedTable
 from creditdesk.storage.tables import tables
 
-Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
+Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class SuspendedObject:
     """One thing set aside: the statement that removes it and the one that makes it again."""
 
     remove: str
     restore: str
 
 
-_ASIDE_SQLITE: Final = """
+_SUSPENDABLE_SQLITE: Final = """
 SELECT 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
 WHERE (type = 'index' AND sql IS NOT NULL OR type = 'trigger' AND sql LIKE '%AFTER INSERT ON%')
 AND tbl_name IN (SELECT value FROM json_each(?1)) ORDER BY type, name
 """
 """Indexes, and triggers of rows that come; references are looked up by row number and cost little."""
 
-_ASIDE_POSTGRESQL: Final = """
+_SUSPENDABLE_POSTGRESQL: Final = """
 SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
 FROM pg_index AS i WHERE i.indrelid = ANY($1::text[]::regclass[]) AND NOT EXISTS (
   SELECT 1 FROM pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
@@ -59,8 +59,8 @@ What guards rows and keeps copies true stays: it costs nothing until a row chang
 
 
 @asynccontextmanager
-async def set_aside(
-    run: Run, dialect: Dialect, entities: Sequence[type[Entity]]
+async def suspend(
+    execute: Execute, dialect: Dialect, entities: Sequence[type[Entity]]
 ) -> AsyncIterator[None]:
     """Has the tables of these entities take rows as fast as they can, until the block ends.
 
@@ -69,35 +69,37 @@ async def set_aside(
     """
     names = [table.name for table in tables(entities, dialect)]
     if dialect.name == "postgresql":
-        await run("SET LOCAL maintenance_work_mem = '256MB'", ())
-        asides = await _found(run, _ASIDE_POSTGRESQL, names)
+        await execute("SET LOCAL maintenance_work_mem = '256MB'", ())
+        suspended = await _find_suspendable(execute, _SUSPENDABLE_POSTGRESQL, names)
     else:
-        asides = await _found(run, _ASIDE_SQLITE, dialect.ids(names))
-    for aside in asides:
-        await run(aside.remove, ())
+        suspended = await _find_suspendable(
+            execute, _SUSPENDABLE_SQLITE, dialect.array_parameter(names)
+        )
+    for item in suspended:
+        await execute(item.remove, ())
     if dialect.name == "postgresql":
         # A plan made while a table was empty would read all of it, however large it has become.
-        await run("SET LOCAL enable_seqscan = off", ())
+        await execute("SET LOCAL enable_seqscan = off", ())
     yield
     if dialect.name == "postgresql":
-        await run("SET LOCAL enable_seqscan = on", ())
+        await execute("SET LOCAL enable_seqscan = on", ())
         # No table can be altered while a reference or a late trigger of it has yet to be heard.
-        await run("SET CONSTRAINTS ALL IMMEDIATE", ())
+        await execute("SET CONSTRAINTS ALL IMMEDIATE", ())
         for name in names:
-            await run(f"ANALYZE {name}", ())
+            await execute(f"ANALYZE {name}", ())
     for entity in entities:
-        if entity.tallied:
-            counted = Counted(table_name(entity), location_name(entity))
-            await _count_anew(run, dialect, counted)
-    for aside in reversed(asides):
-        await run(aside.restore, ())
+        if entity.counted:
+            counted = CountedTable(table_name(entity), location_column(entity))
+            await _recount(execute, dialect, counted)
+    for item in reversed(suspended):
+        await execute(item.restore, ())
 
 
-async def _found(run: Run, text: str, names: Any) -> list[Aside]:
-    return [Aside(remove, restore) for remove, restore in await run(text, (names,))]
+async def _find_suspendable(execute: Execute, text: str, names: Any) -> list[SuspendedObject]:
+    return [SuspendedObject(remove, restore) for remove, restore in await execute(text, (names,))]
 
 
-async def _count_anew(run: Run, dialect: Dialect, counted: Counted) -> None:
+async def _recount(execute: Execute, dialect: Dialect, counted: CountedTable) -> None:
     """The tally of rows that came while no trigger counted them."""
-    await run(f"DELETE FROM {counted.tally}", ())
-    await run(dialect.tally.count_so_far(counted), ())
+    await execute(f"DELETE FROM {counted.counter_table}", ())
+    await execute(dialect.counters.backfill(counted), ())

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from creditdesk.schema.fields import fold
+from creditdesk.schema.fields import fold_case
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-MOST_INSTANTS: Final = 16_384
+MAX_CACHED_DATETIMES: Final = 16_384
 """How many are kept before all are worked out anew."""
 
 
@@ -29,11 +29,11 @@ def from_microseconds(count: int) -> datetime:
     return _EPOCH + timedelta(microseconds=count)
 
 
-class Instants(dict[int, datetime]):
+class DateTimeCache(dict[int, datetime]):
     """Instants by their microseconds, each worked out once while it is asked for often."""
 
     def __missing__(self, count: int) -> datetime:
-        if len(self) >= MOST_INSTANTS:
+        if len(self) >= MAX_CACHED_DATETIMES:
             self.clear()
         instant = self[count] = from_microseconds(count)
         return instant
@@ -49,24 +49,24 @@ def decode_object(text: str) -> Any:
     return msgspec.json.decode(text)
 
 
-def in_utc(instant: datetime) -> datetime:
+def with_utc(instant: datetime) -> datetime:
     """An instant as PostgreSQL's driver gives it, with its zone."""
     # The driver keeps the calendar's first and last instant as infinities and loses their zone.
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def fold_entries(fields: Any) -> str | None:
+def casefold_custom_fields(fields: Any) -> str | None:
     """Custom fields as filters read them: names and values as text without case."""
     entries = fields.get("Data") if isinstance(fields, Mapping) else None
     if not isinstance(entries, list):
         return None
     return encode_object({"Data": [
-        {"Name": fold(str(entry.get("Name"))), "Value": _fold_value(entry.get("Value"))}
+        {"Name": fold_case(str(entry.get("Name"))), "Value": _casefold_value(entry.get("Value"))}
         for entry in entries if isinstance(entry, Mapping)
     ]})  # fmt: skip
 
 
-def _fold_value(value: Any) -> str | None:
+def _casefold_value(value: Any) -> str | None:
     if value is None:
         return None
-    return fold(value if isinstance(value, str) else encode_object(value))
+    return fold_case(value if isinstance(value, str) else encode_object(value))

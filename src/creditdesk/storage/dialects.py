@@ -28,107 +28,109 @@ from creditdesk.schema.fields import (
     Text,
 )
 from creditdesk.storage.codecs import (
-    Instants,
+    DateTimeCache,
     decode_object,
     encode_object,
-    in_utc,
     to_microseconds,
+    with_utc,
 )
-from creditdesk.storage.row_counters import PostgreSQLTally, SQLiteTally, Tally
+from creditdesk.storage.row_counters import PostgreSQLRowCounters, RowCounters, SQLiteRowCounters
 
 Convert = Callable[[Any], Any]
-MOST_PACKED: Final = 100
+MAX_PACKED_VALUES: Final = 100
 """How many values one JSON array holds; a function of SQLite takes at most 127."""
 
 
-_unpacked: Final = msgspec.json.Decoder(list[int | str | None]).decode
+_decode_packed: Final = msgspec.json.Decoder(list[int | str | None]).decode
 
 
 class Dialect(ABC):
     """What statements and tables ask of an engine."""
 
     name: ClassVar[str]
-    types: ClassVar[Mapping[type[Field], str]]
-    writers: ClassVar[Mapping[type[Field], Convert]]
-    readers: ClassVar[Mapping[type[Field], Convert]]
-    tally: ClassVar[Tally]
+    column_types: ClassVar[Mapping[type[Field], str]]
+    encoders: ClassVar[Mapping[type[Field], Convert]]
+    decoders: ClassVar[Mapping[type[Field], Convert]]
+    counters: ClassVar[RowCounters]
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
-    along_ids: ClassVar[str]
+    id_order_hint: ClassVar[str]
     """A test that holds for every row (its alias is t), and has rows of several values of a column
     found by the index in which those of each are sorted by Id.
     """
 
     @abstractmethod
-    def mark(self, position: int) -> str:
+    def placeholder(self, position: int) -> str:
         """The placeholder of the parameter at this position, from 1."""
 
     @abstractmethod
-    def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:
+    def in_array(self, expression: str, placeholder: str, element_type: str = "BIGINT") -> str:
         """Whether a value of this type is one of a list given as one parameter."""
 
     @abstractmethod
-    def among(self, expression: str, question: str) -> str:
+    def in_subquery(self, expression: str, subquery: str) -> str:
         """Whether an id is among those a question answers; rows are looked for by it, not tested."""
 
     @abstractmethod
-    def gate(self, condition: str, size: int) -> tuple[str, str]:
+    def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
         """How rows are walked only where a condition on none of them holds: what is added to the
         tests of a row, and the LIMIT.
         """
 
     @abstractmethod
-    def aside(self, expression: str) -> str:
+    def no_index(self, expression: str) -> str:
         """A column that rows are tested by, but not looked for by."""
 
     @abstractmethod
-    def ids(self, values: Sequence[Any]) -> Any:
+    def array_parameter(self, values: Sequence[Any]) -> Any:
         """A list of ids as one parameter."""
 
     @abstractmethod
-    def contains(self, expression: str, mark: str) -> str:
+    def contains(self, expression: str, placeholder: str) -> str:
         """Whether a text holds another."""
 
     @abstractmethod
-    def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
+    def collection_ids(self, table: str, owner: str, item: str, owner_id: str) -> str:
         """The ids a link table gives one owner, in rising order, as one value."""
 
     @abstractmethod
-    def read_items(self, value: Any) -> tuple[int, ...]:
+    def decode_collection(self, value: Any) -> tuple[int, ...]:
         """What `items` answered."""
 
-    def pack(self, values: Sequence[str]) -> str:
+    def pack_row(self, values: Sequence[str]) -> str:
         """The values of a row, as the driver hands over many rows fastest."""
         return ", ".join(values)
 
-    def unpack(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
+    def unpack_rows(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
         """What was packed, of rows in which so many other columns come before it."""
         return [row[skip:] for row in rows]
 
     @abstractmethod
-    def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+    def custom_field_condition(
+        self, expression: str, name_placeholder: str, value_placeholder: str
+    ) -> str:
         """Whether folded custom fields have an entry of this name whose value holds a text;
         without a value's mark, whether they have one with any value.
         """
 
     @abstractmethod
-    def locking(self, *, if_free: bool = False) -> str:
+    def lock_clause(self, *, skip_locked: bool = False) -> str:
         """What is added to a SELECT so that its rows stay ours until the unit ends; with `if_free`
         it leaves out those that are another's.
         """
 
     @abstractmethod
-    def differs(self, one: str, other: str) -> str:
+    def is_distinct(self, one: str, other: str) -> str:
         """Whether two values are not the same, null being a value like any other."""
 
     @abstractmethod
-    def trigger(
-        self, name: str, moment: str, table: str, columns: Sequence[str], when: str, body: str
+    def update_trigger(
+        self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
         """A trigger BEFORE or AFTER an UPDATE that names one of the columns, for each row."""
 
     @abstractmethod
-    def late_trigger(
+    def deferred_trigger(
         self, name: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
         """One that runs `body` as the unit commits, after waiting for all who share the updated
@@ -136,110 +138,116 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def refusal(self, message: str, condition: str) -> str:
+    def trigger_error(self, message: str, condition: str) -> str:
         """What a trigger does to refuse an update that no other trigger makes, where the condition
         holds.
         """
 
     @abstractmethod
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+    def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
         """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
 
-    def write(self, kind: Field, value: Any) -> Any:
+    def encode(self, kind: Field, value: Any) -> Any:
         """An inner value as the driver takes it."""
-        convert = self.writers.get(type(kind))
+        convert = self.encoders.get(type(kind))
         return value if convert is None or value is None else convert(value)
 
-    def reader(self, kind: Field) -> Convert | None:
+    def decoder(self, kind: Field) -> Convert | None:
         """How the driver's value becomes an inner value; None when it is one already."""
-        return self.readers.get(type(kind))
+        return self.decoders.get(type(kind))
 
 
 class SQLite(Dialect):
     """Instants and booleans are whole numbers; parameters are ?1, ?2, …"""
 
     name = "sqlite"
-    types = {
+    column_types = {
         Text: "TEXT", Guid: "TEXT", Integer: "INTEGER", Money: "INTEGER", Number: "INTEGER",
         Boolean: "INTEGER", Enum: "INTEGER", DateTime: "INTEGER", Object: "TEXT",
         Reference: "INTEGER", Collection: "",
     }  # fmt: skip
-    writers = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
-    readers = {DateTime: Instants().__getitem__, Boolean: bool, Object: decode_object}
-    tally = SQLiteTally()
+    encoders = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
+    decoders = {DateTime: DateTimeCache().__getitem__, Boolean: bool, Object: decode_object}
+    counters = SQLiteRowCounters()
     nulls_first = ""
     nulls_last = ""
     # Of two indexes of that column it takes any, whichever is sorted as it is asked to.
-    along_ids = f" AND t.id > {-(2**63 - 1)}"
+    id_order_hint = f" AND t.id > {-(2**63 - 1)}"
 
-    def mark(self, position: int) -> str:
+    def placeholder(self, position: int) -> str:
         return f"?{position}"
 
-    def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:  # noqa: ARG002 - SQLite compares values of any type
-        return f"{expression} IN (SELECT value FROM json_each({mark}))"
+    def in_array(self, expression: str, placeholder: str, element_type: str = "BIGINT") -> str:  # noqa: ARG002 - SQLite compares values of any type
+        return f"{expression} IN (SELECT value FROM json_each({placeholder}))"
 
-    def among(self, expression: str, question: str) -> str:
-        return f"{expression} IN ({question})"
+    def in_subquery(self, expression: str, subquery: str) -> str:
+        return f"{expression} IN ({subquery})"
 
-    def gate(self, condition: str, size: int) -> tuple[str, str]:
+    def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
         # It would test the condition once for each row.
         return "", f"LIMIT CASE WHEN {condition} THEN {size} ELSE 0 END"
 
-    def aside(self, expression: str) -> str:
+    def no_index(self, expression: str) -> str:
         # What it samples of a table tells it too little of a column that has few values.
         return f"+{expression}"
 
-    def ids(self, values: Sequence[Any]) -> str:
+    def array_parameter(self, values: Sequence[Any]) -> str:
         return json.dumps(list(values))
 
-    def contains(self, expression: str, mark: str) -> str:
-        return f"instr({expression}, {mark}) > 0"
+    def contains(self, expression: str, placeholder: str) -> str:
+        return f"instr({expression}, {placeholder}) > 0"
 
-    def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
+    def collection_ids(self, table: str, owner: str, item: str, owner_id: str) -> str:
         return (
             f"(SELECT group_concat(i, ',') FROM (SELECT {item} AS i FROM {table} "
             f"WHERE {owner} = {owner_id} ORDER BY {item}))"
         )
 
-    def read_items(self, value: Any) -> tuple[int, ...]:
+    def decode_collection(self, value: Any) -> tuple[int, ...]:
         return tuple(sorted(int(part) for part in value.split(","))) if value else ()
 
-    def pack(self, values: Sequence[str]) -> str:
+    def pack_row(self, values: Sequence[str]) -> str:
         # The driver's way to a value is longer than the engine's to a JSON array and ours from it.
         return ", ".join(
-            f"CAST(json_array({', '.join(values[first : first + MOST_PACKED])}) AS BLOB)"
-            for first in range(0, len(values), MOST_PACKED)
+            f"CAST(json_array({', '.join(values[first : first + MAX_PACKED_VALUES])}) AS BLOB)"
+            for first in range(0, len(values), MAX_PACKED_VALUES)
         )
 
-    def unpack(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
+    def unpack_rows(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
         if len(rows[0]) == skip + 1:
-            return [_unpacked(row[skip]) for row in rows]
-        return [[value for part in row[skip:] for value in _unpacked(part)] for row in rows]
+            return [_decode_packed(row[skip]) for row in rows]
+        return [[value for part in row[skip:] for value in _decode_packed(part)] for row in rows]
 
-    def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+    def custom_field_condition(
+        self, expression: str, name_placeholder: str, value_placeholder: str
+    ) -> str:
         value = "json_extract(entry.value, '$.Value')"
-        holds = f"instr({value}, {value_mark}) > 0" if value_mark else f"{value} IS NOT NULL"
+        holds = (
+            f"instr({value}, {value_placeholder}) > 0"
+            if value_placeholder
+            else f"{value} IS NOT NULL"
+        )
         return (
             f"EXISTS (SELECT 1 FROM json_each({expression}, '$.Data') AS entry "
-            f"WHERE json_extract(entry.value, '$.Name') = {name_mark} AND {holds})"
+            f"WHERE json_extract(entry.value, '$.Name') = {name_placeholder} AND {holds})"
         )
 
-    def locking(self, *, if_free: bool = False) -> str:  # noqa: ARG002 - it has one writer
+    def lock_clause(self, *, skip_locked: bool = False) -> str:  # noqa: ARG002 - it has one writer
         return ""
 
-    def differs(self, one: str, other: str) -> str:
+    def is_distinct(self, one: str, other: str) -> str:
         return f"{one} IS NOT {other}"
 
-    def trigger(
-        self, name: str, moment: str, table: str, columns: Sequence[str], when: str, body: str
+    def update_trigger(
+        self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
         return [
             f"DROP TRIGGER IF EXISTS {name}",
-            f"CREATE TRIGGER {name} {moment} UPDATE OF {', '.join(columns)} ON {table} "
+            f"CREATE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} ON {table} "
             f"WHEN {when} BEGIN {body} END",
         ]
 
-    def late_trigger(
+    def deferred_trigger(
         self,
         name: str,  # noqa: ARG002 - the promise names them
         table: str,  # noqa: ARG002
@@ -250,12 +258,12 @@ class SQLite(Dialect):
         # No two units write beside one another.
         return []
 
-    def refusal(self, message: str, condition: str) -> str:
+    def trigger_error(self, message: str, condition: str) -> str:
         return f"SELECT RAISE(ABORT, '{message}') WHERE {condition};"
 
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
-        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed)
-        when = f" WHEN {differs}" if fixed else ""
+    def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
+        differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed_columns)
+        when = f" WHEN {differs}" if fixed_columns else ""
         refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         # Made anew each time, so that a column declared later is guarded too.
         return [
@@ -270,96 +278,102 @@ class PostgreSQL(Dialect):
     """Instants and booleans are native, text compares by code point; parameters are $1, $2, …"""
 
     name = "postgresql"
-    types = {
+    column_types = {
         Text: 'TEXT COLLATE "C"', Guid: 'TEXT COLLATE "C"', Integer: "BIGINT", Money: "BIGINT",
         Number: "BIGINT", Boolean: "BOOLEAN", Enum: "BIGINT", DateTime: "TIMESTAMPTZ",
         Object: "TEXT", Reference: "BIGINT", Collection: "",
     }  # fmt: skip
-    writers = {Object: encode_object}
-    readers = {DateTime: in_utc, Object: decode_object}
-    tally = PostgreSQLTally()
+    encoders = {Object: encode_object}
+    decoders = {DateTime: with_utc, Object: decode_object}
+    counters = PostgreSQLRowCounters()
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
-    along_ids = ""
+    id_order_hint = ""
 
-    def mark(self, position: int) -> str:
+    def placeholder(self, position: int) -> str:
         return f"${position}"
 
-    def within(self, expression: str, mark: str, kind: str = "BIGINT") -> str:
-        return f"{expression} = ANY({mark}::{kind}[])"
+    def in_array(self, expression: str, placeholder: str, element_type: str = "BIGINT") -> str:
+        return f"{expression} = ANY({placeholder}::{element_type}[])"
 
-    def among(self, expression: str, question: str) -> str:
+    def in_subquery(self, expression: str, subquery: str) -> str:
         # Said so, it takes them for a handful; as a join, for a third of the table.
-        return f"{expression} = ANY(ARRAY({question}))"
+        return f"{expression} = ANY(ARRAY({subquery}))"
 
-    def gate(self, condition: str, size: int) -> tuple[str, str]:
+    def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
         # Without a number after LIMIT it would sort all rather than walk an index.
         return f" AND {condition}", f"LIMIT {size}"
 
-    def aside(self, expression: str) -> str:
+    def no_index(self, expression: str) -> str:
         return expression
 
-    def ids(self, values: Sequence[Any]) -> list[Any]:
+    def array_parameter(self, values: Sequence[Any]) -> list[Any]:
         return list(values)
 
-    def contains(self, expression: str, mark: str) -> str:
-        return f"strpos({expression}, {mark}) > 0"
+    def contains(self, expression: str, placeholder: str) -> str:
+        return f"strpos({expression}, {placeholder}) > 0"
 
-    def items(self, table: str, owner: str, item: str, owner_id: str) -> str:
+    def collection_ids(self, table: str, owner: str, item: str, owner_id: str) -> str:
         held = f"SELECT {item} FROM {table} WHERE {owner} = {owner_id}"
         # Most collections are empty, and an array costs as much where it is.
         return f"CASE WHEN EXISTS ({held}) THEN ARRAY({held} ORDER BY {item}) END"
 
-    def read_items(self, value: Any) -> tuple[int, ...]:
+    def decode_collection(self, value: Any) -> tuple[int, ...]:
         return tuple(value or ())
 
-    def custom_field(self, expression: str, name_mark: str, value_mark: str) -> str:
+    def custom_field_condition(
+        self, expression: str, name_placeholder: str, value_placeholder: str
+    ) -> str:
         value = "entry ->> 'Value'"
-        holds = f"strpos({value}, {value_mark}::text) > 0" if value_mark else f"{value} IS NOT NULL"
+        holds = (
+            f"strpos({value}, {value_placeholder}::text) > 0"
+            if value_placeholder
+            else f"{value} IS NOT NULL"
+        )
         return (
             f"EXISTS (SELECT 1 FROM jsonb_array_elements({expression}::jsonb -> 'Data') AS entry "
-            f"WHERE entry ->> 'Name' = {name_mark}::text AND {holds})"
+            f"WHERE entry ->> 'Name' = {name_placeholder}::text AND {holds})"
         )
 
-    def locking(self, *, if_free: bool = False) -> str:
-        return f" FOR NO KEY UPDATE{' SKIP LOCKED' if if_free else ''}"
+    def lock_clause(self, *, skip_locked: bool = False) -> str:
+        return f" FOR NO KEY UPDATE{' SKIP LOCKED' if skip_locked else ''}"
 
-    def differs(self, one: str, other: str) -> str:
+    def is_distinct(self, one: str, other: str) -> str:
         return f"{one} IS DISTINCT FROM {other}"
 
-    def trigger(
-        self, name: str, moment: str, table: str, columns: Sequence[str], when: str, body: str
+    def update_trigger(
+        self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
         return [
-            _function(name, body),
-            f"CREATE OR REPLACE TRIGGER {name} {moment} UPDATE OF {', '.join(columns)} "
+            _trigger_function(name, body),
+            f"CREATE OR REPLACE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} "
             f"ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
         ]
 
-    def late_trigger(
+    def deferred_trigger(
         self, name: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
         # Two statements, as the second must look anew after the first has waited.
         wait = f"PERFORM 1 FROM {table} WHERE id = NEW.id FOR UPDATE;"
         return [
-            _function(name, f"{wait} {body}"),
+            _trigger_function(name, f"{wait} {body}"),
             f"DROP TRIGGER IF EXISTS {name} ON {table}",
             f"CREATE CONSTRAINT TRIGGER {name} AFTER UPDATE OF {', '.join(columns)} ON {table} "
             f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
         ]
 
-    def refusal(self, message: str, condition: str) -> str:
+    def trigger_error(self, message: str, condition: str) -> str:
         # What another trigger puts there needs no second look, which would cost as much again.
         return (
             f"IF pg_trigger_depth() = 1 AND ({condition}) THEN RAISE EXCEPTION '{message}' "
             "USING ERRCODE = 'restrict_violation'; END IF;"
         )
 
-    def guard(self, table: str, fixed: Sequence[str]) -> list[str]:
+    def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
         differs = (
-            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed)}) IS DISTINCT FROM "
-            f"({', '.join(f'NEW.{c}' for c in fixed)}))"
-            if fixed
+            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed_columns)}) IS DISTINCT FROM "
+            f"({', '.join(f'NEW.{c}' for c in fixed_columns)}))"
+            if fixed_columns
             else ""
         )
         return [
@@ -375,7 +389,7 @@ class PostgreSQL(Dialect):
         ]
 
 
-def _function(name: str, body: str) -> str:
+def _trigger_function(name: str, body: str) -> str:
     return (
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql "
         f"AS $$ BEGIN {body} RETURN NEW; END $$"

@@ -9,18 +9,26 @@ from typing import Any
 
 import creditdesk.entities.catalog  # noqa: F401 - the tables derive from what is declared
 from creditdesk.schema.repository import Store
-from creditdesk.storage.migrations import NEWEST, NewerDatabase, OlderDatabase, current, migrate
+from creditdesk.storage.migrations import (
+    LATEST_VERSION,
+    NewerDatabase,
+    OlderDatabase,
+    current_version,
+    migrate,
+)
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.sqlite import SQLiteStore
 
-CONNECTIONS = 6
+DEFAULT_POOL_SIZE = 6
 
 
 class UnknownEngine(ValueError):
     """A database URL that names no engine we know."""
 
 
-async def open_store(url: str, *, migrated: bool = False, connections: int = CONNECTIONS) -> Store:
+async def open_store(
+    url: str, *, migrated: bool = False, connections: int = DEFAULT_POOL_SIZE
+) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
     With `migrated` the schema is brought up to date first; without it a database that is older
@@ -49,13 +57,13 @@ async def _prepare_sqlite(store: SQLiteStore, migrated: bool) -> None:
 
     if not migrated:
         try:
-            _compare(await current(run))
+            _check_version(await current_version(run))
         except sqlite3.OperationalError:
-            _compare(0)
+            _check_version(0)
         return
     await store.begin()
     try:
-        await migrate(run, store.statements.dialect, _now_text())
+        await migrate(run, store.statements.dialect, _timestamp())
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -71,23 +79,23 @@ async def _prepare_postgresql(store: PostgreSQLStore, migrated: bool) -> None:
 
         if not migrated:
             there = await run("SELECT to_regclass('schema_version') IS NOT NULL", ())
-            _compare(await current(run) if there[0][0] else 0)
+            _check_version(await current_version(run) if there[0][0] else 0)
             return
         async with connection.transaction():
             # Several machines may start at once; one migrates, the others wait and find it done.
             await run("SELECT pg_advisory_xact_lock(7230521)", ())
-            await migrate(run, store.statements.dialect, _now_text())
+            await migrate(run, store.statements.dialect, _timestamp())
 
 
-def _compare(number: int) -> None:
-    if number > NEWEST:
+def _check_version(number: int) -> None:
+    if number > LATEST_VERSION:
         raise NewerDatabase(
-            f"The database has schema {number}; this program knows up to {NEWEST}. "
+            f"The database has schema {number}; this program knows up to {LATEST_VERSION}. "
             "Use the newer program."
         )
-    if number < NEWEST:
+    if number < LATEST_VERSION:
         raise OlderDatabase("The database is not up to date. Run: creditdesk migrate")
 
 
-def _now_text() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

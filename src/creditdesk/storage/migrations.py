@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from creditdesk.schema.entity import declared
+from creditdesk.schema.entity import declared_entities
 from creditdesk.schema.fields import Integer
-from creditdesk.storage.denormalization import fills, triggers
+from creditdesk.storage.denormalization import backfill_statements, denormalization_triggers
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.tables import (
-    copied_columns,
+    append_only_guards,
+    counters,
+    denormalized_columns,
     foreign_keys,
-    guards,
     indexes,
     tables,
-    tallies,
 )
 
-Run = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
-Step = Callable[[Run, Dialect], Awaitable[None]]
+Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
+Step = Callable[[Execute, Dialect], Awaitable[None]]
 
-_BOOKKEEPING: Final = (
+_VERSION_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS schema_version "
     "(number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_on TEXT NOT NULL)"
 )
@@ -40,7 +40,7 @@ class OlderDatabase(Exception):
     """The database lacks steps of this program; run `creditdesk migrate`."""
 
 
-async def _first(run: Run, dialect: Dialect) -> None:
+async def _first(run: Execute, dialect: Dialect) -> None:
     if dialect.name == "sqlite":
         await run(
             "CREATE TABLE IF NOT EXISTS id_sequence "
@@ -49,7 +49,7 @@ async def _first(run: Run, dialect: Dialect) -> None:
         )
 
 
-async def _fewer_indexes(run: Run, _dialect: Dialect) -> None:
+async def _fewer_indexes(run: Execute, _dialect: Dialect) -> None:
     """Nobody looks for these by when they were made or by UniqueId; answers get a better key."""
     unserved = (
         "allocation_document", "benefit_roll_over", "credential", "credit_state", "grant_key",
@@ -63,14 +63,14 @@ async def _fewer_indexes(run: Run, _dialect: Dialect) -> None:
         await run(f"DROP INDEX IF EXISTS {name}", ())
 
 
-async def _tally_anew(run: Run, dialect: Dialect) -> None:  # noqa: ARG001 - the same on both
+async def _tally_anew(run: Execute, dialect: Dialect) -> None:  # noqa: ARG001 - the same on both
     """Rows were counted by day alone; the table that counts them otherwise is made and filled
     with whatever else is declared and not there.
     """
     await run("DROP TABLE IF EXISTS row_tally", ())
 
 
-async def _copies(run: Run, dialect: Dialect) -> None:
+async def _copies(run: Execute, dialect: Dialect) -> None:
     """Nothing of its own: copies are filled as their columns are added.
 
     The number keeps away older programs, whose rows would come without copies.
@@ -84,14 +84,14 @@ _WITH_OVERDRAFT: Final = (
 )
 
 
-async def _overdraft(run: Run, dialect: Dialect) -> None:
+async def _overdraft(run: Execute, dialect: Dialect) -> None:
     """Printing credit may go below zero as far as its own row says (rule 33)."""
     table = "coworker_extra_service"
-    there = (await _columns(run, dialect)).get(table)
+    there = (await _existing_columns(run, dialect)).get(table)
     if there is None:
         return
     if "overdraft" not in there:
-        await run(f"ALTER TABLE {table} ADD COLUMN overdraft {dialect.types[Integer]}", ())
+        await run(f"ALTER TABLE {table} ADD COLUMN overdraft {dialect.column_types[Integer]}", ())
     if dialect.name == "sqlite":
         # A check is only text to it: no row is read or written when one is replaced so.
         ((version,),) = await run("PRAGMA schema_version", ())
@@ -112,7 +112,7 @@ async def _overdraft(run: Run, dialect: Dialect) -> None:
         await run(f"ALTER TABLE {table} ADD {check}", ())
 
 
-async def _tally_by_location(run: Run, dialect: Dialect) -> None:
+async def _tally_by_location(run: Execute, dialect: Dialect) -> None:
     """All is counted anew, now that the rows of each location are counted as well."""
     await run("DROP TABLE IF EXISTS row_tally", ())
     if dialect.name == "postgresql":
@@ -121,13 +121,13 @@ async def _tally_by_location(run: Run, dialect: Dialect) -> None:
             await run(f"DROP FUNCTION IF EXISTS creditdesk_tally_{name}() CASCADE", ())
 
 
-async def _indexes_of_own_values(run: Run, dialect: Dialect) -> None:
+async def _indexes_of_own_values(run: Execute, dialect: Dialect) -> None:
     """Nothing of its own: indexes of what uses hold themselves are added as they are declared."""
 
 
-async def _finer_tally(run: Run, dialect: Dialect) -> None:
+async def _finer_tally(run: Execute, dialect: Dialect) -> None:
     """Each table gets a tally of its own, in more widths, and is counted anew."""
-    for table in (table_name(entity) for entity in declared() if entity.tallied):
+    for table in (table_name(entity) for entity in declared_entities() if entity.counted):
         for name in ("in", "out", "move"):
             trigger = f"{table}_tally_{name}"
             if dialect.name == "postgresql":
@@ -137,9 +137,9 @@ async def _finer_tally(run: Run, dialect: Dialect) -> None:
     await run("DROP TABLE IF EXISTS row_tally", ())
 
 
-async def _whole_indexes(run: Run, dialect: Dialect) -> None:  # noqa: ARG001 - the same on both
+async def _whole_indexes(run: Execute, dialect: Dialect) -> None:  # noqa: ARG001 - the same on both
     """Where a SystemId is sorted by, its index held only those that are there."""
-    for entity in declared():
+    for entity in declared_entities():
         if "SystemId" in entity.indexed:
             await run(f"DROP INDEX IF EXISTS {table_name(entity)}_system_id_ix", ())
 
@@ -155,92 +155,94 @@ STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (8, "finer tally", _finer_tally),
     (9, "indexes for every sort of uses", _whole_indexes),
 )
-NEWEST: Final = STEPS[-1][0]
+LATEST_VERSION: Final = STEPS[-1][0]
 
 
-async def current(run: Run) -> int:
+async def current_version(execute: Execute) -> int:
     """The number of the newest step the database has; 0 when it is empty."""
-    rows = await run("SELECT coalesce(max(number), 0) FROM schema_version", ())
+    rows = await execute("SELECT coalesce(max(number), 0) FROM schema_version", ())
     return int(rows[0][0])
 
 
-async def migrate(run: Run, dialect: Dialect, now_text: str) -> list[str]:
+async def migrate(execute: Execute, dialect: Dialect, applied_on: str) -> list[str]:
     """Applies what is missing inside the caller's transaction; the names of the steps applied."""
-    await run(_BOOKKEEPING, ())
-    number = await current(run)
-    if number > NEWEST:
+    await execute(_VERSION_TABLE, ())
+    number = await current_version(execute)
+    if number > LATEST_VERSION:
         raise NewerDatabase(
-            f"The database has schema {number}; this program knows up to {NEWEST}. "
+            f"The database has schema {number}; this program knows up to {LATEST_VERSION}. "
             "Use the newer program."
         )
     applied: list[str] = []
     for step, name, apply in STEPS:
         if step > number:
-            await apply(run, dialect)
-            mark = dialect.mark
-            await run(
+            await apply(execute, dialect)
+            mark = dialect.placeholder
+            await execute(
                 f"INSERT INTO schema_version VALUES ({mark(1)}, {mark(2)}, {mark(3)})",
-                (step, name, now_text),
+                (step, name, applied_on),
             )
             applied.append(name)
-    await _add_declared(run, dialect)
+    await _add_declared_schema(execute, dialect)
     return applied
 
 
-async def _add_declared(run: Run, dialect: Dialect) -> None:
-    there = await _columns(run, dialect)
+async def _add_declared_schema(execute: Execute, dialect: Dialect) -> None:
+    existing = await _existing_columns(execute, dialect)
     added: set[str] = set()
-    for table in tables(declared(), dialect):
-        if table.name not in there:
-            await run(table.create(), ())
+    for table in tables(declared_entities(), dialect):
+        if table.name not in existing:
+            await execute(table.create_statement(), ())
             continue
         for column in table.columns:
-            if column.name not in there[table.name]:
+            if column.name not in existing[table.name]:
                 kind = column.definition.replace(" NOT NULL", "")
-                await run(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}", ())
+                await execute(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}", ())
                 added.add(f"{table.name}.{column.name}")
-    await _fill_copies(run, dialect, added)
+    await _backfill_denormalized(execute, dialect, added)
     if dialect.name == "postgresql":
-        rows = await run(
+        rows = await execute(
             "SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace",
             (),
         )
         known = {row[0] for row in rows}
-        for entity in declared():
-            await run(f"CREATE SEQUENCE IF NOT EXISTS {table_name(entity)}_ids", ())
-        for name, statement in foreign_keys(declared()):
+        for entity in declared_entities():
+            await execute(f"CREATE SEQUENCE IF NOT EXISTS {table_name(entity)}_ids", ())
+        for name, statement in foreign_keys(declared_entities()):
             if name not in known:
-                await run(statement, ())
-    for statement in indexes(declared(), dialect):
-        await run(statement, ())
-    for statement in tallies(declared(), dialect):
-        await run(statement, ())
-    for statement in guards(declared(), dialect):
-        await run(statement, ())
-    for statement in triggers(declared(), dialect):
-        await run(statement, ())
+                await execute(statement, ())
+    for statement in indexes(declared_entities(), dialect):
+        await execute(statement, ())
+    for statement in counters(declared_entities(), dialect):
+        await execute(statement, ())
+    for statement in append_only_guards(declared_entities(), dialect):
+        await execute(statement, ())
+    for statement in denormalization_triggers(declared_entities(), dialect):
+        await execute(statement, ())
 
 
-async def _fill_copies(run: Run, dialect: Dialect, added: set[str]) -> None:
+async def _backfill_denormalized(execute: Execute, dialect: Dialect, added: set[str]) -> None:
     """Rows that were there get the copies whose columns are new."""
     new = [
         entity
-        for entity in declared()
-        if any(f"{table_name(entity)}.{n}" in added for n, _ in copied_columns(entity, dialect))
+        for entity in declared_entities()
+        if any(
+            f"{table_name(entity)}.{n}" in added for n, _ in denormalized_columns(entity, dialect)
+        )
     ]
-    for statement in fills(new):
-        await run(statement, ())
+    for statement in backfill_statements(new):
+        await execute(statement, ())
 
 
-async def _columns(run: Run, dialect: Dialect) -> dict[str, set[str]]:
+async def _existing_columns(execute: Execute, dialect: Dialect) -> dict[str, set[str]]:
     if dialect.name == "sqlite":
-        rows = await run(
+        rows = await execute(
             "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
             "WHERE m.type = 'table'",
             (),
         )
     else:
-        rows = await run(
+        rows = await execute(
             "SELECT table_name, column_name FROM information_schema.columns "
             "WHERE table_schema = current_schema()",
             (),

@@ -7,58 +7,58 @@ from functools import cache
 from hashlib import blake2s
 from typing import Final
 
-from creditdesk.schema.entity import Column, Entity, entity_named
+from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Text
 
-LONGEST_NAME: Final = 63
+MAX_IDENTIFIER_LENGTH: Final = 63
 """What PostgreSQL keeps of a name."""
 
 _RESERVED = frozenset({"user", "order", "group", "default", "check", "references", "online"})
 
 
 @cache
-def snake(name: str) -> str:
+def snake_case(name: str) -> str:
     """`ElegibleResourceTypes` -> `elegible_resource_types`."""
-    split = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    word = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", split).lower()
+    separated = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    word = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", separated).lower()
     return f"{word}_" if word in _RESERVED else word
 
 
 def table_name(entity: type[Entity]) -> str:
-    return snake(entity.__name__)
+    return snake_case(entity.__name__)
 
 
 def column_name(column: Column) -> str:
-    return snake(column.name)
+    return snake_case(column.name)
 
 
-def folded_name(column: Column) -> str:
+def casefolded_name(column: Column) -> str:
     """The column that holds a text, or custom fields, without case; filters and sorts read it."""
-    return f"{snake(column.name)}_fold"
+    return f"{snake_case(column.name)}_fold"
 
 
-def is_folded(column: Column) -> bool:
-    return isinstance(column.kind, Text) or column.name == "CustomFields"
+def is_casefolded(column: Column) -> bool:
+    return isinstance(column.field, Text) or column.name == "CustomFields"
 
 
-def fitted(name: str, ending: str = "") -> str:
+def shortened_name(name: str, suffix: str = "") -> str:
     """The name itself, or a shorter one of its own where an engine would cut it off.
 
     Leaves room for `ending`, which the caller puts after it.
     """
-    room = LONGEST_NAME - len(ending)
-    if len(name) <= room:
+    limit = MAX_IDENTIFIER_LENGTH - len(suffix)
+    if len(name) <= limit:
         return name
-    mark = blake2s(name.encode(), digest_size=4).hexdigest()
-    return f"{name[: room - len(mark) - 1]}_{mark}"
+    digest = blake2s(name.encode(), digest_size=4).hexdigest()
+    return f"{name[: limit - len(digest) - 1]}_{digest}"
 
 
-def location_name(entity: type[Entity]) -> str:
+def location_column(entity: type[Entity]) -> str:
     """The column of a tallied entity's own table that names the location of a row."""
     assert entity.scope is not None
-    shape = entity.shape()
+    shape = entity.meta()
     column = shape.columns.get(entity.scope) or shape.filter_only[entity.scope]
-    assert column.own or column.copied
+    assert column.is_own or column.denormalized
     return column_name(column)
 
 
@@ -66,7 +66,7 @@ def link_table(entity: type[Entity], field_name: str) -> tuple[str, str, str]:
     """Table, owner column and item column of a collection; mirrored twins share one table."""
     field = entity.fields[field_name]
     assert isinstance(field, Collection)
-    if field.mirrors:
-        table, owner, item = link_table(entity_named(field.of), field.mirrors)
+    if field.inverse_of:
+        table, owner, item = link_table(entity_by_name(field.of), field.inverse_of)
         return table, item, owner
-    return f"{table_name(entity)}__{snake(field_name)}", "owner_id", "item_id"
+    return f"{table_name(entity)}__{snake_case(field_name)}", "owner_id", "item_id"

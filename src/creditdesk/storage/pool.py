@@ -13,88 +13,88 @@ from typing import Any, Final
 
 import asyncpg
 
-IDLE_SECONDS: Final = 300
+MAX_IDLE_SECONDS: Final = 300
 """One that lay at hand for longer is closed, as whatever lies between may have forgotten it."""
 
 
-class Connections:
+class ConnectionPool:
     """At most so many connections of a pool that has as many."""
 
-    def __init__(self, pool: Any, most: int) -> None:
+    def __init__(self, pool: Any, max_size: int) -> None:
         self._pool = pool
-        self._turns = Semaphore(most)
-        self._at_hand: list[tuple[Any, float]] = []
+        self._slots = Semaphore(max_size)
+        self._idle: list[tuple[Any, float]] = []
         self._closing = False
 
-    def acquire(self) -> Lent:
+    def acquire(self) -> PooledConnection:
         """A connection for as long as the block; ConnectionError when the server is gone."""
-        return Lent(self)
+        return PooledConnection(self)
 
-    async def take(self) -> Any:
+    async def checkout(self) -> Any:
         """A connection that must be given back."""
-        await self._turns.acquire()
+        await self._slots.acquire()
         try:
-            while self._at_hand:
-                connection, since = self._at_hand.pop()
-                if monotonic() - since < IDLE_SECONDS and _is_open(connection):
+            while self._idle:
+                connection, since = self._idle.pop()
+                if monotonic() - since < MAX_IDLE_SECONDS and _is_open(connection):
                     return connection
-                await self._part_with(connection)
+                await self._discard(connection)
             return await self._pool.acquire()
         except OSError as fault:
             # A socket that is gone, or a time that ran out, says no more than a refusal does.
-            self._turns.release()
+            self._slots.release()
             raise ConnectionError(f"no connection to the database: {fault}") from fault
         except BaseException:
-            self._turns.release()
+            self._slots.release()
             raise
 
-    async def give(self, connection: Any, fault: BaseException | None) -> None:
+    async def checkin(self, connection: Any, error: BaseException | None) -> None:
         """Takes a connection back from a block that ended with this fault, if any."""
         try:
-            if isinstance(fault, asyncpg.InternalClientError):
+            if isinstance(error, asyncpg.InternalClientError):
                 # The server left between two statements, and the driver has lost its place.
-                await self._part_with(connection)
-            elif fault is not None or self._closing:
+                await self._discard(connection)
+            elif error is not None or self._closing:
                 await self._pool.release(connection)
             else:
-                self._at_hand.append((connection, monotonic()))
+                self._idle.append((connection, monotonic()))
         finally:
-            self._turns.release()
+            self._slots.release()
 
     async def expire_connections(self) -> None:
         """Has every connection opened anew before it is lent again."""
         await self._pool.expire_connections()
-        await self._put_back()
+        await self._release_idle()
 
     async def close(self) -> None:
         """Waits for what is lent, and closes all."""
         self._closing = True
-        await self._put_back()
+        await self._release_idle()
         await self._pool.close()
 
-    async def _put_back(self) -> None:
-        while self._at_hand:
-            await self._pool.release(self._at_hand.pop()[0])
+    async def _release_idle(self) -> None:
+        while self._idle:
+            await self._pool.release(self._idle.pop()[0])
 
-    async def _part_with(self, connection: Any) -> None:
+    async def _discard(self, connection: Any) -> None:
         # The pool may have noticed before us that it is closed, and taken it back.
         with suppress(asyncpg.InterfaceError):
             connection.terminate()
         await self._pool.release(connection)
 
 
-class Lent:
+class PooledConnection:
     """A block that has a connection for itself."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
 
     async def __aenter__(self) -> Any:
-        self._connection = await self._connections.take()
+        self._connection = await self._pool.checkout()
         return self._connection
 
     async def __aexit__(self, _: object, fault: BaseException | None, __: object) -> None:
-        await self._connections.give(self._connection, fault)
+        await self._pool.checkin(self._connection, fault)
         if isinstance(fault, asyncpg.InternalClientError):
             raise ConnectionError(f"the database went away: {fault}") from fault
 

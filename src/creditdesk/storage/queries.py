@@ -10,67 +10,67 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.query import Filter, Listing, Order, Test
-from creditdesk.storage.counted_queries import of_several_locations, seek, tallied_total
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.fragments import Joins, Reads, Terms
+from creditdesk.storage.fragments import ClauseBuilder, Joins, RowDecoder
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.text_search import Reach, part_of_text, reach
+from creditdesk.storage.text_search import SubstringMatch, substring_filter, substring_match
 
-MOST_TEXTS: Final = 4096
+MAX_CACHED_STATEMENTS: Final = 4096
 """How many statement texts are kept before all are written anew."""
 
 
-class Statements(Terms):
+class Statements(ClauseBuilder):
     """Every statement of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
-        self._texts: dict[Any, Any] = {}
+        self._cache: dict[Any, Any] = {}
 
-    def once(self, key: Any, write: Callable[[], Any]) -> Any:
+    def cached(self, key: Any, build: Callable[[], Any]) -> Any:
         """What was written for this shape before, or what is written now."""
-        found = self._texts.get(key)
+        found = self._cache.get(key)
         if found is None:
-            if len(self._texts) >= MOST_TEXTS:
-                self._texts.clear()
-            found = self._texts[key] = write()
+            if len(self._cache) >= MAX_CACHED_STATEMENTS:
+                self._cache.clear()
+            found = self._cache[key] = build()
         return found
 
     # What is asked ---------------------------------------------------------------------------
 
     def page(
-        self, listing: Listing, offset: int, size: int, *, seeking: bool = False
-    ) -> tuple[str, list[Any], Reads]:
+        self, listing: ListQuery, offset: int, size: int, *, use_counters: bool = False
+    ) -> tuple[str, list[Any], RowDecoder]:
         """One statement that answers the total (first column) and `size` rows from `offset`, packed;
         with `seeking` the tally tells where to begin, for which the listing must be seekable.
         """
         entity, filters, order = listing.entity, listing.filters, listing.order
         started = offset > 0
         sort = (order.column.name, order.descending)
-        key = ("page", entity, _shape(filters), sort, size, started, seeking)
-        text, reads = self.once(
-            key, lambda: self._write_page(entity, filters, order, size, started, seeking)
+        key = ("page", entity, _filter_shape(filters), sort, size, started, use_counters)
+        text, reads = self.cached(
+            key, lambda: self._page_statement(entity, filters, order, size, started, use_counters)
         )
-        values = self.values(filters)
+        values = self.filter_values(filters)
         return text, [*values, offset] if started else values, reads
 
-    def _write_page(
+    def _page_statement(
         self,
         entity: type[Entity],
         filters: Sequence[Filter],
         order: Order,
         size: int,
-        started: bool,
-        seeking: bool,
-    ) -> tuple[str, Reads]:
+        has_offset: bool,
+        use_counters: bool,
+    ) -> tuple[str, RowDecoder]:
         # The size stands in the text: a planner that does not know it would sort the whole table
         # rather than walk an index for its first rows.
         table = table_name(entity)
         _, counted, used = self.where(entity, filters)
         joins = Joins(entity)
         where, _, _ = self.where(entity, filters, joins)
-        sort = self.sort(order, joins)
+        sort = self.sort_expression(order, joins)
         direction = "DESC" + self.dialect.nulls_last if order.descending else (
             "ASC" + self.dialect.nulls_first
         )  # fmt: skip
@@ -78,34 +78,34 @@ class Statements(Terms):
         key = f"{sort} AS k, " if sort else ""
         inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
         by = f"k {direction}, id {ids}" if sort else f"id {ids}"
-        before, offset = "", self.dialect.mark(used + 1)
-        if seeking:
-            before, where, offset, total = seek(entity, filters, order, offset, self.dialect)
+        before, offset = "", self.dialect.placeholder(used + 1)
+        if use_counters:
+            before, where, offset, total = seek_plan(entity, filters, order, offset, self.dialect)
         else:
-            total = self._total(entity, filters) or (
+            total = self._counted_total(entity, filters) or (
                 f"SELECT count(*) FROM {table} AS t{counted}{where}"
             )
-        skipped = f" OFFSET {offset}" if started else ""
-        if not sort and of_several_locations(entity, filters):
-            where += self.dialect.along_ids
+        skipped = f" OFFSET {offset}" if has_offset else ""
+        if not sort and spans_locations(entity, filters):
+            where += self.dialect.id_order_hint
         rows = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where}"
         ordered = f"ORDER BY {inner}"
         walked = f"{rows} {ordered} LIMIT {size}{skipped}"
-        if reached := self._reach(entity, filters):
-            before = f"{reached.questions}matched AS MATERIALIZED ({rows} AND {reached.test}), "
-            tests, limit = self.dialect.gate(f"NOT {reached.few}", size)
+        if reached := self._substring_match(entity, filters):
+            before = f"{reached.ctes}matched AS MATERIALIZED ({rows} AND {reached.predicate}), "
+            tests, limit = self.dialect.conditional_limit(f"NOT {reached.is_selective}", size)
             walked = (
                 f"SELECT * FROM (SELECT * FROM matched ORDER BY {by} LIMIT {size}{skipped}) AS found "
                 f"UNION ALL SELECT * FROM ({rows}{tests} {ordered} {limit}{skipped}) AS walked"
             )
             matched = "SELECT count(*) FROM matched"
-            total = f"CASE WHEN {reached.few} THEN ({matched}) ELSE ({total}) END"
+            total = f"CASE WHEN {reached.is_selective} THEN ({matched}) ELSE ({total}) END"
         shown = Joins(entity)
-        columns, reads = self.shown(entity.shape().listed, shown)
+        columns, reads = self.select_expressions(entity.meta().list_columns, shown)
         outer = f"page.k {direction}, page.id {ids}" if sort else f"page.id {ids}"
         return (
             f"WITH {before}page AS ({walked}) "
-            f"SELECT ({total}), {self.packed(columns)} "
+            f"SELECT ({total}), {self.row_expressions(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{shown.text} ORDER BY {outer}"
         ), reads
@@ -115,35 +115,39 @@ class Statements(Terms):
 
         def write() -> str:
             where, joins, _ = self.where(entity, filters)
-            if tallied := self._total(entity, filters):
+            if tallied := self._counted_total(entity, filters):
                 return tallied
             counting = f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
-            if reached := self._reach(entity, filters):
-                questions = reached.questions.removesuffix(", ")
-                few = f"{counting} AND {reached.test}"
+            if reached := self._substring_match(entity, filters):
+                questions = reached.ctes.removesuffix(", ")
+                few = f"{counting} AND {reached.predicate}"
                 return (
                     f"WITH {questions} "
-                    f"SELECT CASE WHEN {reached.few} THEN ({few}) ELSE ({counting}) END"
+                    f"SELECT CASE WHEN {reached.is_selective} THEN ({few}) ELSE ({counting}) END"
                 )
             return counting
 
-        return self.once(("count", entity, _shape(filters)), write), self.values(filters)
+        return self.cached(("count", entity, _filter_shape(filters)), write), self.filter_values(
+            filters
+        )
 
-    def packed(self, columns: Sequence[str]) -> str:
+    def row_expressions(self, columns: Sequence[str]) -> str:
         """What a page reads of each row."""
-        return self.dialect.pack(columns)
+        return self.dialect.pack_row(columns)
 
-    def _reach(self, entity: type[Entity], filters: Sequence[Filter]) -> Reach | None:
+    def _substring_match(
+        self, entity: type[Entity], filters: Sequence[Filter]
+    ) -> SubstringMatch | None:
         """The rows that a filter by a part of a text may find, if they can be reached by it."""
-        text = part_of_text(filters)
+        text = substring_filter(filters)
         if text is None:
             return None
         _, _, used = self.where(entity, filters[: list(filters).index(text)])
-        return reach(text.column, self.dialect.mark(used + 1), self.dialect)
+        return substring_match(text.column, self.dialect.placeholder(used + 1), self.dialect)
 
-    def _total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
+    def _counted_total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
         """How many match, where that need not be counted row by row."""
-        return tallied_total(entity, filters, self.dialect)
+        return counted_total(entity, filters, self.dialect)
 
     def find(
         self,
@@ -155,107 +159,117 @@ class Statements(Terms):
         after: bool,
         whole: bool = False,
         names: tuple[str, ...] = (),
-    ) -> tuple[str, list[Any], Reads]:
+    ) -> tuple[str, list[Any], RowDecoder]:
         """Rows in column order, without a total; `whole` adds the collections, `names` chooses."""
         sort_key = (order.column.name, order.descending) if order else None
-        key = ("find", entity, _shape(filters), sort_key, limited, after, whole, names)
+        key = ("find", entity, _filter_shape(filters), sort_key, limited, after, whole, names)
 
-        def write() -> tuple[str, Reads]:
+        def write() -> tuple[str, RowDecoder]:
             joins = Joins(entity)
             where, _, used = self.where(entity, filters, joins)
             if after:
                 used += 1
-                where += (" AND " if where else " WHERE ") + f"t.id > {self.dialect.mark(used)}"
-            sort = self.sort(order, joins) if order else ""
+                where += (
+                    " AND " if where else " WHERE "
+                ) + f"t.id > {self.dialect.placeholder(used)}"
+            sort = self.sort_expression(order, joins) if order else ""
             down = bool(order and order.descending)
             direction = "DESC" + self.dialect.nulls_last if down else (
                 "ASC" + self.dialect.nulls_first
             )  # fmt: skip
             by = (f"{sort} {direction}, " if sort else "") + f"t.id {'DESC' if down else 'ASC'}"
-            shape = entity.shape()
-            chosen: Iterable[Column] = shape.columns.values() if whole else shape.listed
+            shape = entity.meta()
+            chosen: Iterable[Column] = shape.columns.values() if whole else shape.list_columns
             if names:
                 chosen = [shape.columns.get(name) or shape.filter_only[name] for name in names]
-            columns, reads = self.select(chosen, joins)
-            limit = f" LIMIT {self.dialect.mark(used + 1)}" if limited else ""
+            columns, reads = self.select_text(chosen, joins)
+            limit = f" LIMIT {self.dialect.placeholder(used + 1)}" if limited else ""
             return (
                 f"SELECT {columns} FROM {table_name(entity)} AS t{joins.text}{where} "
                 f"ORDER BY {by}{limit}"
             ), reads
 
-        text, reads = self.once(key, write)
-        return text, self.values(filters), reads
+        text, reads = self.cached(key, write)
+        return text, self.filter_values(filters), reads
 
-    def found_rows(
-        self, entity: type[Entity], filters: Sequence[Filter], names: tuple[str, ...], used: int
-    ) -> tuple[str, list[Any], Reads]:
+    def find_as_rows(
+        self,
+        entity: type[Entity],
+        filters: Sequence[Filter],
+        names: tuple[str, ...],
+        preceding: int,
+    ) -> tuple[str, list[Any], RowDecoder]:
         """The rows of `find`, each as one value; so many parameters come before those of it."""
 
-        def write() -> tuple[str, Reads]:
-            shape, joins = entity.shape(), Joins(entity)
-            where, _, _ = self.where(entity, filters, joins, used)
+        def write() -> tuple[str, RowDecoder]:
+            shape, joins = entity.meta(), Joins(entity)
+            where, _, _ = self.where(entity, filters, joins, preceding)
             chosen = [shape.columns.get(name) or shape.filter_only[name] for name in names]
-            columns, reads = self.select(chosen, joins)
+            columns, reads = self.select_text(chosen, joins)
             return (
                 f"SELECT ROW({columns}) FROM {table_name(entity)} AS t{joins.text}{where} "
                 "ORDER BY t.id"
             ), reads
 
-        key = ("found rows", entity, _shape(filters), names, used)
-        text, reads = self.once(key, write)
-        return text, self.values(filters), reads
+        key = ("found rows", entity, _filter_shape(filters), names, preceding)
+        text, reads = self.cached(key, write)
+        return text, self.filter_values(filters), reads
 
-    def one(self, entity: type[Entity], filters: Sequence[Filter]) -> tuple[str, list[Any], Reads]:
+    def get(
+        self, entity: type[Entity], filters: Sequence[Filter]
+    ) -> tuple[str, list[Any], RowDecoder]:
         """The whole record of an id, which is the first parameter, if the filters let it through."""
-        key = ("one", entity, _shape(filters)) if filters else ("one", entity)
+        key = ("one", entity, _filter_shape(filters)) if filters else ("one", entity)
 
-        def write() -> tuple[str, Reads]:
-            wanted = Filter(entity.shape().columns["Id"], Test.IS)
+        def write() -> tuple[str, RowDecoder]:
+            wanted = Filter(entity.meta().columns["Id"], Comparison.EQUALS)
             joins = Joins(entity)
             where, _, _ = self.where(entity, (wanted, *filters), joins)
-            columns, reads = self.select(entity.shape().columns.values(), joins)
+            columns, reads = self.select_text(entity.meta().columns.values(), joins)
             return f"SELECT {columns} FROM {table_name(entity)} AS t{joins.text}{where}", reads
 
-        text, reads = self.once(key, write)
-        return text, self.values(filters) if filters else [], reads
+        text, reads = self.cached(key, write)
+        return text, self.filter_values(filters) if filters else [], reads
 
     def lock(
-        self, entity: type[Entity], names: tuple[str, ...] = (), *, if_free: bool = False
-    ) -> tuple[str, Reads]:
+        self, entity: type[Entity], names: tuple[str, ...] = (), *, skip_locked: bool = False
+    ) -> tuple[str, RowDecoder]:
         """Own stored values, all or those of `names`, for a list of ids, locked in id order; with
         `if_free` also for a second list, of which those that others have locked are left out.
         """
 
-        def write() -> tuple[str, Reads]:
-            stored = {column.name: column for column in entity.shape().stored}
+        def write() -> tuple[str, RowDecoder]:
+            stored = {column.name: column for column in entity.meta().stored_columns}
             chosen = [stored[name] for name in names or stored]
-            columns, reads = self.select(chosen, Joins(entity))
-            parts = [(self.dialect.mark(1), self.dialect.locking())]
-            if if_free:
-                parts.append((self.dialect.mark(2), self.dialect.locking(if_free=True)))
+            columns, reads = self.select_text(chosen, Joins(entity))
+            parts = [(self.dialect.placeholder(1), self.dialect.lock_clause())]
+            if skip_locked:
+                parts.append(
+                    (self.dialect.placeholder(2), self.dialect.lock_clause(skip_locked=True))
+                )
             texts = [
                 f"SELECT {columns} FROM {table_name(entity)} AS t "
-                f"WHERE {self.dialect.within('t.id', mark)} ORDER BY t.id{locking}"
+                f"WHERE {self.dialect.in_array('t.id', mark)} ORDER BY t.id{locking}"
                 for mark, locking in parts
             ]
-            if not if_free:
+            if not skip_locked:
                 return texts[0], reads
             return " UNION ALL ".join(f"SELECT * FROM ({text}) AS l" for text in texts), reads
 
-        found: tuple[str, Reads] = self.once(("lock", entity, names, if_free), write)
+        found: tuple[str, RowDecoder] = self.cached(("lock", entity, names, skip_locked), write)
         return found
 
-    def whole(self, entity: type[Entity], source: str) -> tuple[str, Reads]:
+    def select_records(self, entity: type[Entity], source: str) -> tuple[str, RowDecoder]:
         """The whole records of the rows that `source` holds in place of the entity's table."""
 
-        def write() -> tuple[str, Reads]:
+        def write() -> tuple[str, RowDecoder]:
             joins = Joins(entity)
-            columns, reads = self.select(tuple(entity.shape().columns.values()), joins)
+            columns, reads = self.select_text(tuple(entity.meta().columns.values()), joins)
             return f"SELECT {columns} FROM {source} AS t{joins.text}", reads
 
-        found: tuple[str, Reads] = self.once(("whole", entity, source), write)
+        found: tuple[str, RowDecoder] = self.cached(("whole", entity, source), write)
         return found
 
 
-def _shape(filters: Sequence[Filter]) -> tuple[Any, ...]:
-    return tuple((f.column.name, f.test, f.name is not None) for f in filters)
+def _filter_shape(filters: Sequence[Filter]) -> tuple[Any, ...]:
+    return tuple((f.column.name, f.comparison, f.custom_field is not None) for f in filters)

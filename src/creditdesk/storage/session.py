@@ -11,28 +11,33 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.schema.entity import Column, Entity, Record, declared
-from creditdesk.schema.errors import Blocked
+from creditdesk.schema.entity import Column, Entity, Record, declared_entities
+from creditdesk.schema.errors import StateConflict
 from creditdesk.schema.fields import Collection, Reference
-from creditdesk.schema.query import Filter, Listing, Order, Page, Test
-from creditdesk.schema.repository import Insert, Miscount, Question, Update
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order, Page
+from creditdesk.schema.repository import CounterMismatch, FindQuery, Insert, Update
 from creditdesk.storage.codecs import from_microseconds
-from creditdesk.storage.counted_queries import seekable
-from creditdesk.storage.denormalization import untrue
+from creditdesk.storage.counted_queries import is_seekable
+from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.naming import link_table, location_name, table_name
+from creditdesk.storage.naming import link_table, location_column, table_name
 from creditdesk.storage.queries import Statements
-from creditdesk.storage.row_counters import CREATION, EVERYWHERE, FIRST_MICROSECOND, Counted
-from creditdesk.storage.row_encoding import Filled, TableValue, inserted, updated
+from creditdesk.storage.row_counters import (
+    ALL_LOCATIONS,
+    CREATED_ON_BUCKETS,
+    MIN_MICROSECONDS,
+    CountedTable,
+)
+from creditdesk.storage.row_encoding import EncodedRows, TypedColumn, encode_inserts, encode_updates
 
-DEEP_ROWS: Final = 2_000
+DEEP_PAGE_OFFSET: Final = 2_000
 """From this offset on, a page is sought by the tally, or else walked to from the nearer end."""
 
-LARGEST_OFFSET: Final = 2**62
+MAX_OFFSET: Final = 2**62
 """Lies past every row, and leaves room to add to it."""
 
 
-class RecordReading(ABC):
+class BaseReadSession(ABC):
     """The reading half of the promise, over one engine's `fetch`."""
 
     def __init__(self, statements: Statements) -> None:
@@ -40,51 +45,51 @@ class RecordReading(ABC):
         self.dialect: Dialect = statements.dialect
 
     @abstractmethod
-    async def fetch(self, text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """The rows a statement answers."""
 
-    async def page(self, listing: Listing) -> Page:
-        offset = min((listing.page - 1) * listing.size, LARGEST_OFFSET)
-        if offset < DEEP_ROWS:
-            return await self._rows(listing, offset, listing.size)
-        if seekable(listing.entity, listing.filters, listing.order):
-            return await self._rows(listing, offset, listing.size, seeking=True)
-        return await self._deep_page(listing, offset)
+    async def page(self, query: ListQuery) -> Page:
+        offset = min((query.page - 1) * query.size, MAX_OFFSET)
+        if offset < DEEP_PAGE_OFFSET:
+            return await self._fetch_page(query, offset, query.size)
+        if is_seekable(query.entity, query.filters, query.order):
+            return await self._fetch_page(query, offset, query.size, use_counters=True)
+        return await self._deep_page(query, offset)
 
-    async def _rows(
-        self, listing: Listing, offset: int, size: int, *, seeking: bool = False
+    async def _fetch_page(
+        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False
     ) -> Page:
-        text, values, reads = self.statements.page(listing, offset, size, seeking=seeking)
+        text, values, reads = self.statements.page(query, offset, size, use_counters=use_counters)
         rows = await self.fetch(text, values)
-        found = self.dialect.unpack(rows, 1)
+        found = self.dialect.unpack_rows(rows, 1)
         # Where the page has no row, the total comes with an empty one.
-        place = self.statements.once(
-            ("place", listing.entity), lambda: _position(listing.entity, "Id")
+        place = self.statements.cached(
+            ("place", query.entity), lambda: _column_index(query.entity, "Id")
         )
         empty = found[0][place] is None
-        return Page(reads.columns(() if empty else found), rows[0][0])
+        return Page(reads.decode_columns(() if empty else found), rows[0][0])
 
-    async def _deep_page(self, listing: Listing, offset: int) -> Page:
+    async def _deep_page(self, query: ListQuery, offset: int) -> Page:
         """A page far from the start, walked to from whichever end is nearer.
 
         The walk from the end needs the total first; should it have changed meanwhile, the page
         is asked for again, and at last from the start.
         """
-        total = await self.count(listing.entity, listing.filters)
-        order = listing.order
-        backwards = replace(listing, order=Order(order.column, not order.descending))
+        total = await self.count(query.entity, query.filters)
+        order = query.order
+        backwards = replace(query, order=Order(order.column, not order.descending))
         for _ in range(3):
             if offset >= total:
-                return Page([()] * len(listing.entity.shape().listed), total)
-            size = min(listing.size, total - offset)
+                return Page([()] * len(query.entity.meta().list_columns), total)
+            size = min(query.size, total - offset)
             from_end = total - offset - size
             if from_end >= offset:
                 break
-            page = await self._rows(backwards, from_end, size)
+            page = await self._fetch_page(backwards, from_end, size)
             if page.total == total:
                 return Page([column[::-1] for column in page.columns], total)
             total = page.total
-        return await self._rows(listing, offset, listing.size)
+        return await self._fetch_page(query, offset, query.size)
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
         text, values = self.statements.count(entity, filters)
@@ -93,20 +98,25 @@ class RecordReading(ABC):
     async def get(
         self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
     ) -> Record | None:
-        text, values, reads = self.statements.one(entity, filters)
+        text, values, reads = self.statements.get(entity, filters)
         rows = await self.fetch(text, (record_id, *values))
-        return dict(zip(entity.shape().columns, reads.row(rows[0]), strict=True)) if rows else None
+        return (
+            dict(zip(entity.meta().columns, reads.decode_row(rows[0]), strict=True))
+            if rows
+            else None
+        )
 
-    async def many(
+    async def get_many(
         self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()
     ) -> dict[int, Record]:
-        wanted = Filter(entity.shape().columns["Id"], Test.ONE_OF, tuple(set(ids)))
+        wanted = Filter(entity.meta().columns["Id"], Comparison.ONE_OF, tuple(set(ids)))
         text, values, reads = self.statements.find(
             entity, (wanted, *filters), None, limited=False, after=False, whole=True
         )
-        names = tuple(entity.shape().columns)
+        names = tuple(entity.meta().columns)
         records = [
-            dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
+            dict(zip(names, reads.decode_row(row), strict=True))
+            for row in await self.fetch(text, values)
         ]
         return {record["Id"]: record for record in records}
 
@@ -118,7 +128,7 @@ class RecordReading(ABC):
         limit: int | None = None,
         *,
         after_id: int | None = None,
-        names: Sequence[str] = (),
+        columns: Sequence[str] = (),
     ) -> list[Record]:
         text, values, reads = self.statements.find(
             entity,
@@ -126,38 +136,41 @@ class RecordReading(ABC):
             order,
             limited=limit is not None,
             after=after_id is not None,
-            names=tuple(names),
+            names=tuple(columns),
         )
         values += [v for v in (after_id, limit) if v is not None]
-        names = names or tuple(c.name for c in entity.shape().listed)
+        columns = columns or tuple(c.name for c in entity.meta().list_columns)
         return [
-            dict(zip(names, reads.row(row), strict=True)) for row in await self.fetch(text, values)
+            dict(zip(columns, reads.decode_row(row), strict=True))
+            for row in await self.fetch(text, values)
         ]
 
-    async def find_all(self, questions: Sequence[Question]) -> list[list[Record]]:
-        return [await self.find(q.entity, q.filters, names=q.names) for q in questions]
+    async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
+        return [await self.find(q.entity, q.filters, columns=q.columns) for q in queries]
 
-    async def untrue(
+    async def stale(
         self, entity: type[Entity], after_id: int, limit: int
     ) -> list[tuple[int, tuple[str, ...]]]:
-        copied = entity.shape().copied
+        copied = entity.meta().denormalized_columns
         if not copied:
             return []
-        text = self.statements.once(("untrue", entity), lambda: untrue(entity, self.dialect))
+        text = self.statements.cached(("untrue", entity), lambda: stale_query(entity, self.dialect))
         rows = await self.fetch(text, (after_id, limit))
         return [
             (row[0], tuple(c.name for c, differs in zip(copied, row[1:], strict=True) if differs))
             for row in rows
         ]
 
-    async def miscounted(self, entity: type[Entity]) -> list[Miscount]:
-        counted = Counted(table_name(entity), location_name(entity))
-        rows = await self.fetch(self.dialect.tally.miscounted(counted), ())
+    async def counter_mismatches(self, entity: type[Entity]) -> list[CounterMismatch]:
+        counted = CountedTable(table_name(entity), location_column(entity))
+        rows = await self.fetch(self.dialect.counters.mismatches(counted), ())
         return [
-            Miscount(
-                "CreatedOn" if bits in CREATION.widths else "Id",
-                _beginning(bucket << bits) if bits in CREATION.widths else bucket << bits,
-                None if location == EVERYWHERE else max(location, 0),
+            CounterMismatch(
+                "CreatedOn" if bits in CREATED_ON_BUCKETS.bucket_bits else "Id",
+                _bucket_start_datetime(bucket << bits)
+                if bits in CREATED_ON_BUCKETS.bucket_bits
+                else bucket << bits,
+                None if location == ALL_LOCATIONS else max(location, 0),
                 kept,
                 found,
             )
@@ -165,19 +178,19 @@ class RecordReading(ABC):
         ]
 
 
-class RecordUnit(RecordReading):
+class BaseWriteSession(BaseReadSession):
     """The writing half of the promise, over one engine's bulk writes."""
 
     @abstractmethod
-    async def run_many(self, table: str, filled: Filled) -> None:
+    async def insert_rows(self, table: str, rows: EncodedRows) -> None:
         """Inserts rows into a table."""
 
     @abstractmethod
-    async def update_many(self, table: str, filled: Filled) -> None:
+    async def update_rows(self, table: str, rows: EncodedRows) -> None:
         """Updates rows of a table by the ids that come first."""
 
     @abstractmethod
-    async def delete_where(self, table: str, column: str, ids: Sequence[int]) -> None:
+    async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
         """Deletes rows whose column is one of the ids."""
 
     @abstractmethod
@@ -186,31 +199,31 @@ class RecordUnit(RecordReading):
 
     @abstractmethod
     async def write(
-        self, writes: Sequence[Insert | Update], showing: type[Entity] | None = None
+        self, writes: Sequence[Insert | Update], returning: type[Entity] | None = None
     ) -> dict[int, Record]:
         """Writes on different tables, in one exchange with the engine."""
 
     @abstractmethod
-    async def taken_ids(self, entity: type[Entity], highest: int) -> None:
+    async def advance_ids(self, entity: type[Entity], highest: int) -> None:
         """Ids up to this one came from outside; fresh ones start after it."""
 
     async def lock(
         self,
         entity: type[Entity],
         ids: Sequence[int],
-        names: Sequence[str] = (),
+        columns: Sequence[str] = (),
         *,
-        if_free: Sequence[int] = (),
+        skip_locked: Sequence[int] = (),
     ) -> dict[int, Record]:
         wanted = [sorted(set(ids))]
-        if free := set(if_free).difference(ids):
+        if free := set(skip_locked).difference(ids):
             wanted.append(sorted(free))
         if not any(wanted):
             return {}
-        text, reads = self.statements.lock(entity, tuple(names), if_free=bool(free))
-        names = names or [column.name for column in entity.shape().stored]
-        rows = await self.fetch(text, [self.dialect.ids(each) for each in wanted])
-        found = [dict(zip(names, reads.row(row), strict=True)) for row in rows]
+        text, reads = self.statements.lock(entity, tuple(columns), skip_locked=bool(free))
+        columns = columns or [column.name for column in entity.meta().stored_columns]
+        rows = await self.fetch(text, [self.dialect.array_parameter(each) for each in wanted])
+        found = [dict(zip(columns, reads.decode_row(row), strict=True)) for row in rows]
         return {record["Id"]: record for record in found}
 
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -220,9 +233,11 @@ class RecordUnit(RecordReading):
         fresh = iter((await self.next_ids({entity: missing}))[entity] if missing else ())
         ids = [record.get("Id") or next(fresh) for record in records]
         if missing < len(records):
-            await self.taken_ids(entity, max(ids))
-        await self.run_many(table_name(entity), inserted(self.statements, entity, ids, records))
-        for column in entity.shape().collections:
+            await self.advance_ids(entity, max(ids))
+        await self.insert_rows(
+            table_name(entity), encode_inserts(self.statements, entity, ids, records)
+        )
+        for column in entity.meta().collection_columns:
             links = [
                 (record_id, item)
                 for record_id, record in zip(ids, records, strict=True)
@@ -246,15 +261,15 @@ class RecordUnit(RecordReading):
         names: tuple[str, ...],
         members: list[tuple[int, Mapping[str, Any]]],
     ) -> None:
-        shape = entity.shape()
-        filled = updated(self.statements, entity, members)
+        shape = entity.meta()
+        filled = encode_updates(self.statements, entity, members)
         if len(filled.columns) > 1:
-            await self.update_many(table_name(entity), filled)
-        for column in shape.collections:
+            await self.update_rows(table_name(entity), filled)
+        for column in shape.collection_columns:
             if column.name not in names:
                 continue
             table, owner, _ = link_table(entity, column.leaf)
-            await self.delete_where(table, owner, [record_id for record_id, _ in members])
+            await self.delete_rows(table, owner, [record_id for record_id, _ in members])
             links = [
                 (record_id, item)
                 for record_id, change in members
@@ -263,15 +278,15 @@ class RecordUnit(RecordReading):
             await self._insert_links(entity, column, links)
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
-        for other, column in _referrers(entity):
-            wanted = Filter(column, Test.ONE_OF, tuple(ids))
+        for other, column in _referencing_columns(entity):
+            wanted = Filter(column, Comparison.ONE_OF, tuple(ids))
             found = await self.count(other, (wanted,))
             if found:
-                raise Blocked(
+                raise StateConflict(
                     f"This record cannot be deleted: {found} "
                     f"{other.plural or other.__name__} refer to it."
                 )
-        await self.delete_where(table_name(entity), "id", ids)
+        await self.delete_rows(table_name(entity), "id", ids)
 
     async def _insert_links(
         self, entity: type[Entity], column: Column, links: list[tuple[int, int]]
@@ -279,37 +294,42 @@ class RecordUnit(RecordReading):
         if links:
             table, owner, item = link_table(entity, column.leaf)
             owners, items = zip(*links, strict=True)
-            columns = [TableValue(owner, "BIGINT"), TableValue(item, "BIGINT")]
-            await self.run_many(table, Filled(columns, [list(owners), list(items)]))
+            columns = [TypedColumn(owner, "BIGINT"), TypedColumn(item, "BIGINT")]
+            await self.insert_rows(table, EncodedRows(columns, [list(owners), list(items)]))
 
 
-def _beginning(microseconds: int) -> datetime:
+def _bucket_start_datetime(microseconds: int) -> datetime:
     """The instant a bucket begins with; the first of the calendar where it begins before."""
-    return from_microseconds(max(microseconds, FIRST_MICROSECOND))
+    return from_microseconds(max(microseconds, MIN_MICROSECONDS))
 
 
-def ids_of(write: Insert) -> list[int] | None:
+def given_ids(write: Insert) -> list[int] | None:
     """The ids that its records have; None where they are to get fresh ones."""
     if not write.records[0].get("Id"):
         return None
     return [record["Id"] for record in write.records]
 
 
-def _position(entity: type[Entity], name: str) -> int:
-    listed = entity.shape().listed
+def _column_index(entity: type[Entity], name: str) -> int:
+    listed = entity.meta().list_columns
     return next(i for i, column in enumerate(listed) if column.name == name)
 
 
-def _referrers(entity: type[Entity]) -> list[tuple[type[Entity], Column]]:
+def _referencing_columns(entity: type[Entity]) -> list[tuple[type[Entity], Column]]:
     """Who may refer to a record of this entity: references, and collections that hold it."""
     found: list[tuple[type[Entity], Column]] = []
     name = entity.__name__
-    for other in declared():
-        for column in other.shape().columns.values():
-            kind = column.kind
-            refers = isinstance(kind, Reference) and column.own and kind.kept and kind.to == name
+    for other in declared_entities():
+        for column in other.meta().columns.values():
+            kind = column.field
+            refers = (
+                isinstance(kind, Reference) and column.is_own and kind.is_local and kind.to == name
+            )
             holds = (
-                isinstance(kind, Collection) and kind.kept and not kind.mirrors and kind.of == name
+                isinstance(kind, Collection)
+                and kind.is_local
+                and not kind.inverse_of
+                and kind.of == name
             )
             if refers or holds:
                 found.append((other, column))

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from creditdesk.ledger.journal.mapping import SIDES
+from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import Report
+from creditdesk.schema.progress import ProgressReporter
 
-BALANCES: Final = {side.credit: (side.remaining, side.total) for side in SIDES.values()}
+BALANCE_FIELDS: Final = {
+    side.credit_entity: (side.remaining_field, side.total_field) for side in MAPPINGS.values()
+}
 """What a credit has left and its total: once here, only the journal moves them (rule 1)."""
 
 
-def moved_inside(entity: type[Entity]) -> frozenset[str]:
+def journal_managed_fields(entity: type[Entity]) -> frozenset[str]:
     """What only the journal moves of a credit that is here: its balance and its overdraft."""
-    internal = (c.name for c in entity.shape().stored if c.kind.internal)
-    return frozenset((*BALANCES[entity], *internal))
+    internal = (c.name for c in entity.meta().stored_columns if c.field.internal)
+    return frozenset((*BALANCE_FIELDS[entity], *internal))
 
 
-def possible(entity: type[Entity], record: dict[str, Any], report: Report) -> bool:
+def is_valid_balance(
+    entity: type[Entity], record: dict[str, Any], report: ProgressReporter
+) -> bool:
     """Whether a balance can be: from nothing, or its overdraft, to the total (rules 2, 33)."""
-    names = BALANCES.get(entity)
+    names = BALANCE_FIELDS.get(entity)
     if names is None:
         return True
     remaining, total = record[names[0]], record[names[1]]

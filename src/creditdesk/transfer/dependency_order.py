@@ -8,54 +8,58 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from creditdesk.entities.catalog import SERVED
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.fields import Collection, Reference
 
-CARRIED: Final = tuple(entity for entity in SERVED if entity is not JournalLine)
+TRANSFERRED: Final = tuple(entity for entity in PUBLIC_ENTITIES if entity is not JournalLine)
 """What files carry. The journal is not among them: it is opened anew from credits and uses."""
 
 
-def references(entity: type[Entity]) -> tuple[Column, ...]:
+def reference_columns(entity: type[Entity]) -> tuple[Column, ...]:
     """The columns that refer to a record the product keeps."""
-    return tuple(c for c in entity.shape().stored if isinstance(c.kind, Reference) and c.kind.kept)
-
-
-def collections(entity: type[Entity]) -> tuple[Column, ...]:
-    """The collections of records, kept ones and others."""
-    return entity.shape().collections
-
-
-def two_sided(entity: type[Entity]) -> frozenset[str]:
-    """The collections that another entity shows from its side."""
-    mirrored = {
-        (c.kind.of, c.kind.mirrors)
-        for other in CARRIED
-        for c in collections(other)
-        if isinstance(c.kind, Collection)
-    }
-    return frozenset(
-        c.name
-        for c in collections(entity)
-        if isinstance(c.kind, Collection)
-        and (c.kind.mirrors or (entity.__name__, c.name) in mirrored)
+    return tuple(
+        c
+        for c in entity.meta().stored_columns
+        if isinstance(c.field, Reference) and c.field.is_local
     )
 
 
-def loading_order(entities: Iterable[type[Entity]] = CARRIED) -> tuple[type[Entity], ...]:
+def collection_columns(entity: type[Entity]) -> tuple[Column, ...]:
+    """The collections of records, kept ones and others."""
+    return entity.meta().collection_columns
+
+
+def bidirectional_collections(entity: type[Entity]) -> frozenset[str]:
+    """The collections that another entity shows from its side."""
+    mirrored = {
+        (c.field.of, c.field.inverse_of)
+        for other in TRANSFERRED
+        for c in collection_columns(other)
+        if isinstance(c.field, Collection)
+    }
+    return frozenset(
+        c.name
+        for c in collection_columns(entity)
+        if isinstance(c.field, Collection)
+        and (c.field.inverse_of or (entity.__name__, c.name) in mirrored)
+    )
+
+
+def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Entity], ...]:
     """Every entity after those it refers to; in a circle, after those it requires."""
     named = {entity.__name__: entity for entity in entities}
     placed: dict[str, type[Entity]] = {}
-    open_: set[str] = set()
+    visiting: set[str] = set()
 
     def place(name: str) -> None:
-        if name in placed or name in open_ or name not in named:
+        if name in placed or name in visiting or name not in named:
             return
-        open_.add(name)
-        for column in sorted(references(named[name]), key=lambda c: not c.kind.required):
-            assert isinstance(column.kind, Reference)
-            place(column.kind.to)
+        visiting.add(name)
+        for column in sorted(reference_columns(named[name]), key=lambda c: not c.field.required):
+            assert isinstance(column.field, Reference)
+            place(column.field.to)
         placed[name] = named[name]
 
     for name in named:
@@ -63,14 +67,14 @@ def loading_order(entities: Iterable[type[Entity]] = CARRIED) -> tuple[type[Enti
     return tuple(placed.values())
 
 
-def late_references(entity: type[Entity]) -> frozenset[str]:
+def deferred_references(entity: type[Entity]) -> frozenset[str]:
     """The references whose records come in with the entity itself or after it."""
-    here = _PLACES[entity.__name__]
+    here = _POSITIONS[entity.__name__]
     return frozenset(
         c.name
-        for c in references(entity)
-        if isinstance(c.kind, Reference) and _PLACES[c.kind.to] >= here
+        for c in reference_columns(entity)
+        if isinstance(c.field, Reference) and _POSITIONS[c.field.to] >= here
     )
 
 
-_PLACES: Final = {entity.__name__: place for place, entity in enumerate(loading_order())}
+_POSITIONS: Final = {entity.__name__: place for place, entity in enumerate(load_order())}

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, TextIO
 
 import msgspec
 
-ENDINGS: Final = (".csv", ".json", ".jsonl", ".ndjson")
+FILE_SUFFIXES: Final = (".csv", ".json", ".jsonl", ".ndjson")
 _CHUNK: Final = 1 << 20
 _LONGEST_RECORD: Final = 64 << 20
 _LONGEST_LINE: Final = 1 << 20
@@ -26,20 +26,20 @@ _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _ENVELOPE: Final = re.compile(r'\s*\{\s*"Records"\s*:\s*\[')
 
 
-class Broken(ValueError):
+class MalformedFile(ValueError):
     """A file that cannot be read on; the text says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """One record as the file has it, counted from 1; `cells` when all values are text."""
 
     number: int
     values: dict[str, Any]
-    cells: bool
+    is_csv: bool
 
 
-def rows_of(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[FileRow]:
     """The file's records in its order. Raises Broken at the first that cannot be read.
 
     A JSON list answer is streamed when Records is its first key, as the API writes it; with
@@ -53,13 +53,13 @@ def rows_of(path: Path) -> Iterator[Row]:
             with path.open("rb") as stream:
                 for number, record in enumerate(_json_records(path, stream), 1):
                     if not isinstance(record, dict):
-                        raise Broken(f"{path.name}: record {number} is not an object")
-                    yield Row(number, record, cells=False)
+                        raise MalformedFile(f"{path.name}: record {number} is not an object")
+                    yield FileRow(number, record, is_csv=False)
     except UnicodeDecodeError:
-        raise Broken(f"{path.name} is not UTF-8 text") from None
+        raise MalformedFile(f"{path.name} is not UTF-8 text") from None
 
 
-def rows_about(path: Path) -> int | None:
+def estimate_row_count(path: Path) -> int | None:
     """About how many rows there are, where lines are rows; None for other JSON."""
     if path.suffix.lower() == ".json":
         return None
@@ -67,7 +67,7 @@ def rows_about(path: Path) -> int | None:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(_CHUNK), b""))
 
 
-def _csv_rows(path: Path, stream: TextIO) -> Iterator[Row]:
+def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow]:
     csv.field_size_limit(_LONGEST_RECORD)
     reader = csv.reader(stream, strict=True)
     try:
@@ -76,13 +76,13 @@ def _csv_rows(path: Path, stream: TextIO) -> Iterator[Row]:
             if not cells:
                 continue
             if len(cells) != len(names):
-                raise Broken(
+                raise MalformedFile(
                     f"{path.name}: row {number} has {len(cells)} cells where the first line"
                     f" names {len(names)}"
                 )
-            yield Row(number, dict(zip(names, cells, strict=True)), cells=True)
+            yield FileRow(number, dict(zip(names, cells, strict=True)), is_csv=True)
     except csv.Error as error:
-        raise Broken(f"{path.name}: line {reader.line_num}: {error}") from None
+        raise MalformedFile(f"{path.name}: line {reader.line_num}: {error}") from None
 
 
 def _json_records(path: Path, stream: BinaryIO) -> Iterator[Any]:
@@ -143,7 +143,7 @@ class _Buffered:
     def at(self, closing: str) -> bool:
         """Whether the list ends here; Broken when the file ends instead."""
         if self.ended:
-            raise Broken(f"{self._name} ends in the middle of its list")
+            raise MalformedFile(f"{self._name} ends in the middle of its list")
         return self._text.startswith(closing, self._place)
 
     @property
@@ -164,7 +164,7 @@ class _Buffered:
             except (ValueError, RecursionError):
                 if len(self._text) - self._place < _LONGEST_RECORD and self._more():
                     continue
-                raise Broken(f"{self._name}: record {self._count} is not JSON") from None
+                raise MalformedFile(f"{self._name}: record {self._count} is not JSON") from None
             if end == len(self._text) and self._more():
                 # A number at the end of the chunk may go on in the next one.
                 continue

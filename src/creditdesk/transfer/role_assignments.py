@@ -12,45 +12,45 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from creditdesk.entities.security.role import Role
-from creditdesk.schema.repository import Unit
-from creditdesk.transfer.row_parser import Said
+from creditdesk.schema.repository import WriteSession
+from creditdesk.transfer.row_parser import ParsedRow
 
 _NAMESPACE: Final = UUID("2f0f7a51-51a4-5a5a-9c38-0a1c6e5f7d11")
 
 
 @dataclass(slots=True)
-class RoleNumbers:
+class RoleIdMapping:
     """What each role number of the files is here."""
 
-    _here: dict[int, int] = field(default_factory=dict)
+    _local_ids: dict[int, int] = field(default_factory=dict)
 
-    async def learn(self, unit: Unit, said: Sequence[Said]) -> None:
+    async def load(self, session: WriteSession, rows: Sequence[ParsedRow]) -> None:
         """Finds each role by its name; one that is new keeps its number where that is free."""
-        known = await unit.find(Role)
+        known = await session.find(Role)
         by_name = {role["Name"].casefold(): role["Id"] for role in known}
         taken = {role["Id"] for role in known}
-        for one in said:
+        for one in rows:
             if one.id is None:
                 continue
             number = by_name.get(str(one.values.get("Name") or "").casefold())
             if number is None:
                 number = (
-                    one.id if one.id not in taken else (await unit.next_ids({Role: 1}))[Role][0]
+                    one.id if one.id not in taken else (await session.next_ids({Role: 1}))[Role][0]
                 )
             taken.add(number)
-            self._here[one.id] = number
+            self._local_ids[one.id] = number
 
-    def renumbered(self, said: Sequence[Said]) -> list[Said]:
+    def map_rows(self, rows: Sequence[ParsedRow]) -> list[ParsedRow]:
         """The roles with their numbers here; a role that is already here keeps its own name."""
-        return [self._renumbered(one) for one in said]
+        return [self._map_row(one) for one in rows]
 
-    def _renumbered(self, one: Said) -> Said:
-        number = self._here.get(one.id, one.id) if one.id else None
-        if number == one.id:
-            return one
+    def _map_row(self, row: ParsedRow) -> ParsedRow:
+        number = self._local_ids.get(row.id, row.id) if row.id else None
+        if number == row.id:
+            return row
         # Another number is another record, so the UniqueId is made from the name instead.
-        unique_id = str(uuid5(_NAMESPACE, str(one.values.get("Name")).casefold()))
-        return replace(one, id=number, unique_id=unique_id)
+        unique_id = str(uuid5(_NAMESPACE, str(row.values.get("Name")).casefold()))
+        return replace(row, id=number, unique_id=unique_id)
 
-    def of(self, numbers: Iterable[int]) -> tuple[int, ...]:
-        return tuple(sorted({self._here.get(number, number) for number in numbers}))
+    def map_ids(self, role_ids: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted({self._local_ids.get(number, number) for number in role_ids}))

@@ -11,78 +11,85 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import Demands, ExtraPath
-from creditdesk.api.error_handlers import json_answer
+from creditdesk.api.context import ExtraRoute, RoleCheck
+from creditdesk.api.error_handlers import json_response
 from creditdesk.audit.checkpoint_format import public_pem
-from creditdesk.audit.checkpoints import Trees, line_of_history, newest, prove_use
+from creditdesk.audit.checkpoints import (
+    MerkleTreeCache,
+    entry_id_of_use,
+    latest_checkpoint,
+    prove_entry,
+)
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
-from creditdesk.ledger.journal.entry import CreditKind
-from creditdesk.schema.errors import NotFound, invalid
-from creditdesk.schema.fields import Integer, Unreadable
-from creditdesk.schema.query import Listing, Order
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.schema.errors import NotFound, invalid_field
+from creditdesk.schema.fields import Integer, ParseError
+from creditdesk.schema.query import ListQuery, Order
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Call, Scope
+from creditdesk.schema.service import RequestContext, ScopeFilters
 
-PEM: Final = "application/x-pem-file"
-DEFAULT_SIZE: Final = 25
-LARGEST_SIZE: Final = 1000
+PEM_MEDIA_TYPE: Final = "application/x-pem-file"
+DEFAULT_CHECKPOINTS_PAGE_SIZE: Final = 25
+MAX_CHECKPOINTS_PAGE_SIZE: Final = 1000
 
 
-def proof_paths(store: Store, demand: Demands, scope: Scope) -> tuple[ExtraPath, ...]:
+def audit_routes(store: Store, demand: RoleCheck, scope: ScopeFilters) -> tuple[ExtraRoute, ...]:
     """The paths, for callers with the role that reads journal lines."""
-    desk = _Desk(store, demand, scope)
+    desk = _AuditApi(store, demand, scope)
     return tuple(
-        ExtraPath("GET", path, partial(endpoint, desk), operation)
-        for path, endpoint, operation in EXTRA_PATHS
+        ExtraRoute("GET", path, partial(endpoint, desk), operation)
+        for path, endpoint, operation in AUDIT_ROUTES
     )
 
 
-class _Desk:
+class _AuditApi:
     """What the paths stand on; the trees last proven from stay in memory."""
 
-    def __init__(self, store: Store, demand: Demands, scope: Scope) -> None:
+    def __init__(self, store: Store, demand: RoleCheck, scope: ScopeFilters) -> None:
         self.store = store
-        self.trees = Trees()
+        self.tree_cache = MerkleTreeCache()
         self._demand = demand
         self._scope = scope
 
-    def call(self, request: Request) -> Call:
-        call: Call = request.state.call
-        self._demand(call.caller, JournalLine, "get")
+    def authorize(self, request: Request) -> RequestContext:
+        call: RequestContext = request.state.call
+        self._demand(call.principal, JournalLine, "get")
         return call
 
     async def prove(self, request: Request, line_id: int | None) -> Response:
         """The proof of a line, or of the one that a use-history row shows."""
-        call = self.call(request)
-        async with self.store.reading() as reading:
+        call = self.authorize(request)
+        async with self.store.read_session() as reading:
             if line_id is None:
-                line_id = await line_of_history(reading, *_history(request))
-            scope = self._scope(call.caller, JournalLine)
-            proof = await prove_use(reading, line_id, scope, self.trees)
-        return json_answer(200, proof.document())
+                line_id = await entry_id_of_use(reading, *_parse_history(request))
+            scope = self._scope(call.principal, JournalLine)
+            proof = await prove_entry(reading, line_id, scope, self.tree_cache)
+        return json_response(200, proof.document())
 
 
-async def _proof(desk: _Desk, request: Request) -> Response:
+async def _get_proof(desk: _AuditApi, request: Request) -> Response:
     text = request.path_params["use"]
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise NotFound
     return await desk.prove(request, int(text))
 
 
-async def _proof_of_history(desk: _Desk, request: Request) -> Response:
+async def _get_proof_of_use(desk: _AuditApi, request: Request) -> Response:
     return await desk.prove(request, None)
 
 
-async def _checkpoints(desk: _Desk, request: Request) -> Response:
-    desk.call(request)
-    page = _whole(request, "page", 1)
-    size = min(_whole(request, "size", DEFAULT_SIZE), LARGEST_SIZE)
-    newest_first = Order(StoredCheckpoint.shape().columns["Id"], descending=True)
-    async with desk.store.reading() as reading:
-        found = await reading.page(Listing(StoredCheckpoint, (), newest_first, page, size))
-    document = [column.name for column in StoredCheckpoint.shape().listed].index("Document")
-    return json_answer(
+async def _list_checkpoints(desk: _AuditApi, request: Request) -> Response:
+    desk.authorize(request)
+    page = _parse_positive(request, "page", 1)
+    size = min(
+        _parse_positive(request, "size", DEFAULT_CHECKPOINTS_PAGE_SIZE), MAX_CHECKPOINTS_PAGE_SIZE
+    )
+    newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
+    async with desk.store.read_session() as reading:
+        found = await reading.page(ListQuery(StoredCheckpoint, (), newest_first, page, size))
+    document = [column.name for column in StoredCheckpoint.meta().list_columns].index("Document")
+    return json_response(
         200,
         {
             "Records": [row[document] for row in found.rows],
@@ -94,44 +101,48 @@ async def _checkpoints(desk: _Desk, request: Request) -> Response:
     )
 
 
-async def _key(desk: _Desk, request: Request) -> Response:
-    desk.call(request)
-    async with desk.store.reading() as reading:
-        kept = await newest(reading, _asked(request, "fingerprint").lower() or None)
+async def _get_key(desk: _AuditApi, request: Request) -> Response:
+    desk.authorize(request)
+    async with desk.store.read_session() as reading:
+        kept = await latest_checkpoint(
+            reading, _query_value(request, "fingerprint").lower() or None
+        )
     if kept is None:
         raise NotFound
-    return Response(public_pem(kept.public_key), media_type=PEM)
+    return Response(public_pem(kept.public_key), media_type=PEM_MEDIA_TYPE)
 
 
-def _history(request: Request) -> tuple[CreditKind, int]:
-    word = _asked(request, "kind").lower()
-    if word not in list(CreditKind):
-        raise invalid("kind", "must be money or time", word or None)
-    number = _whole(request, "history", 0)
+def _parse_history(request: Request) -> tuple[AccountType, int]:
+    word = _query_value(request, "kind").lower()
+    if word not in list(AccountType):
+        raise invalid_field("kind", "must be money or time", word or None)
+    number = _parse_positive(request, "history", 0)
     if not number:
-        raise invalid("history", "is a required field")
-    return CreditKind(word), number
+        raise invalid_field("history", "is a required field")
+    return AccountType(word), number
 
 
-def _asked(request: Request, name: str) -> str:
+def _query_value(request: Request, name: str) -> str:
     found = [value for key, value in request.query_params.items() if key.lower() == name]
     return found[0].strip() if found else ""
 
 
-def _whole(request: Request, name: str, default: int) -> int:
-    text = _asked(request, name)
+def _parse_positive(request: Request, name: str, default: int) -> int:
+    text = _query_value(request, name)
     if not text:
         return default
     try:
-        number = Integer(least=1).read(text)
-    except Unreadable as unreadable:
-        raise invalid(name, str(unreadable), text) from None
+        number = Integer(minimum=1).parse(text)
+    except ParseError as unreadable:
+        raise invalid_field(name, str(unreadable), text) from None
     if name == "page" and number > 1_000_000_000:
-        raise invalid(name, "is too large", text)
+        raise invalid_field(name, "is too large", text)
     return number
 
 
-def _query(name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+def _query_parameter(
+    name: str, schema: dict[str, Any], *, required: bool = False
+) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": required, "schema": schema}
 
 
@@ -195,18 +206,18 @@ _PAGE: Final[dict[str, Any]] = {
 }
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
+def _json_content(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-EXTRA_PATHS: Final = (
+AUDIT_ROUTES: Final = (
     (
         "/api/ledger/proofs/{use}",
-        _proof,
+        _get_proof,
         _operation(
             "proofOfLine",
             "The proof of a journal line, for the stand-alone verifier",
-            _json(_PROOF),
+            _json_content(_PROOF),
             [{"name": "use", "in": "path", "required": True, "schema": _WHOLE}],
             404,
             409,
@@ -214,14 +225,16 @@ EXTRA_PATHS: Final = (
     ),
     (
         "/api/ledger/proofs",
-        _proof_of_history,
+        _get_proof_of_use,
         _operation(
             "proofOfUse",
             "The proof of the journal line that a use-history row shows",
-            _json(_PROOF),
+            _json_content(_PROOF),
             [
-                _query("history", _WHOLE, required=True),
-                _query("kind", {"type": "string", "enum": ["money", "time"]}, required=True),
+                _query_parameter("history", _WHOLE, required=True),
+                _query_parameter(
+                    "kind", {"type": "string", "enum": ["money", "time"]}, required=True
+                ),
             ],
             400,
             404,
@@ -230,23 +243,23 @@ EXTRA_PATHS: Final = (
     ),
     (
         "/api/ledger/checkpoints",
-        _checkpoints,
+        _list_checkpoints,
         _operation(
             "checkpoints",
             "The signed checkpoints of the whole ledger, newest first",
-            _json(_PAGE),
-            [_query("page", _WHOLE), _query("size", _WHOLE)],
+            _json_content(_PAGE),
+            [_query_parameter("page", _WHOLE), _query_parameter("size", _WHOLE)],
             400,
         ),
     ),
     (
         "/api/ledger/checkpoints/key",
-        _key,
+        _get_key,
         _operation(
             "checkpointKey",
             "The public key of the newest checkpoint, or the one with a fingerprint, as PEM",
-            {PEM: {"schema": {"type": "string"}}},
-            [_query("fingerprint", _HEX)],
+            {PEM_MEDIA_TYPE: {"schema": {"type": "string"}}},
+            [_query_parameter("fingerprint", _HEX)],
             404,
         ),
     ),

@@ -8,27 +8,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from creditdesk.api.ledger.params import MOST_SOURCES, Items, Part
-from creditdesk.api.schemas import Schema, kind_schema, nullable
+from creditdesk.api.ledger.params import MAX_SOURCES, Param, ParamList
+from creditdesk.api.schemas import Schema, field_schema, nullable
 
 
-def looking(path: str, title: str, role: str, parts: Sequence[Part]) -> dict[str, Any]:
+def read_operation(path: str, title: str, role: str, api: Sequence[Param]) -> dict[str, Any]:
     """A GET, whose query may name these parts."""
-    shown = _described(path, title, role)
+    shown = _base_operation(path, title, role)
     shown["parameters"] += [
-        {"name": part.name, "in": "query", "required": part.needed, "schema": _value(part)}
-        for part in parts
+        {"name": part.name, "in": "query", "required": part.required, "schema": _value_schema(part)}
+        for part in api
     ]
     return shown
 
 
-def posting(path: str, title: str, role: str, parts: Sequence[Part | Items]) -> dict[str, Any]:
+def write_operation(
+    path: str, title: str, role: str, api: Sequence[Param | ParamList]
+) -> dict[str, Any]:
     """A POST, whose body may name these parts."""
-    body = {"required": _needed(parts), "content": {"application/json": {"schema": _object(parts)}}}
-    return _described(path, title, role) | {"requestBody": body}
+    body = {
+        "required": _any_required(api),
+        "content": {"application/json": {"schema": _object_schema(api)}},
+    }
+    return _base_operation(path, title, role) | {"requestBody": body}
 
 
-def _described(path: str, title: str, role: str) -> dict[str, Any]:
+def _base_operation(path: str, title: str, role: str) -> dict[str, Any]:
     words = [word for word in path.split("/")[2:] if "{" not in word]
     in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]
     return {
@@ -40,23 +45,27 @@ def _described(path: str, title: str, role: str) -> dict[str, Any]:
     }
 
 
-def _object(parts: Sequence[Part | Items]) -> Schema:
+def _object_schema(api: Sequence[Param | ParamList]) -> Schema:
     properties: dict[str, Schema] = {}
-    for part in parts:
-        if isinstance(part, Items):
-            several = {"items": _object(part.parts), "minItems": 1, "maxItems": MOST_SOURCES}
+    for part in api:
+        if isinstance(part, ParamList):
+            several = {"items": _object_schema(part.params), "minItems": 1, "maxItems": MAX_SOURCES}
             properties[part.name] = {"type": "array"} | several
         else:
-            properties[part.name] = _value(part) if part.needed else nullable(_value(part))
-    needed = [part.name for part in parts if part.needed]
+            properties[part.name] = (
+                _value_schema(part) if part.required else nullable(_value_schema(part))
+            )
+    needed = [part.name for part in api if part.required]
     found: Schema = {"type": "object", "properties": properties}
     return found | ({"required": needed} if needed else {})
 
 
-def _needed(parts: Sequence[Part | Items]) -> bool:
-    return any(part.needed for part in parts)
+def _any_required(api: Sequence[Param | ParamList]) -> bool:
+    return any(part.required for part in api)
 
 
-def _value(part: Part) -> Schema:
-    schema = {"type": "string", "enum": list(part.words)} if part.words else kind_schema(part.kind)
-    return schema | ({"description": part.told} if part.told else {})
+def _value_schema(part: Param) -> Schema:
+    schema = (
+        {"type": "string", "enum": list(part.choices)} if part.choices else field_schema(part.field)
+    )
+    return schema | ({"description": part.description} if part.description else {})

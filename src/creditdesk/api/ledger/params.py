@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
-from creditdesk.ledger.journal.entry import CreditKind
-from creditdesk.ledger.journal.mapping import SIDES, Side
-from creditdesk.ledger.loaders.sources import Asked, Whose
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping
+from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
 from creditdesk.ledger.rules.credit import SourceKind
-from creditdesk.schema.errors import FieldError, Invalid, required
+from creditdesk.schema.errors import FieldError, ValidationError, missing_field
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
@@ -21,77 +21,81 @@ from creditdesk.schema.fields import (
     Field,
     Integer,
     Money,
+    ParseError,
     Text,
-    Unreadable,
 )
 
-MOST_SOURCES: Final = 100
+MAX_SOURCES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Param:
     """One value that a body or a query may name; `words` are all that a text may be, in any case,
     and `told` says to a reader of the API what the name leaves open.
     """
 
     name: str
-    kind: Field
-    needed: bool = False
-    words: tuple[str, ...] = ()
-    told: str = ""
+    field: Field
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class ParamList:
     """A list of objects, each of these parts: at least one and at most MOST_SOURCES."""
 
     name: str
-    parts: tuple[Part, ...]
-    needed: ClassVar[bool] = True
+    params: tuple[Param, ...]
+    required: ClassVar[bool] = True
 
 
-_ID: Final = Integer(least=1)
-CUSTOMER: Final = Part("CoworkerId", _ID, needed=True)
-BUSINESS: Final = Part("BusinessId", _ID, told="The location of what has no record of its own.")
-SOURCE_KIND: Final = Part(
-    "Kind", Text(), needed=True, words=tuple(sorted(each.value for each in SourceKind))
+_ID: Final = Integer(minimum=1)
+COWORKER_ID: Final = Param("CoworkerId", _ID, required=True)
+BUSINESS_ID: Final = Param(
+    "BusinessId", _ID, description="The location of what has no record of its own."
 )
-SOURCE_ID: Final = Part("Id", _ID, needed=True)
-SOURCE_AMOUNT: Final = Part(
-    "Amount", Money(negative=False), told="What is to be paid; what is open when left out."
+SOURCE_KIND: Final = Param(
+    "Kind", Text(), required=True, choices=tuple(sorted(each.value for each in SourceKind))
 )
-FROM_TIME: Final = Part("FromTime", DateTime())
-TO_TIME: Final = Part("ToTime", DateTime(), told="Goes together with FromTime.")
-UNITS: Final = Part("Units", Integer(least=1))
-SOURCES: Final = Items(
+SOURCE_ID: Final = Param("Id", _ID, required=True)
+SOURCE_AMOUNT: Final = Param(
+    "Amount",
+    Money(allow_negative=False),
+    description="What is to be paid; what is open when left out.",
+)
+FROM_TIME: Final = Param("FromTime", DateTime())
+TO_TIME: Final = Param("ToTime", DateTime(), description="Goes together with FromTime.")
+UNITS: Final = Param("Units", Integer(minimum=1))
+SOURCES: Final = ParamList(
     "Sources", (SOURCE_KIND, SOURCE_ID, SOURCE_AMOUNT, FROM_TIME, TO_TIME, UNITS)
 )
-BASKET: Final = (CUSTOMER, BUSINESS, SOURCES)
+BASKET: Final = (COWORKER_ID, BUSINESS_ID, SOURCES)
 """Whose basket it is, and what is in it."""
 
-UNTIL: Final = Part("Until", DateTime(), told="When the hold lapses.")
-CREDIT_KIND: Final = Part(
+UNTIL: Final = Param("Until", DateTime(), description="When the hold lapses.")
+CREDIT_KIND: Final = Param(
     "Kind",
     Text(),
-    needed=True,
-    words=tuple(each.value for each in CreditKind),
-    told="Time is said of printing credit as well.",
+    required=True,
+    choices=tuple(each.value for each in AccountType),
+    description="Time is said of printing credit as well.",
 )
-USE_IDS: Final = Part("Ids", Collection(of="Use"), needed=True)
-AMOUNT: Final = Part("Amount", Money(), told="Money, or whole uses.")
-REASON: Final = Part("Reason", Text())
-CREDIT_ID: Final = Part("Id", _ID, needed=True)
-EFFECTIVE_ON: Final = Part("EffectiveOn", DateTime())
-DRY_RUN: Final = Part("DryRun", Boolean(), told="Only tell what is due.")
-SINCE: Final = Part(
-    "Since", DateTime(), told="What was never granted begins with the period of this day."
+USE_IDS: Final = Param("Ids", Collection(of="Use"), required=True)
+AMOUNT: Final = Param("Amount", Money(), description="Money, or whole uses.")
+REASON: Final = Param("Reason", Text())
+CREDIT_ID: Final = Param("Id", _ID, required=True)
+EFFECTIVE_ON: Final = Param("EffectiveOn", DateTime())
+DRY_RUN: Final = Param("DryRun", Boolean(), description="Only tell what is due.")
+SINCE: Final = Param(
+    "Since", DateTime(), description="What was never granted begins with the period of this day."
 )
-DAYS: Final = Part("Days", Integer(least=0), told="How far ahead Lapsing looks.")
-AT: Final = Part("At", DateTime(), told="The balances of this instant.")
-KNOWN_AT: Final = Part("AsKnownAt", DateTime(), told="As they were known at this instant.")
+DAYS: Final = Param("Days", Integer(minimum=0), description="How far ahead Lapsing looks.")
+AT: Final = Param("At", DateTime(), description="The balances of this instant.")
+KNOWN_AT: Final = Param("AsKnownAt", DateTime(), description="As they were known at this instant.")
 
 
-class Given:
+class Params:
     """Named values without case; `take` reads one, `settle` raises for all that were wrong."""
 
     def __init__(self, values: Mapping[str, Any], prefix: str = "") -> None:
@@ -99,75 +103,75 @@ class Given:
         self._prefix = prefix
         self.errors: list[FieldError] = []
 
-    def take(self, part: Part) -> Any:
+    def get(self, part: Param) -> Any:
         """The inner value, None when it was left out or wrong; one of `words` in lower case."""
         raw = self._values.get(part.name.lower())
         if raw is None or raw == "":
-            if part.needed:
-                self.errors.append(required(self._prefix + part.name))
+            if part.required:
+                self.errors.append(missing_field(self._prefix + part.name))
             return None
         try:
-            value = part.kind.read(raw)
-        except Unreadable as unreadable:
-            self.wrong(part.name, str(unreadable), raw)
+            value = part.field.parse(raw)
+        except ParseError as unreadable:
+            self.add_error(part.name, str(unreadable), raw)
             return None
-        if not part.words:
+        if not part.choices:
             return value
-        if value.lower() in part.words:
+        if value.lower() in part.choices:
             return value.lower()
-        self.wrong(part.name, "must be one of " + ", ".join(part.words), value)
+        self.add_error(part.name, "must be one of " + ", ".join(part.choices), value)
         return None
 
-    def items(self, items: Items) -> list[Given]:
+    def get_list(self, items: ParamList) -> list[Params]:
         """A list of objects; wrong when it is empty, too long or of anything else."""
         name = items.name
         raw = self._values.get(name.lower())
         if not isinstance(raw, list) or not raw or not all(isinstance(x, Mapping) for x in raw):
-            self.wrong(name, "must be a list of objects")
+            self.add_error(name, "must be a list of objects")
             return []
-        if len(raw) > MOST_SOURCES:
-            self.wrong(name, f"must name at most {MOST_SOURCES}")
+        if len(raw) > MAX_SOURCES:
+            self.add_error(name, f"must name at most {MAX_SOURCES}")
             return []
-        return [Given(each, f"{name}[{place}].") for place, each in enumerate(raw)]
+        return [Params(each, f"{name}[{place}].") for place, each in enumerate(raw)]
 
-    def wrong(self, name: str, sentence: str, attempted: Any = None) -> None:
+    def add_error(self, name: str, sentence: str, attempted: Any = None) -> None:
         self.errors.append(FieldError(self._prefix + name, sentence, attempted))
 
-    def settle(self, *others: Given) -> None:
+    def raise_errors(self, *others: Params) -> None:
         """Raises Invalid with every error of this and the others."""
         errors = [*self.errors, *(error for other in others for error in other.errors)]
         if errors:
-            raise Invalid(*errors)
+            raise ValidationError(*errors)
 
 
-def read_basket_body(given: Given) -> tuple[Whose, list[Asked]]:
+def parse_basket(params: Params) -> tuple[Buyer, list[ItemRequest]]:
     """The parts of BASKET. Raises Invalid."""
-    customer, business = given.take(CUSTOMER), given.take(BUSINESS)
-    items = given.items(SOURCES)
-    asked = [_asked(item) for item in items]
-    given.settle(*items)
-    return Whose(customer, business), [each for each in asked if each is not None]
+    customer, business = params.get(COWORKER_ID), params.get(BUSINESS_ID)
+    items = params.get_list(SOURCES)
+    asked = [_parse_item(item) for item in items]
+    params.raise_errors(*items)
+    return Buyer(customer, business), [each for each in asked if each is not None]
 
 
-def _asked(given: Given) -> Asked | None:
-    kind, source_id = given.take(SOURCE_KIND), given.take(SOURCE_ID)
-    amount, units = given.take(SOURCE_AMOUNT), given.take(UNITS)
-    starts, ends = given.take(FROM_TIME), given.take(TO_TIME)
+def _parse_item(params: Params) -> ItemRequest | None:
+    kind, source_id = params.get(SOURCE_KIND), params.get(SOURCE_ID)
+    amount, units = params.get(SOURCE_AMOUNT), params.get(UNITS)
+    starts, ends = params.get(FROM_TIME), params.get(TO_TIME)
     if (starts is None) != (ends is None) or (starts and ends and ends <= starts):
-        given.wrong("ToTime", "FromTime and ToTime go together, the later one last")
-    if given.errors:
+        params.add_error("ToTime", "FromTime and ToTime go together, the later one last")
+    if params.errors:
         return None
-    return Asked(SourceKind(kind), source_id, amount, starts, ends, units or 0)
+    return ItemRequest(SourceKind(kind), source_id, amount, starts, ends, units or 0)
 
 
-def read_side(given: Given) -> Side:
+def parse_credit_type(params: Params) -> CreditTypeMapping:
     """CREDIT_KIND: `money`, or `time` for time and printing credit. Raises Invalid at once."""
-    kind = given.take(CREDIT_KIND)
-    given.settle()
-    return SIDES[CreditKind(kind)]
+    kind = params.get(CREDIT_KIND)
+    params.raise_errors()
+    return MAPPINGS[AccountType(kind)]
 
 
-def amount_of(side: Side, *, needed: bool = False) -> Part:
+def amount_param(side: CreditTypeMapping, *, required: bool = False) -> Param:
     """AMOUNT as it is read for this kind of credit: a decimal, or whole uses."""
-    kind = Money() if side.kind is CreditKind.MONEY else Integer()
-    return replace(AMOUNT, kind=kind, needed=needed)
+    kind = Money() if side.account_type is AccountType.MONEY else Integer()
+    return replace(AMOUNT, field=kind, required=required)

@@ -13,27 +13,27 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import ExtraPath
-from creditdesk.api.idempotency import Answers
+from creditdesk.api.context import ExtraRoute
+from creditdesk.api.idempotency import ResponseStore
 from creditdesk.api.ledger.context import (
-    CORRECT,
-    READ,
-    SPEND,
-    Body,
-    Endpoint,
-    Said,
-    answer_of,
-    called,
-    read_body,
+    CORRECT_ROLE,
+    READ_ROLE,
+    SPEND_ROLE,
+    ActionResult,
+    LedgerHandler,
+    ParsedBody,
+    read_ledger_body,
+    require_ledger_role,
+    result_body,
 )
-from creditdesk.api.ledger.openapi import looking, posting
+from creditdesk.api.ledger.openapi import read_operation, write_operation
 from creditdesk.api.ledger.params import (
     AMOUNT,
     AT,
     BASKET,
+    COWORKER_ID,
     CREDIT_ID,
     CREDIT_KIND,
-    CUSTOMER,
     DAYS,
     DRY_RUN,
     EFFECTIVE_ON,
@@ -42,151 +42,182 @@ from creditdesk.api.ledger.params import (
     SINCE,
     UNTIL,
     USE_IDS,
-    Given,
-    amount_of,
-    read_basket_body,
-    read_side,
+    Params,
+    amount_param,
+    parse_basket,
+    parse_credit_type,
 )
-from creditdesk.api.ledger.spends import previewed, previews, spends
-from creditdesk.api.responses import JsonAnswer
-from creditdesk.ledger.actions import shown
-from creditdesk.ledger.journal.balances import Balance, balances
-from creditdesk.ledger.journal.mapping import SIDES
-from creditdesk.ledger.journal.transaction import Desk
-from creditdesk.ledger.loaders.payers import read_owner
-from creditdesk.ledger.loaders.sources import AskedBasket
+from creditdesk.api.ledger.spends import preview_handler, preview_result, spend_handler
+from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.ledger.actions import document_amount
+from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
+from creditdesk.ledger.journal.mapping import MAPPINGS
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.payers import load_visible_payers
+from creditdesk.ledger.loaders.sources import BasketRequest
 from creditdesk.ledger.operations.basket_batch import preview_baskets
-from creditdesk.ledger.operations.baskets import basket_to_draw
+from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse
-from creditdesk.ledger.operations.draw import held_of, less_held, lock_sources
-from creditdesk.ledger.operations.holds import confirm, hold, release
-from creditdesk.ledger.operations.renewals import Due, due_renewals, run_renewals
+from creditdesk.ledger.operations.draw import lock_holds_of, lock_sources, without_held
+from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
+from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import Conflict, NotFound, none_refused
-from creditdesk.schema.fields import show_instant
-from creditdesk.schema.repository import Reading, Store, Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import Conflict, NotFound, raise_first_error
+from creditdesk.schema.fields import format_datetime
+from creditdesk.schema.repository import ReadSession, Store, WriteSession
+from creditdesk.schema.service import RequestContext
 
-DAYS_AHEAD: Final = 30
+EXPIRING_DAYS_DEFAULT: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadRequest:
     """One question: what is asked, and a look at the records."""
 
-    reading: Reading
-    given: Given
-    call: Call
+    reading: ReadSession
+    params: Params
+    context: RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class WriteRequest:
     """One act: the unit it happens in, what is asked, and the hold it is about, else 0."""
 
-    unit: Unit
-    desk: Desk
-    given: Given
+    session: WriteSession
+    desk: LedgerContext
+    params: Params
     hold_id: int
-    call: Call
+    context: RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerWire:
+class LedgerApi:
     """What the paths stand on: records, the ledger's desk, and where answers are kept."""
 
     store: Store
-    desk: Desk
-    answers: type[Entity]
+    desk: LedgerContext
+    response_entity: type[Entity]
     body_limit_bytes: int = 1_048_576
 
 
-def ledger_paths(wire: LedgerWire) -> tuple[ExtraPath, ...]:
+def ledger_routes(api: LedgerApi) -> tuple[ExtraRoute, ...]:
     """Every path of the ledger, ready for the composition root."""
     looks = (
-        ("/api/ledger/balances", READ, _balances, "What a customer's credits hold", _BALANCES),
-        ("/api/ledger/renewals", READ, _due, "The renewals that are due", ()),
+        (
+            "/api/ledger/balances",
+            READ_ROLE,
+            _balances,
+            "What a customer's credits hold",
+            _BALANCE_PARAMS,
+        ),
+        ("/api/ledger/renewals", READ_ROLE, _due, "The renewals that are due", ()),
     )
     acts = (
-        ("/api/ledger/holds", SPEND, _hold, "Reserve credit for sources", (*BASKET, UNTIL)),
-        ("/api/ledger/holds/{id}/confirm", SPEND, _confirm, "Turn a hold into uses", ()),
-        ("/api/ledger/holds/{id}/release", SPEND, _release, "Let a hold go", ()),
-        ("/api/ledger/reversals", CORRECT, _reverse, "Give uses back to their credits", _REVERSAL),
-        ("/api/ledger/adjustments", CORRECT, _adjust, "Correct what is left of a credit", _CHANGE),
-        ("/api/ledger/renewals", CORRECT, _renew, "Grant the renewals that are due", _RENEWAL),
+        ("/api/ledger/holds", SPEND_ROLE, _hold, "Reserve credit for sources", (*BASKET, UNTIL)),
+        ("/api/ledger/holds/{id}/confirm", SPEND_ROLE, _confirm, "Turn a hold into uses", ()),
+        ("/api/ledger/holds/{id}/release", SPEND_ROLE, _release, "Let a hold go", ()),
+        (
+            "/api/ledger/reversals",
+            CORRECT_ROLE,
+            _reverse,
+            "Give uses back to their credits",
+            _REVERSAL_PARAMS,
+        ),
+        (
+            "/api/ledger/adjustments",
+            CORRECT_ROLE,
+            _adjust,
+            "Correct what is left of a credit",
+            _ADJUSTMENT_PARAMS,
+        ),
+        (
+            "/api/ledger/renewals",
+            CORRECT_ROLE,
+            _renew,
+            "Grant the renewals that are due",
+            _RENEWAL_PARAMS,
+        ),
     )
-    preview = previews(wire.store, wire.desk, wire.body_limit_bytes, _act(wire, READ, _preview))
-    spend = spends(wire.store, wire.desk, wire.body_limit_bytes)
+    preview = preview_handler(
+        api.store, api.desk, api.body_limit_bytes, _write_handler(api, READ_ROLE, _preview)
+    )
+    spend = spend_handler(api.store, api.desk, api.body_limit_bytes)
     posts = (
-        ("/api/ledger/previews", READ, preview, "What a spend would do now", BASKET),
-        ("/api/ledger/spends", SPEND, spend, "Pay for sources with credit", BASKET),
-        *((path, role, _act(wire, role, act), *rest) for path, role, act, *rest in acts),
+        ("/api/ledger/previews", READ_ROLE, preview, "What a spend would do now", BASKET),
+        ("/api/ledger/spends", SPEND_ROLE, spend, "Pay for sources with credit", BASKET),
+        *((path, role, _write_handler(api, role, act), *rest) for path, role, act, *rest in acts),
     )
     return (
         *(
-            ExtraPath("POST", path, endpoint, posting(path, title, role, parts))
+            ExtraRoute("POST", path, endpoint, write_operation(path, title, role, parts))
             for path, role, endpoint, title, parts in posts
         ),
         *(
-            ExtraPath("GET", path, _look(wire, role, read), looking(path, title, role, parts))
+            ExtraRoute(
+                "GET",
+                path,
+                _read_handler(api, role, read),
+                read_operation(path, title, role, parts),
+            )
             for path, role, read, title, parts in looks
         ),
     )
 
 
-async def _preview(act: Act) -> Said:
-    whose, asked = read_basket_body(act.given)
-    basket = AskedBasket(whose, tuple(asked), act.call)
-    (allocation,) = none_refused(await preview_baskets(act.unit, [basket], act.desk))
-    return previewed(allocation)
+async def _preview(act: WriteRequest) -> ActionResult:
+    whose, asked = parse_basket(act.params)
+    basket = BasketRequest(whose, tuple(asked), act.context)
+    (allocation,) = raise_first_error(await preview_baskets(act.session, [basket], act.desk))
+    return preview_result(allocation)
 
 
-async def _hold(act: Act) -> Said:
-    until = act.given.take(UNTIL)
-    whose, asked = read_basket_body(act.given)
-    await lock_sources(act.unit, asked)
+async def _hold(act: WriteRequest) -> ActionResult:
+    until = act.params.get(UNTIL)
+    whose, asked = parse_basket(act.params)
+    await lock_sources(act.session, asked)
     open_ = {each.key for each in asked if each.amount is None}
-    holds = await held_of(act.unit, open_)
-    basket = await basket_to_draw(act.unit, whose, asked, act.call)
-    fresh = less_held(basket, asked, holds)
-    held = await hold(act.unit, fresh, act.call, act.desk, until)
+    holds = await lock_holds_of(act.session, open_)
+    basket = await load_basket_for_update(act.session, whose, asked, act.context)
+    fresh = without_held(basket, asked, holds)
+    held = await create_hold(act.session, fresh, act.context, act.desk, until)
     value = {
         "HoldId": held.group,
-        "AllocationId": held.document,
+        "AllocationId": held.allocation_group,
         "Allocation": held.allocation.to_document(),
     }
     message = "The hold was successfully made." if held.group else "No credit could be held."
     return message, value
 
 
-async def _confirm(act: Act) -> Said:
-    done = await confirm(act.unit, act.hold_id, act.call, act.desk)
+async def _confirm(act: WriteRequest) -> ActionResult:
+    done = await confirm_hold(act.session, act.hold_id, act.context, act.desk)
     message = "The hold was successfully confirmed." if done else "The hold was confirmed before."
     return message, {"HoldId": act.hold_id, "State": "confirmed"}
 
 
-async def _release(act: Act) -> Said:
-    done = await release(act.unit, act.hold_id, act.call, act.desk)
+async def _release(act: WriteRequest) -> ActionResult:
+    done = await release_hold(act.session, act.hold_id, act.context, act.desk)
     message = "The hold was successfully released." if done else "The hold was released before."
     return message, {"HoldId": act.hold_id, "State": "released"}
 
 
-_REVERSAL: Final = (CREDIT_KIND, USE_IDS, AMOUNT, REASON)
+_REVERSAL_PARAMS: Final = (CREDIT_KIND, USE_IDS, AMOUNT, REASON)
 
 
-async def _reverse(act: Act) -> Said:
-    side = read_side(act.given)
-    ids = act.given.take(USE_IDS)
-    amount, reason = act.given.take(amount_of(side)), act.given.take(REASON)
-    act.given.settle()
+async def _reverse(act: WriteRequest) -> ActionResult:
+    side = parse_credit_type(act.params)
+    ids = act.params.get(USE_IDS)
+    amount, reason = act.params.get(amount_param(side)), act.params.get(REASON)
+    act.params.raise_errors()
     done = await reverse(
-        act.unit, side, ids, act.call, act.desk, amount=amount, reason=reason or ""
+        act.session, side, ids, act.context, act.desk, amount=amount, reason=reason or ""
     )
     value = [
         {
             "UseHistoryId": each.history_id,
             "CreditId": each.account[1],
-            "Amount": shown(side, each.amount),
-            "ReissuedAs": each.reissued,
+            "Amount": document_amount(side, each.amount),
+            "ReissuedAs": each.reissued_id,
         }
         for each in done
     ]
@@ -194,131 +225,141 @@ async def _reverse(act: Act) -> Said:
     return f"{count} of {len(done)} uses were reversed.", value
 
 
-_WHY: Final = replace(REASON, needed=True)
-_CHANGE: Final = (CREDIT_KIND, CREDIT_ID, replace(AMOUNT, needed=True), _WHY, EFFECTIVE_ON)
+_REQUIRED_REASON: Final = replace(REASON, required=True)
+_ADJUSTMENT_PARAMS: Final = (
+    CREDIT_KIND,
+    CREDIT_ID,
+    replace(AMOUNT, required=True),
+    _REQUIRED_REASON,
+    EFFECTIVE_ON,
+)
 
 
-async def _adjust(act: Act) -> Said:
-    side = read_side(act.given)
-    credit_id, amount = act.given.take(CREDIT_ID), act.given.take(amount_of(side, needed=True))
-    reason, effective = act.given.take(_WHY), act.given.take(EFFECTIVE_ON)
-    act.given.settle()
-    account = (side.kind, credit_id)
-    after = await adjust(act.unit, account, amount, reason, act.call, act.desk, effective)
+async def _adjust(act: WriteRequest) -> ActionResult:
+    side = parse_credit_type(act.params)
+    credit_id, amount = act.params.get(CREDIT_ID), act.params.get(amount_param(side, required=True))
+    reason, effective = act.params.get(_REQUIRED_REASON), act.params.get(EFFECTIVE_ON)
+    act.params.raise_errors()
+    account = (side.account_type, credit_id)
+    after = await adjust(act.session, account, amount, reason, act.context, act.desk, effective)
     value = {
         "Id": credit_id,
-        "Remaining": shown(side, after.remaining),
-        "Total": shown(side, after.total),
+        "Remaining": document_amount(side, after.remaining),
+        "Total": document_amount(side, after.total),
     }
     return "The credit was successfully adjusted.", value
 
 
-_RENEWAL: Final = (DRY_RUN, SINCE)
+_RENEWAL_PARAMS: Final = (DRY_RUN, SINCE)
 
 
-async def _renew(act: Act) -> Said:
-    dry = bool(act.given.take(DRY_RUN))
-    since = act.given.take(SINCE)
-    act.given.settle()
+async def _renew(act: WriteRequest) -> ActionResult:
+    dry = bool(act.params.get(DRY_RUN))
+    since = act.params.get(SINCE)
+    act.params.raise_errors()
     first = since.date() if since else None
     if dry:
-        due = await due_renewals(act.unit, act.call, act.call.now, since=first)
-        return f"{len(due)} renewals are due.", [_shown_due(each) for each in due]
-    done = await run_renewals(act.unit, act.call, act.desk, since=first)
-    value = [{**_shown_due(due), "CreditId": credit_id} for due, credit_id in done]
+        due = await find_due_renewals(act.session, act.context, act.context.now, since=first)
+        return f"{len(due)} renewals are due.", [_format_due(each) for each in due]
+    done = await run_renewals(act.session, act.context, act.desk, since=first)
+    value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
     return f"{len(done)} renewals were granted.", value
 
 
-async def _due(look: Look) -> Said:
-    due = await due_renewals(look.reading, look.call, look.call.now)
-    return f"{len(due)} renewals are due.", [_shown_due(each) for each in due]
+async def _due(look: ReadRequest) -> ActionResult:
+    due = await find_due_renewals(look.reading, look.context, look.context.now)
+    return f"{len(due)} renewals are due.", [_format_due(each) for each in due]
 
 
-_BALANCES: Final = (CUSTOMER, DAYS, AT, KNOWN_AT)
+_BALANCE_PARAMS: Final = (COWORKER_ID, DAYS, AT, KNOWN_AT)
 
 
-async def _balances(look: Look) -> Said:
-    customer, days = look.given.take(CUSTOMER), look.given.take(DAYS)
-    at, known = look.given.take(AT), look.given.take(KNOWN_AT)
-    look.given.settle()
-    await read_owner(look.reading, customer, look.call)
-    found = await balances(
+async def _balances(look: ReadRequest) -> ActionResult:
+    customer, days = look.params.get(COWORKER_ID), look.params.get(DAYS)
+    at, known = look.params.get(AT), look.params.get(KNOWN_AT)
+    look.params.raise_errors()
+    await load_visible_payers(look.reading, customer, look.context)
+    found = await customer_balances(
         look.reading,
         customer,
-        look.call,
-        lapsing_days=DAYS_AHEAD if days is None else days,
+        look.context,
+        expiring_within_days=EXPIRING_DAYS_DEFAULT if days is None else days,
         at=at or known,
         as_known_at=known,
     )
-    return f"{len(found)} credits.", [_shown_balance(each) for each in found]
+    return f"{len(found)} credits.", [_format_balance(each) for each in found]
 
 
-def _shown_balance(each: Balance) -> dict[str, Any]:
-    side = SIDES[each.account[0]]
+def _format_balance(each: CreditBalance) -> dict[str, Any]:
+    side = MAPPINGS[each.account[0]]
     return {
         "Kind": each.account[0].value,
         "Id": each.account[1],
         "Description": each.description,
         "CurrencyCode": each.currency,
-        "Remaining": shown(side, each.remaining),
-        "Held": shown(side, each.held),
-        "Available": shown(side, each.available),
-        "Lapsing": shown(side, each.lapsing),
-        "ValidFrom": show_instant(each.valid_from) if each.valid_from else None,
-        "ExpireDate": show_instant(each.expires) if each.expires else None,
+        "Remaining": document_amount(side, each.remaining),
+        "Held": document_amount(side, each.held),
+        "Available": document_amount(side, each.available),
+        "Lapsing": document_amount(side, each.expiring),
+        "ValidFrom": format_datetime(each.valid_from) if each.valid_from else None,
+        "ExpireDate": format_datetime(each.expires) if each.expires else None,
     }
 
 
-def _shown_due(due: Due) -> dict[str, Any]:
+def _format_due(due: DueRenewal) -> dict[str, Any]:
     return {
         "Key": due.key,
         "CoworkerContractId": due.contract["Id"],
         "CoworkerId": due.contract["CoworkerId"],
-        "Kind": due.side.kind.value,
+        "Kind": due.mapping.account_type.value,
         "BenefitId": due.benefit["Id"],
-        "Amount": shown(due.side, due.amount),
-        "ValidFrom": show_instant(due.period.valid_from(due.clock.zone)),
-        "ExpireDate": show_instant(due.period.expires(due.clock.zone)),
+        "Amount": document_amount(due.mapping, due.amount),
+        "ValidFrom": format_datetime(due.period.valid_from(due.clock.zone)),
+        "ExpireDate": format_datetime(due.period.expires(due.clock.zone)),
     }
 
 
-def _look(wire: LedgerWire, role: str, read: Callable[[Look], Awaitable[Said]]) -> Endpoint:
+def _read_handler(
+    api: LedgerApi, role: str, read: Callable[[ReadRequest], Awaitable[ActionResult]]
+) -> LedgerHandler:
     async def endpoint(request: Request) -> Response:
-        call = called(request, role)
-        async with wire.store.reading() as reading:
-            said = await read(Look(reading, Given(request.query_params), call))
-        return JsonAnswer(answer_of(said, call))
+        call = require_ledger_role(request, role)
+        async with api.store.read_session() as reading:
+            said = await read(ReadRequest(reading, Params(request.query_params), call))
+        return JsonBytesResponse(result_body(said, call))
 
     return endpoint
 
 
-def _act(wire: LedgerWire, role: str, run: Callable[[Act], Awaitable[Said]]) -> Endpoint:
+def _write_handler(
+    api: LedgerApi, role: str, run: Callable[[WriteRequest], Awaitable[ActionResult]]
+) -> LedgerHandler:
     """One unit; whoever loses a race for a credit plans once more, then it is 409 (rule 31)."""
 
     async def endpoint(request: Request) -> Response:
-        call = called(request, role)
-        body = await read_body(request, wire.body_limit_bytes)
-        path_id = _path_id(request.path_params.get("id"))
+        call = require_ledger_role(request, role)
+        body = await read_ledger_body(request, api.body_limit_bytes)
+        path_id = _parse_path_id(request.path_params.get("id"))
         try:
             return await once(body, call, path_id)
         except Conflict:
             return await once(body, call, path_id)
 
-    async def once(body: Body, call: Call, path_id: int) -> Response:
-        async with wire.store.writing() as unit:
-            answers = Answers(wire.answers)
-            earlier = await answers.earlier(unit, call, body.fingerprint)
+    async def once(body: ParsedBody, context: RequestContext, path_id: int) -> Response:
+        async with api.store.write_session() as unit:
+            answers = ResponseStore(api.response_entity)
+            earlier = await answers.find(unit, context, body.fingerprint)
             if earlier is not None:
                 return earlier
-            said = await run(Act(unit, wire.desk, Given(body.values), path_id, call))
-            answer = answer_of(said, call)
-            await answers.keep(unit, call, body.fingerprint, 200, answer)
-        return JsonAnswer(answer)
+            said = await run(WriteRequest(unit, api.desk, Params(body.values), path_id, context))
+            answer = result_body(said, context)
+            await answers.save(unit, context, body.fingerprint, 200, answer)
+        return JsonBytesResponse(answer)
 
     return endpoint
 
 
-def _path_id(text: str | None) -> int:
+def _parse_path_id(text: str | None) -> int:
     if text is None:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

@@ -7,8 +7,8 @@ from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
+    Embed,
     Guid,
-    Lend,
     Money,
     Reference,
     Text,
@@ -24,13 +24,17 @@ class CoworkerBookingCredit(
 ):
     """A grant of money credit to a customer."""
 
-    Coworker = Reference(to="Coworker", required=True, lends=(Lend(path="FullName", newest=True),))
+    Coworker = Reference(
+        to="Coworker", required=True, embeds=(Embed(path="FullName", trailing=True),)
+    )
     Business = Reference(
-        to="Business", required=True, lends=("Name", Lend(path="Currency.Code", copied=True))
+        to="Business",
+        required=True,
+        embeds=("Name", Embed(path="Currency.Code", denormalized=True)),
     )
     Description = Text()
     TariffBookingCredit = Reference(
-        to="TariffBookingCredit", read_only=True, lends=(Lend(path="Name", copied=True),)
+        to="TariffBookingCredit", read_only=True, embeds=(Embed(path="Name", denormalized=True),)
     )
     ElegibleResourceTypes = Collection(of="ResourceType")
     ElegibleProducts = Collection(of="Product")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import Lend, Money, Reference, Text
+from creditdesk.schema.fields import Embed, Money, Reference, Text
 
 
 class CoworkerBookingCreditUseHistory(
@@ -12,10 +12,10 @@ class CoworkerBookingCreditUseHistory(
     plural="coworkerbookingcreditusehistories",
     verbs=("list", "get", "create", "update"),
     scope="CoworkerBookingCreditBusinessId",
-    tallied=True,
+    counted=True,
     indexed=("SystemId", "UpdatedBy"),
     append_only=True,
-    editable=("Description", "UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
+    mutable_fields=("Description", "UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):
     """One draw on a customer's money credit."""
 
@@ -23,39 +23,39 @@ class CoworkerBookingCreditUseHistory(
     CoworkerBookingCredit = Reference(
         to="CoworkerBookingCredit",
         required=True,
-        lends=(
-            Lend(path="Business.Currency.Code", newest=True, indexed=True),
-            Lend(path="Coworker.Id", newest=True, indexed=True),
-            Lend(path="Description", newest=True, indexed=True),
-            Lend(path="TariffBookingCredit.Name", newest=True, indexed=True),
-            Lend(path="ExpireDate", newest=True, indexed=True),
-            Lend(path="RemainingCredit", newest=True),
-            Lend(path="CoworkerProductUniqueId", newest=True, indexed=True),
+        embeds=(
+            Embed(path="Business.Currency.Code", trailing=True, indexed=True),
+            Embed(path="Coworker.Id", trailing=True, indexed=True),
+            Embed(path="Description", trailing=True, indexed=True),
+            Embed(path="TariffBookingCredit.Name", trailing=True, indexed=True),
+            Embed(path="ExpireDate", trailing=True, indexed=True),
+            Embed(path="RemainingCredit", trailing=True),
+            Embed(path="CoworkerProductUniqueId", trailing=True, indexed=True),
         ),
-        filters=(Lend(path="Business.Id", indexed=True),),
+        filter_only=(Embed(path="Business.Id", indexed=True),),
     )
     Booking = Reference(
         to="Booking",
-        lends=(
-            Lend(path="FromTime", indexed=True),
-            Lend(path="ToTime", indexed=True),
-            Lend(path="Resource.Name", indexed=True),
+        embeds=(
+            Embed(path="FromTime", indexed=True),
+            Embed(path="ToTime", indexed=True),
+            Embed(path="Resource.Name", indexed=True),
         ),
     )
     CoworkerInvoiceLine = Reference(
         to="CoworkerInvoiceLine",
-        lends=(
-            Lend(path="CoworkerInvoice.Id", indexed=True),
-            Lend(path="CoworkerInvoice.InvoiceNumber", indexed=True),
+        embeds=(
+            Embed(path="CoworkerInvoice.Id", indexed=True),
+            Embed(path="CoworkerInvoice.InvoiceNumber", indexed=True),
         ),
     )
     EventAttendee = Reference(
         to="EventAttendee",
-        lends=(
-            Lend(path="CalendarEvent.Name", indexed=True),
-            Lend(path="EventProduct.Name", indexed=True),
-            Lend(path="FullName", indexed=True),
-            Lend(path="Email", indexed=True),
+        embeds=(
+            Embed(path="CalendarEvent.Name", indexed=True),
+            Embed(path="EventProduct.Name", indexed=True),
+            Embed(path="FullName", indexed=True),
+            Embed(path="Email", indexed=True),
         ),
     )
     CreditUsed = Money(required=True, indexed=True)

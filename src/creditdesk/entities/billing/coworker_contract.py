@@ -8,10 +8,10 @@ from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
+    Embed,
     Enum,
     Guid,
     Integer,
-    Lend,
     Money,
     Number,
     Reference,
@@ -22,12 +22,12 @@ from creditdesk.schema.fields import (
 class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope="IssuedById"):
     """A plan that a customer is on."""
 
-    IssuedBy = Reference(to="Business", required=True, lends=("Name",))
+    IssuedBy = Reference(to="Business", required=True, embeds=("Name",))
     Coworker = Reference(
         to="Coworker",
         required=True,
-        lends=(
-            Lend(path="CoworkerType", as_text=True),
+        embeds=(
+            Embed(path="CoworkerType", as_text=True),
             "FullName",
             "CompanyName",
             "BillingName",
@@ -38,16 +38,16 @@ class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope
     Tariff = Reference(
         to="Tariff",
         required=True,
-        lends=(
+        embeds=(
             "Name",
             "InvoiceEvery",
             "InvoiceEveryWeeks",
             "Price",
             "Currency.Code",
-            Lend(path="IsVirtualOffice", newest=True),
+            Embed(path="IsVirtualOffice", trailing=True),
         ),
     )
-    NextTariff = Reference(to="Tariff", lends=("Name",))
+    NextTariff = Reference(to="Tariff", embeds=("Name",))
     Notes = Text()
     StartDate = DateTime()
     BillingDay = Integer(required=True)
@@ -56,8 +56,8 @@ class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope
     ContractTerm = DateTime()
     Price = Money()
     Value = Money()
-    Desks = Collection(of="Desks", kept=False)
-    Variants = Collection(of="Variants", kept=False)
+    Desks = Collection(of="Desks", is_local=False)
+    Variants = Collection(of="Variants", is_local=False)
     Quantity = Integer(required=True)
     Active = Boolean(read_only=True, nullable=False)
     MainContract = Boolean(read_only=True, nullable=False)

@@ -7,10 +7,10 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
+    Embed,
     Enum,
     Guid,
     Integer,
-    Lend,
     Money,
     Number,
     Reference,
@@ -27,7 +27,7 @@ class CoworkerExtraService(
         "remaining_uses >= -coalesce(overdraft, 0) AND remaining_uses <= total_uses",
         "coalesce(overdraft, 0) >= 0",
     ),
-    list_needs=(
+    required_filters=(
         "Id",
         "CoworkerExtraService_Id",
         "from_CoworkerExtraService_UpdatedOn",
@@ -47,10 +47,10 @@ class CoworkerExtraService(
     ExtraService = Reference(
         to="ExtraService",
         required=True,
-        lends=(
-            Lend(path="Name", copied=True),
+        embeds=(
+            Embed(path="Name", denormalized=True),
             "Currency.Code",
-            Lend(path="IsPrintingCredit", copied=True),
+            Embed(path="IsPrintingCredit", denormalized=True),
         ),
     )
     Description = Text(read_only=True)

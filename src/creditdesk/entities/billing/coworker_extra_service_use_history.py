@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import Integer, Lend, Reference
+from creditdesk.schema.fields import Embed, Integer, Reference
 
 
 class CoworkerExtraServiceUseHistory(
@@ -12,33 +12,33 @@ class CoworkerExtraServiceUseHistory(
     area="billing",
     plural="coworkerextraserviceusehistories",
     scope="CoworkerExtraServiceBusinessId",
-    tallied=True,
+    counted=True,
     indexed=("SystemId", "UpdatedBy"),
     append_only=True,
-    editable=("UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
+    mutable_fields=("UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):
     """One draw on a customer's time or printing credit."""
 
     CoworkerExtraService = Reference(
         to="CoworkerExtraService",
         required=True,
-        lends=(
-            Lend(path="Coworker.Id", newest=True, indexed=True),
-            Lend(path="ExtraService.IsPrintingCredit", newest=True, indexed=True),
-            Lend(path="ExtraService.Name", newest=True, indexed=True),
-            Lend(path="ExpireDate", newest=True, indexed=True),
-            Lend(path="RemainingUses", newest=True),
-            Lend(path="IsFromTariff", newest=True, indexed=True),
-            Lend(path="CoworkerProductUniqueId", newest=True, indexed=True),
+        embeds=(
+            Embed(path="Coworker.Id", trailing=True, indexed=True),
+            Embed(path="ExtraService.IsPrintingCredit", trailing=True, indexed=True),
+            Embed(path="ExtraService.Name", trailing=True, indexed=True),
+            Embed(path="ExpireDate", trailing=True, indexed=True),
+            Embed(path="RemainingUses", trailing=True),
+            Embed(path="IsFromTariff", trailing=True, indexed=True),
+            Embed(path="CoworkerProductUniqueId", trailing=True, indexed=True),
         ),
-        filters=(Lend(path="Business.Id", indexed=True),),
+        filter_only=(Embed(path="Business.Id", indexed=True),),
     )
     Booking = Reference(
         to="Booking",
-        lends=(
-            Lend(path="FromTime", indexed=True),
-            Lend(path="ToTime", indexed=True),
-            Lend(path="Resource.Name", indexed=True),
+        embeds=(
+            Embed(path="FromTime", indexed=True),
+            Embed(path="ToTime", indexed=True),
+            Embed(path="Resource.Name", indexed=True),
         ),
     )
     CreditUsed = Integer(read_only=True, indexed=True)

@@ -7,9 +7,9 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
+    Embed,
     Enum,
     Guid,
-    Lend,
     Money,
     Number,
     Reference,
@@ -32,10 +32,10 @@ class CoworkerInvoice(
         to="Coworker",
         update_only=True,
         nullable=False,
-        lends=(
+        embeds=(
             "FullName",
             "RegularPaymentContractNumber",
-            Lend(path="RegularPaymentProvider", as_text=True),
+            Embed(path="RegularPaymentProvider", as_text=True),
             "CardNumber",
             "GoCardlessContractNumber",
             "EnableGoCardlessPayments",
@@ -48,7 +48,7 @@ class CoworkerInvoice(
             "TeamNames",
         ),
     )
-    Business = Reference(to="Business", update_only=True, nullable=False, lends=("Name",))
+    Business = Reference(to="Business", update_only=True, nullable=False, embeds=("Name",))
     InvoiceNumber = Text(update_only=True, exact=True)
     PaymentReference = Text(update_only=True)
     BillToName = Text(update_only=True)
@@ -59,7 +59,11 @@ class CoworkerInvoice(
     BillToFax = Text(update_only=True)
     BillToState = Text(update_only=True)
     BillToCountry = Reference(
-        to="Country", update_only=True, nullable=False, lends=("Name", "TwoDigitsCode"), kept=False
+        to="Country",
+        update_only=True,
+        nullable=False,
+        embeds=("Name", "TwoDigitsCode"),
+        is_local=False,
     )
     BillToBankAccount = Text(update_only=True)
     BillToTaxIDNumber = Text(update_only=True, exact=True)
@@ -72,9 +76,9 @@ class CoworkerInvoice(
     TotalAmount = Money(read_only=True, nullable=False)
     PaidAmount = Money(read_only=True)
     TransactionTotalAmount = Money(update_only=True)
-    TransactionCurrency = Reference(to="Currency", update_only=True, lends=("Code",))
+    TransactionCurrency = Reference(to="Currency", update_only=True, embeds=("Code",))
     TransactionExchangeRate = Number(update_only=True)
-    Currency = Reference(to="Currency", update_only=True, nullable=False, lends=("Code",))
+    Currency = Reference(to="Currency", update_only=True, nullable=False, embeds=("Code",))
     TaxAmount = Money(read_only=True, nullable=False)
     Draft = Boolean(update_only=True, nullable=False)
     Void = Boolean(read_only=True, nullable=False)

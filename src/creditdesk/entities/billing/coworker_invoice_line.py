@@ -6,9 +6,9 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
+    Embed,
     Guid,
     Integer,
-    Lend,
     Money,
     Number,
     Reference,
@@ -23,7 +23,7 @@ class CoworkerInvoiceLine(
     verbs=("list", "get", "update"),
     order="CreatedOn",
     scope="CoworkerInvoiceBusinessId",
-    list_needs=("CoworkerInvoiceLine_CoworkerInvoice",),
+    required_filters=("CoworkerInvoiceLine_CoworkerInvoice",),
 ):
     """One line of an invoice."""
 
@@ -31,15 +31,15 @@ class CoworkerInvoiceLine(
         to="CoworkerInvoice",
         update_only=True,
         nullable=False,
-        lends=(
-            Lend(path="InvoiceNumber", copied=True),
-            Lend(path="Paid", as_text=True),
+        embeds=(
+            Embed(path="InvoiceNumber", denormalized=True),
+            Embed(path="Paid", as_text=True),
             "PaidOn",
-            Lend(path="CreditNote", as_text=True),
+            Embed(path="CreditNote", as_text=True),
             "Currency.Code",
             "DueDate",
         ),
-        filters=("Business.Id",),
+        filter_only=("Business.Id",),
     )
     Description = Text(update_only=True)
     DisplayAs = Text(update_only=True)

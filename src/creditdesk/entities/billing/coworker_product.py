@@ -7,10 +7,10 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
+    Embed,
     Enum,
     Guid,
     Integer,
-    Lend,
     Money,
     Reference,
     Text,
@@ -25,8 +25,8 @@ class CoworkerProduct(
     Coworker = Reference(
         to="Coworker",
         required=True,
-        lends=(
-            Lend(path="CoworkerType", as_text=True),
+        embeds=(
+            Embed(path="CoworkerType", as_text=True),
             "FullName",
             "CompanyName",
             "BillingName",
@@ -35,7 +35,7 @@ class CoworkerProduct(
     )
     Business = Reference(to="Business", required=True)
     Product = Reference(
-        to="Product", required=True, lends=("Name", "Price", "ApplyProRating", "Currency.Code")
+        to="Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code")
     )
     Notes = Text()
     PurchaseOrder = Text()
@@ -70,4 +70,4 @@ class CoworkerProduct(
     TeamsAtTheTimeOfPurchase = Text(read_only=True)
     CreditAmount = Money(read_only=True, nullable=False)
     DiscountAmount = Money(required=True)
-    Refundable = Boolean(nullable=False, newest=True)
+    Refundable = Boolean(nullable=False, trailing=True)

@@ -7,9 +7,9 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
+    Embed,
     Enum,
     Integer,
-    Lend,
     Money,
     Number,
     Reference,
@@ -22,7 +22,7 @@ class Product(
 ):
     """Something a location sells."""
 
-    Business = Reference(to="Business", required=True, lends=("Name",))
+    Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)
     SystemProductType = Enum(of=eProductType, required=True)
     Description = Text(required=True)
@@ -38,12 +38,12 @@ class Product(
     ShowPriceForAi = Boolean(nullable=False)
     PriceForAi = Number()
     SyncToSquare = Boolean(nullable=False)
-    Currency = Reference(to="Currency", required=True, lends=("Code",))
-    TaxRate = Reference(to="TaxRate", lends=(Lend(path="Name", newest=True),), kept=False)
-    ReducedTaxRate = Reference(to="ReducedTaxRate", kept=False)
-    ExemptTaxRate = Reference(to="ExemptTaxRate", kept=False)
+    Currency = Reference(to="Currency", required=True, embeds=("Code",))
+    TaxRate = Reference(to="TaxRate", embeds=(Embed(path="Name", trailing=True),), is_local=False)
+    ReducedTaxRate = Reference(to="ReducedTaxRate", is_local=False)
+    ExemptTaxRate = Reference(to="ExemptTaxRate", is_local=False)
     FinancialAccount = Reference(
-        to="FinancialAccount", lends=(Lend(path="Name", newest=True),), kept=False
+        to="FinancialAccount", embeds=(Embed(path="Name", trailing=True),), is_local=False
     )
     AvailableAs = Enum(of=eRecurrentProductOptions, required=True)
     OnlyForContacts = Boolean(nullable=False)

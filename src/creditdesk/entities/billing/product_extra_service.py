@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eRecurrentChargePattern
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import Enum, Integer, Lend, Reference
+from creditdesk.schema.fields import Embed, Enum, Integer, Reference
 
 
 class ProductExtraService(
@@ -12,13 +12,13 @@ class ProductExtraService(
 ):
     """Time or printing credit that comes with a product."""
 
-    Product = Reference(to="Product", required=True, lends=("Name",), filters=("Business.Id",))
+    Product = Reference(to="Product", required=True, embeds=("Name",), filter_only=("Business.Id",))
     ExtraService = Reference(
         to="ExtraService",
         required=True,
-        lends=(
+        embeds=(
             "Name",
-            Lend(path="ChargePeriod", as_text=True),
+            Embed(path="ChargePeriod", as_text=True),
             "IsBookingCredit",
             "IsPrintingCredit",
         ),

@@ -16,8 +16,8 @@ class TariffBookingCredit(
     Tariff = Reference(
         to="Tariff",
         required=True,
-        lends=("Name", "Business.Currency.Code"),
-        filters=("Business.Id",),
+        embeds=("Name", "Business.Currency.Code"),
+        filter_only=("Business.Id",),
     )
     ElegibleResourceTypes = Collection(of="ResourceType")
     ElegibleProducts = Collection(of="Product")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.entities.enums import eTimeSpanWeekMonth
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import Enum, Integer, Lend, Reference
+from creditdesk.schema.fields import Embed, Enum, Integer, Reference
 
 
 class TariffExtraService(
@@ -12,15 +12,15 @@ class TariffExtraService(
 ):
     """Time or printing credit that a plan renews."""
 
-    Tariff = Reference(to="Tariff", required=True, lends=("Name",), filters=("Business.Id",))
+    Tariff = Reference(to="Tariff", required=True, embeds=("Name",), filter_only=("Business.Id",))
     ExtraService = Reference(
         to="ExtraService",
         required=True,
-        lends=(
+        embeds=(
             "Name",
-            Lend(path="ChargePeriod", as_text=True),
-            Lend(path="IsBookingCredit", as_text=True),
-            Lend(path="IsPrintingCredit", as_text=True),
+            Embed(path="ChargePeriod", as_text=True),
+            Embed(path="IsBookingCredit", as_text=True),
+            Embed(path="IsPrintingCredit", as_text=True),
         ),
     )
     UsesIncluded = Integer(required=True)

@@ -9,7 +9,7 @@ from creditdesk.schema.fields import Boolean, Collection, Integer, Money, Refere
 class TimePass(Entity, area="billing", plural="timepasses", label="Name", scope="BusinessId"):
     """A kind of pass for check-in time."""
 
-    Business = Reference(to="Business", required=True, lends=("Name",))
+    Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)
     InvoiceLineDisplayAs = Text()
     Price = Money(required=True)
@@ -18,11 +18,11 @@ class TimePass(Entity, area="billing", plural="timepasses", label="Name", scope=
     UseAsPayAsYouGoForMembers = Boolean(nullable=False)
     UseAsPayAsYouGoForContacts = Boolean(nullable=False)
     UsePriority = Integer()
-    Currency = Reference(to="Currency", required=True, lends=("Code",))
-    TaxRate = Reference(to="TaxRate", kept=False)
-    ReducedTaxRate = Reference(to="ReducedTaxRate", kept=False)
-    ExemptTaxRate = Reference(to="ExemptTaxRate", kept=False)
-    FinancialAccount = Reference(to="FinancialAccount", kept=False)
+    Currency = Reference(to="Currency", required=True, embeds=("Code",))
+    TaxRate = Reference(to="TaxRate", is_local=False)
+    ReducedTaxRate = Reference(to="ReducedTaxRate", is_local=False)
+    ExemptTaxRate = Reference(to="ExemptTaxRate", is_local=False)
+    FinancialAccount = Reference(to="FinancialAccount", is_local=False)
     Businesses = Collection(of="Business")
     KisiGroupId = Text()
     DoorGuardGroupId = Text()

@@ -8,10 +8,10 @@ from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
+    Embed,
     Enum,
     Guid,
     Integer,
-    Lend,
     Reference,
     Text,
 )
@@ -38,7 +38,7 @@ class CalendarEvent(
     ShowEventAttendees = Boolean(nullable=False)
     Location = Text()
     VenueAddress = Text()
-    Resource = Reference(to="Resource", lends=(Lend(path="Name", newest=True),))
+    Resource = Reference(to="Resource", embeds=(Embed(path="Name", trailing=True),))
     StartDate = DateTime(required=True)
     EndDate = DateTime(required=True)
     Allocation = Integer()
@@ -85,10 +85,10 @@ class CalendarEvent(
     SendBeforeEventNotification = Boolean(nullable=False)
     HasEventForm = Boolean(nullable=False)
     SendEventFormByEmail = Boolean(nullable=False)
-    FormPage = Reference(to="FormPage", lends=("Name",), kept=False)
-    Tariffs = Collection(of="Tariff", newest=True)
-    Teams = Collection(of="Team", newest=True)
-    Members = Collection(of="Coworker", newest=True)
-    TariffNames = Text(read_only=True, newest=True)
-    TeamNames = Text(read_only=True, newest=True)
-    CoworkerFullNames = Text(read_only=True, newest=True)
+    FormPage = Reference(to="FormPage", embeds=("Name",), is_local=False)
+    Tariffs = Collection(of="Tariff", trailing=True)
+    Teams = Collection(of="Team", trailing=True)
+    Members = Collection(of="Coworker", trailing=True)
+    TariffNames = Text(read_only=True, trailing=True)
+    TeamNames = Text(read_only=True, trailing=True)
+    CoworkerFullNames = Text(read_only=True, trailing=True)

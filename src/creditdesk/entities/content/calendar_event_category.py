@@ -18,4 +18,4 @@ class CalendarEventCategory(
 
     Business = Reference(to="Business", required=True)
     Title = Text(required=True)
-    CalendarEvents = Collection(of="CalendarEvent", mirrors="EventCategories")
+    CalendarEvents = Collection(of="CalendarEvent", inverse_of="EventCategories")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import Boolean, DateTime, Integer, Lend, Reference, Text
+from creditdesk.schema.fields import Boolean, DateTime, Embed, Integer, Reference, Text
 
 
 class EventAttendee(
@@ -13,14 +13,14 @@ class EventAttendee(
 
     Business = Reference(to="Business", required=True)
     CalendarEvent = Reference(
-        to="CalendarEvent", required=True, lends=(Lend(path="Name", copied=True),)
+        to="CalendarEvent", required=True, embeds=(Embed(path="Name", denormalized=True),)
     )
     EventProduct = Reference(
         to="EventProduct",
         required=True,
-        lends=(Lend(path="Name", copied=True), "Price", "Currency.Code"),
+        embeds=(Embed(path="Name", denormalized=True), "Price", "Currency.Code"),
     )
-    Coworker = Reference(to="Coworker", lends=("FullName",))
+    Coworker = Reference(to="Coworker", embeds=("FullName",))
     FullName = Text(required=True)
     Email = Text(required=True, exact=True)
     PurchaseOrder = Text()

@@ -7,8 +7,8 @@ from creditdesk.schema.fields import (
     Boolean,
     Collection,
     DateTime,
+    Embed,
     Integer,
-    Lend,
     Money,
     Reference,
     Text,
@@ -25,7 +25,7 @@ class EventProduct(
 ):
     """A kind of ticket to an event."""
 
-    CalendarEvent = Reference(to="CalendarEvent", required=True, filters=("Business.Id",))
+    CalendarEvent = Reference(to="CalendarEvent", required=True, filter_only=("Business.Id",))
     Name = Text(required=True)
     Description = Text()
     TicketNotes = Text()
@@ -37,16 +37,16 @@ class EventProduct(
     MaxTicketsPerAttendee = Integer()
     Sales = Integer(read_only=True)
     Price = Money(required=True)
-    Currency = Reference(to="Currency", required=True, lends=("Code",))
-    TaxRate = Reference(to="TaxRate", lends=(Lend(path="Name", newest=True),), kept=False)
+    Currency = Reference(to="Currency", required=True, embeds=("Code",))
+    TaxRate = Reference(to="TaxRate", embeds=(Embed(path="Name", trailing=True),), is_local=False)
     FinancialAccount = Reference(
-        to="FinancialAccount", lends=(Lend(path="Name", newest=True),), kept=False
+        to="FinancialAccount", embeds=(Embed(path="Name", trailing=True),), is_local=False
     )
     Tariffs = Collection(of="Tariff")
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)
-    Members = Collection(of="Coworker", newest=True)
-    Teams = Collection(of="Team", newest=True)
-    TariffNames = Text(read_only=True, newest=True)
-    TeamNames = Text(read_only=True, newest=True)
-    CoworkerFullNames = Text(read_only=True, newest=True)
+    Members = Collection(of="Coworker", trailing=True)
+    Teams = Collection(of="Team", trailing=True)
+    TariffNames = Text(read_only=True, trailing=True)
+    TeamNames = Text(read_only=True, trailing=True)
+    CoworkerFullNames = Text(read_only=True, trailing=True)

@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, DateTime, Integer, Money, Text
 
 
-class CreditState(Entity, area="ledger", plural="states", served=False):
+class AccountState(Entity, area="ledger", plural="states", public=False):
     """Where a credit's journal ends, and what the wire has no field for.
 
     Its Id is made from the credit's (`ledger.records.state_id`), so it is found without an index;

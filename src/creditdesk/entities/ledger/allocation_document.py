@@ -7,7 +7,7 @@ from creditdesk.schema.fields import Integer, Object, Reference, Text
 
 
 class AllocationDocument(
-    Entity, area="ledger", plural="allocations", served=False, scope="BusinessId"
+    Entity, area="ledger", plural="allocations", public=False, scope="BusinessId"
 ):
     """The decision that a spend carried out, as it was found then (rules 19, 22).
 

@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import DateTime, Integer, Text
 
 
-class GrantKey(Entity, area="ledger", plural="grantkeys", served=False, unique=(("Key",),)):
+class BenefitGrant(Entity, area="ledger", plural="grantkeys", public=False, unique=(("Key",),)):
     """That a renewal was granted: contract, benefit and period start, once for ever (rule 27)."""
 
     Key = Text(exact=True, nullable=False)

@@ -6,8 +6,8 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Money, Text
 
 
-class BenefitRollOver(
-    Entity, area="ledger", plural="benefitrollovers", served=False, unique=(("Benefit",),)
+class BenefitRollover(
+    Entity, area="ledger", plural="benefitrollovers", public=False, unique=(("Benefit",),)
 ):
     """That what is left of a plan's benefit lives on when it renews (rule 27); without it, none.
 

@@ -6,11 +6,11 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Object, Reference, Text
 
 
-class SealedHeads(
+class CheckpointHeads(
     Entity,
     area="ledger",
     plural="sealedheads",
-    served=False,
+    public=False,
     append_only=True,
     unique=(("StoredCheckpointId", "CreditKind", "FirstCreditId"),),
 ):

@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import DateTime, Integer, Money, Reference, Text
 
 
-class Hold(Entity, area="ledger", plural="holds", served=False, scope="BusinessId"):
+class Hold(Entity, area="ledger", plural="holds", public=False, scope="BusinessId"):
     """An amount of one credit that is reserved for a source (rule 26).
 
     `State` is `held`, `confirmed` or `released`; holds made together share a `Group`, the Id of

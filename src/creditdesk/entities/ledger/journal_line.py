@@ -12,7 +12,7 @@ class JournalLine(
     plural="entries",
     verbs=("list", "get"),
     scope="BusinessId",
-    tallied=True,
+    counted=True,
     append_only=True,
     roles={
         "list": "Ledger-Read",
@@ -35,8 +35,8 @@ class JournalLine(
 
     Business = Reference(to="Business", required=True)
     Coworker = Reference(to="Coworker")
-    CoworkerBookingCredit = Reference(to="CoworkerBookingCredit", kept=False)
-    CoworkerExtraService = Reference(to="CoworkerExtraService", kept=False)
+    CoworkerBookingCredit = Reference(to="CoworkerBookingCredit", is_local=False)
+    CoworkerExtraService = Reference(to="CoworkerExtraService", is_local=False)
     CreditKind = Text(exact=True, nullable=False)
     CreditId = Integer(nullable=False)
     Sequence = Integer(nullable=False)
@@ -56,5 +56,5 @@ class JournalLine(
     RecordedOn = DateTime(nullable=False, indexed=True)
     HistoryId = Integer()
     Override = Boolean(nullable=False)
-    MemberId = Integer(sparse=True)
+    MemberId = Integer(partial_index=True)
     Digest = Text(exact=True, nullable=False)

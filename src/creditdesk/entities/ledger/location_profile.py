@@ -7,10 +7,10 @@ from creditdesk.schema.fields import Integer, Reference, Text
 
 
 class LocationProfile(
-    Entity, area="ledger", plural="locationprofiles", served=False, unique=(("BusinessId",),)
+    Entity, area="ledger", plural="locationprofiles", public=False, unique=(("BusinessId",),)
 ):
     """The clock and the booking step of a location, by which uses are counted (rule 20)."""
 
     Business = Reference(to="Business", required=True)
     TimeZone = Text(exact=True, nullable=False, default="UTC")
-    BookingIntervalMinutes = Integer(nullable=False, default=15, least=1)
+    BookingIntervalMinutes = Integer(nullable=False, default=15, minimum=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from creditdesk.entities.enums import ePoolCapPeriod, ePoolCreditKind
+from creditdesk.entities.enums import PoolCapPeriod, PoolCreditType
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Enum, Money, Reference
 
@@ -27,7 +27,7 @@ class PoolCap(
     counts for itself; of time and printing credit whole uses count.
     """
 
-    Team = Reference(to="Team", required=True, lends=("Name", "Business.Id"))
-    CreditKind = Enum(of=ePoolCreditKind, required=True)
-    Period = Enum(of=ePoolCapPeriod, required=True)
-    Amount = Money(required=True, negative=False)
+    Team = Reference(to="Team", required=True, embeds=("Name", "Business.Id"))
+    CreditKind = Enum(of=PoolCreditType, required=True)
+    Period = Enum(of=PoolCapPeriod, required=True)
+    Amount = Money(required=True, allow_negative=False)

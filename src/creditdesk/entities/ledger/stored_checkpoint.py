@@ -10,7 +10,7 @@ class StoredCheckpoint(
     Entity,
     area="ledger",
     plural="checkpoints",
-    served=False,
+    public=False,
     append_only=True,
     unique=(("Previous",),),
 ):

@@ -6,8 +6,8 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Object, Text
 
 
-class StoredAnswer(
-    Entity, area="ledger", plural="answers", served=False, unique=(("KeyNumber", "UserId", "Key"),)
+class StoredResponse(
+    Entity, area="ledger", plural="answers", public=False, unique=(("KeyNumber", "UserId", "Key"),)
 ):
     """What a call with an idempotency key was answered, to be said again (rule 32).
 

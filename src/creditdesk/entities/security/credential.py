@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Reference, Text
 
 
-class Credential(Entity, served=False, unique=(("Login",), ("UserId",))):
+class Credential(Entity, public=False, unique=(("Login",), ("UserId",))):
     """What proves that someone is a user. Kept apart from User, so that no listing reaches it.
 
     `Login` is the e-mail without case; raising `Version` ends every token given before.

@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import DateTime, Guid, Integer, Reference, Text
 
 
-class RefreshToken(Entity, served=False, unique=(("TokenHash",),)):
+class RefreshToken(Entity, public=False, unique=(("TokenHash",),)):
     """One refresh token, known only by its hash; `Family` joins a sign-in and its rotations.
 
     A used one is kept until it expires, so that a replay is recognised.

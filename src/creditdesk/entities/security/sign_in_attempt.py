@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Text
 
 
-class SignInAttempt(Entity, served=False):
+class SignInAttempt(Entity, public=False):
     """One failed sign-in against an account or from an address; `Against` is the hash of which.
 
     Its instant is `CreatedOn`. Rows older than the window that is counted are removed.

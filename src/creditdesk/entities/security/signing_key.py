@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Text
 
 
-class SigningKey(Entity, served=False, unique=(("Name",),)):
+class SigningKey(Entity, public=False, unique=(("Name",),)):
     """The secret that signs access tokens where the settings name none.
 
     Made once, by whichever worker is first, and shared by all.

@@ -9,7 +9,7 @@ from creditdesk.schema.fields import Collection, Reference, Text
 class UserRole(Entity, area="security", plural="userroles", label="Name", scope="BusinessId"):
     """A named set of roles, given to users, kept by one location."""
 
-    Business = Reference(to="Business", required=True, lends=("Name",))
+    Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)
     Roles = Collection(of="Role")
     Users = Collection(of="User")

@@ -7,10 +7,10 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
+    Embed,
     Enum,
     Guid,
     Integer,
-    Lend,
     Money,
     Number,
     Reference,
@@ -26,8 +26,8 @@ class Booking(
     Resource = Reference(
         to="Resource",
         required=True,
-        lends=(
-            Lend(path="Name", copied=True),
+        embeds=(
+            Embed(path="Name", denormalized=True),
             "Allocation",
             "HideInCalendar",
             "NoReturnPolicy",
@@ -36,13 +36,13 @@ class Booking(
             "ResourceType.Id",
             "ResourceType.Name",
         ),
-        filters=("Business.Id",),
+        filter_only=("Business.Id",),
     )
-    FloorPlanDesk = Reference(to="FloorPlanDesk", lends=("Name",), kept=False)
+    FloorPlanDesk = Reference(to="FloorPlanDesk", embeds=("Name",), is_local=False)
     Coworker = Reference(
         to="Coworker",
-        lends=(
-            Lend(path="CoworkerType", as_text=True),
+        embeds=(
+            Embed(path="CoworkerType", as_text=True),
             "FullName",
             "MobilePhone",
             "LandLine",
@@ -51,7 +51,7 @@ class Booking(
             "TeamNames",
         ),
     )
-    ExtraService = Reference(to="ExtraService", lends=("Name",))
+    ExtraService = Reference(to="ExtraService", embeds=("Name",))
     FromTime = DateTime(required=True)
     ToTime = DateTime(required=True)
     Notes = Text()

@@ -35,7 +35,7 @@ class Coworker(
 
     CoworkerType = Enum(of=eCoworkerRecordType, required=True)
     Businesses = Collection(of="Business")
-    Teams = Collection(of="Team", mirrors="TeamMembers")
+    Teams = Collection(of="Team", inverse_of="TeamMembers")
     FullName = Text(required=True)
     Salutation = Text()
     Gender = Enum(of=eGender, required=True)
@@ -51,8 +51,8 @@ class Coworker(
     PostCode = Text(exact=True)
     CityName = Text()
     State = Text()
-    Country = Reference(to="Country", required=True, kept=False)
-    SimpleTimeZone = Reference(to="SimpleTimeZone", required=True, kept=False)
+    Country = Reference(to="Country", required=True, is_local=False)
+    SimpleTimeZone = Reference(to="SimpleTimeZone", required=True, is_local=False)
     MobilePhone = Text()
     LandLine = Text()
     DateOfBirth = DateTime()
@@ -77,15 +77,15 @@ class Coworker(
     Tumblr = Text()
     Blogger = Text()
     ProfileIsPublic = Boolean(nullable=False)
-    InvoicingBusiness = Reference(to="Business", lends=("Name",))
+    InvoicingBusiness = Reference(to="Business", embeds=("Name",))
     BillingEmail = Text(exact=True)
     BillingName = Text()
     BillingAddress = Text()
     BillingPostCode = Text(exact=True)
     BillingCityName = Text()
     BillingState = Text()
-    BillingCountry = Reference(to="Country", kept=False)
-    BillingSimpleTimeZone = Reference(to="SimpleTimeZone", kept=False)
+    BillingCountry = Reference(to="Country", is_local=False)
+    BillingSimpleTimeZone = Reference(to="SimpleTimeZone", is_local=False)
     TaxRateType = Enum(of=eCoworkerTaxRateType, required=True)
     TaxRate = Number()
     TaxIDNumber = Text(exact=True)
@@ -138,8 +138,8 @@ class Coworker(
     User = Reference(
         to="User",
         update_only=True,
-        lends=("FullName",),
-        filters=(
+        embeds=("FullName",),
+        filter_only=(
             "IsAdmin",
             "LastAccess",
             "Active",

@@ -22,10 +22,10 @@ class Resource(
 ):
     """A room, desk or thing that can be booked."""
 
-    Business = Reference(to="Business", required=True, lends=("Name",))
+    Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)
     SystemResourceType = Enum(of=eResourceType, required=True)
-    ResourceType = Reference(to="ResourceType", required=True, lends=("Name",))
+    ResourceType = Reference(to="ResourceType", required=True, embeds=("Name",))
     Description = Text()
     PictureFileName = Text(read_only=True)
     NewPictureUrl = Text(write_only=True)
@@ -97,7 +97,7 @@ class Resource(
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)
     OnlyForInvoicingBusiness = Boolean(nullable=False)
-    BookingAvailabilityExceptions = Collection(of="BookingAvailabilityExceptions", kept=False)
+    BookingAvailabilityExceptions = Collection(of="BookingAvailabilityExceptions", is_local=False)
     CancellationFeeProduct = Reference(to="Product")
     ChargeCancellationFee = Boolean(nullable=False)
     CancellationFeeType = Enum(of=eCancellationFeeType, required=True)

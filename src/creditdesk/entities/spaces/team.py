@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.fields import Boolean, Collection, Integer, Lend, Number, Reference, Text
+from creditdesk.schema.fields import Boolean, Collection, Embed, Integer, Number, Reference, Text
 
 
 class Team(Entity, area="spaces", plural="teams", label="Name", scope="BusinessId"):
     """Customers who belong together and may share credit."""
 
-    Business = Reference(to="Business", required=True, lends=("Name",))
+    Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)
     Description = Text()
     TunnelPrivateGroupId = Text()
@@ -19,9 +19,9 @@ class Team(Entity, area="spaces", plural="teams", label="Name", scope="BusinessI
     UseSpecialPrices = Boolean(nullable=False)
     PayingMember = Reference(
         to="Coworker",
-        lends=("FullName", Lend(path="CoworkerType", as_text=True), "BillingName", "CompanyName"),
+        embeds=("FullName", Embed(path="CoworkerType", as_text=True), "BillingName", "CompanyName"),
     )
-    DefaultMemberTariff = Reference(to="Tariff", lends=("Name",))
+    DefaultMemberTariff = Reference(to="Tariff", embeds=("Name",))
     MaxTeamMemberCount = Number()
     TransferCreditsToPayingMember = Boolean(nullable=False)
     ShareTimePasses = Boolean(nullable=False)

@@ -7,9 +7,9 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
+    Embed,
     Enum,
     Integer,
-    Lend,
     Money,
     Number,
     Reference,
@@ -31,11 +31,11 @@ class Business(
     Name = Text(update_only=True, nullable=False)
     DefaultLanguage = Enum(of=eLanguage, update_only=True, nullable=False)
     SpaceWebsiteLanguage = Reference(
-        to="SpaceWebsiteLanguage", update_only=True, lends=("Culture",), kept=False
+        to="SpaceWebsiteLanguage", update_only=True, embeds=("Culture",), is_local=False
     )
     RootLocation = Reference(to="Business", read_only=True)
     WebAddress = Text(update_only=True)
-    DefaultPaymentGateway = Reference(to="DefaultPaymentGateway", update_only=True, kept=False)
+    DefaultPaymentGateway = Reference(to="DefaultPaymentGateway", update_only=True, is_local=False)
     NextInvoice = DateTime(read_only=True)
     TermsAndConditions = Text(update_only=True)
     ShortIntroduction = Text(update_only=True)
@@ -52,11 +52,18 @@ class Business(
     TrialExpireDate = DateTime(update_only=True)
     LastOverDueInvoiceReminder = DateTime(update_only=True)
     LastWelcomeEmail = DateTime(update_only=True)
-    Country = Reference(to="Country", update_only=True, nullable=False, lends=("Name",), kept=False)
-    Currency = Reference(
-        to="Currency", update_only=True, nullable=False, lends=(Lend(path="Code", copied=True),)
+    Country = Reference(
+        to="Country", update_only=True, nullable=False, embeds=("Name",), is_local=False
     )
-    SimpleTimeZone = Reference(to="SimpleTimeZone", update_only=True, nullable=False, kept=False)
+    Currency = Reference(
+        to="Currency",
+        update_only=True,
+        nullable=False,
+        embeds=(Embed(path="Code", denormalized=True),),
+    )
+    SimpleTimeZone = Reference(
+        to="SimpleTimeZone", update_only=True, nullable=False, is_local=False
+    )
     LogoFileName = Text(read_only=True)
     NewLogoUrl = Text(update_only=True, write_only=True)
     ClearLogoFile = Boolean(update_only=True, write_only=True)

@@ -14,14 +14,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class CreditKind(StrEnum):
+class AccountType(StrEnum):
     """Money credit counts ten-thousandths of its currency; time (and printing) whole uses."""
 
     MONEY = "money"
     TIME = "time"
 
 
-class LineKind(StrEnum):
+class EntryType(StrEnum):
     """What a line did to its credit; `Line` says what its amount means for each (rule 1)."""
 
     GRANT = "grant"
@@ -36,34 +36,34 @@ class LineKind(StrEnum):
 
 
 _BALANCE_SIGN = {
-    LineKind.GRANT: 1,
-    LineKind.USE: -1,
-    LineKind.REVERSAL: 1,
-    LineKind.ADJUSTMENT: 1,
-    LineKind.VOID: -1,
+    EntryType.GRANT: 1,
+    EntryType.USE: -1,
+    EntryType.REVERSAL: 1,
+    EntryType.ADJUSTMENT: 1,
+    EntryType.VOID: -1,
 }
-RAISES_TOTAL = frozenset({LineKind.ADJUSTMENT, LineKind.REVERSAL})
+RAISES_TOTAL = frozenset({EntryType.ADJUSTMENT, EntryType.REVERSAL})
 """What would bring more than Total raises Total to it (rule 2)."""
-_HELD_SIGN = {LineKind.HOLD: 1, LineKind.RELEASE: -1}
-_TEXTS = {
-    "credit_kind": CreditKind,
-    "kind": LineKind,
+_HELD_SIGN = {EntryType.HOLD: 1, EntryType.RELEASE: -1}
+_TEXT_FIELDS = {
+    "credit_kind": AccountType,
+    "kind": EntryType,
     **dict.fromkeys(("source_kind", "actor", "reason", "idempotency_key"), str),
 }
 _NULLABLE = {"source_kind", "source_id", "idempotency_key", "reverses", "history_id"}
 
 
-def balance_change(kind: LineKind, amount: int) -> int:
+def balance_change(kind: EntryType, amount: int) -> int:
     """Signed change of Remaining that a line of this kind and amount makes."""
     return _BALANCE_SIGN.get(kind, 0) * amount
 
 
-def held_change(kind: LineKind, amount: int) -> int:
+def held_change(kind: EntryType, amount: int) -> int:
     """Signed change of what holds reserve that a line of this kind and amount makes."""
     return _HELD_SIGN.get(kind, 0) * amount
 
 
-class Line(Struct, frozen=True, kw_only=True, gc=False):
+class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     """One line of a credit's journal, in the credit's smallest step (rule 1).
 
     `amount` is what the line is about and never negative, except for an adjustment. Its effect
@@ -94,10 +94,10 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
     `format_version` names the byte format in which the line was chained and stays with it.
     """
 
-    credit_kind: CreditKind
+    credit_kind: AccountType
     credit_id: int
     sequence: int
-    kind: LineKind
+    kind: EntryType
     amount: int
     balance_after: int
     held_after: int
@@ -125,30 +125,30 @@ class Line(Struct, frozen=True, kw_only=True, gc=False):
         """Signed change of what holds reserve, in the smallest step."""
         return held_change(self.kind, self.amount)
 
-    def document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         """The line as a JSON object, each field under its own name."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
     @classmethod
-    def from_document(cls, document: object) -> "Line":
+    def from_document(cls, document: object) -> "JournalEntry":
         """Read a line's JSON object; ValueError names what is wrong with it."""
-        values = dict(exactly(document, cls.__struct_fields__))
+        values = dict(require_exact_fields(document, cls.__struct_fields__))
         for name, value in values.items():
             if value is None and name in _NULLABLE:
                 continue
             if name == "override":
                 if not isinstance(value, bool):
                     raise ValueError("The field 'override' is not true or false.")
-            elif name not in _TEXTS:
-                whole_number(values, name)
+            elif name not in _TEXT_FIELDS:
+                read_int64(values, name)
             elif isinstance(value, str):
-                values[name] = _TEXTS[name](value)
+                values[name] = _TEXT_FIELDS[name](value)
             else:
                 raise ValueError(f"The field {name!r} is not a text.")
         return cls(**values)
 
 
-def exactly(document: object, names: Iterable[str]) -> dict[str, Any]:
+def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, Any]:
     """A JSON object with just these fields, else ValueError.
 
     A further field would be read by people without being covered by any digest.
@@ -160,19 +160,19 @@ def exactly(document: object, names: Iterable[str]) -> dict[str, Any]:
     return document
 
 
-def whole_number(values: dict[str, Any], name: str, least: int = -(2**63)) -> int:
+def read_int64(values: dict[str, Any], name: str, minimum: int = -(2**63)) -> int:
     """The field as a 64-bit integer, else ValueError; true and 1.0 are none."""
     value = values[name]
-    if type(value) is not int or not least <= value < 2**63:
+    if type(value) is not int or not minimum <= value < 2**63:
         raise ValueError(f"The field {name!r} is not a whole number in range.")
     return value
 
 
-def microseconds_of(instant: datetime) -> int:
+def epoch_microseconds(instant: datetime) -> int:
     """Exact microseconds from 1970-01-01 UTC to an aware `instant`; a naive one is a TypeError."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
-def instant_of(microseconds: int) -> datetime:
+def from_epoch_microseconds(microseconds: int) -> datetime:
     """The aware UTC instant that many microseconds after 1970-01-01 UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from creditdesk.ledger.journal.entry import RAISES_TOTAL, Line, LineKind
+from creditdesk.ledger.journal.entry import RAISES_TOTAL, EntryType, JournalEntry
 from creditdesk.ledger.rules.amounts import Amount
 
 
 @dataclass(frozen=True, slots=True)
-class Balances:
+class AccountBalances:
     """What a credit says of itself, in its smallest step, and how many lines it has.
 
     `overdraft` is how far below zero it may go, 0 for all but some printing credit (rule 33).
@@ -28,10 +28,10 @@ class Balances:
     overdraft: Amount = 0
 
 
-Check = Callable[[Balances], str | None]
+Invariant = Callable[[AccountBalances], str | None]
 
 
-def never_below_its_overdraft(balances: Balances) -> str | None:
+def remaining_within_overdraft(balances: AccountBalances) -> str | None:
     """Rules 2 and 33."""
     if balances.remaining >= -balances.overdraft:
         return None
@@ -42,12 +42,12 @@ def never_below_its_overdraft(balances: Balances) -> str | None:
     )
 
 
-def never_above_total(balances: Balances) -> str | None:
+def remaining_within_total(balances: AccountBalances) -> str | None:
     """Rule 2."""
     return "more remains than was granted" if balances.remaining > balances.total else None
 
 
-def holds_are_covered(balances: Balances) -> str | None:
+def holds_within_remaining(balances: AccountBalances) -> str | None:
     """Rule 26: a hold reserves what is there, and no hold is undone twice."""
     if balances.held < 0:
         return "more was released than was held"
@@ -55,40 +55,46 @@ def holds_are_covered(balances: Balances) -> str | None:
     return "more is held than remains" if balances.held > at_most else None
 
 
-ALWAYS: Final[tuple[Check, ...]] = (never_below_its_overdraft, never_above_total, holds_are_covered)
+INVARIANTS: Final[tuple[Invariant, ...]] = (
+    remaining_within_overdraft,
+    remaining_within_total,
+    holds_within_remaining,
+)
 
 
-class Broken(Exception):
+class InvariantViolation(Exception):
     """An operation came to a state that must not be; its transaction ends without a trace."""
 
 
-def prove(balances: Balances, credit: str) -> None:
+def check_invariants(balances: AccountBalances, credit_name: str) -> None:
     """Raises Broken with every sentence that applies; run before anything is written."""
-    if wrong := [sentence for check in ALWAYS if (sentence := check(balances))]:
-        raise Broken(f"{credit}: {'; '.join(wrong)}")
+    if wrong := [sentence for check in INVARIANTS if (sentence := check(balances))]:
+        raise InvariantViolation(f"{credit_name}: {'; '.join(wrong)}")
 
 
-def recomputed(lines: Sequence[Line]) -> Balances:
+def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
     """The balances that a credit's lines lead to, from their kinds and amounts alone (rule 34)."""
     remaining = held = total = 0
-    for line in lines:
-        remaining += line.balance_change
-        held += line.held_change
-        if line.kind is LineKind.GRANT:
-            total += line.amount
-        elif line.kind is LineKind.VOID:
-            total -= line.amount
-        elif line.kind in RAISES_TOTAL:
+    for entry in entries:
+        remaining += entry.balance_change
+        held += entry.held_change
+        if entry.kind is EntryType.GRANT:
+            total += entry.amount
+        elif entry.kind is EntryType.VOID:
+            total -= entry.amount
+        elif entry.kind in RAISES_TOTAL:
             total = max(total, remaining)
-    return Balances(remaining, held, total, len(lines))
+    return AccountBalances(remaining, held, total, len(entries))
 
 
-def differences(stored: Balances, lines: Sequence[Line], history_used: Amount) -> list[str]:
+def balance_differences(
+    stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount
+) -> list[str]:
     """Where a credit, its journal and its use history do not agree (rules 2 and 34).
 
     `history_used` is the sum of `CreditUsed` over the credit's history rows.
     """
-    found = replace(recomputed(lines), overdraft=stored.overdraft)
+    found = replace(replay(entries), overdraft=stored.overdraft)
     wrong = [
         f"{name} is {says} and the journal says {counted}"
         for name, says, counted in (
@@ -100,4 +106,4 @@ def differences(stored: Balances, lines: Sequence[Line], history_used: Amount) -
         )
         if says != counted
     ]
-    return [*wrong, *(sentence for check in ALWAYS if (sentence := check(found)))]
+    return [*wrong, *(sentence for check in INVARIANTS if (sentence := check(found)))]

@@ -9,109 +9,131 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from creditdesk.entities.ledger.account_state import CreditState
-from creditdesk.ledger.journal.mapping import MONEY, TIME, Side, overdraft_of, state_id, where
-from creditdesk.ledger.journal.transaction import is_charge
-from creditdesk.ledger.loaders.dataloader import at_once
-from creditdesk.ledger.loaders.rates import rate_of, read_rates
+from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.ledger.journal.mapping import (
+    MONEY_MAPPING,
+    TIME_MAPPING,
+    CreditTypeMapping,
+    overdraft_limit,
+    state_id,
+    where,
+)
+from creditdesk.ledger.journal.transaction import is_booking_charge
+from creditdesk.ledger.loaders.dataloader import gather_loads
+from creditdesk.ledger.loaders.rates import load_rates, to_rate
 from creditdesk.ledger.rules.credit import (
     DEFAULT_PRIORITY,
     Credit,
-    Limits,
-    PayingKind,
-    kind_of_extra_service,
+    CreditLimits,
+    CreditType,
+    extra_service_type,
 )
 from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Finding, Question
+from creditdesk.schema.repository import Finder, FindQuery
 
-_OF_BOTH: Final = ("Id", "CoworkerId", "BusinessId", "CreatedOn", "ValidFrom", "ExpireDate")
-_OF_MONEY: Final = (
-    *_OF_BOTH, MONEY.remaining, MONEY.total, "BusinessCurrencyCode", "UseCreditPrice",
+_COMMON_COLUMNS: Final = ("Id", "CoworkerId", "BusinessId", "CreatedOn", "ValidFrom", "ExpireDate")
+_MONEY_COLUMNS: Final = (
+    *_COMMON_COLUMNS, MONEY_MAPPING.remaining_field, MONEY_MAPPING.total_field, "BusinessCurrencyCode", "UseCreditPrice",
     "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
     "ElegibleResourceTypes", "EventCategories", "ElegibleProducts", "ElegiblePasses",
     "ElegibleTariffs",
 )  # fmt: skip
-_OF_TIME: Final = (
-    *_OF_BOTH, TIME.remaining, TIME.total, "ExtraServiceId", "BookingId", "BookingUniqueId",
+_TIME_COLUMNS: Final = (
+    *_COMMON_COLUMNS, TIME_MAPPING.remaining_field, TIME_MAPPING.total_field, "ExtraServiceId", "BookingId", "BookingUniqueId",
     "Overdraft",
 )  # fmt: skip
 
 
-async def read_credits(
-    finding: Finding, people: Collection[int], *, to_lock: bool
+async def load_credits(
+    finder: Finder, customer_ids: Collection[int], *, skip_states: bool
 ) -> dict[int, tuple[Credit, ...]]:
     """Every credit of these people, by whose it is, in no order; as nobody's of a team.
 
     Those that are to be locked come without what only their states tell: the lock brings it.
     """
-    if not people:
+    if not customer_ids:
         return {}
-    money, time = await finding.find_all(
+    money, time = await finder.find_many(
         [
-            Question(MONEY.credit, where(MONEY.credit, CoworkerId=people), _OF_MONEY),
-            Question(TIME.credit, where(TIME.credit, CoworkerId=people), _OF_TIME),
+            FindQuery(
+                MONEY_MAPPING.credit_entity,
+                where(MONEY_MAPPING.credit_entity, CoworkerId=customer_ids),
+                _MONEY_COLUMNS,
+            ),
+            FindQuery(
+                TIME_MAPPING.credit_entity,
+                where(TIME_MAPPING.credit_entity, CoworkerId=customer_ids),
+                _TIME_COLUMNS,
+            ),
         ]
     )
-    time = [record for record in time if not is_charge(TIME, record)]
-    found = [*((MONEY, record) for record in money), *((TIME, record) for record in time)]
-    ids = set() if to_lock else {state_id((side.kind, record["Id"])) for side, record in found}
-    rates, states = await at_once(
-        finding,
-        lambda finding: read_rates(finding, [record["ExtraServiceId"] for record in time]),
-        lambda finding: _states(finding, ids),
+    time = [record for record in time if not is_booking_charge(TIME_MAPPING, record)]
+    found = [
+        *((MONEY_MAPPING, record) for record in money),
+        *((TIME_MAPPING, record) for record in time),
+    ]
+    ids = (
+        set()
+        if skip_states
+        else {state_id((side.account_type, record["Id"])) for side, record in found}
     )
-    credits_: dict[int, list[Credit]] = {person: [] for person in people}
+    rates, states = await gather_loads(
+        finder,
+        lambda finding: load_rates(finding, [record["ExtraServiceId"] for record in time]),
+        lambda finding: _load_states(finding, ids),
+    )
+    credits_: dict[int, list[Credit]] = {person: [] for person in customer_ids}
     for side, record in found:
-        state = states.get(state_id((side.kind, record["Id"])))
-        credits_[record["CoworkerId"]].append(_credit(side, record, rates, state))
+        state = states.get(state_id((side.account_type, record["Id"])))
+        credits_[record["CoworkerId"]].append(_to_credit(side, record, rates, state))
     return {person: tuple(of) for person, of in credits_.items()}
 
 
-async def _states(finding: Finding, ids: set[int]) -> dict[int, Record]:
+async def _load_states(finder: Finder, ids: set[int]) -> dict[int, Record]:
     if not ids:
         return {}
     names = ("Id", "Held", "Priority", "Paid")
-    found = await finding.find(CreditState, where(CreditState, Id=ids), names=names)
+    found = await finder.find(AccountState, where(AccountState, Id=ids), columns=names)
     return {state["Id"]: state for state in found}
 
 
-def _credit(
-    side: Side, record: Record, rates: Mapping[int, Record], state: Record | None
+def _to_credit(
+    mapping: CreditTypeMapping, record: Record, rates: Mapping[int, Record], state: Record | None
 ) -> Credit:
-    priority, paid = standing(state)
-    is_money = side is MONEY
+    priority, paid = priority_and_paid(state)
+    is_money = mapping is MONEY_MAPPING
     rate = None if is_money else rates.get(record["ExtraServiceId"])
     return Credit(
-        PayingKind.MONEY if is_money else _kind(record, rate),
+        CreditType.MONEY if is_money else _credit_type(record, rate),
         record["Id"],
         record["CoworkerId"],
         record["BusinessId"],
         (rate["CurrencyCode"] if rate else record.get("BusinessCurrencyCode")) or "",
-        record[side.remaining],
+        record[mapping.remaining_field],
         record["CreatedOn"],
-        total=record[side.total],
-        held=state["Held"] // side.scale if state else 0,
-        overdraft=overdraft_of(side, record),
+        total=record[mapping.total_field],
+        held=state["Held"] // mapping.scale if state else 0,
+        overdraft=overdraft_limit(mapping, record),
         valid_from=record["ValidFrom"],
         expires=record["ExpireDate"],
-        limits=_limits(record) if is_money else Limits(),
-        rate=rate_of(rate) if rate else None,
+        limits=_to_limits(record) if is_money else CreditLimits(),
+        rate=to_rate(rate) if rate else None,
         use_credit_price=record["UseCreditPrice"] if is_money else False,
         priority=priority,
         paid=paid,
     )
 
 
-def _kind(record: Record, rate: Record | None) -> PayingKind:
-    return kind_of_extra_service(
+def _credit_type(record: Record, rate: Record | None) -> CreditType:
+    return extra_service_type(
         booking_id=record["BookingId"],
         booking_unique_id=record["BookingUniqueId"],
         is_printing_credit=bool(rate and rate["IsPrintingCredit"]),
     )
 
 
-def _limits(record: Record) -> Limits:
-    return Limits(
+def _to_limits(record: Record) -> CreditLimits:
+    return CreditLimits(
         record["CaneBeUsedForBookings"],
         record["CaneBeUsedForEvents"],
         record["IsUniversalCredit"],
@@ -124,6 +146,6 @@ def _limits(record: Record) -> Limits:
     )
 
 
-def standing(state: Record | None) -> tuple[int, bool]:
+def priority_and_paid(state: Record | None) -> tuple[int, bool]:
     """The priority of a credit, and whether it was paid for."""
     return (state["Priority"], state["Paid"]) if state else (DEFAULT_PRIORITY, False)

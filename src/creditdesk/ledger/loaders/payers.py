@@ -11,48 +11,52 @@ from dataclasses import dataclass
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team as TeamEntity
-from creditdesk.ledger.journal.mapping import may_see, unknown, where
-from creditdesk.ledger.rules.credit import Owner, Team
+from creditdesk.ledger.journal.mapping import is_visible, unknown_reference, where
+from creditdesk.ledger.rules.credit import Customer, TeamSharing
 from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Finding, Question, Reading
-from creditdesk.schema.service import Call, Caller
+from creditdesk.schema.repository import Finder, FindQuery, ReadSession
+from creditdesk.schema.service import Principal, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Payers:
     """How far a customer reaches: its locations, and by paying member the team it pays for
     (rule 16).
     """
 
-    owner: Owner
-    places: tuple[int, ...]
-    payers: Mapping[int, int]
+    owner: Customer
+    location_ids: tuple[int, ...]
+    team_by_payer: Mapping[int, int]
 
     @property
-    def people(self) -> tuple[int, ...]:
+    def payer_ids(self) -> tuple[int, ...]:
         """Whose credits may pay: the customer, and those who pay for its teams."""
-        return tuple(sorted({self.owner.customer_id, *self.payers}))
+        return tuple(sorted({self.owner.id, *self.team_by_payer}))
 
-    def seen_by(self, caller: Caller) -> bool:
+    def visible_to(self, caller: Principal) -> bool:
         """Whether the customer exists for the caller."""
-        return caller.locations is None or any(may_see(caller, place) for place in self.places)
+        return caller.locations is None or any(
+            is_visible(caller, place) for place in self.location_ids
+        )
 
 
-async def read_owner(reading: Reading, customer_id: int, call: Call) -> Reach:
+async def load_visible_payers(
+    session: ReadSession, customer_id: int, context: RequestContext
+) -> Payers:
     """One customer. Raises Invalid when it is not there for the caller."""
-    reach = (await read_reaches(reading, [customer_id])).get(customer_id)
-    if reach is None or not reach.seen_by(call.caller):
-        raise unknown("Coworker", customer_id)
+    reach = (await load_payers(session, [customer_id])).get(customer_id)
+    if reach is None or not reach.visible_to(context.principal):
+        raise unknown_reference("Coworker", customer_id)
     return reach
 
 
-async def read_reaches(finding: Finding, customer_ids: Iterable[int]) -> dict[int, Reach]:
+async def load_payers(finder: Finder, customer_ids: Iterable[int]) -> dict[int, Payers]:
     """The customers with their plans, their teams and who pays for these."""
     wanted = set(customer_ids)
-    customers, contracts = await finding.find_all(
+    customers, contracts = await finder.find_many(
         [
-            Question(Coworker, where(Coworker, Id=wanted), ("Id", "Businesses", "Teams")),
-            Question(
+            FindQuery(Coworker, where(Coworker, Id=wanted), ("Id", "Businesses", "Teams")),
+            FindQuery(
                 CoworkerContract,
                 where(CoworkerContract, CoworkerId=wanted),
                 ("CoworkerId", "TariffId", "Active", "Cancelled"),
@@ -63,24 +67,26 @@ async def read_reaches(finding: Finding, customer_ids: Iterable[int]) -> dict[in
     for contract in contracts:
         if contract["Active"] and not contract["Cancelled"]:
             plans.setdefault(contract["CoworkerId"], set()).add(contract["TariffId"])
-    teams = await _teams(finding, {team for customer in customers for team in customer["Teams"]})
+    teams = await _load_teams(
+        finder, {team for customer in customers for team in customer["Teams"]}
+    )
     return {
-        customer["Id"]: _reach(customer, plans.get(customer["Id"], set()), teams)
+        customer["Id"]: _to_payers(customer, plans.get(customer["Id"], set()), teams)
         for customer in customers
     }
 
 
-async def _teams(finding: Finding, ids: set[int]) -> list[Record]:
+async def _load_teams(finder: Finder, ids: set[int]) -> list[Record]:
     if not ids:
         return []
     names = (
         "Id", "PayingMemberId", "ShareBookingCredit", "ShareExtraServices",
         "TransferCreditsToPayingMember",
     )  # fmt: skip
-    return await finding.find(TeamEntity, where(TeamEntity, Id=ids), names=names)
+    return await finder.find(TeamEntity, where(TeamEntity, Id=ids), columns=names)
 
 
-def _reach(customer: Record, plans: Iterable[int], teams: Sequence[Record]) -> Reach:
+def _to_payers(customer: Record, plans: Iterable[int], teams: Sequence[Record]) -> Payers:
     """A member of several teams that one member pays for reaches it by the first of them."""
     ours = [team for team in teams if team["Id"] in customer["Teams"]]
     payers = {
@@ -89,7 +95,7 @@ def _reach(customer: Record, plans: Iterable[int], teams: Sequence[Record]) -> R
         if team["PayingMemberId"] not in (None, 0, customer["Id"])
     }
     shared = tuple(
-        Team(
+        TeamSharing(
             team["Id"],
             bool(team["ShareBookingCredit"]),
             bool(team["ShareExtraServices"]),
@@ -97,5 +103,5 @@ def _reach(customer: Record, plans: Iterable[int], teams: Sequence[Record]) -> R
         )
         for team in ours
     )
-    owner = Owner(customer["Id"], frozenset(plans), shared)
-    return Reach(owner, customer["Businesses"], payers)
+    owner = Customer(customer["Id"], frozenset(plans), shared)
+    return Payers(owner, customer["Businesses"], payers)

@@ -11,46 +11,48 @@ from fractions import Fraction
 from typing import Final
 
 from creditdesk.entities.billing.extra_service import ExtraService
-from creditdesk.ledger.journal.context import Clockwork
 from creditdesk.ledger.journal.mapping import where
+from creditdesk.ledger.loaders.use_references import LocationClock
 from creditdesk.ledger.rules.amounts import Amount, round_amount
 from creditdesk.ledger.rules.credit import Rate
 from creditdesk.ledger.rules.units import ChargePeriod, units
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Filter, Test
-from creditdesk.schema.repository import Finding
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import Finder
 
 MINUTES_PER_HOUR: Final = 60
 CURRENCY_DIGITS: Final = 2
-_NAMES: Final = (
+_COLUMNS: Final = (
     "Id", "BusinessId", "Price", "CreditPrice", "ChargePeriod", "MaximumPrice", "IsDefaultPrice",
     "UsePerNightPricing", "CurrencyCode", "IsPrintingCredit", "IsBookingCredit", "ResourceTypes",
 )  # fmt: skip
 
 
-async def read_rates(finding: Finding, ids: Iterable[int | None]) -> dict[int, Record]:
+async def load_rates(finder: Finder, ids: Iterable[int | None]) -> dict[int, Record]:
     """The rates of these ids, as far as money is decided by them."""
     wanted = {rate_id for rate_id in ids if rate_id}
     if not wanted:
         return {}
-    found = await finding.find(ExtraService, where(ExtraService, Id=wanted), names=_NAMES)
+    found = await finder.find(ExtraService, where(ExtraService, Id=wanted), columns=_COLUMNS)
     return {rate["Id"]: rate for rate in found}
 
 
-async def read_booking_rates(finding: Finding, bookings: Sequence[Record]) -> dict[int, Record]:
+async def load_booking_rates(finder: Finder, bookings: Sequence[Record]) -> dict[int, Record]:
     """Every rate that `booking_rate` may choose for one of these bookings."""
-    rates = await read_rates(finding, [booking["ExtraServiceId"] for booking in bookings])
+    rates = await load_rates(finder, [booking["ExtraServiceId"] for booking in bookings])
     unnamed = [booking for booking in bookings if not booking["ExtraServiceId"]]
     types = {b["ResourceResourceTypeId"] for b in unnamed if b["ResourceResourceTypeId"]}
     if types:
         places = where(ExtraService, BusinessId={b["ResourceBusinessId"] for b in unnamed})
-        covers = Filter(ExtraService.shape().columns["ResourceTypes"], Test.OVERLAPS, tuple(types))
-        found = await finding.find(ExtraService, (*places, covers), names=_NAMES)
+        covers = Filter(
+            ExtraService.meta().columns["ResourceTypes"], Comparison.OVERLAPS, tuple(types)
+        )
+        found = await finder.find(ExtraService, (*places, covers), columns=_COLUMNS)
         rates |= {rate["Id"]: rate for rate in found}
     return rates
 
 
-def booking_rate(booking: Record, rates: Iterable[Record]) -> Record | None:
+def select_booking_rate(booking: Record, rates: Iterable[Record]) -> Record | None:
     """The rate of a booking: the one it names, else the default or cheapest for its type."""
     if booking["ExtraServiceId"]:
         return next((rate for rate in rates if rate["Id"] == booking["ExtraServiceId"]), None)
@@ -64,7 +66,7 @@ def booking_rate(booking: Record, rates: Iterable[Record]) -> Record | None:
     return min(fitting, key=lambda r: (not r["IsDefaultPrice"], r["Price"], r["Id"]), default=None)
 
 
-def price_at(price: Amount | None, rate: Record, all_units: int) -> Amount | None:
+def total_price(price: Amount | None, rate: Record, all_units: int) -> Amount | None:
     """What all units cost at a rate's price; a minutes rate says its price by the hour."""
     if price is None:
         return None
@@ -73,7 +75,7 @@ def price_at(price: Amount | None, rate: Record, all_units: int) -> Amount | Non
     return price * all_units
 
 
-def units_of(rate: Record, starts: datetime, ends: datetime, clock: Clockwork) -> int:
+def booking_units(rate: Record, starts: datetime, ends: datetime, clock: LocationClock) -> int:
     """The units of a stay at a rate, by the location's clock (rule 20)."""
     return units(
         ChargePeriod(rate["ChargePeriod"]),
@@ -85,7 +87,7 @@ def units_of(rate: Record, starts: datetime, ends: datetime, clock: Clockwork) -
     )
 
 
-def rate_of(record: Record) -> Rate:
+def to_rate(record: Record) -> Rate:
     """The rate as the pure core knows it."""
     return Rate(
         record["Id"],

@@ -17,24 +17,24 @@ from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLin
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.context import Clockwork
-from creditdesk.ledger.journal.mapping import may_see, unknown
-from creditdesk.ledger.loaders.items import Purchases, read_currencies, read_purchases
-from creditdesk.ledger.loaders.rates import booking_rate, price_at, rate_of, units_of
+from creditdesk.ledger.journal.mapping import is_visible, unknown_reference
+from creditdesk.ledger.loaders.items import ItemRecords, load_currencies, load_item_records
+from creditdesk.ledger.loaders.rates import booking_units, select_booking_rate, to_rate, total_price
+from creditdesk.ledger.loaders.use_references import LocationClock
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Source, SourceKey, SourceKind
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import Invalid, invalid
-from creditdesk.schema.fields import fold
-from creditdesk.schema.repository import Finding
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import ValidationError, invalid_field
+from creditdesk.schema.fields import fold_case
+from creditdesk.schema.repository import Finder
+from creditdesk.schema.service import RequestContext
 
 STEPS_PER_PRINT_UNIT: Final = 100
 """One printing unit is worth a hundredth of the currency."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ItemRequest:
     """A source as a caller names it; what is blank is read from its record.
 
     `amount` is in ten-thousandths of the currency, `print_units` in uses.
@@ -53,7 +53,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class Buyer:
     """The customer that pays, and the location of what has no record of its own."""
 
     customer_id: int
@@ -61,59 +61,67 @@ class Whose:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedBasket:
+class BasketRequest:
     """A basket as a caller names it.
 
     What a source was already paid by earlier spends is no longer part of its price, unless it is
     to be decided `as_unpaid`.
     """
 
-    whose: Whose
-    asked: tuple[Asked, ...]
-    call: Call
-    as_unpaid: bool = False
+    buyer: Buyer
+    items: tuple[ItemRequest, ...]
+    context: RequestContext
+    ignore_covered: bool = False
 
     @property
-    def marks(self) -> frozenset[int | SourceKey]:
+    def conflict_keys(self) -> frozenset[int | SourceKey]:
         """What two baskets that are read before either is drawn must not have in common: the
         customer, and sources, of which each is settled once; a kind of pass is sold to many.
         """
-        sold_once = (each for each in self.asked if each.kind is not SourceKind.TIME_PASS)
-        return frozenset({self.whose.customer_id, *(each.key for each in sold_once)})
+        sold_once = (each for each in self.items if each.kind is not SourceKind.TIME_PASS)
+        return frozenset({self.buyer.customer_id, *(each.key for each in sold_once)})
 
 
-async def read_sources(
-    finding: Finding, baskets: Sequence[AskedBasket]
-) -> list[tuple[Source, ...] | Invalid]:
+async def load_sources(
+    finder: Finder, baskets: Sequence[BasketRequest]
+) -> list[tuple[Source, ...] | ValidationError]:
     """The sources of each basket with their prices, or why it cannot be: one is not there, or is
     another customer's.
     """
-    named = ((each.kind, each.id) for basket in baskets for each in basket.asked)
-    found = await read_purchases(finding, named)
-    read = [_sources(basket, found) for basket in baskets]
-    sources = [source for each in read if not isinstance(each, Invalid) for source in each]
+    named = ((each.kind, each.id) for basket in baskets for each in basket.items)
+    found = await load_item_records(finder, named)
+    read = [_build_sources(basket, found) for basket in baskets]
+    sources = [source for each in read if not isinstance(each, ValidationError) for source in each]
     places = {source.business_id for source in sources if not source.currency}
-    others = await read_currencies(finding, places - found.currencies.keys())
+    others = await load_currencies(finder, places - found.currencies.keys())
     currencies = {**found.currencies, **others}
     return [
-        each if isinstance(each, Invalid) else tuple(_in_currency(s, currencies) for s in each)
+        each
+        if isinstance(each, ValidationError)
+        else tuple(_in_currency(s, currencies) for s in each)
         for each in read
     ]
 
 
-def _sources(basket: AskedBasket, found: Purchases) -> tuple[Source, ...] | Invalid:
+def _build_sources(
+    basket: BasketRequest, found: ItemRecords
+) -> tuple[Source, ...] | ValidationError:
     try:
-        return tuple(_source(each, basket.whose, basket.call, found) for each in basket.asked)
-    except Invalid as refusal:
+        return tuple(
+            _build_source(each, basket.buyer, basket.context, found) for each in basket.items
+        )
+    except ValidationError as refusal:
         return refusal
 
 
-def _source(asked: Asked, whose: Whose, call: Call, found: Purchases) -> Source:
-    source = _MADE[asked.kind](asked, whose, found)
-    if not may_see(call.caller, source.business_id):
-        raise unknown("Sources", str(source.key))
-    if source.customer_id != whose.customer_id:
-        raise invalid("Sources", f"{source.key} is not of this customer")
+def _build_source(
+    asked: ItemRequest, buyer: Buyer, context: RequestContext, found: ItemRecords
+) -> Source:
+    source = _BUILDERS[asked.kind](asked, buyer, found)
+    if not is_visible(context.principal, source.business_id):
+        raise unknown_reference("Sources", str(source.key))
+    if source.customer_id != buyer.customer_id:
+        raise invalid_field("Sources", f"{source.key} is not of this customer")
     return source
 
 
@@ -124,22 +132,22 @@ def _in_currency(source: Source, currencies: Mapping[int, str]) -> Source:
     return replace(source, currency=currencies.get(source.business_id, ""))
 
 
-def _booking(asked: Asked, _whose: Whose, found: Purchases) -> Source:
-    booking = _record(asked, found)
+def _booking_source(asked: ItemRequest, _whose: Buyer, found: ItemRecords) -> Source:
+    booking = _require_record(asked, found)
     business_id = booking["ResourceBusinessId"]
     if business_id is None:
-        raise unknown("Sources", f"booking/{asked.id}")
+        raise unknown_reference("Sources", f"booking/{asked.id}")
     starts, ends = asked.starts or booking["FromTime"], asked.ends or booking["ToTime"]
     if ends <= starts:
-        raise invalid("Sources", f"booking/{asked.id} does not end after it starts")
-    clock = found.clocks.get(business_id, Clockwork())
-    rate = booking_rate(booking, found.rates.values())
+        raise invalid_field("Sources", f"booking/{asked.id} does not end after it starts")
+    clock = found.clocks.get(business_id, LocationClock())
+    rate = select_booking_rate(booking, found.rates.values())
     price, credit_price = asked.amount, None
     if rate is not None:
-        count = units_of(rate, starts, ends, clock)
-        credit_price = price_at(rate["CreditPrice"], rate, count)
+        count = booking_units(rate, starts, ends, clock)
+        credit_price = total_price(rate["CreditPrice"], rate, count)
         if price is None:
-            price = price_at(rate["Price"], rate, count)
+            price = total_price(rate["Price"], rate, count)
         if price is not None and rate["MaximumPrice"] and asked.amount is None:
             price = min(price, rate["MaximumPrice"])
     if asked.amount is None and booking["OverridePrice"] is not None:
@@ -160,12 +168,12 @@ def _booking(asked: Asked, _whose: Whose, found: Purchases) -> Source:
         per_night=bool(rate and rate["UsePerNightPricing"]),
         zone=clock.zone,
         interval_minutes=clock.interval_minutes,
-        rate=rate_of(rate) if rate else None,
+        rate=to_rate(rate) if rate else None,
     )
 
 
-def _attendance(asked: Asked, _whose: Whose, found: Purchases) -> Source:
-    attendee = _record(asked, found)
+def _attendance_source(asked: ItemRequest, _whose: Buyer, found: ItemRecords) -> Source:
+    attendee = _require_record(asked, found)
     event = found.events.get(attendee["CalendarEventId"])
     return Source(
         SourceKind.EVENT_ATTENDANCE,
@@ -173,34 +181,34 @@ def _attendance(asked: Asked, _whose: Whose, found: Purchases) -> Source:
         attendee["CoworkerId"] or 0,
         attendee["BusinessId"],
         attendee["EventProductCurrencyCode"] or "",
-        _price(asked, attendee["EventProductPrice"]),
+        _price_or(asked, attendee["EventProductPrice"]),
         starts=event["StartDate"] if event else None,
         ends=event["EndDate"] if event else None,
         event_categories=frozenset(event["EventCategories"]) if event else frozenset(),
     )
 
 
-def _invoice_line(asked: Asked, _whose: Whose, found: Purchases) -> Source:
-    line = _record(asked, found)
+def _invoice_line_source(asked: ItemRequest, _whose: Buyer, found: ItemRecords) -> Source:
+    line = _require_record(asked, found)
     invoice = found.invoices.get(line["CoworkerInvoiceId"])
     if invoice is None:
-        raise unknown("Sources", f"invoice_line/{asked.id}")
-    sold = found.sold.get(fold(line["CoworkerProductUniqueId"] or ""))
-    contract = found.contracts.get(fold(line["CoworkerContractUniqueId"] or ""))
+        raise unknown_reference("Sources", f"invoice_line/{asked.id}")
+    sold = found.sales.get(fold_case(line["CoworkerProductUniqueId"] or ""))
+    contract = found.contracts.get(fold_case(line["CoworkerContractUniqueId"] or ""))
     return Source(
         SourceKind.INVOICE_LINE,
         asked.id,
         invoice["CoworkerId"] or 0,
         invoice["BusinessId"],
         line["CoworkerInvoiceCurrencyCode"] or "",
-        _price(asked, max(0, line["SubTotal"] + line["TaxAmount"])),
+        _price_or(asked, max(0, line["SubTotal"] + line["TaxAmount"])),
         product_id=sold["ProductId"] if sold else None,
         tariff_id=contract["TariffId"] if contract else None,
     )
 
 
-def _product(asked: Asked, _whose: Whose, found: Purchases) -> Source:
-    sale = _record(asked, found)
+def _product_source(asked: ItemRequest, _whose: Buyer, found: ItemRecords) -> Source:
+    sale = _require_record(asked, found)
     each = sale["ProductPrice"] if sale["Price"] is None else sale["Price"]
     return Source(
         SourceKind.PRODUCT,
@@ -208,13 +216,13 @@ def _product(asked: Asked, _whose: Whose, found: Purchases) -> Source:
         sale["CoworkerId"],
         sale["BusinessId"],
         sale["ProductCurrencyCode"] or "",
-        _price(asked, (each or 0) * sale["Quantity"]),
+        _price_or(asked, (each or 0) * sale["Quantity"]),
         product_id=sale["ProductId"],
     )
 
 
-def _plan(asked: Asked, _whose: Whose, found: Purchases) -> Source:
-    contract = _record(asked, found)
+def _plan_source(asked: ItemRequest, _whose: Buyer, found: ItemRecords) -> Source:
+    contract = _require_record(asked, found)
     price = contract["TariffPrice"] if contract["Price"] is None else contract["Price"]
     return Source(
         SourceKind.PLAN,
@@ -222,65 +230,65 @@ def _plan(asked: Asked, _whose: Whose, found: Purchases) -> Source:
         contract["CoworkerId"],
         contract["IssuedById"],
         contract["TariffCurrencyCode"] or "",
-        _price(asked, price),
+        _price_or(asked, price),
         tariff_id=contract["TariffId"],
     )
 
 
-def _time_pass(asked: Asked, whose: Whose, found: Purchases) -> Source:
-    kind = _record(asked, found)
+def _time_pass_source(asked: ItemRequest, buyer: Buyer, found: ItemRecords) -> Source:
+    kind = _require_record(asked, found)
     return Source(
         SourceKind.TIME_PASS,
         asked.id,
-        whose.customer_id,
+        buyer.customer_id,
         kind["BusinessId"],
         kind["CurrencyCode"] or "",
-        _price(asked, kind["Price"]),
+        _price_or(asked, kind["Price"]),
         pass_id=asked.id,
     )
 
 
-def _charge(asked: Asked, whose: Whose, _found: Purchases) -> Source:
+def _charge_source(asked: ItemRequest, buyer: Buyer, _found: ItemRecords) -> Source:
     if asked.amount is None:
-        raise invalid("Amount", f"{asked.kind}/{asked.id} needs an amount")
-    return _without_record(asked, whose, asked.amount)
+        raise invalid_field("Amount", f"{asked.kind}/{asked.id} needs an amount")
+    return _source_without_record(asked, buyer, asked.amount)
 
 
-def _print_job(asked: Asked, whose: Whose, _found: Purchases) -> Source:
+def _print_job_source(asked: ItemRequest, buyer: Buyer, _found: ItemRecords) -> Source:
     if asked.print_units <= 0:
-        raise invalid("Units", f"{asked.kind}/{asked.id} needs its number of units")
+        raise invalid_field("Units", f"{asked.kind}/{asked.id} needs its number of units")
     price = asked.print_units * STEPS_PER_PRINT_UNIT if asked.amount is None else asked.amount
-    return _without_record(asked, whose, price)
+    return _source_without_record(asked, buyer, price)
 
 
-def _without_record(asked: Asked, whose: Whose, price: Amount) -> Source:
-    if whose.business_id is None:
-        raise invalid("Business", f"{asked.kind}/{asked.id} needs the location it belongs to")
+def _source_without_record(asked: ItemRequest, buyer: Buyer, price: Amount) -> Source:
+    if buyer.business_id is None:
+        raise invalid_field("Business", f"{asked.kind}/{asked.id} needs the location it belongs to")
     return Source(
         asked.kind,
         asked.id,
-        whose.customer_id,
-        whose.business_id,
+        buyer.customer_id,
+        buyer.business_id,
         "",
         price,
         print_units=asked.print_units,
     )
 
 
-_MADE: Final[Mapping[SourceKind, Callable[[Asked, Whose, Purchases], Source]]] = {
-    SourceKind.BOOKING: _booking,
-    SourceKind.EVENT_ATTENDANCE: _attendance,
-    SourceKind.INVOICE_LINE: _invoice_line,
-    SourceKind.PRODUCT: _product,
-    SourceKind.PLAN: _plan,
-    SourceKind.TIME_PASS: _time_pass,
-    SourceKind.CHARGE: _charge,
-    SourceKind.PRINT_JOB: _print_job,
+_BUILDERS: Final[Mapping[SourceKind, Callable[[ItemRequest, Buyer, ItemRecords], Source]]] = {
+    SourceKind.BOOKING: _booking_source,
+    SourceKind.EVENT_ATTENDANCE: _attendance_source,
+    SourceKind.INVOICE_LINE: _invoice_line_source,
+    SourceKind.PRODUCT: _product_source,
+    SourceKind.PLAN: _plan_source,
+    SourceKind.TIME_PASS: _time_pass_source,
+    SourceKind.CHARGE: _charge_source,
+    SourceKind.PRINT_JOB: _print_job_source,
 }
 """A time pass, a charge and a print job belong to whoever is said to pay; what has a record of its
 own says there whose it is."""
 
-ENTITIES: Final[Mapping[SourceKind, type[Entity]]] = {
+LOCKED_ENTITIES: Final[Mapping[SourceKind, type[Entity]]] = {
     SourceKind.BOOKING: Booking,
     SourceKind.EVENT_ATTENDANCE: EventAttendee,
     SourceKind.INVOICE_LINE: CoworkerInvoiceLine,
@@ -290,12 +298,12 @@ ENTITIES: Final[Mapping[SourceKind, type[Entity]]] = {
 """Sources that are one purchase each, and are locked so that none is settled twice at once."""
 
 
-def _record(asked: Asked, found: Purchases) -> Record:
-    record = found.source(asked.kind, asked.id)
+def _require_record(asked: ItemRequest, found: ItemRecords) -> Record:
+    record = found.item(asked.kind, asked.id)
     if record is None:
-        raise unknown("Sources", f"{asked.kind}/{asked.id}")
+        raise unknown_reference("Sources", f"{asked.kind}/{asked.id}")
     return record
 
 
-def _price(asked: Asked, found: Amount | None) -> Amount:
-    return (found or 0) if asked.amount is None else asked.amount
+def _price_or(asked: ItemRequest, default: Amount | None) -> Amount:
+    return (default or 0) if asked.amount is None else asked.amount

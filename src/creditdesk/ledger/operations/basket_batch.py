@@ -10,26 +10,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from creditdesk.ledger.batching import PUT_OFF, PutOff
-from creditdesk.ledger.idempotency import Answer, KeyId, earlier_answers, key_id, store_answers
-from creditdesk.ledger.journal.transaction import Desk
-from creditdesk.ledger.loaders.dataloader import at_once
-from creditdesk.ledger.loaders.sources import AskedBasket
-from creditdesk.ledger.operations.baskets import Basket, baskets_to_draw, read_baskets
+from creditdesk.ledger.batching import DEFERRED, Deferred
+from creditdesk.ledger.idempotency import (
+    SavedResponse,
+    ScopedKey,
+    find_responses,
+    save_responses,
+    scoped_key,
+)
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.dataloader import gather_loads
+from creditdesk.ledger.loaders.sources import BasketRequest
+from creditdesk.ledger.operations.baskets import Basket, load_baskets, load_baskets_for_update
 from creditdesk.ledger.operations.draw import (
-    Drawing,
-    Drawn,
-    find_held,
-    lock_held,
+    SpendPlan,
+    SpendResult,
+    execute_spends,
+    find_holds,
+    lock_holds,
     lock_sources,
     preview,
-    spend_all,
 )
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.schema.errors import Refusal
-from creditdesk.schema.repository import Reading, Unit
+from creditdesk.schema.errors import DomainError
+from creditdesk.schema.repository import ReadSession, WriteSession
 
-_NO_KEY: Final[KeyId] = (0, "")
+_NO_KEY_ID: Final[ScopedKey] = (0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,86 +44,90 @@ class BasketSpend:
     key, kept under `fingerprint` (rule 32).
     """
 
-    basket: AskedBasket
+    request: BasketRequest
     fingerprint: str
-    render: Callable[[Drawn], bytes]
+    render: Callable[[SpendResult], bytes]
 
 
 async def preview_baskets(
-    reading: Reading, baskets: Sequence[AskedBasket], desk: Desk
-) -> list[Allocation | Refusal]:
+    session: ReadSession, baskets: Sequence[BasketRequest], ledger: LedgerContext
+) -> list[Allocation | DomainError]:
     """What a spend on each basket would do now; nothing is changed (rule 19)."""
-    read = await read_baskets(reading, baskets)
+    read = await load_baskets(session, baskets)
     return [
-        preview(basket, desk.policy, asked.call.now) if isinstance(basket, Basket) else basket
+        preview(basket, ledger.settings, asked.context.now)
+        if isinstance(basket, Basket)
+        else basket
         for asked, basket in zip(baskets, read, strict=True)
     ]
 
 
 async def spend_baskets(
-    unit: Unit, spends: Sequence[BasketSpend], urgent: int, desk: Desk
-) -> list[Answer | Refusal | PutOff]:
+    session: WriteSession, spends: Sequence[BasketSpend], must_wait: int, ledger: LedgerContext
+) -> list[SavedResponse | DomainError | Deferred]:
     """Carries out spends on baskets that have no marks in common, in their order.
 
     A call that was answered before gets the same bytes again. A refusal undoes no neighbour. All
     but the first `urgent` are put off where another unit holds something that they pay.
     """
-    needed = [each for spend in spends[:urgent] for each in spend.basket.asked]
-    wished = [each for spend in spends[urgent:] for each in spend.basket.asked]
-    missed = await lock_sources(unit, needed, if_free=wished)
-    put_off = [
-        place >= urgent and any(each.key in missed for each in spend.basket.asked)
+    required_items = [each for spend in spends[:must_wait] for each in spend.request.items]
+    optional_items = [each for spend in spends[must_wait:] for each in spend.request.items]
+    missed = await lock_sources(session, required_items, skip_locked=optional_items)
+    deferred = [
+        place >= must_wait and any(each.key in missed for each in spend.request.items)
         for place, spend in enumerate(spends)
     ]
-    locked = [spend for spend, later in zip(spends, put_off, strict=True) if not later]
-    answers = iter(await _spend_locked(unit, locked, desk))
-    return [PUT_OFF if later else next(answers) for later in put_off]
+    locked = [spend for spend, later in zip(spends, deferred, strict=True) if not later]
+    answers = iter(await _spend_locked(session, locked, ledger))
+    return [DEFERRED if later else next(answers) for later in deferred]
 
 
 async def _spend_locked(
-    unit: Unit, spends: Sequence[BasketSpend], desk: Desk
-) -> list[Answer | Refusal]:
-    begun = await _begun(unit, spends, desk)
-    drawings = [each for each in begun if isinstance(each, Drawing)]
-    drawn = iter(await spend_all(unit, drawings, desk))
-    ended = [next(drawn) if isinstance(each, Drawing) else each for each in begun]
-    answers = [
-        Answer(200, spend.render(each)) if isinstance(each, Drawn) else each
-        for spend, each in zip(spends, ended, strict=True)
+    session: WriteSession, spends: Sequence[BasketSpend], ledger: LedgerContext
+) -> list[SavedResponse | DomainError]:
+    prepared = await _prepare(session, spends, ledger)
+    plans = [each for each in prepared if isinstance(each, SpendPlan)]
+    results = iter(await execute_spends(session, plans, ledger))
+    outcomes = [next(results) if isinstance(each, SpendPlan) else each for each in prepared]
+    responses = [
+        SavedResponse(200, spend.render(each)) if isinstance(each, SpendResult) else each
+        for spend, each in zip(spends, outcomes, strict=True)
     ]
-    await store_answers(
-        unit,
+    await save_responses(
+        session,
         [
-            (spend.basket.call, spend.fingerprint, answer)
-            for spend, each, answer in zip(spends, ended, answers, strict=True)
-            if isinstance(each, Drawn) and isinstance(answer, Answer)
+            (spend.request.context, spend.fingerprint, answer)
+            for spend, each, answer in zip(spends, outcomes, responses, strict=True)
+            if isinstance(each, SpendResult) and isinstance(answer, SavedResponse)
         ],
     )
-    return answers
+    return responses
 
 
-async def _begun(
-    unit: Unit, spends: Sequence[BasketSpend], desk: Desk
-) -> list[Drawing | Answer | Refusal]:
+async def _prepare(
+    session: WriteSession, spends: Sequence[BasketSpend], ledger: LedgerContext
+) -> list[SpendPlan | SavedResponse | DomainError]:
     """Each spend as it is to be drawn, with the holds it settles; or how it has ended already."""
-    keys = {each.key for spend in spends for each in spend.basket.asked}
+    keys = {each.key for spend in spends for each in spend.request.items}
     # Read after the locks: who waited for one may find that the same call has been answered.
-    earlier, found = await at_once(
-        unit,
-        lambda finding: earlier_answers(finding, [(s.basket.call, s.fingerprint) for s in spends]),
-        lambda finding: find_held(finding, keys),
+    earlier, found = await gather_loads(
+        session,
+        lambda finding: find_responses(
+            finding, [(s.request.context, s.fingerprint) for s in spends]
+        ),
+        lambda finding: find_holds(finding, keys),
     )
-    holds = await lock_held(unit, keys, found)
-    baskets = await baskets_to_draw(unit, [spend.basket for spend in spends])
-    begun: list[Drawing | Answer | Refusal] = []
+    holds = await lock_holds(session, keys, found)
+    baskets = await load_baskets_for_update(session, [spend.request for spend in spends])
+    prepared: list[SpendPlan | SavedResponse | DomainError] = []
     for spend, basket in zip(spends, baskets, strict=True):
-        call = spend.basket.call
-        if answered := earlier.get(key_id(call) or _NO_KEY):
-            begun.append(answered)
-        elif isinstance(basket, Refusal):
-            begun.append(basket)
+        context = spend.request.context
+        if answered := earlier.get(scoped_key(context) or _NO_KEY_ID):
+            prepared.append(answered)
+        elif isinstance(basket, DomainError):
+            prepared.append(basket)
         else:
             own = dict.fromkeys(source.key for source in basket.sources)
             settles = [hold for key in own for hold in holds[key]]
-            begun.append(Drawing(basket, call, desk.policy, settles))
-    return begun
+            prepared.append(SpendPlan(basket, context, ledger.settings, settles))
+    return prepared

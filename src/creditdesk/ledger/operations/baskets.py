@@ -11,50 +11,52 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
-from creditdesk.ledger.journal.mapping import Account, account_of, may_see, unknown
-from creditdesk.ledger.journal.transaction import Book, Locked
-from creditdesk.ledger.loaders.coverage import covered_of
-from creditdesk.ledger.loaders.credits import read_credits, standing
-from creditdesk.ledger.loaders.dataloader import at_once
-from creditdesk.ledger.loaders.payers import Reach, read_reaches
-from creditdesk.ledger.loaders.pool_caps import Member, read_caps
-from creditdesk.ledger.loaders.sources import Asked, AskedBasket, Whose, read_sources
+from creditdesk.ledger.journal.mapping import AccountKey, account_key, is_visible, unknown_reference
+from creditdesk.ledger.journal.transaction import JournalTransaction, LockedAccount
+from creditdesk.ledger.loaders.coverage import covered_amounts
+from creditdesk.ledger.loaders.credits import load_credits, priority_and_paid
+from creditdesk.ledger.loaders.dataloader import gather_loads
+from creditdesk.ledger.loaders.payers import Payers, load_payers
+from creditdesk.ledger.loaders.pool_caps import PoolMember, load_caps
+from creditdesk.ledger.loaders.sources import BasketRequest, Buyer, ItemRequest, load_sources
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import Credit, Owner, Source, SourceKey, SourceKind
-from creditdesk.ledger.rules.pool_caps import MemberCap, under_caps
-from creditdesk.schema.errors import Invalid, none_refused
-from creditdesk.schema.repository import Finding, Reading, Unit
-from creditdesk.schema.service import Call
+from creditdesk.ledger.rules.credit import Credit, Customer, Source, SourceKey, SourceKind
+from creditdesk.ledger.rules.pool_caps import MemberCap, apply_caps
+from creditdesk.schema.errors import ValidationError, raise_first_error
+from creditdesk.schema.repository import Finder, ReadSession, WriteSession
+from creditdesk.schema.service import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
 class Basket:
     """Sources of one customer, and the credits it reaches, as they were read."""
 
-    owner: Owner
+    owner: Customer
     sources: tuple[Source, ...]
     credits: tuple[Credit, ...]
     caps: tuple[MemberCap, ...] = ()
 
     @property
-    def accounts(self) -> tuple[Account, ...]:
-        return tuple(account_of(credit.key) for credit in self.credits)
+    def accounts(self) -> tuple[AccountKey, ...]:
+        return tuple(account_key(credit.key) for credit in self.credits)
 
-    def as_locked(self, book: Book, let_go: Collection[int] = ()) -> tuple[Credit, ...]:
+    def with_locked_balances(
+        self, journal: JournalTransaction, released_holds: Collection[int] = ()
+    ) -> tuple[Credit, ...]:
         """The credits with the balances they have under lock; those that are gone left out.
 
         What the holds in `let_go` held counts against no cap.
         """
         now = [
-            _as_locked(credit, locked)
+            _with_locked_balances(credit, locked)
             for credit in self.credits
-            if (locked := book.credits.get(account_of(credit.key))) is not None
+            if (locked := journal.accounts.get(account_key(credit.key))) is not None
         ]
-        return under_caps(now, self.caps, book.now, let_go)
+        return apply_caps(now, self.caps, journal.now, released_holds)
 
 
-def _as_locked(credit: Credit, locked: Locked) -> Credit:
-    priority, paid = standing(locked.state)
+def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
+    priority, paid = priority_and_paid(locked.state)
     now = (locked.remaining, locked.held, locked.overdraft, priority, paid)
     if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
         return credit
@@ -68,116 +70,124 @@ def _as_locked(credit: Credit, locked: Locked) -> Credit:
     )
 
 
-async def read_basket(reading: Reading, whose: Whose, asked: Sequence[Asked], call: Call) -> Basket:
+async def load_basket(
+    session: ReadSession, buyer: Buyer, asked: Sequence[ItemRequest], context: RequestContext
+) -> Basket:
     """One basket as the caller may see it. Raises Invalid for what is not there for the caller."""
-    asked_basket = AskedBasket(whose, tuple(asked), call)
-    (basket,) = none_refused(await read_baskets(reading, [asked_basket]))
+    asked_basket = BasketRequest(buyer, tuple(asked), context)
+    (basket,) = raise_first_error(await load_baskets(session, [asked_basket]))
     return basket
 
 
-async def basket_to_draw(unit: Unit, whose: Whose, asked: Sequence[Asked], call: Call) -> Basket:
+async def load_basket_for_update(
+    session: WriteSession, buyer: Buyer, asked: Sequence[ItemRequest], context: RequestContext
+) -> Basket:
     """One basket that is to be drawn or held. Raises Invalid for what is not there."""
-    asked_basket = AskedBasket(whose, tuple(asked), call)
-    (basket,) = none_refused(await baskets_to_draw(unit, [asked_basket]))
+    asked_basket = BasketRequest(buyer, tuple(asked), context)
+    (basket,) = raise_first_error(await load_baskets_for_update(session, [asked_basket]))
     return basket
 
 
-async def read_baskets(reading: Reading, baskets: Sequence[AskedBasket]) -> list[Basket | Invalid]:
+async def load_baskets(
+    session: ReadSession, baskets: Sequence[BasketRequest]
+) -> list[Basket | ValidationError]:
     """Each basket as its caller may see it, or why it is refused."""
-    return await _read(reading, baskets, None)
+    return await _load(session, baskets, None)
 
 
-async def baskets_to_draw(unit: Unit, baskets: Sequence[AskedBasket]) -> list[Basket | Invalid]:
+async def load_baskets_for_update(
+    session: WriteSession, baskets: Sequence[BasketRequest]
+) -> list[Basket | ValidationError]:
     """Each basket as `read_baskets` gives it, in the unit that is to draw on the credits.
 
     The caps are locked, before the credits and for all baskets together. Credits come without what
     only their states tell: their own lock brings it.
     """
-    return await _read(unit, baskets, unit)
+    return await _load(session, baskets, session)
 
 
-async def _read(
-    reading: Reading, baskets: Sequence[AskedBasket], drawn_in: Unit | None
-) -> list[Basket | Invalid]:
+async def _load(
+    session: ReadSession, baskets: Sequence[BasketRequest], lock_in: WriteSession | None
+) -> list[Basket | ValidationError]:
     if not baskets:
         return []
-    customers = {basket.whose.customer_id for basket in baskets}
-    (reaches, credits_), sources, covered = await at_once(
-        reading,
-        lambda finding: _reached_credits(finding, customers, to_lock=drawn_in is not None),
-        lambda finding: read_sources(finding, baskets),
-        lambda finding: covered_of(finding, set(_settled(baskets))),
+    customers = {basket.buyer.customer_id for basket in baskets}
+    (payers, credits_), sources, covered = await gather_loads(
+        session,
+        lambda finding: _load_payer_credits(finding, customers, to_lock=lock_in is not None),
+        lambda finding: load_sources(finding, baskets),
+        lambda finding: covered_amounts(finding, set(_net_priced_keys(baskets))),
     )
     read = [
-        _basket(basket, reaches.get(basket.whose.customer_id), found, covered, credits_)
+        _build_basket(basket, payers.get(basket.buyer.customer_id), found, covered, credits_)
         for basket, found in zip(baskets, sources, strict=True)
     ]
-    return await _under_caps(reading, baskets, reaches, read, drawn_in)
+    return await _apply_caps(session, baskets, payers, read, lock_in)
 
 
-async def _reached_credits(
-    finding: Finding, customer_ids: Collection[int], *, to_lock: bool
-) -> tuple[dict[int, Reach], dict[int, tuple[Credit, ...]]]:
+async def _load_payer_credits(
+    finder: Finder, customer_ids: Collection[int], *, to_lock: bool
+) -> tuple[dict[int, Payers], dict[int, tuple[Credit, ...]]]:
     """How far each customer reaches, and the credits of all who may pay, by whose they are."""
-    reaches = await read_reaches(finding, customer_ids)
-    people = {person for reach in reaches.values() for person in reach.people}
-    return reaches, await read_credits(finding, people, to_lock=to_lock)
+    reaches = await load_payers(finder, customer_ids)
+    people = {person for reach in reaches.values() for person in reach.payer_ids}
+    return reaches, await load_credits(finder, people, skip_states=to_lock)
 
 
-async def _under_caps(
-    reading: Reading,
-    baskets: Sequence[AskedBasket],
-    reaches: Mapping[int, Reach],
-    read: Sequence[Basket | Invalid],
-    drawn_in: Unit | None,
-) -> list[Basket | Invalid]:
+async def _apply_caps(
+    session: ReadSession,
+    baskets: Sequence[BasketRequest],
+    payers: Mapping[int, Payers],
+    loaded: Sequence[Basket | ValidationError],
+    lock_in: WriteSession | None,
+) -> list[Basket | ValidationError]:
     """The baskets with the caps that hold for their customers (rule 16)."""
     members = [
-        Member(
-            reaches[basket.owner.customer_id],
+        PoolMember(
+            payers[basket.owner.id],
             basket.credits,
-            asked.call.now,
-            [source.key for source in basket.sources] if asked.as_unpaid else (),
+            asked.context.now,
+            [source.key for source in basket.sources] if asked.ignore_covered else (),
         )
-        for asked, basket in zip(baskets, read, strict=True)
+        for asked, basket in zip(baskets, loaded, strict=True)
         if isinstance(basket, Basket)
     ]
-    caps = iter(await read_caps(reading, members, locked_in=drawn_in))
+    caps = iter(await load_caps(session, members, lock_in=lock_in))
     return [
-        _capped(basket, next(caps), asked.call) if isinstance(basket, Basket) else basket
-        for asked, basket in zip(baskets, read, strict=True)
+        _with_caps(basket, next(caps), asked.context) if isinstance(basket, Basket) else basket
+        for asked, basket in zip(baskets, loaded, strict=True)
     ]
 
 
-def _capped(basket: Basket, caps: tuple[MemberCap, ...], call: Call) -> Basket:
-    return replace(basket, credits=under_caps(basket.credits, caps, call.now), caps=caps)
+def _with_caps(basket: Basket, caps: tuple[MemberCap, ...], context: RequestContext) -> Basket:
+    return replace(basket, credits=apply_caps(basket.credits, caps, context.now), caps=caps)
 
 
-def _settled(baskets: Iterable[AskedBasket]) -> Iterable[SourceKey]:
+def _net_priced_keys(baskets: Iterable[BasketRequest]) -> Iterable[SourceKey]:
     """The sources of which only what is not covered yet is part of the basket."""
     for basket in baskets:
-        for each in basket.asked:
+        for each in basket.items:
             # A kind of pass is sold to many: what one paid covers nothing for the next.
             sold_once = each.kind is not SourceKind.TIME_PASS
-            if each.amount is None and sold_once and not basket.as_unpaid:
+            if each.amount is None and sold_once and not basket.ignore_covered:
                 yield each.key
 
 
-def _basket(
-    basket: AskedBasket,
-    reach: Reach | None,
-    sources: tuple[Source, ...] | Invalid,
+def _build_basket(
+    basket: BasketRequest,
+    payers: Payers | None,
+    sources: tuple[Source, ...] | ValidationError,
     covered: Mapping[SourceKey, Amount],
     credits_: Mapping[int, Sequence[Credit]],
-) -> Basket | Invalid:
-    caller = basket.call.caller
-    if reach is None or not reach.seen_by(caller):
-        return unknown("Coworker", basket.whose.customer_id)
-    if isinstance(sources, Invalid):
+) -> Basket | ValidationError:
+    caller = basket.context.principal
+    if payers is None or not payers.visible_to(caller):
+        return unknown_reference("Coworker", basket.buyer.customer_id)
+    if isinstance(sources, ValidationError):
         return sources
-    settled = set(_settled([basket]))
+    settled = set(_net_priced_keys([basket]))
     return Basket(
-        reach.owner,
+        payers.owner,
         tuple(
             structs.replace(source, price=max(0, source.price - covered[source.key]))
             if source.key in settled
@@ -185,15 +195,15 @@ def _basket(
             for source in sources
         ),
         tuple(
-            _reached(credit, reach)
-            for person in reach.people
+            _with_team(credit, payers)
+            for person in payers.payer_ids
             for credit in credits_[person]
-            if may_see(caller, credit.business_id)
+            if is_visible(caller, credit.business_id)
         ),
     )
 
 
-def _reached(credit: Credit, reach: Reach) -> Credit:
+def _with_team(credit: Credit, payers: Payers) -> Credit:
     """The credit as it is reached: through a team where it is not the customer's own."""
-    team_id = reach.payers.get(credit.customer_id)
+    team_id = payers.team_by_payer.get(credit.customer_id)
     return credit if team_id is None else structs.replace(credit, team_id=team_id)

@@ -14,12 +14,12 @@ from creditdesk.ledger.journal.mapping import new_record, where
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Source
 from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPrice:
+class UncoveredPrice:
     """A booking as it was priced, and what no credit covered of it."""
 
     booking: Record
@@ -28,24 +28,26 @@ class OpenPrice:
 
 
 async def add_charges(
-    unit: Unit, open_prices: Sequence[OpenPrice], call: Call
+    session: WriteSession, uncovered: Sequence[UncoveredPrice], context: RequestContext
 ) -> list[Record | None]:
     """The `CoworkerExtraService` that asks each customer for what no credit covered."""
-    asked = [each for each in open_prices if each.price and each.source.rate is not None]
+    asked = [each for each in uncovered if each.price and each.source.rate is not None]
     if not asked:
-        return [None] * len(open_prices)
+        return [None] * len(uncovered)
     ids = {each.booking["Id"] for each in asked}
-    named = await unit.find(Booking, where(Booking, Id=ids), names=("Id", "ResourceName"))
+    named = await session.find(Booking, where(Booking, Id=ids), columns=("Id", "ResourceName"))
     rooms = {booking["Id"]: booking["ResourceName"] for booking in named}
-    records = {each.booking["Id"]: _charge_of(each, rooms, call) for each in asked}
-    charge_ids = await unit.insert(CoworkerExtraService, list(records.values()))
+    records = {each.booking["Id"]: _charge_record(each, rooms, context) for each in asked}
+    charge_ids = await session.insert(CoworkerExtraService, list(records.values()))
     for record, charge_id in zip(records.values(), charge_ids, strict=True):
         record["Id"] = charge_id
-    return [records.get(each.booking["Id"]) for each in open_prices]
+    return [records.get(each.booking["Id"]) for each in uncovered]
 
 
-def _charge_of(open_price: OpenPrice, rooms: Mapping[int, str], call: Call) -> Record:
-    booking, source, rate = open_price.booking, open_price.source, open_price.source.rate
+def _charge_record(
+    uncovered: UncoveredPrice, resource_names: Mapping[int, str], context: RequestContext
+) -> Record:
+    booking, source, rate = uncovered.booking, uncovered.source, uncovered.source.rate
     assert rate is not None
     values = {
         "CoworkerId": booking["CoworkerId"],
@@ -53,7 +55,7 @@ def _charge_of(open_price: OpenPrice, rooms: Mapping[int, str], call: Call) -> R
         "ExtraServiceId": rate.id,
         "TotalUses": source.units(rate.charge_period),
         "RemainingUses": 0,
-        "Price": open_price.price,
+        "Price": uncovered.price,
         "ChargePeriod": rate.charge_period.value,
         "InvoiceThisCoworker": booking["InvoiceThisCoworker"],
         "PurchaseOrder": booking["PurchaseOrder"],
@@ -62,12 +64,12 @@ def _charge_of(open_price: OpenPrice, rooms: Mapping[int, str], call: Call) -> R
         "BookingUniqueId": booking["UniqueId"],
         "BookingFromTime": booking["FromTime"],
         "BookingToTime": booking["ToTime"],
-        "BookingResourceName": rooms[booking["Id"]],
+        "BookingResourceName": resource_names[booking["Id"]],
     }
-    return new_record(CoworkerExtraService, values, call.now, call.caller.email)
+    return new_record(CoworkerExtraService, values, context.now, context.principal.email)
 
 
-def shown_on_booking(charge: Record, source: Source) -> dict[str, object]:
+def booking_charge_values(charge: Record, source: Source) -> dict[str, object]:
     """What a booking shows of its charge."""
     return {
         "CoworkerExtraServiceIds": str(charge["Id"]),

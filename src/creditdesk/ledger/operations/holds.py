@@ -10,51 +10,67 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal.context import Facts
-from creditdesk.ledger.journal.entry import LineKind
-from creditdesk.ledger.journal.mapping import SIDES, account_of, may_see, new_record, where
-from creditdesk.ledger.journal.transaction import Book, Desk, Why, Written, open_book
+from creditdesk.ledger.journal.entry import EntryType
+from creditdesk.ledger.journal.mapping import MAPPINGS, account_key, is_visible, new_record, where
+from creditdesk.ledger.journal.transaction import (
+    EntryMetadata,
+    JournalTransaction,
+    LedgerContext,
+    PendingEntry,
+    lock_accounts,
+)
+from creditdesk.ledger.loaders.use_references import UseReferences
 from creditdesk.ledger.operations.baskets import Basket
-from creditdesk.ledger.operations.draw import account_of_hold, draw, keep, preview, release_in
+from creditdesk.ledger.operations.draw import (
+    hold_account,
+    preview,
+    store_allocations,
+    write_releases,
+    write_use,
+)
 from creditdesk.ledger.operations.spends import SpendRequest, spend_batch
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
-from creditdesk.schema.errors import Blocked, NotFound
-from creditdesk.schema.query import Filter, Test
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import NotFound, StateConflict
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HoldResult:
     """A group of holds made together; `group` is None when no credit could be held."""
 
     group: int | None
     allocation: Allocation
-    document: int
+    allocation_group: int
 
 
-async def hold(
-    unit: Unit, basket: Basket, call: Call, desk: Desk, until: datetime | None = None
-) -> Held:
+async def create_hold(
+    session: WriteSession,
+    basket: Basket,
+    context: RequestContext,
+    ledger: LedgerContext,
+    until: datetime | None = None,
+) -> HoldResult:
     """Reserves what a spend on the basket would take now, until an instant or until it is let go."""
-    book = await open_book(unit, basket.accounts, desk.clock)
-    fresh = Basket(basket.owner, basket.sources, basket.as_locked(book))
-    allocation = preview(fresh, desk.policy, book.now)
-    (kept,) = await keep(unit, [(allocation, basket, call)])
+    journal = await lock_accounts(session, basket.accounts, ledger.clock)
+    fresh = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
+    allocation = preview(fresh, ledger.settings, journal.now)
+    (kept,) = await store_allocations(session, [(allocation, basket, context)])
     places = {source.key: source.business_id for source in basket.sources}
     parts = [(source, part) for source in allocation.sources for part in source.parts]
     if not parts:
-        return Held(None, allocation, kept.group)
-    ids = (await unit.next_ids({Hold: len(parts)}))[Hold]
+        return HoldResult(None, allocation, kept.allocation_group)
+    ids = (await session.next_ids({Hold: len(parts)}))[Hold]
     records = []
     for hold_id, (source, part) in zip(ids, parts, strict=True):
-        account = account_of(part.credit)
-        why = Why(
-            call.caller.email, "", source.source.kind.value, source.source.id, call.key
+        account = account_key(part.credit)
+        metadata = EntryMetadata(
+            context.principal.email, "", source.source.kind.value, source.source.id, context.idempotency_key
         )  # fmt: skip
-        book.write(account, LineKind.HOLD, part.taken, why)
+        journal.append(account, EntryType.HOLD, part.taken, metadata)
         values = {
             "Id": hold_id,
             "BusinessId": places[source.source],
@@ -62,102 +78,117 @@ async def hold(
             "Group": ids[0],
             "CreditKind": account[0].value,
             "CreditId": account[1],
-            "Amount": part.taken * SIDES[account[0]].scale,
+            "Amount": part.taken * MAPPINGS[account[0]].scale,
             "Covered": part.covered,
             "SourceKind": source.source.kind.value,
             "SourceId": source.source.id,
             "Until": until,
             "State": "held",
-            "AllocationId": kept.group,
+            "AllocationId": kept.allocation_group,
         }
-        records.append(new_record(Hold, values, call.now, call.caller.email))
-    await unit.insert(Hold, records)
-    await book.put_on_record(unit)
-    return Held(ids[0], allocation, kept.group)
+        records.append(new_record(Hold, values, context.now, context.principal.email))
+    await session.insert(Hold, records)
+    await journal.flush(session)
+    return HoldResult(ids[0], allocation, kept.allocation_group)
 
 
-async def confirm(unit: Unit, group: int, call: Call, desk: Desk) -> bool:
+async def confirm_hold(
+    session: WriteSession, group: int, context: RequestContext, ledger: LedgerContext
+) -> bool:
     """Turns what is still held of a group into uses; False when nothing is, and nothing changed.
 
     Raises NotFound, and Blocked for holds that were all let go or have timed out.
     """
-    group_holds = await _locked(unit, group, call)
+    group_holds = await _lock_group(session, group, context)
     if all(h["State"] == "released" for h in group_holds):
-        raise Blocked(f"Hold #{group} was released and cannot be confirmed.")
+        raise StateConflict(f"Hold #{group} was released and cannot be confirmed.")
     holds = _still_held(group_holds)
     if not holds:
         return False
-    if any(h["Until"] is not None and h["Until"] <= call.now for h in holds):
-        raise Blocked(f"Hold #{group} has timed out and cannot be confirmed.")
+    if any(h["Until"] is not None and h["Until"] <= context.now for h in holds):
+        raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
 
-    def decide(book: Book, _facts: Facts) -> Sequence[Written]:
-        release_in(book, holds, call, "confirmed")
+    def decide(journal: JournalTransaction, _facts: UseReferences) -> Sequence[PendingEntry]:
+        write_releases(journal, holds, context, "confirmed")
         return [
-            draw(
-                book,
-                account_of_hold(h),
-                h["Amount"] // SIDES[account_of_hold(h)[0]].scale,
+            write_use(
+                journal,
+                hold_account(h),
+                h["Amount"] // MAPPINGS[hold_account(h)[0]].scale,
                 SourceKey(SourceKind(h["SourceKind"]), h["SourceId"]),
                 h["CoworkerId"],
-                call,
+                context,
             )
             for h in holds
         ]
 
-    request = SpendRequest(call, tuple(account_of_hold(h) for h in holds), decide)
-    (outcome,) = await spend_batch(unit, [request], desk.clock)
-    if outcome.refusal is not None:
-        raise outcome.refusal
-    await _set(unit, holds, "confirmed", call)
+    request = SpendRequest(context, tuple(hold_account(h) for h in holds), decide)
+    (outcome,) = await spend_batch(session, [request], ledger.clock)
+    if outcome.error is not None:
+        raise outcome.error
+    await _set_state(session, holds, "confirmed", context)
     return True
 
 
-async def release(unit: Unit, group: int, call: Call, desk: Desk, reason: str = "") -> bool:
+async def release_hold(
+    session: WriteSession,
+    group: int,
+    context: RequestContext,
+    ledger: LedgerContext,
+    reason: str = "",
+) -> bool:
     """Lets go what is still held of a group; False when nothing is, and nothing changed.
 
     The credit keeps its expiry. Raises NotFound, and Blocked for holds that all became uses.
     """
-    group_holds = await _locked(unit, group, call)
+    group_holds = await _lock_group(session, group, context)
     if all(h["State"] == "confirmed" for h in group_holds):
-        raise Blocked(f"Hold #{group} became uses and cannot be released; reverse them instead.")
+        raise StateConflict(
+            f"Hold #{group} became uses and cannot be released; reverse them instead."
+        )
     holds = _still_held(group_holds)
     if not holds:
         return False
-    book = await open_book(unit, [account_of_hold(h) for h in holds], desk.clock)
-    release_in(book, holds, call, reason or "released")
-    await book.put_on_record(unit)
-    await _set(unit, holds, "released", call)
+    journal = await lock_accounts(session, [hold_account(h) for h in holds], ledger.clock)
+    write_releases(journal, holds, context, reason or "released")
+    await journal.flush(session)
+    await _set_state(session, holds, "released", context)
     return True
 
 
-async def release_due(unit: Unit, call: Call, desk: Desk, most: int = 100) -> list[int]:
+async def release_due_holds(
+    session: WriteSession, context: RequestContext, ledger: LedgerContext, limit: int = 100
+) -> list[int]:
     """Lets the holds go whose time is over, about `most` of them; gives their groups.
 
     All holds are locked before any credit, and all credits in one order, as everywhere (rule 31).
     """
-    due = await unit.find(Hold, due_holds(desk.clock()), limit=most)
-    together = await unit.find(Hold, where(Hold, Group=tuple({h["Group"] for h in due})))
-    locked = await unit.lock(Hold, [h["Id"] for h in together])
+    due = await session.find(Hold, due_hold_filters(ledger.clock()), limit=limit)
+    together = await session.find(Hold, where(Hold, Group=tuple({h["Group"] for h in due})))
+    locked = await session.lock(Hold, [h["Id"] for h in together])
     # A charge or a release may have come before the lock.
     holds = [locked[hold_id] for hold_id in sorted(locked) if locked[hold_id]["State"] == "held"]
     if not holds:
         return []
-    book = await open_book(unit, [account_of_hold(h) for h in holds], desk.clock)
-    release_in(book, holds, call, "timed out")
-    await book.put_on_record(unit)
-    await _set(unit, holds, "released", call)
+    journal = await lock_accounts(session, [hold_account(h) for h in holds], ledger.clock)
+    write_releases(journal, holds, context, "timed out")
+    await journal.flush(session)
+    await _set_state(session, holds, "released", context)
     return sorted({h["Group"] for h in holds})
 
 
-def due_holds(now: datetime) -> tuple[Filter, ...]:
+def due_hold_filters(now: datetime) -> tuple[Filter, ...]:
     """The filters for holds whose time is over."""
-    return (Filter(Hold.shape().columns["Until"], Test.AT_MOST, now), *where(Hold, State="held"))
+    return (
+        Filter(Hold.meta().columns["Until"], Comparison.AT_MOST, now),
+        *where(Hold, State="held"),
+    )
 
 
-async def _locked(unit: Unit, group: int, call: Call) -> list[Record]:
-    found = await unit.find(Hold, where(Hold, Group=group))
-    holds = list((await unit.lock(Hold, [h["Id"] for h in found])).values())
-    if not holds or not all(may_see(call.caller, h["BusinessId"]) for h in holds):
+async def _lock_group(session: WriteSession, group: int, context: RequestContext) -> list[Record]:
+    found = await session.find(Hold, where(Hold, Group=group))
+    holds = list((await session.lock(Hold, [h["Id"] for h in found])).values())
+    if not holds or not all(is_visible(context.principal, h["BusinessId"]) for h in holds):
         raise NotFound
     return sorted(holds, key=lambda h: h["Id"])
 
@@ -167,6 +198,8 @@ def _still_held(holds: Sequence[Record]) -> list[Record]:
     return [h for h in holds if h["State"] == "held"]
 
 
-async def _set(unit: Unit, holds: Sequence[Record], state: str, call: Call) -> None:
-    stamp = {"UpdatedOn": call.now.replace(microsecond=0), "UpdatedBy": call.caller.email}
-    await unit.update(Hold, [(h["Id"], {"State": state, **stamp}) for h in holds])
+async def _set_state(
+    session: WriteSession, holds: Sequence[Record], state: str, context: RequestContext
+) -> None:
+    stamp = {"UpdatedOn": context.now.replace(microsecond=0), "UpdatedBy": context.principal.email}
+    await session.update(Hold, [(h["Id"], {"State": state, **stamp}) for h in holds])

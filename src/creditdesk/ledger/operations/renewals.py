@@ -14,47 +14,59 @@ from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
-from creditdesk.entities.ledger.benefit_grant import GrantKey
-from creditdesk.ledger.journal.context import Clockwork, read_clocks
-from creditdesk.ledger.journal.mapping import MONEY, TIME, Side, may_see, new_record, where
-from creditdesk.ledger.journal.transaction import Desk
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.ledger.journal.mapping import (
+    MONEY_MAPPING,
+    TIME_MAPPING,
+    CreditTypeMapping,
+    is_visible,
+    new_record,
+    where,
+)
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.use_references import LocationClock, load_location_clocks
 from creditdesk.ledger.operations.corrections import grant
-from creditdesk.ledger.operations.rollover import Renewed, lock_granted, roll_over, roll_overs
+from creditdesk.ledger.operations.rollover import (
+    RenewedGrant,
+    load_rollovers,
+    lock_granted_credits,
+    roll_over,
+)
 from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.renewal import (
-    Period,
+    RenewalPeriod,
     ServiceRenewalTime,
-    period_of,
     periods_due,
     renewal_key,
+    renewal_period,
 )
 from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Reading, Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.service import RequestContext
 
-_LISTS = (
+_LIMIT_LISTS = (
     "ElegibleResourceTypes", "ElegibleProducts", "ElegibleTariffs", "ElegiblePasses",
     "EventCategories",
 )  # fmt: skip
-_FLAGS = (
+_LIMIT_FLAGS = (
     "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
 )  # fmt: skip
-_FROM_TARIFF = {"IsFromTariff": True}
+_TARIFF_VALUES = {"IsFromTariff": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueRenewal:
     """One period of one benefit of one contract that has not been granted."""
 
-    side: Side
+    mapping: CreditTypeMapping
     contract: Record
     benefit: Record
-    period: Period
-    clock: Clockwork
+    period: RenewalPeriod
+    clock: LocationClock
 
     @property
     def benefit_name(self) -> str:
-        return f"{self.side.kind.value}/{self.benefit['Id']}"
+        return f"{self.mapping.account_type.value}/{self.benefit['Id']}"
 
     @property
     def key(self) -> str:
@@ -63,18 +75,18 @@ class Due:
     @property
     def amount(self) -> int:
         """What the period grants, in the credit's smallest step."""
-        granted: int = self.benefit["Credit" if self.side is MONEY else "UsesIncluded"]
+        granted: int = self.benefit["Credit" if self.mapping is MONEY_MAPPING else "UsesIncluded"]
         return granted
 
 
-async def due_renewals(
-    reading: Reading,
-    call: Call,
+async def find_due_renewals(
+    session: ReadSession,
+    context: RequestContext,
     now: datetime,
     *,
     since: date | None = None,
     contract_ids: Sequence[int] | None = None,
-) -> list[Due]:
+) -> list[DueRenewal]:
     """What is due at `now` on active contracts that the caller may see, oldest period first.
 
     A benefit that was granted before catches up period by period. One that never was begins with
@@ -85,75 +97,77 @@ async def due_renewals(
         wanted["Id"] = tuple(contract_ids)
     contracts = [
         c
-        for c in await reading.find(CoworkerContract, where(CoworkerContract, **wanted))
-        if may_see(call.caller, c["IssuedById"]) and c["StartDate"] is not None
+        for c in await session.find(CoworkerContract, where(CoworkerContract, **wanted))
+        if is_visible(context.principal, c["IssuedById"]) and c["StartDate"] is not None
     ]
     if not contracts:
         return []
-    clocks = await read_clocks(reading, [c["IssuedById"] for c in contracts])
-    benefits = await _benefits(reading, tuple({c["TariffId"] for c in contracts}))
-    last = await _last_granted(reading, tuple(c["Id"] for c in contracts))
+    clocks = await load_location_clocks(session, [c["IssuedById"] for c in contracts])
+    benefits = await _load_benefits(session, tuple({c["TariffId"] for c in contracts}))
+    last = await _load_last_granted(session, tuple(c["Id"] for c in contracts))
     found = []
     for contract in contracts:
-        clock = clocks.get(contract["IssuedById"], Clockwork())
+        clock = clocks.get(contract["IssuedById"], LocationClock())
         for side, benefit in benefits.get(contract["TariffId"], ()):
-            name = f"{side.kind.value}/{benefit['Id']}"
+            name = f"{side.account_type.value}/{benefit['Id']}"
             before = last.get((contract["Id"], name))
-            for period in _periods(contract, benefit, clock, now, before, since):
-                found.append(Due(side, contract, benefit, period, clock))
+            for period in _periods_due(contract, benefit, clock, now, before, since):
+                found.append(DueRenewal(side, contract, benefit, period, clock))
     return sorted(found, key=lambda due: (due.period.starts, due.contract["Id"], due.benefit_name))
 
 
 async def run_renewals(
-    unit: Unit,
-    call: Call,
-    desk: Desk,
+    session: WriteSession,
+    context: RequestContext,
+    ledger: LedgerContext,
     *,
     since: date | None = None,
     contract_ids: Sequence[int] | None = None,
-) -> list[tuple[Due, int]]:
+) -> list[tuple[DueRenewal, int]]:
     """Grants what is due, each period once whatever is run beside it; gives the new credits' ids."""
-    now = desk.clock()
+    now = ledger.clock()
     if contract_ids is None:
-        found = await due_renewals(unit, call, now, since=since)
+        found = await find_due_renewals(session, context, now, since=since)
         contract_ids = list({due.contract["Id"] for due in found})
     # Whoever runs at the same time waits here, and then finds the keys.
-    await unit.lock(CoworkerContract, sorted(contract_ids))
-    found = await due_renewals(unit, call, now, since=since, contract_ids=contract_ids)
-    rolling = await roll_overs(unit, {due.benefit_name: due.side for due in found})
-    await lock_granted(unit, contract_ids, rolling, desk)
+    await session.lock(CoworkerContract, sorted(contract_ids))
+    found = await find_due_renewals(session, context, now, since=since, contract_ids=contract_ids)
+    rolling = await load_rollovers(session, {due.benefit_name: due.mapping for due in found})
+    await lock_granted_credits(session, contract_ids, rolling, ledger)
     granted = []
     for due in found:
-        record = await _grant_record(unit, due)
+        record = await _credit_values(session, due)
         reason = f"renewal {due.key}"
-        (credit_id,) = await grant(unit, due.side, [record], call, desk, reason=reason)
+        (credit_id,) = await grant(session, due.mapping, [record], context, ledger, reason=reason)
         starts = due.period.valid_from(due.clock.zone)
         key = {
             "Key": due.key,
             "ContractId": due.contract["Id"],
             "Benefit": due.benefit_name,
             "PeriodStart": starts,
-            "CreditKind": due.side.kind.value,
+            "CreditKind": due.mapping.account_type.value,
             "CreditId": credit_id,
         }
-        await unit.insert(GrantKey, [new_record(GrantKey, key, call.now, call.caller.email)])
+        await session.insert(
+            BenefitGrant, [new_record(BenefitGrant, key, context.now, context.principal.email)]
+        )
         granted.append((due, credit_id))
         if due.benefit_name in rolling:
-            renewed = Renewed(
-                due.side, due.contract["Id"], due.benefit_name, starts, due.key, record
+            renewed = RenewedGrant(
+                due.mapping, due.contract["Id"], due.benefit_name, starts, due.key, record
             )
-            await roll_over(unit, renewed, rolling[due.benefit_name], call, desk)
+            await roll_over(session, renewed, rolling[due.benefit_name], context, ledger)
     return granted
 
 
-def _periods(
+def _periods_due(
     contract: Record,
     benefit: Record,
-    clock: Clockwork,
+    clock: LocationClock,
     now: datetime,
     before: datetime | None,
     since: date | None,
-) -> list[Period]:
+) -> list[RenewalPeriod]:
     renewal = ServiceRenewalTime(benefit["ServiceRenewalTime"])
     started = local_date(contract["StartDate"], clock.zone)
     today = local_date(now, clock.zone)
@@ -172,52 +186,60 @@ def _periods(
     )
     if before is not None:
         return list(periods)
-    first = period_of(renewal, max(started, since or today), started, billing_day)
+    first = renewal_period(renewal, max(started, since or today), started, billing_day)
     return [period for period in periods if period.starts >= first.starts]
 
 
-async def _benefits(
-    reading: Reading, tariff_ids: Sequence[int]
-) -> dict[int, list[tuple[Side, Record]]]:
-    found: dict[int, list[tuple[Side, Record]]] = {}
-    for side, entity in ((MONEY, TariffBookingCredit), (TIME, TariffExtraService)):
-        listed = await reading.find(entity, where(entity, TariffId=tuple(tariff_ids)))
-        whole = await reading.many(entity, [benefit["Id"] for benefit in listed])
+async def _load_benefits(
+    session: ReadSession, tariff_ids: Sequence[int]
+) -> dict[int, list[tuple[CreditTypeMapping, Record]]]:
+    found: dict[int, list[tuple[CreditTypeMapping, Record]]] = {}
+    for side, entity in ((MONEY_MAPPING, TariffBookingCredit), (TIME_MAPPING, TariffExtraService)):
+        listed = await session.find(entity, where(entity, TariffId=tuple(tariff_ids)))
+        whole = await session.get_many(entity, [benefit["Id"] for benefit in listed])
         for benefit_id in sorted(whole):
             found.setdefault(whole[benefit_id]["TariffId"], []).append((side, whole[benefit_id]))
     return found
 
 
-async def _last_granted(
-    reading: Reading, contract_ids: Sequence[int]
+async def _load_last_granted(
+    session: ReadSession, contract_ids: Sequence[int]
 ) -> dict[tuple[int, str], datetime]:
     last: dict[tuple[int, str], datetime] = {}
-    for key in await reading.find(GrantKey, where(GrantKey, ContractId=tuple(contract_ids))):
+    for key in await session.find(
+        BenefitGrant, where(BenefitGrant, ContractId=tuple(contract_ids))
+    ):
         name = (key["ContractId"], key["Benefit"])
         last[name] = max(last.get(name, key["PeriodStart"]), key["PeriodStart"])
     return last
 
 
-async def _grant_record(reading: Reading, due: Due) -> Record:
+async def _credit_values(session: ReadSession, due: DueRenewal) -> Record:
     values: Record = {
         "CoworkerId": due.contract["CoworkerId"],
         "BusinessId": due.contract["IssuedById"],
         "CoworkerContractUniqueId": due.contract["UniqueId"],
         "ValidFrom": due.period.valid_from(due.clock.zone),
         "ExpireDate": due.period.expires(due.clock.zone),
-        due.side.total: due.amount,
+        due.mapping.total_field: due.amount,
     }
-    mark = {"TariffBookingCreditId": due.benefit["Id"]} if due.side is MONEY else _FROM_TARIFF
-    return values | mark | await granted_values(reading, due.side, due.benefit)
+    mark = (
+        {"TariffBookingCreditId": due.benefit["Id"]}
+        if due.mapping is MONEY_MAPPING
+        else _TARIFF_VALUES
+    )
+    return values | mark | await benefit_credit_values(session, due.mapping, due.benefit)
 
 
-async def granted_values(reading: Reading, side: Side, benefit: Record) -> Record:
+async def benefit_credit_values(
+    session: ReadSession, mapping: CreditTypeMapping, benefit: Record
+) -> Record:
     """What a credit takes over from the benefit of a plan or a product, beside its amount."""
-    if side is MONEY:
-        return {name: benefit[name] for name in (*_LISTS, *_FLAGS)} | {
+    if mapping is MONEY_MAPPING:
+        return {name: benefit[name] for name in (*_LIMIT_LISTS, *_LIMIT_FLAGS)} | {
             "Description": benefit["Name"]
         }
-    rate = await reading.get(ExtraService, benefit["ExtraServiceId"])
+    rate = await session.get(ExtraService, benefit["ExtraServiceId"])
     return {
         "ExtraServiceId": benefit["ExtraServiceId"],
         "ChargePeriod": rate["ChargePeriod"] if rate else 1,

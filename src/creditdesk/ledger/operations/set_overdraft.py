@@ -9,18 +9,22 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from creditdesk.ledger.journal.entry import LineKind
-from creditdesk.ledger.journal.mapping import TIME, Account
-from creditdesk.ledger.journal.transaction import Desk, Why, open_book
-from creditdesk.ledger.operations.corrections import see
+from creditdesk.ledger.journal.entry import EntryType
+from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
+from creditdesk.ledger.journal.transaction import EntryMetadata, LedgerContext, lock_accounts
+from creditdesk.ledger.operations.corrections import require_visible
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.schema.errors import invalid
-from creditdesk.schema.repository import Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
 
 
 async def set_overdraft(
-    unit: Unit, credit_ids: Sequence[int], limit: Amount, call: Call, desk: Desk
+    session: WriteSession,
+    credit_ids: Sequence[int],
+    limit: Amount,
+    context: RequestContext,
+    ledger: LedgerContext,
 ) -> None:
     """Lets printing credits be used down to `limit` uses below zero; 0 turns it off.
 
@@ -28,23 +32,29 @@ async def set_overdraft(
     is overdrawn and held already, and for credit that is not printing credit.
     """
     if limit < 0:
-        raise invalid("Limit", "must not be negative")
-    accounts: list[Account] = [(TIME.kind, credit_id) for credit_id in credit_ids]
-    book = await open_book(unit, accounts, desk.clock)
+        raise invalid_field("Limit", "must not be negative")
+    accounts: list[AccountKey] = [
+        (TIME_MAPPING.account_type, credit_id) for credit_id in credit_ids
+    ]
+    journal = await lock_accounts(session, accounts, ledger.clock)
     # Read under the lock: only a credit's rate says whether it is printing credit (rule 5).
-    whole = await unit.many(TIME.credit, credit_ids)
+    whole = await session.get_many(TIME_MAPPING.credit_entity, credit_ids)
     for account in accounts:
-        credit = see(call, book, account)
+        credit = require_visible(context, journal, account)
         if not whole[account[1]]["ExtraServiceIsPrintingCredit"]:
-            raise invalid("Limit", f"credit #{account[1]} is not printing credit (rule 33)")
-        if credit.available + limit < 0:
-            raise invalid(
+            raise invalid_field("Limit", f"credit #{account[1]} is not printing credit (rule 33)")
+        if credit.unreserved + limit < 0:
+            raise invalid_field(
                 "Limit",
-                f"must not be less than the {-credit.available} that is overdrawn (rule 33)",
+                f"must not be less than the {-credit.unreserved} that is overdrawn (rule 33)",
             )
-        book.credits[account] = replace(credit, overdraft=limit)
-        why = Why(call.caller.email, f"overdraft {limit}", idempotency_key=call.key)
-        book.write(account, LineKind.ADJUSTMENT, 0, why)
+        journal.accounts[account] = replace(credit, overdraft=limit)
+        metadata = EntryMetadata(
+            context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key
+        )
+        journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
     # The limit goes first: the database holds every balance against it.
-    await unit.update(TIME.credit, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids])
-    await book.put_on_record(unit)
+    await session.update(
+        TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids]
+    )
+    await journal.flush(session)

@@ -12,26 +12,31 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from creditdesk.ledger.batching import MOST_TOGETHER, PUT_OFF, PutOff, Together
+from creditdesk.ledger.batching import DEFERRED, MAX_BATCH_SIZE, BatchQueue, Deferred
 from creditdesk.ledger.idempotency import (
-    Answer,
-    KeyId,
-    earlier_answers,
-    key_id,
-    store_answers,
+    SavedResponse,
+    ScopedKey,
+    find_responses,
+    save_responses,
+    scoped_key,
 )
-from creditdesk.ledger.journal.context import Facts, read_facts
-from creditdesk.ledger.journal.entry import CreditKind
-from creditdesk.ledger.journal.mapping import BY_HISTORY, SIDES, Account
-from creditdesk.ledger.journal.transaction import Book, Clock, Written, open_book
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import MAPPINGS, MAPPINGS_BY_HISTORY, AccountKey
+from creditdesk.ledger.journal.transaction import (
+    Clock,
+    JournalTransaction,
+    PendingEntry,
+    lock_accounts,
+)
+from creditdesk.ledger.loaders.use_references import UseReferences, load_use_references
 from creditdesk.ledger.operations.use_posting import post_use
-from creditdesk.ledger.rules.credit import LedgerPolicy
+from creditdesk.ledger.rules.credit import LedgerSettings
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import Conflict, KeyReused, Refusal
-from creditdesk.schema.repository import Store, Unit
-from creditdesk.schema.service import Call
+from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused
+from creditdesk.schema.repository import Store, WriteSession
+from creditdesk.schema.service import RequestContext
 
-Render = Callable[[Record], bytes]
+ResponseRenderer = Callable[[Record], bytes]
 """Makes the wire answer from the whole history record, inside the transaction."""
 
 
@@ -44,42 +49,42 @@ class SpendRequest:
     key, kept under `fingerprint` (rule 32).
     """
 
-    call: Call
-    accounts: tuple[Account, ...]
-    decide: Callable[[Book, Facts], Sequence[Written]]
-    use: Record = field(default_factory=dict)
+    context: RequestContext
+    accounts: tuple[AccountKey, ...]
+    decide: Callable[[JournalTransaction, UseReferences], Sequence[PendingEntry]]
+    posted_use: Record = field(default_factory=dict)
     fingerprint: str = ""
-    render: Render | None = None
+    render: ResponseRenderer | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SpendOutcome:
     """What became of one request: what was written, the answer to give, a refusal, or nothing yet as
     it was put off.
     """
 
-    written: tuple[Written, ...] = ()
-    answer: Answer | None = None
-    refusal: Refusal | None = None
+    entries: tuple[PendingEntry, ...] = ()
+    response: SavedResponse | None = None
+    error: DomainError | None = None
     replayed: bool = False
-    put_off: bool = False
+    deferred: bool = False
 
 
-def posted(
+def use_request(
     entity: type[Entity],
     record: Record,
-    call: Call,
-    policy: LedgerPolicy,
+    context: RequestContext,
+    settings: LedgerSettings,
     fingerprint: str = "",
-    render: Render | None = None,
+    render: ResponseRenderer | None = None,
 ) -> SpendRequest:
     """The request that a POST on one of the two use histories makes (rules 7 to 10)."""
-    side = BY_HISTORY[entity]
-    account = (side.kind, record[side.reference] or 0)
+    side = MAPPINGS_BY_HISTORY[entity]
+    account = (side.account_type, record[side.credit_reference] or 0)
     return SpendRequest(
-        call,
+        context,
         (account,),
-        lambda book, facts: [post_use(book, facts, side, record, call, policy)],
+        lambda book, facts: [post_use(book, facts, side, record, context, settings)],
         record,
         fingerprint,
         render,
@@ -87,160 +92,169 @@ def posted(
 
 
 async def spend_batch(
-    unit: Unit, requests: Sequence[SpendRequest], clock: Clock, urgent: int | None = None
-) -> list[Outcome]:
+    session: WriteSession,
+    requests: Sequence[SpendRequest],
+    clock: Clock,
+    must_wait: int | None = None,
+) -> list[SpendOutcome]:
     """Carries out the requests in their order and gives one outcome for each, in that order.
 
     All but the first `urgent` are put off where another unit holds a credit of theirs; without a
     number none is. Raises what the store raises; a refusal of one request is never raised but given.
     """
-    urgent = len(requests) if urgent is None else urgent
-    needed = [account for request in requests[:urgent] for account in request.accounts]
-    wished = [account for request in requests[urgent:] for account in request.accounts]
-    book = await open_book(unit, needed, clock, if_free=wished)
-    earlier = await earlier_answers(
-        unit, [(r.call, r.fingerprint) for r in requests if r.render is not None]
+    must_wait = len(requests) if must_wait is None else must_wait
+    required_accounts = [
+        account for request in requests[:must_wait] for account in request.accounts
+    ]
+    optional_accounts = [
+        account for request in requests[must_wait:] for account in request.accounts
+    ]
+    journal = await lock_accounts(session, required_accounts, clock, skip_locked=optional_accounts)
+    earlier = await find_responses(
+        session, [(r.context, r.fingerprint) for r in requests if r.render is not None]
     )
-    facts = await _facts(unit, requests, book)
-    taken: set[KeyId] = set()
+    facts = await _load_facts(session, requests, journal)
+    taken: set[ScopedKey] = set()
     outcomes = [
-        Outcome(put_off=True)
-        if place >= urgent and not book.credits.keys() >= set(request.accounts)
-        else _decided(request, book, facts, earlier, taken)
+        SpendOutcome(deferred=True)
+        if place >= must_wait and not journal.accounts.keys() >= set(request.accounts)
+        else _decide(request, journal, facts, earlier, taken)
         for place, request in enumerate(requests)
     ]
-    to_answer = {
-        SIDES[outcome.written[0].line.credit_kind].history
+    to_respond = {
+        MAPPINGS[outcome.entries[0].entry.credit_kind].history_entity
         for request, outcome in zip(requests, outcomes, strict=True)
-        if request.render is not None and outcome.written
+        if request.render is not None and outcome.entries
     }
     # The rows of one history come back with the writing itself; a mixed batch asks for the others.
-    first = min(to_answer, key=lambda history: history.__name__, default=None)
-    rows = {first: await book.put_on_record(unit, first)}
-    for history in to_answer - {first}:
-        rows[history] = await unit.many(history, book.history_ids(history))
-    return await _answered(unit, requests, outcomes, rows)
+    first = min(to_respond, key=lambda history: history.__name__, default=None)
+    rows = {first: await journal.flush(session, first)}
+    for history in to_respond - {first}:
+        rows[history] = await session.get_many(history, journal.history_ids(history))
+    return await _with_responses(session, requests, outcomes, rows)
 
 
-def _decided(
+def _decide(
     request: SpendRequest,
-    book: Book,
-    facts: Facts,
-    earlier: dict[KeyId, Answer | KeyReused],
-    taken: set[KeyId],
-) -> Outcome:
+    journal: JournalTransaction,
+    facts: UseReferences,
+    earlier: dict[ScopedKey, SavedResponse | IdempotencyKeyReused],
+    taken: set[ScopedKey],
+) -> SpendOutcome:
     """One step of the fold."""
-    key = key_id(request.call) if request.render is not None else None
+    key = scoped_key(request.context) if request.render is not None else None
     if key is not None:
         match earlier.get(key):
-            case Answer() as answer:
-                return Outcome(answer=answer, replayed=True)
-            case KeyReused() as reused:
-                return Outcome(refusal=reused)
+            case SavedResponse() as answer:
+                return SpendOutcome(response=answer, replayed=True)
+            case IdempotencyKeyReused() as reused:
+                return SpendOutcome(error=reused)
         if key in taken:
-            return Outcome(refusal=Conflict("A call with this idempotency key is in flight."))
-    mark = book.mark()
+            return SpendOutcome(error=Conflict("A call with this idempotency key is in flight."))
+    mark = journal.savepoint()
     try:
-        written = tuple(request.decide(book, facts))
-    except Refusal as refusal:
+        written = tuple(request.decide(journal, facts))
+    except DomainError as refusal:
         # A refused call leaves nothing behind and does not burn its key.
-        book.back_to(mark)
-        return Outcome(refusal=refusal)
+        journal.rollback_to(mark)
+        return SpendOutcome(error=refusal)
     if key is not None:
         taken.add(key)
-    return Outcome(written)
+    return SpendOutcome(written)
 
 
-async def _facts(unit: Unit, requests: Sequence[SpendRequest], book: Book) -> Facts:
-    uses = [request.use for request in requests if request.use]
+async def _load_facts(
+    session: WriteSession, requests: Sequence[SpendRequest], journal: JournalTransaction
+) -> UseReferences:
+    uses = [request.posted_use for request in requests if request.posted_use]
     if not uses:
-        return Facts()
+        return UseReferences()
     rates = [
         credit.record["ExtraServiceId"]
-        for credit in book.credits.values()
-        if credit.side.kind is CreditKind.TIME
+        for credit in journal.accounts.values()
+        if credit.mapping.account_type is AccountType.TIME
     ]
-    return await read_facts(unit, uses, rates)
+    return await load_use_references(session, uses, rates)
 
 
-async def _answered(
-    unit: Unit,
+async def _with_responses(
+    session: WriteSession,
     requests: Sequence[SpendRequest],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[SpendOutcome],
     rows: Mapping[type[Entity] | None, Mapping[int, Record]],
-) -> list[Outcome]:
+) -> list[SpendOutcome]:
     """The outcomes with their wire answers, which are kept where the call has a key."""
-    answered: list[Outcome] = []
-    keep: list[tuple[Call, str, Answer]] = []
+    answered: list[SpendOutcome] = []
+    keep: list[tuple[RequestContext, str, SavedResponse]] = []
     for request, outcome in zip(requests, outcomes, strict=True):
-        if request.render is None or not outcome.written:
+        if request.render is None or not outcome.entries:
             answered.append(outcome)
             continue
-        answer = Answer(200, request.render(_as_answered(outcome.written[0], rows)))
-        keep.append((request.call, request.fingerprint, answer))
-        answered.append(Outcome(outcome.written, answer))
-    await store_answers(unit, keep)
+        answer = SavedResponse(200, request.render(_response_record(outcome.entries[0], rows)))
+        keep.append((request.context, request.fingerprint, answer))
+        answered.append(SpendOutcome(outcome.entries, answer))
+    await save_responses(session, keep)
     return answered
 
 
-def _as_answered(
-    written: Written, rows: Mapping[type[Entity] | None, Mapping[int, Record]]
+def _response_record(
+    entry: PendingEntry, rows: Mapping[type[Entity] | None, Mapping[int, Record]]
 ) -> Record:
     """The row as its own POST shows it: money as it remained before the use (rule 7)."""
-    line = written.line
-    side = SIDES[line.credit_kind]
-    row = rows[side.history][line.history_id or 0]
-    if line.credit_kind is CreditKind.MONEY:
+    line = entry.entry
+    side = MAPPINGS[line.credit_kind]
+    row = rows[side.history_entity][line.history_id or 0]
+    if line.credit_kind is AccountType.MONEY:
         remained = line.balance_after - line.balance_change
         return {**row, "CoworkerBookingCreditRemainingCredit": remained}
     return {**row, "CoworkerExtraServiceRemainingUses": line.balance_after}
 
 
-class Spends:
+class SpendQueue:
     """Carries out spends, those that wait at the same moment in one transaction."""
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        policy: LedgerPolicy | None = None,
-        most_together: int = MOST_TOGETHER,
+        settings: LedgerSettings | None = None,
+        max_batch_size: int = MAX_BATCH_SIZE,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._policy = policy or LedgerPolicy()
-        self._together = Together(self._opened, self._carry_out, most_together)
+        self._settings = settings or LedgerSettings()
+        self._queue = BatchQueue(self._open_session, self._execute, max_batch_size)
 
-    def _opened(self) -> AbstractAsyncContextManager[Unit]:
-        return self._store.writing()
+    def _open_session(self) -> AbstractAsyncContextManager[WriteSession]:
+        return self._store.write_session()
 
     async def post(
         self,
         entity: type[Entity],
         record: Record,
-        call: Call,
+        context: RequestContext,
         fingerprint: str,
-        render: Render,
+        render: ResponseRenderer,
     ) -> tuple[int, bytes]:
         """Posts one use and gives the status and the bytes to answer with (rules 7 to 10, 32).
 
         The same key and fingerprint give the first answer again, byte for byte. Raises refusals:
         Invalid, KeyReused, or Conflict when a call with the same key is in the same batch.
         """
-        request = posted(entity, record, call, self._policy, fingerprint, render)
+        request = use_request(entity, record, context, self._settings, fingerprint, render)
         outcome = await self.spend(request)
-        assert outcome.answer is not None
-        return outcome.answer.status, outcome.answer.body
+        assert outcome.response is not None
+        return outcome.response.status, outcome.response.body
 
-    async def spend(self, request: SpendRequest) -> Outcome:
+    async def spend(self, request: SpendRequest) -> SpendOutcome:
         """Carries out one request with whatever else is waiting. Raises its refusal."""
-        repeatable = request.render is not None and request.call.key is not None
-        return await self._together.ask(request, repeatable=repeatable)
+        repeatable = request.render is not None and request.context.idempotency_key is not None
+        return await self._queue.submit(request, idempotent=repeatable)
 
-    async def _carry_out(
-        self, unit: Unit, requests: Sequence[SpendRequest], urgent: int
-    ) -> list[Outcome | Refusal | PutOff]:
+    async def _execute(
+        self, session: WriteSession, requests: Sequence[SpendRequest], must_wait: int
+    ) -> list[SpendOutcome | DomainError | Deferred]:
         return [
-            PUT_OFF if outcome.put_off else outcome.refusal or outcome
-            for outcome in await spend_batch(unit, requests, self._clock, urgent)
+            DEFERRED if outcome.deferred else outcome.error or outcome
+            for outcome in await spend_batch(session, requests, self._clock, must_wait)
         ]

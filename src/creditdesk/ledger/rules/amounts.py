@@ -11,7 +11,7 @@ from math import floor
 Amount = int
 
 DECIMALS = 4
-STEPS_PER_CURRENCY_UNIT = 10**DECIMALS
+AMOUNT_SCALE = 10**DECIMALS
 
 
 def round_amount(value: Fraction | int, digits: int) -> Amount:
@@ -28,7 +28,7 @@ def round_amount(value: Fraction | int, digits: int) -> Amount:
     return nearest if value >= 0 else -nearest
 
 
-def split(total: Amount, weights: Sequence[int], digits: int) -> tuple[Amount, ...]:
+def split_proportionally(total: Amount, weights: Sequence[int], digits: int) -> tuple[Amount, ...]:
     """`total` cut in proportion to `weights`, in their order; the parts sum to `total` (rule 3).
 
     Each part is rounded to the currency's digits, but never past what is left, so no part ever
@@ -38,7 +38,7 @@ def split(total: Amount, weights: Sequence[int], digits: int) -> tuple[Amount, .
     if any(weight < 0 for weight in weights) or not any(weights):
         raise ValueError("weights are never negative and at least one is positive")
     if total < 0:
-        return tuple(-part for part in split(-total, weights, digits))
+        return tuple(-part for part in split_proportionally(-total, weights, digits))
     whole = sum(weights)
     last = max(place for place, weight in enumerate(weights) if weight)
     parts = [0] * len(weights)
@@ -50,8 +50,8 @@ def split(total: Amount, weights: Sequence[int], digits: int) -> tuple[Amount, .
     return tuple(parts)
 
 
-def money_text(amount: Amount) -> str:
+def format_money(amount: Amount) -> str:
     """Ten-thousandths as a decimal with all four places: `125000` is `"12.5000"`."""
     sign = "-" if amount < 0 else ""
-    units, steps = divmod(abs(amount), STEPS_PER_CURRENCY_UNIT)
+    units, steps = divmod(abs(amount), AMOUNT_SCALE)
     return f"{sign}{units}.{steps:0{DECIMALS}d}"

@@ -103,7 +103,7 @@ class _Purse:
 
     def __init__(self, available: Sequence[Amount], caps: Sequence[Cap]) -> None:
         self.left = list(available)
-        self.room = [cap.most for cap in caps]
+        self.room = [cap.limit for cap in caps]
         self.cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
 
     def holds(self, credit: int) -> Amount:

@@ -19,22 +19,22 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from creditdesk.ledger.rules.amounts import Amount, money_text
+from creditdesk.ledger.rules.amounts import Amount, format_money
 from creditdesk.ledger.rules.basket import Cap, Demand, MoneyOffer, Share, UnitOffer, assign
 from creditdesk.ledger.rules.credit import (
     Credit,
     CreditKey,
-    LedgerPolicy,
-    Owner,
-    PayingKind,
+    CreditType,
+    Customer,
+    LedgerSettings,
     Rate,
     Source,
     SourceKey,
-    utc_text,
+    format_utc,
 )
-from creditdesk.ledger.rules.eligibility import Reason, reason_against
-from creditdesk.ledger.rules.overdraft import LastResort
-from creditdesk.ledger.rules.pool_caps import caps_over, room_after, together
+from creditdesk.ledger.rules.eligibility import ReasonCode, ineligibility_reason
+from creditdesk.ledger.rules.overdraft import OverdraftCredits
+from creditdesk.ledger.rules.pool_caps import capped_total, caps_by_position, remaining_after
 from creditdesk.ledger.rules.units import ChargePeriod
 
 RULES_VERSION = 1
@@ -43,10 +43,10 @@ RULES_VERSION = 1
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
-Rank = tuple[int | str | bool | datetime, ...]
+PaymentOrderKey = tuple[int | str | bool | datetime, ...]
 
 
-class Part(Struct, frozen=True, gc=False):
+class AllocationPart(Struct, frozen=True, gc=False):
     """What one credit gives for one source.
 
     `taken` is in the credit's own step, `covered` is the part of the source's price it pays for.
@@ -56,18 +56,18 @@ class Part(Struct, frozen=True, gc=False):
     credit: CreditKey
     taken: Amount
     covered: Amount
-    all_units: int | None = None
+    total_units: int | None = None
     rate: Rate | None = None
     at_credit_price: bool = False
 
 
-class Considered(Struct, frozen=True, gc=False):
+class ConsideredCredit(Struct, frozen=True, gc=False):
     """A credit that was looked at, its place in the order of payment from 1, and its fate."""
 
     credit: CreditKey
     rank: int
     available: Amount
-    reason: Reason
+    reason: ReasonCode
 
 
 class SourceAllocation(Struct, frozen=True, gc=False):
@@ -78,8 +78,8 @@ class SourceAllocation(Struct, frozen=True, gc=False):
     price: Amount
     credit_price: Amount | None
     uncovered: Amount
-    parts: tuple[Part, ...]
-    considered: tuple[Considered, ...]
+    parts: tuple[AllocationPart, ...]
+    considered: tuple[ConsideredCredit, ...]
 
 
 class Allocation(Struct, frozen=True, gc=False):
@@ -105,22 +105,24 @@ class Allocation(Struct, frozen=True, gc=False):
         return {
             "rules_version": self.rules_version,
             "customer_id": self.customer_id,
-            "decided": utc_text(self.decided),
+            "decided": format_utc(self.decided),
             "exact": self.exact,
             "sources": [_source_document(source) for source in self.sources],
         }
 
 
-def rank(credit: Credit, owner: Owner, already_used: Collection[CreditKey] = ()) -> Rank:
+def payment_order_key(
+    credit: Credit, customer: Customer, previously_used: Collection[CreditKey] = ()
+) -> PaymentOrderKey:
     """Sorts credits into the order of payment; the numbers are those of rule 18.
 
     A changed booking prefers the credits it already used (rule 25).
     """
-    own = credit.customer_id == owner.customer_id
+    own = credit.customer_id == customer.id
     return (
-        credit.key not in already_used,
+        credit.key not in previously_used,
         *(0 if own else 1, 0 if own or credit.team_id is None else credit.team_id),  # 1
-        credit.kind is PayingKind.MONEY,  # 2
+        credit.kind is CreditType.MONEY,  # 2
         credit.priority,  # 3
         credit.expires or _NEVER,  # 4
         breadth(credit),  # 5
@@ -132,7 +134,7 @@ def rank(credit: Credit, owner: Owner, already_used: Collection[CreditKey] = ())
 def breadth(credit: Credit) -> int:
     """How much a credit may pay for, 0 the narrowest; a rate always lists what it covers."""
     limits = credit.limits
-    if credit.kind is not PayingKind.MONEY or limits.any_listed:
+    if credit.kind is not CreditType.MONEY or limits.has_listed_limits:
         return 0
     if limits.universal:
         return 3
@@ -142,11 +144,11 @@ def breadth(credit: Credit) -> int:
 def allocate(
     sources: Sequence[Source],
     credits_: Sequence[Credit],
-    owner: Owner,
-    policy: LedgerPolicy,
+    customer: Customer,
+    settings: LedgerSettings,
     now: datetime,
     *,
-    already_used: Collection[CreditKey] = (),
+    previously_used: Collection[CreditKey] = (),
 ) -> Allocation:
     """Decides a basket of one customer's sources as a whole (rules 12 to 22).
 
@@ -156,43 +158,44 @@ def allocate(
     Raises ValueError when a source is not the owner's.
     """
     for source in sources:
-        if source.customer_id != owner.customer_id:
-            raise ValueError(f"{source.key} is not of customer {owner.customer_id}")
-    ordered = _in_order(credits_, owner, already_used)
+        if source.customer_id != customer.id:
+            raise ValueError(f"{source.key} is not of customer {customer.id}")
+    ordered = _in_payment_order(credits_, customer, previously_used)
     reasons = [
-        [_reason(credit, source, owner, policy, now) for credit in ordered] for source in sources
+        [_rejection_reason(credit, source, customer, settings, now) for credit in ordered]
+        for source in sources
     ]
-    caps = caps_over(ordered)
+    caps = caps_by_position(ordered)
     for source, against in zip(sources, reasons, strict=True):
-        _refuse_part_prints(source, ordered, against, caps)
+        _reject_partial_print_jobs(source, ordered, against, caps)
     eligible = [
         (place, credit, basket_place, source)
         for basket_place, source in enumerate(sources)
         for place, credit in enumerate(ordered)
         if reasons[basket_place][place] is None
     ]
-    last = LastResort.of(ordered)
+    overdrafts = OverdraftCredits.from_order(ordered)
     assignment = assign(
         [Demand(source.price, source.currency_digits) for source in sources],
-        last.available(ordered),
+        overdrafts.available(ordered),
         [
             MoneyOffer(place, basket_place, _credit_price(credit, source))
             for place, credit, basket_place, source in eligible
-            if credit.kind is PayingKind.MONEY
+            if credit.kind is CreditType.MONEY
         ],
-        last.offers(
+        overdrafts.extend_offers(
             [
                 _unit_offer(place, credit, basket_place, source)
                 for place, credit, basket_place, source in eligible
-                if credit.kind is not PayingKind.MONEY
+                if credit.kind is not CreditType.MONEY
             ]
         ),
-        last.caps(caps),
+        overdrafts.extend_caps(caps),
     )
-    shares = last.told(assignment.shares)
-    room = room_after(caps, shares)
+    shares = overdrafts.merge_shares(assignment.shares)
+    room = remaining_after(caps, shares)
     return Allocation(
-        owner.customer_id,
+        customer.id,
         now,
         tuple(
             _source_allocation(
@@ -209,44 +212,46 @@ def allocate(
     )
 
 
-def _in_order(
-    credits_: Sequence[Credit], owner: Owner, already_used: Collection[CreditKey]
+def _in_payment_order(
+    credits_: Sequence[Credit], customer: Customer, previously_used: Collection[CreditKey]
 ) -> list[Credit]:
     """The order of payment; a credit that is reached in several ways stands there once."""
-    ordered = sorted(credits_, key=lambda credit: rank(credit, owner, already_used))
+    ordered = sorted(
+        credits_, key=lambda credit: payment_order_key(credit, customer, previously_used)
+    )
     return list({credit.key: credit for credit in reversed(ordered)}.values())[::-1]
 
 
-def _reason(
-    credit: Credit, source: Source, owner: Owner, policy: LedgerPolicy, now: datetime
-) -> Reason | None:
-    reason = reason_against(credit, source, owner, policy, now)
+def _rejection_reason(
+    credit: Credit, source: Source, customer: Customer, settings: LedgerSettings, now: datetime
+) -> ReasonCode | None:
+    reason = ineligibility_reason(credit, source, customer, settings, now)
     if reason is not None:
         return reason
     if not source.price:
-        return Reason.NOT_NEEDED
-    if credit.kind is not PayingKind.TIME or credit.available >= _step(credit, source):
+        return ReasonCode.NOT_NEEDED
+    if credit.kind is not CreditType.TIME or credit.available >= _step(credit, source):
         return None
-    of_itself = credit.unheld < _step(credit, source)
-    return Reason.LESS_THAN_A_STEP if of_itself else Reason.MEMBER_CAP
+    of_itself = credit.unreserved < _step(credit, source)
+    return ReasonCode.LESS_THAN_A_STEP if of_itself else ReasonCode.MEMBER_CAP
 
 
-def _refuse_part_prints(
-    source: Source, ordered: Sequence[Credit], against: list[Reason | None], caps: Sequence[Cap]
+def _reject_partial_print_jobs(
+    source: Source, ordered: Sequence[Credit], against: list[ReasonCode | None], caps: Sequence[Cap]
 ) -> None:
     """Printing credit prints a job whole or not at all (rule 21)."""
     printing = [
         place
         for place, credit in enumerate(ordered)
-        if credit.kind is PayingKind.PRINTING and against[place] is None
+        if credit.kind is CreditType.PRINTING and against[place] is None
     ]
     available = {place: ordered[place].available for place in printing}
-    if together(available, caps) >= source.print_units:
+    if capped_total(available, caps) >= source.print_units:
         return
-    uncapped = sum(max(0, ordered[place].unheld) for place in printing)
+    uncapped = sum(max(0, ordered[place].unreserved) for place in printing)
     for place in printing:
         capped = ordered[place].member_cap_left is not None and uncapped >= source.print_units
-        against[place] = Reason.MEMBER_CAP if capped else Reason.PRINT_NEEDS_WHOLE
+        against[place] = ReasonCode.MEMBER_CAP if capped else ReasonCode.PRINT_NEEDS_WHOLE
 
 
 def _step(credit: Credit, source: Source) -> int:
@@ -255,16 +260,16 @@ def _step(credit: Credit, source: Source) -> int:
     return source.interval_minutes if minutes else 1
 
 
-def _all_units(credit: Credit, source: Source) -> int:
-    if credit.kind is PayingKind.PRINTING or credit.rate is None:
+def _total_units(credit: Credit, source: Source) -> int:
+    if credit.kind is CreditType.PRINTING or credit.rate is None:
         return source.print_units
     return source.units(credit.rate.charge_period)
 
 
 def _unit_offer(place: int, credit: Credit, basket_place: int, source: Source) -> UnitOffer:
-    if credit.kind is PayingKind.PRINTING:
+    if credit.kind is CreditType.PRINTING:
         return UnitOffer(place, basket_place, source.print_units, all_or_nothing=True)
-    return UnitOffer(place, basket_place, _all_units(credit, source), _step(credit, source))
+    return UnitOffer(place, basket_place, _total_units(credit, source), _step(credit, source))
 
 
 def _credit_price(credit: Credit, source: Source) -> Amount | None:
@@ -275,7 +280,7 @@ def _credit_price(credit: Credit, source: Source) -> Amount | None:
 def _source_allocation(
     source: Source,
     ordered: Sequence[Credit],
-    against: Sequence[Reason | None],
+    against: Sequence[ReasonCode | None],
     shares: Sequence[Share],
     used: frozenset[int],
     room: Mapping[int, Amount],
@@ -287,50 +292,52 @@ def _source_allocation(
         reason = against[place]
         if reason is None:
             if place in paying:
-                reason = Reason.USED
+                reason = ReasonCode.USED
             elif uncovered and place in room and room[place] < _step(credit, source):
-                reason = Reason.MEMBER_CAP
+                reason = ReasonCode.MEMBER_CAP
             elif uncovered and place in used:
-                reason = Reason.USED_ELSEWHERE
+                reason = ReasonCode.USED_ELSEWHERE
             else:
-                reason = Reason.NOT_NEEDED
-        considered.append(Considered(credit.key, place + 1, credit.available, reason))
+                reason = ReasonCode.NOT_NEEDED
+        considered.append(ConsideredCredit(credit.key, place + 1, credit.available, reason))
     return SourceAllocation(
         source.key,
         source.currency,
         source.price,
         source.credit_price,
         uncovered,
-        tuple(_part(ordered[share.credit], source, share) for share in shares),
+        tuple(_allocation_part(ordered[share.credit], source, share) for share in shares),
         tuple(considered),
     )
 
 
-def _part(credit: Credit, source: Source, share: Share) -> Part:
-    if credit.kind is PayingKind.MONEY:
+def _allocation_part(credit: Credit, source: Source, share: Share) -> AllocationPart:
+    if credit.kind is CreditType.MONEY:
         at_credit_price = _credit_price(credit, source) is not None
-        return Part(credit.key, share.taken, share.covered, at_credit_price=at_credit_price)
-    all_units = _all_units(credit, source)
-    return Part(credit.key, share.taken, share.covered, all_units, credit.rate)
+        return AllocationPart(
+            credit.key, share.taken, share.covered, at_credit_price=at_credit_price
+        )
+    all_units = _total_units(credit, source)
+    return AllocationPart(credit.key, share.taken, share.covered, all_units, credit.rate)
 
 
-def _amount(kind: PayingKind, amount: Amount) -> str | int:
-    return money_text(amount) if kind is PayingKind.MONEY else amount
+def _document_amount(kind: CreditType, amount: Amount) -> str | int:
+    return format_money(amount) if kind is CreditType.MONEY else amount
 
 
 def _source_document(source: SourceAllocation) -> dict[str, object]:
     return {
         "source": str(source.source),
         "currency": source.currency,
-        "price": money_text(source.price),
-        "credit_price": None if source.credit_price is None else money_text(source.credit_price),
-        "uncovered": money_text(source.uncovered),
+        "price": format_money(source.price),
+        "credit_price": None if source.credit_price is None else format_money(source.credit_price),
+        "uncovered": format_money(source.uncovered),
         "parts": [_part_document(part) for part in source.parts],
         "considered": [
             {
                 "credit": str(seen.credit),
                 "rank": seen.rank,
-                "available": _amount(seen.credit.kind, seen.available),
+                "available": _document_amount(seen.credit.kind, seen.available),
                 "reason": seen.reason.value,
             }
             for seen in source.considered
@@ -338,17 +345,17 @@ def _source_document(source: SourceAllocation) -> dict[str, object]:
     }
 
 
-def _part_document(part: Part) -> dict[str, object]:
+def _part_document(part: AllocationPart) -> dict[str, object]:
     document: dict[str, object] = {
         "credit": str(part.credit),
-        "taken": _amount(part.credit.kind, part.taken),
-        "covered": money_text(part.covered),
+        "taken": _document_amount(part.credit.kind, part.taken),
+        "covered": format_money(part.covered),
     }
-    if part.credit.kind is PayingKind.MONEY:
+    if part.credit.kind is CreditType.MONEY:
         return document | {"at_credit_price": part.at_credit_price}
-    document["all_units"] = part.all_units
+    document["all_units"] = part.total_units
     if part.rate is not None:
         document["rate"] = part.rate.id
         document["charge_period"] = part.rate.charge_period.name.lower()
-        document["unit_price"] = money_text(part.rate.price)
+        document["unit_price"] = format_money(part.rate.price)
     return document

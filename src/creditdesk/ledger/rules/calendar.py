@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 MONTHS_PER_YEAR = 12
 
 
-def clamped(year: int, month: int, day: int) -> date:
+def clamp_to_month(year: int, month: int, day: int) -> date:
     """That day of the month, or the month's last day when it is shorter (rules 20, 27)."""
     return date(year, month, min(day, monthrange(year, month)[1]))
 
@@ -18,7 +18,7 @@ def clamped(year: int, month: int, day: int) -> date:
 def add_months(day: date, months: int) -> date:
     """`day` moved by calendar months; 31 January plus one month is 28 or 29 February."""
     year, month = divmod(day.year * MONTHS_PER_YEAR + day.month - 1 + months, MONTHS_PER_YEAR)
-    return clamped(year, month + 1, day.day)
+    return clamp_to_month(year, month + 1, day.day)
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:

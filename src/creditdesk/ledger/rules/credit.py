@@ -18,10 +18,10 @@ from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES, ChargePeriod
 DEFAULT_PRIORITY = 50
 
 Ids = frozenset[int]
-NONE_LISTED: Ids = frozenset()
+NO_IDS: Ids = frozenset()
 
 
-class PayingKind(StrEnum):
+class CreditType(StrEnum):
     """What a grant holds. A booking charge looks like one on the wire but has no balance."""
 
     MONEY = "money"
@@ -30,19 +30,19 @@ class PayingKind(StrEnum):
     BOOKING_CHARGE = "booking_charge"
 
 
-def kind_of_extra_service(
+def extra_service_type(
     *, booking_id: int | None, booking_unique_id: str | None, is_printing_credit: bool
-) -> PayingKind:
+) -> CreditType:
     """Which of three unlike things a `CoworkerExtraService` is (rule 5)."""
     if booking_id or booking_unique_id:
-        return PayingKind.BOOKING_CHARGE
-    return PayingKind.PRINTING if is_printing_credit else PayingKind.TIME
+        return CreditType.BOOKING_CHARGE
+    return CreditType.PRINTING if is_printing_credit else CreditType.TIME
 
 
 class CreditKey(NamedTuple):
     """A credit's identity: money credits and extra services number themselves separately."""
 
-    kind: PayingKind
+    kind: CreditType
     id: int
 
     def __str__(self) -> str:
@@ -53,25 +53,25 @@ class Pool(NamedTuple):
     """What a team shares of one kind; money of another currency is another pool (rule 16)."""
 
     team_id: int
-    kind: PayingKind
+    kind: CreditType
     currency: str
 
 
-class Limits(Struct, frozen=True, gc=False):
+class CreditLimits(Struct, frozen=True, gc=False):
     """What a money credit may pay (rules 13, 14). An empty list limits nothing."""
 
     for_bookings: bool = False
     for_events: bool = False
     universal: bool = False
-    resource_types: Ids = NONE_LISTED
-    event_categories: Ids = NONE_LISTED
-    products: Ids = NONE_LISTED
-    passes: Ids = NONE_LISTED
-    tariffs: Ids = NONE_LISTED
+    resource_types: Ids = NO_IDS
+    event_categories: Ids = NO_IDS
+    products: Ids = NO_IDS
+    passes: Ids = NO_IDS
+    tariffs: Ids = NO_IDS
     applies_to_charges: bool = False
 
     @property
-    def any_listed(self) -> bool:
+    def has_listed_limits(self) -> bool:
         """Whether any list narrows the credit (rule 18, number 5)."""
         return self.applies_to_charges or any(
             (
@@ -91,7 +91,7 @@ class Rate(Struct, frozen=True, gc=False):
     charge_period: ChargePeriod
     price: Amount = 0
     credit_price: Amount | None = None
-    resource_types: Ids = NONE_LISTED
+    resource_types: Ids = NO_IDS
     is_printing: bool = False
 
 
@@ -102,7 +102,7 @@ class Credit(Struct, frozen=True, gc=False):
     running period; `overdraft` counts for printing credit only (rule 33).
     """
 
-    kind: PayingKind
+    kind: CreditType
     id: int
     customer_id: int
     business_id: int
@@ -114,7 +114,7 @@ class Credit(Struct, frozen=True, gc=False):
     overdraft: Amount = 0
     valid_from: datetime | None = None
     expires: datetime | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: CreditLimits = field(default_factory=CreditLimits)
     rate: Rate | None = None
     use_credit_price: bool = False
     team_id: int | None = None
@@ -131,16 +131,16 @@ class Credit(Struct, frozen=True, gc=False):
         """The pool it belongs to, where it is reached through a team's sharing (rule 16)."""
         if self.team_id is None:
             return None
-        return Pool(self.team_id, self.kind, self.currency if self.kind is PayingKind.MONEY else "")
+        return Pool(self.team_id, self.kind, self.currency if self.kind is CreditType.MONEY else "")
 
     @property
-    def unheld(self) -> Amount:
+    def unreserved(self) -> Amount:
         """What is left beside the holds (rule 26), with a printing credit's overdraft."""
-        overdraft = self.overdraft if self.kind is PayingKind.PRINTING else 0
+        overdraft = self.overdraft if self.kind is CreditType.PRINTING else 0
         return self.remaining - self.held + overdraft
 
     @property
-    def at_hand(self) -> Amount:
+    def available_without_overdraft(self) -> Amount:
         """What this customer can take now without any overdraft, never below zero."""
         return max(0, min(self.available, self.remaining - self.held))
 
@@ -148,8 +148,8 @@ class Credit(Struct, frozen=True, gc=False):
     def available(self) -> Amount:
         """What this customer can take now, never below zero (rules 16, 26, 33)."""
         if self.member_cap_left is None:
-            return max(0, self.unheld)
-        return max(0, min(self.unheld, self.member_cap_left))
+            return max(0, self.unreserved)
+        return max(0, min(self.unreserved, self.member_cap_left))
 
 
 class SourceKind(StrEnum):
@@ -194,7 +194,7 @@ class Source(Struct, frozen=True, gc=False):
     starts: datetime | None = None
     ends: datetime | None = None
     resource_type: int | None = None
-    event_categories: Ids = NONE_LISTED
+    event_categories: Ids = NO_IDS
     product_id: int | None = None
     pass_id: int | None = None
     tariff_id: int | None = None
@@ -234,7 +234,7 @@ class Source(Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class TeamSharing:
     """A team the customer belongs to and what it shares (rule 16)."""
 
     id: int
@@ -242,26 +242,26 @@ class Team:
     shares_extra_services: bool = False
     transfers_to_paying_member: bool = False
 
-    def shares(self, kind: PayingKind) -> bool:
+    def shares(self, kind: CreditType) -> bool:
         """Whether members reach the team's credit of this kind."""
         if self.transfers_to_paying_member:
             return True
-        return self.shares_money if kind is PayingKind.MONEY else self.shares_extra_services
+        return self.shares_money if kind is CreditType.MONEY else self.shares_extra_services
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class Customer:
     """Who owes the sources: the customer, the plans it is on, the teams it belongs to."""
 
-    customer_id: int
-    plans: Ids = NONE_LISTED
-    teams: tuple[Team, ...] = ()
+    id: int
+    plans: Ids = NO_IDS
+    teams: tuple[TeamSharing, ...] = ()
 
-    def team(self, team_id: int) -> Team | None:
+    def team(self, team_id: int) -> TeamSharing | None:
         return next((team for team in self.teams if team.id == team_id), None)
 
 
-class WindowTest(StrEnum):
+class ValidityInstant(StrEnum):
     """At which instant a credit must be valid (rule 12)."""
 
     SERVICE_START = "service_start"
@@ -269,15 +269,15 @@ class WindowTest(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerPolicy:
+class LedgerSettings:
     """The settings `ledger.…` that change a decision (rules 8, 12, 17, 30)."""
 
-    window_test: WindowTest = WindowTest.SERVICE_START
+    validity_instant: ValidityInstant = ValidityInstant.SERVICE_START
     cross_location: bool = False
     return_grace_days: int = 0
     strict_posts: bool = False
 
 
-def utc_text(instant: datetime | None) -> str | None:
+def format_utc(instant: datetime | None) -> str | None:
     """An instant as documents and keys write it: `2026-03-01T00:00:00Z`."""
     return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -13,18 +13,18 @@ from msgspec import Struct
 
 from creditdesk.ledger.rules.credit import (
     Credit,
-    LedgerPolicy,
-    Limits,
-    Owner,
-    PayingKind,
+    CreditLimits,
+    CreditType,
+    Customer,
+    LedgerSettings,
     Rate,
     Source,
     SourceKind,
-    WindowTest,
+    ValidityInstant,
 )
 
 
-class Reason(StrEnum):
+class ReasonCode(StrEnum):
     """What became of a credit that was considered for a source (rule 19)."""
 
     USED = "used"
@@ -53,153 +53,153 @@ class Reason(StrEnum):
     NOT_NEEDED = "not_needed"
 
 
-class Question(Struct, frozen=True, gc=False):
+class EligibilityQuery(Struct, frozen=True, gc=False):
     """One credit held against one source."""
 
     credit: Credit
     source: Source
-    owner: Owner
-    policy: LedgerPolicy
+    customer: Customer
+    settings: LedgerSettings
     now: datetime
 
 
-def reason_against(
-    credit: Credit, source: Source, owner: Owner, policy: LedgerPolicy, now: datetime
-) -> Reason | None:
+def ineligibility_reason(
+    credit: Credit, source: Source, customer: Customer, settings: LedgerSettings, now: datetime
+) -> ReasonCode | None:
     """Why `credit` may not pay for `source` at `now`, or None when it may (rules 12 to 17)."""
-    question = Question(credit, source, owner, policy, now)
-    for test in TESTS:
-        if reason := test(question):
+    query = EligibilityQuery(credit, source, customer, settings, now)
+    for test in ELIGIBILITY_CHECKS:
+        if reason := test(query):
             return reason
     return None
 
 
-def valid_at(source: Source, policy: LedgerPolicy, now: datetime) -> datetime:
+def required_validity_instant(source: Source, settings: LedgerSettings, now: datetime) -> datetime:
     """The instant at which a credit must be valid: the start of a service, else now (rule 12)."""
-    if policy.window_test is WindowTest.SPEND_TIME or source.starts is None:
+    if settings.validity_instant is ValidityInstant.SPEND_TIME or source.starts is None:
         return now
     if source.kind in (SourceKind.BOOKING, SourceKind.EVENT_ATTENDANCE):
         return source.starts
     return now
 
 
-def source_takes_credit(question: Question) -> Reason | None:
+def source_accepts_credit(query: EligibilityQuery) -> ReasonCode | None:
     """No credit pays a tentative booking or one that declined credit (rule 15)."""
-    if question.source.tentative:
-        return Reason.TENTATIVE
-    return Reason.CREDIT_DECLINED if question.source.refuses_credit else None
+    if query.source.tentative:
+        return ReasonCode.TENTATIVE
+    return ReasonCode.CREDIT_DECLINED if query.source.refuses_credit else None
 
 
-def is_a_credit(question: Question) -> Reason | None:
+def is_not_booking_charge(query: EligibilityQuery) -> ReasonCode | None:
     """A booking charge has no balance (rule 5)."""
-    is_charge = question.credit.kind is PayingKind.BOOKING_CHARGE
-    return Reason.BOOKING_CHARGE if is_charge else None
+    is_charge = query.credit.kind is CreditType.BOOKING_CHARGE
+    return ReasonCode.BOOKING_CHARGE if is_charge else None
 
 
-def within_reach(question: Question) -> Reason | None:
+def is_accessible(query: EligibilityQuery) -> ReasonCode | None:
     """The customer's own credit, or that of a team which shares the kind (rule 16)."""
-    credit, owner = question.credit, question.owner
-    if credit.customer_id == owner.customer_id:
+    credit, customer = query.credit, query.customer
+    if credit.customer_id == customer.id:
         return None
-    team = None if credit.team_id is None else owner.team(credit.team_id)
-    return None if team and team.shares(credit.kind) else Reason.NOT_SHARED
+    team = None if credit.team_id is None else customer.team(credit.team_id)
+    return None if team and team.shares(credit.kind) else ReasonCode.NOT_SHARED
 
 
-def same_place_and_currency(question: Question) -> Reason | None:
+def matches_location_and_currency(query: EligibilityQuery) -> ReasonCode | None:
     """Credit stays in its location unless the network allows it, and in its currency (rule 17)."""
-    credit, source = question.credit, question.source
-    if credit.business_id != source.business_id and not question.policy.cross_location:
-        return Reason.OTHER_LOCATION
-    return None if credit.currency == source.currency else Reason.OTHER_CURRENCY
+    credit, source = query.credit, query.source
+    if credit.business_id != source.business_id and not query.settings.cross_location:
+        return ReasonCode.OTHER_LOCATION
+    return None if credit.currency == source.currency else ReasonCode.OTHER_CURRENCY
 
 
-def within_window(question: Question) -> Reason | None:
+def is_in_validity_window(query: EligibilityQuery) -> ReasonCode | None:
     """From `valid_from` on, and strictly before `expires` (rules 12, 28).
 
     Only the instants count, so a lapsed credit is unusable at once, swept or not.
     """
-    credit = question.credit
-    instant = valid_at(question.source, question.policy, question.now)
+    credit = query.credit
+    instant = required_validity_instant(query.source, query.settings, query.now)
     if credit.expires is not None and credit.expires <= instant:
-        return Reason.EXPIRED
+        return ReasonCode.EXPIRED
     if credit.valid_from is not None and credit.valid_from > instant:
-        return Reason.NOT_YET_VALID
+        return ReasonCode.NOT_YET_VALID
     return None
 
 
-def on_a_listed_plan(question: Question) -> Reason | None:
+def is_on_listed_plan(query: EligibilityQuery) -> ReasonCode | None:
     """Plans listed on a credit that is not universal limit who may use it (rule 14)."""
-    limits = question.credit.limits
-    if limits.universal or not limits.tariffs or limits.tariffs & question.owner.plans:
+    limits = query.credit.limits
+    if limits.universal or not limits.tariffs or limits.tariffs & query.customer.plans:
         return None
-    return Reason.WRONG_PLAN
+    return ReasonCode.WRONG_PLAN
 
 
-def fits(question: Question) -> Reason | None:
+def matches_source_kind(query: EligibilityQuery) -> ReasonCode | None:
     """Whether a credit of this kind pays a source of this kind (rules 13 to 15)."""
-    credit, source = question.credit, question.source
-    if credit.kind is PayingKind.MONEY:
-        return _money_fits(credit.limits, source)
-    if credit.kind is PayingKind.TIME:
-        return _time_fits(credit.rate, source)
+    credit, source = query.credit, query.source
+    if credit.kind is CreditType.MONEY:
+        return _money_mismatch(credit.limits, source)
+    if credit.kind is CreditType.TIME:
+        return _time_mismatch(credit.rate, source)
     prints = source.kind is SourceKind.PRINT_JOB and source.print_units > 0
-    return None if prints else Reason.WRONG_RATE
+    return None if prints else ReasonCode.WRONG_RATE
 
 
-def has_amount(question: Question) -> Reason | None:
+def has_balance(query: EligibilityQuery) -> ReasonCode | None:
     """Something is left, and this member may still draw on it (rules 16, 26)."""
-    if question.credit.unheld <= 0:
-        return Reason.EMPTY
-    return None if question.credit.available > 0 else Reason.MEMBER_CAP
+    if query.credit.unreserved <= 0:
+        return ReasonCode.EMPTY
+    return None if query.credit.available > 0 else ReasonCode.MEMBER_CAP
 
 
-TESTS: tuple[Callable[[Question], Reason | None], ...] = (
-    source_takes_credit,
-    is_a_credit,
-    within_reach,
-    same_place_and_currency,
-    within_window,
-    on_a_listed_plan,
-    fits,
-    has_amount,
+ELIGIBILITY_CHECKS: tuple[Callable[[EligibilityQuery], ReasonCode | None], ...] = (
+    source_accepts_credit,
+    is_not_booking_charge,
+    is_accessible,
+    matches_location_and_currency,
+    is_in_validity_window,
+    is_on_listed_plan,
+    matches_source_kind,
+    has_balance,
 )
 
 
-def _money_fits(limits: Limits, source: Source) -> Reason | None:
+def _money_mismatch(limits: CreditLimits, source: Source) -> ReasonCode | None:
     match source.kind:
         case SourceKind.BOOKING:
-            return _booking_fits(limits, source)
+            return _booking_mismatch(limits, source)
         case SourceKind.EVENT_ATTENDANCE:
-            return _event_fits(limits, source)
+            return _event_mismatch(limits, source)
         case _:
-            return _other_fits(limits, source)
+            return _other_mismatch(limits, source)
 
 
-def _booking_fits(limits: Limits, source: Source) -> Reason | None:
+def _booking_mismatch(limits: CreditLimits, source: Source) -> ReasonCode | None:
     if not limits.for_bookings:
-        return Reason.NOT_FOR_BOOKINGS
+        return ReasonCode.NOT_FOR_BOOKINGS
     if limits.resource_types and source.resource_type not in limits.resource_types:
-        return Reason.WRONG_RESOURCE_TYPE
+        return ReasonCode.WRONG_RESOURCE_TYPE
     return None
 
 
-def _event_fits(limits: Limits, source: Source) -> Reason | None:
+def _event_mismatch(limits: CreditLimits, source: Source) -> ReasonCode | None:
     if not limits.for_events:
-        return Reason.NOT_FOR_EVENTS
+        return ReasonCode.NOT_FOR_EVENTS
     if limits.event_categories and not limits.event_categories & source.event_categories:
-        return Reason.WRONG_EVENT_CATEGORY
+        return ReasonCode.WRONG_EVENT_CATEGORY
     return None
 
 
-def _other_fits(limits: Limits, source: Source) -> Reason | None:
+def _other_mismatch(limits: CreditLimits, source: Source) -> ReasonCode | None:
     if not limits.universal:
-        return Reason.NOT_UNIVERSAL
+        return ReasonCode.NOT_UNIVERSAL
     limited = limits.products or limits.passes or limits.tariffs or limits.applies_to_charges
-    return Reason.NOT_LISTED if limited and not _listed(limits, source) else None
+    return ReasonCode.NOT_LISTED if limited and not _is_listed(limits, source) else None
 
 
-def _listed(limits: Limits, source: Source) -> bool:
-    match _sold_as(source):
+def _is_listed(limits: CreditLimits, source: Source) -> bool:
+    match _effective_kind(source):
         case SourceKind.PRODUCT:
             return source.product_id in limits.products
         case SourceKind.TIME_PASS:
@@ -210,7 +210,7 @@ def _listed(limits: Limits, source: Source) -> bool:
             return limits.applies_to_charges
 
 
-def _sold_as(source: Source) -> SourceKind:
+def _effective_kind(source: Source) -> SourceKind:
     """An invoice line counts as what it sells; one that names nothing is a charge."""
     if source.kind is not SourceKind.INVOICE_LINE:
         return source.kind
@@ -221,8 +221,8 @@ def _sold_as(source: Source) -> SourceKind:
     return SourceKind.CHARGE if source.tariff_id is None else SourceKind.PLAN
 
 
-def _time_fits(rate: Rate | None, source: Source) -> Reason | None:
+def _time_mismatch(rate: Rate | None, source: Source) -> ReasonCode | None:
     if source.kind is not SourceKind.BOOKING or rate is None:
-        return Reason.WRONG_RATE
+        return ReasonCode.WRONG_RATE
     # A rate names the types it covers; one that names none has not been set up, and covers none.
-    return None if source.resource_type in rate.resource_types else Reason.WRONG_RESOURCE_TYPE
+    return None if source.resource_type in rate.resource_types else ReasonCode.WRONG_RESOURCE_TYPE

@@ -28,7 +28,7 @@ class Cap:
     """The most that these credits may give between them, in their smallest step (rule 16)."""
 
     credits: frozenset[int]
-    most: Exact
+    limit: Exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _paid_in_turn(
     caps: Sequence[Cap],
 ) -> dict[Arc, Exact]:
     """What is due of one source, paid by one credit after another."""
-    room = [cap.most for cap in caps]
+    room = [cap.limit for cap in caps]
     cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
     covered: dict[Arc, Exact] = {}
     for arc in sorted(gains):
@@ -100,7 +100,7 @@ class _Network:
     ) -> None:
         self.gains = gains
         self.cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
-        self.room = [cap.most for cap in caps]
+        self.room = [cap.limit for cap in caps]
         self.plain = all(gain == 1 for gain in gains.values())
         self.joined: set[int] = set()
         self.left = list(available)

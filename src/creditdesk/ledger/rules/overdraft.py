@@ -17,31 +17,31 @@ from creditdesk.ledger.rules.credit import Credit
 
 
 @dataclass(frozen=True, slots=True)
-class LastResort:
+class OverdraftCredits:
     """The places in the order of payment whose overdraft can be drawn, and how many credits stand
     before them.
     """
 
     places: tuple[int, ...]
-    credits: int
+    credit_count: int
 
     @classmethod
-    def of(cls, ordered: Sequence[Credit]) -> LastResort:
+    def from_order(cls, ordered: Sequence[Credit]) -> OverdraftCredits:
         places = (
             place
             for place, credit in enumerate(ordered)
-            if credit.overdraft and credit.available > credit.at_hand
+            if credit.overdraft and credit.available > credit.available_without_overdraft
         )
         return cls(tuple(places), len(ordered))
 
     def available(self, ordered: Sequence[Credit]) -> list[Amount]:
         """What each credit has at hand, then what the overdrafts add."""
-        added = [ordered[p].available - ordered[p].at_hand for p in self.places]
-        return [*(credit.at_hand for credit in ordered), *added]
+        added = [ordered[p].available - ordered[p].available_without_overdraft for p in self.places]
+        return [*(credit.available_without_overdraft for credit in ordered), *added]
 
-    def offers(self, offers: Sequence[UnitOffer]) -> list[UnitOffer]:
+    def extend_offers(self, offers: Sequence[UnitOffer]) -> list[UnitOffer]:
         """The offers, and those of the overdrafts of the same credits."""
-        added = {place: self.credits + n for n, place in enumerate(self.places)}
+        added = {place: self.credit_count + n for n, place in enumerate(self.places)}
         return [
             *offers,
             *(
@@ -51,24 +51,28 @@ class LastResort:
             ),
         ]
 
-    def caps(self, caps: Sequence[Cap]) -> list[Cap]:
+    def extend_caps(self, caps: Sequence[Cap]) -> list[Cap]:
         """A member's cap holds over a credit and its overdraft."""
         return [
             replace(
                 cap,
                 credits=cap.credits
-                | {self.credits + n for n, place in enumerate(self.places) if place in cap.credits},
+                | {
+                    self.credit_count + n
+                    for n, place in enumerate(self.places)
+                    if place in cap.credits
+                },
             )
             for cap in caps
         ]
 
-    def told(self, shares: Sequence[Share]) -> list[Share]:
+    def merge_shares(self, shares: Sequence[Share]) -> list[Share]:
         """The shares by source and order of payment, each credit's with its overdraft's."""
         if not self.places:
             return list(shares)
         merged: dict[tuple[int, int], Share] = {}
         for share in shares:
-            over = share.credit - self.credits
+            over = share.credit - self.credit_count
             place = share.credit if over < 0 else self.places[over]
             known = merged.get((share.source, place), Share(place, share.source, 0, 0))
             merged[share.source, place] = structs.replace(

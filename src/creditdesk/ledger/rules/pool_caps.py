@@ -48,7 +48,7 @@ def period_start(period: CapPeriod, now: datetime, zone: ZoneInfo) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class PoolDraw:
     """What one use took from a pool, less what came back of it, and when it was recorded."""
 
     recorded: datetime
@@ -63,43 +63,45 @@ class MemberCap:
     """
 
     pool: Pool
-    most: Amount
+    limit: Amount
     period: CapPeriod
     zone: ZoneInfo
-    draws: tuple[Draw, ...] = ()
+    draws: tuple[PoolDraw, ...] = ()
     held: Mapping[int, Amount] = field(default_factory=dict)
 
-    def left(self, now: datetime, let_go: Collection[int] = ()) -> Amount:
+    def remaining(self, now: datetime, released_holds: Collection[int] = ()) -> Amount:
         """What the member may still draw at `now` with the holds in `let_go` given back.
 
         Below zero when the cap was lowered meanwhile, or a posted use went past it.
         """
         starts = period_start(self.period, now, self.zone)
         drawn = sum(draw.amount for draw in self.draws if draw.recorded >= starts)
-        held = sum(amount for hold_id, amount in self.held.items() if hold_id not in let_go)
-        return self.most - drawn - held
+        held = sum(amount for hold_id, amount in self.held.items() if hold_id not in released_holds)
+        return self.limit - drawn - held
 
 
-def under_caps(
+def apply_caps(
     credits_: Sequence[Credit],
     caps: Sequence[MemberCap],
     now: datetime,
-    let_go: Collection[int] = (),
+    released_holds: Collection[int] = (),
 ) -> tuple[Credit, ...]:
     """The credits with what their pool's caps leave of them; the lowest of several caps counts."""
     if not caps:
         return tuple(credits_)
-    left: dict[Pool, Amount] = {}
+    remaining: dict[Pool, Amount] = {}
     for cap in caps:
-        of_this = cap.left(now, let_go)
-        left[cap.pool] = min(of_this, left.get(cap.pool, of_this))
+        of_this = cap.remaining(now, released_holds)
+        remaining[cap.pool] = min(of_this, remaining.get(cap.pool, of_this))
     return tuple(
-        replace(credit, member_cap_left=left[credit.pool]) if credit.pool in left else credit
+        replace(credit, member_cap_left=remaining[credit.pool])
+        if credit.pool in remaining
+        else credit
         for credit in credits_
     )
 
 
-def caps_over(ordered: Sequence[Credit]) -> list[Cap]:
+def caps_by_position(ordered: Sequence[Credit]) -> list[Cap]:
     """What the places of capped credits may give between them, one cap for each pool."""
     capped: dict[Pool, list[int]] = {}
     for place, credit in enumerate(ordered):
@@ -111,18 +113,18 @@ def caps_over(ordered: Sequence[Credit]) -> list[Cap]:
     ]
 
 
-def together(amounts: Mapping[int, Amount], caps: Sequence[Cap]) -> Amount:
+def capped_total(amounts: Mapping[int, Amount], caps: Sequence[Cap]) -> Amount:
     """What these places give between them under the caps."""
     total = sum(amounts.values())
     for cap in caps:
-        total -= max(0, sum(amounts[p] for p in cap.credits & amounts.keys()) - int(cap.most))
+        total -= max(0, sum(amounts[p] for p in cap.credits & amounts.keys()) - int(cap.limit))
     return total
 
 
-def room_after(caps: Sequence[Cap], shares: Sequence[Share]) -> dict[int, Amount]:
+def remaining_after(caps: Sequence[Cap], shares: Sequence[Share]) -> dict[int, Amount]:
     """What the member may still take of each capped place once the shares are taken."""
-    room: dict[int, Amount] = {}
+    remaining: dict[int, Amount] = {}
     for cap in caps:
         taken = sum(share.taken for share in shares if share.credit in cap.credits)
-        room |= dict.fromkeys(cap.credits, int(cap.most) - taken)
-    return room
+        remaining |= dict.fromkeys(cap.credits, int(cap.limit) - taken)
+    return remaining

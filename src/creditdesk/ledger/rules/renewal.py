@@ -16,11 +16,11 @@ from creditdesk.ledger.rules.calendar import (
     add_local_days,
     add_local_months,
     add_months,
-    clamped,
+    clamp_to_month,
     local_date,
     start_of_day,
 )
-from creditdesk.ledger.rules.credit import CreditKey, utc_text
+from creditdesk.ledger.rules.credit import CreditKey, format_utc
 from creditdesk.ledger.rules.units import DAYS_PER_WEEK
 
 
@@ -46,7 +46,7 @@ class ExpirationType(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class RenewalPeriod:
     """From the first day on, up to but without `ends`."""
 
     starts: date
@@ -61,9 +61,9 @@ class Period:
         return start_of_day(self.ends, zone)
 
 
-def period_of(
+def renewal_period(
     renewal: ServiceRenewalTime, day: date, started: date, billing_day: int | None = None
-) -> Period:
+) -> RenewalPeriod:
     """The renewal period that `day` falls in, for a contract that `started` (rule 27).
 
     Weeks and years count from the contract's start, tariff months from the billing day (blank: the
@@ -74,32 +74,32 @@ def period_of(
         raise ValueError("no benefit renews before its contract starts")
     match renewal:
         case ServiceRenewalTime.DAY:
-            period = Period(day, day + timedelta(days=1))
+            period = RenewalPeriod(day, day + timedelta(days=1))
         case ServiceRenewalTime.WEEK:
             first = day - timedelta(days=(day - started).days % DAYS_PER_WEEK)
-            period = Period(first, first + timedelta(days=DAYS_PER_WEEK))
+            period = RenewalPeriod(first, first + timedelta(days=DAYS_PER_WEEK))
         case ServiceRenewalTime.CALENDAR_MONTH:
-            period = _month_from(1, day)
+            period = _month_starting(1, day)
         case ServiceRenewalTime.TARIFF_MONTH:
-            period = _month_from(billing_day or started.day, day)
+            period = _month_starting(billing_day or started.day, day)
         case ServiceRenewalTime.YEAR:
             years = day.year - started.year
             years -= day < add_months(started, MONTHS_PER_YEAR * years)
-            period = Period(
+            period = RenewalPeriod(
                 add_months(started, MONTHS_PER_YEAR * years),
                 add_months(started, MONTHS_PER_YEAR * (years + 1)),
             )
-    return Period(max(period.starts, started), period.ends)
+    return RenewalPeriod(max(period.starts, started), period.ends)
 
 
-def _month_from(first_day: int, day: date) -> Period:
+def _month_starting(first_day: int, day: date) -> RenewalPeriod:
     """The month from one `first_day` to the next, clamped in short months."""
-    starts = clamped(day.year, day.month, first_day)
+    starts = clamp_to_month(day.year, day.month, first_day)
     if day < starts:
         before = add_months(day.replace(day=1), -1)
-        return Period(clamped(before.year, before.month, first_day), starts)
+        return RenewalPeriod(clamp_to_month(before.year, before.month, first_day), starts)
     after = add_months(day.replace(day=1), 1)
-    return Period(starts, clamped(after.year, after.month, first_day))
+    return RenewalPeriod(starts, clamp_to_month(after.year, after.month, first_day))
 
 
 def periods_due(
@@ -110,7 +110,7 @@ def periods_due(
     billing_day: int | None = None,
     last_granted: date | None = None,
     ended: date | None = None,
-) -> Iterator[Period]:
+) -> Iterator[RenewalPeriod]:
     """The periods to grant by `today`, oldest first, so that a missed run catches up (rule 27).
 
     `last_granted` is the first day of the last period granted, blank before the first; from
@@ -118,19 +118,19 @@ def periods_due(
     """
     day = started
     if last_granted is not None:
-        day = period_of(renewal, last_granted, started, billing_day).ends
+        day = renewal_period(renewal, last_granted, started, billing_day).ends
     while day <= today and (ended is None or day < ended):
-        period = period_of(renewal, day, started, billing_day)
+        period = renewal_period(renewal, day, started, billing_day)
         yield period
         day = period.ends
 
 
-def renewal_key(contract: str, benefit: str, period: Period) -> str:
+def renewal_key(contract: str, benefit: str, period: RenewalPeriod) -> str:
     """Names a renewal once and for all, so that none is granted twice (rule 27)."""
     return f"{contract}/{benefit}/{period.starts.isoformat()}"
 
 
-class NoMainContract(ValueError):
+class MissingMainContract(ValueError):
     """A benefit lasts as long as the price plan's period, and there is no main contract."""
 
 
@@ -140,7 +140,7 @@ def product_expiry(
     released: datetime,
     zone: ZoneInfo,
     *,
-    plan_period: Period | None = None,
+    plan_period: RenewalPeriod | None = None,
 ) -> datetime:
     """When a sold benefit released at `released` lapses (rule 27).
 
@@ -155,7 +155,9 @@ def product_expiry(
     match expiration:
         case ExpirationType.PRICE_PLAN:
             if plan_period is None:
-                raise NoMainContract("the benefit ends with a plan's period, but there is no plan")
+                raise MissingMainContract(
+                    "the benefit ends with a plan's period, but there is no plan"
+                )
             return plan_period.expires(zone)
         case ExpirationType.DAY:
             return add_local_days(released, count, zone)
@@ -171,33 +173,33 @@ def product_expiry(
 
 
 @dataclass(frozen=True, slots=True)
-class RollOver:
+class RolloverLimit:
     """What of a lapsing grant lives on: at most `cap`, for at most `periods` renewals."""
 
     cap: Amount
     periods: int
 
 
-def rolled_over(unused: Amount, roll_over: RollOver | None, times_rolled: int = 0) -> Amount:
+def rollover_amount(unused: Amount, limit: RolloverLimit | None, times_rolled: int = 0) -> Amount:
     """The amount of a new grant linked to the lapsing one; 0 unless roll-over is on (rule 27).
 
     `times_rolled` says how many renewals what is unused has already outlived.
     """
-    if roll_over is None or times_rolled >= roll_over.periods:
+    if limit is None or times_rolled >= limit.periods:
         return 0
-    return max(0, min(unused, roll_over.cap))
+    return max(0, min(unused, limit.cap))
 
 
-def has_lapsed(expires: datetime | None, at: datetime) -> bool:
+def has_expired(expires: datetime | None, at: datetime) -> bool:
     """Whether a credit is over at `at`: it is usable strictly before its expiry (rules 12, 28)."""
     return expires is not None and expires <= at
 
 
 def expiry_key(credit: CreditKey, expires: datetime) -> str:
     """Names one expiry of one credit, so that its journal line is written once (rule 28)."""
-    return f"{credit}/{utc_text(expires)}"
+    return f"{credit}/{format_utc(expires)}"
 
 
-def reopens(expires: datetime | None, extended: datetime | None, at: datetime) -> bool:
+def reopens_credit(expires: datetime | None, extended: datetime | None, at: datetime) -> bool:
     """Whether a change of the expiry brings a lapsed credit back: a reopening line (rule 28)."""
-    return has_lapsed(expires, at) and not has_lapsed(extended, at)
+    return has_expired(expires, at) and not has_expired(extended, at)

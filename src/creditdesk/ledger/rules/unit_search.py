@@ -102,12 +102,12 @@ class Search:
         self.at_credit_price = {arc[0] for arc, gain in gains.items() if gain != 1}
         self.caps = [self._in_steps(cap) for cap in caps]
         self.cap_of = {credit: place for place, cap in enumerate(caps) for credit in cap.credits}
-        self.money_caps = [Cap(cap.credits, cap.most * self.scale) for cap in caps]
+        self.money_caps = [Cap(cap.credits, cap.limit * self.scale) for cap in caps]
 
     def _in_steps(self, cap: Cap) -> Cap:
         """A cap on units as what whole steps can use of it, so that the search hopes for no more."""
         step = gcd(*(offer.step for offer in self.offers if offer.credit in cap.credits))
-        return Cap(cap.credits, cap.most // step * step) if step else cap
+        return Cap(cap.credits, cap.limit // step * step) if step else cap
 
     def best(self) -> tuple[Found, bool]:
         """The best assignment found, and whether it is proven to be the best."""
@@ -184,7 +184,7 @@ class Search:
     def _room(self, partial: _Partial, cap: int) -> Exact:
         """What a cap leaves beside the units taken so far; money is handed out after them."""
         together = self.caps[cap].credits
-        return self.caps[cap].most - sum(self.available[c] - partial.left[c] for c in together)
+        return self.caps[cap].limit - sum(self.available[c] - partial.left[c] for c in together)
 
     def _needed(self, place: int, open_: int) -> int:
         """Whole steps that cover what is open, the last of them perhaps only in part."""
@@ -238,7 +238,7 @@ class Search:
             for credit, open_ in payable.items()
         }
         unit_room = [self._room(partial, cap) for cap in range(len(self.caps))]
-        money_room = [cap.most for cap in self.money_caps]
+        money_room = [cap.limit for cap in self.money_caps]
         more = min(
             sum(partial.open[source] for source in reachable),
             self._under_caps(by_units, dearest, unit_room)

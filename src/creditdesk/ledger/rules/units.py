@@ -15,7 +15,7 @@ DEFAULT_INTERVAL_MINUTES = 15
 DAYS_PER_WEEK = 7
 DAYS_PER_FOUR_WEEKS = 28
 
-_INSTANT = timedelta(microseconds=1)
+_SMALLEST_STEP = timedelta(microseconds=1)
 
 
 class ChargePeriod(IntEnum):
@@ -51,9 +51,9 @@ def units(
         case ChargePeriod.DAYS:
             return days(starts, ends, zone, per_night=per_night)
         case ChargePeriod.WEEKS:
-            return _rounded_up(days(starts, ends, zone, per_night=per_night), DAYS_PER_WEEK)
+            return _ceil_div(days(starts, ends, zone, per_night=per_night), DAYS_PER_WEEK)
         case ChargePeriod.FOUR_WEEK_MONTHS:
-            return _rounded_up(days(starts, ends, zone, per_night=per_night), DAYS_PER_FOUR_WEEKS)
+            return _ceil_div(days(starts, ends, zone, per_night=per_night), DAYS_PER_FOUR_WEEKS)
         case ChargePeriod.MONTHS:
             return months(starts, ends, zone)
         case ChargePeriod.USES:
@@ -72,7 +72,7 @@ def days(starts: datetime, ends: datetime, zone: ZoneInfo, *, per_night: bool = 
     if per_night:
         return max(1, (local_date(ends, zone) - first).days)
     # A booking that ends with the day's first instant has not touched that day.
-    return (local_date(ends - _INSTANT, zone) - first).days + 1
+    return (local_date(ends - _SMALLEST_STEP, zone) - first).days + 1
 
 
 def months(starts: datetime, ends: datetime, zone: ZoneInfo) -> int:
@@ -85,5 +85,5 @@ def months(starts: datetime, ends: datetime, zone: ZoneInfo) -> int:
     return count
 
 
-def _rounded_up(count: int, size: int) -> int:
+def _ceil_div(count: int, size: int) -> int:
     return -(-count // size)

@@ -1,0 +1,208 @@
+"""What is measured: each path as requests for the server and as statements for its ceiling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from benchmarks.load import HttpRequest
+from benchmarks.seeding import CREDITS_PER_CUSTOMER, BookingCase, SeedData
+from creditdesk.api.query_params import parse_list_query
+from creditdesk.api.settings import ApiSettings
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
+from creditdesk.schema.entity import Column, Entity
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.fragments import Joins
+from creditdesk.storage.queries import Statements
+
+USE_ENTITY: Final = CoworkerBookingCreditUseHistory
+_NAME: Final = USE_ENTITY.__name__
+_AMOUNT_STEPS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The statements of one transaction and what they are asked with: rows of values, or a range
+    of ids for a single parameter."""
+
+    texts: tuple[str, ...]
+    variants: Sequence[tuple[Any, ...]] | range
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One path through the server, with the best the engine itself could do for it, if there is
+    anything like it."""
+
+    name: str
+    title: str
+    requests: tuple[HttpRequest, ...]
+    ceiling: Ceiling | None
+    idempotency_keys: bool = False
+
+
+class NaiveQueries(Statements):
+    """What anyone would write: a page joined to what it lends, beside a count of the rows."""
+
+    def stored_expression(self, column: Column, joins: Joins) -> str:
+        return super().stored_expression(replace(column, copied=False), joins)
+
+    def compared_expression(self, column: Column, joins: Joins) -> str:
+        return super().compared_expression(replace(column, copied=False), joins)
+
+    def row_expressions(self, columns: Sequence[str]) -> str:
+        return ", ".join(columns)
+
+    def _counted_total(self, _entity: type[Entity], _filters: Sequence[Filter]) -> str | None:
+        return None
+
+
+def all_scenarios(filled: SeedData, dialect: Dialect) -> Iterator[Scenario]:
+    """Every path, those that read first."""
+    statements = NaiveQueries(dialect)
+    yield _list_scenario(
+        statements, "list", "list of 25: two filters, a range, a sort",
+        [_customer_query(filled, *customer) for customer in filled.customers],
+    )  # fmt: skip
+    yield _list_scenario(
+        statements, "credit", "list of one credit's uses",
+        [{f"{_NAME}_CoworkerBookingCredit": credit} for credit in filled.listed_credits],
+    )  # fmt: skip
+    later_half = {
+        f"from_{_NAME}_CreatedOn": _format_datetime(filled.since),
+        f"to_{_NAME}_CreatedOn": _format_datetime(filled.until),
+        "orderBy": "CreatedOn", "dir": -1,
+    }  # fmt: skip
+    yield _list_scenario(
+        statements, "all", f"list of 25 of the later half of all {filled.uses:,} uses, sorted",
+        [later_half],
+    )  # fmt: skip
+    middle = filled.uses // 4 // 25
+    yield _list_scenario(
+        statements, "deep", f"the same, from page {middle:,} on",
+        [later_half | {"page": page} for page in range(middle, middle + 4)],
+    )  # fmt: skip
+    yield _get_scenario(statements, filled)
+    tills, others = filled.spend_credits, filled.ceiling_credits
+    hot, other_hot = tills[:1], others[:1]
+    draw = _minimal_spend(dialect)
+    yield Scenario(
+        "spend", f"spend on {len(tills):,} credits", _spend_requests(tills), draw(others)
+    )
+    yield Scenario("hot", "spend on one hot credit", _spend_requests(hot), draw(other_hot))
+    yield Scenario("keyed", f"spend on {len(tills):,} credits, each with an idempotency key",
+               _spend_requests(tills), draw(others), idempotency_keys=True)  # fmt: skip
+    of_five = f"of a booking over {CREDITS_PER_CUSTOMER} candidates"
+    yield Scenario(
+        "preview", f"preview {of_five}", _basket_requests("previews", filled.booking_cases), None
+    )
+    yield Scenario(
+        "booking",
+        f"spend {of_five}",
+        _basket_requests("spends", filled.booking_cases),
+        draw(others),
+    )
+
+
+def _customer_query(filled: SeedData, coworker: int, business: int) -> dict[str, Any]:
+    return {
+        f"{_NAME}_CoworkerBookingCredit_Coworker_Id": coworker,
+        f"{_NAME}_CoworkerBookingCredit_Business_Id": business,
+        f"from_{_NAME}_CreatedOn": _format_datetime(filled.since),
+        "orderBy": "CreatedOn",
+        "dir": -1,
+    }
+
+
+def _format_datetime(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _list_scenario(
+    statements: NaiveQueries, name: str, title: str, questions: Sequence[dict[str, Any]]
+) -> Scenario:
+    asks: list[HttpRequest] = []
+    variants: list[tuple[Any, ...]] = []
+    texts: set[str] = set()
+    for question in questions:
+        query = urlencode(question)
+        asks.append(HttpRequest("GET", f"{USE_ENTITY.path()}?{query}"))
+        asked = parse_list_query(USE_ENTITY, query.encode(), ApiSettings()).query
+        offset = (asked.page - 1) * asked.size
+        text, values, _ = statements.page(asked, offset, asked.size)
+        texts.add(text)
+        variants.append(tuple(values))
+    [text] = texts
+    ceiling = Ceiling((text,), variants)
+    return Scenario(name, title, tuple(asks), ceiling)
+
+
+def _get_scenario(statements: NaiveQueries, filled: SeedData) -> Scenario:
+    variants: list[tuple[Any, ...]] = []
+    text = ""
+    for use_id in filled.use_ids:
+        wanted = Filter(USE_ENTITY.meta().columns["Id"], Comparison.ONE_OF, (use_id,))
+        text, values, _ = statements.find(
+            USE_ENTITY, (wanted,), None, limited=False, after=False, whole=True
+        )
+        variants.append(tuple(values))
+    asks = tuple(HttpRequest("GET", f"{USE_ENTITY.path()}/{use_id}") for use_id in filled.use_ids)
+    return Scenario("get", "get by id", asks, Ceiling((text,), variants))
+
+
+def _spend_requests(credits_: range) -> tuple[HttpRequest, ...]:
+    return tuple(
+        HttpRequest(
+            "POST",
+            USE_ENTITY.path(),
+            json.dumps({"CoworkerBookingCreditId": i, "CreditUsed": 0.01}),
+        )
+        for i in credits_
+    )
+
+
+def _basket_requests(path: str, visits: Sequence[BookingCase]) -> tuple[HttpRequest, ...]:
+    asks: list[HttpRequest] = []
+    for visit in visits:
+        source = {"Kind": "booking", "Id": visit.booking_id, "Amount": 0.01}
+        body = {
+            "CoworkerId": visit.coworker_id,
+            "BusinessId": visit.business_id,
+            "Sources": [source],
+        }
+        asks.append(HttpRequest("POST", f"/api/ledger/{path}", json.dumps(body)))
+    return tuple(asks)
+
+
+def _minimal_spend(dialect: Dialect) -> Callable[[range], Ceiling]:
+    """The least a spend can be: one guarded update and one row, no journal, no proof, no key."""
+    table, credit = "coworker_booking_credit_use_history", "coworker_booking_credit"
+    columns = "id, coworker_booking_credit_id, credit_used, unique_id, created_on, updated_on"
+    take = (
+        f"UPDATE {credit} SET remaining_credit = remaining_credit - {_AMOUNT_STEPS} "
+        f"WHERE id = {dialect.placeholder(1)} AND remaining_credit >= {_AMOUNT_STEPS}"
+    )
+    if dialect.name == "postgresql":
+        texts: tuple[str, ...] = (
+            f"WITH drawn AS ({take} RETURNING id) INSERT INTO {table} ({columns}) "
+            f"SELECT nextval('{table}_ids'), id, {_AMOUNT_STEPS}, gen_random_uuid()::text, "
+            "now(), now() FROM drawn",
+        )
+    else:
+        now = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+        texts = (
+            f"UPDATE id_sequence SET last = last + 1 WHERE name = '{table}'",
+            take,
+            f"INSERT INTO {table} ({columns}) SELECT last, ?1, {_AMOUNT_STEPS}, "
+            f"hex(randomblob(16)), {now}, {now} FROM id_sequence "
+            f"WHERE name = '{table}' AND changes() = 1",
+        )
+    return lambda ids: Ceiling(texts, ids, writes=True)

@@ -1,0 +1,171 @@
+"""Fills a database: the demo's operator, and credits of the run's own that never run dry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+from creditdesk.auth.settings import AuthSettings
+from creditdesk.auth.tokens import signing_secret
+from creditdesk.auth.users_admin import create_user, find_user_id, issue_token
+from creditdesk.demo.load import load_demo
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.ledger.journal.mapping import new_record
+from creditdesk.schema.repository import Store
+
+SPEND_CREDITS: Final = 1000
+CREDITS_PER_CUSTOMER: Final = 5
+PAGE_ROWS: Final = 25
+MIN_CREDIT_USES: Final = 5
+"""A customer asked about has at least a page of uses, a credit so many."""
+VARIANTS: Final = 100
+"""So many forms of each reading question, asked in random order."""
+_LARGE_AMOUNT: Final = 1_000_000_0000
+_SEED: Final = 1
+_ACTOR_EMAIL: Final = "bench@example.com"
+_USES: Final = "coworker_booking_credit_use_history"
+
+
+@dataclass(frozen=True, slots=True)
+class BookingCase:
+    """A booking whose customer has as many credits that could pay as there are candidates."""
+
+    coworker_id: int
+    business_id: int
+    booking_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeedData:
+    """What there is to ask for. `tills` are for our spends, `ceiling_tills` for the ceiling's;
+    `since` to `until` are the later half of all uses."""
+
+    token: str
+    uses: int
+    customers: tuple[tuple[int, int], ...]
+    listed_credits: tuple[int, ...]
+    use_ids: tuple[int, ...]
+    since: datetime
+    until: datetime
+    spend_credits: range
+    ceiling_credits: range
+    booking_cases: tuple[BookingCase, ...]
+
+
+class _NoProgress:
+    def advance(self, rows: int) -> None:
+        """Nobody watches."""
+
+
+async def seed(store: Store, uses: int) -> SeedData:
+    """Writes about so many uses of both kinds, unless there are some, and tells what is there."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    if not await _rows(store, f"SELECT id FROM {_USES} LIMIT 1"):
+        await load_demo(store, uses, _SEED, _NoProgress())
+    random = Random(_SEED)
+    uses, last = (await _rows(store, f"SELECT count(*), max(created_on) FROM {_USES}"))[0]
+    customers = await _rows(
+        store,
+        "SELECT c.coworker_id, c.business_id, count(*) FROM coworker_booking_credit_use_history h "
+        "JOIN coworker_booking_credit c ON c.id = h.coworker_booking_credit_id "
+        f"GROUP BY c.coworker_id, c.business_id HAVING count(*) >= {PAGE_ROWS} ORDER BY c.coworker_id",
+    )
+    credits_ = await _rows(
+        store,
+        "SELECT coworker_booking_credit_id, count(*) FROM coworker_booking_credit_use_history "
+        f"GROUP BY coworker_booking_credit_id HAVING count(*) >= {MIN_CREDIT_USES} "
+        "ORDER BY coworker_booking_credit_id",
+    )
+    middle = await _rows(
+        store, f"SELECT created_on FROM {_USES} ORDER BY created_on LIMIT 1 OFFSET {uses // 2}"
+    )
+    tills, visits = await _add_spend_credits(store, now)
+    chosen = [random.randint(1, uses) for _ in range(min(VARIANTS, uses))]
+    return SeedData(
+        token=await _token(store, now),
+        uses=uses,
+        customers=tuple((row[0], row[1]) for row in _sample_rows(random, customers)),
+        listed_credits=tuple(row[0] for row in _sample_rows(random, credits_)),
+        use_ids=tuple(chosen),
+        since=_parse_datetime(middle[0][0]),
+        until=_parse_datetime(last),
+        spend_credits=tills[:SPEND_CREDITS],
+        ceiling_credits=tills[-SPEND_CREDITS:],
+        booking_cases=visits,
+    )
+
+
+def _sample_rows(random: Random, rows: list[Any]) -> list[Any]:
+    return random.sample(rows, min(VARIANTS, len(rows)))
+
+
+async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[BookingCase, ...]]:
+    """Credits at customers of their own, five at each: a booking for each of as many customers as
+    credits are spent on, and after them the customers of the ceiling's credits."""
+    (resource, business) = (await _rows(store, "SELECT id, business_id FROM resource"))[0]
+    names = [f"Bench {n}" for n in range(SPEND_CREDITS + SPEND_CREDITS // CREDITS_PER_CUSTOMER)]
+    async with store.write_session() as unit:
+        people = await unit.insert(
+            Coworker,
+            [
+                new_record(
+                    Coworker, {"FullName": name, "Businesses": (business,)}, now, _ACTOR_EMAIL
+                )
+                for name in names
+            ],
+        )
+        given = {
+            "BusinessId": business, "Description": "Till", "CaneBeUsedForBookings": True,
+            "TotalCredit": _LARGE_AMOUNT, "RemainingCredit": _LARGE_AMOUNT,
+        }  # fmt: skip
+        owners = [person for person in people for _ in range(CREDITS_PER_CUSTOMER)]
+        ids = await unit.insert(
+            CoworkerBookingCredit,
+            [
+                new_record(CoworkerBookingCredit, {**given, "CoworkerId": owner}, now, _ACTOR_EMAIL)
+                for owner in owners
+            ],
+        )
+        times = {"FromTime": now + timedelta(days=1), "ToTime": now + timedelta(days=1, hours=2)}
+        ours = people[:SPEND_CREDITS]
+        bookings = await unit.insert(
+            Booking,
+            [
+                new_record(
+                    Booking, {"ResourceId": resource, "CoworkerId": who, **times}, now, _ACTOR_EMAIL
+                )
+                for who in ours
+            ],
+        )
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    visits = (
+        BookingCase(who, business, booking) for who, booking in zip(ours, bookings, strict=True)
+    )
+    return range(ids[0], ids[0] + len(ids)), tuple(visits)
+
+
+async def _token(store: Store, now: datetime) -> str:
+    settings = AuthSettings()
+    secret = await signing_secret(store, settings, now)
+    async with store.write_session() as unit:
+        user = await find_user_id(unit, _ACTOR_EMAIL)
+        if user is None:
+            user = await create_user(unit, _ACTOR_EMAIL, None, "Bench", is_admin=True, now=now)
+        grant = await issue_token(unit, user, secret, settings, now=now)
+    return grant.access_token
+
+
+async def _rows(store: Store, text: str) -> list[Any]:
+    async with store.read_session() as reading:
+        # Questions that no caller may put; both engines' units answer plain SQL.
+        return list(await reading.fetch(text, ()))  # type: ignore[attr-defined]
+
+
+def _parse_datetime(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)

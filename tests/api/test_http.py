@@ -1,0 +1,345 @@
+"""Conventions of the wire that no entity changes: one test per sentence of the decisions."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from creditdesk.api.settings import ApiSettings
+from creditdesk.app import build_app
+from creditdesk.auth.users_admin import find_user_id, set_roles
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.settings import RateLimitSettings, Settings, SettingsError, load_settings
+from tests.builders import NOW, stored_row
+from tests.conftest import create_user_token, http_client
+
+TYPES = ResourceType.path()
+FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
+
+
+@pytest.fixture(scope="module")
+async def shop(store, build):
+    """Sixty room types of one location, their names in no order of their ids."""
+    business = await build.create_business("Paging")
+    rows = [
+        stored_row(ResourceType, Name=f"Room {n * 7 % 60:02d}", BusinessId=business)
+        for n in range(60)
+    ]
+    async with store.write_session() as unit:
+        await unit.insert(ResourceType, rows)
+    return business
+
+
+def page_position(body):
+    """Where a page lies: first, last, page, pages, next, previous."""
+    names = ("FirstItem", "LastItem", "PageNumber", "TotalPages", "HasNextPage", "HasPreviousPage")
+    return tuple(body[name] for name in names)
+
+
+async def list_names(client, shop, **asked):
+    answer = await client.get(TYPES, params={"ResourceType_Business": shop} | asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ({}, (1, 25, 1, 3, True, False)),
+        ({"page": 2}, (26, 50, 2, 3, True, True)),
+        ({"page": 3}, (51, 60, 3, 3, False, True)),
+        ({"page": 4}, (0, 0, 4, 3, False, True)),
+        ({"page": 0}, (1, 25, 1, 3, True, False)),
+        ({"page": -5}, (1, 25, 1, 3, True, False)),
+        ({"size": 0}, (1, 25, 1, 3, True, False)),
+        ({"size": 5000}, (1, 60, 1, 1, False, False)),
+        ({"Page": "2", "SIZE": "50"}, (51, 60, 2, 2, False, True)),
+        ({"page": ""}, (1, 25, 1, 3, True, False)),
+        ({"page": 9_999_999_999}, (0, 0, 9_999_999_999, 3, False, True)),
+        ({"ResourceType_Name": "nothing like it"}, (0, 0, 1, 0, False, False)),
+        ({"PageNumber": 3, "PageSize": 5}, (1, 25, 1, 3, True, False)),
+    ],
+)
+async def test_paging(client, shop, asked, where):
+    assert page_position(await list_names(client, shop, **asked)) == where
+
+
+async def test_page_size_is_capped_at_a_thousand(client, shop):
+    assert (await list_names(client, shop, size=1001))["PageSize"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        ({"orderBy": "Name"}, ["Room 00", "Room 01"]),
+        ({"orderby": "NAME", "dir": "1"}, ["Room 00", "Room 01"]),
+        ({"orderBy": "Name", "dir": "-1"}, ["Room 59", "Room 58"]),
+        ({"orderBy": "Name", "dir": "Descending"}, ["Room 59", "Room 58"]),
+        ({"orderBy": "Name", "dir": "ascending"}, ["Room 00", "Room 01"]),
+        ({"orderBy": "Name", "dir": "0"}, ["Room 00", "Room 01"]),
+        ({"orderBy": "NoSuchField"}, ["Room 00", "Room 07"]),
+        ({"orderBy": "ToStringText"}, ["Room 00", "Room 01"]),
+    ],
+)
+async def test_sorting(client, shop, order, names):
+    body = await list_names(client, shop, size=2, **order)
+    assert [record["Name"] for record in body["Records"]] == names
+
+
+async def test_later_dir_convention(store, admin_token, shop):
+    app = build_app(store, Settings(api=ApiSettings(dir_convention="later")))
+    async with http_client(app, admin_token) as client:
+        down = await list_names(client, shop, orderBy="Name", dir=1)
+        up = await list_names(client, shop, orderBy="Name", dir=0)
+    assert (down["CurrentSortDirection"], down["Records"][0]["Name"]) == (1, "Room 59")
+    assert (up["CurrentSortDirection"], up["Records"][0]["Name"]) == (0, "Room 00")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("page=x", "page"),
+        ("size=1.5", "size"),
+        ("dir=sideways", "dir"),
+        ("ResourceType_Business=x", "ResourceType_Business"),
+        ("ResourceType_Id=[1,x]", "ResourceType_Id"),
+        ("id=[1,x]", "id"),
+        ("from_ResourceType_CreatedOn=2025-13-01", "from_ResourceType_CreatedOn"),
+        ("resourcetype_name=a&ResourceType_Name=b", "ResourceType_Name"),
+        ("page=1&page=2", "page"),
+        ("ResourceType_Name=%00", "ResourceType_Name"),
+    ],
+)
+async def test_a_bad_parameter_is_named(client, query, name):
+    answer = await client.get(f"{TYPES}?{query}")
+    assert answer.status_code == 400
+    assert list(answer.json()) == FAILURE
+    assert answer.json()["Errors"][0]["PropertyName"] == name
+
+
+async def test_text_filter_matches_substring_and_codes_match_whole(client, build):
+    await build.create(Currency, Name="Straße Gold", Code="XGD")
+    for asked, found in (
+        ({"Currency_Name": "STRASSE"}, 1),
+        ({"Currency_Name": "gold"}, 1),
+        ({"Currency_Code": "xgd"}, 1),
+        ({"Currency_Code": "xg"}, 0),
+        ({"Currency_Name": "%"}, 0),
+        ({"Currency_Name": ""}, None),
+    ):
+        total = (await client.get(Currency.path(), params=asked)).json()["TotalItems"]
+        assert total == found or (found is None and total > 0), asked
+
+
+async def test_unknown_filters_are_ignored_or_refused(client, store, admin_token, shop):
+    assert (await list_names(client, shop, NoSuchFilter="x"))["TotalItems"] == 60
+    app = build_app(store, Settings(api=ApiSettings(unknown_filters="refuse")))
+    async with http_client(app, admin_token) as strict:
+        answer = await strict.get(TYPES, params={"NoSuchFilter": "x"})
+    assert answer.status_code == 400
+    assert answer.json()["Message"] == "NoSuchFilter: is not a known parameter"
+
+
+async def test_list_may_require_a_filter(client, store, admin_token):
+    path = CoworkerExtraService.path()
+    assert (await client.get(path)).status_code == 200
+    app = build_app(store, Settings(api=ApiSettings(require_list_filters=True)))
+    async with http_client(app, admin_token) as strict:
+        assert (await strict.get(path)).status_code == 400
+        assert (await strict.get(f"{path}?CoworkerExtraService_Coworker=1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5000, b'{"Name": NaN}', b"\xff"]
+)
+async def test_non_object_body_is_rejected(client, body):
+    answer = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert list(answer.json()) == FAILURE
+    assert answer.json()["Errors"][0]["PropertyName"] == "Body"
+
+
+async def test_a_body_over_the_limit_is_413(client):
+    answer = await client.post(TYPES, content=b" " * 1_048_577)
+    assert answer.status_code == 413
+    assert list(answer.json()) == FAILURE
+
+
+async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(client, build):
+    business = await build.shared_id("Business")
+    answer = await client.post(TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1})
+    assert answer.status_code == 200
+    assert answer.json()["Value"]["Name"] == "Desk"
+
+
+async def test_amounts_are_exact(client, build):
+    body = await build.request_body(CoworkerBookingCredit, only_required=True)
+    sent = '{"CoworkerId":%d,"BusinessId":%d,"TotalCredit":%s}'
+    for amount in ("0.1", "12345678901234.5678", "3", "-0"):
+        text = sent % (body["CoworkerId"], body["BusinessId"], amount)
+        answer = await client.post(CoworkerBookingCredit.path(), content=text)
+        assert f'"TotalCredit":{amount.lstrip("-")},' in answer.text
+    text = sent % (body["CoworkerId"], body["BusinessId"], "0.00001")
+    assert (await client.post(CoworkerBookingCredit.path(), content=text)).status_code == 400
+
+
+async def test_custom_fields_keep_the_first_of_a_name_and_filter(client, build):
+    body = await build.request_body(ResourceType, only_required=True)
+    data = [{"Name": "Floor", "Value": v, "Type": "string"} for v in ("Third", "Fourth")]
+    made = await client.post(TYPES, json=body | {"CustomFields": {"Data": data}})
+    assert made.json()["Value"]["CustomFields"] == {"Data": data[:1]}
+    mine = {"Id": made.json()["Value"]["Id"]}
+    for value, found in (("third", 1), ("Fourth", 0)):
+        asked = mine | {"ResourceType_customfields_floor": value}
+        assert (await client.get(TYPES, params=asked)).json()["TotalItems"] == found
+
+
+async def test_put_finds_its_record_by_path_or_body(client, build):
+    body = await build.request_body(ResourceType, only_required=True)
+    made = (await client.post(TYPES, json=body)).json()["Value"]["Id"]
+    assert (await client.put(f"{TYPES}/{made}", json=body)).status_code == 200
+    assert (await client.put(TYPES, json=body | {"Id": str(made)})).status_code == 200
+    clash = await client.put(f"{TYPES}/{made}", json=body | {"Id": made + 1})
+    assert clash.json()["Errors"][0]["PropertyName"] == "Id"
+    assert (await client.put(TYPES, json=body)).json()["Message"] == "Id: is a required field"
+    assert (await client.put(f"{TYPES}/999999999", json=body)).status_code == 404
+
+
+async def test_a_blocked_delete_answers_200_without_success(client, build):
+    business = await build.shared_id("Business")
+    kept = await build.create(ResourceType, BusinessId=business)
+    await build.create(Resource, ResourceTypeId=kept, BusinessId=business)
+    answer = await client.delete(f"{TYPES}/{kept}")
+    assert answer.status_code == 200
+    assert answer.json()["WasSuccessful"] is False
+    assert answer.json()["Message"]
+    assert (await client.get(f"{TYPES}/{kept}")).status_code == 200
+
+
+async def test_missing_credentials_are_401(app):
+    async with http_client(app) as stranger:
+        for path in (TYPES, f"{TYPES}/1", f"{TYPES}/commands", "/api/auth/me"):
+            answer = await stranger.get(path)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer, Basic")
+            assert list(answer.json()) == FAILURE
+
+
+async def test_missing_role_is_403(app, store, shop):
+    token = await create_user_token(
+        store, "powerless@example.com", is_admin=False, business_ids=(shop,)
+    )
+    async with http_client(app, token) as limited:
+        for method, path in (
+            ("GET", TYPES), ("GET", f"{TYPES}/1"), ("GET", f"{TYPES}?id=[1]"), ("POST", TYPES),
+            ("PUT", TYPES), ("DELETE", f"{TYPES}/1"), ("GET", f"{TYPES}/commands"),
+            ("POST", f"{TYPES}/runcommand"),
+        ):  # fmt: skip
+            answer = await limited.request(method, path)
+            assert answer.status_code == 403, (method, path)
+            assert list(answer.json()) == FAILURE
+
+
+async def test_current_user_and_enums(client):
+    me = (await client.get("/api/auth/me")).json()
+    assert me["Email"] == "admin@example.com"
+    assert "DefaultCurrencyCode" in me
+    periods = (await client.get("/api/utils/enums?name=eChargePeriod")).json()
+    assert periods[0] == {"Id": 1, "Name": "Minutes"}
+    assert (await client.get("/api/utils/enums?name=eNone")).status_code == 404
+    assert (await client.get("/api/utils/enums")).status_code == 400
+
+
+async def test_actions_are_listed_and_unknown_key_is_rejected(client, build):
+    path = CoworkerBookingCredit.path()
+    for command in (await client.get(f"{path}/commands")).json():
+        assert list(command)[:3] == ["Key", "Name", "AppliesOnlyToMultipleEntities"]
+    assert (await client.get(f"{TYPES}/commands")).json() == []
+    answer = await client.post(f"{path}/runCommand", json={"Key": "NO_SUCH", "Ids": [1]})
+    assert answer.status_code == 400
+    assert answer.json()["Errors"][0]["PropertyName"] == "Key"
+
+
+async def test_rate_limit_answers_retry_after(store, admin_token):
+    app = build_app(store, Settings(limits=RateLimitSettings(calls_per_minute=2)))
+    async with http_client(app, admin_token) as eager:
+        for _ in range(2):
+            assert (await eager.get(TYPES)).status_code == 200
+        answer = await eager.get(TYPES)
+    assert answer.status_code == 429
+    assert f"Wait {answer.headers['Retry-After']} seconds" in answer.json()["Message"]
+
+
+async def test_internal_error_is_generic_and_logged(client, store, monkeypatch, caplog):
+    def broken():
+        raise RuntimeError("the secret reason")
+
+    monkeypatch.setattr(store, "reading", broken)
+    with caplog.at_level(logging.ERROR):
+        answer = await client.get(TYPES)
+    assert answer.status_code == 500
+    assert list(answer.json()) == ["Message"]
+    assert "secret" not in answer.text
+    assert "the secret reason" in caplog.text
+
+
+async def test_a_lost_connection_is_a_409(client, store, monkeypatch):
+    def lost():
+        raise ConnectionResetError
+
+    monkeypatch.setattr(store, "reading", lost)
+    answer = await client.get(TYPES)
+    assert answer.status_code == 409
+    assert list(answer.json()) == FAILURE
+
+
+async def test_records_of_other_locations_are_not_found(app, store, build, shop):
+    """A caller of one location: other records are not found, listed, counted or referred to."""
+    roles = [f"ResourceType-{word}" for word in ("List", "Read", "Create", "Edit", "Delete")]
+    token = await create_user_token(
+        store, "local@example.com", is_admin=False, business_ids=(shop,)
+    )
+    async with store.write_session() as unit:
+        user_id = await find_user_id(unit, "local@example.com")
+        await set_roles(unit, user_id, shop, roles, now=NOW)
+    elsewhere = await build.create_business("Elsewhere")
+    foreign = await build.create(ResourceType, Name="Foreign", BusinessId=elsewhere)
+    async with http_client(app, token) as local:
+        assert (await local.get(TYPES)).json()["TotalItems"] == 60
+        assert (await local.get(f"{TYPES}?id=[{foreign}]")).json() == []
+        assert (await local.get(f"{TYPES}/{foreign}")).status_code == 404
+        assert (await local.delete(f"{TYPES}/{foreign}")).status_code == 404
+        body = {"Name": "New", "BusinessId": elsewhere}
+        refused = await local.post(TYPES, json=body)
+        assert refused.json()["Message"] == "Business: is not found"
+        assert (await local.put(f"{TYPES}/{foreign}", json=body)).status_code == 404
+        made = await local.post(TYPES, json=body | {"BusinessId": shop})
+        assert made.status_code == 200, made.text
+        moved = await local.put(f"{TYPES}/{made.json()['Value']['Id']}", json=body)
+        assert moved.json()["Message"] == "Business: is not found"
+
+
+async def test_an_unknown_path_is_not_found(client):
+    for path in ("/api/billing/nothing", "/api", "/nowhere", "/api/billing/coworkers"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.text) == (404, '"Not found"')
+
+
+def test_settings_come_from_the_file_and_the_environment(tmp_path):
+    file = tmp_path / "creditdesk.toml"
+    file.write_text('[wire]\ndir_convention = "later"\n[limits]\ncalls_per_minute = 5\n')
+    environ = {"CREDITDESK_LIMITS_CALLS_PER_MINUTE": "7", "CREDITDESK_LEDGER_STRICT_POSTS": "on"}
+    settings = load_settings(environ, file)
+    assert settings.api.dir_convention == "later"
+    assert settings.limits.calls_per_minute == 7
+    assert settings.ledger.strict_posts is True
+    with pytest.raises(SettingsError, match="wire.dir_convention"):
+        load_settings({"CREDITDESK_WIRE_DIR_CONVENTION": "up"})
+    file.write_text("[wire]\nnothing = 1\n")
+    with pytest.raises(SettingsError, match="wire.nothing"):
+        load_settings({}, file)

@@ -1,0 +1,55 @@
+"""`python -m tests.crash.demo_load URL USES` writes a demo and tells, line by line, how far its load is.
+
+A program of its own, so that a test can kill it at a moment of its choice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from creditdesk.demo import load
+from creditdesk.storage.engine import open_store
+from creditdesk.storage.postgresql import PostgreSQLBulkLoadSession
+from creditdesk.storage.session import BaseWriteSession
+from creditdesk.storage.sqlite import SQLiteWriteSession
+
+ROWS, SUSPENDED, RESTORING = "rows", "aside", "back"
+"""Rows came; something was set aside; something is about to be put back."""
+
+
+class LoadProgress:
+    """Tells each piece of rows."""
+
+    def advance(self, rows: int) -> None:  # noqa: ARG002 - that they came is enough
+        print(ROWS, flush=True)
+
+
+def report_statements(of: type[BaseWriteSession]) -> None:
+    """Has units of this class tell what of a schema they take away or put back."""
+    fetch = of.fetch
+
+    async def told(self: Any, text: str, values: Sequence[Any]) -> Any:
+        if text.startswith("CREATE") or " ADD CONSTRAINT " in text or " ENABLE TRIGGER " in text:
+            print(RESTORING, flush=True)
+        found = await fetch(self, text, values)
+        if text.startswith("DROP"):
+            print(SUSPENDED, flush=True)
+        return found
+
+    of.fetch = told  # type: ignore[method-assign]
+
+
+async def main(url: str, uses: int) -> None:
+    load.ROWS_PER_BATCH = 500  # type: ignore[misc]
+    report_statements(SQLiteWriteSession)
+    report_statements(PostgreSQLBulkLoadSession)
+    store = await open_store(url)
+    await load.load_demo(store, uses, 1, LoadProgress())
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,83 @@
+"""A real server in a process of its own, which can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+SOURCE_FOLDER = Path(__file__).parents[2] / "src"
+START_TIMEOUT_SECONDS = 30.0
+
+
+class ServerProcess:
+    """`creditdesk serve` over one database on one free port of the loopback."""
+
+    def __init__(self, database: str, log: Path) -> None:
+        self.database = database
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        with self._log.open("ab") as log:
+            # A session of its own, so that the server and its workers die together.
+            self._process = subprocess.Popen(
+                creditdesk_command("serve", "--port", str(self.port), "--database", self.database),
+                env=process_environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until = time.monotonic() + START_TIMEOUT_SECONDS
+        async with httpx.AsyncClient(base_url=self.address) as client:
+            while time.monotonic() < until:
+                assert self._process.poll() is None, self._log.read_text()
+                try:
+                    if (await client.get("/health")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    await asyncio.sleep(0.05)
+        raise AssertionError(f"the server does not answer: {self._log.read_text()}")
+
+    def kill(self) -> None:
+        """Ends the server and its workers at once, whatever they are doing."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+def run_verify(database: str) -> subprocess.CompletedProcess[str]:
+    """What `creditdesk verify` says."""
+    return subprocess.run(
+        creditdesk_command("verify", "--database", database),
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def creditdesk_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "creditdesk", *arguments]
+
+
+def process_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCE_FOLDER)}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,131 @@
+"""A load that is killed leaves the database as it was before, and the next one works."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from creditdesk.audit.verify import verify_ledger
+from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.progress import CollectingReporter
+from creditdesk.storage.engine import open_store
+from tests.conftest import migrate_database, run_in_thread
+from tests.crash.demo_load import RESTORING, ROWS, SUSPENDED
+from tests.crash.durable_postgres import DurablePostgres
+from tests.crash.server_process import SOURCE_FOLDER, process_environment
+from tests.storage.snapshots import schema_objects
+
+USES = 300
+KILL_POINTS = (
+    (SUSPENDED, 1),
+    (SUSPENDED, 40),
+    (ROWS, 1),
+    (ROWS, 3),
+    (RESTORING, 1),
+    (RESTORING, 40),
+)
+"""Killed as it has told this so many times."""
+LOAD_SECONDS = 120
+
+
+@contextmanager
+def load_process(database: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that loads a demo."""
+    environs = process_environment() | {
+        "PYTHONPATH": f"{SOURCE_FOLDER}:{SOURCE_FOLDER.parent}:{SOURCE_FOLDER.parent}/tests"
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.crash.demo_load", database, str(USES)],
+        env=environs, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(LOAD_SECONDS)
+        assert process.stdout
+        process.stdout.close()
+
+
+def wait_for_event(process: subprocess.Popen[str], event: str, times: int) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        times -= line.strip() == event
+        if times == 0:
+            return
+    raise AssertionError(f"it ended before {event} was told so many times")
+
+
+async def database_snapshot(
+    database: str,
+) -> tuple[list[tuple[str, int]], list[tuple[object, ...]]]:
+    """How many records of each entity there are, and every table, index, reference and trigger."""
+    store = await open_store(database)
+    try:
+        schema = await schema_objects(store)
+        async with store.read_session() as reading:
+            return [(e.__name__, await reading.count(e)) for e in CATALOG], schema
+    finally:
+        await store.close()
+
+
+async def test_killed_load_leaves_nothing_and_next_load_works(database: str):
+    before = await database_snapshot(database)
+    assert sum(count for _, count in before[0]) == 0
+    for told, times in KILL_POINTS:
+        with load_process(database) as process:
+            wait_for_event(process, told, times)
+            process.send_signal(signal.SIGKILL)
+            assert process.wait(LOAD_SECONDS) == -signal.SIGKILL
+        assert await database_snapshot(database) == before, (told, times)
+    await assert_load_succeeds(database, before)
+
+
+async def assert_load_succeeds(database: str, before: object) -> None:
+    """A load comes to its end and leaves sound books under the schema that was there."""
+    with load_process(database) as process:
+        process.communicate(timeout=LOAD_SECONDS)
+        assert process.returncode == 0
+    _, schema = await database_snapshot(database)
+    assert isinstance(before, tuple)
+    assert schema == before[1]
+    store, report = await open_store(database), CollectingReporter()
+    try:
+        assert await verify_ledger(store, report) > USES
+    finally:
+        await store.close()
+    assert report.problems == []
+
+
+@pytest.fixture
+def postgres() -> Iterator[DurablePostgres]:
+    # The database runs as another user where the tests are run by root.
+    folder = Path(tempfile.mkdtemp(prefix="creditdesk-killed-"))
+    folder.chmod(0o755)
+    server = DurablePostgres(folder / "data")
+    server.start()
+    run_in_thread(migrate_database(server.url))
+    yield server
+    server.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_database_killed_during_load_recovers_without_it(postgres: DurablePostgres):
+    before = await database_snapshot(postgres.url)
+    for told, times in ((ROWS, 2), (RESTORING, 20)):
+        with load_process(postgres.url) as process:
+            wait_for_event(process, told, times)
+            postgres.crash()
+            process.communicate(timeout=LOAD_SECONDS)
+            assert process.returncode != 0
+        postgres.start()
+        assert await database_snapshot(postgres.url) == before, (told, times)
+    await assert_load_succeeds(postgres.url, before)

@@ -1,0 +1,139 @@
+"""A server killed at any moment loses nothing it acknowledged and does nothing twice (rule 32)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest_asyncio
+
+from tests.crash.server_process import ServerProcess, run_verify
+from tests.regression.desk import CREDITS, USES, ApiClient, charge_item, succeeded
+
+SERVER_KILLS = 4
+CLIENTS = 4
+UPTIME_SECONDS = (0.2, 1.0)
+"""For how long a server is under load before it is killed."""
+RETRY_SECONDS = 0.05
+
+
+@dataclass
+class KeyedRequest:
+    """A call under its key, and the answer it got if it got one."""
+
+    key: str
+    path: str
+    body: dict[str, Any]
+    response: bytes | None = None
+
+
+@dataclass
+class ServerLoad:
+    """Clients that put calls of every kind until the server is gone."""
+
+    api: ApiClient
+    credits: list[int]
+    headers: dict[str, str]
+    random: random.Random = field(default_factory=lambda: random.Random(20260310))
+    requests: list[KeyedRequest] = field(default_factory=list)
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    async def run_until_killed(self, address: str) -> None:
+        """Every client stops at the first call that is not answered."""
+        async with httpx.AsyncClient(base_url=address, headers=self.headers) as client:
+            await asyncio.gather(*(self._client(client) for _ in range(CLIENTS)))
+
+    async def _client(self, client: httpx.AsyncClient) -> None:
+        while True:
+            asked = self._next()
+            self.requests.append(asked)
+            try:
+                answer = await send_until_answered(client, asked)
+            except httpx.TransportError:
+                return
+            assert answer.status_code == 200, answer.text
+            asked.response = answer.content
+
+    def _next(self) -> KeyedRequest:
+        number = next(self.numbers)
+        credit = self.random.choice(self.credits)
+        path, body = self.random.choice(
+            (
+                (USES, {"CoworkerBookingCreditId": credit, "CreditUsed": 0.01}),
+                ("/api/ledger/spends", self.api.basket_body(charge_item(number, 0.01))),
+                (CREDITS, self.api.credit_body("0.01")),
+                (
+                    "/api/ledger/adjustments",
+                    {"Kind": "money", "Id": credit, "Amount": -0.01, "Reason": "count"},
+                ),
+            )
+        )
+        return KeyedRequest(f"call {number} of {self.api.ledger.customer}", path, body)
+
+
+@pytest_asyncio.fixture
+async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    serving = ServerProcess(database, tmp_path / "server.log")
+    yield serving
+    serving.kill()
+
+
+async def test_rule_32_killed_server_loses_and_repeats_nothing(
+    desk: ApiClient, server: ServerProcess
+):
+    credits_ = [await desk.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
+    headers = {"Authorization": desk.http.headers["Authorization"]}
+    load = ServerLoad(desk, credits_, headers)
+    for _ in range(SERVER_KILLS):
+        await server.start()
+        under_load = asyncio.create_task(load.run_until_killed(server.address))
+        await asyncio.sleep(load.random.uniform(*UPTIME_SECONDS))
+        server.kill()
+        await under_load
+    effects = await effects_by_key(desk)
+    acknowledged = {asked.key for asked in load.requests if asked.response is not None}
+    assert len(acknowledged) > SERVER_KILLS
+    assert acknowledged <= effects.keys()
+    assert set(effects.values()) == {1}
+
+    await server.start()
+    async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
+        for asked in load.requests:
+            again = await send_until_answered(client, asked)
+            assert succeeded(again)
+            assert asked.response in (None, again.content)
+            if asked.response is None:
+                assert (await send_until_answered(client, asked)).content == again.content
+    server.kill()
+    assert await effects_by_key(desk) == {asked.key: 1 for asked in load.requests}
+    checked = run_verify(server.database)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+async def send_until_answered(client: httpx.AsyncClient, asked: KeyedRequest) -> httpx.Response:
+    """One call, again while another came first or its key is in flight."""
+    while True:
+        headers = {"Idempotency-Key": asked.key}
+        answer = await client.post(asked.path, json=asked.body, headers=headers)
+        if answer.status_code != 409:
+            return answer
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def effects_by_key(desk: ApiClient) -> Counter[str]:
+    """How many journal lines each call wrote; each of these calls writes one."""
+    found: Counter[str] = Counter()
+    named = {"JournalLine_Coworker": desk.ledger.customer, "orderby": "Id"}
+    for page in count(1):
+        envelope = await desk.get("/api/ledger/entries", size=1000, page=page, **named)
+        found.update(r["IdempotencyKey"] for r in envelope["Records"] if r["IdempotencyKey"])
+        if not envelope["HasNextPage"]:
+            break
+    return found

@@ -1,0 +1,136 @@
+"""Runs over the whole store: rules 26 to 28 a few credits at a time, on both engines."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
+from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.operations.baskets import load_basket
+from creditdesk.ledger.operations.holds import confirm_hold, create_hold
+from creditdesk.ledger.rules.credit import SourceKind
+from tests.ledger.test_renewals import add_contract
+from tests.ledger.town import NOON, LedgerBuilder, money
+
+SOON = NOON + timedelta(hours=1)
+
+
+async def run_expiry(town: LedgerBuilder, batch: int = 2):
+    return [
+        each
+        async for each in run_credit_expiry(
+            town.store, town.request_context(), town.context, batch=batch
+        )
+    ]
+
+
+async def run_releases(town: LedgerBuilder, batch: int = 2):
+    return [
+        each
+        async for each in run_hold_release(
+            town.store, town.request_context(), town.context, batch=batch
+        )
+    ]
+
+
+async def run_renewals_job(town: LedgerBuilder, batch: int = 2):
+    return [
+        each
+        async for each in run_benefit_renewals(
+            town.store, town.request_context(), town.context, batch=batch
+        )
+    ]
+
+
+async def add_hold(town: LedgerBuilder, until=SOON) -> int:
+    """A hold for half an hour of a booking; its group."""
+    booking = await town.add_booking(hours=0.5)
+    async with town.store.write_session() as session:
+        whose, asked = Buyer(town.customer, town.business), ItemRequest(SourceKind.BOOKING, booking)
+        basket = await load_basket(session, whose, [asked], town.request_context())
+        made = await create_hold(session, basket, town.request_context(), town.context, until)
+    assert made.group is not None
+    return made.group
+
+
+async def expiry_amounts(town: LedgerBuilder) -> list[int]:
+    return [line["CreditId"] for line in await town.find(JournalLine, Kind="expiry")]
+
+
+async def test_rule_28_expired_credits_get_an_entry_in_batches(town: LedgerBuilder):
+    credits_ = [await town.add_money_credit("10.00", ExpireDate=NOON) for _ in range(5)]
+    hours = await town.add_time_credit(60, ExpireDate=NOON)
+    await town.add_time_credit(60, ExpireDate=NOON, BookingId=1)
+    await town.add_money_credit("10.00", ExpireDate=SOON)
+    await town.add_money_credit("10.00")
+    assert await run_expiry(town) == [
+        [(MONEY_MAPPING.account_type, credits_[0]), (MONEY_MAPPING.account_type, credits_[1])],
+        [(MONEY_MAPPING.account_type, credits_[2]), (MONEY_MAPPING.account_type, credits_[3])],
+        [(MONEY_MAPPING.account_type, credits_[4])],
+        [(TIME_MAPPING.account_type, hours)],
+    ]
+    assert await run_expiry(town) == []
+    assert await town.remaining_money(credits_[0]) == money("10.00")
+
+
+async def test_rule_28_concurrent_runs_write_each_entry_once(town: LedgerBuilder):
+    credits_ = [await town.add_money_credit("10.00", ExpireDate=NOON) for _ in range(7)]
+    both = await asyncio.gather(run_expiry(town), run_expiry(town))
+    done = [account[1] for batches in both for batch in batches for account in batch]
+    assert sorted(done) == credits_
+    assert await expiry_amounts(town) == credits_
+
+
+async def test_rule_28_an_extended_credit_expires_at_its_new_date(town: LedgerBuilder):
+    credit = await town.add_money_credit("10.00", ExpireDate=NOON)
+    await run_expiry(town)
+    await town.update_credit(credit, ExpireDate=SOON)
+    assert await run_expiry(town) == []
+    town.now = SOON
+    assert await run_expiry(town) == [[(MONEY_MAPPING.account_type, credit)]]
+
+
+async def test_rule_26_timed_out_holds_are_released_then_expire(town: LedgerBuilder):
+    credit = await town.add_money_credit("10.00", ExpireDate=NOON + timedelta(days=2))
+    group = await add_hold(town)
+    assert await run_releases(town) == []
+    town.now = NOON + timedelta(days=2)
+    assert await run_expiry(town) == [[]]
+    assert await run_releases(town) == [[group]]
+    assert await run_releases(town) == []
+    assert await run_expiry(town) == [[(MONEY_MAPPING.account_type, credit)]]
+    kinds = [line["Kind"] for line in await town.journal_lines("money", credit)]
+    assert kinds == ["grant", "hold", "release", "expiry"]
+
+
+async def test_rule_26_concurrent_runs_release_each_hold_once(town: LedgerBuilder):
+    await town.add_money_credit("100.00")
+    groups = [await add_hold(town) for _ in range(5)]
+    used, kept = await add_hold(town), await add_hold(town, until=None)
+    async with town.store.write_session() as session:
+        await confirm_hold(session, used, town.request_context(), town.context)
+    town.now = SOON
+    both = await asyncio.gather(run_releases(town), run_releases(town))
+    assert sorted(group for batches in both for batch in batches for group in batch) == groups
+    assert len(await town.find(JournalLine, Kind="release")) == len(groups) + 1
+    states = {h["Group"]: h["State"] for h in await town.find(Hold)}
+    assert states == {**dict.fromkeys(groups, "released"), used: "confirmed", kept: "held"}
+    (state,) = await town.find(AccountState)
+    assert state["Held"] == money("10.00")
+
+
+async def test_rule_27_concurrent_runs_renew_each_contract_once(town: LedgerBuilder):
+    for _ in range(3):
+        await add_contract(town)
+    both = await asyncio.gather(run_renewals_job(town, batch=3), run_renewals_job(town, batch=3))
+    made = [due.key for batches in both for batch in batches for due, _ in batch]
+    assert len(made) == len(set(made)) == 6
+    assert sorted(key["Key"] for key in await town.find(BenefitGrant)) == sorted(made)
+    town.now = NOON + timedelta(days=31)
+    assert [len(batch) for batch in await run_renewals_job(town, batch=4)] == [4, 2]

@@ -1,0 +1,239 @@
+"""The books a careful person would keep: plain sums, one line after the other, no cleverness.
+
+Knows nothing of the store. Amounts are in a credit's smallest step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import NamedTuple
+
+from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
+
+BALANCE_SIGN = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": -1}
+HELD_SIGN = {"hold": 1, "release": -1}
+PRICE_STEP = timedelta(minutes=15)
+
+
+class ModelEntry(NamedTuple):
+    kind: str
+    amount: int
+    remaining: int
+    held: int
+    total: int
+    recorded_on: datetime
+    effective_on: datetime
+
+    @property
+    def change(self) -> int:
+        return BALANCE_SIGN.get(self.kind, 0) * self.amount
+
+
+@dataclass
+class ModelUse:
+    """One row of a use history; `used` is None for a use whose length is not known."""
+
+    credit: ModelCredit
+    used: int | None
+    is_use: bool = False
+    reversed: int = 0
+    booking_id: int | None = None
+    id: int = 0
+
+    @property
+    def unreversed(self) -> int:
+        return (self.used or 0) - self.reversed if self.is_use else 0
+
+
+@dataclass
+class ModelCredit:
+    mapping: CreditTypeMapping
+    id: int
+    total: int
+    starts: datetime | None = None
+    expires: datetime | None = None
+    for_bookings: bool = False
+    universal: bool = False
+    uses_credit_price: bool = False
+    covers: str = "money"
+    """`money`, `minutes` of the room, `uses` of nothing in particular, or `prints`."""
+    remaining: int = 0
+    held: int = 0
+    entries: list[ModelEntry] = field(default_factory=list)
+    uses: list[ModelUse] = field(default_factory=list)
+    expiry_posted: datetime | None = None
+    deleted: bool = False
+    compared_entries: int = 0
+    """How many of its lines were compared with the journal."""
+
+    def __post_init__(self) -> None:
+        self.remaining = self.total
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.mapping.account_type, self.id)
+
+    @property
+    def available(self) -> int:
+        return self.remaining - self.held
+
+    def is_expired(self, at: datetime) -> bool:
+        return self.expires is not None and self.expires <= at
+
+    def is_valid(self, at: datetime) -> bool:
+        return not self.is_expired(at) and (self.starts is None or self.starts <= at)
+
+    def balance(self, at: datetime) -> int:
+        return sum(line.change for line in self.entries if line.recorded_on <= at)
+
+    def balance_as_known(self, at: datetime, known: datetime) -> int:
+        counted = [x for x in self.entries if x.recorded_on <= known and x.effective_on <= at]
+        return sum(line.change for line in counted)
+
+
+@dataclass
+class ModelBooking:
+    id: int
+    starts: datetime
+    ends: datetime
+    hourly: int
+    tentative: bool = False
+    charged: bool = False
+    charge: int | None = None
+    charge_invoiced: bool = False
+    deleted: bool = False
+    was_allocated: bool = False
+    """Whether the engine ever decided about it: a use posted for it then might look like its own."""
+    payments: list[tuple[ModelUse, int]] = field(default_factory=list)
+    """Each use of the engine with what it covered of the price."""
+
+    @property
+    def minutes(self) -> int:
+        return -((self.starts - self.ends) // PRICE_STEP) * 15
+
+    @property
+    def price(self) -> int:
+        return round_to_step(Fraction(self.hourly * self.minutes, 60), 100)
+
+    @property
+    def covered(self) -> int:
+        return sum(
+            round_to_step(Fraction(covered * row.unreversed, row.used), 1) for row, covered in self.payments if row.used
+        )  # fmt: skip
+
+
+@dataclass
+class ModelHold:
+    credit: ModelCredit
+    amount: int
+    covered: int
+    booking: int | None
+    group: int
+    until: datetime | None
+    state: str = "held"
+
+
+class LedgerModel:
+    """All credits, rows, bookings and holds of one customer, and what was written since last."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.credits: dict[AccountKey, ModelCredit] = {}
+        self.uses: dict[tuple[CreditTypeMapping, int], ModelUse] = {}
+        self.bookings: dict[int, ModelBooking] = {}
+        self.holds: list[ModelHold] = []
+        self.changed: dict[AccountKey, ModelCredit] = {}
+        self.uses_without_id: list[ModelUse] = []
+        self.balances_at: list[tuple[datetime, dict[AccountKey, int]]] = []
+
+    def add(self, credit: ModelCredit, *, journal: bool = True) -> ModelCredit:
+        """A new credit; without a journal it gets its first line when it is first moved."""
+        self.credits[credit.account] = credit
+        if journal:
+            self._grant(credit)
+        return credit
+
+    def _grant(self, credit: ModelCredit) -> None:
+        total, credit.total, credit.remaining = credit.total, 0, 0
+        self._append(credit, "grant", total)
+
+    def post(
+        self,
+        credit: ModelCredit,
+        kind: str,
+        amount: int,
+        row: ModelUse | None = None,
+        effective: datetime | None = None,
+    ) -> None:
+        if not credit.entries:
+            self._grant(credit)
+        used = self._append(credit, kind, amount, effective)
+        if row is not None:
+            if row.used is not None:
+                row.used = used
+            credit.uses.append(row)
+            self.uses_without_id.append(row)
+
+    def _append(
+        self, credit: ModelCredit, kind: str, amount: int, effective: datetime | None = None
+    ) -> int:
+        before = (credit.total, credit.remaining)
+        credit.remaining += BALANCE_SIGN.get(kind, 0) * amount
+        credit.held += HELD_SIGN.get(kind, 0) * amount
+        if kind == "grant":
+            credit.total += amount
+        elif kind == "void":
+            credit.total -= amount
+        elif kind in ("adjustment", "reversal") and credit.remaining > credit.total:
+            credit.total = credit.remaining
+        recorded = max(self.now, credit.entries[-1].recorded_on) if credit.entries else self.now
+        credit.entries.append(
+            ModelEntry(
+                kind, amount, credit.remaining, credit.held, credit.total, recorded,
+                effective or recorded,
+            )
+        )  # fmt: skip
+        self.changed[credit.account] = credit
+        return (credit.total - before[0]) - (credit.remaining - before[1])
+
+    def add_use(
+        self, credit: ModelCredit, amount: int | None, booking: int | None = None
+    ) -> ModelUse:
+        row = ModelUse(credit, amount, True, booking_id=booking)
+        self.post(credit, "use", amount or 0, row)
+        return row
+
+    def add_reversal(self, row: ModelUse, amount: int) -> None:
+        row.reversed += amount
+        self.post(
+            row.credit, "reversal", amount, ModelUse(row.credit, -amount, booking_id=row.booking_id)
+        )
+
+    def release(self, held: ModelHold, state: str) -> None:
+        self.post(held.credit, "release", held.amount)
+        held.state = state
+
+    def active_holds(self, booking: int) -> list[ModelHold]:
+        return [h for h in self.holds if h.state == "held" and h.booking == booking]
+
+    def hold_group(self, group: int) -> list[ModelHold]:
+        return [h for h in self.holds if h.group == group]
+
+    def uses_for_booking(self, booking: int) -> list[ModelUse]:
+        """Every row that names a booking, oldest first."""
+        return [row for row in self.uses.values() if row.booking_id == booking]
+
+    def existing_credits(self) -> list[ModelCredit]:
+        return [credit for credit in self.credits.values() if not credit.deleted]
+
+    def record_balances(self) -> None:
+        """Notes all balances as they are when an instant is over."""
+        now = {account: c.balance(self.now) for account, c in self.credits.items()}
+        self.balances_at.append((self.now, now))
+
+
+def round_to_step(value: Fraction, step: int) -> int:
+    """The nearest multiple of a step, halves away from zero; never asked below zero."""
+    return int(value / step + Fraction(1, 2)) * step

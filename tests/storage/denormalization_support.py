@@ -1,0 +1,128 @@
+"""What copies of lent values should be, and a house whose records change at random."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as MoneyUse,
+)
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory as TimeUse,
+)
+from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
+from creditdesk.schema.fields import Reference
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import ReadSession, Store
+from tests.builders import RecordBuilder, sample_value, stored_row
+
+DENORMALIZED_ENTITIES = tuple(entity for entity in CATALOG if entity.meta().denormalized_columns)
+USES = (MoneyUse, TimeUse)
+DENORMALIZED_COLUMNS = [
+    (entity, column)
+    for entity in DENORMALIZED_ENTITIES
+    for column in entity.meta().denormalized_columns
+]
+OWN_COLUMNS = [(entity, entity.meta().columns["CreditUsed"]) for entity in USES]
+OWN_COLUMNS += [(MoneyUse, MoneyUse.meta().columns["Description"])]
+OWN_COLUMNS += [
+    (entity, entity.meta().columns[n]) for entity in USES for n in ("SystemId", "UpdatedBy")
+]
+INDEXED_COLUMNS = [
+    (entity, column) for entity, column in DENORMALIZED_COLUMNS if column.indexed
+] + OWN_COLUMNS
+
+
+async def expected_value(reading: ReadSession, record: Record, column: Column) -> Any:
+    """The value at the end of a column's path, walked record by record."""
+    entity: type[Entity] = column.entity
+    for relation in column.path:
+        field = entity.fields[relation]
+        assert isinstance(field, Reference)
+        linked = record[f"{relation}Id"]
+        entity = entity_by_name(field.to)
+        found = await reading.get(entity, linked) if linked else None
+        if found is None:
+            return None
+        record = found
+    return record[column.leaf]
+
+
+async def assert_not_stale(reading: ReadSession, entity: type[Entity], ids: list[int]) -> None:
+    """Every copy of these records is shown, and found by filters, as what it copies."""
+    for record in (await reading.get_many(entity, ids)).values():
+        for column in entity.meta().denormalized_columns:
+            right = await expected_value(reading, record, column)
+            if column.visible:
+                assert record[column.name] == right, (entity.__name__, column.name)
+            this = Filter(entity.meta().columns["Id"], Comparison.EQUALS, record["Id"])
+            test = Filter(column, Comparison.NULL if right is None else Comparison.EQUALS, right)
+            assert await reading.count(entity, (this, test)) == 1, (entity.__name__, column.name)
+    assert await reading.stale(entity, 0, 10) == []
+
+
+class RandomRecords:
+    """A few records of everything that uses copy from, and whatever may change about them."""
+
+    def __init__(self, store: Store, build: RecordBuilder, random: Random) -> None:
+        self.store, self.builder, self.random = store, build, random
+        self.ids: dict[str, list[int]] = {}
+        self.mutable_columns = sorted(set(self._mutable_columns()))
+
+    @staticmethod
+    def _mutable_columns() -> Any:
+        """(entity, column) of every link and every value on the way from a use to what it copies."""
+        for entity, column in DENORMALIZED_COLUMNS:
+            source = entity
+            for relation in column.path:
+                if source not in USES:
+                    yield source.__name__, f"{relation}Id"
+                field = source.fields[relation]
+                assert isinstance(field, Reference)
+                source = entity_by_name(field.to)
+            if column.leaf != "Id":
+                yield source.__name__, column.leaf
+
+    async def create(self) -> None:
+        for name in {name for name, _ in self.mutable_columns} | {"Coworker"}:
+            self.ids[name] = [await self.builder.create(entity_by_name(name)) for _ in range(3)]
+        for entity in USES:
+            self.ids[entity.__name__] = []
+
+    def value(self, entity: type[Entity], name: str) -> Any:
+        column = entity.meta().columns[name]
+        if self.random.random() < 0.15:
+            return None
+        if isinstance(column.field, Reference):
+            return self.random.choice(self.ids[column.field.to])
+        return column.field.parse(
+            sample_value(column.field, self.random.choice(("Straße ", "ÉCOLE ")))
+        )
+
+    def use(self, entity: type[Entity]) -> Record:
+        links = {
+            f"{relation}Id": self.value(entity, f"{relation}Id")
+            for relation in {column.path[0] for column in entity.meta().denormalized_columns}
+        }
+        return stored_row(entity, **links, CreditUsed=1)
+
+    async def step(self, unit: Any) -> None:
+        if self.random.random() < 0.3:
+            entity = self.random.choice(USES)
+            uses = [self.use(entity) for _ in range(self.random.choice((1, 3)))]
+            self.ids[entity.__name__] += await unit.insert(entity, uses)
+            return
+        name, column = self.random.choice(self.mutable_columns)
+        entity = entity_by_name(name)
+        several = self.random.sample(self.ids[name], self.random.choice((1, 2)))
+        await unit.update(entity, [(i, {column: self.value(entity, column)}) for i in several])
+
+
+async def execute_sql(store: Any, database: str, text: str) -> Any:
+    """Runs SQL past the program."""
+    if database.startswith("sqlite"):
+        return store.connection.execute(text).fetchall()
+    async with store.pool.acquire() as connection:
+        return await connection.fetch(text)

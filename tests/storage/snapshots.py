@@ -1,0 +1,33 @@
+"""What stands in a database beside its rows, as the engine itself tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from creditdesk.schema.repository import Store
+
+_SCHEMA_QUERIES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL "
+    "AND name NOT LIKE 'sqlite_stat%' ORDER BY name",
+    "postgresql": """
+SELECT c.relname, pg_get_indexdef(c.oid) FROM pg_class AS c JOIN pg_index ON indexrelid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace
+UNION ALL SELECT conrelid::regclass || ' ' || conname, pg_get_constraintdef(oid) || convalidated
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT tgrelid::regclass || ' ' || tgname, pg_get_triggerdef(oid) || tgenabled::text
+FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'own checks of references', count(*) || ' ' || string_agg(DISTINCT tgenabled, '')
+FROM pg_trigger WHERE tgisinternal
+ORDER BY 1, 2""",
+}
+
+
+async def query(store: Store, text: str) -> list[tuple[Any, ...]]:
+    """What the engine answers to plain SQL."""
+    async with store.read_session() as reading:
+        return [tuple(row) for row in await reading.fetch(text, ())]
+
+
+async def schema_objects(store: Store) -> list[tuple[Any, ...]]:
+    """Every table, index, reference and trigger, as the engine tells them."""
+    return await query(store, _SCHEMA_QUERIES[store.statements.dialect.name])

@@ -1,0 +1,393 @@
+"""The promise of a unit of work, said once; every engine inherits it.
+
+A suite that inherits `Promise` gets the fixtures `store` and `build` over its engine. Nothing here
+knows which engine that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.entities.sys.business import Business
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.errors import Conflict, StateConflict
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.schema.repository import FindQuery, Insert, Store, Update
+from tests.builders import RecordBuilder, stored_row
+
+
+def column(entity: type[Entity], name: str):
+    """A column that the entity shows or that filters reach."""
+    shape = entity.meta()
+    return shape.columns.get(name) or shape.filter_only[name]
+
+
+def where(entity: type[Entity], name: str, test: Comparison, value: Any = None) -> Filter:
+    return Filter(column(entity, name), test, value)
+
+
+def with_ids(entity: type[Entity], ids: list[int]) -> Filter:
+    """Narrows a question to the rows of one test."""
+    return where(entity, "Id", Comparison.ONE_OF, tuple(ids))
+
+
+def order_by(entity: type[Entity], name: str, *, descending: bool = False) -> Order:
+    return Order(column(entity, name), descending)
+
+
+async def insert_rows(store: Store, entity: type[Entity], *rows: dict[str, Any]) -> list[int]:
+    """Stores rows of which only what matters is named; gives their ids."""
+    async with store.write_session() as unit:
+        return await unit.insert(entity, [stored_row(entity, **row) for row in rows])
+
+
+async def matching_positions(
+    store: Store, entity: type[Entity], ids: list[int], *filters: Filter
+) -> list[int]:
+    """Which of these rows the filters leave, as their places among the ids."""
+    async with store.read_session() as reading:
+        rows = await reading.find(entity, (with_ids(entity, ids), *filters))
+    return [ids.index(row["Id"]) for row in rows]
+
+
+async def sorted_positions(
+    store: Store, entity: type[Entity], ids: list[int], order: Order
+) -> list[int]:
+    """The places of the rows among the ids, in the order a page gives them."""
+    at = [c.name for c in entity.meta().list_columns].index("Id")
+    async with store.read_session() as reading:
+        page = await reading.page(ListQuery(entity, (with_ids(entity, ids),), order, 1, 1000))
+    return [ids.index(row[at]) for row in page.rows]
+
+
+class StorageContract:
+    """What every engine keeps."""
+
+    async def test_a_record_reads_back_as_it_was_put(self, store: Store) -> None:
+        row = stored_row(Currency, Name="Euro", Code="EUR", Format="0.00", SystemId="x")
+        async with store.write_session() as unit:
+            [record_id] = await unit.insert(Currency, [row])
+        async with store.read_session() as reading:
+            record = await reading.get(Currency, record_id)
+        assert record == {**row, "Id": record_id} | dict.fromkeys(
+            ("IsNew", "ToStringText", "LocalizationDetails")
+        )
+
+    async def test_a_missing_record_is_none(self, store: Store) -> None:
+        async with store.read_session() as reading:
+            assert await reading.get(Currency, 987654321) is None
+            assert await reading.get_many(Currency, [987654321]) == {}
+
+    async def test_no_ids_ask_for_nothing(self, store: Store) -> None:
+        async with store.write_session() as unit:
+            assert await unit.get_many(Currency, []) == {}
+            assert await unit.lock(Currency, []) == {}
+            assert await unit.insert(Currency, []) == []
+            await unit.update(Currency, [])
+            await unit.delete(Currency, [])
+
+    async def test_many_gives_those_that_are_there(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"})
+        async with store.read_session() as reading:
+            records = await reading.get_many(Currency, [*ids, ids[0], 987654321])
+        assert {i: r["Name"] for i, r in records.items()} == {ids[0]: "a", ids[1]: "b"}
+
+    async def test_filters_narrow_get_and_many(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Code": "AAA"}, {"Code": "BBB"})
+        only = where(Currency, "Code", Comparison.EQUALS, "aaa")
+        async with store.read_session() as reading:
+            assert await reading.get(Currency, ids[1], (only,)) is None
+            assert set(await reading.get_many(Currency, ids, (only,))) == {ids[0]}
+
+    async def test_lent_values_come_through_two_relations(
+        self, store: Store, build: RecordBuilder
+    ) -> None:
+        [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
+        [dollar] = await insert_rows(store, Currency, {"Code": "USD"})
+        business = await build.shared_id("Business")
+        ids = await insert_rows(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro},
+            {"BusinessId": business, "CurrencyId": dollar},
+            {"BusinessId": business},
+        )
+        async with store.read_session() as reading:
+            records = await reading.get_many(TimePass, ids)
+        assert [records[i]["CurrencyCode"] for i in ids] == ["EUR", "USD", None]
+        assert await matching_positions(
+            store, TimePass, ids, where(TimePass, "CurrencyCode", Comparison.EQUALS, "eur")
+        ) == [0]
+        assert await matching_positions(
+            store, TimePass, ids, where(TimePass, "CurrencyCode", Comparison.NULL)
+        ) == [2]
+        order = order_by(TimePass, "CurrencyCode", descending=True)
+        assert await sorted_positions(store, TimePass, ids, order) == [1, 0, 2]
+
+    async def test_find_goes_by_id_and_takes_up_where_it_stopped(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
+        async with store.read_session() as reading:
+            first = await reading.find(Currency, (with_ids(Currency, ids),), limit=2)
+            rest = await reading.find(Currency, (with_ids(Currency, ids),), after_id=ids[1])
+        assert [r["Id"] for r in first] == ids[:2]
+        assert [r["Id"] for r in rest] == ids[2:]
+
+    async def test_find_reads_only_what_is_named_lent_values_and_collections_too(
+        self, store: Store, build: RecordBuilder
+    ) -> None:
+        [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
+        business = await build.shared_id("Business")
+        ids = await insert_rows(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro, "Businesses": (business,)},
+            {"BusinessId": business},
+        )
+        named = ("CurrencyCode", "Businesses", "Id")
+        async with store.read_session() as reading:
+            records = await reading.find(TimePass, (with_ids(TimePass, ids),), columns=named)
+        assert [list(record.items()) for record in records] == [
+            [("CurrencyCode", "EUR"), ("Businesses", (business,)), ("Id", ids[0])],
+            [("CurrencyCode", None), ("Businesses", ()), ("Id", ids[1])],
+        ]
+
+    async def test_find_reads_what_only_filters_reach(
+        self, store: Store, build: RecordBuilder
+    ) -> None:
+        business = await build.shared_id("Business")
+        booking = await build.create(Booking)
+        async with store.read_session() as reading:
+            [record] = await reading.find(
+                Booking, (with_ids(Booking, [booking]),), columns=("ResourceBusinessId",)
+            )
+        assert record == {"ResourceBusinessId": business}
+
+    async def test_several_questions_at_once_are_answered_as_each_by_itself(
+        self, store: Store, build: RecordBuilder
+    ) -> None:
+        [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
+        business = await build.shared_id("Business")
+        passes = await insert_rows(
+            store,
+            TimePass,
+            {"BusinessId": business, "CurrencyId": euro, "Businesses": (business,)},
+            {"BusinessId": business},
+        )
+        booking = await build.create(Booking)
+        questions = [
+            FindQuery(TimePass, (with_ids(TimePass, passes),), ("CurrencyCode", "Businesses", "Id")),
+            FindQuery(Booking, (where(Booking, "ResourceBusinessId", Comparison.EQUALS, business),)),
+            FindQuery(Currency, (where(Currency, "Code", Comparison.EQUALS, "none has this"),)),
+            FindQuery(TimePass, (with_ids(TimePass, passes), where(TimePass, "CurrencyCode", Comparison.EQUALS, "eur"))),
+        ]  # fmt: skip
+        async with store.read_session() as reading:
+            found = await reading.find_many(questions)
+            apart = [await reading.find(q.entity, q.filters, columns=q.columns) for q in questions]
+            assert await reading.find_many([]) == []
+            assert await reading.find_many(questions[:1]) == apart[:1]
+        assert found == apart
+        assert [len(records) for records in found] == [2, len(found[1]), 0, 1]
+        assert booking in [record["Id"] for record in found[1]]
+
+    async def test_lock_reads_only_what_is_named(self, store: Store) -> None:
+        ids = await insert_rows(
+            store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"}
+        )
+        async with store.write_session() as unit:
+            locked = await unit.lock(Currency, ids, ("Id", "Code"))
+            with pytest.raises(KeyError):
+                await unit.lock(Currency, ids, ("Id", "Nothing"))
+        assert locked == {i: {"Id": i, "Code": c} for i, c in zip(ids, "AB", strict=True)}
+
+    async def test_a_page_carries_the_total_even_past_the_end(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
+        order = order_by(Currency, "Name")
+
+        async def page(number: int, size: int):
+            async with store.read_session() as reading:
+                return await reading.page(
+                    ListQuery(Currency, (with_ids(Currency, ids),), order, number, size)
+                )
+
+        assert [(len(p.rows), p.total) for p in [await page(n, 2) for n in (1, 2, 3, 4)]] == [
+            (2, 5), (2, 5), (1, 5), (0, 5),
+        ]  # fmt: skip
+        assert (await page(2**53, 1000)).total == 5
+
+    async def test_count_counts_what_matches(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Code": "A"}, {"Code": "B"}, {"Code": "B"})
+        async with store.read_session() as reading:
+            matching = (with_ids(Currency, ids), where(Currency, "Code", Comparison.EQUALS, "b"))
+            assert await reading.count(Currency, matching) == 2
+
+    async def test_update_sets_what_is_named_and_leaves_the_rest(self, store: Store) -> None:
+        ids = await insert_rows(
+            store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"}
+        )
+        async with store.write_session() as unit:
+            await unit.update(Currency, [(ids[0], {"Name": "Ä"}), (ids[1], {"Code": None})])
+        async with store.read_session() as reading:
+            records = await reading.get_many(Currency, ids)
+        assert [(records[i]["Name"], records[i]["Code"]) for i in ids] == [("Ä", "A"), ("b", None)]
+        by_name = where(Currency, "Name", Comparison.CONTAINS, "ä")
+        assert await matching_positions(store, Currency, ids, by_name) == [0]
+
+    async def test_lock_gives_own_stored_values(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"})
+        async with store.write_session() as unit:
+            locked = await unit.lock(Currency, [ids[1], ids[0], ids[0], 987654321])
+        assert list(locked) == ids
+        assert set(locked[ids[0]]) == {c.name for c in Currency.meta().stored_columns}
+        assert locked[ids[1]]["Name"] == "b"
+
+    async def test_lock_gives_what_is_free_beside_what_is_needed(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"}, {"Name": "c"})
+        async with store.write_session() as unit:
+            assert await unit.lock(Currency, [], ("Id",), skip_locked=[]) == {}
+            await unit.lock(Currency, [ids[0]])
+            # What the unit itself has locked is free for it.
+            locked = await unit.lock(
+                Currency, [ids[1]], ("Id", "Name"), skip_locked=[ids[2], ids[0], ids[1], 987654321]
+            )
+            alone = await unit.lock(Currency, [], ("Id",), skip_locked=[ids[2]])
+        assert {i: record["Name"] for i, record in locked.items()} == dict(
+            zip(ids, "abc", strict=True)
+        )
+        assert alone == {ids[2]: {"Id": ids[2]}}
+
+    async def test_writes_on_several_tables_travel_together(self, store: Store) -> None:
+        (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        async with store.write_session() as unit:
+            fresh = (await unit.next_ids({Business: 2}))[Business]
+            places = [
+                stored_row(Business, Id=i, Name=f"Place {i}", CurrencyId=money, WebAddress=f"p{i}")
+                for i in fresh
+            ]
+            shown = await unit.write(
+                [Insert(Business, places), Update(Currency, [(money, {"Code": "XYZ"})])], Business
+            )
+        assert sorted(shown) == fresh
+        assert shown[fresh[0]]["Name"] == f"Place {fresh[0]}"
+        # What is lent is as it was before the other writes.
+        assert {row["CurrencyCode"] for row in shown.values()} == {"EUR"}
+        async with store.read_session() as reading:
+            assert (await reading.get_many(Business, fresh))[fresh[1]]["CurrencyCode"] == "XYZ"
+
+    async def test_what_is_written_without_an_id_gets_a_fresh_one(self, store: Store) -> None:
+        (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        named = [stored_row(Currency, Name=name) for name in ("first", "second")]
+        async with store.write_session() as unit:
+            await unit.write([Insert(Currency, named), Update(Currency, [(money, {"Code": "X"})])])
+        async with store.read_session() as reading:
+            made = await reading.find(Currency, after_id=money)
+        assert sorted(row["Name"] for row in made) == ["first", "second"]
+        assert (
+            max(row["Id"] for row in made)
+            < (await insert_rows(store, Currency, {"Name": "next"}))[0]
+        )
+
+    async def test_a_write_that_fails_takes_the_others_with_it(self, store: Store) -> None:
+        (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
+        broken = stored_row(Business, Id=987654, Name="Nowhere", CurrencyId=987654321)
+        with pytest.raises((StateConflict, Conflict)):
+            async with store.write_session() as unit:
+                await unit.write(
+                    [Insert(Business, [broken]), Update(Currency, [(money, {"Code": "XYZ"})])]
+                )
+        async with store.read_session() as reading:
+            assert (await reading.get_many(Currency, [money]))[money]["Code"] == "EUR"
+
+    async def test_fresh_ids_rise_and_are_never_given_twice(self, store: Store) -> None:
+        async with store.write_session() as unit:
+            first, others = (await unit.next_ids({Currency: 3, TimePass: 1})).values()
+        async with store.write_session() as unit:
+            second = (await unit.next_ids({Currency: 2}))[Currency]
+        assert len(others) == 1
+        assert first == sorted(first)
+        assert len({*first, *second}) == 5
+        assert min(second) > max(first)
+
+    async def test_a_taken_id_is_not_given_again(self, store: Store) -> None:
+        async with store.write_session() as unit:
+            [highest] = (await unit.next_ids({Currency: 1}))[Currency]
+        await insert_rows(store, Currency, {"Id": highest + 10, "Name": "from outside"})
+        await insert_rows(store, Currency, {"Id": highest + 5, "Name": "later, but lower"})
+        assert await insert_rows(store, Currency, {"Name": "fresh"}) == [highest + 11]
+
+    async def test_the_very_first_id_may_come_from_outside(self, store: Store) -> None:
+        from creditdesk.entities.security.signing_key import SigningKey
+
+        await insert_rows(store, SigningKey, {"Id": 1, "Name": "first"})
+        assert await insert_rows(store, SigningKey, {"Name": "second"}) == [2]
+
+    async def test_delete_removes_and_says_nothing_of_the_missing(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"})
+        async with store.write_session() as unit:
+            await unit.delete(Currency, [ids[0], 987654321])
+        async with store.read_session() as reading:
+            assert set(await reading.get_many(Currency, ids)) == {ids[1]}
+
+    async def test_what_others_refer_to_is_not_deleted(
+        self, store: Store, build: RecordBuilder
+    ) -> None:
+        [currency] = await insert_rows(store, Currency, {"Code": "EUR"})
+        business = await build.shared_id("Business")
+        await insert_rows(store, TimePass, {"BusinessId": business, "CurrencyId": currency})
+        with pytest.raises(StateConflict, match="1 timepasses refer to it"):
+            async with store.write_session() as unit:
+                await unit.delete(Currency, [currency])
+        async with store.read_session() as reading:
+            assert await reading.get(Currency, currency)
+
+    async def test_what_a_collection_holds_is_not_deleted(
+        self, store: Store, build: RecordBuilder
+    ) -> None:
+        business = await build.shared_id("Business")
+        [kind] = await insert_rows(store, ResourceType, {"BusinessId": business, "Name": "Room"})
+        from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+
+        credit = await build.create(
+            CoworkerBookingCredit,
+            TotalCredit=1,
+            RemainingCredit=1,
+            ElegibleResourceTypes=(kind,),
+        )
+        with pytest.raises(StateConflict):
+            async with store.write_session() as unit:
+                await unit.delete(ResourceType, [kind])
+        async with store.write_session() as unit:
+            await unit.delete(CoworkerBookingCredit, [credit])
+            await unit.delete(ResourceType, [kind])
+
+    async def test_an_error_leaves_nothing(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Name": "stays"})
+        unique = str(uuid4())
+        with pytest.raises(RuntimeError, match="midway"):
+            async with store.write_session() as unit:
+                await unit.insert(Currency, [stored_row(Currency, UniqueId=unique)])
+                await unit.update(Currency, [(ids[0], {"Name": "changed"})])
+                raise RuntimeError("midway")
+        async with store.read_session() as reading:
+            assert not await reading.count(
+                Currency, (where(Currency, "UniqueId", Comparison.EQUALS, unique),)
+            )
+            record = await reading.get(Currency, ids[0])
+        assert record is not None
+        assert record["Name"] == "stays"
+
+    async def test_a_unit_sees_its_own_writes_and_others_do_not(self, store: Store) -> None:
+        ids = await insert_rows(store, Currency, {"Name": "before"})
+        async with store.read_session() as earlier, store.write_session() as unit:
+            await unit.update(Currency, [(ids[0], {"Name": "after"})])
+            async with store.read_session() as later:
+                for reading, name in ((unit, "after"), (later, "before"), (earlier, "before")):
+                    record = await reading.get(Currency, ids[0])
+                    assert record is not None
+                    assert record["Name"] == name

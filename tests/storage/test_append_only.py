@@ -1,0 +1,159 @@
+"""What the database itself refuses, whoever asks: changed history, impossible balances."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory,
+)
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory,
+)
+from creditdesk.entities.catalog import CATALOG
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.fields import DateTime
+from creditdesk.schema.repository import Store
+from creditdesk.storage.naming import column_name, table_name
+from tests.builders import NOW, RecordBuilder
+from tests.storage.storage_contract import insert_rows
+
+RunSql = Callable[[str], Awaitable[Any]]
+APPEND_ONLY = tuple(entity for entity in CATALOG if entity.append_only)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def run_sql(store: Store, database: str) -> AsyncIterator[RunSql]:
+    """Runs plain SQL past the program."""
+    if database.startswith("sqlite"):
+        connection = store.connection
+
+        async def run(text: str) -> Any:
+            return connection.execute(text).fetchall()
+
+        yield run
+        return
+    async with store.pool.acquire() as connection:
+        yield connection.fetch
+
+
+async def history(build: RecordBuilder, entity: type[Entity]) -> int:
+    values: dict[str, Any] = {}
+    if entity is JournalLine:
+        values = {"BusinessId": await build.shared_id("Business"), "CreditId": 1}
+        values |= {"CreditKind": "money", "Kind": "grant", "EffectiveOn": NOW, "RecordedOn": NOW}
+        values["Sequence"] = next(_sequences)
+    return await build.create(entity, **values)
+
+
+_sequences = iter(range(1, 1000))
+
+
+def test_what_is_append_only() -> None:
+    assert set(APPEND_ONLY) >= {
+        CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory, JournalLine,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entity", APPEND_ONLY, ids=lambda e: e.__name__)
+class TestHistory:
+    """A line that was written stays as it was written."""
+
+    async def test_it_is_not_deleted_by_the_program(
+        self, store: Store, build: RecordBuilder, entity: type[Entity]
+    ) -> None:
+        line = await history(build, entity)
+        with pytest.raises(Exception, match="append-only|Another change"):
+            async with store.write_session() as unit:
+                await unit.delete(entity, [line])
+        async with store.read_session() as reading:
+            assert await reading.get(entity, line)
+
+    async def test_it_is_not_deleted_by_plain_sql(
+        self, build: RecordBuilder, run_sql: RunSql, entity: type[Entity]
+    ) -> None:
+        line = await history(build, entity)
+        with pytest.raises(Exception, match="append-only"):
+            await run_sql(f"DELETE FROM {table_name(entity)} WHERE id = {line}")
+
+    async def test_no_fixed_column_is_changed_by_plain_sql(
+        self, build: RecordBuilder, run_sql: RunSql, entity: type[Entity]
+    ) -> None:
+        line, other = await history(build, entity), await history(build, entity)
+        table = table_name(entity)
+        for column in entity.meta().stored_columns:
+            if column.name in entity.mutable_fields:
+                continue
+            name = column_name(column)
+            [(kept,)] = await run_sql(f"SELECT {name} FROM {table} WHERE id = {line}")
+            new = "-id" if name == "id" else "NULL"
+            if kept is None:
+                new = "CURRENT_TIMESTAMP" if isinstance(column.field, DateTime) else "'1'"
+            with pytest.raises(Exception, match="append-only"):
+                await run_sql(f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})")
+
+    async def test_it_is_not_replaced_or_emptied(
+        self, build: RecordBuilder, run_sql: RunSql, database: str, entity: type[Entity]
+    ) -> None:
+        line, table = await history(build, entity), table_name(entity)
+        with pytest.raises(Exception, match="append-only"):
+            if database.startswith("sqlite"):
+                await run_sql(f"REPLACE INTO {table} SELECT * FROM {table} WHERE id = {line}")
+            else:
+                await run_sql(f"TRUNCATE {table} CASCADE")
+
+    async def test_what_may_be_edited_is_edited(
+        self, store: Store, build: RecordBuilder, entity: type[Entity]
+    ) -> None:
+        line = await history(build, entity)
+        if not entity.mutable_fields:
+            with pytest.raises(Exception, match="append-only|Another change"):
+                async with store.write_session() as unit:
+                    await unit.update(entity, [(line, {"SystemId": "mine"})])
+            return
+        async with store.write_session() as unit:
+            await unit.update(entity, [(line, {"SystemId": "mine"})])
+        async with store.read_session() as reading:
+            record = await reading.get(entity, line)
+        assert record is not None
+        assert record["SystemId"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("entity", "remaining", "total"),
+    [
+        (CoworkerBookingCredit, "RemainingCredit", "TotalCredit"),
+        (CoworkerExtraService, "RemainingUses", "TotalUses"),
+    ],
+)
+@pytest.mark.parametrize("bad", [-1, 11])
+async def test_no_balance_leaves_its_bounds(
+    store: Store, build: RecordBuilder, entity: type[Entity], remaining: str, total: str, bad: int
+) -> None:
+    credit = await build.create(entity, **{remaining: 10, total: 10})
+    with pytest.raises(Conflict):
+        async with store.write_session() as unit:
+            await unit.update(entity, [(credit, {remaining: bad})])
+    with pytest.raises(Conflict):
+        await build.create(entity, **{remaining: bad, total: 10})
+    async with store.read_session() as reading:
+        record = await reading.get(entity, credit)
+    assert record is not None
+    assert record[remaining] == 10
+
+
+async def test_unique_names_are_unique(store: Store) -> None:
+    from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+
+    row = {"Key": "one contract", "PeriodStart": NOW, "ContractId": 1, "CreditId": 1}
+    await insert_rows(store, BenefitGrant, row)
+    with pytest.raises(Conflict):
+        await insert_rows(store, BenefitGrant, row)

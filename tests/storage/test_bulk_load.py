@@ -1,0 +1,213 @@
+"""A load leaves what ordinary writing leaves: the same rows, indexes, references and guards."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as Use,
+)
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.entities.spaces.team import Team
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.errors import Conflict, StateConflict
+from creditdesk.schema.query import Comparison, ListQuery
+from creditdesk.schema.repository import Store
+from creditdesk.storage.engine import open_store
+from creditdesk.storage.sqlite import SQLiteStore
+from tests.builders import NOW, RecordBuilder, stored_row
+from tests.storage.snapshots import query, schema_objects
+from tests.storage.storage_contract import insert_rows, order_by, where
+
+LOADED = (CoworkerBookingCredit, Use, Booking, Team)
+MANY = 700
+"""More than what travels as arrays."""
+
+
+async def load(store: Store, build: RecordBuilder, count: int, **wrong: Any) -> None:
+    """A credit, a booking with a name to copy, and so many uses of them."""
+    business, coworker = await build.shared_id("Business"), await build.shared_id("Coworker")
+    room = await build.create(Resource, Name="Großer Saal")
+    async with store.bulk_load(LOADED) as unit:
+        [credit] = await unit.insert(
+            CoworkerBookingCredit,
+            [
+                stored_row(
+                    CoworkerBookingCredit, BusinessId=business, CoworkerId=coworker,
+                    Description="Loaded", TotalCredit=10**9, RemainingCredit=10**9,
+                )
+            ],
+        )  # fmt: skip
+        [booking] = await unit.insert(
+            Booking,
+            [stored_row(Booking, ResourceId=room, CoworkerId=coworker, FromTime=NOW, ToTime=NOW)],
+        )
+        values = {"CoworkerBookingCreditId": credit, "BookingId": booking, "CreditUsed": 5}
+        rows = [stored_row(Use, **values) for _ in range(count)]
+        rows[-1] |= wrong
+        await unit.insert(Use, rows)
+        await unit.insert(
+            Team, [stored_row(Team, BusinessId=business, Name="Crew", TeamMembers=(coworker,))]
+        )
+
+
+async def assert_loaded(store: Store) -> None:
+    """The tally counts every use, and every copy is what it copies."""
+    [counted] = await query(store, "SELECT count(*) FROM coworker_booking_credit_use_history")
+    async with store.read_session() as reading:
+        assert (await reading.count(Use),) == tuple(counted)
+        assert await reading.counter_mismatches(Use) == []
+        assert await reading.stale(Use, 0, 10) == []
+
+
+async def test_after_a_load_every_index_reference_and_trigger_is_as_it_was(
+    store: Store, build: RecordBuilder
+) -> None:
+    before = await schema_objects(store)
+    await load(store, build, MANY)
+    assert await schema_objects(store) == before
+    await assert_loaded(store)
+
+
+async def test_rows_that_were_there_before_a_load_are_counted_once(
+    store: Store, build: RecordBuilder
+) -> None:
+    uses = where(Use, "CreditUsed", Comparison.EQUALS, 6)
+    credit = await build.create(CoworkerBookingCredit)
+    await insert_rows(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
+    await load(store, build, 3)
+    await insert_rows(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
+    await assert_loaded(store)
+    async with store.read_session() as reading:
+        assert await reading.count(Use, (uses,)) == 2
+
+
+async def test_loaded_rows_are_found_by_what_they_copy(store: Store, build: RecordBuilder) -> None:
+    await load(store, build, MANY)
+    filters = (where(Use, "BookingResourceName", Comparison.EQUALS, "Großer Saal"),)
+    async with store.read_session() as reading:
+        page = await reading.page(ListQuery(Use, filters, order_by(Use, "Id"), 1, 10))
+    assert page.total >= MANY
+
+
+async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: Store) -> None:
+    async with store.bulk_load(LOADED) as unit:
+        # Booking is empty when the plan is made, which then serves until the load ends.
+        engine = unit.dialect
+        explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        text = f"{explain} SELECT id FROM booking WHERE {engine.within('id', engine.mark(1))}"
+        plan = " ".join(str(row[-1]) for row in await unit.fetch(text, (engine.ids(range(1000)),)))
+    assert "booking" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN booking" not in plan
+
+
+async def test_a_change_within_a_load_reaches_the_copies(
+    store: Store, build: RecordBuilder
+) -> None:
+    room = await build.shared_id("Resource")
+    async with store.bulk_load(LOADED) as unit:
+        row = stored_row(Booking, ResourceId=room, FromTime=NOW, ToTime=NOW)
+        [booking] = await unit.insert(Booking, [row])
+        await unit.update(Booking, [(booking, {"ResourceId": None})])
+    async with store.read_session() as reading:
+        found = await reading.get(Booking, booking)
+        assert found is not None
+        assert found["ResourceName"] is None
+        assert await reading.stale(Booking, 0, 10) == []
+
+
+async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, build: RecordBuilder) -> None:
+    async with store.bulk_load((Team,)) as unit:
+        row = stored_row(Team, BusinessId=await build.shared_id("Business"), Name="Far", Id=90_000)
+        await unit.insert(Team, [row])
+    assert await build.create(Team) > 90_000
+
+
+@pytest.mark.parametrize("others", [False, True])
+async def test_a_load_on_sqlite_keeps_no_log_of_what_it_writes_if_the_file_is_its_own(
+    tmp_path: Path, *, others: bool
+) -> None:
+    store = await open_store(f"sqlite:///{tmp_path / 'books.db'}", migrated=True)
+    beside = await open_store(f"sqlite:///{tmp_path / 'books.db'}") if others else None
+
+    assert isinstance(store, SQLiteStore)
+    asked_of_it = store.connection.execute
+
+    def mode() -> str:
+        return str(asked_of_it("PRAGMA journal_mode").fetchone()[0])
+
+    async with store.bulk_load((Currency,)) as unit:
+        assert mode() == ("wal" if others else "delete")
+        await unit.insert(Currency, [stored_row(Currency, Code="CHF")])
+    assert mode() == "wal"
+    async with store.read_session() as reading:
+        assert await reading.count(Currency) == 1
+    for each in filter(None, (store, beside)):
+        await each.close()
+
+
+@pytest.fixture
+async def nothing_changes(store: Store, build: RecordBuilder) -> Callable[[], Awaitable[None]]:
+    """Asserts that rows, indexes, references, triggers and tally are as they were before."""
+    for name in ("Business", "Coworker"):
+        await build.shared_id(name)
+    before = await schema_objects(store)
+    counts = await _counts(store)
+
+    async def same() -> None:
+        assert await schema_objects(store) == before
+        assert await _counts(store) == counts
+        await assert_loaded(store)
+
+    return same
+
+
+async def _counts(store: Store) -> list[int]:
+    async with store.read_session() as reading:
+        return [await reading.count(entity) for entity in LOADED]
+
+
+async def test_a_load_that_breaks_off_leaves_nothing(
+    store: Store, build: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
+) -> None:
+    class Broke(Exception):
+        pass
+
+    async def broken() -> None:
+        async with store.bulk_load(LOADED) as unit:
+            row = {"BusinessId": await build.shared_id("Business"), "Name": "Gone"}
+            await unit.insert(Team, [stored_row(Team, **row) for _ in range(MANY)])
+            raise Broke
+
+    with pytest.raises(Broke):
+        await broken()
+    await nothing_changes()
+
+
+async def test_what_refers_to_nothing_is_refused_and_leaves_nothing(
+    store: Store, build: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
+) -> None:
+    with pytest.raises(StateConflict):
+        await load(store, build, MANY, EventAttendeeId=10**9)
+    await nothing_changes()
+
+
+async def test_what_is_there_twice_is_refused_and_leaves_nothing(
+    store: Store, build: RecordBuilder
+) -> None:
+    twice = "5e0ee0a8-93c5-4be1-9e4a-2f10bb9b2d8e"
+    await build.create(Use, UniqueId=twice)
+    for name in ("Business", "Coworker"):
+        await build.shared_id(name)
+    before, counts = await schema_objects(store), await _counts(store)
+    with pytest.raises(Conflict):
+        await load(store, build, MANY, UniqueId=twice)
+    assert (await schema_objects(store), await _counts(store)) == (before, counts)
+    await assert_loaded(store)

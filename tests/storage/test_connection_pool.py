@@ -1,0 +1,139 @@
+"""Connections are lent to one unit at a time, and the same one again while nothing befell it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from creditdesk.storage import pool
+from creditdesk.storage.pool import ConnectionPool
+
+POOL_SIZE = 2
+
+
+@pytest_asyncio.fixture
+async def connections(postgres_server: str) -> AsyncIterator[ConnectionPool]:
+    pool = await asyncpg.create_pool(postgres_server, min_size=1, max_size=POOL_SIZE)
+    lent = ConnectionPool(pool, POOL_SIZE)
+    yield lent
+    async with asyncio.timeout(10):
+        await lent.close()
+
+
+async def server_process(connection: Any) -> int:
+    """Which process of the server is at the other end."""
+    return int(await connection.fetchval("SELECT pg_backend_pid()"))
+
+
+async def use_once(connections: ConnectionPool) -> int:
+    async with connections.acquire() as connection:
+        return await server_process(connection)
+
+
+async def test_what_comes_back_is_lent_again(connections: ConnectionPool) -> None:
+    assert await use_once(connections) == await use_once(connections)
+
+
+async def test_two_at_once_have_different_ones_and_a_third_waits(
+    connections: ConnectionPool,
+) -> None:
+    first, second = await connections.checkout(), await connections.checkout()
+    assert await server_process(first) != await server_process(second)
+    third = asyncio.create_task(connections.checkout())
+    await asyncio.sleep(0.05)
+    assert not third.done()
+    await connections.checkin(first, None)
+    assert await third is first
+    await connections.checkin(first, None)
+    await connections.checkin(second, None)
+
+
+async def test_whoever_gives_up_waiting_takes_nothing_along(connections: ConnectionPool) -> None:
+    held = [await connections.checkout() for _ in range(POOL_SIZE)]
+    waiting = asyncio.create_task(connections.checkout())
+    await asyncio.sleep(0)
+    await connections.checkin(held.pop(), None)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with asyncio.timeout(10):
+        held.append(await connections.checkout())
+    for connection in held:
+        await connections.checkin(connection, None)
+
+
+async def test_one_that_the_server_closed_is_not_lent_again(connections: ConnectionPool) -> None:
+    first, second = await connections.checkout(), await connections.checkout()
+    gone = await server_process(first)
+    await connections.checkin(first, None)
+    await second.execute("SELECT pg_terminate_backend($1)", gone)
+    await connections.checkin(second, None)
+    await asyncio.sleep(0.2)
+    both = [await connections.checkout() for _ in range(POOL_SIZE)]
+    assert gone not in [await server_process(each) for each in both]
+    for each in both:
+        await connections.checkin(each, None)
+
+
+async def test_a_block_that_fails_gives_its_connection_back_usable(
+    connections: ConnectionPool,
+) -> None:
+    for _ in range(POOL_SIZE + 1):
+        with pytest.raises(asyncpg.UndefinedTableError):
+            async with connections.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT 1 FROM nothing_of_this_name")
+    async with connections.acquire() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_question_that_is_broken_off_leaves_no_answer_to_the_next(
+    connections: ConnectionPool,
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), connections.acquire() as connection:
+            await connection.fetchval("SELECT 'late' FROM pg_sleep(1)")
+    for _ in range(POOL_SIZE):
+        async with connections.acquire() as connection:
+            assert await connection.fetchval("SELECT 'mine'") == "mine"
+
+
+async def test_one_that_lay_idle_for_long_is_opened_anew(
+    connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await use_once(connections)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0)
+    assert await use_once(connections) != first
+
+
+async def test_after_expiry_all_are_opened_anew(connections: ConnectionPool) -> None:
+    first = await use_once(connections)
+    await connections.expire_connections()
+    assert await use_once(connections) != first
+
+
+async def test_closing_waits_for_what_is_lent(connections: ConnectionPool) -> None:
+    connection = await connections.checkout()
+    closing = asyncio.create_task(connections.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    assert await connection.fetchval("SELECT 1") == 1
+    await connections.checkin(connection, None)
+    async with asyncio.timeout(10):
+        await closing
+
+
+async def test_without_a_server_there_is_no_connection(postgres_server: str) -> None:
+    pool = await asyncpg.create_pool(postgres_server, min_size=0, max_size=POOL_SIZE)
+    lent = ConnectionPool(pool, POOL_SIZE)
+    pool.set_connect_args(host="127.0.0.1", port=1)
+    for _ in range(POOL_SIZE + 1):
+        with pytest.raises(ConnectionError):
+            async with lent.acquire():
+                pass
+    await lent.close()

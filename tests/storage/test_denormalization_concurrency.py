@@ -1,0 +1,270 @@
+"""Copies stay true where uses are written beside changes of what they copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as MoneyUse,
+)
+from creditdesk.entities.content.event_attendee import EventAttendee
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.entity import Entity, Record, entity_by_name
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.repository import Store
+from tests.builders import RecordBuilder, stored_row
+from tests.storage.denormalization_support import assert_not_stale
+from tests.storage.storage_contract import with_ids
+
+Change = Callable[[Any, dict[str, int]], Awaitable[None]]
+
+
+def change(entity: type[Entity], name: str, value: Any) -> Change:
+    async def carry_out(unit: Any, ids: dict[str, int]) -> None:
+        new = ids[value] if isinstance(value, str) and value in ids else value
+        await unit.update(entity, [(ids[entity.__name__], {name: new})])
+
+    return carry_out
+
+
+CHANGES = {
+    "a booking is moved to another resource": change(Booking, "ResourceId", "Other"),
+    "a booking gets a time": change(Booking, "ToTime", None),
+    "a resource is renamed": change(Resource, "Name", "renamed"),
+    "a credit is described anew": change(CoworkerBookingCredit, "Description", "anew"),
+    "a currency is renamed": change(Currency, "Code", "NEW"),
+    "an attendee is corrected": change(EventAttendee, "FullName", "corrected"),
+}
+
+
+async def sources(store: Store, build: RecordBuilder) -> dict[str, int]:
+    """One of each source, linked with one another and with nothing else."""
+    ids = {"Currency": await build.create(Currency)}
+    ids["Business"] = await build.create(entity_by_name("Business"), CurrencyId=ids["Currency"])
+    ids["Resource"], ids["Other"] = await build.create(Resource), await build.create(Resource)
+    ids["Booking"] = await build.create(Booking, ResourceId=ids["Resource"])
+    ids["EventAttendee"] = await build.create(EventAttendee)
+    ids["CoworkerBookingCredit"] = await build.create(
+        CoworkerBookingCredit, BusinessId=ids["Business"]
+    )
+    return ids
+
+
+def new_use(ids: dict[str, int]) -> Record:
+    links = ("Booking", "EventAttendee", "CoworkerBookingCredit")
+    return stored_row(MoneyUse, CreditUsed=1, **{f"{name}Id": ids[name] for name in links})
+
+
+async def unit_of(
+    store: Store, work: Callable[[Any], Awaitable[Any]], done: asyncio.Event, go: asyncio.Event
+) -> Any:
+    """A unit that has done its work and commits when it is told to."""
+    async with store.write_session() as unit:
+        result = await work(unit)
+        done.set()
+        await asyncio.wait_for(go.wait(), 10)
+    return result
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_a_use_that_is_written_while_its_source_changes(
+    store: Store, build: RecordBuilder, what: str
+) -> None:
+    ids = await sources(store, build)
+    written, go = asyncio.Event(), asyncio.Event()
+    use = asyncio.create_task(
+        unit_of(store, lambda unit: unit.insert(MoneyUse, [new_use(ids)]), written, go)
+    )
+    await written.wait()
+
+    async def change_it() -> None:
+        async with store.write_session() as unit:
+            await CHANGES[what](unit, ids)
+
+    changing = asyncio.create_task(change_it())
+    await asyncio.sleep(0.2)
+    go.set()
+    [[use_id], _] = await asyncio.gather(use, changing)
+    async with store.read_session() as reading:
+        await assert_not_stale(reading, MoneyUse, [use_id])
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_a_source_that_changes_while_a_use_is_written(
+    store: Store, build: RecordBuilder, database: str, what: str
+) -> None:
+    ids = await sources(store, build)
+    changed, go = asyncio.Event(), asyncio.Event()
+    changing = asyncio.create_task(
+        unit_of(store, lambda unit: CHANGES[what](unit, ids), changed, go)
+    )
+    await changed.wait()
+
+    async def write_it() -> list[int]:
+        async with store.write_session() as unit:
+            return await unit.insert(MoneyUse, [new_use(ids)])
+
+    use = asyncio.create_task(write_it())
+    one_writer = database.startswith("sqlite")
+    _, waiting = await asyncio.wait([use], timeout=0.2 if one_writer else 5)
+    go.set()
+    [[use_id], _] = await asyncio.gather(use, changing)
+    # Where several write at once, a spend waits for no one who changes a source.
+    assert bool(waiting) == one_writer
+    async with store.read_session() as reading:
+        await assert_not_stale(reading, MoneyUse, [use_id])
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["an insert", "a new link"])
+async def test_who_waits_for_a_change_to_be_committed_copies_what_it_left(
+    store: Store, build: RecordBuilder, how: str
+) -> None:
+    """The change has done all but commit, so nothing of it comes after what is written now."""
+    ids = await sources(store, build)
+    elsewhere = await build.create(Booking)
+    changed, go = asyncio.Event(), asyncio.Event()
+
+    async def change_it(unit: Any) -> None:
+        await CHANGES["a resource is renamed"](unit, ids)
+        await unit.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    async def write_it() -> list[int]:
+        async with store.write_session() as unit:
+            if how == "an insert":
+                return await unit.insert(Booking, [stored_row(Booking, ResourceId=ids["Resource"])])
+            await unit.update(Booking, [(elsewhere, {"ResourceId": ids["Resource"]})])
+            return [elsewhere]
+
+    changing = asyncio.create_task(unit_of(store, change_it, changed, go))
+    await changed.wait()
+    writing = asyncio.create_task(write_it())
+    _, waiting = await asyncio.wait([writing], timeout=0.5)
+    assert waiting
+    go.set()
+    booking, _ = await asyncio.gather(writing, changing)
+    async with store.read_session() as reading:
+        await assert_not_stale(reading, Booking, booking)
+
+
+async def test_a_source_that_changes_between_the_copy_and_the_row(
+    store: Store, build: RecordBuilder
+) -> None:
+    """A use has copied its booking, and waits to be written until the booking was changed."""
+    ids, others = await sources(store, build), await sources(store, build)
+    same = new_use(ids)["UniqueId"]
+    first, go = asyncio.Event(), asyncio.Event()
+
+    async def stand_in_the_way() -> None:
+        async with store.write_session() as unit:
+            await unit.insert(MoneyUse, [{**new_use(others), "UniqueId": same}])
+            first.set()
+            await asyncio.wait_for(go.wait(), 10)
+            raise RuntimeError
+
+    async def write_it() -> list[int]:
+        async with store.write_session() as unit:
+            return await unit.insert(MoneyUse, [{**new_use(ids), "UniqueId": same}])
+
+    async def change_it() -> None:
+        async with store.write_session() as unit:
+            await CHANGES["a booking gets a time"](unit, ids)
+
+    before = asyncio.create_task(stand_in_the_way())
+    await first.wait()
+    use = asyncio.create_task(write_it())
+    await asyncio.sleep(0.2)
+    changing = asyncio.create_task(change_it())
+    await asyncio.sleep(0.2)
+    go.set()
+    [_, [use_id], _] = await asyncio.gather(before, use, changing, return_exceptions=True)
+    async with store.read_session() as reading:
+        await assert_not_stale(reading, MoneyUse, [use_id])
+
+
+async def test_a_booking_that_is_moved_to_a_resource_while_that_is_renamed(
+    store: Store, build: RecordBuilder
+) -> None:
+    ids = await sources(store, build)
+    async with store.write_session() as unit:
+        [use] = await unit.insert(MoneyUse, [new_use(ids)])
+    moved, go = asyncio.Event(), asyncio.Event()
+    move = CHANGES["a booking is moved to another resource"]
+    moving = asyncio.create_task(unit_of(store, lambda unit: move(unit, ids), moved, go))
+    await moved.wait()
+
+    async def rename() -> None:
+        async with store.write_session() as unit:
+            await unit.update(Resource, [(ids["Other"], {"Name": "renamed meanwhile"})])
+
+    renaming = asyncio.create_task(rename())
+    await asyncio.sleep(0.2)
+    go.set()
+    await asyncio.gather(moving, renaming)
+    async with store.read_session() as reading:
+        await assert_not_stale(reading, MoneyUse, [use])
+        await assert_not_stale(reading, Booking, [ids["Booking"]])
+
+
+async def test_a_spend_and_a_moved_booking_that_draws_on_the_same_credit_do_not_deadlock(
+    store: Store, build: RecordBuilder
+) -> None:
+    """The spend holds the credit and copies the booking; the move holds the booking, then both."""
+    ids = await sources(store, build)
+    locked, moved = asyncio.Event(), asyncio.Event()
+
+    async def spend() -> list[int]:
+        async with store.write_session() as unit:
+            await unit.lock(CoworkerBookingCredit, [ids["CoworkerBookingCredit"]])
+            locked.set()
+            await asyncio.wait([asyncio.create_task(moved.wait())], timeout=0.3)
+            return await unit.insert(MoneyUse, [new_use(ids)])
+
+    async def move() -> None:
+        await locked.wait()
+        async with store.write_session() as unit:
+            await CHANGES["a booking gets a time"](unit, ids)
+            moved.set()
+            await unit.lock(CoworkerBookingCredit, [ids["CoworkerBookingCredit"]])
+
+    [[use], _] = await asyncio.gather(spend(), move())
+    async with store.read_session() as reading:
+        await assert_not_stale(reading, MoneyUse, [use])
+
+
+async def test_many_writers_of_both_kinds_leave_every_copy_true(
+    store: Store, build: RecordBuilder
+) -> None:
+    ids = await sources(store, build)
+    uses: list[int] = []
+
+    async def write(number: int) -> None:
+        for _ in range(5):
+            try:
+                async with store.write_session() as unit:
+                    if number % 2:
+                        uses.extend(await unit.insert(MoneyUse, [new_use(ids)] * 1))
+                    else:
+                        name = f"name {number}"
+                        await unit.update(Resource, [(ids["Resource"], {"Name": name})])
+                        await unit.update(
+                            CoworkerBookingCredit,
+                            [(ids["CoworkerBookingCredit"], {"Description": name})],
+                        )
+            except Conflict:
+                continue
+
+    await asyncio.gather(*(write(number) for number in range(6)))
+    async with store.read_session() as reading:
+        assert await reading.stale(MoneyUse, 0, 10) == []
+        found = await reading.find(MoneyUse, (with_ids(MoneyUse, uses),))
+        resource = await reading.get(Resource, ids["Resource"])
+        assert resource is not None
+        assert {row["BookingResourceName"] for row in found} == {resource["Name"]}

@@ -1,0 +1,72 @@
+"""Sorting and looking for uses by what they copy, or hold themselves, walks an index."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from creditdesk.schema.entity import Column, Entity, entity_by_name
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.schema.repository import Store
+from creditdesk.storage.naming import column_name, is_casefolded, table_name
+from tests.builders import RecordBuilder
+from tests.storage.denormalization_support import (
+    INDEXED_COLUMNS,
+    USES,
+    RandomRecords,
+    execute_sql,
+)
+
+
+@pytest.fixture(scope="module")
+async def thousands(store: Store, build: RecordBuilder, database: str) -> None:
+    """Some thousand uses of each kind over some dozen of all that they copy from."""
+    random = Random(4)
+    house = RandomRecords(store, build, random)
+    await house.create()
+    for _ in range(3):
+        for name in {name for name, _ in house.mutable_columns}:
+            house.ids[name].append(await build.create(entity_by_name(name)))
+    async with store.write_session() as unit:
+        for entity in USES:
+            await unit.insert(entity, [house.use(entity) for _ in range(3000)])
+    await execute_sql(store, database, "ANALYZE")
+
+
+@pytest.mark.parametrize(
+    ("entity", "column"), INDEXED_COLUMNS, ids=lambda x: getattr(x, "name", None)
+)
+async def test_a_sort_and_an_equality_by_a_column_walk_its_index(
+    store: Any, database: str, thousands: None, entity: type[Entity], column: Column
+) -> None:
+    name = column_name(column) + ("_fold" if is_casefolded(column) else "")
+    found = await execute_sql(
+        store, database,
+        "SELECT sql, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        if database.startswith("sqlite")
+        else "SELECT indexdef, indexname FROM pg_indexes",
+    )  # fmt: skip
+    wanted = [index for text, index in found if f"ON {'' if 'USING' not in text else 'public.'}{table_name(entity)} " in text and f"({name}" in text]  # fmt: skip
+    assert wanted
+    order = Order(column, descending=True)
+    some = {"integer": 1, "number": 1, "boolean": True, "string": "x", "datetime": None}[
+        column.field.json_type
+    ]
+    test = Comparison.NULL if some is None else Comparison.EQUALS
+    equal = (Filter(column, test, some),)
+    by_id = Order(entity.meta().columns["Id"])
+    for listing in (ListQuery(entity, (), order), ListQuery(entity, equal, by_id)):
+        text, values, _ = store.statements.page(listing, 0, 25)
+        plan = await explained(store, database, text, values)
+        assert any(index in plan for index in wanted), plan
+
+
+async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:
+    if database.startswith("sqlite"):
+        rows = store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+        return "\n".join(row[3] for row in rows)
+    async with store.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        return "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {text}", *values))

@@ -1,0 +1,213 @@
+"""A part of a text finds the same rows whether the texts are asked first or every row is compared."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as MoneyUse,
+)
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory as TimeUse,
+)
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
+from creditdesk.schema.fields import Reference, Text, fold_case
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.schema.repository import Store
+from creditdesk.storage import session as storage_unit
+from creditdesk.storage import text_search
+from creditdesk.storage.text_search import substring_filter
+from tests.builders import RecordBuilder, stored_row
+
+TEXTS = [
+    column
+    for entity in (MoneyUse, TimeUse)
+    for column in (*entity.meta().denormalized_columns, *entity.meta().stored_columns)
+    if isinstance(column.field, Text) and (column.indexed or column.field.partial_index)
+]
+NAMES = ("Großer Saal", "GROSSER SAAL II", "grosse Runde", "Nook", "50 %_", "", None)
+NEEDLES = ("GROSSE", "ß", "saal", "%_", "o", "nothing like it", "")
+DAY = datetime(2026, 3, 10, tzinfo=UTC)
+ENOUGH = 10**6
+"""More rows than there are here, so that those who lend are always asked first."""
+
+
+@pytest.fixture(scope="module")
+async def uses(store: Store, build: RecordBuilder) -> None:
+    """Uses of all that lends a text, and uses of nothing at all."""
+    random = Random(6)
+    rows: dict[type[Entity], list[Record]] = {MoneyUse: [], TimeUse: []}
+    for column in TEXTS:
+        for name in NAMES:
+            shows = await showing(build, column, name)
+            rows[column.entity] += [shows for _ in range(3)]
+    async with store.write_session() as unit:
+        for entity, some in rows.items():
+            some += [{} for _ in range(5)]
+            random.shuffle(some)
+            moments = (DAY + timedelta(hours=random.randrange(200)) for _ in some)
+            await unit.insert(
+                entity,
+                [
+                    stored_row(entity, CreatedOn=moment, **row)
+                    for row, moment in zip(some, moments, strict=True)
+                ],
+            )
+
+
+async def showing(build: RecordBuilder, column: Column, text: str | None) -> Record:
+    """What a use must hold to show this text, made with all that lies on the way to it."""
+    if column.is_own:
+        return {column.name: text}
+    way: list[type[Entity]] = [column.entity]
+    for relation in column.path:
+        field = way[-1].fields[relation]
+        assert isinstance(field, Reference)
+        way.append(entity_by_name(field.to))
+    made = await build.create(way[-1], **{column.leaf: text})
+    for entity, relation in zip(way[-2:0:-1], column.path[:0:-1], strict=True):
+        made = await build.create(entity, **{f"{relation}Id": made})
+    return {f"{column.path[0]}Id": made}
+
+
+@pytest.fixture(params=[0, 4, 9, ENOUGH])
+def most(request: pytest.FixtureRequest, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many rows are few: none, some of a text's, and all."""
+    monkeypatch.setattr(text_search, "MOST", request.param)
+    store.statements._texts.clear()
+
+
+def holds(record: Record, asked: Filter) -> bool:
+    text = record[asked.column.name]
+    return text is not None and fold_case(asked.value) in fold_case(text)
+
+
+async def everything(store: Store, entity: type[Entity]) -> list[Record]:
+    async with store.read_session() as reading:
+        return await reading.find(entity)
+
+
+def part(column: Column, text: str) -> Filter:
+    return Filter(column, Comparison.CONTAINS, text)
+
+
+@pytest.mark.usefixtures("uses", "most")
+@pytest.mark.parametrize("column", TEXTS, ids=lambda c: f"{c.entity.__name__}-{c.name}")
+async def test_every_text_with_an_index_is_found_by_a_part_of_it(
+    store: Store, column: Column
+) -> None:
+    entity = column.entity
+    shape, records = entity.meta(), await everything(store, entity)
+    place = [each.name for each in shape.list_columns].index("Id")
+    since = Filter(shape.columns["CreatedOn"], Comparison.AT_LEAST, DAY + timedelta(hours=70))
+    orders = [Order(shape.columns["Id"]), Order(shape.columns["CreatedOn"], descending=True)]
+    found = set()
+    async with store.read_session() as reading:
+        for needle in NEEDLES:
+            asked = part(column, needle)
+            for filters in ((asked,), (since, asked)):
+                for order in orders:
+                    right = [
+                        record["Id"]
+                        for record in sorted(
+                            records,
+                            key=lambda record: (record[order.column.name], record["Id"]),
+                            reverse=order.descending,
+                        )
+                        if holds(record, asked)
+                        and (len(filters) == 1 or record["CreatedOn"] >= since.value)
+                    ]
+                    assert await reading.count(entity, filters) == len(right)
+                    for number in (1, 2, 3):
+                        page = await reading.page(ListQuery(entity, filters, order, number, 4))
+                        assert page.total == len(right), (needle, filters)
+                        rows = [row[place] for row in page.rows]
+                        assert rows == right[(number - 1) * 4 : number * 4]
+                    found.add(len(right))
+    assert len(found) > 3
+
+
+@pytest.mark.usefixtures("uses", "most")
+async def test_two_texts_are_both_held(store: Store) -> None:
+    shape = MoneyUse.meta()
+    room, guest = shape.columns["BookingResourceName"], shape.columns["EventAttendeeFullName"]
+    async with store.write_session() as unit:
+        [booked] = await unit.find(MoneyUse, (part(room, "saal"),), limit=1)
+        [attended] = await unit.find(MoneyUse, (part(guest, "nook"),), limit=1)
+        links = {
+            name: row[name] for name, row in (("BookingId", booked), ("EventAttendeeId", attended))
+        }
+        await unit.insert(MoneyUse, [stored_row(MoneyUse, **links)])
+    records = await everything(store, MoneyUse)
+    for filters in ((part(room, "SAAL"), part(guest, "NOO")), (part(guest, "k"), part(room, "a"))):
+        right = [r["Id"] for r in records if all(holds(r, each) for each in filters)]
+        async with store.read_session() as reading:
+            page = await reading.page(ListQuery(MoneyUse, filters, Order(shape.columns["Id"])))
+        place = [each.name for each in shape.list_columns].index("Id")
+        assert [row[place] for row in page.rows] == right
+        assert page.total == len(right) > 0
+
+
+@pytest.mark.usefixtures("uses", "most")
+async def test_a_deep_page_by_a_part_of_a_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    column = MoneyUse.meta().columns["BookingResourceName"]
+    order = Order(MoneyUse.meta().columns["BookingResourceName"], descending=True)
+    records = [r for r in await everything(store, MoneyUse) if holds(r, part(column, "o"))]
+    right = sorted(
+        records, key=lambda r: (fold_case(r["BookingResourceName"]), r["Id"]), reverse=True
+    )
+    place = [each.name for each in MoneyUse.meta().list_columns].index("Id")
+    async with store.read_session() as reading:
+        for number in range(1, len(right) // 2 + 2):
+            page = await reading.page(ListQuery(MoneyUse, (part(column, "o"),), order, number, 2))
+            rows = [row[place] for row in page.rows]
+            assert rows == [r["Id"] for r in right[(number - 1) * 2 : number * 2]]
+            assert page.total == len(right)
+    assert len(right) > 6
+
+
+def test_a_lent_text_is_asked_for_before_one_of_the_use_itself() -> None:
+    shape = MoneyUse.meta()
+    own, lent = shape.columns["Description"], shape.columns["BookingResourceName"]
+    without_index = JournalLine.meta().columns["Reason"]
+    assert substring_filter((part(without_index, "x"), Filter(lent, Comparison.NULL))) is None
+    assert substring_filter((part(own, "x"), Filter(lent, Comparison.NULL))) == part(own, "x")
+    assert substring_filter((part(own, "x"), part(lent, "y"))) == part(lent, "y")
+
+
+@pytest.mark.usefixtures("uses")
+@pytest.mark.parametrize(
+    ("name", "indexes"),
+    [
+        (
+            "BookingResourceName",
+            ("booking_resource_id_ix", "coworker_booking_credit_use_history_booking_id_ix"),
+        ),
+        ("Description", ("coworker_booking_credit_use_history_description_ix",)),
+        ("SystemId", ("coworker_booking_credit_use_history_system_id_ix",)),
+    ],
+)
+async def test_those_who_show_a_text_are_found_by_an_index(
+    store: Any, name: str, indexes: tuple[str, ...]
+) -> None:
+    column = MoneyUse.meta().columns[name]
+    text, values = store.statements.count(MoneyUse, (part(column, "saal"),))
+    if hasattr(store, "connection"):
+        rows = store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+        plan = "\n".join(row[3] for row in rows)
+    else:
+        async with store.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL enable_seqscan = off")
+            await connection.execute("SET LOCAL enable_bitmapscan = off")
+            rows = await connection.fetch(f"EXPLAIN {text}", *values)
+        plan = "\n".join(row[0] for row in rows)
+    for index in indexes:
+        assert index in plan, plan

@@ -68,7 +68,7 @@ async def test_intact_ledger_matches_checkpoint(
     assert report.problems == []
 
 
-@pytest.mark.parametrize("table", ["stored_checkpoint", "sealed_heads"])
+@pytest.mark.parametrize("table", ["stored_checkpoint", "checkpoint_heads"])
 @pytest.mark.parametrize("act", ["DELETE FROM {}", "UPDATE {} SET updated_by = 'x'"])
 async def test_checkpoints_are_append_only(
     store: Any, town: LedgerBuilder, seal: CreateCheckpoint, table: str, act: str
@@ -205,7 +205,7 @@ async def test_truncated_entry_and_removed_credit(
     await _truncate_journal(store, meddle, one, await town.journal_lines("money", one), 3)
     for statement in (
         f"DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = {gone}",
-        f"DELETE FROM credit_state WHERE id = {state_id((AccountType.MONEY, gone))}",
+        f"DELETE FROM account_state WHERE id = {state_id((AccountType.MONEY, gone))}",
         f"DELETE FROM coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {gone}",
         f"DELETE FROM coworker_booking_credit WHERE id = {gone}",
     ):
@@ -231,7 +231,7 @@ async def test_rewritten_history_is_found_by_checkpoint(
         changes = f"actor = '{line.actor}', digest = '{digest.hex()}'"
         await meddle(f"UPDATE journal_line SET {changes} WHERE id = {record['Id']}")
     await meddle(
-        f"UPDATE credit_state SET digest = '{digest.hex()}' WHERE id = {state_id(account)}"
+        f"UPDATE account_state SET digest = '{digest.hex()}' WHERE id = {state_id(account)}"
     )
     assert await verify_problems(store, credit) == []
     assert await checkpoint_problems(store, checkpoint, credit) == [
@@ -301,7 +301,7 @@ async def test_changed_heads_are_reported(
         run = (
             await reading.find(CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=kept.id))
         )[0]
-    await meddle(f"DELETE FROM sealed_heads WHERE id = {run['Id']}")
+    await meddle(f"DELETE FROM checkpoint_heads WHERE id = {run['Id']}")
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
     assert report.problems[-1] == "the heads kept for the checkpoint are not those it sealed"
@@ -335,7 +335,7 @@ async def _truncate_journal(
         f"DELETE FROM coworker_booking_credit_use_history WHERE id IN ({ids})",
         f"UPDATE coworker_booking_credit SET remaining_credit = {last['BalanceAfter']} "
         f"WHERE id = {credit}",
-        f"UPDATE credit_state SET sequence = {keep}, digest = '{last['Digest']}' "
+        f"UPDATE account_state SET sequence = {keep}, digest = '{last['Digest']}' "
         f"WHERE id = {state_id((AccountType.MONEY, credit))}",
     ):
         await meddle(statement)

@@ -44,7 +44,7 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
         f"coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {credit})",
         "UPDATE coworker_booking_credit SET remaining_credit = remaining_credit + 10000 "
         f"WHERE id = {credit}",
-        f"UPDATE credit_state SET sequence = {sequence}, digest = '{digest}' "
+        f"UPDATE account_state SET sequence = {sequence}, digest = '{digest}' "
         f"WHERE credit_id = {credit}",
     ):
         await execute(store, text)

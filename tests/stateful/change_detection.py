@@ -59,7 +59,7 @@ class PostgreSQLChangeDetector:
     async def fingerprint(self, first_ids: FirstIds) -> Any:
         rows = [(f"{table_name(entity)} WHERE id", mark) for entity, mark in first_ids.items()]
         rows += [
-            (f"credit_state WHERE credit_kind = '{side.account_type.value}' AND credit_id", first_ids[side.credit_entity])
+            (f"account_state WHERE credit_kind = '{side.account_type.value}' AND credit_id", first_ids[side.credit_entity])
             for side in MAPPINGS.values()
         ]  # fmt: skip
         text = " UNION ALL ".join(

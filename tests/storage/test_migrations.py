@@ -15,6 +15,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _META, _REGISTRY, Entity, declared_entities
 from creditdesk.schema.fields import Integer, Money, Reference, Text
@@ -224,7 +225,7 @@ async def test_a_url_of_no_known_engine_is_refused() -> None:
 async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
     await migrate(empty)
     declared_now = await schema(empty)
-    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_answer (key_number)")
+    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_response (key_number)")
     await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
     await run(empty, "DELETE FROM schema_version WHERE number > 1")
     assert await schema(empty) != declared_now
@@ -246,6 +247,88 @@ async def test_the_uses_of_an_older_database_get_indexes_of_all_system_ids(empty
     await run(empty, "DELETE FROM schema_version WHERE number > 8")
     await migrate(empty)
     assert await schema(empty) == declared_now
+
+
+OLD_TABLES = {
+    "benefit_rollover": "benefit_roll_over",
+    "account_state": "credit_state",
+    "benefit_grant": "grant_key",
+    "checkpoint_heads": "sealed_heads",
+    "stored_response": "stored_answer",
+}
+
+
+async def restore_old_names(url: str) -> None:
+    """Gives the internal tables, and what is named after them, the names of schema 9."""
+    sqlite = url.startswith("sqlite")
+    for new, old in OLD_TABLES.items():
+        await run(url, f"ALTER TABLE {new} RENAME TO {old}")
+        if sqlite:
+            await run(url, f"UPDATE id_sequence SET name = '{old}' WHERE name = '{new}'")
+            continue
+        await run(url, f"ALTER SEQUENCE {new}_ids RENAME TO {old}_ids")
+        for kind, name in await run(
+            url,
+            "SELECT 'INDEX', indexname::text FROM pg_indexes "
+            f"WHERE tablename = '{old}' UNION ALL SELECT 'TRIGGER', tgname::text FROM pg_trigger "
+            f"WHERE tgrelid = '{old}'::regclass AND NOT tgisinternal",
+        ):
+            of_table = f" ON {old}" if kind == "TRIGGER" else ""
+            renamed = str(name).replace(new, old)
+            await run(url, f"ALTER {kind} {name}{of_table} RENAME TO {renamed}")
+    for name in await _names_on_sqlite(url) if sqlite else ():
+        new = next(new for new in OLD_TABLES if name.startswith(new))
+        [(kind, sql)] = await run(url, f"SELECT type, sql FROM sqlite_master WHERE name = '{name}'")
+        await run(url, f"DROP {kind} {name}")
+        await run(url, str(sql).replace(new, OLD_TABLES[new]))
+    await run(url, "DELETE FROM schema_version WHERE number > 9")
+
+
+async def _names_on_sqlite(url: str) -> list[str]:
+    rows = await run(
+        url, "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql NOT NULL"
+    )
+    return [str(name) for (name,) in rows if str(name).startswith(tuple(OLD_TABLES))]
+
+
+def unquoted(schema: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """SQLite quotes the name of a renamed table in its stored SQL."""
+    return [tuple(str(each).replace('"', "") for each in row) for row in schema]
+
+
+async def test_internal_tables_of_an_older_database_are_renamed_with_their_rows(empty: str) -> None:
+    store = await open_store(empty, migrated=True)
+    values = {
+        "Key": "k",
+        "ContractId": 1,
+        "Benefit": "money/1",
+        "CreditKind": "money",
+        "CreditId": 1,
+    }
+    grant = stored_row(BenefitGrant, **values)
+    async with store.write_session() as session:
+        [before] = await session.insert(BenefitGrant, [grant])
+    await store.close()
+    declared_now = await schema(empty)
+    await restore_old_names(empty)
+    tables = "sqlite_master WHERE type = 'table'" if empty.startswith("sqlite") else "pg_class"
+    column = "name" if empty.startswith("sqlite") else "relname::text"
+    assert ("grant_key",) in await run(empty, f"SELECT {column} FROM {tables}")
+    with pytest.raises(OlderDatabase):
+        await open_store(empty)
+    store = await open_store(empty, migrated=True)
+    assert unquoted(await schema(empty)) == unquoted(declared_now)
+    async with store.write_session() as session:
+        [kept] = await session.find(BenefitGrant)
+        assert (kept["Id"], kept["Key"], kept["UniqueId"]) == (before, "k", grant["UniqueId"])
+        [after] = await session.insert(
+            BenefitGrant, [stored_row(BenefitGrant, **values | {"Key": "l"})]
+        )
+    assert after == before + 1
+    await store.close()
+    again = await schema(empty)
+    await migrate(empty)
+    assert await schema(empty) == again
 
 
 async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:

@@ -144,6 +144,63 @@ async def _whole_indexes(run: Execute, dialect: Dialect) -> None:  # noqa: ARG00
             await run(f"DROP INDEX IF EXISTS {table_name(entity)}_system_id_ix", ())
 
 
+_RENAMED_TABLES: Final = {
+    "benefit_roll_over": "benefit_rollover",
+    "credit_state": "account_state",
+    "grant_key": "benefit_grant",
+    "sealed_heads": "checkpoint_heads",
+    "stored_answer": "stored_response",
+}
+
+
+async def _rename_tables(execute: Execute, dialect: Dialect) -> None:
+    """Renames five internal tables and whatever the database names after them."""
+    existing = await _existing_columns(execute, dialect)
+    for old, new in _RENAMED_TABLES.items():
+        if old in existing:
+            await execute(f"ALTER TABLE {old} RENAME TO {new}", ())
+            rename_dependents = (
+                _rename_on_sqlite if dialect.name == "sqlite" else _rename_on_postgresql
+            )
+            await rename_dependents(execute, old, new)
+
+
+async def _rename_on_sqlite(execute: Execute, old: str, new: str) -> None:
+    """Renames the id sequence; SQLite renames no index or trigger, so these are created again."""
+    await execute("UPDATE id_sequence SET name = ?2 WHERE name = ?1", (old, new))
+    for kind, name in await execute(
+        "SELECT type, name FROM sqlite_master "
+        "WHERE tbl_name = ?1 AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+        (new,),
+    ):
+        await execute(f"DROP {kind} {name}", ())
+
+
+async def _rename_on_postgresql(execute: Execute, old: str, new: str) -> None:
+    """Renames the id sequence, and the table's indexes, constraints and triggers."""
+    await execute(f"ALTER SEQUENCE IF EXISTS {old}_ids RENAME TO {new}_ids", ())
+    dependents = await execute(
+        "SELECT 'INDEX ' || c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "WHERE i.indrelid = $1::text::regclass "
+        "UNION ALL SELECT 'CONSTRAINT ' || conname FROM pg_constraint "
+        "WHERE conrelid = $1::text::regclass AND contype IN ('c', 'f', 'n') "
+        "UNION ALL SELECT 'TRIGGER ' || tgname FROM pg_trigger "
+        "WHERE tgrelid = $1::text::regclass AND NOT tgisinternal",
+        (new,),
+    )
+    for (dependent,) in dependents:
+        kind, _, name = dependent.partition(" ")
+        if not name.startswith(f"{old}_"):
+            continue
+        renamed = new + name.removeprefix(old)
+        if kind == "INDEX":
+            await execute(f"ALTER INDEX {name} RENAME TO {renamed}", ())
+        elif kind == "CONSTRAINT":
+            await execute(f"ALTER TABLE {new} RENAME CONSTRAINT {name} TO {renamed}", ())
+        else:
+            await execute(f"ALTER TRIGGER {name} ON {new} RENAME TO {renamed}", ())
+
+
 STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (1, "initial", _first),
     (2, "fewer indexes", _fewer_indexes),
@@ -154,6 +211,7 @@ STEPS: Final[tuple[tuple[int, str, Step], ...]] = (
     (7, "indexes of own values", _indexes_of_own_values),
     (8, "finer tally", _finer_tally),
     (9, "indexes for every sort of uses", _whole_indexes),
+    (10, "standard names of internal tables", _rename_tables),
 )
 LATEST_VERSION: Final = STEPS[-1][0]
 

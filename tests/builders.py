@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Entity, Record, entity_by_name
 from creditdesk.schema.fields import (
     Boolean,
@@ -25,7 +26,6 @@ from creditdesk.schema.fields import (
     Object,
     Reference,
     Text,
-    format_datetime,
 )
 from creditdesk.schema.repository import Store
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import BASE_FIELDS, COMPUTED_FIELDS
 from creditdesk.schema.fields import (
     Boolean,
@@ -16,8 +17,6 @@ from creditdesk.schema.fields import (
     Reference,
     Scaled,
     Text,
-    format_datetime,
-    format_decimal,
 )
 from tests.builders import entities_with_verb
 

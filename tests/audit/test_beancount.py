@@ -15,8 +15,8 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.ledger.journal.mapping import MAPPINGS, TIME_MAPPING, CreditTypeMapping
 from creditdesk.ledger.journal.transaction import is_booking_charge
+from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.entity import Record
-from creditdesk.schema.fields import format_decimal
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount

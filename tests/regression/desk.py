@@ -18,7 +18,7 @@ from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLin
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.operations.corrections import expire
-from creditdesk.schema.fields import format_datetime
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.progress import CollectingReporter
 from tests.ledger.town import LedgerBuilder, money
 

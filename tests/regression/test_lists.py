@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from creditdesk.entities.spaces.resource_type import ResourceType
-from creditdesk.schema.fields import format_datetime
+from creditdesk.schema.conversions import format_datetime
 from tests.regression.desk import (
     CREDITS,
     USES,

@@ -15,8 +15,9 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
-from creditdesk.schema.fields import Reference, Text, fold_case
+from creditdesk.schema.fields import Reference, Text
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
 from creditdesk.storage import session as storage_unit

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.fields import (
     FIELD_TYPES,
     Boolean,
@@ -21,7 +22,6 @@ from creditdesk.schema.fields import (
     Money,
     Number,
     Object,
-    ParseError,
     Reference,
     Text,
 )

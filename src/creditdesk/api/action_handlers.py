@@ -18,9 +18,10 @@ from creditdesk.api.error_handlers import json_response
 from creditdesk.api.idempotency import ResponseStore, request_fingerprint
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.schema.actions import Command, Parameter
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import FieldError, ValidationError, invalid_field, missing_field
-from creditdesk.schema.fields import Collection, ParseError
+from creditdesk.schema.fields import Collection
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext

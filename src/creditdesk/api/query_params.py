@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from creditdesk.api.settings import ApiSettings
+from creditdesk.schema.conversions import ParseError, parse_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, FilterParameter
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.fields import (
@@ -22,10 +23,8 @@ from creditdesk.schema.fields import (
     Enum,
     Integer,
     Object,
-    ParseError,
     Reference,
     Text,
-    parse_datetime,
 )
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 

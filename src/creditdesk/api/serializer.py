@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Encoder
 
+from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Column, Entity, Record
 from creditdesk.schema.fields import (
     Boolean,
@@ -29,8 +30,6 @@ from creditdesk.schema.fields import (
     Reference,
     Scaled,
     Text,
-    format_datetime,
-    format_decimal,
 )
 
 ValueFormatter = Callable[[Any], Any]

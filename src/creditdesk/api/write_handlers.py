@@ -18,6 +18,7 @@ from creditdesk.api.envelope import WriteKind, action_body, write_message
 from creditdesk.api.idempotency import ResponseStore, request_fingerprint
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.api.serializer import serializer_for
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.entity import Entity, Record, entity_by_name
 from creditdesk.schema.errors import (
     NotFound,
@@ -26,7 +27,7 @@ from creditdesk.schema.errors import (
     invalid_field,
     missing_field,
 )
-from creditdesk.schema.fields import Integer, ParseError
+from creditdesk.schema.fields import Integer
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, RequestContext

@@ -18,8 +18,8 @@ from creditdesk.auth.records import first_or_none, new_row
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Record
-from creditdesk.schema.fields import fold_case
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import WriteSession
 

@@ -13,21 +13,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, ClassVar, Final
 from uuid import UUID
+
+from creditdesk.schema.conversions import ParseError, check_storable, parse_datetime, parse_decimal
 
 MAX_INTEGER: Final = 2**63 - 1
 MAX_TEXT_LENGTH: Final = 100_000
 _FAST_DIGITS: Final = 18
 _DIGITS: Final = re.compile("[0-9]+")
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-
-
-class ParseError(ValueError):
-    """A wire value that is not of its field's kind; the text says what was expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +84,7 @@ class Text(Field):
         if isinstance(value, bool | dict | list):
             raise ParseError("must be text")
         text = value if isinstance(value, str) else str(value)
-        if _UNSTORABLE.search(text):
-            raise ParseError("contains a character that cannot be stored")
+        check_storable(text)
         if len(text) > self.max_length:
             raise ParseError(f"must be at most {self.max_length} characters")
         return text
@@ -130,7 +125,7 @@ class Integer(Field):
         elif isinstance(value, str) and len(value) <= _FAST_DIGITS and _DIGITS.fullmatch(value):
             whole = int(value)
         else:
-            number = _parse_decimal(value, "must be a whole number")
+            number = parse_decimal(value, "must be a whole number")
             if number != number.to_integral_value():
                 raise ParseError("must be a whole number")
             whole = int(number)
@@ -158,7 +153,7 @@ class Scaled(Field):
     supports_range: ClassVar[bool] = True
 
     def parse(self, value: object) -> int:
-        number = _parse_decimal(value, "must be a number")
+        number = parse_decimal(value, "must be a number")
         if not self.allow_negative and number < 0:
             raise ParseError("must not be negative")
         if number.adjusted() > 18:
@@ -339,74 +334,3 @@ class Collection(Field):
 FIELD_TYPES: Final[tuple[type[Field], ...]] = (
     Text, Guid, Integer, Money, Number, Boolean, Enum, DateTime, Object, Reference, Collection,
 )  # fmt: skip
-
-_DATETIME_PATTERN = re.compile(
-    r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*"
-    r"(Z|z|[+ -]\d\d:?\d\d)?$"
-)
-
-
-def parse_datetime(text: str) -> tuple[datetime, timedelta]:
-    """The UTC instant a text names, and how long a span its precision covers.
-
-    Takes dates alone, minutes, seconds or fractions, with no zone (UTC), Z or an offset; an
-    offset's plus sign may have become a space in a query string.
-    """
-    match = _DATETIME_PATTERN.match(text.strip())
-    if not match:
-        raise ParseError("must be a date such as 2025-01-15T10:30:00Z")
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        instant = datetime(
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
-            int((fraction or "0")[:6].ljust(6, "0")), tzinfo=UTC,
-        )  # fmt: skip
-        if zone and zone not in "Zz":
-            digits = zone[1:].replace(":", "")
-            offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-            instant = instant + offset if zone[0] == "-" else instant - offset
-    except (ValueError, OverflowError):
-        raise ParseError("is not a date of the calendar") from None
-    if hour is None:
-        return instant, timedelta(days=1)
-    if second is None:
-        return instant, timedelta(minutes=1)
-    if fraction is None:
-        return instant, timedelta(seconds=1)
-    return instant, timedelta(microseconds=10 ** (6 - min(len(fraction), 6)))
-
-
-def format_datetime(instant: datetime) -> str:
-    """`2025-01-15T10:30:00Z`; a fraction only where the instant has one."""
-    text = instant.isoformat()[:19]
-    if instant.microsecond:
-        text += f".{instant.microsecond:06d}".rstrip("0")
-    return text + "Z"
-
-
-def format_decimal(value: int, places: int) -> str:
-    """A scaled integer as the shortest exact decimal text."""
-    sign = "-" if value < 0 else ""
-    whole, rest = divmod(abs(value), 10**places)
-    if not rest:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{rest:0{places}d}".rstrip("0")
-
-
-def fold_case(text: str) -> str:
-    """Text without case, as filters and sorts compare it: the same on every engine."""
-    return text.casefold()
-
-
-def _parse_decimal(value: object, message: str) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ParseError(message)
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise ParseError(message) from None
-    if not number.is_finite():
-        raise ParseError(message)
-    if number.adjusted() > 40 or len(number.as_tuple().digits) > 40:
-        raise ParseError("is too large")
-    return number

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, Record
 from creditdesk.schema.errors import FieldError, ValidationError, missing_field
-from creditdesk.schema.fields import Collection, Field, ParseError, Reference
+from creditdesk.schema.fields import Collection, Field, Reference
 
 _SERVER_FIELDS: Final = COMPUTED_FIELDS | {"Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy"}
 NOT_FOUND_MESSAGE: Final = "is not found"

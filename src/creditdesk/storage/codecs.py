@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from creditdesk.schema.fields import fold_case
+from creditdesk.schema.conversions import fold_case
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import (
     Boolean,
@@ -19,7 +20,6 @@ from creditdesk.schema.fields import (
     Object,
     Reference,
     Text,
-    fold_case,
 )
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.storage.dialects import Dialect

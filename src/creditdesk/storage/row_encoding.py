@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.fields import Text, fold_case
+from creditdesk.schema.fields import Text
 from creditdesk.storage.codecs import casefold_custom_fields
 from creditdesk.storage.denormalization import Denormalization, denormalizations
 from creditdesk.storage.dialects import Dialect

@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
-from creditdesk.schema.fields import fold_case
 from creditdesk.schema.repository import Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.dialects import SQLite

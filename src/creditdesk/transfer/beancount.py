@@ -25,8 +25,8 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Record
-from creditdesk.schema.fields import format_datetime, format_decimal
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import ReadSession, Store
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from creditdesk.ledger.rules.amounts import round_amount
+from creditdesk.schema.conversions import ParseError, format_datetime, format_decimal
 from creditdesk.schema.fields import (
     MAX_INTEGER,
     Boolean,
@@ -27,12 +28,9 @@ from creditdesk.schema.fields import (
     Money,
     Number,
     Object,
-    ParseError,
     Reference,
     Scaled,
     Text,
-    format_datetime,
-    format_decimal,
 )
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
-from creditdesk.schema.fields import Collection, Field, Money, ParseError
+from creditdesk.schema.fields import Collection, Field, Money
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.transfer.cell_values import FAST_PARSERS, blank_value, parse_value
 from creditdesk.transfer.files import FileRow, MalformedFile

@@ -23,8 +23,9 @@ from creditdesk.audit.checkpoints import (
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.errors import NotFound, invalid_field
-from creditdesk.schema.fields import Integer, ParseError
+from creditdesk.schema.fields import Integer
 from creditdesk.schema.query import ListQuery, Order
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext, ScopeFilters

@@ -13,17 +13,9 @@ from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping
 from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
 from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.errors import FieldError, ValidationError, missing_field
-from creditdesk.schema.fields import (
-    Boolean,
-    Collection,
-    DateTime,
-    Field,
-    Integer,
-    Money,
-    ParseError,
-    Text,
-)
+from creditdesk.schema.fields import Boolean, Collection, DateTime, Field, Integer, Money, Text
 
 MAX_SOURCES: Final = 100
 

@@ -61,9 +61,9 @@ from creditdesk.ledger.operations.corrections import adjust, reverse
 from creditdesk.ledger.operations.draw import lock_holds_of, lock_sources, without_held
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import Conflict, NotFound, raise_first_error
-from creditdesk.schema.fields import format_datetime
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 from creditdesk.schema.service import RequestContext
 

@@ -24,8 +24,8 @@ from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.rates import load_booking_rates
 from creditdesk.ledger.loaders.use_references import LocationClock, load_location_clocks
 from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.fields import fold_case
 from creditdesk.schema.repository import Finder, FindQuery
 
 _COLUMNS: Final[Mapping[SourceKind, tuple[type[Entity], tuple[str, ...]]]] = {

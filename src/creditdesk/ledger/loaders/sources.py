@@ -23,9 +23,9 @@ from creditdesk.ledger.loaders.rates import booking_units, select_booking_rate, 
 from creditdesk.ledger.loaders.use_references import LocationClock
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Source, SourceKey, SourceKind
+from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import ValidationError, invalid_field
-from creditdesk.schema.fields import fold_case
 from creditdesk.schema.repository import Finder
 from creditdesk.schema.service import RequestContext
 

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 from benchmarks.load import HttpRequest
 from benchmarks.seeding import CREDITS_PER_CUSTOMER, BookingCase, SeedData
 from creditdesk.api.query_params import parse_list_query
-from creditdesk.api.settings import ApiSettings
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.settings import ApiSettings
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.fragments import Joins
 from creditdesk.storage.queries import Statements

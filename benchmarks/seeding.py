@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, find_user_id, issue_token
 from creditdesk.demo.load import load_demo
@@ -16,6 +15,7 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.ledger.journal.mapping import new_record
 from creditdesk.schema.repository import Store
+from creditdesk.settings import AuthSettings
 
 SPEND_CREDITS: Final = 1000
 CREDITS_PER_CUSTOMER: Final = 5

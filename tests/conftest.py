@@ -27,11 +27,10 @@ import uvloop
 from starlette.applications import Starlette
 
 from creditdesk.app import build_app
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
-from creditdesk.settings import Settings
+from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import open_store
 from tests.builders import NOW, RecordBuilder
 

@@ -1,101 +1,352 @@
-"""Every setting in one value, read from defaults, a TOML file and the environment, in that order.
+"""Every setting: its type, default, range and meaning, and how it is read.
 
-Each room declares what governs it; this module gathers them, and only the limits are its own.
+A later source overrides an earlier one: the defaults below, a TOML file, the environment. The
+setting `auth.access_seconds` is `access_seconds` under `[auth]` in the file and
+`CREDITDESK_AUTH_ACCESS_SECONDS` in the environment. Former names keep working.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_type_hints
 
-from creditdesk.api.settings import ApiSettings
-from creditdesk.auth.settings import AuthSettings
-from creditdesk.ledger.rules.credit import LedgerSettings
+import msgspec
+
+PREFIX: Final = "CREDITDESK_"
+SETTINGS_VARIABLE: Final = "CREDITDESK_SETTINGS"
+TRACEBACK_VARIABLE: Final = "CREDITDESK_TRACEBACK"
+CHECKPOINT_KEY_VARIABLE: Final = "CREDITDESK_CHECKPOINT_KEY"
+COMMAND_VARIABLES: Final = {
+    SETTINGS_VARIABLE: "Path of the TOML file with settings.",
+    TRACEBACK_VARIABLE: "1 shows where an unexpected error happened.",
+    CHECKPOINT_KEY_VARIABLE: "Path of the key file that `creditdesk checkpoint` signs with.",
+}
+"""Variables that a command reads by itself; everything else with the prefix is a setting."""
+
+T = TypeVar("T")
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown, given twice, or out of range; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What a setting's field declares beside its type and default."""
+
+    meaning: str
+    minimum: int | None = None
+    maximum: int | None = None
+    secret: bool = False
+
+
+def setting(
+    default: T,
+    meaning: str,
+    *,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    secret: bool = False,
+) -> T:
+    """A dataclass field for a setting. The value of a `secret` never shows in a repr or a message."""
+    constraints = Constraints(meaning, minimum, maximum, secret)
+    declared: Any = field(default=default, repr=not secret, metadata={"setting": constraints})
+    return declared  # type: ignore[no-any-return]
+
+
+class ValidityInstant(StrEnum):
+    """Which instant a credit's validity period is compared with (rule 12)."""
+
+    SERVICE_START = "service_start"
+    SPEND_TIME = "spend_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """The HTTP API; the first two settings decide where sources about the imitated API differ."""
+
+    dir_convention: Literal["seed", "later"] = setting(
+        "seed",
+        "Meaning of the parameter `dir`: `seed` is 1 ascending, -1 descending;"
+        " `later` is 0 ascending, 1 descending.",
+    )
+    unknown_filters: Literal["ignore", "refuse"] = setting(
+        "ignore", "Whether list parameters that no entity declares are ignored or refused."
+    )
+    require_list_filters: bool = setting(
+        False,
+        "Refuses a list without any of the filters that its entity asks for.",
+    )
+    body_limit_bytes: int = setting(
+        1_048_576, "Longest request body; a longer one is answered 413.", minimum=1
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """How users prove who they are, and for how long."""
+
+    signing_key: str = setting(
+        "",
+        "Key that signs access tokens; empty, a key is made once and kept in the database.",
+        secret=True,
+    )
+    access_seconds: int = setting(604_799, "Lifetime of an access token.", minimum=1)
+    refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
+    revocation_seconds: int = setting(
+        5, "How long a change of a user, role or password may take to be noticed.", minimum=0
+    )
+    basic_seconds: int = setting(
+        300, "How long a verified Basic password is cached in memory.", minimum=0
+    )
+    password_min_length: int = setting(
+        8, "Fewest characters of a new password.", minimum=1, maximum=128
+    )
+    sign_in_failures_per_account: int = setting(
+        10, "Failed sign-ins to one account that block it for the window; 0 is no limit.", minimum=0
+    )
+    sign_in_failures_per_address: int = setting(
+        100, "Failed sign-ins from one address that block it; 0 is no limit.", minimum=0
+    )
+    sign_in_window_seconds: int = setting(
+        300, "Window in which failed sign-ins are counted.", minimum=1
+    )
+    proxy_hops: int = setting(
+        0,
+        "Trusted proxies in front: a client's address is read that many places from the end of"
+        " X-Forwarded-For.",
+        minimum=0,
+    )
+    argon2_time_cost: int = setting(2, "Passes of a password hash.", minimum=1)
+    argon2_memory_kib: int = setting(19_456, "Memory of a password hash, in KiB.", minimum=8)
+    argon2_parallelism: int = setting(1, "Lanes of a password hash.", minimum=1)
+    argon2_threads: int = setting(
+        2, "Threads that hash passwords, per worker.", minimum=1, maximum=256
+    )
+    max_pending_sign_ins: int = setting(
+        256, "Sign-ins that may wait for a thread; further ones are refused.", minimum=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitSettings:
-    """How many calls one caller may make, per worker; 0 is no limit. All are off by default.
+    """Calls that one caller may make in a fixed window; 0 is no limit. All are off by default.
 
-    `writes_…` count everything but reading. The real system's figures are 60 writes a minute and
-    5,000 a day; of all verbs 120 a minute, 5,000 an hour and 200,000 a day.
+    The imitated service allows 60 writes a minute and 5,000 a day, and of all methods 120 a minute,
+    5,000 an hour and 200,000 a day.
     """
 
-    calls_per_minute: int = 0
-    calls_per_hour: int = 0
-    calls_per_day: int = 0
-    writes_per_minute: int = 0
-    writes_per_day: int = 0
+    calls_per_minute: int = setting(0, "Calls of any method per minute.", minimum=0)
+    calls_per_hour: int = setting(0, "Calls of any method per hour.", minimum=0)
+    calls_per_day: int = setting(0, "Calls of any method per day.", minimum=0)
+    writes_per_minute: int = setting(0, "Calls other than reads per minute.", minimum=0)
+    writes_per_day: int = setting(0, "Calls other than reads per day.", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Settings that change a decision of the ledger (rules 8, 12, 17, 30)."""
+
+    validity_instant: ValidityInstant = setting(
+        ValidityInstant.SERVICE_START,
+        "Instant at which a credit must be valid: the start of the booking or event, or the spend.",
+    )
+    cross_location: bool = setting(False, "Whether credit of one location pays at another.")
+    return_grace_days: int = setting(
+        0,
+        "Days for which credit that is returned after its expiry is granted again; 0 is not at all.",
+        minimum=0,
+    )
+    strict_posts: bool = setting(
+        False,
+        "Refuses posted uses outside the credit's validity or booking window, which are otherwise"
+        " accepted and marked as an override.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`database`: `sqlite:///path` or `postgresql://…`; `connections` to PostgreSQL per worker."""
+    """All settings, in sections."""
 
-    database: str = "sqlite:///creditdesk.db"
-    connections: int = 4
+    database: str = setting(
+        "",
+        "`sqlite:///path` or `postgresql://user:password@host/name`; empty, a file in the user's"
+        " data folder.",
+        secret=True,
+    )
+    connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
     api: ApiSettings = field(default_factory=ApiSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
 
 
-class SettingsError(ValueError):
-    """A setting that is unknown or not of its type; the text names it."""
+FORMER_NAMES: Final = {
+    "database_url": "database",
+    "wire.dir_convention": "api.dir_convention",
+    "wire.unknown_filters": "api.unknown_filters",
+    "wire.require_list_filters": "api.require_list_filters",
+    "wire.body_limit_bytes": "api.body_limit_bytes",
+    "auth.password_length_least": "auth.password_min_length",
+    "auth.sign_in_failures_account": "auth.sign_in_failures_per_account",
+    "auth.sign_in_failures_address": "auth.sign_in_failures_per_address",
+    "auth.waiting_sign_ins": "auth.max_pending_sign_ins",
+    "ledger.window_test": "ledger.validity_instant",
+}
+"""Accepted spellings of earlier versions, and `CREDITDESK_DATABASE_URL`, which commands document."""
+
+# A cluster announces services to every container: CREDITDESK_API_PORT_80_TCP_ADDR and the like.
+_SERVICE_ANNOUNCEMENT: Final = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_\w+)?$")
+_FOR_TESTS: Final = f"{PREFIX}TEST_"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSetting:
+    """One setting with its dotted name, as the loader and the reference page need it."""
+
+    name: str
+    type: Any
+    default: Any
+    constraints: Constraints
+
+    @property
+    def variable(self) -> str:
+        return variable_of(self.name)
+
+    @property
+    def expected(self) -> str:
+        """The values it takes, in words."""
+        low, high = self.constraints.minimum, self.constraints.maximum
+        if self.type is bool:
+            return "true or false"
+        if self.type is int:
+            if high is not None:
+                return f"a whole number from {low} to {high}"
+            return "a whole number" if low is None else f"a whole number of at least {low}"
+        choices = get_args(self.type) or (list(self.type) if self.type is not str else ())
+        return f"one of {', '.join(choices)}" if choices else "text"
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a dotted name."""
+    return PREFIX + name.replace(".", "_").upper()
+
+
+@cache
+def declared_settings() -> dict[str, DeclaredSetting]:
+    """Every setting by its dotted name, in order of declaration."""
+    return {each.name: each for each in _declared(Settings, "")}
 
 
 def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Settings:
-    """The settings that hold: `CREDITDESK_WIRE_DIR_CONVENTION` in the environment wins over
-    `dir_convention` of `[wire]` in the file, which wins over the default.
+    """The settings in force; the environment overrides the TOML file `path`.
 
-    Raises BadSetting for a value that cannot be taken or a name in the file that is none.
+    Raises SettingsError for an unknown name, for two values of one setting under two names, and for
+    a value that is not of its type or out of range. Raises OSError when the file cannot be read.
     """
-    told: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path else {}
-    changes = _changes(Settings(), told, environ, "")
-    return replace(Settings(), **changes)
+    values = {} if path is None else _convert(_read_file(path))
+    values |= _convert(_read_environment(environ))
+    loaded: Settings = _build(Settings, values, "")
+    if loaded.auth.argon2_memory_kib < 8 * loaded.auth.argon2_parallelism:
+        raise SettingsError("auth.argon2_memory_kib must be at least 8 × auth.argon2_parallelism.")
+    return loaded
 
 
-def _changes(
-    section: Any, told: Mapping[str, Any], environ: Mapping[str, str], way: str
-) -> dict[str, Any]:
-    hints = get_type_hints(type(section))
-    names = [f.name for f in fields(section)]
-    for name in told:
-        if name not in names:
-            raise SettingsError(f"there is no setting {way}{name}")
-    changes: dict[str, Any] = {}
-    for name in names:
-        here = getattr(section, name)
-        if is_dataclass(here):
-            inner = _changes(here, told.get(name, {}), environ, f"{way}{name}.")
-            changes[name] = replace(here, **inner)  # type: ignore[type-var]
-            continue
-        variable = f"CREDITDESK_{way}{name}".replace(".", "_").upper()
-        raw = environ.get(variable, told.get(name))
-        if raw is not None:
-            changes[name] = _read(raw, hints[name], f"{way}{name}")
-    return changes
+def _declared(section: type[Any], prefix: str) -> Iterator[DeclaredSetting]:
+    hints = get_type_hints(section)
+    for each in fields(section):
+        name, hint = f"{prefix}{each.name}", hints[each.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            yield from _declared(hint, f"{name}.")
+        else:
+            yield DeclaredSetting(name, hint, each.default, each.metadata["setting"])
 
 
-def _read(raw: Any, kind: Any, name: str) -> Any:
-    word = str(raw).strip()
-    if get_origin(kind) is Literal:
-        if word not in get_args(kind):
-            raise SettingsError(f"{name} must be one of {', '.join(get_args(kind))}, not {word}")
-        return word
-    if kind is bool:
-        if word.lower() not in ("true", "false", "1", "0", "on", "off"):
-            raise SettingsError(f"{name} must be true or false, not {word}")
-        return word.lower() in ("true", "1", "on")
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        kind_of = kind
-    else:
-        kind_of = {int: int, float: float, str: str}.get(kind, str)
+def _build(section: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
+    hints = get_type_hints(section)
+    arguments: dict[str, Any] = {}
+    for each in fields(section):
+        name = f"{prefix}{each.name}"
+        if is_dataclass(hints[each.name]):
+            arguments[each.name] = _build(hints[each.name], values, f"{name}.")
+        elif name in values:
+            arguments[each.name] = values[name]
+    return section(**arguments)
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, str, object]]:
+    """(name as written, name, raw value) of every setting in a TOML file."""
     try:
-        return kind_of(word)
-    except ValueError:
-        raise SettingsError(f"{name} cannot be {word}") from None
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.name} is not a TOML file: {error}.") from None
+    known = {name: name for name in declared_settings()} | FORMER_NAMES
+    for written, raw in _flatten(document):
+        if written not in known:
+            raise SettingsError(_unknown(written, declared_settings()))
+        yield written, known[written], raw
+
+
+def _flatten(document: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", raw) for name, raw in value.items())
+        else:
+            yield key, value
+
+
+def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
+    """(variable, dotted name, raw value) of every setting in the environment."""
+    known = {variable_of(name): name for name in declared_settings()}
+    known |= {variable_of(former): name for former, name in FORMER_NAMES.items()}
+    for variable, raw in environ.items():
+        if not variable.startswith(PREFIX) or variable.startswith(_FOR_TESTS):
+            continue
+        if variable in known:
+            yield variable, known[variable], raw
+        elif variable not in COMMAND_VARIABLES and not _SERVICE_ANNOUNCEMENT.search(variable):
+            current = [each.variable for each in declared_settings().values()]
+            raise SettingsError(_unknown(variable, [*current, *COMMAND_VARIABLES]))
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    nearest = get_close_matches(name, list(known), n=1, cutoff=0)
+    return f"There is no setting {name}. Did you mean {nearest[0]}?"
+
+
+def _convert(given: Iterable[tuple[str, str, object]]) -> dict[str, Any]:
+    """Typed values by dotted name; every value of one source."""
+    values: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    for source, name, raw in given:
+        value = _typed(declared_settings()[name], raw, source)
+        if values.setdefault(name, value) != value:
+            raise SettingsError(f"{written[name]} and {source} are one setting with two values.")
+        written[name] = source
+    return values
+
+
+def _typed(declared: DeclaredSetting, raw: object, source: str) -> Any:
+    limits = declared.constraints
+    given = raw.strip() if isinstance(raw, str) else raw
+    if declared.type is bool and isinstance(given, str):
+        given = {"on": "true", "off": "false"}.get(given.lower(), given)
+    try:
+        value = msgspec.convert(given, declared.type, strict=False)
+        in_range = declared.type is not int or (
+            (limits.minimum is None or value >= limits.minimum)
+            and (limits.maximum is None or value <= limits.maximum)
+        )
+    except msgspec.ValidationError:
+        in_range = False
+    if not in_range:
+        shown = "" if limits.secret else f", not {raw}"
+        raise SettingsError(f"{source} must be {declared.expected}{shown}.")
+    return value

@@ -6,7 +6,6 @@ import logging
 
 import pytest
 
-from creditdesk.api.settings import ApiSettings
 from creditdesk.app import build_app
 from creditdesk.auth.users_admin import find_user_id, set_roles
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -14,7 +13,11 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.settings import RateLimitSettings, Settings, SettingsError, load_settings
+from creditdesk.settings import (
+    ApiSettings,
+    RateLimitSettings,
+    Settings,
+)
 from tests.builders import NOW, stored_row
 from tests.conftest import create_user_token, http_client
 
@@ -328,18 +331,3 @@ async def test_an_unknown_path_is_not_found(client):
     for path in ("/api/billing/nothing", "/api", "/nowhere", "/api/billing/coworkers"):
         answer = await client.get(path)
         assert (answer.status_code, answer.text) == (404, '"Not found"')
-
-
-def test_settings_come_from_the_file_and_the_environment(tmp_path):
-    file = tmp_path / "creditdesk.toml"
-    file.write_text('[wire]\ndir_convention = "later"\n[limits]\ncalls_per_minute = 5\n')
-    environ = {"CREDITDESK_LIMITS_CALLS_PER_MINUTE": "7", "CREDITDESK_LEDGER_STRICT_POSTS": "on"}
-    settings = load_settings(environ, file)
-    assert settings.api.dir_convention == "later"
-    assert settings.limits.calls_per_minute == 7
-    assert settings.ledger.strict_posts is True
-    with pytest.raises(SettingsError, match="wire.dir_convention"):
-        load_settings({"CREDITDESK_WIRE_DIR_CONVENTION": "up"})
-    file.write_text("[wire]\nnothing = 1\n")
-    with pytest.raises(SettingsError, match="wire.nothing"):
-        load_settings({}, file)

@@ -8,10 +8,10 @@ import pytest
 
 from creditdesk.api import query_params
 from creditdesk.api.query_params import parse_list_query
-from creditdesk.api.settings import ApiSettings
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.schema.errors import ValidationError
+from creditdesk.settings import ApiSettings
 
 SEED, LATER = ApiSettings(), ApiSettings(dir_convention="later")
 

@@ -10,7 +10,6 @@ from typing import Any
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.records import new_row
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.users_admin import create_user, ensure_roles
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
@@ -18,6 +17,7 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.settings import AuthSettings
 
 SIGN_IN_TIME = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"

@@ -82,6 +82,21 @@ def test_failures_exit_with_1_and_one_message(
     assert capsys.readouterr() == ("", sentence)
 
 
+def test_database_of_the_settings_file_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    file = tmp_path / "creditdesk.toml"
+    file.write_text(f'database = "sqlite:///{tmp_path / "configured.db"}"\n')
+    monkeypatch.delenv("CREDITDESK_DATABASE_URL", raising=False)
+    monkeypatch.setenv("CREDITDESK_SETTINGS", str(file))
+    assert run(["migrate"]) == OK
+    assert (tmp_path / "configured.db").exists()
+    file.write_text("databse = 1\n")
+    capsys.readouterr()
+    assert run(["migrate"]) == FAILED
+    assert capsys.readouterr().err == "There is no setting databse. Did you mean database?\n"
+
+
 @pytest.mark.usefixtures("database")
 def test_init_is_idempotent_and_creates_every_role(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, database: str

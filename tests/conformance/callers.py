@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import httpx
 from starlette.applications import Starlette
 
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.schema.repository import Store
+from creditdesk.settings import AuthSettings
 from tests.builders import NOW, stored_row
 
 

@@ -11,9 +11,9 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.actions import ledger_commands
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
-from creditdesk.ledger.rules.credit import LedgerSettings
 from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import StateConflict, ValidationError
+from creditdesk.settings import LedgerSettings
 from tests.ledger.town import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
 

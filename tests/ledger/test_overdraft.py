@@ -25,11 +25,12 @@ from creditdesk.ledger.operations.corrections import adjust, expire, reverse, vo
 from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
 from creditdesk.ledger.operations.holds import create_hold, release_hold
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
-from creditdesk.ledger.rules.credit import LedgerSettings, SourceKind
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import Conflict, ValidationError
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
+from creditdesk.settings import LedgerSettings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records

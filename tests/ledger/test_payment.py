@@ -24,8 +24,9 @@ from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.bookings import charge_bookings
 from creditdesk.ledger.operations.draw import SpendPlan, execute_spend, preview
 from creditdesk.ledger.rules.burn_down import SourceAllocation
-from creditdesk.ledger.rules.credit import LedgerSettings, SourceKind
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.errors import ValidationError
+from creditdesk.settings import LedgerSettings
 from tests.ledger.town import MONEY_USE, LedgerBuilder, money
 
 

@@ -31,11 +31,12 @@ from creditdesk.ledger.operations.corrections import reverse
 from creditdesk.ledger.operations.draw import SpendPlan, execute_spend, lock_source_holds
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import LedgerSettings, SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import FindQuery
 from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.settings import LedgerSettings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer

@@ -12,9 +12,9 @@ import pytest
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.ledger.operations.spends import SpendQueue
-from creditdesk.ledger.rules.credit import LedgerSettings
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused, ValidationError
 from creditdesk.schema.service import Principal
+from creditdesk.settings import LedgerSettings
 from tests.ledger.town import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money, serialize_record
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from creditdesk.api.default_service import DefaultService
 from creditdesk.app import build_app
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -28,7 +27,7 @@ from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.schema.errors import StateConflict, ValidationError
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
-from creditdesk.settings import Settings
+from creditdesk.settings import AuthSettings, Settings
 from tests.conftest import http_client
 from tests.ledger.test_renewals import add_contract
 from tests.ledger.town import ADMIN_PRINCIPAL, NOON, LedgerBuilder, money

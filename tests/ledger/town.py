@@ -27,11 +27,11 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.ledger.journal.mapping import new_record, where
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.spends import SpendQueue
-from creditdesk.ledger.rules.credit import LedgerSettings
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.settings import LedgerSettings
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 ADMIN_PRINCIPAL = Principal(1, "admin@example.com", unrestricted=True)

@@ -11,11 +11,10 @@ import pytest_asyncio
 from starlette.applications import Starlette
 
 from creditdesk.app import build_app
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
-from creditdesk.settings import Settings
+from creditdesk.settings import AuthSettings, Settings
 from tests.conftest import ADMIN_EMAIL
 from tests.ledger.town import LedgerBuilder
 from tests.regression.desk import AdjustableClock, ApiClient

@@ -8,8 +8,7 @@ from decimal import Decimal
 import httpx
 
 from creditdesk.app import build_app
-from creditdesk.ledger.rules.credit import LedgerSettings
-from creditdesk.settings import Settings
+from creditdesk.settings import LedgerSettings, Settings
 from tests.conftest import http_client
 from tests.regression.desk import (
     BOOKINGS,

@@ -14,8 +14,8 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
 from creditdesk.ledger.operations.renewals import run_renewals
-from creditdesk.ledger.rules.credit import ValidityInstant
 from creditdesk.ledger.services import CreditService, UseService
+from creditdesk.settings import ValidityInstant
 from tests.ledger.town import MONEY_USE, TIME_USE, money, serialize_record
 from tests.stateful.model import ModelCredit, ModelUse
 from tests.stateful.simulation import Simulation

@@ -18,8 +18,9 @@ from creditdesk.ledger.operations.draw import (
     preview,
 )
 from creditdesk.ledger.rules.burn_down import Allocation, SourceAllocation
-from creditdesk.ledger.rules.credit import SourceKind, ValidityInstant
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.repository import WriteSession
+from creditdesk.settings import ValidityInstant
 from tests.stateful import model as kept
 from tests.stateful.credit_operations import UNKNOWN_ID
 from tests.stateful.simulation import Simulation

@@ -36,11 +36,11 @@ from creditdesk.ledger.journal.mapping import (
     state_id,
     where,
 )
-from creditdesk.ledger.rules.credit import LedgerSettings, ValidityInstant
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import DomainError
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.settings import LedgerSettings, ValidityInstant
 from tests.ledger.town import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 from tests.stateful.change_detection import ChangeDetector
 from tests.stateful.model import LedgerModel, ModelCredit

@@ -1,6 +1,6 @@
 """Any order of operations keeps every rule: random lives in a real store, beside plain books.
 
-`CREDITDESK_SEED=n` lives that one life again.
+`CREDITDESK_TEST_SEED=n` lives that one life again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ async def run_sequence(
                 await life.compare_all()
         await close_accounts(life)
     except BaseException as fault:
-        told = f"CREDITDESK_SEED={seed}, step {step}, {move.__name__}: {fault!r}"
+        told = f"CREDITDESK_TEST_SEED={seed}, step {step}, {move.__name__}: {fault!r}"
         raise AssertionError(told) from fault
 
 
@@ -121,7 +121,7 @@ async def close_accounts(life: Simulation) -> None:
 
 def seeds(count: int, first: int = 0) -> list[int]:
     """Which lives to live: all of them, or the one that is asked for."""
-    asked = os.environ.get("CREDITDESK_SEED")
+    asked = os.environ.get("CREDITDESK_TEST_SEED")
     return [int(asked)] if asked else list(range(first, first + count))
 
 

@@ -15,7 +15,6 @@ from creditdesk.ledger.rules.credit import (
     CreditLimits,
     CreditType,
     Customer,
-    LedgerSettings,
     Rate,
     Source,
     SourceKind,
@@ -23,6 +22,7 @@ from creditdesk.ledger.rules.credit import (
 )
 from creditdesk.ledger.rules.eligibility import ReasonCode
 from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.settings import LedgerSettings
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)

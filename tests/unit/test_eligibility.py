@@ -12,13 +12,11 @@ from creditdesk.ledger.rules.credit import (
     CreditLimits,
     CreditType,
     Customer,
-    LedgerSettings,
     Rate,
     Source,
     SourceKey,
     SourceKind,
     TeamSharing,
-    ValidityInstant,
     extra_service_type,
     format_utc,
 )
@@ -28,6 +26,7 @@ from creditdesk.ledger.rules.eligibility import (
     required_validity_instant,
 )
 from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.settings import LedgerSettings, ValidityInstant
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 STARTS = datetime(2026, 6, 20, 9, tzinfo=UTC)

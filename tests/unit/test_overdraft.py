@@ -19,13 +19,13 @@ from creditdesk.ledger.rules.credit import (
     CreditLimits,
     CreditType,
     Customer,
-    LedgerSettings,
     Rate,
     Source,
     SourceKind,
     TeamSharing,
 )
 from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.settings import LedgerSettings
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 EURO = 1_0000

@@ -14,7 +14,6 @@ from creditdesk.ledger.rules.credit import (
     CreditLimits,
     CreditType,
     Customer,
-    LedgerSettings,
     Pool,
     Rate,
     Source,
@@ -31,6 +30,7 @@ from creditdesk.ledger.rules.pool_caps import (
     remaining_after,
 )
 from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.settings import LedgerSettings
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")

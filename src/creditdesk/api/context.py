@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.settings import ApiSettings
 from creditdesk.schema.actions import Command
 from creditdesk.schema.entity import Entity, Record, Verb
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import EntityService, Principal, RequestContext, ScopeFilters
+from creditdesk.settings import ApiSettings
 
 RequestHandler = Callable[[Request], Awaitable[Response]]
 

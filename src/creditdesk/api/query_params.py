@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
-from creditdesk.api.settings import ApiSettings
 from creditdesk.schema.conversions import ParseError, parse_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, FilterParameter
 from creditdesk.schema.errors import invalid_field
@@ -27,6 +26,7 @@ from creditdesk.schema.fields import (
     Text,
 )
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.settings import ApiSettings
 
 DEFAULT_PAGE_SIZE: Final = 25
 MAX_PAGE_SIZE: Final = 1000

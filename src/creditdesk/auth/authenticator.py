@@ -20,7 +20,6 @@ from creditdesk.auth.credentials import revoke_tokens
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
 from creditdesk.auth.refresh import rotate_refresh_token
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.sign_in import SignIn
 from creditdesk.auth.token_responses import (
     TokenError,
@@ -33,6 +32,7 @@ from creditdesk.auth.tokens import AccessTokens, signing_secret
 from creditdesk.schema.errors import Unauthenticated
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
+from creditdesk.settings import AuthSettings
 
 MAX_CACHED_USERS: Final = 10_000
 MAX_CLIENT_ID_LENGTH: Final = 320

@@ -13,10 +13,10 @@ from hashlib import sha256
 from math import ceil
 
 from creditdesk.auth.records import new_row
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.entities.security.sign_in_attempt import SignInAttempt
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.settings import AuthSettings
 
 _DELETE_BATCH_SIZE = 500
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.schema.errors import invalid_field
+from creditdesk.settings import AuthSettings
 
 T = TypeVar("T")
 

@@ -20,13 +20,13 @@ from creditdesk.auth.login_throttle import (
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import load_user_snapshot
 from creditdesk.auth.refresh import issue_refresh_token
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.token_responses import code_required, no_access, wrong_code, wrong_password
 from creditdesk.auth.totp import accepted_step
 from creditdesk.entities.security.credential import Credential
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import RateLimited
 from creditdesk.schema.repository import Store, WriteSession
+from creditdesk.settings import AuthSettings
 
 
 class SignIn:

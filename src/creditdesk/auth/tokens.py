@@ -16,11 +16,11 @@ from typing import Final
 import jwt
 
 from creditdesk.auth.records import first_or_none, new_row
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.schema.errors import Conflict
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Store
+from creditdesk.settings import AuthSettings
 
 MAX_CACHED_TOKENS: Final = 10_000
 MAX_TOKEN_LENGTH: Final = 2_000

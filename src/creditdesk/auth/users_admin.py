@@ -9,7 +9,6 @@ from creditdesk.auth.credentials import find_credential, normalize_login, save_c
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.records import first_or_none, new_row
 from creditdesk.auth.refresh import issue_refresh_token
-from creditdesk.auth.settings import AuthSettings
 from creditdesk.auth.token_responses import TokenResponse
 from creditdesk.auth.tokens import AccessTokens
 from creditdesk.auth.totp import new_secret
@@ -23,6 +22,7 @@ from creditdesk.schema.entity import ALL_VERBS
 from creditdesk.schema.errors import NotFound, invalid_field
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.settings import AuthSettings
 
 
 async def find_user_id(session: ReadSession, email: str) -> int | None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cyclopts import Parameter
@@ -16,8 +16,7 @@ from creditdesk.audit.checkpoint_format import Checkpoint, checkpoint_digest, pr
 from creditdesk.audit.checkpoints import create_checkpoint
 from creditdesk.cli.database import DatabaseOption, open_database
 from creditdesk.cli.output import CliError, echo
-
-CHECKPOINT_KEY_VARIABLE: Final = "CREDITDESK_CHECKPOINT_KEY"
+from creditdesk.settings import CHECKPOINT_KEY_VARIABLE
 
 
 def checkpoint(

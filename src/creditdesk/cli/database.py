@@ -13,11 +13,10 @@ import platformdirs
 from cyclopts import Parameter
 
 from creditdesk.schema.repository import Store
-from creditdesk.settings import Settings, load_settings
+from creditdesk.settings import SETTINGS_VARIABLE, Settings, load_settings
 from creditdesk.storage.engine import open_store
 
 DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"
-SETTINGS_VARIABLE: Final = "CREDITDESK_SETTINGS"
 
 DatabaseOption = Annotated[
     str | None,
@@ -34,9 +33,8 @@ def database_url(option: str | None) -> str:
     """The database to use: the one given, the one of the settings, or the user's own file."""
     if option:
         return option
-    settings = load_settings(os.environ, settings_file())
-    if settings.database != Settings().database:
-        return settings.database
+    if configured := load_settings(os.environ, settings_file()).database:
+        return configured
     return f"sqlite:///{platformdirs.user_data_path('creditdesk') / 'creditdesk.db'}"
 
 

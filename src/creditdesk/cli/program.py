@@ -18,12 +18,11 @@ from creditdesk.cli import checkpoint, data, jobs, serve, users
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
-from creditdesk.settings import SettingsError
+from creditdesk.settings import TRACEBACK_VARIABLE, SettingsError
 from creditdesk.storage.engine import UnknownEngine
 from creditdesk.storage.migrations import NewerDatabase, OlderDatabase
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
-TRACEBACK_VARIABLE = "CREDITDESK_TRACEBACK"
 
 app = App(
     name="creditdesk",
@@ -76,10 +75,15 @@ def _error_message(error: Exception) -> str:
     match error:
         case DomainError():
             return str(error)
-        case CliError() | DatabaseNotEmpty() | UnknownEngine() | NewerDatabase() | OlderDatabase():
+        case (
+            CliError()
+            | SettingsError()
+            | DatabaseNotEmpty()
+            | UnknownEngine()
+            | NewerDatabase()
+            | OlderDatabase()
+        ):
             return str(error)
-        case SettingsError():
-            return f"A setting cannot be taken: {error}."
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
             return f"PostgreSQL says: {error}"
         case sqlite3.Error():

@@ -26,6 +26,7 @@ from creditdesk.cli.database import (
 )
 from creditdesk.cli.output import CliError, echo
 from creditdesk.schema.repository import Store
+from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
 
 MAX_PORTS_TRIED: Final = 100
@@ -57,6 +58,7 @@ def serve(
     asyncio.run(_check_database(url))
     port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     # Workers are processes of their own; the environment is what reaches them.
+    os.environ.pop(variable_of("database"), None)
     os.environ[DATABASE_VARIABLE] = url
     server = Granian(
         "creditdesk.cli.serve:application",

@@ -39,9 +39,10 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
-from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY, LedgerSettings
+from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Insert, Update, WriteSession
+from creditdesk.settings import LedgerSettings
 
 Clock = Callable[[], datetime]
 """Asked once after the locks are there, so that recorded time follows the locks (rule 4)."""

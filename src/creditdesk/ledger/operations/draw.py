@@ -28,11 +28,12 @@ from creditdesk.ledger.loaders.use_references import UseReferences
 from creditdesk.ledger.operations.baskets import Basket
 from creditdesk.ledger.operations.spends import SpendRequest, spend_batch
 from creditdesk.ledger.rules.burn_down import Allocation, allocate
-from creditdesk.ledger.rules.credit import CreditKey, LedgerSettings, SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import DomainError, raise_first_error
 from creditdesk.schema.repository import Finder, Insert, Update, WriteSession
 from creditdesk.schema.service import RequestContext
+from creditdesk.settings import LedgerSettings
 
 HISTORY_REFERENCES: Final[Mapping[SourceKind, str]] = {
     SourceKind.BOOKING: "BookingId",

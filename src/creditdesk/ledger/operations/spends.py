@@ -30,11 +30,11 @@ from creditdesk.ledger.journal.transaction import (
 )
 from creditdesk.ledger.loaders.use_references import UseReferences, load_use_references
 from creditdesk.ledger.operations.use_posting import post_use
-from creditdesk.ledger.rules.credit import LedgerSettings
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import RequestContext
+from creditdesk.settings import LedgerSettings
 
 ResponseRenderer = Callable[[Record], bytes]
 """Makes the wire answer from the whole history record, inside the transaction."""

@@ -21,13 +21,14 @@ from creditdesk.ledger.journal.transaction import (
 )
 from creditdesk.ledger.loaders.use_references import SOURCE_LINKS, UseReferences
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import LedgerSettings, SourceKind, ValidityInstant
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.rules.units import ChargePeriod, units
 from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import Money
 from creditdesk.schema.service import RequestContext
+from creditdesk.settings import LedgerSettings, ValidityInstant
 
 _LEDGER_FIELDS = frozenset({"Id", "CreatedOn", "UpdatedOn", "UniqueId", "UpdatedBy", "CreditUsed"})
 

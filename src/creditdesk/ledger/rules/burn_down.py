@@ -26,7 +26,6 @@ from creditdesk.ledger.rules.credit import (
     CreditKey,
     CreditType,
     Customer,
-    LedgerSettings,
     Rate,
     Source,
     SourceKey,
@@ -36,6 +35,7 @@ from creditdesk.ledger.rules.eligibility import ReasonCode, ineligibility_reason
 from creditdesk.ledger.rules.overdraft import OverdraftCredits
 from creditdesk.ledger.rules.pool_caps import capped_total, caps_by_position, remaining_after
 from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.settings import LedgerSettings
 
 RULES_VERSION = 1
 """Stored with each allocation, so that a later change of the rules re-decides nothing."""

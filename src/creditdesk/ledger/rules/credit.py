@@ -261,23 +261,6 @@ class Customer:
         return next((team for team in self.teams if team.id == team_id), None)
 
 
-class ValidityInstant(StrEnum):
-    """At which instant a credit must be valid (rule 12)."""
-
-    SERVICE_START = "service_start"
-    SPEND_TIME = "spend_time"
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
-    """The settings `ledger.…` that change a decision (rules 8, 12, 17, 30)."""
-
-    validity_instant: ValidityInstant = ValidityInstant.SERVICE_START
-    cross_location: bool = False
-    return_grace_days: int = 0
-    strict_posts: bool = False
-
-
 def format_utc(instant: datetime | None) -> str | None:
     """An instant as documents and keys write it: `2026-03-01T00:00:00Z`."""
     return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

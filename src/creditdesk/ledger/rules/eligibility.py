@@ -16,12 +16,11 @@ from creditdesk.ledger.rules.credit import (
     CreditLimits,
     CreditType,
     Customer,
-    LedgerSettings,
     Rate,
     Source,
     SourceKind,
-    ValidityInstant,
 )
+from creditdesk.settings import LedgerSettings, ValidityInstant
 
 
 class ReasonCode(StrEnum):

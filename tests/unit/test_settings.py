@@ -1,0 +1,156 @@
+"""Settings: defaults, the TOML file, the environment, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from creditdesk.settings import (
+    FORMER_NAMES,
+    AuthSettings,
+    Settings,
+    SettingsError,
+    ValidityInstant,
+    declared_settings,
+    load_settings,
+    variable_of,
+)
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    return tmp_path / "creditdesk.toml"
+
+
+def test_defaults() -> None:
+    assert load_settings({}) == Settings()
+
+
+def test_environment_overrides_file_overrides_default(toml: Path) -> None:
+    toml.write_text('[api]\ndir_convention = "later"\n[limits]\ncalls_per_minute = 5\n')
+    environ = {"CREDITDESK_LIMITS_CALLS_PER_MINUTE": "7", "CREDITDESK_LEDGER_STRICT_POSTS": "on"}
+    settings = load_settings(environ, toml)
+    assert settings.api.dir_convention == "later"
+    assert settings.limits.calls_per_minute == 7
+    assert settings.ledger.strict_posts is True
+    assert settings.auth == AuthSettings()
+
+
+def test_every_setting_is_read_from_the_file_and_the_environment(toml: Path) -> None:
+    for each in declared_settings().values():
+        section, _, name = each.name.rpartition(".")
+        raw = {int: 9, bool: True, str: "x"}.get(each.type, each.default)
+        written = str(raw).lower() if each.type is bool else repr(str(raw))
+        toml.write_text(f"[{section}]\n{name} = {written}\n" if section else f"{name} = {written}")
+        from_file, from_environment = (
+            load_settings({}, toml),
+            load_settings({each.variable: str(raw)}),
+        )
+        assert from_file == from_environment
+        value = from_file
+        for part in each.name.split("."):
+            value = getattr(value, part)
+        assert value == raw
+
+
+def test_every_setting_has_a_meaning_and_a_default_in_range() -> None:
+    for each in declared_settings().values():
+        assert each.constraints.meaning.endswith("."), each.name
+        assert load_settings({each.variable: str(each.default)}) == Settings(), each.name
+
+
+@pytest.mark.parametrize("former", FORMER_NAMES)
+def test_former_names_keep_working(former: str) -> None:
+    declared = declared_settings()[FORMER_NAMES[former]]
+    load_settings({variable_of(former): str(declared.default)})
+
+
+def test_former_name_of_a_section_in_the_file(toml: Path) -> None:
+    toml.write_text('[wire]\ndir_convention = "later"\n[ledger]\nwindow_test = "spend_time"\n')
+    settings = load_settings({}, toml)
+    assert settings.api.dir_convention == "later"
+    assert settings.ledger.validity_instant is ValidityInstant.SPEND_TIME
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"CREDITDESK_AUTH_ACESS_SECONDS": "5"},
+            "There is no setting CREDITDESK_AUTH_ACESS_SECONDS."
+            " Did you mean CREDITDESK_AUTH_ACCESS_SECONDS?",
+        ),
+        (
+            {"CREDITDESK_CONNECTIONS": "0"},
+            "CREDITDESK_CONNECTIONS must be a whole number from 1 to 1000, not 0.",
+        ),
+        (
+            {"CREDITDESK_AUTH_REFRESH_SECONDS": "-1"},
+            "CREDITDESK_AUTH_REFRESH_SECONDS must be a whole number of at least 1, not -1.",
+        ),
+        (
+            {"CREDITDESK_API_DIR_CONVENTION": "up"},
+            "CREDITDESK_API_DIR_CONVENTION must be one of seed, later, not up.",
+        ),
+        (
+            {"CREDITDESK_LEDGER_VALIDITY_INSTANT": "late"},
+            "CREDITDESK_LEDGER_VALIDITY_INSTANT must be one of service_start, spend_time, not late.",
+        ),
+        (
+            {"CREDITDESK_LEDGER_STRICT_POSTS": "maybe"},
+            "CREDITDESK_LEDGER_STRICT_POSTS must be true or false, not maybe.",
+        ),
+        (
+            {"CREDITDESK_DATABASE": "sqlite:///a.db", "CREDITDESK_DATABASE_URL": "sqlite:///b.db"},
+            "CREDITDESK_DATABASE and CREDITDESK_DATABASE_URL are one setting with two values.",
+        ),
+        (
+            {"CREDITDESK_AUTH_ARGON2_PARALLELISM": "9999"},
+            "auth.argon2_memory_kib must be at least 8 × auth.argon2_parallelism.",
+        ),
+    ],
+)
+def test_wrong_variables_are_refused(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(environ)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[wire]\nnothing = 1\n", "There is no setting wire.nothing. Did you mean "),
+        ("conections = 1\n", "There is no setting conections. Did you mean connections?"),
+        ("auth = 4\n", "There is no setting auth. Did you mean auth."),
+        ("[limits]\ncalls_per_day = true\n", "limits.calls_per_day must be a whole number"),
+        ("[auth]\nsigning_key = 12345\n", "auth.signing_key must be text."),
+        ("x = [", "creditdesk.toml is not a TOML file: "),
+    ],
+)
+def test_wrong_files_are_refused(toml: Path, text: str, message: str) -> None:
+    toml.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_settings({}, toml)
+    assert str(refused.value).startswith(message)
+    assert "12345" not in str(refused.value)
+
+
+def test_other_variables_are_left_alone() -> None:
+    load_settings(
+        {
+            "PATH": "/bin",
+            "CREDITDESK_SETTINGS": "creditdesk.toml",
+            "CREDITDESK_TEST_ANYTHING": "1",
+            # A cluster announces its services to every container.
+            "CREDITDESK_API_SERVICE_HOST": "10.0.0.7",
+            "CREDITDESK_API_PORT_80_TCP_ADDR": "10.0.0.7",
+        }
+    )
+
+
+def test_secrets_do_not_show() -> None:
+    shown = repr(
+        load_settings({"CREDITDESK_AUTH_SIGNING_KEY": "hush", "CREDITDESK_DATABASE": "hush"})
+    )
+    assert "hush" not in shown

@@ -1,7 +1,4 @@
-"""How a field's value reads from a file and is written to one: a table `kind -> its reading`.
-
-Text in a CSV cell and typed values in JSON meet here. It must not know files or stores.
-"""
+"""Parses field values from CSV cells and JSON, and writes them: one table per direction, by field type."""
 
 from __future__ import annotations
 
@@ -43,16 +40,17 @@ class Parsed:
 
 
 def blank_value(field: Field, *, cell: bool = False) -> Any:
-    """What a field holds whose value a file leaves blank: a null, or an empty CSV cell."""
+    """The stored value of a null in JSON, or of an empty CSV cell."""
     if cell or not field.nullable or isinstance(field, Collection):
         return field.default_value
     return None
 
 
 def parse_value(field: Field, raw: object) -> Parsed:
-    """The inner value of a file's value; Unreadable when it is not of this kind.
+    """The stored value of a value in a file.
 
-    A decimal with more places than its kind keeps is rounded half away from zero (rule 3).
+    A decimal with more places than the field stores is rounded half away from zero (rule 3).
+    Raises ParseError when the value is not of the field's type.
     """
     if raw is None or (raw == "" and not isinstance(field, Text)):
         return Parsed(blank_value(field))
@@ -61,33 +59,33 @@ def parse_value(field: Field, raw: object) -> Parsed:
     if isinstance(field, Object) and isinstance(raw, str):
         try:
             raw = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ParseError("must be an object") from None
     return Parsed(field.parse(raw))
 
 
-def _fast_integer(field: Any, raw: object) -> Any:
-    return raw if type(raw) is int and field.least <= raw <= MAX_INTEGER else ...
+def _fast_integer(field: Integer, raw: object) -> Any:
+    return raw if type(raw) is int and field.minimum <= raw <= MAX_INTEGER else ...
 
 
-def _fast_reference(_field: Any, raw: object) -> Any:
+def _fast_reference(_field: Reference, raw: object) -> Any:
     return raw if type(raw) is int and 0 < raw <= MAX_INTEGER else ...
 
 
-def _fast_boolean(_field: Any, raw: object) -> Any:
+def _fast_boolean(_field: Boolean, raw: object) -> Any:
     return raw if raw is True or raw is False else ...
 
 
-def _fast_enum(field: Any, raw: object) -> Any:
+def _fast_enum(field: Enum, raw: object) -> Any:
     return raw if type(raw) is int and raw in field.of._value2member_map_ else ...
 
 
-def _fast_guid(_field: Any, raw: object) -> Any:
+def _fast_guid(_field: Guid, raw: object) -> Any:
     return raw if type(raw) is str and _GUID.fullmatch(raw) else ...
 
 
-def _fast_datetime(_field: Any, raw: object) -> Any:
-    # Only the one form that is exported: other texts of this length mean other dates, or none.
+def _fast_datetime(_field: DateTime, raw: object) -> Any:
+    # Only the form that exports write; `parse_value` decides about every other one.
     if type(raw) is not str or len(raw) != 20:
         return ...
     if not (raw[4] == raw[7] == "-" and raw[10] == "T" and raw[19] == "Z"):
@@ -106,7 +104,7 @@ FAST_PARSERS: Final[dict[type[Field], Callable[[Any, object], Any]]] = {
     Guid: _fast_guid,
     DateTime: _fast_datetime,
 }
-"""What most values of these kinds are read by: the inner value, or `...` where `take` must look."""
+"""Shortcuts for the usual values of a type; `...` leaves the value to `parse_value`."""
 
 _GUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -149,25 +147,25 @@ JSON_ENCODERS: Final[dict[type[Field], Callable[[Any], Any]]] = {
 }
 
 JSON_NATIVE_FIELDS: Final = frozenset(
-    kind for kind, show in JSON_ENCODERS.items() if show is _identity
+    field for field, encode in JSON_ENCODERS.items() if encode is _identity
 )
-"""The kinds whose inner values are what JSON carries."""
+"""Field types whose stored values are JSON values as they are."""
 
 
 def to_json(field: Field, value: Any) -> Any:
-    """What JSON carries for an inner value; decimals stay exact."""
+    """The JSON value of a stored value; decimals stay exact."""
     return None if value is None else JSON_ENCODERS[type(field)](value)
 
 
 def to_cell(field: Field, value: Any) -> str:
-    """The text of a CSV cell; what is absent is an empty cell."""
-    shown = to_json(field, value)
-    if shown is None:
+    """The CSV cell of a stored value; None is an empty cell."""
+    encoded = to_json(field, value)
+    if encoded is None:
         return ""
-    if isinstance(shown, bool):
-        return "true" if shown else "false"
-    if isinstance(shown, list | dict):
-        return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
-    if isinstance(shown, Decimal):
-        return f"{shown:f}"
-    return str(shown)
+    if isinstance(encoded, bool):
+        return "true" if encoded else "false"
+    if isinstance(encoded, list | dict):
+        return json.dumps(encoded, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(encoded, Decimal):
+        return f"{encoded:f}"
+    return str(encoded)

@@ -13,8 +13,12 @@ from beancount.core.realization import compute_balance, get, realize
 from creditdesk.demo.load import load_demo
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.ledger.journal.mapping import MAPPINGS, TIME_MAPPING, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import is_booking_charge
+from creditdesk.ledger.journal.mapping import (
+    MAPPINGS,
+    TIME_MAPPING,
+    CreditTypeMapping,
+    is_booking_charge,
+)
 from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import CollectingReporter

@@ -41,15 +41,15 @@ def whole_names(entity):
     """The keys of a whole record, in order."""
     names = []
     for column in entity.meta().columns.values():
-        if column.shown:
+        if column.visible:
             names.append(column.name)
-            if isinstance(column.kind, Collection) and column.kind.delta_fields:
+            if isinstance(column.field, Collection) and column.field.delta_fields:
                 names += [f"Added{column.name}", f"Removed{column.name}"]
     return names
 
 
 def listed_names(entity):
-    return [c.name for c in entity.meta().columns.values() if c.listed]
+    return [c.name for c in entity.meta().columns.values() if c.in_lists]
 
 
 @every
@@ -91,13 +91,13 @@ async def test_one_record_is_whole_with_collections_and_empty_twins(client, buil
     assert answer.status_code == 200, answer.text
     record = answer.json()
     assert list(record) == whole_names(entity)
-    for column in entity.meta().collections:
+    for column in entity.meta().collection_columns:
         assert isinstance(record[column.name], list)
-        if column.kind.delta_fields:
+        if column.field.delta_fields:
             assert record[f"Added{column.name}"] is None
             assert record[f"Removed{column.name}"] is None
     for column in entity.meta().columns.values():
-        if column.kind.write_only:
+        if column.field.write_only:
             assert record[column.name] is None
 
 
@@ -145,20 +145,20 @@ async def test_a_verb_that_is_not_offered_is_405(client, build, entity):
 async def test_every_filter_finds_its_record_by_value_and_by_presence(client, build, entity):
     made = await build.create(entity)
     record = (await client.get(f"{entity.path()}/{made}")).json()
-    known = [f for f in entity.meta().filters.values() if f.parameter != "Id"]
+    known = [f for f in entity.meta().filters.values() if f.name != "Id"]
     full = [f for f in known if has_value(record, f.column)]
-    blank = [f for f in known if f.column.shown and not has_value(record, f.column)]
-    for found in split_into_chunks([f for f in full if f.side != "ids"]):
-        asked = {f.parameter: filter_value(f.column, record) for f in found}
+    blank = [f for f in known if f.column.visible and not has_value(record, f.column)]
+    for found in split_into_chunks([f for f in full if f.variant != "ids"]):
+        asked = {f.name: filter_value(f.column, record) for f in found}
         assert await total(client, entity, made, asked) == 1, asked
-        present = {f.parameter: "notnull" for f in found}
+        present = {f.name: "notnull" for f in found}
         assert await total(client, entity, made, present) == 1, present
-        absent = {found[0].parameter: "null"}
+        absent = {found[0].name: "null"}
         assert await total(client, entity, made, absent) == 0, absent
     for found in split_into_chunks(blank):
-        asked = {f.parameter: filter_value(f.column, {}) for f in found}
+        asked = {f.name: filter_value(f.column, {}) for f in found}
         await total(client, entity, made, asked)
-        absent = {f.parameter: "null" for f in found if record.get(f.column.name) in (None, [])}
+        absent = {f.name: "null" for f in found if record.get(f.column.name) in (None, [])}
         assert await total(client, entity, made, absent) == 1, absent
     ids = {f"{entity.__name__}_Id": f"[{made},999999999]"}
     assert await total(client, entity, made, ids) == 1
@@ -175,7 +175,7 @@ def split_into_chunks(found):
 
 
 def has_value(record, column):
-    if not column.shown or column.kind.write_only:
+    if not column.visible or column.field.write_only:
         return False
     value = record.get(column.name)
     return value not in (None, "", [])
@@ -186,7 +186,7 @@ def filter_value(column, record):
     if has_value(record, column):
         value = record[column.name]
         return str(value).lower() if isinstance(value, bool) else first(value)
-    match column.kind:
+    match column.field:
         case Boolean():
             return "true"
         case Enum(of=members):
@@ -207,18 +207,18 @@ def first(value):
 @every
 async def test_an_unparsable_value_names_its_parameter(client, entity):
     for found in entity.meta().filters.values():
-        kind = found.column.kind
+        kind = found.column.field
         if isinstance(kind, Text | Guid | Object):
             continue
-        answer = await client.get(entity.path(), params={found.parameter: "no such thing"})
-        assert answer.status_code == 400, found.parameter
+        answer = await client.get(entity.path(), params={found.name: "no such thing"})
+        assert answer.status_code == 400, found.name
         body = answer.json()
         assert list(body) == FAILURE
         [error] = body["Errors"]
         assert list(error) == ["AttemptedValue", "Message", "PropertyName"]
-        assert error["PropertyName"] == found.parameter
+        assert error["PropertyName"] == found.name
         assert error["AttemptedValue"] == "no such thing"
-        assert body["Message"] == f"{found.parameter}: {error['Message']}"
+        assert body["Message"] == f"{found.name}: {error['Message']}"
         break
 
 
@@ -240,8 +240,10 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(client, build, enti
 
 def full_body(entity):
     """A column of each kind, own and lent: sorting reads the kind and the way to it."""
-    kinds = {(type(c.kind), len(c.path), c.as_text): c for c in entity.meta().listed}
-    return list({c.name: c for c in [*kinds.values(), *list(entity.meta().listed)[-10:]]}.values())
+    kinds = {(type(c.field), len(c.path), c.as_text): c for c in entity.meta().list_columns}
+    return list(
+        {c.name: c for c in [*kinds.values(), *list(entity.meta().list_columns)[-10:]]}.values()
+    )
 
 
 @every_plain
@@ -256,7 +258,7 @@ async def test_a_full_body_comes_back_as_it_was_sent(client, build, entity):
     assert made["UpdatedBy"] == made["Value"]["UpdatedBy"] == "admin@example.com"
     assert list(made["Value"]) == whole_names(entity)
     for name, sent in body.items():
-        kind = entity.meta().columns[name].kind
+        kind = entity.meta().columns[name].field
         if not kind.write_only:
             assert made["Value"][name] == sent, name
     got = await client.get(f"{entity.path()}/{made['Value']['Id']}")
@@ -319,8 +321,8 @@ async def test_values_may_come_as_text_and_in_a_form(client, build, entity):
 async def test_wrong_types_are_all_reported(client, build, entity):
     body, wanted = {}, []
     for name, column in entity.meta().columns.items():
-        kind = column.kind
-        if not column.own or kind.read_only or kind.update_only or name in COMPUTED_FIELDS:
+        kind = column.field
+        if not column.is_own or kind.read_only or kind.update_only or name in COMPUTED_FIELDS:
             continue
         if isinstance(kind, Collection | Text | Guid):
             continue
@@ -342,7 +344,7 @@ async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, 
     required = {
         c.name: full[c.name]
         for c in entity.meta().columns.values()
-        if (c.kind.required and c.own and not isinstance(c.kind, Collection))
+        if (c.field.required and c.is_own and not isinstance(c.field, Collection))
         or (entity.__name__, c.name) == ("CoworkerExtraService", "BookingId")
     }
     answer = await client.put(entity.path(), json=required | {"Id": full["Id"], "UniqueId": "x"})
@@ -352,10 +354,10 @@ async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, 
     after = made["Value"]
     assert (after["UniqueId"], after["CreatedOn"]) == (full["UniqueId"], full["CreatedOn"])
     for column in entity.meta().columns.values():
-        kind = column.kind
-        if not column.own or column.name in BASE_FIELDS or kind.read_only or kind.write_only:
+        kind = column.field
+        if not column.is_own or column.name in BASE_FIELDS or kind.read_only or kind.write_only:
             continue
-        if isinstance(kind, Collection) or kind.required or kind.create_only or kind.frozen:
+        if isinstance(kind, Collection) or kind.required or kind.create_only or kind.immutable:
             assert after[column.name] == full[column.name], column.name
         elif (entity.__name__, column.name) not in KEPT_BY_RULES:
             assert after[column.name] == empty_value(kind), column.name
@@ -364,7 +366,7 @@ async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, 
 
 
 def empty_value(kind):
-    empty = kind.empty
+    empty = kind.default_value
     if isinstance(kind, Scaled) and empty is not None:
         return float(format_decimal(empty, kind.places))
     return format_datetime(empty) if isinstance(kind, DateTime) and empty else empty
@@ -376,9 +378,9 @@ def empty_value(kind):
     ids=lambda e: e.__name__,
 )
 async def test_collections_change_in_place(client, build, entity):
-    for column in entity.meta().collections:
-        kind = column.kind
-        if kind.read_only or not kind.kept or not kind.delta_fields or kind.create_only:
+    for column in entity.meta().collection_columns:
+        kind = column.field
+        if kind.read_only or not kind.is_local or not kind.delta_fields or kind.create_only:
             continue
         full = (await client.post(entity.path(), json=await build.request_body(entity))).json()[
             "Value"

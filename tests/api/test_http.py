@@ -282,7 +282,7 @@ async def test_internal_error_is_generic_and_logged(client, store, monkeypatch, 
     def broken():
         raise RuntimeError("the secret reason")
 
-    monkeypatch.setattr(store, "reading", broken)
+    monkeypatch.setattr(store, "read_session", broken)
     with caplog.at_level(logging.ERROR):
         answer = await client.get(TYPES)
     assert answer.status_code == 500
@@ -295,7 +295,7 @@ async def test_a_lost_connection_is_a_409(client, store, monkeypatch):
     def lost():
         raise ConnectionResetError
 
-    monkeypatch.setattr(store, "reading", lost)
+    monkeypatch.setattr(store, "read_session", lost)
     answer = await client.get(TYPES)
     assert answer.status_code == 409
     assert list(answer.json()) == FAILURE

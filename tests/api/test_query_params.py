@@ -49,14 +49,14 @@ def test_invalid_query_string_is_not_cached() -> None:
 
 
 def test_full_cache_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query_params, "MOST_KEPT", 2)
+    monkeypatch.setattr(query_params, "MAX_CACHED_QUERIES", 2)
     for _ in range(2):
         for name in ("a", "b", "c", "d", "e"):
             assert filtered_column_name(f"ResourceType_Name={name}".encode()) == name
 
 
 def test_long_query_string_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query_params, "_KEPT", {})
+    monkeypatch.setattr(query_params, "_CACHE", {})
     long_name = "x" * query_params.MAX_CACHED_QUERY_BYTES
     assert filtered_column_name(f"ResourceType_Name={long_name}".encode()) == long_name
     assert not query_params._CACHE

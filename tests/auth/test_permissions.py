@@ -166,7 +166,7 @@ def test_scope_is_a_location_column(entity):
     assert scope_filters(ROOT_PRINCIPAL, entity) == ()
     if entity.scope is None:
         assert scope_filters(somewhere, entity) == ()
-        assert not entity.served or not any(
+        assert not entity.public or not any(
             isinstance(f, Reference) and f.is_local and f.to == "Business"
             for f in entity.fields.values()
         )

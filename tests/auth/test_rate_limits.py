@@ -49,7 +49,7 @@ def test_longest_wait_is_returned_and_rejected_request_is_not_counted():
 
 
 def test_counters_stay_bounded(monkeypatch):
-    monkeypatch.setattr("creditdesk.api.rate_limit.LARGEST_COUNT", 100)
+    monkeypatch.setattr("creditdesk.api.rate_limit.MAX_WINDOWS", 100)
     throttle = RateLimiter(RateLimitSettings(calls_per_minute=1))
     for n in range(1_000):
         throttle.check(Principal(n, "x"), "GET", SIGN_IN_TIME)

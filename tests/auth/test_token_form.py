@@ -63,7 +63,9 @@ async def test_form_gets_tokens_with_any_headers(client, headers):
     assert list(said) == ["access_token", "token_type", "expires_in", "refresh_token"]
     assert (said["token_type"], said["expires_in"]) == ("bearer", 604_799)
     assert answer.headers["cache-control"] == "no-store"
-    caller = await client.auth_under_test.caller(f"Bearer {said['access_token']}", SIGN_IN_TIME)
+    caller = await client.auth_under_test.authenticate(
+        f"Bearer {said['access_token']}", SIGN_IN_TIME
+    )
     assert caller.email == "ada@example.org"
 
 

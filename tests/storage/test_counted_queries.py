@@ -44,7 +44,7 @@ async def test_the_page_and_the_total_of_one_answer_agree_while_others_write(
     """The row of each number is created after those of lower numbers, and only ever appended, so a
     total tells which rows any page must hold.
     """
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     columns = [column.name for column in TimeUse.meta().list_columns]
     created = columns.index("CreatedOn")
     written = 0

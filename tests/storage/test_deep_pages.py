@@ -75,7 +75,7 @@ async def filled(store: Store) -> list[tuple[datetime, int]]:
 
 @pytest.fixture
 def every_page_deep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
 
 
 def between(low: datetime | None, high: datetime | None) -> list[Filter]:

@@ -168,7 +168,7 @@ async def test_each_page_of_a_location_is_the_slice_of_the_list(
     low: datetime | None,
     descending: bool,
 ) -> None:
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     order = order_by(Use, "CreatedOn", descending=descending)
     range_ = (where(Use, "CreatedOn", Comparison.AT_LEAST, low),) if low else ()
     place = [column.name for column in Use.meta().list_columns].index("Id")

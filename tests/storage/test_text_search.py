@@ -79,8 +79,8 @@ async def showing(build: RecordBuilder, column: Column, text: str | None) -> Rec
 @pytest.fixture(params=[0, 4, 9, ENOUGH])
 def most(request: pytest.FixtureRequest, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many rows are few: none, some of a text's, and all."""
-    monkeypatch.setattr(text_search, "MOST", request.param)
-    store.statements._texts.clear()
+    monkeypatch.setattr(text_search, "MAX_CANDIDATES", request.param)
+    store.statements._cache.clear()
 
 
 def holds(record: Record, asked: Filter) -> bool:
@@ -158,7 +158,7 @@ async def test_two_texts_are_both_held(store: Store) -> None:
 async def test_a_deep_page_by_a_part_of_a_text(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     column = MoneyUse.meta().columns["BookingResourceName"]
     order = Order(MoneyUse.meta().columns["BookingResourceName"], descending=True)
     records = [r for r in await everything(store, MoneyUse) if holds(r, part(column, "o"))]

@@ -1,4 +1,4 @@
-"""Files are read row by row, in every shape, and what is broken says where."""
+"""Files are read row by row in every format; malformed ones are located."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "sentence"),
+    ("name", "text", "message"),
     [
         ("x.json", '[{"Id": 1}, {"Id": ]', "x.json: record 2 is not JSON"),
         ("x.json", '[{"Id": 1}', "x.json ends in the middle of its list"),
@@ -56,10 +56,8 @@ def test_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
         ("x.csv", "Id,Name\n1\n", "x.csv: row 1 has 1 cells where the first line names 2"),
     ],
 )
-def test_malformed_file_names_the_place(
-    name: str, text: str, sentence: str, tmp_path: Path
-) -> None:
-    with pytest.raises(MalformedFile, match=f"^{sentence}"):
+def test_malformed_file_names_the_place(name: str, text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(MalformedFile, match=f"^{message}"):
         read(tmp_path / name, text)
 
 

@@ -90,7 +90,7 @@ async def test_rule_19_a_spend_stores_the_document_of_its_preview(town: LedgerBu
     await town.add_money_credit("50.00")
     booking = await town.add_booking(hours=1)
     shown = preview(
-        await load(town, ItemRequest(SourceKind.BOOKING, booking)), town.settings, town.now
+        await load(town, ItemRequest(SourceKind.BOOKING, booking)), town.context, town.now
     ).to_document()
     await charge(town, booking)
     (kept,) = await town.find(AllocationDocument)

@@ -30,7 +30,6 @@ from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import Conflict, ValidationError
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
-from creditdesk.settings import LedgerSettings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
@@ -62,7 +61,7 @@ class Printer:
             whose = Buyer(self.town.customer, self.town.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
             done, _ = await execute_spend(
-                session, SpendPlan(basket, context, LedgerSettings()), self.town.context
+                session, SpendPlan(basket, context, self.town.context), self.town.context
             )
             return sum(done.taken_by_credit().values())
 

@@ -35,7 +35,7 @@ async def preview_source(town: LedgerBuilder, asked: ItemRequest) -> SourceAlloc
     async with town.store.read_session() as session:
         whose = Buyer(town.customer, town.business)
         basket = await load_basket(session, whose, [asked], town.request_context())
-    (source,) = preview(basket, town.settings, town.now).sources
+    (source,) = preview(basket, town.context, town.now).sources
     return source
 
 
@@ -51,7 +51,7 @@ async def spend_source(town: LedgerBuilder, asked: ItemRequest) -> SourceAllocat
         whose = Buyer(town.customer, town.business)
         basket = await load_basket(session, whose, [asked], town.request_context())
         allocation, _ = await execute_spend(
-            session, SpendPlan(basket, town.request_context(), town.settings), town.context
+            session, SpendPlan(basket, town.request_context(), town.context), town.context
         )
     return allocation.sources[0]
 

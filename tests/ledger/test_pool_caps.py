@@ -36,7 +36,6 @@ from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import FindQuery
 from creditdesk.schema.service import Principal, RequestContext
-from creditdesk.settings import LedgerSettings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
@@ -79,7 +78,7 @@ class Club:
         async with self.town.store.write_session() as session:
             basket = await load_basket_for_update(session, whose, [asked], context)
             holds = await lock_source_holds(session, SourceKey(SourceKind.CHARGE, asked.id))
-            drawing = SpendPlan(basket, context, self.town.settings, holds)
+            drawing = SpendPlan(basket, context, self.town.context, holds)
             return (await execute_spend(session, drawing, self.town.context))[0]
 
     async def covered(self, amount: str, **given: Any) -> int:
@@ -284,7 +283,7 @@ async def test_rule_16_printing_and_time_are_capped_separately(club: Club):
             whose = Buyer(club.town.customer, club.town.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
             done, _ = await execute_spend(
-                session, SpendPlan(basket, context, LedgerSettings()), club.town.context
+                session, SpendPlan(basket, context, club.town.context), club.town.context
             )
             return [seen.reason.value for seen in done.sources[0].considered]
 

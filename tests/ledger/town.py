@@ -27,6 +27,8 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.ledger.journal.mapping import new_record, where
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.rules.assignment import SolutionCache, assign
+from creditdesk.ledger.rules.offers import Assignment, BasketProblem
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Store
@@ -49,6 +51,13 @@ def money(text: str) -> int:
 def serialize_record(record: Record) -> bytes:
     """A stand-in for the wire's answer."""
     return json.dumps({k: str(v) for k, v in sorted(record.items())}).encode()
+
+
+class SearchAtOnce(SolutionCache):
+    """Searches where it stands, for tests that call operations without the API."""
+
+    def assign(self, problem: BasketProblem) -> Assignment:
+        return assign(problem)
 
 
 @dataclass
@@ -169,7 +178,7 @@ class LedgerBuilder:
 
     @property
     def context(self) -> LedgerContext:
-        return LedgerContext(lambda: self.now, self.settings)
+        return LedgerContext(lambda: self.now, self.settings, SearchAtOnce())
 
     def spends(self) -> SpendQueue:
         return SpendQueue(self.store, lambda: self.now, self.settings)

@@ -64,7 +64,7 @@ async def preview_items(life: Simulation) -> None:
         return
 
     async def show(unit: WriteSession) -> Allocation:
-        return preview(await _load_basket(life, unit, asked), town.settings, town.now)
+        return preview(await _load_basket(life, unit, asked), town.context, town.now)
 
     check_allocation(life, asked, await life.transact_expecting(show, fails=False, changes=False))
 
@@ -80,8 +80,8 @@ async def spend_on_items(life: Simulation) -> None:
         holds = [
             held for source in basket.sources for held in await lock_source_holds(unit, source.key)
         ]
-        shown = preview(basket, town.settings, town.now)
-        drawing = SpendPlan(basket, town.request_context(), town.settings, holds)
+        shown = preview(basket, town.context, town.now)
+        drawing = SpendPlan(basket, town.request_context(), town.context, holds)
         allocation, _ = await execute_spend(unit, drawing, town.context)
         if not holds:
             assert shown == allocation, "the preview is not the decision (rule 19)"

@@ -50,6 +50,7 @@ from creditdesk.api.ledger.params import (
 from creditdesk.api.ledger.spends import preview_handler, preview_result, spend_handler
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.ledger.actions import document_amount
+from creditdesk.ledger.basket_search import execute_with_search
 from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -341,9 +342,12 @@ def _write_handler(
         body = await read_ledger_body(request, api.body_limit_bytes)
         path_id = _parse_path_id(request.path_params.get("id"))
         try:
-            return await once(body, call, path_id)
+            return await searched(body, call, path_id)
         except Conflict:
-            return await once(body, call, path_id)
+            return await searched(body, call, path_id)
+
+    async def searched(body: ParsedBody, context: RequestContext, path_id: int) -> Response:
+        return await execute_with_search(api.desk.solutions, lambda: once(body, context, path_id))
 
     async def once(body: ParsedBody, context: RequestContext, path_id: int) -> Response:
         async with api.store.write_session() as unit:

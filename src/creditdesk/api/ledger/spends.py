@@ -23,6 +23,7 @@ from creditdesk.api.ledger.context import (
 )
 from creditdesk.api.ledger.params import Params, parse_basket
 from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.ledger.basket_search import execute_with_search
 from creditdesk.ledger.batching import BatchQueue
 from creditdesk.ledger.idempotency import scoped_key
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -55,7 +56,7 @@ def preview_handler(
         if call.idempotency_key is not None:
             return await kept(request)
         basket = basket_request(await read_ledger_body(request, limit_bytes), call)
-        allocation = await together.submit(basket)
+        allocation = await execute_with_search(desk.solutions, lambda: together.submit(basket))
         return JsonBytesResponse(result_body(preview_result(allocation), call))
 
     return endpoint
@@ -78,7 +79,10 @@ def spend_handler(store: Store, desk: LedgerContext, limit_bytes: int) -> Ledger
         key = scoped_key(call)
         # The same key again waits for the first, and then gets its answer.
         apart = frozenset({*basket.conflict_keys, *((key,) if key else ())})
-        answer = await together.submit(spend, conflict_keys=apart, idempotent=key is not None)
+        answer = await execute_with_search(
+            desk.solutions,
+            lambda: together.submit(spend, conflict_keys=apart, idempotent=key is not None),
+        )
         return JsonBytesResponse(answer.body, answer.status)
 
     return endpoint

@@ -41,6 +41,7 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.ledger.journal.values import StoredCredit, StoredState
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Insert, Update, WriteSession
@@ -55,10 +56,11 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """By which clock and which settings the ledger works."""
+    """By which clock and which settings the ledger works, and the baskets it has searched."""
 
     clock: Clock
     settings: LedgerSettings = field(default_factory=LedgerSettings)
+    solutions: SolutionCache = field(default_factory=SolutionCache)
 
 
 class EntryMetadata(Struct, frozen=True, gc=False):

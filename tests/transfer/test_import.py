@@ -205,7 +205,7 @@ async def test_unreadable_row_is_skipped(sqlite_store: Store, tmp_path: Path) ->
     )
     report = await import_files(sqlite_store, files)
     assert report.problems[:1] == [
-        "currencies.json ends in the middle of its list; what follows in this file is left out"
+        "currencies.json ends in the middle of a record or list; what follows in this file is left out"
     ]
     assert sorted(report.problems[1:]) == [
         "CoworkerBookingCredit 72: RemainingCredit is not from 0 to TotalCredit;"

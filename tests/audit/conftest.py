@@ -23,7 +23,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import Settings
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.ledger.town import LedgerBuilder
+from tests.support.ledger_builder import LedgerBuilder
 
 Tamper = Callable[[str], Awaitable[None]]
 CreateCheckpoint = Callable[[], Awaitable[Checkpoint]]

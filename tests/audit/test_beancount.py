@@ -25,7 +25,7 @@ from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
 from tests.audit.conftest import Tamper
-from tests.ledger.town import LedgerBuilder
+from tests.support.ledger_builder import LedgerBuilder
 
 
 async def export_and_check(

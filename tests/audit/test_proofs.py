@@ -20,7 +20,7 @@ from creditdesk.schema.errors import Conflict, NotFound
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from tests.audit.conftest import CreateCheckpoint
-from tests.ledger.town import NOON, LedgerBuilder
+from tests.support.ledger_builder import NOON, LedgerBuilder
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
 ClientFor = Callable[[str], httpx.AsyncClient]

@@ -26,7 +26,7 @@ from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from tests.audit.conftest import CreateCheckpoint, Tamper, execute
-from tests.ledger.town import LedgerBuilder, money
+from tests.support.ledger_builder import LedgerBuilder, money
 
 
 async def credit_with_uses(ledger: LedgerBuilder) -> int:

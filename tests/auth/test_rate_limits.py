@@ -10,7 +10,7 @@ from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.schema.errors import RateLimited
 from creditdesk.schema.service import Principal
 from creditdesk.settings import RateLimitSettings
-from tests.auth.people import SIGN_IN_TIME
+from tests.support.users import SIGN_IN_TIME
 
 ADA, BOB = Principal(1, "ada@example.org"), Principal(2, "bob@example.org")
 SECOND = timedelta(seconds=1)

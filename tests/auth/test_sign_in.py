@@ -17,7 +17,7 @@ from creditdesk.auth.users_admin import find_user_id, issue_token, set_password,
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.errors import RateLimited, Unauthenticated, ValidationError
-from tests.auth.people import (
+from tests.support.users import (
     FAST_HASHING,
     PASSWORD,
     PASSWORDS,

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from creditdesk.api.rate_limit import client_address
 from creditdesk.api.token import token_handler
 from creditdesk.auth.users_admin import set_two_factor
-from tests.auth.people import (
+from tests.support.users import (
     PASSWORD,
     SIGN_IN_TIME,
     basic_authorization,

@@ -20,7 +20,7 @@ from creditdesk.storage.engine import open_store
 from tests.conftest import run_in_thread
 from tests.ledger.test_renewals import add_contract
 from tests.ledger.test_scheduled_jobs import add_hold
-from tests.ledger.town import LedgerBuilder, money
+from tests.support.ledger_builder import LedgerBuilder, money
 
 Captured = pytest.CaptureFixture[str]
 LONG_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)

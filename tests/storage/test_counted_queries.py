@@ -23,8 +23,8 @@ from creditdesk.storage import session as storage_unit
 from creditdesk.storage.codecs import to_microseconds
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.row_counters import CREATED_ON_BUCKETS
-from tests.builders import stored_row
 from tests.storage.storage_contract import order_by, where
+from tests.support.record_builder import stored_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 100_000

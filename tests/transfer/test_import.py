@@ -244,8 +244,8 @@ async def test_roles_match_by_name(sqlite_store: Store, tmp_path: Path) -> None:
     here = [{"Id": 1, "Name": "Booking-List"}, {"Id": 2, "Name": "User-Delete"}]
     await import_files(sqlite_store, write_files(tmp_path / "here", roles_json=here))
     there = [{"Id": 2, "Name": "booking-list"}, {"Id": 1, "Name": "Team-List"}]
-    desk = [{"Id": 4, "BusinessId": 1, "Name": "Desk", "Roles": [2, 1]}]
-    files = write_files(tmp_path / "there", roles_json=there, userroles_json=desk)
+    api = [{"Id": 4, "BusinessId": 1, "Name": "Desk", "Roles": [2, 1]}]
+    files = write_files(tmp_path / "there", roles_json=there, userroles_json=api)
     for _ in range(2):
         await import_files(sqlite_store, files)
         given = (await get_record(sqlite_store, UserRole, 4))["Roles"]

@@ -77,17 +77,19 @@ class LedgerBuilder:
 
     @classmethod
     async def create(cls, store: Store) -> LedgerBuilder:
-        town = cls(store)
-        town.currency = await town.add(Currency, Code="GBP", Name="Pound")
-        town.business = await town.add(Business, Name="Mill", CurrencyId=town.currency)
-        town.customer = await town.add_customer("Ada")
-        town.resource_type = await town.add(ResourceType, Name="Room", BusinessId=town.business)
-        town.resource = await town.add(
-            Resource, Name="Blue", BusinessId=town.business, ResourceTypeId=town.resource_type
+        ledger = cls(store)
+        ledger.currency = await ledger.add(Currency, Code="GBP", Name="Pound")
+        ledger.business = await ledger.add(Business, Name="Mill", CurrencyId=ledger.currency)
+        ledger.customer = await ledger.add_customer("Ada")
+        ledger.resource_type = await ledger.add(
+            ResourceType, Name="Room", BusinessId=ledger.business
         )
-        town.rate = await town.add_rate(1, "20.00")
-        town.uses_rate = await town.add_rate(5, "20.00", resource_types=())
-        return town
+        ledger.resource = await ledger.add(
+            Resource, Name="Blue", BusinessId=ledger.business, ResourceTypeId=ledger.resource_type
+        )
+        ledger.rate = await ledger.add_rate(1, "20.00")
+        ledger.uses_rate = await ledger.add_rate(5, "20.00", resource_types=())
+        return ledger
 
     async def add(self, entity: type[Entity], **values: Any) -> int:
         async with self.store.write_session() as unit:

@@ -24,7 +24,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import uvloop
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
 from creditdesk.auth.tokens import signing_secret
@@ -32,7 +32,7 @@ from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import open_store
-from tests.support.record_builder import NOW, RecordBuilder
+from tests.builders import NOW, RecordBuilder
 
 ADMIN_EMAIL = "admin@example.com"
 ENGINES = ("sqlite", "postgresql")
@@ -130,7 +130,7 @@ async def store(database: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def app(store: Store) -> Starlette:
+def app(store: Store) -> ASGIApp:
     """The application as it runs by default."""
     return build_app(store, Settings())
 
@@ -142,18 +142,18 @@ async def admin_token(store: Store) -> str:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client(app: Starlette, admin_token: str) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: ASGIApp, admin_token: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application, signed in as the administrator."""
     async with http_client(app, admin_token) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def builder(store: Store) -> RecordBuilder:
+def build(store: Store) -> RecordBuilder:
     return RecordBuilder(store)
 
 
-def http_client(app: Starlette, token: str | None = None) -> httpx.AsyncClient:
+def http_client(app: ASGIApp, token: str | None = None) -> httpx.AsyncClient:
     """A client of an application; without a token it is not signed in."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

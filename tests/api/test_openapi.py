@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import jsonschema_rs
 import pytest
 import schemathesis
 
+from creditdesk.api import docs
 from creditdesk.api.openapi import openapi_document
 from creditdesk.app import build_context
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
+
+STATIC = Path(docs.__file__).with_name("static")
 
 
 @pytest.fixture(scope="session")
 def openapi_json() -> dict[str, Any]:
-    parts = build_context(None, Settings())
+    parts = build_context(Mock(Store), Settings())
     return openapi_document(parts.entities, parts.extra_routes)
 
 
@@ -31,17 +41,17 @@ def refs(node: Any) -> Iterator[str]:
             yield from refs(value)
 
 
-def test_every_ref_resolves(written):
-    for ref in set(refs(written)):
-        at = written
+def test_every_ref_resolves(openapi_json):
+    for ref in set(refs(openapi_json)):
+        at = openapi_json
         for word in ref.removeprefix("#/").split("/"):
             at = at[word]
 
 
-def test_operation_ids_are_unique(written):
+def test_operation_ids_are_unique(openapi_json):
     ids = [
         operation["operationId"]
-        for item in written["paths"].values()
+        for item in openapi_json["paths"].values()
         for method, operation in item.items()
         if method != "parameters"
     ]
@@ -49,15 +59,15 @@ def test_operation_ids_are_unique(written):
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
-def test_every_verb_and_every_filter_is_documented(written, entity):
-    paths = written["paths"]
+def test_every_verb_and_every_filter_is_documented(openapi_json, entity):
+    paths = openapi_json["paths"]
     on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
     assert ("post" in on_collection) == ("create" in entity.verbs)
     assert ("put" in on_collection) == ("put" in on_record) == ("update" in entity.verbs)
     assert ("delete" in on_record) == ("delete" in entity.verbs)
     named = {ref["$ref"].rsplit("/", 1)[1] for ref in on_collection["get"]["parameters"]}
     assert {"page", "size", "orderBy", "dir"} <= named
-    assert {found.parameter for found in entity.meta().filters.values()} <= named
+    assert {found.name for found in entity.meta().filters.values()} <= named
 
 
 LEDGER_BODIES = {
@@ -72,26 +82,26 @@ LEDGER_BODIES = {
 }
 
 
-def body_of(written: dict[str, Any], path: str) -> dict[str, Any]:
-    operation = written["paths"][f"/api/ledger/{path}"]["post"]
+def body_of(openapi_json: dict[str, Any], path: str) -> dict[str, Any]:
+    operation = openapi_json["paths"][f"/api/ledger/{path}"]["post"]
     return operation["requestBody"]["content"]["application/json"]["schema"]
 
 
 @pytest.mark.parametrize("path", LEDGER_BODIES)
-def test_the_bodies_of_the_ledger_are_described(written, path):
-    assert set(body_of(written, path)["properties"]) == LEDGER_BODIES[path]
+def test_the_bodies_of_the_ledger_are_described(openapi_json, path):
+    assert set(body_of(openapi_json, path)["properties"]) == LEDGER_BODIES[path]
 
 
-def test_source_kinds_are_documented(written):
-    source = body_of(written, "spends")["properties"]["Sources"]["items"]
+def test_source_kinds_are_documented(openapi_json):
+    source = body_of(openapi_json, "spends")["properties"]["Sources"]["items"]
     assert source["required"] == ["Kind", "Id"]
     assert "booking" in source["properties"]["Kind"]["enum"]
     assert set(source["properties"]) == {"Kind", "Id", "Amount", "FromTime", "ToTime", "Units"}
 
 
 @pytest.mark.parametrize("path", [path for path in LEDGER_BODIES if "{" not in path])
-async def test_required_ledger_params_are_enforced(written, client, path):
-    needed = body_of(written, path).get("required", [])
+async def test_required_ledger_params_are_enforced(openapi_json, client, path):
+    needed = body_of(openapi_json, path).get("required", [])
     answer = await client.post(f"/api/ledger/{path}", json={})
     if not needed:
         assert answer.status_code == 200
@@ -100,8 +110,8 @@ async def test_required_ledger_params_are_enforced(written, client, path):
     assert {error["PropertyName"] for error in answer.json()["Errors"]} <= set(needed)
 
 
-def test_document_passes_strict_validator(written):
-    schema = schemathesis.openapi.from_dict(written)
+def test_document_passes_strict_validator(openapi_json):
+    schema = schemathesis.openapi.from_dict(openapi_json)
     schema.validate()
     assert len(list(schema.get_all_operations())) > 200
 
@@ -114,6 +124,54 @@ async def test_the_document_and_the_page_are_served(client):
     assert page.headers["content-type"].startswith("text/html")
     assert "http://" not in page.text
     assert "https://" not in page.text
+
+
+async def test_docs_page_loads_only_files_that_are_served(client):
+    page = await client.get("/docs")
+    files = re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text)
+    types = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+    assert len(files) == 4
+    for file in files:
+        asset = await client.get(f"/{file}")
+        assert asset.status_code == 200
+        assert asset.headers["content-type"] == types[file.rpartition(".")[2]]
+
+
+async def test_docs_page_has_no_inline_script_or_style(client):
+    page = await client.get("/docs")
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page.text)
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
+
+
+def test_vendored_files_match_their_recorded_hashes():
+    [manifest] = STATIC.glob("*/vendor.json")
+    record = json.loads(manifest.read_text("utf-8"))
+    assert {record["name"], record["license"]} == {"swagger-ui-dist", "Apache-2.0"}
+    files = {file.name: file for file in manifest.parent.iterdir() if file != manifest}
+    hashes = {name: sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    assert hashes == record["sha256"]
+
+
+def test_document_offers_bearer_and_basic(openapi_json):
+    schemes = openapi_json["components"]["securitySchemes"]
+    assert {name: each["scheme"] for name, each in schemes.items()} == {
+        "bearer": "bearer", "basic": "basic",
+    }  # fmt: skip
+
+
+async def test_docs_page_signs_in_with_a_password(client, openapi_json):
+    """The page adds the OAuth password flow itself, as its token address must be absolute."""
+    script = (await client.get("/docs/docs.js")).text
+    [path] = re.findall(r'tokenUrl: new URL\("([^"]+)"', script)
+    assert f"/{path}" in openapi_json["paths"]
+
+
+@pytest.mark.parametrize("path", ["previews", "spends", "holds", "reversals", "adjustments"])
+def test_ledger_examples_match_their_schema(openapi_json, path):
+    body = openapi_json["paths"][f"/api/ledger/{path}"]["post"]["requestBody"]
+    content = body["content"]["application/json"]
+    jsonschema_rs.validate(content["schema"], content["example"])
 
 
 async def test_health_and_readiness(client):

@@ -1,1 +1,1 @@
-"""Tests of checkpoints, proofs and verification, and of the accounting export."""
+"""Proofs, checkpoints and the checked export."""

@@ -1,4 +1,4 @@
-"""A ledger, HTTP clients for principals with different roles, and writes that bypass the triggers."""
+"""A town with a past, the wire over it for several callers, and a way to meddle past the guards."""
 
 from __future__ import annotations
 
@@ -16,76 +16,74 @@ from creditdesk.api.routes import Api
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_format import Checkpoint
 from creditdesk.audit.checkpoints import create_checkpoint
-from creditdesk.auth.permission import require_role
-from creditdesk.auth.scope import scope_filters
 from creditdesk.schema.errors import Unauthenticated
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import Settings
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.support.ledger_builder import LedgerBuilder
+from tests.ledger.town import LedgerBuilder
 
 Tamper = Callable[[str], Awaitable[None]]
 CreateCheckpoint = Callable[[], Awaitable[Checkpoint]]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def ledger(store: Store) -> LedgerBuilder:
+async def town(store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(store)
 
 
 @pytest.fixture(scope="module")
-def make_checkpoint(store: Store, ledger: LedgerBuilder) -> CreateCheckpoint:
-    """Creates a checkpoint at the time of the ledger."""
+def seal(store: Store, town: LedgerBuilder) -> CreateCheckpoint:
+    """Makes a checkpoint at the town's time."""
 
     async def make() -> Checkpoint:
-        async with store.write_session() as session:
-            return await create_checkpoint(session, ledger.now)
+        async with store.write_session() as unit:
+            return await create_checkpoint(unit, town.now)
 
     return make
 
 
 class _StaticPrincipals:
-    """Authenticates the principal whose name is the bearer token."""
+    """Signs in whoever is named in the header, without more ado."""
 
-    def __init__(self, principals: dict[str, Principal]) -> None:
-        self.principals = principals
+    def __init__(self, callers: dict[str, Principal]) -> None:
+        self.callers = callers
 
     async def authenticate(
         self, authorization: str | None, now: datetime, address: str | None = None
     ) -> Principal:
-        found = self.principals.get((authorization or "").removeprefix("Bearer "))
+        found = self.callers.get((authorization or "").removeprefix("Bearer "))
         if found is None:
             raise Unauthenticated("Sign in first.")
         return found
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client_for(
-    store: Store, ledger: LedgerBuilder
+async def wire(
+    store: Store, town: LedgerBuilder
 ) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
-    """Clients: `reader` of the location, `outsider` of another one, `clerk` without a role, `nobody`."""
+    """A client for `reader` (of the town), `stranger` (of another place), `clerk` (no role)."""
     reads = frozenset({"ledger-read"})
-    principals = {
+    callers = {
         "reader": Principal(
-            2, "reader@example.com", roles=reads, locations=frozenset({ledger.business})
+            2, "reader@example.com", roles=reads, locations=frozenset({town.business})
         ),
-        "outsider": Principal(3, "away@example.com", roles=reads, locations=frozenset({999})),
-        "clerk": Principal(4, "clerk@example.com", locations=frozenset({ledger.business})),
+        "stranger": Principal(3, "away@example.com", roles=reads, locations=frozenset({999})),
+        "clerk": Principal(4, "clerk@example.com", locations=frozenset({town.business})),
     }
-    context = replace(
+    parts = replace(
         build_context(store, Settings()),
-        authenticator=_StaticPrincipals(principals),
-        extra_routes=audit_routes(store, require_role, scope_filters),
+        authenticator=_StaticPrincipals(callers),
+        extra_routes=audit_routes(),
     )
-    api: Any = Api(context)
+    api: Any = Api(parts)
     clients = {
         name: httpx.AsyncClient(
             transport=httpx.ASGITransport(api, raise_app_exceptions=False),
-            base_url="http://test",
+            base_url="http://desk",
             headers={"Authorization": f"Bearer {name}"},
         )
-        for name in (*principals, "nobody")
+        for name in (*callers, "nobody")
     }
     yield clients.__getitem__
     for client in clients.values():
@@ -93,8 +91,8 @@ async def client_for(
 
 
 @pytest.fixture(scope="module")
-def tamper(store: Any) -> Tamper:
-    """Runs a statement after dropping the triggers that protect its table."""
+def meddle(store: Any) -> Tamper:
+    """Runs a statement as someone would who has the database in their hands."""
 
     async def run(text: str) -> None:
         table = text.removeprefix("DELETE FROM ").removeprefix("UPDATE ").split()[0]
@@ -107,7 +105,7 @@ def tamper(store: Any) -> Tamper:
 
 
 async def execute(store: Any, text: str) -> None:
-    """Runs a statement directly on the database."""
+    """Runs a statement past the program."""
     if isinstance(store, SQLiteStore):
         store.connection.execute(text)
     else:

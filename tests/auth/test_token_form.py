@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
 import pytest_asyncio
-from starlette.applications import Starlette
-from starlette.routing import Route
 
-from creditdesk.api.rate_limit import client_address
-from creditdesk.api.token import token_handler
+from creditdesk.api.routes import Api, client_address
+from creditdesk.api.token import token_route
+from creditdesk.app import build_context
 from creditdesk.auth.users_admin import set_two_factor
-from tests.support.users import (
+from creditdesk.settings import Settings
+from tests.auth.people import (
     PASSWORD,
     SIGN_IN_TIME,
     basic_authorization,
@@ -37,8 +38,8 @@ UNSUPPORTED = {
 async def client(store):
     await create_person(store)
     auth = create_authenticator(store, sign_in_failures_per_account=3)
-    endpoint = token_handler(auth, lambda: SIGN_IN_TIME)
-    app = Starlette(routes=[Route("/api/token", endpoint, methods=["POST"])])
+    context = build_context(store, Settings(), lambda: SIGN_IN_TIME)
+    app = Api(replace(context, extra_routes=(token_route(auth),)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://desk") as opened:
         opened.auth_under_test = auth
@@ -132,9 +133,9 @@ async def test_refresh_and_retry_after_expired_token(client, store):
     week = SIGN_IN_TIME + timedelta(days=8)
     auth = client.auth_under_test
     with pytest.raises(Exception, match="Sign in"):
-        await auth.caller(f"Bearer {first['access_token']}", week)
+        await auth.authenticate(f"Bearer {first['access_token']}", week)
     grant = await auth.refresh_tokens({"refresh_token": first["refresh_token"]}, None, week)
-    assert await auth.caller(f"Bearer {grant.access_token}", week)
+    assert await auth.authenticate(f"Bearer {grant.access_token}", week)
 
 
 def test_forwarded_address_needs_trusted_proxy():

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import pytest
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
+from tests.crash.failing_store import FailingStore
 from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
-    api,
     clock,
-    ledger,
-    unverified_api,
+    desk,
+    open_desk,
+    town,
 )
-from tests.support.api_client import AdjustableClock
-from tests.support.failing_store import FailingStore
+from tests.regression.desk import AdjustableClock
 
 
 @pytest.fixture(scope="module")
-def failing_store(store: Store) -> FailingStore:
+def cutting(store: Store) -> FailingStore:
     return FailingStore(store)
 
 
 @pytest.fixture(scope="module")
-def app(failing_store: FailingStore, clock: AdjustableClock) -> Starlette:  # noqa: F811 - the fixture imported above
+def app(cutting: FailingStore, clock: AdjustableClock) -> ASGIApp:  # noqa: F811 - the fixture imported above
     """The application over a connection that can be cut."""
-    return build_app(failing_store, Settings(), clock)
+    return build_app(cutting, Settings(), clock)

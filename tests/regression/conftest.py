@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 import pytest_asyncio
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
 from creditdesk.auth.tokens import signing_secret
@@ -16,8 +16,8 @@ from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings, Settings
 from tests.conftest import ADMIN_EMAIL
-from tests.support.api_client import AdjustableClock, ApiClient
-from tests.support.ledger_builder import LedgerBuilder
+from tests.ledger.town import LedgerBuilder
+from tests.regression.desk import AdjustableClock, ApiClient
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +36,29 @@ async def admin_token(store: Store) -> str:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def ledger(store: Store) -> LedgerBuilder:
+async def town(store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(store)
 
 
 @pytest.fixture(scope="module")
-def app(store: Store, clock: AdjustableClock) -> Starlette:
+def app(store: Store, clock: AdjustableClock) -> ASGIApp:
     """The application with a clock that tests can move."""
     return build_app(store, Settings(), clock)
 
 
 @pytest_asyncio.fixture
-async def unverified_api(
-    client: httpx.AsyncClient, ledger: LedgerBuilder, clock: AdjustableClock
+async def open_desk(
+    client: httpx.AsyncClient, town: LedgerBuilder, clock: AdjustableClock
 ) -> ApiClient:
     """A new customer at the desk."""
     clock.offset *= 0
-    ledger.now = clock()
-    ledger.customer = await ledger.add_customer("Ada")
-    return ApiClient(client, ledger, clock)
+    town.now = clock()
+    town.customer = await town.add_customer("Ada")
+    return ApiClient(client, town, clock)
 
 
 @pytest_asyncio.fixture
-async def api(unverified_api: ApiClient) -> AsyncIterator[ApiClient]:
+async def desk(open_desk: ApiClient) -> AsyncIterator[ApiClient]:
     """A desk whose books must agree when the test is over (rule 34)."""
-    yield unverified_api
-    assert await unverified_api.verify_problems() == []
+    yield open_desk
+    assert await open_desk.verify_problems() == []

@@ -1,1 +1,1 @@
-"""Tests of import, export and the demo."""
+"""Tests of this room."""

@@ -1,4 +1,4 @@
-"""Exports import again without a difference, on both engines."""
+"""What is exported comes in again as it was, on both engines."""
 
 from __future__ import annotations
 

@@ -1,148 +1,140 @@
-"""The commands of an entity: listed, and run on chosen records inside one unit.
-
-Must not know what any command does.
-"""
+"""Actions (the imitated API's "commands") of an entity: listed, and run on chosen records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.body import parse_body, read_body_bytes
 from creditdesk.api.context import ApiContext
-from creditdesk.api.envelope import action_body
-from creditdesk.api.error_handlers import json_response
-from creditdesk.api.idempotency import ResponseStore, request_fingerprint
-from creditdesk.api.responses import JsonBytesResponse
-from creditdesk.schema.actions import Command, Parameter
-from creditdesk.schema.conversions import ParseError
+from creditdesk.api.responses import action_body, json_response
+from creditdesk.api.write_handlers import EntityWrite
+from creditdesk.api.write_pipeline import TransactionWrite, WriteInput
+from creditdesk.auth.permission import require_role
+from creditdesk.auth.scope import scope_filters
+from creditdesk.schema.actions import Command
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import FieldError, ValidationError, invalid_field, missing_field
+from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.fields import Collection
+from creditdesk.schema.params import Param, Params
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
 
-MAX_ACTION_IDS = 1000
+MAX_ACTION_IDS: Final = 1000
+_KEY: Final = Param("Key", required=True)
+_IDS: Final = Param("Ids", Collection(of=""))
 
 
-async def list_actions(api: ApiContext, entity: type[Entity], context: RequestContext) -> Response:
-    """What can be done to records of the entity, as a bare array."""
-    api.require_role(context.principal, entity, "list")
-    known = api.actions.get(entity.__name__, ())
-    return json_response(200, [_describe_action(command) for command in known])
-
-
-async def run_action(
-    api: ApiContext, entity: type[Entity], request: Request, context: RequestContext
+async def list_actions(
+    entity: type[Entity], api: ApiContext, _request: Request, context: RequestContext, _id: int
 ) -> Response:
-    """`Key`, `Ids` and `Parameters` (Name, Type, Value): runs, commits and answers."""
-    api.require_role(context.principal, entity, "update")
-    raw = await read_body_bytes(request, api.settings.body_limit_bytes)
-    body = {
-        key.lower(): value
-        for key, value in parse_body(raw, request.headers.get("content-type", "")).items()
-    }
-    command = _find_action(api.actions.get(entity.__name__, ()), body.get("key"))
-    ids = _parse_ids(command, body.get("ids"))
-    given = _parse_parameters(command.parameters, body.get("parameters"))
-    fingerprint = request_fingerprint("POST", f"{entity.path()}/runcommand", raw)
-    async with api.store.write_session() as unit:
-        answers = ResponseStore(api.response_entity) if api.response_entity else None
-        earlier = await answers.find(unit, context, fingerprint) if answers else None
-        if earlier is not None:
-            return earlier
-        await _require_records(api, unit, entity, ids, context)
-        outcome = await command.run(unit, ids, given, context)
+    """The actions of the entity, as a bare array."""
+    require_role(context.principal, entity, "list")
+    return json_response(200, [_describe(each) for each in api.actions.get(entity.__name__, ())])
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRun:
+    """An action, the records it runs on, and its parameters."""
+
+    action: Command
+    ids: tuple[int, ...]
+    values: Mapping[str, Any]
+
+
+class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
+    """POST with `Key`, `Ids` and `Parameters` (a list of Name, Type and Value)."""
+
+    verb = "update"
+
+    def __init__(self, entity: type[Entity], actions: Sequence[Command]) -> None:
+        super().__init__(entity)
+        self._actions = {action.key.lower(): action for action in actions}
+
+    def parse(self, write_input: WriteInput) -> ActionRun:
+        values = write_input.values()
+        chosen = Params((_KEY, _IDS), values)
+        key = str(chosen[_KEY] or "")
+        action = self._actions.get(key.strip().lower())
+        if action is None:
+            if key.strip():
+                chosen.add_error(_KEY, "is not a command of this entity")
+            chosen.raise_errors()
+            raise invalid_field("Key", "is a required field")
+        _check_ids(action, chosen)
+        chosen.raise_errors()
+        params = Params(action.parameters, _named_values(values))
+        params.raise_errors()
+        values_by_name = {param.name: params[param] for param in action.parameters}
+        return ActionRun(action, chosen[_IDS], values_by_name)
+
+    async def execute(
+        self,
+        api: ApiContext,  # noqa: ARG002 - the signature of every write
+        session: WriteSession,
+        parsed: ActionRun,
+        context: RequestContext,
+    ) -> bytes:
+        await _require_records(session, self.entity, parsed.ids, context)
+        result = await parsed.action.run(session, parsed.ids, parsed.values, context)
         now = context.now.replace(microsecond=0)
-        answer = action_body(outcome.message, outcome.value, now, context.principal.email)
-        if answers:
-            await answers.save(unit, context, fingerprint, 200, answer)
-    return JsonBytesResponse(answer)
+        return action_body(result.message, result.value, now, context.principal.email)
 
 
-def _describe_action(command: Command) -> dict[str, Any]:
+def _describe(action: Command) -> dict[str, Any]:
     return {
-        "Key": command.key,
-        "Name": command.name,
-        "AppliesOnlyToMultipleEntities": command.multiple_only,
-        "AppliesOnlyToOneEntity": command.record_count == 1,
-        "AppliesOnlyToTwoEntities": command.record_count == 2,
+        "Key": action.key,
+        "Name": action.name,
+        "AppliesOnlyToMultipleEntities": action.multiple_only,
+        "AppliesOnlyToOneEntity": action.record_count == 1,
+        "AppliesOnlyToTwoEntities": action.record_count == 2,
         "DisplayInDropdown": True,
         "DisplayInDropdownV2": True,
         "DisplayInGrid": False,
-        "Icon": command.icon,
-        "NeedsEntitiesToRun": command.requires_records,
-        "Order": command.order,
+        "Icon": action.icon,
+        "NeedsEntitiesToRun": action.requires_records,
+        "Order": action.order,
         "RequiresParameters": [
-            {"Name": each.name, "Type": each.field.json_type} for each in command.parameters
+            {"Name": param.name, "Type": param.field.json_type} for param in action.parameters
         ],
     }
 
 
-def _find_action(known: Sequence[Command], key: Any) -> Command:
-    if not isinstance(key, str) or not key.strip():
-        raise ValidationError(missing_field("Key"))
-    for command in known:
-        if command.key.lower() == key.strip().lower():
-            return command
-    raise invalid_field("Key", "is not a command of this entity", key)
+def _check_ids(action: Command, chosen: Params) -> None:
+    ids = chosen[_IDS]
+    if ids is None:
+        return
+    if action.requires_records and not ids:
+        chosen.add_error(_IDS, "is a required field")
+    elif len(ids) > MAX_ACTION_IDS:
+        chosen.add_error(_IDS, f"must name at most {MAX_ACTION_IDS} records")
+    elif action.record_count is not None and len(ids) != action.record_count:
+        chosen.add_error(_IDS, f"must name exactly {action.record_count}")
+    elif action.multiple_only and len(ids) < 2:
+        chosen.add_error(_IDS, "must name several records")
 
 
-def _parse_ids(command: Command, raw: Any) -> tuple[int, ...]:
-    try:
-        ids = Collection(of="").parse(raw if raw is not None else [])
-    except ParseError as unreadable:
-        raise invalid_field("Ids", str(unreadable), raw) from None
-    if command.requires_records and not ids:
-        raise ValidationError(missing_field("Ids"))
-    if len(ids) > MAX_ACTION_IDS:
-        raise invalid_field("Ids", f"must name at most {MAX_ACTION_IDS} records")
-    if command.record_count is not None and len(ids) != command.record_count:
-        raise invalid_field("Ids", f"must name exactly {command.record_count}", raw)
-    if command.multiple_only and len(ids) < 2:
-        raise invalid_field("Ids", "must name several records", raw)
-    return ids
-
-
-def _parse_parameters(declared: Sequence[Parameter], raw: Any) -> Mapping[str, Any]:
-    """The values of a command's parameters by name; unknown ones are ignored."""
-    if raw is not None and not isinstance(raw, list):
+def _named_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The `Parameters` of the body as values by name."""
+    listed = next((value for key, value in values.items() if key.lower() == "parameters"), None)
+    if listed is not None and not isinstance(listed, list):
         raise invalid_field("Parameters", "must be a list of Name, Type and Value")
-    given = {
-        str(item.get("Name", "")).lower(): item.get("Value")
-        for item in raw or []
+    return {
+        str(item.get("Name", "")): item.get("Value")
+        for item in listed or ()
         if isinstance(item, Mapping)
     }
-    values: dict[str, Any] = {}
-    errors: list[FieldError] = []
-    for each in declared:
-        value = given.get(each.name.lower())
-        if value is None or value == "":
-            values[each.name] = each.field.default_value
-            if each.required:
-                errors.append(missing_field(each.name))
-            continue
-        try:
-            values[each.name] = each.field.parse(value)
-        except ParseError as unreadable:
-            errors.append(FieldError(each.name, str(unreadable), value))
-    if errors:
-        raise ValidationError(*errors)
-    return values
 
 
 async def _require_records(
-    api: ApiContext,
-    reading: ReadSession,
-    entity: type[Entity],
-    ids: Sequence[int],
-    context: RequestContext,
+    session: ReadSession, entity: type[Entity], ids: Sequence[int], context: RequestContext
 ) -> None:
+    """Raises ValidationError unless the caller may see every record."""
     chosen = Filter(entity.meta().columns["Id"], Comparison.ONE_OF, tuple(ids))
-    scope = api.scope(context.principal, entity)
-    if ids and await reading.count(entity, (chosen, *scope)) < len(ids):
+    scope = scope_filters(context.principal, entity)
+    if ids and await session.count(entity, (chosen, *scope)) < len(ids):
         raise invalid_field("Ids", "is not found", list(ids))

@@ -1,7 +1,4 @@
-"""A request's body as named values: JSON or a form, within the limit.
-
-Must not know entities or what the values mean.
-"""
+"""Request bodies: read once within a limit, then parsed as JSON or as a form."""
 
 from __future__ import annotations
 
@@ -15,31 +12,32 @@ from starlette.requests import Request
 from creditdesk.api.error_handlers import BodyTooLarge
 from creditdesk.schema.errors import invalid_field
 
+MAX_FORM_FIELDS: Final = 5000
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
-async def read_body_bytes(request: Request, limit_bytes: int) -> bytes:
-    """The body's bytes; TooLarge past the limit, without reading what follows."""
-    told = request.headers.get("content-length", "")
-    if told.isdigit() and int(told) > limit_bytes:
-        raise _body_too_large(limit_bytes)
-    parts: list[bytes] = []
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The body's bytes. Raises BodyTooLarge without reading past the limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit_bytes:
-            raise _body_too_large(limit_bytes)
-        parts.append(part)
-    return b"".join(parts)
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """A JSON object, or a form whose repeated names become lists; Invalid for anything else.
+    """A JSON object, or a form whose repeated names become lists. Raises ValidationError.
 
-    Decimals are read exactly.
+    JSON numbers with a fraction are exact decimals.
     """
     if "form-urlencoded" in content_type.lower():
-        return _parse_form(body)
+        return parse_form(body)
     if not body.strip():
         raise invalid_field("Body", "must be a JSON object")
     try:
@@ -51,9 +49,12 @@ def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
     return value
 
 
-def _parse_form(body: bytes) -> dict[str, Any]:
+def parse_form(body: bytes, max_fields: int = MAX_FORM_FIELDS) -> dict[str, Any]:
+    """The fields of a form; repeated names become lists. Raises ValidationError."""
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=5000)
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields
+        )
     except ValueError:
         raise invalid_field("Body", "is not a well-formed form") from None
     values: dict[str, Any] = {}
@@ -66,5 +67,5 @@ def _parse_form(body: bytes) -> dict[str, Any]:
     return values
 
 
-def _body_too_large(limit_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limit_bytes} bytes")
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {max_bytes} bytes")

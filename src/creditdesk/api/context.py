@@ -1,7 +1,4 @@
-"""What the wire is given by the composition root, as promises; nothing here does anything.
-
-Must not know who keeps the promises: auth, the ledger and storage are strangers to this room.
-"""
+"""What every API handler works with, and the shape of a route."""
 
 from __future__ import annotations
 
@@ -10,50 +7,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from starlette.requests import Request
 from starlette.responses import Response
 
+from creditdesk.api.rate_limit import RateLimiter
+from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.schema.actions import Command
-from creditdesk.schema.entity import Entity, Record, Verb
+from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import EntityService, Principal, RequestContext, ScopeFilters
+from creditdesk.schema.service import EntityService, Principal, RequestContext
 from creditdesk.settings import ApiSettings
 
-RequestHandler = Callable[[Request], Awaitable[Response]]
+RecordSerializer = Callable[[Record], bytes]
+"""Makes the body of the response that shows a full record."""
 
 
-class AuthenticatorProtocol(Protocol):
-    """Tells who calls."""
+class RequestAuthenticator(Protocol):
+    """Identifies the caller of a request."""
 
     async def authenticate(
         self, authorization: str | None, now: datetime, address: str | None = None
     ) -> Principal:
-        """The caller an `Authorization` header names; NotSignedIn when it names none."""
+        """The user of an `Authorization` header. Raises Unauthenticated."""
 
 
-class RoleCheck(Protocol):
-    """Refuses a caller who lacks the role of a verb."""
-
-    def __call__(self, principal: Principal, entity: type[Entity], verb: Verb) -> None:
-        """Returns when the caller may; NotAllowed when not."""
-
-
-class RateLimiterProtocol(Protocol):
-    """Counts calls."""
-
-    def check(self, principal: Principal, method: str, now: datetime) -> None:
-        """Counts one call; Throttled when there were too many."""
-
-
-RecordSerializer = Callable[[Record], bytes]
-"""A whole record to the bytes of the answer that carries it."""
-
-
-class UsePoster(Protocol):
-    """Carries out posts of an entity in transactions of its own, several posts in one (rule 31).
-
-    It keeps and replays idempotency keys itself (rule 32).
-    """
+class UseQueue(Protocol):
+    """Posts uses of credit, many in one transaction (rule 31), and replays stored responses."""
 
     async def post(
         self,
@@ -62,50 +40,53 @@ class UsePoster(Protocol):
         context: RequestContext,
         fingerprint: str,
         render: RecordSerializer,
-    ) -> tuple[int, bytes]:
-        """Status and body of the answer; raises refusals, one for a reference it cannot find."""
+    ) -> SavedResponse:
+        """The response of one use. Raises DomainError; ValidationError for an unknown reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """The services behind the API.
+
+    `services` holds the entities that have a service of their own, `use_queues` those whose
+    creation goes through the ledger's queue. `transient_errors` are what the store raises while
+    it cannot be reached.
+    """
+
+    store: Store
+    settings: ApiSettings
+    entities: tuple[type[Entity], ...]
+    authenticator: RequestAuthenticator
+    rate_limiter: RateLimiter
+    default_service: EntityService
+    user_entity: type[Entity]
+    services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
+    use_queues: Mapping[type[Entity], UseQueue] = field(default_factory=dict)
+    actions: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
+    extra_routes: tuple[Route, ...] = ()
+    transient_errors: tuple[type[Exception], ...] = ()
+    clock: Callable[[], datetime]
+    proxy_hops: int = 0
+
+
+RouteHandler = Callable[..., Awaitable[Response]]
+"""`handler(api, request, context, record_id)`; of a public route `handler(api, request)`."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExtraRoute:
-    """A path outside the catalog: where it is, what answers, and how the document shows it.
+class Route:
+    """One method on one path.
 
-    `path` is lower case with `{word}` for a segment that varies, found in `path_params`.
-    `operation` is the OpenAPI operation; `open` paths are reached without a caller, the others
-    find theirs in `request.state.call`.
+    `{id}` in the path is a positive number, passed to the handler as `record_id` (0 without one).
+    `operation` is what the OpenAPI document says of it. Public routes need no credentials.
     """
 
     method: str
     path: str
-    endpoint: RequestHandler
+    handler: RouteHandler
     operation: Mapping[str, Any] = field(default_factory=dict)
     is_public: bool = False
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiContext:
-    """Everything the wire stands on. `answers` keeps idempotent answers; `people` the callers;
-    `passing` are the faults of a store that cannot be reached for the moment.
-    """
-
-    store: Store
-    settings: ApiSettings
-    entities: tuple[type[Entity], ...]
-    authenticator: AuthenticatorProtocol
-    require_role: RoleCheck
-    scope: ScopeFilters
-    rate_limiter: RateLimiterProtocol
-    default_service: EntityService
-    user_entity: type[Entity]
-    response_entity: type[Entity] | None = None
-    services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
-    use_posters: Mapping[type[Entity], UsePoster] = field(default_factory=dict)
-    actions: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
-    extra_routes: tuple[ExtraRoute, ...] = ()
-    transient_errors: tuple[type[Exception], ...] = ()
-    clock: Callable[[], datetime] = utc_now
-    proxy_hops: int = 0

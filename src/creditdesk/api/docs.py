@@ -1,34 +1,72 @@
-"""The pages beside the API: its document, and a page to read and try it that needs no network."""
+"""The pages beside the API: its OpenAPI document, and Swagger UI to read and try it.
+
+Everything is served from `static/`, so the page works without network. Its scripts and styles are
+files of ours or of the vendored package, never inline; `static/swagger-ui/vendor.json` records the
+package's version and hashes, and `tools/vendor.py` fetches it again.
+"""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
-from creditdesk.api.context import ApiContext
+from creditdesk.api.context import ApiContext, Route, RouteHandler
 from creditdesk.api.openapi import openapi_document
+from creditdesk.api.reference_data import health, ready
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.api.serializer import encode
 
-_PAGE = Path(__file__).with_name("docs.html")
+_STATIC: Final = Path(__file__).with_name("static")
+_SECURITY_HEADERS: Final = {
+    # Swagger UI sets style attributes and draws its icons from data: addresses.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+}
+STATIC_FILES: Final = {
+    "/docs": ("docs.html", "text/html"),
+    "/docs/docs.js": ("docs.js", "text/javascript"),
+    "/docs/docs.css": ("docs.css", "text/css"),
+    "/docs/swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "/docs/swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
+}
+"""Path, then the file under `static/` and its media type."""
 
 
-def routes(api: ApiContext) -> list[Route]:
-    """`/openapi.json` and `/docs`; the document is written when it is first asked for."""
+def page_routes(api: ApiContext) -> list[Route]:
+    """`/openapi.json`, `/docs` with its files, `/health` and `/ready`, for GET and HEAD."""
 
     @cache
-    def written() -> bytes:
+    def document() -> bytes:
         return encode(openapi_document(api.entities, api.extra_routes))
 
-    async def openapi(_: Request) -> Response:
-        return JsonBytesResponse(written())
+    async def openapi(_api: ApiContext, _request: Request) -> Response:
+        return JsonBytesResponse(document())
 
-    async def docs(_: Request) -> Response:
-        policy = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'"}
-        return HTMLResponse(_PAGE.read_text("utf-8"), headers=policy)
+    pages: dict[str, RouteHandler] = {
+        "/openapi.json": openapi,
+        "/health": health,
+        "/ready": ready,
+        **{path: partial(_static_file, *file) for path, file in STATIC_FILES.items()},
+    }
+    return [
+        Route(method, path, handler, is_public=True)
+        for path, handler in pages.items()
+        for method in ("GET", "HEAD")
+    ]
 
-    return [Route("/openapi.json", openapi), Route("/docs", docs)]
+
+@cache
+def _content(file: str) -> bytes:
+    return (_STATIC / file).read_bytes()
+
+
+async def _static_file(file: str, media_type: str, _api: ApiContext, _request: Request) -> Response:
+    return Response(_content(file), media_type=media_type, headers=_SECURITY_HEADERS)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from creditdesk import __version__
-from creditdesk.api.context import ExtraRoute
+from creditdesk.api.context import Route
 from creditdesk.api.schemas import (
     ERROR_SCHEMAS,
     Schema,
@@ -38,9 +38,7 @@ _WRITE_STATUSES: Final = (400, 401, 403, 409, 413, 429, 500)
 _NULL_FILTER: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
 
 
-def openapi_document(
-    entities: Iterable[type[Entity]], extras: Iterable[ExtraRoute]
-) -> dict[str, Any]:
+def openapi_document(entities: Iterable[type[Entity]], extras: Iterable[Route]) -> dict[str, Any]:
     """The whole document."""
     writer = _DocumentBuilder()
     paths: dict[str, dict[str, Any]] = {}
@@ -265,16 +263,18 @@ def _run_action_operation(entity: type[Entity]) -> dict[str, Any]:
     }
 
 
-def _extra_route_operation(extra: ExtraRoute) -> dict[str, Any]:
-    """What the path says of itself, and the rest as every call of its method is answered."""
-    acts = extra.method != "GET"
-    statuses = (*_WRITE_STATUSES, 404, 422) if acts else (400, *_READ_STATUSES)
-    said = {"responses": _responses(_json(action_schema({})), statuses)} | dict(extra.operation)
-    if acts and not extra.is_public:
-        key = [_parameter("Idempotency-Key")]
-        said["parameters"] = [*extra.operation.get("parameters", ()), *key]
-    name = said.get("operationId", extra.path.rsplit("/", 1)[1])
-    return said | {"operationId": name if extra.is_public else f"{extra.method.lower()}{name}"}
+def _extra_route_operation(route: Route) -> dict[str, Any]:
+    """What the route declares, completed with the responses and headers of its method."""
+    is_write = route.method != "GET"
+    statuses = (*_WRITE_STATUSES, 404, 422) if is_write else (400, *_READ_STATUSES)
+    responses = {"responses": _responses(_json(action_schema({})), statuses)}
+    operation: dict[str, Any] = responses | dict(route.operation)
+    if is_write and not route.is_public:
+        key = _parameter("Idempotency-Key")
+        operation["parameters"] = [*route.operation.get("parameters", ()), key]
+    name = operation.get("operationId", route.path.rsplit("/", 1)[1])
+    name = name if route.is_public else f"{route.method.lower()}{name}"
+    return operation | {"operationId": name}
 
 
 def _enums_operation() -> dict[str, Any]:

@@ -1,20 +1,20 @@
-"""A query string as a frozen Listing: names looked up in what the declaration derives.
+"""List queries: a query string as a frozen `ListQuery`, by the filters derived from the declaration.
 
-Names match without case; ranges are inclusive instants; equality on a date covers the span of the
-precision it is given in. Must not know how a listing is carried out or who asks.
+Names match without case. Ranges are inclusive. Equality on a date covers the span of the precision
+it is written in: a minute, a second, a day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
 from creditdesk.schema.conversions import ParseError, parse_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, FilterParameter
-from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import (
     MAX_INTEGER,
     Collection,
@@ -25,17 +25,20 @@ from creditdesk.schema.fields import (
     Reference,
     Text,
 )
+from creditdesk.schema.params import Param
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.settings import ApiSettings
 
 DEFAULT_PAGE_SIZE: Final = 25
 MAX_PAGE_SIZE: Final = 1000
 MAX_PAGE: Final = MAX_INTEGER // MAX_PAGE_SIZE
+PAGE: Final = Param("page", Integer(minimum=1))
+SIZE: Final = Param("size", Integer(minimum=1))
+"""Paging where a page that does not exist is an error. Lists of entities, as the imitated API does,
+take the first page and the default size instead."""
 MAX_CACHED_QUERY_BYTES: Final = 1000
 MAX_CACHED_QUERIES: Final = 2048
-"""So many questions are kept by their text, each of at most so many bytes, as callers ask the same
-again and again; then all are read anew.
-"""
+"""Query strings up to that length are parsed once: clients repeat them. A full cache is cleared."""
 _INTEGER: Final = Integer()
 _PAGING_PARAMS: Final = frozenset({"page", "size", "orderby", "dir"})
 _DIRECTIONS: Final = {"ascending": False, "descending": True, "0": False, "-1": True}
@@ -44,184 +47,231 @@ _MAX_DATETIME: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ParsedListQuery:
-    """A listing, and how the caller put its order (for the envelope to echo)."""
+    """A list query, and its order as the envelope repeats it."""
 
     query: ListQuery
     order_name: str
     direction: int
 
 
-def parse_batch_ids(query: bytes) -> list[int] | None:
-    """The ids of a batch, `?id=[1,2,3]`, in the order asked; None when it is no batch."""
-    for name, value in _split_pairs(query):
+def batch_ids(query_string: bytes) -> list[int] | None:
+    """The ids of a batch, `?id=[1,2,3]`, in the order given; None when it is a list query."""
+    if len(query_string) <= MAX_CACHED_QUERY_BYTES:
+        value = _batch_value(query_string)
+    else:
+        value = _batch_value.__wrapped__(query_string)
+    if value is None:
+        return None
+    try:
+        return _ids_of(value)
+    except ParseError as error:
+        raise invalid_field("id", str(error), value) from None
+
+
+@lru_cache(MAX_CACHED_QUERIES)
+def _batch_value(query_string: bytes) -> str | None:
+    for name, value in _split_pairs(query_string):
         if name.lower() == "id" and value.strip().startswith("["):
-            return _parse_ids("id", value)
+            return value
     return None
 
 
-def parse_list_query(entity: type[Entity], query: bytes, settings: ApiSettings) -> ParsedListQuery:
-    """The question a query string puts to an entity; Invalid when a known parameter is bad."""
-    asked = (entity, query, settings)
-    question = _CACHE.get(asked)
-    if question is None:
-        question = _parse_uncached(entity, query, settings)
-        if len(query) <= MAX_CACHED_QUERY_BYTES:
+def parse_list_query(
+    entity: type[Entity], query_string: bytes, settings: ApiSettings
+) -> ParsedListQuery:
+    """The list query of a query string. Raises ValidationError for a known parameter."""
+    key = (entity, query_string, settings)
+    parsed = _CACHE.get(key)
+    if parsed is None:
+        parsed = _parse_uncached(entity, query_string, settings)
+        if len(query_string) <= MAX_CACHED_QUERY_BYTES:
             if len(_CACHE) >= MAX_CACHED_QUERIES:
                 _CACHE.clear()
-            _CACHE[asked] = question
-    return question
+            _CACHE[key] = parsed
+    return parsed
 
 
-def _parse_uncached(entity: type[Entity], query: bytes, settings: ApiSettings) -> ParsedListQuery:
-    shape = entity.meta()
-    asked: dict[str, tuple[str, str]] = {}
-    filters: list[Filter] = []
-    for name, value in _split_pairs(query):
-        lower = name.lower()
-        known = (
-            lower in _PAGING_PARAMS
-            or lower in shape.filters
-            or lower.startswith(shape.custom_field_prefix)
-        )
-        if not known:
-            if settings.unknown_filters == "refuse":
-                raise invalid_field(name, "is not a known parameter", value)
-            continue
-        if lower in asked:
-            raise invalid_field(name, "was given twice", value)
-        asked[lower] = (name, value)
+def _parse_uncached(
+    entity: type[Entity], query_string: bytes, settings: ApiSettings
+) -> ParsedListQuery:
+    reader = _QueryReader(entity, settings)
+    for name, value in _split_pairs(query_string):
+        reader.add(name, value)
+    return reader.finish()
+
+
+class _QueryReader:
+    """Collects filters, paging and order of one query string, and every error in its order."""
+
+    def __init__(self, entity: type[Entity], settings: ApiSettings) -> None:
+        self._entity = entity
+        self._settings = settings
+        self._sent: dict[str, tuple[str, str]] = {}
+        self._filters: list[Filter] = []
+        self._errors: list[FieldError] = []
+
+    def add(self, name: str, value: str) -> None:
+        """Reads one parameter; unknown ones are ignored or refused, as the setting says."""
+        meta, lower = self._entity.meta(), name.lower()
+        found = meta.filters.get(lower)
+        is_custom = lower.startswith(meta.custom_field_prefix)
+        if not (lower in _PAGING_PARAMS or found or is_custom):
+            if self._settings.unknown_filters == "refuse":
+                self._errors.append(FieldError(name, "is not a known parameter", value))
+            return
+        if lower in self._sent:
+            self._errors.append(FieldError(name, "was given twice", value))
+            return
+        self._sent[lower] = (name, value)
         if lower in _PAGING_PARAMS or not value.strip():
-            continue
-        if found := shape.filters.get(lower):
-            filters.append(_parse_filter(found, name, value))
-        else:
-            custom = name[len(shape.custom_field_prefix) :]
-            filters.append(_custom_field_filter(shape.columns["CustomFields"], custom, value))
-    if settings.require_list_filters and entity.required_filters:
-        _require_one_filter(entity.required_filters, asked)
-    column = _order_column(entity, asked.get("orderby", ("", ""))[1])
-    descending = _parse_direction(asked.get("dir"), settings)
-    page = min(_positive_or_default("page", asked, 1), MAX_PAGE)
-    size = min(_positive_or_default("size", asked, DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
-    by = Order(_sort_column(entity, column), descending)
-    listing = ListQuery(entity, tuple(filters), by, page, size)
-    ascending = 0 if settings.dir_convention == "later" else 1
-    return ParsedListQuery(
-        listing, column.name, (1 if ascending == 0 else -1) if descending else ascending
-    )
+            return
+        try:
+            if found:
+                self._filters.append(_parse_filter(found, value))
+            else:
+                custom = name[len(meta.custom_field_prefix) :]
+                self._filters.append(
+                    _custom_field_filter(meta.columns["CustomFields"], custom, value)
+                )
+        except ParseError as error:
+            self._errors.append(FieldError(name, str(error), value))
+
+    def finish(self) -> ParsedListQuery:
+        """Raises ValidationError with every error."""
+        entity, settings = self._entity, self._settings
+        if settings.require_list_filters and entity.required_filters:
+            self._require_one_filter()
+        column = _order_column(entity, self._sent.get("orderby", ("", ""))[1])
+        descending = self._direction()
+        page = min(self._positive_or_default("page", 1), MAX_PAGE)
+        size = min(self._positive_or_default("size", DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
+        if self._errors:
+            raise ValidationError(*self._errors)
+        order = Order(_sort_column(entity, column), descending)
+        query = ListQuery(entity, tuple(self._filters), order, page, size)
+        ascending = 0 if settings.dir_convention == "later" else 1
+        direction = (1 if ascending == 0 else -1) if descending else ascending
+        return ParsedListQuery(query, column.name, direction)
+
+    def _positive_or_default(self, name: str, default: int) -> int:
+        sent, value = self._sent.get(name, (name, ""))
+        if not value.strip():
+            return default
+        try:
+            number = _INTEGER.parse(value)
+        except ParseError as error:
+            self._errors.append(FieldError(sent, str(error), value))
+            return default
+        return number if number >= 1 else default
+
+    def _direction(self) -> bool:
+        """Whether the order is descending."""
+        sent, value = self._sent.get("dir", ("dir", ""))
+        word = value.strip().lower()
+        if word == "1":
+            return self._settings.dir_convention == "later"
+        if word and word not in _DIRECTIONS:
+            message = "must be 1 (ascending) or -1 (descending)"
+            self._errors.append(FieldError(sent, message, value))
+        return _DIRECTIONS.get(word, False)
+
+    def _require_one_filter(self) -> None:
+        names = tuple(self._entity.required_filters)
+        if not any(self._sent.get(name.lower(), ("", ""))[1].strip() for name in names):
+            self._errors.append(FieldError(names[0], "is a required filter"))
 
 
 _CACHE: Final[dict[tuple[type[Entity], bytes, ApiSettings], ParsedListQuery]] = {}
 
 
-def _split_pairs(query: bytes) -> list[tuple[str, str]]:
+def _split_pairs(query_string: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            query.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=1000
+            query_string.decode("latin-1"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=1000,
         )
     except ValueError:
         raise invalid_field("query", "has too many parameters") from None
 
 
-def _parse_filter(found: FilterParameter, name: str, value: str) -> Filter:
-    column, kind = found.column, found.column.field
-    word = value.strip().lower()
-    if word in ("null", "notnull"):
-        return Filter(column, Comparison.NULL if word == "null" else Comparison.NOT_NULL)
-    try:
-        if found.variant == "ids":
-            return Filter(column, Comparison.ONE_OF, tuple(_parse_ids(name, value)))
-        if found.variant == "from":
-            return Filter(column, Comparison.AT_LEAST, kind.parse_filter(value))
-        if found.variant == "to":
-            return Filter(column, Comparison.AT_MOST, kind.parse_filter(value))
-        if column.as_text:
-            return Filter(column, Comparison.EQUALS, _text_operand(column, value))
-        if isinstance(kind, DateTime):
-            return _datetime_filter(column, value)
-        if isinstance(kind, Collection):
-            ids = kind.parse_filter(value)
-            return _member_filter(column, ids)
-        if isinstance(kind, Reference):
-            return Filter(column, Comparison.EQUALS, _INTEGER.parse(value))
-        if isinstance(kind, Text) and not kind.exact:
-            return Filter(column, Comparison.CONTAINS, kind.parse_filter(value))
-        return Filter(column, Comparison.EQUALS, kind.parse_filter(value))
-    except ParseError as unreadable:
-        raise invalid_field(name, str(unreadable), value) from None
+def _parse_filter(found: FilterParameter, value: str) -> Filter:
+    """The filter of one parameter. Raises ParseError."""
+    column, field = found.column, found.column.field
+    if presence := _presence(value):
+        return Filter(column, presence)
+    if found.variant == "ids":
+        return Filter(column, Comparison.ONE_OF, tuple(_ids_of(value)))
+    if found.variant == "from":
+        return Filter(column, Comparison.AT_LEAST, field.parse_filter(value))
+    if found.variant == "to":
+        return Filter(column, Comparison.AT_MOST, field.parse_filter(value))
+    if column.as_text:
+        return Filter(column, Comparison.EQUALS, _text_operand(column, value))
+    return _equality_filter(column, value)
+
+
+def _equality_filter(column: Column, value: str) -> Filter:
+    """What a parameter without a range compares: text by its parts, dates by their precision."""
+    field = column.field
+    if isinstance(field, DateTime):
+        return _datetime_filter(column, value)
+    if isinstance(field, Collection):
+        ids = field.parse_filter(value)
+        if len(ids) == 1:
+            return Filter(column, Comparison.HAS_MEMBER, ids[0])
+        return Filter(column, Comparison.OVERLAPS, ids)
+    if isinstance(field, Reference):
+        return Filter(column, Comparison.EQUALS, _INTEGER.parse(value))
+    if isinstance(field, Text) and not field.exact:
+        return Filter(column, Comparison.CONTAINS, field.parse_filter(value))
+    return Filter(column, Comparison.EQUALS, field.parse_filter(value))
+
+
+def _presence(value: str) -> Comparison | None:
+    """`null` and `notnull` ask whether there is a value, for every filter."""
+    match value.strip().lower():
+        case "null":
+            return Comparison.NULL
+        case "notnull":
+            return Comparison.NOT_NULL
+        case _:
+            return None
 
 
 def _text_operand(column: Column, value: str) -> str:
-    """What a column that shows words is compared with: an enum's name, or true or false."""
-    kind = column.field
-    inner = kind.parse_filter(value)
-    if isinstance(kind, Enum):
-        return kind.of(inner).name
-    return str(inner)
-
-
-def _member_filter(column: Column, ids: tuple[int, ...]) -> Filter:
-    if len(ids) == 1:
-        return Filter(column, Comparison.HAS_MEMBER, ids[0])
-    return Filter(column, Comparison.OVERLAPS, ids)
+    """The operand for a column shown as text: an enum's name, or true or false."""
+    field = column.field
+    parsed = field.parse_filter(value)
+    return field.of(parsed).name if isinstance(field, Enum) else str(parsed)
 
 
 def _custom_field_filter(column: Column, name: str, value: str) -> Filter:
-    word = value.strip().lower()
-    if word in ("null", "notnull"):
-        return Filter(
-            column, Comparison.NULL if word == "null" else Comparison.NOT_NULL, None, name
-        )
-    return Filter(column, Comparison.CONTAINS, _parse_text(name, value), name)
-
-
-def _parse_text(name: str, value: str) -> str:
-    try:
-        return Text().parse(value)
-    except ParseError as unreadable:
-        raise invalid_field(name, str(unreadable), value) from None
+    if presence := _presence(value):
+        return Filter(column, presence, None, name)
+    return Filter(column, Comparison.CONTAINS, Text().parse(value), name)
 
 
 def _datetime_filter(column: Column, value: str) -> Filter:
-    """The span that an instant's precision covers; at the calendar's end it has no end."""
+    """The span that the precision covers; at the end of the calendar it has no end."""
     instant, width = parse_datetime(value)
     if _MAX_DATETIME - instant < width:
         return Filter(column, Comparison.AT_LEAST, instant)
     return Filter(column, Comparison.BETWEEN, (instant, instant + width))
 
 
-def _parse_ids(name: str, value: str) -> list[int]:
+def _ids_of(value: str) -> list[int]:
+    """The ids of a list such as `[1,2,3]`, without duplicates. Raises ParseError."""
     try:
         ids = [
             _INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()
         ]
     except ParseError:
-        raise invalid_field(name, "must be a list of ids such as [1,2,3]", value) from None
+        raise ParseError("must be a list of ids such as [1,2,3]") from None
     if len(ids) > MAX_PAGE_SIZE:
-        raise invalid_field(name, f"must name at most {MAX_PAGE_SIZE} ids", None)
+        raise ParseError(f"must name at most {MAX_PAGE_SIZE} ids")
     return list(dict.fromkeys(ids))
-
-
-def _positive_or_default(name: str, asked: dict[str, tuple[str, str]], default: int) -> int:
-    spelled, value = asked.get(name, (name, ""))
-    if not value.strip():
-        return default
-    try:
-        number = _INTEGER.parse(value)
-    except ParseError as unreadable:
-        raise invalid_field(spelled, str(unreadable), value) from None
-    return number if number >= 1 else default
-
-
-def _parse_direction(asked: tuple[str, str] | None, settings: ApiSettings) -> bool:
-    if asked is None or not asked[1].strip():
-        return False
-    word = asked[1].strip().lower()
-    if word == "1":
-        return settings.dir_convention == "later"
-    if word not in _DIRECTIONS:
-        raise invalid_field(asked[0], "must be 1 (ascending) or -1 (descending)", asked[1])
-    return _DIRECTIONS[word]
 
 
 def _order_column(entity: type[Entity], asked: str) -> Column:
@@ -234,7 +284,7 @@ def _order_column(entity: type[Entity], asked: str) -> Column:
 
 
 def _sort_column(entity: type[Entity], column: Column) -> Column:
-    """What stands in for a column that no table holds: the label for its text, else the Id."""
+    """The column to sort by; for one that no table holds, the label, else the Id."""
     columns = entity.meta().columns
     if column.name == "ToStringText" and entity.label:
         return columns[entity.label]
@@ -245,9 +295,3 @@ def _sort_column(entity: type[Entity], column: Column) -> Column:
     ):
         return columns["Id"]
     return column
-
-
-def _require_one_filter(needed: Iterable[str], asked: dict[str, tuple[str, str]]) -> None:
-    names = tuple(needed)
-    if not any(asked.get(name.lower(), ("", ""))[1].strip() for name in names):
-        raise invalid_field(names[0], "is a required filter", None)

@@ -5,11 +5,10 @@ A window starts with a caller's first call in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from creditdesk.schema.errors import RateLimited
 from creditdesk.schema.service import Principal
@@ -49,8 +48,9 @@ class RateLimiter:
         )
         self._limits = tuple(limit for limit in limits if limit.calls > 0)
         self._windows: dict[tuple[int, _Limit], _Window] = {}
+        self.is_active = bool(self._limits)
 
-    def check(self, principal: Principal, method: str, now: datetime) -> None:
+    async def check(self, principal: Principal, method: str, now: datetime) -> None:
         """Counts one call of a caller. Raises Throttled, counting nothing, over a limit."""
         if not self._limits:
             return
@@ -81,17 +81,3 @@ class RateLimiter:
         if len(open_) >= MAX_WINDOWS:
             open_ = dict(list(open_.items())[MAX_WINDOWS // 2 :])
         self._windows = open_
-
-
-def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
-    """The address of an ASGI request's client, behind so many proxies that are trusted.
-
-    Without trusted proxies a forwarded header is ignored, since any client can send one.
-    """
-    if proxy_hops > 0:
-        sent = [v for k, v in scope.get("headers", ()) if k == b"x-forwarded-for"]
-        hops = [hop.strip() for hop in b",".join(sent).decode("latin-1").split(",") if hop.strip()]
-        if len(hops) >= proxy_hops:
-            return hops[-proxy_hops]
-    client = scope.get("client")
-    return str(client[0]) if client else None

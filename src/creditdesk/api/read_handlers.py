@@ -1,7 +1,6 @@
-"""The reading endpoints of every entity: list, batch, one.
+"""GET on any entity: a page of a list, a batch of ids, one record.
 
-Scope is a filter like any other: what the caller may not see is not found and not counted. Must not
-know how a caller was told from another.
+The caller's locations are filters like any other, so other records are neither found nor counted.
 """
 
 from __future__ import annotations
@@ -12,53 +11,58 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.api.context import ApiContext
-from creditdesk.api.envelope import list_envelope
-from creditdesk.api.query_params import parse_batch_ids, parse_list_query
-from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.api.query_params import batch_ids, parse_list_query
+from creditdesk.api.responses import JsonBytesResponse, list_envelope
 from creditdesk.api.serializer import encode, serializer_for
+from creditdesk.auth.permission import require_role
+from creditdesk.auth.scope import scope_filters
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import NotFound
 from creditdesk.schema.service import RequestContext
 
 
 async def list_or_batch(
-    api: ApiContext, entity: type[Entity], request: Request, context: RequestContext
+    entity: type[Entity], api: ApiContext, request: Request, context: RequestContext, _id: int
 ) -> Response:
-    """A page in its envelope, or the bare array of a batch, `?id=[1,2,3]`."""
-    query = request.scope["query_string"]
-    ids = parse_batch_ids(query) if b"[" in query or b"%5" in query else None
+    """A page in its envelope; for `?id=[1,2,3]` the bare array of those records."""
+    query_string = request.scope["query_string"]
+    ids = batch_ids(query_string)
     if ids is not None:
-        api.require_role(context.principal, entity, "get")
-        return await _get_batch(api, entity, ids, context)
-    api.require_role(context.principal, entity, "list")
-    parsed = parse_list_query(entity, query, api.settings)
-    asked = parsed.query
-    seen = api.scope(context.principal, entity)
-    listing = replace(asked, filters=(*asked.filters, *seen)) if seen else asked
-    async with api.store.read_session() as reading:
-        page = await reading.page(listing)
-    body = encode(list_envelope(serializer_for(entity).rows(page.columns), parsed, page.total))
-    return JsonBytesResponse(body)
+        return await _get_batch(entity, api, ids, context)
+    require_role(context.principal, entity, "list")
+    parsed = parse_list_query(entity, query_string, api.settings)
+    query = parsed.query
+    if scope := scope_filters(context.principal, entity):
+        query = replace(query, filters=(*query.filters, *scope))
+    async with api.store.read_session() as session:
+        page = await session.page(query)
+    rows = serializer_for(entity).rows(page.columns)
+    return JsonBytesResponse(encode(list_envelope(rows, parsed, page.total)))
 
 
 async def _get_batch(
-    api: ApiContext, entity: type[Entity], ids: list[int], context: RequestContext
+    entity: type[Entity], api: ApiContext, ids: list[int], context: RequestContext
 ) -> Response:
-    async with api.store.read_session() as reading:
-        found = (
-            await reading.get_many(entity, ids, api.scope(context.principal, entity)) if ids else {}
-        )
-    show = serializer_for(entity).record
-    return JsonBytesResponse(encode([show(found[i]) for i in ids if i in found]))
+    require_role(context.principal, entity, "get")
+    scope = scope_filters(context.principal, entity)
+    async with api.store.read_session() as session:
+        records = await session.get_many(entity, ids, scope) if ids else {}
+    serialize = serializer_for(entity).record
+    return JsonBytesResponse(encode([serialize(records[i]) for i in ids if i in records]))
 
 
 async def get_one(
-    api: ApiContext, entity: type[Entity], record_id: int, context: RequestContext
+    entity: type[Entity],
+    api: ApiContext,
+    _request: Request,
+    context: RequestContext,
+    record_id: int,
 ) -> Response:
-    """The whole record, collections included."""
-    api.require_role(context.principal, entity, "get")
-    async with api.store.read_session() as reading:
-        record = await reading.get(entity, record_id, api.scope(context.principal, entity))
+    """The full record, collections included."""
+    require_role(context.principal, entity, "get")
+    scope = scope_filters(context.principal, entity)
+    async with api.store.read_session() as session:
+        record = await session.get(entity, record_id, scope)
     if record is None:
         raise NotFound
     return JsonBytesResponse(encode(serializer_for(entity).record(record)))

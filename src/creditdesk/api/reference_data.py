@@ -1,11 +1,7 @@
-"""The paths outside the collections that the wire itself answers: enums, the caller, health.
-
-Must not know any entity by name.
-"""
+"""Paths that belong to no entity: enumerations, the signed-in user, health and readiness."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -13,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.api.context import ApiContext
-from creditdesk.api.error_handlers import json_response
+from creditdesk.api.responses import json_response
 from creditdesk.api.serializer import serializer_for
 from creditdesk.entities import enums
 from creditdesk.schema.entity import Record, entity_by_name
-from creditdesk.schema.errors import NotFound, ValidationError, missing_field
+from creditdesk.schema.errors import NotFound
+from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
 
@@ -26,14 +23,16 @@ ENUM_TYPES: Final[dict[str, type[IntEnum]]] = {
     for name, kind in vars(enums).items()
     if isinstance(kind, type) and issubclass(kind, IntEnum) and kind is not IntEnum
 }
+_NAME: Final = Param("name", required=True)
 
 
-async def list_enum(query: Mapping[str, str]) -> Response:
-    """`?name=eChargePeriod`: the list as Id and Name; 404 for a name that is none."""
-    name = next((value for key, value in query.items() if key.lower() == "name"), "").strip()
-    if not name:
-        raise ValidationError(missing_field("name"))
-    kind = ENUM_TYPES.get(name.lower())
+async def list_enum(
+    _api: ApiContext, request: Request, _context: RequestContext, _id: int
+) -> Response:
+    """`?name=eChargePeriod`: the members as Id and Name; 404 for an unknown name."""
+    params = Params((_NAME,), request.query_params)
+    params.raise_errors()
+    kind = ENUM_TYPES.get(params[_NAME].strip().lower())
     if kind is None:
         raise NotFound
     return json_response(
@@ -41,26 +40,28 @@ async def list_enum(query: Mapping[str, str]) -> Response:
     )
 
 
-async def current_user(api: ApiContext, context: RequestContext) -> Response:
-    """The caller's own record, with its location's name, currency, country and clock."""
-    async with api.store.read_session() as reading:
-        record = await reading.get(api.user_entity, context.principal.user_id)
+async def current_user(
+    api: ApiContext, _request: Request, context: RequestContext, _id: int
+) -> Response:
+    """The caller's own record, with its location's name, currency, country and time zone."""
+    async with api.store.read_session() as session:
+        record = await session.get(api.user_entity, context.principal.user_id)
         if record is None:
             raise NotFound
-        location = await _read_location(reading, record)
+        location = await _read_location(session, record)
     shown = serializer_for(api.user_entity).record(record)
     fields: dict[str, Any] = {name: getattr(shown, name) for name in shown.__struct_fields__}
     return json_response(200, fields | _default_fields(location))
 
 
-async def _read_location(reading: ReadSession, record: Record) -> Record:
-    own = record.get("Businesses") or ()
-    chosen = record.get("DefaultBusinessId") or (own[0] if own else None)
+async def _read_location(session: ReadSession, user: Record) -> Record:
+    own = user.get("Businesses") or ()
+    chosen = user.get("DefaultBusinessId") or (own[0] if own else None)
     if not chosen:
         return {}
-    location = await reading.get(entity_by_name("Business"), chosen) or {}
+    location = await session.get(entity_by_name("Business"), chosen) or {}
     if currency_id := location.get("CurrencyId"):
-        currency = await reading.get(entity_by_name("Currency"), currency_id) or {}
+        currency = await session.get(entity_by_name("Currency"), currency_id) or {}
         location = location | {"CurrencyName": currency.get("Name")}
     return location
 
@@ -81,16 +82,16 @@ def _default_fields(location: Record) -> dict[str, Any]:
     }
 
 
-async def ready(_: Request, api: ApiContext) -> Response:
-    """Whether the store answers: 200, or 503 when it does not."""
+async def ready(api: ApiContext, _request: Request) -> Response:
+    """200 when the store answers, else 503."""
     try:
-        async with api.store.read_session() as reading:
-            await reading.get(api.user_entity, 0)
-    except Exception:  # whatever the engine raises, it is not ready
+        async with api.store.read_session() as session:
+            await session.get(api.user_entity, 0)
+    except Exception:  # whichever error the engine raises, the store does not answer
         return json_response(503, {"Status": "unavailable"})
     return json_response(200, {"Status": "ready"})
 
 
-async def health(_: Request) -> Response:
-    """The process is alive."""
+async def health(_api: ApiContext, _request: Request) -> Response:
+    """200 while the process runs."""
     return json_response(200, {"Status": "ok"})

@@ -1,176 +1,155 @@
-"""Which endpoint answers a method and a path under /api: one dictionary look-up, without case.
-
-Every collection is there because a declaration is. Failures become answers here and nowhere else.
-Must not know what any endpoint does.
-"""
+"""Dispatch of requests: one dictionary of paths, without case; every error becomes a response here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from creditdesk.api import action_handlers, read_handlers, reference_data, write_handlers
-from creditdesk.api.context import ApiContext, ExtraRoute
+from creditdesk.api import read_handlers, reference_data
+from creditdesk.api.action_handlers import RunAction, list_actions
+from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.error_handlers import (
     error_response,
     internal_error_response,
     unavailable_response,
 )
-from creditdesk.api.idempotency import parse_key
-from creditdesk.api.rate_limit import client_address
+from creditdesk.api.write_handlers import CreateRecord, CreateUse, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound
+from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, invalid_field
 from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.service import RequestContext
 
-RouteHandler = Callable[..., Awaitable[Response]]
-"""Answers a request and its call; on a record's path also given the record's id."""
-_ID_PATTERN: Final = re.compile(r"0{0,9}[1-9][0-9]{0,18}", re.ASCII)
+MAX_KEY_LENGTH: Final = 255
+_ID: Final = re.compile(r"/0{0,9}([1-9][0-9]{0,18})(?=/|$)", re.ASCII)
 
 
 class Api:
-    """The ASGI application of everything under /api."""
+    """The ASGI application."""
 
-    def __init__(self, context: ApiContext) -> None:
-        self.context = context
-        self._entities_by_path = {entity.path().lower(): entity for entity in context.entities}
-        self._collection_handlers = {
-            path: self._handlers_of_collection(entity)
-            for path, entity in self._entities_by_path.items()
-        }
-        self._record_handlers = {
-            path: self._handlers_of_record(entity)
-            for path, entity in self._entities_by_path.items()
-        }
-        self._extra_routes = tuple(
-            (_compile_pattern(extra.path), extra) for extra in context.extra_routes
-        )
-        self._fixed_handlers: dict[str, dict[str, RouteHandler]] = {
-            "/api/utils/enums": {"GET": lambda r, _: reference_data.list_enum(r.query_params)},
-            "/api/auth/me": {"GET": lambda _, call: reference_data.current_user(context, call)},
-        }
-        for entity in context.entities:
-            self._fixed_handlers |= self._handlers_of_actions(entity)
+    def __init__(self, api: ApiContext, pages: Iterable[Route] = ()) -> None:
+        self.context = api
+        self._routes: dict[str, dict[str, Route]] = {}
+        for route in (*_entity_routes(api), *_REFERENCE_ROUTES, *api.extra_routes, *pages):
+            self._routes.setdefault(route.path.lower(), {})[route.method] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            answer = await self._dispatch(request)
-        except DomainError as refusal:
-            answer = error_response(refusal)
+            response = await self._dispatch(request)
+        except DomainError as error:
+            response = error_response(error)
         except ClientDisconnect:
             return
-        except self.context.transient_errors as fault:
-            answer = unavailable_response(fault)
-        except Exception as fault:  # no fault may show its trace to a caller
-            answer = internal_error_response(fault)
-        await answer(scope, receive, send)
+        except self.context.transient_errors as error:
+            response = unavailable_response(error)
+        except Exception as error:  # the trace goes to the log, never to a client
+            response = internal_error_response(error)
+        await response(scope, receive, send)
 
     async def _dispatch(self, request: Request) -> Response:
-        method = request.method
         path = request.scope["path"].lower().rstrip("/")
-        offered = self._find_handlers(path)
-        if offered is None:
-            extras = [(m, e) for p, e in self._extra_routes if (m := p.match(path))]
-            if not extras:
+        record_id = 0
+        methods = self._routes.get(path)
+        if methods is None:
+            path, record_id = _split_id(path)
+            methods = self._routes.get(path)
+            if methods is None:
                 raise NotFound
-            return await self._dispatch_extra(request, extras)
-        runs, named = offered
-        run = runs.get(method)
-        if run is None:
-            return _method_not_allowed(tuple(runs))
-        return await run(request, await self._request_context(request), *named)
+        route = methods.get(request.scope["method"])
+        if route is None:
+            response = error_response(MethodNotAllowed("This path does not support the method"))
+            response.headers["Allow"] = ", ".join(methods)
+            return response
+        if route.is_public:
+            return await route.handler(self.context, request)
+        context = await self._authenticate(request.scope)
+        return await route.handler(self.context, request, context, record_id)
 
-    async def _dispatch_extra(
-        self, request: Request, extras: list[tuple[re.Match[str], ExtraRoute]]
-    ) -> Response:
-        for match, extra in extras:
-            if extra.method == request.method:
-                request.scope["path_params"] = match.groupdict()
-                if not extra.is_public:
-                    request.state.call = await self._request_context(request)
-                return await extra.endpoint(request)
-        return _method_not_allowed(tuple(extra.method for _, extra in extras))
-
-    async def _request_context(self, request: Request) -> RequestContext:
-        scope, method = request.scope, request.scope["method"]
-        now = self.context.clock()
-        address = client_address(scope, self.context.proxy_hops)
-        caller = await self.context.authenticator.authenticate(_authorization(scope), now, address)
-        self.context.rate_limiter.check(caller, method, now)
-        key = parse_key(request.headers) if method == "POST" else None
-        return RequestContext(caller, now, key)
-
-    def _find_handlers(self, path: str) -> tuple[dict[str, RouteHandler], tuple[int, ...]] | None:
-        """What a path offers by method, and the record it names if it names one; None when there
-        is no such path.
-        """
-        offered = self._collection_handlers.get(path)
-        if offered is None:
-            offered = self._fixed_handlers.get(path)
-        if offered is not None:
-            return offered, ()
-        collection, _, last = path.rpartition("/")
-        on_record = self._record_handlers.get(collection)
-        if on_record is None or not _ID_PATTERN.fullmatch(last):
-            return None
-        record_id = int(last)
-        return (on_record, (record_id,)) if record_id <= MAX_INTEGER else None
-
-    def _handlers_of_collection(self, entity: type[Entity]) -> dict[str, RouteHandler]:
-        parts = self.context
-        offered: dict[str, RouteHandler] = {}
-        if "list" in entity.verbs:
-            offered["GET"] = lambda r, call: read_handlers.list_or_batch(parts, entity, r, call)
-        if "create" in entity.verbs:
-            offered["POST"] = lambda r, call: write_handlers.create(parts, entity, r, call)
-        if "update" in entity.verbs:
-            offered["PUT"] = lambda r, call: write_handlers.update(parts, entity, r, call, None)
-        return offered
-
-    def _handlers_of_record(self, entity: type[Entity]) -> dict[str, RouteHandler]:
-        parts = self.context
-        offered: dict[str, RouteHandler] = {}
-        if "get" in entity.verbs:
-            offered["GET"] = lambda _, call, of: read_handlers.get_one(parts, entity, of, call)
-        if "update" in entity.verbs:
-            offered["PUT"] = lambda r, call, of: write_handlers.update(parts, entity, r, call, of)
-        if "delete" in entity.verbs:
-            offered["DELETE"] = lambda _, call, of: write_handlers.delete(parts, entity, of, call)
-        return offered
-
-    def _handlers_of_actions(self, entity: type[Entity]) -> dict[str, dict[str, RouteHandler]]:
-        parts, path = self.context, entity.path().lower()
-        return {
-            f"{path}/commands": {
-                "GET": lambda _, call: action_handlers.list_actions(parts, entity, call)
-            },
-            f"{path}/runcommand": {
-                "POST": lambda r, call: action_handlers.run_action(parts, entity, r, call)
-            },
-        }
+    async def _authenticate(self, scope: Scope) -> RequestContext:
+        """Identifies the caller and counts the request. Raises Unauthenticated or RateLimited."""
+        api, method = self.context, scope["method"]
+        now = api.clock()
+        principal = await api.authenticator.authenticate(
+            _header(scope, b"authorization"), now, client_address(scope, api.proxy_hops)
+        )
+        if api.rate_limiter.is_active:
+            await api.rate_limiter.check(principal, method, now)
+        return RequestContext(principal, now, _idempotency_key(scope) if method == "POST" else None)
 
 
-def _authorization(scope: Scope) -> str | None:
-    """The first Authorization header; servers give names in lower case."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
+def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
+    """The client's address, where `proxy_hops` proxies in front of the server are trusted.
+
+    Without trusted proxies a forwarded header is ignored, since any client can send one.
+    """
+    if proxy_hops > 0:
+        sent = [v for k, v in scope.get("headers", ()) if k == b"x-forwarded-for"]
+        hops = [hop.strip() for hop in b",".join(sent).decode("latin-1").split(",") if hop.strip()]
+        if len(hops) >= proxy_hops:
+            return hops[-proxy_hops]
+    client = scope.get("client")
+    return str(client[0]) if client else None
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    """The first header of a name in lower case, as servers pass them."""
+    for key, value in scope["headers"]:
+        if key == name:
             text: str = value.decode("latin-1")
             return text
     return None
 
 
-def _compile_pattern(path: str) -> re.Pattern[str]:
-    words = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path.lower().rstrip("/")))
-    return re.compile(f"^{words}$")
+def _idempotency_key(scope: Scope) -> str | None:
+    key = (_header(scope, b"idempotency-key") or "").strip()
+    if len(key) > MAX_KEY_LENGTH:
+        raise invalid_field("Idempotency-Key", f"must be at most {MAX_KEY_LENGTH} characters")
+    return key or None
 
 
-def _method_not_allowed(methods: tuple[str, ...]) -> Response:
-    answer = error_response(MethodNotAllowed("This method is not offered here"))
-    answer.headers["Allow"] = ", ".join(methods)
-    return answer
+def _split_id(path: str) -> tuple[str, int]:
+    """The path with its first number replaced by `{id}`, and the number; 0 when there is none."""
+    found = _ID.search(path)
+    if found is None:
+        return path, 0
+    record_id = int(found[1])
+    if record_id > MAX_INTEGER:
+        raise NotFound
+    return f"{path[: found.start()]}/{{id}}{path[found.end() :]}", record_id
+
+
+_REFERENCE_ROUTES: Final = (
+    Route("GET", "/api/utils/enums", reference_data.list_enum),
+    Route("GET", "/api/auth/me", reference_data.current_user),
+)
+
+
+def _entity_routes(api: ApiContext) -> Iterable[Route]:
+    for entity in api.entities:
+        yield from _routes_of(api, entity)
+
+
+def _routes_of(api: ApiContext, entity: type[Entity]) -> Iterable[Route]:
+    path = entity.path()
+    if "list" in entity.verbs:
+        yield Route("GET", path, partial(read_handlers.list_or_batch, entity))
+    if "create" in entity.verbs:
+        queued = entity in api.use_queues
+        yield Route("POST", path, CreateUse(entity) if queued else CreateRecord(entity))
+    if "update" in entity.verbs:
+        yield Route("PUT", path, UpdateRecord(entity))
+    if "get" in entity.verbs:
+        yield Route("GET", f"{path}/{{id}}", partial(read_handlers.get_one, entity))
+    if "update" in entity.verbs:
+        yield Route("PUT", f"{path}/{{id}}", UpdateRecord(entity))
+    if "delete" in entity.verbs:
+        yield Route("DELETE", f"{path}/{{id}}", DeleteRecord(entity))
+    yield Route("GET", f"{path}/commands", partial(list_actions, entity))
+    actions = api.actions.get(entity.__name__, ())
+    yield Route("POST", f"{path}/runcommand", RunAction(entity, actions))

@@ -1,75 +1,128 @@
-"""POST /api/token: a form in, tokens or an OAuth error out.
+"""POST /api/token: exchanges a form of credentials for tokens, or an OAuth error.
 
 The body is read as a form whatever its Content-Type says, except JSON, which is refused as the
-real system does. An Authorization header plays no part here.
+imitated system does. An Authorization header is ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
-from typing import Final
-from urllib.parse import parse_qsl
+from functools import partial
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from creditdesk.api.rate_limit import client_address
+from creditdesk.api.body import parse_form, read_body
+from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.error_handlers import BodyTooLarge
+from creditdesk.api.routes import client_address
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.token_responses import TokenError, unsupported_grant_type
-from creditdesk.schema.errors import RateLimited
+from creditdesk.schema.errors import RateLimited, ValidationError
 
-MAX_FORM_BYTES: Final = 16_384
-MAX_FORM_FIELDS: Final = 32
-_NO_STORE_HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-
-TokenHandler = Callable[[Request], Awaitable[Response]]
+MAX_TOKEN_FORM_BYTES: Final = 16_384
+MAX_TOKEN_FORM_FIELDS: Final = 32
+_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-def token_handler(
-    authenticator: Authenticator, clock: Callable[[], datetime], proxy_hops: int = 0
-) -> TokenHandler:
-    """The endpoint over an authenticator; `clock` tells the instant of each request."""
-
-    async def token(request: Request) -> Response:
-        try:
-            form = await _read_token_form(request)
-            client_id = request.headers.get("client_id") or request.headers.get("client-id")
-            address = client_address(request.scope, proxy_hops)
-            grant = await authenticator.issue_tokens(form, client_id, clock(), address)
-        except TokenError as refusal:
-            return _oauth_error(refusal.error, refusal.message, 400)
-        except RateLimited as refusal:
-            answer = _oauth_error("slow_down", refusal.message, refusal.status)
-            answer.headers["Retry-After"] = str(refusal.retry_after_seconds)
-            return answer
-        return JSONResponse(asdict(grant), headers=_NO_STORE_HEADERS)
-
-    return token
+def token_route(authenticator: Authenticator) -> Route:
+    """The public route that issues tokens."""
+    handler = partial(_issue_tokens, authenticator)
+    return Route("POST", "/api/token", handler, TOKEN_OPERATION, is_public=True)
 
 
-async def _read_token_form(request: Request) -> dict[str, str]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise TokenError("invalid_request", "The form is too large")
-    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if declared.endswith("json") or bytes(body).lstrip()[:1] in (b"{", b"["):
+async def _issue_tokens(
+    authenticator: Authenticator, api: ApiContext, request: Request
+) -> Response:
+    try:
+        form = await _read_form(request)
+        client_id = request.headers.get("client_id") or request.headers.get("client-id")
+        address = client_address(request.scope, api.proxy_hops)
+        tokens = await authenticator.issue_tokens(form, client_id, api.clock(), address)
+    except TokenError as error:
+        return _error(error.error, error.message, 400)
+    except RateLimited as error:
+        response = _error("slow_down", error.message, error.status)
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+        return response
+    return JSONResponse(asdict(tokens), headers=_NO_STORE)
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    try:
+        body = await read_body(request, MAX_TOKEN_FORM_BYTES)
+    except BodyTooLarge:
+        raise TokenError("invalid_request", "The form is too large") from None
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type.endswith("json") or body.lstrip()[:1] in (b"{", b"["):
         raise unsupported_grant_type()
     try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
-        )
-    except ValueError:
+        form = parse_form(body, MAX_TOKEN_FORM_FIELDS)
+    except ValidationError:
         raise TokenError("invalid_request", "The form cannot be read") from None
-    form = dict(pairs)
-    if len(form) < len(pairs):
+    if any(isinstance(value, list) for value in form.values()):
         raise TokenError("invalid_request", "A field was sent twice")
     return form
 
 
-def _oauth_error(error: str, description: str, status: int) -> JSONResponse:
+def _error(error: str, description: str, status: int) -> JSONResponse:
     content = {"error": error, "error_description": description}
-    return JSONResponse(content, status, headers=_NO_STORE_HEADERS)
+    return JSONResponse(content, status, headers=_NO_STORE)
+
+
+TOKEN_OPERATION: Final[dict[str, Any]] = {
+    "operationId": "token",
+    "tags": ["auth"],
+    "summary": "Exchange a password or a refresh token for tokens",
+    "security": [],
+    "parameters": [
+        {
+            "name": "client_id",
+            "in": "header",
+            "schema": {"type": "string", "maxLength": 320},
+            "description": "Names the client a refresh token belongs to; the e-mail when left out.",
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "grant_type": {"type": "string", "enum": ["password", "refresh_token"]},
+                        "username": {"type": "string"},
+                        "password": {"type": "string"},
+                        "totp": {"type": "string"},
+                        "refresh_token": {"type": "string"},
+                        "client_id": {"type": "string"},
+                    },
+                    "required": ["grant_type"],
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "Tokens.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "access_token": {"type": "string"},
+                            "token_type": {"const": "bearer"},
+                            "expires_in": {"type": "integer"},
+                            "refresh_token": {"type": "string"},
+                        },
+                        "required": ["access_token", "token_type", "expires_in", "refresh_token"],
+                    }
+                }
+            },
+        },
+        "400": {"$ref": "#/components/responses/GrantRefused"},
+        "429": {"$ref": "#/components/responses/GrantRefused"},
+    },
+}

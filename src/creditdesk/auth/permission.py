@@ -13,6 +13,11 @@ def has_role(principal: Principal, entity: type[Entity], verb: Verb) -> bool:
 
 
 def require_role(principal: Principal, entity: type[Entity], verb: Verb) -> None:
-    """Raises NotAllowed, naming the role, when the caller lacks it."""
-    if not has_role(principal, entity, verb):
-        raise PermissionDenied(f"The role {entity.roles[verb]} is needed")
+    """Raises PermissionDenied, naming the role, when the caller lacks the role of this verb."""
+    require_named_role(principal, entity.roles[verb])
+
+
+def require_named_role(principal: Principal, role: str) -> None:
+    """Raises PermissionDenied, naming the role, when the caller lacks it."""
+    if not (principal.unrestricted or role.lower() in principal.roles):
+        raise PermissionDenied(f"The role {role} is needed")

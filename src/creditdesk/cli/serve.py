@@ -14,8 +14,8 @@ from cyclopts.validators import Number
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from starlette.applications import Starlette
 
+from creditdesk.api.routes import Api
 from creditdesk.app import build_app
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
@@ -112,7 +112,7 @@ class WorkerApplication:
     def __init__(self, url: str) -> None:
         self._url = url
         self._store: Store | None = None
-        self._app: Starlette | None = None
+        self._app: Api | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

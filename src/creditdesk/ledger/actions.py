@@ -42,8 +42,9 @@ from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.amounts import Amount, format_money
 from creditdesk.ledger.rules.renewal import RolloverLimit
-from creditdesk.schema.actions import Command, CommandHandler, CommandResult, Parameter
+from creditdesk.schema.actions import Command, CommandHandler, CommandResult
 from creditdesk.schema.fields import Boolean, Field, Integer, Money, Text
+from creditdesk.schema.params import Param
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
@@ -116,8 +117,8 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
             "Cancel booking",
             cancel,
             (
-                Parameter("Cancellation Reason"),
-                Parameter("Cancel without applying cancellation fee rules", Boolean()),
+                Param("Cancellation Reason"),
+                Param("Cancel without applying cancellation fee rules", Boolean()),
             ),
             order=2,
         ),
@@ -125,7 +126,7 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
             "RECALCULATE_BOOKING",
             "Decide the credit again",
             recalculate,
-            (Parameter("Preview", Boolean()),),
+            (Param("Preview", Boolean()),),
             order=3,
         ),
     )
@@ -205,15 +206,15 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
             "ADJUST_CREDIT",
             "Adjust remaining credit",
             adjust_credits,
-            (Parameter("Amount", _amount_field(mapping), True), Parameter("Reason", Text(), True)),
+            (Param("Amount", _amount_field(mapping), True), Param("Reason", Text(), True)),
             order=1,
         ),
-        Command("VOID_CREDIT", "Void unused credit", void_credits, (Parameter("Reason"),), order=2),
+        Command("VOID_CREDIT", "Void unused credit", void_credits, (Param("Reason"),), order=2),
         Command(
             "SET_PRIORITY",
             "Set the priority",
             prioritise_credits,
-            (Parameter("Priority", Integer(), True),),
+            (Param("Priority", Integer(), True),),
             order=3,
         ),
     )
@@ -231,7 +232,7 @@ def _overdraft_command(ledger: LedgerContext) -> Command:
         how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
         return CommandResult(f"{len(ids)} credits {how_far}.")
 
-    parameters = (Parameter("Limit", Integer(), True),)
+    parameters = (Param("Limit", Integer(), True),)
     return Command(
         "SET_OVERDRAFT", "Set the overdraft of printing credit", run, parameters, order=4
     )
@@ -251,15 +252,15 @@ def _rollover_command(mapping: CreditTypeMapping) -> Command:
         return CommandResult(f"{len(ids)} benefits {on}.")
 
     parameters = (
-        Parameter("Cap", _amount_field(mapping), True),
-        Parameter("Periods", Integer(), True),
+        Param("Cap", _amount_field(mapping), True),
+        Param("Periods", Integer(), True),
     )
     return Command("SET_ROLL_OVER", "Let unused credit roll over", run, parameters, order=1)
 
 
 def _use_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
     run: CommandHandler = _reverse_action(ledger, mapping)
-    parameters = (Parameter("Amount", _amount_field(mapping)), Parameter("Reason"))
+    parameters = (Param("Amount", _amount_field(mapping)), Param("Reason"))
     return (Command("REVERSE_USE", "Reverse use", run, parameters, order=1),)
 
 

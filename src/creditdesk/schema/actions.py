@@ -7,21 +7,12 @@ root.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from creditdesk.schema.fields import Field, Text
+from creditdesk.schema.params import Param
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One value that a command takes; its kind reads it from the wire."""
-
-    name: str
-    field: Field = field(default_factory=Text)
-    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +40,7 @@ class Command:
     key: str
     name: str
     run: CommandHandler
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[Param, ...] = ()
     order: int = 0
     requires_records: bool = True
     record_count: int | None = None

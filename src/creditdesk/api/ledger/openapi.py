@@ -1,35 +1,40 @@
-"""The ledger's paths as the OpenAPI document shows them, from what their bodies and queries may name.
-
-Must not know what the paths do.
-"""
+"""OpenAPI operations of the ledger's paths, derived from their parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from creditdesk.api.ledger.params import MAX_SOURCES, Param, ParamList
 from creditdesk.api.schemas import Schema, field_schema, nullable
+from creditdesk.schema.params import Param, ParamList
 
 
-def read_operation(path: str, title: str, role: str, api: Sequence[Param]) -> dict[str, Any]:
-    """A GET, whose query may name these parts."""
-    shown = _base_operation(path, title, role)
-    shown["parameters"] += [
-        {"name": part.name, "in": "query", "required": part.required, "schema": _value_schema(part)}
-        for part in api
+def read_operation(path: str, title: str, role: str, params: Sequence[Param]) -> dict[str, Any]:
+    """The operation of a GET with these query parameters."""
+    operation = _base_operation(path, title, role)
+    operation["parameters"] += [
+        {
+            "name": param.name,
+            "in": "query",
+            "required": param.required,
+            "schema": _value_schema(param),
+        }
+        for param in params
     ]
-    return shown
+    return operation
 
 
 def write_operation(
-    path: str, title: str, role: str, api: Sequence[Param | ParamList]
+    path: str,
+    title: str,
+    role: str,
+    params: Sequence[Param | ParamList],
+    example: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A POST, whose body may name these parts."""
-    body = {
-        "required": _any_required(api),
-        "content": {"application/json": {"schema": _object_schema(api)}},
-    }
+    """The operation of a POST with these parameters in its body."""
+    content = {"schema": _object_schema(params)} | ({"example": example} if example else {})
+    required = any(param.required for param in params)
+    body = {"required": required, "content": {"application/json": content}}
     return _base_operation(path, title, role) | {"requestBody": body}
 
 
@@ -45,27 +50,25 @@ def _base_operation(path: str, title: str, role: str) -> dict[str, Any]:
     }
 
 
-def _object_schema(api: Sequence[Param | ParamList]) -> Schema:
+def _object_schema(params: Sequence[Param | ParamList]) -> Schema:
     properties: dict[str, Schema] = {}
-    for part in api:
-        if isinstance(part, ParamList):
-            several = {"items": _object_schema(part.params), "minItems": 1, "maxItems": MAX_SOURCES}
-            properties[part.name] = {"type": "array"} | several
+    for param in params:
+        if isinstance(param, ParamList):
+            limits = {"minItems": 1, "maxItems": param.max_items}
+            items = {"items": _object_schema(param.params)}
+            properties[param.name] = {"type": "array"} | items | limits
         else:
-            properties[part.name] = (
-                _value_schema(part) if part.required else nullable(_value_schema(part))
-            )
-    needed = [part.name for part in api if part.required]
-    found: Schema = {"type": "object", "properties": properties}
-    return found | ({"required": needed} if needed else {})
+            schema = _value_schema(param)
+            properties[param.name] = schema if param.required else nullable(schema)
+    required = [param.name for param in params if param.required]
+    schema = {"type": "object", "properties": properties}
+    return schema | ({"required": required} if required else {})
 
 
-def _any_required(api: Sequence[Param | ParamList]) -> bool:
-    return any(part.required for part in api)
-
-
-def _value_schema(part: Param) -> Schema:
+def _value_schema(param: Param) -> Schema:
     schema = (
-        {"type": "string", "enum": list(part.choices)} if part.choices else field_schema(part.field)
+        {"type": "string", "enum": list(param.choices)}
+        if param.choices
+        else field_schema(param.field)
     )
-    return schema | ({"description": part.description} if part.description else {})
+    return schema | ({"description": param.description} if param.description else {})

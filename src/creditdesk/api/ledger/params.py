@@ -1,46 +1,17 @@
-"""Bodies and queries of the ledger's paths: what each may name, and its plain values.
-
-What is wrong is told all at once. Must not know what is done with the values.
-"""
+"""The parameters of the ledger's paths, and their typed values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from dataclasses import replace
+from typing import Final
 
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping
 from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKind
-from creditdesk.schema.conversions import ParseError
-from creditdesk.schema.errors import FieldError, ValidationError, missing_field
-from creditdesk.schema.fields import Boolean, Collection, DateTime, Field, Integer, Money, Text
-
-MAX_SOURCES: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One value that a body or a query may name; `words` are all that a text may be, in any case,
-    and `told` says to a reader of the API what the name leaves open.
-    """
-
-    name: str
-    field: Field
-    required: bool = False
-    choices: tuple[str, ...] = ()
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ParamList:
-    """A list of objects, each of these parts: at least one and at most MOST_SOURCES."""
-
-    name: str
-    params: tuple[Param, ...]
-    required: ClassVar[bool] = True
-
+from creditdesk.schema.fields import Boolean, Collection, DateTime, Integer, Money
+from creditdesk.schema.params import Param, ParamList, Params
 
 _ID: Final = Integer(minimum=1)
 COWORKER_ID: Final = Param("CoworkerId", _ID, required=True)
@@ -48,122 +19,91 @@ BUSINESS_ID: Final = Param(
     "BusinessId", _ID, description="The location of what has no record of its own."
 )
 SOURCE_KIND: Final = Param(
-    "Kind", Text(), required=True, choices=tuple(sorted(each.value for each in SourceKind))
+    "Kind", required=True, choices=tuple(sorted(each.value for each in SourceKind))
 )
 SOURCE_ID: Final = Param("Id", _ID, required=True)
 SOURCE_AMOUNT: Final = Param(
     "Amount",
     Money(allow_negative=False),
-    description="What is to be paid; what is open when left out.",
+    description="The amount to pay; when left out, the unpaid amount.",
 )
 FROM_TIME: Final = Param("FromTime", DateTime())
 TO_TIME: Final = Param("ToTime", DateTime(), description="Goes together with FromTime.")
 UNITS: Final = Param("Units", Integer(minimum=1))
+
+
+def _check_times(item: Params) -> None:
+    starts, ends = item[FROM_TIME], item[TO_TIME]
+    if (starts is None) != (ends is None) or (starts and ends and ends <= starts):
+        item.add_error(TO_TIME, "FromTime and ToTime go together, the later one last")
+
+
 SOURCES: Final = ParamList(
-    "Sources", (SOURCE_KIND, SOURCE_ID, SOURCE_AMOUNT, FROM_TIME, TO_TIME, UNITS)
+    "Sources",
+    (SOURCE_KIND, SOURCE_ID, SOURCE_AMOUNT, FROM_TIME, TO_TIME, UNITS),
+    check=_check_times,
 )
 BASKET: Final = (COWORKER_ID, BUSINESS_ID, SOURCES)
-"""Whose basket it is, and what is in it."""
+"""Who pays, and for what."""
 
-UNTIL: Final = Param("Until", DateTime(), description="When the hold lapses.")
-CREDIT_KIND: Final = Param(
+UNTIL: Final = Param("Until", DateTime(), description="When the hold expires.")
+CREDIT_TYPE: Final = Param(
     "Kind",
-    Text(),
     required=True,
     choices=tuple(each.value for each in AccountType),
-    description="Time is said of printing credit as well.",
+    description="`time` stands for printing credit as well.",
 )
 USE_IDS: Final = Param("Ids", Collection(of="Use"), required=True)
 AMOUNT: Final = Param("Amount", Money(), description="Money, or whole uses.")
-REASON: Final = Param("Reason", Text())
+REQUIRED_AMOUNT: Final = replace(AMOUNT, required=True)
+REASON: Final = Param("Reason")
+REQUIRED_REASON: Final = replace(REASON, required=True)
 CREDIT_ID: Final = Param("Id", _ID, required=True)
 EFFECTIVE_ON: Final = Param("EffectiveOn", DateTime())
-DRY_RUN: Final = Param("DryRun", Boolean(), description="Only tell what is due.")
+DRY_RUN: Final = Param("DryRun", Boolean(), description="Only list what is due.")
 SINCE: Final = Param(
-    "Since", DateTime(), description="What was never granted begins with the period of this day."
+    "Since",
+    DateTime(),
+    description="Benefits that were never granted begin with the period of this day.",
 )
-DAYS: Final = Param("Days", Integer(minimum=0), description="How far ahead Lapsing looks.")
+DAYS: Final = Param(
+    "Days", Integer(minimum=0), description="How many days ahead Lapsing looks; 30 when left out."
+)
 AT: Final = Param("At", DateTime(), description="The balances of this instant.")
 KNOWN_AT: Final = Param("AsKnownAt", DateTime(), description="As they were known at this instant.")
 
 
-class Params:
-    """Named values without case; `take` reads one, `settle` raises for all that were wrong."""
-
-    def __init__(self, values: Mapping[str, Any], prefix: str = "") -> None:
-        self._values = {key.lower(): value for key, value in values.items()}
-        self._prefix = prefix
-        self.errors: list[FieldError] = []
-
-    def get(self, part: Param) -> Any:
-        """The inner value, None when it was left out or wrong; one of `words` in lower case."""
-        raw = self._values.get(part.name.lower())
-        if raw is None or raw == "":
-            if part.required:
-                self.errors.append(missing_field(self._prefix + part.name))
-            return None
-        try:
-            value = part.field.parse(raw)
-        except ParseError as unreadable:
-            self.add_error(part.name, str(unreadable), raw)
-            return None
-        if not part.choices:
-            return value
-        if value.lower() in part.choices:
-            return value.lower()
-        self.add_error(part.name, "must be one of " + ", ".join(part.choices), value)
-        return None
-
-    def get_list(self, items: ParamList) -> list[Params]:
-        """A list of objects; wrong when it is empty, too long or of anything else."""
-        name = items.name
-        raw = self._values.get(name.lower())
-        if not isinstance(raw, list) or not raw or not all(isinstance(x, Mapping) for x in raw):
-            self.add_error(name, "must be a list of objects")
-            return []
-        if len(raw) > MAX_SOURCES:
-            self.add_error(name, f"must name at most {MAX_SOURCES}")
-            return []
-        return [Params(each, f"{name}[{place}].") for place, each in enumerate(raw)]
-
-    def add_error(self, name: str, sentence: str, attempted: Any = None) -> None:
-        self.errors.append(FieldError(self._prefix + name, sentence, attempted))
-
-    def raise_errors(self, *others: Params) -> None:
-        """Raises Invalid with every error of this and the others."""
-        errors = [*self.errors, *(error for other in others for error in other.errors)]
-        if errors:
-            raise ValidationError(*errors)
-
-
 def parse_basket(params: Params) -> tuple[Buyer, list[ItemRequest]]:
-    """The parts of BASKET. Raises Invalid."""
-    customer, business = params.get(COWORKER_ID), params.get(BUSINESS_ID)
-    items = params.get_list(SOURCES)
-    asked = [_parse_item(item) for item in items]
-    params.raise_errors(*items)
-    return Buyer(customer, business), [each for each in asked if each is not None]
+    """The values of BASKET."""
+    items = [
+        ItemRequest(
+            SourceKind(item[SOURCE_KIND]),
+            item[SOURCE_ID],
+            item[SOURCE_AMOUNT],
+            item[FROM_TIME],
+            item[TO_TIME],
+            item[UNITS] or 0,
+        )
+        for item in params.items(SOURCES)
+    ]
+    return Buyer(params[COWORKER_ID], params[BUSINESS_ID]), items
 
 
-def _parse_item(params: Params) -> ItemRequest | None:
-    kind, source_id = params.get(SOURCE_KIND), params.get(SOURCE_ID)
-    amount, units = params.get(SOURCE_AMOUNT), params.get(UNITS)
-    starts, ends = params.get(FROM_TIME), params.get(TO_TIME)
-    if (starts is None) != (ends is None) or (starts and ends and ends <= starts):
-        params.add_error("ToTime", "FromTime and ToTime go together, the later one last")
-    if params.errors:
-        return None
-    return ItemRequest(SourceKind(kind), source_id, amount, starts, ends, units or 0)
+def credit_mapping(params: Params) -> CreditTypeMapping:
+    """The mapping that CREDIT_TYPE names: `money`, or `time` for time and printing credit."""
+    return MAPPINGS[AccountType(params[CREDIT_TYPE])]
 
 
-def parse_credit_type(params: Params) -> CreditTypeMapping:
-    """CREDIT_KIND: `money`, or `time` for time and printing credit. Raises Invalid at once."""
-    kind = params.get(CREDIT_KIND)
-    params.raise_errors()
-    return MAPPINGS[AccountType(kind)]
+def check_amount(amount: Param, params: Params) -> None:
+    """Adds an error where an amount of time credit is not a whole number of uses."""
+    value = params[amount]
+    is_time = params[CREDIT_TYPE] == AccountType.TIME.value
+    if is_time and value is not None and value % 10**Money.places:
+        params.add_error(amount, "must be a whole number")
 
 
-def amount_param(side: CreditTypeMapping, *, required: bool = False) -> Param:
-    """AMOUNT as it is read for this kind of credit: a decimal, or whole uses."""
-    kind = Money() if side.account_type is AccountType.MONEY else Integer()
-    return replace(AMOUNT, field=kind, required=required)
+def credit_amount(amount: Param, params: Params) -> Amount | None:
+    """The amount in the unit of its credit: ten-thousandths of a currency unit, or uses."""
+    value: Amount | None = params[amount]
+    is_money = params[CREDIT_TYPE] == AccountType.MONEY.value
+    return value if is_money or value is None else value // 10**Money.places

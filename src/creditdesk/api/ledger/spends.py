@@ -1,103 +1,104 @@
-"""Previews and spends of baskets: those that are asked for at the same moment travel together.
-
-Must not know how a basket is read or decided.
-"""
+"""Previews and spends of baskets: requests that arrive while a batch runs share the next one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from creditdesk.api.ledger.context import (
+from creditdesk.api.context import ApiContext
+from creditdesk.api.ledger.endpoints import (
     READ_ROLE,
     SPEND_ROLE,
-    ActionResult,
-    LedgerHandler,
-    ParsedBody,
-    read_ledger_body,
-    require_ledger_role,
+    LedgerPost,
+    LedgerWrite,
+    ParsedLedgerWrite,
+    WriteRequest,
     result_body,
 )
-from creditdesk.api.ledger.params import Params, parse_basket
-from creditdesk.api.responses import JsonBytesResponse
-from creditdesk.ledger.basket_search import execute_with_search
+from creditdesk.api.ledger.params import BASKET, parse_basket
 from creditdesk.ledger.batching import BatchQueue
-from creditdesk.ledger.idempotency import scoped_key
+from creditdesk.ledger.idempotency import SavedResponse, scoped_key
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.sources import BasketRequest
 from creditdesk.ledger.operations.basket_batch import BasketSpend, preview_baskets, spend_baskets
 from creditdesk.ledger.operations.draw import SpendResult
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.schema.errors import DomainError
+from creditdesk.schema.actions import CommandResult
+from creditdesk.schema.errors import DomainError, raise_first_error
+from creditdesk.schema.params import Params
 from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.schema.service import RequestContext
 
 
-def preview_handler(
-    store: Store, desk: LedgerContext, limit_bytes: int, kept: LedgerHandler
-) -> LedgerHandler:
-    """What a spend would do now. A call with a key is answered by `kept`, which keeps the answer:
-    without one nothing is written (rule 32).
-    """
+class PreviewBasket(LedgerWrite):
+    """What a spend would do now. Only a request with a key writes: its response is stored."""
 
-    async def carry_out(
-        reading: ReadSession, baskets: Sequence[BasketRequest], _urgent: int
+    def __init__(self, store: Store, ledger: LedgerContext) -> None:
+        super().__init__(ledger, READ_ROLE, BASKET, _preview)
+        self._queue: BatchQueue[ReadSession, BasketRequest, Allocation] = BatchQueue(
+            store.read_session, self._preview_batch
+        )
+
+    async def _preview_batch(
+        self, session: ReadSession, baskets: Sequence[BasketRequest], _must_wait: int
     ) -> list[Allocation | DomainError]:
-        return await preview_baskets(reading, baskets, desk)
+        return await preview_baskets(session, baskets, self.ledger)
 
-    # A document of the paths is made without a store.
-    together = BatchQueue(lambda: store.read_session(), carry_out)  # noqa: PLW0108 - it may be none
+    async def submit(
+        self,
+        api: ApiContext,
+        parsed: ParsedLedgerWrite,
+        context: RequestContext,
+        fingerprint: str,
+    ) -> SavedResponse:
+        if context.idempotency_key is not None:
+            return await super().submit(api, parsed, context, fingerprint)
+        allocation = await self._queue.submit(_basket_request(parsed.params, context))
+        return SavedResponse(200, result_body(_preview_result(allocation), context))
 
-    async def endpoint(request: Request) -> Response:
-        call = require_ledger_role(request, READ_ROLE)
-        if call.idempotency_key is not None:
-            return await kept(request)
-        basket = basket_request(await read_ledger_body(request, limit_bytes), call)
-        allocation = await execute_with_search(desk.solutions, lambda: together.submit(basket))
-        return JsonBytesResponse(result_body(preview_result(allocation), call))
 
-    return endpoint
-
-
-def spend_handler(store: Store, desk: LedgerContext, limit_bytes: int) -> LedgerHandler:
+class SpendBasket(LedgerPost):
     """Pays for sources with credit, once for a key (rule 32)."""
-    together = BatchQueue(
-        lambda: store.write_session(),  # noqa: PLW0108 - a document of the paths is made without a store
-        partial(spend_baskets, ledger=desk),
-    )
 
-    async def endpoint(request: Request) -> Response:
-        call = require_ledger_role(request, SPEND_ROLE)
-        body = await read_ledger_body(request, limit_bytes)
-        basket = basket_request(body, call)
+    def __init__(self, store: Store, ledger: LedgerContext) -> None:
+        super().__init__(SPEND_ROLE, BASKET)
+        self._queue = BatchQueue(store.write_session, partial(spend_baskets, ledger=ledger))
+
+    async def submit(
+        self,
+        api: ApiContext,  # noqa: ARG002 - the signature of every write
+        parsed: ParsedLedgerWrite,
+        context: RequestContext,
+        fingerprint: str,
+    ) -> SavedResponse:
+        basket = _basket_request(parsed.params, context)
         spend = BasketSpend(
-            basket, body.fingerprint, lambda done: result_body(_spend_result(done), call)
+            basket, fingerprint, lambda done: result_body(_spend_result(done), context)
         )
-        key = scoped_key(call)
-        # The same key again waits for the first, and then gets its answer.
-        apart = frozenset({*basket.conflict_keys, *((key,) if key else ())})
-        answer = await execute_with_search(
-            desk.solutions,
-            lambda: together.submit(spend, conflict_keys=apart, idempotent=key is not None),
+        key = scoped_key(context)
+        # The same key again waits for the first request, and then gets its response.
+        conflict_keys = frozenset({*basket.conflict_keys, *((key,) if key else ())})
+        return await self._queue.submit(
+            spend, conflict_keys=conflict_keys, idempotent=key is not None
         )
-        return JsonBytesResponse(answer.body, answer.status)
-
-    return endpoint
 
 
-def basket_request(body: ParsedBody, context: RequestContext) -> BasketRequest:
-    """The basket that a body names. Raises Invalid."""
-    whose, asked = parse_basket(Params(body.values))
-    return BasketRequest(whose, tuple(asked), context)
+def _basket_request(params: Params, context: RequestContext) -> BasketRequest:
+    buyer, items = parse_basket(params)
+    return BasketRequest(buyer, tuple(items), context)
 
 
-def preview_result(allocation: Allocation) -> ActionResult:
-    return "Nothing was changed.", {"Allocation": allocation.to_document()}
+async def _preview(request: WriteRequest) -> CommandResult:
+    basket = _basket_request(request.params, request.context)
+    results = await preview_baskets(request.session, [basket], request.ledger)
+    (allocation,) = raise_first_error(results)
+    return _preview_result(allocation)
 
 
-def _spend_result(done: SpendResult) -> ActionResult:
+def _preview_result(allocation: Allocation) -> CommandResult:
+    return CommandResult("Nothing was changed.", {"Allocation": allocation.to_document()})
+
+
+def _spend_result(done: SpendResult) -> CommandResult:
     value = {"AllocationId": done.stored.allocation_group, "Allocation": done.stored.document}
-    return "The spend was successfully made.", value
+    return CommandResult("The spend was successfully made.", value)

@@ -6,7 +6,7 @@ wire, nor what a credit is spent on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,12 +18,9 @@ from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
     entry_from_record,
-    is_booking_charge,
     is_visible,
     new_record,
     state_id,
-    stored_credit,
-    stored_state,
     unknown_reference,
     where,
 )
@@ -32,6 +29,7 @@ from creditdesk.ledger.journal.transaction import (
     JournalTransaction,
     LedgerContext,
     LockedAccount,
+    is_booking_charge,
     lock_accounts,
 )
 from creditdesk.ledger.rules.amounts import Amount
@@ -60,12 +58,11 @@ async def grant(
     ledger: LedgerContext,
     *,
     reason: str = "granted",
-    granted_from: int | None = None,
-    times_rolled: int = 0,
+    state: Mapping[str, Any] | None = None,
 ) -> list[int]:
     """Adds credits with all of their total remaining, and gives their ids (rule 6).
 
-    `granted_from` is the credit that they continue, after `times_rolled` roll-overs.
+    `state` sets fields of their `CreditState`, such as Paid or GrantedFrom.
     """
     now = ledger.clock()
     fresh = [
@@ -76,15 +73,15 @@ async def grant(
     journal = JournalTransaction(now, {})
     for credit_id, record in zip(ids, fresh, strict=True):
         account = (mapping.account_type, credit_id)
-        credit = stored_credit(mapping, {**record, "Id": credit_id})
-        state = stored_state(account, None)
-        journal.accounts[account] = LockedAccount.of(mapping, credit, state, now)
+        total = record[mapping.total_field]
+        whole = {**record, "Id": credit_id}
+        journal.accounts[account] = LockedAccount(mapping, whole, None, total, 0, total, 0, now)
         journal.open_account(
             account,
             EntryMetadata(context.principal.email, reason, idempotency_key=context.idempotency_key),
         )
-        if granted_from is not None:
-            journal.set_state(account, granted_from=granted_from, times_rolled=times_rolled)
+        if state:
+            journal.set_state(account, **state)
     await journal.flush(session)
     return ids
 
@@ -186,7 +183,7 @@ async def _reissue_if_expired(
     credit = journal.accounts[account]
     key = CreditKey(CreditType(account[0].value), account[1])
     grace = ledger.settings.return_grace_days
-    returned = plan_return(key, credit.stored.expires, amount, journal.now, grace)
+    returned = plan_return(key, credit.record["ExpireDate"], amount, journal.now, grace)
     # What an overdraft had given comes back to it first.
     beyond = amount if amount <= credit.unreserved or not credit.overdraft else credit.unreserved
     if not returned.reissued or beyond <= 0:
@@ -208,7 +205,7 @@ async def _reissue_if_expired(
         context,
         ledger,
         reason=f"returned after credit #{account[1]} lapsed",
-        granted_from=account[1],
+        state={"GrantedFrom": account[1]},
     )
     return ReversalResult(history_id, account, amount, granted)
 
@@ -297,7 +294,7 @@ async def set_priority(
             context.principal.email, f"priority {priority}", idempotency_key=context.idempotency_key
         )
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
-        journal.set_state(account, priority=priority)
+        journal.set_state(account, Priority=priority)
     await journal.flush(session)
 
 
@@ -352,14 +349,14 @@ async def write_expiry(
     journal = await lock_accounts(session, accounts, ledger.clock)
     swept = []
     for account, credit in journal.accounts.items():
-        ends = credit.stored.expires
-        before = credit.state.expiry_recorded
+        ends = credit.record["ExpireDate"]
+        before = credit.state["ExpirySwept"] if credit.state else None
         # A spend or an extension may have come before the lock.
         if not has_expired(ends, journal.now) or before == ends or credit.unreserved <= 0:
             continue
         metadata = EntryMetadata(context.principal.email, "lapsed unused", effective=ends)
         journal.append(account, EntryType.EXPIRY, credit.unreserved, metadata)
-        journal.set_state(account, expiry_recorded=ends)
+        journal.set_state(account, ExpirySwept=ends)
         swept.append(account)
     await journal.flush(session)
     return swept
@@ -390,9 +387,9 @@ def require_visible(
 ) -> LockedAccount:
     """The locked credit, when it exists for the caller and has a balance. Raises Invalid."""
     credit = journal.accounts.get(account)
-    if credit is None or not is_visible(context.principal, credit.stored.business_id):
+    if credit is None or not is_visible(context.principal, credit.record["BusinessId"]):
         raise unknown_reference(relation, account[1] if attempted is None else attempted)
-    if credit.stored.is_booking_charge:
+    if is_booking_charge(credit.mapping, credit.record):
         raise invalid_field(relation, "is a booking charge and has no balance (rule 5)")
     return credit
 

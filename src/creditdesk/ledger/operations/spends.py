@@ -170,7 +170,7 @@ async def _load_facts(
     if not uses:
         return UseReferences()
     rates = [
-        credit.stored.rate_id
+        credit.record["ExtraServiceId"]
         for credit in journal.accounts.values()
         if credit.mapping.account_type is AccountType.TIME
     ]
@@ -235,7 +235,7 @@ class SpendQueue:
         context: RequestContext,
         fingerprint: str,
         render: ResponseRenderer,
-    ) -> tuple[int, bytes]:
+    ) -> SavedResponse:
         """Posts one use and gives the status and the bytes to answer with (rules 7 to 10, 32).
 
         The same key and fingerprint give the first answer again, byte for byte. Raises refusals:
@@ -244,7 +244,7 @@ class SpendQueue:
         request = use_request(entity, record, context, self._settings, fingerprint, render)
         outcome = await self.spend(request)
         assert outcome.response is not None
-        return outcome.response.status, outcome.response.body
+        return outcome.response
 
     async def spend(self, request: SpendRequest) -> SpendOutcome:
         """Carries out one request with whatever else is waiting. Raises its refusal."""

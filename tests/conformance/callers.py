@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import httpx
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
@@ -15,7 +15,7 @@ from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings
-from tests.support.record_builder import NOW, stored_row
+from tests.builders import NOW, stored_row
 
 
 async def create_full_user_role(store: Store, business: int) -> int:
@@ -44,7 +44,7 @@ async def create_location_token(
     return grant.access_token
 
 
-def client_with_token(app: Starlette, bearer: str | None) -> httpx.AsyncClient:
+def client_with_token(app: ASGIApp, bearer: str | None) -> httpx.AsyncClient:
     """A client that sends this token, or none."""
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

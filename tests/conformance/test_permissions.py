@@ -9,19 +9,19 @@ from typing import Any, Final
 import httpx
 import pytest
 import pytest_asyncio
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from creditdesk.entities.catalog import CATALOG, PUBLIC_ENTITIES
 from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import ALL_VERBS, Entity, Verb
 from creditdesk.schema.fields import Collection
 from creditdesk.schema.repository import Store
-from tests.support.callers import (
+from tests.builders import RecordBuilder
+from tests.conformance.callers import (
     client_with_token,
     create_full_user_role,
     create_location_token,
 )
-from tests.support.record_builder import RecordBuilder
 
 UNPRIVILEGED: Final = ("no_token", "bad_token", "no_roles", "other_location")
 EXPECTED_STATUSES: Final[dict[str, set[int]]] = {
@@ -45,18 +45,16 @@ class TwoLocations:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def scene(
-    store: Store, builder: RecordBuilder, app: Starlette
-) -> AsyncIterator[TwoLocations]:
-    here = await builder.shared_id("Business")
-    elsewhere = await builder.create(Business)
+async def scene(store: Store, build: RecordBuilder, app: ASGIApp) -> AsyncIterator[TwoLocations]:
+    here = await build.shared_id("Business")
+    elsewhere = await build.create(Business)
     records: dict[type[Entity], int] = {}
     bodies: dict[type[Entity], dict[str, Any]] = {}
     for entity in PUBLIC_ENTITIES:
         held = entity.meta().columns.get(entity.scope or "")
         own = {held.name: (here,)} if held and isinstance(held.field, Collection) else {}
-        records[entity] = here if entity is Business else await builder.create(entity, **own)
-        bodies[entity] = await builder.request_body(entity, only_required=True) | {
+        records[entity] = here if entity is Business else await build.create(entity, **own)
+        bodies[entity] = await build.request_body(entity, only_required=True) | {
             name: list(ids) for name, ids in own.items()
         }
     user_role = await create_full_user_role(store, elsewhere)

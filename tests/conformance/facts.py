@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).parent.parent / "contract"
 CORE: Final = (
     "CoworkerBookingCredit", "CoworkerExtraService", "CoworkerBookingCreditUseHistory",
     "CoworkerExtraServiceUseHistory",

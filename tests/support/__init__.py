@@ -1,1 +1,0 @@
-"""The one world of the tests: records, users, clients, clocks and servers."""

@@ -18,8 +18,8 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.settings import ApiSettings
+from creditdesk.storage.clauses import Joins
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.fragments import Joins
 from creditdesk.storage.queries import Statements
 
 USE_ENTITY: Final = CoworkerBookingCreditUseHistory
@@ -150,9 +150,7 @@ def _get_scenario(statements: NaiveQueries, filled: SeedData) -> Scenario:
     text = ""
     for use_id in filled.use_ids:
         wanted = Filter(USE_ENTITY.meta().columns["Id"], Comparison.ONE_OF, (use_id,))
-        text, values, _ = statements.find(
-            USE_ENTITY, (wanted,), None, limited=False, after=False, whole=True
-        )
+        text, values, _ = statements.find(USE_ENTITY, (wanted,), whole=True)
         variants.append(tuple(values))
     asks = tuple(HttpRequest("GET", f"{USE_ENTITY.path()}/{use_id}") for use_id in filled.use_ids)
     return Scenario("get", "get by id", asks, Ceiling((text,), variants))

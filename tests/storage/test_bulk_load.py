@@ -101,8 +101,12 @@ async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: S
         # Booking is empty when the plan is made, which then serves until the load ends.
         engine = unit.dialect
         explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
-        text = f"{explain} SELECT id FROM booking WHERE {engine.within('id', engine.mark(1))}"
-        plan = " ".join(str(row[-1]) for row in await unit.fetch(text, (engine.ids(range(1000)),)))
+        text = (
+            f"{explain} SELECT id FROM booking WHERE {engine.in_array('id', engine.placeholder(1))}"
+        )
+        plan = " ".join(
+            str(row[-1]) for row in await unit.fetch(text, (engine.array_parameter(range(1000)),))
+        )
     assert "booking" in plan
     assert "Seq Scan" not in plan
     assert "SCAN booking" not in plan

@@ -20,9 +20,9 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _META, _REGISTRY, Entity, declared_entities
 from creditdesk.schema.fields import Integer, Money, Reference, Text
 from creditdesk.schema.query import Comparison
+from creditdesk.storage.clauses import _STORED_NAMES
 from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.engine import UnknownEngine, open_store
-from creditdesk.storage.fragments import _STORED_NAMES
 from creditdesk.storage.migrations import LATEST_VERSION, NewerDatabase, OlderDatabase
 from creditdesk.storage.naming import location_column, shortened_name, table_name
 from tests.builders import stored_row

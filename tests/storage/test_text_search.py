@@ -200,7 +200,7 @@ async def test_those_who_show_a_text_are_found_by_an_index(
     store: Any, name: str, indexes: tuple[str, ...]
 ) -> None:
     column = MoneyUse.meta().columns[name]
-    text, values = store.statements.count(MoneyUse, (part(column, "saal"),))
+    text, values, _ = store.statements.count(MoneyUse, (part(column, "saal"),))
     if hasattr(store, "connection"):
         rows = store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
         plan = "\n".join(row[3] for row in rows)

@@ -15,6 +15,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import DateTime
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.fragments import Parameter
 from creditdesk.storage.naming import location_column, table_name
 from creditdesk.storage.row_counters import (
     ALL_LOCATIONS,
@@ -74,7 +75,12 @@ class _CountedRange:
         )
 
 
-def counted_total(entity: type[Entity], filters: Sequence[Filter], dialect: Dialect) -> str | None:
+def counted_total(
+    entity: type[Entity],
+    filters: Sequence[Filter],
+    parameters: Sequence[Sequence[Parameter]],
+    dialect: Dialect,
+) -> str | None:
     """The number that match, from the tally; None where the rows themselves must be counted.
 
     That is for a list of a tallied entity, whole or narrowed to a range of CreatedOn, to locations
@@ -82,7 +88,9 @@ def counted_total(entity: type[Entity], filters: Sequence[Filter], dialect: Dial
     """
     if not entity.counted or not _is_creation_range(_without_location_filters(entity, filters)):
         return None
-    low, high = _range_bounds(_counted_range(entity, filters, dialect), CREATED_ON_BUCKETS)
+    low, high = _range_bounds(
+        _counted_range(entity, filters, parameters, dialect), CREATED_ON_BUCKETS
+    )
     # Kept apart, as an engine would else work out each end as often as it is named.
     ends = f"SELECT {low} AS low, {high} AS high"
     return f"WITH ends AS MATERIALIZED ({ends}) SELECT {_RANGE_SIZE} FROM ends"
@@ -110,7 +118,8 @@ def seek_plan(
     entity: type[Entity],
     filters: Sequence[Filter],
     order: Order,
-    placeholder: str,
+    parameters: Sequence[Sequence[Parameter]],
+    rows_before: Parameter,
     dialect: Dialect,
 ) -> SeekPlan:
     """How to begin a page of a seekable list near its first row, which so many precede as the
@@ -119,11 +128,11 @@ def seek_plan(
     The tally tells the bucket in which that row lies and how many rows lie before the bucket; only
     the bucket's own are passed over one by one.
     """
-    asked = _counted_range(entity, filters, dialect)
+    asked = _counted_range(entity, filters, parameters, dialect)
     measure = CREATED_ON_BUCKETS if order.column.name == "CreatedOn" else ID_BUCKETS
     column = f"t.{measure.column}"
     low, high = _range_bounds(asked, measure)
-    offset = f"CAST({placeholder} AS BIGINT)"
+    offset = f"CAST({rows_before} AS BIGINT)"
     place = f"ends.high - 1 - {offset}" if order.descending else f"ends.low + {offset}"
     questions = (
         f"ends AS MATERIALIZED (SELECT {low} AS low, {high} AS high), "
@@ -219,27 +228,25 @@ def _is_creation_range(filters: Sequence[Filter]) -> bool:
 
 
 def _counted_range(
-    entity: type[Entity], filters: Sequence[Filter], dialect: Dialect
+    entity: type[Entity],
+    filters: Sequence[Filter],
+    parameters: Sequence[Sequence[Parameter]],
+    dialect: Dialect,
 ) -> _CountedRange:
-    """What these filters ask of a tallied entity: a range, locations, or both."""
-    kind = dialect.column_types[DateTime]
-    range_: dict[str, str] = {}
-    said: list[tuple[Comparison, str]] = []
-    used = 0
-    for each in filters:
-        used += 1
-        mark = dialect.placeholder(used)
+    """The range of CreatedOn and the locations that these filters select."""
+    column_type = dialect.column_types[DateTime]
+    bounds: dict[str, str] = {}
+    locations: list[tuple[Comparison, str]] = []
+    for each, own in zip(filters, parameters, strict=True):
+        values = [f"CAST({parameter} AS {column_type})" for parameter in own]
         if each.column.name != "CreatedOn":
-            said.append((each.comparison, mark))
+            locations.append((each.comparison, str(own[0])))
         elif each.comparison is Comparison.BETWEEN:
-            used += 1
-            range_["since"] = f"CAST({mark} AS {kind})"
-            range_["until"] = f"CAST({dialect.placeholder(used)} AS {kind})"
+            bounds["since"], bounds["until"] = values
         else:
-            side = "since" if each.comparison is Comparison.AT_LEAST else "through"
-            range_[side] = f"CAST({mark} AS {kind})"
+            [bounds["since" if each.comparison is Comparison.AT_LEAST else "through"]] = values
     counted = CountedTable(table_name(entity), location_column(entity))
-    return _CountedRange(counted, dialect, **range_, location_tests=tuple(said))
+    return _CountedRange(counted, dialect, **bounds, location_tests=tuple(locations))
 
 
 def _range_bounds(asked: _CountedRange, measure: BucketedColumn) -> tuple[str, str]:

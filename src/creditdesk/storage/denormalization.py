@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import Reference
 from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.naming import (
     casefolded_name,
     column_name,
@@ -130,27 +131,30 @@ def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect)
             )  # fmt: skip
 
 
-def stale_query(entity: type[Entity], dialect: Dialect) -> str:
-    """The ids after a given one of records with a copy that differs from what it copies, and for
-    each copied column whether it is one of those; at most so many records.
+def stale_query(entity: type[Entity], dialect: Dialect) -> Fragment:
+    """Ids of records with a stale value, after an id and at most so many: both are arguments.
+
+    Beside each id, one truth value for each denormalized column.
     """
     groups = denormalizations(entity)
     alias = {each.reference_column: f"s{number}" for number, each in enumerate(groups)}
     joins = "".join(
-        f" LEFT JOIN {each.source_table} AS {alias[each.reference_column]} ON {alias[each.reference_column]}.id = t.{each.reference_column}"
+        f" LEFT JOIN {each.source_table} AS {alias[each.reference_column]}"
+        f" ON {alias[each.reference_column]}.id = t.{each.reference_column}"
         for each in groups
     )
     differing = [
         " OR ".join(
-            dialect.is_distinct(f"t.{own}", f"{alias[snake_case(f'{column.path[0]}Id')]}.{origin}")
-            for own, origin in denormalized_pairs(column)
+            dialect.is_distinct(f"t.{own}", f"{alias[snake_case(f'{column.path[0]}Id')]}.{source}")
+            for own, source in denormalized_pairs(column)
         )
         for column in entity.meta().denormalized_columns
     ]
-    return (
+    after_id, limit = Parameter("after_id", 0), Parameter("limit", 1)
+    return Fragment(
         f"SELECT t.id, {', '.join(differing)} FROM {table_name(entity)} AS t{joins} "
-        f"WHERE t.id > {dialect.placeholder(1)} AND ({' OR '.join(differing)}) "
-        f"ORDER BY t.id LIMIT {dialect.placeholder(2)}"
+        f"WHERE t.id > {after_id} AND ({' OR '.join(differing)}) ORDER BY t.id LIMIT {limit}",
+        (after_id, limit),
     )
 
 

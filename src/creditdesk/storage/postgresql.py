@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import asyncpg
 
@@ -13,15 +13,24 @@ from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.repository import FindQuery, Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.dialects import PostgreSQL
-from creditdesk.storage.fragments import RowDecoder
+from creditdesk.storage.fragments import (
+    NO_COLUMNS,
+    Fragment,
+    Parameter,
+    RowDecoder,
+    Statement,
+)
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.pool import ConnectionPool
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
+from creditdesk.storage.row_statements import insert_arrays, update_arrays
 from creditdesk.storage.session import BaseReadSession, BaseWriteSession, given_ids
 
 COPY_MIN_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""
+
+_Kind = Literal["insert", "insert with new ids", "update"]
 
 
 class PostgreSQLReadSession(BaseReadSession):
@@ -40,19 +49,17 @@ class PostgreSQLReadSession(BaseReadSession):
             return await super().find_many(queries)
         texts: list[str] = []
         values: list[Any] = []
-        asked: list[tuple[tuple[str, ...], RowDecoder]] = []
+        decoders: list[RowDecoder] = []
         for each in queries:
-            names = tuple(each.columns or (c.name for c in each.entity.meta().list_columns))
-            text, given, reads = self.statements.find_as_rows(
-                each.entity, each.filters, names, len(values)
+            statement = self.statements.find_as_rows(
+                each.entity, each.filters, tuple(each.columns), len(values) + 1
             )
-            texts.append(f"ARRAY({text})")
-            values += given
-            asked.append((names, reads))
-        [answers] = await self.fetch(f"SELECT {', '.join(texts)}", values)
+            texts.append(f"ARRAY({statement.text})")
+            values += statement.values
+            decoders.append(statement.decoder)
+        [arrays] = await self.fetch(f"SELECT {', '.join(texts)}", values)
         return [
-            [dict(zip(names, reads.decode_row(row), strict=True)) for row in rows]
-            for (names, reads), rows in zip(asked, answers, strict=True)
+            decoder.decode_records(rows) for decoder, rows in zip(decoders, arrays, strict=True)
         ]
 
 
@@ -77,95 +84,99 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         self.locked_ids.setdefault(table_name(entity), set()).update(found)
         return found
 
-    async def insert_rows(self, table: str, rows: EncodedRows) -> None:
+    async def insert_rows(self, rows: EncodedRows) -> None:
         if len(rows.values[0]) >= COPY_MIN_ROWS and not rows.denormalized:
             await self.connection.copy_records_to_table(
-                table,
+                rows.table,
                 records=list(zip(*rows.values, strict=True)),
                 columns=[column.name for column in rows.columns],
             )
             return
         await self._lock_sources([rows])
-        await self.connection.execute(self._insert_statement(table, rows, 1), *rows.values)
+        await self._execute("insert", rows, insert_arrays)
 
-    async def update_rows(self, table: str, rows: EncodedRows) -> None:
-        await self.connection.execute(_update_statement(table, rows, 1), *rows.values)
+    async def update_rows(self, rows: EncodedRows) -> None:
+        await self._execute("update", rows, update_arrays)
+
+    async def _execute(
+        self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]
+    ) -> None:
+        statement = self.statements.statement(
+            (kind, rows.shape), lambda: compose(rows).numbered(self.dialect)
+        )
+        await self.connection.execute(statement.text, *statement.bind((rows,)).values)
 
     async def write(
         self, writes: Sequence[Insert | Update], returning: type[Entity] | None = None
     ) -> dict[int, Record]:
-        parts: list[str] = []
-        values: list[list[Any]] = []
-        shown, reads = "SELECT 1", None
-        copying: list[EncodedRows] = []
-        for number, each in enumerate(writes):
-            table, first = table_name(each.entity), len(values) + 1
+        encoded: list[tuple[_Kind, EncodedRows]] = []
+        for each in writes:
             if isinstance(each, Update):
-                filled = encode_updates(self.statements, each.entity, each.changes)
-                text = _update_statement(table, filled, first)
-            else:
-                ids = given_ids(each)
-                filled = encode_inserts(self.statements, each.entity, ids, each.records)
-                copying.append(filled)
-                text = self._insert_statement(table, filled, first, fresh=ids is None)
-                if each.entity is returning:
-                    text += " RETURNING *"
-                    shown, reads = self.statements.select_records(each.entity, f"w{number}")
-            parts.append(f"w{number} AS ({text})")
-            values += filled.values
-        await self._lock_sources(copying)
-        rows = await self.fetch(f"WITH {', '.join(parts)} {shown}", values)
-        if returning is None or reads is None:
+                rows = encode_updates(self.statements, each.entity, each.changes)
+                encoded.append(("update", rows))
+                continue
+            ids = given_ids(each)
+            rows = encode_inserts(self.statements, each.entity, ids, each.records)
+            encoded.append(("insert" if ids else "insert with new ids", rows))
+        key = ("write", tuple((kind, rows.shape) for kind, rows in encoded), returning)
+        statement = self.statements.statement(key, lambda: self._write_all(encoded, returning))
+        await self._lock_sources([rows for kind, rows in encoded if kind != "update"])
+        bound = statement.bind([rows for _, rows in encoded])
+        if returning is None:
+            await self.fetch(bound.text, bound.values)
             return {}
-        names = tuple(returning.meta().columns)
-        found = [dict(zip(names, reads.decode_row(row), strict=True)) for row in rows]
-        return {record["Id"]: record for record in found}
+        return {record["Id"]: record for record in await self._records(bound)}
+
+    def _write_all(
+        self, encoded: Sequence[tuple[_Kind, EncodedRows]], returning: type[Entity] | None
+    ) -> Statement:
+        """One statement for writes on different tables; it selects what is inserted of one."""
+        select = Statement("SELECT 1", (), NO_COLUMNS)
+        ctes: list[Fragment] = []
+        for number, (kind, rows) in enumerate(encoded):
+            if kind == "update":
+                cte = update_arrays(rows, number)
+            else:
+                cte = insert_arrays(rows, number, new_ids=kind == "insert with new ids")
+                if returning and rows.table == table_name(returning):
+                    cte += Fragment(" RETURNING *")
+                    select = self.statements.select_records(returning, f"w{number}")
+            ctes.append(Fragment(f"w{number} AS (") + cte + Fragment(")"))
+        fragment = Fragment("WITH ") + Fragment.join(", ", ctes) + Fragment(f" {select.text}")
+        return fragment.numbered(self.dialect, select.decoder)
 
     async def _lock_sources(self, inserts: Sequence[EncodedRows]) -> None:
-        """Locks what these rows copy, in a statement before the one that reads it.
+        """Locks the rows that these rows copy from, in a statement before the one that reads them.
 
-        One that waits for a lock goes on with the values that it saw before it waited.
+        A statement that waits for a lock goes on with the values that it saw before it waited.
         """
         sources: dict[str, set[int]] = {}
-        for filled in inserts:
-            names = [column.name for column in filled.columns]
-            for each in filled.denormalized:
-                ids = set(filled.values[names.index(each.reference_column)]) - {None}
+        for rows in inserts:
+            names = [column.name for column in rows.columns]
+            for each in rows.denormalized:
+                ids = set(rows.values[names.index(each.reference_column)]) - {None}
                 sources.setdefault(each.source_table, set()).update(ids)
-        texts: list[str] = []
-        values: list[list[int]] = []
-        for source in sorted(sources):
-            if ids := sources[source] - self.locked_ids.setdefault(source, set()):
-                self.locked_ids[source] |= ids
-                values.append(sorted(ids))
-                texts.append(
-                    f"(SELECT count(*) FROM (SELECT 1 FROM {source} WHERE "
-                    f"{self.dialect.in_array('id', f'${len(values)}')} "
-                    f"ORDER BY id FOR KEY SHARE) AS {source}_shared)"
-                )
-        if texts:
-            await self.fetch(f"SELECT {', '.join(texts)}", values)
+        unlocked: dict[str, list[int]] = {}
+        for table in sorted(sources):
+            locked = self.locked_ids.setdefault(table, set())
+            if ids := sources[table] - locked:
+                locked |= ids
+                unlocked[table] = sorted(ids)
+        if unlocked:
+            key = ("lock sources", tuple(unlocked))
+            statement = self.statements.statement(key, lambda: self._share_locks(tuple(unlocked)))
+            bound = statement.bind([*unlocked.values()])
+            await self.fetch(bound.text, bound.values)
 
-    def _insert_statement(
-        self, table: str, rows: EncodedRows, first: int, *, fresh: bool = False
-    ) -> str:
-        """Adds rows that come as arrays, whose placeholders begin at `first`, with their copies;
-        `fresh` ones get their ids here.
-        """
-        key, given = ("id, ", f"nextval('{table}_ids'), ") if fresh else ("", "")
-        own = ", ".join(column.name for column in rows.columns)
-        arrays = _array_parameters(rows, first)
-        if not rows.denormalized:
-            return f"INSERT INTO {table} ({key}{own}) SELECT {given}u.* FROM unnest({arrays}) AS u"
-        names, values, joins = own, "v.*", ""
-        for number, each in enumerate(rows.denormalized):
-            names += ", " + ", ".join(each.columns)
-            values += ", " + ", ".join(f"s{number}.{origin}" for origin in each.source_columns)
-            joins += f" LEFT JOIN {each.source_table} AS s{number} ON s{number}.id = v.{each.reference_column}"
-        return (
-            f"INSERT INTO {table} ({key}{names}) SELECT {given}{values} FROM "
-            f"unnest({arrays}) AS v ({own}){joins}"
-        )
+    def _share_locks(self, tables: Sequence[str]) -> Statement:
+        """Locks rows of several tables, in the order of the tables and of ids."""
+        locks: list[Fragment] = []
+        for position, table in enumerate(tables):
+            ids = Parameter(table, position)
+            rows = f"SELECT 1 FROM {table} WHERE {self.dialect.in_array('id', str(ids))}"
+            text = f"(SELECT count(*) FROM ({rows} ORDER BY id FOR KEY SHARE) AS {table}_shared)"
+            locks.append(Fragment(text, (ids,)))
+        return (Fragment("SELECT ") + Fragment.join(", ", locks)).numbered(self.dialect)
 
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
         await self.connection.execute(
@@ -173,13 +184,21 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         )
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
-        texts = [
-            f"ARRAY(SELECT nextval('{table_name(entity)}_ids') "
-            f"FROM generate_series(1, ${number}::int))"
-            for number, entity in enumerate(counts, 1)
-        ]
-        [row] = await self.fetch(f"SELECT {', '.join(texts)}", list(counts.values()))
+        tables = tuple(table_name(entity) for entity in counts)
+        statement = self.statements.statement(("next ids", tables), lambda: self._next_ids(tables))
+        bound = statement.bind([*counts.values()])
+        [row] = await self.fetch(bound.text, bound.values)
         return {entity: sorted(ids) for entity, ids in zip(counts, row, strict=True)}
+
+    def _next_ids(self, tables: Sequence[str]) -> Statement:
+        arrays = [
+            Fragment(
+                f"ARRAY(SELECT nextval('{table}_ids') FROM generate_series(1, :{table}::int))",
+                (Parameter(table, position),),
+            )
+            for position, table in enumerate(tables)
+        ]
+        return (Fragment("SELECT ") + Fragment.join(", ", arrays)).numbered(self.dialect)
 
     async def advance_ids(self, entity: type[Entity], highest: int) -> None:
         name = f"{table_name(entity)}_ids"
@@ -241,20 +260,6 @@ def translate_error(error: asyncpg.PostgresError) -> Exception:
     ):
         return Conflict("Another change came first; nothing was done. Please try again.")
     return error
-
-
-def _update_statement(table: str, rows: EncodedRows, first: int) -> str:
-    """Sets what comes as arrays, the ids first, whose placeholders begin at `first`."""
-    names = [column.name for column in rows.columns]
-    sets = ", ".join(f"{name} = v.{name}" for name in names[1:])
-    return (
-        f"UPDATE {table} AS t SET {sets} FROM unnest({_array_parameters(rows, first)}) "
-        f"AS v ({', '.join(names)}) WHERE t.id = v.id"
-    )
-
-
-def _array_parameters(rows: EncodedRows, first: int) -> str:
-    return ", ".join(f"${i}::{column.sql_type}[]" for i, column in enumerate(rows.columns, first))
 
 
 async def _no_reset(_connection: Any) -> None:

@@ -1,7 +1,7 @@
-"""Listing -> statement: SQL text for each shape of question, written once and kept.
+"""Queries as statements: composed once for each shape of a query, then bound to its values.
 
-A statement's text depends only on which columns are tested and sorted and how, never on values,
-so that an engine prepares it once.
+The text depends only on which columns are compared and sorted and how, never on values, so that an
+engine prepares it once.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.storage.clauses import ClauseBuilder, Joins
 from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
+from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.fragments import ClauseBuilder, Joins, RowDecoder
+from creditdesk.storage.fragments import BoundStatement, Fragment, Parameter, Statement
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.text_search import SubstringMatch, substring_filter, substring_match
 
 MAX_CACHED_STATEMENTS: Final = 4096
-"""How many statement texts are kept before all are written anew."""
+"""The cache is emptied when it holds this many entries."""
 
 
 class Statements(ClauseBuilder):
-    """Every statement of one dialect."""
+    """Every query of one dialect, with a cache of the statements."""
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
         self._cache: dict[Any, Any] = {}
 
     def cached(self, key: Any, build: Callable[[], Any]) -> Any:
-        """What was written for this shape before, or what is written now."""
+        """What was built for this key before, or is built now."""
         found = self._cache.get(key)
         if found is None:
             if len(self._cache) >= MAX_CACHED_STATEMENTS:
@@ -37,238 +39,257 @@ class Statements(ClauseBuilder):
             found = self._cache[key] = build()
         return found
 
-    # What is asked ---------------------------------------------------------------------------
+    def statement(self, key: Any, build: Callable[[], Statement]) -> Statement:
+        """The cached statement of this key."""
+        found: Statement = self.cached(key, build)
+        return found
 
     def page(
-        self, listing: ListQuery, offset: int, size: int, *, use_counters: bool = False
-    ) -> tuple[str, list[Any], RowDecoder]:
-        """One statement that answers the total (first column) and `size` rows from `offset`, packed;
-        with `seeking` the tally tells where to begin, for which the listing must be seekable.
+        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False
+    ) -> BoundStatement:
+        """One statement for the total (first column) and `size` packed rows from `offset` on.
+
+        With `use_counters` the first row is found by the row counters; the list must be seekable.
         """
-        entity, filters, order = listing.entity, listing.filters, listing.order
-        started = offset > 0
+        filters, order = query.filters, query.order
         sort = (order.column.name, order.descending)
-        key = ("page", entity, _filter_shape(filters), sort, size, started, use_counters)
-        text, reads = self.cached(
-            key, lambda: self._page_statement(entity, filters, order, size, started, use_counters)
+        shape = (_filter_shape(filters), sort, size, offset > 0, use_counters)
+        statement = self.statement(
+            ("page", query.entity, *shape),
+            lambda: self._page_statement(query, size, offset > 0, use_counters),
         )
-        values = self.filter_values(filters)
-        return text, [*values, offset] if started else values, reads
+        return statement.bind((*filters, offset))
 
     def _page_statement(
-        self,
-        entity: type[Entity],
-        filters: Sequence[Filter],
-        order: Order,
-        size: int,
-        has_offset: bool,
-        use_counters: bool,
-    ) -> tuple[str, RowDecoder]:
-        # The size stands in the text: a planner that does not know it would sort the whole table
-        # rather than walk an index for its first rows.
-        table = table_name(entity)
-        _, counted, used = self.where(entity, filters)
-        joins = Joins(entity)
-        where, _, _ = self.where(entity, filters, joins)
-        sort = self.sort_expression(order, joins)
-        direction = "DESC" + self.dialect.nulls_last if order.descending else (
-            "ASC" + self.dialect.nulls_first
-        )  # fmt: skip
-        ids = "DESC" if order.descending else "ASC"
-        key = f"{sort} AS k, " if sort else ""
-        inner = f"{sort} {direction}, t.id {ids}" if sort else f"t.id {ids}"
-        by = f"k {direction}, id {ids}" if sort else f"id {ids}"
-        before, offset = "", self.dialect.placeholder(used + 1)
+        self, query: ListQuery, size: int, has_offset: bool, use_counters: bool
+    ) -> Statement:
+        # The size is part of the text: a planner that does not know it would sort the whole table
+        # rather than read the first rows of an index.
+        entity, filters, order = query.entity, query.filters, query.order
+        table, joins = table_name(entity), Joins(entity)
+        condition = self.where(entity, filters, joins)
+        offset = Parameter("offset", len(filters))
+        ctes, where, start = "", condition.text, str(offset)
         if use_counters:
-            before, where, offset, total = seek_plan(entity, filters, order, offset, self.dialect)
+            parameters = self.filter_parameters(filters)
+            ctes, where, start, total = seek_plan(
+                entity, filters, order, parameters, offset, self.dialect
+            )
         else:
             total = self._counted_total(entity, filters) or (
-                f"SELECT count(*) FROM {table} AS t{counted}{where}"
+                f"SELECT count(*) FROM {table} AS t{joins.text}{where}"
             )
-        skipped = f" OFFSET {offset}" if has_offset else ""
+        skipped = f" OFFSET {start}" if has_offset else ""
+        sort = self.sort_expression(order, joins)
+        direction, id_direction = self._direction(order)
         if not sort and spans_locations(entity, filters):
             where += self.dialect.id_order_hint
+        key = f"{sort} AS k, " if sort else ""
         rows = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where}"
-        ordered = f"ORDER BY {inner}"
-        walked = f"{rows} {ordered} LIMIT {size}{skipped}"
-        if reached := self._substring_match(entity, filters):
-            before = f"{reached.ctes}matched AS MATERIALIZED ({rows} AND {reached.predicate}), "
-            tests, limit = self.dialect.conditional_limit(f"NOT {reached.is_selective}", size)
-            walked = (
-                f"SELECT * FROM (SELECT * FROM matched ORDER BY {by} LIMIT {size}{skipped}) AS found "
+        by = f"{sort} {direction}, " if sort else ""
+        ordered = f"ORDER BY {by}t.id {id_direction}"
+        by_key = f"k {direction}, " if sort else ""
+        walk = f"{rows} {ordered} LIMIT {size}{skipped}"
+        if match := self._substring_match(filters):
+            ctes = f"{match.ctes}matched AS MATERIALIZED ({rows} AND {match.predicate}), "
+            tests, limit = self.dialect.conditional_limit(f"NOT {match.is_selective}", size)
+            walk = (
+                f"SELECT * FROM (SELECT * FROM matched ORDER BY {by_key}id {id_direction} "
+                f"LIMIT {size}{skipped}) AS found "
                 f"UNION ALL SELECT * FROM ({rows}{tests} {ordered} {limit}{skipped}) AS walked"
             )
             matched = "SELECT count(*) FROM matched"
-            total = f"CASE WHEN {reached.is_selective} THEN ({matched}) ELSE ({total}) END"
-        shown = Joins(entity)
-        columns, reads = self.select_expressions(entity.meta().list_columns, shown)
-        outer = f"page.k {direction}, page.id {ids}" if sort else f"page.id {ids}"
-        return (
-            f"WITH {before}page AS ({walked}) "
+            total = f"CASE WHEN {match.is_selective} THEN ({matched}) ELSE ({total}) END"
+        outer_joins = Joins(entity)
+        columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)
+        outer = f"page.k {direction}, page.id {id_direction}" if sort else f"page.id {id_direction}"
+        text = (
+            f"WITH {ctes}page AS ({walk}) "
             f"SELECT ({total}), {self.row_expressions(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
-            f"LEFT JOIN {table} AS t ON t.id = page.id{shown.text} ORDER BY {outer}"
-        ), reads
+            f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {outer}"
+        )
+        return Fragment(text, (*condition.parameters, offset)).numbered(self.dialect, decoder)
 
-    def count(self, entity: type[Entity], filters: Sequence[Filter]) -> tuple[str, list[Any]]:
+    def _direction(self, order: Order | None) -> tuple[str, str]:
+        """The direction of the sort key, in which nulls are smallest, and that of Id."""
+        if order and order.descending:
+            return f"DESC{self.dialect.nulls_last}", "DESC"
+        return f"ASC{self.dialect.nulls_first}", "ASC"
+
+    def count(self, entity: type[Entity], filters: Sequence[Filter]) -> BoundStatement:
         """How many records match."""
 
-        def write() -> str:
-            where, joins, _ = self.where(entity, filters)
-            if tallied := self._counted_total(entity, filters):
-                return tallied
-            counting = f"SELECT count(*) FROM {table_name(entity)} AS t{joins}{where}"
-            if reached := self._substring_match(entity, filters):
-                questions = reached.ctes.removesuffix(", ")
-                few = f"{counting} AND {reached.predicate}"
-                return (
-                    f"WITH {questions} "
-                    f"SELECT CASE WHEN {reached.is_selective} THEN ({few}) ELSE ({counting}) END"
+        def build() -> Statement:
+            joins = Joins(entity)
+            where = self.where(entity, filters, joins)
+            text = f"SELECT count(*) FROM {table_name(entity)} AS t{joins.text}{where.text}"
+            if counted := self._counted_total(entity, filters):
+                text = counted
+            elif match := self._substring_match(filters):
+                selected = f"{text} AND {match.predicate}"
+                text = (
+                    f"WITH {match.ctes.removesuffix(', ')} "
+                    f"SELECT CASE WHEN {match.is_selective} THEN ({selected}) ELSE ({text}) END"
                 )
-            return counting
+            return Fragment(text, where.parameters).numbered(self.dialect)
 
-        return self.cached(("count", entity, _filter_shape(filters)), write), self.filter_values(
-            filters
-        )
+        return self.statement(("count", entity, _filter_shape(filters)), build).bind(filters)
 
     def row_expressions(self, columns: Sequence[str]) -> str:
-        """What a page reads of each row."""
+        """What a page selects of each row."""
         return self.dialect.pack_row(columns)
 
-    def _substring_match(
-        self, entity: type[Entity], filters: Sequence[Filter]
-    ) -> SubstringMatch | None:
-        """The rows that a filter by a part of a text may find, if they can be reached by it."""
+    def _substring_match(self, filters: Sequence[Filter]) -> SubstringMatch | None:
+        """How a substring filter narrows the rows; None where it does not."""
         text = substring_filter(filters)
         if text is None:
             return None
-        _, _, used = self.where(entity, filters[: list(filters).index(text)])
-        return substring_match(text.column, self.dialect.placeholder(used + 1), self.dialect)
+        [parameter] = self.filter_parameters(filters)[list(filters).index(text)]
+        return substring_match(text.column, str(parameter), self.dialect)
 
     def _counted_total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
-        """How many match, where that need not be counted row by row."""
-        return counted_total(entity, filters, self.dialect)
+        """SQL for how many match, from the row counters; None where rows must be counted."""
+        return counted_total(entity, filters, self.filter_parameters(filters), self.dialect)
 
     def find(
         self,
         entity: type[Entity],
         filters: Sequence[Filter],
-        order: Order | None,
+        order: Order | None = None,
         *,
-        limited: bool,
-        after: bool,
+        limit: int | None = None,
+        after_id: int | None = None,
         whole: bool = False,
-        names: tuple[str, ...] = (),
-    ) -> tuple[str, list[Any], RowDecoder]:
-        """Rows in column order, without a total; `whole` adds the collections, `names` chooses."""
+        columns: tuple[str, ...] = (),
+    ) -> BoundStatement:
+        """Records without a total: the listed columns, the named ones, or `whole` records."""
         sort_key = (order.column.name, order.descending) if order else None
-        key = ("find", entity, _filter_shape(filters), sort_key, limited, after, whole, names)
+        after, limited = after_id is not None, limit is not None
+        key = ("find", entity, _filter_shape(filters), sort_key, limited, after, whole, columns)
 
-        def write() -> tuple[str, RowDecoder]:
-            joins = Joins(entity)
-            where, _, used = self.where(entity, filters, joins)
+        def build() -> Statement:
+            joins, count = Joins(entity), len(filters)
+            where = self.where(entity, filters, joins)
             if after:
-                used += 1
-                where += (
-                    " AND " if where else " WHERE "
-                ) + f"t.id > {self.dialect.placeholder(used)}"
+                where += Fragment(
+                    f"{' AND ' if where.text else ' WHERE '}t.id > :after_id",
+                    (Parameter("after_id", count),),
+                )
             sort = self.sort_expression(order, joins) if order else ""
-            down = bool(order and order.descending)
-            direction = "DESC" + self.dialect.nulls_last if down else (
-                "ASC" + self.dialect.nulls_first
-            )  # fmt: skip
-            by = (f"{sort} {direction}, " if sort else "") + f"t.id {'DESC' if down else 'ASC'}"
-            shape = entity.meta()
-            chosen: Iterable[Column] = shape.columns.values() if whole else shape.list_columns
-            if names:
-                chosen = [shape.columns.get(name) or shape.filter_only[name] for name in names]
-            columns, reads = self.select_text(chosen, joins)
-            limit = f" LIMIT {self.dialect.placeholder(used + 1)}" if limited else ""
-            return (
-                f"SELECT {columns} FROM {table_name(entity)} AS t{joins.text}{where} "
-                f"ORDER BY {by}{limit}"
-            ), reads
+            direction, id_direction = self._direction(order)
+            by = f"{sort} {direction}, " if sort else ""
+            tail = Fragment(f" ORDER BY {by}t.id {id_direction}")
+            if limited:
+                tail += Fragment(" LIMIT :limit", (Parameter("limit", count + 1),))
+            meta = entity.meta()
+            chosen: Iterable[Column] = meta.columns.values() if whole else meta.list_columns
+            select, decoder = self.select(
+                _named(entity, columns) if columns else chosen, entity, where + tail, joins
+            )
+            return select.numbered(self.dialect, decoder)
 
-        text, reads = self.cached(key, write)
-        return text, self.filter_values(filters), reads
+        return self.statement(key, build).bind((*filters, after_id, limit))
 
     def find_as_rows(
         self,
         entity: type[Entity],
         filters: Sequence[Filter],
-        names: tuple[str, ...],
-        preceding: int,
-    ) -> tuple[str, list[Any], RowDecoder]:
-        """The rows of `find`, each as one value; so many parameters come before those of it."""
+        columns: tuple[str, ...],
+        first: int,
+    ) -> BoundStatement:
+        """As `find`, with each record as one value; `first` is the number of its first parameter."""
 
-        def write() -> tuple[str, RowDecoder]:
-            shape, joins = entity.meta(), Joins(entity)
-            where, _, _ = self.where(entity, filters, joins, preceding)
-            chosen = [shape.columns.get(name) or shape.filter_only[name] for name in names]
-            columns, reads = self.select_text(chosen, joins)
-            return (
-                f"SELECT ROW({columns}) FROM {table_name(entity)} AS t{joins.text}{where} "
-                "ORDER BY t.id"
-            ), reads
+        def build() -> Statement:
+            joins = Joins(entity)
+            where = self.where(entity, filters, joins)
+            chosen = _named(entity, columns) if columns else entity.meta().list_columns
+            expressions, decoder = self.select_expressions(chosen, joins)
+            select = f"SELECT ROW({', '.join(expressions)}) FROM {table_name(entity)} AS t"
+            fragment = Fragment(select + joins.text) + where + Fragment(" ORDER BY t.id")
+            return fragment.numbered(self.dialect, decoder, first=first)
 
-        key = ("found rows", entity, _filter_shape(filters), names, preceding)
-        text, reads = self.cached(key, write)
-        return text, self.filter_values(filters), reads
+        key = ("find as rows", entity, _filter_shape(filters), columns, first)
+        return self.statement(key, build).bind(filters)
 
     def get(
-        self, entity: type[Entity], filters: Sequence[Filter]
-    ) -> tuple[str, list[Any], RowDecoder]:
-        """The whole record of an id, which is the first parameter, if the filters let it through."""
-        key = ("one", entity, _filter_shape(filters)) if filters else ("one", entity)
+        self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
+    ) -> BoundStatement:
+        """The whole record of an id, if the filters match it."""
 
-        def write() -> tuple[str, RowDecoder]:
-            wanted = Filter(entity.meta().columns["Id"], Comparison.EQUALS)
-            joins = Joins(entity)
-            where, _, _ = self.where(entity, (wanted, *filters), joins)
-            columns, reads = self.select_text(entity.meta().columns.values(), joins)
-            return f"SELECT {columns} FROM {table_name(entity)} AS t{joins.text}{where}", reads
+        def build() -> Statement:
+            joins, columns = Joins(entity), entity.meta().columns
+            where = self.where(entity, (Filter(columns["Id"], Comparison.EQUALS), *filters), joins)
+            # The argument of the first parameter is the id itself, not a filter.
+            own = where.parameters[0]
+            parameters = (Parameter(own.name, own.argument), *where.parameters[1:])
+            where = Fragment(where.text, parameters)
+            select, decoder = self.select(columns.values(), entity, where, joins)
+            return select.numbered(self.dialect, decoder)
 
-        text, reads = self.cached(key, write)
-        return text, self.filter_values(filters) if filters else [], reads
+        key = ("get", entity, _filter_shape(filters)) if filters else ("get", entity)
+        return self.statement(key, build).bind((record_id, *filters))
 
     def lock(
-        self, entity: type[Entity], names: tuple[str, ...] = (), *, skip_locked: bool = False
-    ) -> tuple[str, RowDecoder]:
-        """Own stored values, all or those of `names`, for a list of ids, locked in id order; with
-        `if_free` also for a second list, of which those that others have locked are left out.
+        self,
+        entity: type[Entity],
+        ids: Sequence[int],
+        skippable_ids: Sequence[int] = (),
+        columns: tuple[str, ...] = (),
+    ) -> BoundStatement:
+        """Stored values, all or the named ones, of the records with these ids, locked in id order.
+
+        Of `skippable_ids` those that another transaction has locked are left out.
         """
 
-        def write() -> tuple[str, RowDecoder]:
+        def build() -> Statement:
             stored = {column.name: column for column in entity.meta().stored_columns}
-            chosen = [stored[name] for name in names or stored]
-            columns, reads = self.select_text(chosen, Joins(entity))
-            parts = [(self.dialect.placeholder(1), self.dialect.lock_clause())]
-            if skip_locked:
-                parts.append(
-                    (self.dialect.placeholder(2), self.dialect.lock_clause(skip_locked=True))
-                )
-            texts = [
-                f"SELECT {columns} FROM {table_name(entity)} AS t "
-                f"WHERE {self.dialect.in_array('t.id', mark)} ORDER BY t.id{locking}"
-                for mark, locking in parts
-            ]
-            if not skip_locked:
-                return texts[0], reads
-            return " UNION ALL ".join(f"SELECT * FROM ({text}) AS l" for text in texts), reads
-
-        found: tuple[str, RowDecoder] = self.cached(("lock", entity, names, skip_locked), write)
-        return found
-
-    def select_records(self, entity: type[Entity], source: str) -> tuple[str, RowDecoder]:
-        """The whole records of the rows that `source` holds in place of the entity's table."""
-
-        def write() -> tuple[str, RowDecoder]:
+            chosen = [stored[name] for name in columns or stored]
             joins = Joins(entity)
-            columns, reads = self.select_text(tuple(entity.meta().columns.values()), joins)
-            return f"SELECT {columns} FROM {source} AS t{joins.text}", reads
 
-        found: tuple[str, RowDecoder] = self.cached(("whole", entity, source), write)
-        return found
+            def select(parameter: Parameter, locking: str) -> Fragment:
+                where = f" WHERE {self.dialect.in_array('t.id', str(parameter))} ORDER BY t.id"
+                return self.select(chosen, entity, Fragment(where + locking, (parameter,)), joins)[
+                    0
+                ]
+
+            fragment = select(Parameter("ids", 0), self.dialect.lock_clause())
+            if skippable_ids:
+                skipping = self.dialect.lock_clause(skip_locked=True)
+                parts = (fragment, select(Parameter("skippable_ids", 1), skipping))
+                fragment = Fragment.join(
+                    " UNION ALL ",
+                    (Fragment("SELECT * FROM (") + part + Fragment(") AS l") for part in parts),
+                )
+            return fragment.numbered(self.dialect, self.select_expressions(chosen, joins)[1])
+
+        arrays = [self.dialect.array_parameter(each) for each in (ids, skippable_ids)]
+        return self.statement(("lock", entity, columns, bool(skippable_ids)), build).bind(arrays)
+
+    def select_records(self, entity: type[Entity], source: str) -> Statement:
+        """The whole records of the rows that the CTE `source` holds."""
+
+        def build() -> Statement:
+            joins = Joins(entity)
+            columns, decoder = self.select_expressions(entity.meta().columns.values(), joins)
+            text = f"SELECT {', '.join(columns)} FROM {source} AS t{joins.text}"
+            return Statement(text, (), decoder)
+
+        return self.statement(("records", entity, source), build)
+
+    def stale(self, entity: type[Entity], after_id: int, limit: int) -> BoundStatement:
+        """The first records after an id with denormalized columns that differ from their source."""
+        key = ("stale", entity)
+        statement = self.statement(
+            key, lambda: stale_query(entity, self.dialect).numbered(self.dialect)
+        )
+        return statement.bind((after_id, limit))
+
+
+def _named(entity: type[Entity], names: Sequence[str]) -> list[Column]:
+    """The columns of these names, including those that only filters reach."""
+    meta = entity.meta()
+    return [meta.columns.get(name) or meta.filter_only[name] for name in names]
 
 
 def _filter_shape(filters: Sequence[Filter]) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
-"""Records -> columns of values, as an engine's bulk writes take them. Runs nothing."""
+"""Records to columns of database values, as bulk writes take them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,14 @@ from creditdesk.schema.fields import Text
 from creditdesk.storage.codecs import casefold_custom_fields
 from creditdesk.storage.denormalization import Denormalization, denormalizations
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.naming import casefolded_name, column_name, is_casefolded
+from creditdesk.storage.fragments import Encode
+from creditdesk.storage.naming import casefolded_name, column_name, is_casefolded, table_name
 from creditdesk.storage.queries import Statements
 
 
 @dataclass(frozen=True, slots=True)
 class TypedColumn:
-    """A column that a bulk write fills: its name and its type."""
+    """A table column that a bulk write sets."""
 
     name: str
     sql_type: str
@@ -26,14 +27,21 @@ class TypedColumn:
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """Columns of one table, each with as many values as there are rows, in the rows' order.
+    """Columns of one table, each with one value for each row, in the rows' order.
 
-    `copied` is what new rows take over from the rows they refer to.
+    `denormalized` is what inserted rows copy from the rows that they refer to.
     """
 
+    table: str
     columns: list[TypedColumn]
     values: list[list[Any]]
     denormalized: tuple[Denormalization, ...] = ()
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What the text of a statement over these rows depends on."""
+        references = (each.reference_column for each in self.denormalized)
+        return self.table, tuple(column.name for column in self.columns), tuple(references)
 
 
 def encode_inserts(
@@ -42,41 +50,41 @@ def encode_inserts(
     ids: Sequence[int] | None,
     records: Sequence[Mapping[str, Any]],
 ) -> EncodedRows:
-    """What these records fill, under these ids if they are known; a column that is empty in all is
-    left out.
+    """Rows for these records; columns that are null in every record are left out.
+
+    Without `ids` the column of the id is left out too.
     """
-    fillings: list[_ColumnEncoder] = statements.cached(
-        ("inserted", entity),
+    encoders: list[_ColumnEncoder] = statements.cached(
+        ("insert encoders", entity),
         lambda: list(_column_encoders(entity.meta().stored_columns, statements.dialect)),
     )
     columns: list[TypedColumn] = []
     values: list[list[Any]] = []
-    # Records say little of what their entity can hold, so it is not asked for value by value.
-    said = _transpose(records)
-    for filling in fillings:
-        given: Sequence[Any] = (ids or ()) if filling.field == "Id" else said.get(filling.field, ())
+    # Records set few of their entity's fields, so absent ones are skipped as whole columns.
+    present = _transpose(records)
+    for each in encoders:
+        given: Sequence[Any] = (ids or ()) if each.field == "Id" else present.get(each.field, ())
         if given.count(None) == len(given):
             continue
-        columns.append(filling.column)
-        values.append(filling.encode_values(list(given)))
+        columns.append(each.column)
+        values.append(each.encode_values(list(given)))
     copied: tuple[Denormalization, ...] = statements.cached(
-        ("copied", entity), lambda: denormalizations(entity)
+        ("denormalizations", entity), lambda: denormalizations(entity)
     )
-    named = {column.name for column in columns}
-    return EncodedRows(
-        columns, values, tuple(each for each in copied if each.reference_column in named)
-    )
+    names = {column.name for column in columns}
+    references = tuple(each for each in copied if each.reference_column in names)
+    return EncodedRows(table_name(entity), columns, values, references)
 
 
 def _transpose(records: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:
-    """Every value of records, under its name."""
+    """The values of all records by field name, None where a record lacks the field."""
     names = tuple(records[0])
     if all(tuple(record) == names for record in records):
         return dict(
             zip(names, zip(*(record.values() for record in records), strict=True), strict=True)
         )
-    said: set[str] = set().union(*records)
-    return {name: [record.get(name) for record in records] for name in said}
+    every: set[str] = set().union(*records)
+    return {name: [record.get(name) for record in records] for name in every}
 
 
 def encode_updates(
@@ -84,48 +92,46 @@ def encode_updates(
     entity: type[Entity],
     changes: Sequence[tuple[int, Mapping[str, Any]]],
 ) -> EncodedRows:
-    """What these changes set, the ids first; every change names what the first one names."""
+    """Rows with the ids first, for changes that all name the same fields as the first one."""
     names = tuple(changes[0][1])
 
-    def write() -> list[_ColumnEncoder]:
-        shape = entity.meta()
-        stored = {column.name for column in shape.stored_columns} - {"Id"}
-        return list(
-            _column_encoders(
-                [shape.columns[name] for name in names if name in stored], statements.dialect
-            )
-        )
+    def build() -> list[_ColumnEncoder]:
+        stored = {c.name: c for c in entity.meta().stored_columns if c.name != "Id"}
+        columns = [stored[name] for name in names if name in stored]
+        return list(_column_encoders(columns, statements.dialect))
 
-    fillings: list[_ColumnEncoder] = statements.cached(("updated", entity, names), write)
+    encoders: list[_ColumnEncoder] = statements.cached(("update encoders", entity, names), build)
+    ids = [record_id for record_id, _ in changes]
+    values = (each.encode_values([c[each.field] for _, c in changes]) for each in encoders)
     return EncodedRows(
-        [TypedColumn("id", "BIGINT"), *(filling.column for filling in fillings)],
-        [
-            [record_id for record_id, _ in changes],
-            *(f.encode_values([change[f.field] for _, change in changes]) for f in fillings),
-        ],
+        table_name(entity),
+        [TypedColumn("id", "BIGINT"), *(each.column for each in encoders)],
+        [ids, *values],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _ColumnEncoder:
-    """One column of a table, the field it is filled from, and how a value of it is written."""
+    """A table column, the field whose values it holds, and their conversion."""
 
     field: str
     column: TypedColumn
-    encode: Callable[[Any], Any] | None
+    encode: Encode | None
 
     def encode_values(self, values: list[Any]) -> list[Any]:
-        convert = self.encode
-        if convert is None:
+        encode = self.encode
+        if encode is None:
             return values
-        return [None if value is None else convert(value) for value in values]
+        return [None if value is None else encode(value) for value in values]
 
 
 def _column_encoders(columns: Sequence[Column], dialect: Dialect) -> Iterator[_ColumnEncoder]:
     for column in columns:
-        kind = dialect.column_types[type(column.field)].split()[0]
-        convert = dialect.encoders.get(type(column.field))
-        yield _ColumnEncoder(column.name, TypedColumn(column_name(column), kind), convert)
+        sql_type = dialect.column_types[type(column.field)].split()[0]
+        encode = dialect.encoders.get(type(column.field))
+        yield _ColumnEncoder(column.name, TypedColumn(column_name(column), sql_type), encode)
         if is_casefolded(column):
             folded = fold_case if isinstance(column.field, Text) else casefold_custom_fields
-            yield _ColumnEncoder(column.name, TypedColumn(casefolded_name(column), kind), folded)
+            yield _ColumnEncoder(
+                column.name, TypedColumn(casefolded_name(column), sql_type), folded
+            )

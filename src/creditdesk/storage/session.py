@@ -18,8 +18,8 @@ from creditdesk.schema.query import Comparison, Filter, ListQuery, Order, Page
 from creditdesk.schema.repository import CounterMismatch, FindQuery, Insert, Update
 from creditdesk.storage.codecs import from_microseconds
 from creditdesk.storage.counted_queries import is_seekable
-from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.fragments import BoundStatement
 from creditdesk.storage.naming import link_table, location_column, table_name
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_counters import (
@@ -59,15 +59,15 @@ class BaseReadSession(ABC):
     async def _fetch_page(
         self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False
     ) -> Page:
-        text, values, reads = self.statements.page(query, offset, size, use_counters=use_counters)
-        rows = await self.fetch(text, values)
+        statement = self.statements.page(query, offset, size, use_counters=use_counters)
+        rows = await self.fetch(statement.text, statement.values)
         found = self.dialect.unpack_rows(rows, 1)
-        # Where the page has no row, the total comes with an empty one.
+        # The total of a page without rows comes in a row of nulls.
         place = self.statements.cached(
             ("place", query.entity), lambda: _column_index(query.entity, "Id")
         )
         empty = found[0][place] is None
-        return Page(reads.decode_columns(() if empty else found), rows[0][0])
+        return Page(statement.decoder.decode_columns(() if empty else found), rows[0][0])
 
     async def _deep_page(self, query: ListQuery, offset: int) -> Page:
         """A page far from the start, walked to from whichever end is nearer.
@@ -92,33 +92,21 @@ class BaseReadSession(ABC):
         return await self._fetch_page(query, offset, query.size)
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
-        text, values = self.statements.count(entity, filters)
-        return int((await self.fetch(text, values))[0][0])
+        statement = self.statements.count(entity, filters)
+        return int((await self.fetch(statement.text, statement.values))[0][0])
 
     async def get(
         self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
     ) -> Record | None:
-        text, values, reads = self.statements.get(entity, filters)
-        rows = await self.fetch(text, (record_id, *values))
-        return (
-            dict(zip(entity.meta().columns, reads.decode_row(rows[0]), strict=True))
-            if rows
-            else None
-        )
+        records = await self._records(self.statements.get(entity, record_id, filters))
+        return records[0] if records else None
 
     async def get_many(
         self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()
     ) -> dict[int, Record]:
         wanted = Filter(entity.meta().columns["Id"], Comparison.ONE_OF, tuple(set(ids)))
-        text, values, reads = self.statements.find(
-            entity, (wanted, *filters), None, limited=False, after=False, whole=True
-        )
-        names = tuple(entity.meta().columns)
-        records = [
-            dict(zip(names, reads.decode_row(row), strict=True))
-            for row in await self.fetch(text, values)
-        ]
-        return {record["Id"]: record for record in records}
+        statement = self.statements.find(entity, (wanted, *filters), whole=True)
+        return {record["Id"]: record for record in await self._records(statement)}
 
     async def find(
         self,
@@ -130,20 +118,13 @@ class BaseReadSession(ABC):
         after_id: int | None = None,
         columns: Sequence[str] = (),
     ) -> list[Record]:
-        text, values, reads = self.statements.find(
-            entity,
-            filters,
-            order,
-            limited=limit is not None,
-            after=after_id is not None,
-            names=tuple(columns),
+        statement = self.statements.find(
+            entity, filters, order, limit=limit, after_id=after_id, columns=tuple(columns)
         )
-        values += [v for v in (after_id, limit) if v is not None]
-        columns = columns or tuple(c.name for c in entity.meta().list_columns)
-        return [
-            dict(zip(columns, reads.decode_row(row), strict=True))
-            for row in await self.fetch(text, values)
-        ]
+        return await self._records(statement)
+
+    async def _records(self, statement: BoundStatement) -> list[Record]:
+        return statement.decoder.decode_records(await self.fetch(statement.text, statement.values))
 
     async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
         return [await self.find(q.entity, q.filters, columns=q.columns) for q in queries]
@@ -151,13 +132,13 @@ class BaseReadSession(ABC):
     async def stale(
         self, entity: type[Entity], after_id: int, limit: int
     ) -> list[tuple[int, tuple[str, ...]]]:
-        copied = entity.meta().denormalized_columns
-        if not copied:
+        columns = entity.meta().denormalized_columns
+        if not columns:
             return []
-        text = self.statements.cached(("untrue", entity), lambda: stale_query(entity, self.dialect))
-        rows = await self.fetch(text, (after_id, limit))
+        statement = self.statements.stale(entity, after_id, limit)
+        rows = await self.fetch(statement.text, statement.values)
         return [
-            (row[0], tuple(c.name for c, differs in zip(copied, row[1:], strict=True) if differs))
+            (row[0], tuple(c.name for c, differs in zip(columns, row[1:], strict=True) if differs))
             for row in rows
         ]
 
@@ -182,12 +163,12 @@ class BaseWriteSession(BaseReadSession):
     """The writing half of the promise, over one engine's bulk writes."""
 
     @abstractmethod
-    async def insert_rows(self, table: str, rows: EncodedRows) -> None:
-        """Inserts rows into a table."""
+    async def insert_rows(self, rows: EncodedRows) -> None:
+        """Inserts rows into their table."""
 
     @abstractmethod
-    async def update_rows(self, table: str, rows: EncodedRows) -> None:
-        """Updates rows of a table by the ids that come first."""
+    async def update_rows(self, rows: EncodedRows) -> None:
+        """Updates rows of their table by the ids in the first column."""
 
     @abstractmethod
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
@@ -215,16 +196,12 @@ class BaseWriteSession(BaseReadSession):
         *,
         skip_locked: Sequence[int] = (),
     ) -> dict[int, Record]:
-        wanted = [sorted(set(ids))]
-        if free := set(skip_locked).difference(ids):
-            wanted.append(sorted(free))
-        if not any(wanted):
+        waited = sorted(set(ids))
+        skippable = sorted(set(skip_locked).difference(waited))
+        if not waited and not skippable:
             return {}
-        text, reads = self.statements.lock(entity, tuple(columns), skip_locked=bool(free))
-        columns = columns or [column.name for column in entity.meta().stored_columns]
-        rows = await self.fetch(text, [self.dialect.array_parameter(each) for each in wanted])
-        found = [dict(zip(columns, reads.decode_row(row), strict=True)) for row in rows]
-        return {record["Id"]: record for record in found}
+        statement = self.statements.lock(entity, waited, skippable, tuple(columns))
+        return {record["Id"]: record for record in await self._records(statement)}
 
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
         if not records:
@@ -234,9 +211,7 @@ class BaseWriteSession(BaseReadSession):
         ids = [record.get("Id") or next(fresh) for record in records]
         if missing < len(records):
             await self.advance_ids(entity, max(ids))
-        await self.insert_rows(
-            table_name(entity), encode_inserts(self.statements, entity, ids, records)
-        )
+        await self.insert_rows(encode_inserts(self.statements, entity, ids, records))
         for column in entity.meta().collection_columns:
             links = [
                 (record_id, item)
@@ -262,9 +237,9 @@ class BaseWriteSession(BaseReadSession):
         members: list[tuple[int, Mapping[str, Any]]],
     ) -> None:
         shape = entity.meta()
-        filled = encode_updates(self.statements, entity, members)
-        if len(filled.columns) > 1:
-            await self.update_rows(table_name(entity), filled)
+        rows = encode_updates(self.statements, entity, members)
+        if len(rows.columns) > 1:
+            await self.update_rows(rows)
         for column in shape.collection_columns:
             if column.name not in names:
                 continue
@@ -295,7 +270,7 @@ class BaseWriteSession(BaseReadSession):
             table, owner, item = link_table(entity, column.leaf)
             owners, items = zip(*links, strict=True)
             columns = [TypedColumn(owner, "BIGINT"), TypedColumn(item, "BIGINT")]
-            await self.insert_rows(table, EncodedRows(columns, [list(owners), list(items)]))
+            await self.insert_rows(EncodedRows(table, columns, [list(owners), list(items)]))
 
 
 def _bucket_start_datetime(microseconds: int) -> datetime:

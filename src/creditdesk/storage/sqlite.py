@@ -20,9 +20,11 @@ from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.repository import Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.dialects import SQLite
+from creditdesk.storage.fragments import Fragment
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
+from creditdesk.storage.row_statements import insert_row, update_row
 from creditdesk.storage.session import BaseReadSession, BaseWriteSession, given_ids
 
 BUSY_TIMEOUT_SECONDS = 20.0
@@ -61,47 +63,36 @@ class SQLiteWriteSession(BaseWriteSession):
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(text, parameters).fetchall()
 
-    async def insert_rows(self, table: str, rows: EncodedRows) -> None:
-        marks = {column.name: f"?{i}" for i, column in enumerate(rows.columns, 1)}
-        names, values, joins = list(marks), list(marks.values()), ""
-        for number, each in enumerate(rows.denormalized):
-            names += each.columns
-            values += [f"s{number}.{origin}" for origin in each.source_columns]
-            joins += f" LEFT JOIN {each.source_table} AS s{number} ON s{number}.id = {marks[each.reference_column]}"
-        self.connection.executemany(
-            f"INSERT INTO {table} ({', '.join(names)}) "
-            f"SELECT {', '.join(values)} FROM (SELECT 1){joins}",
-            zip(*rows.values, strict=True),
-        )
+    async def insert_rows(self, rows: EncodedRows) -> None:
+        self._execute_many("insert", rows, insert_row)
 
-    async def update_rows(self, table: str, rows: EncodedRows) -> None:
-        sets = ", ".join(f"{column.name} = ?{i}" for i, column in enumerate(rows.columns[1:], 2))
-        self.connection.executemany(
-            f"UPDATE {table} SET {sets} WHERE id = ?1", zip(*rows.values, strict=True)
+    async def update_rows(self, rows: EncodedRows) -> None:
+        self._execute_many("update", rows, update_row)
+
+    def _execute_many(
+        self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]
+    ) -> None:
+        statement = self.statements.statement(
+            (kind, rows.shape), lambda: compose(rows).numbered(self.dialect)
         )
+        values = statement.bind(rows.values).values
+        self.connection.executemany(statement.text, zip(*values, strict=True))
 
     async def write(
         self, writes: Sequence[Insert | Update], returning: type[Entity] | None = None
     ) -> dict[int, Record]:
-        shown: dict[int, Record] = {}
-        # What is shown comes first, as it lends what was there before the other writes.
+        returned: dict[int, Record] = {}
+        # Returned records come first: what they embed is read as it was before the other writes.
         for each in sorted(writes, key=lambda each: each.entity is not returning):
-            table = table_name(each.entity)
             if isinstance(each, Update):
-                await self.update_rows(
-                    table, encode_updates(self.statements, each.entity, each.changes)
-                )
+                await self.update_rows(encode_updates(self.statements, each.entity, each.changes))
                 continue
-            ids = (
-                given_ids(each)
-                or (await self.next_ids({each.entity: len(each.records)}))[each.entity]
-            )
-            await self.insert_rows(
-                table, encode_inserts(self.statements, each.entity, ids, each.records)
-            )
-            if each.entity is returning:
-                shown = await self.get_many(each.entity, ids)
-        return shown
+            entity, records = each.entity, each.records
+            ids = given_ids(each) or (await self.next_ids({entity: len(records)}))[entity]
+            await self.insert_rows(encode_inserts(self.statements, entity, ids, records))
+            if entity is returning:
+                returned = await self.get_many(entity, ids)
+        return returned
 
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
         within = self.dialect.in_array(column, "?1")

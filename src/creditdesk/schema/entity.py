@@ -5,7 +5,7 @@ Knows the field kinds and nothing of how records are stored, served or permitted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
@@ -79,6 +79,8 @@ BASE_FIELDS: Final[dict[str, Field]] = {
 }
 COMPUTED_FIELDS: Final = frozenset({"IsNew", "ToStringText", "LocalizationDetails"})
 """Base fields that are the same for all records or made from others; no table holds them."""
+SERVER_FIELDS: Final = frozenset({"Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy"})
+"""Base fields that the server alone sets."""
 
 
 class Entity:
@@ -267,6 +269,17 @@ class EntityMeta:
             and not c.field.write_only
             and not isinstance(c.field, Collection)
         )
+
+    @cached_property
+    def writable_columns(self) -> tuple[Column, ...]:
+        """The columns a write sets, from its body or by default; collections included."""
+        unset = COMPUTED_FIELDS | SERVER_FIELDS
+        return tuple(c for c in self.columns.values() if c.is_own and c.name not in unset)
+
+    @cached_property
+    def default_values(self) -> Mapping[str, Any]:
+        """The default of every stored column but Id."""
+        return {c.name: c.field.default_value for c in self.stored_columns if c.name != "Id"}
 
     @cached_property
     def denormalized_columns(self) -> tuple[Column, ...]:

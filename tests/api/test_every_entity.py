@@ -366,7 +366,7 @@ async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, 
 
 
 def empty_value(kind):
-    empty = kind.empty
+    empty = kind.default_value
     if isinstance(kind, Scaled) and empty is not None:
         return float(format_decimal(empty, kind.places))
     return format_datetime(empty) if isinstance(kind, DateTime) and empty else empty

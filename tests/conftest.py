@@ -32,7 +32,7 @@ from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import open_store
-from tests.builders import NOW, RecordBuilder
+from tests.support.record_builder import NOW, RecordBuilder
 
 ADMIN_EMAIL = "admin@example.com"
 ENGINES = ("sqlite", "postgresql")
@@ -149,7 +149,7 @@ async def client(app: ASGIApp, admin_token: str) -> AsyncIterator[httpx.AsyncCli
 
 
 @pytest.fixture(scope="module")
-def build(store: Store) -> RecordBuilder:
+def builder(store: Store) -> RecordBuilder:
     return RecordBuilder(store)
 
 

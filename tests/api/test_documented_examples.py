@@ -52,15 +52,15 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @pytest.fixture(scope="module")
-def grant(client, build):
+def grant(client, builder):
     """Posts a grant of money and gives its id."""
 
     async def granted(total: float) -> int:
         answer = await client.post(
             CoworkerBookingCredit.path(),
             json={
-                "CoworkerId": await build.shared_id("Coworker"),
-                "BusinessId": await build.shared_id("Business"),
+                "CoworkerId": await builder.shared_id("Coworker"),
+                "BusinessId": await builder.shared_id("Business"),
                 "TotalCredit": total,
             },
         )
@@ -163,13 +163,13 @@ async def test_the_documented_ranges_are_inclusive(client, grant):
     assert await total(**{f"{name}_CreatedOn": instant[:10]}) == 1
 
 
-async def test_a_time_use_is_created_and_listed_as_documented(client, build):
-    rate = await build.create(ExtraService, ChargePeriod=5)
+async def test_a_time_use_is_created_and_listed_as_documented(client, builder):
+    rate = await builder.create(ExtraService, ChargePeriod=5)
     answer = await client.post(
         CoworkerExtraService.path(),
         json={
-            "CoworkerId": await build.shared_id("Coworker"),
-            "BusinessId": await build.shared_id("Business"),
+            "CoworkerId": await builder.shared_id("Coworker"),
+            "BusinessId": await builder.shared_id("Business"),
             "ExtraServiceId": rate,
             "TotalUses": 3,
         },

@@ -18,7 +18,7 @@ from creditdesk.schema.fields import (
     Scaled,
     Text,
 )
-from tests.builders import entities_with_verb
+from tests.support.record_builder import entities_with_verb
 
 ENVELOPE = [
     "Records", "CurrentPageSize", "CurrentPage", "CurrentOrderField", "CurrentSortDirection",
@@ -53,8 +53,8 @@ def listed_names(entity):
 
 
 @every
-async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, build, entity):
-    made = await build.create(entity)
+async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, builder, entity):
+    made = await builder.create(entity)
     answer = await client.get(entity.path(), params={"Id": made})
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -85,8 +85,8 @@ async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, bu
 
 
 @every
-async def test_one_record_is_whole_with_collections_and_empty_twins(client, build, entity):
-    made = await build.create(entity)
+async def test_one_record_is_whole_with_collections_and_empty_twins(client, builder, entity):
+    made = await builder.create(entity)
     answer = await client.get(f"{entity.path()}/{made}")
     assert answer.status_code == 200, answer.text
     record = answer.json()
@@ -102,8 +102,8 @@ async def test_one_record_is_whole_with_collections_and_empty_twins(client, buil
 
 
 @every
-async def test_paths_match_without_case_and_with_a_slash(client, build, entity):
-    made = await build.create(entity)
+async def test_paths_match_without_case_and_with_a_slash(client, builder, entity):
+    made = await builder.create(entity)
     shouted = entity.path().upper().replace("/API/", "/Api/")
     assert (await client.get(f"{shouted}/", params={"size": 1})).status_code == 200
     assert (await client.get(f"{shouted}/{made}/")).json()["Id"] == made
@@ -111,8 +111,8 @@ async def test_paths_match_without_case_and_with_a_slash(client, build, entity):
 
 
 @every
-async def test_a_batch_is_a_bare_array_in_the_order_asked(client, build, entity):
-    one, two = await build.create(entity), await build.create(entity)
+async def test_a_batch_is_a_bare_array_in_the_order_asked(client, builder, entity):
+    one, two = await builder.create(entity), await builder.create(entity)
     answer = await client.get(f"{entity.path()}/?id=[{two},999999999,{one}]")
     assert answer.status_code == 200, answer.text
     assert [record["Id"] for record in answer.json()] == [two, one]
@@ -127,8 +127,8 @@ async def test_a_missing_record_is_not_found(client, entity):
 
 
 @every
-async def test_a_verb_that_is_not_offered_is_405(client, build, entity):
-    made = await build.create(entity)
+async def test_a_verb_that_is_not_offered_is_405(client, builder, entity):
+    made = await builder.create(entity)
     for verb, method, path in (
         ("create", "POST", ""), ("update", "PUT", ""), ("update", "PUT", f"/{made}"),
         ("delete", "DELETE", f"/{made}"),
@@ -142,8 +142,8 @@ async def test_a_verb_that_is_not_offered_is_405(client, build, entity):
 
 
 @every
-async def test_every_filter_finds_its_record_by_value_and_by_presence(client, build, entity):
-    made = await build.create(entity)
+async def test_every_filter_finds_its_record_by_value_and_by_presence(client, builder, entity):
+    made = await builder.create(entity)
     record = (await client.get(f"{entity.path()}/{made}")).json()
     known = [f for f in entity.meta().filters.values() if f.name != "Id"]
     full = [f for f in known if has_value(record, f.column)]
@@ -223,8 +223,8 @@ async def test_an_unparsable_value_names_its_parameter(client, entity):
 
 
 @every
-async def test_fields_sort_and_ties_break_by_id_across_pages(client, build, entity):
-    made = [await build.create(entity) for _ in range(3)]
+async def test_fields_sort_and_ties_break_by_id_across_pages(client, builder, entity):
+    made = [await builder.create(entity) for _ in range(3)]
     ids = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
     for at, column in enumerate(full_body(entity)):
         direction = 1 if at % 2 else -1
@@ -247,8 +247,8 @@ def full_body(entity):
 
 
 @every_plain
-async def test_a_full_body_comes_back_as_it_was_sent(client, build, entity):
-    body = await build.request_body(entity)
+async def test_a_full_body_comes_back_as_it_was_sent(client, builder, entity):
+    body = await builder.request_body(entity)
     answer = await client.post(entity.path(), json=body)
     assert answer.status_code == 200, answer.text
     made = answer.json()
@@ -287,8 +287,8 @@ async def test_required_fields_are_all_reported_in_field_order(client, entity):
 
 
 @every_plain
-async def test_unknown_references_are_reported_under_the_relation(client, build, entity):
-    body = await build.request_body(entity, only_required=True)
+async def test_unknown_references_are_reported_under_the_relation(client, builder, entity):
+    body = await builder.request_body(entity, only_required=True)
     wanted = []
     for name, kind in entity.fields.items():
         if kind.read_only or kind.update_only or name in COMPUTED_FIELDS:
@@ -308,8 +308,8 @@ async def test_unknown_references_are_reported_under_the_relation(client, build,
 
 
 @every_plain
-async def test_values_may_come_as_text_and_in_a_form(client, build, entity):
-    body = await build.request_body(entity, only_required=True)
+async def test_values_may_come_as_text_and_in_a_form(client, builder, entity):
+    body = await builder.request_body(entity, only_required=True)
     for name, value in body.items():
         if isinstance(value, bool):
             body[name] = str(value).lower()
@@ -318,7 +318,7 @@ async def test_values_may_come_as_text_and_in_a_form(client, build, entity):
 
 
 @every_plain
-async def test_wrong_types_are_all_reported(client, build, entity):
+async def test_wrong_types_are_all_reported(client, builder, entity):
     body, wanted = {}, []
     for name, column in entity.meta().columns.items():
         kind = column.field
@@ -339,8 +339,10 @@ async def test_wrong_types_are_all_reported(client, build, entity):
     [e for e in creatable if "update" in e.verbs and e.__name__ != "User"],
     ids=lambda e: e.__name__,
 )
-async def test_put_clears_what_is_left_out_and_keeps_collections(client, build, entity):
-    full = (await client.post(entity.path(), json=await build.request_body(entity))).json()["Value"]
+async def test_put_clears_what_is_left_out_and_keeps_collections(client, builder, entity):
+    full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()[
+        "Value"
+    ]
     required = {
         c.name: full[c.name]
         for c in entity.meta().columns.values()
@@ -377,17 +379,17 @@ def empty_value(kind):
     [e for e in creatable if "update" in e.verbs],
     ids=lambda e: e.__name__,
 )
-async def test_collections_change_in_place(client, build, entity):
+async def test_collections_change_in_place(client, builder, entity):
     for column in entity.meta().collection_columns:
         kind = column.field
         if kind.read_only or not kind.is_local or not kind.delta_fields or kind.create_only:
             continue
-        full = (await client.post(entity.path(), json=await build.request_body(entity))).json()[
+        full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()[
             "Value"
         ]
         [there] = full[column.name]
         [target] = [e for e in PUBLIC_ENTITIES if e.__name__ == kind.of]
-        fresh = await build.create(target)
+        fresh = await builder.create(target)
         sent = {k: v for k, v in full.items() if not isinstance(v, list)}
         sent |= {f"Added{column.name}": [fresh], f"Removed{column.name}": [there]}
         answer = await client.put(f"{entity.path()}/{full['Id']}", json=sent)
@@ -398,8 +400,8 @@ async def test_collections_change_in_place(client, build, entity):
 @pytest.mark.parametrize(
     "entity", [e for e in creatable if "delete" in e.verbs], ids=lambda e: e.__name__
 )
-async def test_delete_answers_the_id_and_the_record_is_gone(client, build, entity):
-    body = await build.request_body(entity, only_required=True)
+async def test_delete_answers_the_id_and_the_record_is_gone(client, builder, entity):
+    body = await builder.request_body(entity, only_required=True)
     made = (await client.post(entity.path(), json=body)).json()["Value"]["Id"]
     answer = await client.delete(f"{entity.path()}/{made}")
     assert answer.status_code == 200, answer.text
@@ -411,8 +413,8 @@ async def test_delete_answers_the_id_and_the_record_is_gone(client, build, entit
 
 
 @every_plain
-async def test_the_same_key_replays_byte_for_byte(client, build, entity):
-    body = await build.request_body(entity, only_required=True)
+async def test_the_same_key_replays_byte_for_byte(client, builder, entity):
+    body = await builder.request_body(entity, only_required=True)
     headers = {"Idempotency-Key": f"{entity.__name__}-key"}
     refused = await client.post(entity.path(), json={}, headers=headers)
     first_answer = await client.post(entity.path(), json=body, headers=headers)

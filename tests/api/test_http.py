@@ -18,17 +18,17 @@ from creditdesk.settings import (
     RateLimitSettings,
     Settings,
 )
-from tests.builders import NOW, stored_row
 from tests.conftest import create_user_token, http_client
+from tests.support.record_builder import NOW, stored_row
 
 TYPES = ResourceType.path()
 FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
 
 
 @pytest.fixture(scope="module")
-async def shop(store, build):
+async def shop(store, builder):
     """Sixty room types of one location, their names in no order of their ids."""
-    business = await build.create_business("Paging")
+    business = await builder.create_business("Paging")
     rows = [
         stored_row(ResourceType, Name=f"Room {n * 7 % 60:02d}", BusinessId=business)
         for n in range(60)
@@ -125,8 +125,8 @@ async def test_a_bad_parameter_is_named(client, query, name):
     assert answer.json()["Errors"][0]["PropertyName"] == name
 
 
-async def test_text_filter_matches_substring_and_codes_match_whole(client, build):
-    await build.create(Currency, Name="Straße Gold", Code="XGD")
+async def test_text_filter_matches_substring_and_codes_match_whole(client, builder):
+    await builder.create(Currency, Name="Straße Gold", Code="XGD")
     for asked, found in (
         ({"Currency_Name": "STRASSE"}, 1),
         ({"Currency_Name": "gold"}, 1),
@@ -173,15 +173,15 @@ async def test_a_body_over_the_limit_is_413(client):
     assert list(answer.json()) == FAILURE
 
 
-async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(client, build):
-    business = await build.shared_id("Business")
+async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(client, builder):
+    business = await builder.shared_id("Business")
     answer = await client.post(TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1})
     assert answer.status_code == 200
     assert answer.json()["Value"]["Name"] == "Desk"
 
 
-async def test_amounts_are_exact(client, build):
-    body = await build.request_body(CoworkerBookingCredit, only_required=True)
+async def test_amounts_are_exact(client, builder):
+    body = await builder.request_body(CoworkerBookingCredit, only_required=True)
     sent = '{"CoworkerId":%d,"BusinessId":%d,"TotalCredit":%s}'
     for amount in ("0.1", "12345678901234.5678", "3", "-0"):
         text = sent % (body["CoworkerId"], body["BusinessId"], amount)
@@ -191,8 +191,8 @@ async def test_amounts_are_exact(client, build):
     assert (await client.post(CoworkerBookingCredit.path(), content=text)).status_code == 400
 
 
-async def test_custom_fields_keep_the_first_of_a_name_and_filter(client, build):
-    body = await build.request_body(ResourceType, only_required=True)
+async def test_custom_fields_keep_the_first_of_a_name_and_filter(client, builder):
+    body = await builder.request_body(ResourceType, only_required=True)
     data = [{"Name": "Floor", "Value": v, "Type": "string"} for v in ("Third", "Fourth")]
     made = await client.post(TYPES, json=body | {"CustomFields": {"Data": data}})
     assert made.json()["Value"]["CustomFields"] == {"Data": data[:1]}
@@ -202,8 +202,8 @@ async def test_custom_fields_keep_the_first_of_a_name_and_filter(client, build):
         assert (await client.get(TYPES, params=asked)).json()["TotalItems"] == found
 
 
-async def test_put_finds_its_record_by_path_or_body(client, build):
-    body = await build.request_body(ResourceType, only_required=True)
+async def test_put_finds_its_record_by_path_or_body(client, builder):
+    body = await builder.request_body(ResourceType, only_required=True)
     made = (await client.post(TYPES, json=body)).json()["Value"]["Id"]
     assert (await client.put(f"{TYPES}/{made}", json=body)).status_code == 200
     assert (await client.put(TYPES, json=body | {"Id": str(made)})).status_code == 200
@@ -213,10 +213,10 @@ async def test_put_finds_its_record_by_path_or_body(client, build):
     assert (await client.put(f"{TYPES}/999999999", json=body)).status_code == 404
 
 
-async def test_a_blocked_delete_answers_200_without_success(client, build):
-    business = await build.shared_id("Business")
-    kept = await build.create(ResourceType, BusinessId=business)
-    await build.create(Resource, ResourceTypeId=kept, BusinessId=business)
+async def test_a_blocked_delete_answers_200_without_success(client, builder):
+    business = await builder.shared_id("Business")
+    kept = await builder.create(ResourceType, BusinessId=business)
+    await builder.create(Resource, ResourceTypeId=kept, BusinessId=business)
     answer = await client.delete(f"{TYPES}/{kept}")
     assert answer.status_code == 200
     assert answer.json()["WasSuccessful"] is False
@@ -258,7 +258,7 @@ async def test_current_user_and_enums(client):
     assert (await client.get("/api/utils/enums")).status_code == 400
 
 
-async def test_actions_are_listed_and_unknown_key_is_rejected(client, build):
+async def test_actions_are_listed_and_unknown_key_is_rejected(client, builder):
     path = CoworkerBookingCredit.path()
     for command in (await client.get(f"{path}/commands")).json():
         assert list(command)[:3] == ["Key", "Name", "AppliesOnlyToMultipleEntities"]
@@ -301,7 +301,7 @@ async def test_a_lost_connection_is_a_409(client, store, monkeypatch):
     assert list(answer.json()) == FAILURE
 
 
-async def test_records_of_other_locations_are_not_found(app, store, build, shop):
+async def test_records_of_other_locations_are_not_found(app, store, builder, shop):
     """A caller of one location: other records are not found, listed, counted or referred to."""
     roles = [f"ResourceType-{word}" for word in ("List", "Read", "Create", "Edit", "Delete")]
     token = await create_user_token(
@@ -310,8 +310,8 @@ async def test_records_of_other_locations_are_not_found(app, store, build, shop)
     async with store.write_session() as unit:
         user_id = await find_user_id(unit, "local@example.com")
         await set_roles(unit, user_id, shop, roles, now=NOW)
-    elsewhere = await build.create_business("Elsewhere")
-    foreign = await build.create(ResourceType, Name="Foreign", BusinessId=elsewhere)
+    elsewhere = await builder.create_business("Elsewhere")
+    foreign = await builder.create(ResourceType, Name="Foreign", BusinessId=elsewhere)
     async with http_client(app, token) as local:
         assert (await local.get(TYPES)).json()["TotalItems"] == 60
         assert (await local.get(f"{TYPES}?id=[{foreign}]")).json() == []

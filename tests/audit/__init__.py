@@ -1,1 +1,1 @@
-"""Proofs, checkpoints and the checked export."""
+"""Tests of checkpoints, proofs and verification, and of the accounting export."""

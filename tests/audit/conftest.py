@@ -1,4 +1,4 @@
-"""A town with a past, the wire over it for several callers, and a way to meddle past the guards."""
+"""A ledger, HTTP clients for principals with different roles, and writes that bypass the triggers."""
 
 from __future__ import annotations
 
@@ -21,69 +21,69 @@ from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import Settings
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.ledger.town import LedgerBuilder
+from tests.support.ledger_builder import LedgerBuilder
 
 Tamper = Callable[[str], Awaitable[None]]
 CreateCheckpoint = Callable[[], Awaitable[Checkpoint]]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(store: Store) -> LedgerBuilder:
+async def ledger(store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(store)
 
 
 @pytest.fixture(scope="module")
-def seal(store: Store, town: LedgerBuilder) -> CreateCheckpoint:
-    """Makes a checkpoint at the town's time."""
+def make_checkpoint(store: Store, ledger: LedgerBuilder) -> CreateCheckpoint:
+    """Creates a checkpoint at the time of the ledger."""
 
     async def make() -> Checkpoint:
-        async with store.write_session() as unit:
-            return await create_checkpoint(unit, town.now)
+        async with store.write_session() as session:
+            return await create_checkpoint(session, ledger.now)
 
     return make
 
 
 class _StaticPrincipals:
-    """Signs in whoever is named in the header, without more ado."""
+    """Authenticates the principal whose name is the bearer token."""
 
-    def __init__(self, callers: dict[str, Principal]) -> None:
-        self.callers = callers
+    def __init__(self, principals: dict[str, Principal]) -> None:
+        self.principals = principals
 
     async def authenticate(
         self, authorization: str | None, now: datetime, address: str | None = None
     ) -> Principal:
-        found = self.callers.get((authorization or "").removeprefix("Bearer "))
+        found = self.principals.get((authorization or "").removeprefix("Bearer "))
         if found is None:
             raise Unauthenticated("Sign in first.")
         return found
 
 
 @pytest_asyncio.fixture(scope="module")
-async def wire(
-    store: Store, town: LedgerBuilder
+async def client_for(
+    store: Store, ledger: LedgerBuilder
 ) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
-    """A client for `reader` (of the town), `stranger` (of another place), `clerk` (no role)."""
+    """Clients: `reader` of the location, `outsider` of another one, `clerk` without a role, `nobody`."""
     reads = frozenset({"ledger-read"})
-    callers = {
+    principals = {
         "reader": Principal(
-            2, "reader@example.com", roles=reads, locations=frozenset({town.business})
+            2, "reader@example.com", roles=reads, locations=frozenset({ledger.business})
         ),
-        "stranger": Principal(3, "away@example.com", roles=reads, locations=frozenset({999})),
-        "clerk": Principal(4, "clerk@example.com", locations=frozenset({town.business})),
+        "outsider": Principal(3, "away@example.com", roles=reads, locations=frozenset({999})),
+        "clerk": Principal(4, "clerk@example.com", locations=frozenset({ledger.business})),
     }
-    parts = replace(
+    context = replace(
         build_context(store, Settings()),
-        authenticator=_StaticPrincipals(callers),
+        authenticator=_StaticPrincipals(principals),
         extra_routes=audit_routes(),
     )
-    api: Any = Api(parts)
+    api: Any = Api(context)
     clients = {
         name: httpx.AsyncClient(
             transport=httpx.ASGITransport(api, raise_app_exceptions=False),
-            base_url="http://desk",
+            base_url="http://test",
             headers={"Authorization": f"Bearer {name}"},
         )
-        for name in (*callers, "nobody")
+        for name in (*principals, "nobody")
     }
     yield clients.__getitem__
     for client in clients.values():
@@ -91,8 +91,8 @@ async def wire(
 
 
 @pytest.fixture(scope="module")
-def meddle(store: Any) -> Tamper:
-    """Runs a statement as someone would who has the database in their hands."""
+def tamper(store: Any) -> Tamper:
+    """Runs a statement after dropping the triggers that protect its table."""
 
     async def run(text: str) -> None:
         table = text.removeprefix("DELETE FROM ").removeprefix("UPDATE ").split()[0]
@@ -105,7 +105,7 @@ def meddle(store: Any) -> Tamper:
 
 
 async def execute(store: Any, text: str) -> None:
-    """Runs a statement past the program."""
+    """Runs a statement directly on the database."""
     if isinstance(store, SQLiteStore):
         store.connection.execute(text)
     else:

@@ -1,4 +1,4 @@
-"""The ledger as a stranger's checker reads it: accepted as it is, refused with a wrong balance."""
+"""The Beancount export, read by Beancount itself: intact ledgers pass, wrong balances fail."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from beancount.core.realization import compute_balance, get, realize
 from creditdesk.demo.load import load_demo
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.ledger.journal.mapping import MAPPINGS, TIME_MAPPING, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import is_booking_charge
+from creditdesk.ledger.journal.mapping import (
+    MAPPINGS,
+    TIME_MAPPING,
+    CreditTypeMapping,
+    is_booking_charge,
+)
 from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
 from tests.audit.conftest import Tamper
-from tests.ledger.town import LedgerBuilder
+from tests.support.ledger_builder import LedgerBuilder
 
 
 async def export_and_check(
     store: Store, folder: Path
 ) -> tuple[list[Any], list[str], CollectingReporter]:
-    """The directives, the checker's complaints, and what the export itself reported."""
+    """Exports; returns the parsed directives, Beancount's errors, and the export's own report."""
     file, report = folder / "credits.beancount", CollectingReporter()
     await export_beancount(store, file, report)
-    entries, faults, _ = loader.load_file(str(file))
-    return entries, [f"{type(fault).__name__}: {fault.message}" for fault in faults], report
+    entries, errors, _ = loader.load_file(str(file))
+    return entries, [f"{type(error).__name__}: {error.message}" for error in errors], report
 
 
 async def find_credits(store: Store, side: CreditTypeMapping) -> list[Record]:
-    async with store.read_session() as reading:
-        return [c for c in await reading.find(side.credit_entity) if not is_booking_charge(side, c)]
+    async with store.read_session() as session:
+        return [c for c in await session.find(side.credit_entity) if not is_booking_charge(side, c)]
 
 
 async def test_beancount_computes_same_balances(store: Store, tmp_path: Path) -> None:
     await load_demo(store, 300, 3, CollectingReporter())
-    entries, faults, report = await export_and_check(store, tmp_path)
-    assert (faults, report.problems) == ([], [])
+    entries, errors, report = await export_and_check(store, tmp_path)
+    assert (errors, report.problems) == ([], [])
     assert sum(isinstance(entry, data.Transaction) for entry in entries) > 300
     root = realize(entries)
     for side in MAPPINGS.values():
@@ -55,17 +59,17 @@ async def test_beancount_computes_same_balances(store: Store, tmp_path: Path) ->
 
 
 async def test_every_entry_kind_is_exported(
-    store: Store, town: LedgerBuilder, tmp_path: Path
+    store: Store, ledger: LedgerBuilder, tmp_path: Path
 ) -> None:
-    money = await town.add_money_credit("40.00")
-    await town.post_use(money, "0.0001")
-    await town.post_use(money, "39.9999")
-    rates = [await town.add_rate(period, "5.00") for period in (1, 2)]
-    held = [await town.add_time_credit(600, ExtraServiceId=rate) for rate in rates]
-    await town.post_time_use(held[0], BookingId=await town.add_booking())
-    unopened = await town.add_money_credit("12.50", RemainingCredit=100_000)
-    entries, faults, _ = await export_and_check(store, tmp_path)
-    assert faults == []
+    money = await ledger.add_money_credit("40.00")
+    await ledger.post_use(money, "0.0001")
+    await ledger.post_use(money, "39.9999")
+    rates = [await ledger.add_rate(period, "5.00") for period in (1, 2)]
+    held = [await ledger.add_time_credit(600, ExtraServiceId=rate) for rate in rates]
+    await ledger.post_time_use(held[0], BookingId=await ledger.add_booking())
+    unopened = await ledger.add_money_credit("12.50", RemainingCredit=100_000)
+    entries, errors, _ = await export_and_check(store, tmp_path)
+    assert errors == []
     opened = {e.account: e.currencies for e in entries if isinstance(e, data.Open)}
     assert opened[f"Assets:Credit:Money{money}"] == ["GBP.CREDIT"]
     assert [opened[f"Assets:Credit:Time{credit}"] for credit in held] == [
@@ -74,7 +78,7 @@ async def test_every_entry_kind_is_exported(
     asserted = {e.account: e.amount.number for e in entries if isinstance(e, data.Balance)}
     assert asserted[f"Assets:Credit:Money{money}"] == 0
     assert asserted[f"Assets:Credit:Money{unopened}"] == 10
-    # What is drawn is drawn from the credit's own lot.
+    # Every use reduces the credit's own lot.
     lots = {
         posting.cost.label
         for entry in entries if isinstance(entry, data.Transaction)
@@ -84,19 +88,19 @@ async def test_every_entry_kind_is_exported(
 
 
 async def test_balance_off_by_smallest_unit_is_rejected(
-    store: Store, town: LedgerBuilder, tmp_path: Path
+    store: Store, ledger: LedgerBuilder, tmp_path: Path
 ) -> None:
-    money, time = await town.add_money_credit("40.00"), await town.add_time_credit(600)
-    await town.post_use(money, "1.50")
-    await town.post_time_use(time, BookingId=await town.add_booking())
-    before = await town.get(CoworkerExtraService, time)
-    async with store.write_session() as unit:
-        await unit.update(CoworkerBookingCredit, [(money, {"RemainingCredit": 385_001})])
-        await unit.update(
+    money, time = await ledger.add_money_credit("40.00"), await ledger.add_time_credit(600)
+    await ledger.post_use(money, "1.50")
+    await ledger.post_time_use(time, BookingId=await ledger.add_booking())
+    before = await ledger.get(CoworkerExtraService, time)
+    async with store.write_session() as session:
+        await session.update(CoworkerBookingCredit, [(money, {"RemainingCredit": 385_001})])
+        await session.update(
             CoworkerExtraService, [(time, {"RemainingUses": before["RemainingUses"] - 1})]
         )
-    _, faults, report = await export_and_check(store, tmp_path)
-    assert [fault.partition("'")[2].partition("'")[0] for fault in faults] == [
+    _, errors, report = await export_and_check(store, tmp_path)
+    assert [error.partition("'")[2].partition("'")[0] for error in errors] == [
         f"Assets:Credit:Money{money}", f"Assets:Credit:Time{time}",
     ]  # fmt: skip
     assert report.problems[0].startswith(
@@ -106,13 +110,13 @@ async def test_balance_off_by_smallest_unit_is_rejected(
 
 
 async def test_changed_journal_amount_is_rejected(
-    store: Store, town: LedgerBuilder, tmp_path: Path, meddle: Tamper
+    store: Store, ledger: LedgerBuilder, tmp_path: Path, tamper: Tamper
 ) -> None:
-    money = await town.add_money_credit("40.00")
-    await town.post_use(money, "1.50")
-    await meddle(
+    money = await ledger.add_money_credit("40.00")
+    await ledger.post_use(money, "1.50")
+    await tamper(
         "UPDATE journal_line SET amount = amount + 1 "
         f"WHERE credit_kind = 'money' AND credit_id = {money} AND kind = 'use'"
     )
-    _, faults, _ = await export_and_check(store, tmp_path)
-    assert any(f"Assets:Credit:Money{money}'" in fault for fault in faults)
+    _, errors, _ = await export_and_check(store, tmp_path)
+    assert any(f"Assets:Credit:Money{money}'" in error for error in errors)

@@ -1,4 +1,4 @@
-"""`creditdesk checkpoint` as an operator runs it."""
+"""The commands `checkpoint` and `verify --checkpoint`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from creditdesk.storage.engine import open_store
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    url = f"sqlite:///{tmp_path_factory.mktemp('desk')}/desk.db"
+    url = f"sqlite:///{tmp_path_factory.mktemp('database')}/creditdesk.db"
     demo(uses=60, seed=2, database=url)
     return url
 

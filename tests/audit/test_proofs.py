@@ -1,4 +1,4 @@
-"""A member's proof: made by the service, checked by the one file that imports nothing of ours."""
+"""Proofs over the HTTP API, checked by the stand-alone verifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from creditdesk.schema.errors import Conflict, NotFound
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from tests.audit.conftest import CreateCheckpoint
-from tests.ledger.town import NOON, LedgerBuilder
+from tests.support.ledger_builder import NOON, LedgerBuilder
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
 ClientFor = Callable[[str], httpx.AsyncClient]
@@ -34,58 +34,60 @@ def run_verifier(folder: Path, proof: str, key: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-async def spend_from_new_credit(town: LedgerBuilder, amount: str = "1.50") -> dict[str, Any]:
-    """The newest line of a fresh credit that was drawn on once before and twice after."""
-    credit = await town.add_money_credit("40.00")
-    await town.post_use(credit, "2.00")
-    use = await town.post_use(credit, amount, Description="coffee")
-    await town.post_use(credit, "3.00")
+async def spend_from_new_credit(ledger: LedgerBuilder, amount: str = "1.50") -> dict[str, Any]:
+    """The journal entry of the second of three uses of a new credit."""
+    credit = await ledger.add_money_credit("40.00")
+    await ledger.post_use(credit, "2.00")
+    use = await ledger.post_use(credit, amount, Description="coffee")
+    await ledger.post_use(credit, "3.00")
     (line,) = [
-        x for x in await town.journal_lines("money", credit) if x["HistoryId"] == int(use["Id"])
+        x for x in await ledger.journal_lines("money", credit) if x["HistoryId"] == int(use["Id"])
     ]
     return line
 
 
-async def test_no_proof_before_first_checkpoint(town: LedgerBuilder, wire: ClientFor) -> None:
-    line = await spend_from_new_credit(town)
-    answer = await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")
+async def test_no_proof_before_first_checkpoint(
+    ledger: LedgerBuilder, client_for: ClientFor
+) -> None:
+    line = await spend_from_new_credit(ledger)
+    answer = await client_for("reader").get(f"/api/ledger/proofs/{line['Id']}")
     assert answer.status_code == 409
     assert "No checkpoint covers this line yet" in answer.json()["Message"]
-    assert (await wire("reader").get("/api/ledger/checkpoints/key")).status_code == 404
-    assert (await wire("reader").get("/api/ledger/checkpoints")).json() == {
+    assert (await client_for("reader").get("/api/ledger/checkpoints/key")).status_code == 404
+    assert (await client_for("reader").get("/api/ledger/checkpoints")).json() == {
         "Records": [], "CurrentPage": 1, "PageSize": 25, "TotalItems": 0, "HasNextPage": False,
     }  # fmt: skip
 
 
 async def test_proof_verifies_offline(
-    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint, tmp_path: Path
+    ledger: LedgerBuilder, client_for: ClientFor, make_checkpoint: CreateCheckpoint, tmp_path: Path
 ) -> None:
-    line = await spend_from_new_credit(town)
+    line = await spend_from_new_credit(ledger)
     for _ in range(3):
-        await spend_from_new_credit(town)
-    await seal()
-    reader = wire("reader")
+        await spend_from_new_credit(ledger)
+    await make_checkpoint()
+    reader = client_for("reader")
     key = (await reader.get("/api/ledger/checkpoints/key")).text
     proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
-    code, said = run_verifier(tmp_path, proof, key)
-    assert (code, "a use of 1.5000 by 'admin@example.com'" in said) == (0, True), said
-    told = json.loads(proof)
-    told["line"]["amount"] += 1
-    code, said = run_verifier(tmp_path, json.dumps(told), key)
-    assert (code, said) == (
+    code, output = run_verifier(tmp_path, proof, key)
+    assert (code, "a use of 1.5000 by 'admin@example.com'" in output) == (0, True), output
+    changed = json.loads(proof)
+    changed["line"]["amount"] += 1
+    code, output = run_verifier(tmp_path, json.dumps(changed), key)
+    assert (code, output) == (
         1, "Invalid: The line's content does not match its digest: the line was changed.\n"
     )  # fmt: skip
 
 
 async def test_time_credit_and_first_entries_are_provable(
-    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint, tmp_path: Path
+    ledger: LedgerBuilder, client_for: ClientFor, make_checkpoint: CreateCheckpoint, tmp_path: Path
 ) -> None:
-    credit = await town.add_time_credit(600)
-    use = await town.post_time_use(credit, BookingId=await town.add_booking())
-    await seal()
-    reader = wire("reader")
+    credit = await ledger.add_time_credit(600)
+    use = await ledger.post_time_use(credit, BookingId=await ledger.add_booking())
+    await make_checkpoint()
+    reader = client_for("reader")
     key = (await reader.get("/api/ledger/checkpoints/key")).text
-    for line in await town.journal_lines("time", credit):
+    for line in await ledger.journal_lines("time", credit):
         proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
         assert run_verifier(tmp_path, proof, key)[0] == 0
     by_history = await reader.get(
@@ -96,53 +98,57 @@ async def test_time_credit_and_first_entries_are_provable(
 
 
 async def test_proof_is_stable(
-    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint
+    ledger: LedgerBuilder, client_for: ClientFor, make_checkpoint: CreateCheckpoint
 ) -> None:
-    line = await spend_from_new_credit(town)
-    first = await seal()
-    before = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).content
-    town.now += timedelta(hours=1)
-    await spend_from_new_credit(town)
-    await seal()
-    assert (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).content == before
+    line = await spend_from_new_credit(ledger)
+    first = await make_checkpoint()
+    before = (await client_for("reader").get(f"/api/ledger/proofs/{line['Id']}")).content
+    ledger.now += timedelta(hours=1)
+    await spend_from_new_credit(ledger)
+    await make_checkpoint()
+    assert (await client_for("reader").get(f"/api/ledger/proofs/{line['Id']}")).content == before
     assert json.loads(before)["checkpoint"] == first.document()
     assert len(json.loads(before)["following"]) == 1
 
 
 async def test_entry_recorded_ahead_of_clock_is_provable(
-    town: LedgerBuilder, store: Store, seal: CreateCheckpoint
+    ledger: LedgerBuilder, store: Store, make_checkpoint: CreateCheckpoint
 ) -> None:
-    town.now += timedelta(days=1)
-    line = await spend_from_new_credit(town)
-    town.now -= timedelta(days=1)
-    await seal()
-    async with store.read_session() as reading:
-        assert (await prove_entry(reading, line["Id"])).line.sequence == line["Sequence"]
+    ledger.now += timedelta(days=1)
+    line = await spend_from_new_credit(ledger)
+    ledger.now -= timedelta(days=1)
+    await make_checkpoint()
+    async with store.read_session() as session:
+        assert (await prove_entry(session, line["Id"])).line.sequence == line["Sequence"]
 
 
 async def test_proof_reveals_no_other_credits(
-    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint
+    ledger: LedgerBuilder, client_for: ClientFor, make_checkpoint: CreateCheckpoint
 ) -> None:
-    hidden = await spend_from_new_credit(town, "7.7700")
-    line = await spend_from_new_credit(town)
-    await seal()
-    proof = (await wire("reader").get(f"/api/ledger/proofs/{line['Id']}")).text
-    others = await town.journal_lines("money", hidden["CreditId"])
+    hidden = await spend_from_new_credit(ledger, "7.7700")
+    line = await spend_from_new_credit(ledger)
+    await make_checkpoint()
+    proof = (await client_for("reader").get(f"/api/ledger/proofs/{line['Id']}")).text
+    others = await ledger.journal_lines("money", hidden["CreditId"])
     assert [x["Sequence"] for x in others if x["Digest"] in proof] == []
     assert "Blinding" not in proof
 
 
 @pytest.mark.parametrize(
-    ("who", "status"), [("reader", 200), ("stranger", 404), ("clerk", 403), ("nobody", 401)]
+    ("who", "status"), [("reader", 200), ("outsider", 404), ("clerk", 403), ("nobody", 401)]
 )
 async def test_proof_requires_role_and_location(
-    town: LedgerBuilder, wire: ClientFor, seal: CreateCheckpoint, who: str, status: int
+    ledger: LedgerBuilder,
+    client_for: ClientFor,
+    make_checkpoint: CreateCheckpoint,
+    who: str,
+    status: int,
 ) -> None:
-    line = await spend_from_new_credit(town)
-    await seal()
+    line = await spend_from_new_credit(ledger)
+    await make_checkpoint()
     asked = {"history": line["HistoryId"], "kind": "money"}
-    assert (await wire(who).get(f"/api/ledger/proofs/{line['Id']}")).status_code == status
-    assert (await wire(who).get("/api/ledger/proofs", params=asked)).status_code == status
+    assert (await client_for(who).get(f"/api/ledger/proofs/{line['Id']}")).status_code == status
+    assert (await client_for(who).get("/api/ledger/proofs", params=asked)).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -161,65 +167,72 @@ async def test_proof_requires_role_and_location(
         ("/api/ledger/checkpoints/key?fingerprint=00", 404),
     ],
 )
-async def test_missing_or_invalid_requests(wire: ClientFor, path: str, status: int) -> None:
-    assert (await wire("reader").get(path)).status_code == status
+async def test_missing_or_invalid_requests(client_for: ClientFor, path: str, status: int) -> None:
+    assert (await client_for("reader").get(path)).status_code == status
 
 
 async def test_checkpoints_are_listed_newest_first(
-    wire: ClientFor, store: Store, seal: CreateCheckpoint
+    client_for: ClientFor, store: Store, make_checkpoint: CreateCheckpoint
 ) -> None:
-    made = [await seal() for _ in range(3)]
-    reader = wire("reader")
+    made = [await make_checkpoint() for _ in range(3)]
+    reader = client_for("reader")
     first = (await reader.get("/api/ledger/checkpoints?size=2")).json()
     assert first["Records"] == [made[2].document(), made[1].document()]
     assert (first["CurrentPage"], first["PageSize"], first["HasNextPage"]) == (1, 2, True)
     everything = (await reader.get("/api/ledger/checkpoints?size=1000")).json()
     assert everything["TotalItems"] == len(everything["Records"])
-    async with store.read_session() as reading:
-        kept = await latest_checkpoint(reading)
+    async with store.read_session() as session:
+        kept = await latest_checkpoint(session)
     assert kept is not None
     oldest_first = [Checkpoint.from_document(d) for d in reversed(everything["Records"])]
     assert check_checkpoint_sequence(oldest_first, [kept.public_key]) == []
 
 
 async def test_external_key_signs_and_is_published(
-    town: LedgerBuilder, store: Store, wire: ClientFor, seal: CreateCheckpoint, tmp_path: Path
+    ledger: LedgerBuilder,
+    store: Store,
+    client_for: ClientFor,
+    make_checkpoint: CreateCheckpoint,
+    tmp_path: Path,
 ) -> None:
-    own, line, key = await seal(), await spend_from_new_credit(town), generate_key()
-    async with store.write_session() as unit:
-        made = await create_checkpoint(unit, NOON, key)
-    reader = wire("reader")
+    own, line, key = await make_checkpoint(), await spend_from_new_credit(ledger), generate_key()
+    async with store.write_session() as session:
+        made = await create_checkpoint(session, NOON, key)
+    reader = client_for("reader")
     proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
     pem = (await reader.get("/api/ledger/checkpoints/key")).text
     assert json.loads(proof)["checkpoint"] == made.document()
     assert run_verifier(tmp_path, proof, pem)[0] == 0
     older = f"/api/ledger/checkpoints/key?fingerprint={own.key_fingerprint.hex()}"
     assert (await reader.get(older)).text != pem
-    # Time never runs backwards from one checkpoint to the next.
+    # Checkpoint times never decrease.
     assert made.created_microseconds >= own.created_microseconds
 
 
 async def test_deleted_credit_stays_in_checkpoints(
-    client: httpx.AsyncClient, town: LedgerBuilder, store: Store, seal: CreateCheckpoint
+    client: httpx.AsyncClient,
+    ledger: LedgerBuilder,
+    store: Store,
+    make_checkpoint: CreateCheckpoint,
 ) -> None:
-    body = {"Name": "Gift", "CoworkerId": town.customer, "BusinessId": town.business,
+    body = {"Name": "Gift", "CoworkerId": ledger.customer, "BusinessId": ledger.business,
             "TotalCredit": 5, "CaneBeUsedForBookings": True}  # fmt: skip
     made = await client.post("/api/billing/coworkerbookingcredits", json=body)
-    before = await seal()
+    before = await make_checkpoint()
     await client.delete(f"/api/billing/coworkerbookingcredits/{made.json()['Value']['Id']}")
-    after = await seal()
+    after = await make_checkpoint()
     assert (after.credits, after.lines) == (before.credits, before.lines + 1)
     report = CollectingReporter()
     await verify_checkpoint(store, before, report)
     assert report.problems == []
 
 
-async def test_concurrent_checkpoints_conflict(town: LedgerBuilder, store: Store) -> None:
+async def test_concurrent_checkpoints_conflict(ledger: LedgerBuilder, store: Store) -> None:
     from asyncio import gather
 
     async def make() -> Checkpoint:
-        async with store.write_session() as unit:
-            return await create_checkpoint(unit, town.now)
+        async with store.write_session() as session:
+            return await create_checkpoint(session, ledger.now)
 
     made = await gather(*(make() for _ in range(3)), return_exceptions=True)
     assert {type(each) for each in made} <= {Checkpoint, Conflict}
@@ -228,15 +241,15 @@ async def test_concurrent_checkpoints_conflict(town: LedgerBuilder, store: Store
 
 
 async def test_unknown_entry_is_not_found(store: Store) -> None:
-    async with store.read_session() as reading:
+    async with store.read_session() as session:
         with pytest.raises(NotFound):
-            await prove_entry(reading, 10**12)
+            await prove_entry(session, 10**12)
 
 
 async def test_paths_are_served_and_documented(
-    client: httpx.AsyncClient, seal: CreateCheckpoint
+    client: httpx.AsyncClient, make_checkpoint: CreateCheckpoint
 ) -> None:
-    made = await seal()
+    made = await make_checkpoint()
     listed = (await client.get("/api/ledger/checkpoints?size=1")).json()
     assert listed["Records"] == [made.document()]
     paths = (await client.get("/openapi.json")).json()["paths"]

@@ -27,7 +27,7 @@ from creditdesk.schema.errors import PermissionDenied, ValidationError
 from creditdesk.schema.fields import Collection, Reference
 from creditdesk.schema.query import Comparison
 from creditdesk.schema.service import Principal
-from tests.auth.people import (
+from tests.support.users import (
     PASSWORDS,
     ROOT_PRINCIPAL,
     SIGN_IN_TIME,

@@ -10,7 +10,7 @@ from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.schema.errors import RateLimited
 from creditdesk.schema.service import Principal
 from creditdesk.settings import RateLimitSettings
-from tests.auth.people import SIGN_IN_TIME
+from tests.support.users import SIGN_IN_TIME
 
 ADA, BOB = Principal(1, "ada@example.org"), Principal(2, "bob@example.org")
 SECOND = timedelta(seconds=1)
@@ -49,7 +49,7 @@ def test_longest_wait_is_returned_and_rejected_request_is_not_counted():
 
 
 def test_counters_stay_bounded(monkeypatch):
-    monkeypatch.setattr("creditdesk.api.rate_limit.LARGEST_COUNT", 100)
+    monkeypatch.setattr("creditdesk.api.rate_limit.MAX_WINDOWS", 100)
     throttle = RateLimiter(RateLimitSettings(calls_per_minute=1))
     for n in range(1_000):
         throttle.check(Principal(n, "x"), "GET", SIGN_IN_TIME)

@@ -11,7 +11,7 @@ from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.users_admin import set_password
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
-from tests.auth.people import (
+from tests.support.users import (
     PASSWORDS,
     SIGN_IN_TIME,
     create_authenticator,

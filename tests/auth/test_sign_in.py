@@ -17,7 +17,7 @@ from creditdesk.auth.users_admin import find_user_id, issue_token, set_password,
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.errors import RateLimited, Unauthenticated, ValidationError
-from tests.auth.people import (
+from tests.support.users import (
     FAST_HASHING,
     PASSWORD,
     PASSWORDS,
@@ -133,7 +133,7 @@ async def test_token_of_other_key_or_algorithm_is_rejected(store):
 
 
 async def test_token_cache_is_bounded(monkeypatch):
-    monkeypatch.setattr("creditdesk.auth.tokens.LARGEST_CACHE", 3)
+    monkeypatch.setattr("creditdesk.auth.tokens.MAX_CACHED_TOKENS", 3)
     tokens = AccessTokens("secret", FAST_HASHING)
     given = [tokens.issue(n, 0, SIGN_IN_TIME) for n in range(1, 6)]
     assert [tokens.parse(token, SIGN_IN_TIME).user_id for token in given] == [1, 2, 3, 4, 5]

@@ -14,7 +14,7 @@ from creditdesk.api.token import token_route
 from creditdesk.app import build_context
 from creditdesk.auth.users_admin import set_two_factor
 from creditdesk.settings import Settings
-from tests.auth.people import (
+from tests.support.users import (
     PASSWORD,
     SIGN_IN_TIME,
     basic_authorization,

@@ -1,4 +1,4 @@
-"""Each command as a person or a script runs it: what it prints, and how it ends."""
+"""Every command: its output and its exit code."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ COMMANDS = (
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database that does not exist yet, named by the environment."""
-    url = f"sqlite:///{tmp_path / 'desk' / 'desk.db'}"
+    """URL of a database that does not exist yet, set in the environment."""
+    url = f"sqlite:///{tmp_path / 'data' / 'creditdesk.db'}"
     monkeypatch.setenv("CREDITDESK_DATABASE_URL", url)
     return url
 
@@ -47,7 +47,7 @@ def test_every_command_has_help(command: str, capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["bogus"], 'Unknown command "bogus"'),
         (["init"], "--admin"),
@@ -56,15 +56,15 @@ def test_every_command_has_help(command: str, capsys: Captured) -> None:
         (["export", "/tmp/x", "--format", "xml"], "--format"),
     ],
 )
-def test_usage_errors_exit_with_2(arguments: list[str], sentence: str, capsys: Captured) -> None:
+def test_usage_errors_exit_with_2(arguments: list[str], message: str, capsys: Captured) -> None:
     assert run(arguments) == USAGE_ERROR
-    said = capsys.readouterr()
-    assert sentence in said.err
-    assert (said.out, "Traceback" in said.err) == ("", False)
+    output = capsys.readouterr()
+    assert message in output.err
+    assert (output.out, "Traceback" in output.err) == ("", False)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["verify"], "The database is not up to date. Run: creditdesk migrate\n"),
         (
@@ -76,10 +76,10 @@ def test_usage_errors_exit_with_2(arguments: list[str], sentence: str, capsys: C
 )
 @pytest.mark.usefixtures("database")
 def test_failures_exit_with_1_and_one_message(
-    arguments: list[str], sentence: str, capsys: Captured
+    arguments: list[str], message: str, capsys: Captured
 ) -> None:
     assert run(arguments) == FAILED
-    assert capsys.readouterr() == ("", sentence)
+    assert capsys.readouterr() == ("", message)
 
 
 def test_database_of_the_settings_file_is_used(
@@ -172,9 +172,9 @@ def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys
     (tmp_path / "in" / "bookings.csv").write_text("Id,CoworkerId\n1,99\n", encoding="utf-8")
     capsys.readouterr()
     assert run(["import", str(tmp_path / "in")]) == FAILED
-    said = capsys.readouterr()
-    assert said.out == "Booking: 1 new, 0 changed, 0 the same\nProblems: 1\n"
-    assert "Coworker 99, named by Booking.CoworkerId, is nowhere" in said.err
+    output = capsys.readouterr()
+    assert output.out == "Booking: 1 new, 0 changed, 0 the same\nProblems: 1\n"
+    assert "Coworker 99, named by Booking.CoworkerId, is nowhere" in output.err
 
 
 def test_openapi_prints_document(capsys: Captured) -> None:
@@ -191,14 +191,14 @@ def test_serve_prints_address_and_uses_next_port(database: str, capsys: Captured
     try:
         addresses = []
         for _ in range(2):
-            server = subprocess.Popen(  # noqa: S603 - our own program
+            server = subprocess.Popen(
                 [*command, "--database", database], stdout=subprocess.PIPE, text=True
             )
             servers.append(server)
             assert server.stdout is not None
-            said = server.stdout.readline()
-            found = re.fullmatch(r"creditdesk serves (http://127\.0\.0\.1:\d+)\n", said)
-            assert found, said
+            output = server.stdout.readline()
+            found = re.fullmatch(r"creditdesk serves (http://127\.0\.0\.1:\d+)\n", output)
+            assert found, output
             addresses.append(found[1])
         assert len(set(addresses)) == 2
         for address in addresses:
@@ -217,11 +217,11 @@ def test_serve_prints_address_and_uses_next_port(database: str, capsys: Captured
 
 
 def _wait_for_status(address: str) -> int:
-    """The status of an address, waiting for the worker behind it to come up."""
-    request = urllib.request.Request(address)  # noqa: S310 - our own server
+    """The status of a URL, once its worker has started."""
+    request = urllib.request.Request(address)
     for attempt in range(50):
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 return int(answer.status)
         except (urllib.error.URLError, ConnectionError):
             if attempt == 49:

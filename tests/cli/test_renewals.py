@@ -1,4 +1,4 @@
-"""`creditdesk renew` and `creditdesk expire`, as a timer on several machines runs them."""
+"""The scheduled commands `renew` and `expire`, also when two machines run them at once."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from creditdesk.storage.engine import open_store
 from tests.conftest import run_in_thread
 from tests.ledger.test_renewals import add_contract
 from tests.ledger.test_scheduled_jobs import add_hold
-from tests.ledger.town import LedgerBuilder, money
+from tests.support.ledger_builder import LedgerBuilder, money
 
 Captured = pytest.CaptureFixture[str]
 LONG_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(days=40)
 
 
 def with_ledger(database: str, work: Callable[[LedgerBuilder], Coroutine[Any, Any, None]]) -> None:
-    """Founds a town in the database, some time ago, and has the work done there."""
+    """Runs `work` on a ledger in the database whose clock is 40 days behind."""
 
     async def go() -> None:
         store = await open_store(database)
         try:
-            town = await LedgerBuilder.create(store)
-            town.now = LONG_AGO
-            await work(town)
+            ledger = await LedgerBuilder.create(store)
+            ledger.now = LONG_AGO
+            await work(ledger)
         finally:
             await store.close()
 
@@ -42,39 +42,39 @@ def with_ledger(database: str, work: Callable[[LedgerBuilder], Coroutine[Any, An
 
 
 def run_twice_concurrently(database: str, command: str) -> list[str]:
-    """What two processes say that run a command at the same time."""
+    """The output of two processes that run a command at the same time."""
     words = [sys.executable, "-m", "creditdesk", command, "--database", database]
     both = [
         subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [OK, OK], said
-    return [out for out, _ in said]
+    output = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [OK, OK], output
+    return [out for out, _ in output]
 
 
-def sum_first_numbers(said: list[str], line: int = 0) -> int:
-    """The sum of the numbers that a line of each begins with."""
-    return sum(int(each.splitlines()[line].split()[0]) for each in said)
+def sum_first_numbers(output: list[str], line: int = 0) -> int:
+    """The sum of the numbers that begin line `line` of each output."""
+    return sum(int(each.splitlines()[line].split()[0]) for each in output)
 
 
 def test_concurrent_renew_grants_once(database: str, capsys: Captured) -> None:
     contracts: list[int] = []
 
-    async def join(town: LedgerBuilder) -> None:
-        contracts.extend([await add_contract(town) for _ in range(3)])
+    async def join(ledger: LedgerBuilder) -> None:
+        contracts.extend([await add_contract(ledger) for _ in range(3)])
 
-    async def look(town: LedgerBuilder) -> None:
-        assert len(await town.find(BenefitGrant)) == 6
-        assert len(await town.find(CoworkerBookingCredit)) == 3
+    async def look(ledger: LedgerBuilder) -> None:
+        assert len(await ledger.find(BenefitGrant)) == 6
+        assert len(await ledger.find(CoworkerBookingCredit)) == 3
 
     with_ledger(database, join)
     assert run(["renew", "--dry-run", "--database", database]) == OK
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1] == "6 grants would be made."
+    output = capsys.readouterr().out.splitlines()
+    assert output[-1] == "6 grants would be made."
     month = datetime.now(UTC).date().replace(day=1)
-    assert said[0].startswith(f"contract {contracts[0]}: 30.0000 of money/")
-    assert f" from {month} until " in said[0]
+    assert output[0].startswith(f"contract {contracts[0]}: 30.0000 of money/")
+    assert f" from {month} until " in output[0]
     assert sum_first_numbers(run_twice_concurrently(database, "renew")) == 6
     with_ledger(database, look)
     assert run(["renew", "--database", database]) == OK
@@ -83,30 +83,30 @@ def test_concurrent_renew_grants_once(database: str, capsys: Captured) -> None:
 
 
 def test_concurrent_expire_releases_and_expires_once(database: str, capsys: Captured) -> None:
-    async def spend_little(town: LedgerBuilder) -> None:
-        credit = await town.add_money_credit("100.00")
+    async def spend_little(ledger: LedgerBuilder) -> None:
+        credit = await ledger.add_money_credit("100.00")
         for _ in range(3):
-            await add_hold(town, until=LONG_AGO + timedelta(hours=1))
-        await town.update_credit(
+            await add_hold(ledger, until=LONG_AGO + timedelta(hours=1))
+        await ledger.update_credit(
             credit, TotalCredit=money("100.00"), ExpireDate=LONG_AGO + timedelta(days=1)
         )
-        given = await town.money_credit_values(
+        given = await ledger.money_credit_values(
             "10.00", RemainingCredit=money("10.00"), ExpireDate=LONG_AGO + timedelta(days=1)
         )
         del given["Id"]
         many = [new_record(MONEY_MAPPING.credit_entity, given, LONG_AGO, "") for _ in range(400)]
-        async with town.store.write_session() as unit:
-            await unit.insert(MONEY_MAPPING.credit_entity, many)
+        async with ledger.store.write_session() as session:
+            await session.insert(MONEY_MAPPING.credit_entity, many)
 
-    async def look(town: LedgerBuilder) -> None:
-        assert {h["State"] for h in await town.find(Hold)} == {"released"}
-        assert len(await town.find(JournalLine, Kind="release")) == 3
-        lines = await town.find(JournalLine, Kind="expiry")
+    async def look(ledger: LedgerBuilder) -> None:
+        assert {h["State"] for h in await ledger.find(Hold)} == {"released"}
+        assert len(await ledger.find(JournalLine, Kind="release")) == 3
+        lines = await ledger.find(JournalLine, Kind="expiry")
         assert len({line["CreditId"] for line in lines}) == len(lines) == 401
 
     with_ledger(database, spend_little)
-    said = run_twice_concurrently(database, "expire")
-    assert (sum_first_numbers(said, 0), sum_first_numbers(said, 1)) == (3, 401)
+    output = run_twice_concurrently(database, "expire")
+    assert (sum_first_numbers(output, 0), sum_first_numbers(output, 1)) == (3, 401)
     with_ledger(database, look)
     capsys.readouterr()
     assert run(["expire", "--database", database]) == OK
@@ -121,5 +121,5 @@ def test_jobs_have_help_and_exit_codes(command: str, tmp_path: Any, capsys: Capt
     assert run([command, "--bogus"]) == USAGE_ERROR
     capsys.readouterr()
     assert run([command, "--database", f"sqlite:///{tmp_path / 'empty.db'}"]) == FAILED
-    said = capsys.readouterr()
-    assert said == ("", "The database is not up to date. Run: creditdesk migrate\n")
+    output = capsys.readouterr()
+    assert output == ("", "The database is not up to date. Run: creditdesk migrate\n")

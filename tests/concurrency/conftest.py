@@ -13,13 +13,13 @@ from creditdesk.storage.engine import open_store
 from tests.conftest import http_client
 from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
+    api,
     app,
     clock,
-    desk,
-    open_desk,
-    town,
+    ledger,
+    unverified_api,
 )
-from tests.regression.desk import AdjustableClock
+from tests.support.api_client import AdjustableClock
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 
 from creditdesk.entities.spaces.team import Team
 from creditdesk.schema.errors import Conflict
-from tests.regression.desk import (
+from tests.support.api_client import (
     CREDITS,
     USES,
     ApiClient,
@@ -35,62 +35,62 @@ CONFLICT_TIMEOUT_SECONDS = 10.0
 """For how long a call is put again when it is told that another came first."""
 
 
-async def test_exactly_40_of_64_spends_succeed(desk: ApiClient):
-    credit = await desk.create_credit("40.00")
+async def test_exactly_40_of_64_spends_succeed(api: ApiClient):
+    credit = await api.create_credit("40.00")
     answers = await asyncio.gather(
-        *(desk.post_use(credit, "1.00") for _ in range(CONCURRENT_SPENDS))
+        *(api.post_use(credit, "1.00") for _ in range(CONCURRENT_SPENDS))
     )
-    await assert_forty_spent(desk, credit, answers)
+    await assert_forty_spent(api, credit, answers)
 
 
 async def test_exactly_40_of_64_spends_succeed_over_two_workers(
-    desk: ApiClient, other_worker: httpx.AsyncClient
+    api: ApiClient, other_worker: httpx.AsyncClient
 ):
-    credit = await desk.create_credit("40.00")
+    credit = await api.create_credit("40.00")
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}
 
     async def one(client: httpx.AsyncClient) -> httpx.Response:
         return await retry_conflicts(lambda: client.post(USES, json=body))
 
-    clients = (desk.http, other_worker) * (CONCURRENT_SPENDS // 2)
+    clients = (api.http, other_worker) * (CONCURRENT_SPENDS // 2)
     answers = await asyncio.gather(*(one(client) for client in clients))
-    await assert_forty_spent(desk, credit, answers)
+    await assert_forty_spent(api, credit, answers)
 
 
-async def test_exactly_40_of_64_baskets_are_covered(desk: ApiClient):
-    credit = await desk.create_credit("40.00", IsUniversalCredit=True)
+async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient):
+    credit = await api.create_credit("40.00", IsUniversalCredit=True)
     answers = await asyncio.gather(
         *(
-            retry_conflicts(lambda n=n: desk.spend(charge_item(n, 1)))
+            retry_conflicts(lambda n=n: api.spend(charge_item(n, 1)))
             for n in range(1, CONCURRENT_SPENDS + 1)
         )
     )
     covered = [result_value(a)["Allocation"]["sources"][0]["uncovered"] for a in answers]
     assert sorted(covered) == ["0.0000"] * 40 + ["1.0000"] * 24
-    assert await desk.remaining(credit) == 0
-    assert len(await desk.list_uses(credit)) == 40
+    assert await api.remaining(credit) == 0
+    assert len(await api.list_uses(credit)) == 40
 
 
-async def test_pool_cap_holds_over_two_workers(desk: ApiClient, other_worker: httpx.AsyncClient):
-    payer = await desk.ledger.add_customer("Paula")
-    team = await desk.ledger.add(
+async def test_pool_cap_holds_over_two_workers(api: ApiClient, other_worker: httpx.AsyncClient):
+    payer = await api.ledger.add_customer("Paula")
+    team = await api.ledger.add(
         Team,
         Name="Cog",
-        BusinessId=desk.ledger.business,
+        BusinessId=api.ledger.business,
         PayingMemberId=payer,
         ShareBookingCredit=True,
-        TeamMembers=(payer, desk.ledger.customer),
+        TeamMembers=(payer, api.ledger.customer),
     )
     shared = {"CoworkerId": payer, "IsUniversalCredit": True}
-    pool = [await desk.create_credit("6.00", **shared), await desk.create_credit("40.00", **shared)]
+    pool = [await api.create_credit("6.00", **shared), await api.create_credit("40.00", **shared)]
     body = {"TeamId": team, "CreditKind": "Money", "Period": "Year", "Amount": 10}
-    created_id(await desk.post("/api/ledger/poolcaps", body))
-    clients = (desk.http, other_worker) * (RETRIES // 2)
+    created_id(await api.post("/api/ledger/poolcaps", body))
+    clients = (api.http, other_worker) * (RETRIES // 2)
     answers = await asyncio.gather(
         *(
             retry_conflicts(
                 lambda client=client, n=n: client.post(
-                    "/api/ledger/spends", json=desk.basket_body(charge_item(n, 3))
+                    "/api/ledger/spends", json=api.basket_body(charge_item(n, 3))
                 )
             )
             for n, client in enumerate(clients, 1)
@@ -98,31 +98,31 @@ async def test_pool_cap_holds_over_two_workers(desk: ApiClient, other_worker: ht
     )
     open_ = sum(Decimal(result_value(a)["Allocation"]["sources"][0]["uncovered"]) for a in answers)
     assert open_ == 3 * RETRIES - 10
-    assert [await desk.remaining(credit) for credit in pool] == [0, 36]
+    assert [await api.remaining(credit) for credit in pool] == [0, 36]
 
 
-async def assert_forty_spent(desk: ApiClient, credit: int, answers: list[httpx.Response]) -> None:
+async def assert_forty_spent(api: ApiClient, credit: int, answers: list[httpx.Response]) -> None:
     assert sum(succeeded(a) for a in answers) == 40
     assert {a.status_code for a in answers} == {200, 400}
-    assert await desk.remaining(credit) == 0
-    assert [row["CreditUsed"] for row in await desk.list_uses(credit)] == [1] * 40
-    lines = await desk.list_journal_lines(credit)
+    assert await api.remaining(credit) == 0
+    assert [row["CreditUsed"] for row in await api.list_uses(credit)] == [1] * 40
+    lines = await api.list_journal_lines(credit)
     assert [line["BalanceAfter"] for line in lines] == [Decimal(40 - n) for n in range(41)]
 
 
 @pytest.mark.parametrize("act", ["use", "spend", "top-up", "adjustment", "void", "reversal"])
 async def test_concurrent_retries_have_one_effect_and_equal_responses(
-    desk: ApiClient, other_worker: httpx.AsyncClient, act: str
+    api: ApiClient, other_worker: httpx.AsyncClient, act: str
 ):
-    credit = await desk.create_credit("40.00")
-    use = created_id(await desk.post_use(credit, "4.00"))
+    credit = await api.create_credit("40.00")
+    use = created_id(await api.post_use(credit, "4.00"))
     path, body = {
         "use": (USES, {"CoworkerBookingCreditId": credit, "CreditUsed": 1}),
         "spend": (
             "/api/ledger/spends",
-            desk.basket_body(booking_item(await desk.create_booking(hours=0.5))),
+            api.basket_body(booking_item(await api.create_booking(hours=0.5))),
         ),
-        "top-up": (CREDITS, desk.credit_body("5.00")),
+        "top-up": (CREDITS, api.credit_body("5.00")),
         "adjustment": (
             "/api/ledger/adjustments",
             {"Kind": "money", "Id": credit, "Amount": 2, "Reason": "count"},
@@ -137,17 +137,17 @@ async def test_concurrent_retries_have_one_effect_and_equal_responses(
             },
         ),
     }[act]
-    headers = {"Idempotency-Key": f"{act} of {desk.ledger.customer}"}
+    headers = {"Idempotency-Key": f"{act} of {api.ledger.customer}"}
 
     async def one(client: httpx.AsyncClient) -> httpx.Response:
         return await retry_conflicts(lambda: client.post(path, json=body, headers=headers))
 
-    clients = (desk.http, other_worker) * (RETRIES // 2)
+    clients = (api.http, other_worker) * (RETRIES // 2)
     answers = await asyncio.gather(*(one(client) for client in clients))
     assert all(succeeded(a) for a in answers)
     assert len({a.content for a in answers}) == 1
-    named = {"JournalLine_Coworker": desk.ledger.customer}
-    lines = await desk.list_records("/api/ledger/entries", **named)
+    named = {"JournalLine_Coworker": api.ledger.customer}
+    lines = await api.list_records("/api/ledger/entries", **named)
     assert sum(line["IdempotencyKey"] == headers["Idempotency-Key"] for line in lines) == 1
 
 
@@ -189,24 +189,24 @@ def serial_outcomes() -> set[Outcome]:
 
 @pytest.mark.parametrize("turn", range(4))
 async def test_concurrent_operations_end_like_a_serial_order(
-    desk: ApiClient, other_worker: httpx.AsyncClient, turn: int
+    api: ApiClient, other_worker: httpx.AsyncClient, turn: int
 ):
-    credit = await desk.create_credit("10.00", ExpireDate=desk.timestamp(minutes=5))
-    use = created_id(await desk.post_use(credit, "4.00"))
-    desk.clock.advance(minutes=10)
-    desk.ledger.now = desk.clock()
-    other = replace(desk, client=other_worker)
+    credit = await api.create_credit("10.00", ExpireDate=api.timestamp(minutes=5))
+    use = created_id(await api.post_use(credit, "4.00"))
+    api.clock.advance(minutes=10)
+    api.ledger.now = api.clock()
+    other = replace(api, client=other_worker)
     operations: list[Callable[[], Awaitable[Any]]] = [
         lambda: retry_conflicts(lambda: other.post_use(credit, "5.00")),
-        lambda: retry_conflicts(lambda: desk.run_command(USES, "REVERSE_USE", [use])),
+        lambda: retry_conflicts(lambda: api.run_command(USES, "REVERSE_USE", [use])),
         lambda: retry_conflicts(lambda: other.run_command(CREDITS, "VOID_CREDIT", [credit])),
-        lambda: expire_with_retry(desk),
+        lambda: expire_with_retry(api),
     ]
     operations = operations[turn:] + operations[:turn]
     await asyncio.gather(*(act() for act in operations))
-    lines = await desk.list_journal_lines(credit)
+    lines = await api.list_journal_lines(credit)
     kinds = [line["Kind"] for line in lines]
-    shown = await desk.get(f"{CREDITS}/{credit}")
+    shown = await api.get(f"{CREDITS}/{credit}")
     end = Outcome(
         shown["RemainingCredit"],
         shown["TotalCredit"],
@@ -218,14 +218,14 @@ async def test_concurrent_operations_end_like_a_serial_order(
 
 
 async def test_rule_31_opposite_lock_orders_do_not_deadlock(
-    desk: ApiClient, other_worker: httpx.AsyncClient
+    api: ApiClient, other_worker: httpx.AsyncClient
 ):
     """Credits are locked in one order, whatever the order they are named in (rule 31)."""
-    credits_ = [await desk.create_credit("30.00") for _ in range(2)]
-    uses = [created_id(await desk.post_use(credit, "10.00")) for credit in credits_]
-    source = booking_item(await desk.create_booking(hours=2))
-    other = replace(desk, client=other_worker)
-    turns = [(desk, uses), (other, uses[::-1])] * 4
+    credits_ = [await api.create_credit("30.00") for _ in range(2)]
+    uses = [created_id(await api.post_use(credit, "10.00")) for credit in credits_]
+    source = booking_item(await api.create_booking(hours=2))
+    other = replace(api, client=other_worker)
+    turns = [(api, uses), (other, uses[::-1])] * 4
     answers = await asyncio.gather(
         *(
             retry_conflicts(lambda d=d, ids=ids: d.run_command(USES, "REVERSE_USE", ids))
@@ -235,21 +235,21 @@ async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     )
     assert all(succeeded(a) for a in answers)
     assert result_value(answers[-1])["Allocation"]["sources"][0]["uncovered"] == "0.0000"
-    assert sum([await desk.remaining(credit) for credit in credits_]) == 20
+    assert sum([await api.remaining(credit) for credit in credits_]) == 20
 
 
 async def test_concurrent_spend_and_delete_exclude_each_other(
-    desk: ApiClient, other_worker: httpx.AsyncClient
+    api: ApiClient, other_worker: httpx.AsyncClient
 ):
     for _ in range(4):
-        credit = await desk.create_credit("1.00")
+        credit = await api.create_credit("1.00")
         path = f"{CREDITS}/{credit}"
         spent, deleted = await asyncio.gather(
-            retry_conflicts(lambda c=credit: desk.post_use(c, "1.00")),
+            retry_conflicts(lambda c=credit: api.post_use(c, "1.00")),
             retry_conflicts(lambda p=path: other_worker.delete(p)),
         )
         assert succeeded(spent) != succeeded(deleted)
-        found = await desk.http.get(path)
+        found = await api.http.get(path)
         assert found.status_code == (200 if succeeded(spent) else 404)
 
 
@@ -261,11 +261,11 @@ async def retry_conflicts(call: Callable[[], Awaitable[httpx.Response]]) -> http
     return answer
 
 
-async def expire_with_retry(desk: ApiClient) -> None:
+async def expire_with_retry(api: ApiClient) -> None:
     until = time.monotonic() + CONFLICT_TIMEOUT_SECONDS
     while time.monotonic() < until:
         try:
-            await desk.expire_credits()
+            await api.expire_credits()
         except Conflict:
             await asyncio.sleep(0.01)
         else:

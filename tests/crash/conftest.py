@@ -8,23 +8,23 @@ from starlette.types import ASGIApp
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from tests.crash.failing_store import FailingStore
 from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
     admin_token,
+    api,
     clock,
-    desk,
-    open_desk,
-    town,
+    ledger,
+    unverified_api,
 )
-from tests.regression.desk import AdjustableClock
+from tests.support.api_client import AdjustableClock
+from tests.support.failing_store import FailingStore
 
 
 @pytest.fixture(scope="module")
-def cutting(store: Store) -> FailingStore:
+def failing_store(store: Store) -> FailingStore:
     return FailingStore(store)
 
 
 @pytest.fixture(scope="module")
-def app(cutting: FailingStore, clock: AdjustableClock) -> ASGIApp:  # noqa: F811 - the fixture imported above
+def app(failing_store: FailingStore, clock: AdjustableClock) -> ASGIApp:  # noqa: F811 - the fixture imported above
     """The application over a connection that can be cut."""
-    return build_app(cutting, Settings(), clock)
+    return build_app(failing_store, Settings(), clock)

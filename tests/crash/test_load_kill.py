@@ -19,9 +19,9 @@ from creditdesk.schema.progress import CollectingReporter
 from creditdesk.storage.engine import open_store
 from tests.conftest import migrate_database, run_in_thread
 from tests.crash.demo_load import RESTORING, ROWS, SUSPENDED
-from tests.crash.durable_postgres import DurablePostgres
-from tests.crash.server_process import SOURCE_FOLDER, process_environment
 from tests.storage.snapshots import schema_objects
+from tests.support.durable_postgres import DurablePostgres
+from tests.support.server_process import SOURCE_FOLDER, process_environment
 
 USES = 300
 KILL_POINTS = (

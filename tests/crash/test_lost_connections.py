@@ -21,9 +21,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.schema.repository import Store
-from tests.crash.failing_store import FailingStore
-from tests.ledger.town import money
-from tests.regression.desk import (
+from tests.support.api_client import (
     BOOKINGS,
     CREDITS,
     USES,
@@ -33,6 +31,8 @@ from tests.regression.desk import (
     result_value,
     succeeded,
 )
+from tests.support.failing_store import FailingStore
+from tests.support.ledger_builder import money
 
 WATCHED_ENTITIES = (
     CoworkerBookingCredit, CoworkerBookingCreditUseHistory, CoworkerExtraService, AccountState,
@@ -54,66 +54,66 @@ OPERATIONS = (
 
 @pytest.mark.parametrize("act", OPERATIONS)
 async def test_lost_connection_before_each_statement_leaves_nothing(
-    desk: ApiClient, cutting: FailingStore, store: Store, act: str
+    api: ApiClient, failing_store: FailingStore, store: Store, act: str
 ):
-    path, body = await prepare_request(desk, act)
-    key = f"{act} of {desk.ledger.customer}"
+    path, body = await prepare_request(api, act)
+    key = f"{act} of {api.ledger.customer}"
     before = await all_records(store)
     for statement in range(1, MAX_STATEMENTS):
-        cutting.fail_before(statement)
-        answer = await desk.post(path, body, key)
-        if not cutting.has_failed:
+        failing_store.fail_before(statement)
+        answer = await api.post(path, body, key)
+        if not failing_store.has_failed:
             break
-        cutting.restore()
+        failing_store.restore()
         assert answer.status_code == 409, (statement, answer.text)
         assert await all_records(store) == before, statement
     assert statement > 3
     assert succeeded(answer)
-    cutting.restore()
+    failing_store.restore()
     after = await all_records(store)
     assert after != before
-    assert (await desk.post(path, body, key)).content == answer.content
+    assert (await api.post(path, body, key)).content == answer.content
     assert await all_records(store) == after
 
 
 @pytest.mark.parametrize("act", OPERATIONS)
 async def test_retry_after_unknown_commit_outcome_changes_nothing(
-    desk: ApiClient, cutting: FailingStore, store: Store, act: str
+    api: ApiClient, failing_store: FailingStore, store: Store, act: str
 ):
-    path, body = await prepare_request(desk, act)
-    key = f"{act} of {desk.ledger.customer}"
-    cutting.fail_after_commit()
-    first = await desk.post(path, body, key)
-    assert cutting.has_failed
-    cutting.restore()
+    path, body = await prepare_request(api, act)
+    key = f"{act} of {api.ledger.customer}"
+    failing_store.fail_after_commit()
+    first = await api.post(path, body, key)
+    assert failing_store.has_failed
+    failing_store.restore()
     after = await all_records(store)
-    again = await desk.post(path, body, key)
+    again = await api.post(path, body, key)
     assert succeeded(again)
     assert first.status_code == 409 or first.content == again.content
     assert await all_records(store) == after
 
 
 async def test_use_without_key_is_not_retried_after_unknown_commit_outcome(
-    desk: ApiClient, cutting: FailingStore
+    api: ApiClient, failing_store: FailingStore
 ):
-    credit = await desk.create_credit("10.00")
-    cutting.fail_after_commit()
-    answer = await desk.post_use(credit, "1.00")
-    cutting.restore()
+    credit = await api.create_credit("10.00")
+    failing_store.fail_after_commit()
+    answer = await api.post_use(credit, "1.00")
+    failing_store.restore()
     assert answer.status_code == 409
-    assert await desk.remaining(credit) == 9
-    assert len(await desk.list_uses(credit)) == 1
+    assert await api.remaining(credit) == 9
+    assert len(await api.list_uses(credit)) == 1
 
 
-async def prepare_request(desk: ApiClient, act: str) -> tuple[str, Any]:
+async def prepare_request(api: ApiClient, act: str) -> tuple[str, Any]:
     """Where an act is posted and with what; what it needs stands there."""
-    credit = await desk.create_credit("40.00")
-    use = created_id(await desk.post_use(credit, "4.00"))
-    booking = await desk.create_booking(hours=2)
+    credit = await api.create_credit("40.00")
+    use = created_id(await api.post_use(credit, "4.00"))
+    booking = await api.create_booking(hours=2)
     if act == "cancellation":
-        result_value(await desk.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
+        result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
     if act == "renewal":
-        await add_plan_contract(desk)
+        await add_plan_contract(api)
     commands = {
         "reversal": (USES, "REVERSE_USE", use),
         "void": (CREDITS, "VOID_CREDIT", credit),
@@ -125,17 +125,17 @@ async def prepare_request(desk: ApiClient, act: str) -> tuple[str, Any]:
         return f"{path}/runcommand", {"Key": command, "Ids": [record]}
     return {
         "use": (USES, {"CoworkerBookingCreditId": credit, "CreditUsed": 1}),
-        "spend": ("/api/ledger/spends", desk.basket_body(booking_item(booking))),
-        "hold": ("/api/ledger/holds", desk.basket_body(booking_item(booking))),
-        "top-up": (CREDITS, desk.credit_body("5.00")),
+        "spend": ("/api/ledger/spends", api.basket_body(booking_item(booking))),
+        "hold": ("/api/ledger/holds", api.basket_body(booking_item(booking))),
+        "top-up": (CREDITS, api.credit_body("5.00")),
         "renewal": ("/api/ledger/renewals", {}),
     }[act]
 
 
-async def add_plan_contract(desk: ApiClient) -> None:
+async def add_plan_contract(api: ApiClient) -> None:
     """A contract of a plan that renews 60.00 each month."""
-    town, tariff = desk.ledger, await desk.create_tariff()
-    await town.add(
+    ledger, tariff = api.ledger, await api.create_tariff()
+    await ledger.add(
         TariffBookingCredit,
         Name="Credit",
         TariffId=tariff,
@@ -143,12 +143,12 @@ async def add_plan_contract(desk: ApiClient) -> None:
         CaneBeUsedForBookings=True,
         ServiceRenewalTime=2,
     )
-    await town.add(
+    await ledger.add(
         CoworkerContract,
-        IssuedById=town.business,
-        CoworkerId=town.customer,
+        IssuedById=ledger.business,
+        CoworkerId=ledger.customer,
         TariffId=tariff,
-        StartDate=desk.clock().replace(microsecond=0),
+        StartDate=api.clock().replace(microsecond=0),
         BillingDay=1,
         Quantity=1,
         Active=True,

@@ -22,11 +22,11 @@ import pytest_asyncio
 
 from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
 from tests.conftest import migrate_database, run_in_thread
-from tests.crash.durable_postgres import DurablePostgres
-from tests.crash.server_process import ServerProcess, run_verify
 from tests.crash.test_lost_connections import add_plan_contract
 from tests.crash.test_server_kill import KeyedRequest, effects_by_key
-from tests.regression.desk import CREDITS, USES, ApiClient, charge_item, created_id, succeeded
+from tests.support.api_client import CREDITS, USES, ApiClient, charge_item, created_id, succeeded
+from tests.support.durable_postgres import DurablePostgres
+from tests.support.server_process import ServerProcess, run_verify
 
 DATABASE_KILLS = 5
 DEEP_DATABASE_KILLS = 60
@@ -139,25 +139,25 @@ class DatabaseLoad:
 
 
 async def test_rule_32_killed_database_loses_and_repeats_nothing(
-    desk: ApiClient, server: ServerProcess, postgres: DurablePostgres
+    api: ApiClient, server: ServerProcess, postgres: DurablePostgres
 ):
-    await run_kills_under_load(desk, server, postgres, DATABASE_KILLS)
+    await run_kills_under_load(api, server, postgres, DATABASE_KILLS)
 
 
 @pytest.mark.deep
 async def test_rule_32_many_database_kills_lose_and_repeat_nothing(
-    desk: ApiClient, server: ServerProcess, postgres: DurablePostgres
+    api: ApiClient, server: ServerProcess, postgres: DurablePostgres
 ):
-    await run_kills_under_load(desk, server, postgres, DEEP_DATABASE_KILLS)
+    await run_kills_under_load(api, server, postgres, DEEP_DATABASE_KILLS)
 
 
 async def run_kills_under_load(
-    desk: ApiClient, server: ServerProcess, postgres: DurablePostgres, kills: int
+    api: ApiClient, server: ServerProcess, postgres: DurablePostgres, kills: int
 ) -> None:
-    credits_ = [await desk.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
-    headers = {"Authorization": desk.http.headers["Authorization"]}
+    credits_ = [await api.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
+    headers = {"Authorization": api.http.headers["Authorization"]}
     async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
-        load = DatabaseLoad(desk, client, credits_)
+        load = DatabaseLoad(api, client, credits_)
         running = asyncio.create_task(load.run())
         try:
             renewed = []
@@ -171,7 +171,7 @@ async def run_kills_under_load(
             running.cancel()
         for asked in [*load.answered, *renewed]:
             assert (await load.send_until_answered(asked)).content == asked.answer, asked
-    effects = await effects_by_key(desk)
+    effects = await effects_by_key(api)
     assert {key: effects[key] for key in effects if key.startswith("call ")} == {
         asked.key: 1 for asked in load.answered
     }
@@ -184,17 +184,17 @@ async def renew_during_crash(
     load: DatabaseLoad, postgres: DurablePostgres, number: int
 ) -> KeyedRequest:
     """The database dies at some moment while a new contract's first credit falls due."""
-    desk = load.api
-    member = await desk.ledger.add_customer("Grace")
-    await add_plan_contract(replace(desk, town=replace(desk.ledger, customer=member)))
-    asked = KeyedRequest(f"renewal {number} of {desk.ledger.customer}", RENEWALS, {})
+    api = load.api
+    member = await api.ledger.add_customer("Grace")
+    await add_plan_contract(replace(api, ledger=replace(api.ledger, customer=member)))
+    asked = KeyedRequest(f"renewal {number} of {api.ledger.customer}", RENEWALS, {})
     delay = load.random.uniform(*UPTIME_SECONDS)
     renewing = asyncio.create_task(_send_later(load, asked, delay))
     await asyncio.sleep(delay)
     await asyncio.to_thread(postgres.crash)
     await asyncio.to_thread(postgres.start)
     asked.response = (await renewing).content
-    granted = await desk.list_records(CREDITS, CoworkerBookingCredit_Coworker=member)
+    granted = await api.list_records(CREDITS, CoworkerBookingCredit_Coworker=member)
     assert len(granted) == 1, granted
     return asked
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from tests.crash.server_process import ServerProcess, run_verify
-from tests.regression.desk import CREDITS, USES, ApiClient, charge_item, succeeded
+from tests.support.api_client import CREDITS, USES, ApiClient, charge_item, succeeded
+from tests.support.server_process import ServerProcess, run_verify
 
 SERVER_KILLS = 4
 CLIENTS = 4
@@ -86,18 +86,18 @@ async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 
 async def test_rule_32_killed_server_loses_and_repeats_nothing(
-    desk: ApiClient, server: ServerProcess
+    api: ApiClient, server: ServerProcess
 ):
-    credits_ = [await desk.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
-    headers = {"Authorization": desk.http.headers["Authorization"]}
-    load = ServerLoad(desk, credits_, headers)
+    credits_ = [await api.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
+    headers = {"Authorization": api.http.headers["Authorization"]}
+    load = ServerLoad(api, credits_, headers)
     for _ in range(SERVER_KILLS):
         await server.start()
         under_load = asyncio.create_task(load.run_until_killed(server.address))
         await asyncio.sleep(load.random.uniform(*UPTIME_SECONDS))
         server.kill()
         await under_load
-    effects = await effects_by_key(desk)
+    effects = await effects_by_key(api)
     acknowledged = {asked.key for asked in load.requests if asked.response is not None}
     assert len(acknowledged) > SERVER_KILLS
     assert acknowledged <= effects.keys()
@@ -112,7 +112,7 @@ async def test_rule_32_killed_server_loses_and_repeats_nothing(
             if asked.response is None:
                 assert (await send_until_answered(client, asked)).content == again.content
     server.kill()
-    assert await effects_by_key(desk) == {asked.key: 1 for asked in load.requests}
+    assert await effects_by_key(api) == {asked.key: 1 for asked in load.requests}
     checked = run_verify(server.database)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -127,12 +127,12 @@ async def send_until_answered(client: httpx.AsyncClient, asked: KeyedRequest) ->
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def effects_by_key(desk: ApiClient) -> Counter[str]:
+async def effects_by_key(api: ApiClient) -> Counter[str]:
     """How many journal lines each call wrote; each of these calls writes one."""
     found: Counter[str] = Counter()
-    named = {"JournalLine_Coworker": desk.ledger.customer, "orderby": "Id"}
+    named = {"JournalLine_Coworker": api.ledger.customer, "orderby": "Id"}
     for page in count(1):
-        envelope = await desk.get("/api/ledger/entries", size=1000, page=page, **named)
+        envelope = await api.get("/api/ledger/entries", size=1000, page=page, **named)
         found.update(r["IdempotencyKey"] for r in envelope["Records"] if r["IdempotencyKey"])
         if not envelope["HasNextPage"]:
             break

@@ -12,7 +12,7 @@ import pytest_asyncio
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from tests.conftest import ENGINES, create_postgres_database, database_url
-from tests.ledger.town import LedgerBuilder
+from tests.support.ledger_builder import LedgerBuilder
 
 
 @pytest_asyncio.fixture(params=ENGINES)
@@ -29,5 +29,5 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest_asyncio.fixture
-async def town(store: Store) -> LedgerBuilder:
+async def ledger(store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(store)

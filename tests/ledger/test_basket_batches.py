@@ -22,14 +22,14 @@ from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.storage.postgresql import PostgreSQLReadSession
 from creditdesk.storage.sqlite import SQLiteReadSession, SQLiteWriteSession
 from tests.ledger.test_http import client  # noqa: F401 - pytest finds the fixture by its name
-from tests.ledger.town import ADMIN_PRINCIPAL, LedgerBuilder, money
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder, money
 
 SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
 
 
 @pytest.fixture
-def counters(town: LedgerBuilder, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def counters(ledger: LedgerBuilder, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts looks, units and statements."""
     counted: Counter[str] = Counter()
 
@@ -42,22 +42,22 @@ def counters(town: LedgerBuilder, monkeypatch: pytest.MonkeyPatch) -> Counter[st
 
         monkeypatch.setattr(owner, name, counting)
 
-    count(town.store, "reading")
-    count(town.store, "writing")
+    count(ledger.store, "reading")
+    count(ledger.store, "writing")
     for kind in (PostgreSQLReadSession, SQLiteReadSession, SQLiteWriteSession):
         count(kind, "fetch")
     return counted
 
 
 async def add_visitors(
-    town: LedgerBuilder, count: int, total: str = "30.00"
+    ledger: LedgerBuilder, count: int, total: str = "30.00"
 ) -> list[tuple[int, int, int]]:
     """So many customers, each with a credit and a booking of an hour for 20.00."""
     made = []
     for number in range(count):
-        customer = await town.add_customer(f"Visitor {number}")
-        credit = await town.add_money_credit(total, CoworkerId=customer)
-        made.append((customer, credit, await town.add_booking(hours=1, CoworkerId=customer)))
+        customer = await ledger.add_customer(f"Visitor {number}")
+        credit = await ledger.add_money_credit(total, CoworkerId=customer)
+        made.append((customer, credit, await ledger.add_booking(hours=1, CoworkerId=customer)))
     return made
 
 
@@ -72,45 +72,45 @@ def source_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(town: LedgerBuilder):
-    people = await add_visitors(town, 4)
+async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(ledger: LedgerBuilder):
+    people = await add_visitors(ledger, 4)
     spends = [
         BasketSpend(
             BasketRequest(
-                Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), town.request_context()
+                Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context()
             ),
             "print",
             lambda drawn: str(drawn.allocation.sources[0].uncovered).encode(),
         )
         for who, _, booking in people
     ]
-    async with town.store.write_session() as holder:
+    async with ledger.store.write_session() as holder:
         await holder.lock(Booking, [people[2][2]])
-        async with asyncio.timeout(5), town.store.write_session() as session:
-            said = await spend_baskets(session, spends, 1, town.context)
+        async with asyncio.timeout(5), ledger.store.write_session() as session:
+            said = await spend_baskets(session, spends, 1, ledger.context)
         assert said == [
             SavedResponse(200, b"0"),
             SavedResponse(200, b"0"),
             DEFERRED,
             SavedResponse(200, b"0"),
         ]
-        assert await money_left(town, people) == [money("10.00")] * 2 + [
+        assert await money_left(ledger, people) == [money("10.00")] * 2 + [
             money("30.00"),
             money("10.00"),
         ]
-    async with town.store.write_session() as session:
-        assert await spend_baskets(session, [spends[2]], 0, town.context) == [
+    async with ledger.store.write_session() as session:
+        assert await spend_baskets(session, [spends[2]], 0, ledger.context) == [
             SavedResponse(200, b"0")
         ]
-    assert await money_left(town, people) == [money("10.00")] * 4
+    assert await money_left(ledger, people) == [money("10.00")] * 4
 
 
-async def money_left(town: LedgerBuilder, people: list[tuple[int, int, int]]) -> list[int]:
-    return [await town.remaining_money(credit) for _, credit, _ in people]
+async def money_left(ledger: LedgerBuilder, people: list[tuple[int, int, int]]) -> list[int]:
+    return [await ledger.remaining_money(credit) for _, credit, _ in people]
 
 
-async def test_rule_31_spends_of_different_customers_share_a_transaction(town, client, done):  # noqa: F811
-    people = await add_visitors(town, 8)
+async def test_rule_31_spends_of_different_customers_share_a_transaction(ledger, client, done):  # noqa: F811
+    people = await add_visitors(ledger, 8)
     done.clear()
     answers = await asyncio.gather(
         *(client.post(SPENDS, json=basket_body(who, booking)) for who, _, booking in people)
@@ -118,12 +118,12 @@ async def test_rule_31_spends_of_different_customers_share_a_transaction(town, c
     assert [source_of(answer)["uncovered"] for answer in answers] == ["0.0000"] * 8
     assert done["writing"] < 8
     for _, credit, booking in people:
-        assert await town.remaining_money(credit) == money("10.00")
-        assert len(await town.rows(AllocationDocument, SourceId=booking)) == 1
+        assert await ledger.remaining_money(credit) == money("10.00")
+        assert len(await ledger.rows(AllocationDocument, SourceId=booking)) == 1
 
 
-async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(town, client):  # noqa: F811
-    (ada, credit, booking), (eve, _, _) = await add_visitors(town, 2)
+async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(ledger, client):  # noqa: F811
+    (ada, credit, booking), (eve, _, _) = await add_visitors(ledger, 2)
     paid, refused, unknown = await asyncio.gather(
         client.post(SPENDS, json=basket_body(ada, booking)),
         client.post(SPENDS, json=basket_body(eve, booking)),
@@ -133,24 +133,24 @@ async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(town, client
     assert (refused.status_code, unknown.status_code) == (400, 400)
     assert "is not of this customer" in refused.text
     assert unknown.json()["Errors"][0]["PropertyName"] == "Coworker"
-    assert await town.remaining_money(credit) == money("10.00")
+    assert await ledger.remaining_money(credit) == money("10.00")
 
 
-async def test_concurrent_spends_of_one_booking_pay_it_once(town, client):  # noqa: F811
-    [(ada, credit, booking)] = await add_visitors(town, 1, "100.00")
+async def test_concurrent_spends_of_one_booking_pay_it_once(ledger, client):  # noqa: F811
+    [(ada, credit, booking)] = await add_visitors(ledger, 1, "100.00")
     answers = await asyncio.gather(
         *(client.post(SPENDS, json=basket_body(ada, booking)) for _ in range(5))
     )
     prices = [source_of(answer)["price"] for answer in answers]
     assert sorted(prices) == ["0.0000"] * 4 + ["20.0000"]
-    assert await town.remaining_money(credit) == money("80.00")
+    assert await ledger.remaining_money(credit) == money("80.00")
 
 
-async def test_holds_of_two_customers_on_equal_source_keys_settle_once(town, client):  # noqa: F811
-    people = await add_visitors(town, 2)
+async def test_holds_of_two_customers_on_equal_source_keys_settle_once(ledger, client):  # noqa: F811
+    people = await add_visitors(ledger, 2)
     for _, credit, _ in people:
-        await town.change(credit, IsUniversalCredit=True)
-    charge = {"Sources": [{"Kind": "charge", "Id": 7, "Amount": 5}], "BusinessId": town.business}
+        await ledger.change(credit, IsUniversalCredit=True)
+    charge = {"Sources": [{"Kind": "charge", "Id": 7, "Amount": 5}], "BusinessId": ledger.business}
     for who, _, _ in people:
         held = await client.post("/api/ledger/holds", json={"CoworkerId": who, **charge})
         assert held.json()["WasSuccessful"]
@@ -159,11 +159,11 @@ async def test_holds_of_two_customers_on_equal_source_keys_settle_once(town, cli
     )
     assert [source_of(answer)["uncovered"] for answer in answers] == ["0.0000"] * 2
     for _, credit, _ in people:
-        assert await town.remaining_money(credit) == money("25.00")
+        assert await ledger.remaining_money(credit) == money("25.00")
 
 
-async def test_rule_32_concurrent_requests_with_one_key_make_one_spend(town, client):  # noqa: F811
-    [(ada, credit, booking)] = await add_visitors(town, 1, "100.00")
+async def test_rule_32_concurrent_requests_with_one_key_make_one_spend(ledger, client):  # noqa: F811
+    [(ada, credit, booking)] = await add_visitors(ledger, 1, "100.00")
     body = basket_body(ada, booking)
     body["Sources"][0]["Amount"] = 5
     key = {"Idempotency-Key": "once"}
@@ -172,17 +172,17 @@ async def test_rule_32_concurrent_requests_with_one_key_make_one_spend(town, cli
     )
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
-    assert await town.remaining_money(credit) == money("95.00")
+    assert await ledger.remaining_money(credit) == money("95.00")
     body["Sources"][0]["Amount"] = 6
     assert (await client.post(SPENDS, json=body, headers=key)).status_code == 422
 
 
 async def test_rule_32_a_preview_is_stored_only_with_a_key(
-    town,
+    ledger,
     client,  # noqa: F811
     done,
 ):
-    [(ada, credit, booking)] = await add_visitors(town, 1)
+    [(ada, credit, booking)] = await add_visitors(ledger, 1)
     done.clear()
     body = basket_body(ada, booking)
     seen = await client.post(PREVIEWS, json=body)
@@ -190,15 +190,15 @@ async def test_rule_32_a_preview_is_stored_only_with_a_key(
     assert done["writing"] == 0
     key = {"Idempotency-Key": "once"}
     first = await client.post(PREVIEWS, json=body, headers=key)
-    await town.use(credit, "25.00")
+    await ledger.use(credit, "25.00")
     again = await client.post(PREVIEWS, json=body, headers=key)
     assert again.content == first.content
     assert source_of(await client.post(PREVIEWS, json=body))["uncovered"] == "15.0000"
-    assert len(await town.rows(StoredResponse)) == 1
+    assert len(await ledger.rows(StoredResponse)) == 1
 
 
-async def test_concurrent_previews_share_a_session_and_fail_alone(town, client, done):  # noqa: F811
-    people = await add_visitors(town, 4)
+async def test_concurrent_previews_share_a_session_and_fail_alone(ledger, client, done):  # noqa: F811
+    people = await add_visitors(ledger, 4)
     done.clear()
     answers = await asyncio.gather(
         *(client.post(PREVIEWS, json=basket_body(who, booking)) for who, _, booking in people),
@@ -209,30 +209,30 @@ async def test_concurrent_previews_share_a_session_and_fail_alone(town, client, 
     assert done["writing"] == 0
 
 
-async def test_loading_baskets_takes_a_constant_number_of_statements(town, done):
-    people = await add_visitors(town, 6)
+async def test_loading_baskets_takes_a_constant_number_of_statements(ledger, done):
+    people = await add_visitors(ledger, 6)
     for who, _, booking in people:
-        await town.add_time_credit(CoworkerId=who)
-        async with town.store.write_session() as session:
-            await charge_bookings(session, [booking], town.call(), town.desk)
+        await ledger.add_time_credit(CoworkerId=who)
+        async with ledger.store.write_session() as session:
+            await charge_bookings(session, [booking], ledger.call(), ledger.api)
     asked = [
-        BasketRequest(Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), town.call())
+        BasketRequest(Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.call())
         for who, _, booking in people
     ]
     counts = []
     for baskets in (asked[:1], asked):
         done.clear()
-        async with town.store.read_session() as session:
+        async with ledger.store.read_session() as session:
             read = await load_baskets(session, baskets)
         counts.append(done["fetch"])
         assert [len(each.credits) for each in read] == [2] * len(baskets)
     # What is asked at the same moment is one statement on PostgreSQL; SQLite has no way to go.
-    most = {"sqlite": 13, "postgresql": 3}[town.store.statements.dialect.name]
+    most = {"sqlite": 13, "postgresql": 3}[ledger.store.statements.dialect.name]
     assert counts[0] == counts[1] <= most
 
 
-async def test_rule_32_stored_responses_load_together_with_holds(town, client, done):  # noqa: F811
-    people = await add_visitors(town, 3)
+async def test_rule_32_stored_responses_load_together_with_holds(ledger, client, done):  # noqa: F811
+    people = await add_visitors(ledger, 3)
     counts = []
     # The first finds out who calls.
     ways: list[dict[str, str]] = [{}, {}, {"Idempotency-Key": "k"}]
@@ -245,19 +245,19 @@ async def test_rule_32_stored_responses_load_together_with_holds(town, client, d
     assert counts[2] == counts[1] + 1
 
 
-async def test_rule_23_bookings_in_one_charge_draw_in_order(town):
-    credit = await town.add_money_credit("30.00")
-    other = await town.add_customer("Eve")
-    mine = [await town.add_booking(hours=1) for _ in range(2)]
-    hers = await town.add_booking(hours=1, CoworkerId=other)
-    async with town.store.write_session() as session:
+async def test_rule_23_bookings_in_one_charge_draw_in_order(ledger):
+    credit = await ledger.add_money_credit("30.00")
+    other = await ledger.add_customer("Eve")
+    mine = [await ledger.add_booking(hours=1) for _ in range(2)]
+    hers = await ledger.add_booking(hours=1, CoworkerId=other)
+    async with ledger.store.write_session() as session:
         charged = await charge_bookings(
-            session, [*mine, hers], town.call(caller=ADMIN_PRINCIPAL), town.desk
+            session, [*mine, hers], ledger.call(caller=ADMIN_PRINCIPAL), ledger.api
         )
-        again = await charge_bookings(session, mine, town.call(), town.desk)
+        again = await charge_bookings(session, mine, ledger.call(), ledger.api)
     left = [each.allocation.sources[0].uncovered for each in charged]
     assert [each.booking_id for each in charged] == [*mine, hers]
     assert left == [0, money("10.00"), money("20.00")]
     assert [each.charge_id is not None for each in charged] == [False, True, True]
-    assert await town.remaining_money(credit) == 0
+    assert await ledger.remaining_money(credit) == 0
     assert [each.allocation for each in again] == [None, None]

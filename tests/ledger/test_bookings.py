@@ -32,270 +32,274 @@ from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.services import ALREADY_CHARGED, BookingService
 from creditdesk.schema.errors import NotFound, StateConflict, ValidationError
 from creditdesk.schema.service import Principal
-from tests.ledger.town import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
+from tests.support.ledger_builder import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
 
-async def charge(town: LedgerBuilder, *bookings: int):
-    async with town.store.write_session() as session:
-        return await charge_bookings(session, bookings, town.request_context(), town.context)
+async def charge(ledger: LedgerBuilder, *bookings: int):
+    async with ledger.store.write_session() as session:
+        return await charge_bookings(session, bookings, ledger.request_context(), ledger.context)
 
 
-async def cancel(town: LedgerBuilder, booking: int):
-    async with town.store.write_session() as session:
-        (done,) = await cancel_bookings(session, [booking], town.request_context(), town.context)
+async def cancel(ledger: LedgerBuilder, booking: int):
+    async with ledger.store.write_session() as session:
+        (done,) = await cancel_bookings(
+            session, [booking], ledger.request_context(), ledger.context
+        )
         return done
 
 
-async def load(town: LedgerBuilder, *asked: ItemRequest) -> Basket:
-    async with town.store.read_session() as session:
-        whose = Buyer(town.customer, town.business)
-        return await load_basket(session, whose, asked, town.request_context())
+async def load(ledger: LedgerBuilder, *asked: ItemRequest) -> Basket:
+    async with ledger.store.read_session() as session:
+        whose = Buyer(ledger.customer, ledger.business)
+        return await load_basket(session, whose, asked, ledger.request_context())
 
 
-async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(town: LedgerBuilder):
-    time = await town.add_time_credit(60)
-    money_credit = await town.add_money_credit("15.00")
-    booking = await town.add_booking(hours=3)
-    (charged,) = await charge(town, booking)
-    assert await town.remaining_uses(time) == 0
-    assert await town.remaining_money(money_credit) == 0
-    rest = await town.get(CoworkerExtraService, charged.charge_id)
+async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(ledger: LedgerBuilder):
+    time = await ledger.add_time_credit(60)
+    money_credit = await ledger.add_money_credit("15.00")
+    booking = await ledger.add_booking(hours=3)
+    (charged,) = await charge(ledger, booking)
+    assert await ledger.remaining_uses(time) == 0
+    assert await ledger.remaining_money(money_credit) == 0
+    rest = await ledger.get(CoworkerExtraService, charged.charge_id)
     assert (rest["Price"], rest["BookingId"], rest["TotalUses"]) == (money("25.00"), booking, 180)
-    record = await town.get(Booking, booking)
+    record = await ledger.get(Booking, booking)
     assert record["Invoiced"]
     assert record["CoworkerExtraServiceIds"] == str(rest["Id"])
-    (time_row,), (money_row,) = await town.find(TIME_USE), await town.find(MONEY_USE)
+    (time_row,), (money_row,) = await ledger.find(TIME_USE), await ledger.find(MONEY_USE)
     assert (time_row["BookingId"], time_row["CreditUsed"]) == (booking, 60)
     assert (money_row["BookingId"], money_row["CreditUsed"]) == (booking, money("15.00"))
 
 
-async def test_rule_23_charging_twice_changes_nothing_the_second_time(town: LedgerBuilder):
-    credit = await town.add_money_credit("100.00")
-    booking = await town.add_booking(hours=1)
-    await asyncio.gather(charge(town, booking), charge(town, booking))
-    (again,) = await charge(town, booking)
+async def test_rule_23_charging_twice_changes_nothing_the_second_time(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("100.00")
+    booking = await ledger.add_booking(hours=1)
+    await asyncio.gather(charge(ledger, booking), charge(ledger, booking))
+    (again,) = await charge(ledger, booking)
     assert again.allocation is None
-    assert await town.remaining_money(credit) == money("80.00")
-    assert len(await town.find(MONEY_USE)) == 1
+    assert await ledger.remaining_money(credit) == money("80.00")
+    assert len(await ledger.find(MONEY_USE)) == 1
 
 
-async def test_rule_15_a_tentative_booking_is_not_charged(town: LedgerBuilder):
-    booking = await town.add_booking(Tentative=True)
+async def test_rule_15_a_tentative_booking_is_not_charged(ledger: LedgerBuilder):
+    booking = await ledger.add_booking(Tentative=True)
     with pytest.raises(StateConflict, match="tentative"):
-        await charge(town, booking)
+        await charge(ledger, booking)
 
 
-async def test_rule_19_a_spend_stores_the_document_of_its_preview(town: LedgerBuilder):
-    await town.add_money_credit("5.00", ExpireDate=NOON)
-    await town.add_money_credit("50.00")
-    booking = await town.add_booking(hours=1)
+async def test_rule_19_a_spend_stores_the_document_of_its_preview(ledger: LedgerBuilder):
+    await ledger.add_money_credit("5.00", ExpireDate=NOON)
+    await ledger.add_money_credit("50.00")
+    booking = await ledger.add_booking(hours=1)
     shown = preview(
-        await load(town, ItemRequest(SourceKind.BOOKING, booking)), town.settings, town.now
+        await load(ledger, ItemRequest(SourceKind.BOOKING, booking)), ledger.context, ledger.now
     ).to_document()
-    await charge(town, booking)
-    (kept,) = await town.find(AllocationDocument)
+    await charge(ledger, booking)
+    (kept,) = await ledger.find(AllocationDocument)
     assert kept["Document"]["parts"] == shown["sources"][0]["parts"]
     reasons = [seen["reason"] for seen in kept["Document"]["considered"]]
     assert reasons == ["expired", "used"]
 
 
-async def test_rule_16_a_team_shares_the_credit_of_its_paying_member(town: LedgerBuilder):
-    payer = await town.add_customer("Grace")
-    shared = await town.add_money_credit("50.00", CoworkerId=payer)
-    own = await town.add_money_credit("5.00")
-    await town.add(
-        Team, Name="Mill team", BusinessId=town.business, PayingMemberId=payer,
-        ShareBookingCredit=True, TeamMembers=(town.customer, payer),
+async def test_rule_16_a_team_shares_the_credit_of_its_paying_member(ledger: LedgerBuilder):
+    payer = await ledger.add_customer("Grace")
+    shared = await ledger.add_money_credit("50.00", CoworkerId=payer)
+    own = await ledger.add_money_credit("5.00")
+    await ledger.add(
+        Team, Name="Mill team", BusinessId=ledger.business, PayingMemberId=payer,
+        ShareBookingCredit=True, TeamMembers=(ledger.customer, payer),
     )  # fmt: skip
-    await charge(town, await town.add_booking(hours=1))
-    assert await town.remaining_money(own) == 0
-    assert await town.remaining_money(shared) == money("35.00")
+    await charge(ledger, await ledger.add_booking(hours=1))
+    assert await ledger.remaining_money(own) == 0
+    assert await ledger.remaining_money(shared) == money("35.00")
 
 
-async def test_rule_18_an_explicit_priority_goes_first(town: LedgerBuilder):
-    first, second = await town.add_money_credit("50.00"), await town.add_money_credit("50.00")
-    await town.post_use(second, "0.00")
-    (state,) = await town.find(AccountState, CreditKind="money", CreditId=second)
-    async with town.store.write_session() as session:
+async def test_rule_18_an_explicit_priority_goes_first(ledger: LedgerBuilder):
+    first, second = await ledger.add_money_credit("50.00"), await ledger.add_money_credit("50.00")
+    await ledger.post_use(second, "0.00")
+    (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=second)
+    async with ledger.store.write_session() as session:
         await session.update(AccountState, [(state["Id"], {"Priority": 1})])
-    await charge(town, await town.add_booking(hours=1))
-    assert [await town.remaining_money(c) for c in (first, second)] == [
+    await charge(ledger, await ledger.add_booking(hours=1))
+    assert [await ledger.remaining_money(c) for c in (first, second)] == [
         money("50.00"),
         money("30.00"),
     ]
 
 
-async def test_rule_24_a_charged_booking_is_cancelled_not_deleted(town: LedgerBuilder):
-    time, credit = await town.add_time_credit(60), await town.add_money_credit("100.00")
-    booking = await town.add_booking(hours=4)
-    await charge(town, booking)
+async def test_rule_24_a_charged_booking_is_cancelled_not_deleted(ledger: LedgerBuilder):
+    time, credit = await ledger.add_time_credit(60), await ledger.add_money_credit("100.00")
+    booking = await ledger.add_booking(hours=4)
+    await charge(ledger, booking)
     with pytest.raises(StateConflict) as blocked:
-        async with town.store.write_session() as session:
-            writer = BookingService(town.context, DefaultService())
-            before = await town.get(Booking, booking)
-            await writer.delete(session, Booking, before, town.request_context())
+        async with ledger.store.write_session() as session:
+            writer = BookingService(ledger.context, DefaultService())
+            before = await ledger.get(Booking, booking)
+            await writer.delete(session, Booking, before, ledger.request_context())
     assert blocked.value.message == ALREADY_CHARGED
     assert ALREADY_CHARGED == "This booking has already been charged to this customer."
-    done = await cancel(town, booking)
+    done = await cancel(ledger, booking)
     assert not done.removed
     assert [back.amount for back in done.reversals] == [money("60.00"), 60]
-    assert (await town.remaining_uses(time), await town.remaining_money(credit)) == (
+    assert (await ledger.remaining_uses(time), await ledger.remaining_money(credit)) == (
         60,
         money("100.00"),
     )
-    assert not (await town.get(Booking, booking))["Invoiced"]
-    assert (await cancel(town, booking)).reversals == ()
+    assert not (await ledger.get(Booking, booking))["Invoiced"]
+    assert (await cancel(ledger, booking)).reversals == ()
 
 
-async def test_rule_24_an_invoiced_charge_is_not_reverted_silently(town: LedgerBuilder):
-    booking = await town.add_booking(hours=1)
-    (charged,) = await charge(town, booking)
-    async with town.store.write_session() as session:
+async def test_rule_24_an_invoiced_charge_is_not_reverted_silently(ledger: LedgerBuilder):
+    booking = await ledger.add_booking(hours=1)
+    (charged,) = await charge(ledger, booking)
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(charged.charge_id, {"Invoiced": True})])
     with pytest.raises(StateConflict, match="rule 24"):
-        await cancel(town, booking)
+        await cancel(ledger, booking)
 
 
-async def test_rule_24_cancelling_removes_a_booking_without_uses(town: LedgerBuilder):
-    booking = await town.add_booking()
-    assert (await cancel(town, booking)).removed
-    assert await town.find(Booking) == []
+async def test_rule_24_cancelling_removes_a_booking_without_uses(ledger: LedgerBuilder):
+    booking = await ledger.add_booking()
+    assert (await cancel(ledger, booking)).removed
+    assert await ledger.find(Booking) == []
 
 
-async def test_rule_25_recalculation_previews_then_applies_new_credit(town: LedgerBuilder):
-    early = await town.add_money_credit("5.00")
-    booking = await town.add_booking(hours=1)
-    await charge(town, booking)
-    late = await town.add_money_credit("50.00")
-    async with town.store.write_session() as session:
+async def test_rule_25_recalculation_previews_then_applies_new_credit(ledger: LedgerBuilder):
+    early = await ledger.add_money_credit("5.00")
+    booking = await ledger.add_booking(hours=1)
+    await charge(ledger, booking)
+    late = await ledger.add_money_credit("50.00")
+    async with ledger.store.write_session() as session:
         shown = await recalculate_booking(
-            session, booking, town.request_context(), town.context, dry_run=True
+            session, booking, ledger.request_context(), ledger.context, dry_run=True
         )
     assert shown.before == {f"money/{early}": money("5.00")}
     assert shown.after == {f"money/{early}": money("5.00"), f"money/{late}": money("15.00")}
-    assert await town.remaining_money(late) == money("50.00")
-    async with town.store.write_session() as session:
-        await recalculate_booking(session, booking, town.request_context(), town.context)
-    assert await town.remaining_money(late) == money("35.00")
-    charges = await town.find(CoworkerExtraService, BookingId=booking)
+    assert await ledger.remaining_money(late) == money("50.00")
+    async with ledger.store.write_session() as session:
+        await recalculate_booking(session, booking, ledger.request_context(), ledger.context)
+    assert await ledger.remaining_money(late) == money("35.00")
+    charges = await ledger.find(CoworkerExtraService, BookingId=booking)
     assert charges == []
 
 
 async def test_rule_25_shortening_a_booking_reverses_the_difference_in_one_transaction(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    credit = await town.add_money_credit("100.00")
-    booking = await town.add_booking(hours=3)
-    await charge(town, booking)
-    before = await town.get(Booking, booking)
-    async with town.store.write_session() as session:
-        writer = BookingService(town.context, DefaultService())
+    credit = await ledger.add_money_credit("100.00")
+    booking = await ledger.add_booking(hours=3)
+    await charge(ledger, booking)
+    before = await ledger.get(Booking, booking)
+    async with ledger.store.write_session() as session:
+        writer = BookingService(ledger.context, DefaultService())
         shorter = {"ToTime": before["FromTime"] + timedelta(hours=1)}
-        await writer.update(session, Booking, before, shorter, town.request_context())
-    assert await town.remaining_money(credit) == money("80.00")
-    assert (await town.get(Booking, booking))["Invoiced"]
+        await writer.update(session, Booking, before, shorter, ledger.request_context())
+    assert await ledger.remaining_money(credit) == money("80.00")
+    assert (await ledger.get(Booking, booking))["Invoiced"]
 
 
-async def test_rule_25_recalculation_previews_the_difference(town: LedgerBuilder):
-    credit = await town.add_money_credit("100.00")
-    booking = await town.add_booking(hours=3)
-    await charge(town, booking)
-    starts = (await town.get(Booking, booking))["FromTime"]
-    async with town.store.write_session() as session:
+async def test_rule_25_recalculation_previews_the_difference(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("100.00")
+    booking = await ledger.add_booking(hours=3)
+    await charge(ledger, booking)
+    starts = (await ledger.get(Booking, booking))["FromTime"]
+    async with ledger.store.write_session() as session:
         await session.update(Booking, [(booking, {"ToTime": starts + timedelta(hours=1)})])
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         shown = await recalculate_booking(
-            session, booking, town.request_context(), town.context, dry_run=True
+            session, booking, ledger.request_context(), ledger.context, dry_run=True
         )
     assert shown.before == {f"money/{credit}": money("60.00")}
     assert shown.after == {f"money/{credit}": money("20.00")}
     assert shown.uncovered == 0
 
 
-async def test_charge_now_charges_on_create(town: LedgerBuilder):
-    credit = await town.add_money_credit("100.00")
+async def test_charge_now_charges_on_create(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("100.00")
     values = {c.name: c.field.default_value for c in Booking.meta().stored_columns} | {
-        "ResourceId": town.resource, "CoworkerId": town.customer, "ChargeNow": True,
+        "ResourceId": ledger.resource, "CoworkerId": ledger.customer, "ChargeNow": True,
         "FromTime": NOON, "ToTime": NOON + timedelta(hours=1),
     }  # fmt: skip
-    async with town.store.write_session() as session:
-        await BookingService(town.context, DefaultService()).create(
-            session, Booking, values, town.request_context()
+    async with ledger.store.write_session() as session:
+        await BookingService(ledger.context, DefaultService()).create(
+            session, Booking, values, ledger.request_context()
         )
-    assert await town.remaining_money(credit) == money("80.00")
+    assert await ledger.remaining_money(credit) == money("80.00")
 
 
-async def test_rule_26_a_hold_lowers_available_not_remaining(town: LedgerBuilder):
-    credit = await town.add_money_credit("30.00")
-    booking = await town.add_booking(hours=1)
-    async with town.store.write_session() as session:
-        read = await load(town, ItemRequest(SourceKind.BOOKING, booking))
-        held = await create_hold(session, read, town.request_context(), town.context)
-    assert await town.remaining_money(credit) == money("30.00")
+async def test_rule_26_a_hold_lowers_available_not_remaining(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("30.00")
+    booking = await ledger.add_booking(hours=1)
+    async with ledger.store.write_session() as session:
+        read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
+        held = await create_hold(session, read, ledger.request_context(), ledger.context)
+    assert await ledger.remaining_money(credit) == money("30.00")
     with pytest.raises(ValidationError, match="rule 26"):
-        await town.post_use(credit, "10.01")
-    async with town.store.write_session() as session:
-        assert await confirm_hold(session, held.group, town.request_context(), town.context)
-    async with town.store.write_session() as session:
-        assert not await confirm_hold(session, held.group, town.request_context(), town.context)
+        await ledger.post_use(credit, "10.01")
+    async with ledger.store.write_session() as session:
+        assert await confirm_hold(session, held.group, ledger.request_context(), ledger.context)
+    async with ledger.store.write_session() as session:
+        assert not await confirm_hold(session, held.group, ledger.request_context(), ledger.context)
     with pytest.raises(StateConflict, match="became uses"):
-        async with town.store.write_session() as session:
-            await release_hold(session, held.group, town.request_context(), town.context)
-    assert await town.remaining_money(credit) == money("10.00")
-    kinds = [line["Kind"] for line in await town.journal_lines("money", credit)]
+        async with ledger.store.write_session() as session:
+            await release_hold(session, held.group, ledger.request_context(), ledger.context)
+    assert await ledger.remaining_money(credit) == money("10.00")
+    kinds = [line["Kind"] for line in await ledger.journal_lines("money", credit)]
     assert kinds == ["grant", "hold", "release", "use"]
-    await town.post_use(credit, "10.00")
+    await ledger.post_use(credit, "10.00")
 
 
-async def test_rule_26_a_hold_is_released_once_or_times_out(town: LedgerBuilder):
-    credit = await town.add_money_credit("30.00")
-    first, second = await town.add_booking(hours=1), await town.add_booking(hours=0.5)
+async def test_rule_26_a_hold_is_released_once_or_times_out(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("30.00")
+    first, second = await ledger.add_booking(hours=1), await ledger.add_booking(hours=0.5)
     groups = []
     for booking in (first, second):
-        async with town.store.write_session() as session:
-            read = await load(town, ItemRequest(SourceKind.BOOKING, booking))
+        async with ledger.store.write_session() as session:
+            read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
             until = NOON + timedelta(hours=1)
-            held = await create_hold(session, read, town.request_context(), town.context, until)
+            held = await create_hold(session, read, ledger.request_context(), ledger.context, until)
             groups.append(held.group)
-    async with town.store.write_session() as session:
-        assert await release_hold(session, groups[0], town.request_context(), town.context)
-        assert not await release_hold(session, groups[0], town.request_context(), town.context)
-    town.now = NOON + timedelta(hours=2)
+    async with ledger.store.write_session() as session:
+        assert await release_hold(session, groups[0], ledger.request_context(), ledger.context)
+        assert not await release_hold(session, groups[0], ledger.request_context(), ledger.context)
+    ledger.now = NOON + timedelta(hours=2)
     with pytest.raises(StateConflict, match="timed out"):
-        async with town.store.write_session() as session:
-            await confirm_hold(session, groups[1], town.request_context(), town.context)
-    async with town.store.write_session() as session:
-        assert await release_due_holds(session, town.request_context(), town.context) == [groups[1]]
-    (state,) = await town.find(AccountState, CreditId=credit)
+        async with ledger.store.write_session() as session:
+            await confirm_hold(session, groups[1], ledger.request_context(), ledger.context)
+    async with ledger.store.write_session() as session:
+        assert await release_due_holds(session, ledger.request_context(), ledger.context) == [
+            groups[1]
+        ]
+    (state,) = await ledger.find(AccountState, CreditId=credit)
     assert state["Held"] == 0
-    assert {h["State"] for h in await town.find(Hold)} == {"released"}
+    assert {h["State"] for h in await ledger.find(Hold)} == {"released"}
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(NotFound):
-        async with town.store.write_session() as session:
+        async with ledger.store.write_session() as session:
             await release_hold(
-                session, groups[0], town.request_context(caller=stranger), town.context
+                session, groups[0], ledger.request_context(caller=stranger), ledger.context
             )
 
 
-async def test_rule_26_charging_turns_the_hold_into_uses_of_the_same_credit(town: LedgerBuilder):
-    held_credit = await town.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9))
-    booking = await town.add_booking(hours=1)
-    async with town.store.write_session() as session:
-        read = await load(town, ItemRequest(SourceKind.BOOKING, booking))
-        await create_hold(session, read, town.request_context(), town.context)
-    sooner = await town.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=2))
-    await charge(town, booking)
-    assert await town.remaining_money(held_credit) == money("10.00")
-    assert await town.remaining_money(sooner) == money("30.00")
-    assert [h["State"] for h in await town.find(Hold)] == ["confirmed"]
+async def test_rule_26_charging_turns_the_hold_into_uses_of_the_same_credit(ledger: LedgerBuilder):
+    held_credit = await ledger.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9))
+    booking = await ledger.add_booking(hours=1)
+    async with ledger.store.write_session() as session:
+        read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
+        await create_hold(session, read, ledger.request_context(), ledger.context)
+    sooner = await ledger.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=2))
+    await charge(ledger, booking)
+    assert await ledger.remaining_money(held_credit) == money("10.00")
+    assert await ledger.remaining_money(sooner) == money("30.00")
+    assert [h["State"] for h in await ledger.find(Hold)] == ["confirmed"]
 
 
-async def test_covered_price_is_not_charged_again(town: LedgerBuilder):
-    await town.add_money_credit("100.00")
-    booking = await town.add_booking(hours=1)
-    await charge(town, booking)
-    read = await load(town, ItemRequest(SourceKind.BOOKING, booking))
+async def test_covered_price_is_not_charged_again(ledger: LedgerBuilder):
+    await ledger.add_money_credit("100.00")
+    booking = await ledger.add_booking(hours=1)
+    await charge(ledger, booking)
+    read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
     assert [source.price for source in read.sources] == [0]
-    await cancel(town, booking)
-    read = await load(town, ItemRequest(SourceKind.BOOKING, booking))
+    await cancel(ledger, booking)
+    read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
     assert [source.price for source in read.sources] == [money("20.00")]

@@ -24,7 +24,7 @@ from creditdesk.storage.session import BaseWriteSession
 from tests.ledger.test_basket_batches import counters, source_of  # noqa: F401 - a fixture
 from tests.ledger.test_http import client  # noqa: F401 - pytest finds the fixture by its name
 from tests.ledger.test_pool_caps import DAY, Club, club  # noqa: F401 - a fixture
-from tests.ledger.town import money
+from tests.support.ledger_builder import money
 
 SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
@@ -35,16 +35,16 @@ ORDER = (Booking, Hold, PoolCap, CoworkerBookingCredit, CoworkerExtraService, Ac
 
 async def add_members(club: Club, count: int) -> list[int]:  # noqa: F811
     """So many members of the team, the one at the desk among them."""
-    town = club.town
-    made = [town.customer, *[await town.add_customer(f"Member {n}") for n in range(1, count)]]
-    async with town.store.write_session() as session:
+    ledger = club.ledger
+    made = [ledger.customer, *[await ledger.add_customer(f"Member {n}") for n in range(1, count)]]
+    async with ledger.store.write_session() as session:
         await session.update(Team, [(club.team, {"TeamMembers": (club.payer, *made)})])
     return made
 
 
 def charge(club: Club, member: int, number: int, amount: int) -> dict[str, Any]:  # noqa: F811
     source = {"Kind": "charge", "Id": number, "Amount": amount}
-    return {"CoworkerId": member, "BusinessId": club.town.business, "Sources": [source]}
+    return {"CoworkerId": member, "BusinessId": club.ledger.business, "Sources": [source]}
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_rule_16_concurrent_spends_apply_each_members_cap(club, client):  
     left = [source_of(answer)["uncovered"] for answer in answers]
     of_each = [sorted(left[place::4]) for place in range(4)]
     assert of_each == [["0.0000", "10.0000"]] * 4
-    assert await club.town.remaining_money(credit) == money("20.00")
+    assert await club.ledger.remaining_money(credit) == money("20.00")
 
 
 async def test_rule_16_a_pool_smaller_than_its_caps_is_not_overdrawn(club, client):  # noqa: F811
@@ -100,7 +100,7 @@ async def test_rule_16_a_pool_smaller_than_its_caps_is_not_overdrawn(club, clien
     )
     left = sorted(source_of(answer)["uncovered"] for answer in answers)
     assert left == ["10.0000", "10.0000", "20.0000", "30.0000"]
-    assert await club.town.remaining_money(credit) == 0
+    assert await club.ledger.remaining_money(credit) == 0
 
 
 async def test_rule_19_concurrent_previews_count_each_members_draws(club, client, done):  # noqa: F811
@@ -127,19 +127,19 @@ async def test_loading_capped_baskets_takes_a_constant_number_of_statements(club
     for who in people:
         await client.post(SPENDS, json=charge(club, who, who, 5))
         await client.post(HOLDS, json=charge(club, who, 100 + who, 3))
-    place = club.town.business
+    place = club.ledger.business
     asked = [
         BasketRequest(
             Buyer(who, place),
             (ItemRequest(SourceKind.CHARGE, 200 + who, money("9.00")),),
-            club.town.call(),
+            club.ledger.call(),
         )
         for who in people
     ]
     counts = []
     for baskets in (asked[:1], asked):
         done.clear()
-        async with club.town.store.read_session() as session:
+        async with club.ledger.store.read_session() as session:
             read = await load_baskets(session, baskets)
         counts.append(done["fetch"])
         lowest = [each.credits[0].member_cap_left for each in read]
@@ -148,44 +148,44 @@ async def test_loading_capped_baskets_takes_a_constant_number_of_statements(club
 
 
 async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(club):  # noqa: F811
-    town = club.town
+    ledger = club.ledger
     ada, eve = await add_members(club, 2)
     credit = await club.pool("200.00", CaneBeUsedForBookings=True)
     await club.cap("50.00")
-    bookings = [await town.add_booking(hours=1, CoworkerId=who) for who in (ada, ada, eve, ada)]
-    async with town.store.write_session() as session:
-        charged = await charge_bookings(session, bookings, town.call(), town.desk)
+    bookings = [await ledger.add_booking(hours=1, CoworkerId=who) for who in (ada, ada, eve, ada)]
+    async with ledger.store.write_session() as session:
+        charged = await charge_bookings(session, bookings, ledger.call(), ledger.api)
     assert [each.booking_id for each in charged] == bookings
     left = [each.allocation.sources[0].uncovered for each in charged]
     assert left == [0, 0, 0, money("10.00")]
-    assert await town.remaining_money(credit) == money("130.00")
+    assert await ledger.remaining_money(credit) == money("130.00")
 
 
 async def test_rule_31_all_operations_lock_in_one_order(club, client, locks):  # noqa: F811
-    town = club.town
+    ledger = club.ledger
     ada, eve = await add_members(club, 2)
     await club.pool("500.00", CaneBeUsedForBookings=True)
     for who in (eve, ada):
-        await town.add_money_credit("10.00", CoworkerId=who)
-    await town.add_time_credit(60)
+        await ledger.add_money_credit("10.00", CoworkerId=who)
+    await ledger.add_time_credit(60)
     await club.cap("400.00")
     await club.cap("90.00", kind=2)
-    bookings = [await town.add_booking(hours=3, CoworkerId=who) for who in (ada, ada, ada, eve)]
+    bookings = [await ledger.add_booking(hours=3, CoworkerId=who) for who in (ada, ada, ada, eve)]
     for booking in bookings[1:3]:
         source = {"Kind": "booking", "Id": booking}
         locks()
         held = await client.post(HOLDS, json={"CoworkerId": ada, "Sources": [source]})
         assert held.json()["Value"]["HoldId"]
         assert is_in_order(locks())
-    async with town.store.write_session() as session:
-        await charge_bookings(session, bookings[:1], town.call(), town.desk)
+    async with ledger.store.write_session() as session:
+        await charge_bookings(session, bookings[:1], ledger.call(), ledger.api)
         locks()
-        charged = await charge_bookings(session, bookings, town.call(), town.desk)
+        charged = await charge_bookings(session, bookings, ledger.call(), ledger.api)
         assert [each.allocation is None for each in charged] == [True, False, False, False]
         assert is_in_order(locks())
     locks()
-    async with town.store.write_session() as session:
-        await recalculate_booking(session, bookings[1], town.call(), town.desk)
+    async with ledger.store.write_session() as session:
+        await recalculate_booking(session, bookings[1], ledger.call(), ledger.api)
     assert is_in_order(locks())
     again = {"CoworkerId": ada, "Sources": [{"Kind": "booking", "Id": bookings[1]}]}
     locks()

@@ -16,17 +16,17 @@ from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
 from creditdesk.ledger.operations.corrections import expire, reverse, void
 from creditdesk.schema.errors import DomainError
-from tests.ledger.town import MONEY_USE, NOON, LedgerBuilder, money, serialize_record
+from tests.support.ledger_builder import MONEY_USE, NOON, LedgerBuilder, money, serialize_record
 
 
-async def verification_findings(town: LedgerBuilder, credit: int) -> list[str]:
+async def verification_findings(ledger: LedgerBuilder, credit: int) -> list[str]:
     """Whatever does not agree between a money credit, its journal, its chain and its history."""
-    records = await town.journal_lines("money", credit)
+    records = await ledger.journal_lines("money", credit)
     lines = [entry_from_record(record) for record in records]
     assert verify_chain(lines, [bytes.fromhex(record["Digest"]) for record in records]) == []
-    whole = await town.get(CoworkerBookingCredit, credit)
-    (state,) = await town.find(AccountState, CreditKind="money", CreditId=credit)
-    rows = await town.find(MONEY_USE, CoworkerBookingCreditId=credit)
+    whole = await ledger.get(CoworkerBookingCredit, credit)
+    (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=credit)
+    rows = await ledger.find(MONEY_USE, CoworkerBookingCreditId=credit)
     stored = AccountBalances(
         whole["RemainingCredit"], state["Held"], whole["TotalCredit"], state["Sequence"]
     )
@@ -41,35 +41,35 @@ async def succeeds(work) -> bool:
     return True
 
 
-async def test_rule_30_concurrent_reversals_return_the_amount_once(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    use = int((await town.post_use(credit, "4.00"))["Id"])
+async def test_rule_30_concurrent_reversals_return_the_amount_once(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    use = int((await ledger.post_use(credit, "4.00"))["Id"])
 
     async def back() -> int:
-        async with town.store.write_session() as session:
+        async with ledger.store.write_session() as session:
             (done,) = await reverse(
-                session, MONEY_MAPPING, [use], town.request_context(), town.context
+                session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context
             )
             return done.amount
 
     done = await asyncio.gather(*(back() for _ in range(4)), return_exceptions=True)
     assert sum(amount for amount in done if isinstance(amount, int)) == money("4.00")
-    assert await town.remaining_money(credit) == money("10.00")
-    assert await verification_findings(town, credit) == []
+    assert await ledger.remaining_money(credit) == money("10.00")
+    assert await verification_findings(ledger, credit) == []
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(town: LedgerBuilder):
-    held, free = await town.add_money_credit("10.00"), await town.add_money_credit("10.00")
-    spends = town.spends()
+async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(ledger: LedgerBuilder):
+    held, free = await ledger.add_money_credit("10.00"), await ledger.add_money_credit("10.00")
+    spends = ledger.spends()
 
     def use(credit: int) -> asyncio.Task[tuple[int, bytes]]:
         values = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
         return asyncio.create_task(
-            spends.post(MONEY_USE, values, town.request_context(), "print", serialize_record)
+            spends.post(MONEY_USE, values, ledger.request_context(), "print", serialize_record)
         )
 
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         await session.lock(CoworkerBookingCredit, [held])
         asked = [use(credit) for credit in (free, held, free, held, free)]
         done, waiting = await asyncio.wait(asked, timeout=1)
@@ -79,69 +79,69 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(town
         assert await asyncio.wait([after], timeout=0.3) == (set(), {after})
     answers = await asyncio.gather(*asked, after)
     assert [status for status, _ in answers] == [200] * 6
-    assert await town.remaining_money(held) == money("8.00")
-    assert await town.remaining_money(free) == money("6.00")
+    assert await ledger.remaining_money(held) == money("8.00")
+    assert await ledger.remaining_money(free) == money("6.00")
     for credit in (held, free):
-        assert await verification_findings(town, credit) == []
+        assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_28_expiry_concurrent_with_spends_counts_no_credit_twice(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00", ExpireDate=NOON)
+async def test_rule_28_expiry_concurrent_with_spends_counts_no_credit_twice(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
 
     async def sweep() -> None:
-        async with town.store.write_session() as session:
-            await expire(session, MONEY_MAPPING, town.request_context(), town.context)
+        async with ledger.store.write_session() as session:
+            await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context)
 
     await asyncio.gather(
         *(succeeds(sweep()) for _ in range(2)),
-        *(succeeds(town.post_use(credit, "1.00")) for _ in range(4)),
+        *(succeeds(ledger.post_use(credit, "1.00")) for _ in range(4)),
     )
-    assert await town.remaining_money(credit) == money("6.00")
-    kinds = [line["Kind"] for line in await town.journal_lines("money", credit)]
+    assert await ledger.remaining_money(credit) == money("6.00")
+    kinds = [line["Kind"] for line in await ledger.journal_lines("money", credit)]
     assert kinds.count("expiry") == 1
-    assert await verification_findings(town, credit) == []
+    assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_24_concurrent_cancellations_cancel_once(town: LedgerBuilder):
-    credit = await town.add_money_credit("100.00")
-    booking = await town.add_booking(hours=2)
-    async with town.store.write_session() as session:
-        await charge_bookings(session, [booking], town.request_context(), town.context)
+async def test_rule_24_concurrent_cancellations_cancel_once(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("100.00")
+    booking = await ledger.add_booking(hours=2)
+    async with ledger.store.write_session() as session:
+        await charge_bookings(session, [booking], ledger.request_context(), ledger.context)
 
     async def cancel() -> None:
-        async with town.store.write_session() as session:
-            await cancel_bookings(session, [booking], town.request_context(), town.context)
+        async with ledger.store.write_session() as session:
+            await cancel_bookings(session, [booking], ledger.request_context(), ledger.context)
 
     await asyncio.gather(succeeds(cancel()), succeeds(cancel()))
-    assert await town.remaining_money(credit) == money("100.00")
-    assert await verification_findings(town, credit) == []
+    assert await ledger.remaining_money(credit) == money("100.00")
+    assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_29_a_void_concurrent_with_spends_leaves_nothing(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
+async def test_rule_29_a_void_concurrent_with_spends_leaves_nothing(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
 
     async def away() -> None:
-        async with town.store.write_session() as session:
+        async with ledger.store.write_session() as session:
             await void(
                 session,
                 [(MONEY_MAPPING.account_type, credit)],
                 "",
-                town.request_context(),
-                town.context,
+                ledger.request_context(),
+                ledger.context,
             )
 
     await asyncio.gather(
-        succeeds(away()), *(succeeds(town.post_use(credit, "3.00")) for _ in range(4))
+        succeeds(away()), *(succeeds(ledger.post_use(credit, "3.00")) for _ in range(4))
     )
-    assert await town.remaining_money(credit) in (0, money("1.00"))
-    assert await verification_findings(town, credit) == []
+    assert await ledger.remaining_money(credit) in (0, money("1.00"))
+    assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_34_all_operations_together_verify(town: LedgerBuilder):
-    credit = await town.add_money_credit("50.00", ExpireDate=NOON + timedelta(days=30))
-    other = await town.add_money_credit("50.00")
-    bookings = [await town.add_booking(hours=1, FromTime=NOON) for _ in range(3)]
-    commands = ledger_commands(town.context)
+async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("50.00", ExpireDate=NOON + timedelta(days=30))
+    other = await ledger.add_money_credit("50.00")
+    bookings = [await ledger.add_booking(hours=1, FromTime=NOON) for _ in range(3)]
+    commands = ledger_commands(ledger.context)
     given = {
         "Amount": money("2.00"), "Reason": "goodwill", "Priority": 1, "Preview": None,
         "Cancellation Reason": None,
@@ -156,10 +156,10 @@ async def test_rule_34_all_operations_together_verify(town: LedgerBuilder):
         ("CoworkerBookingCredit", "VOID_CREDIT", [credit]),
     ):
         run = next(command.run for command in commands[entity] if command.key == key)
-        async with town.store.write_session() as session:
-            await run(session, ids, given, town.request_context())
-    await town.update_credit(other, TotalCredit=money("60.00"))
+        async with ledger.store.write_session() as session:
+            await run(session, ids, given, ledger.request_context())
+    await ledger.update_credit(other, TotalCredit=money("60.00"))
     for each in (credit, other):
-        assert await verification_findings(town, each) == []
-    assert await town.remaining_money(other) == money("30.00")
-    assert await town.remaining_money(credit) == 0
+        assert await verification_findings(ledger, each) == []
+    assert await ledger.remaining_money(other) == money("30.00")
+    assert await ledger.remaining_money(credit) == 0

@@ -16,32 +16,32 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.spaces.team import Team
 from creditdesk.settings import Settings
 from tests.conftest import create_user_token, http_client
-from tests.ledger.town import NOON, LedgerBuilder, money
+from tests.support.ledger_builder import NOON, LedgerBuilder, money
 
 
-def api_of(town: LedgerBuilder) -> Api:
-    parts = build_context(town.store, Settings(), lambda: town.now)
-    routes = ledger_routes(town.store, town.context)
+def api_of(ledger: LedgerBuilder) -> Api:
+    parts = build_context(ledger.store, Settings(), lambda: ledger.now)
+    routes = ledger_routes(ledger.store, ledger.context)
     return Api(replace(parts, extra_routes=(*parts.extra_routes, *routes)))
 
 
 @pytest_asyncio.fixture
-async def client(town: LedgerBuilder) -> AsyncIterator[httpx.AsyncClient]:
-    town.now = datetime.now(UTC).replace(microsecond=0)
-    token = await create_user_token(town.store, "boss@example.com")
-    async with http_client(api_of(town), token) as opened:
+async def client(ledger: LedgerBuilder) -> AsyncIterator[httpx.AsyncClient]:
+    ledger.now = datetime.now(UTC).replace(microsecond=0)
+    token = await create_user_token(ledger.store, "boss@example.com")
+    async with http_client(api_of(ledger), token) as opened:
         yield opened
 
 
-def basket_body(town: LedgerBuilder, **source) -> dict:
-    return {"CoworkerId": town.customer, "BusinessId": town.business, "Sources": [source]}
+def basket_body(ledger: LedgerBuilder, **source) -> dict:
+    return {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "Sources": [source]}
 
 
-async def test_rule_19_a_spend_has_the_parts_of_its_preview(town, client):
-    credit = await town.add_money_credit("30.00", IsUniversalCredit=True)
-    body = basket_body(town, Kind="charge", Id=7, Amount=12.5)
+async def test_rule_19_a_spend_has_the_parts_of_its_preview(ledger, client):
+    credit = await ledger.add_money_credit("30.00", IsUniversalCredit=True)
+    body = basket_body(ledger, Kind="charge", Id=7, Amount=12.5)
     seen = (await client.post("/api/ledger/previews", json=body)).json()
-    assert await town.remaining_money(credit) == money("30.00")
+    assert await ledger.remaining_money(credit) == money("30.00")
     done = (await client.post("/api/ledger/spends", json=body)).json()
     assert done["WasSuccessful"]
     parts = done["Value"]["Allocation"]["sources"][0]["parts"]
@@ -52,29 +52,29 @@ async def test_rule_19_a_spend_has_the_parts_of_its_preview(town, client):
             "at_credit_price": False,
         }
     ]  # fmt: skip
-    assert await town.remaining_money(credit) == money("17.50")
+    assert await ledger.remaining_money(credit) == money("17.50")
 
 
-async def test_rule_32_a_repeated_spend_returns_the_same_bytes(town, client):
-    credit = await town.add_money_credit("30.00")
-    body = basket_body(town, Kind="booking", Id=await town.add_booking(hours=1))
+async def test_rule_32_a_repeated_spend_returns_the_same_bytes(ledger, client):
+    credit = await ledger.add_money_credit("30.00")
+    body = basket_body(ledger, Kind="booking", Id=await ledger.add_booking(hours=1))
     key = {"Idempotency-Key": "once"}
     first = await client.post("/api/ledger/spends", json=body, headers=key)
     again = await client.post("/api/ledger/spends", json=body, headers=key)
     assert first.status_code == 200
     assert again.content == first.content
-    assert await town.remaining_money(credit) == money("10.00")
+    assert await ledger.remaining_money(credit) == money("10.00")
     other = await client.post(
-        "/api/ledger/spends", json=basket_body(town, Kind="charge", Id=1, Amount=1), headers=key
+        "/api/ledger/spends", json=basket_body(ledger, Kind="charge", Id=1, Amount=1), headers=key
     )
     assert other.status_code == 422
 
 
-async def test_a_key_used_on_one_path_is_refused_on_the_history(town, client):
-    credit = await town.add_money_credit("30.00")
+async def test_a_key_used_on_one_path_is_refused_on_the_history(ledger, client):
+    credit = await ledger.add_money_credit("30.00")
     key = {"Idempotency-Key": "once"}
     await client.post(
-        "/api/ledger/spends", json=basket_body(town, Kind="charge", Id=1, Amount=1), headers=key
+        "/api/ledger/spends", json=basket_body(ledger, Kind="charge", Id=1, Amount=1), headers=key
     )
     answer = await client.post(
         "/api/billing/coworkerbookingcreditusehistories",
@@ -82,14 +82,14 @@ async def test_a_key_used_on_one_path_is_refused_on_the_history(town, client):
         headers=key,
     )
     assert answer.status_code in (409, 422)
-    assert await town.remaining_money(credit) == money("30.00")
+    assert await ledger.remaining_money(credit) == money("30.00")
 
 
-async def test_rule_26_a_confirmed_hold_cannot_be_released(town, client):
-    credit = await town.add_money_credit("30.00")
-    body = basket_body(town, Kind="booking", Id=await town.add_booking(hours=1))
+async def test_rule_26_a_confirmed_hold_cannot_be_released(ledger, client):
+    credit = await ledger.add_money_credit("30.00")
+    body = basket_body(ledger, Kind="booking", Id=await ledger.add_booking(hours=1))
     held = (await client.post("/api/ledger/holds", json=body)).json()["Value"]["HoldId"]
-    seen = (await client.get(f"/api/ledger/balances?CoworkerId={town.customer}")).json()
+    seen = (await client.get(f"/api/ledger/balances?CoworkerId={ledger.customer}")).json()
     (value,) = seen["Value"]
     assert (value["Remaining"], value["Held"], value["Available"]) == (
         "30.0000", "20.0000", "10.0000",
@@ -97,12 +97,12 @@ async def test_rule_26_a_confirmed_hold_cannot_be_released(town, client):
     assert (await client.post(f"/api/ledger/holds/{held}/confirm")).json()["WasSuccessful"]
     released = (await client.post(f"/api/ledger/holds/{held}/release")).json()
     assert not released["WasSuccessful"]
-    assert await town.remaining_money(credit) == money("10.00")
+    assert await ledger.remaining_money(credit) == money("10.00")
     assert (await client.post("/api/ledger/holds/999/release")).status_code == 404
 
 
-async def test_corrections_over_http(town, client):
-    credit = await town.add_money_credit("30.00")
+async def test_corrections_over_http(ledger, client):
+    credit = await ledger.add_money_credit("30.00")
     use = (
         await client.post(
             "/api/billing/coworkerbookingcreditusehistories",
@@ -125,40 +125,40 @@ async def test_corrections_over_http(town, client):
     assert [line["Kind"] for line in lines] == ["grant", "use", "reversal", "adjustment"]
 
 
-async def test_rule_23_actions_charge_and_cancel_a_booking(town, client):
-    credit = await town.add_money_credit("30.00")
-    booking = await town.add_booking(hours=1)
+async def test_rule_23_actions_charge_and_cancel_a_booking(ledger, client):
+    credit = await ledger.add_money_credit("30.00")
+    booking = await ledger.add_booking(hours=1)
     path = "/api/spaces/bookings"
     run = {"Key": "CHARGE_BOOKING", "Ids": [booking], "Parameters": []}
     assert (await client.post(f"{path}/runcommand", json=run)).json()["WasSuccessful"]
-    assert await town.remaining_money(credit) == money("10.00")
+    assert await ledger.remaining_money(credit) == money("10.00")
     blocked = (await client.delete(f"{path}/{booking}")).json()
     assert blocked["Message"] == "This booking has already been charged to this customer."
     run = {"Key": "CANCEL_BOOKING", "Ids": [booking], "Parameters": []}
     assert (await client.post(f"{path}/runcommand", json=run)).json()["WasSuccessful"]
-    assert await town.remaining_money(credit) == money("30.00")
+    assert await ledger.remaining_money(credit) == money("30.00")
 
 
-async def test_roles_and_locations_are_required(town, client):
-    await town.add_money_credit("30.00", IsUniversalCredit=True)
-    token = await create_user_token(town.store, "clerk@example.com", is_admin=False)
-    async with http_client(api_of(town), token) as clerk:
-        url = f"/api/ledger/balances?CoworkerId={town.customer}"
+async def test_roles_and_locations_are_required(ledger, client):
+    await ledger.add_money_credit("30.00", IsUniversalCredit=True)
+    token = await create_user_token(ledger.store, "clerk@example.com", is_admin=False)
+    async with http_client(api_of(ledger), token) as clerk:
+        url = f"/api/ledger/balances?CoworkerId={ledger.customer}"
         assert (await clerk.get(url)).status_code == 403
     wrong = await client.post(
-        "/api/ledger/spends", json=basket_body(town, Kind="booking", Id=999)
+        "/api/ledger/spends", json=basket_body(ledger, Kind="booking", Id=999)
     )  # fmt: skip
     assert wrong.status_code == 400
     assert wrong.json()["Errors"][0]["PropertyName"] == "Sources"
 
 
-async def test_rule_27_renewals_are_shown_and_run(town, client):
+async def test_rule_27_renewals_are_shown_and_run(ledger, client):
     assert (await client.get("/api/ledger/renewals")).json()["Value"] == []
     assert (await client.post("/api/ledger/renewals", json={"DryRun": True})).json()["Value"] == []
 
 
-async def test_rule_34_a_day_of_operations_verifies(town, client):
-    credit = await town.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9000))
+async def test_rule_34_a_day_of_operations_verifies(ledger, client):
+    credit = await ledger.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9000))
     for amount in (1, 2, 3):
         await client.post(
             "/api/billing/coworkerbookingcreditusehistories",
@@ -167,7 +167,7 @@ async def test_rule_34_a_day_of_operations_verifies(town, client):
     from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
     from creditdesk.ledger.journal.mapping import entry_from_record
 
-    lines = [entry_from_record(record) for record in await town.journal_lines("money", credit)]
+    lines = [entry_from_record(record) for record in await ledger.journal_lines("money", credit)]
     stored = AccountBalances(money("24.00"), 0, money("30.00"), 4)
     assert balance_differences(stored, lines, money("6.00")) == []
     wrong = balance_differences(
@@ -176,9 +176,9 @@ async def test_rule_34_a_day_of_operations_verifies(town, client):
     assert wrong == ["remaining is 250000 and the journal says 240000"]
 
 
-async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(town, client):
+async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(ledger, client):
     path = "/api/billing/coworkerbookingcredits"
-    body = {"CoworkerId": town.customer, "BusinessId": town.business, "TotalCredit": 40.5}
+    body = {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "TotalCredit": 40.5}
     made = (await client.post(path, json=body)).json()["Value"]
     assert (made["RemainingCredit"], made["TotalCredit"]) == (40.5, 40.5)
     less = await client.put(path, json={**made, "TotalCredit": 30, "Description": "gift"})
@@ -188,21 +188,21 @@ async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(t
     assert (await client.delete(f"{path}/{other['Id']}")).json()["WasSuccessful"] is True
     path = "/api/billing/coworkerextraservices"
     body = {
-        "CoworkerId": town.customer, "BusinessId": town.business, "ExtraServiceId": town.rate,
+        "CoworkerId": ledger.customer, "BusinessId": ledger.business, "ExtraServiceId": ledger.rate,
         "TotalUses": 90,
     }  # fmt: skip
     time = (await client.post(path, json=body)).json()["Value"]
     assert (time["RemainingUses"], time["Price"], time["ChargePeriod"]) == (90, 30, 1)
     charge = (await client.post(path, json={**body, "BookingId": 5, "Free": True})).json()["Value"]
     assert (charge["RemainingUses"], charge["Price"]) == (0, 0)
-    moved = await client.put(path, json={**time, "BusinessId": town.business + 1})
+    moved = await client.put(path, json={**time, "BusinessId": ledger.business + 1})
     assert moved.status_code == 400
     fewer = await client.put(path, json={**time, "TotalUses": 60})
     assert fewer.json()["Value"]["RemainingUses"] == 60
 
 
-async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(town, client):
-    credit = await town.add_money_credit("30.00")
+async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(ledger, client):
+    credit = await ledger.add_money_credit("30.00")
     path = "/api/billing/coworkerbookingcreditusehistories"
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 5}
     use = (await client.post(path, json=body)).json()["Value"]
@@ -218,14 +218,14 @@ async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(town, 
     assert seen["CoworkerBookingCreditRemainingCredit"] == 25
 
 
-async def test_rule_16_a_member_cap_is_set_over_http_and_explained(town, client):
-    payer = await town.add_customer("Paula")
-    members = (payer, town.customer)
-    team = await town.add(
-        Team, Name="Cog", BusinessId=town.business, PayingMemberId=payer,
+async def test_rule_16_a_member_cap_is_set_over_http_and_explained(ledger, client):
+    payer = await ledger.add_customer("Paula")
+    members = (payer, ledger.customer)
+    team = await ledger.add(
+        Team, Name="Cog", BusinessId=ledger.business, PayingMemberId=payer,
         ShareBookingCredit=True, TeamMembers=members,
     )  # fmt: skip
-    credit = await town.add_money_credit("100.00", CoworkerId=payer, IsUniversalCredit=True)
+    credit = await ledger.add_money_credit("100.00", CoworkerId=payer, IsUniversalCredit=True)
     body = {"TeamId": team, "CreditKind": "Money", "Period": "Month", "Amount": 30}
     cap = (await client.post("/api/ledger/poolcaps", json=body)).json()["Value"]
     assert {name: cap[name] for name in (*body, "TeamName")} == {
@@ -233,7 +233,7 @@ async def test_rule_16_a_member_cap_is_set_over_http_and_explained(town, client)
     }  # fmt: skip
 
     async def covered(path: str) -> tuple[str, str]:
-        asked = basket_body(town, Kind="charge", Id=7, Amount=50)
+        asked = basket_body(ledger, Kind="charge", Id=7, Amount=50)
         found = (await client.post(f"/api/ledger/{path}", json=asked)).json()["Value"]
         (source,) = found["Allocation"]["sources"]
         (seen,) = source["considered"]
@@ -242,7 +242,7 @@ async def test_rule_16_a_member_cap_is_set_over_http_and_explained(town, client)
     assert await covered("previews") == ("20.0000", "used")
     assert await covered("spends") == ("20.0000", "used")
     assert await covered("previews") == ("50.0000", "member_cap")
-    drawn = (await client.get(f"/api/ledger/entries?JournalLine_MemberId={town.customer}")).json()
+    drawn = (await client.get(f"/api/ledger/entries?JournalLine_MemberId={ledger.customer}")).json()
     assert [(line["CreditId"], line["Amount"]) for line in drawn["Records"]] == [(credit, 30)]
     raised = {**body, "Id": cap["Id"], "Amount": 45}
     assert (await client.put("/api/ledger/poolcaps", json=raised)).json()["WasSuccessful"]
@@ -258,12 +258,12 @@ async def test_rule_16_an_invalid_cap_reports_all_errors(client):
     assert [each["PropertyName"] for each in refused] == ["Team", "CreditKind", "Period", "Amount"]
 
 
-async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(town, client):
+async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(ledger, client):
     path = "/api/billing/coworkerextraservices"
-    rate = await town.add_rate(5, "0.01", IsPrintingCredit=True)
+    rate = await ledger.add_rate(5, "0.01", IsPrintingCredit=True)
     credit, time = (
-        await town.add_time_credit(10, ExtraServiceId=rate),
-        await town.add_time_credit(60),
+        await ledger.add_time_credit(10, ExtraServiceId=rate),
+        await ledger.add_time_credit(60),
     )
     offered = (await client.get(f"{path}/commands")).json()
     (shown,) = [each for each in offered if each["Key"] == "SET_OVERDRAFT"]
@@ -281,7 +281,7 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(t
     )
     (refused,) = (await limit(20, credit, time))["Errors"]
     assert refused["Message"] == f"credit #{time} is not printing credit (rule 33)"
-    job = basket_body(town, Kind="print_job", Id=1, Units=25)
+    job = basket_body(ledger, Kind="print_job", Id=1, Units=25)
     (paid,) = (await client.post("/api/ledger/spends", json=job)).json()["Value"]["Allocation"][
         "sources"
     ]
@@ -291,7 +291,7 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(t
     record = (await client.get(f"{path}/{credit}")).json()
     assert record["RemainingUses"] == -15
     assert "Overdraft" not in record
-    (balance, _) = (await client.get(f"/api/ledger/balances?CoworkerId={town.customer}")).json()[
+    (balance, _) = (await client.get(f"/api/ledger/balances?CoworkerId={ledger.customer}")).json()[
         "Value"
     ]
     assert (balance["Remaining"], balance["Available"]) == (-15, 5)
@@ -299,8 +299,8 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(t
     assert refused["Message"] == "must not be less than the 15 that is overdrawn (rule 33)"
     # A body that names it sets nothing, in a new record or in this one.
     named = {"Overdraft": 500, "TotalUses": 10, "ExtraServiceId": rate}
-    whose = {"CoworkerId": town.customer, "BusinessId": town.business}
+    whose = {"CoworkerId": ledger.customer, "BusinessId": ledger.business}
     await client.put(path, json={"Id": credit, **named, **whose})
     made = (await client.post(path, json={**named, **whose})).json()["Value"]["Id"]
-    kept = [await town.get(CoworkerExtraService, each) for each in (credit, made)]
+    kept = [await ledger.get(CoworkerExtraService, each) for each in (credit, made)]
     assert [each["Overdraft"] for each in kept] == [20, None]

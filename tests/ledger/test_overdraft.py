@@ -30,62 +30,63 @@ from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import Conflict, ValidationError
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
-from creditdesk.settings import LedgerSettings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
-from tests.ledger.town import NOON, TIME_USE, LedgerBuilder
+from tests.support.ledger_builder import NOON, TIME_USE, LedgerBuilder
 
 
 class Printer:
     """A customer's printing credit and the jobs it sends."""
 
-    def __init__(self, town: LedgerBuilder, rate: int, credit: int) -> None:
-        self.town, self.rate, self.credit, self.jobs = town, rate, credit, 0
+    def __init__(self, ledger: LedgerBuilder, rate: int, credit: int) -> None:
+        self.ledger, self.rate, self.credit, self.jobs = ledger, rate, credit, 0
 
     @property
     def account(self) -> AccountKey:
         return (TIME_MAPPING.account_type, self.credit)
 
     async def allow(self, limit: int, *credits_: int) -> None:
-        async with self.town.store.write_session() as session:
+        async with self.ledger.store.write_session() as session:
             ids = credits_ or (self.credit,)
-            await set_overdraft(session, ids, limit, self.town.request_context(), self.town.context)
+            await set_overdraft(
+                session, ids, limit, self.ledger.request_context(), self.ledger.context
+            )
 
     async def print(self, units: int) -> int:
         """Sends a job and gives how many uses it took: all or none (rule 21)."""
         self.jobs += 1
         asked = ItemRequest(SourceKind.PRINT_JOB, self.jobs, print_units=units)
-        context = self.town.request_context()
-        async with self.town.store.write_session() as session:
-            whose = Buyer(self.town.customer, self.town.business)
+        context = self.ledger.request_context()
+        async with self.ledger.store.write_session() as session:
+            whose = Buyer(self.ledger.customer, self.ledger.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
             done, _ = await execute_spend(
-                session, SpendPlan(basket, context, LedgerSettings()), self.town.context
+                session, SpendPlan(basket, context, self.ledger.context), self.ledger.context
             )
             return sum(done.taken_by_credit().values())
 
     async def left(self) -> int:
-        return await self.town.remaining_uses(self.credit)
+        return await self.ledger.remaining_uses(self.credit)
 
     async def balance(self) -> CreditBalance:
-        async with self.town.store.read_session() as session:
+        async with self.ledger.store.read_session() as session:
             (found,) = await customer_balances(
-                session, self.town.customer, self.town.request_context()
+                session, self.ledger.customer, self.ledger.request_context()
             )
             return found
 
     async def findings(self) -> list[str]:
         report = CollectingReporter()
-        await verify_ledger(self.town.store, report)
+        await verify_ledger(self.ledger.store, report)
         return report.problems
 
 
 @pytest.fixture
-async def printer(town: LedgerBuilder) -> Printer:
-    rate = await town.add_rate(5, "0.01", IsPrintingCredit=True)
-    return Printer(town, rate, await town.add_time_credit(10, ExtraServiceId=rate))
+async def printer(ledger: LedgerBuilder) -> Printer:
+    rate = await ledger.add_rate(5, "0.01", IsPrintingCredit=True)
+    return Printer(ledger, rate, await ledger.add_time_credit(10, ExtraServiceId=rate))
 
 
 async def test_rule_33_it_is_off_by_default(printer: Printer):
@@ -105,7 +106,7 @@ async def test_rule_33_jobs_are_printed_down_to_the_limit(printer: Printer):
 
 async def test_rule_33_setting_the_limit_is_journaled(printer: Printer):
     await printer.allow(20)
-    (_, line) = await printer.town.journal_lines("time", printer.credit)
+    (_, line) = await printer.ledger.journal_lines("time", printer.credit)
     assert (line["Kind"], line["Amount"], line["Reason"]) == ("adjustment", 0, "overdraft 20")
     assert line["Actor"] == "admin@example.com"
 
@@ -122,7 +123,7 @@ async def test_rule_33_the_limit_stays_above_the_overdrawn_and_held_amount(print
 
 
 async def test_rule_33_only_printing_credit_has_one(printer: Printer):
-    time = await printer.town.add_time_credit(60)
+    time = await printer.ledger.add_time_credit(60)
     with pytest.raises(ValidationError, match="is not printing credit"):
         await printer.allow(20, printer.credit, time)
     # Refused for one, refused for all.
@@ -132,18 +133,18 @@ async def test_rule_33_only_printing_credit_has_one(printer: Printer):
 async def test_rule_33_a_posted_use_goes_down_to_the_limit_too(printer: Printer):
     await printer.print(10)
     with pytest.raises(ValidationError, match="more than the 0 that remains"):
-        await printer.town.post_time_use(printer.credit)
+        await printer.ledger.post_time_use(printer.credit)
     await printer.allow(1)
-    await printer.town.post_time_use(printer.credit)
+    await printer.ledger.post_time_use(printer.credit)
     assert await printer.left() == -1
     with pytest.raises(ValidationError, match="more than the 0 that remains"):
-        await printer.town.post_time_use(printer.credit)
+        await printer.ledger.post_time_use(printer.credit)
 
 
 async def test_rule_2_the_database_rejects_a_balance_beyond_the_limit(printer: Printer):
     await printer.allow(5)
-    town, time = printer.town, await printer.town.add_time_credit(60)
-    money = await town.add_money_credit("1.00")
+    ledger, time = printer.ledger, await printer.ledger.add_time_credit(60)
+    money = await ledger.add_money_credit("1.00")
     for entity, credit_id, values in (
         (CoworkerExtraService, printer.credit, {"RemainingUses": -6}),
         (CoworkerExtraService, printer.credit, {"RemainingUses": 11}),
@@ -152,9 +153,9 @@ async def test_rule_2_the_database_rejects_a_balance_beyond_the_limit(printer: P
         (CoworkerBookingCredit, money, {"RemainingCredit": -1}),
     ):
         with pytest.raises(Conflict):
-            async with town.store.write_session() as session:
+            async with ledger.store.write_session() as session:
                 await session.update(entity, [(credit_id, values)])
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -5})])
 
 
@@ -185,14 +186,14 @@ async def test_rule_30_returns_repay_the_overdraft_first(printer: Printer):
     await printer.allow(20)
     await printer.print(8)
     await printer.print(12)
-    uses = await printer.town.find(TIME_USE)
-    async with printer.town.store.write_session() as session:
+    uses = await printer.ledger.find(TIME_USE)
+    async with printer.ledger.store.write_session() as session:
         await reverse(
             session,
             TIME_MAPPING,
             [uses[0]["Id"]],
-            printer.town.request_context(),
-            printer.town.context,
+            printer.ledger.request_context(),
+            printer.ledger.context,
         )
     assert await printer.left() == -2
     assert await printer.findings() == []
@@ -201,60 +202,64 @@ async def test_rule_30_returns_repay_the_overdraft_first(printer: Printer):
 async def test_rule_30_only_returns_beyond_the_overdraft_are_reissued(
     printer: Printer,
 ):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(20)
     await printer.print(8)
     await printer.print(7)
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
-    town.settings = replace(town.settings, return_grace_days=7)
-    first, _ = await town.find(TIME_USE)
-    async with town.store.write_session() as session:
+    ledger.settings = replace(ledger.settings, return_grace_days=7)
+    first, _ = await ledger.find(TIME_USE)
+    async with ledger.store.write_session() as session:
         (back,) = await reverse(
-            session, TIME_MAPPING, [first["Id"]], town.request_context(), town.context
+            session, TIME_MAPPING, [first["Id"]], ledger.request_context(), ledger.context
         )
     assert back.reissued_id is not None
-    granted = await town.get(CoworkerExtraService, back.reissued_id)
+    granted = await ledger.get(CoworkerExtraService, back.reissued_id)
     assert (granted["TotalUses"], granted["RemainingUses"], granted["Overdraft"]) == (3, 3, None)
     assert await printer.left() == 0
     assert await printer.findings() == []
 
 
 async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
     with pytest.raises(ValidationError, match="more than the 0 that remains"):
-        async with town.store.write_session() as session:
-            await adjust(session, printer.account, -1, "slip", town.request_context(), town.context)
-    async with town.store.write_session() as session:
+        async with ledger.store.write_session() as session:
+            await adjust(
+                session, printer.account, -1, "slip", ledger.request_context(), ledger.context
+            )
+    async with ledger.store.write_session() as session:
         after = await adjust(
-            session, printer.account, 3, "goodwill", town.request_context(), town.context
+            session, printer.account, 3, "goodwill", ledger.request_context(), ledger.context
         )
     assert (after.remaining, after.total) == (-2, 10)
     assert await printer.findings() == []
 
 
 async def test_rule_28_and_29_an_overdraft_neither_expires_nor_is_voided(printer: Printer):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
-    async with town.store.write_session() as session:
-        (voided,) = await void(session, [printer.account], "", town.request_context(), town.context)
+    async with ledger.store.write_session() as session:
+        (voided,) = await void(
+            session, [printer.account], "", ledger.request_context(), ledger.context
+        )
     assert (voided.removed, voided.used) == (0, 15)
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
-    async with town.store.write_session() as session:
-        assert await expire(session, TIME_MAPPING, town.request_context(), town.context) == []
+    async with ledger.store.write_session() as session:
+        assert await expire(session, TIME_MAPPING, ledger.request_context(), ledger.context) == []
     assert await printer.print(1) == 0
     assert await printer.left() == -5
 
 
 async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer: Printer):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
     for changes in (
         {"ExpireDate": NOON + timedelta(days=30)},
@@ -262,53 +267,53 @@ async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer
         {"TotalUses": 22},
         {"TotalUses": 20},
     ):
-        before = await town.get(CoworkerExtraService, printer.credit)
-        async with town.store.write_session() as session:
-            writer = CreditService(town.context)
+        before = await ledger.get(CoworkerExtraService, printer.credit)
+        async with ledger.store.write_session() as session:
+            writer = CreditService(ledger.context)
             await writer.update(
-                session, CoworkerExtraService, before, changes, town.request_context()
+                session, CoworkerExtraService, before, changes, ledger.request_context()
             )
     assert await printer.left() == 5
     assert await printer.findings() == []
 
 
 async def test_rule_6_an_overdrawn_total_does_not_fall(printer: Printer):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
-    before = await town.get(CoworkerExtraService, printer.credit)
+    before = await ledger.get(CoworkerExtraService, printer.credit)
     for changes, sentence in (
         ({"TotalUses": 9}, "15 that is used"),
-        ({"ExtraServiceId": town.uses_rate}, "while the credit has an overdraft"),
+        ({"ExtraServiceId": ledger.uses_rate}, "while the credit has an overdraft"),
     ):
         with pytest.raises(ValidationError, match=sentence):
-            async with town.store.write_session() as session:
-                writer = CreditService(town.context)
+            async with ledger.store.write_session() as session:
+                writer = CreditService(ledger.context)
                 await writer.update(
-                    session, CoworkerExtraService, before, changes, town.request_context()
+                    session, CoworkerExtraService, before, changes, ledger.request_context()
                 )
 
 
 async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(20)
-    async with town.store.write_session() as session:
+    async with ledger.store.write_session() as session:
         asked = ItemRequest(SourceKind.PRINT_JOB, 900, print_units=25)
-        whose = Buyer(town.customer, town.business)
-        basket = await load_basket_for_update(session, whose, [asked], town.request_context())
-        held = (await create_hold(session, basket, town.request_context(), town.context)).group
+        whose = Buyer(ledger.customer, ledger.business)
+        basket = await load_basket_for_update(session, whose, [asked], ledger.request_context())
+        held = (await create_hold(session, basket, ledger.request_context(), ledger.context)).group
     assert (await printer.balance()).available == 5
     with pytest.raises(ValidationError, match="15 that is overdrawn"):
         await printer.allow(14)
     assert await printer.findings() == []
-    async with town.store.write_session() as session:
-        await release_hold(session, held or 0, town.request_context(), town.context)
+    async with ledger.store.write_session() as session:
+        await release_hold(session, held or 0, ledger.request_context(), ledger.context)
     assert await printer.print(30) == 30
 
 
 async def test_a_balance_includes_the_overdraft_but_expires_only_the_credit(printer: Printer):
     await printer.allow(20)
-    async with printer.town.store.write_session() as session:
+    async with printer.ledger.store.write_session() as session:
         ends = {"ExpireDate": NOON + timedelta(days=3)}
         await session.update(CoworkerExtraService, [(printer.credit, ends)])
     found = await printer.balance()
@@ -321,7 +326,7 @@ async def test_a_balance_includes_the_overdraft_but_expires_only_the_credit(prin
 async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer):
     await printer.allow(20)
     await printer.print(15)
-    async with printer.town.store.write_session() as session:
+    async with printer.ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -6})])
     (finding,) = await printer.findings()
     assert finding.endswith("remaining is -6 and the journal says -5")
@@ -330,37 +335,37 @@ async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer):
 async def test_the_action_is_offered_on_time_and_printing_credit_only(
     printer: Printer,
 ):
-    town = printer.town
-    commands = ledger_commands(town.context)
+    ledger = printer.ledger
+    commands = ledger_commands(ledger.context)
     offered = {name for name, each in commands.items() if "SET_OVERDRAFT" in {c.key for c in each}}
     assert offered == {"CoworkerExtraService"}
     run = next(c.run for c in commands["CoworkerExtraService"] if c.key == "SET_OVERDRAFT")
-    async with town.store.write_session() as session:
-        done = await run(session, [printer.credit], {"Limit": 3}, town.request_context())
+    async with ledger.store.write_session() as session:
+        done = await run(session, [printer.credit], {"Limit": 3}, ledger.request_context())
     assert done.message == "1 credits may go 3 uses below zero."
     assert await printer.print(13) == 13
-    await town.add_time_credit(1, ExtraServiceId=printer.rate)
-    async with town.store.write_session() as session:
-        await adjust(session, printer.account, 3, "paid", town.request_context(), town.context)
-        done = await run(session, [printer.credit], {"Limit": 0}, town.request_context())
+    await ledger.add_time_credit(1, ExtraServiceId=printer.rate)
+    async with ledger.store.write_session() as session:
+        await adjust(session, printer.account, 3, "paid", ledger.request_context(), ledger.context)
+        done = await run(session, [printer.credit], {"Limit": 0}, ledger.request_context())
     assert done.message == "1 credits have no overdraft."
 
 
 async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(
     printer: Printer, tmp_path: Path
 ):
-    town = printer.town
+    ledger = printer.ledger
     await printer.allow(30)
     for units in (4, 21, 3):
         await printer.print(units)
     for amount in (5, 40, -20):
-        async with town.store.write_session() as session:
+        async with ledger.store.write_session() as session:
             await adjust(
-                session, printer.account, amount, "count", town.request_context(), town.context
+                session, printer.account, amount, "count", ledger.request_context(), ledger.context
             )
     await printer.print(20)
     report, file = CollectingReporter(), tmp_path / "credits.beancount"
-    await export_beancount(town.store, file, report)
+    await export_beancount(ledger.store, file, report)
     _, faults, _ = loader.load_file(str(file))
     assert (faults, report.problems) == ([], [])
     assert f"Assets:Credit:Time{printer.credit}  {await printer.left()} ~ 0" in file.read_text()
@@ -377,7 +382,7 @@ async def test_an_overdrawn_credit_survives_export_and_import(
 ):
     await printer.allow(20)
     await printer.print(15)
-    await export_records(printer.town.store, tmp_path / "first", CollectingReporter())
+    await export_records(printer.ledger.store, tmp_path / "first", CollectingReporter())
     other: Store = await open_store(other_database)
     report = CollectingReporter()
     await Importer(other, report, NOON).run(tmp_path / "first")

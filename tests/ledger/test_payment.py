@@ -27,31 +27,31 @@ from creditdesk.ledger.rules.burn_down import SourceAllocation
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.errors import ValidationError
 from creditdesk.settings import LedgerSettings
-from tests.ledger.town import MONEY_USE, LedgerBuilder, money
+from tests.support.ledger_builder import MONEY_USE, LedgerBuilder, money
 
 
-async def preview_source(town: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
+async def preview_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
     """What a preview says of one source."""
-    async with town.store.read_session() as session:
-        whose = Buyer(town.customer, town.business)
-        basket = await load_basket(session, whose, [asked], town.request_context())
-    (source,) = preview(basket, town.settings, town.now).sources
+    async with ledger.store.read_session() as session:
+        whose = Buyer(ledger.customer, ledger.business)
+        basket = await load_basket(session, whose, [asked], ledger.request_context())
+    (source,) = preview(basket, ledger.context, ledger.now).sources
     return source
 
 
-async def reason_codes(town: LedgerBuilder, asked: ItemRequest) -> dict[int, str]:
+async def reason_codes(ledger: LedgerBuilder, asked: ItemRequest) -> dict[int, str]:
     """Why each credit does or does not pay, by its Id."""
-    source = await preview_source(town, asked)
+    source = await preview_source(ledger, asked)
     return {seen.credit.id: seen.reason.value for seen in source.considered}
 
 
-async def spend_source(town: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
+async def spend_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
     """What a spend did for one source."""
-    async with town.store.write_session() as session:
-        whose = Buyer(town.customer, town.business)
-        basket = await load_basket(session, whose, [asked], town.request_context())
+    async with ledger.store.write_session() as session:
+        whose = Buyer(ledger.customer, ledger.business)
+        basket = await load_basket(session, whose, [asked], ledger.request_context())
         allocation, _ = await execute_spend(
-            session, SpendPlan(basket, town.request_context(), town.settings), town.context
+            session, SpendPlan(basket, ledger.request_context(), ledger.context), ledger.context
         )
     return allocation.sources[0]
 
@@ -60,187 +60,197 @@ def charge_item(text: str) -> ItemRequest:
     return ItemRequest(SourceKind.CHARGE, 7, money(text))
 
 
-async def add_attendance(town: LedgerBuilder, price: str, **event: Any) -> ItemRequest:
+async def add_attendance(ledger: LedgerBuilder, price: str, **event: Any) -> ItemRequest:
     """A place at an event that starts tomorrow."""
-    starts = town.now + timedelta(days=1)
-    held = await town.add(
-        CalendarEvent, Name="Talk", BusinessId=town.business, StartDate=starts,
+    starts = ledger.now + timedelta(days=1)
+    held = await ledger.add(
+        CalendarEvent, Name="Talk", BusinessId=ledger.business, StartDate=starts,
         EndDate=starts + timedelta(hours=2), **event,
     )  # fmt: skip
-    sold = await town.add(
+    sold = await ledger.add(
         EventProduct, Name="Seat", CalendarEventId=held, Price=money(price),
-        CurrencyId=town.currency, DisplayOrder=1, StartDate=town.now, EndDate=starts,
+        CurrencyId=ledger.currency, DisplayOrder=1, StartDate=ledger.now, EndDate=starts,
     )  # fmt: skip
-    attendee = await town.add(
-        EventAttendee, BusinessId=town.business, CalendarEventId=held, EventProductId=sold,
-        CoworkerId=town.customer, FullName="Ada", Email="ada@example.com",
+    attendee = await ledger.add(
+        EventAttendee, BusinessId=ledger.business, CalendarEventId=held, EventProductId=sold,
+        CoworkerId=ledger.customer, FullName="Ada", Email="ada@example.com",
     )  # fmt: skip
     return ItemRequest(SourceKind.EVENT_ATTENDANCE, attendee)
 
 
-async def add_plan(town: LedgerBuilder, name: str, *, is_held: bool = False) -> int:
+async def add_plan(ledger: LedgerBuilder, name: str, *, is_held: bool = False) -> int:
     """A plan of this location, perhaps one that the customer is on."""
-    tariff = await town.add(
-        Tariff, Name=name, BusinessId=town.business, CurrencyId=town.currency, Price=money("9.00")
+    tariff = await ledger.add(
+        Tariff,
+        Name=name,
+        BusinessId=ledger.business,
+        CurrencyId=ledger.currency,
+        Price=money("9.00"),
     )
     if is_held:
-        await town.add(
-            CoworkerContract, IssuedById=town.business, CoworkerId=town.customer, TariffId=tariff,
-            StartDate=town.now, BillingDay=1, Quantity=1, Active=True,
+        await ledger.add(
+            CoworkerContract, IssuedById=ledger.business, CoworkerId=ledger.customer, TariffId=tariff,
+            StartDate=ledger.now, BillingDay=1, Quantity=1, Active=True,
         )  # fmt: skip
     return tariff
 
 
-async def test_rule_3_rounded_parts_sum_to_the_price(town: LedgerBuilder):
+async def test_rule_3_rounded_parts_sum_to_the_price(ledger: LedgerBuilder):
     """Three credits of a third each: what is paid and what is left sum to the last step."""
-    odd = await town.add_rate(1, "17.35")
-    booking = await town.add_booking(hours=0.25, ExtraServiceId=odd)
+    odd = await ledger.add_rate(1, "17.35")
+    booking = await ledger.add_booking(hours=0.25, ExtraServiceId=odd)
     asked = ItemRequest(SourceKind.BOOKING, booking)
     for part in ("1.4467", "1.4467", "1.4466"):
-        await town.add_money_credit(part)
-    source = await spend_source(town, asked)
+        await ledger.add_money_credit(part)
+    source = await spend_source(ledger, asked)
     assert source.price == money("4.34"), "17.35 × 15 ÷ 60 = 4.3375"
-    taken = [row["CreditUsed"] for row in await town.find(MONEY_USE, BookingId=booking)]
+    taken = [row["CreditUsed"] for row in await ledger.find(MONEY_USE, BookingId=booking)]
     assert sum(taken) + source.uncovered == money("4.34")
     assert all(isinstance(amount, int) for amount in taken)
 
 
-async def test_rule_13_a_booking_takes_credit_for_its_resource_type(town: LedgerBuilder):
-    other = await town.add(ResourceType, Name="Desk", BusinessId=town.business)
-    not_for = await town.add_money_credit("5.00", CaneBeUsedForBookings=False)
-    elsewhere = await town.add_money_credit("5.00", ElegibleResourceTypes=(other,))
-    fits = await town.add_money_credit("5.00", ElegibleResourceTypes=(other, town.resource_type))
-    asked = ItemRequest(SourceKind.BOOKING, await town.add_booking())
-    assert await reason_codes(town, asked) == {
+async def test_rule_13_a_booking_takes_credit_for_its_resource_type(ledger: LedgerBuilder):
+    other = await ledger.add(ResourceType, Name="Desk", BusinessId=ledger.business)
+    not_for = await ledger.add_money_credit("5.00", CaneBeUsedForBookings=False)
+    elsewhere = await ledger.add_money_credit("5.00", ElegibleResourceTypes=(other,))
+    fits = await ledger.add_money_credit(
+        "5.00", ElegibleResourceTypes=(other, ledger.resource_type)
+    )
+    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, asked) == {
         not_for: "not_for_bookings", elsewhere: "wrong_resource_type", fits: "used",
     }  # fmt: skip
 
 
-async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(town: LedgerBuilder):
+async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(ledger: LedgerBuilder):
     music, talks = [
-        await town.add(CalendarEventCategory, Title=title, BusinessId=town.business)
+        await ledger.add(CalendarEventCategory, Title=title, BusinessId=ledger.business)
         for title in ("Music", "Talks")
     ]
-    not_for = await town.add_money_credit("5.00")
-    elsewhere = await town.add_money_credit(
+    not_for = await ledger.add_money_credit("5.00")
+    elsewhere = await ledger.add_money_credit(
         "5.00", CaneBeUsedForEvents=True, EventCategories=(music,)
     )
-    fits = await town.add_money_credit(
+    fits = await ledger.add_money_credit(
         "5.00", CaneBeUsedForEvents=True, EventCategories=(music, talks)
     )
-    asked = await add_attendance(town, "12.00", EventCategories=(talks,))
-    assert await reason_codes(town, asked) == {
+    asked = await add_attendance(ledger, "12.00", EventCategories=(talks,))
+    assert await reason_codes(ledger, asked) == {
         not_for: "not_for_events", elsewhere: "wrong_event_category", fits: "used",
     }  # fmt: skip
 
 
-async def test_rule_13_other_items_take_universal_and_listed_credit(town: LedgerBuilder):
+async def test_rule_13_other_items_take_universal_and_listed_credit(ledger: LedgerBuilder):
     day, week = [
-        await town.add(
-            TimePass, Name=name, BusinessId=town.business, CurrencyId=town.currency,
+        await ledger.add(
+            TimePass, Name=name, BusinessId=ledger.business, CurrencyId=ledger.currency,
             Price=money("30.00"),
         )
         for name in ("Day", "Week")
     ]  # fmt: skip
-    coffee = await town.add(
-        Product, Name="Coffee", BusinessId=town.business, CurrencyId=town.currency, Price=10_000
+    coffee = await ledger.add(
+        Product, Name="Coffee", BusinessId=ledger.business, CurrencyId=ledger.currency, Price=10_000
     )
-    narrow = await town.add_money_credit("5.00")
-    for_product = await town.add_money_credit(
+    narrow = await ledger.add_money_credit("5.00")
+    for_product = await ledger.add_money_credit(
         "5.00", IsUniversalCredit=True, ElegibleProducts=(coffee,)
     )
-    for_day = await town.add_money_credit("5.00", IsUniversalCredit=True, ElegiblePasses=(day,))
-    for_charges = await town.add_money_credit("5.00", IsUniversalCredit=True, AppliesToCharges=True)
-    wide = await town.add_money_credit("5.00", IsUniversalCredit=True)
+    for_day = await ledger.add_money_credit("5.00", IsUniversalCredit=True, ElegiblePasses=(day,))
+    for_charges = await ledger.add_money_credit(
+        "5.00", IsUniversalCredit=True, AppliesToCharges=True
+    )
+    wide = await ledger.add_money_credit("5.00", IsUniversalCredit=True)
     common = {narrow: "not_universal", for_product: "not_listed", wide: "used"}
-    assert await reason_codes(town, ItemRequest(SourceKind.TIME_PASS, day)) == {
+    assert await reason_codes(ledger, ItemRequest(SourceKind.TIME_PASS, day)) == {
         **common, for_day: "used", for_charges: "not_listed",
     }  # fmt: skip
-    assert await reason_codes(town, ItemRequest(SourceKind.TIME_PASS, week)) == {
+    assert await reason_codes(ledger, ItemRequest(SourceKind.TIME_PASS, week)) == {
         **common, for_day: "not_listed", for_charges: "not_listed",
     }  # fmt: skip
-    assert await reason_codes(town, charge_item("20.00")) == {
+    assert await reason_codes(ledger, charge_item("20.00")) == {
         **common, for_day: "not_listed", for_charges: "used",
     }  # fmt: skip
 
 
-async def test_rule_14_eligible_plans_limit_both_owner_and_source(town: LedgerBuilder):
-    mine, other = await add_plan(town, "Flex", is_held=True), await add_plan(town, "Fixed")
-    on_mine = await town.add_money_credit("5.00", ElegibleTariffs=(mine,))
-    on_other = await town.add_money_credit("5.00", ElegibleTariffs=(other,))
-    wide = await town.add_money_credit("5.00", IsUniversalCredit=True, ElegibleTariffs=(other,))
-    asked = ItemRequest(SourceKind.BOOKING, await town.add_booking())
-    assert await reason_codes(town, asked) == {
+async def test_rule_14_eligible_plans_limit_both_owner_and_source(ledger: LedgerBuilder):
+    mine, other = await add_plan(ledger, "Flex", is_held=True), await add_plan(ledger, "Fixed")
+    on_mine = await ledger.add_money_credit("5.00", ElegibleTariffs=(mine,))
+    on_other = await ledger.add_money_credit("5.00", ElegibleTariffs=(other,))
+    wide = await ledger.add_money_credit("5.00", IsUniversalCredit=True, ElegibleTariffs=(other,))
+    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, asked) == {
         on_mine: "used",
         on_other: "wrong_plan",
         wide: "used",
     }
-    (contract,) = await town.find(CoworkerContract, CoworkerId=town.customer)
+    (contract,) = await ledger.find(CoworkerContract, CoworkerId=ledger.customer)
     bill = ItemRequest(SourceKind.PLAN, contract["Id"])
-    assert (await reason_codes(town, bill))[wide] == "not_listed"
-    await town.update_credit(wide, ElegibleTariffs=(mine,))
-    assert (await reason_codes(town, bill))[wide] == "used"
+    assert (await reason_codes(ledger, bill))[wide] == "not_listed"
+    await ledger.update_credit(wide, ElegibleTariffs=(mine,))
+    assert (await reason_codes(ledger, bill))[wide] == "used"
 
 
 async def test_rule_17_credit_stays_in_its_location_unless_cross_location_is_on(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    away = await town.add(Business, Name="Quay", CurrencyId=town.currency)
+    away = await ledger.add(Business, Name="Quay", CurrencyId=ledger.currency)
     here, there = (
-        await town.add_money_credit("5.00"),
-        await town.add_money_credit("5.00", BusinessId=away),
+        await ledger.add_money_credit("5.00"),
+        await ledger.add_money_credit("5.00", BusinessId=away),
     )
-    asked = ItemRequest(SourceKind.BOOKING, await town.add_booking())
-    assert await reason_codes(town, asked) == {here: "used", there: "other_location"}
-    town.settings = LedgerSettings(cross_location=True)
-    assert await reason_codes(town, asked) == {here: "used", there: "used"}
+    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, asked) == {here: "used", there: "other_location"}
+    ledger.settings = LedgerSettings(cross_location=True)
+    assert await reason_codes(ledger, asked) == {here: "used", there: "used"}
 
 
-async def test_rule_17_credit_never_pays_in_another_currency(town: LedgerBuilder):
-    euro = await town.add(Currency, Code="EUR", Name="Euro")
-    away = await town.add(Business, Name="Rive", CurrencyId=euro)
-    there = await town.add_money_credit("5.00", BusinessId=away)
-    town.settings = LedgerSettings(cross_location=True)
-    asked = ItemRequest(SourceKind.BOOKING, await town.add_booking())
-    assert await reason_codes(town, asked) == {there: "other_currency"}
-    assert (await spend_source(town, asked)).parts == ()
-    assert await town.remaining_money(there) == money("5.00")
+async def test_rule_17_credit_never_pays_in_another_currency(ledger: LedgerBuilder):
+    euro = await ledger.add(Currency, Code="EUR", Name="Euro")
+    away = await ledger.add(Business, Name="Rive", CurrencyId=euro)
+    there = await ledger.add_money_credit("5.00", BusinessId=away)
+    ledger.settings = LedgerSettings(cross_location=True)
+    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, asked) == {there: "other_currency"}
+    assert (await spend_source(ledger, asked)).parts == ()
+    assert await ledger.remaining_money(there) == money("5.00")
 
 
-async def test_rule_21_minutes_pay_whole_intervals_and_a_proportional_rest(town: LedgerBuilder):
-    time = await town.add_time_credit(40)
-    booking = await town.add_booking(hours=1)
-    source = await spend_source(town, ItemRequest(SourceKind.BOOKING, booking))
-    assert await town.remaining_uses(time) == 10, "two steps of 15 minutes"
+async def test_rule_21_minutes_pay_whole_intervals_and_a_proportional_rest(ledger: LedgerBuilder):
+    time = await ledger.add_time_credit(40)
+    booking = await ledger.add_booking(hours=1)
+    source = await spend_source(ledger, ItemRequest(SourceKind.BOOKING, booking))
+    assert await ledger.remaining_uses(time) == 10, "two steps of 15 minutes"
     assert source.uncovered == money("10.00"), "20.00 × 30 ÷ 60"
 
 
-async def test_rule_21_a_print_job_is_paid_whole_or_not_at_all(town: LedgerBuilder):
-    rate = await town.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True)
-    prints = await town.add_time_credit(10, ExtraServiceId=rate)
-    eleven = await spend_source(town, ItemRequest(SourceKind.PRINT_JOB, 1, print_units=11))
-    assert (eleven.parts, await town.remaining_uses(prints)) == ((), 10)
-    ten = await spend_source(town, ItemRequest(SourceKind.PRINT_JOB, 2, print_units=10))
-    assert (ten.uncovered, await town.remaining_uses(prints)) == (0, 0)
+async def test_rule_21_a_print_job_is_paid_whole_or_not_at_all(ledger: LedgerBuilder):
+    rate = await ledger.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True)
+    prints = await ledger.add_time_credit(10, ExtraServiceId=rate)
+    eleven = await spend_source(ledger, ItemRequest(SourceKind.PRINT_JOB, 1, print_units=11))
+    assert (eleven.parts, await ledger.remaining_uses(prints)) == ((), 10)
+    ten = await spend_source(ledger, ItemRequest(SourceKind.PRINT_JOB, 2, print_units=10))
+    assert (ten.uncovered, await ledger.remaining_uses(prints)) == (0, 0)
 
 
 async def test_rule_22_credit_pays_the_credit_price_and_the_rest_is_at_the_standard_price(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    rate = await town.add_rate(1, "20.00", CreditPrice=money("10.00"), IsDefaultPrice=True)
-    credit = await town.add_money_credit("5.00", UseCreditPrice=True)
-    booking = await town.add_booking(hours=1, ExtraServiceId=rate)
-    async with town.store.write_session() as session:
-        (charged,) = await charge_bookings(session, [booking], town.request_context(), town.context)
-    assert await town.remaining_money(credit) == 0
-    rest = await town.get(CoworkerExtraService, charged.charge_id)
+    rate = await ledger.add_rate(1, "20.00", CreditPrice=money("10.00"), IsDefaultPrice=True)
+    credit = await ledger.add_money_credit("5.00", UseCreditPrice=True)
+    booking = await ledger.add_booking(hours=1, ExtraServiceId=rate)
+    async with ledger.store.write_session() as session:
+        (charged,) = await charge_bookings(
+            session, [booking], ledger.request_context(), ledger.context
+        )
+    assert await ledger.remaining_money(credit) == 0
+    rest = await ledger.get(CoworkerExtraService, charged.charge_id)
     assert rest["Price"] == money("10.00"), "5.00 at half price is half of 20.00"
 
 
-async def test_rule_33_money_credit_has_no_overdraft(town: LedgerBuilder):
-    credit = await town.add_money_credit("5.00", IsUniversalCredit=True)
+async def test_rule_33_money_credit_has_no_overdraft(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("5.00", IsUniversalCredit=True)
     with pytest.raises(ValidationError):
-        await town.post_use(credit, "5.0001")
-    source = await spend_source(town, charge_item("8.00"))
+        await ledger.post_use(credit, "5.0001")
+    source = await spend_source(ledger, charge_item("8.00"))
     assert source.uncovered == money("3.00")
-    assert await town.remaining_money(credit) == 0
+    assert await ledger.remaining_money(credit) == 0

@@ -36,11 +36,10 @@ from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import FindQuery
 from creditdesk.schema.service import Principal, RequestContext
-from creditdesk.settings import LedgerSettings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
-from tests.ledger.town import ADMIN_PRINCIPAL, MONEY_USE, LedgerBuilder, money
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, MONEY_USE, LedgerBuilder, money
 
 MONEY_CREDIT, TIME_CREDIT, PRINTING_CREDIT = 1, 2, 3
 DAY, MONTH = 1, 3
@@ -50,19 +49,19 @@ DAY, MONTH = 1, 3
 class Club:
     """A team whose paying member shares credit, and a member of it at the desk."""
 
-    town: LedgerBuilder
+    ledger: LedgerBuilder
     payer: int
     team: int
     charges: int = 0
 
     async def cap(self, amount: str, kind: int = MONEY_CREDIT, period: int = MONTH) -> int:
-        return await self.town.add(
+        return await self.ledger.add(
             PoolCap, TeamId=self.team, CreditKind=kind, Period=period, Amount=money(amount)
         )
 
     async def pool(self, total: str = "100.00", **values: Any) -> int:
         given = {"CoworkerId": self.payer, "IsUniversalCredit": True, **values}
-        return await self.town.add_money_credit(total, **given)
+        return await self.ledger.add_money_credit(total, **given)
 
     async def spend(
         self,
@@ -74,13 +73,13 @@ class Club:
         """Pays a charge of a member: the one at the desk, unless another is named."""
         self.charges += 1
         asked = ItemRequest(SourceKind.CHARGE, given.get("id", self.charges), money(amount))
-        whose = Buyer(member or self.town.customer, given.get("business", self.town.business))
-        context = context or self.town.request_context()
-        async with self.town.store.write_session() as session:
+        whose = Buyer(member or self.ledger.customer, given.get("business", self.ledger.business))
+        context = context or self.ledger.request_context()
+        async with self.ledger.store.write_session() as session:
             basket = await load_basket_for_update(session, whose, [asked], context)
             holds = await lock_source_holds(session, SourceKey(SourceKind.CHARGE, asked.id))
-            drawing = SpendPlan(basket, context, self.town.settings, holds)
-            return (await execute_spend(session, drawing, self.town.context))[0]
+            drawing = SpendPlan(basket, context, self.ledger.context, holds)
+            return (await execute_spend(session, drawing, self.ledger.context))[0]
 
     async def covered(self, amount: str, **given: Any) -> int:
         found = (await self.spend(amount, **given)).sources[0]
@@ -88,29 +87,31 @@ class Club:
 
     async def hold(self, amount: str, source: int) -> int | None:
         asked = ItemRequest(SourceKind.CHARGE, source, money(amount))
-        async with self.town.store.write_session() as session:
-            whose = Buyer(self.town.customer, self.town.business)
+        async with self.ledger.store.write_session() as session:
+            whose = Buyer(self.ledger.customer, self.ledger.business)
             basket = await load_basket_for_update(
-                session, whose, [asked], self.town.request_context()
+                session, whose, [asked], self.ledger.request_context()
             )
             return (
-                await create_hold(session, basket, self.town.request_context(), self.town.context)
+                await create_hold(
+                    session, basket, self.ledger.request_context(), self.ledger.context
+                )
             ).group
 
 
 @pytest.fixture
-async def club(town: LedgerBuilder) -> Club:
-    payer = await town.add_customer("Paula")
-    team = await town.add(
+async def club(ledger: LedgerBuilder) -> Club:
+    payer = await ledger.add_customer("Paula")
+    team = await ledger.add(
         Team,
         Name="Cog",
-        BusinessId=town.business,
+        BusinessId=ledger.business,
         PayingMemberId=payer,
         ShareBookingCredit=True,
         ShareExtraServices=True,
-        TeamMembers=(payer, town.customer),
+        TeamMembers=(payer, ledger.customer),
     )
-    return Club(town, payer, team)
+    return Club(ledger, payer, team)
 
 
 async def test_rule_16_uses_in_the_period_reduce_the_cap(club: Club):
@@ -119,7 +120,7 @@ async def test_rule_16_uses_in_the_period_reduce_the_cap(club: Club):
     assert await club.covered("20.00") == money("20.00")
     assert await club.covered("20.00") == money("10.00")
     assert await club.covered("20.00") == 0
-    assert await club.town.remaining_money(credit) == money("70.00")
+    assert await club.ledger.remaining_money(credit) == money("70.00")
 
 
 async def test_rule_16_uses_before_the_cap_was_set_count(club: Club):
@@ -133,16 +134,16 @@ async def test_rule_16_the_cap_holds_over_all_credits_of_the_pool(club: Club):
     first, second = await club.pool("15.00"), await club.pool("50.00")
     await club.cap("20.00")
     assert await club.covered("40.00") == money("20.00")
-    assert await club.town.remaining_money(first) == 0
-    assert await club.town.remaining_money(second) == money("45.00")
+    assert await club.ledger.remaining_money(first) == 0
+    assert await club.ledger.remaining_money(second) == money("45.00")
 
 
 async def test_rule_16_each_member_has_its_own_cap(club: Club):
     await club.pool()
     await club.cap("30.00")
-    other = await club.town.add_customer("Bob")
-    async with club.town.store.write_session() as session:
-        members = (club.payer, club.town.customer, other)
+    other = await club.ledger.add_customer("Bob")
+    async with club.ledger.store.write_session() as session:
+        members = (club.payer, club.ledger.customer, other)
         await session.update(Team, [(club.team, {"TeamMembers": members})])
     assert await club.covered("30.00") == money("30.00")
     assert await club.covered("50.00", member=other) == money("30.00")
@@ -156,7 +157,7 @@ async def test_rule_16_the_paying_members_own_credit_is_not_capped(club: Club):
 
 async def test_rule_16_own_credit_does_not_count_toward_the_cap(club: Club):
     await club.pool()
-    await club.town.add_money_credit("40.00", IsUniversalCredit=True)
+    await club.ledger.add_money_credit("40.00", IsUniversalCredit=True)
     await club.cap("30.00")
     assert await club.covered("100.00") == money("70.00")
     assert await club.covered("100.00") == 0
@@ -164,12 +165,12 @@ async def test_rule_16_own_credit_does_not_count_toward_the_cap(club: Club):
 
 async def test_rule_16_the_cap_resets_at_the_locations_midnight(club: Club):
     await club.pool()
-    await club.town.add_location_profile("Pacific/Auckland")
+    await club.ledger.add_location_profile("Pacific/Auckland")
     await club.cap("30.00", period=DAY)
-    club.town.now = datetime(2026, 3, 10, 10, 59, tzinfo=UTC)
+    club.ledger.now = datetime(2026, 3, 10, 10, 59, tzinfo=UTC)
     assert await club.covered("20.00") == money("20.00")
     assert await club.covered("20.00") == money("10.00")
-    club.town.now = datetime(2026, 3, 10, 11, tzinfo=UTC)
+    club.ledger.now = datetime(2026, 3, 10, 11, tzinfo=UTC)
     assert await club.covered("40.00") == money("30.00")
 
 
@@ -177,11 +178,11 @@ async def test_rule_16_the_recording_time_decides_the_period(club: Club):
     await club.pool()
     await club.cap("30.00", period=DAY)
     midnight = datetime(2026, 3, 11, tzinfo=UTC)
-    club.town.now = midnight - timedelta(seconds=1)
+    club.ledger.now = midnight - timedelta(seconds=1)
     assert await club.covered("30.00") == money("30.00")
-    asked_before = club.town.request_context()
+    asked_before = club.ledger.request_context()
     # The call came before midnight and got its locks after it.
-    club.town.now = midnight
+    club.ledger.now = midnight
     assert await club.covered("30.00", call=asked_before) == money("30.00")
     assert await club.covered("1.00") == 0
 
@@ -191,9 +192,9 @@ async def test_rule_16_the_lowest_of_several_caps_applies(club: Club):
     await club.cap("50.00")
     await club.cap("20.00", period=DAY)
     assert await club.covered("100.00") == money("20.00")
-    club.town.now += timedelta(days=1)
+    club.ledger.now += timedelta(days=1)
     assert await club.covered("100.00") == money("20.00")
-    club.town.now += timedelta(days=1)
+    club.ledger.now += timedelta(days=1)
     assert await club.covered("100.00") == money("10.00")
 
 
@@ -201,14 +202,14 @@ async def test_rule_30_reversed_uses_do_not_count_toward_the_cap(club: Club):
     await club.pool()
     await club.cap("30.00")
     await club.spend("30.00")
-    (use,) = await club.town.find(MONEY_USE)
-    async with club.town.store.write_session() as session:
+    (use,) = await club.ledger.find(MONEY_USE)
+    async with club.ledger.store.write_session() as session:
         await reverse(
             session,
             MONEY_MAPPING,
             [use["Id"]],
-            club.town.request_context(),
-            club.town.context,
+            club.ledger.request_context(),
+            club.ledger.context,
             amount=money("12.00"),
         )
     assert await club.covered("50.00") == money("12.00")
@@ -219,11 +220,11 @@ async def test_rule_26_held_amounts_count_once(club: Club):
     await club.cap("30.00")
     first, second = await club.hold("20.00", 101), await club.hold("6.00", 102)
     assert await club.covered("50.00") == money("4.00")
-    async with club.town.store.write_session() as session:
-        await confirm_hold(session, first or 0, club.town.request_context(), club.town.context)
+    async with club.ledger.store.write_session() as session:
+        await confirm_hold(session, first or 0, club.ledger.request_context(), club.ledger.context)
     assert await club.covered("50.00") == 0
-    async with club.town.store.write_session() as session:
-        await release_hold(session, second or 0, club.town.request_context(), club.town.context)
+    async with club.ledger.store.write_session() as session:
+        await release_hold(session, second or 0, club.ledger.request_context(), club.ledger.context)
     assert await club.covered("50.00") == money("6.00")
 
 
@@ -231,10 +232,10 @@ async def test_rule_26_a_hold_of_an_earlier_period_is_confirmed_within_the_cap(c
     await club.pool()
     await club.cap("30.00")
     held = await club.hold("20.00", 101)
-    club.town.now += timedelta(days=40)
+    club.ledger.now += timedelta(days=40)
     assert await club.covered("50.00") == money("10.00")
-    async with club.town.store.write_session() as session:
-        await confirm_hold(session, held or 0, club.town.request_context(), club.town.context)
+    async with club.ledger.store.write_session() as session:
+        await confirm_hold(session, held or 0, club.ledger.request_context(), club.ledger.context)
     assert await club.covered("50.00") == 0
 
 
@@ -248,96 +249,99 @@ async def test_rule_26_a_sources_own_hold_does_not_reduce_its_cap(club: Club):
 async def test_rule_25_recalculation_excludes_the_bookings_own_uses(club: Club):
     await club.pool()
     await club.cap("40.00")
-    booking = await club.town.add_booking(hours=2)
-    context, ledger = club.town.request_context(), club.town.context
-    async with club.town.store.write_session() as session:
+    booking = await club.ledger.add_booking(hours=2)
+    context, ledger = club.ledger.request_context(), club.ledger.context
+    async with club.ledger.store.write_session() as session:
         await charge_bookings(session, [booking], context, ledger)
     for only_show in (True, False):
-        async with club.town.store.write_session() as session:
+        async with club.ledger.store.write_session() as session:
             found = await recalculate_booking(session, booking, context, ledger, dry_run=only_show)
         assert found.after == found.before
     assert await club.covered("5.00") == 0
-    async with club.town.store.write_session() as session:
+    async with club.ledger.store.write_session() as session:
         await cancel_bookings(session, [booking], context, ledger)
     assert await club.covered("50.00") == money("40.00")
 
 
 async def test_rule_16_time_is_capped_in_whole_uses(club: Club):
-    credit = await club.town.add_time_credit(600, CoworkerId=club.payer)
+    credit = await club.ledger.add_time_credit(600, CoworkerId=club.payer)
     await club.cap("90.00", kind=TIME_CREDIT)
-    bookings = [await club.town.add_booking(hours=1) for _ in range(2)]
-    async with club.town.store.write_session() as session:
-        await charge_bookings(session, bookings, club.town.request_context(), club.town.context)
-    assert await club.town.remaining_uses(credit) == 510
+    bookings = [await club.ledger.add_booking(hours=1) for _ in range(2)]
+    async with club.ledger.store.write_session() as session:
+        await charge_bookings(session, bookings, club.ledger.request_context(), club.ledger.context)
+    assert await club.ledger.remaining_uses(credit) == 510
 
 
 async def test_rule_16_printing_and_time_are_capped_separately(club: Club):
-    rate = await club.town.add_rate(5, "1.00", IsPrintingCredit=True)
-    credit = await club.town.add_time_credit(600, CoworkerId=club.payer, ExtraServiceId=rate)
+    rate = await club.ledger.add_rate(5, "1.00", IsPrintingCredit=True)
+    credit = await club.ledger.add_time_credit(600, CoworkerId=club.payer, ExtraServiceId=rate)
     await club.cap("10.00", kind=TIME_CREDIT)
     await club.cap("50.00", kind=PRINTING_CREDIT)
 
     async def printed(units: int) -> list[str]:
         asked = ItemRequest(SourceKind.PRINT_JOB, units, print_units=units)
-        context = club.town.request_context()
-        async with club.town.store.write_session() as session:
-            whose = Buyer(club.town.customer, club.town.business)
+        context = club.ledger.request_context()
+        async with club.ledger.store.write_session() as session:
+            whose = Buyer(club.ledger.customer, club.ledger.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
             done, _ = await execute_spend(
-                session, SpendPlan(basket, context, LedgerSettings()), club.town.context
+                session, SpendPlan(basket, context, club.ledger.context), club.ledger.context
             )
             return [seen.reason.value for seen in done.sources[0].considered]
 
     assert await printed(40) == ["used"]
     assert await printed(11) == ["member_cap"]
     assert await printed(10) == ["used"]
-    assert await club.town.remaining_uses(credit) == 550
+    assert await club.ledger.remaining_uses(credit) == 550
 
 
 async def test_rule_8_a_posted_use_counts_but_is_not_capped(club: Club):
     credit = await club.pool()
     await club.cap("30.00")
-    booking = await club.town.add_booking(hours=1)
-    attendance = await club.town.add(
-        EventAttendee, FullName="Ada", CoworkerId=club.town.customer, BusinessId=club.town.business
+    booking = await club.ledger.add_booking(hours=1)
+    attendance = await club.ledger.add(
+        EventAttendee,
+        FullName="Ada",
+        CoworkerId=club.ledger.customer,
+        BusinessId=club.ledger.business,
     )
-    await club.town.post_use(credit, "15.00", BookingId=booking)
-    await club.town.post_use(credit, "10.00", EventAttendeeId=attendance)
+    await club.ledger.post_use(credit, "15.00", BookingId=booking)
+    await club.ledger.post_use(credit, "10.00", EventAttendeeId=attendance)
     assert await club.covered("50.00") == money("5.00")
-    await club.town.post_use(credit, "50.00")
-    assert await club.town.remaining_money(credit) == money("20.00")
+    await club.ledger.post_use(credit, "50.00")
+    assert await club.ledger.remaining_money(credit) == money("20.00")
 
 
 async def test_an_entry_records_the_member_who_drew(club: Club):
     own, credit = (
-        await club.town.add_money_credit("1.00", IsUniversalCredit=True),
+        await club.ledger.add_money_credit("1.00", IsUniversalCredit=True),
         await club.pool(),
     )
     await club.spend("5.00")
-    assert [line["MemberId"] for line in await club.town.journal_lines("money", own)] == [
+    assert [line["MemberId"] for line in await club.ledger.journal_lines("money", own)] == [
         None,
         None,
     ]
-    lines = await club.town.journal_lines("money", credit)
+    lines = await club.ledger.journal_lines("money", credit)
     assert [(line["Kind"], line["MemberId"]) for line in lines] == [
         ("grant", None),
-        ("use", club.town.customer),
+        ("use", club.ledger.customer),
     ]
 
 
 async def test_rule_16_uses_of_credit_hidden_from_the_caller_count(club: Club):
-    town = club.town
-    elsewhere = await town.add(Business, Name="Wharf", CurrencyId=town.currency)
+    ledger = club.ledger
+    elsewhere = await ledger.add(Business, Name="Wharf", CurrencyId=ledger.currency)
     await club.pool()
     await club.pool(BusinessId=elsewhere)
     await club.cap("30.00")
     here, there = (
-        RequestContext(Principal(9, "staff@example.com", locations=frozenset({place})), town.now)
-        for place in (town.business, elsewhere)
+        RequestContext(Principal(9, "staff@example.com", locations=frozenset({place})), ledger.now)
+        for place in (ledger.business, elsewhere)
     )
-    async with town.store.write_session() as session:
-        places = {"Businesses": (town.business, elsewhere)}
-        await session.update(Coworker, [(town.customer, places)])
+    async with ledger.store.write_session() as session:
+        places = {"Businesses": (ledger.business, elsewhere)}
+        await session.update(Coworker, [(ledger.customer, places)])
     assert await club.covered("20.00", call=here) == money("20.00")
     assert await club.covered("20.00", call=there, business=elsewhere) == money("10.00")
 
@@ -347,21 +351,21 @@ async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap
     club: Club, turn: int
 ):
     """Two desks see credit of their own locations only, so no credit is locked by both."""
-    town = club.town
-    elsewhere = await town.add(Business, Name="Wharf", CurrencyId=town.currency)
+    ledger = club.ledger
+    elsewhere = await ledger.add(Business, Name="Wharf", CurrencyId=ledger.currency)
     credits_ = [await club.pool(), await club.pool(BusinessId=elsewhere)]
     await club.cap("30.00")
-    async with town.store.write_session() as session:
-        places = {"Businesses": (town.business, elsewhere)}
-        await session.update(Coworker, [(town.customer, places)])
+    async with ledger.store.write_session() as session:
+        places = {"Businesses": (ledger.business, elsewhere)}
+        await session.update(Coworker, [(ledger.customer, places)])
     callers = [
         (
             place,
             RequestContext(
-                Principal(9, "staff@example.com", locations=frozenset({place})), town.now
+                Principal(9, "staff@example.com", locations=frozenset({place})), ledger.now
             ),
         )
-        for place in (town.business, elsewhere)
+        for place in (ledger.business, elsewhere)
     ]
     covered = await asyncio.gather(
         *(
@@ -371,9 +375,9 @@ async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap
         )
     )
     assert sum(covered) == money("30.00")
-    left = [(await town.get(CoworkerBookingCredit, c))["RemainingCredit"] for c in credits_]
+    left = [(await ledger.get(CoworkerBookingCredit, c))["RemainingCredit"] for c in credits_]
     assert sum(left) == money("170.00")
-    drawn = await town.find(JournalLine, Kind="use", MemberId=town.customer)
+    drawn = await ledger.find(JournalLine, Kind="use", MemberId=ledger.customer)
     assert sum(line["Amount"] for line in drawn) == money("30.00")
 
 
@@ -382,11 +386,11 @@ async def test_caps_survive_export_and_import(
 ):
     await club.cap("30.00")
     await club.cap("45.00", kind=TIME_CREDIT, period=DAY)
-    await export_records(club.town.store, tmp_path / "first", CollectingReporter())
+    await export_records(club.ledger.store, tmp_path / "first", CollectingReporter())
     shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "other.db")
     other = await open_store(f"sqlite:///{tmp_path}/other.db")
     report = CollectingReporter()
-    await Importer(other, report, club.town.now).run(tmp_path / "first")
+    await Importer(other, report, club.ledger.now).run(tmp_path / "first")
     async with other.read_session() as session:
         found = await session.find(PoolCap)
     await other.close()
@@ -418,18 +422,18 @@ class Counting:
 
 
 async def statements_of_a_basket(club: Club) -> list[str]:
-    async with club.town.store.write_session() as session:
+    async with club.ledger.store.write_session() as session:
         counting: Any = Counting(session)
         asked = ItemRequest(SourceKind.CHARGE, 1, money("1.00"))
-        whose = Buyer(club.town.customer, club.town.business)
+        whose = Buyer(club.ledger.customer, club.ledger.business)
         await load_basket_for_update(
-            counting, whose, [asked], club.town.request_context(caller=ADMIN_PRINCIPAL)
+            counting, whose, [asked], club.ledger.request_context(caller=ADMIN_PRINCIPAL)
         )
         return counting.asked
 
 
 async def test_caps_cost_one_statement_with_a_team_and_none_without(club: Club):
-    await club.town.add_money_credit("1.00")
+    await club.ledger.add_money_credit("1.00")
     assert PoolCap.__name__ not in await statements_of_a_basket(club)
     await club.pool()
     asked = await statements_of_a_basket(club)

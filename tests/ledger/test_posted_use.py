@@ -15,42 +15,51 @@ from creditdesk.ledger.operations.spends import SpendQueue
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused, ValidationError
 from creditdesk.schema.service import Principal
 from creditdesk.settings import LedgerSettings
-from tests.ledger.town import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money, serialize_record
+from tests.support.ledger_builder import (
+    MONEY_USE,
+    NOON,
+    TIME_USE,
+    LedgerBuilder,
+    money,
+    serialize_record,
+)
 
 
-async def test_rule_7_a_use_lowers_the_credit_and_returns_the_previous_balance(town: LedgerBuilder):
-    credit = await town.add_money_credit("40.00")
-    first = await town.post_use(credit, "1.50", Description="coffee")
-    second = await town.post_use(credit, "38.50")
+async def test_rule_7_a_use_lowers_the_credit_and_returns_the_previous_balance(
+    ledger: LedgerBuilder,
+):
+    credit = await ledger.add_money_credit("40.00")
+    first = await ledger.post_use(credit, "1.50", Description="coffee")
+    second = await ledger.post_use(credit, "38.50")
     assert first["CoworkerBookingCreditRemainingCredit"] == str(money("40.00"))
     assert second["CoworkerBookingCreditRemainingCredit"] == str(money("38.50"))
-    assert await town.remaining_money(credit) == 0
-    history = await town.get(MONEY_USE, int(first["Id"]))
+    assert await ledger.remaining_money(credit) == 0
+    history = await ledger.get(MONEY_USE, int(first["Id"]))
     assert history["CoworkerBookingCreditRemainingCredit"] == 0
     assert (history["CreditUsed"], history["Description"]) == (money("1.50"), "coffee")
 
 
-async def test_rule_7_a_use_beyond_the_balance_is_rejected(town: LedgerBuilder):
-    credit = await town.add_money_credit("40.00")
+async def test_rule_7_a_use_beyond_the_balance_is_rejected(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("40.00")
     with pytest.raises(ValidationError) as refused:
-        await town.post_use(credit, "40.0001")
+        await ledger.post_use(credit, "40.0001")
     (error,) = refused.value.errors
     assert error.PropertyName == "CreditUsed"
     assert error.Message == "is more than the 40.0000 that remains (rule 7)"
-    assert await town.remaining_money(credit) == money("40.00")
-    assert await town.find(MONEY_USE) == []
-    assert await town.journal_lines("money", credit) == []
+    assert await ledger.remaining_money(credit) == money("40.00")
+    assert await ledger.find(MONEY_USE) == []
+    assert await ledger.journal_lines("money", credit) == []
 
 
-async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(town: LedgerBuilder):
-    credit = await town.add_money_credit("40.00")
-    spends = town.spends()
+async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("40.00")
+    spends = ledger.spends()
 
     async def one() -> bool:
         use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
         try:
             status, _ = await spends.post(
-                MONEY_USE, use, town.request_context(), "", serialize_record
+                MONEY_USE, use, ledger.request_context(), "", serialize_record
             )
         except ValidationError:
             return False
@@ -58,218 +67,223 @@ async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(town:
 
     done = await asyncio.gather(*(one() for _ in range(64)))
     assert sum(done) == 40
-    assert await town.remaining_money(credit) == 0
-    lines = await town.journal_lines("money", credit)
+    assert await ledger.remaining_money(credit) == 0
+    lines = await ledger.journal_lines("money", credit)
     assert [line["Sequence"] for line in lines] == list(range(1, 42))
     assert [line["BalanceAfter"] for line in lines] == [money(str(40 - n)) for n in range(41)]
-    assert len(await town.find(MONEY_USE)) == 40
+    assert len(await ledger.find(MONEY_USE)) == 40
 
 
 async def test_rule_31_concurrent_spends_through_separate_queues_are_all_counted(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    credit = await town.add_money_credit("5.00")
+    credit = await ledger.add_money_credit("5.00")
 
     async def one() -> bool:
         try:
-            await town.post_use(credit, "1.00")
+            await ledger.post_use(credit, "1.00")
         except DomainError:
             return False
         return True
 
     done = await asyncio.gather(*(one() for _ in range(8)))
     assert sum(done) == 5
-    assert await town.remaining_money(credit) == 0
+    assert await ledger.remaining_money(credit) == 0
 
 
-async def test_an_error_leaves_the_rest_of_the_batch(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    spends = town.spends()
+async def test_an_error_leaves_the_rest_of_the_batch(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    spends = ledger.spends()
 
     async def one(amount: str) -> str:
         use = {"CoworkerBookingCreditId": credit, "CreditUsed": money(amount)}
         try:
-            await spends.post(MONEY_USE, use, town.request_context(), "", serialize_record)
+            await spends.post(MONEY_USE, use, ledger.request_context(), "", serialize_record)
         except ValidationError:
             return "refused"
         return "done"
 
     done = await asyncio.gather(one("6.00"), one("5.00"), one("4.00"))
     assert done == ["done", "refused", "done"]
-    assert await town.remaining_money(credit) == 0
+    assert await ledger.remaining_money(credit) == 0
 
 
-async def test_rule_32_the_same_key_and_body_return_the_first_response(town: LedgerBuilder):
-    credit = await town.add_money_credit("40.00")
+async def test_rule_32_the_same_key_and_body_return_the_first_response(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("40.00")
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
-    first = await town.spends().post(
-        MONEY_USE, use, town.request_context("K"), "body", serialize_record
+    first = await ledger.spends().post(
+        MONEY_USE, use, ledger.request_context("K"), "body", serialize_record
     )
-    await town.post_use(credit, "1.00")
-    again = await town.spends().post(
-        MONEY_USE, use, town.request_context("K"), "body", serialize_record
+    await ledger.post_use(credit, "1.00")
+    again = await ledger.spends().post(
+        MONEY_USE, use, ledger.request_context("K"), "body", serialize_record
     )
     assert again == first
-    assert await town.remaining_money(credit) == money("38.00")
-    other = await town.spends().post(
-        MONEY_USE, use, town.request_context("k"), "body", serialize_record
+    assert await ledger.remaining_money(credit) == money("38.00")
+    other = await ledger.spends().post(
+        MONEY_USE, use, ledger.request_context("k"), "body", serialize_record
     )
     assert other != first
 
 
-async def test_rule_32_a_key_reused_with_another_body_is_rejected(town: LedgerBuilder):
-    credit = await town.add_money_credit("40.00")
+async def test_rule_32_a_key_reused_with_another_body_is_rejected(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("40.00")
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
-    await town.spends().post(MONEY_USE, use, town.request_context("K"), "body", serialize_record)
+    await ledger.spends().post(
+        MONEY_USE, use, ledger.request_context("K"), "body", serialize_record
+    )
     with pytest.raises(IdempotencyKeyReused):
-        await town.spends().post(
-            MONEY_USE, use, town.request_context("K"), "other", serialize_record
+        await ledger.spends().post(
+            MONEY_USE, use, ledger.request_context("K"), "other", serialize_record
         )
     stranger = Principal(2, "other@example.com", unrestricted=True)
-    await town.spends().post(
-        MONEY_USE, use, town.request_context("K", stranger), "other", serialize_record
+    await ledger.spends().post(
+        MONEY_USE, use, ledger.request_context("K", stranger), "other", serialize_record
     )
-    assert await town.remaining_money(credit) == money("38.00")
+    assert await ledger.remaining_money(credit) == money("38.00")
 
 
 async def test_rule_32_a_key_in_flight_conflicts_and_a_failed_request_keeps_it_free(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    credit = await town.add_money_credit("2.00")
-    spends = town.spends()
+    credit = await ledger.add_money_credit("2.00")
+    spends = ledger.spends()
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("2.00")}
     both = await asyncio.gather(
-        spends.post(MONEY_USE, use, town.request_context("K"), "b", serialize_record),
-        spends.post(MONEY_USE, use, town.request_context("K"), "b", serialize_record),
+        spends.post(MONEY_USE, use, ledger.request_context("K"), "b", serialize_record),
+        spends.post(MONEY_USE, use, ledger.request_context("K"), "b", serialize_record),
         return_exceptions=True,
     )
     assert sum(isinstance(outcome, Conflict) for outcome in both) == 1
-    assert await town.remaining_money(credit) == 0
+    assert await ledger.remaining_money(credit) == 0
     with pytest.raises(ValidationError):
-        await spends.post(MONEY_USE, use, town.request_context("L"), "b", serialize_record)
-    assert len(await town.find(StoredResponse)) == 1
+        await spends.post(MONEY_USE, use, ledger.request_context("L"), "b", serialize_record)
+    assert len(await ledger.find(StoredResponse)) == 1
 
 
-async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(town: LedgerBuilder):
-    lapsed = await town.add_money_credit("10.00", ExpireDate=NOON)
-    early = await town.add_money_credit("10.00", ValidFrom=NOON + timedelta(hours=1))
-    good = await town.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
-    late_booking = await town.add_booking()
+async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerBuilder):
+    lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
+    early = await ledger.add_money_credit("10.00", ValidFrom=NOON + timedelta(hours=1))
+    good = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
+    late_booking = await ledger.add_booking()
     for credit in (lapsed, early, good):
-        await town.post_use(credit, "1.00")
-    await town.post_use(good, "1.00", BookingId=late_booking)
+        await ledger.post_use(credit, "1.00")
+    await ledger.post_use(good, "1.00", BookingId=late_booking)
     marks = [
-        [line["Override"] for line in await town.journal_lines("money", credit)]
+        [line["Override"] for line in await ledger.journal_lines("money", credit)]
         for credit in (lapsed, early, good)
     ]
     assert marks == [[False, True], [False, True], [False, False, True]]
 
 
-async def test_rule_8_strict_posts_reject_uses_out_of_window(town: LedgerBuilder):
-    town.settings = LedgerSettings(strict_posts=True)
-    lapsed = await town.add_money_credit("10.00", ExpireDate=NOON)
+async def test_rule_8_strict_posts_reject_uses_out_of_window(ledger: LedgerBuilder):
+    ledger.settings = LedgerSettings(strict_posts=True)
+    lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     with pytest.raises(ValidationError, match="rule 8"):
-        await town.post_use(lapsed, "1.00")
-    time = await town.add_time_credit()
+        await ledger.post_use(lapsed, "1.00")
+    time = await ledger.add_time_credit()
     with pytest.raises(ValidationError, match="rule 9"):
-        await town.post_time_use(time)
+        await ledger.post_time_use(time)
 
 
-async def test_rule_9_time_is_counted_from_the_booking(town: LedgerBuilder):
-    await town.add_location_profile("Europe/London", 30)
-    credit = await town.add_time_credit(600)
-    booking = await town.add_booking(hours=1.1)
-    use = await town.post_time_use(credit, BookingId=booking)
+async def test_rule_9_time_is_counted_from_the_booking(ledger: LedgerBuilder):
+    await ledger.add_location_profile("Europe/London", 30)
+    credit = await ledger.add_time_credit(600)
+    booking = await ledger.add_booking(hours=1.1)
+    use = await ledger.post_time_use(credit, BookingId=booking)
     assert use["CreditUsed"] == "90"
-    assert await town.remaining_uses(credit) == 510
-    grant, line = await town.journal_lines("time", credit)
+    assert await ledger.remaining_uses(credit) == 510
+    grant, line = await ledger.journal_lines("time", credit)
     assert (grant["Amount"], line["Amount"]) == (600 * 10_000, 90 * 10_000)
     assert (line["SourceKind"], line["SourceId"]) == ("booking", booking)
 
 
 async def test_rule_9_without_a_booking_one_on_a_uses_rate_and_null_on_any_other(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    uses = await town.add_time_credit(5, ExtraServiceId=town.uses_rate)
-    assert (await town.post_time_use(uses))["CreditUsed"] == "1"
-    minutes = await town.add_time_credit(600)
-    assert (await town.post_time_use(minutes))["CreditUsed"] == "None"
-    assert await town.remaining_uses(uses) == 4
-    assert await town.remaining_uses(minutes) == 600
-    assert [line["Override"] for line in await town.journal_lines("time", minutes)] == [False, True]
+    uses = await ledger.add_time_credit(5, ExtraServiceId=ledger.uses_rate)
+    assert (await ledger.post_time_use(uses))["CreditUsed"] == "1"
+    minutes = await ledger.add_time_credit(600)
+    assert (await ledger.post_time_use(minutes))["CreditUsed"] == "None"
+    assert await ledger.remaining_uses(uses) == 4
+    assert await ledger.remaining_uses(minutes) == 600
+    assert [line["Override"] for line in await ledger.journal_lines("time", minutes)] == [
+        False,
+        True,
+    ]
 
 
-async def test_rule_9_more_uses_than_remain_are_rejected(town: LedgerBuilder):
-    credit = await town.add_time_credit(60)
+async def test_rule_9_more_uses_than_remain_are_rejected(ledger: LedgerBuilder):
+    credit = await ledger.add_time_credit(60)
     with pytest.raises(ValidationError, match="is more than the 60 that remains"):
-        await town.post_time_use(credit, BookingId=await town.add_booking(hours=2))
-    assert await town.remaining_uses(credit) == 60
+        await ledger.post_time_use(credit, BookingId=await ledger.add_booking(hours=2))
+    assert await ledger.remaining_uses(credit) == 60
 
 
-async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    booking = await town.add_booking()
+async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    booking = await ledger.add_booking()
     with pytest.raises(ValidationError, match="must not be negative"):
-        await town.post_use(credit, "-1.00")
-    await town.post_use(credit, "0.00", BookingId=booking)
+        await ledger.post_use(credit, "-1.00")
+    await ledger.post_use(credit, "0.00", BookingId=booking)
     with pytest.raises(ValidationError, match="rule 10"):
-        await town.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=7)
+        await ledger.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=7)
 
 
-async def test_rule_5_a_booking_charge_has_no_balance(town: LedgerBuilder):
-    charge = await town.add_time_credit(60, BookingId=1, RemainingUses=0)
+async def test_rule_5_a_booking_charge_has_no_balance(ledger: LedgerBuilder):
+    charge = await ledger.add_time_credit(60, BookingId=1, RemainingUses=0)
     with pytest.raises(ValidationError, match="rule 5"):
-        await town.post_time_use(charge)
+        await ledger.post_time_use(charge)
 
 
-async def test_unknown_and_invisible_records_give_the_same_error(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    elsewhere = Principal(2, "far@example.com", locations=frozenset({town.business + 1}))
+async def test_unknown_and_invisible_records_give_the_same_error(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    elsewhere = Principal(2, "far@example.com", locations=frozenset({ledger.business + 1}))
     for values in ({"caller": elsewhere}, {"BookingId": 999}, {"EventAttendeeId": 999}):
         with pytest.raises(ValidationError, match="is not found"):
-            await town.post_use(credit, "1.00", **values)
+            await ledger.post_use(credit, "1.00", **values)
     with pytest.raises(ValidationError, match="CoworkerBookingCredit: is not found"):
-        await town.post_use(999, "1.00")
+        await ledger.post_use(999, "1.00")
 
 
-async def test_rule_4_recorded_time_never_runs_backwards_on_a_credit(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    await town.post_use(credit, "1.00")
-    town.now = NOON - timedelta(hours=1)
-    await town.post_use(credit, "1.00")
-    assert {line["RecordedOn"] for line in await town.journal_lines("money", credit)} == {NOON}
+async def test_rule_4_recorded_time_never_runs_backwards_on_a_credit(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    await ledger.post_use(credit, "1.00")
+    ledger.now = NOON - timedelta(hours=1)
+    await ledger.post_use(credit, "1.00")
+    assert {line["RecordedOn"] for line in await ledger.journal_lines("money", credit)} == {NOON}
 
 
-async def test_rule_1_the_database_rejects_changes_to_an_entry(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    await town.post_use(credit, "1.00")
-    (_, line) = await town.journal_lines("money", credit)
+async def test_rule_1_the_database_rejects_changes_to_an_entry(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    await ledger.post_use(credit, "1.00")
+    (_, line) = await ledger.journal_lines("money", credit)
     for act in ("update", "delete"):
         with pytest.raises(DomainError):
-            async with town.store.write_session() as session:
+            async with ledger.store.write_session() as session:
                 if act == "update":
                     await session.update(JournalLine, [(line["Id"], {"Amount": 0})])
                 else:
                     await session.delete(JournalLine, [line["Id"]])
-    assert (await town.journal_lines("money", credit))[1] == line
+    assert (await ledger.journal_lines("money", credit))[1] == line
 
 
-async def test_rule_12_the_setting_tests_the_window_at_the_spend(town: LedgerBuilder):
-    town.settings = replace(town.settings, validity_instant="spend_time")
-    credit = await town.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
-    await town.post_use(credit, "1.00", BookingId=await town.add_booking())
-    assert [line["Override"] for line in await town.journal_lines("money", credit)] == [
+async def test_rule_12_the_setting_tests_the_window_at_the_spend(ledger: LedgerBuilder):
+    ledger.settings = replace(ledger.settings, validity_instant="spend_time")
+    credit = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
+    await ledger.post_use(credit, "1.00", BookingId=await ledger.add_booking())
+    assert [line["Override"] for line in await ledger.journal_lines("money", credit)] == [
         False,
         False,
     ]
 
 
-async def test_rule_20_days_follow_the_locations_time_zone(town: LedgerBuilder):
-    await town.add_location_profile("Pacific/Auckland")
-    days = await town.add_time_credit(10, ExtraServiceId=await town.add_rate(2, "50.00"))
-    booking = await town.add_booking(FromTime=datetime(2026, 3, 11, 10, tzinfo=UTC), hours=2)
-    assert (await town.post_time_use(days, BookingId=booking))["CreditUsed"] == "2"
-    assert len(await town.find(TIME_USE)) == 1
+async def test_rule_20_days_follow_the_locations_time_zone(ledger: LedgerBuilder):
+    await ledger.add_location_profile("Pacific/Auckland")
+    days = await ledger.add_time_credit(10, ExtraServiceId=await ledger.add_rate(2, "50.00"))
+    booking = await ledger.add_booking(FromTime=datetime(2026, 3, 11, 10, tzinfo=UTC), hours=2)
+    assert (await ledger.post_time_use(days, BookingId=booking))["CreditUsed"] == "2"
+    assert len(await ledger.find(TIME_USE)) == 1
 
 
 class FlakyStore:
@@ -289,16 +303,16 @@ class FlakyStore:
 
 
 async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_counting(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    credit = await town.add_money_credit("3.00")
-    stumbling = FlakyStore(town.store)
-    spends = SpendQueue(stumbling, lambda: town.now)
+    credit = await ledger.add_money_credit("3.00")
+    stumbling = FlakyStore(ledger.store)
+    spends = SpendQueue(stumbling, lambda: ledger.now)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     done = await asyncio.gather(
         *(
             spends.post(
-                MONEY_USE, use, town.request_context(key=f"key {n}"), "same", serialize_record
+                MONEY_USE, use, ledger.request_context(key=f"key {n}"), "same", serialize_record
             )
             for n in range(4)
         ),
@@ -306,5 +320,5 @@ async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_co
     )
     assert sum(isinstance(each, ValidationError) for each in done) == 1
     assert stumbling.commits == 5
-    assert await town.remaining_money(credit) == 0
-    assert len(await town.find(MONEY_USE)) == 3
+    assert await ledger.remaining_money(credit) == 0
+    assert len(await ledger.find(MONEY_USE)) == 3

@@ -30,26 +30,26 @@ from creditdesk.schema.service import Principal
 from creditdesk.settings import AuthSettings, Settings
 from tests.conftest import http_client
 from tests.ledger.test_renewals import add_contract
-from tests.ledger.town import ADMIN_PRINCIPAL, NOON, LedgerBuilder, money
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, NOON, LedgerBuilder, money
 
 DAY, WEEK, MONTH, YEAR, END_OF_MONTH, PLAN = 2, 3, 4, 5, 6, 1
 
 
-async def add_product(town: LedgerBuilder, expiration: int = MONTH, **values: Any) -> int:
+async def add_product(ledger: LedgerBuilder, expiration: int = MONTH, **values: Any) -> int:
     """A product that brings 50.00 for bookings of rooms and 120 minutes."""
-    product = await town.add(
-        Product, Name="Pack", BusinessId=town.business, CurrencyId=town.currency
+    product = await ledger.add(
+        Product, Name="Pack", BusinessId=ledger.business, CurrencyId=ledger.currency
     )
-    life = {"ProductId": product, "ExpirationType": expiration, **values}
-    await town.add(
+    lifetime = {"ProductId": product, "ExpirationType": expiration, **values}
+    await ledger.add(
         ProductBookingCredit, Name="Rooms", Credit=money("50.00"), CaneBeUsedForBookings=True,
-        ElegibleResourceTypes=(town.resource_type,), **life,
+        ElegibleResourceTypes=(ledger.resource_type,), **lifetime,
     )  # fmt: skip
-    await town.add(ProductExtraService, ExtraServiceId=town.rate, UsesIncluded=120, **life)
+    await ledger.add(ProductExtraService, ExtraServiceId=ledger.rate, UsesIncluded=120, **lifetime)
     return product
 
 
-async def add_sale(town: LedgerBuilder, product: int, **values: Any) -> int:
+async def add_sale(ledger: LedgerBuilder, product: int, **values: Any) -> int:
     """A sale as the wire creates it."""
     record = {
         c.name: c.field.default_value
@@ -57,92 +57,94 @@ async def add_sale(town: LedgerBuilder, product: int, **values: Any) -> int:
         if c.name != "Id"
     }
     record |= {
-        "CoworkerId": town.customer, "BusinessId": town.business, "ProductId": product,
+        "CoworkerId": ledger.customer, "BusinessId": ledger.business, "ProductId": product,
         "Quantity": 1, **values,
     }  # fmt: skip
-    async with town.store.write_session() as session:
-        writer = ProductService(town.context, DefaultService())
-        return await writer.create(session, CoworkerProduct, record, town.request_context())
+    async with ledger.store.write_session() as session:
+        writer = ProductService(ledger.context, DefaultService())
+        return await writer.create(session, CoworkerProduct, record, ledger.request_context())
 
 
-async def update_sale(town: LedgerBuilder, sale: int, **values: Any) -> None:
-    before = await town.get(CoworkerProduct, sale)
-    async with town.store.write_session() as session:
-        writer = ProductService(town.context, DefaultService())
-        await writer.update(session, CoworkerProduct, before, values, town.request_context())
+async def update_sale(ledger: LedgerBuilder, sale: int, **values: Any) -> None:
+    before = await ledger.get(CoworkerProduct, sale)
+    async with ledger.store.write_session() as session:
+        writer = ProductService(ledger.context, DefaultService())
+        await writer.update(session, CoworkerProduct, before, values, ledger.request_context())
 
 
-async def activate_sales(town: LedgerBuilder, *sales: int):
-    async with town.store.write_session() as session:
-        return await activate_products(session, sales, town.request_context(), town.context)
+async def activate_sales(ledger: LedgerBuilder, *sales: int):
+    async with ledger.store.write_session() as session:
+        return await activate_products(session, sales, ledger.request_context(), ledger.context)
 
 
-async def test_rule_27_a_sale_activated_now_grants_its_benefits(town: LedgerBuilder):
-    sale = await add_sale(town, await add_product(town), ActivateNow=True)
-    sold = await town.get(CoworkerProduct, sale)
+async def test_rule_27_a_sale_activated_now_grants_its_benefits(ledger: LedgerBuilder):
+    sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
+    sold = await ledger.get(CoworkerProduct, sale)
     assert sold["Activated"]
-    (credit,) = await town.find(CoworkerBookingCredit)
-    whole = await town.get(CoworkerBookingCredit, credit["Id"])
+    (credit,) = await ledger.find(CoworkerBookingCredit)
+    whole = await ledger.get(CoworkerBookingCredit, credit["Id"])
     assert whole["RemainingCredit"] == whole["TotalCredit"] == money("50.00")
-    assert (whole["CoworkerId"], whole["BusinessId"]) == (town.customer, town.business)
+    assert (whole["CoworkerId"], whole["BusinessId"]) == (ledger.customer, ledger.business)
     assert whole["CoworkerProductUniqueId"] == sold["UniqueId"]
     assert (whole["Description"], whole["CaneBeUsedForBookings"]) == ("Rooms", True)
-    assert whole["ElegibleResourceTypes"] == (town.resource_type,)
+    assert whole["ElegibleResourceTypes"] == (ledger.resource_type,)
     assert (whole["ValidFrom"], whole["ExpireDate"]) == (
         NOON,
         datetime(2026, 4, 10, 12, tzinfo=UTC),
     )
-    (time,) = await town.find(CoworkerExtraService)
-    assert (time["RemainingUses"], time["ExtraServiceId"]) == (120, town.rate)
+    (time,) = await ledger.find(CoworkerExtraService)
+    assert (time["RemainingUses"], time["ExtraServiceId"]) == (120, ledger.rate)
     assert time["CoworkerProductUniqueId"] == sold["UniqueId"]
     assert not time["IsFromTariff"]
-    assert [line["Kind"] for line in await town.journal_lines("money", credit["Id"])] == ["grant"]
+    assert [line["Kind"] for line in await ledger.journal_lines("money", credit["Id"])] == ["grant"]
 
 
-async def test_rule_27_benefits_are_granted_once_on_activation(town: LedgerBuilder):
-    sale = await add_sale(town, await add_product(town))
-    assert await town.find(CoworkerBookingCredit) == []
-    town.now = NOON + timedelta(days=3)
-    done = await asyncio.gather(activate_sales(town, sale), activate_sales(town, sale))
+async def test_rule_27_benefits_are_granted_once_on_activation(ledger: LedgerBuilder):
+    sale = await add_sale(ledger, await add_product(ledger))
+    assert await ledger.find(CoworkerBookingCredit) == []
+    ledger.now = NOON + timedelta(days=3)
+    done = await asyncio.gather(activate_sales(ledger, sale), activate_sales(ledger, sale))
     assert sorted(len(each.granted) for (each,) in done) == [0, 2]
-    assert (await activate_sales(town, sale))[0].granted == ()
-    (credit,) = await town.find(CoworkerBookingCredit)
-    assert credit["ValidFrom"] == town.now
-    keys = [key["Key"] for key in await town.find(BenefitGrant)]
+    assert (await activate_sales(ledger, sale))[0].granted == ()
+    (credit,) = await ledger.find(CoworkerBookingCredit)
+    assert credit["ValidFrom"] == ledger.now
+    keys = [key["Key"] for key in await ledger.find(BenefitGrant)]
     assert sorted(keys) == [f"product/{sale}/money/1", f"product/{sale}/time/1"]
 
 
-async def test_rule_27_the_grant_key_prevents_a_second_grant(town: LedgerBuilder):
-    sale = await add_sale(town, await add_product(town), ActivateNow=True)
-    async with town.store.write_session() as session:
+async def test_rule_27_the_grant_key_prevents_a_second_grant(ledger: LedgerBuilder):
+    sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerProduct, [(sale, {"Activated": False})])
-    assert (await activate_sales(town, sale))[0].granted == ()
-    assert len(await town.find(CoworkerBookingCredit)) == 1
+    assert (await activate_sales(ledger, sale))[0].granted == ()
+    assert len(await ledger.find(CoworkerBookingCredit)) == 1
 
 
 @pytest.mark.parametrize("mark", ["Activated", "CoworkerInvoicePaid"])
-async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(town: LedgerBuilder, mark: str):
-    sale = await add_sale(town, await add_product(town))
-    await update_sale(town, sale, Notes="thanks")
-    assert await town.find(CoworkerBookingCredit) == []
+async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(
+    ledger: LedgerBuilder, mark: str
+):
+    sale = await add_sale(ledger, await add_product(ledger))
+    await update_sale(ledger, sale, Notes="thanks")
+    assert await ledger.find(CoworkerBookingCredit) == []
     for _ in range(2):
-        await update_sale(town, sale, **{mark: True})
-        assert len(await town.find(CoworkerBookingCredit)) == 1
-    assert (await town.get(CoworkerProduct, sale))["Activated"]
-    await add_sale(town, await add_product(town), **{mark: True})
-    assert len(await town.find(CoworkerBookingCredit)) == 2
+        await update_sale(ledger, sale, **{mark: True})
+        assert len(await ledger.find(CoworkerBookingCredit)) == 1
+    assert (await ledger.get(CoworkerProduct, sale))["Activated"]
+    await add_sale(ledger, await add_product(ledger), **{mark: True})
+    assert len(await ledger.find(CoworkerBookingCredit)) == 2
 
 
-async def test_benefits_scale_with_the_quantity(town: LedgerBuilder):
-    product = await add_product(town)
-    await add_sale(town, product, ActivateNow=True, Quantity=3)
-    await add_sale(town, product, ActivateNow=True, Quantity=0)
-    assert [c["TotalCredit"] for c in await town.find(CoworkerBookingCredit)] == [money("150.00")]
-    assert [c["TotalUses"] for c in await town.find(CoworkerExtraService)] == [360]
+async def test_benefits_scale_with_the_quantity(ledger: LedgerBuilder):
+    product = await add_product(ledger)
+    await add_sale(ledger, product, ActivateNow=True, Quantity=3)
+    await add_sale(ledger, product, ActivateNow=True, Quantity=0)
+    assert [c["TotalCredit"] for c in await ledger.find(CoworkerBookingCredit)] == [money("150.00")]
+    assert [c["TotalUses"] for c in await ledger.find(CoworkerExtraService)] == [360]
 
 
 @pytest.mark.parametrize(
-    ("life", "ends"),
+    ("lifetime", "ends"),
     [
         ({"expiration": DAY, "ExpiresIn": 10}, datetime(2026, 3, 20, 12, tzinfo=UTC)),
         ({"expiration": WEEK, "ExpiresIn": 2}, datetime(2026, 3, 24, 12, tzinfo=UTC)),
@@ -154,11 +156,11 @@ async def test_benefits_scale_with_the_quantity(town: LedgerBuilder):
     ],
 )
 async def test_rule_27_benefits_expire_as_the_product_defines(
-    town: LedgerBuilder, life: dict[str, Any], ends: datetime
+    ledger: LedgerBuilder, lifetime: dict[str, Any], ends: datetime
 ):
-    await add_sale(town, await add_product(town, **life), ActivateNow=True)
-    assert [c["ExpireDate"] for c in await town.find(CoworkerBookingCredit)] == [ends]
-    assert [c["ExpireDate"] for c in await town.find(CoworkerExtraService)] == [ends]
+    await add_sale(ledger, await add_product(ledger, **lifetime), ActivateNow=True)
+    assert [c["ExpireDate"] for c in await ledger.find(CoworkerBookingCredit)] == [ends]
+    assert [c["ExpireDate"] for c in await ledger.find(CoworkerExtraService)] == [ends]
 
 
 @pytest.mark.parametrize(
@@ -171,42 +173,42 @@ async def test_rule_27_benefits_expire_as_the_product_defines(
     ],
 )
 async def test_rule_27_a_plan_period_benefit_ends_with_the_main_contract_period(
-    town: LedgerBuilder, months: int, weeks: int, ends: datetime
+    ledger: LedgerBuilder, months: int, weeks: int, ends: datetime
 ):
-    contract = await add_contract(town)
-    async with town.store.write_session() as session:
+    contract = await add_contract(ledger)
+    async with ledger.store.write_session() as session:
         await session.update(CoworkerContract, [(contract, {"MainContract": True})])
         await session.update(Tariff, [(1, {"InvoiceEvery": months, "InvoiceEveryWeeks": weeks})])
-    await add_sale(town, await add_product(town, PLAN), ActivateNow=True)
-    assert [c["ExpireDate"] for c in await town.find(CoworkerBookingCredit)] == [ends]
+    await add_sale(ledger, await add_product(ledger, PLAN), ActivateNow=True)
+    assert [c["ExpireDate"] for c in await ledger.find(CoworkerBookingCredit)] == [ends]
 
 
-async def test_rule_27_a_plan_period_benefit_needs_a_main_contract(town: LedgerBuilder):
-    product = await add_product(town, PLAN)
+async def test_rule_27_a_plan_period_benefit_needs_a_main_contract(ledger: LedgerBuilder):
+    product = await add_product(ledger, PLAN)
     with pytest.raises(StateConflict, match="no active main contract"):
-        await add_sale(town, product, ActivateNow=True)
-    assert await town.find(CoworkerProduct) == []
+        await add_sale(ledger, product, ActivateNow=True)
+    assert await ledger.find(CoworkerProduct) == []
     with pytest.raises(ValidationError):
-        await add_sale(town, await add_product(town, DAY, ExpiresIn=0), ActivateNow=True)
+        await add_sale(ledger, await add_product(ledger, DAY, ExpiresIn=0), ActivateNow=True)
 
 
-async def test_product_benefits_do_not_affect_plan_renewals(town: LedgerBuilder):
-    contract = await add_contract(town)
-    sale = await add_sale(town, await add_product(town), ActivateNow=True)
+async def test_product_benefits_do_not_affect_plan_renewals(ledger: LedgerBuilder):
+    contract = await add_contract(ledger)
+    sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
     assert sale == contract
-    async with town.store.write_session() as session:
-        assert len(await run_renewals(session, town.request_context(), town.context)) == 2
+    async with ledger.store.write_session() as session:
+        assert len(await run_renewals(session, ledger.request_context(), ledger.context)) == 2
 
 
-async def test_the_action_activates_sales_and_can_be_repeated(town: LedgerBuilder):
-    product = await add_product(town)
-    sales = [await add_sale(town, product), await add_sale(town, product, ActivateNow=True)]
-    (command,) = ledger_commands(town.context)["CoworkerProduct"]
+async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuilder):
+    product = await add_product(ledger)
+    sales = [await add_sale(ledger, product), await add_sale(ledger, product, ActivateNow=True)]
+    (command,) = ledger_commands(ledger.context)["CoworkerProduct"]
     assert command.key == "ACTIVATE_PRODUCT"
     said = []
     for _ in range(2):
-        async with town.store.write_session() as session:
-            said.append(await command.run(session, sales, {}, town.request_context()))
+        async with ledger.store.write_session() as session:
+            said.append(await command.run(session, sales, {}, ledger.request_context()))
     assert [each.message for each in said] == [
         "2 products are active; 2 credits added.",
         "2 products are active; 0 credits added.",
@@ -214,28 +216,28 @@ async def test_the_action_activates_sales_and_can_be_repeated(town: LedgerBuilde
     assert said[0].value[0] == {"CoworkerProductId": sales[0], "Granted": ["money/2", "time/2"]}
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(ValidationError):
-        async with town.store.write_session() as session:
-            await command.run(session, sales, {}, town.request_context(caller=stranger))
+        async with ledger.store.write_session() as session:
+            await command.run(session, sales, {}, ledger.request_context(caller=stranger))
 
 
-async def test_a_sale_is_activated_on_create_or_by_action_over_http(town: LedgerBuilder):
-    token = await _signed_in_token(town.store)
-    app = build_app(town.store, Settings(), lambda: town.now)
+async def test_a_sale_is_activated_on_create_or_by_action_over_http(ledger: LedgerBuilder):
+    token = await _signed_in_token(ledger.store)
+    app = build_app(ledger.store, Settings(), lambda: ledger.now)
     path = "/api/billing/coworkerproducts"
     body = {
-        "CoworkerId": town.customer, "BusinessId": town.business, "ProductId": await add_product(town),
+        "CoworkerId": ledger.customer, "BusinessId": ledger.business, "ProductId": await add_product(ledger),
         "Quantity": 1, "RepeatCycle": 4, "DiscountAmount": 0,
     }  # fmt: skip
     async with http_client(app, token) as client:
         first = await client.post(path, json={**body, "ActivateNow": True})
         assert first.status_code == 200, first.text
         second = (await client.post(path, json=body)).json()["Value"]["Id"]
-        assert len(await town.find(CoworkerBookingCredit)) == 1
+        assert len(await ledger.find(CoworkerBookingCredit)) == 1
         order = {"Key": "ACTIVATE_PRODUCT", "Ids": [second], "Parameters": []}
         for added in (2, 0):
             done = (await client.post(f"{path}/runcommand", json=order)).json()
             assert done["Message"] == f"1 products are active; {added} credits added."
-    assert len(await town.find(CoworkerBookingCredit)) == 2
+    assert len(await ledger.find(CoworkerBookingCredit)) == 2
 
 
 async def _signed_in_token(store: Store) -> str:

@@ -15,71 +15,71 @@ from creditdesk.ledger.journal.balances import credit_balance_at, customer_balan
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
 from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.ledger.operations.renewals import find_due_renewals, run_renewals
-from tests.ledger.town import NOON, LedgerBuilder, money
+from tests.support.ledger_builder import NOON, LedgerBuilder, money
 
 
-async def add_contract(town: LedgerBuilder) -> int:
-    tariff = await town.add(
-        Tariff, Name="Hot desk", BusinessId=town.business, CurrencyId=town.currency
+async def add_contract(ledger: LedgerBuilder) -> int:
+    tariff = await ledger.add(
+        Tariff, Name="Hot desk", BusinessId=ledger.business, CurrencyId=ledger.currency
     )
-    await town.add(
+    await ledger.add(
         TariffBookingCredit, Name="Rooms", TariffId=tariff, Credit=money("30.00"),
         ServiceRenewalTime=2, CaneBeUsedForBookings=True,
-        ElegibleResourceTypes=(town.resource_type,),
+        ElegibleResourceTypes=(ledger.resource_type,),
     )  # fmt: skip
-    await town.add(
-        TariffExtraService, TariffId=tariff, ExtraServiceId=town.rate, UsesIncluded=120,
+    await ledger.add(
+        TariffExtraService, TariffId=tariff, ExtraServiceId=ledger.rate, UsesIncluded=120,
         ServiceRenewalTime=2,
     )  # fmt: skip
-    return await town.add(
-        CoworkerContract, IssuedById=town.business, CoworkerId=town.customer, TariffId=tariff,
+    return await ledger.add(
+        CoworkerContract, IssuedById=ledger.business, CoworkerId=ledger.customer, TariffId=tariff,
         StartDate=datetime(2026, 1, 15, tzinfo=UTC), BillingDay=15, Quantity=1, Active=True,
     )  # fmt: skip
 
 
-async def run_due_renewals(town: LedgerBuilder):
-    async with town.store.write_session() as session:
-        return await run_renewals(session, town.request_context(), town.context)
+async def run_due_renewals(ledger: LedgerBuilder):
+    async with ledger.store.write_session() as session:
+        return await run_renewals(session, ledger.request_context(), ledger.context)
 
 
-async def test_rule_27_concurrent_runs_grant_a_period_once(town: LedgerBuilder):
-    await add_contract(town)
-    done = await asyncio.gather(run_due_renewals(town), run_due_renewals(town))
+async def test_rule_27_concurrent_runs_grant_a_period_once(ledger: LedgerBuilder):
+    await add_contract(ledger)
+    done = await asyncio.gather(run_due_renewals(ledger), run_due_renewals(ledger))
     assert sorted(len(granted) for granted in done) == [0, 2]
-    assert await run_due_renewals(town) == []
-    (credit,) = await town.find(CoworkerBookingCredit)
+    assert await run_due_renewals(ledger) == []
+    (credit,) = await ledger.find(CoworkerBookingCredit)
     assert credit["RemainingCredit"] == money("30.00")
     assert credit["ValidFrom"] == datetime(2026, 3, 1, tzinfo=UTC)
     assert credit["ExpireDate"] == datetime(2026, 4, 1, tzinfo=UTC)
-    whole = await town.get(CoworkerBookingCredit, credit["Id"])
-    assert whole["ElegibleResourceTypes"] == (town.resource_type,)
-    (time,) = await town.find(CoworkerExtraService)
+    whole = await ledger.get(CoworkerBookingCredit, credit["Id"])
+    assert whole["ElegibleResourceTypes"] == (ledger.resource_type,)
+    (time,) = await ledger.find(CoworkerExtraService)
     assert (time["RemainingUses"], time["IsFromTariff"]) == (120, True)
 
 
-async def test_rule_27_a_missed_run_catches_up_period_by_period(town: LedgerBuilder):
-    await add_contract(town)
-    await run_due_renewals(town)
-    town.now = datetime(2026, 6, 2, tzinfo=UTC)
-    async with town.store.read_session() as session:
-        due = await find_due_renewals(session, town.request_context(), town.now)
+async def test_rule_27_a_missed_run_catches_up_period_by_period(ledger: LedgerBuilder):
+    await add_contract(ledger)
+    await run_due_renewals(ledger)
+    ledger.now = datetime(2026, 6, 2, tzinfo=UTC)
+    async with ledger.store.read_session() as session:
+        due = await find_due_renewals(session, ledger.request_context(), ledger.now)
     assert [d.period.starts.month for d in due] == [4, 4, 5, 5, 6, 6]
-    assert len(await run_due_renewals(town)) == 6
-    ends = [c["ExpireDate"].month for c in await town.find(CoworkerBookingCredit)]
+    assert len(await run_due_renewals(ledger)) == 6
+    ends = [c["ExpireDate"].month for c in await ledger.find(CoworkerBookingCredit)]
     assert ends == [4, 5, 6, 7]
 
 
-async def test_rule_4_a_balance_at_an_instant_and_as_known_then(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
+async def test_rule_4_a_balance_at_an_instant_and_as_known_then(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
     account = (MONEY_MAPPING.account_type, credit)
-    await town.post_use(credit, "1.00")
-    town.now = NOON + timedelta(days=2)
-    async with town.store.write_session() as session:
+    await ledger.post_use(credit, "1.00")
+    ledger.now = NOON + timedelta(days=2)
+    async with ledger.store.write_session() as session:
         early = NOON + timedelta(days=1)
         await adjust(
-            session, account, money("5.00"), "late", town.request_context(), town.context, early
+            session, account, money("5.00"), "late", ledger.request_context(), ledger.context, early
         )
-    async with town.store.read_session() as session:
+    async with ledger.store.read_session() as session:
         one, two = NOON + timedelta(days=1), NOON + timedelta(days=2)
         assert await credit_balance_at(session, account, one) == money("9.00")
         assert await credit_balance_at(session, account, two) == money("14.00")
@@ -87,13 +87,13 @@ async def test_rule_4_a_balance_at_an_instant_and_as_known_then(town: LedgerBuil
         assert await credit_balance_at(session, account, one, one) == money("9.00")
 
 
-async def test_balances_show_what_expires_soon(town: LedgerBuilder):
-    await town.add_money_credit("10.00", ExpireDate=NOON)
-    await town.add_money_credit("20.00", ExpireDate=NOON + timedelta(days=5))
-    await town.add_time_credit(60)
-    async with town.store.read_session() as session:
+async def test_balances_show_what_expires_soon(ledger: LedgerBuilder):
+    await ledger.add_money_credit("10.00", ExpireDate=NOON)
+    await ledger.add_money_credit("20.00", ExpireDate=NOON + timedelta(days=5))
+    await ledger.add_time_credit(60)
+    async with ledger.store.read_session() as session:
         found = await customer_balances(
-            session, town.customer, town.request_context(), expiring_within_days=7
+            session, ledger.customer, ledger.request_context(), expiring_within_days=7
         )
     assert [(b.remaining, b.available, b.expiring) for b in found] == [
         (money("10.00"), 0, 0),

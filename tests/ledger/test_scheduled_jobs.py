@@ -16,121 +16,126 @@ from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold
 from creditdesk.ledger.rules.credit import SourceKind
 from tests.ledger.test_renewals import add_contract
-from tests.ledger.town import NOON, LedgerBuilder, money
+from tests.support.ledger_builder import NOON, LedgerBuilder, money
 
 SOON = NOON + timedelta(hours=1)
 
 
-async def run_expiry(town: LedgerBuilder, batch: int = 2):
+async def run_expiry(ledger: LedgerBuilder, batch: int = 2):
     return [
         each
         async for each in run_credit_expiry(
-            town.store, town.request_context(), town.context, batch=batch
+            ledger.store, ledger.request_context(), ledger.context, batch=batch
         )
     ]
 
 
-async def run_releases(town: LedgerBuilder, batch: int = 2):
+async def run_releases(ledger: LedgerBuilder, batch: int = 2):
     return [
         each
         async for each in run_hold_release(
-            town.store, town.request_context(), town.context, batch=batch
+            ledger.store, ledger.request_context(), ledger.context, batch=batch
         )
     ]
 
 
-async def run_renewals_job(town: LedgerBuilder, batch: int = 2):
+async def run_renewals_job(ledger: LedgerBuilder, batch: int = 2):
     return [
         each
         async for each in run_benefit_renewals(
-            town.store, town.request_context(), town.context, batch=batch
+            ledger.store, ledger.request_context(), ledger.context, batch=batch
         )
     ]
 
 
-async def add_hold(town: LedgerBuilder, until=SOON) -> int:
+async def add_hold(ledger: LedgerBuilder, until=SOON) -> int:
     """A hold for half an hour of a booking; its group."""
-    booking = await town.add_booking(hours=0.5)
-    async with town.store.write_session() as session:
-        whose, asked = Buyer(town.customer, town.business), ItemRequest(SourceKind.BOOKING, booking)
-        basket = await load_basket(session, whose, [asked], town.request_context())
-        made = await create_hold(session, basket, town.request_context(), town.context, until)
+    booking = await ledger.add_booking(hours=0.5)
+    async with ledger.store.write_session() as session:
+        whose, asked = (
+            Buyer(ledger.customer, ledger.business),
+            ItemRequest(SourceKind.BOOKING, booking),
+        )
+        basket = await load_basket(session, whose, [asked], ledger.request_context())
+        made = await create_hold(session, basket, ledger.request_context(), ledger.context, until)
     assert made.group is not None
     return made.group
 
 
-async def expiry_amounts(town: LedgerBuilder) -> list[int]:
-    return [line["CreditId"] for line in await town.find(JournalLine, Kind="expiry")]
+async def expiry_amounts(ledger: LedgerBuilder) -> list[int]:
+    return [line["CreditId"] for line in await ledger.find(JournalLine, Kind="expiry")]
 
 
-async def test_rule_28_expired_credits_get_an_entry_in_batches(town: LedgerBuilder):
-    credits_ = [await town.add_money_credit("10.00", ExpireDate=NOON) for _ in range(5)]
-    hours = await town.add_time_credit(60, ExpireDate=NOON)
-    await town.add_time_credit(60, ExpireDate=NOON, BookingId=1)
-    await town.add_money_credit("10.00", ExpireDate=SOON)
-    await town.add_money_credit("10.00")
-    assert await run_expiry(town) == [
+async def test_rule_28_expired_credits_get_an_entry_in_batches(ledger: LedgerBuilder):
+    credits_ = [await ledger.add_money_credit("10.00", ExpireDate=NOON) for _ in range(5)]
+    hours = await ledger.add_time_credit(60, ExpireDate=NOON)
+    await ledger.add_time_credit(60, ExpireDate=NOON, BookingId=1)
+    await ledger.add_money_credit("10.00", ExpireDate=SOON)
+    await ledger.add_money_credit("10.00")
+    assert await run_expiry(ledger) == [
         [(MONEY_MAPPING.account_type, credits_[0]), (MONEY_MAPPING.account_type, credits_[1])],
         [(MONEY_MAPPING.account_type, credits_[2]), (MONEY_MAPPING.account_type, credits_[3])],
         [(MONEY_MAPPING.account_type, credits_[4])],
         [(TIME_MAPPING.account_type, hours)],
     ]
-    assert await run_expiry(town) == []
-    assert await town.remaining_money(credits_[0]) == money("10.00")
+    assert await run_expiry(ledger) == []
+    assert await ledger.remaining_money(credits_[0]) == money("10.00")
 
 
-async def test_rule_28_concurrent_runs_write_each_entry_once(town: LedgerBuilder):
-    credits_ = [await town.add_money_credit("10.00", ExpireDate=NOON) for _ in range(7)]
-    both = await asyncio.gather(run_expiry(town), run_expiry(town))
+async def test_rule_28_concurrent_runs_write_each_entry_once(ledger: LedgerBuilder):
+    credits_ = [await ledger.add_money_credit("10.00", ExpireDate=NOON) for _ in range(7)]
+    both = await asyncio.gather(run_expiry(ledger), run_expiry(ledger))
     done = [account[1] for batches in both for batch in batches for account in batch]
     assert sorted(done) == credits_
-    assert await expiry_amounts(town) == credits_
+    assert await expiry_amounts(ledger) == credits_
 
 
-async def test_rule_28_an_extended_credit_expires_at_its_new_date(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00", ExpireDate=NOON)
-    await run_expiry(town)
-    await town.update_credit(credit, ExpireDate=SOON)
-    assert await run_expiry(town) == []
-    town.now = SOON
-    assert await run_expiry(town) == [[(MONEY_MAPPING.account_type, credit)]]
+async def test_rule_28_an_extended_credit_expires_at_its_new_date(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
+    await run_expiry(ledger)
+    await ledger.update_credit(credit, ExpireDate=SOON)
+    assert await run_expiry(ledger) == []
+    ledger.now = SOON
+    assert await run_expiry(ledger) == [[(MONEY_MAPPING.account_type, credit)]]
 
 
-async def test_rule_26_timed_out_holds_are_released_then_expire(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00", ExpireDate=NOON + timedelta(days=2))
-    group = await add_hold(town)
-    assert await run_releases(town) == []
-    town.now = NOON + timedelta(days=2)
-    assert await run_expiry(town) == [[]]
-    assert await run_releases(town) == [[group]]
-    assert await run_releases(town) == []
-    assert await run_expiry(town) == [[(MONEY_MAPPING.account_type, credit)]]
-    kinds = [line["Kind"] for line in await town.journal_lines("money", credit)]
+async def test_rule_26_timed_out_holds_are_released_then_expire(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(days=2))
+    group = await add_hold(ledger)
+    assert await run_releases(ledger) == []
+    ledger.now = NOON + timedelta(days=2)
+    assert await run_expiry(ledger) == [[]]
+    assert await run_releases(ledger) == [[group]]
+    assert await run_releases(ledger) == []
+    assert await run_expiry(ledger) == [[(MONEY_MAPPING.account_type, credit)]]
+    kinds = [line["Kind"] for line in await ledger.journal_lines("money", credit)]
     assert kinds == ["grant", "hold", "release", "expiry"]
 
 
-async def test_rule_26_concurrent_runs_release_each_hold_once(town: LedgerBuilder):
-    await town.add_money_credit("100.00")
-    groups = [await add_hold(town) for _ in range(5)]
-    used, kept = await add_hold(town), await add_hold(town, until=None)
-    async with town.store.write_session() as session:
-        await confirm_hold(session, used, town.request_context(), town.context)
-    town.now = SOON
-    both = await asyncio.gather(run_releases(town), run_releases(town))
+async def test_rule_26_concurrent_runs_release_each_hold_once(ledger: LedgerBuilder):
+    await ledger.add_money_credit("100.00")
+    groups = [await add_hold(ledger) for _ in range(5)]
+    used, kept = await add_hold(ledger), await add_hold(ledger, until=None)
+    async with ledger.store.write_session() as session:
+        await confirm_hold(session, used, ledger.request_context(), ledger.context)
+    ledger.now = SOON
+    both = await asyncio.gather(run_releases(ledger), run_releases(ledger))
     assert sorted(group for batches in both for batch in batches for group in batch) == groups
-    assert len(await town.find(JournalLine, Kind="release")) == len(groups) + 1
-    states = {h["Group"]: h["State"] for h in await town.find(Hold)}
+    assert len(await ledger.find(JournalLine, Kind="release")) == len(groups) + 1
+    states = {h["Group"]: h["State"] for h in await ledger.find(Hold)}
     assert states == {**dict.fromkeys(groups, "released"), used: "confirmed", kept: "held"}
-    (state,) = await town.find(AccountState)
+    (state,) = await ledger.find(AccountState)
     assert state["Held"] == money("10.00")
 
 
-async def test_rule_27_concurrent_runs_renew_each_contract_once(town: LedgerBuilder):
+async def test_rule_27_concurrent_runs_renew_each_contract_once(ledger: LedgerBuilder):
     for _ in range(3):
-        await add_contract(town)
-    both = await asyncio.gather(run_renewals_job(town, batch=3), run_renewals_job(town, batch=3))
+        await add_contract(ledger)
+    both = await asyncio.gather(
+        run_renewals_job(ledger, batch=3), run_renewals_job(ledger, batch=3)
+    )
     made = [due.key for batches in both for batch in batches for due, _ in batch]
     assert len(made) == len(set(made)) == 6
-    assert sorted(key["Key"] for key in await town.find(BenefitGrant)) == sorted(made)
-    town.now = NOON + timedelta(days=31)
-    assert [len(batch) for batch in await run_renewals_job(town, batch=4)] == [4, 2]
+    assert sorted(key["Key"] for key in await ledger.find(BenefitGrant)) == sorted(made)
+    ledger.now = NOON + timedelta(days=31)
+    assert [len(batch) for batch in await run_renewals_job(ledger, batch=4)] == [4, 2]

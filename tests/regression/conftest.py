@@ -16,8 +16,8 @@ from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings, Settings
 from tests.conftest import ADMIN_EMAIL
-from tests.ledger.town import LedgerBuilder
-from tests.regression.desk import AdjustableClock, ApiClient
+from tests.support.api_client import AdjustableClock, ApiClient
+from tests.support.ledger_builder import LedgerBuilder
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ async def admin_token(store: Store) -> str:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def town(store: Store) -> LedgerBuilder:
+async def ledger(store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(store)
 
 
@@ -47,18 +47,18 @@ def app(store: Store, clock: AdjustableClock) -> ASGIApp:
 
 
 @pytest_asyncio.fixture
-async def open_desk(
-    client: httpx.AsyncClient, town: LedgerBuilder, clock: AdjustableClock
+async def unverified_api(
+    client: httpx.AsyncClient, ledger: LedgerBuilder, clock: AdjustableClock
 ) -> ApiClient:
     """A new customer at the desk."""
     clock.offset *= 0
-    town.now = clock()
-    town.customer = await town.add_customer("Ada")
-    return ApiClient(client, town, clock)
+    ledger.now = clock()
+    ledger.customer = await ledger.add_customer("Ada")
+    return ApiClient(client, ledger, clock)
 
 
 @pytest_asyncio.fixture
-async def desk(open_desk: ApiClient) -> AsyncIterator[ApiClient]:
+async def api(unverified_api: ApiClient) -> AsyncIterator[ApiClient]:
     """A desk whose books must agree when the test is over (rule 34)."""
-    yield open_desk
-    assert await open_desk.verify_problems() == []
+    yield unverified_api
+    assert await unverified_api.verify_problems() == []

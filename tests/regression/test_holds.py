@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.regression.desk import (
+from tests.support.api_client import (
     BOOKINGS,
     CREDITS,
     ApiClient,
@@ -18,148 +18,145 @@ from tests.regression.desk import (
 TOGETHER = 6
 
 
-async def test_concurrent_releases_release_hold_once(desk: ApiClient):
+async def test_concurrent_releases_release_hold_once(api: ApiClient):
     """Line 8: a hold voided twice."""
-    credit = await desk.create_credit("40.00")
-    group = await desk.create_hold(booking_item(await desk.create_booking(hours=1)))
+    credit = await api.create_credit("40.00")
+    group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
     path = f"/api/ledger/holds/{group}/release"
-    await asyncio.gather(*(desk.post(path) for _ in range(TOGETHER)))
-    assert succeeded(await desk.post(path))
-    seen = await desk.get_balance(credit)
+    await asyncio.gather(*(api.post(path) for _ in range(TOGETHER)))
+    assert succeeded(await api.post(path))
+    seen = await api.get_balance(credit)
     assert (seen["Held"], seen["Available"]) == ("0.0000", "40.0000")
-    assert [line["Kind"] for line in await desk.list_journal_lines(credit)] == [
+    assert [line["Kind"] for line in await api.list_journal_lines(credit)] == [
         "grant",
         "hold",
         "release",
     ]
 
 
-async def test_concurrent_confirm_and_release_have_one_outcome(desk: ApiClient):
+async def test_concurrent_confirm_and_release_have_one_outcome(api: ApiClient):
     """Line 8: a hold voided while it is confirmed."""
-    credit = await desk.create_credit("40.00")
-    group = await desk.create_hold(booking_item(await desk.create_booking(hours=1)))
+    credit = await api.create_credit("40.00")
+    group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
     ways = ("confirm", "release") * 3
-    answers = await asyncio.gather(*(desk.post(f"/api/ledger/holds/{group}/{w}") for w in ways))
+    answers = await asyncio.gather(*(api.post(f"/api/ledger/holds/{group}/{w}") for w in ways))
     confirmed = {succeeded(a) for a, way in zip(answers, ways, strict=True) if way == "confirm"}
     used = 20 if any(confirmed) else 0
-    seen = await desk.get_balance(credit)
-    assert (await desk.remaining(credit), seen["Held"]) == (40 - used, "0.0000")
-    assert len(await desk.list_journal_lines(credit)) == (4 if used else 3)
+    seen = await api.get_balance(credit)
+    assert (await api.remaining(credit), seen["Held"]) == (40 - used, "0.0000")
+    assert len(await api.list_journal_lines(credit)) == (4 if used else 3)
 
 
-async def test_partly_paid_hold_cannot_be_released(desk: ApiClient):
+async def test_partly_paid_hold_cannot_be_released(api: ApiClient):
     """Line 8: a hold voided after part of it was confirmed."""
-    credit = await desk.create_credit("40.00")
-    booking = await desk.create_booking(hours=2)
-    group = await desk.create_hold(booking_item(booking))
+    credit = await api.create_credit("40.00")
+    booking = await api.create_booking(hours=2)
+    group = await api.create_hold(booking_item(booking))
     assert paid_parts(
-        result_value(await desk.spend(booking_item(booking, Amount=15)))["Allocation"]["sources"][0]
+        result_value(await api.spend(booking_item(booking, Amount=15)))["Allocation"]["sources"][0]
     )
-    assert not succeeded(await desk.post(f"/api/ledger/holds/{group}/release"))
-    assert not succeeded(await desk.post(f"/api/ledger/holds/{group}/release"))
-    seen = await desk.get_balance(credit)
+    assert not succeeded(await api.post(f"/api/ledger/holds/{group}/release"))
+    assert not succeeded(await api.post(f"/api/ledger/holds/{group}/release"))
+    seen = await api.get_balance(credit)
     assert (seen["Remaining"], seen["Held"], seen["Available"]) == ("25.0000", "0.0000", "25.0000")
 
 
-async def test_repeated_hold_reserves_once(desk: ApiClient):
+async def test_repeated_hold_reserves_once(api: ApiClient):
     """Line 1, for holds: a second hold of one booking would pay it a second time."""
-    credit = await desk.create_credit("90.00")
-    source = booking_item(await desk.create_booking(hours=1))
-    asked = (desk.post("/api/ledger/holds", desk.basket_body(source)) for _ in range(TOGETHER))
+    credit = await api.create_credit("90.00")
+    source = booking_item(await api.create_booking(hours=1))
+    asked = (api.post("/api/ledger/holds", api.basket_body(source)) for _ in range(TOGETHER))
     groups = [result_value(a)["HoldId"] for a in await asyncio.gather(*asked) if succeeded(a)]
     assert sum(group is not None for group in groups) == 1
     for group in groups:
         if group is not None:
-            result_value(await desk.post(f"/api/ledger/holds/{group}/confirm"))
-    assert paid_parts(result_value(await desk.spend(source))["Allocation"]["sources"][0]) == []
-    assert await desk.remaining(credit) == 70
+            result_value(await api.post(f"/api/ledger/holds/{group}/confirm"))
+    assert paid_parts(result_value(await api.spend(source))["Allocation"]["sources"][0]) == []
+    assert await api.remaining(credit) == 70
 
 
-async def test_booking_time_is_held_once(desk: ApiClient):
+async def test_booking_time_is_held_once(api: ApiClient):
     """Line 1, for holds of time."""
-    time = await desk.create_time_credit(300)
-    source = booking_item(await desk.create_booking(hours=1))
-    assert await desk.create_hold(source) is not None
-    assert await desk.create_hold(source) is None
-    assert (await desk.get_balance(time, "time"))["Available"] == 240
+    time = await api.create_time_credit(300)
+    source = booking_item(await api.create_booking(hours=1))
+    assert await api.create_hold(source) is not None
+    assert await api.create_hold(source) is None
+    assert (await api.get_balance(time, "time"))["Available"] == 240
 
 
-async def test_cancel_during_hold_confirmation_costs_nothing(desk: ApiClient):
+async def test_cancel_during_hold_confirmation_costs_nothing(api: ApiClient):
     """Line 8, when the purchase goes while the hold becomes uses."""
-    credit = await desk.create_credit("60.00")
+    credit = await api.create_credit("60.00")
     for _ in range(3):
-        booking = await desk.create_booking(hours=1)
-        group = await desk.create_hold(booking_item(booking))
+        booking = await api.create_booking(hours=1)
+        group = await api.create_hold(booking_item(booking))
         answers = await asyncio.gather(
-            desk.post(f"/api/ledger/holds/{group}/confirm"),
-            desk.run_command(BOOKINGS, "CANCEL_BOOKING", [booking]),
-            desk.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]),
+            api.post(f"/api/ledger/holds/{group}/confirm"),
+            api.run_command(BOOKINGS, "CANCEL_BOOKING", [booking]),
+            api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]),
         )
         assert all(a.status_code < 500 for a in answers)
-        await desk.run_command(BOOKINGS, "CANCEL_BOOKING", [booking])
-        assert (await desk.get_balance(credit))["Available"] == "60.0000"
+        await api.run_command(BOOKINGS, "CANCEL_BOOKING", [booking])
+        assert (await api.get_balance(credit))["Available"] == "60.0000"
 
 
-async def test_concurrent_spend_and_release_keep_other_holds(desk: ApiClient):
+async def test_concurrent_spend_and_release_keep_other_holds(api: ApiClient):
     """Line 8: the release of one hold and the spend on it free another hold's credit."""
     for ways in ("srcs", "rscr", "csrs"):
-        credit = await desk.create_credit("60.00")
-        bookings = [await desk.create_booking(hours=1) for _ in range(2)]
-        spent, kept = [await desk.create_hold(booking_item(each)) for each in bookings]
+        credit = await api.create_credit("60.00")
+        bookings = [await api.create_booking(hours=1) for _ in range(2)]
+        spent, kept = [await api.create_hold(booking_item(each)) for each in bookings]
         path = f"/api/ledger/holds/{spent}/"
         acts = {
-            "s": lambda source=booking_item(bookings[0]): desk.spend(source),
-            "r": lambda path=path: desk.post(path + "release"),
-            "c": lambda path=path: desk.post(path + "confirm"),
+            "s": lambda source=booking_item(bookings[0]): api.spend(source),
+            "r": lambda path=path: api.post(path + "release"),
+            "c": lambda path=path: api.post(path + "confirm"),
         }
         answers = await asyncio.gather(*(acts[way]() for way in ways))
         assert {a.status_code for a in answers} <= {200, 409}
-        assert (await desk.get_balance(credit))["Held"] == "20.0000"
-        result_value(await desk.spend(booking_item(bookings[0])))
-        assert await desk.remaining(credit) == 40
-        result_value(await desk.post(f"/api/ledger/holds/{kept}/release"))
-        result_value(await desk.run_command(CREDITS, "VOID_CREDIT", [credit]))
+        assert (await api.get_balance(credit))["Held"] == "20.0000"
+        result_value(await api.spend(booking_item(bookings[0])))
+        assert await api.remaining(credit) == 40
+        result_value(await api.post(f"/api/ledger/holds/{kept}/release"))
+        result_value(await api.run_command(CREDITS, "VOID_CREDIT", [credit]))
 
 
-async def test_held_credit_is_not_available(desk: ApiClient):
+async def test_held_credit_is_not_available(api: ApiClient):
     """Line 9: holds not counted in what is available."""
-    credit = await desk.create_credit("50.00", IsUniversalCredit=True)
-    await desk.create_hold(booking_item(await desk.create_booking(hours=2)))
-    assert (await desk.post_use(credit, "10.01")).status_code == 400
-    (other,) = await desk.preview(charge_item(1, 30))
+    credit = await api.create_credit("50.00", IsUniversalCredit=True)
+    await api.create_hold(booking_item(await api.create_booking(hours=2)))
+    assert (await api.post_use(credit, "10.01")).status_code == 400
+    (other,) = await api.preview(charge_item(1, 30))
     assert (paid_parts(other), other["uncovered"]) == ([(f"money/{credit}", "10.0000")], "20.0000")
-    assert await desk.create_hold(charge_item(2, 10)) is not None
-    assert await desk.create_hold(charge_item(3, 10)) is None
+    assert await api.create_hold(charge_item(2, 10)) is not None
+    assert await api.create_hold(charge_item(3, 10)) is None
     body = {"Kind": "money", "Id": credit, "Amount": -1, "Reason": "slip"}
-    assert (await desk.post("/api/ledger/adjustments", body)).status_code == 400
-    (voided,) = result_value(await desk.run_command(CREDITS, "VOID_CREDIT", [credit]))
+    assert (await api.post("/api/ledger/adjustments", body)).status_code == 400
+    (voided,) = result_value(await api.run_command(CREDITS, "VOID_CREDIT", [credit]))
     assert (voided["Removed"], voided["Held"]) == ("0.0000", "50.0000")
-    assert await desk.remaining(credit) == 50
+    assert await api.remaining(credit) == 50
 
 
-async def test_concurrent_holds_never_exceed_balance(desk: ApiClient):
+async def test_concurrent_holds_never_exceed_balance(api: ApiClient):
     """Line 9, when many reserve at the same moment."""
-    credit = await desk.create_credit("50.00", IsUniversalCredit=True)
+    credit = await api.create_credit("50.00", IsUniversalCredit=True)
     groups = await asyncio.gather(
-        *(
-            desk.post("/api/ledger/holds", desk.basket_body(charge_item(n, 20)))
-            for n in range(10, 16)
-        )
+        *(api.post("/api/ledger/holds", api.basket_body(charge_item(n, 20))) for n in range(10, 16))
     )
     held = [result_value(a)["HoldId"] for a in groups if succeeded(a)]
     assert sum(group is not None for group in held) == 3
-    assert (await desk.get_balance(credit))["Available"] == "0.0000"
+    assert (await api.get_balance(credit))["Available"] == "0.0000"
 
 
-async def test_held_credit_expires_on_schedule(desk: ApiClient):
+async def test_held_credit_expires_on_schedule(api: ApiClient):
     """Line 10: releasing a hold turns expiring credit into permanent credit."""
-    until = desk.timestamp(days=2)
-    credit = await desk.create_credit("40.00", ExpireDate=until)
-    group = await desk.create_hold(booking_item(await desk.create_booking(hours=1)))
-    result_value(await desk.post(f"/api/ledger/holds/{group}/release"))
-    named = {"CoworkerBookingCredit_Coworker": desk.ledger.customer}
-    assert [(c["Id"], c["ExpireDate"]) for c in await desk.list_records(CREDITS, **named)] == [
+    until = api.timestamp(days=2)
+    credit = await api.create_credit("40.00", ExpireDate=until)
+    group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
+    result_value(await api.post(f"/api/ledger/holds/{group}/release"))
+    named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
+    assert [(c["Id"], c["ExpireDate"]) for c in await api.list_records(CREDITS, **named)] == [
         (credit, until)
     ]
-    desk.clock.advance(days=3)
-    assert (await desk.get_balance(credit))["Available"] == "0.0000"
+    api.clock.advance(days=3)
+    assert (await api.get_balance(credit))["Available"] == "0.0000"

@@ -10,7 +10,7 @@ from typing import Any
 
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.schema.conversions import format_datetime
-from tests.regression.desk import (
+from tests.support.api_client import (
     CREDITS,
     USES,
     ApiClient,
@@ -24,18 +24,18 @@ USE = "CoworkerBookingCreditUseHistory_"
 Row = dict[str, Any]
 
 
-async def test_combined_filters_intersect(desk: ApiClient):
+async def test_combined_filters_intersect(api: ApiClient):
     """Line 21: a combination of filters loses rows."""
-    first, second = await desk.create_credit("100.00"), await desk.create_credit("100.00")
-    booking = await desk.create_booking(hours=1)
+    first, second = await api.create_credit("100.00"), await api.create_credit("100.00")
+    booking = await api.create_booking(hours=1)
     for number in range(24):
         values = {"BookingId": booking} if number % 3 == 0 else {}
         values["Description"] = f"coffee {number % 4}"
-        result_value(await desk.post_use((first, second)[number % 2], str(number % 5), **values))
-    await desk.run_command(
-        USES, "REVERSE_USE", [row["Id"] for row in await desk.list_uses(first)][:3]
+        result_value(await api.post_use((first, second)[number % 2], str(number % 5), **values))
+    await api.run_command(
+        USES, "REVERSE_USE", [row["Id"] for row in await api.list_uses(first)][:3]
     )
-    rows = await desk.list_uses(first) + await desk.list_uses(second)
+    rows = await api.list_uses(first) + await api.list_uses(second)
     filters: dict[tuple[str, str], Callable[[Row], bool]] = {
         ("CoworkerBookingCredit", str(first)): lambda r: r["CoworkerBookingCreditId"] == first,
         ("CreditUsed", "2"): lambda r: r["CreditUsed"] == 2,
@@ -45,93 +45,93 @@ async def test_combined_filters_intersect(desk: ApiClient):
     ranged: dict[tuple[str, str], Callable[[Row], bool]] = {
         ("from_" + USE + "CreditUsed", "1"): lambda r: r["CreditUsed"] >= 1,
         ("to_" + USE + "CreditUsed", "3"): lambda r: r["CreditUsed"] <= 3,
-        ("from_" + USE + "CreatedOn", desk.timestamp(hours=-1)): lambda r: True,
+        ("from_" + USE + "CreatedOn", api.timestamp(hours=-1)): lambda r: True,
     }
     tests = {(USE + name, value): test for (name, value), test in filters.items()} | ranged
     mine = {row["Id"] for row in rows}
     for size in (1, 2, 3, len(tests)):
         for chosen in combinations(tests.items(), size):
-            found = await desk.list_records(USES, **dict(key for key, _ in chosen))
+            found = await api.list_records(USES, **dict(key for key, _ in chosen))
             wanted = {r["Id"] for r in rows if all(test(r) for _, test in chosen)}
             assert {r["Id"] for r in found} & mine == wanted, [key for key, _ in chosen]
 
 
-async def test_balance_at_instant_matches_last_recorded_line(desk: ApiClient):
+async def test_balance_at_instant_matches_last_recorded_line(api: ApiClient):
     """Line 22: the time order of entries differs from their lock order."""
-    credit = await desk.create_credit("40.00")
-    await asyncio.gather(*(desk.post_use(credit, "1.00") for _ in range(16)))
-    desk.clock.advance(seconds=-30)
-    await asyncio.gather(*(desk.post_use(credit, "0.50") for _ in range(4)))
-    lines = await desk.list_journal_lines(credit)
+    credit = await api.create_credit("40.00")
+    await asyncio.gather(*(api.post_use(credit, "1.00") for _ in range(16)))
+    api.clock.advance(seconds=-30)
+    await asyncio.gather(*(api.post_use(credit, "0.50") for _ in range(4)))
+    lines = await api.list_journal_lines(credit)
     recorded = [datetime.fromisoformat(line["RecordedOn"]) for line in lines]
     assert recorded == sorted(recorded)
     assert len(lines) == 21
     for at in sorted({recorded[0], recorded[5], recorded[11], recorded[-1]}):
         last = max(n for n, each in enumerate(recorded) if each <= at)
-        shown = await desk.get_balance(credit, At=format_datetime(at))
+        shown = await api.get_balance(credit, At=format_datetime(at))
         assert shown["Remaining"] == f"{lines[last]['BalanceAfter']:.4f}"
     before = format_datetime(recorded[0] - timedelta(microseconds=1))
-    assert (await desk.get_balance(credit, At=before))["Remaining"] == "0.0000"
+    assert (await api.get_balance(credit, At=before))["Remaining"] == "0.0000"
 
 
-async def test_pages_are_stable_for_equal_sort_keys(desk: ApiClient):
+async def test_pages_are_stable_for_equal_sort_keys(api: ApiClient):
     """Line 25: lists without a promised order repeat or lose rows across pages."""
-    credit = await desk.create_credit("100.00")
+    credit = await api.create_credit("100.00")
     for number in range(23):
-        result_value(await desk.post_use(credit, str(number % 2), Description="same"))
+        result_value(await api.post_use(credit, str(number % 2), Description="same"))
     named = {USE + "CoworkerBookingCredit": credit, "size": 5}
-    mine = sorted(row["Id"] for row in await desk.list_uses(credit))
+    mine = sorted(row["Id"] for row in await api.list_uses(credit))
     orders = (None, "CreditUsed", "Description", "CreatedOn", "BookingId", "CoworkerBookingCredit")
     for order in orders:
         for way in (1, -1):
             asked = named | ({"orderby": order, "dir": way} if order else {})
-            pages = [await desk.get(USES, page=n, **asked) for n in range(1, 6)]
+            pages = [await api.get(USES, page=n, **asked) for n in range(1, 6)]
             seen = [row["Id"] for page in pages for row in page["Records"]]
             assert sorted(seen) == mine, (order, way)
             assert {page["TotalItems"] for page in pages} == {23}
 
 
-async def test_rows_inserted_while_paging_hide_nothing(desk: ApiClient):
+async def test_rows_inserted_while_paging_hide_nothing(api: ApiClient):
     """Line 25, for a list that grows at its end."""
-    credit = await desk.create_credit("100.00")
+    credit = await api.create_credit("100.00")
     for _ in range(8):
-        result_value(await desk.post_use(credit, "1"))
-    before = [row["Id"] for row in await desk.list_uses(credit)]
+        result_value(await api.post_use(credit, "1"))
+    before = [row["Id"] for row in await api.list_uses(credit)]
     named = {USE + "CoworkerBookingCredit": credit, "size": 3, "orderby": "Id"}
     seen: list[int] = []
     for page in range(1, 5):
-        found = await desk.get(USES, page=page, **named)
+        found = await api.get(USES, page=page, **named)
         seen += [row["Id"] for row in found["Records"]]
-        result_value(await desk.post_use(credit, "1"))
+        result_value(await api.post_use(credit, "1"))
     assert seen[: len(before)] == before
     assert len(seen) == len(set(seen))
 
 
-async def test_list_shows_credit_restrictions(desk: ApiClient):
+async def test_list_shows_credit_restrictions(api: ApiClient):
     """Line 28: list answers that leave out the eligibility lists."""
-    phones = await desk.ledger.add(ResourceType, Name="Booth", BusinessId=desk.ledger.business)
-    limited = await desk.create_credit("50.00", ElegibleResourceTypes=[phones])
-    free = await desk.create_credit("5.00")
-    named = {"CoworkerBookingCredit_Coworker": desk.ledger.customer}
-    listed = {row["Id"]: row for row in await desk.list_records(CREDITS, **named)}
+    phones = await api.ledger.add(ResourceType, Name="Booth", BusinessId=api.ledger.business)
+    limited = await api.create_credit("50.00", ElegibleResourceTypes=[phones])
+    free = await api.create_credit("5.00")
+    named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
+    listed = {row["Id"]: row for row in await api.list_records(CREDITS, **named)}
     for credit, types in ((limited, [phones]), (free, [])):
         # Left out is null, which says nothing; an empty list would say that all may be paid.
         assert listed[credit].get("ElegibleResourceTypes") in (None, types)
-        assert (await desk.get(f"{CREDITS}/{credit}"))["ElegibleResourceTypes"] == types
-    (batched,) = await desk.get(CREDITS, id=f"[{limited}]")
+        assert (await api.get(f"{CREDITS}/{credit}"))["ElegibleResourceTypes"] == types
+    (batched,) = await api.get(CREDITS, id=f"[{limited}]")
     assert batched["ElegibleResourceTypes"] == [phones]
-    (source,) = await desk.preview(booking_item(await desk.create_booking(hours=1)))
+    (source,) = await api.preview(booking_item(await api.create_booking(hours=1)))
     assert paid_parts(source) == [(f"money/{free}", "5.0000")]
     assert reason_codes(source)[f"money/{limited}"] == "wrong_resource_type"
 
 
-async def test_put_of_listed_record_keeps_restrictions(desk: ApiClient):
+async def test_put_of_listed_record_keeps_restrictions(api: ApiClient):
     """Line 28, for a client that edits what it found in a list."""
-    phones = await desk.ledger.add(ResourceType, Name="Booth", BusinessId=desk.ledger.business)
-    limited = await desk.create_credit("50.00", ElegibleResourceTypes=[phones])
-    named = {"CoworkerBookingCredit_Coworker": desk.ledger.customer}
-    (row,) = await desk.list_records(CREDITS, **named)
+    phones = await api.ledger.add(ResourceType, Name="Booth", BusinessId=api.ledger.business)
+    limited = await api.create_credit("50.00", ElegibleResourceTypes=[phones])
+    named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
+    (row,) = await api.list_records(CREDITS, **named)
     sent = {name: float(v) if name.endswith("Credit") and v else v for name, v in row.items()}
-    result_value(await desk.http.put(CREDITS, json={**sent, "Description": "edited"}))
-    shown = await desk.get(f"{CREDITS}/{limited}")
+    result_value(await api.http.put(CREDITS, json={**sent, "Description": "edited"}))
+    shown = await api.get(f"{CREDITS}/{limited}")
     assert (shown["Description"], shown["ElegibleResourceTypes"]) == ("edited", [phones])

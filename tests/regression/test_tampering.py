@@ -13,28 +13,28 @@ from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.regression.desk import CREDITS, ApiClient, result_value
+from tests.support.api_client import CREDITS, ApiClient, result_value
 
 
-async def test_removed_newest_line_is_detected(open_desk: ApiClient, store: Store):
+async def test_removed_newest_line_is_detected(unverified_api: ApiClient, store: Store):
     """Line 23: the newest rows cut off and the chain still "verifies"."""
-    credit = await used_thrice(open_desk)
+    credit = await used_thrice(unverified_api)
     await without_guards(store, "journal_line")
     await execute(store, f"DELETE FROM journal_line WHERE credit_id = {credit} AND sequence = 4")
-    findings = await of(open_desk, credit)
+    findings = await of(unverified_api, credit)
     assert any("line" in finding for finding in findings)
     assert len(findings) > 1
 
 
 async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
-    open_desk: ApiClient, store: Store
+    unverified_api: ApiClient, store: Store
 ):
     """Line 23, when the whole credit was set back to an earlier state of itself."""
-    credit = await used_thrice(open_desk, uses=2)
+    credit = await used_thrice(unverified_api, uses=2)
     before = await heads(store, credit)
-    result_value(await open_desk.post_use(credit, "1.00"))
+    result_value(await unverified_api.post_use(credit, "1.00"))
     async with store.write_session() as unit:
-        checkpoint = await create_checkpoint(unit, open_desk.clock())
+        checkpoint = await create_checkpoint(unit, unverified_api.clock())
     for table in ("journal_line", "coworker_booking_credit_use_history"):
         await without_guards(store, table)
     sequence, digest = before
@@ -48,8 +48,8 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
         f"WHERE credit_id = {credit}",
     ):
         await execute(store, text)
-    assert await open_desk.remaining(credit) == 8
-    assert await of(open_desk, credit) == []
+    assert await unverified_api.remaining(credit) == 8
+    assert await of(unverified_api, credit) == []
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
     assert f"money credit {credit}, line 4: sealed by the checkpoint, is cut off" in report.problems
@@ -58,9 +58,9 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
 @pytest.mark.parametrize(
     "change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"]
 )
-async def test_edited_line_is_named(open_desk: ApiClient, store: Store, change: str):
+async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, change: str):
     """Line 24: a past row edited without detection."""
-    credit = await used_thrice(open_desk)
+    credit = await used_thrice(unverified_api)
     if change.startswith("recorded_on"):
         change = "recorded_on = (SELECT min(recorded_on) - " + (
             "1000000 FROM journal_line)" if isinstance(store, SQLiteStore)
@@ -70,47 +70,47 @@ async def test_edited_line_is_named(open_desk: ApiClient, store: Store, change: 
     await execute(
         store, f"UPDATE journal_line SET {change} WHERE credit_id = {credit} AND sequence = 2"
     )
-    assert any("line 2" in finding for finding in await of(open_desk, credit))
+    assert any("line 2" in finding for finding in await of(unverified_api, credit))
 
 
-async def test_edited_balance_is_named(open_desk: ApiClient, store: Store):
+async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store):
     """Line 24, for the balance that the journal leads to."""
-    credit = await used_thrice(open_desk)
+    credit = await used_thrice(unverified_api)
     await execute(
         store, f"UPDATE coworker_booking_credit SET remaining_credit = 95000 WHERE id = {credit}"
     )
-    assert any("remaining" in finding for finding in await of(open_desk, credit))
+    assert any("remaining" in finding for finding in await of(unverified_api, credit))
 
 
-async def test_api_cannot_change_history(open_desk: ApiClient):
+async def test_api_cannot_change_history(unverified_api: ApiClient):
     """Line 24, by the front door."""
-    credit = await used_thrice(open_desk)
-    (line, *_) = await open_desk.list_journal_lines(credit)
+    credit = await used_thrice(unverified_api)
+    (line, *_) = await unverified_api.list_journal_lines(credit)
     path = f"/api/ledger/entries/{line['Id']}"
     for method in ("PUT", "DELETE", "POST"):
-        answer = await open_desk.http.request(method, path, json={})
+        answer = await unverified_api.http.request(method, path, json={})
         assert answer.status_code == 405
-    (use, *_) = await open_desk.list_uses(credit)
+    (use, *_) = await unverified_api.list_uses(credit)
     uses = "/api/billing/coworkerbookingcreditusehistories"
-    assert (await open_desk.http.delete(f"{uses}/{use['Id']}")).status_code == 405
+    assert (await unverified_api.http.delete(f"{uses}/{use['Id']}")).status_code == 405
     body = {**{k: use[k] for k in ("Id", "CoworkerBookingCreditId")}, "CreditUsed": 0.5}
-    assert (await open_desk.http.put(uses, json=body)).status_code == 400
-    deleted = await open_desk.http.delete(f"{CREDITS}/{credit}")
+    assert (await unverified_api.http.put(uses, json=body)).status_code == 400
+    deleted = await unverified_api.http.delete(f"{CREDITS}/{credit}")
     assert not deleted.json()["WasSuccessful"]
-    assert await of(open_desk, credit) == []
+    assert await of(unverified_api, credit) == []
 
 
-async def used_thrice(desk: ApiClient, uses: int = 3) -> int:
-    credit = await desk.create_credit("10.00")
+async def used_thrice(api: ApiClient, uses: int = 3) -> int:
+    credit = await api.create_credit("10.00")
     for _ in range(uses):
-        result_value(await desk.post_use(credit, "1.00"))
+        result_value(await api.post_use(credit, "1.00"))
     return credit
 
 
-async def of(desk: ApiClient, credit: int) -> list[str]:
+async def of(api: ApiClient, credit: int) -> list[str]:
     """The findings about one credit; tests before this one left theirs in the database."""
     names = (f"CoworkerBookingCredit {credit}:", f"money credit {credit},", f"credit {credit} ")
-    return [each for each in await desk.verify_problems() if any(name in each for name in names)]
+    return [each for each in await api.verify_problems() if any(name in each for name in names)]
 
 
 async def heads(store: Store, credit: int) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from tests.stateful.change_detection import ChangeDetector, change_detector_for
 
 
 @pytest_asyncio.fixture(scope="module")
-async def quick_store(store: Store) -> AsyncIterator[Store]:
+async def fast_store(store: Store) -> AsyncIterator[Store]:
     """The module's store, which need not outlive a loss of power, and finds rows by index."""
     if isinstance(store, SQLiteStore):
         store.connection.execute("PRAGMA synchronous = OFF")
@@ -28,7 +28,7 @@ async def quick_store(store: Store) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def traces(quick_store: Store) -> Iterator[ChangeDetector]:
-    opened = change_detector_for(quick_store)
+def change_detector(fast_store: Store) -> Iterator[ChangeDetector]:
+    opened = change_detector_for(fast_store)
     yield opened
     opened.close()

@@ -28,101 +28,109 @@ from tests.stateful.simulation import Simulation
 MONEY_CENT = 100
 
 
-def pick_booking(life: Simulation) -> kept.ModelBooking | None:
-    found = list(life.model.bookings.values())
+def pick_booking(simulation: Simulation) -> kept.ModelBooking | None:
+    found = list(simulation.model.bookings.values())
     open_ones = [b for b in found if not b.deleted]
-    return life.random.choice((open_ones if life.random.random() < 0.97 else found) or [None])
+    return simulation.random.choice(
+        (open_ones if simulation.random.random() < 0.97 else found) or [None]
+    )
 
 
-def _pick_items(life: Simulation) -> list[ItemRequest]:
+def _pick_items(simulation: Simulation) -> list[ItemRequest]:
     """A booking, a charge or a print job, or two of them together."""
     asked = []
-    for _ in range(life.random.choice((1, 1, 2))):
-        booking = pick_booking(life)
-        if booking is not None and life.random.random() < 0.6:
+    for _ in range(simulation.random.choice((1, 1, 2))):
+        booking = pick_booking(simulation)
+        if booking is not None and simulation.random.random() < 0.6:
             if all(each.id != booking.id for each in asked):
                 asked.append(ItemRequest(SourceKind.BOOKING, booking.id))
-        elif life.random.random() < 0.7:
-            amount = life.random.choice((0, MONEY_CENT, life.random.randint(1, 2000) * MONEY_CENT))
-            asked.append(ItemRequest(SourceKind.CHARGE, life.random.randint(1, 2**40), amount))
+        elif simulation.random.random() < 0.7:
+            amount = simulation.random.choice(
+                (0, MONEY_CENT, simulation.random.randint(1, 2000) * MONEY_CENT)
+            )
+            asked.append(
+                ItemRequest(SourceKind.CHARGE, simulation.random.randint(1, 2**40), amount)
+            )
         else:
-            units = life.random.randint(1, 60)
-            number = life.random.randint(1, 2**40)
+            units = simulation.random.randint(1, 60)
+            number = simulation.random.randint(1, 2**40)
             asked.append(ItemRequest(SourceKind.PRINT_JOB, number, print_units=units))
     return asked
 
 
-def _has_deleted_booking(life: Simulation, asked: Sequence[ItemRequest]) -> bool:
-    bookings = life.model.bookings
+def _has_deleted_booking(simulation: Simulation, asked: Sequence[ItemRequest]) -> bool:
+    bookings = simulation.model.bookings
     return any(each.kind is SourceKind.BOOKING and bookings[each.id].deleted for each in asked)
 
 
-async def preview_items(life: Simulation) -> None:
+async def preview_items(simulation: Simulation) -> None:
     """A preview changes nothing."""
-    asked, town = _pick_items(life), life.ledger
-    if not asked or _has_deleted_booking(life, asked):
+    asked, ledger = _pick_items(simulation), simulation.ledger
+    if not asked or _has_deleted_booking(simulation, asked):
         return
 
     async def show(unit: WriteSession) -> Allocation:
-        return preview(await _load_basket(life, unit, asked), town.settings, town.now)
+        return preview(await _load_basket(simulation, unit, asked), ledger.context, ledger.now)
 
-    check_allocation(life, asked, await life.transact_expecting(show, fails=False, changes=False))
+    check_allocation(
+        simulation, asked, await simulation.transact_expecting(show, fails=False, changes=False)
+    )
 
 
-async def spend_on_items(life: Simulation) -> None:
-    asked, town, books = _pick_items(life), life.ledger, life.model
+async def spend_on_items(simulation: Simulation) -> None:
+    asked, ledger, model = _pick_items(simulation), simulation.ledger, simulation.model
     if not asked:
         return
 
     async def pay(unit: WriteSession) -> Allocation:
         await lock_sources(unit, asked)
-        basket = await _load_basket(life, unit, asked)
+        basket = await _load_basket(simulation, unit, asked)
         holds = [
             held for source in basket.sources for held in await lock_source_holds(unit, source.key)
         ]
-        shown = preview(basket, town.settings, town.now)
-        drawing = SpendPlan(basket, town.request_context(), town.settings, holds)
-        allocation, _ = await execute_spend(unit, drawing, town.context)
+        shown = preview(basket, ledger.context, ledger.now)
+        drawing = SpendPlan(basket, ledger.request_context(), ledger.context, holds)
+        allocation, _ = await execute_spend(unit, drawing, ledger.context)
         if not holds:
             assert shown == allocation, "the preview is not the decision (rule 19)"
         return allocation
 
-    refused = _has_deleted_booking(life, asked)
-    allocation = await life.transact_expecting(pay, fails=refused)
+    refused = _has_deleted_booking(simulation, asked)
+    allocation = await simulation.transact_expecting(pay, fails=refused)
     if not refused:
         for each in asked:
             if each.kind is SourceKind.BOOKING:
-                record_released_holds(life, each.id, "confirmed")
-        check_allocation(life, asked, allocation)
-        record_uses(life, allocation)
-        assert books.changed or not any(s.parts for s in allocation.sources)
+                record_released_holds(simulation, each.id, "confirmed")
+        check_allocation(simulation, asked, allocation)
+        record_uses(simulation, allocation)
+        assert model.changed or not any(s.parts for s in allocation.sources)
 
 
-async def hold_items(life: Simulation) -> None:
-    asked, town = _pick_items(life), life.ledger
+async def hold_items(simulation: Simulation) -> None:
+    asked, ledger = _pick_items(simulation), simulation.ledger
     if not asked:
         return
-    until = town.now + timedelta(hours=life.random.choice((1, 30)))
-    ends = until if life.random.random() < 0.5 else None
+    until = ledger.now + timedelta(hours=simulation.random.choice((1, 30)))
+    ends = until if simulation.random.random() < 0.5 else None
 
     async def keep(unit: WriteSession) -> Any:
         await lock_sources(unit, asked)
-        basket = await _load_basket(life, unit, asked)
+        basket = await _load_basket(simulation, unit, asked)
         return await hold_operations.create_hold(
-            unit, basket, town.request_context(), town.context, ends
+            unit, basket, ledger.request_context(), ledger.context, ends
         )
 
-    refused = _has_deleted_booking(life, asked)
-    held = await life.transact_expecting(keep, fails=refused)
+    refused = _has_deleted_booking(simulation, asked)
+    held = await simulation.transact_expecting(keep, fails=refused)
     if refused:
         return
-    check_allocation(life, asked, held.allocation)
+    check_allocation(simulation, asked, held.allocation)
     for source in held.allocation.sources:
         of_booking = source.source.kind is SourceKind.BOOKING
         for part in source.parts:
-            credit = life.model.credits[account_key(part.credit)]
-            life.model.post(credit, "hold", part.taken)
-            life.model.holds.append(
+            credit = simulation.model.credits[account_key(part.credit)]
+            simulation.model.post(credit, "hold", part.taken)
+            simulation.model.holds.append(
                 kept.ModelHold(
                     credit, part.taken, part.covered, source.source.id if of_booking else None,
                     held.group, ends,
@@ -130,21 +138,23 @@ async def hold_items(life: Simulation) -> None:
             )  # fmt: skip
 
 
-def _pick_hold_group(life: Simulation) -> int:
-    groups = sorted({held.group for held in life.model.holds})
-    return life.random.choice(groups if groups and life.random.random() < 0.95 else [UNKNOWN_ID])
+def _pick_hold_group(simulation: Simulation) -> int:
+    groups = sorted({held.group for held in simulation.model.holds})
+    return simulation.random.choice(
+        groups if groups and simulation.random.random() < 0.95 else [UNKNOWN_ID]
+    )
 
 
-async def confirm_hold(life: Simulation) -> None:
-    books, town, group = life.model, life.ledger, _pick_hold_group(life)
-    holds = books.hold_group(group)
+async def confirm_hold(simulation: Simulation) -> None:
+    model, ledger, group = simulation.model, simulation.ledger, _pick_hold_group(simulation)
+    holds = model.hold_group(group)
     left = [h for h in holds if h.state == "held"]
-    over = any(h.until is not None and h.until <= town.now for h in left)
-    gone = any(h.booking and books.bookings[h.booking].deleted for h in left)
+    over = any(h.until is not None and h.until <= ledger.now for h in left)
+    gone = any(h.booking and model.bookings[h.booking].deleted for h in left)
     refused = not holds or all(h.state == "released" for h in holds) or over or gone
-    done = await life.transact_expecting(
+    done = await simulation.transact_expecting(
         lambda unit: hold_operations.confirm_hold(
-            unit, group, town.request_context(), town.context
+            unit, group, ledger.request_context(), ledger.context
         ),
         fails=refused,
         changes=bool(left),
@@ -153,21 +163,21 @@ async def confirm_hold(life: Simulation) -> None:
         return
     assert done == bool(left)
     for held in left:
-        books.release(held, "confirmed")
+        model.release(held, "confirmed")
     for held in left:
-        row = books.add_use(held.credit, held.amount, held.booking)
+        row = model.add_use(held.credit, held.amount, held.booking)
         if held.booking:
-            books.bookings[held.booking].payments.append((row, held.covered))
+            model.bookings[held.booking].payments.append((row, held.covered))
 
 
-async def release_hold(life: Simulation) -> None:
-    books, town, group = life.model, life.ledger, _pick_hold_group(life)
-    holds = books.hold_group(group)
+async def release_hold(simulation: Simulation) -> None:
+    model, ledger, group = simulation.model, simulation.ledger, _pick_hold_group(simulation)
+    holds = model.hold_group(group)
     left = [h for h in holds if h.state == "held"]
     refused = not holds or all(h.state == "confirmed" for h in holds)
-    done = await life.transact_expecting(
+    done = await simulation.transact_expecting(
         lambda unit: hold_operations.release_hold(
-            unit, group, town.request_context(), town.context
+            unit, group, ledger.request_context(), ledger.context
         ),
         fails=refused,
         changes=bool(left),
@@ -176,101 +186,103 @@ async def release_hold(life: Simulation) -> None:
         return
     assert done == bool(left)
     for held in left:
-        books.release(held, "released")
+        model.release(held, "released")
 
 
-async def expire_holds(life: Simulation) -> None:
-    books, town = life.model, life.ledger
-    due = [h for h in books.holds if h.state == "held" and h.until and h.until <= town.now]
-    groups = await life.transact_expecting(
-        lambda unit: hold_operations.release_due_holds(unit, town.request_context(), town.context),
+async def expire_holds(simulation: Simulation) -> None:
+    model, ledger = simulation.model, simulation.ledger
+    due = [h for h in model.holds if h.state == "held" and h.until and h.until <= ledger.now]
+    groups = await simulation.transact_expecting(
+        lambda unit: hold_operations.release_due_holds(
+            unit, ledger.request_context(), ledger.context
+        ),
         fails=False,
         changes=bool(due),
     )
     assert groups == sorted({held.group for held in due})
     for held in due:
-        books.release(held, "released")
+        model.release(held, "released")
 
 
-def record_released_holds(life: Simulation, booking: int, state: str) -> None:
-    for held in life.model.active_holds(booking):
-        life.model.release(held, state)
+def record_released_holds(simulation: Simulation, booking: int, state: str) -> None:
+    for held in simulation.model.active_holds(booking):
+        simulation.model.release(held, state)
 
 
 async def _load_basket(
-    life: Simulation, unit: WriteSession, asked: Sequence[ItemRequest]
+    simulation: Simulation, unit: WriteSession, asked: Sequence[ItemRequest]
 ) -> Basket:
-    whose = Buyer(life.ledger.customer, life.ledger.business)
-    return await load_basket(unit, whose, asked, life.ledger.request_context())
+    whose = Buyer(simulation.ledger.customer, simulation.ledger.business)
+    return await load_basket(unit, whose, asked, simulation.ledger.request_context())
 
 
-def record_uses(life: Simulation, allocation: Allocation) -> None:
+def record_uses(simulation: Simulation, allocation: Allocation) -> None:
     """Writes the uses that were decided into the books."""
     for source in allocation.sources:
         booking = source.source.id if source.source.kind is SourceKind.BOOKING else None
         for part in source.parts:
-            credit = life.model.credits[account_key(part.credit)]
-            row = life.model.add_use(credit, part.taken, booking)
+            credit = simulation.model.credits[account_key(part.credit)]
+            row = simulation.model.add_use(credit, part.taken, booking)
             if booking is not None:
-                life.model.bookings[booking].payments.append((row, part.covered))
+                simulation.model.bookings[booking].payments.append((row, part.covered))
 
 
 def check_allocation(
-    life: Simulation, asked: Sequence[ItemRequest], allocation: Allocation
+    simulation: Simulation, asked: Sequence[ItemRequest], allocation: Allocation
 ) -> None:
     """Nobody pays who may not, nobody pays more than they have, and no credit is stranded."""
-    books = life.model
+    model = simulation.model
     taken: dict[Any, int] = {}
     for each, source in zip(asked, allocation.sources, strict=True):
         if each.kind is SourceKind.BOOKING:
-            books.bookings[each.id].was_allocated = True
-        assert source.price == _expected_price(life, each), (
+            model.bookings[each.id].was_allocated = True
+        assert source.price == _expected_price(simulation, each), (
             each,
             source.price,
-            _expected_price(life, each),
+            _expected_price(simulation, each),
         )
         assert sum(part.covered for part in source.parts) + source.uncovered == source.price
         for part in source.parts:
-            credit = books.credits[account_key(part.credit)]
-            assert _is_eligible(life, credit, each), (credit, each)
+            credit = model.credits[account_key(part.credit)]
+            assert _is_eligible(simulation, credit, each), (credit, each)
             assert part.taken > 0
             taken[credit.account] = taken.get(credit.account, 0) + part.taken
     for account, amount in taken.items():
-        assert amount <= books.credits[account].available
+        assert amount <= model.credits[account].available
     for each, source in zip(asked, allocation.sources, strict=True):
-        _check_nothing_stranded(life, each, source, taken)
+        _check_nothing_stranded(simulation, each, source, taken)
 
 
 def _check_nothing_stranded(
-    life: Simulation, asked: ItemRequest, source: SourceAllocation, taken: dict[Any, int]
+    simulation: Simulation, asked: ItemRequest, source: SourceAllocation, taken: dict[Any, int]
 ) -> None:
     if source.uncovered < MONEY_CENT:
         return
-    for credit in life.model.existing_credits():
+    for credit in simulation.model.existing_credits():
         if (
             credit.mapping is MONEY_MAPPING
             and not credit.uses_credit_price
-            and _is_eligible(life, credit, asked)
+            and _is_eligible(simulation, credit, asked)
         ):
             left = credit.available - taken.get(credit.account, 0)
             assert left < MONEY_CENT, f"{credit.account} has {left} left, {source} is not covered"
 
 
-def _expected_price(life: Simulation, asked: ItemRequest) -> int:
+def _expected_price(simulation: Simulation, asked: ItemRequest) -> int:
     if asked.kind is SourceKind.BOOKING:
-        booking = life.model.bookings[asked.id]
+        booking = simulation.model.bookings[asked.id]
         return max(0, booking.price - booking.covered)
     return asked.print_units * MONEY_CENT if asked.amount is None else asked.amount
 
 
-def _is_eligible(life: Simulation, credit: kept.ModelCredit, asked: ItemRequest) -> bool:
-    booking = life.model.bookings.get(asked.id) if asked.kind is SourceKind.BOOKING else None
+def _is_eligible(simulation: Simulation, credit: kept.ModelCredit, asked: ItemRequest) -> bool:
+    booking = simulation.model.bookings.get(asked.id) if asked.kind is SourceKind.BOOKING else None
     if booking is None:
         fits = credit.universal or (
             asked.kind is SourceKind.PRINT_JOB and credit.covers == "prints"
         )
-        return fits and credit.is_valid(life.ledger.now)
-    by_start = life.ledger.settings.validity_instant is ValidityInstant.SERVICE_START
+        return fits and credit.is_valid(simulation.ledger.now)
+    by_start = simulation.ledger.settings.validity_instant is ValidityInstant.SERVICE_START
     fits = credit.for_bookings if credit.mapping is MONEY_MAPPING else credit.covers == "minutes"
-    at = booking.starts if by_start else life.ledger.now
+    at = booking.starts if by_start else simulation.ledger.now
     return fits and not booking.tentative and credit.is_valid(at)

@@ -41,9 +41,9 @@ from creditdesk.schema.errors import DomainError
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import LedgerSettings, ValidityInstant
-from tests.ledger.town import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 from tests.stateful.change_detection import ChangeDetector
 from tests.stateful.model import LedgerModel, ModelCredit
+from tests.support.ledger_builder import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
 LEDGER_TABLES: tuple[type[Entity], ...] = (
     JournalLine, Hold, AllocationDocument, BenefitGrant, StoredResponse, MONEY_USE, TIME_USE,
@@ -53,14 +53,14 @@ ODD_HOURLY_PRICE = money("17.35")
 """A price by the hour that no quarter of an hour divides."""
 
 
-async def create_rates(town: LedgerBuilder) -> dict[str, int]:
+async def create_rates(ledger: LedgerBuilder) -> dict[str, int]:
     """The town's rates by what they are for; `odd` is only for bookings that name it."""
     odd = {"resource_types": (), "CreditPrice": money("13.10")}
     return {
-        "minutes": town.rate,
-        "uses": town.uses_rate,
-        "prints": await town.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True),
-        "odd": await town.add_rate(1, "17.35", **odd),
+        "minutes": ledger.rate,
+        "uses": ledger.uses_rate,
+        "prints": await ledger.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True),
+        "odd": await ledger.add_rate(1, "17.35", **odd),
     }
 
 
@@ -68,11 +68,15 @@ class Simulation:
     """One customer: what happens to it, and what should be there after each thing that happened."""
 
     def __init__(
-        self, town: LedgerBuilder, rates: dict[str, int], traces: ChangeDetector, seed: int
+        self,
+        ledger: LedgerBuilder,
+        rates: dict[str, int],
+        change_detector: ChangeDetector,
+        seed: int,
     ) -> None:
-        self.ledger = town
+        self.ledger = ledger
         self.rates = rates
-        self.change_detector = traces
+        self.change_detector = change_detector
         self.random = Random(seed)
         self.model = LedgerModel(NOON)
         self.first_ids: dict[type[Entity], int] = {}
@@ -84,14 +88,14 @@ class Simulation:
 
     async def start(self) -> None:
         """A fresh customer in the town, some with a plan, some in a team that shares credit."""
-        town, random = self.ledger, self.random
-        town.now = NOON
-        town.settings = LedgerSettings(
+        ledger, random = self.ledger, self.random
+        ledger.now = NOON
+        ledger.settings = LedgerSettings(
             validity_instant=random.choice(list(ValidityInstant)),
             return_grace_days=random.choice((0, 0, 7)),
             strict_posts=random.random() < 0.25,
         )
-        async with town.store.read_session() as reading:
+        async with ledger.store.read_session() as reading:
             for entity in LEDGER_TABLES:
                 self.first_ids[entity] = await _highest(reading, entity, "Id")
             for side in MAPPINGS.values():
@@ -100,32 +104,32 @@ class Simulation:
                 stated = await _highest(reading, AccountState, "CreditId", kind)
                 self.first_ids[side.credit_entity] = max(self.first_ids[side.credit_entity], stated)
         self.last_line_id = self.first_ids[JournalLine]
-        town.customer = await town.add_customer("Ada")
+        ledger.customer = await ledger.add_customer("Ada")
         if random.random() < 0.3:
-            self.team_payer = await town.add_customer("Grace")
-            await town.add(
-                Team, Name="Mill", BusinessId=town.business, PayingMemberId=self.team_payer,
+            self.team_payer = await ledger.add_customer("Grace")
+            await ledger.add(
+                Team, Name="Mill", BusinessId=ledger.business, PayingMemberId=self.team_payer,
                 ShareBookingCredit=True, ShareExtraServices=True,
-                TeamMembers=(town.customer, self.team_payer),
+                TeamMembers=(ledger.customer, self.team_payer),
             )  # fmt: skip
         if random.random() < 0.5:
             await self._add_contract()
 
     async def _add_contract(self) -> None:
-        town = self.ledger
-        tariff = await town.add(
-            Tariff, Name="Desk", BusinessId=town.business, CurrencyId=town.currency
+        ledger = self.ledger
+        tariff = await ledger.add(
+            Tariff, Name="Desk", BusinessId=ledger.business, CurrencyId=ledger.currency
         )
-        await town.add(
+        await ledger.add(
             TariffBookingCredit, Name="Rooms", TariffId=tariff, Credit=money("30.00"),
             ServiceRenewalTime=self.random.choice((1, 2, 3)), CaneBeUsedForBookings=True,
         )  # fmt: skip
-        await town.add(
-            TariffExtraService, TariffId=tariff, ExtraServiceId=town.rate, UsesIncluded=45,
+        await ledger.add(
+            TariffExtraService, TariffId=tariff, ExtraServiceId=ledger.rate, UsesIncluded=45,
             ServiceRenewalTime=1,
         )  # fmt: skip
-        self.contract = await town.add(
-            CoworkerContract, IssuedById=town.business, CoworkerId=town.customer, TariffId=tariff,
+        self.contract = await ledger.add(
+            CoworkerContract, IssuedById=ledger.business, CoworkerId=ledger.customer, TariffId=tariff,
             StartDate=datetime(2026, 1, 31, tzinfo=UTC), BillingDay=31, Quantity=1, Active=True,
         )  # fmt: skip
 
@@ -178,17 +182,17 @@ class Simulation:
 
     async def compare_step(self) -> None:
         """After each step: the new lines, the rows, and the balances of what was touched."""
-        books = self.model
+        model = self.model
         async with self.ledger.store.read_session() as reading:
             found = await reading.find(JournalLine, after_id=self.last_line_id)
             written = self._read_new_lines(found)
-            expected = {c.account: c.entries[c.compared_entries :] for c in books.changed.values()}
+            expected = {c.account: c.entries[c.compared_entries :] for c in model.changed.values()}
             assert written == expected, f"journal {written}, books {expected}"
-            for credit in books.changed.values():
+            for credit in model.changed.values():
                 credit.compared_entries = len(credit.entries)
             await self._assign_use_ids(reading)
-            await self._compare_balances(reading, list(books.changed.values()))
-        books.changed.clear()
+            await self._compare_balances(reading, list(model.changed.values()))
+        model.changed.clear()
 
     def _read_new_lines(self, found: list[Record]) -> dict[AccountKey, list[tuple[Any, ...]]]:
         """The new journal lines by credit, as the books write them; the chain reads them too."""
@@ -203,13 +207,13 @@ class Simulation:
 
     async def _assign_use_ids(self, reading: ReadSession) -> None:
         """The new history rows say what the books say, in their order, and number them."""
-        books = self.model
+        model = self.model
         for side in MAPPINGS.values():
-            waiting = [row for row in books.uses_without_id if row.credit.mapping is side]
+            waiting = [row for row in model.uses_without_id if row.credit.mapping is side]
             if not waiting:
                 continue
             last = max(
-                (n for s, n in books.uses if s is side), default=self.first_ids[side.history_entity]
+                (n for s, n in model.uses if s is side), default=self.first_ids[side.history_entity]
             )
             rows = await reading.find(side.history_entity, after_id=last)
             said = [
@@ -218,8 +222,8 @@ class Simulation:
             assert said == [(row.credit.id, row.used, row.booking_id) for row in waiting]
             for row, record in zip(waiting, rows, strict=True):
                 row.id = record["Id"]
-                books.uses[side, row.id] = row
-        books.uses_without_id.clear()
+                model.uses[side, row.id] = row
+        model.uses_without_id.clear()
 
     async def _compare_balances(self, reading: ReadSession, credits_: list[ModelCredit]) -> None:
         for side in MAPPINGS.values():
@@ -241,9 +245,9 @@ class Simulation:
 
     async def compare_all(self) -> None:
         """All of it from the beginning: journal, chain, rows, holds, and balances in the past."""
-        books, town = self.model, self.ledger
-        async with town.store.read_session() as reading:
-            await self._compare_balances(reading, list(books.credits.values()))
+        model, ledger = self.model, self.ledger
+        async with ledger.store.read_session() as reading:
+            await self._compare_balances(reading, list(model.credits.values()))
             marks = self.first_ids
             found = await reading.find(JournalLine, after_id=marks[JournalLine])
             found.sort(key=lambda r: (r["CreditKind"], r["CreditId"], r["Sequence"]))
@@ -252,7 +256,7 @@ class Simulation:
             await self._compare_journal(reading, lines, found)
             self._compare_heads(await self._states(reading))
             held = await reading.find(Hold, after_id=marks[Hold])
-            assert [h["State"] for h in held] == [h.state for h in books.holds]
+            assert [h["State"] for h in held] == [h.state for h in model.holds]
             await self._compare_past_balances(reading)
 
     async def _compare_journal(
@@ -284,16 +288,16 @@ class Simulation:
         assert not findings, findings
 
     async def _compare_past_balances(self, reading: ReadSession) -> None:
-        books, random, call = self.model, self.random, self.ledger.request_context()
-        past = books.balances_at
+        model, random, call = self.model, self.random, self.ledger.request_context()
+        past = model.balances_at
         for instant, then in random.sample(past, min(2, len(past))):
             for person in self.coworker_ids:
                 for said in await customer_balances(reading, person, call, at=instant):
                     assert said.remaining == then.get(said.account, 0), (instant, said)
-        journalled = [credit for credit in books.credits.values() if credit.entries]
+        journalled = [credit for credit in model.credits.values() if credit.entries]
         for credit in random.sample(journalled, min(3, len(journalled))):
-            at = NOON + random.random() * (books.now - NOON)
-            known = NOON + random.random() * (books.now - NOON)
+            at = NOON + random.random() * (model.now - NOON)
+            known = NOON + random.random() * (model.now - NOON)
             account = credit.account
             assert await credit_balance_at(reading, account, at) == credit.balance(at)
             as_known = credit.balance_as_known(at, known)

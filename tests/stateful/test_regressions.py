@@ -18,87 +18,93 @@ from creditdesk.ledger.operations.holds import create_hold, release_due_holds
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext
-from tests.ledger.town import MONEY_USE, NOON, LedgerBuilder, money
+from tests.support.ledger_builder import MONEY_USE, NOON, LedgerBuilder, money
 
 
 @pytest.fixture
-async def town(store: Store) -> LedgerBuilder:
+async def ledger(store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(store)
 
 
-def request_context(town: LedgerBuilder) -> RequestContext:
-    return town.request_context()
+def request_context(ledger: LedgerBuilder) -> RequestContext:
+    return ledger.request_context()
 
 
-async def test_rule_30_use_named_twice_is_reversed_once(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    use = int((await town.post_use(credit, "4.00"))["Id"])
-    await town.post_use(credit, "4.00")
-    async with town.store.write_session() as unit:
-        backs = await reverse(unit, MONEY_MAPPING, [use, use], request_context(town), town.context)
+async def test_rule_30_use_named_twice_is_reversed_once(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    use = int((await ledger.post_use(credit, "4.00"))["Id"])
+    await ledger.post_use(credit, "4.00")
+    async with ledger.store.write_session() as unit:
+        backs = await reverse(
+            unit, MONEY_MAPPING, [use, use], request_context(ledger), ledger.context
+        )
     assert [back.amount for back in backs] == [money("4.00"), 0]
-    assert await town.remaining_money(credit) == money("6.00")
+    assert await ledger.remaining_money(credit) == money("6.00")
 
 
-async def test_rule_2_reversal_after_adjustment_raises_total(town: LedgerBuilder):
-    credit = await town.add_money_credit("10.00")
-    use = int((await town.post_use(credit, "10.00"))["Id"])
-    async with town.store.write_session() as unit:
+async def test_rule_2_reversal_after_adjustment_raises_total(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("10.00")
+    use = int((await ledger.post_use(credit, "10.00"))["Id"])
+    async with ledger.store.write_session() as unit:
         account = (MONEY_MAPPING.account_type, credit)
-        await adjust(unit, account, money("10.00"), "goodwill", request_context(town), town.context)
-    async with town.store.write_session() as unit:
-        await reverse(unit, MONEY_MAPPING, [use], request_context(town), town.context)
-    record = await town.get(MONEY_MAPPING.credit_entity, credit)
+        await adjust(
+            unit, account, money("10.00"), "goodwill", request_context(ledger), ledger.context
+        )
+    async with ledger.store.write_session() as unit:
+        await reverse(unit, MONEY_MAPPING, [use], request_context(ledger), ledger.context)
+    record = await ledger.get(MONEY_MAPPING.credit_entity, credit)
     assert (record["TotalCredit"], record["RemainingCredit"]) == (money("20.00"), money("20.00"))
-    rows = await town.find(MONEY_USE, CoworkerBookingCreditId=credit)
+    rows = await ledger.find(MONEY_USE, CoworkerBookingCreditId=credit)
     assert sum(row["CreditUsed"] for row in rows) == 0
 
 
-async def test_rule_26_half_charged_hold_group_releases_the_rest(town: LedgerBuilder):
-    credit = await town.add_money_credit("100.00")
-    bookings = [await town.add_booking(hours=1) for _ in range(2)]
+async def test_rule_26_half_charged_hold_group_releases_the_rest(ledger: LedgerBuilder):
+    credit = await ledger.add_money_credit("100.00")
+    bookings = [await ledger.add_booking(hours=1) for _ in range(2)]
     asked = [ItemRequest(SourceKind.BOOKING, booking) for booking in bookings]
-    async with town.store.write_session() as unit:
-        basket = await load_basket(unit, Buyer(town.customer), asked, request_context(town))
+    async with ledger.store.write_session() as unit:
+        basket = await load_basket(unit, Buyer(ledger.customer), asked, request_context(ledger))
         until = NOON + timedelta(hours=1)
-        held = await create_hold(unit, basket, request_context(town), town.context, until)
-        await charge_bookings(unit, bookings[:1], request_context(town), town.context)
-    town.now = NOON + timedelta(hours=2)
-    async with town.store.write_session() as unit:
-        assert await release_due_holds(unit, request_context(town), town.context) == [held.group]
-    (state,) = await town.find(AccountState, CreditKind="money", CreditId=credit)
+        held = await create_hold(unit, basket, request_context(ledger), ledger.context, until)
+        await charge_bookings(unit, bookings[:1], request_context(ledger), ledger.context)
+    ledger.now = NOON + timedelta(hours=2)
+    async with ledger.store.write_session() as unit:
+        assert await release_due_holds(unit, request_context(ledger), ledger.context) == [
+            held.group
+        ]
+    (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=credit)
     assert state["Held"] == 0
-    assert await town.remaining_money(credit) == money("80.00")
+    assert await ledger.remaining_money(credit) == money("80.00")
 
 
-async def test_rule_25_use_covers_its_own_allocation(town: LedgerBuilder):
-    time = await town.add_time_credit(60)
-    booking = await town.add_booking(hours=1)
-    async with town.store.write_session() as unit:
-        await charge_bookings(unit, [booking], request_context(town), town.context)
-        await cancel_bookings(unit, [booking], request_context(town), town.context)
+async def test_rule_25_use_covers_its_own_allocation(ledger: LedgerBuilder):
+    time = await ledger.add_time_credit(60)
+    booking = await ledger.add_booking(hours=1)
+    async with ledger.store.write_session() as unit:
+        await charge_bookings(unit, [booking], request_context(ledger), ledger.context)
+        await cancel_bookings(unit, [booking], request_context(ledger), ledger.context)
         await unit.update(Booking, [(booking, {"OverridePrice": money("50.00")})])
-        await charge_bookings(unit, [booking], request_context(town), town.context)
+        await charge_bookings(unit, [booking], request_context(ledger), ledger.context)
         covered = await covered_amount(unit, SourceKey(SourceKind.BOOKING, booking))
-    assert await town.remaining_uses(time) == 0
+    assert await ledger.remaining_uses(time) == 0
     assert covered == money("50.00")
 
 
 async def test_rule_25_later_allocation_in_same_second_ignores_earlier_payment(
-    town: LedgerBuilder,
+    ledger: LedgerBuilder,
 ):
-    time = await town.add_time_credit(30)
-    booking = await town.add_booking(hours=0.25)
+    time = await ledger.add_time_credit(30)
+    booking = await ledger.add_booking(hours=0.25)
     asked = [ItemRequest(SourceKind.BOOKING, booking)]
-    async with town.store.write_session() as unit:
-        await charge_bookings(unit, [booking], request_context(town), town.context)
-    assert await town.remaining_uses(time) == 15
-    town.now += timedelta(microseconds=1)
-    async with town.store.write_session() as unit:
-        longer = town.now + timedelta(days=1, hours=2)
+    async with ledger.store.write_session() as unit:
+        await charge_bookings(unit, [booking], request_context(ledger), ledger.context)
+    assert await ledger.remaining_uses(time) == 15
+    ledger.now += timedelta(microseconds=1)
+    async with ledger.store.write_session() as unit:
+        longer = ledger.now + timedelta(days=1, hours=2)
         await unit.update(Booking, [(booking, {"ToTime": longer, "OverridePrice": money("9.00")})])
-        basket = await load_basket(unit, Buyer(town.customer), asked, request_context(town))
+        basket = await load_basket(unit, Buyer(ledger.customer), asked, request_context(ledger))
         assert basket.sources[0].price == money("4.00")
-        await create_hold(unit, basket, request_context(town), town.context)
+        await create_hold(unit, basket, request_context(ledger), ledger.context)
         covered = await covered_amount(unit, SourceKey(SourceKind.BOOKING, booking))
     assert covered == money("5.00")

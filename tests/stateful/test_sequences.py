@@ -17,22 +17,22 @@ from creditdesk.ledger.operations.holds import release_hold
 from creditdesk.schema.repository import Store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.ledger.town import LedgerBuilder
 from tests.stateful import booking_operations as bookings
 from tests.stateful import credit_operations as credits_
 from tests.stateful import item_operations as sources
 from tests.stateful.change_detection import ChangeDetector
 from tests.stateful.simulation import Simulation, create_rates
+from tests.support.ledger_builder import LedgerBuilder
 
 Operation = Callable[[Simulation], Awaitable[None]]
 
 
-async def advance_clock(life: Simulation) -> None:
+async def advance_clock(simulation: Simulation) -> None:
     steps = (
         timedelta(microseconds=1), timedelta(seconds=1, microseconds=7), timedelta(hours=1),
         timedelta(days=1), timedelta(days=1), timedelta(days=6),
     )  # fmt: skip
-    life.advance_clock(life.random.choice(steps))
+    simulation.advance_clock(simulation.random.choice(steps))
 
 
 OPERATION_WEIGHTS: dict[Operation, int] = {
@@ -72,51 +72,57 @@ FIRST_DEEP_SEED = 10_000
 
 
 async def run_sequence(
-    town: LedgerBuilder, rates: dict[str, int], traces: ChangeDetector, seed: int, steps: int
+    ledger: LedgerBuilder,
+    rates: dict[str, int],
+    change_detector: ChangeDetector,
+    seed: int,
+    steps: int,
 ) -> None:
     """One life; an assertion that fails says how to live it again."""
-    life = Simulation(town, rates, traces, seed)
+    simulation = Simulation(ledger, rates, change_detector, seed)
     move: Operation = advance_clock
     step = 0
     try:
-        await life.start()
+        await simulation.start()
         for step in range(1, steps + 1):
-            (move,) = life.random.choices(list(OPERATION_WEIGHTS), list(OPERATION_WEIGHTS.values()))
-            await move(life)
-            await life.compare_step()
+            (move,) = simulation.random.choices(
+                list(OPERATION_WEIGHTS), list(OPERATION_WEIGHTS.values())
+            )
+            await move(simulation)
+            await simulation.compare_step()
             if step % FULL_COMPARISON_EVERY == 0:
-                await life.compare_all()
-        await close_accounts(life)
+                await simulation.compare_all()
+        await close_accounts(simulation)
     except BaseException as fault:
         told = f"CREDITDESK_TEST_SEED={seed}, step {step}, {move.__name__}: {fault!r}"
         raise AssertionError(told) from fault
 
 
-async def close_accounts(life: Simulation) -> None:
+async def close_accounts(simulation: Simulation) -> None:
     """Everything is let go and voided, so that nothing of this life is left for the next."""
-    books, town = life.model, life.ledger
-    for group in sorted({held.group for held in books.holds if held.state == "held"}):
-        await life.transact(
+    model, ledger = simulation.model, simulation.ledger
+    for group in sorted({held.group for held in model.holds if held.state == "held"}):
+        await simulation.transact(
             lambda unit, group=group: release_hold(
-                unit, group, town.request_context(), town.context
+                unit, group, ledger.request_context(), ledger.context
             )
         )
-        for held in books.hold_group(group):
+        for held in model.hold_group(group):
             if held.state == "held":
-                books.release(held, "released")
-    left = [credit for credit in books.existing_credits() if credit.available]
+                model.release(held, "released")
+    left = [credit for credit in model.existing_credits() if credit.available]
     accounts = [credit.account for credit in left]
-    await life.transact(
-        lambda unit: void(unit, accounts, "closed", town.request_context(), town.context)
+    await simulation.transact(
+        lambda unit: void(unit, accounts, "closed", ledger.request_context(), ledger.context)
     )
     for credit in left:
-        books.post(credit, "void", credit.available)
-    if life.contract:
-        inactive = (life.contract, {"Active": False})
-        await life.transact(lambda unit: unit.update(CoworkerContract, [inactive]))
-    await life.compare_step()
-    await life.compare_all()
-    assert not any(credit.remaining for credit in books.existing_credits())
+        model.post(credit, "void", credit.available)
+    if simulation.contract:
+        inactive = (simulation.contract, {"Active": False})
+        await simulation.transact(lambda unit: unit.update(CoworkerContract, [inactive]))
+    await simulation.compare_step()
+    await simulation.compare_all()
+    assert not any(credit.remaining for credit in model.existing_credits())
 
 
 def seeds(count: int, first: int = 0) -> list[int]:
@@ -127,19 +133,19 @@ def seeds(count: int, first: int = 0) -> list[int]:
 
 @pytest.mark.long
 async def test_random_operation_sequences_match_model(
-    quick_store: Store, traces: ChangeDetector
+    fast_store: Store, change_detector: ChangeDetector
 ) -> None:
-    town = await LedgerBuilder.create(quick_store)
-    rates = await create_rates(town)
-    for seed in seeds(SEQUENCE_COUNTS[type(quick_store)]):
-        await run_sequence(town, rates, traces, seed, 200)
+    ledger = await LedgerBuilder.create(fast_store)
+    rates = await create_rates(ledger)
+    for seed in seeds(SEQUENCE_COUNTS[type(fast_store)]):
+        await run_sequence(ledger, rates, change_detector, seed, 200)
 
 
 @pytest.mark.deep
 async def test_many_random_operation_sequences_match_model(
-    quick_store: Store, traces: ChangeDetector
+    fast_store: Store, change_detector: ChangeDetector
 ) -> None:
-    town = await LedgerBuilder.create(quick_store)
-    rates = await create_rates(town)
+    ledger = await LedgerBuilder.create(fast_store)
+    rates = await create_rates(ledger)
     for seed in seeds(DEEP_SEQUENCE_COUNT, FIRST_DEEP_SEED):
-        await run_sequence(town, rates, traces, seed, 500)
+        await run_sequence(ledger, rates, change_detector, seed, 500)

@@ -16,7 +16,7 @@ from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
 from creditdesk.schema.fields import Reference
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, Store
-from tests.builders import RecordBuilder, sample_value, stored_row
+from tests.support.record_builder import RecordBuilder, sample_value, stored_row
 
 DENORMALIZED_ENTITIES = tuple(entity for entity in CATALOG if entity.meta().denormalized_columns)
 USES = (MoneyUse, TimeUse)
@@ -66,8 +66,8 @@ async def assert_not_stale(reading: ReadSession, entity: type[Entity], ids: list
 class RandomRecords:
     """A few records of everything that uses copy from, and whatever may change about them."""
 
-    def __init__(self, store: Store, build: RecordBuilder, random: Random) -> None:
-        self.store, self.builder, self.random = store, build, random
+    def __init__(self, store: Store, builder: RecordBuilder, random: Random) -> None:
+        self.store, self.builder, self.random = store, builder, random
         self.ids: dict[str, list[int]] = {}
         self.mutable_columns = sorted(set(self._mutable_columns()))
 

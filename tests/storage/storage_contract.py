@@ -20,7 +20,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import FindQuery, Insert, Store, Update
-from tests.builders import RecordBuilder, stored_row
+from tests.support.record_builder import RecordBuilder, stored_row
 
 
 def column(entity: type[Entity], name: str):
@@ -107,11 +107,11 @@ class StorageContract:
             assert set(await reading.get_many(Currency, ids, (only,))) == {ids[0]}
 
     async def test_lent_values_come_through_two_relations(
-        self, store: Store, build: RecordBuilder
+        self, store: Store, builder: RecordBuilder
     ) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
         [dollar] = await insert_rows(store, Currency, {"Code": "USD"})
-        business = await build.shared_id("Business")
+        business = await builder.shared_id("Business")
         ids = await insert_rows(
             store,
             TimePass,
@@ -140,10 +140,10 @@ class StorageContract:
         assert [r["Id"] for r in rest] == ids[2:]
 
     async def test_find_reads_only_what_is_named_lent_values_and_collections_too(
-        self, store: Store, build: RecordBuilder
+        self, store: Store, builder: RecordBuilder
     ) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
-        business = await build.shared_id("Business")
+        business = await builder.shared_id("Business")
         ids = await insert_rows(
             store,
             TimePass,
@@ -159,10 +159,10 @@ class StorageContract:
         ]
 
     async def test_find_reads_what_only_filters_reach(
-        self, store: Store, build: RecordBuilder
+        self, store: Store, builder: RecordBuilder
     ) -> None:
-        business = await build.shared_id("Business")
-        booking = await build.create(Booking)
+        business = await builder.shared_id("Business")
+        booking = await builder.create(Booking)
         async with store.read_session() as reading:
             [record] = await reading.find(
                 Booking, (with_ids(Booking, [booking]),), columns=("ResourceBusinessId",)
@@ -170,17 +170,17 @@ class StorageContract:
         assert record == {"ResourceBusinessId": business}
 
     async def test_several_questions_at_once_are_answered_as_each_by_itself(
-        self, store: Store, build: RecordBuilder
+        self, store: Store, builder: RecordBuilder
     ) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
-        business = await build.shared_id("Business")
+        business = await builder.shared_id("Business")
         passes = await insert_rows(
             store,
             TimePass,
             {"BusinessId": business, "CurrencyId": euro, "Businesses": (business,)},
             {"BusinessId": business},
         )
-        booking = await build.create(Booking)
+        booking = await builder.create(Booking)
         questions = [
             FindQuery(TimePass, (with_ids(TimePass, passes),), ("CurrencyCode", "Businesses", "Id")),
             FindQuery(Booking, (where(Booking, "ResourceBusinessId", Comparison.EQUALS, business),)),
@@ -335,10 +335,10 @@ class StorageContract:
             assert set(await reading.get_many(Currency, ids)) == {ids[1]}
 
     async def test_what_others_refer_to_is_not_deleted(
-        self, store: Store, build: RecordBuilder
+        self, store: Store, builder: RecordBuilder
     ) -> None:
         [currency] = await insert_rows(store, Currency, {"Code": "EUR"})
-        business = await build.shared_id("Business")
+        business = await builder.shared_id("Business")
         await insert_rows(store, TimePass, {"BusinessId": business, "CurrencyId": currency})
         with pytest.raises(StateConflict, match="1 timepasses refer to it"):
             async with store.write_session() as unit:
@@ -347,13 +347,13 @@ class StorageContract:
             assert await reading.get(Currency, currency)
 
     async def test_what_a_collection_holds_is_not_deleted(
-        self, store: Store, build: RecordBuilder
+        self, store: Store, builder: RecordBuilder
     ) -> None:
-        business = await build.shared_id("Business")
+        business = await builder.shared_id("Business")
         [kind] = await insert_rows(store, ResourceType, {"BusinessId": business, "Name": "Room"})
         from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 
-        credit = await build.create(
+        credit = await builder.create(
             CoworkerBookingCredit,
             TotalCredit=1,
             RemainingCredit=1,

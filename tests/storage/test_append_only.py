@@ -23,8 +23,8 @@ from creditdesk.schema.errors import Conflict
 from creditdesk.schema.fields import DateTime
 from creditdesk.schema.repository import Store
 from creditdesk.storage.naming import column_name, table_name
-from tests.builders import NOW, RecordBuilder
 from tests.storage.storage_contract import insert_rows
+from tests.support.record_builder import NOW, RecordBuilder
 
 RunSql = Callable[[str], Awaitable[Any]]
 APPEND_ONLY = tuple(entity for entity in CATALOG if entity.append_only)
@@ -45,13 +45,13 @@ async def run_sql(store: Store, database: str) -> AsyncIterator[RunSql]:
         yield connection.fetch
 
 
-async def history(build: RecordBuilder, entity: type[Entity]) -> int:
+async def history(builder: RecordBuilder, entity: type[Entity]) -> int:
     values: dict[str, Any] = {}
     if entity is JournalLine:
-        values = {"BusinessId": await build.shared_id("Business"), "CreditId": 1}
+        values = {"BusinessId": await builder.shared_id("Business"), "CreditId": 1}
         values |= {"CreditKind": "money", "Kind": "grant", "EffectiveOn": NOW, "RecordedOn": NOW}
         values["Sequence"] = next(_sequences)
-    return await build.create(entity, **values)
+    return await builder.create(entity, **values)
 
 
 _sequences = iter(range(1, 1000))
@@ -68,9 +68,9 @@ class TestHistory:
     """A line that was written stays as it was written."""
 
     async def test_it_is_not_deleted_by_the_program(
-        self, store: Store, build: RecordBuilder, entity: type[Entity]
+        self, store: Store, builder: RecordBuilder, entity: type[Entity]
     ) -> None:
-        line = await history(build, entity)
+        line = await history(builder, entity)
         with pytest.raises(Exception, match="append-only|Another change"):
             async with store.write_session() as unit:
                 await unit.delete(entity, [line])
@@ -78,16 +78,16 @@ class TestHistory:
             assert await reading.get(entity, line)
 
     async def test_it_is_not_deleted_by_plain_sql(
-        self, build: RecordBuilder, run_sql: RunSql, entity: type[Entity]
+        self, builder: RecordBuilder, run_sql: RunSql, entity: type[Entity]
     ) -> None:
-        line = await history(build, entity)
+        line = await history(builder, entity)
         with pytest.raises(Exception, match="append-only"):
             await run_sql(f"DELETE FROM {table_name(entity)} WHERE id = {line}")
 
     async def test_no_fixed_column_is_changed_by_plain_sql(
-        self, build: RecordBuilder, run_sql: RunSql, entity: type[Entity]
+        self, builder: RecordBuilder, run_sql: RunSql, entity: type[Entity]
     ) -> None:
-        line, other = await history(build, entity), await history(build, entity)
+        line, other = await history(builder, entity), await history(builder, entity)
         table = table_name(entity)
         for column in entity.meta().stored_columns:
             if column.name in entity.mutable_fields:
@@ -101,9 +101,9 @@ class TestHistory:
                 await run_sql(f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})")
 
     async def test_it_is_not_replaced_or_emptied(
-        self, build: RecordBuilder, run_sql: RunSql, database: str, entity: type[Entity]
+        self, builder: RecordBuilder, run_sql: RunSql, database: str, entity: type[Entity]
     ) -> None:
-        line, table = await history(build, entity), table_name(entity)
+        line, table = await history(builder, entity), table_name(entity)
         with pytest.raises(Exception, match="append-only"):
             if database.startswith("sqlite"):
                 await run_sql(f"REPLACE INTO {table} SELECT * FROM {table} WHERE id = {line}")
@@ -111,9 +111,9 @@ class TestHistory:
                 await run_sql(f"TRUNCATE {table} CASCADE")
 
     async def test_what_may_be_edited_is_edited(
-        self, store: Store, build: RecordBuilder, entity: type[Entity]
+        self, store: Store, builder: RecordBuilder, entity: type[Entity]
     ) -> None:
-        line = await history(build, entity)
+        line = await history(builder, entity)
         if not entity.mutable_fields:
             with pytest.raises(Exception, match="append-only|Another change"):
                 async with store.write_session() as unit:
@@ -136,14 +136,14 @@ class TestHistory:
 )
 @pytest.mark.parametrize("bad", [-1, 11])
 async def test_no_balance_leaves_its_bounds(
-    store: Store, build: RecordBuilder, entity: type[Entity], remaining: str, total: str, bad: int
+    store: Store, builder: RecordBuilder, entity: type[Entity], remaining: str, total: str, bad: int
 ) -> None:
-    credit = await build.create(entity, **{remaining: 10, total: 10})
+    credit = await builder.create(entity, **{remaining: 10, total: 10})
     with pytest.raises(Conflict):
         async with store.write_session() as unit:
             await unit.update(entity, [(credit, {remaining: bad})])
     with pytest.raises(Conflict):
-        await build.create(entity, **{remaining: bad, total: 10})
+        await builder.create(entity, **{remaining: bad, total: 10})
     async with store.read_session() as reading:
         record = await reading.get(entity, credit)
     assert record is not None

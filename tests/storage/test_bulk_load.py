@@ -21,19 +21,19 @@ from creditdesk.schema.query import Comparison, ListQuery
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.builders import NOW, RecordBuilder, stored_row
 from tests.storage.snapshots import query, schema_objects
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.record_builder import NOW, RecordBuilder, stored_row
 
 LOADED = (CoworkerBookingCredit, Use, Booking, Team)
 MANY = 700
 """More than what travels as arrays."""
 
 
-async def load(store: Store, build: RecordBuilder, count: int, **wrong: Any) -> None:
+async def load(store: Store, builder: RecordBuilder, count: int, **wrong: Any) -> None:
     """A credit, a booking with a name to copy, and so many uses of them."""
-    business, coworker = await build.shared_id("Business"), await build.shared_id("Coworker")
-    room = await build.create(Resource, Name="Großer Saal")
+    business, coworker = await builder.shared_id("Business"), await builder.shared_id("Coworker")
+    room = await builder.create(Resource, Name="Großer Saal")
     async with store.bulk_load(LOADED) as unit:
         [credit] = await unit.insert(
             CoworkerBookingCredit,
@@ -67,29 +67,31 @@ async def assert_loaded(store: Store) -> None:
 
 
 async def test_after_a_load_every_index_reference_and_trigger_is_as_it_was(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
     before = await schema_objects(store)
-    await load(store, build, MANY)
+    await load(store, builder, MANY)
     assert await schema_objects(store) == before
     await assert_loaded(store)
 
 
 async def test_rows_that_were_there_before_a_load_are_counted_once(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
     uses = where(Use, "CreditUsed", Comparison.EQUALS, 6)
-    credit = await build.create(CoworkerBookingCredit)
+    credit = await builder.create(CoworkerBookingCredit)
     await insert_rows(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
-    await load(store, build, 3)
+    await load(store, builder, 3)
     await insert_rows(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
     await assert_loaded(store)
     async with store.read_session() as reading:
         assert await reading.count(Use, (uses,)) == 2
 
 
-async def test_loaded_rows_are_found_by_what_they_copy(store: Store, build: RecordBuilder) -> None:
-    await load(store, build, MANY)
+async def test_loaded_rows_are_found_by_what_they_copy(
+    store: Store, builder: RecordBuilder
+) -> None:
+    await load(store, builder, MANY)
     filters = (where(Use, "BookingResourceName", Comparison.EQUALS, "Großer Saal"),)
     async with store.read_session() as reading:
         page = await reading.page(ListQuery(Use, filters, order_by(Use, "Id"), 1, 10))
@@ -113,9 +115,9 @@ async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: S
 
 
 async def test_a_change_within_a_load_reaches_the_copies(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    room = await build.shared_id("Resource")
+    room = await builder.shared_id("Resource")
     async with store.bulk_load(LOADED) as unit:
         row = stored_row(Booking, ResourceId=room, FromTime=NOW, ToTime=NOW)
         [booking] = await unit.insert(Booking, [row])
@@ -127,11 +129,13 @@ async def test_a_change_within_a_load_reaches_the_copies(
         assert await reading.stale(Booking, 0, 10) == []
 
 
-async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, build: RecordBuilder) -> None:
+async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, builder: RecordBuilder) -> None:
     async with store.bulk_load((Team,)) as unit:
-        row = stored_row(Team, BusinessId=await build.shared_id("Business"), Name="Far", Id=90_000)
+        row = stored_row(
+            Team, BusinessId=await builder.shared_id("Business"), Name="Far", Id=90_000
+        )
         await unit.insert(Team, [row])
-    assert await build.create(Team) > 90_000
+    assert await builder.create(Team) > 90_000
 
 
 @pytest.mark.parametrize("others", [False, True])
@@ -158,10 +162,10 @@ async def test_a_load_on_sqlite_keeps_no_log_of_what_it_writes_if_the_file_is_it
 
 
 @pytest.fixture
-async def nothing_changes(store: Store, build: RecordBuilder) -> Callable[[], Awaitable[None]]:
+async def nothing_changes(store: Store, builder: RecordBuilder) -> Callable[[], Awaitable[None]]:
     """Asserts that rows, indexes, references, triggers and tally are as they were before."""
     for name in ("Business", "Coworker"):
-        await build.shared_id(name)
+        await builder.shared_id(name)
     before = await schema_objects(store)
     counts = await _counts(store)
 
@@ -179,14 +183,14 @@ async def _counts(store: Store) -> list[int]:
 
 
 async def test_a_load_that_breaks_off_leaves_nothing(
-    store: Store, build: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
+    store: Store, builder: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
 ) -> None:
     class Broke(Exception):
         pass
 
     async def broken() -> None:
         async with store.bulk_load(LOADED) as unit:
-            row = {"BusinessId": await build.shared_id("Business"), "Name": "Gone"}
+            row = {"BusinessId": await builder.shared_id("Business"), "Name": "Gone"}
             await unit.insert(Team, [stored_row(Team, **row) for _ in range(MANY)])
             raise Broke
 
@@ -196,22 +200,22 @@ async def test_a_load_that_breaks_off_leaves_nothing(
 
 
 async def test_what_refers_to_nothing_is_refused_and_leaves_nothing(
-    store: Store, build: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
+    store: Store, builder: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
 ) -> None:
     with pytest.raises(StateConflict):
-        await load(store, build, MANY, EventAttendeeId=10**9)
+        await load(store, builder, MANY, EventAttendeeId=10**9)
     await nothing_changes()
 
 
 async def test_what_is_there_twice_is_refused_and_leaves_nothing(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
     twice = "5e0ee0a8-93c5-4be1-9e4a-2f10bb9b2d8e"
-    await build.create(Use, UniqueId=twice)
+    await builder.create(Use, UniqueId=twice)
     for name in ("Business", "Coworker"):
-        await build.shared_id(name)
+        await builder.shared_id(name)
     before, counts = await schema_objects(store), await _counts(store)
     with pytest.raises(Conflict):
-        await load(store, build, MANY, UniqueId=twice)
+        await load(store, builder, MANY, UniqueId=twice)
     assert (await schema_objects(store), await _counts(store)) == (before, counts)
     await assert_loaded(store)

@@ -84,7 +84,7 @@ async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
 async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
     async def write(number: int) -> None:
         async with store.write_session() as unit:
-            from tests.builders import stored_row
+            from tests.support.record_builder import stored_row
 
             await unit.insert(Currency, [stored_row(Currency, SystemId="half", Name=str(number))])
             await asyncio.sleep(0)
@@ -132,7 +132,7 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store)
 
     async def write() -> None:
         async with store.write_session() as unit:
-            from tests.builders import stored_row
+            from tests.support.record_builder import stored_row
 
             await unit.insert(Currency, [stored_row(Currency, SystemId="cancelled")])
             inside.set()

@@ -107,7 +107,7 @@ async def test_one_that_lay_idle_for_long_is_opened_anew(
     connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await use_once(connections)
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0)
     assert await use_once(connections) != first
 
 

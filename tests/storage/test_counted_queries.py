@@ -23,8 +23,8 @@ from creditdesk.storage import session as storage_unit
 from creditdesk.storage.codecs import to_microseconds
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.row_counters import CREATED_ON_BUCKETS
-from tests.builders import stored_row
 from tests.storage.storage_contract import order_by, where
+from tests.support.record_builder import stored_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 100_000
@@ -44,7 +44,7 @@ async def test_the_page_and_the_total_of_one_answer_agree_while_others_write(
     """The row of each number is created after those of lower numbers, and only ever appended, so a
     total tells which rows any page must hold.
     """
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     columns = [column.name for column in TimeUse.meta().list_columns]
     created = columns.index("CreatedOn")
     written = 0

@@ -19,8 +19,8 @@ from creditdesk.schema.repository import Store
 from creditdesk.storage import session as storage_unit
 from creditdesk.storage.codecs import from_microseconds, to_microseconds
 from creditdesk.storage.row_counters import CREATED_ON_BUCKETS
-from tests.builders import stored_row
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.record_builder import stored_row
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 EDGE = from_microseconds(
@@ -75,7 +75,7 @@ async def filled(store: Store) -> list[tuple[datetime, int]]:
 
 @pytest.fixture
 def every_page_deep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
 
 
 def between(low: datetime | None, high: datetime | None) -> list[Filter]:

@@ -21,7 +21,6 @@ from creditdesk.schema.fields import Reference
 from creditdesk.schema.repository import Insert, Store, Update
 from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.naming import column_name, table_name
-from tests.builders import RecordBuilder, stored_row
 from tests.storage.denormalization_support import (
     DENORMALIZED_COLUMNS,
     DENORMALIZED_ENTITIES,
@@ -30,6 +29,7 @@ from tests.storage.denormalization_support import (
     assert_not_stale,
     execute_sql,
 )
+from tests.support.record_builder import RecordBuilder, stored_row
 
 
 def test_every_lent_column_of_a_use_is_copied_and_indexed_but_what_each_spend_changes() -> None:
@@ -41,9 +41,9 @@ def test_every_lent_column_of_a_use_is_copied_and_indexed_but_what_each_spend_ch
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_copies_stay_true_through_random_lives(
-    store: Store, build: RecordBuilder, seed: int
+    store: Store, builder: RecordBuilder, seed: int
 ) -> None:
-    house = RandomRecords(store, build, Random(seed))
+    house = RandomRecords(store, builder, Random(seed))
     await house.create()
     for _ in range(12):
         async with store.write_session() as unit:
@@ -63,10 +63,10 @@ def two_of(house: RandomRecords, entity: type[Entity]) -> tuple[list[int], int]:
 
 
 async def test_a_unit_that_fails_leaves_copies_as_they_were(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    booking = await build.create(Booking)
-    use = await build.create(MoneyUse, BookingId=booking)
+    booking = await builder.create(Booking)
+    use = await builder.create(MoneyUse, BookingId=booking)
     with pytest.raises(RuntimeError):
         async with store.write_session() as unit:
             await unit.update(Booking, [(booking, {"FromTime": None})])
@@ -75,9 +75,9 @@ async def test_a_unit_that_fails_leaves_copies_as_they_were(
         await assert_not_stale(reading, MoneyUse, [use])
 
 
-async def test_rows_in_bulk_bring_their_copies(store: Store, build: RecordBuilder) -> None:
-    bookings = [await build.create(Booking) for _ in range(3)]
-    credit = await build.create(CoworkerBookingCredit)
+async def test_rows_in_bulk_bring_their_copies(store: Store, builder: RecordBuilder) -> None:
+    bookings = [await builder.create(Booking) for _ in range(3)]
+    credit = await builder.create(CoworkerBookingCredit)
     rows = [
         stored_row(MoneyUse, CoworkerBookingCreditId=credit, BookingId=bookings[n % 3])
         for n in range(1200)
@@ -90,11 +90,11 @@ async def test_rows_in_bulk_bring_their_copies(store: Store, build: RecordBuilde
 
 @pytest.mark.parametrize("showing", [None, MoneyUse, TimeUse])
 async def test_uses_that_travel_with_changes_of_their_credits_bring_their_copies(
-    store: Store, build: RecordBuilder, showing: type[Entity] | None
+    store: Store, builder: RecordBuilder, showing: type[Entity] | None
 ) -> None:
     money, time = (
-        await build.create(CoworkerBookingCredit),
-        await build.create(CoworkerExtraService),
+        await builder.create(CoworkerBookingCredit),
+        await builder.create(CoworkerExtraService),
     )
     async with store.write_session() as unit:
         ids = {
@@ -119,9 +119,9 @@ async def test_uses_that_travel_with_changes_of_their_credits_bring_their_copies
     ("entity", "column"), DENORMALIZED_COLUMNS, ids=lambda x: getattr(x, "name", None)
 )
 async def test_no_copy_is_made_untrue_by_plain_sql(
-    store: Store, build: RecordBuilder, database: str, entity: type[Entity], column: Column
+    store: Store, builder: RecordBuilder, database: str, entity: type[Entity], column: Column
 ) -> None:
-    record_id, table, name = await build.create(entity), table_name(entity), column_name(column)
+    record_id, table, name = await builder.create(entity), table_name(entity), column_name(column)
     other = {"bigint": "-1", "timestamp with time zone": "now()", "boolean": "true"}
     value = "-1"
     if database.startswith("postgresql"):
@@ -142,10 +142,10 @@ async def test_no_copy_is_made_untrue_by_plain_sql(
 
 
 async def test_a_spend_that_lowers_a_credit_touches_no_use_of_it(
-    store: Store, build: RecordBuilder, database: str
+    store: Store, builder: RecordBuilder, database: str
 ) -> None:
-    credit = await build.create(CoworkerBookingCredit, TotalCredit=10)
-    use = await build.create(MoneyUse, CoworkerBookingCreditId=credit)
+    credit = await builder.create(CoworkerBookingCredit, TotalCredit=10)
+    use = await builder.create(MoneyUse, CoworkerBookingCreditId=credit)
 
     async def version() -> Any:
         if database.startswith("sqlite"):

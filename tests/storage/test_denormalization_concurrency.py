@@ -19,9 +19,9 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity, Record, entity_by_name
 from creditdesk.schema.errors import Conflict
 from creditdesk.schema.repository import Store
-from tests.builders import RecordBuilder, stored_row
 from tests.storage.denormalization_support import assert_not_stale
 from tests.storage.storage_contract import with_ids
+from tests.support.record_builder import RecordBuilder, stored_row
 
 Change = Callable[[Any, dict[str, int]], Awaitable[None]]
 
@@ -44,14 +44,14 @@ CHANGES = {
 }
 
 
-async def sources(store: Store, build: RecordBuilder) -> dict[str, int]:
+async def sources(store: Store, builder: RecordBuilder) -> dict[str, int]:
     """One of each source, linked with one another and with nothing else."""
-    ids = {"Currency": await build.create(Currency)}
-    ids["Business"] = await build.create(entity_by_name("Business"), CurrencyId=ids["Currency"])
-    ids["Resource"], ids["Other"] = await build.create(Resource), await build.create(Resource)
-    ids["Booking"] = await build.create(Booking, ResourceId=ids["Resource"])
-    ids["EventAttendee"] = await build.create(EventAttendee)
-    ids["CoworkerBookingCredit"] = await build.create(
+    ids = {"Currency": await builder.create(Currency)}
+    ids["Business"] = await builder.create(entity_by_name("Business"), CurrencyId=ids["Currency"])
+    ids["Resource"], ids["Other"] = await builder.create(Resource), await builder.create(Resource)
+    ids["Booking"] = await builder.create(Booking, ResourceId=ids["Resource"])
+    ids["EventAttendee"] = await builder.create(EventAttendee)
+    ids["CoworkerBookingCredit"] = await builder.create(
         CoworkerBookingCredit, BusinessId=ids["Business"]
     )
     return ids
@@ -75,9 +75,9 @@ async def unit_of(
 
 @pytest.mark.parametrize("what", CHANGES)
 async def test_a_use_that_is_written_while_its_source_changes(
-    store: Store, build: RecordBuilder, what: str
+    store: Store, builder: RecordBuilder, what: str
 ) -> None:
-    ids = await sources(store, build)
+    ids = await sources(store, builder)
     written, go = asyncio.Event(), asyncio.Event()
     use = asyncio.create_task(
         unit_of(store, lambda unit: unit.insert(MoneyUse, [new_use(ids)]), written, go)
@@ -98,9 +98,9 @@ async def test_a_use_that_is_written_while_its_source_changes(
 
 @pytest.mark.parametrize("what", CHANGES)
 async def test_a_source_that_changes_while_a_use_is_written(
-    store: Store, build: RecordBuilder, database: str, what: str
+    store: Store, builder: RecordBuilder, database: str, what: str
 ) -> None:
-    ids = await sources(store, build)
+    ids = await sources(store, builder)
     changed, go = asyncio.Event(), asyncio.Event()
     changing = asyncio.create_task(
         unit_of(store, lambda unit: CHANGES[what](unit, ids), changed, go)
@@ -125,11 +125,11 @@ async def test_a_source_that_changes_while_a_use_is_written(
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("how", ["an insert", "a new link"])
 async def test_who_waits_for_a_change_to_be_committed_copies_what_it_left(
-    store: Store, build: RecordBuilder, how: str
+    store: Store, builder: RecordBuilder, how: str
 ) -> None:
     """The change has done all but commit, so nothing of it comes after what is written now."""
-    ids = await sources(store, build)
-    elsewhere = await build.create(Booking)
+    ids = await sources(store, builder)
+    elsewhere = await builder.create(Booking)
     changed, go = asyncio.Event(), asyncio.Event()
 
     async def change_it(unit: Any) -> None:
@@ -155,10 +155,10 @@ async def test_who_waits_for_a_change_to_be_committed_copies_what_it_left(
 
 
 async def test_a_source_that_changes_between_the_copy_and_the_row(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
     """A use has copied its booking, and waits to be written until the booking was changed."""
-    ids, others = await sources(store, build), await sources(store, build)
+    ids, others = await sources(store, builder), await sources(store, builder)
     same = new_use(ids)["UniqueId"]
     first, go = asyncio.Event(), asyncio.Event()
 
@@ -190,9 +190,9 @@ async def test_a_source_that_changes_between_the_copy_and_the_row(
 
 
 async def test_a_booking_that_is_moved_to_a_resource_while_that_is_renamed(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    ids = await sources(store, build)
+    ids = await sources(store, builder)
     async with store.write_session() as unit:
         [use] = await unit.insert(MoneyUse, [new_use(ids)])
     moved, go = asyncio.Event(), asyncio.Event()
@@ -214,10 +214,10 @@ async def test_a_booking_that_is_moved_to_a_resource_while_that_is_renamed(
 
 
 async def test_a_spend_and_a_moved_booking_that_draws_on_the_same_credit_do_not_deadlock(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
     """The spend holds the credit and copies the booking; the move holds the booking, then both."""
-    ids = await sources(store, build)
+    ids = await sources(store, builder)
     locked, moved = asyncio.Event(), asyncio.Event()
 
     async def spend() -> list[int]:
@@ -240,9 +240,9 @@ async def test_a_spend_and_a_moved_booking_that_draws_on_the_same_credit_do_not_
 
 
 async def test_many_writers_of_both_kinds_leave_every_copy_true(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    ids = await sources(store, build)
+    ids = await sources(store, builder)
     uses: list[int] = []
 
     async def write(number: int) -> None:

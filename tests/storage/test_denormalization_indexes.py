@@ -11,24 +11,24 @@ from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
 from creditdesk.storage.naming import column_name, is_casefolded, table_name
-from tests.builders import RecordBuilder
 from tests.storage.denormalization_support import (
     INDEXED_COLUMNS,
     USES,
     RandomRecords,
     execute_sql,
 )
+from tests.support.record_builder import RecordBuilder
 
 
 @pytest.fixture(scope="module")
-async def thousands(store: Store, build: RecordBuilder, database: str) -> None:
+async def thousands(store: Store, builder: RecordBuilder, database: str) -> None:
     """Some thousand uses of each kind over some dozen of all that they copy from."""
     random = Random(4)
-    house = RandomRecords(store, build, random)
+    house = RandomRecords(store, builder, random)
     await house.create()
     for _ in range(3):
         for name in {name for name, _ in house.mutable_columns}:
-            house.ids[name].append(await build.create(entity_by_name(name)))
+            house.ids[name].append(await builder.create(entity_by_name(name)))
     async with store.write_session() as unit:
         for entity in USES:
             await unit.insert(entity, [house.use(entity) for _ in range(3000)])

@@ -28,15 +28,15 @@ def test_the_catalog_uses_no_other_kind() -> None:
 
 @pytest.mark.parametrize("dialect", [SQLite, PostgreSQL])
 def test_each_dialect_types_every_kind(dialect: type) -> None:
-    assert set(dialect.types) == set(FIELD_TYPES)
-    assert set(dialect.writers) <= set(FIELD_TYPES)
+    assert set(dialect.column_types) == set(FIELD_TYPES)
+    assert set(dialect.encoders) <= set(FIELD_TYPES)
     assert set(dialect.decoders) <= set(FIELD_TYPES)
 
 
 @pytest.mark.parametrize("dialect", [SQLite, PostgreSQL])
 def test_what_a_dialect_writes_it_reads_back(dialect: type) -> None:
     assert {DateTime, Object} <= set(dialect.decoders)
-    assert Object in dialect.writers
+    assert Object in dialect.encoders
 
 
 def test_the_wire_shows_every_kind() -> None:

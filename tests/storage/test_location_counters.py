@@ -23,8 +23,8 @@ from creditdesk.storage import session as storage_unit
 from creditdesk.storage.codecs import from_microseconds, to_microseconds
 from creditdesk.storage.counted_queries import is_seekable
 from creditdesk.storage.row_counters import LOCATION_BUCKET_BITS
-from tests.builders import RecordBuilder, stored_row
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.record_builder import RecordBuilder, stored_row
 
 LOCATION = "CoworkerBookingCreditBusinessId"
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -65,16 +65,16 @@ class LocationRecords:
 
 
 @pytest.fixture(scope="module")
-async def desk(store: Store, build: RecordBuilder) -> LocationRecords:
-    locations = [await build.create_business(f"House {number}") for number in range(3)]
+async def api(store: Store, builder: RecordBuilder) -> LocationRecords:
+    locations = [await builder.create_business(f"House {number}") for number in range(3)]
     credits_ = {}
     for location in [*locations, locations[0], 0]:
-        credits_[await build.create(Credit, BusinessId=location or None)] = location
-    desk = LocationRecords(store, locations, credits_)
+        credits_[await builder.create(Credit, BusinessId=location or None)] = location
+    api = LocationRecords(store, locations, credits_)
     random = Random(7)
     for credit in credits_:
-        await desk.draw(credit, *random.sample(MOMENTS, 40))
-    return desk
+        await api.draw(credit, *random.sample(MOMENTS, 40))
+    return api
 
 
 def location_filter(*locations: int) -> Filter:
@@ -83,9 +83,9 @@ def location_filter(*locations: int) -> Filter:
     return where(Use, LOCATION, Comparison.ONE_OF, locations)
 
 
-def location_choices(desk: LocationRecords) -> list[tuple[Filter, ...]]:
+def location_choices(api: LocationRecords) -> list[tuple[Filter, ...]]:
     """Locations to ask for; a filter of the caller's may stand beside that of the scope."""
-    first, second, third = desk.locations
+    first, second, third = api.locations
     some = [
         (first,),
         (second,),
@@ -110,13 +110,13 @@ def matches(filters: tuple[Filter, ...], location: int) -> bool:
     )
 
 
-async def assert_counters_correct(desk: LocationRecords) -> None:
+async def assert_counters_correct(api: LocationRecords) -> None:
     """Every total, over some ranges and of some locations, is that of the rows."""
-    random, rows = Random(2), desk.rows()
+    random, rows = Random(2), api.rows()
     moments = sorted({moment for moment, _, _ in rows})
-    async with desk.store.read_session() as reading:
+    async with api.store.read_session() as reading:
         assert await reading.counter_mismatches(Use) == []
-        for filters in location_choices(desk):
+        for filters in location_choices(api):
             for _ in range(6):
                 low, high = random.choice([None, *moments]), random.choice([None, *moments])
                 range_ = [where(Use, "CreatedOn", Comparison.AT_LEAST, low)] if low else []
@@ -133,28 +133,28 @@ async def assert_counters_correct(desk: LocationRecords) -> None:
 
 
 async def test_every_range_of_every_choice_of_locations_counts_its_rows(
-    desk: LocationRecords,
+    api: LocationRecords,
 ) -> None:
-    await assert_counters_correct(desk)
+    await assert_counters_correct(api)
 
 
-async def test_the_locations_add_up_to_the_whole(desk: LocationRecords) -> None:
-    async with desk.store.read_session() as reading:
+async def test_the_locations_add_up_to_the_whole(api: LocationRecords) -> None:
+    async with api.store.read_session() as reading:
         apart = [
-            await reading.count(Use, (location_filter(location),)) for location in desk.locations
+            await reading.count(Use, (location_filter(location),)) for location in api.locations
         ]
         nowhere = await reading.count(Use, (where(Use, LOCATION, Comparison.NULL),))
         assert nowhere == 40
-        assert sum(apart) == await reading.count(Use, (location_filter(*desk.locations),))
+        assert sum(apart) == await reading.count(Use, (location_filter(*api.locations),))
         assert sum(apart) + nowhere == await reading.count(Use)
 
 
-async def test_a_date_of_a_location_counts_its_rows(desk: LocationRecords) -> None:
+async def test_a_date_of_a_location_counts_its_rows(api: LocationRecords) -> None:
     span = (DAY + timedelta(days=1), DAY + timedelta(days=4))
-    location = desk.locations[0]
-    right = sum(span[0] <= m < span[1] and at == location for m, _, at in desk.rows())
+    location = api.locations[0]
+    right = sum(span[0] <= m < span[1] and at == location for m, _, at in api.rows())
     date = where(Use, "CreatedOn", Comparison.BETWEEN, span)
-    async with desk.store.read_session() as reading:
+    async with api.store.read_session() as reading:
         for filters in ((date, location_filter(location)), (location_filter(location), date)):
             assert await reading.count(Use, filters) == right > 0
 
@@ -162,39 +162,39 @@ async def test_a_date_of_a_location_counts_its_rows(desk: LocationRecords) -> No
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("low", [None, EDGE, DAY + timedelta(hours=8)])
 async def test_each_page_of_a_location_is_the_slice_of_the_list(
-    desk: LocationRecords,
+    api: LocationRecords,
     monkeypatch: pytest.MonkeyPatch,
     *,
     low: datetime | None,
     descending: bool,
 ) -> None:
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     order = order_by(Use, "CreatedOn", descending=descending)
     range_ = (where(Use, "CreatedOn", Comparison.AT_LEAST, low),) if low else ()
     place = [column.name for column in Use.meta().list_columns].index("Id")
-    for filters in location_choices(desk):
+    for filters in location_choices(api):
         right = [
             use
-            for moment, use, location in desk.rows()[:: -1 if descending else 1]
+            for moment, use, location in api.rows()[:: -1 if descending else 1]
             if matches(filters, location) and (low is None or moment >= low)
         ]
         for number in range(1, len(right) // 7 + 3):
-            async with desk.store.read_session() as reading:
+            async with api.store.read_session() as reading:
                 page = await reading.page(ListQuery(Use, (*range_, *filters), order, number, 7))
             assert page.total == len(right)
             assert [row[place] for row in page.rows] == right[(number - 1) * 7 : number * 7]
 
 
-async def test_each_page_of_locations_by_id_is_the_slice_of_the_list(desk: LocationRecords) -> None:
+async def test_each_page_of_locations_by_id_is_the_slice_of_the_list(api: LocationRecords) -> None:
     place = [column.name for column in Use.meta().list_columns].index("Id")
-    for filters in location_choices(desk):
+    for filters in location_choices(api):
         for descending in (False, True):
             right = sorted(
-                (use for _, use, location in desk.rows() if matches(filters, location)),
+                (use for _, use, location in api.rows() if matches(filters, location)),
                 reverse=descending,
             )
             order = order_by(Use, "Id", descending=descending)
-            async with desk.store.read_session() as reading:
+            async with api.store.read_session() as reading:
                 for number in (1, 2, 4):
                     page = await reading.page(ListQuery(Use, filters, order, number, 7))
                     assert page.total == len(right)
@@ -204,17 +204,17 @@ async def test_each_page_of_locations_by_id_is_the_slice_of_the_list(desk: Locat
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("name", "second"), [("Id", "id>?"), ("CreatedOn", "created_on")])
 async def test_several_locations_are_walked_in_the_order_asked_for(
-    desk: Any, name: str, second: str
+    api: Any, name: str, second: str
 ) -> None:
     """One index of a location is sorted by Id and one by CreatedOn; either finds its rows."""
     listing = ListQuery(
-        Use, (location_filter(*desk.locations),), order_by(Use, name, descending=True)
+        Use, (location_filter(*api.locations),), order_by(Use, name, descending=True)
     )
-    text, values, _ = desk.store.statements.page(listing, 0, 25)
-    plan = desk.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+    text, values, _ = api.store.statements.page(listing, 0, 25)
+    plan = api.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
     walked = next(row[3] for row in plan if "coworker_booking_credit_business_id=?" in row[3])
     indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index'"
-    sql = dict(desk.store.connection.execute(indexes))
+    sql = dict(api.store.connection.execute(indexes))
     index = next(index for index in sql if f" {index} " in walked)
     assert second in (walked if name == "Id" else sql[index])
 
@@ -224,14 +224,14 @@ async def test_several_locations_are_walked_in_the_order_asked_for(
     "narrow", ["CoworkerBookingCreditCoworkerId", "CoworkerBookingCreditId", "BookingId"]
 )
 async def test_a_customers_uses_at_a_location_are_found_by_the_customer(
-    desk: Any, narrow: str
+    api: Any, narrow: str
 ) -> None:
     """A location has an index in the order asked for, and a thousand times the customer's rows."""
     since = Filter(Use.meta().columns["CreatedOn"], Comparison.AT_LEAST, DAY)
-    filters = (where(Use, narrow, Comparison.EQUALS, 1), location_filter(desk.locations[0]), since)
+    filters = (where(Use, narrow, Comparison.EQUALS, 1), location_filter(api.locations[0]), since)
     listing = ListQuery(Use, filters, order_by(Use, "CreatedOn", descending=True))
-    text, values, _ = desk.store.statements.page(listing, 0, 25)
-    plan = desk.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
+    text, values, _ = api.store.statements.page(listing, 0, 25)
+    plan = api.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
     found = [row[3] for row in plan if "SEARCH t USING" in row[3] and "PRIMARY" not in row[3]]
     assert found
     assert not any("coworker_booking_credit_business_id=?" in each for each in found)
@@ -245,9 +245,9 @@ def test_pages_of_one_location_by_creation_are_sought_by_the_tally() -> None:
 
 
 async def test_a_line_of_the_journal_counts_where_it_was_written(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    here, there = [await build.create_business(name) for name in ("Here", "There")]
+    here, there = [await builder.create_business(name) for name in ("Here", "There")]
     lines = [
         stored_row(JournalLine, BusinessId=business, CreditId=number, Sequence=1)
         for number, business in enumerate([here, here, there], 1)
@@ -268,32 +268,32 @@ async def test_a_line_of_the_journal_counts_where_it_was_written(
 # Credits that change location --------------------------------------------------------------------
 
 
-async def test_the_uses_of_a_credit_that_moves_count_where_it_went(desk: LocationRecords) -> None:
+async def test_the_uses_of_a_credit_that_moves_count_where_it_went(api: LocationRecords) -> None:
     random = Random(11)
     for step in range(12):
-        credit = random.choice(list(desk.credits))
-        await desk.move(credit, random.choice([*desk.locations, 0]))
+        credit = random.choice(list(api.credits))
+        await api.move(credit, random.choice([*api.locations, 0]))
         if step % 3 == 0:
-            await desk.draw(credit, *random.sample(MOMENTS, 5))
-        await assert_counters_correct(desk)
+            await api.draw(credit, *random.sample(MOMENTS, 5))
+        await assert_counters_correct(api)
 
 
-async def test_a_move_that_fails_counts_nothing(desk: LocationRecords) -> None:
-    credit = next(iter(desk.credits))
+async def test_a_move_that_fails_counts_nothing(api: LocationRecords) -> None:
+    credit = next(iter(api.credits))
     with pytest.raises(RuntimeError):
-        async with desk.store.write_session() as unit:
-            other = next(at for at in desk.locations if at != desk.credits[credit])
+        async with api.store.write_session() as unit:
+            other = next(at for at in api.locations if at != api.credits[credit])
             await unit.update(Credit, [(credit, {"BusinessId": other})])
             raise RuntimeError
-    await assert_counters_correct(desk)
+    await assert_counters_correct(api)
 
 
 @pytest.mark.parametrize("first", ["the use", "the move"])
 async def test_a_use_that_is_written_while_its_credit_changes_location(
-    desk: LocationRecords, build: RecordBuilder, first: str
+    api: LocationRecords, builder: RecordBuilder, first: str
 ) -> None:
-    here, there = desk.locations[:2]
-    credit = await build.create(Credit, BusinessId=here)
+    here, there = api.locations[:2]
+    credit = await builder.create(Credit, BusinessId=here)
     begun, go = asyncio.Event(), asyncio.Event()
     kept: list[int] = []
 
@@ -305,7 +305,7 @@ async def test_a_use_that_is_written_while_its_credit_changes_location(
         await unit.update(Credit, [(credit, {"BusinessId": there})])
 
     async def carry_out(work: Any, *, waits: bool) -> None:
-        async with desk.store.write_session() as unit:
+        async with api.store.write_session() as unit:
             await work(unit)
             if waits:
                 begun.set()
@@ -318,16 +318,16 @@ async def test_a_use_that_is_written_while_its_credit_changes_location(
     await asyncio.sleep(0.2)
     go.set()
     await asyncio.gather(leading, following)
-    desk.credits[credit] = there
-    desk.uses[kept[0]] = (EDGE, credit)
-    await assert_counters_correct(desk)
+    api.credits[credit] = there
+    api.uses[kept[0]] = (EDGE, credit)
+    await assert_counters_correct(api)
 
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_many_who_draw_and_move_at_once_leave_every_total_right(
-    desk: LocationRecords, build: RecordBuilder, seed: int
+    api: LocationRecords, builder: RecordBuilder, seed: int
 ) -> None:
-    credits_ = [await build.create(Credit, BusinessId=desk.locations[0]) for _ in range(3)]
+    credits_ = [await builder.create(Credit, BusinessId=api.locations[0]) for _ in range(3)]
 
     async def draw(number: int) -> None:
         random = Random(100 * seed + number)
@@ -339,44 +339,44 @@ async def test_many_who_draw_and_move_at_once_leave_every_total_right(
                 for credit, moment in zip(chosen, moments, strict=True)
             ]
             try:
-                ids = await insert_rows(desk.store, Use, *rows)
+                ids = await insert_rows(api.store, Use, *rows)
             except Conflict:
                 continue
             for use, moment, credit in zip(ids, moments, chosen, strict=True):
-                desk.uses[use] = (moment, credit)
+                api.uses[use] = (moment, credit)
 
     async def move(number: int) -> None:
         random = Random(100 * seed + number)
         for _ in range(8):
             with suppress(Conflict):
-                await desk.move(random.choice(credits_), random.choice(desk.locations))
+                await api.move(random.choice(credits_), random.choice(api.locations))
 
     await asyncio.gather(*(draw(n) for n in range(4)), *(move(n) for n in range(10, 13)))
-    async with desk.store.read_session() as reading:
+    async with api.store.read_session() as reading:
         found = await reading.get_many(Credit, credits_)
-    desk.credits |= {credit: record["BusinessId"] for credit, record in found.items()}
-    await assert_counters_correct(desk)
+    api.credits |= {credit: record["BusinessId"] for credit, record in found.items()}
+    await assert_counters_correct(api)
 
 
-async def test_a_number_that_was_changed_past_the_program_is_told(desk: LocationRecords) -> None:
-    here = desk.locations[0]
-    moment, _, _ = next(row for row in desk.rows() if row[0] > DAY and row[2] == here)
+async def test_a_number_that_was_changed_past_the_program_is_told(api: LocationRecords) -> None:
+    here = api.locations[0]
+    moment, _, _ = next(row for row in api.rows() if row[0] > DAY and row[2] == here)
     bucket = to_microseconds(moment) >> LOCATION_BUCKET_BITS[0]
     text = (
         "UPDATE coworker_booking_credit_use_history_tally SET n = n + 2 "
         f"WHERE bits = {LOCATION_BUCKET_BITS[0]} AND location = {here} AND bucket = {bucket} AND shard = 0"
     )
-    if hasattr(desk.store, "pool"):
-        async with desk.store.pool.acquire() as connection:
+    if hasattr(api.store, "pool"):
+        async with api.store.pool.acquire() as connection:
             await connection.execute(text)
     else:
-        desk.store.connection.execute(text)
+        api.store.connection.execute(text)
     begins = from_microseconds(bucket << LOCATION_BUCKET_BITS[0])
     right = sum(
         at == here and to_microseconds(m) >> LOCATION_BUCKET_BITS[0] == bucket
-        for m, _, at in desk.rows()
+        for m, _, at in api.rows()
     )
-    async with desk.store.read_session() as reading:
+    async with api.store.read_session() as reading:
         assert await reading.counter_mismatches(Use) == [
             CounterMismatch("CreatedOn", begins, here, right + 2, right)
         ]

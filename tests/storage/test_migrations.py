@@ -25,8 +25,8 @@ from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import LATEST_VERSION, NewerDatabase, OlderDatabase
 from creditdesk.storage.naming import location_column, shortened_name, table_name
-from tests.builders import stored_row
 from tests.storage.storage_contract import insert_rows, where
+from tests.support.record_builder import stored_row
 
 
 @pytest_asyncio.fixture(params=("sqlite", "postgresql"))

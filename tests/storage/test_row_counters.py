@@ -21,8 +21,8 @@ from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.row_counters import CREATED_ON_BUCKETS, ID_BUCKETS
-from tests.builders import RecordBuilder, stored_row
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.record_builder import RecordBuilder, stored_row
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 CREATED = [
@@ -43,9 +43,9 @@ CREATED = [
 
 
 @pytest.fixture(scope="module")
-async def filled(store: Store, build: RecordBuilder) -> list[datetime]:
+async def filled(store: Store, builder: RecordBuilder) -> list[datetime]:
     """Lines created at these instants, in units of several and of one."""
-    business = await build.shared_id("Business")
+    business = await builder.shared_id("Business")
     rows = [
         {
             "BusinessId": business, "CreditId": 1, "CreditKind": "money", "Sequence": number,
@@ -116,10 +116,10 @@ async def test_rows_from_before_they_were_tallied_are_counted(
 
 
 async def test_a_row_that_moves_or_goes_is_counted_where_it_is(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
     """The guards stand in the way of both, so this goes past them."""
-    credit = await build.create(CoworkerBookingCredit)
+    credit = await builder.create(CoworkerBookingCredit)
     first = [stored_row(Use, CoworkerBookingCreditId=credit, CreatedOn=DAY) for _ in range(3)]
     async with store.write_session() as unit:
         ids = await unit.insert(Use, first)

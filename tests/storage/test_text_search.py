@@ -23,7 +23,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.storage import session as storage_unit
 from creditdesk.storage import text_search
 from creditdesk.storage.text_search import substring_filter
-from tests.builders import RecordBuilder, stored_row
+from tests.support.record_builder import RecordBuilder, stored_row
 
 TEXTS = [
     column
@@ -39,13 +39,13 @@ ENOUGH = 10**6
 
 
 @pytest.fixture(scope="module")
-async def uses(store: Store, build: RecordBuilder) -> None:
+async def uses(store: Store, builder: RecordBuilder) -> None:
     """Uses of all that lends a text, and uses of nothing at all."""
     random = Random(6)
     rows: dict[type[Entity], list[Record]] = {MoneyUse: [], TimeUse: []}
     for column in TEXTS:
         for name in NAMES:
-            shows = await showing(build, column, name)
+            shows = await showing(builder, column, name)
             rows[column.entity] += [shows for _ in range(3)]
     async with store.write_session() as unit:
         for entity, some in rows.items():
@@ -61,7 +61,7 @@ async def uses(store: Store, build: RecordBuilder) -> None:
             )
 
 
-async def showing(build: RecordBuilder, column: Column, text: str | None) -> Record:
+async def showing(builder: RecordBuilder, column: Column, text: str | None) -> Record:
     """What a use must hold to show this text, made with all that lies on the way to it."""
     if column.is_own:
         return {column.name: text}
@@ -70,9 +70,9 @@ async def showing(build: RecordBuilder, column: Column, text: str | None) -> Rec
         field = way[-1].fields[relation]
         assert isinstance(field, Reference)
         way.append(entity_by_name(field.to))
-    made = await build.create(way[-1], **{column.leaf: text})
+    made = await builder.create(way[-1], **{column.leaf: text})
     for entity, relation in zip(way[-2:0:-1], column.path[:0:-1], strict=True):
-        made = await build.create(entity, **{f"{relation}Id": made})
+        made = await builder.create(entity, **{f"{relation}Id": made})
     return {f"{column.path[0]}Id": made}
 
 
@@ -80,7 +80,7 @@ async def showing(build: RecordBuilder, column: Column, text: str | None) -> Rec
 def most(request: pytest.FixtureRequest, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many rows are few: none, some of a text's, and all."""
     monkeypatch.setattr(text_search, "MAX_CANDIDATES", request.param)
-    store.statements._texts.clear()
+    store.statements._cache.clear()
 
 
 def holds(record: Record, asked: Filter) -> bool:
@@ -158,7 +158,7 @@ async def test_two_texts_are_both_held(store: Store) -> None:
 async def test_a_deep_page_by_a_part_of_a_text(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_unit, "DEEP_ROWS", 1)
+    monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     column = MoneyUse.meta().columns["BookingResourceName"]
     order = Order(MoneyUse.meta().columns["BookingResourceName"], descending=True)
     records = [r for r in await everything(store, MoneyUse) if holds(r, part(column, "o"))]

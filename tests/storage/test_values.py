@@ -18,7 +18,6 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.query import Comparison
 from creditdesk.schema.repository import Store
-from tests.builders import RecordBuilder
 from tests.storage.storage_contract import (
     insert_rows,
     matching_positions,
@@ -27,6 +26,7 @@ from tests.storage.storage_contract import (
     where,
     with_ids,
 )
+from tests.support.record_builder import RecordBuilder
 
 AMOUNTS = [
     0, 1, -1, 10_000, 2**53, 2**53 + 1, -(2**53) - 1, MAX_INTEGER, MAX_INTEGER - 1,
@@ -43,9 +43,9 @@ async def value(store: Store, entity: type[Entity], record_id: int, name: str):
 
 @pytest.mark.parametrize("amount", AMOUNTS)
 async def test_an_amount_of_63_bits_is_kept_to_the_last_step(
-    store: Store, build: RecordBuilder, amount: int
+    store: Store, builder: RecordBuilder, amount: int
 ) -> None:
-    business = await build.shared_id("Business")
+    business = await builder.shared_id("Business")
     ids = await insert_rows(
         store,
         TimePass,
@@ -66,8 +66,8 @@ async def test_an_amount_of_63_bits_is_kept_to_the_last_step(
     )
 
 
-async def test_amounts_sort_as_numbers(store: Store, build: RecordBuilder) -> None:
-    business = await build.shared_id("Business")
+async def test_amounts_sort_as_numbers(store: Store, builder: RecordBuilder) -> None:
+    business = await builder.shared_id("Business")
     ids = await insert_rows(
         store, TimePass, *({"BusinessId": business, "Price": a} for a in AMOUNTS)
     )
@@ -162,11 +162,11 @@ async def test_an_object_comes_back_as_it_was(store: Store) -> None:
 
 
 async def test_a_collection_is_replaced_whole_and_read_in_rising_order(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    business = await build.shared_id("Business")
+    business = await builder.shared_id("Business")
     kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(12)))
-    credit = await build.create(
+    credit = await builder.create(
         CoworkerBookingCredit,
         TotalCredit=1,
         RemainingCredit=1,
@@ -182,11 +182,11 @@ async def test_a_collection_is_replaced_whole_and_read_in_rising_order(
         assert kept == tuple(sorted(after))
 
 
-async def test_collections_are_filtered_by_member(store: Store, build: RecordBuilder) -> None:
-    business = await build.shared_id("Business")
+async def test_collections_are_filtered_by_member(store: Store, builder: RecordBuilder) -> None:
+    business = await builder.shared_id("Business")
     kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(3)))
     ids = [
-        await build.create(
+        await builder.create(
             CoworkerBookingCredit, TotalCredit=1, RemainingCredit=1, ElegibleResourceTypes=held
         )
         for held in [(), (kinds[0],), (kinds[0], kinds[1])]
@@ -204,9 +204,9 @@ async def test_collections_are_filtered_by_member(store: Store, build: RecordBui
 
 
 async def test_a_mirrored_collection_is_one_link_seen_from_both_sides(
-    store: Store, build: RecordBuilder
+    store: Store, builder: RecordBuilder
 ) -> None:
-    business = await build.shared_id("Business")
+    business = await builder.shared_id("Business")
     [event] = await insert_rows(store, CalendarEvent, {"BusinessId": business})
     first, second = await insert_rows(
         store,

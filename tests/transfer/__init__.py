@@ -1,1 +1,1 @@
-"""Tests of this room."""
+"""Tests of import, export and the demo."""

@@ -1,4 +1,4 @@
-"""Fresh, empty stores of each engine, as many as a test asks for."""
+"""Empty stores on each engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _numbers = count(1)
 async def new_store(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Callable[[], Awaitable[Store]]]:
-    """Gives a new empty store each time it is called."""
+    """Returns a new empty store for each call."""
     async with AsyncExitStack() as stack:
 
         async def make() -> Store:
@@ -47,18 +47,18 @@ async def new_store(
         yield make
 
 
-@pytest.fixture(params=["batch by batch", "as a load"])
+@pytest.fixture(params=["batches", "bulk load"])
 def import_into_empty(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Imports into a database without records come in both ways, however few rows they bring."""
-    least = 0 if request.param == "as a load" else 1 << 40
-    monkeypatch.setattr(file_discovery, "BYTES_WORTH_A_LOAD", least)
+    """Runs the test with imports in batches and as a bulk load, whatever the size of the files."""
+    least = 0 if request.param == "bulk load" else 1 << 40
+    monkeypatch.setattr(file_discovery, "BULK_LOAD_MIN_BYTES", least)
 
 
 @pytest_asyncio.fixture
 async def sqlite_store(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Store]:
-    """One empty store on SQLite, for what does not depend on the engine."""
+    """An empty SQLite store, for tests that do not depend on the engine."""
     path = tmp_path_factory.mktemp("store") / "one.db"
     shutil.copy(sqlite_template, path)
     store = await open_store(f"sqlite:///{path}")

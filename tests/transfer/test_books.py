@@ -1,4 +1,4 @@
-"""What strangers and `verify` say of the books: sound ones pass, meddled ones do not."""
+"""`verify` and Beancount accept an intact ledger and reject a changed one."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ async def verify_problems(store: Store) -> list[str]:
 
 
 async def tamper(store: Store, entity: type[Entity], record_id: int, **values: Any) -> None:
-    async with store.write_session() as unit:
-        await unit.update(entity, [(record_id, values)])
+    async with store.write_session() as session:
+        await session.update(entity, [(record_id, values)])
 
 
 async def test_beancount_accepts_ledger_and_rejects_wrong_balance(
     sqlite_store: Store, tmp_path: Path
 ) -> None:
     await load_demo(sqlite_store, 80, 5, CollectingReporter())
-    file = tmp_path / "books" / "credits.beancount"
+    file = tmp_path / "accounts" / "credits.beancount"
     assert await export_beancount(sqlite_store, file, CollectingReporter()) > 10
-    entries, faults, _ = loader.load_file(str(file))
-    assert faults == []
+    entries, errors, _ = loader.load_file(str(file))
+    assert errors == []
     assert sum(type(entry).__name__ == "Transaction" for entry in entries) > 80
     await tamper(sqlite_store, CoworkerBookingCredit, 1, RemainingCredit=1, TotalCredit=10**9)
     await export_beancount(sqlite_store, file, CollectingReporter())
-    _, faults, _ = loader.load_file(str(file))
-    assert [type(fault).__name__ for fault in faults] == ["BalanceError"]
-    assert "Assets:Credit:Money1" in faults[0].message
+    _, errors, _ = loader.load_file(str(file))
+    assert [type(error).__name__ for error in errors] == ["BalanceError"]
+    assert "Assets:Credit:Money1" in errors[0].message
 
 
 async def test_intact_ledger_verifies(sqlite_store: Store) -> None:
@@ -56,8 +56,8 @@ async def test_intact_ledger_verifies(sqlite_store: Store) -> None:
 async def test_counter_mismatch_is_reported(store: Store) -> None:
     await load_demo(store, 40, 6, CollectingReporter())
     assert await verify_problems(store) == []
-    async with store.read_session() as reading:
-        uses = await reading.count(CoworkerBookingCreditUseHistory)
+    async with store.read_session() as session:
+        uses = await session.count(CoworkerBookingCreditUseHistory)
     wrong = (
         "UPDATE coworker_booking_credit_use_history_tally SET n = n - 3 "
         "WHERE bucket = 0 AND bits = 18"
@@ -75,8 +75,8 @@ async def test_counter_mismatch_is_reported(store: Store) -> None:
 
 async def test_changed_balance_is_reported(sqlite_store: Store) -> None:
     await load_demo(sqlite_store, 40, 6, CollectingReporter())
-    async with sqlite_store.read_session() as reading:
-        before = await reading.get(CoworkerBookingCredit, 2)
+    async with sqlite_store.read_session() as session:
+        before = await session.get(CoworkerBookingCredit, 2)
     assert before is not None
     total = before["TotalCredit"]
     await tamper(sqlite_store, CoworkerBookingCredit, 2, TotalCredit=total + 1)
@@ -89,8 +89,8 @@ async def test_changed_head_digest_is_reported(
     sqlite_store: Store,
 ) -> None:
     await load_demo(sqlite_store, 40, 6, CollectingReporter())
-    async with sqlite_store.read_session() as reading:
-        state = (await reading.find(AccountState, limit=1))[0]
+    async with sqlite_store.read_session() as session:
+        state = (await session.find(AccountState, limit=1))[0]
     await tamper(sqlite_store, AccountState, state["Id"], Digest="00" * 32)
     found = await verify_problems(sqlite_store)
     assert len(found) == 1
@@ -101,8 +101,8 @@ async def test_changed_head_digest_is_reported(
 async def test_demo_creates_requested_number_of_uses(sqlite_store: Store, uses: int) -> None:
     report = CollectingReporter()
     await load_demo(sqlite_store, uses, 2, report)
-    async with sqlite_store.read_session() as reading:
-        lines = await reading.find(AccountState)
+    async with sqlite_store.read_session() as session:
+        lines = await session.find(AccountState)
     assert report.rows >= uses
     assert lines
     assert await verify_problems(sqlite_store) == []

@@ -1,4 +1,4 @@
-"""The demo is whole or not there, and the same whoever makes its records."""
+"""The demo is loaded completely or not at all, and is the same from either process."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ NewStore = Callable[[], Awaitable[Store]]
 
 
 class Interrupted(Exception):
-    """Someone pressed a key."""
+    """Raised while the demo is being loaded."""
 
 
 class InterruptingReport(NullReporter):
-    """A watcher in whose sight it breaks off."""
+    """Raises at the first progress."""
 
     def advance(self, rows: int) -> None:
         raise Interrupted
 
 
 def yield_once_then_exit(uses: int, seed: int) -> Iterator[int]:
-    """One piece, and then the process is gone."""
+    """Yields one item; then its process exits."""
     yield uses + seed
     os._exit(1)
 
@@ -40,7 +40,7 @@ def yield_once_then_exit(uses: int, seed: int) -> Iterator[int]:
 async def test_interrupted_demo_leaves_database_empty(
     new_store: NewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "ROWS_OF_A_PIECE", 200)
+    monkeypatch.setattr(load, "ROWS_PER_BATCH", 200)
     store = await new_store()
     with pytest.raises(Interrupted):
         await load_demo(store, 120, 3, InterruptingReport())
@@ -61,7 +61,7 @@ async def test_worker_process_generates_same_records() -> None:
 async def test_large_demo_uses_worker_process(
     new_store: NewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "USES_WORTH_A_PROCESS", 100)
+    monkeypatch.setattr(load, "MIN_USES_FOR_PROCESS", 100)
     store = await new_store()
     await load_demo(store, 120, 3, NullReporter())
     report = CollectingReporter()

@@ -1,4 +1,4 @@
-"""Every kind of field reads from a file and is written to one."""
+"""Every field type is parsed from a file and written to one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from creditdesk.transfer.cell_values import (
 
 
 class Shade(IntEnum):
-    """An enum to try."""
+    """An enum for the tests."""
 
     Light = 1
     Dark = 2

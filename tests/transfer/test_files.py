@@ -1,7 +1,8 @@
-"""Files are read row by row, in every shape, and what is broken says where."""
+"""Files are read row by row in every format; malformed ones are located."""
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,14 +25,14 @@ def read(path: Path, text: str) -> list[dict[str, object]]:
         '{"TotalItems": 2, "Records": [{"Id": 1, "P": 0.1}, {"Id": 2, "P": null}]}',
         '{"Id": 1, "P": 0.1}\n{"Id": 2, "P": null}\n\n',
         '\ufeff[{"Id": 1, "P": 0.1}, {"Id": 2, "P": null}]\n',
+        '{"Records": [{"Id": 1, "P": 0.1}]}\n{"Records": [{"Id": 2, "P": null}]}\n',
+        '{"Id": 1, "P": 0.1}\n{\n"Id": 2,\n"P": null\n}\n',
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_json_shapes_read_alike_at_any_chunk_size(
     text: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if chunk == 1 and "TotalItems" in text:
-        chunk = 40
     monkeypatch.setattr(files, "_CHUNK", chunk)
     rows = read(tmp_path / "x.json", text)
     assert rows == [{"Id": 1, "P": Decimal("0.1")}, {"Id": 2, "P": None}]
@@ -48,18 +49,18 @@ def test_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "sentence"),
+    ("name", "text", "message"),
     [
         ("x.json", '[{"Id": 1}, {"Id": ]', "x.json: record 2 is not JSON"),
-        ("x.json", '[{"Id": 1}', "x.json ends in the middle of its list"),
+        ("x.json", '[{"Id": 1}', "x.json ends in the middle of a record or list"),
+        ("x.json", '[{"Id": 1}, {"C": ' + "[" * 9000, "x.json: record 2 is nested too deeply"),
+        ("x.json", '[{"Id": 1, "Name": "tru', "x.json ends in the middle of a record or list"),
         ("x.jsonl", '{"Id": 1}\n7\n', "x.jsonl: record 2 is not an object"),
         ("x.csv", "Id,Name\n1\n", "x.csv: row 1 has 1 cells where the first line names 2"),
     ],
 )
-def test_malformed_file_names_the_place(
-    name: str, text: str, sentence: str, tmp_path: Path
-) -> None:
-    with pytest.raises(MalformedFile, match=f"^{sentence}"):
+def test_malformed_file_names_the_place(name: str, text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(MalformedFile, match=f"^{message}"):
         read(tmp_path / name, text)
 
 
@@ -67,3 +68,16 @@ def test_non_utf8_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"Id\n\xff\n")
     with pytest.raises(MalformedFile, match="is not UTF-8 text"):
         list(read_rows(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize("envelope", ["[%s]", '{"Records": [%s], "TotalItems": 1}'])
+def test_memory_does_not_grow_with_the_file(envelope: str, tmp_path: Path) -> None:
+    record = '{"Id": 1, "Name": "' + "a" * 980 + '"}'
+    path = tmp_path / "x.json"
+    path.write_text(envelope % ", ".join([record] * 20_000))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read_rows(path)) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 10
+    finally:
+        tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Files as people bring them: every shape, every gap, and what is said about it."""
+"""Imports of complete, incomplete and contradictory files, and their reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ USE = {
 
 
 def write_files(folder: Path, **files: Any) -> Path:
-    """Writes the files that most tests need, and those given: text as it is, else as JSON."""
+    """Writes the default files and `files`: a text as it is, anything else as JSON."""
     folder.mkdir(exist_ok=True)
     usual: dict[str, Any] = {
         "currencies_json": [{"Id": 2, "Name": "Euro", "Code": "EUR"}],
@@ -65,8 +65,8 @@ async def import_files(
 
 
 async def get_record(store: Store, entity: type[Entity], record_id: int) -> Record:
-    async with store.read_session() as reading:
-        found = await reading.get(entity, record_id)
+    async with store.read_session() as session:
+        found = await session.get(entity, record_id)
     assert found is not None
     return found
 
@@ -85,8 +85,8 @@ async def test_balances_are_imported_as_is(sqlite_store: Store, tmp_path: Path) 
     assert (credit["RemainingCredit"], credit["TotalCredit"]) == (875_000, 1_000_000)
     assert use["CreatedOn"] == datetime(2026, 2, 1, 9, 30, tzinfo=UTC)
     assert use["UniqueId"] == USE["UniqueId"]
-    async with sqlite_store.read_session() as reading:
-        lines = await reading.find(JournalLine)
+    async with sqlite_store.read_session() as session:
+        lines = await session.find(JournalLine)
     assert [(x["Kind"], x["Amount"], x["BalanceAfter"], x["HistoryId"]) for x in lines] == [
         ("grant", 1_000_000, 1_000_000, None),
         ("use", 125_000, 875_000, 900),
@@ -174,9 +174,9 @@ async def test_placeholder_for_missing_record(sqlite_store: Store, tmp_path: Pat
 
 
 async def test_unknown_columns_are_reported_once(sqlite_store: Store, tmp_path: Path) -> None:
-    people = [{"Id": 5, "FullName": "Ada", "Shoe": 41}, {"Id": 6, "FullName": "Bo", "Shoe": 43}]
+    coworkers = [{"Id": 5, "FullName": "Ada", "Shoe": 41}, {"Id": 6, "FullName": "Bo", "Shoe": 43}]
     report = await import_files(
-        sqlite_store, write_files(tmp_path, coworkers_json=people, notes_txt="hello")
+        sqlite_store, write_files(tmp_path, coworkers_json=coworkers, notes_txt="hello")
     )
     assert report.notes == [
         "notes.txt is not named after an entity's records and is skipped",
@@ -205,7 +205,7 @@ async def test_unreadable_row_is_skipped(sqlite_store: Store, tmp_path: Path) ->
     )
     report = await import_files(sqlite_store, files)
     assert report.problems[:1] == [
-        "currencies.json ends in the middle of its list; what follows in this file is left out"
+        "currencies.json ends in the middle of a record or list; what follows in this file is left out"
     ]
     assert sorted(report.problems[1:]) == [
         "CoworkerBookingCredit 72: RemainingCredit is not from 0 to TotalCredit;"
@@ -216,12 +216,12 @@ async def test_unreadable_row_is_skipped(sqlite_store: Store, tmp_path: Path) ->
 
 
 async def test_either_side_of_a_link_imports_it(sqlite_store: Store, tmp_path: Path) -> None:
-    people = [
+    coworkers = [
         {"Id": 5, "FullName": "Ada", "Email": "a@x.example", "Teams": [8]},
         {"Id": 6, "FullName": "Bo", "Email": "b@x.example", "Teams": []},
     ]
     teams = [{"Id": 8, "BusinessId": 1, "Name": "Crew", "TeamMembers": [6], "PayingMemberId": 5}]
-    files = write_files(tmp_path, coworkers_json=people, teams_json=teams)
+    files = write_files(tmp_path, coworkers_json=coworkers, teams_json=teams)
     for _ in range(2):
         assert (await import_files(sqlite_store, files)).problems == []
         team = await get_record(sqlite_store, Team, 8)
@@ -244,8 +244,8 @@ async def test_roles_match_by_name(sqlite_store: Store, tmp_path: Path) -> None:
     here = [{"Id": 1, "Name": "Booking-List"}, {"Id": 2, "Name": "User-Delete"}]
     await import_files(sqlite_store, write_files(tmp_path / "here", roles_json=here))
     there = [{"Id": 2, "Name": "booking-list"}, {"Id": 1, "Name": "Team-List"}]
-    desk = [{"Id": 4, "BusinessId": 1, "Name": "Desk", "Roles": [2, 1]}]
-    files = write_files(tmp_path / "there", roles_json=there, userroles_json=desk)
+    api = [{"Id": 4, "BusinessId": 1, "Name": "Desk", "Roles": [2, 1]}]
+    files = write_files(tmp_path / "there", roles_json=there, userroles_json=api)
     for _ in range(2):
         await import_files(sqlite_store, files)
         given = (await get_record(sqlite_store, UserRole, 4))["Roles"]
@@ -258,12 +258,12 @@ async def test_duplicate_id_or_unique_id_is_reported(
 ) -> None:
     store = await new_store()
     ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
-    people = [ada, ada, ada | {"FullName": "Eve"}, {"Id": 6, "UniqueId": USE["UniqueId"]}]
+    coworkers = [ada, ada, ada | {"FullName": "Eve"}, {"Id": 6, "UniqueId": USE["UniqueId"]}]
     end = "row 1 has its Id or UniqueId; the row is left out"
-    report = await import_files(store, write_files(tmp_path / "in", coworkers_json=people))
+    report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
     assert report.problems == [f"coworkers: row 3: {end}", f"coworkers: row 4: {end}"]
-    people = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}, {"Nix": 1}]
-    report = await import_files(store, write_files(tmp_path / "in", coworkers_json=people))
+    coworkers = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}, {"Nix": 1}]
+    report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
     assert report.problems == [
         "coworkers: row 1: another record has its UniqueId; the row is left out"
     ]
@@ -280,7 +280,7 @@ async def test_interrupted_import_is_completed_by_the_next(
         raise OSError
 
     with monkeypatch.context() as patch, pytest.raises(OSError):  # noqa: PT011 - the cut itself
-        patch.setattr("creditdesk.transfer.importer.open_imported", fail)
+        patch.setattr("creditdesk.transfer.importer.open_imported_journals", fail)
         await import_files(sqlite_store, files)
     assert await verify_problems(sqlite_store) != []
     assert (await import_files(sqlite_store, files)).problems == []

@@ -1,4 +1,4 @@
-"""An import into a database without records comes as a load, and says what any import says."""
+"""An import into an empty database is a bulk load with the same report as any import."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROBLEM_ROWS: list[dict[str, Any]] = [
 
 
 class LoadCountingStore:
-    """A store that tells which of its loads ended well."""
+    """A store that counts its completed bulk loads."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.loads = store, 0
@@ -41,13 +41,13 @@ class LoadCountingStore:
 
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
-        async with self.store.bulk_load(entities) as unit:
-            yield unit
+        async with self.store.bulk_load(entities) as session:
+            yield session
         self.loads += 1
 
 
 async def import_counting_loads(store: Store, files: Path) -> tuple[int, CollectingReporter]:
-    """How many loads an import came as, and what it said."""
+    """Imports; returns the number of bulk loads and the report."""
     report, watched = CollectingReporter(), LoadCountingStore(store)
     await Importer(watched, report, NOW).run(files)  # type: ignore[arg-type]
     return watched.loads, report
@@ -55,17 +55,17 @@ async def import_counting_loads(store: Store, files: Path) -> tuple[int, Collect
 
 @pytest.fixture
 def _worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_discovery, "BYTES_WORTH_A_LOAD", 0)
+    monkeypatch.setattr(file_discovery, "BULK_LOAD_MIN_BYTES", 0)
 
 
 @pytest.fixture
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importer, "BATCH", 1)
+    monkeypatch.setattr(importer, "IMPORT_BATCH_SIZE", 1)
 
 
-def write_coworkers(files: Path, people: list[dict[str, Any]]) -> Path:
+def write_coworkers(files: Path, coworkers: list[dict[str, Any]]) -> Path:
     files.mkdir()
-    (files / "coworkers.json").write_text(json.dumps(people))
+    (files / "coworkers.json").write_text(json.dumps(coworkers))
     return files
 
 
@@ -94,16 +94,16 @@ async def test_failed_bulk_load_falls_back_with_same_report(
 ) -> None:
     files = write_coworkers(tmp_path / "files", PROBLEM_ROWS)
     store = await new_store()
-    loads, told = await import_counting_loads(store, files)
+    loads, report = await import_counting_loads(store, files)
     with monkeypatch.context() as patch:
-        patch.setattr(file_discovery, "BYTES_WORTH_A_LOAD", 1 << 40)
+        patch.setattr(file_discovery, "BULK_LOAD_MIN_BYTES", 1 << 40)
         _, usual = await import_counting_loads(await new_store(), files)
-    assert (loads, len(told.problems)) == (0, 3)
-    assert sorted(told.problems) == sorted(usual.problems)
+    assert (loads, len(report.problems)) == (0, 3)
+    assert sorted(report.problems) == sorted(usual.problems)
     note = "A UniqueId stands twice, so all are brought in anew, batch by batch"
-    assert told.notes == [*usual.notes, note]
-    async with store.read_session() as reading:
-        assert [person["Id"] for person in await reading.find(Coworker)] == [5, 6, 8]
+    assert report.notes == [*usual.notes, note]
+    async with store.read_session() as session:
+        assert [person["Id"] for person in await session.find(Coworker)] == [5, 6, 8]
 
 
 @pytest.mark.usefixtures("_worth_it", "_one_by_one")
@@ -112,8 +112,8 @@ async def test_record_without_id_falls_back_to_batches(new_store: NewStore, tmp_
         tmp_path / "files", [{"Id": 5, "FullName": "Ada"}, {"FullName": "No Id"}]
     )
     store = await new_store()
-    loads, told = await import_counting_loads(store, files)
-    assert (loads, told.problems) == (0, [])
-    assert told.notes == ["A record has no Id, so all are brought in anew, batch by batch"]
-    async with store.read_session() as reading:
-        assert await reading.count(Coworker) == 2
+    loads, report = await import_counting_loads(store, files)
+    assert (loads, report.problems) == (0, [])
+    assert report.notes == ["A record has no Id, so all are brought in anew, batch by batch"]
+    async with store.read_session() as session:
+        assert await session.count(Coworker) == 2

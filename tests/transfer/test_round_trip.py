@@ -1,4 +1,4 @@
-"""What is exported comes in again as it was, on both engines."""
+"""Exports import again without a difference, on both engines."""
 
 from __future__ import annotations
 

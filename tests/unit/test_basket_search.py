@@ -150,6 +150,8 @@ def test_every_small_basket_is_assigned_best_of_all_ways(seed: int) -> None:
             if not problem.is_single:
                 searched += 1
                 assert objective(problem, found) == best_of_all_ways(problem), problem
+            elif not problem.caps:
+                assert covered(found.shares) == best_of_all_ways(problem)[0], problem
     assert searched > BASKETS // 16
 
 

@@ -301,7 +301,7 @@ def test_the_file_stands_alone() -> None:
         (node.module if isinstance(node, ast.ImportFrom) else alias.name) or ""
         for node in ast.walk(ast.parse(SCRIPT.read_text("utf-8")))
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.columns
+        for alias in node.names
     }
     outside = {name.split(".")[0] for name in imported} - sys.stdlib_module_names
     assert outside == {"cryptography"}

@@ -24,11 +24,11 @@ from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     CreditTypeMapping,
     entry_from_record,
+    is_booking_charge,
     overdraft_limit,
     state_id,
     where,
 )
-from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import ProgressReporter

@@ -13,8 +13,14 @@ from typing import Final
 
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping, state_id
-from creditdesk.ledger.journal.transaction import LedgerContext, is_booking_charge
+from creditdesk.ledger.journal.mapping import (
+    MAPPINGS,
+    AccountKey,
+    CreditTypeMapping,
+    is_booking_charge,
+    state_id,
+)
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.corrections import expired_filters, write_expiry
 from creditdesk.ledger.operations.holds import due_hold_filters, release_due_holds
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals

@@ -15,13 +15,13 @@ from creditdesk.ledger.journal.mapping import (
     MAPPINGS_BY_CREDIT,
     MAPPINGS_BY_HISTORY,
     CreditTypeMapping,
+    is_booking_charge,
     new_record,
 )
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
     LedgerContext,
-    is_booking_charge,
     lock_accounts,
 )
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
@@ -159,7 +159,7 @@ class CreditService:
         if before["ExpireDate"] != after["ExpireDate"] and not has_expired(
             after["ExpireDate"], journal.now
         ):
-            journal.set_state(account, ExpirySwept=None)
+            journal.set_state(account, expiry_recorded=None)
 
 
 class UseService:

@@ -21,9 +21,9 @@ from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     CreditTypeMapping,
     entry_from_record,
+    is_booking_charge,
     where,
 )
-from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Record

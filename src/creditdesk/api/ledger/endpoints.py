@@ -13,6 +13,8 @@ from creditdesk.api.context import ApiContext
 from creditdesk.api.responses import JsonBytesResponse, action_body
 from creditdesk.api.write_pipeline import TransactionWrite, WriteEndpoint, WriteInput
 from creditdesk.auth.permission import require_named_role
+from creditdesk.ledger.basket_search import execute_with_search
+from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.schema.actions import CommandResult
 from creditdesk.schema.params import Param, ParamList, Params
@@ -125,6 +127,18 @@ class LedgerWrite(LedgerPost, TransactionWrite[ParsedLedgerWrite]):
     ) -> bytes:
         request = WriteRequest(session, self.ledger, parsed.params, parsed.record_id, context)
         return result_body(await self._run(request), context)
+
+    async def _transact(
+        self,
+        api: ApiContext,
+        parsed: ParsedLedgerWrite,
+        context: RequestContext,
+        fingerprint: str,
+    ) -> SavedResponse:
+        transact = super()._transact
+        return await execute_with_search(
+            self.ledger.solutions, lambda: transact(api, parsed, context, fingerprint)
+        )
 
 
 def result_body(result: CommandResult, context: RequestContext) -> bytes:

@@ -16,6 +16,7 @@ from creditdesk.api.ledger.endpoints import (
     result_body,
 )
 from creditdesk.api.ledger.params import BASKET, parse_basket
+from creditdesk.ledger.basket_search import execute_with_search
 from creditdesk.ledger.batching import BatchQueue
 from creditdesk.ledger.idempotency import SavedResponse, scoped_key
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -53,7 +54,10 @@ class PreviewBasket(LedgerWrite):
     ) -> SavedResponse:
         if context.idempotency_key is not None:
             return await super().submit(api, parsed, context, fingerprint)
-        allocation = await self._queue.submit(_basket_request(parsed.params, context))
+        basket = _basket_request(parsed.params, context)
+        allocation = await execute_with_search(
+            self.ledger.solutions, lambda: self._queue.submit(basket)
+        )
         return SavedResponse(200, result_body(_preview_result(allocation), context))
 
 
@@ -62,6 +66,7 @@ class SpendBasket(LedgerPost):
 
     def __init__(self, store: Store, ledger: LedgerContext) -> None:
         super().__init__(SPEND_ROLE, BASKET)
+        self._ledger = ledger
         self._queue = BatchQueue(store.write_session, partial(spend_baskets, ledger=ledger))
 
     async def submit(
@@ -78,8 +83,11 @@ class SpendBasket(LedgerPost):
         key = scoped_key(context)
         # The same key again waits for the first request, and then gets its response.
         conflict_keys = frozenset({*basket.conflict_keys, *((key,) if key else ())})
-        return await self._queue.submit(
-            spend, conflict_keys=conflict_keys, idempotent=key is not None
+        return await execute_with_search(
+            self._ledger.solutions,
+            lambda: self._queue.submit(
+                spend, conflict_keys=conflict_keys, idempotent=key is not None
+            ),
         )
 
 

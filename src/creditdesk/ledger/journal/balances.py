@@ -18,12 +18,12 @@ from creditdesk.ledger.journal.mapping import (
     TIME_MAPPING,
     AccountKey,
     entry_from_record,
+    is_booking_charge,
     is_visible,
     overdraft_limit,
     state_id,
     where,
 )
-from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired
 from creditdesk.schema.entity import Record

@@ -20,6 +20,7 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import (
     AccountType,
@@ -28,6 +29,8 @@ from creditdesk.ledger.journal.entry import (
     epoch_microseconds,
     from_epoch_microseconds,
 )
+from creditdesk.ledger.journal.hash_chain import genesis_digest
+from creditdesk.ledger.journal.values import StoredCredit, StoredState
 from creditdesk.ledger.rules.amounts import AMOUNT_SCALE, Amount, format_money
 from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.schema.entity import Entity, Record
@@ -35,6 +38,9 @@ from creditdesk.schema.errors import FieldError, ValidationError
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.service import Principal
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
+
+SYSTEM_ACTOR: Final = "system"
+"""The actor of entries that no user caused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,16 @@ class CreditTypeMapping:
     remaining_field: str
     total_field: str
     scale: int
+
+    @property
+    def credit_columns(self) -> tuple[str, ...]:
+        """The stored columns that `stored_credit` reads."""
+        of_time = ("ExtraServiceId", "BookingId", "BookingUniqueId", "Overdraft")
+        return (
+            *("Id", "BusinessId", "CoworkerId", "CreatedOn", "UpdatedBy"),
+            *("ValidFrom", "ExpireDate", self.remaining_field, self.total_field),
+            *(of_time if self.account_type is AccountType.TIME else ()),
+        )
 
     @property
     def credit_relation(self) -> str:
@@ -93,15 +109,87 @@ def account_key(key: CreditKey) -> AccountKey:
     return (AccountType.MONEY if key.kind is CreditType.MONEY else AccountType.TIME, key.id)
 
 
+def state_id(account: AccountKey) -> int:
+    """The Id of a credit's `AccountState`: even for money, odd for time."""
+    kind, credit_id = account
+    return 2 * credit_id + (kind is AccountType.TIME)
+
+
+def is_booking_charge(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> bool:
+    """A booking charge has no balance and no journal (rule 5)."""
+    if mapping is MONEY_MAPPING:
+        return False
+    return bool(record["BookingId"] or record["BookingUniqueId"])
+
+
 def overdraft_limit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Amount:
     """How many uses below zero a stored credit may go; money never may (rule 33)."""
     return 0 if mapping is MONEY_MAPPING else record["Overdraft"] or 0
 
 
-def state_id(account: AccountKey) -> int:
-    """The Id of a credit's `CreditState`: even for money, odd for time."""
+def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredCredit:
+    """The credit that a record with at least `credit_columns` holds."""
+    is_money = mapping is MONEY_MAPPING
+    return StoredCredit(
+        id=record["Id"],
+        business_id=record["BusinessId"],
+        customer_id=record["CoworkerId"],
+        created=record["CreatedOn"],
+        updated_by=record["UpdatedBy"] or SYSTEM_ACTOR,
+        remaining=record[mapping.remaining_field],
+        total=record[mapping.total_field],
+        overdraft=overdraft_limit(mapping, record),
+        valid_from=record["ValidFrom"],
+        expires=record["ExpireDate"],
+        rate_id=None if is_money else record["ExtraServiceId"],
+        is_booking_charge=is_booking_charge(mapping, record),
+        description=record.get("Description" if is_money else "ExtraServiceName") or "",
+        currency=record.get("BusinessCurrencyCode") if is_money else None,
+    )
+
+
+def stored_state(account: AccountKey, record: Mapping[str, Any] | None) -> StoredState:
+    """The state in an `AccountState` record, or the first state of an account without one."""
+    if record is None:
+        return StoredState(genesis_digest(*account), is_new=True)
+    return StoredState(
+        digest=bytes.fromhex(record["Digest"]),
+        sequence=record["Sequence"],
+        held=record["Held"] // MAPPINGS[account[0]].scale,
+        last_recorded=record["LastRecordedOn"],
+        priority=record["Priority"],
+        paid=record["Paid"],
+        expiry_recorded=record["ExpirySwept"],
+        granted_from=record["GrantedFrom"],
+        times_rolled=record["TimesRolled"],
+    )
+
+
+def state_values(account: AccountKey, state: StoredState) -> Record:
+    """The columns of an `AccountState` that change with the state."""
+    return {
+        "Sequence": state.sequence,
+        "Digest": state.digest.hex(),
+        "Held": state.held * MAPPINGS[account[0]].scale,
+        "LastRecordedOn": state.last_recorded,
+        "Priority": state.priority,
+        "Paid": state.paid,
+        "ExpirySwept": state.expiry_recorded,
+        "GrantedFrom": state.granted_from,
+        "TimesRolled": state.times_rolled,
+    }
+
+
+def new_state_record(account: AccountKey, state: StoredState, now: datetime) -> Record:
+    """The record of an account's first state."""
     kind, credit_id = account
-    return 2 * credit_id + (kind is AccountType.TIME)
+    values = {
+        "Id": state_id(account),
+        "CreditKind": kind.value,
+        "CreditId": credit_id,
+        **state_values(account, state),
+    }
+    return new_record(AccountState, values, now, "")
 
 
 _FREE_BITS: Final = ~((0xF << 76) | (0x3 << 62))

@@ -25,13 +25,13 @@ from creditdesk.ledger.journal.mapping import (
     TIME_MAPPING,
     CreditTypeMapping,
     entry_record,
+    is_booking_charge,
     new_record,
     new_unique_id,
     overdraft_limit,
     state_id,
     where,
 )
-from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY, SourceKind
 from creditdesk.schema.entity import Record

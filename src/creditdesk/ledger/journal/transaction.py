@@ -12,21 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import (
     RAISES_TOTAL,
-    AccountType,
     EntryType,
     JournalEntry,
     balance_change,
     epoch_microseconds,
     held_change,
 )
-from creditdesk.ledger.journal.hash_chain import entry_digest, genesis_digest
+from creditdesk.ledger.journal.hash_chain import entry_digest
 from creditdesk.ledger.journal.invariants import AccountBalances, check_invariants
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
@@ -34,15 +33,22 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     entry_record,
     new_record,
-    overdraft_limit,
+    new_state_record,
     state_id,
+    state_values,
+    stored_credit,
+    stored_state,
 )
+from creditdesk.ledger.journal.values import StoredCredit, StoredState
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
-from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
+
+RowChange = tuple[int, Mapping[str, object]]
+"""A row's Id and the columns to set."""
 
 Clock = Callable[[], datetime]
 """Asked once after the locks are there, so that recorded time follows the locks (rule 4)."""
@@ -50,10 +56,11 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """By which clock and which settings the ledger works."""
+    """By which clock and which settings the ledger works, and the baskets it has searched."""
 
     clock: Clock
     settings: LedgerSettings = field(default_factory=LedgerSettings)
+    solutions: SolutionCache = field(default_factory=SolutionCache)
 
 
 class EntryMetadata(Struct, frozen=True, gc=False):
@@ -71,11 +78,11 @@ class EntryMetadata(Struct, frozen=True, gc=False):
 
 
 class LockedAccount(Struct, frozen=True, gc=False):
-    """One credit under lock: its record, its state's record, and its balances now."""
+    """One credit under lock: as it was stored, its state, and its balances now."""
 
     mapping: CreditTypeMapping
-    record: Record
-    state: Record | None
+    stored: StoredCredit
+    state: StoredState
     remaining: Amount
     held: Amount
     total: Amount
@@ -83,13 +90,30 @@ class LockedAccount(Struct, frozen=True, gc=False):
     recorded: datetime
     overdraft: Amount = 0
 
+    @classmethod
+    def of(
+        cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState, now: datetime
+    ) -> LockedAccount:
+        """The account as stored. Recorded time never runs backwards on one credit (rule 4)."""
+        return cls(
+            mapping,
+            credit,
+            state,
+            credit.remaining,
+            state.held,
+            credit.total,
+            state.sequence,
+            max(now, state.last_recorded) if state.last_recorded else now,
+            credit.overdraft,
+        )
+
     @property
     def account(self) -> AccountKey:
-        return (self.mapping.account_type, self.record["Id"])
+        return (self.mapping.account_type, self.stored.id)
 
     @property
     def name(self) -> str:
-        return f"{self.mapping.credit_entity.__name__} {self.record['Id']}"
+        return f"{self.mapping.credit_entity.__name__} {self.stored.id}"
 
     @property
     def unreserved(self) -> Amount:
@@ -113,6 +137,14 @@ class PendingEntry:
     member_id: int | None = None
 
 
+class Savepoint(Struct, frozen=True, gc=False):
+    """A point of a journal transaction: what was pending, and the accounts as they stood."""
+
+    pending_count: int
+    accounts: dict[AccountKey, LockedAccount]
+    changed_states: set[AccountKey]
+
+
 @dataclass(slots=True)
 class JournalTransaction:
     """Locked credits and what is written on them. Made by `open_book`."""
@@ -120,7 +152,7 @@ class JournalTransaction:
     now: datetime
     accounts: dict[AccountKey, LockedAccount]
     pending: list[PendingEntry] = field(default_factory=list)
-    state_changes: dict[AccountKey, dict[str, Any]] = field(default_factory=dict)
+    changed_states: set[AccountKey] = field(default_factory=set)
 
     def append(
         self,
@@ -148,9 +180,7 @@ class JournalTransaction:
         gets them with the first line that is written on it.
         """
         found = self.accounts[account]
-        by = metadata or EntryMetadata(
-            actor=found.record["UpdatedBy"] or "system", reason="granted"
-        )
+        by = metadata or EntryMetadata(actor=found.stored.updated_by, reason="granted")
         self.accounts[account] = replace(found, remaining=0, total=0)
         pending = self._append(account, EntryType.GRANT, found.total, by)
         if found.remaining != found.total:
@@ -179,7 +209,7 @@ class JournalTransaction:
             total = max(total, remaining)
         entry = JournalEntry(
             credit_kind=before.mapping.account_type,
-            credit_id=before.record["Id"],
+            credit_id=before.stored.id,
             sequence=before.sequence + 1,
             kind=kind,
             amount=amount,
@@ -212,60 +242,73 @@ class JournalTransaction:
 
     @staticmethod
     def _member(credit: LockedAccount, metadata: EntryMetadata) -> int | None:
-        return None if metadata.customer_id == credit.record["CoworkerId"] else metadata.customer_id
+        return None if metadata.customer_id == credit.stored.customer_id else metadata.customer_id
 
-    def set_state(self, account: AccountKey, **state: Any) -> None:
-        """Sets fields of the credit's state."""
-        self.state_changes.setdefault(account, {}).update(state)
+    def set_state(
+        self,
+        account: AccountKey,
+        *,
+        priority: int | None = None,
+        expiry_recorded: datetime | UnsetType | None = UNSET,
+        granted_from: int | None = None,
+        times_rolled: int | None = None,
+    ) -> None:
+        """Changes the given values of the account's state."""
+        locked = self.accounts[account]
+        state = locked.state
+        changed = replace(
+            state,
+            priority=state.priority if priority is None else priority,
+            expiry_recorded=state.expiry_recorded if expiry_recorded is UNSET else expiry_recorded,
+            granted_from=granted_from or state.granted_from,
+            times_rolled=state.times_rolled if times_rolled is None else times_rolled,
+        )
+        self.accounts[account] = replace(locked, state=changed)
+        self.changed_states.add(account)
 
-    def savepoint(self) -> tuple[int, dict[AccountKey, LockedAccount]]:
-        """Where the book stands, for `back_to`."""
-        return len(self.pending), dict(self.accounts)
+    def savepoint(self) -> Savepoint:
+        """What `rollback_to` needs to come back to this point."""
+        return Savepoint(len(self.pending), dict(self.accounts), set(self.changed_states))
 
-    def rollback_to(self, savepoint: tuple[int, dict[AccountKey, LockedAccount]]) -> None:
-        """Takes back what was written since the mark, as if it had never been."""
-        count, self.accounts = savepoint
-        del self.pending[count:]
+    def rollback_to(self, savepoint: Savepoint) -> None:
+        """Drops every entry and state change made since the savepoint."""
+        self.accounts = savepoint.accounts
+        self.changed_states = savepoint.changed_states
+        del self.pending[savepoint.pending_count :]
 
     async def flush(
         self, session: WriteSession, returning: type[Entity] | None = None
     ) -> dict[int, Record]:
-        """History rows, journal lines, balances and states, all in one exchange with the store.
+        """Writes history rows, journal lines, balances and states in one exchange with the store.
 
-        Gives the whole new rows of the history `showing`, by id.
+        Returns the new rows of the history `returning`, whole, by id.
         """
-        if not (self.pending or self.state_changes):
+        if not (self.pending or self.changed_states):
             return {}
-        line_ids = await self._assign_ids(session)
-        digests = {
-            account: bytes.fromhex(c.state["Digest"]) if c.state else genesis_digest(*account)
-            for account, c in self.accounts.items()
-            if c.state or c.sequence or account in self.state_changes
-        }
+        entry_ids = await self._assign_ids(session)
         entries: list[Record] = []
         histories: dict[type[Entity], list[Record]] = {}
-        touched: dict[AccountKey, PendingEntry] = {}
-        for pending, line_id in zip(self.pending, line_ids, strict=True):
+        digests: dict[AccountKey, bytes] = {}
+        last_actors: dict[AccountKey, str] = {}
+        for pending, entry_id in zip(self.pending, entry_ids, strict=True):
             entry = pending.entry
             account = (entry.credit_kind, entry.credit_id)
-            digest = digests[account] = entry_digest(digests[account], entry)
-            credit = self.accounts[account]
-            of = credit.record
+            locked = self.accounts[account]
+            digest = entry_digest(digests.get(account, locked.state.digest), entry)
+            digests[account] = digest
+            credit = locked.stored
             record = entry_record(
-                entry, digest, of["BusinessId"], of["CoworkerId"], pending.member_id
+                entry, digest, credit.business_id, credit.customer_id, pending.member_id
             )
-            entries.append({**record, "Id": line_id})
+            entries.append({**record, "Id": entry_id})
             if pending.history is not None:
-                row = new_record(
-                    credit.mapping.history_entity, pending.history, self.now, entry.actor
-                )
-                histories.setdefault(credit.mapping.history_entity, []).append(row)
-            touched[account] = pending
-        inserts = {**histories, JournalLine: entries, AccountState: self._new_states(digests)}
-        updates = {
-            **self._balance_updates(touched),
-            AccountState: self._state_updates(digests, touched),
-        }
+                history = locked.mapping.history_entity
+                row = new_record(history, pending.history, self.now, entry.actor)
+                histories.setdefault(history, []).append({**row, "Id": entry.history_id})
+            last_actors[account] = entry.actor
+        new_states, state_updates = self._state_writes(digests)
+        inserts = {**histories, JournalLine: entries, AccountState: new_states}
+        updates = {**self._balance_updates(last_actors), AccountState: state_updates}
         return await session.write(
             [
                 *(Insert(entity, records) for entity, records in inserts.items() if records),
@@ -282,7 +325,7 @@ class JournalTransaction:
         ]  # fmt: skip
 
     async def _assign_ids(self, session: WriteSession) -> list[int]:
-        """Gives the history rows their ids, and the lines theirs in return."""
+        """Links each history row to its entry by a new id; returns the ids of the entries."""
         shown: dict[type[Entity], list[PendingEntry]] = {}
         for pending in self.pending:
             if pending.history is not None:
@@ -294,72 +337,44 @@ class JournalTransaction:
         ids = await session.next_ids({**counts, JournalLine: len(self.pending)})
         for history, rows in shown.items():
             for pending, history_id in zip(rows, ids[history], strict=True):
-                assert pending.history is not None
-                pending.history["Id"] = history_id
                 pending.entry = replace(pending.entry, history_id=history_id)
         return ids[JournalLine]
 
     def _balance_updates(
-        self, touched: Mapping[AccountKey, PendingEntry]
+        self, last_actors: Mapping[AccountKey, str]
     ) -> dict[type[Entity], list[RowChange]]:
         changes: dict[type[Entity], list[RowChange]] = {}
-        for account, pending in touched.items():
-            credit = self.accounts[account]
+        for account, actor in last_actors.items():
+            locked = self.accounts[account]
             values = {
-                credit.mapping.remaining_field: credit.remaining,
-                credit.mapping.total_field: credit.total,
-                "UpdatedOn": credit.recorded.replace(microsecond=0),
-                "UpdatedBy": pending.entry.actor,
+                locked.mapping.remaining_field: locked.remaining,
+                locked.mapping.total_field: locked.total,
+                "UpdatedOn": locked.recorded.replace(microsecond=0),
+                "UpdatedBy": actor,
             }
-            changes.setdefault(credit.mapping.credit_entity, []).append((account[1], values))
+            changes.setdefault(locked.mapping.credit_entity, []).append((account[1], values))
         return changes
 
-    def _new_states(self, digests: Mapping[AccountKey, bytes]) -> list[Record]:
-        return [
-            new_record(
-                AccountState,
-                {
-                    "Id": state_id(account),
-                    "CreditKind": account[0].value,
-                    "CreditId": account[1],
-                    "Priority": DEFAULT_PRIORITY,
-                    **self._chain_state(account, digests[account]),
-                    **self.state_changes.get(account, {}),
-                },
-                self.now,
-                "",
-            )
-            for account, credit in self.accounts.items()
-            if credit.state is None and (credit.sequence or account in self.state_changes)
-        ]
-
-    def _state_updates(
-        self, digests: Mapping[AccountKey, bytes], touched: Mapping[AccountKey, PendingEntry]
-    ) -> list[RowChange]:
+    def _state_writes(
+        self, digests: Mapping[AccountKey, bytes]
+    ) -> tuple[list[Record], list[RowChange]]:
+        """The new state records, and the changes of stored ones in id order."""
+        new: list[Record] = []
         changes: list[RowChange] = []
-        for account in touched.keys() | self.state_changes.keys():
-            state = self.accounts[account].state
-            if state is not None:
-                # Every change names the same fields, so that they travel together.
-                kept = {name: state[name] for name in _STATE_FIELDS}
-                noted = {**kept, **self.state_changes.get(account, {})}
-                changes.append(
-                    (state["Id"], {**noted, **self._chain_state(account, digests[account])})
-                )
-        return sorted(changes, key=lambda change: change[0])
-
-    def _chain_state(self, account: AccountKey, digest: bytes) -> dict[str, Any]:
-        credit = self.accounts[account]
-        return {
-            "Sequence": credit.sequence,
-            "Digest": digest.hex(),
-            "Held": credit.held * credit.mapping.scale,
-            "LastRecordedOn": credit.recorded,
-        }
-
-
-RowChange = tuple[int, Mapping[str, Any]]
-_STATE_FIELDS = ("Priority", "Paid", "ExpirySwept", "GrantedFrom", "TimesRolled")
+        for account in sorted(digests.keys() | self.changed_states, key=state_id):
+            locked = self.accounts[account]
+            state = replace(
+                locked.state,
+                digest=digests.get(account, locked.state.digest),
+                sequence=locked.sequence,
+                held=locked.held,
+                last_recorded=locked.recorded,
+            )
+            if state.is_new:
+                new.append(new_state_record(account, state, self.now))
+            else:
+                changes.append((state_id(account), state_values(account, state)))
+        return new, changes
 
 
 async def lock_accounts(
@@ -373,41 +388,30 @@ async def lock_accounts(
 
     A credit that no longer exists is left out, as is one of `if_free` that another unit has locked.
     """
-    wanted, free = set(accounts), set(skip_locked)
-    records: dict[AccountKey, Record] = {}
-    for mapping in MAPPINGS.values():
-        ids = [credit_id for kind, credit_id in wanted if kind is mapping.account_type]
-        free_ids = [credit_id for kind, credit_id in free if kind is mapping.account_type]
-        found = await session.lock(mapping.credit_entity, ids, skip_locked=free_ids)
-        records |= {
-            (mapping.account_type, credit_id): found[credit_id] for credit_id in sorted(found)
-        }
-    states = {}
-    if records:
-        states = await session.lock(AccountState, sorted(state_id(account) for account in records))
-    now = clock()
-    journal = JournalTransaction(now, {})
-    for account, record in records.items():
-        state = states.get(state_id(account))
-        mapping = MAPPINGS[account[0]]
-        # Recorded time never runs backwards on one credit, whatever the clock does (rule 4).
-        last = state["LastRecordedOn"] if state else None
-        journal.accounts[account] = LockedAccount(
-            mapping=mapping,
-            record=record,
-            state=state,
-            remaining=record[mapping.remaining_field],
-            held=state["Held"] // mapping.scale if state else 0,
-            total=record[mapping.total_field],
-            sequence=state["Sequence"] if state else 0,
-            recorded=max(now, last) if last else now,
-            overdraft=overdraft_limit(mapping, record),
+    required, optional = set(accounts), set(skip_locked)
+    credits_: dict[AccountKey, StoredCredit] = {}
+    for account_type, mapping in MAPPINGS.items():
+        found = await session.lock(
+            mapping.credit_entity,
+            [credit_id for kind, credit_id in required if kind is account_type],
+            mapping.credit_columns,
+            skip_locked=[credit_id for kind, credit_id in optional if kind is account_type],
         )
-    return journal
-
-
-def is_booking_charge(mapping: CreditTypeMapping, record: Record) -> bool:
-    """A booking charge has no balance and no journal (rule 5)."""
-    if mapping.account_type is AccountType.MONEY:
-        return False
-    return bool(record["BookingId"] or record["BookingUniqueId"])
+        for credit_id in sorted(found):
+            credits_[account_type, credit_id] = stored_credit(mapping, found[credit_id])
+    states: dict[int, Record] = {}
+    if credits_:
+        states = await session.lock(AccountState, sorted(state_id(account) for account in credits_))
+    now = clock()
+    return JournalTransaction(
+        now,
+        {
+            account: LockedAccount.of(
+                MAPPINGS[account[0]],
+                credit,
+                stored_state(account, states.get(state_id(account))),
+                now,
+            )
+            for account, credit in credits_.items()
+        },
+    )

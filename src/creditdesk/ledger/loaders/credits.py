@@ -14,11 +14,11 @@ from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
     CreditTypeMapping,
+    is_booking_charge,
     overdraft_limit,
     state_id,
     where,
 )
-from creditdesk.ledger.journal.transaction import is_booking_charge
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.rates import load_rates, to_rate
 from creditdesk.ledger.rules.credit import (
@@ -100,7 +100,7 @@ async def _load_states(finder: Finder, ids: set[int]) -> dict[int, Record]:
 def _to_credit(
     mapping: CreditTypeMapping, record: Record, rates: Mapping[int, Record], state: Record | None
 ) -> Credit:
-    priority, paid = priority_and_paid(state)
+    priority, paid = _priority_and_paid(state)
     is_money = mapping is MONEY_MAPPING
     rate = None if is_money else rates.get(record["ExtraServiceId"])
     return Credit(
@@ -146,6 +146,6 @@ def _to_limits(record: Record) -> CreditLimits:
     )
 
 
-def priority_and_paid(state: Record | None) -> tuple[int, bool]:
+def _priority_and_paid(state: Record | None) -> tuple[int, bool]:
     """The priority of a credit, and whether it was paid for."""
     return (state["Priority"], state["Paid"]) if state else (DEFAULT_PRIORITY, False)

@@ -84,7 +84,7 @@ class UseReferences:
 
 
 async def load_use_references(
-    session: ReadSession, uses: Iterable[Record], rate_ids: Iterable[int] = ()
+    session: ReadSession, uses: Iterable[Record], rate_ids: Iterable[int | None] = ()
 ) -> UseReferences:
     """Everything the uses name and the rates given; one statement for each entity involved."""
     uses = list(uses)

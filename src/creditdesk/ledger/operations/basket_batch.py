@@ -31,6 +31,7 @@ from creditdesk.ledger.operations.draw import (
     lock_sources,
     preview,
 )
+from creditdesk.ledger.rules.assignment import SearchRequired
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.schema.errors import DomainError
 from creditdesk.schema.repository import ReadSession, WriteSession
@@ -55,11 +56,18 @@ async def preview_baskets(
     """What a spend on each basket would do now; nothing is changed (rule 19)."""
     read = await load_baskets(session, baskets)
     return [
-        preview(basket, ledger.settings, asked.context.now)
-        if isinstance(basket, Basket)
-        else basket
-        for asked, basket in zip(baskets, read, strict=True)
+        _preview(basket, ledger, request) if isinstance(basket, Basket) else basket
+        for request, basket in zip(baskets, read, strict=True)
     ]
+
+
+def _preview(
+    basket: Basket, ledger: LedgerContext, request: BasketRequest
+) -> Allocation | SearchRequired:
+    try:
+        return preview(basket, ledger, request.context.now)
+    except SearchRequired as required:
+        return required
 
 
 async def spend_baskets(
@@ -129,5 +137,5 @@ async def _prepare(
         else:
             own = dict.fromkeys(source.key for source in basket.sources)
             settles = [hold for key in own for hold in holds[key]]
-            prepared.append(SpendPlan(basket, context, ledger.settings, settles))
+            prepared.append(SpendPlan(basket, context, ledger, settles))
     return prepared

@@ -14,7 +14,7 @@ from msgspec import structs
 from creditdesk.ledger.journal.mapping import AccountKey, account_key, is_visible, unknown_reference
 from creditdesk.ledger.journal.transaction import JournalTransaction, LockedAccount
 from creditdesk.ledger.loaders.coverage import covered_amounts
-from creditdesk.ledger.loaders.credits import load_credits, priority_and_paid
+from creditdesk.ledger.loaders.credits import load_credits
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.payers import Payers, load_payers
 from creditdesk.ledger.loaders.pool_caps import PoolMember, load_caps
@@ -56,7 +56,7 @@ class Basket:
 
 
 def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
-    priority, paid = priority_and_paid(locked.state)
+    priority, paid = locked.state.priority, locked.state.paid
     now = (locked.remaining, locked.held, locked.overdraft, priority, paid)
     if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
         return credit

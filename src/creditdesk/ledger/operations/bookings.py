@@ -122,7 +122,7 @@ async def _charge_round(
         SpendPlan(
             basket,
             context,
-            ledger.settings,
+            ledger,
             holds.get(basket.sources[0].key, ()),
             [credit.key for credit in preferred],
             f"Booking #{basket.sources[0].id}",
@@ -297,7 +297,7 @@ async def recalculate_booking(
             for c in basket.with_locked_balances(journal)
         ),
     )
-    decided = preview(open_again, ledger.settings, journal.now, [credit.key for credit in used])
+    decided = preview(open_again, ledger, journal.now, [credit.key for credit in used])
     before = {f"{kind.value}/{credit_id}": n for (kind, credit_id), n in taken.items()}
     after = {str(key): amount for key, amount in decided.taken_by_credit().items()}
     rest = decided.sources[0].uncovered

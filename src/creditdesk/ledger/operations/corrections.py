@@ -6,7 +6,7 @@ wire, nor what a credit is spent on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,12 @@ from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
     entry_from_record,
+    is_booking_charge,
     is_visible,
     new_record,
     state_id,
+    stored_credit,
+    stored_state,
     unknown_reference,
     where,
 )
@@ -29,7 +32,6 @@ from creditdesk.ledger.journal.transaction import (
     JournalTransaction,
     LedgerContext,
     LockedAccount,
-    is_booking_charge,
     lock_accounts,
 )
 from creditdesk.ledger.rules.amounts import Amount
@@ -58,11 +60,12 @@ async def grant(
     ledger: LedgerContext,
     *,
     reason: str = "granted",
-    state: Mapping[str, Any] | None = None,
+    granted_from: int | None = None,
+    times_rolled: int = 0,
 ) -> list[int]:
     """Adds credits with all of their total remaining, and gives their ids (rule 6).
 
-    `state` sets fields of their `CreditState`, such as Paid or GrantedFrom.
+    `granted_from` is the credit that they continue, after `times_rolled` roll-overs.
     """
     now = ledger.clock()
     fresh = [
@@ -73,15 +76,15 @@ async def grant(
     journal = JournalTransaction(now, {})
     for credit_id, record in zip(ids, fresh, strict=True):
         account = (mapping.account_type, credit_id)
-        total = record[mapping.total_field]
-        whole = {**record, "Id": credit_id}
-        journal.accounts[account] = LockedAccount(mapping, whole, None, total, 0, total, 0, now)
+        credit = stored_credit(mapping, {**record, "Id": credit_id})
+        state = stored_state(account, None)
+        journal.accounts[account] = LockedAccount.of(mapping, credit, state, now)
         journal.open_account(
             account,
             EntryMetadata(context.principal.email, reason, idempotency_key=context.idempotency_key),
         )
-        if state:
-            journal.set_state(account, **state)
+        if granted_from is not None:
+            journal.set_state(account, granted_from=granted_from, times_rolled=times_rolled)
     await journal.flush(session)
     return ids
 
@@ -183,7 +186,7 @@ async def _reissue_if_expired(
     credit = journal.accounts[account]
     key = CreditKey(CreditType(account[0].value), account[1])
     grace = ledger.settings.return_grace_days
-    returned = plan_return(key, credit.record["ExpireDate"], amount, journal.now, grace)
+    returned = plan_return(key, credit.stored.expires, amount, journal.now, grace)
     # What an overdraft had given comes back to it first.
     beyond = amount if amount <= credit.unreserved or not credit.overdraft else credit.unreserved
     if not returned.reissued or beyond <= 0:
@@ -205,7 +208,7 @@ async def _reissue_if_expired(
         context,
         ledger,
         reason=f"returned after credit #{account[1]} lapsed",
-        state={"GrantedFrom": account[1]},
+        granted_from=account[1],
     )
     return ReversalResult(history_id, account, amount, granted)
 
@@ -294,7 +297,7 @@ async def set_priority(
             context.principal.email, f"priority {priority}", idempotency_key=context.idempotency_key
         )
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
-        journal.set_state(account, Priority=priority)
+        journal.set_state(account, priority=priority)
     await journal.flush(session)
 
 
@@ -349,14 +352,14 @@ async def write_expiry(
     journal = await lock_accounts(session, accounts, ledger.clock)
     swept = []
     for account, credit in journal.accounts.items():
-        ends = credit.record["ExpireDate"]
-        before = credit.state["ExpirySwept"] if credit.state else None
+        ends = credit.stored.expires
+        before = credit.state.expiry_recorded
         # A spend or an extension may have come before the lock.
         if not has_expired(ends, journal.now) or before == ends or credit.unreserved <= 0:
             continue
         metadata = EntryMetadata(context.principal.email, "lapsed unused", effective=ends)
         journal.append(account, EntryType.EXPIRY, credit.unreserved, metadata)
-        journal.set_state(account, ExpirySwept=ends)
+        journal.set_state(account, expiry_recorded=ends)
         swept.append(account)
     await journal.flush(session)
     return swept
@@ -387,9 +390,9 @@ def require_visible(
 ) -> LockedAccount:
     """The locked credit, when it exists for the caller and has a balance. Raises Invalid."""
     credit = journal.accounts.get(account)
-    if credit is None or not is_visible(context.principal, credit.record["BusinessId"]):
+    if credit is None or not is_visible(context.principal, credit.stored.business_id):
         raise unknown_reference(relation, account[1] if attempted is None else attempted)
-    if is_booking_charge(credit.mapping, credit.record):
+    if credit.stored.is_booking_charge:
         raise invalid_field(relation, "is a booking charge and has no balance (rule 5)")
     return credit
 

@@ -33,7 +33,6 @@ from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import DomainError, raise_first_error
 from creditdesk.schema.repository import Finder, Insert, Update, WriteSession
 from creditdesk.schema.service import RequestContext
-from creditdesk.settings import LedgerSettings
 
 HISTORY_REFERENCES: Final[Mapping[SourceKind, str]] = {
     SourceKind.BOOKING: "BookingId",
@@ -43,11 +42,20 @@ HISTORY_REFERENCES: Final[Mapping[SourceKind, str]] = {
 
 
 def preview(
-    basket: Basket, settings: LedgerSettings, now: datetime, preferred: Collection[CreditKey] = ()
+    basket: Basket, ledger: LedgerContext, now: datetime, preferred: Collection[CreditKey] = ()
 ) -> Allocation:
-    """What a spend on the basket would do now (rule 19)."""
+    """What a spend on the basket would do now (rule 19).
+
+    Raises SearchRequired for a basket whose sources compete for credit and that was not searched.
+    """
     return allocate(
-        basket.sources, basket.credits, basket.owner, settings, now, previously_used=preferred
+        basket.sources,
+        basket.credits,
+        basket.owner,
+        ledger.settings,
+        now,
+        previously_used=preferred,
+        assign=ledger.solutions.assign,
     )
 
 
@@ -60,21 +68,23 @@ class SpendPlan:
 
     basket: Basket
     context: RequestContext
-    settings: LedgerSettings
+    ledger: LedgerContext
     holds: Sequence[Record] = ()
     preferred: Collection[CreditKey] = ()
     description: str = ""
     allocation: Allocation | None = field(default=None, init=False)
 
     def decide(self, journal: JournalTransaction, _facts: UseReferences) -> Sequence[PendingEntry]:
-        """Allocates over the locked balances and writes the uses (rules 12 to 22)."""
+        """Allocates over the locked balances and writes the uses (rules 12 to 22).
+
+        Raises SearchRequired for a basket that was not searched over these balances.
+        """
         write_releases(journal, self.holds, self.context)
         credits_ = self.basket.with_locked_balances(journal, {hold["Id"] for hold in self.holds})
         held = {hold_account(hold) for hold in self.holds}
         preferred = {c.key for c in credits_ if account_key(c.key) in held} | set(self.preferred)
-        sources, owner = self.basket.sources, self.basket.owner
-        self.allocation = allocate(
-            sources, credits_, owner, self.settings, journal.now, previously_used=preferred
+        self.allocation = preview(
+            replace(self.basket, credits=credits_), self.ledger, journal.now, preferred
         )
         return [
             write_use(
@@ -82,7 +92,7 @@ class SpendPlan:
                 account_key(part.credit),
                 part.taken,
                 source.source,
-                owner.id,
+                self.basket.owner.id,
                 self.context,
                 self.description,
             )

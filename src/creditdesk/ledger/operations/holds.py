@@ -57,7 +57,7 @@ async def create_hold(
     """Reserves what a spend on the basket would take now, until an instant or until it is let go."""
     journal = await lock_accounts(session, basket.accounts, ledger.clock)
     fresh = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
-    allocation = preview(fresh, ledger.settings, journal.now)
+    allocation = preview(fresh, ledger, journal.now)
     (kept,) = await store_allocations(session, [(allocation, basket, context)])
     places = {source.key: source.business_id for source in basket.sources}
     parts = [(source, part) for source in allocation.sources for part in source.parts]

@@ -121,7 +121,7 @@ async def roll_over(
         journal.accounts, key=lambda each: (_times_rolled(journal, each), each[1])
     ):
         credit, times = journal.accounts[account], _times_rolled(journal, account)
-        if not has_expired(credit.record["ExpireDate"], journal.now):
+        if not has_expired(credit.stored.expires, journal.now):
             continue
         amount = rollover_amount(credit.unreserved, replace(allowed, cap=cap_left), times)
         if amount:
@@ -136,11 +136,11 @@ def _void_rolled_over(
     journal: JournalTransaction, account: AccountKey, amount: Amount, context: RequestContext
 ) -> None:
     credit = journal.accounts[account]
-    if credit.state and credit.state["ExpirySwept"] == credit.record["ExpireDate"]:
+    if credit.state.expiry_recorded == credit.stored.expires:
         # What its expiry line says did not all lapse; the next sweep says what did.
         metadata = EntryMetadata(context.principal.email, "part of it is rolled over")
         journal.append(account, EntryType.REOPENING, credit.unreserved, metadata)
-        journal.set_state(account, ExpirySwept=None)
+        journal.set_state(account, expiry_recorded=None)
     journal.append(
         account, EntryType.VOID, amount, EntryMetadata(context.principal.email, "rolled over")
     )
@@ -157,8 +157,16 @@ async def _grant_rolled_over(
 ) -> int:
     side, record = renewed.mapping, {**renewed.record, renewed.mapping.total_field: amount}
     reason = f"rolled over from credit #{account[1]}"
-    state = {"GrantedFrom": account[1], "TimesRolled": times}
-    (credit_id,) = await grant(session, side, [record], context, ledger, reason=reason, state=state)
+    (credit_id,) = await grant(
+        session,
+        side,
+        [record],
+        context,
+        ledger,
+        reason=reason,
+        granted_from=account[1],
+        times_rolled=times,
+    )
     key = {
         "Key": f"{renewed.key}{ROLLOVER_SUFFIX}/{account[1]}",
         "ContractId": renewed.contract_id,
@@ -187,5 +195,4 @@ def _granted_account(key: Record) -> AccountKey:
 
 
 def _times_rolled(journal: JournalTransaction, account: AccountKey) -> int:
-    state = journal.accounts[account].state
-    return state["TimesRolled"] if state else 0
+    return journal.accounts[account].state.times_rolled

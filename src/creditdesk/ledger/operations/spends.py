@@ -170,7 +170,7 @@ async def _load_facts(
     if not uses:
         return UseReferences()
     rates = [
-        credit.record["ExtraServiceId"]
+        credit.stored.rate_id
         for credit in journal.accounts.values()
         if credit.mapping.account_type is AccountType.TIME
     ]

@@ -17,7 +17,6 @@ from creditdesk.ledger.journal.transaction import (
     JournalTransaction,
     LockedAccount,
     PendingEntry,
-    is_booking_charge,
 )
 from creditdesk.ledger.loaders.use_references import SOURCE_LINKS, UseReferences
 from creditdesk.ledger.rules.amounts import Amount
@@ -46,9 +45,9 @@ def post_use(
 ) -> PendingEntry:
     """Writes the use on its credit, or raises Invalid and leaves the book as it was."""
     credit = journal.accounts.get((mapping.account_type, use[mapping.credit_reference] or 0))
-    if credit is None or not is_visible(context.principal, credit.record["BusinessId"]):
+    if credit is None or not is_visible(context.principal, credit.stored.business_id):
         raise unknown_reference(mapping.credit_relation, use[mapping.credit_reference])
-    if is_booking_charge(mapping, credit.record):
+    if credit.stored.is_booking_charge:
         raise invalid_field(
             mapping.credit_relation, "is a booking charge and has no balance (rule 5)"
         )
@@ -106,7 +105,7 @@ def _source_customer(named: NamedSource, facts: UseReferences) -> int | None:
 
 def _units_used(credit: LockedAccount, named: NamedSource, facts: UseReferences) -> Amount | None:
     """The uses that a booking takes (rules 9, 20); None where no length is known."""
-    rate = facts.rates.get(credit.record["ExtraServiceId"])
+    rate = facts.rates.get(credit.stored.rate_id or 0)
     period = ChargePeriod(rate["ChargePeriod"]) if rate else ChargePeriod.USES
     if named is None:
         return 1 if period is ChargePeriod.USES else None
@@ -160,7 +159,7 @@ def _is_out_of_window(
     at = now
     if named is not None and settings.validity_instant is ValidityInstant.SERVICE_START:
         at = facts.starts(*named) or now
-    starts, ends = credit.record["ValidFrom"], credit.record["ExpireDate"]
+    starts, ends = credit.stored.valid_from, credit.stored.expires
     return (starts is not None and starts > at) or (ends is not None and ends <= at)
 
 

@@ -23,6 +23,7 @@ from creditdesk.ledger.rules.offers import (
     Share,
     UnitOffer,
 )
+from creditdesk.schema.errors import Conflict
 
 if TYPE_CHECKING:
     from creditdesk.ledger.rules.integer_program import Proposal
@@ -31,6 +32,7 @@ Offers = Sequence[MoneyOffer | UnitOffer]
 
 TIME_LIMIT_SECONDS: Final = 1.0
 """The bound on each of the two solves; a basket of 20 sources and 20 credits takes a twentieth."""
+CACHE_SIZE: Final = 256
 _NEARLY_WHOLE: Final = 1e-4
 """How far from a whole number of units the solver's answer may be."""
 
@@ -67,9 +69,36 @@ def _covered(shares: Sequence[Share]) -> Amount:
     return sum(share.covered for share in shares)
 
 
-def needs_search(problem: BasketProblem) -> bool:
-    """Whether sources compete for credit, so that burn-down alone is not the answer."""
-    return not all(part.is_single for part in problem.parts())
+class SearchRequired(Conflict):
+    """The basket needs a search that was not made for the balances it has now."""
+
+    def __init__(self, problem: BasketProblem) -> None:
+        super().__init__(
+            "The credits of this basket keep changing. Nothing was changed: try again."
+        )
+        self.problem = problem
+
+
+class SolutionCache:
+    """The latest assignments that took a search. Equal problems have equal assignments."""
+
+    def __init__(self, size: int = CACHE_SIZE) -> None:
+        self._size = size
+        self._solutions: dict[BasketProblem, Assignment] = {}
+
+    def add(self, problem: BasketProblem, solution: Assignment) -> None:
+        self._solutions[problem] = solution
+        if len(self._solutions) > self._size:
+            del self._solutions[next(iter(self._solutions))]
+
+    def assign(self, problem: BasketProblem) -> Assignment:
+        """The best assignment. Raises SearchRequired where it takes a search that was not made."""
+        if all(part.is_single for part in problem.parts()):
+            return assign(problem)
+        solution = self._solutions.get(problem)
+        if solution is None:
+            raise SearchRequired(problem)
+        return solution
 
 
 def burn_down(problem: BasketProblem) -> list[Share]:

@@ -14,13 +14,13 @@ A preview and a spend both call `allocate`; a spend stores the document with its
 This module must not know where a credit comes from or how a spend is written down.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from creditdesk.ledger.rules.amounts import Amount, format_money
-from creditdesk.ledger.rules.basket import Cap, Demand, MoneyOffer, Share, UnitOffer, assign
+from creditdesk.ledger.rules.assignment import assign
 from creditdesk.ledger.rules.credit import (
     Credit,
     CreditKey,
@@ -32,6 +32,15 @@ from creditdesk.ledger.rules.credit import (
     format_utc,
 )
 from creditdesk.ledger.rules.eligibility import ReasonCode, ineligibility_reason
+from creditdesk.ledger.rules.offers import (
+    Assignment,
+    BasketProblem,
+    Cap,
+    Demand,
+    MoneyOffer,
+    Share,
+    UnitOffer,
+)
 from creditdesk.ledger.rules.overdraft import OverdraftCredits
 from creditdesk.ledger.rules.pool_caps import capped_total, caps_by_position, remaining_after
 from creditdesk.ledger.rules.units import ChargePeriod
@@ -83,7 +92,7 @@ class SourceAllocation(Struct, frozen=True, gc=False):
 
 
 class Allocation(Struct, frozen=True, gc=False):
-    """The decision on a basket. `exact` is False when the search for units hit its limit."""
+    """The decision on a basket. `exact` is False when the search hit its time limit."""
 
     customer_id: int
     decided: datetime
@@ -149,13 +158,17 @@ def allocate(
     now: datetime,
     *,
     previously_used: Collection[CreditKey] = (),
+    assign: Callable[[BasketProblem], Assignment] = assign,
 ) -> Allocation:
     """Decides a basket of one customer's sources as a whole (rules 12 to 22).
 
-    The most value is covered that can be; then the order of payment decides. From a capped pool the
+    A single source is paid by one credit after another in the order of payment. Of several, the
+    most value is covered that can be; then the order decides (`assignment`). From a capped pool the
     member draws no more than its cap leaves, over all of the pool's credits. What a later price
     or a later credit would have changed is not looked at again: the document says what was found.
-    Raises ValueError when a source is not the owner's.
+
+    `assign` may search for seconds; pass `SolutionCache.assign` where that cannot be waited for.
+    Raises ValueError when a source is not the customer's.
     """
     for source in sources:
         if source.customer_id != customer.id:
@@ -168,32 +181,11 @@ def allocate(
     caps = caps_by_position(ordered)
     for source, against in zip(sources, reasons, strict=True):
         _reject_partial_print_jobs(source, ordered, against, caps)
-    eligible = [
-        (place, credit, basket_place, source)
-        for basket_place, source in enumerate(sources)
-        for place, credit in enumerate(ordered)
-        if reasons[basket_place][place] is None
-    ]
     overdrafts = OverdraftCredits.from_order(ordered)
-    assignment = assign(
-        [Demand(source.price, source.currency_digits) for source in sources],
-        overdrafts.available(ordered),
-        [
-            MoneyOffer(place, basket_place, _credit_price(credit, source))
-            for place, credit, basket_place, source in eligible
-            if credit.kind is CreditType.MONEY
-        ],
-        overdrafts.extend_offers(
-            [
-                _unit_offer(place, credit, basket_place, source)
-                for place, credit, basket_place, source in eligible
-                if credit.kind is not CreditType.MONEY
-            ]
-        ),
-        overdrafts.extend_caps(caps),
-    )
+    assignment = assign(_basket_problem(sources, ordered, reasons, caps, overdrafts))
     shares = overdrafts.merge_shares(assignment.shares)
-    room = remaining_after(caps, shares)
+    remaining = remaining_after(caps, shares)
+    used = frozenset(share.credit for share in shares)
     return Allocation(
         customer.id,
         now,
@@ -203,12 +195,39 @@ def allocate(
                 ordered,
                 against,
                 [share for share in shares if share.source == basket_place],
-                frozenset(share.credit for share in shares),
-                room,
+                used,
+                remaining,
             )
             for basket_place, (source, against) in enumerate(zip(sources, reasons, strict=True))
         ),
         assignment.exact,
+    )
+
+
+def _basket_problem(
+    sources: Sequence[Source],
+    ordered: Sequence[Credit],
+    reasons: Sequence[Sequence[ReasonCode | None]],
+    caps: Sequence[Cap],
+    overdrafts: OverdraftCredits,
+) -> BasketProblem:
+    """What each credit that nothing speaks against offers for each source."""
+    money: list[MoneyOffer] = []
+    units: list[UnitOffer] = []
+    for basket_place, (source, against) in enumerate(zip(sources, reasons, strict=True)):
+        for place, credit in enumerate(ordered):
+            if against[place] is not None:
+                continue
+            if credit.kind is CreditType.MONEY:
+                money.append(MoneyOffer(place, basket_place, _credit_price(credit, source)))
+            else:
+                units.append(_unit_offer(place, credit, basket_place, source))
+    return BasketProblem.of(
+        [Demand(source.price, source.currency_digits) for source in sources],
+        overdrafts.available(ordered),
+        money,
+        overdrafts.extend_offers(units),
+        overdrafts.extend_caps(caps),
     )
 
 
@@ -283,7 +302,7 @@ def _source_allocation(
     against: Sequence[ReasonCode | None],
     shares: Sequence[Share],
     used: frozenset[int],
-    room: Mapping[int, Amount],
+    remaining: Mapping[int, Amount],
 ) -> SourceAllocation:
     uncovered = source.price - sum(share.covered for share in shares)
     paying = {share.credit for share in shares}
@@ -293,7 +312,7 @@ def _source_allocation(
         if reason is None:
             if place in paying:
                 reason = ReasonCode.USED
-            elif uncovered and place in room and room[place] < _step(credit, source):
+            elif uncovered and place in remaining and remaining[place] < _step(credit, source):
                 reason = ReasonCode.MEMBER_CAP
             elif uncovered and place in used:
                 reason = ReasonCode.USED_ELSEWHERE

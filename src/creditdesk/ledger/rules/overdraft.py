@@ -7,13 +7,13 @@ the credit whose overdraft it is. This module must not know sources or how the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import structs
 
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.basket import Cap, Share, UnitOffer
 from creditdesk.ledger.rules.credit import Credit
+from creditdesk.ledger.rules.offers import Cap, Share, UnitOffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class OverdraftCredits:
     def extend_caps(self, caps: Sequence[Cap]) -> list[Cap]:
         """A member's cap holds over a credit and its overdraft."""
         return [
-            replace(
+            structs.replace(
                 cap,
                 credits=cap.credits
                 | {

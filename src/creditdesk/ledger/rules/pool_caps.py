@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.basket import Cap, Share
 from creditdesk.ledger.rules.calendar import local_date, start_of_day
 from creditdesk.ledger.rules.credit import Credit, Pool
+from creditdesk.ledger.rules.offers import Cap, Share
 
 
 class CapPeriod(IntEnum):
@@ -117,7 +117,7 @@ def capped_total(amounts: Mapping[int, Amount], caps: Sequence[Cap]) -> Amount:
     """What these places give between them under the caps."""
     total = sum(amounts.values())
     for cap in caps:
-        total -= max(0, sum(amounts[p] for p in cap.credits & amounts.keys()) - int(cap.limit))
+        total -= max(0, sum(amounts[p] for p in cap.credits & amounts.keys()) - cap.limit)
     return total
 
 
@@ -126,5 +126,5 @@ def remaining_after(caps: Sequence[Cap], shares: Sequence[Share]) -> dict[int, A
     remaining: dict[int, Amount] = {}
     for cap in caps:
         taken = sum(share.taken for share in shares if share.credit in cap.credits)
-        remaining |= dict.fromkeys(cap.credits, int(cap.limit) - taken)
+        remaining |= dict.fromkeys(cap.credits, cap.limit - taken)
     return remaining

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.desk import ContractClient, entity_id, model_value
-from tests.conformance.facts import CONTRACT, CORE, EntityFacts, FieldFact
+from tests.contract.contract_client import ContractClient, entity_id, model_value
+from tests.contract.facts import CONTRACT, CORE, EntityFacts, FieldFact
 
 ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=entity_id)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z")
@@ -42,23 +42,23 @@ class TestRecords:
     """What is shown."""
 
     async def test_get_shows_every_field_with_its_type_and_value(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        for row in desk.model.rows[facts.entity][:8]:
-            record = await desk.get(f"{facts.path}/{row['Id']}")
+        for row in api.model.rows[facts.entity][:8]:
+            record = await api.get(f"{facts.path}/{row['Id']}")
             assert set(record) == set(facts.by_name)
             for field in facts.fields:
                 shown = record[field.name]
                 assert is_of_type(field, shown), (field, shown)
                 if field.name != "ToStringText":
-                    wanted = desk.model.value(facts, row, field)
+                    wanted = api.model.value(facts, row, field)
                     assert model_value(field, shown) == wanted, field.name
 
     async def test_a_list_shows_all_but_collections(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        answer = await desk.get(facts.path, size="1000", orderBy="Id")
-        rows = desk.model.select(facts, sort="Id")
+        answer = await api.get(facts.path, size="1000", orderBy="Id")
+        rows = api.model.select(facts, sort="Id")
         assert [record["Id"] for record in answer["Records"]] == [row["Id"] for row in rows]
         for record, row in zip(answer["Records"], rows, strict=True):
             assert set(record) == {field.name for field in facts.list_fields}
@@ -66,24 +66,24 @@ class TestRecords:
                 shown = record[field.name]
                 assert is_of_type(field, shown), (field, shown)
                 if field.name != "ToStringText":
-                    wanted = desk.model.value(facts, row, field)
+                    wanted = api.model.value(facts, row, field)
                     assert model_value(field, shown) == wanted, field.name
 
     async def test_keys_come_in_the_documented_order(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        row = desk.model.rows[facts.entity][0]
-        whole = await desk.get(f"{facts.path}/{row['Id']}")
+        row = api.model.rows[facts.entity][0]
+        whole = await api.get(f"{facts.path}/{row['Id']}")
         assert [key for key in whole if not facts.by_name[key].is_delta_field] == facts.key_order
-        [listed] = (await desk.get(facts.path, Id=str(row["Id"])))["Records"]
+        [listed] = (await api.get(facts.path, Id=str(row["Id"])))["Records"]
         collections = {f.name for f in facts.fields if f.is_collection}
         assert list(listed) == [key for key in facts.key_order if key not in collections]
 
     async def test_delta_fields_follow_their_collection_and_are_null(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        row = desk.model.rows[facts.entity][0]
-        whole = await desk.get(f"{facts.path}/{row['Id']}")
+        row = api.model.rows[facts.entity][0]
+        whole = await api.get(f"{facts.path}/{row['Id']}")
         keys = list(whole)
         for field in facts.fields:
             if field.is_delta_field:
@@ -92,17 +92,17 @@ class TestRecords:
                 assert 0 < keys.index(field.name) - keys.index(collection) <= 2
 
     async def test_batch_returns_full_records_in_requested_order(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        ids = [row["Id"] for row in desk.model.rows[facts.entity][3:0:-1]]
-        batch = await desk.get(facts.path + "/", id=f"[{ids[0]},999999999,{ids[1]},{ids[2]}]")
+        ids = [row["Id"] for row in api.model.rows[facts.entity][3:0:-1]]
+        batch = await api.get(facts.path + "/", id=f"[{ids[0]},999999999,{ids[1]},{ids[2]}]")
         assert [record["Id"] for record in batch] == ids
-        assert batch[0] == await desk.get(f"{facts.path}/{ids[0]}")
+        assert batch[0] == await api.get(f"{facts.path}/{ids[0]}")
 
     async def test_the_label_of_a_record_is_text(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        answer = await desk.get(facts.path, size="1000", orderBy="ToStringText")
+        answer = await api.get(facts.path, size="1000", orderBy="ToStringText")
         labels = [record["ToStringText"] for record in answer["Records"]]
         if facts.entity in CORE:
             assert labels == [f"#{record['Id']}" for record in answer["Records"]]
@@ -112,13 +112,13 @@ class TestRecords:
             )
 
     async def test_verbs_are_supported_or_405(
-        self, desk: ContractClient, facts: EntityFacts
+        self, api: ContractClient, facts: EntityFacts
     ) -> None:
         # Histories of time credit are not edited (rule 11), whatever the documentation offers.
         withheld = {"update", "delete"} if facts.entity == "CoworkerExtraServiceUseHistory" else ()
         for verb, method in METHODS.items():
             path = facts.path if verb in ("list", "create", "update") else f"{facts.path}/987654321"
-            answer = await desk.http.request(method, path, content=b"")
+            answer = await api.http.request(method, path, content=b"")
             if verb in facts.operations and verb not in withheld:
                 assert answer.status_code != 405, (verb, answer.text)
             else:
@@ -130,10 +130,10 @@ class TestRecords:
     "facts", [f for f in CONTRACT.values() if f.seed_record_keys], ids=entity_id
 )
 async def test_without_the_newest_fields_a_record_is_the_sample(
-    desk: ContractClient, facts: EntityFacts
+    api: ContractClient, facts: EntityFacts
 ) -> None:
     newest = {field.name for field in facts.fields if field.newest_docs_only}
-    [record] = (await desk.get(facts.path, Id="1"))["Records"]
+    [record] = (await api.get(facts.path, Id="1"))["Records"]
     assert tuple(key for key in record if key not in newest) == facts.seed_record_keys
 
 

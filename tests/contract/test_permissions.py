@@ -16,12 +16,12 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import ALL_VERBS, Entity, Verb
 from creditdesk.schema.fields import Collection
 from creditdesk.schema.repository import Store
-from tests.builders import RecordBuilder
-from tests.conformance.callers import (
+from tests.support.callers import (
     client_with_token,
     create_full_user_role,
     create_location_token,
 )
+from tests.support.record_builder import RecordBuilder
 
 UNPRIVILEGED: Final = ("no_token", "bad_token", "no_roles", "other_location")
 EXPECTED_STATUSES: Final[dict[str, set[int]]] = {
@@ -45,16 +45,16 @@ class TwoLocations:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def scene(store: Store, build: RecordBuilder, app: ASGIApp) -> AsyncIterator[TwoLocations]:
-    here = await build.shared_id("Business")
-    elsewhere = await build.create(Business)
+async def scene(store: Store, builder: RecordBuilder, app: ASGIApp) -> AsyncIterator[TwoLocations]:
+    here = await builder.shared_id("Business")
+    elsewhere = await builder.create(Business)
     records: dict[type[Entity], int] = {}
     bodies: dict[type[Entity], dict[str, Any]] = {}
     for entity in PUBLIC_ENTITIES:
         held = entity.meta().columns.get(entity.scope or "")
         own = {held.name: (here,)} if held and isinstance(held.field, Collection) else {}
-        records[entity] = here if entity is Business else await build.create(entity, **own)
-        bodies[entity] = await build.request_body(entity, only_required=True) | {
+        records[entity] = here if entity is Business else await builder.create(entity, **own)
+        bodies[entity] = await builder.request_body(entity, only_required=True) | {
             name: list(ids) for name, ids in own.items()
         }
     user_role = await create_full_user_role(store, elsewhere)

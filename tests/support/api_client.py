@@ -20,7 +20,7 @@ from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.operations.corrections import expire
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.progress import CollectingReporter
-from tests.ledger.town import LedgerBuilder, money
+from tests.support.ledger_builder import LedgerBuilder, money
 
 CREDITS = "/api/billing/coworkerbookingcredits"
 TIME_CREDITS = "/api/billing/coworkerextraservices"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from tests.conformance.facts import (
+from tests.contract.facts import (
     COMPUTED,
     CONTRACT,
     CORE,

@@ -27,6 +27,8 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.ledger.journal.mapping import new_record, where
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.rules.assignment import SolutionCache, assign
+from creditdesk.ledger.rules.offers import Assignment, BasketProblem
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import Store
@@ -51,6 +53,13 @@ def serialize_record(record: Record) -> bytes:
     return json.dumps({k: str(v) for k, v in sorted(record.items())}).encode()
 
 
+class SearchAtOnce(SolutionCache):
+    """Searches where it stands, for tests that call operations without the API."""
+
+    def assign(self, problem: BasketProblem) -> Assignment:
+        return assign(problem)
+
+
 @dataclass
 class LedgerBuilder:
     """One location with a customer, a room and rates; tests add to it."""
@@ -68,17 +77,19 @@ class LedgerBuilder:
 
     @classmethod
     async def create(cls, store: Store) -> LedgerBuilder:
-        town = cls(store)
-        town.currency = await town.add(Currency, Code="GBP", Name="Pound")
-        town.business = await town.add(Business, Name="Mill", CurrencyId=town.currency)
-        town.customer = await town.add_customer("Ada")
-        town.resource_type = await town.add(ResourceType, Name="Room", BusinessId=town.business)
-        town.resource = await town.add(
-            Resource, Name="Blue", BusinessId=town.business, ResourceTypeId=town.resource_type
+        ledger = cls(store)
+        ledger.currency = await ledger.add(Currency, Code="GBP", Name="Pound")
+        ledger.business = await ledger.add(Business, Name="Mill", CurrencyId=ledger.currency)
+        ledger.customer = await ledger.add_customer("Ada")
+        ledger.resource_type = await ledger.add(
+            ResourceType, Name="Room", BusinessId=ledger.business
         )
-        town.rate = await town.add_rate(1, "20.00")
-        town.uses_rate = await town.add_rate(5, "20.00", resource_types=())
-        return town
+        ledger.resource = await ledger.add(
+            Resource, Name="Blue", BusinessId=ledger.business, ResourceTypeId=ledger.resource_type
+        )
+        ledger.rate = await ledger.add_rate(1, "20.00")
+        ledger.uses_rate = await ledger.add_rate(5, "20.00", resource_types=())
+        return ledger
 
     async def add(self, entity: type[Entity], **values: Any) -> int:
         async with self.store.write_session() as unit:
@@ -169,7 +180,7 @@ class LedgerBuilder:
 
     @property
     def context(self) -> LedgerContext:
-        return LedgerContext(lambda: self.now, self.settings)
+        return LedgerContext(lambda: self.now, self.settings, SearchAtOnce())
 
     def spends(self) -> SpendQueue:
         return SpendQueue(self.store, lambda: self.now, self.settings)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.desk import SEED, ContractClient, entity_id
-from tests.conformance.facts import CONTRACT, CORE, EntityFacts
-from tests.conformance.model import FilterCase, expected_envelope, sortable_fields
+from tests.contract.contract_client import SEED, ContractClient, entity_id
+from tests.contract.facts import CONTRACT, CORE, EntityFacts
+from tests.contract.model import FilterCase, expected_envelope, sortable_fields
 
 SIZES = ("1000", "10", "3", "25")
 RISING = ("1", "0", "ascending", "Ascending", "")
@@ -22,7 +22,7 @@ ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=entity_id)
 
 
 async def assert_matches_model(
-    desk: ContractClient,
+    api: ContractClient,
     facts: EntityFacts,
     asked: Sequence[FilterCase],
     sort: str,
@@ -34,8 +34,8 @@ async def assert_matches_model(
     params = {each.param: each.text for each in asked}
     params |= {"orderBy": sort, "dir": direction, "page": str(page), "size": size}
     descending = direction in FALLING
-    answer = await desk.get(facts.path, **params)
-    rows = desk.model.select(facts, asked, sort, descending=descending)
+    answer = await api.get(facts.path, **params)
+    rows = api.model.select(facts, asked, sort, descending=descending)
     first = (page - 1) * int(size)
     wanted = [row["Id"] for row in rows[first : first + int(size)]]
     assert [record["Id"] for record in answer.pop("Records")] == wanted, params
@@ -48,7 +48,7 @@ async def assert_matches_model(
 
 @ENTITIES
 async def test_every_filter_and_every_sort(
-    desk: ContractClient, facts: EntityFacts, database: str
+    api: ContractClient, facts: EntityFacts, database: str
 ) -> None:
     """Each parameter is asked, each sort goes both ways; what they meet is chance, and differs
     between the engines."""
@@ -59,36 +59,34 @@ async def test_every_filter_and_every_sort(
     turn = cycle(sorts)
     for each in filters:
         sort, ways = next(turn)
-        asked = desk.model.filter_case(facts, each, random.choice)
+        asked = api.model.filter_case(facts, each, random.choice)
         page, size = random.choice((1, 1, 2)), random.choice(SIZES)
-        await assert_matches_model(desk, facts, [asked], sort, random.choice(ways), page, size)
+        await assert_matches_model(api, facts, [asked], sort, random.choice(ways), page, size)
     for sort, ways in sorts[len(filters) :]:
         await assert_matches_model(
-            desk, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10"
+            api, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10"
         )
 
 
 @ENTITIES
-async def test_pages_neither_repeat_nor_lose_a_row(
-    desk: ContractClient, facts: EntityFacts
-) -> None:
+async def test_pages_neither_repeat_nor_lose_a_row(api: ContractClient, facts: EntityFacts) -> None:
     random = Random(f"{SEED} pages {facts.entity}")
     names = random.sample(sortable_fields(facts), 1)
     for name in [facts.default_sort, *names]:
         way = random.choice((*RISING, *FALLING))
-        rows = desk.model.select(facts, sort=name, descending=way in FALLING)
+        rows = api.model.select(facts, sort=name, descending=way in FALLING)
         seen: list[int] = []
         for page in range(1, 8):
-            answer = await desk.get(facts.path, orderBy=name, dir=way, page=str(page), size="7")
+            answer = await api.get(facts.path, orderBy=name, dir=way, page=str(page), size="7")
             seen += [record["Id"] for record in answer["Records"]]
         assert seen == [row["Id"] for row in rows]
 
 
 @ENTITIES
-async def test_the_default_order(desk: ContractClient, facts: EntityFacts) -> None:
-    wanted = [row["Id"] for row in desk.model.select(facts)][:25]
+async def test_the_default_order(api: ContractClient, facts: EntityFacts) -> None:
+    wanted = [row["Id"] for row in api.model.select(facts)][:25]
     for params in ({}, {"orderBy": "NoSuchField"}, {"page": "0", "size": "0"}, {"PageSize": "3"}):
-        answer = await desk.get(facts.path, **params)
+        answer = await api.get(facts.path, **params)
         assert [record["Id"] for record in answer["Records"]] == wanted
         assert answer["CurrentOrderField"] == facts.default_sort
 
@@ -106,7 +104,7 @@ def example_settings(examples: int) -> Any:
 
 
 async def assert_combination_matches(
-    desk: ContractClient, facts: EntityFacts, data: st.DataObject
+    api: ContractClient, facts: EntityFacts, data: st.DataObject
 ) -> None:
     """Several filters at once, in any case, with any sort, direction, page and size."""
 
@@ -116,21 +114,21 @@ async def assert_combination_matches(
     filters = data.draw(
         st.lists(st.sampled_from(facts.filters), max_size=4, unique_by=lambda f: f.param.lower())
     )
-    asked = [desk.model.filter_case(facts, each, choose) for each in filters]
+    asked = [api.model.filter_case(facts, each, choose) for each in filters]
     recase = choose((str, str.lower, str.upper))
     asked = [FilterCase(recase(each.param), each.text, each.matches) for each in asked]
     sort = choose(sortable_fields(facts))
     page, size = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 45))
-    await assert_matches_model(desk, facts, asked, sort, choose(RISING + FALLING), page, str(size))
+    await assert_matches_model(api, facts, asked, sort, choose(RISING + FALLING), page, str(size))
 
 
 @pytest.mark.parametrize("facts", [CONTRACT[name] for name in CORE], ids=entity_id)
 @example_settings(25)
 @given(data=st.data())
 async def test_combinations_on_the_core(
-    desk: ContractClient, facts: EntityFacts, data: st.DataObject
+    api: ContractClient, facts: EntityFacts, data: st.DataObject
 ) -> None:
-    await assert_combination_matches(desk, facts, data)
+    await assert_combination_matches(api, facts, data)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +136,8 @@ async def test_combinations_on_the_core(
 )
 @example_settings(5)
 @given(data=st.data())
-async def test_combinations(desk: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
-    await assert_combination_matches(desk, facts, data)
+async def test_combinations(api: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
+    await assert_combination_matches(api, facts, data)
 
 
 @pytest.mark.deep
@@ -147,6 +145,6 @@ async def test_combinations(desk: ContractClient, facts: EntityFacts, data: st.D
 @example_settings(500)
 @given(data=st.data())
 async def test_many_combinations(
-    desk: ContractClient, facts: EntityFacts, data: st.DataObject
+    api: ContractClient, facts: EntityFacts, data: st.DataObject
 ) -> None:
-    await assert_combination_matches(desk, facts, data)
+    await assert_combination_matches(api, facts, data)

@@ -16,7 +16,7 @@ from uuid import UUID
 from creditdesk.schema.entity import Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Reference, Scaled
 from creditdesk.schema.repository import Store
-from tests.conformance.facts import (
+from tests.contract.facts import (
     BASE,
     COMPUTED,
     CONTRACT,
@@ -25,7 +25,7 @@ from tests.conformance.facts import (
     FieldFact,
     referenced_entity,
 )
-from tests.conformance.model import ContractModel, Row
+from tests.contract.model import ContractModel, Row
 
 ROWS_PER_ENTITY: Final = 40
 TEXTS: Final = (

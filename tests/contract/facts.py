@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent.parent / "contract"
+FOLDER: Final = Path(__file__).parent
 CORE: Final = (
     "CoworkerBookingCredit", "CoworkerExtraService", "CoworkerBookingCreditUseHistory",
     "CoworkerExtraServiceUseHistory",

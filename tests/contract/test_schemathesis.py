@@ -25,8 +25,8 @@ from creditdesk.schema.entity import BASE_FIELDS, Entity
 from creditdesk.schema.fields import DateTime, Reference
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
-from tests.builders import NOW, RecordBuilder
-from tests.conformance.callers import create_admin_token
+from tests.support.callers import create_admin_token
+from tests.support.record_builder import NOW, RecordBuilder
 
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",
@@ -79,9 +79,9 @@ def running_app() -> Iterator[tuple[CrossLoopApp, str]]:
 
     async def start() -> tuple[Any, str, Any]:
         store = await open_store("sqlite:///:memory:", migrated=True)
-        build = RecordBuilder(store)
+        builder = RecordBuilder(store)
         for entity in PUBLIC_ENTITIES:
-            await build.create(entity, **always_present_schema(entity))
+            await builder.create(entity, **always_present_schema(entity))
         return store, await create_admin_token(store), build_app(store, Settings())
 
     store, token, app = finish(start())

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.facts import EntityFacts, FieldFact
-from tests.conformance.model import ContractModel
+from tests.contract.facts import EntityFacts, FieldFact
+from tests.contract.model import ContractModel
 
 SEED = 20260310
 

@@ -15,7 +15,7 @@ from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings
-from tests.builders import NOW, stored_row
+from tests.support.record_builder import NOW, stored_row
 
 
 async def create_full_user_role(store: Store, business: int) -> int:

@@ -1,0 +1,56 @@
+"""Stored credits and account states as typed values.
+
+Amounts are in the credit's smallest unit: ten-thousandths of the currency, or whole uses.
+Instants are aware and in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY
+
+
+class StoredCredit(Struct, frozen=True, gc=False):
+    """A credit's row, as far as the journal needs it. A booking charge has no balance (rule 5).
+
+    `description` and `currency` are set only where they were read.
+    """
+
+    id: int
+    business_id: int
+    customer_id: int | None
+    created: datetime
+    updated_by: str
+    remaining: Amount
+    total: Amount
+    overdraft: Amount = 0
+    valid_from: datetime | None = None
+    expires: datetime | None = None
+    rate_id: int | None = None
+    is_booking_charge: bool = False
+    description: str = ""
+    currency: str | None = None
+
+
+class StoredState(Struct, frozen=True, gc=False):
+    """What is stored beside a credit: where its journal ends, and settings of our own.
+
+    `expiry_recorded` is the expiry for which the journal has an expiry entry (rule 28).
+    `granted_from` is the credit that this one continues, by roll-over or re-issue.
+    `is_new` is true until the state is stored for the first time.
+    """
+
+    digest: bytes
+    sequence: int = 0
+    held: Amount = 0
+    last_recorded: datetime | None = None
+    priority: int = DEFAULT_PRIORITY
+    paid: bool = False
+    expiry_recorded: datetime | None = None
+    granted_from: int | None = None
+    times_rolled: int = 0
+    is_new: bool = False

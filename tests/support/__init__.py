@@ -1,0 +1,1 @@
+"""The one world of the tests: records, users, clients, clocks and servers."""

@@ -6,6 +6,7 @@ knows which engine that is.
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -391,3 +392,51 @@ class StorageContract:
                     record = await reading.get(Currency, ids[0])
                     assert record is not None
                     assert record["Name"] == name
+
+    async def test_a_read_session_sees_no_later_commit(self, store: Store) -> None:
+        first, second = await insert_rows(store, Currency, {"Code": "AAA"}, {"Code": "BBB"})
+        ours = (with_ids(Currency, [first, second]),)
+        async with store.read_session() as session:
+            assert await session.count(Currency, ours) == 2
+            async with store.write_session() as unit:
+                await unit.update(Currency, [(first, {"Code": "CCC"}), (second, {"Code": "CCC"})])
+                await unit.delete(Currency, [first])
+            seen = await session.find(Currency, ours, columns=("Code",))
+            assert await session.count(Currency, ours) == 2
+        assert seen == [{"Code": "AAA"}, {"Code": "BBB"}]
+        async with store.read_session() as session:
+            assert await session.find(Currency, ours, columns=("Code",)) == [{"Code": "CCC"}]
+
+    async def test_single_reads_see_each_commit(self, store: Store) -> None:
+        [record_id] = await insert_rows(store, Currency, {"Code": "AAA"})
+        ours = (with_ids(Currency, [record_id]),)
+        async with store.read_session(snapshot=False) as session:
+            assert await session.find(Currency, ours, columns=("Code",)) == [{"Code": "AAA"}]
+            async with store.write_session() as unit:
+                await unit.update(Currency, [(record_id, {"Code": "BBB"})])
+                assert await session.find(Currency, ours, columns=("Code",)) == [{"Code": "AAA"}]
+            assert await session.find(Currency, ours, columns=("Code",)) == [{"Code": "BBB"}]
+
+    async def test_open_snapshots_block_no_writer(self, store: Store) -> None:
+        [record_id] = await insert_rows(store, Currency, {"Name": "0"})
+        ours = (with_ids(Currency, [record_id]),)
+        async with AsyncExitStack() as stack:
+            for number in range(1, 5):
+                session = await stack.enter_async_context(store.read_session())
+                seen = await session.find(Currency, ours, columns=("Name",))
+                assert seen == [{"Name": str(number - 1)}]
+                async with store.write_session() as unit:
+                    await unit.update(Currency, [(record_id, {"Name": str(number)})])
+        async with store.read_session() as session:
+            assert await session.find(Currency, ours, columns=("Name",)) == [{"Name": "4"}]
+
+    async def test_a_failed_read_leaves_the_next_snapshot_intact(self, store: Store) -> None:
+        [record_id] = await insert_rows(store, Currency, {"Name": "a"})
+        with pytest.raises(RuntimeError, match="midway"):
+            async with store.read_session() as session:
+                await session.get(Currency, record_id)
+                raise RuntimeError("midway")
+        async with store.write_session() as unit:
+            await unit.update(Currency, [(record_id, {"Name": "b"})])
+        async with store.read_session() as session:
+            assert (await session.get_many(Currency, [record_id]))[record_id]["Name"] == "b"

@@ -8,7 +8,14 @@ from typing import Any
 
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 
-STATEMENT_METHODS = ("fetch", "run_many", "update_many", "delete_where", "next_ids", "taken_ids")
+STATEMENT_METHODS = (
+    "fetch",
+    "insert_rows",
+    "update_rows",
+    "delete_rows",
+    "next_ids",
+    "advance_ids",
+)
 """What a unit of either engine sends to its database."""
 
 
@@ -38,8 +45,8 @@ class FailingStore:
         self._fails_after_commit = False
         self.has_failed = False
 
-    def read_session(self) -> AbstractAsyncContextManager[ReadSession]:
-        return self.store.read_session()
+    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
+        return self.store.read_session(snapshot=snapshot)
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[WriteSession]:

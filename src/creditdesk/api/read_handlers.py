@@ -34,7 +34,7 @@ async def list_or_batch(
     query = parsed.query
     if scope := scope_filters(context.principal, entity):
         query = replace(query, filters=(*query.filters, *scope))
-    async with api.store.read_session() as session:
+    async with api.store.read_session(snapshot=False) as session:
         page = await session.page(query)
     rows = serializer_for(entity).rows(page.columns)
     return JsonBytesResponse(encode(list_envelope(rows, parsed, page.total)))
@@ -45,7 +45,7 @@ async def _get_batch(
 ) -> Response:
     require_role(context.principal, entity, "get")
     scope = scope_filters(context.principal, entity)
-    async with api.store.read_session() as session:
+    async with api.store.read_session(snapshot=False) as session:
         records = await session.get_many(entity, ids, scope) if ids else {}
     serialize = serializer_for(entity).record
     return JsonBytesResponse(encode([serialize(records[i]) for i in ids if i in records]))
@@ -61,7 +61,7 @@ async def get_one(
     """The full record, collections included."""
     require_role(context.principal, entity, "get")
     scope = scope_filters(context.principal, entity)
-    async with api.store.read_session() as session:
+    async with api.store.read_session(snapshot=False) as session:
         record = await session.get(entity, record_id, scope)
     if record is None:
         raise NotFound

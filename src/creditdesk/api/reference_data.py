@@ -85,7 +85,7 @@ def _default_fields(location: Record) -> dict[str, Any]:
 async def ready(api: ApiContext, _request: Request) -> Response:
     """200 when the store answers, else 503."""
     try:
-        async with api.store.read_session() as session:
+        async with api.store.read_session(snapshot=False) as session:
             await session.get(api.user_entity, 0)
     except Exception:  # whichever error the engine raises, the store does not answer
         return json_response(503, {"Status": "unavailable"})

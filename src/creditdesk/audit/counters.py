@@ -9,17 +9,15 @@ from __future__ import annotations
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.progress import ProgressReporter
-from creditdesk.schema.repository import CounterMismatch, Store
+from creditdesk.schema.repository import CounterMismatch, ReadSession
 
 
-async def check_counters(store: Store, report: ProgressReporter) -> None:
+async def check_counters(session: ReadSession, report: ProgressReporter) -> None:
     """Reports each kept number that is not that of the records, as one sentence."""
     tallied = [entity for entity in CATALOG if entity.counted]
     report.step("kept totals", len(tallied))
     for entity in tallied:
-        async with store.read_session() as reading:
-            found = await reading.counter_mismatches(entity)
-        for each in found:
+        for each in await session.counter_mismatches(entity):
             report.problem(_describe_mismatch(entity, each))
         report.advance(1)
 

@@ -32,28 +32,34 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import ProgressReporter
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import ReadSession, Store
 
 VERIFY_BATCH_SIZE: Final = 250
 
 
 async def verify_ledger(store: Store, report: ProgressReporter) -> int:
-    """Reports each finding as one sentence, credit by credit; gives how many lines were read."""
+    """Reports each finding as one sentence and returns how many journal lines were read.
+
+    Everything is read in one snapshot, so that writes meanwhile cause no findings.
+    """
+    async with store.read_session() as session:
+        return await _verify(session, report)
+
+
+async def _verify(session: ReadSession, report: ProgressReporter) -> int:
     lines_read = 0
     for side in MAPPINGS.values():
-        async with store.read_session() as reading:
-            report.step(side.credit_entity.plural, await reading.count(side.credit_entity))
-        async with aclosing(_read_ahead(store, side)) as batches:
+        report.step(side.credit_entity.plural, await session.count(side.credit_entity))
+        async with aclosing(_read_ahead(session, side)) as batches:
             async for batch in batches:
-                # Elsewhere, so that the next one comes in meanwhile.
+                # In a thread, while the next batch is read.
                 for sentence in await asyncio.to_thread(list, _batch_problems(batch)):
                     report.problem(sentence)
                 lines_read += len(batch.lines)
                 report.advance(len(batch.credits))
-    await check_denormalized_values(store, report)
-    await check_counters(store, report)
-    async with store.read_session() as reading:
-        orphans = await reading.count(JournalLine) - lines_read
+    await check_denormalized_values(session, report)
+    await check_counters(session, report)
+    orphans = await session.count(JournalLine) - lines_read
     if orphans > 0:
         report.note(f"{orphans} journal lines are of credits that no longer exist")
     return lines_read
@@ -73,12 +79,14 @@ class _AccountBatch:
     overdrawn: Mapping[int, Record]
 
 
-async def _read_ahead(store: Store, side: CreditTypeMapping) -> AsyncGenerator[_AccountBatch]:
+async def _read_ahead(
+    session: ReadSession, side: CreditTypeMapping
+) -> AsyncGenerator[_AccountBatch]:
     """Every credit in the order of Ids, batch by batch; one is read while another is looked at."""
-    following = asyncio.create_task(_read_batch(store, side, 0))
+    following = asyncio.create_task(_read_batch(session, side, 0))
     try:
         while batch := await following:
-            following = asyncio.create_task(_read_batch(store, side, batch.credits[-1]["Id"]))
+            following = asyncio.create_task(_read_batch(session, side, batch.credits[-1]["Id"]))
             yield batch
     finally:
         following.cancel()
@@ -86,38 +94,39 @@ async def _read_ahead(store: Store, side: CreditTypeMapping) -> AsyncGenerator[_
             await following
 
 
-async def _read_batch(store: Store, side: CreditTypeMapping, after_id: int) -> _AccountBatch | None:
-    async with store.read_session() as reading:
-        credits_ = await reading.find(
-            side.credit_entity,
-            limit=VERIFY_BATCH_SIZE,
-            after_id=after_id,
-            columns=_credit_columns(side),
-        )
-        if not credits_:
-            return None
-        ids = [record["Id"] for record in credits_]
-        found = await reading.find(
-            AccountState,
-            where(AccountState, Id=[state_id((side.account_type, i)) for i in ids]),
-            columns=("CreditId", "Held", "Sequence", "Digest"),
-        )
-        states = {record["CreditId"]: record for record in found}
-        lines = await reading.find(
-            JournalLine,
-            where(JournalLine, CreditKind=side.account_type.value, CreditId=ids),
-            columns=(*ENTRY_COLUMNS, "Digest"),
-        )
-        uses = await reading.find(
-            side.history_entity,
-            where(side.history_entity, **{side.credit_reference: ids}),
-            columns=(side.credit_reference, "CreditUsed"),
-        )
-        # Only a whole record says how far below zero it may go, and few go there.
-        below = [
-            c["Id"] for c in credits_ if c[side.remaining_field] < _held(side, states.get(c["Id"]))
-        ]
-        overdrawn = await reading.get_many(side.credit_entity, below) if below else {}
+async def _read_batch(
+    session: ReadSession, side: CreditTypeMapping, after_id: int
+) -> _AccountBatch | None:
+    credits_ = await session.find(
+        side.credit_entity,
+        limit=VERIFY_BATCH_SIZE,
+        after_id=after_id,
+        columns=_credit_columns(side),
+    )
+    if not credits_:
+        return None
+    ids = [record["Id"] for record in credits_]
+    found = await session.find(
+        AccountState,
+        where(AccountState, Id=[state_id((side.account_type, i)) for i in ids]),
+        columns=("CreditId", "Held", "Sequence", "Digest"),
+    )
+    states = {record["CreditId"]: record for record in found}
+    lines = await session.find(
+        JournalLine,
+        where(JournalLine, CreditKind=side.account_type.value, CreditId=ids),
+        columns=(*ENTRY_COLUMNS, "Digest"),
+    )
+    uses = await session.find(
+        side.history_entity,
+        where(side.history_entity, **{side.credit_reference: ids}),
+        columns=(side.credit_reference, "CreditUsed"),
+    )
+    # Only a whole record says how far below zero it may go, and few go there.
+    below = [
+        c["Id"] for c in credits_ if c[side.remaining_field] < _held(side, states.get(c["Id"]))
+    ]
+    overdrawn = await session.get_many(side.credit_entity, below) if below else {}
     return _AccountBatch(side, credits_, states, lines, uses, overdrawn)
 
 

@@ -158,8 +158,12 @@ class WriteSession(ReadSession, Protocol):
 class Store(Protocol):
     """Where units of work come from."""
 
-    def read_session(self) -> AbstractAsyncContextManager[ReadSession]:
-        """A look at what is committed."""
+    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
+        """A read-only session that sees the database as it was at its first statement.
+
+        Without `snapshot` each statement sees what is committed when it runs; that saves opening and
+        ending a transaction where a request reads once.
+        """
 
     def write_session(self) -> AbstractAsyncContextManager[WriteSession]:
         """A unit that commits when its block ends and undoes all when the block raises."""

@@ -34,7 +34,7 @@ _Kind = Literal["insert", "insert with new ids", "update"]
 
 
 class PostgreSQLReadSession(BaseReadSession):
-    """Reading over one connection; each question is one statement, so one look."""
+    """Reads over one connection, which a snapshot keeps in a transaction."""
 
     def __init__(self, statements: Statements, connection: Any) -> None:
         super().__init__(statements)
@@ -223,9 +223,14 @@ class PostgreSQLStore:
         self.statements = Statements(PostgreSQL())
 
     @asynccontextmanager
-    async def read_session(self) -> AsyncIterator[ReadSession]:
+    async def read_session(self, *, snapshot: bool = True) -> AsyncIterator[ReadSession]:
         async with self.pool.acquire() as connection:
-            yield PostgreSQLReadSession(self.statements, connection)
+            session = PostgreSQLReadSession(self.statements, connection)
+            if not snapshot:
+                yield session
+                return
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield session
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[WriteSession]:

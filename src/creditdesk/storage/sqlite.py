@@ -1,7 +1,8 @@
-"""Units of work on SQLite: short statements on one shared connection, never an await inside.
+"""Sessions on SQLite: short statements that run on the event loop, never across an await.
 
-A writing unit holds the connection for itself from BEGIN IMMEDIATE to COMMIT. A reader that
-finds it taken uses a second connection, which sees what is committed.
+Write sessions share one connection, each from BEGIN IMMEDIATE to COMMIT. Single reads use it while
+no write session is open; snapshots, and reads beside a write session, have connections of their own.
+In WAL mode neither waits for the other.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
@@ -30,27 +36,24 @@ from creditdesk.storage.session import BaseReadSession, BaseWriteSession, given_
 BUSY_TIMEOUT_SECONDS = 20.0
 CACHE_KILOBYTES = 65_536
 BULK_LOAD_CACHE_KILOBYTES = 16_384
+MAX_IDLE_READERS = 2
+"""Connections kept open between read sessions; each has a page cache of its own."""
+
 ANALYZE_MIN_CHANGES = 1000
 """A store that wrote so many rows, such as an import, has its tables looked at as it closes."""
 
 
 class SQLiteReadSession(BaseReadSession):
-    """Reading over whichever connection no writing unit holds when a question is put."""
+    """Reads over one connection, which a snapshot keeps in a transaction, or over any idle one."""
 
     def __init__(
-        self, statements: Statements, idle_connection: Callable[[], sqlite3.Connection]
+        self, statements: Statements, connection: Callable[[], sqlite3.Connection]
     ) -> None:
         super().__init__(statements)
-        self._idle_connection = idle_connection
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is held between two questions."""
+        self._connection = connection
 
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._idle_connection().execute(text, parameters).fetchall()
+        return self._connection().execute(text, parameters).fetchall()
 
 
 class SQLiteWriteSession(BaseWriteSession):
@@ -129,21 +132,36 @@ class SQLiteStore:
         self.path = str(file)
         self.statements = Statements(SQLite())
         self.connection = _connect(self.path)
-        self._read_connection: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
         self._write_lock = asyncio.Lock()
-        self._read_session = SQLiteReadSession(self.statements, self._idle_connection)
+        self._single_reads = SQLiteReadSession(self.statements, self._idle_connection)
 
-    def read_session(self) -> AbstractAsyncContextManager[ReadSession]:
-        return self._read_session
+    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
+        return self._snapshot() if snapshot else nullcontext(self._single_reads)
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[ReadSession]:
+        connection = self._readers.pop() if self._readers else _connect(self.path)
+        connection.execute("BEGIN")
+        try:
+            yield SQLiteReadSession(self.statements, lambda: connection)
+        finally:
+            connection.execute("COMMIT")
+            self._readers.append(connection)
+            self._close_readers(MAX_IDLE_READERS)
 
     def _idle_connection(self) -> sqlite3.Connection:
-        # Asked at each question: a unit may begin while a reader is between two of them, and
-        # nobody may see what is not committed.
+        # Looked up for each statement: a write session may begin between two statements, and
+        # nothing uncommitted may be seen.
         if not self._write_lock.locked():
             return self.connection
-        if self._read_connection is None:
-            self._read_connection = _connect(self.path)
-        return self._read_connection
+        if not self._readers:
+            self._readers.append(_connect(self.path))
+        return self._readers[-1]
+
+    def _close_readers(self, kept: int = 0) -> None:
+        while len(self._readers) > kept:
+            self._readers.pop().close()
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[WriteSession]:
@@ -175,9 +193,7 @@ class SQLiteStore:
         A load writes very much over very little: with WAL all of it would be written twice, and
         the log be as large as the file. Where others have the file open, the mode stays.
         """
-        if self._read_connection is not None:
-            self._read_connection.close()
-            self._read_connection = None
+        self._close_readers()
         with suppress(sqlite3.OperationalError):
             self.connection.execute(f"PRAGMA journal_mode = {mode}")
 
@@ -215,8 +231,7 @@ class SQLiteStore:
                 self.connection.execute("PRAGMA analysis_limit = 400")
                 self.connection.execute("ANALYZE")
         self.connection.close()
-        if self._read_connection is not None:
-            self._read_connection.close()
+        self._close_readers()
         if self._folder:
             self._folder.cleanup()
 

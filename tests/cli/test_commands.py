@@ -174,7 +174,7 @@ def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys
     assert run(["import", str(tmp_path / "in")]) == FAILED
     output = capsys.readouterr()
     assert output.out == "Booking: 1 new, 0 changed, 0 the same\nProblems: 1\n"
-    assert "Coworker 99, named by Booking.CoworkerId, is nowhere" in output.err
+    assert "Booking.CoworkerId refers to the missing Coworker 99" in output.err
 
 
 def test_openapi_prints_document(capsys: Captured) -> None:

@@ -159,8 +159,8 @@ async def test_missing_reference_is_reported_once(sqlite_store: Store, tmp_path:
     files = write_files(tmp_path, coworkerbookingcredits_json=[CREDIT | {"CoworkerId": 55}, other])
     report = await import_files(sqlite_store, files)
     assert report.problems == [
-        "Coworker 55, named by CoworkerBookingCredit.CoworkerId, is nowhere;"
-        " what names it is left empty"
+        "CoworkerBookingCredit.CoworkerId refers to the missing Coworker 55;"
+        " the reference is cleared"
     ]
     assert (await get_record(sqlite_store, CoworkerBookingCredit, 71))["CoworkerId"] is None
 
@@ -180,7 +180,7 @@ async def test_unknown_columns_are_reported_once(sqlite_store: Store, tmp_path: 
     )
     assert report.notes == [
         "notes.txt is not named after an entity's records and is skipped",
-        "coworkers.json: the column Shoe is not known and skipped",
+        "coworkers.json: the unknown column Shoe is skipped",
     ]
 
 
@@ -194,7 +194,7 @@ async def test_rounded_money_is_reported(sqlite_store: Store, tmp_path: Path) ->
     report = await import_files(sqlite_store, files)
     assert (await get_record(sqlite_store, CoworkerBookingCredit, 70))["TotalCredit"] == 1001
     assert report.notes == [
-        "coworkerbookingcredits.json: row 1: TotalCredit 0.10005 is rounded to what is kept"
+        "coworkerbookingcredits.json: row 1: TotalCredit 0.10005 is rounded to 4 decimal places"
     ]
 
 
@@ -205,12 +205,12 @@ async def test_unreadable_row_is_skipped(sqlite_store: Store, tmp_path: Path) ->
     )
     report = await import_files(sqlite_store, files)
     assert report.problems[:1] == [
-        "currencies.json ends in the middle of a record or list; what follows in this file is left out"
+        "currencies.json ends in the middle of a record or list; the rest of the file is skipped"
     ]
     assert sorted(report.problems[1:]) == [
-        "CoworkerBookingCredit 72: RemainingCredit is not from 0 to TotalCredit;"
-        " the record is left out",
-        "coworkerbookingcredits.json: row 1: TotalCredit must be a number; the row is left out",
+        "CoworkerBookingCredit 72: RemainingCredit must be between 0 and TotalCredit;"
+        " the record is skipped",
+        "coworkerbookingcredits.json: row 1: TotalCredit must be a number; the row is skipped",
     ]
     assert (await get_record(sqlite_store, Currency, 2))["Id"] == 2
 
@@ -259,14 +259,12 @@ async def test_duplicate_id_or_unique_id_is_reported(
     store = await new_store()
     ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
     coworkers = [ada, ada, ada | {"FullName": "Eve"}, {"Id": 6, "UniqueId": USE["UniqueId"]}]
-    end = "row 1 has its Id or UniqueId; the row is left out"
+    end = "has the Id or UniqueId of row 1 and is skipped"
     report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
-    assert report.problems == [f"coworkers: row 3: {end}", f"coworkers: row 4: {end}"]
+    assert report.problems == [f"coworkers: row 3 {end}", f"coworkers: row 4 {end}"]
     coworkers = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}, {"Nix": 1}]
     report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
-    assert report.problems == [
-        "coworkers: row 1: another record has its UniqueId; the row is left out"
-    ]
+    assert report.problems == ["coworkers: row 1 has the UniqueId of another record and is skipped"]
     assert (await get_record(store, Coworker, 5))["FullName"] == "Ada"
     assert (await get_record(store, Coworker, 7))["FullName"] == "Bo"
 

@@ -100,7 +100,7 @@ async def test_failed_bulk_load_falls_back_with_same_report(
         _, usual = await import_counting_loads(await new_store(), files)
     assert (loads, len(report.problems)) == (0, 3)
     assert sorted(report.problems) == sorted(usual.problems)
-    note = "A UniqueId stands twice, so all are brought in anew, batch by batch"
+    note = "Two records have one UniqueId, so the files are imported in batches"
     assert report.notes == [*usual.notes, note]
     async with store.read_session() as session:
         assert [person["Id"] for person in await session.find(Coworker)] == [5, 6, 8]
@@ -114,6 +114,6 @@ async def test_record_without_id_falls_back_to_batches(new_store: NewStore, tmp_
     store = await new_store()
     loads, report = await import_counting_loads(store, files)
     assert (loads, report.problems) == (0, [])
-    assert report.notes == ["A record has no Id, so all are brought in anew, batch by batch"]
+    assert report.notes == ["A record has no Id, so the files are imported in batches"]
     async with store.read_session() as session:
         assert await session.count(Coworker) == 2

@@ -1,7 +1,4 @@
-"""In which order entities come in, and which of their references can only be set afterwards.
-
-Derived from the declarations alone; it must not know files or stores.
-"""
+"""The order in which entities are imported, and the references that are set in a second pass."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.fields import Collection, Reference
 
 TRANSFERRED: Final = tuple(entity for entity in PUBLIC_ENTITIES if entity is not JournalLine)
-"""What files carry. The journal is not among them: it is opened anew from credits and uses."""
+"""The entities of files. The journal is not one: an import opens it from credits and uses."""
 
 
 def reference_columns(entity: type[Entity]) -> tuple[Column, ...]:
-    """The columns that refer to a record the product keeps."""
+    """The references to stored entities."""
     return tuple(
         c
         for c in entity.meta().stored_columns
@@ -27,12 +24,12 @@ def reference_columns(entity: type[Entity]) -> tuple[Column, ...]:
 
 
 def collection_columns(entity: type[Entity]) -> tuple[Column, ...]:
-    """The collections of records, kept ones and others."""
+    """The collections, of stored and of foreign records."""
     return entity.meta().collection_columns
 
 
 def bidirectional_collections(entity: type[Entity]) -> frozenset[str]:
-    """The collections that another entity shows from its side."""
+    """The collections that another entity shows from its side as well."""
     mirrored = {
         (c.field.of, c.field.inverse_of)
         for other in TRANSFERRED
@@ -48,7 +45,7 @@ def bidirectional_collections(entity: type[Entity]) -> frozenset[str]:
 
 
 def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Entity], ...]:
-    """Every entity after those it refers to; in a circle, after those it requires."""
+    """Every entity after those it refers to; in a cycle, after those it requires."""
     named = {entity.__name__: entity for entity in entities}
     placed: dict[str, type[Entity]] = {}
     visiting: set[str] = set()
@@ -68,13 +65,18 @@ def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Ent
 
 
 def deferred_references(entity: type[Entity]) -> frozenset[str]:
-    """The references whose records come in with the entity itself or after it."""
+    """The references to the entity itself or to entities imported after it."""
     here = _POSITIONS[entity.__name__]
     return frozenset(
         c.name
         for c in reference_columns(entity)
         if isinstance(c.field, Reference) and _POSITIONS[c.field.to] >= here
     )
+
+
+def deferred_columns(entity: type[Entity]) -> frozenset[str]:
+    """The columns of the second pass: deferred references, and collections."""
+    return deferred_references(entity) | {column.name for column in collection_columns(entity)}
 
 
 _POSITIONS: Final = {entity.__name__: place for place, entity in enumerate(load_order())}

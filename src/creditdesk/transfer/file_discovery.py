@@ -1,7 +1,4 @@
-"""Which files of a folder hold which entity's records, and whether they are worth a load.
-
-It must not know what the files say.
-"""
+"""Finds the files of a folder by entity, and decides whether they are bulk loaded."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ FilesByEntity = dict[str, list[Path]]
 """Entity name -> its files."""
 
 BULK_LOAD_MIN_BYTES: Final = 1 << 20
-"""Setting every index aside and making it again takes about a second, however little comes."""
+"""Dropping and rebuilding every index takes about a second, however small the files."""
 
 _AUTH_ENTITIES: Final = frozenset({"User", "Role", "UserRole"})
 
 
 async def should_bulk_load(store: Store, files: FilesByEntity) -> bool:
-    """Whether so much comes into a database without records that it should come as one load."""
+    """Whether the files are large and the database holds no records yet."""
     sizes = (file.stat().st_size for of_entity in files.values() for file in of_entity)
     if sum(sizes) < BULK_LOAD_MIN_BYTES:
         return False
@@ -35,7 +32,7 @@ async def should_bulk_load(store: Store, files: FilesByEntity) -> bool:
 
 
 def find_files(path: Path, report: ProgressReporter) -> FilesByEntity:
-    """Entity name -> its files, by the entity's plural; a file named otherwise is noted."""
+    """The files by entity name; a file is named like the entity's plural. Others are noted."""
     by_plural = {entity.plural.lower(): entity.__name__ for entity in TRANSFERRED}
     found: FilesByEntity = {}
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:

@@ -1,7 +1,4 @@
-"""References that lead nowhere: told, and left empty or given a stand-in.
-
-It must not know files.
-"""
+"""References to missing records: reported, and cleared or given a placeholder record."""
 
 from __future__ import annotations
 
@@ -11,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from creditdesk.schema.entity import Column, Entity, entity_by_name
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
 from creditdesk.schema.fields import Collection, Reference, Text
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.query import Comparison, Filter
@@ -19,15 +17,19 @@ from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.dependency_order import collection_columns, reference_columns
 
 MAX_REMEMBERED_IDS: Final = 200_000
+_DEFAULTS: Final[dict[type[Entity], Record]] = {
+    entity: {column.name: column.field.default_value for column in entity.meta().stored_columns}
+    for entity in PUBLIC_ENTITIES
+}
 _NAMESPACE: Final = UUID("b9a0a7c6-40d3-5b8e-8f6e-31d1fb0b6a44")
 
 
 @dataclass(slots=True)
 class ReferenceChecker:
-    """Knows which records are there, and mends what points elsewhere.
+    """Looks up referenced records and remembers which exist.
 
-    With `keep_dangling` a missing record is put in as a stand-in with its Id and a name that says
-    so; otherwise the reference is left empty. Either way it is told, once for each missing record.
+    With `keep_dangling` a placeholder with the missing Id is inserted; otherwise the reference is
+    cleared. Each missing record is reported once.
     """
 
     report: ProgressReporter
@@ -37,13 +39,13 @@ class ReferenceChecker:
     _reported: set[tuple[str, int]] = field(default_factory=set)
 
     def clear(self) -> None:
-        """Looks everything up anew, after what was put in has been undone."""
+        """Forgets which records exist, after a rollback."""
         self._existing.clear()
 
     async def resolve(
         self, session: WriteSession, entity: type[Entity], rows: Sequence[dict[str, Any]]
     ) -> None:
-        """Changes the rows so that every reference and collection leads to a record."""
+        """Changes `rows` so that every reference and collection member exists."""
         for column in reference_columns(entity):
             wanted = {row[column.name] for row in rows if row.get(column.name)}
             missing = await self._missing(session, entity, column, wanted)
@@ -63,46 +65,43 @@ class ReferenceChecker:
     async def _missing(
         self, session: WriteSession, entity: type[Entity], column: Column, wanted: Iterable[int]
     ) -> set[int]:
-        """The ids that stay missing; with stand-ins there are none."""
+        """The ids that do not exist; with `keep_dangling` none, as placeholders are inserted."""
         target = target_of(column)
-        there = self._existing.setdefault(target.__name__, set())
-        unknown = sorted(set(wanted) - there)
+        existing = self._existing.setdefault(target.__name__, set())
+        unknown = sorted(set(wanted) - existing)
         if not unknown:
             return set()
-        if len(there) > MAX_REMEMBERED_IDS:
-            there.clear()
+        if len(existing) > MAX_REMEMBERED_IDS:
+            existing.clear()
         identity = target.meta().columns["Id"]
         found = await session.find(
             target, [Filter(identity, Comparison.ONE_OF, unknown)], columns=("Id",)
         )
-        there.update(record["Id"] for record in found)
-        missing = set(unknown) - there
+        existing.update(record["Id"] for record in found)
+        missing = set(unknown) - existing
         for record_id in sorted(missing):
             self._report_missing(entity, column, target, record_id)
         if missing and self.keep_dangling:
             await session.insert(target, [self._placeholder(target, i) for i in sorted(missing)])
-            there.update(missing)
+            existing.update(missing)
             return set()
         return missing
 
     def _report_missing(
         self, entity: type[Entity], column: Column, target: type[Entity], record_id: int
     ) -> None:
-        if (target.__name__, record_id) in self._reported or len(
-            self._reported
-        ) > MAX_REMEMBERED_IDS:
+        key = (target.__name__, record_id)
+        if key in self._reported or len(self._reported) > MAX_REMEMBERED_IDS:
             return
-        self._reported.add((target.__name__, record_id))
-        end = "a stand-in is kept for it" if self.keep_dangling else "what names it is left empty"
+        self._reported.add(key)
+        done = "a placeholder is created" if self.keep_dangling else "the reference is cleared"
         self.report.problem(
-            f"{target.__name__} {record_id}, named by {entity.__name__}.{column.name},"
-            f" is nowhere; {end}"
+            f"{entity.__name__}.{column.name} refers to the missing {target.__name__} {record_id};"
+            f" {done}"
         )
 
-    def _placeholder(self, target: type[Entity], record_id: int) -> dict[str, Any]:
-        record = {
-            column.name: column.field.default_value for column in target.meta().stored_columns
-        }
+    def _placeholder(self, target: type[Entity], record_id: int) -> Record:
+        record = blank_record(target)
         for column in target.meta().stored_columns:
             if isinstance(column.field, Text) and column.field.required:
                 record[column.name] = f"Missing {target.__name__} {record_id}"
@@ -112,7 +111,12 @@ class ReferenceChecker:
 
 
 def target_of(column: Column) -> type[Entity]:
-    """The entity a reference or a collection leads to."""
-    kind = column.field
-    assert isinstance(kind, Reference | Collection)
-    return entity_by_name(kind.to if isinstance(kind, Reference) else kind.of)
+    """The entity that a reference or collection refers to."""
+    field_ = column.field
+    assert isinstance(field_, Reference | Collection)
+    return entity_by_name(field_.to if isinstance(field_, Reference) else field_.of)
+
+
+def blank_record(entity: type[Entity]) -> Record:
+    """A record with the default of every stored column."""
+    return _DEFAULTS[entity].copy()

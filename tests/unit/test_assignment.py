@@ -27,7 +27,7 @@ def assign(
     money: Sequence[MoneyOffer],
     units: Sequence[UnitOffer] = (),
 ) -> Assignment:
-    return assignment.assign(BasketProblem.of(demands, available, money, units))
+    return assignment.assign(BasketProblem.of(demands, available, [*money, *units]))
 
 
 def demands(*prices: int, digits: int = 4) -> list[Demand]:

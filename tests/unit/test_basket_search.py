@@ -15,7 +15,7 @@ from creditdesk.ledger.rules.offers import (
     MoneyOffer,
     Share,
     UnitOffer,
-    units_for_all,
+    most_needed,
 )
 
 BASKETS = 3000
@@ -53,17 +53,20 @@ def small_basket(random: Random) -> BasketProblem:
                 step = random.choice([1, 2]) if count == 4 else 1
                 units.append(UnitOffer(credit, source, count, step))
     caps = [Cap(frozenset(credits_), random.randint(0, 7)) for credits_ in pools.values()]
-    return BasketProblem.of([Demand(price, 4) for price in prices], available, money, units, caps)
+    return BasketProblem.of(
+        [Demand(price, 4) for price in prices], available, [*money, *units], caps
+    )
 
 
 def ways_to_give(problem: BasketProblem, credit: int) -> Iterator[dict[int, int]]:
     """Every way in which one credit can give to the sources, whole steps each."""
     choices: dict[int, range] = {}
     for offer in problem.offers:
+        demand = problem.demands[offer.source]
         if offer.credit == credit and isinstance(offer, UnitOffer):
-            choices[offer.source] = range(0, units_for_all(offer) + 1, offer.step)
+            choices[offer.source] = range(0, most_needed(offer, demand) + 1, offer.step)
         elif offer.credit == credit:
-            choices[offer.source] = range(problem.demands[offer.source].price + 1)
+            choices[offer.source] = range(demand.price + 1)
     for given in product(*choices.values()):
         if sum(given) <= problem.available[credit]:
             yield dict(zip(choices, given, strict=True))
@@ -178,7 +181,7 @@ def basket_with_credit_prices(random: Random) -> BasketProblem:
     ][:4]
     available = [EURO * random.randint(0, 8) for _ in range(3)]
     caps = [Cap(frozenset({0, 1}), EURO * random.randint(0, 10))] if random.random() < 0.5 else []
-    return BasketProblem.of([Demand(price, 2) for price in prices], available, money, [], caps)
+    return BasketProblem.of([Demand(price, 2) for price in prices], available, money, caps)
 
 
 def most_in_whole_euros(problem: BasketProblem) -> int:
@@ -211,7 +214,7 @@ def large_basket(random: Random) -> BasketProblem:
         if random.random() < 0.7
     ]
     available = [random.randrange(1, 20) * 15 for _ in range(20)]
-    return BasketProblem.of([Demand(price, 2) for price in prices], available, [], units)
+    return BasketProblem.of([Demand(price, 2) for price in prices], available, units)
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.005, 0.02])

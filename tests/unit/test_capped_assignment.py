@@ -23,7 +23,7 @@ def assign(
     units: Sequence[UnitOffer] = (),
     caps: Sequence[Cap] = (),
 ) -> Assignment:
-    return assignment.assign(BasketProblem.of(demands, available, money, units, caps))
+    return assignment.assign(BasketProblem.of(demands, available, [*money, *units], caps))
 
 
 def demands(*prices: int, digits: int = 4) -> list[Demand]:

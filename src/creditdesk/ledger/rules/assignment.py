@@ -93,7 +93,7 @@ class SolutionCache:
 
     def assign(self, problem: BasketProblem) -> Assignment:
         """The best assignment. Raises SearchRequired where it takes a search that was not made."""
-        if all(part.is_single for part in problem.parts()):
+        if problem.is_single:
             return assign(problem)
         solution = self._solutions.get(problem)
         if solution is None:

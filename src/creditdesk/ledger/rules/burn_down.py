@@ -225,8 +225,7 @@ def _basket_problem(
     return BasketProblem.of(
         [Demand(source.price, source.currency_digits) for source in sources],
         overdrafts.available(ordered),
-        money,
-        overdrafts.extend_offers(units),
+        [*money, *overdrafts.extend_offers(units)],
         overdrafts.extend_caps(caps),
     )
 

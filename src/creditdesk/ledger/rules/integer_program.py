@@ -29,8 +29,7 @@ from creditdesk.ledger.rules.offers import (
     BasketProblem,
     MoneyOffer,
     UnitOffer,
-    money_for_all,
-    units_for_all,
+    most_needed,
 )
 
 _LARGEST: Final = 1e4
@@ -114,13 +113,19 @@ class _Program:
         entries = self._entries(offer, worth, float(offer.step))
         if offer.all_or_nothing:
             entries[self.row["job", offer.source]] = float(offer.step)
-        steps = min(self.problem.available[offer.credit], units_for_all(offer)) // offer.step
+        steps = (
+            min(
+                self.problem.available[offer.credit],
+                most_needed(offer, self.problem.demands[offer.source]),
+            )
+            // offer.step
+        )
         self.columns.add(float(steps), entries, integer=True)
         return worth
 
     def _add_money(self, offer: MoneyOffer) -> float:
         """Adds the amount that the offer takes; returns what one of it is worth."""
-        price = money_for_all(offer, self.problem.demands[offer.source])
+        price = most_needed(offer, self.problem.demands[offer.source])
         worth = self.problem.demands[offer.source].price / price
         most = min(self.problem.available[offer.credit], price) / self.unit
         self.columns.add(most, self._entries(offer, worth, 1.0))

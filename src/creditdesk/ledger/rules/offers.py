@@ -6,7 +6,7 @@ place in the basket. Money is in ten-thousandths of the currency, units are whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from fractions import Fraction
 from math import ceil
@@ -77,13 +77,13 @@ class Assignment(Struct, frozen=True):
 class BasketProblem(Struct, frozen=True):
     """One basket: the sources, what each credit has, what it may pay for, and the caps.
 
-    Equal problems have equal assignments, so a problem is the key of its solution.
+    The offers stand by source, then in the order of payment. Equal problems have equal assignments,
+    so a problem is the key of its solution.
     """
 
     demands: tuple[Demand, ...]
     available: tuple[Amount, ...]
-    money: tuple[MoneyOffer, ...] = ()
-    units: tuple[UnitOffer, ...] = ()
+    offers: tuple[MoneyOffer | UnitOffer, ...] = ()
     caps: tuple[Cap, ...] = ()
 
     @classmethod
@@ -91,34 +91,27 @@ class BasketProblem(Struct, frozen=True):
         cls,
         demands: Sequence[Demand],
         available: Sequence[Amount],
-        money: Sequence[MoneyOffer],
-        units: Sequence[UnitOffer] = (),
+        offers: Iterable[MoneyOffer | UnitOffer],
         caps: Sequence[Cap] = (),
     ) -> BasketProblem:
         """The problem without what cannot matter, so that more problems are equal.
 
         Left out are offers for sources without a price and what a credit has beyond all its offers.
         """
-        money = [offer for offer in money if demands[offer.source].price]
-        units = [offer for offer in units if demands[offer.source].price]
+        needed = [offer for offer in offers if demands[offer.source].price]
+        needed.sort(key=lambda offer: (offer.source, offer.credit))
         usable = [0] * len(available)
-        for paying in money:
-            usable[paying.credit] += money_for_all(paying, demands[paying.source])
-        for offer in units:
-            usable[offer.credit] += units_for_all(offer)
-        return cls(
-            tuple(demands),
-            tuple(map(min, available, usable)),
-            tuple(money),
-            tuple(units),
-            tuple(caps),
-        )
+        for offer in needed:
+            usable[offer.credit] += most_needed(offer, demands[offer.source])
+        return cls(tuple(demands), tuple(map(min, available, usable)), tuple(needed), tuple(caps))
 
     @property
-    def offers(self) -> list[MoneyOffer | UnitOffer]:
-        """All offers by source, then in the order of payment."""
-        offers: list[MoneyOffer | UnitOffer] = [*self.money, *self.units]
-        return sorted(offers, key=lambda offer: (offer.source, offer.credit))
+    def money(self) -> list[MoneyOffer]:
+        return [offer for offer in self.offers if isinstance(offer, MoneyOffer)]
+
+    @property
+    def units(self) -> list[UnitOffer]:
+        return [offer for offer in self.offers if isinstance(offer, UnitOffer)]
 
     def offers_by_source(self) -> dict[int, list[MoneyOffer | UnitOffer]]:
         """The offers for each source, in the order of payment."""
@@ -127,49 +120,48 @@ class BasketProblem(Struct, frozen=True):
             grouped.setdefault(offer.source, []).append(offer)
         return grouped
 
+    @property
+    def is_single(self) -> bool:
+        """Whether no two sources compete for a credit or a cap, so that there is nothing to search."""
+        return all(len(sources) == 1 for sources in _connected(self))
+
     def parts(self) -> Iterator[BasketProblem]:
         """The separate problems: sources that no chain of credits and caps connects."""
         for sources in _connected(self):
-            yield structs.replace(
-                self,
-                money=tuple(offer for offer in self.money if offer.source in sources),
-                units=tuple(offer for offer in self.units if offer.source in sources),
-            )
-
-    @property
-    def is_single(self) -> bool:
-        """Whether all offers are for one source, so that there is nothing to search."""
-        return len({offer.source for offer in self.offers}) <= 1
+            offers = tuple(offer for offer in self.offers if offer.source in sources)
+            yield structs.replace(self, offers=offers)
 
 
-def money_for_all(offer: MoneyOffer, demand: Demand) -> Amount:
-    """What this credit pays for all of the source."""
+def most_needed(offer: MoneyOffer | UnitOffer, demand: Demand) -> Amount:
+    """What pays for all of the source: money, or the least whole steps."""
+    if isinstance(offer, UnitOffer):
+        return -(-offer.units // offer.step) * offer.step
     return demand.price if offer.credit_price is None else offer.credit_price
-
-
-def units_for_all(offer: UnitOffer) -> int:
-    """The least whole steps that cover all of the source."""
-    return -(-offer.units // offer.step) * offer.step
 
 
 def _connected(problem: BasketProblem) -> list[set[int]]:
     """The sources of each separate problem, in the basket's order."""
     cap_of = {credit: place for place, cap in enumerate(problem.caps) for credit in cap.credits}
-    groups: list[tuple[set[int], set[tuple[str, int]]]] = []
+    credits_of: dict[int, set[int]] = {}
+    sources_of: dict[int, set[int]] = {}
     for offer in problem.offers:
-        ties = {("credit", offer.credit)}
-        if offer.credit in cap_of:
-            ties.add(("cap", cap_of[offer.credit]))
-        sources = {offer.source}
-        apart = []
-        for group in groups:
-            if group[0] & sources or group[1] & ties:
-                sources |= group[0]
-                ties |= group[1]
-            else:
-                apart.append(group)
-        groups = [*apart, (sources, ties)]
-    return sorted((sources for sources, _ in groups), key=min)
+        # Credits under one cap connect as one credit does; below zero is no credit's place.
+        credit = -1 - cap_of[offer.credit] if offer.credit in cap_of else offer.credit
+        credits_of.setdefault(offer.source, set()).add(credit)
+        sources_of.setdefault(credit, set()).add(offer.source)
+    groups: list[set[int]] = []
+    reached: set[int] = set()
+    for start in credits_of:
+        if start in reached:
+            continue
+        group, wave = {start}, {start}
+        while wave:
+            credits_ = set().union(*(credits_of[source] for source in wave))
+            wave = set().union(*(sources_of.pop(c, ()) for c in credits_)) - group
+            group |= wave
+        groups.append(group)
+        reached |= group
+    return groups
 
 
 class Purse:
@@ -245,7 +237,7 @@ class Payment:
         amount = min(amount, needed, self.purse.holds(offer.credit))
         if amount <= 0:
             return
-        covered = Fraction(amount * self.demand.price, money_for_all(offer, self.demand))
+        covered = Fraction(amount * self.demand.price, most_needed(offer, self.demand))
         open_ = Fraction(0) if amount == needed else self._open_after(covered)
         at_credit_price = offer.credit_price is not None
         unpaid = self._rounded(open_) if at_credit_price else self._unpaid - amount

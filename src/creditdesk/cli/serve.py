@@ -25,6 +25,7 @@ from creditdesk.cli.database import (
     settings_for,
 )
 from creditdesk.cli.output import CliError, echo
+from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
 from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
@@ -129,6 +130,7 @@ class WorkerApplication:
                     settings = settings_for(self._url)
                     self._store = await open_store(self._url, connections=settings.connections)
                     self._app = build_app(self._store, settings)
+                    await load_solver()
                 except Exception as fault:
                     await send({"type": "lifespan.startup.failed", "message": str(fault)})
                     raise

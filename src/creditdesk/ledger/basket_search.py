@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Final, TypeVar
 
 from creditdesk.ledger.rules.assignment import SearchRequired, SolutionCache, assign
@@ -40,6 +41,13 @@ async def execute_with_search(
         except SearchRequired as required:
             solutions.add(required.problem, await search(required.problem))
     return await execute()
+
+
+async def load_solver() -> None:
+    """Imports the solver, which would hold the event loop for up to 50 ms at the first search."""
+    await asyncio.get_running_loop().run_in_executor(
+        _THREAD, import_module, "creditdesk.ledger.rules.integer_program"
+    )
 
 
 async def search(problem: BasketProblem) -> Assignment:

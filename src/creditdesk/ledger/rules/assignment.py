@@ -52,7 +52,7 @@ def assign(problem: BasketProblem, time_limit_seconds: float = TIME_LIMIT_SECOND
 
 
 def _search(problem: BasketProblem, time_limit_seconds: float) -> Assignment:
-    # Loaded by the first basket that needs it: the solver takes 20 MB and a tenth of a second.
+    # Only servers and commands that search a basket load the solver: 20 MB and a tenth of a second.
     from creditdesk.ledger.rules.integer_program import propose
 
     proposal = propose(problem, time_limit_seconds)

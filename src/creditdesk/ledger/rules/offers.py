@@ -196,7 +196,8 @@ class Payment:
     """The payment of one source, share by share, in exact amounts (rules 3, 21, 22).
 
     What stays open is kept exactly and rounded to the currency after each share, so the shares and
-    the rest sum to the price, and the last share takes the residual.
+    the rest sum to the price, and the last share takes the residual. A credit without a credit price
+    pays to its last ten-thousandth.
     """
 
     def __init__(self, source: int, demand: Demand, purse: Purse) -> None:
@@ -252,7 +253,4 @@ class Payment:
         self.open, self._unpaid = open_, unpaid
 
     def _rounded(self, value: Fraction) -> Amount:
-        """Only a computed amount is rounded: credit pays to its last ten-thousandth."""
-        if value.denominator == 1:
-            return value.numerator
         return round_amount(value, self.demand.digits)

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from creditdesk.audit.chain_verifier import verify_chain
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.actions import ledger_commands
-from creditdesk.ledger.journal.hash_chain import verify_chain
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from creditdesk.audit.chain_verifier import ChainVerifier, check_heads, verify_chain
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
@@ -24,7 +25,7 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
 from creditdesk.ledger.journal.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.journal.hash_chain import ChainHead, ChainVerifier, check_heads, verify_chain
+from creditdesk.ledger.journal.hash_chain import ChainHead
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from creditdesk.audit.chain_verifier import ChainVerifier, FindingKind, check_heads, verify_chain
 from creditdesk.ledger.journal.entry import (
     AccountType,
     EntryType,
@@ -24,15 +25,11 @@ from creditdesk.ledger.journal.hash_chain import (
     ACCOUNT_TYPE_CODES,
     ENTRY_TYPE_CODES,
     ChainHead,
-    ChainVerifier,
-    FindingKind,
-    check_heads,
     content_digest,
     encode_entry,
     entry_digest,
     genesis_digest,
     link_digest,
-    verify_chain,
 )
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "lines.json").read_text("utf-8"))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from creditdesk.audit.chain_verifier import ChainVerifier, FindingKind, verify_chain
 from creditdesk.audit.checkpoint_format import (
     Checkpoint,
     Proof,
@@ -32,13 +33,7 @@ from creditdesk.audit.checkpoint_format import (
 )
 from creditdesk.audit.merkle import MerkleTree
 from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
-from creditdesk.ledger.journal.hash_chain import (
-    ChainVerifier,
-    FindingKind,
-    entry_digest,
-    genesis_digest,
-    verify_chain,
-)
+from creditdesk.ledger.journal.hash_chain import entry_digest, genesis_digest
 
 HERE = Path(__file__).parent / "golden"
 GOLDEN = json.loads((HERE / "checkpoints.json").read_text("utf-8"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from creditdesk.audit.chain_verifier import ChainFinding, ChainVerifier, FindingKind
 from creditdesk.audit.checkpoint_format import (
     Checkpoint,
     check_checkpoint_sequence,
@@ -22,7 +23,7 @@ from creditdesk.audit.merkle import MerkleTree
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.ledger.journal.entry import AccountType, from_epoch_microseconds
-from creditdesk.ledger.journal.hash_chain import ChainFinding, ChainHead, ChainVerifier, FindingKind
+from creditdesk.ledger.journal.hash_chain import ChainHead
 from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, where
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import ProgressReporter

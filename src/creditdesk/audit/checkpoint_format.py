@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from creditdesk.audit.chain_verifier import ChainFinding, FindingKind
 from creditdesk.audit.merkle import MerkleTree, check_path, leaf_digest
 from creditdesk.ledger.journal.entry import (
     AccountType,
@@ -31,9 +32,7 @@ from creditdesk.ledger.journal.entry import (
     require_exact_fields,
 )
 from creditdesk.ledger.journal.hash_chain import (
-    ChainFinding,
     ChainHead,
-    FindingKind,
     content_digest,
     encode_entry,
     entry_digest,

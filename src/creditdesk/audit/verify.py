@@ -11,12 +11,13 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from creditdesk.audit.chain_verifier import ChainVerifier, check_heads
 from creditdesk.audit.counters import check_counters
 from creditdesk.audit.denormalization import check_denormalized_values
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, JournalEntry
-from creditdesk.ledger.journal.hash_chain import ChainHead, ChainVerifier, check_heads
+from creditdesk.ledger.journal.hash_chain import ChainHead
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import (
     ENTRY_COLUMNS,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.extra_service import ExtraService
+from tests.support.record_builder import RecordBuilder
 
 MONEY_USES = "/api/billing/coworkerbookingcreditusehistories"
 TIME_USES = "/api/billing/coworkerextraserviceusehistories"
@@ -52,7 +54,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @pytest.fixture(scope="module")
-def grant(client, builder):
+def grant(client: httpx.AsyncClient, builder: RecordBuilder):
     """Posts a grant of money and gives its id."""
 
     async def granted(total: float) -> int:
@@ -70,7 +72,7 @@ def grant(client, builder):
     return granted
 
 
-async def test_a_money_use_is_created_as_documented(client, grant):
+async def test_a_money_use_is_created_as_documented(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(100)
     answer = await client.post(
         MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 0}
@@ -88,7 +90,9 @@ async def test_a_money_use_is_created_as_documented(client, grant):
     assert body["UpdatedBy"] == "admin@example.com"
 
 
-async def test_a_money_use_without_an_amount_is_refused_as_documented(client, grant):
+async def test_a_money_use_without_an_amount_is_refused_as_documented(
+    client: httpx.AsyncClient, grant
+) -> None:
     credit = await grant(100)
     answer = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit})
     assert answer.status_code == 400
@@ -98,7 +102,7 @@ async def test_a_money_use_without_an_amount_is_refused_as_documented(client, gr
     )
 
 
-async def test_a_missing_credit_is_reported_under_its_relation(client):
+async def test_a_missing_credit_is_reported_under_its_relation(client: httpx.AsyncClient) -> None:
     for missing in ({}, {"CoworkerBookingCreditId": 0}):
         answer = await client.post(MONEY_USES, json=missing | {"CreditUsed": 0})
         assert answer.json()["Message"] == "CoworkerBookingCredit: is a required field"
@@ -109,7 +113,7 @@ async def test_a_missing_credit_is_reported_under_its_relation(client):
     assert answer.json()["Message"] == "CoworkerBookingCredit: is not found"
 
 
-async def test_an_overspend_is_the_documented_400(client, grant):
+async def test_an_overspend_is_the_documented_400(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(5)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": 5.01}
     answer = await client.post(MONEY_USES, json=use)
@@ -123,7 +127,7 @@ async def test_an_overspend_is_the_documented_400(client, grant):
     assert seen.json()["CoworkerBookingCreditRemainingCredit"] == 0
 
 
-async def test_money_uses_are_listed_as_documented(client, grant):
+async def test_money_uses_are_listed_as_documented(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(50)
     await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 2.5})
     answer = await client.get(
@@ -141,7 +145,7 @@ async def test_money_uses_are_listed_as_documented(client, grant):
     ]  # fmt: skip
 
 
-async def test_the_documented_ranges_are_inclusive(client, grant):
+async def test_the_documented_ranges_are_inclusive(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(50)
     made = await client.post(
         MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 7.25}
@@ -163,7 +167,9 @@ async def test_the_documented_ranges_are_inclusive(client, grant):
     assert await total(**{f"{name}_CreatedOn": instant[:10]}) == 1
 
 
-async def test_a_time_use_is_created_and_listed_as_documented(client, builder):
+async def test_a_time_use_is_created_and_listed_as_documented(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     rate = await builder.create(ExtraService, ChargePeriod=5)
     answer = await client.post(
         CoworkerExtraService.path(),
@@ -188,7 +194,7 @@ async def test_a_time_use_is_created_and_listed_as_documented(client, builder):
     assert record["CoworkerExtraServiceRemainingUses"] == 2
 
 
-async def test_a_use_with_a_key_is_answered_byte_for_byte(client, grant):
+async def test_a_use_with_a_key_is_answered_byte_for_byte(client: httpx.AsyncClient, grant) -> None:
     use = {"CoworkerBookingCreditId": await grant(10), "CreditUsed": 6}
     headers = {"Idempotency-Key": "Spend-1"}
     first = await client.post(MONEY_USES, json=use, headers=headers)

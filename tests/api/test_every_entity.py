@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.schema.conversions import format_datetime, format_decimal
-from creditdesk.schema.entity import BASE_FIELDS, COMPUTED_FIELDS
+from creditdesk.schema.entity import BASE_FIELDS, COMPUTED_FIELDS, Entity
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
@@ -18,7 +19,7 @@ from creditdesk.schema.fields import (
     Scaled,
     Text,
 )
-from tests.support.record_builder import entities_with_verb
+from tests.support.record_builder import RecordBuilder, entities_with_verb
 
 ENVELOPE = [
     "Records", "CurrentPageSize", "CurrentPage", "CurrentOrderField", "CurrentSortDirection",
@@ -37,7 +38,7 @@ creatable = [e for e in entities_with_verb(PUBLIC_ENTITIES, "create") if e.__nam
 every_plain = pytest.mark.parametrize("entity", creatable, ids=lambda e: e.__name__)
 
 
-def whole_names(entity):
+def whole_names(entity: type[Entity]):
     """The keys of a whole record, in order."""
     names = []
     for column in entity.meta().columns.values():
@@ -48,12 +49,14 @@ def whole_names(entity):
     return names
 
 
-def listed_names(entity):
+def listed_names(entity: type[Entity]):
     return [c.name for c in entity.meta().columns.values() if c.in_lists]
 
 
 @every
-async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, builder, entity):
+async def test_a_list_has_thirteen_keys_and_records_in_declared_order(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     made = await builder.create(entity)
     answer = await client.get(entity.path(), params={"Id": made})
     assert answer.status_code == 200, answer.text
@@ -85,7 +88,9 @@ async def test_a_list_has_thirteen_keys_and_records_in_declared_order(client, bu
 
 
 @every
-async def test_one_record_is_whole_with_collections_and_empty_twins(client, builder, entity):
+async def test_one_record_is_whole_with_collections_and_empty_twins(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     made = await builder.create(entity)
     answer = await client.get(f"{entity.path()}/{made}")
     assert answer.status_code == 200, answer.text
@@ -102,7 +107,9 @@ async def test_one_record_is_whole_with_collections_and_empty_twins(client, buil
 
 
 @every
-async def test_paths_match_without_case_and_with_a_slash(client, builder, entity):
+async def test_paths_match_without_case_and_with_a_slash(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     made = await builder.create(entity)
     shouted = entity.path().upper().replace("/API/", "/Api/")
     assert (await client.get(f"{shouted}/", params={"size": 1})).status_code == 200
@@ -111,7 +118,9 @@ async def test_paths_match_without_case_and_with_a_slash(client, builder, entity
 
 
 @every
-async def test_a_batch_is_a_bare_array_in_the_order_asked(client, builder, entity):
+async def test_a_batch_is_a_bare_array_in_the_order_asked(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     one, two = await builder.create(entity), await builder.create(entity)
     answer = await client.get(f"{entity.path()}/?id=[{two},999999999,{one}]")
     assert answer.status_code == 200, answer.text
@@ -120,14 +129,18 @@ async def test_a_batch_is_a_bare_array_in_the_order_asked(client, builder, entit
 
 
 @every
-async def test_a_missing_record_is_not_found(client, entity):
+async def test_a_missing_record_is_not_found(
+    client: httpx.AsyncClient, entity: type[Entity]
+) -> None:
     for path in ("999999999", "0", "-1", "word", "99999999999999999999"):
         answer = await client.get(f"{entity.path()}/{path}")
         assert (answer.status_code, answer.text) == (404, '"Not found"')
 
 
 @every
-async def test_a_verb_that_is_not_offered_is_405(client, builder, entity):
+async def test_a_verb_that_is_not_offered_is_405(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     made = await builder.create(entity)
     for verb, method, path in (
         ("create", "POST", ""), ("update", "PUT", ""), ("update", "PUT", f"/{made}"),
@@ -142,7 +155,9 @@ async def test_a_verb_that_is_not_offered_is_405(client, builder, entity):
 
 
 @every
-async def test_every_filter_finds_its_record_by_value_and_by_presence(client, builder, entity):
+async def test_every_filter_finds_its_record_by_value_and_by_presence(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     made = await builder.create(entity)
     record = (await client.get(f"{entity.path()}/{made}")).json()
     known = [f for f in entity.meta().filters.values() if f.name != "Id"]
@@ -164,7 +179,7 @@ async def test_every_filter_finds_its_record_by_value_and_by_presence(client, bu
     assert await total(client, entity, made, ids) == 1
 
 
-async def total(client, entity, made, asked):
+async def total(client: httpx.AsyncClient, entity: type[Entity], made, asked):
     answer = await client.get(entity.path(), params=asked | {"Id": made})
     assert answer.status_code == 200, (asked, answer.text)
     return answer.json()["TotalItems"]
@@ -205,7 +220,9 @@ def first(value):
 
 
 @every
-async def test_an_unparsable_value_names_its_parameter(client, entity):
+async def test_an_unparsable_value_names_its_parameter(
+    client: httpx.AsyncClient, entity: type[Entity]
+) -> None:
     for found in entity.meta().filters.values():
         kind = found.column.field
         if isinstance(kind, Text | Guid | Object):
@@ -223,7 +240,9 @@ async def test_an_unparsable_value_names_its_parameter(client, entity):
 
 
 @every
-async def test_fields_sort_and_ties_break_by_id_across_pages(client, builder, entity):
+async def test_fields_sort_and_ties_break_by_id_across_pages(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     made = [await builder.create(entity) for _ in range(3)]
     ids = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
     for at, column in enumerate(full_body(entity)):
@@ -238,7 +257,7 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(client, builder, en
             assert [r["Id"] for r in records] == made[::direction], column.name
 
 
-def full_body(entity):
+def full_body(entity: type[Entity]):
     """A column of each kind, own and lent: sorting reads the kind and the way to it."""
     kinds = {(type(c.field), len(c.path), c.as_text): c for c in entity.meta().list_columns}
     return list(
@@ -247,7 +266,9 @@ def full_body(entity):
 
 
 @every_plain
-async def test_a_full_body_comes_back_as_it_was_sent(client, builder, entity):
+async def test_a_full_body_comes_back_as_it_was_sent(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     body = await builder.request_body(entity)
     answer = await client.post(entity.path(), json=body)
     assert answer.status_code == 200, answer.text
@@ -266,7 +287,9 @@ async def test_a_full_body_comes_back_as_it_was_sent(client, builder, entity):
 
 
 @every_plain
-async def test_required_fields_are_all_reported_in_field_order(client, entity):
+async def test_required_fields_are_all_reported_in_field_order(
+    client: httpx.AsyncClient, entity: type[Entity]
+) -> None:
     answer = await client.post(entity.path(), json={"Id": None})
     wanted = [
         name
@@ -287,7 +310,9 @@ async def test_required_fields_are_all_reported_in_field_order(client, entity):
 
 
 @every_plain
-async def test_unknown_references_are_reported_under_the_relation(client, builder, entity):
+async def test_unknown_references_are_reported_under_the_relation(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     body = await builder.request_body(entity, only_required=True)
     wanted = []
     for name, kind in entity.fields.items():
@@ -308,7 +333,9 @@ async def test_unknown_references_are_reported_under_the_relation(client, builde
 
 
 @every_plain
-async def test_values_may_come_as_text_and_in_a_form(client, builder, entity):
+async def test_values_may_come_as_text_and_in_a_form(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     body = await builder.request_body(entity, only_required=True)
     for name, value in body.items():
         if isinstance(value, bool):
@@ -318,7 +345,9 @@ async def test_values_may_come_as_text_and_in_a_form(client, builder, entity):
 
 
 @every_plain
-async def test_wrong_types_are_all_reported(client, builder, entity):
+async def test_wrong_types_are_all_reported(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     body, wanted = {}, []
     for name, column in entity.meta().columns.items():
         kind = column.field
@@ -339,7 +368,9 @@ async def test_wrong_types_are_all_reported(client, builder, entity):
     [e for e in creatable if "update" in e.verbs and e.__name__ != "User"],
     ids=lambda e: e.__name__,
 )
-async def test_put_clears_what_is_left_out_and_keeps_collections(client, builder, entity):
+async def test_put_clears_what_is_left_out_and_keeps_collections(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()[
         "Value"
     ]
@@ -379,7 +410,9 @@ def empty_value(kind):
     [e for e in creatable if "update" in e.verbs],
     ids=lambda e: e.__name__,
 )
-async def test_collections_change_in_place(client, builder, entity):
+async def test_collections_change_in_place(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     for column in entity.meta().collection_columns:
         kind = column.field
         if kind.read_only or not kind.is_local or not kind.delta_fields or kind.create_only:
@@ -400,7 +433,9 @@ async def test_collections_change_in_place(client, builder, entity):
 @pytest.mark.parametrize(
     "entity", [e for e in creatable if "delete" in e.verbs], ids=lambda e: e.__name__
 )
-async def test_delete_answers_the_id_and_the_record_is_gone(client, builder, entity):
+async def test_delete_answers_the_id_and_the_record_is_gone(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     body = await builder.request_body(entity, only_required=True)
     made = (await client.post(entity.path(), json=body)).json()["Value"]["Id"]
     answer = await client.delete(f"{entity.path()}/{made}")
@@ -413,7 +448,9 @@ async def test_delete_answers_the_id_and_the_record_is_gone(client, builder, ent
 
 
 @every_plain
-async def test_the_same_key_replays_byte_for_byte(client, builder, entity):
+async def test_the_same_key_replays_byte_for_byte(
+    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
     body = await builder.request_body(entity, only_required=True)
     headers = {"Idempotency-Key": f"{entity.__name__}-key"}
     refused = await client.post(entity.path(), json={}, headers=headers)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
+import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
 from creditdesk.auth.users_admin import find_user_id, set_roles
@@ -13,20 +15,21 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.currency import Currency
+from creditdesk.schema.repository import Store
 from creditdesk.settings import (
     ApiSettings,
     RateLimitSettings,
     Settings,
 )
 from tests.conftest import create_user_token, http_client
-from tests.support.record_builder import NOW, stored_row
+from tests.support.record_builder import NOW, RecordBuilder, stored_row
 
 TYPES = ResourceType.path()
 FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
 
 
 @pytest.fixture(scope="module")
-async def shop(store, builder):
+async def shop(store: Store, builder: RecordBuilder):
     """Sixty room types of one location, their names in no order of their ids."""
     business = await builder.create_business("Paging")
     rows = [
@@ -44,7 +47,7 @@ def page_position(body):
     return tuple(body[name] for name in names)
 
 
-async def list_names(client, shop, **asked):
+async def list_names(client: httpx.AsyncClient, shop, **asked):
     answer = await client.get(TYPES, params={"ResourceType_Business": shop} | asked)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -68,11 +71,11 @@ async def list_names(client, shop, **asked):
         ({"PageNumber": 3, "PageSize": 5}, (1, 25, 1, 3, True, False)),
     ],
 )
-async def test_paging(client, shop, asked, where):
+async def test_paging(client: httpx.AsyncClient, shop, asked, where) -> None:
     assert page_position(await list_names(client, shop, **asked)) == where
 
 
-async def test_page_size_is_capped_at_a_thousand(client, shop):
+async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, shop) -> None:
     assert (await list_names(client, shop, size=1001))["PageSize"] == 1000
 
 
@@ -89,12 +92,12 @@ async def test_page_size_is_capped_at_a_thousand(client, shop):
         ({"orderBy": "ToStringText"}, ["Room 00", "Room 01"]),
     ],
 )
-async def test_sorting(client, shop, order, names):
+async def test_sorting(client: httpx.AsyncClient, shop, order, names) -> None:
     body = await list_names(client, shop, size=2, **order)
     assert [record["Name"] for record in body["Records"]] == names
 
 
-async def test_later_dir_convention(store, admin_token, shop):
+async def test_later_dir_convention(store: Store, admin_token: str, shop) -> None:
     app = build_app(store, Settings(api=ApiSettings(dir_convention="later")))
     async with http_client(app, admin_token) as client:
         down = await list_names(client, shop, orderBy="Name", dir=1)
@@ -118,14 +121,16 @@ async def test_later_dir_convention(store, admin_token, shop):
         ("ResourceType_Name=%00", "ResourceType_Name"),
     ],
 )
-async def test_a_bad_parameter_is_named(client, query, name):
+async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query, name) -> None:
     answer = await client.get(f"{TYPES}?{query}")
     assert answer.status_code == 400
     assert list(answer.json()) == FAILURE
     assert answer.json()["Errors"][0]["PropertyName"] == name
 
 
-async def test_text_filter_matches_substring_and_codes_match_whole(client, builder):
+async def test_text_filter_matches_substring_and_codes_match_whole(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     await builder.create(Currency, Name="Straße Gold", Code="XGD")
     for asked, found in (
         ({"Currency_Name": "STRASSE"}, 1),
@@ -139,7 +144,9 @@ async def test_text_filter_matches_substring_and_codes_match_whole(client, build
         assert total == found or (found is None and total > 0), asked
 
 
-async def test_unknown_filters_are_ignored_or_refused(client, store, admin_token, shop):
+async def test_unknown_filters_are_ignored_or_refused(
+    client: httpx.AsyncClient, store: Store, admin_token: str, shop
+) -> None:
     assert (await list_names(client, shop, NoSuchFilter="x"))["TotalItems"] == 60
     app = build_app(store, Settings(api=ApiSettings(unknown_filters="refuse")))
     async with http_client(app, admin_token) as strict:
@@ -148,7 +155,9 @@ async def test_unknown_filters_are_ignored_or_refused(client, store, admin_token
     assert answer.json()["Message"] == "NoSuchFilter: is not a known parameter"
 
 
-async def test_list_may_require_a_filter(client, store, admin_token):
+async def test_list_may_require_a_filter(
+    client: httpx.AsyncClient, store: Store, admin_token: str
+) -> None:
     path = CoworkerExtraService.path()
     assert (await client.get(path)).status_code == 200
     app = build_app(store, Settings(api=ApiSettings(require_list_filters=True)))
@@ -160,27 +169,29 @@ async def test_list_may_require_a_filter(client, store, admin_token):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5000, b'{"Name": NaN}', b"\xff"]
 )
-async def test_non_object_body_is_rejected(client, body):
+async def test_non_object_body_is_rejected(client: httpx.AsyncClient, body) -> None:
     answer = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert list(answer.json()) == FAILURE
     assert answer.json()["Errors"][0]["PropertyName"] == "Body"
 
 
-async def test_a_body_over_the_limit_is_413(client):
+async def test_a_body_over_the_limit_is_413(client: httpx.AsyncClient) -> None:
     answer = await client.post(TYPES, content=b" " * 1_048_577)
     assert answer.status_code == 413
     assert list(answer.json()) == FAILURE
 
 
-async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(client, builder):
+async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     business = await builder.shared_id("Business")
     answer = await client.post(TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1})
     assert answer.status_code == 200
     assert answer.json()["Value"]["Name"] == "Desk"
 
 
-async def test_amounts_are_exact(client, builder):
+async def test_amounts_are_exact(client: httpx.AsyncClient, builder: RecordBuilder) -> None:
     body = await builder.request_body(CoworkerBookingCredit, only_required=True)
     sent = '{"CoworkerId":%d,"BusinessId":%d,"TotalCredit":%s}'
     for amount in ("0.1", "12345678901234.5678", "3", "-0"):
@@ -191,7 +202,9 @@ async def test_amounts_are_exact(client, builder):
     assert (await client.post(CoworkerBookingCredit.path(), content=text)).status_code == 400
 
 
-async def test_custom_fields_keep_the_first_of_a_name_and_filter(client, builder):
+async def test_custom_fields_keep_the_first_of_a_name_and_filter(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     body = await builder.request_body(ResourceType, only_required=True)
     data = [{"Name": "Floor", "Value": v, "Type": "string"} for v in ("Third", "Fourth")]
     made = await client.post(TYPES, json=body | {"CustomFields": {"Data": data}})
@@ -202,7 +215,9 @@ async def test_custom_fields_keep_the_first_of_a_name_and_filter(client, builder
         assert (await client.get(TYPES, params=asked)).json()["TotalItems"] == found
 
 
-async def test_put_finds_its_record_by_path_or_body(client, builder):
+async def test_put_finds_its_record_by_path_or_body(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     body = await builder.request_body(ResourceType, only_required=True)
     made = (await client.post(TYPES, json=body)).json()["Value"]["Id"]
     assert (await client.put(f"{TYPES}/{made}", json=body)).status_code == 200
@@ -213,7 +228,9 @@ async def test_put_finds_its_record_by_path_or_body(client, builder):
     assert (await client.put(f"{TYPES}/999999999", json=body)).status_code == 404
 
 
-async def test_a_blocked_delete_answers_200_without_success(client, builder):
+async def test_a_blocked_delete_answers_200_without_success(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     business = await builder.shared_id("Business")
     kept = await builder.create(ResourceType, BusinessId=business)
     await builder.create(Resource, ResourceTypeId=kept, BusinessId=business)
@@ -224,7 +241,7 @@ async def test_a_blocked_delete_answers_200_without_success(client, builder):
     assert (await client.get(f"{TYPES}/{kept}")).status_code == 200
 
 
-async def test_missing_credentials_are_401(app):
+async def test_missing_credentials_are_401(app: ASGIApp) -> None:
     async with http_client(app) as stranger:
         for path in (TYPES, f"{TYPES}/1", f"{TYPES}/commands", "/api/auth/me"):
             answer = await stranger.get(path)
@@ -233,7 +250,7 @@ async def test_missing_credentials_are_401(app):
             assert list(answer.json()) == FAILURE
 
 
-async def test_missing_role_is_403(app, store, shop):
+async def test_missing_role_is_403(app: ASGIApp, store: Store, shop) -> None:
     token = await create_user_token(
         store, "powerless@example.com", is_admin=False, business_ids=(shop,)
     )
@@ -248,7 +265,7 @@ async def test_missing_role_is_403(app, store, shop):
             assert list(answer.json()) == FAILURE
 
 
-async def test_current_user_and_enums(client):
+async def test_current_user_and_enums(client: httpx.AsyncClient) -> None:
     me = (await client.get("/api/auth/me")).json()
     assert me["Email"] == "admin@example.com"
     assert "DefaultCurrencyCode" in me
@@ -258,7 +275,9 @@ async def test_current_user_and_enums(client):
     assert (await client.get("/api/utils/enums")).status_code == 400
 
 
-async def test_actions_are_listed_and_unknown_key_is_rejected(client, builder):
+async def test_actions_are_listed_and_unknown_key_is_rejected(
+    client: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
     path = CoworkerBookingCredit.path()
     for command in (await client.get(f"{path}/commands")).json():
         assert list(command)[:3] == ["Key", "Name", "AppliesOnlyToMultipleEntities"]
@@ -268,7 +287,7 @@ async def test_actions_are_listed_and_unknown_key_is_rejected(client, builder):
     assert answer.json()["Errors"][0]["PropertyName"] == "Key"
 
 
-async def test_rate_limit_answers_retry_after(store, admin_token):
+async def test_rate_limit_answers_retry_after(store: Store, admin_token: str) -> None:
     app = build_app(store, Settings(limits=RateLimitSettings(calls_per_minute=2)))
     async with http_client(app, admin_token) as eager:
         for _ in range(2):
@@ -278,7 +297,12 @@ async def test_rate_limit_answers_retry_after(store, admin_token):
     assert f"Wait {answer.headers['Retry-After']} seconds" in answer.json()["Message"]
 
 
-async def test_internal_error_is_generic_and_logged(client, store, monkeypatch, caplog):
+async def test_internal_error_is_generic_and_logged(
+    client: httpx.AsyncClient,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def broken():
         raise RuntimeError("the secret reason")
 
@@ -291,7 +315,9 @@ async def test_internal_error_is_generic_and_logged(client, store, monkeypatch, 
     assert "the secret reason" in caplog.text
 
 
-async def test_a_lost_connection_is_a_409(client, store, monkeypatch):
+async def test_a_lost_connection_is_a_409(
+    client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lost():
         raise ConnectionResetError
 
@@ -301,7 +327,9 @@ async def test_a_lost_connection_is_a_409(client, store, monkeypatch):
     assert list(answer.json()) == FAILURE
 
 
-async def test_records_of_other_locations_are_not_found(app, store, builder, shop):
+async def test_records_of_other_locations_are_not_found(
+    app: ASGIApp, store: Store, builder: RecordBuilder, shop
+) -> None:
     """A caller of one location: other records are not found, listed, counted or referred to."""
     roles = [f"ResourceType-{word}" for word in ("List", "Read", "Create", "Edit", "Delete")]
     token = await create_user_token(
@@ -327,7 +355,7 @@ async def test_records_of_other_locations_are_not_found(app, store, builder, sho
         assert moved.json()["Message"] == "Business: is not found"
 
 
-async def test_an_unknown_path_is_not_found(client):
+async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     for path in ("/api/billing/nothing", "/api", "/nowhere", "/api/billing/coworkers"):
         answer = await client.get(path)
         assert (answer.status_code, answer.text) == (404, '"Not found"')

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import httpx
 import jsonschema_rs
 import pytest
 import schemathesis
@@ -18,6 +19,7 @@ from creditdesk.api import docs
 from creditdesk.api.openapi import openapi_document
 from creditdesk.app import build_context
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 
@@ -41,14 +43,14 @@ def refs(node: Any) -> Iterator[str]:
             yield from refs(value)
 
 
-def test_every_ref_resolves(openapi_json):
+def test_every_ref_resolves(openapi_json) -> None:
     for ref in set(refs(openapi_json)):
         at = openapi_json
         for word in ref.removeprefix("#/").split("/"):
             at = at[word]
 
 
-def test_operation_ids_are_unique(openapi_json):
+def test_operation_ids_are_unique(openapi_json) -> None:
     ids = [
         operation["operationId"]
         for item in openapi_json["paths"].values()
@@ -59,7 +61,7 @@ def test_operation_ids_are_unique(openapi_json):
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
-def test_every_verb_and_every_filter_is_documented(openapi_json, entity):
+def test_every_verb_and_every_filter_is_documented(openapi_json, entity: type[Entity]) -> None:
     paths = openapi_json["paths"]
     on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
     assert ("post" in on_collection) == ("create" in entity.verbs)
@@ -88,11 +90,11 @@ def body_of(openapi_json: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", LEDGER_BODIES)
-def test_the_bodies_of_the_ledger_are_described(openapi_json, path):
+def test_the_bodies_of_the_ledger_are_described(openapi_json, path) -> None:
     assert set(body_of(openapi_json, path)["properties"]) == LEDGER_BODIES[path]
 
 
-def test_source_kinds_are_documented(openapi_json):
+def test_source_kinds_are_documented(openapi_json) -> None:
     source = body_of(openapi_json, "spends")["properties"]["Sources"]["items"]
     assert source["required"] == ["Kind", "Id"]
     assert "booking" in source["properties"]["Kind"]["enum"]
@@ -100,7 +102,9 @@ def test_source_kinds_are_documented(openapi_json):
 
 
 @pytest.mark.parametrize("path", [path for path in LEDGER_BODIES if "{" not in path])
-async def test_required_ledger_params_are_enforced(openapi_json, client, path):
+async def test_required_ledger_params_are_enforced(
+    openapi_json, client: httpx.AsyncClient, path
+) -> None:
     needed = body_of(openapi_json, path).get("required", [])
     answer = await client.post(f"/api/ledger/{path}", json={})
     if not needed:
@@ -110,13 +114,13 @@ async def test_required_ledger_params_are_enforced(openapi_json, client, path):
     assert {error["PropertyName"] for error in answer.json()["Errors"]} <= set(needed)
 
 
-def test_document_passes_strict_validator(openapi_json):
+def test_document_passes_strict_validator(openapi_json) -> None:
     schema = schemathesis.openapi.from_dict(openapi_json)
     schema.validate()
     assert len(list(schema.get_all_operations())) > 200
 
 
-async def test_the_document_and_the_page_are_served(client):
+async def test_the_document_and_the_page_are_served(client: httpx.AsyncClient) -> None:
     served = await client.get("/openapi.json")
     assert served.status_code == 200
     assert served.json()["openapi"] == "3.1.0"
@@ -126,7 +130,7 @@ async def test_the_document_and_the_page_are_served(client):
     assert "https://" not in page.text
 
 
-async def test_docs_page_loads_only_files_that_are_served(client):
+async def test_docs_page_loads_only_files_that_are_served(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     files = re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text)
     types = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
@@ -137,14 +141,14 @@ async def test_docs_page_loads_only_files_that_are_served(client):
         assert asset.headers["content-type"] == types[file.rpartition(".")[2]]
 
 
-async def test_docs_page_has_no_inline_script_or_style(client):
+async def test_docs_page_has_no_inline_script_or_style(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page.text)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self';" in policy
 
 
-def test_vendored_files_match_their_recorded_hashes():
+def test_vendored_files_match_their_recorded_hashes() -> None:
     [manifest] = STATIC.glob("*/vendor.json")
     record = json.loads(manifest.read_text("utf-8"))
     assert {record["name"], record["license"]} == {"swagger-ui-dist", "Apache-2.0"}
@@ -153,14 +157,14 @@ def test_vendored_files_match_their_recorded_hashes():
     assert hashes == record["sha256"]
 
 
-def test_document_offers_bearer_and_basic(openapi_json):
+def test_document_offers_bearer_and_basic(openapi_json) -> None:
     schemes = openapi_json["components"]["securitySchemes"]
     assert {name: each["scheme"] for name, each in schemes.items()} == {
         "bearer": "bearer", "basic": "basic",
     }  # fmt: skip
 
 
-async def test_docs_page_signs_in_with_a_password(client, openapi_json):
+async def test_docs_page_signs_in_with_a_password(client: httpx.AsyncClient, openapi_json) -> None:
     """The page adds the OAuth password flow itself, as its token address must be absolute."""
     script = (await client.get("/docs/docs.js")).text
     [path] = re.findall(r'tokenUrl: new URL\("([^"]+)"', script)
@@ -168,12 +172,12 @@ async def test_docs_page_signs_in_with_a_password(client, openapi_json):
 
 
 @pytest.mark.parametrize("path", ["previews", "spends", "holds", "reversals", "adjustments"])
-def test_ledger_examples_match_their_schema(openapi_json, path):
+def test_ledger_examples_match_their_schema(openapi_json, path) -> None:
     body = openapi_json["paths"][f"/api/ledger/{path}"]["post"]["requestBody"]
     content = body["content"]["application/json"]
     jsonschema_rs.validate(content["schema"], content["example"])
 
 
-async def test_health_and_readiness(client):
+async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health")).json() == {"Status": "ok"}
     assert (await client.get("/ready")).json() == {"Status": "ready"}

@@ -22,10 +22,11 @@ from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.user import User
-from creditdesk.schema.entity import ALL_VERBS, entity_by_name
+from creditdesk.schema.entity import ALL_VERBS, Entity, entity_by_name
 from creditdesk.schema.errors import PermissionDenied, ValidationError
 from creditdesk.schema.fields import Collection, Reference
 from creditdesk.schema.query import Comparison
+from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from tests.support.users import (
     PASSWORDS,
@@ -45,33 +46,33 @@ USER_ROLES = UserRoleService(DefaultService())
 MANAGER = ("User-Edit", "User-Create", "UserRole-Edit", "CoworkerBookingCredit-List")
 
 
-async def caller_of(store, user_id) -> Principal:
+async def caller_of(store: Store, user_id: int) -> Principal:
     async with store.read_session() as reading:
         return (await load_user_snapshot(reading, user_id)).principal
 
 
-async def create(store, caller, **fields):
+async def create(store: Store, caller, **fields):
     async with store.write_session() as unit:
         record = new_row(User, SIGN_IN_TIME, FullName="Bob", **fields)
         record = {k: v for k, v in record.items() if k not in ("UniqueId", "CreatedOn")}
         return await USERS.create(unit, User, record, request_context(caller))
 
 
-async def change(store, caller, user_id, **fields):
+async def change(store: Store, caller, user_id: int, **fields):
     async with store.write_session() as unit:
         before = await unit.get(User, user_id)
         kept = {c.name: before[c.name] for c in User.meta().stored_columns if c.name != "Id"}
         await USERS.update(unit, User, before, kept | fields, request_context(caller))
 
 
-async def change_role(store, caller, user_role_id, **fields):
+async def change_role(store: Store, caller, user_role_id: int, **fields):
     async with store.write_session() as unit:
         before = await unit.get(UserRole, user_role_id)
         kept = {name: before[name] for name in ("Name", "BusinessId")}
         await USER_ROLES.update(unit, UserRole, before, kept | fields, request_context(caller))
 
 
-async def role_id(store, name):
+async def role_id(store: Store, name):
     async with store.write_session() as unit:
         return (await ensure_roles(unit, SIGN_IN_TIME))[name.lower()]
 
@@ -79,7 +80,7 @@ async def role_id(store, name):
 # Who a user is ---------------------------------------------------------------------------------
 
 
-async def test_administrator_is_limited_to_assigned_locations(each_store):
+async def test_administrator_is_limited_to_assigned_locations(each_store: Store) -> None:
     north, south = await create_location(each_store), await create_location(each_store, "South")
     user_id = await create_person(each_store, business_ids=(north, south))
     caller = await caller_of(each_store, user_id)
@@ -88,7 +89,7 @@ async def test_administrator_is_limited_to_assigned_locations(each_store):
     assert caller.roles == frozenset()
 
 
-async def test_roles_are_union_of_user_roles_in_lower_case(each_store):
+async def test_roles_are_union_of_user_roles_in_lower_case(each_store: Store) -> None:
     north = await create_location(each_store)
     user_id = await create_person(
         each_store, is_admin=False, business_ids=(north,), roles=("Tariff-List",)
@@ -98,7 +99,7 @@ async def test_roles_are_union_of_user_roles_in_lower_case(each_store):
     assert caller.roles == {"tariff-list", "booking-read"}
 
 
-async def test_user_without_locations_sees_no_located_records(each_store):
+async def test_user_without_locations_sees_no_located_records(each_store: Store) -> None:
     north = await create_location(each_store)
     user_id = await create_person(each_store, is_admin=False)
     caller = await caller_of(each_store, user_id)
@@ -110,7 +111,7 @@ async def test_user_without_locations_sees_no_located_records(each_store):
         assert await reading.get(Business, north, scope_filters(caller, Business)) is None
 
 
-async def test_new_role_applies_to_live_token_within_cache_time(store):
+async def test_new_role_applies_to_live_token_within_cache_time(store: Store) -> None:
     north = await create_location(store)
     user_id = await create_person(store, is_admin=False, business_ids=(north,))
     auth = create_authenticator(store)
@@ -124,7 +125,7 @@ async def test_new_role_applies_to_live_token_within_cache_time(store):
             await set_roles(unit, user_id, north, ["Tariff-Fly"], now=SIGN_IN_TIME)
 
 
-async def test_role_granted_by_same_worker_applies_immediately(store):
+async def test_role_granted_by_same_worker_applies_immediately(store: Store) -> None:
     north = await create_location(store)
     user_id = await create_person(store, is_admin=False, business_ids=(north,))
     user_role_id = await create_user_role(store, north, ("Tariff-List",))
@@ -148,7 +149,7 @@ async def test_role_granted_by_same_worker_applies_immediately(store):
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
-def test_verb_requires_role(entity):
+def test_verb_requires_role(entity: type[Entity]) -> None:
     for verb in ALL_VERBS:
         holder = Principal(1, "a", roles=frozenset({entity.roles[verb].lower()}))
         require_role(holder, entity, verb)
@@ -161,7 +162,7 @@ def test_verb_requires_role(entity):
 
 
 @pytest.mark.parametrize("entity", CATALOG, ids=lambda e: e.__name__)
-def test_scope_is_a_location_column(entity):
+def test_scope_is_a_location_column(entity: type[Entity]) -> None:
     somewhere = Principal(1, "a", locations=frozenset({3, 2}))
     assert scope_filters(ROOT_PRINCIPAL, entity) == ()
     if entity.scope is None:
@@ -190,7 +191,7 @@ def test_scope_is_a_location_column(entity):
             assert column.leaf == "Id"
 
 
-async def test_scope_filter_runs_on_both_engines(each_store):
+async def test_scope_filter_runs_on_both_engines(each_store: Store) -> None:
     for locations in (frozenset(), frozenset({7, 8})):
         caller = Principal(1, "a", locations=locations)
         async with each_store.read_session() as reading:
@@ -198,7 +199,7 @@ async def test_scope_filter_runs_on_both_engines(each_store):
                 assert await reading.count(entity, scope_filters(caller, entity)) == 0
 
 
-async def test_sign_in_entities_are_not_public():
+async def test_sign_in_entities_are_not_public() -> None:
     names = {e.__name__ for e in PUBLIC_ENTITIES}
     assert not names & {"Credential", "RefreshToken", "SignInAttempt", "SigningKey"}
 
@@ -206,7 +207,7 @@ async def test_sign_in_entities_are_not_public():
 # Writing users ---------------------------------------------------------------------------------
 
 
-async def manager(store):
+async def manager(store: Store):
     """A limited user at north with some roles, beside a location that is not its own."""
     north, south = await create_location(store), await create_location(store, "South")
     user_id = await create_person(
@@ -215,7 +216,7 @@ async def manager(store):
     return await caller_of(store, user_id), north, south
 
 
-async def test_user_is_created_with_credentials(each_store):
+async def test_user_is_created_with_credentials(each_store: Store) -> None:
     user_id = await create(
         each_store, ROOT_PRINCIPAL, Email="bob@example.org", Password="a good password",
         IsAdmin=True, Active=True, APIAccess=True, PasswordSalt="ignored", AccessToken="ignored",
@@ -231,7 +232,7 @@ async def test_user_is_created_with_credentials(each_store):
         assert refused.value.errors[0].PropertyName == "Email"
 
 
-async def test_changed_password_or_email_revokes_tokens(store):
+async def test_changed_password_or_email_revokes_tokens(store: Store) -> None:
     user_id = await create_person(store)
     await create_person(store, "eve@example.org")
     auth = create_authenticator(store, revocation_seconds=0)
@@ -253,7 +254,7 @@ async def test_changed_password_or_email_revokes_tokens(store):
     assert refused.value.errors[0].PropertyName == "NewPassword"
 
 
-async def test_posted_secret_enables_second_factor(store):
+async def test_posted_secret_enables_second_factor(store: Store) -> None:
     user_id = await create_person(store)
     secret = pyotp.random_base32()
     with pytest.raises(ValidationError, match="TwoFactorSecret"):
@@ -270,7 +271,7 @@ async def test_posted_secret_enables_second_factor(store):
         assert (await reading.get(User, user_id))["TwoFactorEnabled"]
 
 
-async def test_manager_grants_own_roles(store):
+async def test_manager_grants_own_roles(store: Store) -> None:
     caller, north, _ = await manager(store)
     mine = await create_user_role(store, north, MANAGER[:2])
     user_id = await create(
@@ -279,14 +280,14 @@ async def test_manager_grants_own_roles(store):
     assert (await caller_of_any(store, user_id)) == ({"user-edit", "user-create"}, {north})
 
 
-async def caller_of_any(store, user_id):
+async def caller_of_any(store: Store, user_id: int):
     async with store.write_session() as unit:
         await unit.update(User, [(user_id, {"Active": True, "APIAccess": True})])
     caller = await caller_of(store, user_id)
     return caller.roles, caller.locations
 
 
-async def test_manager_cannot_grant_other_roles(store):
+async def test_manager_cannot_grant_other_roles(store: Store) -> None:
     caller, north, south = await manager(store)
     higher = await create_user_role(store, north, (*MANAGER, "Tariff-Delete"))
     for fields in (
@@ -304,7 +305,7 @@ async def test_manager_cannot_grant_other_roles(store):
                 await change(store, caller, target, **fields)
 
 
-async def test_manager_cannot_change_user_with_more_roles(store):
+async def test_manager_cannot_change_user_with_more_roles(store: Store) -> None:
     caller, north, south = await manager(store)
     chiefs = [
         await create_person(store, "root@example.org"),
@@ -328,7 +329,7 @@ async def test_manager_cannot_change_user_with_more_roles(store):
                 await USERS.delete(unit, User, before, request_context(caller))
 
 
-async def test_limited_administrator_cannot_remove_own_limit(store):
+async def test_limited_administrator_cannot_remove_own_limit(store: Store) -> None:
     north, south = await create_location(store), await create_location(store, "South")
     user_id = await create_person(store, business_ids=(north,), roles=("User-Edit",))
     caller = await caller_of(store, user_id)
@@ -340,7 +341,7 @@ async def test_limited_administrator_cannot_remove_own_limit(store):
         await create(store, caller, Email="bob@example.org", IsAdmin=True, Businesses=(north,))
 
 
-async def test_deleted_user_leaves_no_credentials(each_store):
+async def test_deleted_user_leaves_no_credentials(each_store: Store) -> None:
     north = await create_location(each_store)
     user_id = await create_person(each_store, business_ids=(north,), roles=MANAGER)
     await create_authenticator(each_store).sign_in(password_form(), None, SIGN_IN_TIME)
@@ -356,7 +357,7 @@ async def test_deleted_user_leaves_no_credentials(each_store):
 # Writing user roles ----------------------------------------------------------------------------
 
 
-async def test_manager_writes_user_roles_within_own_roles(store):
+async def test_manager_writes_user_roles_within_own_roles(store: Store) -> None:
     caller, north, south = await manager(store)
     mine = await create_user_role(store, north, MANAGER[:1])
     held, higher = await role_id(store, MANAGER[1]), await role_id(store, "Tariff-Delete")
@@ -378,7 +379,7 @@ async def test_manager_writes_user_roles_within_own_roles(store):
                 await USER_ROLES.create(unit, UserRole, record | wrong, request_context(caller))
 
 
-async def test_manager_cannot_change_or_join_higher_user_role(store):
+async def test_manager_cannot_change_or_join_higher_user_role(store: Store) -> None:
     caller, north, _ = await manager(store)
     higher = await create_user_role(store, north, ("Tariff-Delete",))
     for fields in ({"Users": (caller.user_id,)}, {"Roles": ()}, {"Name": "Other"}):
@@ -390,7 +391,7 @@ async def test_manager_cannot_change_or_join_higher_user_role(store):
             await USER_ROLES.delete(unit, UserRole, before, request_context(caller))
 
 
-async def test_five_roles_per_public_entity_are_created_once(each_store):
+async def test_five_roles_per_public_entity_are_created_once(each_store: Store) -> None:
     async with each_store.write_session() as unit:
         first = await ensure_roles(unit, SIGN_IN_TIME)
         assert await ensure_roles(unit, SIGN_IN_TIME) == first

@@ -16,14 +16,14 @@ ADA, BOB = Principal(1, "ada@example.org"), Principal(2, "bob@example.org")
 SECOND = timedelta(seconds=1)
 
 
-def test_limits_are_off_by_default():
+def test_limits_are_off_by_default() -> None:
     throttle = RateLimiter(RateLimitSettings())
     for _ in range(10_000):
         throttle.check(ADA, "POST", SIGN_IN_TIME)
     assert not throttle._windows
 
 
-def test_sixty_first_write_waits_for_rest_of_minute():
+def test_sixty_first_write_waits_for_rest_of_minute() -> None:
     throttle = RateLimiter(RateLimitSettings(writes_per_minute=60))
     for n in range(60):
         throttle.check(ADA, ("POST", "PUT", "DELETE")[n % 3], SIGN_IN_TIME + n * SECOND / 4)
@@ -36,7 +36,7 @@ def test_sixty_first_write_waits_for_rest_of_minute():
     throttle.check(ADA, "POST", SIGN_IN_TIME + 60 * SECOND)
 
 
-def test_longest_wait_is_returned_and_rejected_request_is_not_counted():
+def test_longest_wait_is_returned_and_rejected_request_is_not_counted() -> None:
     throttle = RateLimiter(RateLimitSettings(calls_per_minute=2, calls_per_hour=3))
     throttle.check(ADA, "GET", SIGN_IN_TIME)
     throttle.check(ADA, "GET", SIGN_IN_TIME)
@@ -48,7 +48,7 @@ def test_longest_wait_is_returned_and_rejected_request_is_not_counted():
     assert throttled.value.retry_after_seconds == 3540
 
 
-def test_counters_stay_bounded(monkeypatch):
+def test_counters_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("creditdesk.api.rate_limit.MAX_WINDOWS", 100)
     throttle = RateLimiter(RateLimitSettings(calls_per_minute=1))
     for n in range(1_000):

@@ -11,6 +11,7 @@ from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.users_admin import set_password
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
+from creditdesk.schema.repository import Store
 from tests.support.users import (
     PASSWORDS,
     SIGN_IN_TIME,
@@ -22,17 +23,17 @@ from tests.support.users import (
 DAY = timedelta(days=1)
 
 
-async def refused(auth, token, client_id=None, now=SIGN_IN_TIME):
+async def refused(auth, token: str, client_id=None, now=SIGN_IN_TIME):
     with pytest.raises(TokenError) as caught:
         await auth.refresh_tokens({"refresh_token": token}, client_id, now)
     return caught.value.error == "invalid_grant"
 
 
-async def again(auth, token, client_id=None, now=SIGN_IN_TIME):
+async def again(auth, token: str, client_id=None, now=SIGN_IN_TIME):
     return (await auth.refresh_tokens({"refresh_token": token}, client_id, now)).refresh_token
 
 
-async def test_rotation_keeps_access_token_valid(each_store):
+async def test_rotation_keeps_access_token_valid(each_store: Store) -> None:
     await create_person(each_store)
     auth = create_authenticator(each_store)
     first = await auth.sign_in(password_form(), None, SIGN_IN_TIME)
@@ -44,7 +45,7 @@ async def test_rotation_keeps_access_token_valid(each_store):
     assert await again(auth, second.refresh_token)
 
 
-async def test_replay_revokes_token_family(each_store):
+async def test_replay_revokes_token_family(each_store: Store) -> None:
     await create_person(each_store)
     auth, other = create_authenticator(each_store), create_authenticator(each_store)
     first = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
@@ -54,7 +55,7 @@ async def test_replay_revokes_token_family(each_store):
     assert await refused(auth, third)
 
 
-async def test_replay_keeps_other_clients(store):
+async def test_replay_keeps_other_clients(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     phone = (await auth.sign_in(password_form(), "phone", SIGN_IN_TIME)).refresh_token
@@ -64,7 +65,7 @@ async def test_replay_keeps_other_clients(store):
     assert await again(auth, desk, "desk")
 
 
-async def test_concurrent_use_of_one_token_succeeds_once(each_store):
+async def test_concurrent_use_of_one_token_succeeds_once(each_store: Store) -> None:
     await create_person(each_store)
     auth = create_authenticator(each_store)
     token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
@@ -77,7 +78,7 @@ async def test_concurrent_use_of_one_token_succeeds_once(each_store):
     assert await refused(auth, good[0].refresh_token)
 
 
-async def test_new_sign_in_revokes_clients_earlier_token(each_store):
+async def test_new_sign_in_revokes_clients_earlier_token(each_store: Store) -> None:
     await create_person(each_store)
     auth = create_authenticator(each_store)
     earlier = (await auth.sign_in(password_form(), "desk", SIGN_IN_TIME)).refresh_token
@@ -88,7 +89,7 @@ async def test_new_sign_in_revokes_clients_earlier_token(each_store):
     assert await again(auth, phone, "phone")
 
 
-async def test_concurrent_sign_ins_of_one_client_leave_one_token(each_store):
+async def test_concurrent_sign_ins_of_one_client_leave_one_token(each_store: Store) -> None:
     await create_person(each_store)
     auth = create_authenticator(each_store)
     await asyncio.gather(*(auth.sign_in(password_form(), None, SIGN_IN_TIME) for _ in range(5)))
@@ -97,7 +98,7 @@ async def test_concurrent_sign_ins_of_one_client_leave_one_token(each_store):
     assert len(rows) == 1
 
 
-async def test_refresh_requires_same_client(store):
+async def test_refresh_requires_same_client(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     token = (await auth.sign_in(password_form(), "desk", SIGN_IN_TIME)).refresh_token
@@ -106,7 +107,7 @@ async def test_refresh_requires_same_client(store):
     assert await again(auth, token, "desk")
 
 
-async def test_email_is_default_client_id(store):
+async def test_email_is_default_client_id(store: Store) -> None:
     await create_person(store, "Ada@example.org")
     auth = create_authenticator(store)
     token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
@@ -117,7 +118,7 @@ async def test_email_is_default_client_id(store):
     assert await again(auth, named)
 
 
-async def test_rotation_renews_fifteen_day_lifetime(store):
+async def test_rotation_renews_fifteen_day_lifetime(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
@@ -129,7 +130,7 @@ async def test_rotation_renews_fifteen_day_lifetime(store):
         assert len(await reading.find(RefreshToken)) == 1
 
 
-async def test_password_change_revocation_and_lost_access_end_token(store):
+async def test_password_change_revocation_and_lost_access_end_token(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
@@ -147,6 +148,6 @@ async def test_password_change_revocation_and_lost_access_end_token(store):
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "a\x00b"])
-async def test_invalid_refresh_token_is_rejected(store, token):
+async def test_invalid_refresh_token_is_rejected(store: Store, token: str) -> None:
     await create_person(store)
     assert await refused(create_authenticator(store), token)

@@ -17,6 +17,7 @@ from creditdesk.auth.users_admin import find_user_id, issue_token, set_password,
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.errors import RateLimited, Unauthenticated, ValidationError
+from creditdesk.schema.repository import Store
 from tests.support.users import (
     FAST_HASHING,
     PASSWORD,
@@ -31,7 +32,7 @@ from tests.support.users import (
 SECOND = timedelta(seconds=1)
 
 
-async def test_password_returns_working_token(each_store):
+async def test_password_returns_working_token(each_store: Store) -> None:
     user_id = await create_person(each_store)
     auth = create_authenticator(each_store)
     grant = await auth.sign_in(password_form(), None, SIGN_IN_TIME)
@@ -42,7 +43,7 @@ async def test_password_returns_working_token(each_store):
     assert caller.locations is None
 
 
-async def test_email_and_scheme_ignore_case(store):
+async def test_email_and_scheme_ignore_case(store: Store) -> None:
     await create_person(store, "Ada@Example.org")
     auth = create_authenticator(store)
     grant = await auth.sign_in(password_form(username=" aDa@example.ORG "), None, SIGN_IN_TIME)
@@ -51,7 +52,7 @@ async def test_email_and_scheme_ignore_case(store):
     ).email == "Ada@Example.org"
 
 
-async def test_wrong_password_and_unknown_user_return_same_error(store):
+async def test_wrong_password_and_unknown_user_return_same_error(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     said = []
@@ -70,7 +71,7 @@ async def test_wrong_password_and_unknown_user_return_same_error(store):
     assert set(said) == {("invalid_grant", "The user name or password is incorrect")}
 
 
-async def test_unknown_user_costs_one_hash(store, monkeypatch):
+async def test_unknown_user_costs_one_hash(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = []
     passwords = Passwords(FAST_HASHING)
     plain = passwords._hasher.verify
@@ -88,7 +89,7 @@ async def test_unknown_user_costs_one_hash(store, monkeypatch):
     assert len(checked) == 2
 
 
-async def test_password_check_does_not_block_event_loop():
+async def test_password_check_does_not_block_event_loop() -> None:
     slow = Passwords(type(FAST_HASHING)(argon2_time_cost=6, argon2_memory_kib=32_768))
     kept = await slow.hash("a long password")
     check = asyncio.create_task(slow.verify(kept, "a long password"))
@@ -100,7 +101,7 @@ async def test_password_check_does_not_block_event_loop():
     assert ticks > 3
 
 
-async def test_token_expires_on_time(store):
+async def test_token_expires_on_time(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     bearer = f"Bearer {(await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
@@ -113,12 +114,12 @@ async def test_token_expires_on_time(store):
     "header",
     [None, "", "Bearer", "Bearer ", "Bearer x.y.z", "Basic", "Basic !!", "Basic YWJj", "Token a"],
 )
-async def test_invalid_credentials_are_unauthenticated(store, header):
+async def test_invalid_credentials_are_unauthenticated(store: Store, header) -> None:
     with pytest.raises(Unauthenticated):
         await create_authenticator(store).authenticate(header, SIGN_IN_TIME)
 
 
-async def test_token_of_other_key_or_algorithm_is_rejected(store):
+async def test_token_of_other_key_or_algorithm_is_rejected(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     claims = {"sub": str(user_id), "ver": 0, "exp": SIGN_IN_TIME.timestamp() + 1000}
@@ -132,7 +133,7 @@ async def test_token_of_other_key_or_algorithm_is_rejected(store):
             await auth.authenticate(f"Bearer {token}", SIGN_IN_TIME)
 
 
-async def test_token_cache_is_bounded(monkeypatch):
+async def test_token_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("creditdesk.auth.tokens.MAX_CACHED_TOKENS", 3)
     tokens = AccessTokens("secret", FAST_HASHING)
     given = [tokens.issue(n, 0, SIGN_IN_TIME) for n in range(1, 6)]
@@ -140,7 +141,7 @@ async def test_token_cache_is_bounded(monkeypatch):
     assert list(tokens._verified) == given[2:]
 
 
-async def test_workers_share_signing_key(each_store):
+async def test_workers_share_signing_key(each_store: Store) -> None:
     first, second = await asyncio.gather(
         signing_secret(each_store, FAST_HASHING, SIGN_IN_TIME),
         signing_secret(each_store, FAST_HASHING, SIGN_IN_TIME),
@@ -149,7 +150,7 @@ async def test_workers_share_signing_key(each_store):
     assert len(first) >= 48
 
 
-async def test_user_without_api_access_or_inactive_is_rejected(store):
+async def test_user_without_api_access_or_inactive_is_rejected(store: Store) -> None:
     for email, changed in (
         ("off@example.org", {"APIAccess": False}),
         ("gone@example.org", {"Active": False}),
@@ -163,7 +164,7 @@ async def test_user_without_api_access_or_inactive_is_rejected(store):
         assert refused.value.error == "invalid_grant"
 
 
-async def test_revoked_access_ends_live_token_within_cache_time(store):
+async def test_revoked_access_ends_live_token_within_cache_time(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     bearer = f"Bearer {(await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
@@ -174,7 +175,7 @@ async def test_revoked_access_ends_live_token_within_cache_time(store):
         await auth.authenticate(bearer, SIGN_IN_TIME + 5 * SECOND)
 
 
-async def test_revocation_reaches_other_worker_within_cache_time(each_store):
+async def test_revocation_reaches_other_worker_within_cache_time(each_store: Store) -> None:
     user_id = await create_person(each_store)
     here, there = create_authenticator(each_store), create_authenticator(each_store)
     bearer = f"Bearer {(await here.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
@@ -188,7 +189,7 @@ async def test_revocation_reaches_other_worker_within_cache_time(each_store):
         await there.authenticate(bearer, SIGN_IN_TIME + 5 * SECOND)
 
 
-async def test_token_issued_after_revocation_works_on_all_workers(store):
+async def test_token_issued_after_revocation_works_on_all_workers(store: Store) -> None:
     user_id = await create_person(store)
     here, there = create_authenticator(store), create_authenticator(store)
     await there.authenticate(
@@ -200,7 +201,9 @@ async def test_token_issued_after_revocation_works_on_all_workers(store):
     await there.authenticate(f"Bearer {fresh.access_token}", SIGN_IN_TIME)
 
 
-async def test_basic_authentication_hashes_once(store, monkeypatch):
+async def test_basic_authentication_hashes_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     checks = []
@@ -221,7 +224,7 @@ async def test_basic_authentication_hashes_once(store, monkeypatch):
     assert len(checks) == before + 1
 
 
-async def test_basic_authentication_ends_after_password_change(store):
+async def test_basic_authentication_ends_after_password_change(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     await auth.authenticate(basic_authorization(), SIGN_IN_TIME)
@@ -234,7 +237,7 @@ async def test_basic_authentication_ends_after_password_change(store):
     )
 
 
-async def test_password_may_contain_colon_and_accents(store):
+async def test_password_may_contain_colon_and_accents(store: Store) -> None:
     user_id = await create_person(store)
     async with store.write_session() as unit:
         await set_password(unit, user_id, "pa:ss:wörd 1", now=SIGN_IN_TIME, passwords=PASSWORDS)
@@ -243,7 +246,7 @@ async def test_password_may_contain_colon_and_accents(store):
     )
 
 
-async def test_deleted_user_has_no_live_token(store):
+async def test_deleted_user_has_no_live_token(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     bearer = f"Bearer {(await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
@@ -256,7 +259,7 @@ async def test_deleted_user_has_no_live_token(store):
         await auth.authenticate(bearer, SIGN_IN_TIME)
 
 
-async def test_second_factor_is_required_and_code_is_single_use(each_store):
+async def test_second_factor_is_required_and_code_is_single_use(each_store: Store) -> None:
     user_id = await create_person(each_store)
     async with each_store.write_session() as unit:
         secret = await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
@@ -277,7 +280,7 @@ async def test_second_factor_is_required_and_code_is_single_use(each_store):
     assert (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token
 
 
-async def test_concurrent_use_of_one_code_succeeds_once(each_store):
+async def test_concurrent_use_of_one_code_succeeds_once(each_store: Store) -> None:
     user_id = await create_person(each_store)
     async with each_store.write_session() as unit:
         secret = await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
@@ -289,7 +292,7 @@ async def test_concurrent_use_of_one_code_succeeds_once(each_store):
     assert sum(not isinstance(answer, Exception) for answer in answers) == 1
 
 
-def test_codes_of_adjacent_steps_are_accepted():
+def test_codes_of_adjacent_steps_are_accepted() -> None:
     secret = "JBSWY3DPEHPK3PXPJBSWY3DP"
     generator = pyotp.TOTP(secret)
     step = int(SIGN_IN_TIME.timestamp()) // 30
@@ -307,7 +310,7 @@ def test_codes_of_adjacent_steps_are_accepted():
     assert not is_valid_secret("not base 32!")
 
 
-async def test_failures_throttle_account_across_workers(each_store):
+async def test_failures_throttle_account_across_workers(each_store: Store) -> None:
     await create_person(each_store)
     workers = [create_authenticator(each_store, sign_in_failures_per_account=3) for _ in range(2)]
     for n in range(3):
@@ -325,7 +328,7 @@ async def test_failures_throttle_account_across_workers(each_store):
     assert await workers[1].sign_in(password_form(), None, SIGN_IN_TIME + 301 * SECOND)
 
 
-async def test_unknown_account_is_throttled(store):
+async def test_unknown_account_is_throttled(store: Store) -> None:
     auth = create_authenticator(store, sign_in_failures_per_account=2)
     for _ in range(2):
         with pytest.raises(TokenError):
@@ -334,7 +337,7 @@ async def test_unknown_account_is_throttled(store):
         await auth.sign_in(password_form(username="nobody@example.org"), None, SIGN_IN_TIME)
 
 
-async def test_address_is_throttled_across_accounts(store):
+async def test_address_is_throttled_across_accounts(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store, sign_in_failures_per_address=3)
     for n in range(3):
@@ -347,7 +350,7 @@ async def test_address_is_throttled_across_accounts(store):
     assert await auth.sign_in(password_form(), None, SIGN_IN_TIME, "192.0.2.8")
 
 
-async def test_success_resets_failures_and_wrong_code_counts(store):
+async def test_success_resets_failures_and_wrong_code_counts(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store, sign_in_failures_per_account=2)
     with pytest.raises(TokenError):
@@ -362,7 +365,7 @@ async def test_success_resets_failures_and_wrong_code_counts(store):
         await auth.sign_in(password_form(totp="000000"), None, SIGN_IN_TIME)
 
 
-async def test_concurrent_guesses_are_counted(store):
+async def test_concurrent_guesses_are_counted(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store, sign_in_failures_per_account=3, argon2_threads=2)
     answers = await asyncio.gather(
@@ -377,7 +380,7 @@ async def test_concurrent_guesses_are_counted(store):
     assert all(isinstance(answer, TokenError | RateLimited) for answer in answers)
 
 
-async def test_command_line_issues_token_without_password(store):
+async def test_command_line_issues_token_without_password(store: Store) -> None:
     await create_person(store)
     async with store.read_session() as reading:
         user_id = await find_user_id(reading, "ADA@example.org")
@@ -391,7 +394,7 @@ async def test_command_line_issues_token_without_password(store):
     assert await auth.refresh_tokens({"refresh_token": grant.refresh_token}, None, SIGN_IN_TIME)
 
 
-async def test_passwords_and_tokens_are_stored_hashed(store):
+async def test_passwords_and_tokens_are_stored_hashed(store: Store) -> None:
     await create_person(store)
     grant = await create_authenticator(store).sign_in(password_form(), None, SIGN_IN_TIME)
     kept = b"".join(path.read_bytes() for path in _files(store))
@@ -403,7 +406,7 @@ async def test_passwords_and_tokens_are_stored_hashed(store):
     assert credential["PasswordHash"].startswith("$argon2id$")
 
 
-async def test_email_is_unique_and_short_password_is_rejected(store):
+async def test_email_is_unique_and_short_password_is_rejected(store: Store) -> None:
     await create_person(store)
     with pytest.raises(ValidationError, match="Email"):
         await create_person(store, "ADA@example.org")
@@ -413,7 +416,7 @@ async def test_email_is_unique_and_short_password_is_rejected(store):
             await set_password(unit, user_id, "short", now=SIGN_IN_TIME, passwords=PASSWORDS)
 
 
-def _files(store):
+def _files(store: Store):
     from pathlib import Path
 
     return sorted(Path(store.path).parent.glob("people.db*"))

@@ -13,6 +13,7 @@ from creditdesk.api.routes import Api, client_address
 from creditdesk.api.token import token_route
 from creditdesk.app import build_context
 from creditdesk.auth.users_admin import set_two_factor
+from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 from tests.support.users import (
     PASSWORD,
@@ -35,7 +36,7 @@ UNSUPPORTED = {
 
 
 @pytest_asyncio.fixture
-async def client(store):
+async def client(store: Store):
     await create_person(store)
     auth = create_authenticator(store, sign_in_failures_per_account=3)
     context = build_context(store, Settings(), lambda: SIGN_IN_TIME)
@@ -57,7 +58,7 @@ async def client(store):
         {"client_id": "desk"},
     ],
 )
-async def test_form_gets_tokens_with_any_headers(client, headers):
+async def test_form_gets_tokens_with_any_headers(client: httpx.AsyncClient, headers) -> None:
     answer = await client.post("/api/token", content=FORM, headers=headers)
     assert answer.status_code == 200
     said = answer.json()
@@ -70,7 +71,7 @@ async def test_form_gets_tokens_with_any_headers(client, headers):
     assert caller.email == "ada@example.org"
 
 
-async def test_wrong_password_is_400(client):
+async def test_wrong_password_is_400(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/token", data=password_form(password="wrong"))
     assert (answer.status_code, answer.json()) == (400, INCORRECT)
 
@@ -86,7 +87,7 @@ async def test_wrong_password_is_400(client):
         {"data": {"username": "ada@example.org"}},
     ],
 )
-async def test_json_or_other_grant_type_is_unsupported(client, sent):
+async def test_json_or_other_grant_type_is_unsupported(client: httpx.AsyncClient, sent) -> None:
     answer = await client.post("/api/token", **sent)
     assert (answer.status_code, answer.json()) == (400, UNSUPPORTED)
 
@@ -96,12 +97,12 @@ async def test_json_or_other_grant_type_is_unsupported(client, sent):
     ["a=1&a=2&grant_type=password", "password=" + "x" * 20_000, b"\xff\xfe=1", "a=%ff",
      "&".join(f"f{n}=1" for n in range(40))],
 )  # fmt: skip
-async def test_malformed_form_is_invalid_request(client, content):
+async def test_malformed_form_is_invalid_request(client: httpx.AsyncClient, content) -> None:
     answer = await client.post("/api/token", content=content)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-async def test_client_id_as_header_or_field(client):
+async def test_client_id_as_header_or_field(client: httpx.AsyncClient) -> None:
     first = (await client.post("/api/token", data=password_form(client_id="desk"))).json()
     asked = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     wrong = await client.post("/api/token", data=asked, headers={"client_id": "phone"})
@@ -112,14 +113,14 @@ async def test_client_id_as_header_or_field(client):
     assert (long.status_code, long.json()["error"]) == (400, "invalid_request")
 
 
-async def test_second_factor_has_its_own_error(client, store):
+async def test_second_factor_has_its_own_error(client: httpx.AsyncClient, store: Store) -> None:
     async with store.write_session() as unit:
         await set_two_factor(unit, 1, on=True, now=SIGN_IN_TIME)
     answer = await client.post("/api/token", data=password_form())
     assert (answer.status_code, answer.json()["error"]) == (400, "two_factor_auth_check")
 
 
-async def test_too_many_failures_return_retry_after(client):
+async def test_too_many_failures_return_retry_after(client: httpx.AsyncClient) -> None:
     for _ in range(3):
         await client.post("/api/token", data=password_form(password="wrong"))
     answer = await client.post("/api/token", data=password_form())
@@ -128,7 +129,9 @@ async def test_too_many_failures_return_retry_after(client):
     assert "Wait 300 seconds" in answer.json()["error_description"]
 
 
-async def test_refresh_and_retry_after_expired_token(client, store):
+async def test_refresh_and_retry_after_expired_token(
+    client: httpx.AsyncClient, store: Store
+) -> None:
     first = (await client.post("/api/token", data=password_form())).json()
     week = SIGN_IN_TIME + timedelta(days=8)
     auth = client.auth_under_test
@@ -138,7 +141,7 @@ async def test_refresh_and_retry_after_expired_token(client, store):
     assert await auth.authenticate(f"Bearer {grant.access_token}", week)
 
 
-def test_forwarded_address_needs_trusted_proxy():
+def test_forwarded_address_needs_trusted_proxy() -> None:
     scope = {
         "client": ("10.0.0.9", 4321),
         "headers": [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"), (b"x-forwarded-for", b"3.3.3.3")],

@@ -35,7 +35,7 @@ CONFLICT_TIMEOUT_SECONDS = 10.0
 """For how long a call is put again when it is told that another came first."""
 
 
-async def test_exactly_40_of_64_spends_succeed(api: ApiClient):
+async def test_exactly_40_of_64_spends_succeed(api: ApiClient) -> None:
     credit = await api.create_credit("40.00")
     answers = await asyncio.gather(
         *(api.post_use(credit, "1.00") for _ in range(CONCURRENT_SPENDS))
@@ -45,7 +45,7 @@ async def test_exactly_40_of_64_spends_succeed(api: ApiClient):
 
 async def test_exactly_40_of_64_spends_succeed_over_two_workers(
     api: ApiClient, other_worker: httpx.AsyncClient
-):
+) -> None:
     credit = await api.create_credit("40.00")
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}
 
@@ -57,7 +57,7 @@ async def test_exactly_40_of_64_spends_succeed_over_two_workers(
     await assert_forty_spent(api, credit, answers)
 
 
-async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient):
+async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient) -> None:
     credit = await api.create_credit("40.00", IsUniversalCredit=True)
     answers = await asyncio.gather(
         *(
@@ -71,7 +71,9 @@ async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient):
     assert len(await api.list_uses(credit)) == 40
 
 
-async def test_pool_cap_holds_over_two_workers(api: ApiClient, other_worker: httpx.AsyncClient):
+async def test_pool_cap_holds_over_two_workers(
+    api: ApiClient, other_worker: httpx.AsyncClient
+) -> None:
     payer = await api.ledger.add_customer("Paula")
     team = await api.ledger.add(
         Team,
@@ -113,7 +115,7 @@ async def assert_forty_spent(api: ApiClient, credit: int, answers: list[httpx.Re
 @pytest.mark.parametrize("act", ["use", "spend", "top-up", "adjustment", "void", "reversal"])
 async def test_concurrent_retries_have_one_effect_and_equal_responses(
     api: ApiClient, other_worker: httpx.AsyncClient, act: str
-):
+) -> None:
     credit = await api.create_credit("40.00")
     use = created_id(await api.post_use(credit, "4.00"))
     path, body = {
@@ -190,7 +192,7 @@ def serial_outcomes() -> set[Outcome]:
 @pytest.mark.parametrize("turn", range(4))
 async def test_concurrent_operations_end_like_a_serial_order(
     api: ApiClient, other_worker: httpx.AsyncClient, turn: int
-):
+) -> None:
     credit = await api.create_credit("10.00", ExpireDate=api.timestamp(minutes=5))
     use = created_id(await api.post_use(credit, "4.00"))
     api.clock.advance(minutes=10)
@@ -219,7 +221,7 @@ async def test_concurrent_operations_end_like_a_serial_order(
 
 async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     api: ApiClient, other_worker: httpx.AsyncClient
-):
+) -> None:
     """Credits are locked in one order, whatever the order they are named in (rule 31)."""
     credits_ = [await api.create_credit("30.00") for _ in range(2)]
     uses = [created_id(await api.post_use(credit, "10.00")) for credit in credits_]
@@ -240,7 +242,7 @@ async def test_rule_31_opposite_lock_orders_do_not_deadlock(
 
 async def test_concurrent_spend_and_delete_exclude_each_other(
     api: ApiClient, other_worker: httpx.AsyncClient
-):
+) -> None:
     for _ in range(4):
         credit = await api.create_credit("1.00")
         path = f"{CREDITS}/{credit}"

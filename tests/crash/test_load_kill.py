@@ -77,7 +77,7 @@ async def database_snapshot(
         await store.close()
 
 
-async def test_killed_load_leaves_nothing_and_next_load_works(database: str):
+async def test_killed_load_leaves_nothing_and_next_load_works(database: str) -> None:
     before = await database_snapshot(database)
     assert sum(count for _, count in before[0]) == 0
     for told, times in KILL_POINTS:
@@ -118,7 +118,7 @@ def postgres() -> Iterator[DurablePostgres]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-async def test_database_killed_during_load_recovers_without_it(postgres: DurablePostgres):
+async def test_database_killed_during_load_recovers_without_it(postgres: DurablePostgres) -> None:
     before = await database_snapshot(postgres.url)
     for told, times in ((ROWS, 2), (RESTORING, 20)):
         with load_process(postgres.url) as process:

@@ -55,7 +55,7 @@ OPERATIONS = (
 @pytest.mark.parametrize("act", OPERATIONS)
 async def test_lost_connection_before_each_statement_leaves_nothing(
     api: ApiClient, failing_store: FailingStore, store: Store, act: str
-):
+) -> None:
     path, body = await prepare_request(api, act)
     key = f"{act} of {api.ledger.customer}"
     before = await all_records(store)
@@ -79,7 +79,7 @@ async def test_lost_connection_before_each_statement_leaves_nothing(
 @pytest.mark.parametrize("act", OPERATIONS)
 async def test_retry_after_unknown_commit_outcome_changes_nothing(
     api: ApiClient, failing_store: FailingStore, store: Store, act: str
-):
+) -> None:
     path, body = await prepare_request(api, act)
     key = f"{act} of {api.ledger.customer}"
     failing_store.fail_after_commit()
@@ -95,7 +95,7 @@ async def test_retry_after_unknown_commit_outcome_changes_nothing(
 
 async def test_use_without_key_is_not_retried_after_unknown_commit_outcome(
     api: ApiClient, failing_store: FailingStore
-):
+) -> None:
     credit = await api.create_credit("10.00")
     failing_store.fail_after_commit()
     answer = await api.post_use(credit, "1.00")

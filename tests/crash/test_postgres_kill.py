@@ -140,14 +140,14 @@ class DatabaseLoad:
 
 async def test_rule_32_killed_database_loses_and_repeats_nothing(
     api: ApiClient, server: ServerProcess, postgres: DurablePostgres
-):
+) -> None:
     await run_kills_under_load(api, server, postgres, DATABASE_KILLS)
 
 
 @pytest.mark.deep
 async def test_rule_32_many_database_kills_lose_and_repeat_nothing(
     api: ApiClient, server: ServerProcess, postgres: DurablePostgres
-):
+) -> None:
     await run_kills_under_load(api, server, postgres, DEEP_DATABASE_KILLS)
 
 

@@ -87,7 +87,7 @@ async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 async def test_rule_32_killed_server_loses_and_repeats_nothing(
     api: ApiClient, server: ServerProcess
-):
+) -> None:
     credits_ = [await api.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
     headers = {"Authorization": api.http.headers["Authorization"]}
     load = ServerLoad(api, credits_, headers)

@@ -19,34 +19,10 @@ from creditdesk.ledger.operations.basket_batch import BasketSpend, spend_baskets
 from creditdesk.ledger.operations.baskets import load_baskets
 from creditdesk.ledger.operations.bookings import charge_bookings
 from creditdesk.ledger.rules.credit import SourceKind
-from creditdesk.storage.postgresql import PostgreSQLReadSession
-from creditdesk.storage.sqlite import SQLiteReadSession, SQLiteWriteSession
-from tests.ledger.test_http import client  # noqa: F401 - pytest finds the fixture by its name
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder, money
 
 SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
-
-
-@pytest.fixture
-def counters(ledger: LedgerBuilder, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts looks, units and statements."""
-    counted: Counter[str] = Counter()
-
-    def count(owner: Any, name: str) -> None:
-        real = getattr(owner, name)
-
-        def counting(*args: Any, **named: Any) -> Any:
-            counted[name] += 1
-            return real(*args, **named)
-
-        monkeypatch.setattr(owner, name, counting)
-
-    count(ledger.store, "reading")
-    count(ledger.store, "writing")
-    for kind in (PostgreSQLReadSession, SQLiteReadSession, SQLiteWriteSession):
-        count(kind, "fetch")
-    return counted
 
 
 async def add_visitors(
@@ -72,7 +48,9 @@ def source_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(ledger: LedgerBuilder):
+async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(
+    ledger: LedgerBuilder,
+) -> None:
     people = await add_visitors(ledger, 4)
     spends = [
         BasketSpend(
@@ -109,20 +87,24 @@ async def money_left(ledger: LedgerBuilder, people: list[tuple[int, int, int]]) 
     return [await ledger.remaining_money(credit) for _, credit, _ in people]
 
 
-async def test_rule_31_spends_of_different_customers_share_a_transaction(ledger, client, done):  # noqa: F811
+async def test_rule_31_spends_of_different_customers_share_a_transaction(
+    ledger: LedgerBuilder, client: httpx.AsyncClient, counters: Counter[str]
+) -> None:
     people = await add_visitors(ledger, 8)
-    done.clear()
+    counters.clear()
     answers = await asyncio.gather(
         *(client.post(SPENDS, json=basket_body(who, booking)) for who, _, booking in people)
     )
     assert [source_of(answer)["uncovered"] for answer in answers] == ["0.0000"] * 8
-    assert done["writing"] < 8
+    assert counters["write_session"] < 8
     for _, credit, booking in people:
         assert await ledger.remaining_money(credit) == money("10.00")
         assert len(await ledger.rows(AllocationDocument, SourceId=booking)) == 1
 
 
-async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(ledger, client):  # noqa: F811
+async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     (ada, credit, booking), (eve, _, _) = await add_visitors(ledger, 2)
     paid, refused, unknown = await asyncio.gather(
         client.post(SPENDS, json=basket_body(ada, booking)),
@@ -136,7 +118,9 @@ async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(ledger, clie
     assert await ledger.remaining_money(credit) == money("10.00")
 
 
-async def test_concurrent_spends_of_one_booking_pay_it_once(ledger, client):  # noqa: F811
+async def test_concurrent_spends_of_one_booking_pay_it_once(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     [(ada, credit, booking)] = await add_visitors(ledger, 1, "100.00")
     answers = await asyncio.gather(
         *(client.post(SPENDS, json=basket_body(ada, booking)) for _ in range(5))
@@ -146,7 +130,9 @@ async def test_concurrent_spends_of_one_booking_pay_it_once(ledger, client):  # 
     assert await ledger.remaining_money(credit) == money("80.00")
 
 
-async def test_holds_of_two_customers_on_equal_source_keys_settle_once(ledger, client):  # noqa: F811
+async def test_holds_of_two_customers_on_equal_source_keys_settle_once(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     people = await add_visitors(ledger, 2)
     for _, credit, _ in people:
         await ledger.change(credit, IsUniversalCredit=True)
@@ -162,7 +148,9 @@ async def test_holds_of_two_customers_on_equal_source_keys_settle_once(ledger, c
         assert await ledger.remaining_money(credit) == money("25.00")
 
 
-async def test_rule_32_concurrent_requests_with_one_key_make_one_spend(ledger, client):  # noqa: F811
+async def test_rule_32_concurrent_requests_with_one_key_make_one_spend(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     [(ada, credit, booking)] = await add_visitors(ledger, 1, "100.00")
     body = basket_body(ada, booking)
     body["Sources"][0]["Amount"] = 5
@@ -178,16 +166,16 @@ async def test_rule_32_concurrent_requests_with_one_key_make_one_spend(ledger, c
 
 
 async def test_rule_32_a_preview_is_stored_only_with_a_key(
-    ledger,
-    client,  # noqa: F811
-    done,
-):
+    ledger: LedgerBuilder,
+    client: httpx.AsyncClient,
+    counters: Counter[str],
+) -> None:
     [(ada, credit, booking)] = await add_visitors(ledger, 1)
-    done.clear()
+    counters.clear()
     body = basket_body(ada, booking)
     seen = await client.post(PREVIEWS, json=body)
     assert source_of(seen)["uncovered"] == "0.0000"
-    assert done["writing"] == 0
+    assert counters["write_session"] == 0
     key = {"Idempotency-Key": "once"}
     first = await client.post(PREVIEWS, json=body, headers=key)
     await ledger.use(credit, "25.00")
@@ -197,19 +185,23 @@ async def test_rule_32_a_preview_is_stored_only_with_a_key(
     assert len(await ledger.rows(StoredResponse)) == 1
 
 
-async def test_concurrent_previews_share_a_session_and_fail_alone(ledger, client, done):  # noqa: F811
+async def test_concurrent_previews_share_a_session_and_fail_alone(
+    ledger: LedgerBuilder, client: httpx.AsyncClient, counters: Counter[str]
+) -> None:
     people = await add_visitors(ledger, 4)
-    done.clear()
+    counters.clear()
     answers = await asyncio.gather(
         *(client.post(PREVIEWS, json=basket_body(who, booking)) for who, _, booking in people),
         client.post(PREVIEWS, json=basket_body(people[0][0], people[1][2])),
     )
     assert [source_of(answer)["price"] for answer in answers[:4]] == ["20.0000"] * 4
     assert answers[4].status_code == 400
-    assert done["writing"] == 0
+    assert counters["write_session"] == 0
 
 
-async def test_loading_baskets_takes_a_constant_number_of_statements(ledger, done):
+async def test_loading_baskets_takes_a_constant_number_of_statements(
+    ledger: LedgerBuilder, counters: Counter[str]
+) -> None:
     people = await add_visitors(ledger, 6)
     for who, _, booking in people:
         await ledger.add_time_credit(CoworkerId=who)
@@ -221,31 +213,33 @@ async def test_loading_baskets_takes_a_constant_number_of_statements(ledger, don
     ]
     counts = []
     for baskets in (asked[:1], asked):
-        done.clear()
+        counters.clear()
         async with ledger.store.read_session() as session:
             read = await load_baskets(session, baskets)
-        counts.append(done["fetch"])
+        counts.append(counters["fetch"])
         assert [len(each.credits) for each in read] == [2] * len(baskets)
     # What is asked at the same moment is one statement on PostgreSQL; SQLite has no way to go.
     most = {"sqlite": 13, "postgresql": 3}[ledger.store.statements.dialect.name]
     assert counts[0] == counts[1] <= most
 
 
-async def test_rule_32_stored_responses_load_together_with_holds(ledger, client, done):  # noqa: F811
+async def test_rule_32_stored_responses_load_together_with_holds(
+    ledger: LedgerBuilder, client: httpx.AsyncClient, counters: Counter[str]
+) -> None:
     people = await add_visitors(ledger, 3)
     counts = []
     # The first finds out who calls.
     ways: list[dict[str, str]] = [{}, {}, {"Idempotency-Key": "k"}]
     for headers, (who, _, booking) in zip(ways, people, strict=True):
-        done.clear()
+        counters.clear()
         answer = await client.post(SPENDS, json=basket_body(who, booking), headers=headers)
         assert source_of(answer)["uncovered"] == "0.0000"
-        counts.append(done["fetch"])
+        counts.append(counters["fetch"])
     # On PostgreSQL only the fresh id for the answer that is kept, on SQLite only the look for one.
     assert counts[2] == counts[1] + 1
 
 
-async def test_rule_23_bookings_in_one_charge_draw_in_order(ledger):
+async def test_rule_23_bookings_in_one_charge_draw_in_order(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("30.00")
     other = await ledger.add_customer("Eve")
     mine = [await ledger.add_booking(hours=1) for _ in range(2)]

@@ -49,14 +49,14 @@ class CountingStore:
         return BatchQueue(self.opened, self.carry_out, most)
 
 
-async def test_concurrent_requests_share_a_session_in_order():
+async def test_concurrent_requests_share_a_session_in_order() -> None:
     counter = CountingStore()
     queue = counter.queue()
     assert await asyncio.gather(*(queue.submit(word) for word in "abc")) == ["A", "B", "C"]
     assert counter.batches == [["a", "b", "c"]]
 
 
-async def test_requests_during_a_batch_join_the_next():
+async def test_requests_during_a_batch_join_the_next() -> None:
     counter = CountingStore()
     queue = counter.queue()
     first = asyncio.create_task(queue.submit("a"))
@@ -66,7 +66,7 @@ async def test_requests_during_a_batch_join_the_next():
     assert counter.batches == [["a"], ["b", "c"]]
 
 
-async def test_next_batch_waits_for_clients_of_the_last():
+async def test_next_batch_waits_for_clients_of_the_last() -> None:
     counter = CountingStore(takes_seconds=0.1)
     queue = counter.queue()
 
@@ -79,7 +79,7 @@ async def test_next_batch_waits_for_clients_of_the_last():
     assert [len(batch) for batch in counter.batches] == [4, 4, 4]
 
 
-async def test_late_request_joins_next_batch():
+async def test_late_request_joins_next_batch() -> None:
     counter = CountingStore(takes_seconds=0.1)
     queue = counter.queue()
 
@@ -94,7 +94,7 @@ async def test_late_request_joins_next_batch():
     assert [len(batch) for batch in counter.batches] == [2, 5, 5, 3]
 
 
-async def test_the_wait_for_clients_is_bounded():
+async def test_the_wait_for_clients_is_bounded() -> None:
     counter = CountingStore(takes_seconds=0.2)
     queue = counter.queue()
     await asyncio.gather(queue.submit("a"), queue.submit("b"))
@@ -105,14 +105,14 @@ async def test_the_wait_for_clients_is_bounded():
     assert counter.batches == [["a", "b"], ["c"], ["d"]]
 
 
-async def test_batch_size_is_limited():
+async def test_batch_size_is_limited() -> None:
     counter = CountingStore()
     queue = counter.queue(most=2)
     await asyncio.gather(*(queue.submit(word) for word in "abcde"))
     assert counter.batches == [["a", "b"], ["c", "d"], ["e"]]
 
 
-async def test_an_error_is_raised_to_its_own_caller():
+async def test_an_error_is_raised_to_its_own_caller() -> None:
     counter = CountingStore()
     queue = counter.queue()
     said = await asyncio.gather(
@@ -123,7 +123,7 @@ async def test_an_error_is_raised_to_its_own_caller():
     assert counter.batches == [["a", "no", "b"]]
 
 
-async def test_requests_with_a_common_conflict_key_run_in_separate_batches():
+async def test_requests_with_a_common_conflict_key_run_in_separate_batches() -> None:
     counter = CountingStore()
     queue = counter.queue()
     marks = {"a": {1}, "b": {1, 2}, "c": {2}, "d": set(), "e": set(), "f": {1}}
@@ -133,7 +133,7 @@ async def test_requests_with_a_common_conflict_key_run_in_separate_batches():
     assert counter.batches == [["a", "c", "d", "e"], ["b"], ["f"]]
 
 
-async def test_after_a_fault_each_request_is_retried_alone():
+async def test_after_a_fault_each_request_is_retried_alone() -> None:
     counter = CountingStore(faults=[Conflict("lost"), Conflict("lost again")])
     queue = counter.queue()
     said = await asyncio.gather(*(queue.submit(word) for word in "ab"), return_exceptions=True)
@@ -142,7 +142,7 @@ async def test_after_a_fault_each_request_is_retried_alone():
     assert counter.batches == [["a", "b"], ["a"], ["b"]]
 
 
-async def test_after_an_unknown_commit_only_idempotent_requests_are_retried():
+async def test_after_an_unknown_commit_only_idempotent_requests_are_retried() -> None:
     counter = CountingStore(commit_faults=[ConnectionError("gone")])
     queue = counter.queue()
     said = await asyncio.gather(
@@ -153,7 +153,7 @@ async def test_after_an_unknown_commit_only_idempotent_requests_are_retried():
     assert counter.batches == [["once", "again"], ["again"]]
 
 
-async def test_after_an_unknown_commit_deferred_requests_are_retried():
+async def test_after_an_unknown_commit_deferred_requests_are_retried() -> None:
     counter = CountingStore(held="b", commit_faults=[ConnectionError("gone")])
     queue = counter.queue()
     said = await asyncio.gather(*(queue.submit(word) for word in "ab"), return_exceptions=True)
@@ -162,7 +162,7 @@ async def test_after_an_unknown_commit_deferred_requests_are_retried():
     assert counter.batches == [["a", "b"], ["b"]]
 
 
-async def test_a_cancelled_caller_does_not_affect_the_batch():
+async def test_a_cancelled_caller_does_not_affect_the_batch() -> None:
     counter = CountingStore()
     queue = counter.queue()
     gone = asyncio.create_task(queue.submit("a"))
@@ -175,7 +175,7 @@ async def test_a_cancelled_caller_does_not_affect_the_batch():
     assert counter.batches == [["a", "b"]]
 
 
-async def test_a_deferred_request_goes_first_and_is_not_deferred_again():
+async def test_a_deferred_request_goes_first_and_is_not_deferred_again() -> None:
     counter = CountingStore(held="bd")
     queue = counter.queue()
     said = await asyncio.gather(*(queue.submit(word) for word in "abcd"))
@@ -183,7 +183,7 @@ async def test_a_deferred_request_goes_first_and_is_not_deferred_again():
     assert counter.batches == [["a", "b", "c", "d"], ["b", "d"]]
 
 
-async def test_a_whole_batch_may_be_deferred_but_not_a_single_request():
+async def test_a_whole_batch_may_be_deferred_but_not_a_single_request() -> None:
     counter = CountingStore(held="abc")
     queue = counter.queue()
     assert await asyncio.gather(*(queue.submit(word) for word in "abc")) == ["A", "B", "C"]
@@ -191,7 +191,7 @@ async def test_a_whole_batch_may_be_deferred_but_not_a_single_request():
     assert counter.batches == [["a", "b", "c"], ["a", "b", "c"], ["a"]]
 
 
-async def test_a_later_request_does_not_overtake_a_deferred_one_with_a_common_key():
+async def test_a_later_request_does_not_overtake_a_deferred_one_with_a_common_key() -> None:
     counter = CountingStore(held="b")
     queue = counter.queue()
     marks = {"a": {1}, "b": {2}, "c": {2}, "d": {3}}

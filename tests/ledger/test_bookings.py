@@ -54,7 +54,9 @@ async def load(ledger: LedgerBuilder, *asked: ItemRequest) -> Basket:
         return await load_basket(session, whose, asked, ledger.request_context())
 
 
-async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(ledger: LedgerBuilder):
+async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(
+    ledger: LedgerBuilder,
+) -> None:
     time = await ledger.add_time_credit(60)
     money_credit = await ledger.add_money_credit("15.00")
     booking = await ledger.add_booking(hours=3)
@@ -71,7 +73,9 @@ async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(ledg
     assert (money_row["BookingId"], money_row["CreditUsed"]) == (booking, money("15.00"))
 
 
-async def test_rule_23_charging_twice_changes_nothing_the_second_time(ledger: LedgerBuilder):
+async def test_rule_23_charging_twice_changes_nothing_the_second_time(
+    ledger: LedgerBuilder,
+) -> None:
     credit = await ledger.add_money_credit("100.00")
     booking = await ledger.add_booking(hours=1)
     await asyncio.gather(charge(ledger, booking), charge(ledger, booking))
@@ -81,13 +85,13 @@ async def test_rule_23_charging_twice_changes_nothing_the_second_time(ledger: Le
     assert len(await ledger.find(MONEY_USE)) == 1
 
 
-async def test_rule_15_a_tentative_booking_is_not_charged(ledger: LedgerBuilder):
+async def test_rule_15_a_tentative_booking_is_not_charged(ledger: LedgerBuilder) -> None:
     booking = await ledger.add_booking(Tentative=True)
     with pytest.raises(StateConflict, match="tentative"):
         await charge(ledger, booking)
 
 
-async def test_rule_19_a_spend_stores_the_document_of_its_preview(ledger: LedgerBuilder):
+async def test_rule_19_a_spend_stores_the_document_of_its_preview(ledger: LedgerBuilder) -> None:
     await ledger.add_money_credit("5.00", ExpireDate=NOON)
     await ledger.add_money_credit("50.00")
     booking = await ledger.add_booking(hours=1)
@@ -101,7 +105,7 @@ async def test_rule_19_a_spend_stores_the_document_of_its_preview(ledger: Ledger
     assert reasons == ["expired", "used"]
 
 
-async def test_rule_16_a_team_shares_the_credit_of_its_paying_member(ledger: LedgerBuilder):
+async def test_rule_16_a_team_shares_the_credit_of_its_paying_member(ledger: LedgerBuilder) -> None:
     payer = await ledger.add_customer("Grace")
     shared = await ledger.add_money_credit("50.00", CoworkerId=payer)
     own = await ledger.add_money_credit("5.00")
@@ -114,7 +118,7 @@ async def test_rule_16_a_team_shares_the_credit_of_its_paying_member(ledger: Led
     assert await ledger.remaining_money(shared) == money("35.00")
 
 
-async def test_rule_18_an_explicit_priority_goes_first(ledger: LedgerBuilder):
+async def test_rule_18_an_explicit_priority_goes_first(ledger: LedgerBuilder) -> None:
     first, second = await ledger.add_money_credit("50.00"), await ledger.add_money_credit("50.00")
     await ledger.post_use(second, "0.00")
     (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=second)
@@ -127,7 +131,7 @@ async def test_rule_18_an_explicit_priority_goes_first(ledger: LedgerBuilder):
     ]
 
 
-async def test_rule_24_a_charged_booking_is_cancelled_not_deleted(ledger: LedgerBuilder):
+async def test_rule_24_a_charged_booking_is_cancelled_not_deleted(ledger: LedgerBuilder) -> None:
     time, credit = await ledger.add_time_credit(60), await ledger.add_money_credit("100.00")
     booking = await ledger.add_booking(hours=4)
     await charge(ledger, booking)
@@ -149,7 +153,7 @@ async def test_rule_24_a_charged_booking_is_cancelled_not_deleted(ledger: Ledger
     assert (await cancel(ledger, booking)).reversals == ()
 
 
-async def test_rule_24_an_invoiced_charge_is_not_reverted_silently(ledger: LedgerBuilder):
+async def test_rule_24_an_invoiced_charge_is_not_reverted_silently(ledger: LedgerBuilder) -> None:
     booking = await ledger.add_booking(hours=1)
     (charged,) = await charge(ledger, booking)
     async with ledger.store.write_session() as session:
@@ -158,13 +162,15 @@ async def test_rule_24_an_invoiced_charge_is_not_reverted_silently(ledger: Ledge
         await cancel(ledger, booking)
 
 
-async def test_rule_24_cancelling_removes_a_booking_without_uses(ledger: LedgerBuilder):
+async def test_rule_24_cancelling_removes_a_booking_without_uses(ledger: LedgerBuilder) -> None:
     booking = await ledger.add_booking()
     assert (await cancel(ledger, booking)).removed
     assert await ledger.find(Booking) == []
 
 
-async def test_rule_25_recalculation_previews_then_applies_new_credit(ledger: LedgerBuilder):
+async def test_rule_25_recalculation_previews_then_applies_new_credit(
+    ledger: LedgerBuilder,
+) -> None:
     early = await ledger.add_money_credit("5.00")
     booking = await ledger.add_booking(hours=1)
     await charge(ledger, booking)
@@ -185,7 +191,7 @@ async def test_rule_25_recalculation_previews_then_applies_new_credit(ledger: Le
 
 async def test_rule_25_shortening_a_booking_reverses_the_difference_in_one_transaction(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("100.00")
     booking = await ledger.add_booking(hours=3)
     await charge(ledger, booking)
@@ -198,7 +204,7 @@ async def test_rule_25_shortening_a_booking_reverses_the_difference_in_one_trans
     assert (await ledger.get(Booking, booking))["Invoiced"]
 
 
-async def test_rule_25_recalculation_previews_the_difference(ledger: LedgerBuilder):
+async def test_rule_25_recalculation_previews_the_difference(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("100.00")
     booking = await ledger.add_booking(hours=3)
     await charge(ledger, booking)
@@ -214,7 +220,7 @@ async def test_rule_25_recalculation_previews_the_difference(ledger: LedgerBuild
     assert shown.uncovered == 0
 
 
-async def test_charge_now_charges_on_create(ledger: LedgerBuilder):
+async def test_charge_now_charges_on_create(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("100.00")
     values = {c.name: c.field.default_value for c in Booking.meta().stored_columns} | {
         "ResourceId": ledger.resource, "CoworkerId": ledger.customer, "ChargeNow": True,
@@ -227,7 +233,7 @@ async def test_charge_now_charges_on_create(ledger: LedgerBuilder):
     assert await ledger.remaining_money(credit) == money("80.00")
 
 
-async def test_rule_26_a_hold_lowers_available_not_remaining(ledger: LedgerBuilder):
+async def test_rule_26_a_hold_lowers_available_not_remaining(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("30.00")
     booking = await ledger.add_booking(hours=1)
     async with ledger.store.write_session() as session:
@@ -249,7 +255,7 @@ async def test_rule_26_a_hold_lowers_available_not_remaining(ledger: LedgerBuild
     await ledger.post_use(credit, "10.00")
 
 
-async def test_rule_26_a_hold_is_released_once_or_times_out(ledger: LedgerBuilder):
+async def test_rule_26_a_hold_is_released_once_or_times_out(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("30.00")
     first, second = await ledger.add_booking(hours=1), await ledger.add_booking(hours=0.5)
     groups = []
@@ -281,7 +287,9 @@ async def test_rule_26_a_hold_is_released_once_or_times_out(ledger: LedgerBuilde
             )
 
 
-async def test_rule_26_charging_turns_the_hold_into_uses_of_the_same_credit(ledger: LedgerBuilder):
+async def test_rule_26_charging_turns_the_hold_into_uses_of_the_same_credit(
+    ledger: LedgerBuilder,
+) -> None:
     held_credit = await ledger.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9))
     booking = await ledger.add_booking(hours=1)
     async with ledger.store.write_session() as session:
@@ -294,7 +302,7 @@ async def test_rule_26_charging_turns_the_hold_into_uses_of_the_same_credit(ledg
     assert [h["State"] for h in await ledger.find(Hold)] == ["confirmed"]
 
 
-async def test_covered_price_is_not_charged_again(ledger: LedgerBuilder):
+async def test_covered_price_is_not_charged_again(ledger: LedgerBuilder) -> None:
     await ledger.add_money_credit("100.00")
     booking = await ledger.add_booking(hours=1)
     await charge(ledger, booking)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -21,10 +23,9 @@ from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_b
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.entity import Entity
 from creditdesk.storage.session import BaseWriteSession
-from tests.ledger.test_basket_batches import counters, source_of  # noqa: F401 - a fixture
-from tests.ledger.test_http import client  # noqa: F401 - pytest finds the fixture by its name
-from tests.ledger.test_pool_caps import DAY, Club, club  # noqa: F401 - a fixture
+from tests.ledger.test_basket_batches import source_of
 from tests.support.ledger_builder import money
+from tests.support.shared_team import DAY, SharedTeam
 
 SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
@@ -33,18 +34,20 @@ ORDER = (Booking, Hold, PoolCap, CoworkerBookingCredit, CoworkerExtraService, Ac
 """What is paid, its holds, the team's caps, the credits, and last their states."""
 
 
-async def add_members(club: Club, count: int) -> list[int]:  # noqa: F811
+async def add_members(shared_team: SharedTeam, count: int) -> list[int]:
     """So many members of the team, the one at the desk among them."""
-    ledger = club.ledger
+    ledger = shared_team.ledger
     made = [ledger.customer, *[await ledger.add_customer(f"Member {n}") for n in range(1, count)]]
     async with ledger.store.write_session() as session:
-        await session.update(Team, [(club.team, {"TeamMembers": (club.payer, *made)})])
+        await session.update(
+            Team, [(shared_team.team, {"TeamMembers": (shared_team.payer, *made)})]
+        )
     return made
 
 
-def charge(club: Club, member: int, number: int, amount: int) -> dict[str, Any]:  # noqa: F811
+def charge(shared_team: SharedTeam, member: int, number: int, amount: int) -> dict[str, Any]:
     source = {"Kind": "charge", "Id": number, "Amount": amount}
-    return {"CoworkerId": member, "BusinessId": club.ledger.business, "Sources": [source]}
+    return {"CoworkerId": member, "BusinessId": shared_team.ledger.business, "Sources": [source]}
 
 
 @pytest.fixture
@@ -79,79 +82,90 @@ def is_in_order(locked: list[type[Entity]]) -> bool:
     return PoolCap in locked and places == sorted(places)
 
 
-async def test_rule_16_concurrent_spends_apply_each_members_cap(club, client):  # noqa: F811
-    people = await add_members(club, 4)
-    credit = await club.pool("100.00")
-    await club.cap("20.00")
-    bodies = [charge(club, who, 10 * who + turn, 15) for turn in range(2) for who in people]
+async def test_rule_16_concurrent_spends_apply_each_members_cap(
+    shared_team: SharedTeam, client: httpx.AsyncClient
+) -> None:
+    people = await add_members(shared_team, 4)
+    credit = await shared_team.pool("100.00")
+    await shared_team.cap("20.00")
+    bodies = [charge(shared_team, who, 10 * who + turn, 15) for turn in range(2) for who in people]
     answers = await asyncio.gather(*(client.post(SPENDS, json=body) for body in bodies))
     left = [source_of(answer)["uncovered"] for answer in answers]
     of_each = [sorted(left[place::4]) for place in range(4)]
     assert of_each == [["0.0000", "10.0000"]] * 4
-    assert await club.ledger.remaining_money(credit) == money("20.00")
+    assert await shared_team.ledger.remaining_money(credit) == money("20.00")
 
 
-async def test_rule_16_a_pool_smaller_than_its_caps_is_not_overdrawn(club, client):  # noqa: F811
-    people = await add_members(club, 4)
-    credit = await club.pool("50.00")
-    await club.cap("20.00")
+async def test_rule_16_a_pool_smaller_than_its_caps_is_not_overdrawn(
+    shared_team: SharedTeam, client: httpx.AsyncClient
+) -> None:
+    people = await add_members(shared_team, 4)
+    credit = await shared_team.pool("50.00")
+    await shared_team.cap("20.00")
     answers = await asyncio.gather(
-        *(client.post(SPENDS, json=charge(club, who, n, 30)) for n, who in enumerate(people, 1))
+        *(
+            client.post(SPENDS, json=charge(shared_team, who, n, 30))
+            for n, who in enumerate(people, 1)
+        )
     )
     left = sorted(source_of(answer)["uncovered"] for answer in answers)
     assert left == ["10.0000", "10.0000", "20.0000", "30.0000"]
-    assert await club.ledger.remaining_money(credit) == 0
+    assert await shared_team.ledger.remaining_money(credit) == 0
 
 
-async def test_rule_19_concurrent_previews_count_each_members_draws(club, client, done):  # noqa: F811
-    people = await add_members(club, 3)
-    await club.pool("100.00")
-    await club.cap("20.00")
+async def test_rule_19_concurrent_previews_count_each_members_draws(
+    shared_team: SharedTeam, client: httpx.AsyncClient, counters: Counter[str]
+) -> None:
+    people = await add_members(shared_team, 3)
+    await shared_team.pool("100.00")
+    await shared_team.cap("20.00")
     for drawn, who in zip((0, 5, 20), people, strict=True):
-        await client.post(SPENDS, json=charge(club, who, 100 + who, drawn))
-    done.clear()
+        await client.post(SPENDS, json=charge(shared_team, who, 100 + who, drawn))
+    counters.clear()
     answers = await asyncio.gather(
-        *(client.post(PREVIEWS, json=charge(club, who, who, 30)) for who in people)
+        *(client.post(PREVIEWS, json=charge(shared_team, who, who, 30)) for who in people)
     )
     seen = [source_of(answer) for answer in answers]
     assert [each["uncovered"] for each in seen] == ["10.0000", "15.0000", "30.0000"]
     assert [each["considered"][0]["reason"] for each in seen] == ["used", "used", "member_cap"]
-    assert done["writing"] == 0
+    assert counters["write_session"] == 0
 
 
-async def test_loading_capped_baskets_takes_a_constant_number_of_statements(club, client, done):  # noqa: F811
-    people = await add_members(club, 6)
-    await club.pool("500.00")
-    await club.cap("20.00")
-    await club.cap("15.00", period=DAY)
+async def test_loading_capped_baskets_takes_a_constant_number_of_statements(
+    shared_team: SharedTeam, client: httpx.AsyncClient, counters: Counter[str]
+) -> None:
+    people = await add_members(shared_team, 6)
+    await shared_team.pool("500.00")
+    await shared_team.cap("20.00")
+    await shared_team.cap("15.00", period=DAY)
     for who in people:
-        await client.post(SPENDS, json=charge(club, who, who, 5))
-        await client.post(HOLDS, json=charge(club, who, 100 + who, 3))
-    place = club.ledger.business
+        await client.post(SPENDS, json=charge(shared_team, who, who, 5))
+        await client.post(HOLDS, json=charge(shared_team, who, 100 + who, 3))
+    place = shared_team.ledger.business
     asked = [
         BasketRequest(
             Buyer(who, place),
             (ItemRequest(SourceKind.CHARGE, 200 + who, money("9.00")),),
-            club.ledger.call(),
+            shared_team.ledger.call(),
         )
         for who in people
     ]
     counts = []
     for baskets in (asked[:1], asked):
-        done.clear()
-        async with club.ledger.store.read_session() as session:
+        counters.clear()
+        async with shared_team.ledger.store.read_session() as session:
             read = await load_baskets(session, baskets)
-        counts.append(done["fetch"])
+        counts.append(counters["fetch"])
         lowest = [each.credits[0].member_cap_left for each in read]
         assert lowest == [money("7.00")] * len(baskets)
     assert counts[0] == counts[1]
 
 
-async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(club):  # noqa: F811
-    ledger = club.ledger
-    ada, eve = await add_members(club, 2)
-    credit = await club.pool("200.00", CaneBeUsedForBookings=True)
-    await club.cap("50.00")
+async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(shared_team: SharedTeam) -> None:
+    ledger = shared_team.ledger
+    ada, eve = await add_members(shared_team, 2)
+    credit = await shared_team.pool("200.00", CaneBeUsedForBookings=True)
+    await shared_team.cap("50.00")
     bookings = [await ledger.add_booking(hours=1, CoworkerId=who) for who in (ada, ada, eve, ada)]
     async with ledger.store.write_session() as session:
         charged = await charge_bookings(session, bookings, ledger.call(), ledger.api)
@@ -161,15 +175,17 @@ async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(club):  # noqa
     assert await ledger.remaining_money(credit) == money("130.00")
 
 
-async def test_rule_31_all_operations_lock_in_one_order(club, client, locks):  # noqa: F811
-    ledger = club.ledger
-    ada, eve = await add_members(club, 2)
-    await club.pool("500.00", CaneBeUsedForBookings=True)
+async def test_rule_31_all_operations_lock_in_one_order(
+    shared_team: SharedTeam, client: httpx.AsyncClient, locks
+) -> None:
+    ledger = shared_team.ledger
+    ada, eve = await add_members(shared_team, 2)
+    await shared_team.pool("500.00", CaneBeUsedForBookings=True)
     for who in (eve, ada):
         await ledger.add_money_credit("10.00", CoworkerId=who)
     await ledger.add_time_credit(60)
-    await club.cap("400.00")
-    await club.cap("90.00", kind=2)
+    await shared_team.cap("400.00")
+    await shared_team.cap("90.00", kind=2)
     bookings = [await ledger.add_booking(hours=3, CoworkerId=who) for who in (ada, ada, ada, eve)]
     for booking in bookings[1:3]:
         source = {"Kind": "booking", "Id": booking}

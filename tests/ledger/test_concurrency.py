@@ -41,7 +41,7 @@ async def succeeds(work) -> bool:
     return True
 
 
-async def test_rule_30_concurrent_reversals_return_the_amount_once(ledger: LedgerBuilder):
+async def test_rule_30_concurrent_reversals_return_the_amount_once(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
 
@@ -59,7 +59,9 @@ async def test_rule_30_concurrent_reversals_return_the_amount_once(ledger: Ledge
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(ledger: LedgerBuilder):
+async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
+    ledger: LedgerBuilder,
+) -> None:
     held, free = await ledger.add_money_credit("10.00"), await ledger.add_money_credit("10.00")
     spends = ledger.spends()
 
@@ -85,7 +87,9 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(ledg
         assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_28_expiry_concurrent_with_spends_counts_no_credit_twice(ledger: LedgerBuilder):
+async def test_rule_28_expiry_concurrent_with_spends_counts_no_credit_twice(
+    ledger: LedgerBuilder,
+) -> None:
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
 
     async def sweep() -> None:
@@ -102,7 +106,7 @@ async def test_rule_28_expiry_concurrent_with_spends_counts_no_credit_twice(ledg
     assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_24_concurrent_cancellations_cancel_once(ledger: LedgerBuilder):
+async def test_rule_24_concurrent_cancellations_cancel_once(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("100.00")
     booking = await ledger.add_booking(hours=2)
     async with ledger.store.write_session() as session:
@@ -117,7 +121,7 @@ async def test_rule_24_concurrent_cancellations_cancel_once(ledger: LedgerBuilde
     assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_29_a_void_concurrent_with_spends_leaves_nothing(ledger: LedgerBuilder):
+async def test_rule_29_a_void_concurrent_with_spends_leaves_nothing(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
 
     async def away() -> None:
@@ -137,7 +141,7 @@ async def test_rule_29_a_void_concurrent_with_spends_leaves_nothing(ledger: Ledg
     assert await verification_findings(ledger, credit) == []
 
 
-async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder):
+async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("50.00", ExpireDate=NOON + timedelta(days=30))
     other = await ledger.add_money_credit("50.00")
     bookings = [await ledger.add_booking(hours=1, FromTime=NOON) for _ in range(3)]

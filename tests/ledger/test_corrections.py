@@ -23,7 +23,7 @@ def entry_kinds(lines: list[dict]) -> list[str]:
 
 async def test_rule_30_a_reversal_goes_back_to_the_same_credit_as_a_negative_row(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     booking = await ledger.add_booking()
     use = await ledger.post_use(credit, "4.00", BookingId=booking)
@@ -43,7 +43,7 @@ async def test_rule_30_a_reversal_goes_back_to_the_same_credit_as_a_negative_row
 
 async def test_rule_30_repeated_reversals_return_the_amount_once(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
     for amount, expected in ((money("1.50"), "1.50"), (None, "2.50"), (None, "0.00")):
@@ -65,7 +65,7 @@ async def test_rule_30_repeated_reversals_return_the_amount_once(
     assert await ledger.remaining_money(credit) == money("10.00")
 
 
-async def test_rule_30_a_reversal_cannot_be_reversed(ledger: LedgerBuilder):
+async def test_rule_30_a_reversal_cannot_be_reversed(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_time_credit(5, ExtraServiceId=ledger.uses_rate)
     use = int((await ledger.post_time_use(credit))["Id"])
     async with ledger.store.write_session() as session:
@@ -81,7 +81,7 @@ async def test_rule_30_a_reversal_cannot_be_reversed(ledger: LedgerBuilder):
 
 async def test_rule_30_returns_to_an_expired_credit_are_reissued_with_grace_days(
     ledger: LedgerBuilder,
-):
+) -> None:
     ledger.settings = LedgerSettings(return_grace_days=7)
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
@@ -99,7 +99,7 @@ async def test_rule_30_returns_to_an_expired_credit_are_reissued_with_grace_days
     assert state["GrantedFrom"] == credit
 
 
-async def test_rule_2_a_correction_past_the_total_raises_the_total(ledger: LedgerBuilder):
+async def test_rule_2_a_correction_past_the_total_raises_the_total(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "4.00")
     async with ledger.store.write_session() as session:
@@ -118,7 +118,9 @@ async def test_rule_2_a_correction_past_the_total_raises_the_total(ledger: Ledge
             )
 
 
-async def test_rule_29_void_removes_the_unused_part_and_reports_the_used_one(ledger: LedgerBuilder):
+async def test_rule_29_void_removes_the_unused_part_and_reports_the_used_one(
+    ledger: LedgerBuilder,
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "4.00")
     async with ledger.store.write_session() as session:
@@ -135,7 +137,7 @@ async def test_rule_29_void_removes_the_unused_part_and_reports_the_used_one(led
     assert len(await ledger.find(MONEY_USE)) == 1
 
 
-async def test_rule_28_expiry_is_written_once_and_keeps_the_balance(ledger: LedgerBuilder):
+async def test_rule_28_expiry_is_written_once_and_keeps_the_balance(ledger: LedgerBuilder) -> None:
     lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(seconds=1))
     for expected in ([(MONEY_MAPPING.account_type, lapsed)], []):
@@ -150,7 +152,7 @@ async def test_rule_28_expiry_is_written_once_and_keeps_the_balance(ledger: Ledg
     assert lines[1]["Amount"] == money("10.00")
 
 
-async def test_rule_28_extending_the_expiry_reopens_the_credit(ledger: LedgerBuilder):
+async def test_rule_28_extending_the_expiry_reopens_the_credit(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     async with ledger.store.write_session() as session:
         await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context)
@@ -164,7 +166,7 @@ async def test_rule_28_extending_the_expiry_reopens_the_credit(ledger: LedgerBui
 
 async def test_rule_6_a_new_credit_has_its_total_remaining_and_a_valid_period(
     ledger: LedgerBuilder,
-):
+) -> None:
     writer = CreditService(ledger.context)
     values = await ledger.money_credit_values("25.00", RemainingCredit=0)
     async with ledger.store.write_session() as session:
@@ -181,7 +183,7 @@ async def test_rule_6_a_new_credit_has_its_total_remaining_and_a_valid_period(
             await writer.create(session, CoworkerBookingCredit, wrong, ledger.request_context())
 
 
-async def test_rule_6_a_total_may_change_but_not_below_what_is_used(ledger: LedgerBuilder):
+async def test_rule_6_a_total_may_change_but_not_below_what_is_used(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "4.00")
     await ledger.update_credit(credit, TotalCredit=money("12.00"))
@@ -198,7 +200,9 @@ async def test_rule_6_a_total_may_change_but_not_below_what_is_used(ledger: Ledg
     ]
 
 
-async def test_a_credit_with_entries_beyond_its_grant_is_voided_not_deleted(ledger: LedgerBuilder):
+async def test_a_credit_with_entries_beyond_its_grant_is_voided_not_deleted(
+    ledger: LedgerBuilder,
+) -> None:
     writer = CreditService(ledger.context)
     used, fresh = await ledger.add_money_credit("10.00"), await ledger.add_money_credit("10.00")
     await ledger.post_use(used, "1.00")
@@ -221,7 +225,7 @@ async def test_a_credit_with_entries_beyond_its_grant_is_voided_not_deleted(ledg
 
 async def test_rule_11_only_the_description_of_a_use_changes_and_is_journaled(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "1.00", Description="cofee"))["Id"])
     await ledger.update_use(use, Description="coffee", CreditUsed=money("1.00"))
@@ -233,7 +237,7 @@ async def test_rule_11_only_the_description_of_a_use_changes_and_is_journaled(
     assert lines[2]["Reason"] == f"description of use #{use} was: cofee"
 
 
-async def test_actions_format_amounts_like_documents(ledger: LedgerBuilder):
+async def test_actions_format_amounts_like_documents(ledger: LedgerBuilder) -> None:
     commands = {
         (name, command.key): command
         for name, offered in ledger_commands(ledger.context).items()

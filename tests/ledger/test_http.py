@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import httpx
-import pytest_asyncio
 
-from creditdesk.api.ledger.routes import ledger_routes
-from creditdesk.api.routes import Api
-from creditdesk.app import build_context
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.team import Team
-from creditdesk.settings import Settings
 from tests.conftest import create_user_token, http_client
+from tests.support.api_client import ledger_app
 from tests.support.ledger_builder import NOON, LedgerBuilder, money
-
-
-def api_of(ledger: LedgerBuilder) -> Api:
-    parts = build_context(ledger.store, Settings(), lambda: ledger.now)
-    routes = ledger_routes(ledger.store, ledger.context)
-    return Api(replace(parts, extra_routes=(*parts.extra_routes, *routes)))
-
-
-@pytest_asyncio.fixture
-async def client(ledger: LedgerBuilder) -> AsyncIterator[httpx.AsyncClient]:
-    ledger.now = datetime.now(UTC).replace(microsecond=0)
-    token = await create_user_token(ledger.store, "boss@example.com")
-    async with http_client(api_of(ledger), token) as opened:
-        yield opened
 
 
 def basket_body(ledger: LedgerBuilder, **source) -> dict:
     return {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "Sources": [source]}
 
 
-async def test_rule_19_a_spend_has_the_parts_of_its_preview(ledger, client):
+async def test_rule_19_a_spend_has_the_parts_of_its_preview(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00", IsUniversalCredit=True)
     body = basket_body(ledger, Kind="charge", Id=7, Amount=12.5)
     seen = (await client.post("/api/ledger/previews", json=body)).json()
@@ -55,7 +37,9 @@ async def test_rule_19_a_spend_has_the_parts_of_its_preview(ledger, client):
     assert await ledger.remaining_money(credit) == money("17.50")
 
 
-async def test_rule_32_a_repeated_spend_returns_the_same_bytes(ledger, client):
+async def test_rule_32_a_repeated_spend_returns_the_same_bytes(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00")
     body = basket_body(ledger, Kind="booking", Id=await ledger.add_booking(hours=1))
     key = {"Idempotency-Key": "once"}
@@ -70,7 +54,9 @@ async def test_rule_32_a_repeated_spend_returns_the_same_bytes(ledger, client):
     assert other.status_code == 422
 
 
-async def test_a_key_used_on_one_path_is_refused_on_the_history(ledger, client):
+async def test_a_key_used_on_one_path_is_refused_on_the_history(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00")
     key = {"Idempotency-Key": "once"}
     await client.post(
@@ -85,7 +71,9 @@ async def test_a_key_used_on_one_path_is_refused_on_the_history(ledger, client):
     assert await ledger.remaining_money(credit) == money("30.00")
 
 
-async def test_rule_26_a_confirmed_hold_cannot_be_released(ledger, client):
+async def test_rule_26_a_confirmed_hold_cannot_be_released(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00")
     body = basket_body(ledger, Kind="booking", Id=await ledger.add_booking(hours=1))
     held = (await client.post("/api/ledger/holds", json=body)).json()["Value"]["HoldId"]
@@ -101,7 +89,7 @@ async def test_rule_26_a_confirmed_hold_cannot_be_released(ledger, client):
     assert (await client.post("/api/ledger/holds/999/release")).status_code == 404
 
 
-async def test_corrections_over_http(ledger, client):
+async def test_corrections_over_http(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     credit = await ledger.add_money_credit("30.00")
     use = (
         await client.post(
@@ -125,7 +113,9 @@ async def test_corrections_over_http(ledger, client):
     assert [line["Kind"] for line in lines] == ["grant", "use", "reversal", "adjustment"]
 
 
-async def test_rule_23_actions_charge_and_cancel_a_booking(ledger, client):
+async def test_rule_23_actions_charge_and_cancel_a_booking(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00")
     booking = await ledger.add_booking(hours=1)
     path = "/api/spaces/bookings"
@@ -139,10 +129,12 @@ async def test_rule_23_actions_charge_and_cancel_a_booking(ledger, client):
     assert await ledger.remaining_money(credit) == money("30.00")
 
 
-async def test_roles_and_locations_are_required(ledger, client):
+async def test_roles_and_locations_are_required(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     await ledger.add_money_credit("30.00", IsUniversalCredit=True)
     token = await create_user_token(ledger.store, "clerk@example.com", is_admin=False)
-    async with http_client(api_of(ledger), token) as clerk:
+    async with http_client(ledger_app(ledger), token) as clerk:
         url = f"/api/ledger/balances?CoworkerId={ledger.customer}"
         assert (await clerk.get(url)).status_code == 403
     wrong = await client.post(
@@ -152,12 +144,16 @@ async def test_roles_and_locations_are_required(ledger, client):
     assert wrong.json()["Errors"][0]["PropertyName"] == "Sources"
 
 
-async def test_rule_27_renewals_are_shown_and_run(ledger, client):
+async def test_rule_27_renewals_are_shown_and_run(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     assert (await client.get("/api/ledger/renewals")).json()["Value"] == []
     assert (await client.post("/api/ledger/renewals", json={"DryRun": True})).json()["Value"] == []
 
 
-async def test_rule_34_a_day_of_operations_verifies(ledger, client):
+async def test_rule_34_a_day_of_operations_verifies(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9000))
     for amount in (1, 2, 3):
         await client.post(
@@ -176,7 +172,9 @@ async def test_rule_34_a_day_of_operations_verifies(ledger, client):
     assert wrong == ["remaining is 250000 and the journal says 240000"]
 
 
-async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(ledger, client):
+async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     path = "/api/billing/coworkerbookingcredits"
     body = {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "TotalCredit": 40.5}
     made = (await client.post(path, json=body)).json()["Value"]
@@ -201,7 +199,9 @@ async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(l
     assert fewer.json()["Value"]["RemainingUses"] == 60
 
 
-async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(ledger, client):
+async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     credit = await ledger.add_money_credit("30.00")
     path = "/api/billing/coworkerbookingcreditusehistories"
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 5}
@@ -218,7 +218,9 @@ async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(ledger
     assert seen["CoworkerBookingCreditRemainingCredit"] == 25
 
 
-async def test_rule_16_a_member_cap_is_set_over_http_and_explained(ledger, client):
+async def test_rule_16_a_member_cap_is_set_over_http_and_explained(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     payer = await ledger.add_customer("Paula")
     members = (payer, ledger.customer)
     team = await ledger.add(
@@ -252,13 +254,15 @@ async def test_rule_16_a_member_cap_is_set_over_http_and_explained(ledger, clien
     assert await covered("spends") == ("0.0000", "used")
 
 
-async def test_rule_16_an_invalid_cap_reports_all_errors(client):
+async def test_rule_16_an_invalid_cap_reports_all_errors(client: httpx.AsyncClient) -> None:
     body = {"CreditKind": "Coins", "Period": 9, "Amount": -1}
     refused = (await client.post("/api/ledger/poolcaps", json=body)).json()["Errors"]
     assert [each["PropertyName"] for each in refused] == ["Team", "CreditKind", "Period", "Amount"]
 
 
-async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(ledger, client):
+async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
     path = "/api/billing/coworkerextraservices"
     rate = await ledger.add_rate(5, "0.01", IsPrintingCredit=True)
     credit, time = (

@@ -89,13 +89,13 @@ async def printer(ledger: LedgerBuilder) -> Printer:
     return Printer(ledger, rate, await ledger.add_time_credit(10, ExtraServiceId=rate))
 
 
-async def test_rule_33_it_is_off_by_default(printer: Printer):
+async def test_rule_33_it_is_off_by_default(printer: Printer) -> None:
     assert await printer.print(11) == 0
     assert await printer.print(10) == 10
     assert await printer.print(1) == 0
 
 
-async def test_rule_33_jobs_are_printed_down_to_the_limit(printer: Printer):
+async def test_rule_33_jobs_are_printed_down_to_the_limit(printer: Printer) -> None:
     await printer.allow(20)
     assert await printer.print(25) == 25
     assert await printer.print(6) == 0
@@ -104,14 +104,16 @@ async def test_rule_33_jobs_are_printed_down_to_the_limit(printer: Printer):
     assert await printer.findings() == []
 
 
-async def test_rule_33_setting_the_limit_is_journaled(printer: Printer):
+async def test_rule_33_setting_the_limit_is_journaled(printer: Printer) -> None:
     await printer.allow(20)
     (_, line) = await printer.ledger.journal_lines("time", printer.credit)
     assert (line["Kind"], line["Amount"], line["Reason"]) == ("adjustment", 0, "overdraft 20")
     assert line["Actor"] == "admin@example.com"
 
 
-async def test_rule_33_the_limit_stays_above_the_overdrawn_and_held_amount(printer: Printer):
+async def test_rule_33_the_limit_stays_above_the_overdrawn_and_held_amount(
+    printer: Printer,
+) -> None:
     await printer.allow(20)
     await printer.print(15)
     with pytest.raises(ValidationError, match="5 that is overdrawn"):
@@ -122,7 +124,7 @@ async def test_rule_33_the_limit_stays_above_the_overdrawn_and_held_amount(print
     assert await printer.print(1) == 0
 
 
-async def test_rule_33_only_printing_credit_has_one(printer: Printer):
+async def test_rule_33_only_printing_credit_has_one(printer: Printer) -> None:
     time = await printer.ledger.add_time_credit(60)
     with pytest.raises(ValidationError, match="is not printing credit"):
         await printer.allow(20, printer.credit, time)
@@ -130,7 +132,7 @@ async def test_rule_33_only_printing_credit_has_one(printer: Printer):
     assert await printer.print(11) == 0
 
 
-async def test_rule_33_a_posted_use_goes_down_to_the_limit_too(printer: Printer):
+async def test_rule_33_a_posted_use_goes_down_to_the_limit_too(printer: Printer) -> None:
     await printer.print(10)
     with pytest.raises(ValidationError, match="more than the 0 that remains"):
         await printer.ledger.post_time_use(printer.credit)
@@ -141,7 +143,7 @@ async def test_rule_33_a_posted_use_goes_down_to_the_limit_too(printer: Printer)
         await printer.ledger.post_time_use(printer.credit)
 
 
-async def test_rule_2_the_database_rejects_a_balance_beyond_the_limit(printer: Printer):
+async def test_rule_2_the_database_rejects_a_balance_beyond_the_limit(printer: Printer) -> None:
     await printer.allow(5)
     ledger, time = printer.ledger, await printer.ledger.add_time_credit(60)
     money = await ledger.add_money_credit("1.00")
@@ -159,14 +161,14 @@ async def test_rule_2_the_database_rejects_a_balance_beyond_the_limit(printer: P
         await session.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -5})])
 
 
-async def test_rule_33_concurrent_jobs_stop_at_the_limit(printer: Printer):
+async def test_rule_33_concurrent_jobs_stop_at_the_limit(printer: Printer) -> None:
     await printer.allow(20)
     assert sum(await asyncio.gather(*(printer.print(4) for _ in range(12)))) == 28
     assert await printer.left() == -18
     assert await printer.findings() == []
 
 
-async def test_rule_33_lowering_the_limit_concurrently_with_jobs_is_safe(printer: Printer):
+async def test_rule_33_lowering_the_limit_concurrently_with_jobs_is_safe(printer: Printer) -> None:
     await printer.allow(20)
 
     async def lowered() -> bool:
@@ -182,7 +184,7 @@ async def test_rule_33_lowering_the_limit_concurrently_with_jobs_is_safe(printer
     assert await printer.findings() == []
 
 
-async def test_rule_30_returns_repay_the_overdraft_first(printer: Printer):
+async def test_rule_30_returns_repay_the_overdraft_first(printer: Printer) -> None:
     await printer.allow(20)
     await printer.print(8)
     await printer.print(12)
@@ -201,7 +203,7 @@ async def test_rule_30_returns_repay_the_overdraft_first(printer: Printer):
 
 async def test_rule_30_only_returns_beyond_the_overdraft_are_reissued(
     printer: Printer,
-):
+) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     await printer.print(8)
@@ -221,7 +223,7 @@ async def test_rule_30_only_returns_beyond_the_overdraft_are_reissued(
     assert await printer.findings() == []
 
 
-async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer):
+async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
@@ -238,7 +240,7 @@ async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer
     assert await printer.findings() == []
 
 
-async def test_rule_28_and_29_an_overdraft_neither_expires_nor_is_voided(printer: Printer):
+async def test_rule_28_and_29_an_overdraft_neither_expires_nor_is_voided(printer: Printer) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
@@ -255,7 +257,7 @@ async def test_rule_28_and_29_an_overdraft_neither_expires_nor_is_voided(printer
     assert await printer.left() == -5
 
 
-async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer: Printer):
+async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer: Printer) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
@@ -277,7 +279,7 @@ async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer
     assert await printer.findings() == []
 
 
-async def test_rule_6_an_overdrawn_total_does_not_fall(printer: Printer):
+async def test_rule_6_an_overdrawn_total_does_not_fall(printer: Printer) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     await printer.print(15)
@@ -294,7 +296,7 @@ async def test_rule_6_an_overdrawn_total_does_not_fall(printer: Printer):
                 )
 
 
-async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer):
+async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     async with ledger.store.write_session() as session:
@@ -311,7 +313,9 @@ async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer):
     assert await printer.print(30) == 30
 
 
-async def test_a_balance_includes_the_overdraft_but_expires_only_the_credit(printer: Printer):
+async def test_a_balance_includes_the_overdraft_but_expires_only_the_credit(
+    printer: Printer,
+) -> None:
     await printer.allow(20)
     async with printer.ledger.store.write_session() as session:
         ends = {"ExpireDate": NOON + timedelta(days=3)}
@@ -323,7 +327,7 @@ async def test_a_balance_includes_the_overdraft_but_expires_only_the_credit(prin
     assert (found.remaining, found.available, found.expiring) == (-2, 18, 0)
 
 
-async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer):
+async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer) -> None:
     await printer.allow(20)
     await printer.print(15)
     async with printer.ledger.store.write_session() as session:
@@ -334,7 +338,7 @@ async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer):
 
 async def test_the_action_is_offered_on_time_and_printing_credit_only(
     printer: Printer,
-):
+) -> None:
     ledger = printer.ledger
     commands = ledger_commands(ledger.context)
     offered = {name for name, each in commands.items() if "SET_OVERDRAFT" in {c.key for c in each}}
@@ -353,7 +357,7 @@ async def test_the_action_is_offered_on_time_and_printing_credit_only(
 
 async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(
     printer: Printer, tmp_path: Path
-):
+) -> None:
     ledger = printer.ledger
     await printer.allow(30)
     for units in (4, 21, 3):
@@ -379,7 +383,7 @@ def other_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
 
 async def test_an_overdrawn_credit_survives_export_and_import(
     printer: Printer, other_database: str, tmp_path: Path
-):
+) -> None:
     await printer.allow(20)
     await printer.print(15)
     await export_records(printer.ledger.store, tmp_path / "first", CollectingReporter())

@@ -95,7 +95,7 @@ async def add_plan(ledger: LedgerBuilder, name: str, *, is_held: bool = False) -
     return tariff
 
 
-async def test_rule_3_rounded_parts_sum_to_the_price(ledger: LedgerBuilder):
+async def test_rule_3_rounded_parts_sum_to_the_price(ledger: LedgerBuilder) -> None:
     """Three credits of a third each: what is paid and what is left sum to the last step."""
     odd = await ledger.add_rate(1, "17.35")
     booking = await ledger.add_booking(hours=0.25, ExtraServiceId=odd)
@@ -109,7 +109,7 @@ async def test_rule_3_rounded_parts_sum_to_the_price(ledger: LedgerBuilder):
     assert all(isinstance(amount, int) for amount in taken)
 
 
-async def test_rule_13_a_booking_takes_credit_for_its_resource_type(ledger: LedgerBuilder):
+async def test_rule_13_a_booking_takes_credit_for_its_resource_type(ledger: LedgerBuilder) -> None:
     other = await ledger.add(ResourceType, Name="Desk", BusinessId=ledger.business)
     not_for = await ledger.add_money_credit("5.00", CaneBeUsedForBookings=False)
     elsewhere = await ledger.add_money_credit("5.00", ElegibleResourceTypes=(other,))
@@ -122,7 +122,9 @@ async def test_rule_13_a_booking_takes_credit_for_its_resource_type(ledger: Ledg
     }  # fmt: skip
 
 
-async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(ledger: LedgerBuilder):
+async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(
+    ledger: LedgerBuilder,
+) -> None:
     music, talks = [
         await ledger.add(CalendarEventCategory, Title=title, BusinessId=ledger.business)
         for title in ("Music", "Talks")
@@ -140,7 +142,7 @@ async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(ledge
     }  # fmt: skip
 
 
-async def test_rule_13_other_items_take_universal_and_listed_credit(ledger: LedgerBuilder):
+async def test_rule_13_other_items_take_universal_and_listed_credit(ledger: LedgerBuilder) -> None:
     day, week = [
         await ledger.add(
             TimePass, Name=name, BusinessId=ledger.business, CurrencyId=ledger.currency,
@@ -172,7 +174,7 @@ async def test_rule_13_other_items_take_universal_and_listed_credit(ledger: Ledg
     }  # fmt: skip
 
 
-async def test_rule_14_eligible_plans_limit_both_owner_and_source(ledger: LedgerBuilder):
+async def test_rule_14_eligible_plans_limit_both_owner_and_source(ledger: LedgerBuilder) -> None:
     mine, other = await add_plan(ledger, "Flex", is_held=True), await add_plan(ledger, "Fixed")
     on_mine = await ledger.add_money_credit("5.00", ElegibleTariffs=(mine,))
     on_other = await ledger.add_money_credit("5.00", ElegibleTariffs=(other,))
@@ -192,7 +194,7 @@ async def test_rule_14_eligible_plans_limit_both_owner_and_source(ledger: Ledger
 
 async def test_rule_17_credit_stays_in_its_location_unless_cross_location_is_on(
     ledger: LedgerBuilder,
-):
+) -> None:
     away = await ledger.add(Business, Name="Quay", CurrencyId=ledger.currency)
     here, there = (
         await ledger.add_money_credit("5.00"),
@@ -204,7 +206,7 @@ async def test_rule_17_credit_stays_in_its_location_unless_cross_location_is_on(
     assert await reason_codes(ledger, asked) == {here: "used", there: "used"}
 
 
-async def test_rule_17_credit_never_pays_in_another_currency(ledger: LedgerBuilder):
+async def test_rule_17_credit_never_pays_in_another_currency(ledger: LedgerBuilder) -> None:
     euro = await ledger.add(Currency, Code="EUR", Name="Euro")
     away = await ledger.add(Business, Name="Rive", CurrencyId=euro)
     there = await ledger.add_money_credit("5.00", BusinessId=away)
@@ -215,7 +217,9 @@ async def test_rule_17_credit_never_pays_in_another_currency(ledger: LedgerBuild
     assert await ledger.remaining_money(there) == money("5.00")
 
 
-async def test_rule_21_minutes_pay_whole_intervals_and_a_proportional_rest(ledger: LedgerBuilder):
+async def test_rule_21_minutes_pay_whole_intervals_and_a_proportional_rest(
+    ledger: LedgerBuilder,
+) -> None:
     time = await ledger.add_time_credit(40)
     booking = await ledger.add_booking(hours=1)
     source = await spend_source(ledger, ItemRequest(SourceKind.BOOKING, booking))
@@ -223,7 +227,7 @@ async def test_rule_21_minutes_pay_whole_intervals_and_a_proportional_rest(ledge
     assert source.uncovered == money("10.00"), "20.00 × 30 ÷ 60"
 
 
-async def test_rule_21_a_print_job_is_paid_whole_or_not_at_all(ledger: LedgerBuilder):
+async def test_rule_21_a_print_job_is_paid_whole_or_not_at_all(ledger: LedgerBuilder) -> None:
     rate = await ledger.add_rate(5, "0.01", resource_types=(), IsPrintingCredit=True)
     prints = await ledger.add_time_credit(10, ExtraServiceId=rate)
     eleven = await spend_source(ledger, ItemRequest(SourceKind.PRINT_JOB, 1, print_units=11))
@@ -234,7 +238,7 @@ async def test_rule_21_a_print_job_is_paid_whole_or_not_at_all(ledger: LedgerBui
 
 async def test_rule_22_credit_pays_the_credit_price_and_the_rest_is_at_the_standard_price(
     ledger: LedgerBuilder,
-):
+) -> None:
     rate = await ledger.add_rate(1, "20.00", CreditPrice=money("10.00"), IsDefaultPrice=True)
     credit = await ledger.add_money_credit("5.00", UseCreditPrice=True)
     booking = await ledger.add_booking(hours=1, ExtraServiceId=rate)
@@ -247,7 +251,7 @@ async def test_rule_22_credit_pays_the_credit_price_and_the_rest_is_at_the_stand
     assert rest["Price"] == money("10.00"), "5.00 at half price is half of 20.00"
 
 
-async def test_rule_33_money_credit_has_no_overdraft(ledger: LedgerBuilder):
+async def test_rule_33_money_credit_has_no_overdraft(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("5.00", IsUniversalCredit=True)
     with pytest.raises(ValidationError):
         await ledger.post_use(credit, "5.0001")

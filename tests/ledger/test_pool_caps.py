@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,9 @@ from creditdesk.ledger.operations.bookings import (
     recalculate_booking,
 )
 from creditdesk.ledger.operations.corrections import reverse
-from creditdesk.ledger.operations.draw import SpendPlan, execute_spend, lock_source_holds
-from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
-from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import SourceKey, SourceKind
+from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
+from creditdesk.ledger.operations.holds import confirm_hold, release_hold
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import FindQuery
@@ -39,302 +37,254 @@ from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
-from tests.support.ledger_builder import ADMIN_PRINCIPAL, MONEY_USE, LedgerBuilder, money
-
-MONEY_CREDIT, TIME_CREDIT, PRINTING_CREDIT = 1, 2, 3
-DAY, MONTH = 1, 3
-
-
-@dataclass
-class Club:
-    """A team whose paying member shares credit, and a member of it at the desk."""
-
-    ledger: LedgerBuilder
-    payer: int
-    team: int
-    charges: int = 0
-
-    async def cap(self, amount: str, kind: int = MONEY_CREDIT, period: int = MONTH) -> int:
-        return await self.ledger.add(
-            PoolCap, TeamId=self.team, CreditKind=kind, Period=period, Amount=money(amount)
-        )
-
-    async def pool(self, total: str = "100.00", **values: Any) -> int:
-        given = {"CoworkerId": self.payer, "IsUniversalCredit": True, **values}
-        return await self.ledger.add_money_credit(total, **given)
-
-    async def spend(
-        self,
-        amount: str,
-        member: int | None = None,
-        context: RequestContext | None = None,
-        **given: Any,
-    ) -> Allocation:
-        """Pays a charge of a member: the one at the desk, unless another is named."""
-        self.charges += 1
-        asked = ItemRequest(SourceKind.CHARGE, given.get("id", self.charges), money(amount))
-        whose = Buyer(member or self.ledger.customer, given.get("business", self.ledger.business))
-        context = context or self.ledger.request_context()
-        async with self.ledger.store.write_session() as session:
-            basket = await load_basket_for_update(session, whose, [asked], context)
-            holds = await lock_source_holds(session, SourceKey(SourceKind.CHARGE, asked.id))
-            drawing = SpendPlan(basket, context, self.ledger.context, holds)
-            return (await execute_spend(session, drawing, self.ledger.context))[0]
-
-    async def covered(self, amount: str, **given: Any) -> int:
-        found = (await self.spend(amount, **given)).sources[0]
-        return found.price - found.uncovered
-
-    async def hold(self, amount: str, source: int) -> int | None:
-        asked = ItemRequest(SourceKind.CHARGE, source, money(amount))
-        async with self.ledger.store.write_session() as session:
-            whose = Buyer(self.ledger.customer, self.ledger.business)
-            basket = await load_basket_for_update(
-                session, whose, [asked], self.ledger.request_context()
-            )
-            return (
-                await create_hold(
-                    session, basket, self.ledger.request_context(), self.ledger.context
-                )
-            ).group
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, MONEY_USE, money
+from tests.support.shared_team import (
+    DAY,
+    MONEY_CREDIT,
+    MONTH,
+    PRINTING_CREDIT,
+    TIME_CREDIT,
+    SharedTeam,
+)
 
 
-@pytest.fixture
-async def club(ledger: LedgerBuilder) -> Club:
-    payer = await ledger.add_customer("Paula")
-    team = await ledger.add(
-        Team,
-        Name="Cog",
-        BusinessId=ledger.business,
-        PayingMemberId=payer,
-        ShareBookingCredit=True,
-        ShareExtraServices=True,
-        TeamMembers=(payer, ledger.customer),
-    )
-    return Club(ledger, payer, team)
+async def test_rule_16_uses_in_the_period_reduce_the_cap(shared_team: SharedTeam) -> None:
+    credit = await shared_team.pool()
+    await shared_team.cap("30.00")
+    assert await shared_team.covered("20.00") == money("20.00")
+    assert await shared_team.covered("20.00") == money("10.00")
+    assert await shared_team.covered("20.00") == 0
+    assert await shared_team.ledger.remaining_money(credit) == money("70.00")
 
 
-async def test_rule_16_uses_in_the_period_reduce_the_cap(club: Club):
-    credit = await club.pool()
-    await club.cap("30.00")
-    assert await club.covered("20.00") == money("20.00")
-    assert await club.covered("20.00") == money("10.00")
-    assert await club.covered("20.00") == 0
-    assert await club.ledger.remaining_money(credit) == money("70.00")
+async def test_rule_16_uses_before_the_cap_was_set_count(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    assert await shared_team.covered("25.00") == money("25.00")
+    await shared_team.cap("30.00")
+    assert await shared_team.covered("20.00") == money("5.00")
 
 
-async def test_rule_16_uses_before_the_cap_was_set_count(club: Club):
-    await club.pool()
-    assert await club.covered("25.00") == money("25.00")
-    await club.cap("30.00")
-    assert await club.covered("20.00") == money("5.00")
+async def test_rule_16_the_cap_holds_over_all_credits_of_the_pool(shared_team: SharedTeam) -> None:
+    first, second = await shared_team.pool("15.00"), await shared_team.pool("50.00")
+    await shared_team.cap("20.00")
+    assert await shared_team.covered("40.00") == money("20.00")
+    assert await shared_team.ledger.remaining_money(first) == 0
+    assert await shared_team.ledger.remaining_money(second) == money("45.00")
 
 
-async def test_rule_16_the_cap_holds_over_all_credits_of_the_pool(club: Club):
-    first, second = await club.pool("15.00"), await club.pool("50.00")
-    await club.cap("20.00")
-    assert await club.covered("40.00") == money("20.00")
-    assert await club.ledger.remaining_money(first) == 0
-    assert await club.ledger.remaining_money(second) == money("45.00")
+async def test_rule_16_each_member_has_its_own_cap(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00")
+    other = await shared_team.ledger.add_customer("Bob")
+    async with shared_team.ledger.store.write_session() as session:
+        members = (shared_team.payer, shared_team.ledger.customer, other)
+        await session.update(Team, [(shared_team.team, {"TeamMembers": members})])
+    assert await shared_team.covered("30.00") == money("30.00")
+    assert await shared_team.covered("50.00", member=other) == money("30.00")
 
 
-async def test_rule_16_each_member_has_its_own_cap(club: Club):
-    await club.pool()
-    await club.cap("30.00")
-    other = await club.ledger.add_customer("Bob")
-    async with club.ledger.store.write_session() as session:
-        members = (club.payer, club.ledger.customer, other)
-        await session.update(Team, [(club.team, {"TeamMembers": members})])
-    assert await club.covered("30.00") == money("30.00")
-    assert await club.covered("50.00", member=other) == money("30.00")
+async def test_rule_16_the_paying_members_own_credit_is_not_capped(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00")
+    assert await shared_team.covered("80.00", member=shared_team.payer) == money("80.00")
 
 
-async def test_rule_16_the_paying_members_own_credit_is_not_capped(club: Club):
-    await club.pool()
-    await club.cap("30.00")
-    assert await club.covered("80.00", member=club.payer) == money("80.00")
+async def test_rule_16_own_credit_does_not_count_toward_the_cap(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.ledger.add_money_credit("40.00", IsUniversalCredit=True)
+    await shared_team.cap("30.00")
+    assert await shared_team.covered("100.00") == money("70.00")
+    assert await shared_team.covered("100.00") == 0
 
 
-async def test_rule_16_own_credit_does_not_count_toward_the_cap(club: Club):
-    await club.pool()
-    await club.ledger.add_money_credit("40.00", IsUniversalCredit=True)
-    await club.cap("30.00")
-    assert await club.covered("100.00") == money("70.00")
-    assert await club.covered("100.00") == 0
+async def test_rule_16_the_cap_resets_at_the_locations_midnight(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.ledger.add_location_profile("Pacific/Auckland")
+    await shared_team.cap("30.00", period=DAY)
+    shared_team.ledger.now = datetime(2026, 3, 10, 10, 59, tzinfo=UTC)
+    assert await shared_team.covered("20.00") == money("20.00")
+    assert await shared_team.covered("20.00") == money("10.00")
+    shared_team.ledger.now = datetime(2026, 3, 10, 11, tzinfo=UTC)
+    assert await shared_team.covered("40.00") == money("30.00")
 
 
-async def test_rule_16_the_cap_resets_at_the_locations_midnight(club: Club):
-    await club.pool()
-    await club.ledger.add_location_profile("Pacific/Auckland")
-    await club.cap("30.00", period=DAY)
-    club.ledger.now = datetime(2026, 3, 10, 10, 59, tzinfo=UTC)
-    assert await club.covered("20.00") == money("20.00")
-    assert await club.covered("20.00") == money("10.00")
-    club.ledger.now = datetime(2026, 3, 10, 11, tzinfo=UTC)
-    assert await club.covered("40.00") == money("30.00")
-
-
-async def test_rule_16_the_recording_time_decides_the_period(club: Club):
-    await club.pool()
-    await club.cap("30.00", period=DAY)
+async def test_rule_16_the_recording_time_decides_the_period(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00", period=DAY)
     midnight = datetime(2026, 3, 11, tzinfo=UTC)
-    club.ledger.now = midnight - timedelta(seconds=1)
-    assert await club.covered("30.00") == money("30.00")
-    asked_before = club.ledger.request_context()
+    shared_team.ledger.now = midnight - timedelta(seconds=1)
+    assert await shared_team.covered("30.00") == money("30.00")
+    asked_before = shared_team.ledger.request_context()
     # The call came before midnight and got its locks after it.
-    club.ledger.now = midnight
-    assert await club.covered("30.00", call=asked_before) == money("30.00")
-    assert await club.covered("1.00") == 0
+    shared_team.ledger.now = midnight
+    assert await shared_team.covered("30.00", call=asked_before) == money("30.00")
+    assert await shared_team.covered("1.00") == 0
 
 
-async def test_rule_16_the_lowest_of_several_caps_applies(club: Club):
-    await club.pool()
-    await club.cap("50.00")
-    await club.cap("20.00", period=DAY)
-    assert await club.covered("100.00") == money("20.00")
-    club.ledger.now += timedelta(days=1)
-    assert await club.covered("100.00") == money("20.00")
-    club.ledger.now += timedelta(days=1)
-    assert await club.covered("100.00") == money("10.00")
+async def test_rule_16_the_lowest_of_several_caps_applies(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("50.00")
+    await shared_team.cap("20.00", period=DAY)
+    assert await shared_team.covered("100.00") == money("20.00")
+    shared_team.ledger.now += timedelta(days=1)
+    assert await shared_team.covered("100.00") == money("20.00")
+    shared_team.ledger.now += timedelta(days=1)
+    assert await shared_team.covered("100.00") == money("10.00")
 
 
-async def test_rule_30_reversed_uses_do_not_count_toward_the_cap(club: Club):
-    await club.pool()
-    await club.cap("30.00")
-    await club.spend("30.00")
-    (use,) = await club.ledger.find(MONEY_USE)
-    async with club.ledger.store.write_session() as session:
+async def test_rule_30_reversed_uses_do_not_count_toward_the_cap(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00")
+    await shared_team.spend("30.00")
+    (use,) = await shared_team.ledger.find(MONEY_USE)
+    async with shared_team.ledger.store.write_session() as session:
         await reverse(
             session,
             MONEY_MAPPING,
             [use["Id"]],
-            club.ledger.request_context(),
-            club.ledger.context,
+            shared_team.ledger.request_context(),
+            shared_team.ledger.context,
             amount=money("12.00"),
         )
-    assert await club.covered("50.00") == money("12.00")
+    assert await shared_team.covered("50.00") == money("12.00")
 
 
-async def test_rule_26_held_amounts_count_once(club: Club):
-    await club.pool()
-    await club.cap("30.00")
-    first, second = await club.hold("20.00", 101), await club.hold("6.00", 102)
-    assert await club.covered("50.00") == money("4.00")
-    async with club.ledger.store.write_session() as session:
-        await confirm_hold(session, first or 0, club.ledger.request_context(), club.ledger.context)
-    assert await club.covered("50.00") == 0
-    async with club.ledger.store.write_session() as session:
-        await release_hold(session, second or 0, club.ledger.request_context(), club.ledger.context)
-    assert await club.covered("50.00") == money("6.00")
+async def test_rule_26_held_amounts_count_once(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00")
+    first, second = await shared_team.hold("20.00", 101), await shared_team.hold("6.00", 102)
+    assert await shared_team.covered("50.00") == money("4.00")
+    async with shared_team.ledger.store.write_session() as session:
+        await confirm_hold(
+            session, first or 0, shared_team.ledger.request_context(), shared_team.ledger.context
+        )
+    assert await shared_team.covered("50.00") == 0
+    async with shared_team.ledger.store.write_session() as session:
+        await release_hold(
+            session, second or 0, shared_team.ledger.request_context(), shared_team.ledger.context
+        )
+    assert await shared_team.covered("50.00") == money("6.00")
 
 
-async def test_rule_26_a_hold_of_an_earlier_period_is_confirmed_within_the_cap(club: Club):
-    await club.pool()
-    await club.cap("30.00")
-    held = await club.hold("20.00", 101)
-    club.ledger.now += timedelta(days=40)
-    assert await club.covered("50.00") == money("10.00")
-    async with club.ledger.store.write_session() as session:
-        await confirm_hold(session, held or 0, club.ledger.request_context(), club.ledger.context)
-    assert await club.covered("50.00") == 0
+async def test_rule_26_a_hold_of_an_earlier_period_is_confirmed_within_the_cap(
+    shared_team: SharedTeam,
+) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00")
+    held = await shared_team.hold("20.00", 101)
+    shared_team.ledger.now += timedelta(days=40)
+    assert await shared_team.covered("50.00") == money("10.00")
+    async with shared_team.ledger.store.write_session() as session:
+        await confirm_hold(
+            session, held or 0, shared_team.ledger.request_context(), shared_team.ledger.context
+        )
+    assert await shared_team.covered("50.00") == 0
 
 
-async def test_rule_26_a_sources_own_hold_does_not_reduce_its_cap(club: Club):
-    await club.pool()
-    await club.cap("30.00")
-    await club.hold("30.00", 500)
-    assert await club.covered("30.00", id=500) == money("30.00")
+async def test_rule_26_a_sources_own_hold_does_not_reduce_its_cap(shared_team: SharedTeam) -> None:
+    await shared_team.pool()
+    await shared_team.cap("30.00")
+    await shared_team.hold("30.00", 500)
+    assert await shared_team.covered("30.00", id=500) == money("30.00")
 
 
-async def test_rule_25_recalculation_excludes_the_bookings_own_uses(club: Club):
-    await club.pool()
-    await club.cap("40.00")
-    booking = await club.ledger.add_booking(hours=2)
-    context, ledger = club.ledger.request_context(), club.ledger.context
-    async with club.ledger.store.write_session() as session:
+async def test_rule_25_recalculation_excludes_the_bookings_own_uses(
+    shared_team: SharedTeam,
+) -> None:
+    await shared_team.pool()
+    await shared_team.cap("40.00")
+    booking = await shared_team.ledger.add_booking(hours=2)
+    context, ledger = shared_team.ledger.request_context(), shared_team.ledger.context
+    async with shared_team.ledger.store.write_session() as session:
         await charge_bookings(session, [booking], context, ledger)
     for only_show in (True, False):
-        async with club.ledger.store.write_session() as session:
+        async with shared_team.ledger.store.write_session() as session:
             found = await recalculate_booking(session, booking, context, ledger, dry_run=only_show)
         assert found.after == found.before
-    assert await club.covered("5.00") == 0
-    async with club.ledger.store.write_session() as session:
+    assert await shared_team.covered("5.00") == 0
+    async with shared_team.ledger.store.write_session() as session:
         await cancel_bookings(session, [booking], context, ledger)
-    assert await club.covered("50.00") == money("40.00")
+    assert await shared_team.covered("50.00") == money("40.00")
 
 
-async def test_rule_16_time_is_capped_in_whole_uses(club: Club):
-    credit = await club.ledger.add_time_credit(600, CoworkerId=club.payer)
-    await club.cap("90.00", kind=TIME_CREDIT)
-    bookings = [await club.ledger.add_booking(hours=1) for _ in range(2)]
-    async with club.ledger.store.write_session() as session:
-        await charge_bookings(session, bookings, club.ledger.request_context(), club.ledger.context)
-    assert await club.ledger.remaining_uses(credit) == 510
+async def test_rule_16_time_is_capped_in_whole_uses(shared_team: SharedTeam) -> None:
+    credit = await shared_team.ledger.add_time_credit(600, CoworkerId=shared_team.payer)
+    await shared_team.cap("90.00", kind=TIME_CREDIT)
+    bookings = [await shared_team.ledger.add_booking(hours=1) for _ in range(2)]
+    async with shared_team.ledger.store.write_session() as session:
+        await charge_bookings(
+            session, bookings, shared_team.ledger.request_context(), shared_team.ledger.context
+        )
+    assert await shared_team.ledger.remaining_uses(credit) == 510
 
 
-async def test_rule_16_printing_and_time_are_capped_separately(club: Club):
-    rate = await club.ledger.add_rate(5, "1.00", IsPrintingCredit=True)
-    credit = await club.ledger.add_time_credit(600, CoworkerId=club.payer, ExtraServiceId=rate)
-    await club.cap("10.00", kind=TIME_CREDIT)
-    await club.cap("50.00", kind=PRINTING_CREDIT)
+async def test_rule_16_printing_and_time_are_capped_separately(shared_team: SharedTeam) -> None:
+    rate = await shared_team.ledger.add_rate(5, "1.00", IsPrintingCredit=True)
+    credit = await shared_team.ledger.add_time_credit(
+        600, CoworkerId=shared_team.payer, ExtraServiceId=rate
+    )
+    await shared_team.cap("10.00", kind=TIME_CREDIT)
+    await shared_team.cap("50.00", kind=PRINTING_CREDIT)
 
     async def printed(units: int) -> list[str]:
         asked = ItemRequest(SourceKind.PRINT_JOB, units, print_units=units)
-        context = club.ledger.request_context()
-        async with club.ledger.store.write_session() as session:
-            whose = Buyer(club.ledger.customer, club.ledger.business)
+        context = shared_team.ledger.request_context()
+        async with shared_team.ledger.store.write_session() as session:
+            whose = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
             done, _ = await execute_spend(
-                session, SpendPlan(basket, context, club.ledger.context), club.ledger.context
+                session,
+                SpendPlan(basket, context, shared_team.ledger.context),
+                shared_team.ledger.context,
             )
             return [seen.reason.value for seen in done.sources[0].considered]
 
     assert await printed(40) == ["used"]
     assert await printed(11) == ["member_cap"]
     assert await printed(10) == ["used"]
-    assert await club.ledger.remaining_uses(credit) == 550
+    assert await shared_team.ledger.remaining_uses(credit) == 550
 
 
-async def test_rule_8_a_posted_use_counts_but_is_not_capped(club: Club):
-    credit = await club.pool()
-    await club.cap("30.00")
-    booking = await club.ledger.add_booking(hours=1)
-    attendance = await club.ledger.add(
+async def test_rule_8_a_posted_use_counts_but_is_not_capped(shared_team: SharedTeam) -> None:
+    credit = await shared_team.pool()
+    await shared_team.cap("30.00")
+    booking = await shared_team.ledger.add_booking(hours=1)
+    attendance = await shared_team.ledger.add(
         EventAttendee,
         FullName="Ada",
-        CoworkerId=club.ledger.customer,
-        BusinessId=club.ledger.business,
+        CoworkerId=shared_team.ledger.customer,
+        BusinessId=shared_team.ledger.business,
     )
-    await club.ledger.post_use(credit, "15.00", BookingId=booking)
-    await club.ledger.post_use(credit, "10.00", EventAttendeeId=attendance)
-    assert await club.covered("50.00") == money("5.00")
-    await club.ledger.post_use(credit, "50.00")
-    assert await club.ledger.remaining_money(credit) == money("20.00")
+    await shared_team.ledger.post_use(credit, "15.00", BookingId=booking)
+    await shared_team.ledger.post_use(credit, "10.00", EventAttendeeId=attendance)
+    assert await shared_team.covered("50.00") == money("5.00")
+    await shared_team.ledger.post_use(credit, "50.00")
+    assert await shared_team.ledger.remaining_money(credit) == money("20.00")
 
 
-async def test_an_entry_records_the_member_who_drew(club: Club):
+async def test_an_entry_records_the_member_who_drew(shared_team: SharedTeam) -> None:
     own, credit = (
-        await club.ledger.add_money_credit("1.00", IsUniversalCredit=True),
-        await club.pool(),
+        await shared_team.ledger.add_money_credit("1.00", IsUniversalCredit=True),
+        await shared_team.pool(),
     )
-    await club.spend("5.00")
-    assert [line["MemberId"] for line in await club.ledger.journal_lines("money", own)] == [
+    await shared_team.spend("5.00")
+    assert [line["MemberId"] for line in await shared_team.ledger.journal_lines("money", own)] == [
         None,
         None,
     ]
-    lines = await club.ledger.journal_lines("money", credit)
+    lines = await shared_team.ledger.journal_lines("money", credit)
     assert [(line["Kind"], line["MemberId"]) for line in lines] == [
         ("grant", None),
-        ("use", club.ledger.customer),
+        ("use", shared_team.ledger.customer),
     ]
 
 
-async def test_rule_16_uses_of_credit_hidden_from_the_caller_count(club: Club):
-    ledger = club.ledger
+async def test_rule_16_uses_of_credit_hidden_from_the_caller_count(shared_team: SharedTeam) -> None:
+    ledger = shared_team.ledger
     elsewhere = await ledger.add(Business, Name="Wharf", CurrencyId=ledger.currency)
-    await club.pool()
-    await club.pool(BusinessId=elsewhere)
-    await club.cap("30.00")
+    await shared_team.pool()
+    await shared_team.pool(BusinessId=elsewhere)
+    await shared_team.cap("30.00")
     here, there = (
         RequestContext(Principal(9, "staff@example.com", locations=frozenset({place})), ledger.now)
         for place in (ledger.business, elsewhere)
@@ -342,19 +292,19 @@ async def test_rule_16_uses_of_credit_hidden_from_the_caller_count(club: Club):
     async with ledger.store.write_session() as session:
         places = {"Businesses": (ledger.business, elsewhere)}
         await session.update(Coworker, [(ledger.customer, places)])
-    assert await club.covered("20.00", call=here) == money("20.00")
-    assert await club.covered("20.00", call=there, business=elsewhere) == money("10.00")
+    assert await shared_team.covered("20.00", call=here) == money("20.00")
+    assert await shared_team.covered("20.00", call=there, business=elsewhere) == money("10.00")
 
 
 @pytest.mark.parametrize("turn", range(3))
 async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap(
-    club: Club, turn: int
-):
+    shared_team: SharedTeam, turn: int
+) -> None:
     """Two desks see credit of their own locations only, so no credit is locked by both."""
-    ledger = club.ledger
+    ledger = shared_team.ledger
     elsewhere = await ledger.add(Business, Name="Wharf", CurrencyId=ledger.currency)
-    credits_ = [await club.pool(), await club.pool(BusinessId=elsewhere)]
-    await club.cap("30.00")
+    credits_ = [await shared_team.pool(), await shared_team.pool(BusinessId=elsewhere)]
+    await shared_team.cap("30.00")
     async with ledger.store.write_session() as session:
         places = {"Businesses": (ledger.business, elsewhere)}
         await session.update(Coworker, [(ledger.customer, places)])
@@ -369,7 +319,7 @@ async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap
     ]
     covered = await asyncio.gather(
         *(
-            club.covered("7.00", call=context, business=place)
+            shared_team.covered("7.00", call=context, business=place)
             for _ in range(4)
             for place, context in callers
         )
@@ -382,15 +332,15 @@ async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap
 
 
 async def test_caps_survive_export_and_import(
-    club: Club, request: pytest.FixtureRequest, tmp_path: Path
-):
-    await club.cap("30.00")
-    await club.cap("45.00", kind=TIME_CREDIT, period=DAY)
-    await export_records(club.ledger.store, tmp_path / "first", CollectingReporter())
+    shared_team: SharedTeam, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    await shared_team.cap("30.00")
+    await shared_team.cap("45.00", kind=TIME_CREDIT, period=DAY)
+    await export_records(shared_team.ledger.store, tmp_path / "first", CollectingReporter())
     shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "other.db")
     other = await open_store(f"sqlite:///{tmp_path}/other.db")
     report = CollectingReporter()
-    await Importer(other, report, club.ledger.now).run(tmp_path / "first")
+    await Importer(other, report, shared_team.ledger.now).run(tmp_path / "first")
     async with other.read_session() as session:
         found = await session.find(PoolCap)
     await other.close()
@@ -421,21 +371,23 @@ class Counting:
         return noted
 
 
-async def statements_of_a_basket(club: Club) -> list[str]:
-    async with club.ledger.store.write_session() as session:
+async def statements_of_a_basket(shared_team: SharedTeam) -> list[str]:
+    async with shared_team.ledger.store.write_session() as session:
         counting: Any = Counting(session)
         asked = ItemRequest(SourceKind.CHARGE, 1, money("1.00"))
-        whose = Buyer(club.ledger.customer, club.ledger.business)
+        whose = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
         await load_basket_for_update(
-            counting, whose, [asked], club.ledger.request_context(caller=ADMIN_PRINCIPAL)
+            counting, whose, [asked], shared_team.ledger.request_context(caller=ADMIN_PRINCIPAL)
         )
         return counting.asked
 
 
-async def test_caps_cost_one_statement_with_a_team_and_none_without(club: Club):
-    await club.ledger.add_money_credit("1.00")
-    assert PoolCap.__name__ not in await statements_of_a_basket(club)
-    await club.pool()
-    asked = await statements_of_a_basket(club)
+async def test_caps_cost_one_statement_with_a_team_and_none_without(
+    shared_team: SharedTeam,
+) -> None:
+    await shared_team.ledger.add_money_credit("1.00")
+    assert PoolCap.__name__ not in await statements_of_a_basket(shared_team)
+    await shared_team.pool()
+    asked = await statements_of_a_basket(shared_team)
     assert asked.count(PoolCap.__name__) == 1
     assert JournalLine.__name__ not in asked

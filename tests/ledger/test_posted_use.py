@@ -13,6 +13,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.ledger.operations.spends import SpendQueue
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused, ValidationError
+from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import LedgerSettings
 from tests.support.ledger_builder import (
@@ -27,7 +28,7 @@ from tests.support.ledger_builder import (
 
 async def test_rule_7_a_use_lowers_the_credit_and_returns_the_previous_balance(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("40.00")
     first = await ledger.post_use(credit, "1.50", Description="coffee")
     second = await ledger.post_use(credit, "38.50")
@@ -39,7 +40,7 @@ async def test_rule_7_a_use_lowers_the_credit_and_returns_the_previous_balance(
     assert (history["CreditUsed"], history["Description"]) == (money("1.50"), "coffee")
 
 
-async def test_rule_7_a_use_beyond_the_balance_is_rejected(ledger: LedgerBuilder):
+async def test_rule_7_a_use_beyond_the_balance_is_rejected(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("40.00")
     with pytest.raises(ValidationError) as refused:
         await ledger.post_use(credit, "40.0001")
@@ -51,7 +52,9 @@ async def test_rule_7_a_use_beyond_the_balance_is_rejected(ledger: LedgerBuilder
     assert await ledger.journal_lines("money", credit) == []
 
 
-async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(ledger: LedgerBuilder):
+async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(
+    ledger: LedgerBuilder,
+) -> None:
     credit = await ledger.add_money_credit("40.00")
     spends = ledger.spends()
 
@@ -76,7 +79,7 @@ async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(ledge
 
 async def test_rule_31_concurrent_spends_through_separate_queues_are_all_counted(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("5.00")
 
     async def one() -> bool:
@@ -91,7 +94,7 @@ async def test_rule_31_concurrent_spends_through_separate_queues_are_all_counted
     assert await ledger.remaining_money(credit) == 0
 
 
-async def test_an_error_leaves_the_rest_of_the_batch(ledger: LedgerBuilder):
+async def test_an_error_leaves_the_rest_of_the_batch(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     spends = ledger.spends()
 
@@ -108,7 +111,9 @@ async def test_an_error_leaves_the_rest_of_the_batch(ledger: LedgerBuilder):
     assert await ledger.remaining_money(credit) == 0
 
 
-async def test_rule_32_the_same_key_and_body_return_the_first_response(ledger: LedgerBuilder):
+async def test_rule_32_the_same_key_and_body_return_the_first_response(
+    ledger: LedgerBuilder,
+) -> None:
     credit = await ledger.add_money_credit("40.00")
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     first = await ledger.spends().post(
@@ -126,7 +131,7 @@ async def test_rule_32_the_same_key_and_body_return_the_first_response(ledger: L
     assert other != first
 
 
-async def test_rule_32_a_key_reused_with_another_body_is_rejected(ledger: LedgerBuilder):
+async def test_rule_32_a_key_reused_with_another_body_is_rejected(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("40.00")
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     await ledger.spends().post(
@@ -145,7 +150,7 @@ async def test_rule_32_a_key_reused_with_another_body_is_rejected(ledger: Ledger
 
 async def test_rule_32_a_key_in_flight_conflicts_and_a_failed_request_keeps_it_free(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("2.00")
     spends = ledger.spends()
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("2.00")}
@@ -161,7 +166,7 @@ async def test_rule_32_a_key_in_flight_conflicts_and_a_failed_request_keeps_it_f
     assert len(await ledger.find(StoredResponse)) == 1
 
 
-async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerBuilder):
+async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerBuilder) -> None:
     lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     early = await ledger.add_money_credit("10.00", ValidFrom=NOON + timedelta(hours=1))
     good = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
@@ -176,7 +181,7 @@ async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerB
     assert marks == [[False, True], [False, True], [False, False, True]]
 
 
-async def test_rule_8_strict_posts_reject_uses_out_of_window(ledger: LedgerBuilder):
+async def test_rule_8_strict_posts_reject_uses_out_of_window(ledger: LedgerBuilder) -> None:
     ledger.settings = LedgerSettings(strict_posts=True)
     lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     with pytest.raises(ValidationError, match="rule 8"):
@@ -186,7 +191,7 @@ async def test_rule_8_strict_posts_reject_uses_out_of_window(ledger: LedgerBuild
         await ledger.post_time_use(time)
 
 
-async def test_rule_9_time_is_counted_from_the_booking(ledger: LedgerBuilder):
+async def test_rule_9_time_is_counted_from_the_booking(ledger: LedgerBuilder) -> None:
     await ledger.add_location_profile("Europe/London", 30)
     credit = await ledger.add_time_credit(600)
     booking = await ledger.add_booking(hours=1.1)
@@ -200,7 +205,7 @@ async def test_rule_9_time_is_counted_from_the_booking(ledger: LedgerBuilder):
 
 async def test_rule_9_without_a_booking_one_on_a_uses_rate_and_null_on_any_other(
     ledger: LedgerBuilder,
-):
+) -> None:
     uses = await ledger.add_time_credit(5, ExtraServiceId=ledger.uses_rate)
     assert (await ledger.post_time_use(uses))["CreditUsed"] == "1"
     minutes = await ledger.add_time_credit(600)
@@ -213,14 +218,16 @@ async def test_rule_9_without_a_booking_one_on_a_uses_rate_and_null_on_any_other
     ]
 
 
-async def test_rule_9_more_uses_than_remain_are_rejected(ledger: LedgerBuilder):
+async def test_rule_9_more_uses_than_remain_are_rejected(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_time_credit(60)
     with pytest.raises(ValidationError, match="is more than the 60 that remains"):
         await ledger.post_time_use(credit, BookingId=await ledger.add_booking(hours=2))
     assert await ledger.remaining_uses(credit) == 60
 
 
-async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(ledger: LedgerBuilder):
+async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(
+    ledger: LedgerBuilder,
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     booking = await ledger.add_booking()
     with pytest.raises(ValidationError, match="must not be negative"):
@@ -230,13 +237,13 @@ async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(ledger: 
         await ledger.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=7)
 
 
-async def test_rule_5_a_booking_charge_has_no_balance(ledger: LedgerBuilder):
+async def test_rule_5_a_booking_charge_has_no_balance(ledger: LedgerBuilder) -> None:
     charge = await ledger.add_time_credit(60, BookingId=1, RemainingUses=0)
     with pytest.raises(ValidationError, match="rule 5"):
         await ledger.post_time_use(charge)
 
 
-async def test_unknown_and_invisible_records_give_the_same_error(ledger: LedgerBuilder):
+async def test_unknown_and_invisible_records_give_the_same_error(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     elsewhere = Principal(2, "far@example.com", locations=frozenset({ledger.business + 1}))
     for values in ({"caller": elsewhere}, {"BookingId": 999}, {"EventAttendeeId": 999}):
@@ -246,7 +253,7 @@ async def test_unknown_and_invisible_records_give_the_same_error(ledger: LedgerB
         await ledger.post_use(999, "1.00")
 
 
-async def test_rule_4_recorded_time_never_runs_backwards_on_a_credit(ledger: LedgerBuilder):
+async def test_rule_4_recorded_time_never_runs_backwards_on_a_credit(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "1.00")
     ledger.now = NOON - timedelta(hours=1)
@@ -254,7 +261,7 @@ async def test_rule_4_recorded_time_never_runs_backwards_on_a_credit(ledger: Led
     assert {line["RecordedOn"] for line in await ledger.journal_lines("money", credit)} == {NOON}
 
 
-async def test_rule_1_the_database_rejects_changes_to_an_entry(ledger: LedgerBuilder):
+async def test_rule_1_the_database_rejects_changes_to_an_entry(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "1.00")
     (_, line) = await ledger.journal_lines("money", credit)
@@ -268,7 +275,7 @@ async def test_rule_1_the_database_rejects_changes_to_an_entry(ledger: LedgerBui
     assert (await ledger.journal_lines("money", credit))[1] == line
 
 
-async def test_rule_12_the_setting_tests_the_window_at_the_spend(ledger: LedgerBuilder):
+async def test_rule_12_the_setting_tests_the_window_at_the_spend(ledger: LedgerBuilder) -> None:
     ledger.settings = replace(ledger.settings, validity_instant="spend_time")
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
     await ledger.post_use(credit, "1.00", BookingId=await ledger.add_booking())
@@ -278,7 +285,7 @@ async def test_rule_12_the_setting_tests_the_window_at_the_spend(ledger: LedgerB
     ]
 
 
-async def test_rule_20_days_follow_the_locations_time_zone(ledger: LedgerBuilder):
+async def test_rule_20_days_follow_the_locations_time_zone(ledger: LedgerBuilder) -> None:
     await ledger.add_location_profile("Pacific/Auckland")
     days = await ledger.add_time_credit(10, ExtraServiceId=await ledger.add_rate(2, "50.00"))
     booking = await ledger.add_booking(FromTime=datetime(2026, 3, 11, 10, tzinfo=UTC), hours=2)
@@ -289,7 +296,7 @@ async def test_rule_20_days_follow_the_locations_time_zone(ledger: LedgerBuilder
 class FlakyStore:
     """A store whose first commit fails, as when a connection is lost."""
 
-    def __init__(self, store) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self.commits = 0
 
@@ -304,7 +311,7 @@ class FlakyStore:
 
 async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_counting(
     ledger: LedgerBuilder,
-):
+) -> None:
     credit = await ledger.add_money_credit("3.00")
     stumbling = FlakyStore(ledger.store)
     spends = SpendQueue(stumbling, lambda: ledger.now)

@@ -77,7 +77,7 @@ async def activate_sales(ledger: LedgerBuilder, *sales: int):
         return await activate_products(session, sales, ledger.request_context(), ledger.context)
 
 
-async def test_rule_27_a_sale_activated_now_grants_its_benefits(ledger: LedgerBuilder):
+async def test_rule_27_a_sale_activated_now_grants_its_benefits(ledger: LedgerBuilder) -> None:
     sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
     sold = await ledger.get(CoworkerProduct, sale)
     assert sold["Activated"]
@@ -99,7 +99,7 @@ async def test_rule_27_a_sale_activated_now_grants_its_benefits(ledger: LedgerBu
     assert [line["Kind"] for line in await ledger.journal_lines("money", credit["Id"])] == ["grant"]
 
 
-async def test_rule_27_benefits_are_granted_once_on_activation(ledger: LedgerBuilder):
+async def test_rule_27_benefits_are_granted_once_on_activation(ledger: LedgerBuilder) -> None:
     sale = await add_sale(ledger, await add_product(ledger))
     assert await ledger.find(CoworkerBookingCredit) == []
     ledger.now = NOON + timedelta(days=3)
@@ -112,7 +112,7 @@ async def test_rule_27_benefits_are_granted_once_on_activation(ledger: LedgerBui
     assert sorted(keys) == [f"product/{sale}/money/1", f"product/{sale}/time/1"]
 
 
-async def test_rule_27_the_grant_key_prevents_a_second_grant(ledger: LedgerBuilder):
+async def test_rule_27_the_grant_key_prevents_a_second_grant(ledger: LedgerBuilder) -> None:
     sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
     async with ledger.store.write_session() as session:
         await session.update(CoworkerProduct, [(sale, {"Activated": False})])
@@ -123,7 +123,7 @@ async def test_rule_27_the_grant_key_prevents_a_second_grant(ledger: LedgerBuild
 @pytest.mark.parametrize("mark", ["Activated", "CoworkerInvoicePaid"])
 async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(
     ledger: LedgerBuilder, mark: str
-):
+) -> None:
     sale = await add_sale(ledger, await add_product(ledger))
     await update_sale(ledger, sale, Notes="thanks")
     assert await ledger.find(CoworkerBookingCredit) == []
@@ -135,7 +135,7 @@ async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(
     assert len(await ledger.find(CoworkerBookingCredit)) == 2
 
 
-async def test_benefits_scale_with_the_quantity(ledger: LedgerBuilder):
+async def test_benefits_scale_with_the_quantity(ledger: LedgerBuilder) -> None:
     product = await add_product(ledger)
     await add_sale(ledger, product, ActivateNow=True, Quantity=3)
     await add_sale(ledger, product, ActivateNow=True, Quantity=0)
@@ -157,7 +157,7 @@ async def test_benefits_scale_with_the_quantity(ledger: LedgerBuilder):
 )
 async def test_rule_27_benefits_expire_as_the_product_defines(
     ledger: LedgerBuilder, lifetime: dict[str, Any], ends: datetime
-):
+) -> None:
     await add_sale(ledger, await add_product(ledger, **lifetime), ActivateNow=True)
     assert [c["ExpireDate"] for c in await ledger.find(CoworkerBookingCredit)] == [ends]
     assert [c["ExpireDate"] for c in await ledger.find(CoworkerExtraService)] == [ends]
@@ -174,7 +174,7 @@ async def test_rule_27_benefits_expire_as_the_product_defines(
 )
 async def test_rule_27_a_plan_period_benefit_ends_with_the_main_contract_period(
     ledger: LedgerBuilder, months: int, weeks: int, ends: datetime
-):
+) -> None:
     contract = await add_contract(ledger)
     async with ledger.store.write_session() as session:
         await session.update(CoworkerContract, [(contract, {"MainContract": True})])
@@ -183,7 +183,7 @@ async def test_rule_27_a_plan_period_benefit_ends_with_the_main_contract_period(
     assert [c["ExpireDate"] for c in await ledger.find(CoworkerBookingCredit)] == [ends]
 
 
-async def test_rule_27_a_plan_period_benefit_needs_a_main_contract(ledger: LedgerBuilder):
+async def test_rule_27_a_plan_period_benefit_needs_a_main_contract(ledger: LedgerBuilder) -> None:
     product = await add_product(ledger, PLAN)
     with pytest.raises(StateConflict, match="no active main contract"):
         await add_sale(ledger, product, ActivateNow=True)
@@ -192,7 +192,7 @@ async def test_rule_27_a_plan_period_benefit_needs_a_main_contract(ledger: Ledge
         await add_sale(ledger, await add_product(ledger, DAY, ExpiresIn=0), ActivateNow=True)
 
 
-async def test_product_benefits_do_not_affect_plan_renewals(ledger: LedgerBuilder):
+async def test_product_benefits_do_not_affect_plan_renewals(ledger: LedgerBuilder) -> None:
     contract = await add_contract(ledger)
     sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
     assert sale == contract
@@ -200,7 +200,7 @@ async def test_product_benefits_do_not_affect_plan_renewals(ledger: LedgerBuilde
         assert len(await run_renewals(session, ledger.request_context(), ledger.context)) == 2
 
 
-async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuilder):
+async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuilder) -> None:
     product = await add_product(ledger)
     sales = [await add_sale(ledger, product), await add_sale(ledger, product, ActivateNow=True)]
     (command,) = ledger_commands(ledger.context)["CoworkerProduct"]
@@ -220,7 +220,7 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
             await command.run(session, sales, {}, ledger.request_context(caller=stranger))
 
 
-async def test_a_sale_is_activated_on_create_or_by_action_over_http(ledger: LedgerBuilder):
+async def test_a_sale_is_activated_on_create_or_by_action_over_http(ledger: LedgerBuilder) -> None:
     token = await _signed_in_token(ledger.store)
     app = build_app(ledger.store, Settings(), lambda: ledger.now)
     path = "/api/billing/coworkerproducts"

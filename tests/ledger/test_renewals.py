@@ -42,7 +42,7 @@ async def run_due_renewals(ledger: LedgerBuilder):
         return await run_renewals(session, ledger.request_context(), ledger.context)
 
 
-async def test_rule_27_concurrent_runs_grant_a_period_once(ledger: LedgerBuilder):
+async def test_rule_27_concurrent_runs_grant_a_period_once(ledger: LedgerBuilder) -> None:
     await add_contract(ledger)
     done = await asyncio.gather(run_due_renewals(ledger), run_due_renewals(ledger))
     assert sorted(len(granted) for granted in done) == [0, 2]
@@ -57,7 +57,7 @@ async def test_rule_27_concurrent_runs_grant_a_period_once(ledger: LedgerBuilder
     assert (time["RemainingUses"], time["IsFromTariff"]) == (120, True)
 
 
-async def test_rule_27_a_missed_run_catches_up_period_by_period(ledger: LedgerBuilder):
+async def test_rule_27_a_missed_run_catches_up_period_by_period(ledger: LedgerBuilder) -> None:
     await add_contract(ledger)
     await run_due_renewals(ledger)
     ledger.now = datetime(2026, 6, 2, tzinfo=UTC)
@@ -69,7 +69,7 @@ async def test_rule_27_a_missed_run_catches_up_period_by_period(ledger: LedgerBu
     assert ends == [4, 5, 6, 7]
 
 
-async def test_rule_4_a_balance_at_an_instant_and_as_known_then(ledger: LedgerBuilder):
+async def test_rule_4_a_balance_at_an_instant_and_as_known_then(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     account = (MONEY_MAPPING.account_type, credit)
     await ledger.post_use(credit, "1.00")
@@ -87,7 +87,7 @@ async def test_rule_4_a_balance_at_an_instant_and_as_known_then(ledger: LedgerBu
         assert await credit_balance_at(session, account, one, one) == money("9.00")
 
 
-async def test_balances_show_what_expires_soon(ledger: LedgerBuilder):
+async def test_balances_show_what_expires_soon(ledger: LedgerBuilder) -> None:
     await ledger.add_money_credit("10.00", ExpireDate=NOON)
     await ledger.add_money_credit("20.00", ExpireDate=NOON + timedelta(days=5))
     await ledger.add_time_credit(60)

@@ -63,14 +63,16 @@ async def entry_kinds_of(ledger: LedgerBuilder, credit: int) -> list[str]:
     return [line["Kind"] for line in await ledger.journal_lines("money", credit)]
 
 
-async def test_rule_27_rollover_is_off_by_default(ledger: LedgerBuilder):
+async def test_rule_27_rollover_is_off_by_default(ledger: LedgerBuilder) -> None:
     await add_contract(ledger)
     await run_due_renewals(ledger)
     await next_month(ledger)
     assert await active_credits(ledger) == [money("30.00")]
 
 
-async def test_rule_27_the_rest_rolls_over_up_to_the_cap_as_a_linked_grant(ledger: LedgerBuilder):
+async def test_rule_27_the_rest_rolls_over_up_to_the_cap_as_a_linked_grant(
+    ledger: LedgerBuilder,
+) -> None:
     await add_contract(ledger)
     await set_cap(ledger, MONEY_MAPPING, money("20.00"), 1)
     await run_due_renewals(ledger)
@@ -91,7 +93,9 @@ async def test_rule_27_the_rest_rolls_over_up_to_the_cap_as_a_linked_grant(ledge
     assert state["Digest"] == digest.hex()
 
 
-async def test_rule_27_rolled_credit_lasts_for_the_set_periods_under_one_cap(ledger: LedgerBuilder):
+async def test_rule_27_rolled_credit_lasts_for_the_set_periods_under_one_cap(
+    ledger: LedgerBuilder,
+) -> None:
     await add_contract(ledger)
     await set_cap(ledger, MONEY_MAPPING, money("40.00"), 2)
     await run_due_renewals(ledger)
@@ -108,7 +112,9 @@ async def test_rule_27_rolled_credit_lasts_for_the_set_periods_under_one_cap(led
     assert [(await grant_origin(ledger, MONEY_MAPPING, each))[1] for each in ids[-2:]] == [1, 2]
 
 
-async def test_rule_28_expired_credit_is_reopened_before_it_rolls_over(ledger: LedgerBuilder):
+async def test_rule_28_expired_credit_is_reopened_before_it_rolls_over(
+    ledger: LedgerBuilder,
+) -> None:
     await add_contract(ledger)
     await set_cap(ledger, MONEY_MAPPING, money("20.00"), 1)
     await run_due_renewals(ledger)
@@ -129,7 +135,7 @@ async def test_rule_28_expired_credit_is_reopened_before_it_rolls_over(ledger: L
     ]
 
 
-async def test_rule_27_concurrent_runs_roll_uses_over_once(ledger: LedgerBuilder):
+async def test_rule_27_concurrent_runs_roll_uses_over_once(ledger: LedgerBuilder) -> None:
     await add_contract(ledger)
     await set_cap(ledger, TIME_MAPPING, 90, 3)
     await run_due_renewals(ledger)
@@ -141,7 +147,7 @@ async def test_rule_27_concurrent_runs_roll_uses_over_once(ledger: LedgerBuilder
     assert await active_credits(ledger) == [money("30.00")]
 
 
-async def test_the_action_turns_rollover_on_and_off(ledger: LedgerBuilder):
+async def test_the_action_turns_rollover_on_and_off(ledger: LedgerBuilder) -> None:
     await add_contract(ledger)
     (command,) = ledger_commands(ledger.context)["TariffBookingCredit"]
     for cap, periods, sentence in (

@@ -66,7 +66,7 @@ async def expiry_amounts(ledger: LedgerBuilder) -> list[int]:
     return [line["CreditId"] for line in await ledger.find(JournalLine, Kind="expiry")]
 
 
-async def test_rule_28_expired_credits_get_an_entry_in_batches(ledger: LedgerBuilder):
+async def test_rule_28_expired_credits_get_an_entry_in_batches(ledger: LedgerBuilder) -> None:
     credits_ = [await ledger.add_money_credit("10.00", ExpireDate=NOON) for _ in range(5)]
     hours = await ledger.add_time_credit(60, ExpireDate=NOON)
     await ledger.add_time_credit(60, ExpireDate=NOON, BookingId=1)
@@ -82,7 +82,7 @@ async def test_rule_28_expired_credits_get_an_entry_in_batches(ledger: LedgerBui
     assert await ledger.remaining_money(credits_[0]) == money("10.00")
 
 
-async def test_rule_28_concurrent_runs_write_each_entry_once(ledger: LedgerBuilder):
+async def test_rule_28_concurrent_runs_write_each_entry_once(ledger: LedgerBuilder) -> None:
     credits_ = [await ledger.add_money_credit("10.00", ExpireDate=NOON) for _ in range(7)]
     both = await asyncio.gather(run_expiry(ledger), run_expiry(ledger))
     done = [account[1] for batches in both for batch in batches for account in batch]
@@ -90,7 +90,7 @@ async def test_rule_28_concurrent_runs_write_each_entry_once(ledger: LedgerBuild
     assert await expiry_amounts(ledger) == credits_
 
 
-async def test_rule_28_an_extended_credit_expires_at_its_new_date(ledger: LedgerBuilder):
+async def test_rule_28_an_extended_credit_expires_at_its_new_date(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     await run_expiry(ledger)
     await ledger.update_credit(credit, ExpireDate=SOON)
@@ -99,7 +99,7 @@ async def test_rule_28_an_extended_credit_expires_at_its_new_date(ledger: Ledger
     assert await run_expiry(ledger) == [[(MONEY_MAPPING.account_type, credit)]]
 
 
-async def test_rule_26_timed_out_holds_are_released_then_expire(ledger: LedgerBuilder):
+async def test_rule_26_timed_out_holds_are_released_then_expire(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(days=2))
     group = await add_hold(ledger)
     assert await run_releases(ledger) == []
@@ -112,7 +112,7 @@ async def test_rule_26_timed_out_holds_are_released_then_expire(ledger: LedgerBu
     assert kinds == ["grant", "hold", "release", "expiry"]
 
 
-async def test_rule_26_concurrent_runs_release_each_hold_once(ledger: LedgerBuilder):
+async def test_rule_26_concurrent_runs_release_each_hold_once(ledger: LedgerBuilder) -> None:
     await ledger.add_money_credit("100.00")
     groups = [await add_hold(ledger) for _ in range(5)]
     used, kept = await add_hold(ledger), await add_hold(ledger, until=None)
@@ -128,7 +128,7 @@ async def test_rule_26_concurrent_runs_release_each_hold_once(ledger: LedgerBuil
     assert state["Held"] == money("10.00")
 
 
-async def test_rule_27_concurrent_runs_renew_each_contract_once(ledger: LedgerBuilder):
+async def test_rule_27_concurrent_runs_renew_each_contract_once(ledger: LedgerBuilder) -> None:
     for _ in range(3):
         await add_contract(ledger)
     both = await asyncio.gather(

@@ -28,7 +28,7 @@ from tests.support.ledger_builder import money
 TOGETHER = 8
 
 
-async def test_concurrent_credit_update_loses_no_use(api: ApiClient):
+async def test_concurrent_credit_update_loses_no_use(api: ApiClient) -> None:
     """Line 3: a lock taken on a row that moved."""
     credit = await api.create_credit("40.00")
     whole = {"Id": credit, **api.credit_body("50.00")}
@@ -40,7 +40,7 @@ async def test_concurrent_credit_update_loses_no_use(api: ApiClient):
     assert len(await api.list_uses(credit)) == used
 
 
-async def test_credit_moved_to_another_customer_is_spent_once(api: ApiClient):
+async def test_credit_moved_to_another_customer_is_spent_once(api: ApiClient) -> None:
     """Line 3, when the row changes whom it belongs to."""
     credit = await api.create_credit("10.00")
     other = await api.ledger.add_customer("Bea")
@@ -58,7 +58,7 @@ async def test_credit_moved_to_another_customer_is_spent_once(api: ApiClient):
     assert await api.remaining(credit) == 10 - 10 * paid
 
 
-async def test_concurrent_reversals_return_use_once(api: ApiClient):
+async def test_concurrent_reversals_return_use_once(api: ApiClient) -> None:
     """Line 7: a refund issued twice in parallel."""
     credit = await api.create_credit("40.00")
     use = created_id(await api.post_use(credit, "10.00"))
@@ -72,7 +72,7 @@ async def test_concurrent_reversals_return_use_once(api: ApiClient):
     assert await api.remaining(credit) == 40
 
 
-async def test_concurrent_partial_reversals_never_exceed_use(api: ApiClient):
+async def test_concurrent_partial_reversals_never_exceed_use(api: ApiClient) -> None:
     """Line 7, for parts."""
     credit = await api.create_credit("40.00")
     use = created_id(await api.post_use(credit, "10.00"))
@@ -88,7 +88,7 @@ async def test_concurrent_partial_reversals_never_exceed_use(api: ApiClient):
     assert again["Amount"] == "0.0000"
 
 
-async def test_restricted_credit_pays_only_allowed_items(api: ApiClient):
+async def test_restricted_credit_pays_only_allowed_items(api: ApiClient) -> None:
     """Line 15: restricted credit pays for something else."""
     ledger = api.ledger
     phones = await ledger.add(ResourceType, Name="Phone booth", BusinessId=ledger.business)
@@ -108,7 +108,7 @@ async def test_restricted_credit_pays_only_allowed_items(api: ApiClient):
     assert paid_parts(ticket) == [(f"money/{events}", "20.0000")]
 
 
-async def test_universal_credit_with_restrictions_pays_only_those(api: ApiClient):
+async def test_universal_credit_with_restrictions_pays_only_those(api: ApiClient) -> None:
     """Line 15, for credit that lists plans: charges are none of them."""
     credit = await api.create_credit("90.00", IsUniversalCredit=True, ElegibleProducts=[])
     assert paid_parts((await api.preview(charge_item(1, 20)))[0])
@@ -119,7 +119,7 @@ async def test_universal_credit_with_restrictions_pays_only_those(api: ApiClient
     assert reason_codes(charge) == {f"money/{credit}": "not_listed"}
 
 
-async def test_each_buyer_pays_for_its_own_pass(api: ApiClient):
+async def test_each_buyer_pays_for_its_own_pass(api: ApiClient) -> None:
     """Line 15, the other way round: what one paid covers nothing for the next."""
     ledger = api.ledger
     values = {"BusinessId": ledger.business, "CurrencyId": ledger.currency, "Price": money("15.00")}
@@ -134,7 +134,7 @@ async def test_each_buyer_pays_for_its_own_pass(api: ApiClient):
     assert await api.remaining(second) == 25
 
 
-async def test_parts_of_odd_price_sum_to_price(api: ApiClient):
+async def test_parts_of_odd_price_sum_to_price(api: ApiClient) -> None:
     """Line 16: a rounding cent makes a total negative."""
     for amount in ("3.33", "3.33", "3.33"):
         await api.create_credit(amount, IsUniversalCredit=True)
@@ -145,7 +145,7 @@ async def test_parts_of_odd_price_sum_to_price(api: ApiClient):
     assert await api.remaining(last) == Decimal("9.99")
 
 
-async def test_two_half_reversals_return_everything(api: ApiClient):
+async def test_two_half_reversals_return_everything(api: ApiClient) -> None:
     """Line 16: a 50 % refund loses a cent."""
     credit = await api.create_credit("10.00")
     use = created_id(await api.post_use(credit, "0.01"))
@@ -158,7 +158,7 @@ async def test_two_half_reversals_return_everything(api: ApiClient):
     assert await api.remaining(credit) == 10
 
 
-async def test_time_covers_whole_intervals_and_money_the_remainder(api: ApiClient):
+async def test_time_covers_whole_intervals_and_money_the_remainder(api: ApiClient) -> None:
     """Line 16, for a price in thirds."""
     time, credit = await api.create_time_credit(50), await api.create_credit("90.00")
     booking = await api.create_booking(hours=100 / 60)
@@ -169,7 +169,7 @@ async def test_time_covers_whole_intervals_and_money_the_remainder(api: ApiClien
     assert (covered, source["uncovered"]) == (35, "0.0000")
 
 
-async def test_void_after_failed_payment_returns_nothing_twice(api: ApiClient):
+async def test_void_after_failed_payment_returns_nothing_twice(api: ApiClient) -> None:
     """Line 17: void after a failed payment doubles the credit."""
     credit = await api.create_credit("10.00")
     assert (await api.post_use(credit, "25.00")).status_code == 400
@@ -183,7 +183,7 @@ async def test_void_after_failed_payment_returns_nothing_twice(api: ApiClient):
     assert (shown["RemainingCredit"], shown["TotalCredit"]) == (4, 4)
 
 
-async def test_cancel_of_unpaid_booking_returns_nothing(api: ApiClient):
+async def test_cancel_of_unpaid_booking_returns_nothing(api: ApiClient) -> None:
     """Line 17, for a booking whose charge was refused."""
     credit = await api.create_credit("10.00")
     booking = await api.create_booking(hours=1, Tentative=True)
@@ -193,7 +193,7 @@ async def test_cancel_of_unpaid_booking_returns_nothing(api: ApiClient):
     assert await api.remaining(credit) == 10
 
 
-async def test_reversed_invoice_payment_returns_to_its_credit(api: ApiClient):
+async def test_reversed_invoice_payment_returns_to_its_credit(api: ApiClient) -> None:
     """Line 18: voiding an invoice gives nothing back."""
     until = api.timestamp(days=9)
     credit = await api.create_credit("30.00", IsUniversalCredit=True, ExpireDate=until)
@@ -211,7 +211,7 @@ async def test_reversed_invoice_payment_returns_to_its_credit(api: ApiClient):
     assert (await api.preview(source))[0]["uncovered"] == "0.0000"
 
 
-async def test_failed_payment_takes_nothing(api: ApiClient):
+async def test_failed_payment_takes_nothing(api: ApiClient) -> None:
     """Line 26: a failed payment still takes the credit."""
     credit = await api.create_credit("10.00")
     before = await api.get(f"{CREDITS}/{credit}")
@@ -226,7 +226,7 @@ async def test_failed_payment_takes_nothing(api: ApiClient):
     assert await api.list_uses(credit) == []
 
 
-async def test_negative_adjustment_shows_in_every_balance(api: ApiClient):
+async def test_negative_adjustment_shows_in_every_balance(api: ApiClient) -> None:
     """Line 26: a cached balance ignores negative corrections."""
     credit = await api.create_credit("10.00")
     result_value(await api.post_use(credit, "2.00"))

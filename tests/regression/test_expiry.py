@@ -20,7 +20,7 @@ from tests.support.api_client import (
 from tests.support.ledger_builder import money
 
 
-async def test_expiry_job_during_spends_takes_only_expired_credit(api: ApiClient):
+async def test_expiry_job_during_spends_takes_only_expired_credit(api: ApiClient) -> None:
     """Line 11: the expiry job racing a spend takes another credit's amount."""
     lapsing = await api.create_credit("30.00", ExpireDate=api.timestamp(minutes=5))
     lasting = await api.create_credit("30.00", ExpireDate=api.timestamp(days=5))
@@ -35,7 +35,7 @@ async def test_expiry_job_during_spends_takes_only_expired_credit(api: ApiClient
     assert await api.remaining(lasting) == await api.remaining(lapsing) == 22
 
 
-async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient):
+async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient) -> None:
     """Line 12: lapsed but unswept credit still spendable."""
     credit = await api.create_credit(
         "30.00", ExpireDate=api.timestamp(minutes=5), IsUniversalCredit=True
@@ -50,7 +50,7 @@ async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient):
     assert await api.remaining(credit) == 30
 
 
-async def test_credit_does_not_pay_booking_after_its_expiry(api: ApiClient):
+async def test_credit_does_not_pay_booking_after_its_expiry(api: ApiClient) -> None:
     """Line 12, by the instant that is paid for."""
     credit = await api.create_credit("30.00", ExpireDate=api.timestamp(hours=12))
     (charged,) = result_value(
@@ -61,7 +61,9 @@ async def test_credit_does_not_pay_booking_after_its_expiry(api: ApiClient):
     assert await api.remaining(credit) == 30
 
 
-async def test_credit_expiring_between_draft_and_invoice_keeps_earlier_payment(api: ApiClient):
+async def test_credit_expiring_between_draft_and_invoice_keeps_earlier_payment(
+    api: ApiClient,
+) -> None:
     """Line 13: expiry between draft and final invoice."""
     credit = await api.create_credit(
         "30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True
@@ -75,7 +77,7 @@ async def test_credit_expiring_between_draft_and_invoice_keeps_earlier_payment(a
     assert await api.remaining(credit) == 20
 
 
-async def test_preview_promises_nothing_after_expiry(api: ApiClient):
+async def test_preview_promises_nothing_after_expiry(api: ApiClient) -> None:
     """Line 13, when the draft was only looked at."""
     credit = await api.create_credit(
         "30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True
@@ -88,7 +90,7 @@ async def test_preview_promises_nothing_after_expiry(api: ApiClient):
     assert await api.remaining(credit) == 30
 
 
-async def test_later_period_credit_does_not_pay_earlier_period(api: ApiClient):
+async def test_later_period_credit_does_not_pay_earlier_period(api: ApiClient) -> None:
     """Line 14: a grant made later pays an earlier period."""
     later = await api.create_credit(
         "90.00", ValidFrom=api.timestamp(days=3), ExpireDate=api.timestamp(days=33)
@@ -107,7 +109,7 @@ async def test_later_period_credit_does_not_pay_earlier_period(api: ApiClient):
     assert reason_codes(again) == {f"money/{later}": "not_yet_valid"}
 
 
-async def test_plan_credit_reset_keeps_other_credit(api: ApiClient):
+async def test_plan_credit_reset_keeps_other_credit(api: ApiClient) -> None:
     """Line 19: a reset wipes unrelated credit."""
     bought = await api.create_credit("70.00", ExpireDate=api.timestamp(days=300))
     used = await api.create_credit("10.00")
@@ -123,14 +125,14 @@ async def test_plan_credit_reset_keeps_other_credit(api: ApiClient):
     assert [line["Kind"] for line in await api.list_journal_lines(bought)] == ["grant"]
 
 
-async def test_void_affects_one_credit(api: ApiClient):
+async def test_void_affects_one_credit(api: ApiClient) -> None:
     """Line 19, by hand."""
     kept, gone = await api.create_credit("20.00"), await api.create_credit("20.00")
     result_value(await api.run_command(CREDITS, "VOID_CREDIT", [gone]))
     assert (await api.remaining(kept), await api.remaining(gone)) == (20, 0)
 
 
-async def test_missed_period_is_granted_once_and_lasts_to_its_end(api: ApiClient):
+async def test_missed_period_is_granted_once_and_lasts_to_its_end(api: ApiClient) -> None:
     """Line 20: a roll-over is lost."""
     await on_a_plan(api)
     result_value(await api.post("/api/ledger/renewals", {}))
@@ -148,7 +150,7 @@ async def test_missed_period_is_granted_once_and_lasts_to_its_end(api: ApiClient
     assert len(credits_) in (4, 5)
 
 
-async def test_concurrent_renewals_grant_each_period_once(api: ApiClient):
+async def test_concurrent_renewals_grant_each_period_once(api: ApiClient) -> None:
     """Line 20 and its opposite: a period granted twice."""
     await on_a_plan(api)
     await asyncio.gather(*(api.post("/api/ledger/renewals", {}) for _ in range(5)))

@@ -18,7 +18,7 @@ from tests.support.api_client import (
 TOGETHER = 6
 
 
-async def test_concurrent_releases_release_hold_once(api: ApiClient):
+async def test_concurrent_releases_release_hold_once(api: ApiClient) -> None:
     """Line 8: a hold voided twice."""
     credit = await api.create_credit("40.00")
     group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
@@ -34,7 +34,7 @@ async def test_concurrent_releases_release_hold_once(api: ApiClient):
     ]
 
 
-async def test_concurrent_confirm_and_release_have_one_outcome(api: ApiClient):
+async def test_concurrent_confirm_and_release_have_one_outcome(api: ApiClient) -> None:
     """Line 8: a hold voided while it is confirmed."""
     credit = await api.create_credit("40.00")
     group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
@@ -47,7 +47,7 @@ async def test_concurrent_confirm_and_release_have_one_outcome(api: ApiClient):
     assert len(await api.list_journal_lines(credit)) == (4 if used else 3)
 
 
-async def test_partly_paid_hold_cannot_be_released(api: ApiClient):
+async def test_partly_paid_hold_cannot_be_released(api: ApiClient) -> None:
     """Line 8: a hold voided after part of it was confirmed."""
     credit = await api.create_credit("40.00")
     booking = await api.create_booking(hours=2)
@@ -61,7 +61,7 @@ async def test_partly_paid_hold_cannot_be_released(api: ApiClient):
     assert (seen["Remaining"], seen["Held"], seen["Available"]) == ("25.0000", "0.0000", "25.0000")
 
 
-async def test_repeated_hold_reserves_once(api: ApiClient):
+async def test_repeated_hold_reserves_once(api: ApiClient) -> None:
     """Line 1, for holds: a second hold of one booking would pay it a second time."""
     credit = await api.create_credit("90.00")
     source = booking_item(await api.create_booking(hours=1))
@@ -75,7 +75,7 @@ async def test_repeated_hold_reserves_once(api: ApiClient):
     assert await api.remaining(credit) == 70
 
 
-async def test_booking_time_is_held_once(api: ApiClient):
+async def test_booking_time_is_held_once(api: ApiClient) -> None:
     """Line 1, for holds of time."""
     time = await api.create_time_credit(300)
     source = booking_item(await api.create_booking(hours=1))
@@ -84,7 +84,7 @@ async def test_booking_time_is_held_once(api: ApiClient):
     assert (await api.get_balance(time, "time"))["Available"] == 240
 
 
-async def test_cancel_during_hold_confirmation_costs_nothing(api: ApiClient):
+async def test_cancel_during_hold_confirmation_costs_nothing(api: ApiClient) -> None:
     """Line 8, when the purchase goes while the hold becomes uses."""
     credit = await api.create_credit("60.00")
     for _ in range(3):
@@ -100,7 +100,7 @@ async def test_cancel_during_hold_confirmation_costs_nothing(api: ApiClient):
         assert (await api.get_balance(credit))["Available"] == "60.0000"
 
 
-async def test_concurrent_spend_and_release_keep_other_holds(api: ApiClient):
+async def test_concurrent_spend_and_release_keep_other_holds(api: ApiClient) -> None:
     """Line 8: the release of one hold and the spend on it free another hold's credit."""
     for ways in ("srcs", "rscr", "csrs"):
         credit = await api.create_credit("60.00")
@@ -121,7 +121,7 @@ async def test_concurrent_spend_and_release_keep_other_holds(api: ApiClient):
         result_value(await api.run_command(CREDITS, "VOID_CREDIT", [credit]))
 
 
-async def test_held_credit_is_not_available(api: ApiClient):
+async def test_held_credit_is_not_available(api: ApiClient) -> None:
     """Line 9: holds not counted in what is available."""
     credit = await api.create_credit("50.00", IsUniversalCredit=True)
     await api.create_hold(booking_item(await api.create_booking(hours=2)))
@@ -137,7 +137,7 @@ async def test_held_credit_is_not_available(api: ApiClient):
     assert await api.remaining(credit) == 50
 
 
-async def test_concurrent_holds_never_exceed_balance(api: ApiClient):
+async def test_concurrent_holds_never_exceed_balance(api: ApiClient) -> None:
     """Line 9, when many reserve at the same moment."""
     credit = await api.create_credit("50.00", IsUniversalCredit=True)
     groups = await asyncio.gather(
@@ -148,7 +148,7 @@ async def test_concurrent_holds_never_exceed_balance(api: ApiClient):
     assert (await api.get_balance(credit))["Available"] == "0.0000"
 
 
-async def test_held_credit_expires_on_schedule(api: ApiClient):
+async def test_held_credit_expires_on_schedule(api: ApiClient) -> None:
     """Line 10: releasing a hold turns expiring credit into permanent credit."""
     until = api.timestamp(days=2)
     credit = await api.create_credit("40.00", ExpireDate=until)

@@ -24,7 +24,7 @@ USE = "CoworkerBookingCreditUseHistory_"
 Row = dict[str, Any]
 
 
-async def test_combined_filters_intersect(api: ApiClient):
+async def test_combined_filters_intersect(api: ApiClient) -> None:
     """Line 21: a combination of filters loses rows."""
     first, second = await api.create_credit("100.00"), await api.create_credit("100.00")
     booking = await api.create_booking(hours=1)
@@ -56,7 +56,7 @@ async def test_combined_filters_intersect(api: ApiClient):
             assert {r["Id"] for r in found} & mine == wanted, [key for key, _ in chosen]
 
 
-async def test_balance_at_instant_matches_last_recorded_line(api: ApiClient):
+async def test_balance_at_instant_matches_last_recorded_line(api: ApiClient) -> None:
     """Line 22: the time order of entries differs from their lock order."""
     credit = await api.create_credit("40.00")
     await asyncio.gather(*(api.post_use(credit, "1.00") for _ in range(16)))
@@ -74,7 +74,7 @@ async def test_balance_at_instant_matches_last_recorded_line(api: ApiClient):
     assert (await api.get_balance(credit, At=before))["Remaining"] == "0.0000"
 
 
-async def test_pages_are_stable_for_equal_sort_keys(api: ApiClient):
+async def test_pages_are_stable_for_equal_sort_keys(api: ApiClient) -> None:
     """Line 25: lists without a promised order repeat or lose rows across pages."""
     credit = await api.create_credit("100.00")
     for number in range(23):
@@ -91,7 +91,7 @@ async def test_pages_are_stable_for_equal_sort_keys(api: ApiClient):
             assert {page["TotalItems"] for page in pages} == {23}
 
 
-async def test_rows_inserted_while_paging_hide_nothing(api: ApiClient):
+async def test_rows_inserted_while_paging_hide_nothing(api: ApiClient) -> None:
     """Line 25, for a list that grows at its end."""
     credit = await api.create_credit("100.00")
     for _ in range(8):
@@ -107,7 +107,7 @@ async def test_rows_inserted_while_paging_hide_nothing(api: ApiClient):
     assert len(seen) == len(set(seen))
 
 
-async def test_list_shows_credit_restrictions(api: ApiClient):
+async def test_list_shows_credit_restrictions(api: ApiClient) -> None:
     """Line 28: list answers that leave out the eligibility lists."""
     phones = await api.ledger.add(ResourceType, Name="Booth", BusinessId=api.ledger.business)
     limited = await api.create_credit("50.00", ElegibleResourceTypes=[phones])
@@ -125,7 +125,7 @@ async def test_list_shows_credit_restrictions(api: ApiClient):
     assert reason_codes(source)[f"money/{limited}"] == "wrong_resource_type"
 
 
-async def test_put_of_listed_record_keeps_restrictions(api: ApiClient):
+async def test_put_of_listed_record_keeps_restrictions(api: ApiClient) -> None:
     """Line 28, for a client that edits what it found in a list."""
     phones = await api.ledger.add(ResourceType, Name="Booth", BusinessId=api.ledger.business)
     limited = await api.create_credit("50.00", ElegibleResourceTypes=[phones])

@@ -26,7 +26,7 @@ from tests.support.api_client import (
 TOGETHER = 8
 
 
-async def test_concurrent_spends_pay_booking_once(api: ApiClient):
+async def test_concurrent_spends_pay_booking_once(api: ApiClient) -> None:
     """Line 1: two settlements of one purchase in parallel both count."""
     credit = await api.create_credit("100.00")
     source = booking_item(await api.create_booking(hours=1))
@@ -40,7 +40,7 @@ async def test_concurrent_spends_pay_booking_once(api: ApiClient):
     assert [row["CreditUsed"] for row in await api.list_uses(credit)] == [20]
 
 
-async def test_concurrent_charges_charge_booking_once(api: ApiClient):
+async def test_concurrent_charges_charge_booking_once(api: ApiClient) -> None:
     """Line 1, by the command: time first, then money, then one charge for the rest."""
     time, money = await api.create_time_credit(30), await api.create_credit("5.00")
     booking = await api.create_booking(hours=1)
@@ -55,7 +55,7 @@ async def test_concurrent_charges_charge_booking_once(api: ApiClient):
     assert [row["Price"] for row in rest if row["Id"] != time] == [5]
 
 
-async def test_concurrent_spends_pay_invoice_line_once(api: ApiClient):
+async def test_concurrent_spends_pay_invoice_line_once(api: ApiClient) -> None:
     """Line 1, for a line of an invoice."""
     credit = await api.create_credit("100.00", IsUniversalCredit=True)
     line = await api.create_invoice_line("30.00")
@@ -64,7 +64,7 @@ async def test_concurrent_spends_pay_invoice_line_once(api: ApiClient):
     assert await api.remaining(credit) == 70
 
 
-async def test_retried_top_up_is_granted_once(api: ApiClient):
+async def test_retried_top_up_is_granted_once(api: ApiClient) -> None:
     """Line 2: the same top-up applied twice."""
     body = api.credit_body("25.00", Description="top-up")
     answers = await asyncio.gather(
@@ -80,7 +80,7 @@ async def test_retried_top_up_is_granted_once(api: ApiClient):
     ]
 
 
-async def test_failed_request_does_not_consume_idempotency_key(api: ApiClient):
+async def test_failed_request_does_not_consume_idempotency_key(api: ApiClient) -> None:
     """Line 4: an idempotency key burned by a failed call."""
     credit, key = await api.create_credit("10.00"), f"refused-{api.ledger.customer}"
     assert (await api.post_use(credit, "15.00", key)).status_code == 400
@@ -90,7 +90,7 @@ async def test_failed_request_does_not_consume_idempotency_key(api: ApiClient):
     assert await api.remaining(credit) == 0
 
 
-async def test_idempotency_key_of_failed_spend_or_command_is_reusable(api: ApiClient):
+async def test_idempotency_key_of_failed_spend_or_command_is_reusable(api: ApiClient) -> None:
     """Line 4, on the other paths: after a refusal the key takes any body."""
     credit, key = await api.create_credit("10.00"), f"other-{api.ledger.customer}"
     assert (await api.spend(charge_item(1, -5), key=key)).status_code == 400
@@ -103,7 +103,7 @@ async def test_idempotency_key_of_failed_spend_or_command_is_reusable(api: ApiCl
     assert await api.remaining(credit) == 9
 
 
-async def test_retry_across_expiry_returns_first_response(api: ApiClient):
+async def test_retry_across_expiry_returns_first_response(api: ApiClient) -> None:
     """Line 5: a retry that crosses an expiry moment spends again or fails."""
     credit = await api.create_credit(
         "10.00", ExpireDate=api.timestamp(minutes=30), IsUniversalCredit=True
@@ -122,7 +122,7 @@ async def test_retry_across_expiry_returns_first_response(api: ApiClient):
 
 async def test_retry_after_expiry_is_answered_while_new_posts_fail(
     api: ApiClient, client: httpx.AsyncClient
-):
+) -> None:
     """Line 5, where posts outside the window are refused."""
     strict = Settings(ledger=LedgerSettings(strict_posts=True))
     app = build_app(api.ledger.store, strict, api.clock)
@@ -139,7 +139,7 @@ async def test_retry_after_expiry_is_answered_while_new_posts_fail(
     api.http = client
 
 
-async def test_ids_are_unique_under_load(api: ApiClient):
+async def test_ids_are_unique_under_load(api: ApiClient) -> None:
     """Line 6: duplicate numbers under load."""
     credit = await api.create_credit("40.00")
     answers = await asyncio.gather(
@@ -156,7 +156,7 @@ async def test_ids_are_unique_under_load(api: ApiClient):
     assert before == [Decimal(n) for n in range(17, 41)]
 
 
-async def test_double_cancel_cancels_once(api: ApiClient):
+async def test_double_cancel_cancels_once(api: ApiClient) -> None:
     """Line 27: a double click cancels twice."""
     credit = await api.create_credit("50.00")
     booking = await api.create_booking(hours=2)

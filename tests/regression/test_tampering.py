@@ -16,7 +16,7 @@ from creditdesk.storage.sqlite import SQLiteStore
 from tests.support.api_client import CREDITS, ApiClient, result_value
 
 
-async def test_removed_newest_line_is_detected(unverified_api: ApiClient, store: Store):
+async def test_removed_newest_line_is_detected(unverified_api: ApiClient, store: Store) -> None:
     """Line 23: the newest rows cut off and the chain still "verifies"."""
     credit = await used_thrice(unverified_api)
     await without_guards(store, "journal_line")
@@ -28,7 +28,7 @@ async def test_removed_newest_line_is_detected(unverified_api: ApiClient, store:
 
 async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
     unverified_api: ApiClient, store: Store
-):
+) -> None:
     """Line 23, when the whole credit was set back to an earlier state of itself."""
     credit = await used_thrice(unverified_api, uses=2)
     before = await heads(store, credit)
@@ -58,7 +58,7 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
 @pytest.mark.parametrize(
     "change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"]
 )
-async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, change: str):
+async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, change: str) -> None:
     """Line 24: a past row edited without detection."""
     credit = await used_thrice(unverified_api)
     if change.startswith("recorded_on"):
@@ -73,7 +73,7 @@ async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, cha
     assert any("line 2" in finding for finding in await of(unverified_api, credit))
 
 
-async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store):
+async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store) -> None:
     """Line 24, for the balance that the journal leads to."""
     credit = await used_thrice(unverified_api)
     await execute(
@@ -82,7 +82,7 @@ async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store):
     assert any("remaining" in finding for finding in await of(unverified_api, credit))
 
 
-async def test_api_cannot_change_history(unverified_api: ApiClient):
+async def test_api_cannot_change_history(unverified_api: ApiClient) -> None:
     """Line 24, by the front door."""
     credit = await used_thrice(unverified_api)
     (line, *_) = await unverified_api.list_journal_lines(credit)

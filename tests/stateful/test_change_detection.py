@@ -26,7 +26,7 @@ async def ledger(fast_store: Store) -> LedgerBuilder:
 
 async def test_reads_and_locks_are_not_changes(
     ledger: LedgerBuilder, change_detector: ChangeDetector
-):
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     before = await change_detector.fingerprint(ALL_ROWS)
     await ledger.remaining_money(credit)
@@ -37,7 +37,7 @@ async def test_reads_and_locks_are_not_changes(
 
 async def test_rolled_back_writes_are_not_changes(
     ledger: LedgerBuilder, change_detector: ChangeDetector
-):
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "1.00")
     before = await change_detector.fingerprint(ALL_ROWS)
@@ -67,13 +67,15 @@ async def test_inserted_row_is_a_change(
     change_detector: ChangeDetector,
     builder: RecordBuilder,
     entity: type[Entity],
-):
+) -> None:
     before = await change_detector.fingerprint(ALL_ROWS)
     await builder.create(entity)
     assert await change_detector.fingerprint(ALL_ROWS) != before
 
 
-async def test_updated_row_is_a_change(ledger: LedgerBuilder, change_detector: ChangeDetector):
+async def test_updated_row_is_a_change(
+    ledger: LedgerBuilder, change_detector: ChangeDetector
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     before = await change_detector.fingerprint(ALL_ROWS)
     async with ledger.store.write_session() as unit:
@@ -81,7 +83,9 @@ async def test_updated_row_is_a_change(ledger: LedgerBuilder, change_detector: C
     assert await change_detector.fingerprint(ALL_ROWS) != before
 
 
-async def test_deleted_row_is_a_change(ledger: LedgerBuilder, change_detector: ChangeDetector):
+async def test_deleted_row_is_a_change(
+    ledger: LedgerBuilder, change_detector: ChangeDetector
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     before = await change_detector.fingerprint(ALL_ROWS)
     async with ledger.store.write_session() as unit:
@@ -91,7 +95,7 @@ async def test_deleted_row_is_a_change(ledger: LedgerBuilder, change_detector: C
 
 async def test_updated_account_state_is_a_change(
     ledger: LedgerBuilder, change_detector: ChangeDetector
-):
+) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "1.00")
     marks = {**dict.fromkeys(LEDGER_TABLES, 10**9), CoworkerBookingCredit: credit - 1}

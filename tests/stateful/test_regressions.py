@@ -30,7 +30,7 @@ def request_context(ledger: LedgerBuilder) -> RequestContext:
     return ledger.request_context()
 
 
-async def test_rule_30_use_named_twice_is_reversed_once(ledger: LedgerBuilder):
+async def test_rule_30_use_named_twice_is_reversed_once(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
     await ledger.post_use(credit, "4.00")
@@ -42,7 +42,7 @@ async def test_rule_30_use_named_twice_is_reversed_once(ledger: LedgerBuilder):
     assert await ledger.remaining_money(credit) == money("6.00")
 
 
-async def test_rule_2_reversal_after_adjustment_raises_total(ledger: LedgerBuilder):
+async def test_rule_2_reversal_after_adjustment_raises_total(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "10.00"))["Id"])
     async with ledger.store.write_session() as unit:
@@ -58,7 +58,7 @@ async def test_rule_2_reversal_after_adjustment_raises_total(ledger: LedgerBuild
     assert sum(row["CreditUsed"] for row in rows) == 0
 
 
-async def test_rule_26_half_charged_hold_group_releases_the_rest(ledger: LedgerBuilder):
+async def test_rule_26_half_charged_hold_group_releases_the_rest(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("100.00")
     bookings = [await ledger.add_booking(hours=1) for _ in range(2)]
     asked = [ItemRequest(SourceKind.BOOKING, booking) for booking in bookings]
@@ -77,7 +77,7 @@ async def test_rule_26_half_charged_hold_group_releases_the_rest(ledger: LedgerB
     assert await ledger.remaining_money(credit) == money("80.00")
 
 
-async def test_rule_25_use_covers_its_own_allocation(ledger: LedgerBuilder):
+async def test_rule_25_use_covers_its_own_allocation(ledger: LedgerBuilder) -> None:
     time = await ledger.add_time_credit(60)
     booking = await ledger.add_booking(hours=1)
     async with ledger.store.write_session() as unit:
@@ -92,7 +92,7 @@ async def test_rule_25_use_covers_its_own_allocation(ledger: LedgerBuilder):
 
 async def test_rule_25_later_allocation_in_same_second_ignores_earlier_payment(
     ledger: LedgerBuilder,
-):
+) -> None:
     time = await ledger.add_time_credit(30)
     booking = await ledger.add_booking(hours=0.25)
     asked = [ItemRequest(SourceKind.BOOKING, booking)]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 
+from creditdesk.api.ledger.routes import ledger_routes
+from creditdesk.api.routes import Api
+from creditdesk.app import build_context
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
@@ -20,6 +23,7 @@ from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.operations.corrections import expire
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.progress import CollectingReporter
+from creditdesk.settings import Settings
 from tests.support.ledger_builder import LedgerBuilder, money
 
 CREDITS = "/api/billing/coworkerbookingcredits"
@@ -201,6 +205,13 @@ class ApiClient:
         report = CollectingReporter()
         await verify_ledger(self.ledger.store, report)
         return report.problems
+
+
+def ledger_app(ledger: LedgerBuilder) -> Api:
+    """The application over the builder's store, with its clock and settings."""
+    parts = build_context(ledger.store, Settings(), lambda: ledger.now)
+    routes = ledger_routes(ledger.store, ledger.context)
+    return Api(replace(parts, extra_routes=(*parts.extra_routes, *routes)))
 
 
 def parse_body(answer: httpx.Response) -> Any:

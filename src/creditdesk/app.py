@@ -76,7 +76,7 @@ def build_context(
         settings=settings.api,
         entities=PUBLIC_ENTITIES,
         authenticator=authenticator,
-        rate_limiter=RateLimiter(settings.limits),
+        rate_limiter=RateLimiter(settings.limits, store),
         default_service=default_service,
         user_entity=User,
         services={

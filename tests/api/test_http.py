@@ -303,7 +303,7 @@ async def test_internal_error_is_generic_and_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken():
+    def broken(**_: object):
         raise RuntimeError("the secret reason")
 
     monkeypatch.setattr(store, "read_session", broken)
@@ -318,7 +318,7 @@ async def test_internal_error_is_generic_and_logged(
 async def test_a_lost_connection_is_a_409(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost():
+    def lost(**_: object):
         raise ConnectionResetError
 
     monkeypatch.setattr(store, "read_session", lost)

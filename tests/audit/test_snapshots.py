@@ -1,4 +1,4 @@
-"""Commands that read much see one state of the ledger, whatever is written meanwhile."""
+"""`verify` and the exports read one state of the ledger, whatever is committed meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
-from tests.ledger.town import LedgerBuilder
+from tests.support.ledger_builder import LedgerBuilder
 
 Write = Callable[[], Awaitable[Any]]
 
@@ -49,17 +49,17 @@ class _InterleavingSession:
 
 
 @pytest.fixture
-async def credits_(town: LedgerBuilder) -> list[int]:
-    return [await town.add_money_credit("1000.00") for _ in range(3)]
+async def credits_(ledger: LedgerBuilder) -> list[int]:
+    return [await ledger.add_money_credit("1000.00") for _ in range(3)]
 
 
 @pytest.fixture
-def spend(town: LedgerBuilder, credits_: list[int]) -> Write:
-    """Draws on every credit: balances, journal, uses and counters change together."""
+def spend(ledger: LedgerBuilder, credits_: list[int]) -> Write:
+    """Posts a use of every credit: balance, journal, uses and counters change together."""
 
     async def draw() -> None:
         for credit in credits_:
-            await town.post_use(credit, "0.01")
+            await ledger.post_use(credit, "0.01")
 
     return draw
 

@@ -1,7 +1,6 @@
-"""Kept totals compared with the records themselves; each that differs is a finding.
+"""Compares the row counters with the rows.
 
-Nothing is mended: the database keeps count as it writes, so a difference means that it was gone
-past.
+Triggers maintain the counters, so a difference means that the triggers were bypassed.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from creditdesk.schema.repository import CounterMismatch, ReadSession
 
 
 async def check_counters(session: ReadSession, report: ProgressReporter) -> None:
-    """Reports each kept number that is not that of the records, as one sentence."""
-    tallied = [entity for entity in CATALOG if entity.counted]
-    report.step("kept totals", len(tallied))
-    for entity in tallied:
-        for each in await session.counter_mismatches(entity):
-            report.problem(_describe_mismatch(entity, each))
+    """Reports each counter that differs from the number of rows."""
+    counted = [entity for entity in CATALOG if entity.counted]
+    report.step("row counters", len(counted))
+    for entity in counted:
+        for mismatch in await session.counter_mismatches(entity):
+            report.problem(_describe_mismatch(entity, mismatch))
         report.advance(1)
 
 
-def _describe_mismatch(entity: type[Entity], miscount: CounterMismatch) -> str:
+def _describe_mismatch(entity: type[Entity], mismatch: CounterMismatch) -> str:
     location = {None: "", 0: ", of no location"}.get(
-        miscount.location, f", of location {miscount.location}"
+        mismatch.location, f", of location {mismatch.location}"
     )
     return (
-        f"{entity.__name__}: {miscount.stored} are counted with {miscount.column} from "
-        f"{miscount.start}{location}, but there are {miscount.actual}"
+        f"{entity.__name__}: {mismatch.stored} are counted with {mismatch.column} from "
+        f"{mismatch.start}{location}, but there are {mismatch.actual}"
     )

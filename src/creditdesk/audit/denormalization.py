@@ -1,6 +1,6 @@
-"""Copies of lent values compared with what they copy; each that differs is a finding.
+"""Compares denormalized values with their sources.
 
-Nothing is mended: the database keeps copies true, so a difference means that it was gone past.
+Triggers maintain them, so a difference means that the triggers were bypassed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import ReadSession
 
 DENORMALIZATION_BATCH_SIZE: Final = 250
-"""How many findings are read at once."""
+"""Stale records read at once."""
 
 
 async def check_denormalized_values(session: ReadSession, report: ProgressReporter) -> None:
-    """Reports each record whose copies are not what they copy, as one sentence."""
-    copying = [entity for entity in CATALOG if entity.meta().denormalized_columns]
-    report.step("copied names", len(copying))
-    for entity in copying:
+    """Reports each record with a denormalized value that differs from its source."""
+    denormalized = [entity for entity in CATALOG if entity.meta().denormalized_columns]
+    report.step("denormalized values", len(denormalized))
+    for entity in denormalized:
         last, found = 0, DENORMALIZATION_BATCH_SIZE
         while found == DENORMALIZATION_BATCH_SIZE:
             stale = await session.stale(entity, last, DENORMALIZATION_BATCH_SIZE)

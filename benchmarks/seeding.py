@@ -13,7 +13,7 @@ from creditdesk.demo.load import load_demo
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.ledger.journal.mapping import new_record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings
 

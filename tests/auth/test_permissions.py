@@ -10,7 +10,6 @@ import pytest
 from creditdesk.api.default_service import DefaultService
 from creditdesk.auth.permission import has_role, require_role
 from creditdesk.auth.principal import load_user_snapshot
-from creditdesk.auth.records import new_row
 from creditdesk.auth.scope import scope_column, scope_filters
 from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.users import UserRoleService, UserService
@@ -26,6 +25,7 @@ from creditdesk.schema.entity import ALL_VERBS, Entity, entity_by_name
 from creditdesk.schema.errors import PermissionDenied, ValidationError
 from creditdesk.schema.fields import Collection, Reference
 from creditdesk.schema.query import Comparison
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from tests.support.users import (
@@ -53,7 +53,7 @@ async def caller_of(store: Store, user_id: int) -> Principal:
 
 async def create(store: Store, caller, **fields):
     async with store.write_session() as unit:
-        record = new_row(User, SIGN_IN_TIME, FullName="Bob", **fields)
+        record = new_record(User, {"FullName": "Bob", **fields}, SIGN_IN_TIME)
         record = {k: v for k, v in record.items() if k not in ("UniqueId", "CreatedOn")}
         return await USERS.create(unit, User, record, request_context(caller))
 

@@ -15,7 +15,8 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.mapping import MONEY_MAPPING, new_record
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING
+from creditdesk.schema.records import new_record
 from creditdesk.storage.engine import open_store
 from tests.conftest import run_in_thread
 from tests.ledger.test_renewals import add_contract

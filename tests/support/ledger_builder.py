@@ -24,13 +24,14 @@ from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.journal.mapping import new_record, where
+from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.spends import SpendQueue
 from creditdesk.ledger.rules.assignment import SolutionCache, assign
 from creditdesk.ledger.rules.offers import Assignment, BasketProblem
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import LedgerSettings

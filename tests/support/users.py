@@ -9,12 +9,12 @@ from typing import Any
 
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.records import new_row
 from creditdesk.auth.users_admin import create_user, ensure_roles
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import AuthSettings
@@ -56,9 +56,8 @@ async def create_user_role(
     async with store.write_session() as unit:
         known = await ensure_roles(unit, SIGN_IN_TIME)
         ids = tuple(known[name.lower()] for name in roles)
-        row = new_row(
-            UserRole, SIGN_IN_TIME, Name="Some", BusinessId=business_id, Roles=ids, Users=user_ids
-        )
+        values = {"Name": "Some", "BusinessId": business_id, "Roles": ids, "Users": user_ids}
+        row = new_record(UserRole, values, SIGN_IN_TIME)
         (user_role_id,) = await unit.insert(UserRole, [row])
     return user_role_id
 
@@ -66,9 +65,9 @@ async def create_user_role(
 async def create_location(store: Store, name: str = "North") -> int:
     async with store.write_session() as unit:
         (currency_id,) = await unit.insert(
-            Currency, [new_row(Currency, SIGN_IN_TIME, Name="EUR", Code="EUR")]
+            Currency, [new_record(Currency, {"Name": "EUR", "Code": "EUR"}, SIGN_IN_TIME)]
         )
-        row = new_row(Business, SIGN_IN_TIME, Name=name, CurrencyId=currency_id)
+        row = new_record(Business, {"Name": name, "CurrencyId": currency_id}, SIGN_IN_TIME)
         (business_id,) = await unit.insert(Business, [row])
     return business_id
 

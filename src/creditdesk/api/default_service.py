@@ -6,9 +6,9 @@ Must not know requests; entities with rules get writers of their own in the comp
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
@@ -19,9 +19,9 @@ class DefaultService:
     async def create(
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
-        now = context.now.replace(microsecond=0)
-        stamped = {**_stored_values(entity, record), "UniqueId": str(uuid4()), "CreatedOn": now}
-        [record_id] = await session.insert(entity, [stamped | _update_stamp(context)])
+        values = _stored_values(entity, record)
+        new = new_record(entity, values, context.now, context.principal.email)
+        [record_id] = await session.insert(entity, [new])
         return record_id
 
     async def update(
@@ -32,9 +32,8 @@ class DefaultService:
         record: Record,
         context: RequestContext,
     ) -> None:
-        await session.update(
-            entity, [(before["Id"], _stored_values(entity, record) | _update_stamp(context))]
-        )
+        stamp = update_stamp(context.now, context.principal.email)
+        await session.update(entity, [(before["Id"], _stored_values(entity, record) | stamp)])
 
     async def delete(
         self,
@@ -49,7 +48,3 @@ class DefaultService:
 def _stored_values(entity: type[Entity], record: Record) -> dict[str, Any]:
     columns = entity.meta().columns
     return {name: value for name, value in record.items() if not columns[name].field.write_only}
-
-
-def _update_stamp(context: RequestContext) -> dict[str, Any]:
-    return {"UpdatedOn": context.now.replace(microsecond=0), "UpdatedBy": context.principal.email}

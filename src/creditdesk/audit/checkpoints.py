@@ -36,10 +36,11 @@ from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, ChainHead
-from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, new_record, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, where
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import Conflict, NotFound
 from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 
 SIGNING_KEY_NAME: Final = "checkpoints"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.auth.records import first_or_none, new_row
+from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 
 MAX_LOGIN_LENGTH: Final = 320
@@ -61,11 +62,13 @@ async def save_credential(
     """
     stored = await find_credential(session, user_id)
     if stored is None:
-        row = new_row(
-            Credential, now, UserId=user_id, Login=normalize_login(email),
-            PasswordHash=password_hash, TotpSecret=totp_secret or None,
-        )  # fmt: skip
-        await session.insert(Credential, [row])
+        values = {
+            "UserId": user_id,
+            "Login": normalize_login(email),
+            "PasswordHash": password_hash,
+            "TotpSecret": totp_secret or None,
+        }
+        await session.insert(Credential, [new_record(Credential, values, now)])
         return
     locked = (await session.lock(Credential, [stored["Id"]]))[stored["Id"]]
     changes: dict[str, Any] = {}

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
 
-from creditdesk.auth.records import new_row
 from creditdesk.entities.security.sign_in_attempt import SignInAttempt
 from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import AuthSettings
 
@@ -59,7 +59,7 @@ async def retry_after_seconds(session: ReadSession, counters: LoginCounters, now
 
 async def record_failure(session: WriteSession, counters: LoginCounters, now: datetime) -> None:
     """Notes one failure, and removes those that no window reaches any more."""
-    rows = [new_row(SignInAttempt, now, Against=against) for against, _ in counters.limits]
+    rows = [new_record(SignInAttempt, {"Against": against}, now) for against, _ in counters.limits]
     if rows:
         await session.insert(SignInAttempt, rows)
     created = SignInAttempt.meta().columns["CreatedOn"]

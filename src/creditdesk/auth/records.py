@@ -3,29 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
-from uuid import uuid4
 
 from creditdesk.schema.entity import Entity, Record
-
-
-def new_row(entity: type[Entity], now: datetime, by: str = "", **values: Any) -> Record:
-    """A record with every stored field: the given ones, and what the others hold when left out."""
-    base = {
-        "UniqueId": str(uuid4()),
-        "CreatedOn": now,
-        "UpdatedOn": now,
-        "UpdatedBy": by or None,
-        "SystemId": None,
-        "CustomFields": None,
-    }
-    own = {
-        column.name: column.field.default_value
-        for column in entity.meta().stored_columns
-        if column.name not in base and column.name != "Id"
-    }
-    return own | base | values
 
 
 def merged_collection(record: Record, name: str, before: Record) -> tuple[int, ...]:

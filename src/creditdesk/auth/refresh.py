@@ -14,13 +14,14 @@ from hashlib import sha256
 from uuid import uuid4
 
 from creditdesk.auth.credentials import find_credential
-from creditdesk.auth.records import first_or_none, new_row
+from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 
 _TOKEN_BYTES = 32
@@ -92,11 +93,15 @@ async def _insert(
     seconds: int,
 ) -> str:
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    row = new_row(
-        RefreshToken, now, UserId=credential["UserId"], TokenHash=_hash(token), ClientId=client_id,
-        Family=family, Version=credential["Version"], ExpireDate=now + timedelta(seconds=seconds),
-    )  # fmt: skip
-    await session.insert(RefreshToken, [row])
+    values = {
+        "UserId": credential["UserId"],
+        "TokenHash": _hash(token),
+        "ClientId": client_id,
+        "Family": family,
+        "Version": credential["Version"],
+        "ExpireDate": now + timedelta(seconds=seconds),
+    }
+    await session.insert(RefreshToken, [new_record(RefreshToken, values, now)])
     return token
 
 

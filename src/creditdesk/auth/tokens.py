@@ -15,10 +15,11 @@ from typing import Final
 
 import jwt
 
-from creditdesk.auth.records import first_or_none, new_row
+from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.schema.errors import Conflict
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings
 
@@ -101,14 +102,14 @@ async def signing_secret(store: Store, settings: AuthSettings, now: datetime) ->
     if stored is None:
         try:
             async with store.write_session() as session:
-                row = new_row(SigningKey, now, Name=_KEY_NAME, Secret=secrets.token_urlsafe(48))
-                await session.insert(SigningKey, [row])
+                values = {"Name": _KEY_NAME, "Secret": secrets.token_urlsafe(48)}
+                await session.insert(SigningKey, [new_record(SigningKey, values, now)])
         except Conflict:
             # Another worker was first, as the unique name tells.
             if (stored := await _stored_secret(store)) is None:
                 raise
         else:
-            stored = str(row["Secret"])
+            stored = values["Secret"]
     return stored
 
 

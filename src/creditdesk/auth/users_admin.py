@@ -7,7 +7,7 @@ from datetime import datetime
 
 from creditdesk.auth.credentials import find_credential, normalize_login, save_credential
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.records import first_or_none, new_row
+from creditdesk.auth.records import first_or_none
 from creditdesk.auth.refresh import issue_refresh_token
 from creditdesk.auth.token_responses import TokenResponse
 from creditdesk.auth.tokens import AccessTokens
@@ -21,6 +21,7 @@ from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import ALL_VERBS
 from creditdesk.schema.errors import NotFound, invalid_field
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import AuthSettings
 
@@ -57,12 +58,17 @@ async def create_user(
     password_hash = (
         await (passwords or Passwords(AuthSettings())).hash(password) if password else None
     )
-    user = new_row(
-        User, now, email, Email=email, FullName=full_name, Active=True, APIAccess=True,
-        Validated=True, IsAdmin=is_admin, Businesses=tuple(businesses),
-        Language=int(eLanguage.EnglishUS),
-    )  # fmt: skip
-    (user_id,) = await session.insert(User, [user])
+    values = {
+        "Email": email,
+        "FullName": full_name,
+        "Active": True,
+        "APIAccess": True,
+        "Validated": True,
+        "IsAdmin": is_admin,
+        "Businesses": tuple(businesses),
+        "Language": int(eLanguage.EnglishUS),
+    }
+    (user_id,) = await session.insert(User, [new_record(User, values, now, email)])
     await save_credential(session, user_id, email, now, password_hash=password_hash)
     return user_id
 
@@ -101,7 +107,7 @@ async def ensure_roles(session: WriteSession, now: datetime) -> dict[str, int]:
     existing = {role["Name"].lower(): int(role["Id"]) for role in await session.find(Role)}
     wanted = {entity.roles[verb] for entity in PUBLIC_ENTITIES for verb in ALL_VERBS}
     missing = sorted(name for name in wanted if name.lower() not in existing)
-    made = await session.insert(Role, [new_row(Role, now, Name=name) for name in missing])
+    made = await session.insert(Role, [new_record(Role, {"Name": name}, now) for name in missing])
     return existing | {name.lower(): role_id for name, role_id in zip(missing, made, strict=True)}
 
 
@@ -126,11 +132,13 @@ async def set_roles(
     for lower, name in chosen.items():
         if lower not in known:
             raise invalid_field("Roles", "there is no such role", name)
-    row = new_row(
-        UserRole, now, user["Email"], BusinessId=business_id, Name=f"{title}: {user['Email']}",
-        Roles=tuple(sorted(known[lower] for lower in chosen)),
-    )  # fmt: skip
-    (user_role_id,) = await session.insert(UserRole, [row])
+    values = {
+        "BusinessId": business_id,
+        "Name": f"{title}: {user['Email']}",
+        "Roles": tuple(sorted(known[lower] for lower in chosen)),
+    }
+    record = new_record(UserRole, values, now, user["Email"])
+    (user_role_id,) = await session.insert(UserRole, [record])
     await session.update(User, [(user_id, {"UserRoles": (user_role_id,)})])
     return user_role_id
 

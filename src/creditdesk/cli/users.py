@@ -11,7 +11,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from creditdesk.auth.records import new_row
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import (
     create_user,
@@ -24,6 +23,7 @@ from creditdesk.auth.users_admin import (
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.output import CliError, echo
 from creditdesk.entities.security.role import Role
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 
 LEDGER_ROLES = ("Ledger-Read", "Ledger-Spend", "Ledger-Correct")
@@ -45,7 +45,7 @@ async def prepare_roles(session: WriteSession, now: datetime) -> None:
     """Makes the roles that are missing: five for each served entity, and the ledger's own."""
     known = await ensure_roles(session, now)
     missing = [name for name in LEDGER_ROLES if name.lower() not in known]
-    await session.insert(Role, [new_row(Role, now, Name=name) for name in missing])
+    await session.insert(Role, [new_record(Role, {"Name": name}, now) for name in missing])
 
 
 def init(

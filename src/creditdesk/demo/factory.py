@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.records import new_record, uuid7
 
 DEMO_START: Final = datetime(2025, 5, 1, tzinfo=UTC)
 DEMO_DAYS: Final = 548
@@ -15,8 +16,6 @@ FAR_FUTURE: Final = datetime(2032, 1, 1, tzinfo=UTC)
 """Beyond any day on which the demo is looked at."""
 
 DEMO_ADMIN_EMAIL: Final = "admin@demo.creditdesk.example"
-_RANDOM_BITS: Final = ~((0xF << 76) | (0x3 << 62))
-_UUID4_BITS: Final = (0x4 << 76) | (0x2 << 62)
 T = TypeVar("T")
 RecordsByEntity = dict[type[Entity], list[Record]]
 
@@ -28,29 +27,14 @@ class RecordFactory:
         self.random = Random(seed)  # noqa: S311 - the same seed gives the same house
         self._pending: RecordsByEntity = {}
         self._last_ids: dict[type[Entity], int] = {}
-        self._defaults: dict[type[Entity], Record] = {}
+        self._last_time = DEMO_START
 
     def create(self, entity: type[Entity], at: datetime, **values: Any) -> Record:
-        """One new record, created at `at`; what is not given and has no default is left out."""
-        blank = self._defaults.get(entity)
-        if blank is None:
-            shape = entity.meta()
-            blank = {
-                c.name: c.field.default_value
-                for c in shape.stored_columns
-                if c.field.default_value is not None
-            }
-            self._defaults[entity] = blank
+        """One new record, created at `at`; an absent column gets its default."""
+        self._last_time = at
         number = self._last_ids[entity] = self._last_ids.get(entity, 0) + 1
-        record = {
-            **blank,
-            **values,
-            "Id": number,
-            "UniqueId": self.unique_id(),
-            "CreatedOn": at,
-            "UpdatedOn": at,
-            "UpdatedBy": DEMO_ADMIN_EMAIL,
-        }
+        given = {**values, "Id": number, "UniqueId": self.unique_id()}
+        record = new_record(entity, given, at, DEMO_ADMIN_EMAIL)
         self._pending.setdefault(entity, []).append(record)
         return record
 
@@ -68,10 +52,8 @@ class RecordFactory:
         return taken
 
     def unique_id(self) -> str:
-        """A version 4 UUID, spelled out here because a million of them are wanted."""
-        bits = self.random.getrandbits(128) & _RANDOM_BITS | _UUID4_BITS
-        h = f"{bits:032x}"
-        return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+        """A UUIDv7 at the time of the last record, random by the seed."""
+        return uuid7(self._last_time, self.random.randbytes(16))
 
     def choice(self, things: Sequence[T]) -> T:
         return things[int(self.random.random() * len(things))]

@@ -11,8 +11,9 @@ from functools import lru_cache
 from hashlib import sha256
 
 from creditdesk.entities.ledger.stored_response import StoredResponse
-from creditdesk.ledger.journal.mapping import new_record, where
+from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.errors import IdempotencyKeyReused
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Finder, Insert, ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
 

@@ -16,7 +16,6 @@ from creditdesk.ledger.journal.mapping import (
     MAPPINGS_BY_HISTORY,
     CreditTypeMapping,
     is_booking_charge,
-    new_record,
 )
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
@@ -32,6 +31,7 @@ from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
 

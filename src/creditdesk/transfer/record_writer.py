@@ -16,7 +16,6 @@ from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.balances import BALANCE_FIELDS, is_valid_balance, journal_managed_fields
 from creditdesk.transfer.dependency_order import deferred_columns
 from creditdesk.transfer.import_state import ImportState
-from creditdesk.transfer.references import blank_record
 from creditdesk.transfer.row_parser import ParsedRow
 
 
@@ -102,14 +101,14 @@ def _complete_record(
     values: Record,
 ) -> Record:
     """The record with every stored column; columns that the row omits hold their default."""
-    record = blank_record(entity) | values
+    record = {**entity.meta().default_values, **values}
     record["UniqueId"] = unique_id
     record["CreatedOn"] = record["CreatedOn"] or state.now
     record["UpdatedOn"] = record["UpdatedOn"] or record["CreatedOn"]
     if record_id:
         record["Id"] = record_id
     else:
-        del record["Id"]
+        record.pop("Id", None)
     if entity in BALANCE_FIELDS:
         remaining, total = BALANCE_FIELDS[entity]
         if remaining not in values:

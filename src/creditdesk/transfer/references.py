@@ -8,19 +8,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
 from creditdesk.schema.fields import Collection, Reference, Text
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.dependency_order import collection_columns, reference_columns
 
 MAX_REMEMBERED_IDS: Final = 200_000
-_DEFAULTS: Final[dict[type[Entity], Record]] = {
-    entity: {column.name: column.field.default_value for column in entity.meta().stored_columns}
-    for entity in PUBLIC_ENTITIES
-}
 _NAMESPACE: Final = UUID("b9a0a7c6-40d3-5b8e-8f6e-31d1fb0b6a44")
 
 
@@ -101,13 +97,12 @@ class ReferenceChecker:
         )
 
     def _placeholder(self, target: type[Entity], record_id: int) -> Record:
-        record = blank_record(target)
+        name = f"{target.__name__} {record_id}"
+        values: dict[str, Any] = {"Id": record_id, "UniqueId": str(uuid5(_NAMESPACE, name))}
         for column in target.meta().stored_columns:
             if isinstance(column.field, Text) and column.field.required:
-                record[column.name] = f"Missing {target.__name__} {record_id}"
-        unique_id = str(uuid5(_NAMESPACE, f"{target.__name__} {record_id}"))
-        times = {"CreatedOn": self.now, "UpdatedOn": self.now}
-        return record | times | {"Id": record_id, "UniqueId": unique_id}
+                values[column.name] = f"Missing {name}"
+        return new_record(target, values, self.now)
 
 
 def target_of(column: Column) -> type[Entity]:
@@ -115,8 +110,3 @@ def target_of(column: Column) -> type[Entity]:
     field_ = column.field
     assert isinstance(field_, Reference | Collection)
     return entity_by_name(field_.to if isinstance(field_, Reference) else field_.of)
-
-
-def blank_record(entity: type[Entity]) -> Record:
-    """A record with the default of every stored column."""
-    return _DEFAULTS[entity].copy()

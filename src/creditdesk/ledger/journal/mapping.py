@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from os import urandom
-from time import time_ns
 from typing import Any, Final
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -36,6 +34,7 @@ from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, ValidationError
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.service import Principal
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
@@ -190,52 +189,6 @@ def new_state_record(account: AccountKey, state: StoredState, now: datetime) -> 
         **state_values(account, state),
     }
     return new_record(AccountState, values, now, "")
-
-
-_FREE_BITS: Final = ~((0xF << 76) | (0x3 << 62))
-_VERSION_4: Final = (0x4 << 76) | (0x2 << 62)
-_VERSION_7: Final = (0x7 << 76) | (0x2 << 62)
-_DEFAULTS: dict[type[Entity], dict[str, Any]] = {}
-
-
-def _default_values(entity: type[Entity]) -> dict[str, Any]:
-    blank = _DEFAULTS.get(entity)
-    if blank is None:
-        stored = entity.meta().stored_columns
-        blank = _DEFAULTS[entity] = {
-            c.name: c.field.default_value for c in stored if c.name != "Id"
-        }
-    return blank
-
-
-def new_record(
-    entity: type[Entity], values: Mapping[str, Any], now: datetime, actor: str
-) -> Record:
-    """A complete record of an entity: what is not given is empty, and times are whole seconds."""
-    record = {**_default_values(entity), **values}
-    record["CreatedOn"] = record["UpdatedOn"] = now.replace(microsecond=0)
-    record["UniqueId"] = values.get("UniqueId") or new_unique_id()
-    record["UpdatedBy"] = actor
-    return record
-
-
-def new_unique_id() -> str:
-    """A UniqueId that nobody can foretell: each line and each use needs one.
-
-    A version 7 UUID (RFC 9562) begins with the millisecond, so that an index of them grows at its
-    end: at ten million rows a place by chance is one more page to read and to write.
-    """
-    return _format_uuid(time_ns() // 1_000_000 << 80 | int.from_bytes(urandom(10)), _VERSION_7)
-
-
-def deterministic_unique_id(random_bytes: bytes) -> str:
-    """A version 4 UUID from 16 bytes of chance, for what must come out the same again."""
-    return _format_uuid(int.from_bytes(random_bytes), _VERSION_4)
-
-
-def _format_uuid(number: int, version: int) -> str:
-    h = (number & _FREE_BITS | version).to_bytes(16).hex()
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
 def entry_record(

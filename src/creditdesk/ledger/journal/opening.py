@@ -26,8 +26,6 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     entry_record,
     is_booking_charge,
-    new_record,
-    new_unique_id,
     overdraft_limit,
     state_id,
     where,
@@ -35,6 +33,7 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY, SourceKind
 from creditdesk.schema.entity import Record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 
 _SOURCES = (
@@ -138,11 +137,11 @@ class JournalOpening:
         self.digest = entry_digest(self.digest, entry)
         self.entries.append((entry, self.digest))
 
-    def entry_records(self, unique_id: Callable[[], str] = new_unique_id) -> list[Record]:
-        """The journal's records of the lines written so far."""
+    def entry_records(self, unique_id: Callable[[], str] | None = None) -> list[Record]:
+        """The records of the lines written so far; `unique_id` makes their UniqueIds."""
         business, coworker = self.credit["BusinessId"], self.credit["CoworkerId"]
         return [
-            entry_record(entry, digest, business, coworker, unique_id=unique_id())
+            entry_record(entry, digest, business, coworker, unique_id=unique_id and unique_id())
             for entry, digest in self.entries
         ]
 
@@ -154,7 +153,7 @@ class JournalOpening:
             "LastRecordedOn": from_epoch_microseconds(self.recorded_microseconds),
         }
 
-    def state_record(self, now: datetime, unique_id: Callable[[], str] = new_unique_id) -> Record:
+    def state_record(self, now: datetime, unique_id: Callable[[], str] | None = None) -> Record:
         """The credit's first state."""
         account = (self.mapping.account_type, self.credit["Id"])
         values = {
@@ -163,7 +162,7 @@ class JournalOpening:
             "CreditId": self.credit["Id"],
             "Held": 0,
             "Priority": DEFAULT_PRIORITY,
-            "UniqueId": unique_id(),
+            "UniqueId": unique_id and unique_id(),
             **self.state_values(),
         }
         return new_record(AccountState, values, now, "")

@@ -32,7 +32,6 @@ from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
     entry_record,
-    new_record,
     new_state_record,
     state_id,
     state_values,
@@ -44,6 +43,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.mapping import new_record, where
+from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Source
 from creditdesk.schema.entity import Record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 

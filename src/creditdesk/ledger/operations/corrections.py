@@ -20,7 +20,6 @@ from creditdesk.ledger.journal.mapping import (
     entry_from_record,
     is_booking_charge,
     is_visible,
-    new_record,
     state_id,
     stored_credit,
     stored_state,
@@ -46,6 +45,7 @@ from creditdesk.ledger.rules.reversal import (
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, ValidationError, invalid_field
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 

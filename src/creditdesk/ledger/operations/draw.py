@@ -16,7 +16,7 @@ from msgspec import structs
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, account_key, new_record, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, account_key, where
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -31,6 +31,7 @@ from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import DomainError, raise_first_error
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Finder, Insert, Update, WriteSession
 from creditdesk.schema.service import RequestContext
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, account_key, is_visible, new_record, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, account_key, is_visible, where
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -34,6 +34,7 @@ from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import NotFound, StateConflict
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 

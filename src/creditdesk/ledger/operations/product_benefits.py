@@ -23,7 +23,6 @@ from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
     is_visible,
-    new_record,
     unknown_reference,
     where,
 )
@@ -42,6 +41,7 @@ from creditdesk.ledger.rules.renewal import (
 )
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
 

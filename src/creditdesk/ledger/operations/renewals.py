@@ -20,7 +20,6 @@ from creditdesk.ledger.journal.mapping import (
     TIME_MAPPING,
     CreditTypeMapping,
     is_visible,
-    new_record,
     where,
 )
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -41,6 +40,7 @@ from creditdesk.ledger.rules.renewal import (
     renewal_period,
 )
 from creditdesk.schema.entity import Record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
 

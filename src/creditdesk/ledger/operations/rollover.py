@@ -14,7 +14,7 @@ from typing import Final
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping, new_record, where
+from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping, where
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -26,6 +26,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import RolloverLimit, has_expired, rollover_amount
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
 

@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
-from creditdesk.auth.records import new_row
 from creditdesk.entities.security.rate_limit_window import RateLimitWindow
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import Conflict, RateLimited
 from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import Principal
 from creditdesk.settings import RateLimitSettings
@@ -146,7 +146,7 @@ async def _take_lease(
     values: Record = {"EndsOn": ends_on, "Used": used + granted}
     if window is None:
         values |= {"UserId": user_id, "LimitName": limit.name}
-        await session.insert(RateLimitWindow, [new_row(RateLimitWindow, now) | values])
+        await session.insert(RateLimitWindow, [new_record(RateLimitWindow, values, now)])
     else:
         await session.update(RateLimitWindow, [(window["Id"], values)])
     return _Lease(ends_on, granted, used + granted >= limit.requests)

@@ -1,7 +1,7 @@
-"""The journal held against a checkpoint that someone kept (docs/proof.md, rule 34).
+"""Compares the journal with a checkpoint that was kept outside (docs/proof.md, rule 34).
 
-Finds what a sound chain hides: newest lines cut off, a credit's whole past rewritten, a credit
-gone with all its lines. Nothing is mended; the chains of credits that exist are `verifying`'s.
+Finds what valid chains hide: newest entries removed, a credit's history rewritten, a credit removed
+with all its entries. `verify` checks the chains of the credits that exist.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EntryKey = tuple[AccountType, int, int]
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in a JSON file; ValueError says what is wrong with the file."""
+    """Reads the checkpoint in a JSON file. Raises ValueError with what is wrong with the file."""
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise ValueError(f"{path.name} is too long for a checkpoint.")
     try:
@@ -47,18 +47,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 async def verify_checkpoint(store: Store, checkpoint: Checkpoint, report: ProgressReporter) -> None:
-    """Reports each way in which the ledger is not what the kept checkpoint sealed.
+    """Reports each difference between the ledger and what the checkpoint covers.
 
-    Also checks that the checkpoints in the database follow one another, each with its signature.
+    Also verifies the signatures and the order of the checkpoints in the database.
     """
     async with store.read_session() as reading:
         records = await reading.find(StoredCheckpoint)
-        kept = _parse_stored(records, report)
-        keys = {each.checkpoint.key_fingerprint: each.public_key for each in kept}
-        for finding in check_checkpoint_sequence([each.checkpoint for each in kept], keys.values()):
+        loaded = _parse_stored(records, report)
+        keys = {each.checkpoint.key_fingerprint: each.public_key for each in loaded}
+        for finding in check_checkpoint_sequence(
+            [each.checkpoint for each in loaded], keys.values()
+        ):
             report.problem(str(finding))
-        sealed = checkpoint_digest(checkpoint)
-        found = next((k for k in kept if checkpoint_digest(k.checkpoint) == sealed), None)
+        digest = checkpoint_digest(checkpoint)
+        found = next((k for k in loaded if checkpoint_digest(k.checkpoint) == digest), None)
         if found is None:
             made = from_epoch_microseconds(checkpoint.created_microseconds)
             report.problem(
@@ -71,7 +73,7 @@ async def verify_checkpoint(store: Store, checkpoint: Checkpoint, report: Progre
         except (KeyError, ValueError):
             report.problem("the heads kept for the checkpoint cannot be read")
             return
-        report.step("sealed credits", len(tree.heads))
+        report.step("credits of the checkpoint", len(tree.heads))
         await _check_journal(reading, checkpoint, tree, report)
 
 
@@ -103,16 +105,17 @@ async def _check_journal(
 async def _orphan_findings(
     session: ReadSession, kind: AccountType, heads: Sequence[ChainHead], lines: Sequence[Record]
 ) -> list[ChainFinding]:
-    """What is wrong in the chains of credits that no longer exist, which nobody else reads."""
-    there = await session.get_many(MAPPINGS[kind].credit_entity, [head.credit_id for head in heads])
-    left = [line for line in lines if line["CreditId"] not in there]
-    chain = ChainVerifier()
-    chain.add(map(entry_from_record, left), map(_digest, left))
-    return chain.findings
+    """Problems in the chains of credits that no longer exist, which `verify` does not read."""
+    ids = [head.credit_id for head in heads]
+    existing = await session.get_many(MAPPINGS[kind].credit_entity, ids)
+    orphans = [line for line in lines if line["CreditId"] not in existing]
+    verifier = ChainVerifier()
+    verifier.add(map(entry_from_record, orphans), map(_digest, orphans))
+    return verifier.findings
 
 
 def _describe_finding(finding: ChainFinding, ends: dict[tuple[AccountType, int], int]) -> str:
-    """The finding, with all lines named where newest ones are cut off."""
+    """The finding's text; with the range of entries where the newest are missing."""
     kind, credit_id, sealed = finding.credit_kind, finding.credit_id, finding.sequence
     if (
         finding.kind is not FindingKind.TRUNCATED
@@ -130,13 +133,13 @@ def _describe_finding(finding: ChainFinding, ends: dict[tuple[AccountType, int],
 
 
 def _parse_stored(records: Sequence[Record], report: ProgressReporter) -> list[LoadedCheckpoint]:
-    kept: list[LoadedCheckpoint] = []
+    loaded: list[LoadedCheckpoint] = []
     for record in records:
         try:
-            kept.append(load_record(record))
+            loaded.append(load_record(record))
         except (ValueError, TypeError):
             report.problem(f"checkpoint {record['Id']} in the database cannot be read")
-    return kept
+    return loaded
 
 
 def _digest(line: Record) -> bytes:
@@ -147,7 +150,7 @@ def _digest(line: Record) -> bytes:
 
 
 def _head_batches(heads: Sequence[ChainHead]) -> Iterator[Sequence[ChainHead]]:
-    """The heads in runs of one kind."""
+    """The heads in batches of one account type."""
     for kind in AccountType:
         of_kind = [head for head in heads if head.credit_kind is kind]
         for start in range(0, len(of_kind), CHECKPOINT_BATCH_SIZE):

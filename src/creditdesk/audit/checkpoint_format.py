@@ -1,6 +1,6 @@
-"""Signed checkpoints of the whole ledger, and the proof that one line stands under one of them.
+"""Signed checkpoints of the whole ledger, and proofs that a checkpoint covers an entry.
 
-The module knows nothing of storage or the clock; whoever seals hands in the time and the secrets.
+The formats are frozen and described in docs/proof.md.
 """
 
 import re
@@ -63,12 +63,12 @@ def private_pem(key: Ed25519PrivateKey, password: bytes | None = None) -> bytes:
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """The public key as PEM, to be handed to auditors and members."""
+    """The public key as PEM, for auditors and members."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def private_from_pem(pem: bytes, password: bytes | None = None) -> Ed25519PrivateKey:
-    """Read a private key; ValueError when it is no Ed25519 key or the password is wrong."""
+    """Reads a private key. Raises ValueError for another kind of key or a wrong password."""
     try:
         key = load_pem_private_key(pem, password)
     except TypeError as error:
@@ -79,7 +79,7 @@ def private_from_pem(pem: bytes, password: bytes | None = None) -> Ed25519Privat
 
 
 def public_from_pem(pem: bytes) -> Ed25519PublicKey:
-    """Read a public key; ValueError when it is no Ed25519 key."""
+    """Reads a public key. Raises ValueError for another kind of key."""
     key = load_pem_public_key(pem)
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("the key is not an Ed25519 public key")
@@ -93,7 +93,7 @@ def fingerprint(key: Ed25519PublicKey) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What the whole ledger was at one moment, signed. Digests have 32 bytes."""
+    """The signed state of the whole ledger at one instant. Digests have 32 bytes."""
 
     created_microseconds: int
     credits: int
@@ -109,7 +109,7 @@ class Checkpoint:
 
     @classmethod
     def from_document(cls, document: object) -> "Checkpoint":
-        """Read a checkpoint's JSON object; ValueError names what is wrong with it."""
+        """Reads a checkpoint's JSON object. Raises ValueError with what is wrong with it."""
         values = _document_values(
             document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)]
         )
@@ -125,7 +125,7 @@ class Checkpoint:
 
 
 def signed_bytes(checkpoint: Checkpoint) -> bytes:
-    """The bytes under the signature: everything but the signature itself."""
+    """The signed bytes: every field but the signature."""
     return _SIGNED_PREFIX + _pack_checkpoint(
         checkpoint.created_microseconds,
         checkpoint.credits,
@@ -137,14 +137,14 @@ def signed_bytes(checkpoint: Checkpoint) -> bytes:
 
 
 def checkpoint_digest(checkpoint: Checkpoint) -> bytes:
-    """What the next checkpoint holds as `previous`; covers the signature too."""
+    """The `previous` of the next checkpoint; covers the signature as well."""
     return sha256(_CHECKPOINT + signed_bytes(checkpoint) + checkpoint.signature).digest()
 
 
 def sign_checkpoint(
     tree: MerkleTree, previous: Checkpoint | None, now_microseconds: int, key: Ed25519PrivateKey
 ) -> Checkpoint:
-    """Sign a checkpoint over all heads in `tree`, following `previous`."""
+    """Signs a checkpoint of all heads in `tree` that follows `previous`."""
     values: dict[str, Any] = {
         "created_microseconds": now_microseconds,
         "credits": len(tree.heads),
@@ -158,7 +158,7 @@ def sign_checkpoint(
 
 
 def signature_error(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None:
-    """None when the checkpoint was signed with `key` as it stands, else a sentence saying why."""
+    """Why the checkpoint was not signed with `key` as it is, or None if it was."""
     if checkpoint.key_fingerprint != fingerprint(key):
         return "The checkpoint was signed with another key."
     try:
@@ -171,9 +171,9 @@ def signature_error(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None
 def check_checkpoint_sequence(
     checkpoints: Sequence[Checkpoint], keys: Iterable[Ed25519PublicKey]
 ) -> list[ChainFinding]:
-    """Check all checkpoints, oldest first: each signed, each following the one before it.
+    """Verifies all checkpoints, oldest first: the signature of each, and that it follows the last.
 
-    A ledger only grows, so time, credits and lines may not fall from one to the next.
+    A ledger only grows, so time, credits and entries never decrease.
     """
     known = {fingerprint(key): key for key in keys}
     findings = []
@@ -204,10 +204,10 @@ def compare_heads(
     sealed: MerkleTree,
     stored: Mapping[tuple[AccountType, int, int], bytes],
 ) -> list[ChainFinding]:
-    """Find what a sound chain hides: newest lines cut off, or a credit's whole past rewritten.
+    """Finds credits whose newest entries are missing or whose history was rewritten.
 
-    `sealed` is the tree kept from when the checkpoint was made; `stored` gives the digest that
-    the journal holds now for the kind, id and sequence of each sealed head.
+    sealed: the tree of the checkpoint. stored: the digest in the journal now, by the type, id and
+    sequence of each head of the tree.
     """
     if (
         sealed.root != checkpoint.root
@@ -224,20 +224,20 @@ def compare_heads(
         place = (head.credit_kind, head.credit_id, head.sequence)
         digest = stored.get(place)
         if digest is None:
-            sentence = "the journal no longer reaches this line, which a checkpoint sealed"
-            findings.append(ChainFinding(FindingKind.TRUNCATED, sentence, *place))
+            message = "the journal no longer reaches this line, which a checkpoint sealed"
+            findings.append(ChainFinding(FindingKind.TRUNCATED, message, *place))
         elif digest != head.digest:
-            sentence = "this line or one before it is not what a checkpoint sealed"
-            findings.append(ChainFinding(FindingKind.REWRITTEN, sentence, *place))
+            message = "this line or one before it is not what a checkpoint sealed"
+            findings.append(ChainFinding(FindingKind.REWRITTEN, message, *place))
     return findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """That `line` stands in the ledger which `checkpoint` sealed.
+    """Proof that `checkpoint` covers `line`.
 
-    The later lines of the credit, up to its sealed head, appear only as content digests, and
-    every other credit only in hashes that are blinded, so the document shows nobody else's data.
+    The later entries of the credit, up to its head, appear only as content digests, and other
+    credits only in blinded hashes, so the document reveals nothing else.
     """
 
     line: JournalEntry
@@ -251,13 +251,13 @@ class Proof:
     checkpoint: Checkpoint
 
     def document(self) -> dict[str, Any]:
-        """The proof as a JSON object, for the stand-alone verifier."""
+        """The proof as a JSON object, which the stand-alone verifier reads."""
         nested = {"line": self.line.to_document(), "checkpoint": self.checkpoint.document()}
         return {"format": PROOF_FORMAT, **_json_fields(self), **nested}
 
     @classmethod
     def from_document(cls, document: object) -> "Proof":
-        """Read a proof's JSON object; ValueError names what is wrong with it."""
+        """Reads a proof's JSON object. Raises ValueError with what is wrong with it."""
         values = _document_values(document, PROOF_FORMAT, [field.name for field in fields(cls)])
         line = JournalEntry.from_document(values["line"])
         encode_entry(line)
@@ -281,11 +281,11 @@ def create_proof(
     sealed: MerkleTree,
     checkpoint: Checkpoint,
 ) -> Proof:
-    """Prove one line under a checkpoint that was sealed after it.
+    """Creates the proof that a checkpoint covers an entry.
 
-    `previous` is the digest before the line (None for a first line) and `following` are the later
-    lines of its credit up to the sealed head. KeyError when the credit was not sealed; ValueError
-    when the lines do not lead to its sealed head, so that no false proof is ever handed out.
+    previous: the digest before the entry, None for a first one. following: the later entries of its
+    credit up to the head in `sealed`. Raises KeyError when the checkpoint does not cover the credit,
+    and ValueError when the entries do not lead to its head, so an invalid proof is never returned.
     """
     start = genesis_digest(line.credit_kind, line.credit_id) if previous is None else previous
     index = sealed.index_of(line.credit_kind, line.credit_id)
@@ -306,7 +306,7 @@ def create_proof(
 
 
 def proof_error(proof: Proof, key: Ed25519PublicKey) -> str | None:
-    """None when the proof holds, else one plain sentence naming what failed."""
+    """Why the proof is invalid, or None if it is valid."""
     return signature_error(proof.checkpoint, key) or _path_error(proof)
 
 

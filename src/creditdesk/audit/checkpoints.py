@@ -1,7 +1,6 @@
-"""Checkpoints over the kept ledger, and proofs of single lines under them (docs/proof.md).
+"""Creates checkpoints of the stored ledger and proofs of its entries (docs/proof.md).
 
-What is sealed and proven is decided in `seal`; here it is read from the records and put on record.
-This module must not know who asks for a proof, nor where keys and checkpoints are published.
+`checkpoint_format` defines both; this module reads the journal and stores the checkpoints.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from creditdesk.schema.repository import ReadSession, WriteSession
 
 SIGNING_KEY_NAME: Final = "checkpoints"
 HEADS_PER_RECORD: Final = 1000
-"""How many heads share one record."""
+"""Number of heads in one stored record."""
 _STATE_BATCH_SIZE: Final = 5000
 _MAX_CANDIDATES: Final = 3
 _MAX_CACHED_TREES: Final = 2
@@ -55,7 +54,7 @@ _CREDIT_KINDS_BY_CODE: Final = {code: kind for kind, code in ACCOUNT_TYPE_CODES.
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
-    """A checkpoint as published, with its signer's public key and the secret that stays here."""
+    """A stored checkpoint with its public key and the secret that blinds its tree."""
 
     id: int
     checkpoint: Checkpoint
@@ -66,10 +65,10 @@ class LoadedCheckpoint:
 async def create_checkpoint(
     session: WriteSession, now: datetime, key: Ed25519PrivateKey | None = None
 ) -> Checkpoint:
-    """Seals every credit's journal as it stands, and keeps what proofs under the seal need.
+    """Creates and stores a checkpoint of every credit's journal, with the heads for its proofs.
 
-    Without a key the database's own is used, made on the first call. Time never runs backwards
-    from one checkpoint to the next. Raises Conflict when another checkpoint is made meanwhile.
+    Without `key` the database's own is used, which the first call creates. The time of a checkpoint
+    is never before that of the last one. Raises Conflict when another one is created concurrently.
     """
     signer = key or await _database_key(session, now)
     previous = await latest_checkpoint(session)
@@ -93,14 +92,14 @@ async def create_checkpoint(
 
 
 class MerkleTreeCache:
-    """The trees last proven from, so that proofs under one checkpoint build it once."""
+    """The Merkle trees used last, so that proofs of one checkpoint build its tree once."""
 
     def __init__(self, max_trees: int = _MAX_CACHED_TREES) -> None:
         self._max_trees = max_trees
         self._trees: OrderedDict[int, MerkleTree] = OrderedDict()
 
     async def get(self, session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
-        """The tree that a checkpoint sealed; ValueError when its heads are not those it sealed."""
+        """The tree of a checkpoint. Raises ValueError when the stored heads do not match it."""
         tree = self._trees.get(checkpoint.id)
         if tree is None:
             tree = await load_tree(session, checkpoint)
@@ -118,10 +117,10 @@ async def prove_entry(
     scope: Sequence[Filter] = (),
     tree_cache: MerkleTreeCache | None = None,
 ) -> Proof:
-    """The proof of one journal line, under the first checkpoint that sealed it.
+    """The proof of one journal entry, from the first checkpoint that covers it.
 
-    `scope` narrows the lines that exist for the caller: NotFound beyond them. Conflict when no
-    checkpoint covers the line yet, or when the journal is no longer what was sealed.
+    scope: filters for what the caller may see; NotFound outside it. Raises Conflict when no
+    checkpoint covers the entry yet, or when the journal no longer matches the checkpoint.
     """
     record = await session.get(JournalLine, entry_id, tuple(scope))
     if record is None:
@@ -142,7 +141,7 @@ async def prove_entry(
 
 
 async def entry_id_of_use(session: ReadSession, kind: AccountType, history_id: int) -> int:
-    """The Id of the journal line that a use-history row shows; NotFound when there is none."""
+    """The Id of the journal entry of a use-history row. Raises NotFound when there is none."""
     side = MAPPINGS[kind]
     history = await session.get(side.history_entity, history_id)
     if history is None:
@@ -170,7 +169,7 @@ async def latest_checkpoint(
 
 
 async def load_tree(session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
-    """The tree over the heads kept for a checkpoint; ValueError when a credit is there twice."""
+    """The tree of the heads stored for a checkpoint. Raises ValueError for a duplicate credit."""
     runs = await session.find(
         CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=checkpoint.id)
     )
@@ -182,7 +181,7 @@ async def load_tree(session: ReadSession, checkpoint: LoadedCheckpoint) -> Merkl
 
 
 def load_record(record: Record) -> LoadedCheckpoint:
-    """The checkpoint that a record keeps; ValueError when the record is not whole."""
+    """The checkpoint of a stored record. Raises ValueError when the record is damaged."""
     return LoadedCheckpoint(
         record["Id"],
         Checkpoint.from_document(record["Document"]),
@@ -242,11 +241,11 @@ def _decode_heads(run: Record) -> Iterator[ChainHead]:
 
 
 async def _covering_checkpoint(session: ReadSession, line: Record) -> tuple[LoadedCheckpoint, int]:
-    """The first checkpoint that sealed the line, and how far it sealed the line's credit."""
+    """The first checkpoint that covers the entry, and the last sequence of its credit there."""
     created = StoredCheckpoint.meta().columns["CreatedOn"]
     since = Filter(created, Comparison.AT_LEAST, line["RecordedOn"].replace(microsecond=0))
-    # A line may be recorded before a checkpoint that could not see it yet, so some are tried; with
-    # clocks that differ even the newest may seem older than the line.
+    # A checkpoint may be newer than an entry that was not yet committed, so a few are tried. With
+    # clocks that differ even the newest may seem older than the entry.
     tried = [
         load_record(record)
         for record in await session.find(
@@ -276,7 +275,7 @@ async def _sealed_sequence(session: ReadSession, kept: LoadedCheckpoint, line: R
 
 
 async def _load_entries(session: ReadSession, line: Record, last: int) -> list[Record]:
-    """The credit's lines from the one before `line` to the sealed head, in order."""
+    """The credit's entries from the one before `line` to sequence `last`, in order."""
     sequence = JournalLine.meta().columns["Sequence"]
     filters = (
         *where(JournalLine, CreditKind=line["CreditKind"], CreditId=line["CreditId"]),

@@ -1,7 +1,7 @@
-"""A Merkle tree over the heads of all credits, so that one digest stands for the whole ledger.
+"""A Merkle tree of the heads of all credits; its root identifies the state of the whole ledger.
 
-Shaped and separated as in RFC 6962: leaves and nodes are hashed apart, an odd node moves up
-unchanged. The module knows nothing of signatures or storage.
+As in RFC 6962, leaves and nodes are hashed with different prefixes, and an odd node moves up
+unchanged.
 """
 
 import hmac
@@ -20,7 +20,7 @@ _pack_head = struct.Struct(">BBqq32s").pack
 
 
 def encode_head(head: ChainHead) -> bytes:
-    """The head's 50 bytes. ValueError when its digest is not 32 bytes long."""
+    """The head's 50 bytes. Raises ValueError unless its digest has 32 bytes."""
     if len(head.digest) != 32:
         raise ValueError("a head's digest has 32 bytes")
     code = ACCOUNT_TYPE_CODES[head.credit_kind]
@@ -28,20 +28,20 @@ def encode_head(head: ChainHead) -> bytes:
 
 
 def head_blind(head: ChainHead, blinding: bytes) -> bytes:
-    """The 32 bytes that keep a neighbour in the tree from guessing at this head."""
+    """The 32 bytes that prevent guessing this head from its leaf."""
     return hmac.digest(blinding, encode_head(head), "sha256")
 
 
 def leaf_digest(head: ChainHead, blind: bytes) -> bytes:
-    """The head's leaf in the tree."""
+    """The leaf of a head."""
     return sha256(_LEAF + encode_head(head) + blind).digest()
 
 
 class MerkleTree:
     """The tree over `heads`, sorted by credit kind and id, blinded with one 32-byte secret.
 
-    ValueError when a credit occurs twice or the secret has another length. Building takes a few
-    microseconds per credit; a path is then a matter of looking up.
+    Raises ValueError when a credit occurs twice or the secret has another length. Building takes a
+    few microseconds per credit; a path is then looked up.
     """
 
     def __init__(self, heads: Iterable[ChainHead], blinding: bytes) -> None:
@@ -60,12 +60,12 @@ class MerkleTree:
 
     @property
     def root(self) -> bytes:
-        """The digest that stands for all heads; of no heads at all, SHA-256 of nothing."""
+        """The root digest; without heads, SHA-256 of nothing."""
         top = self._levels[-1]
         return top[0] if top else sha256(b"").digest()
 
     def index_of(self, credit_kind: AccountType, credit_id: int) -> int:
-        """The credit's place among the leaves, from 0. KeyError when it has none."""
+        """The index of a credit's leaf, from 0. Raises KeyError when it has none."""
         credit = (credit_kind, credit_id)
         index = bisect_left(self._credits, credit)
         if self._credits[index : index + 1] != [credit]:
@@ -73,11 +73,11 @@ class MerkleTree:
         return index
 
     def blind(self, index: int) -> bytes:
-        """The blind of one leaf; shows nothing about the others."""
+        """The blind of one leaf; reveals nothing about the others."""
         return head_blind(self.heads[index], self._blinding)
 
     def path(self, index: int) -> tuple[bytes, ...]:
-        """The siblings on the way from a leaf to the root."""
+        """The siblings from a leaf to the root."""
         siblings = []
         for level in self._levels[:-1]:
             sibling = index ^ 1
@@ -88,13 +88,13 @@ class MerkleTree:
 
 
 def check_path(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether `leaf` stands at `index` of a tree of `size` leaves with this root."""
+    """Whether `leaf` has this index in a tree of `size` leaves with this root."""
     if not 0 <= index < size:
         return False
     digest, last = leaf, size - 1
     siblings = iter(path)
     while last > 0:
-        # The last node of an odd level has no sibling and moves up as it is.
+        # The last node of an odd level has no sibling and moves up unchanged.
         if index != last or index & 1:
             sibling = next(siblings, None)
             if sibling is None:

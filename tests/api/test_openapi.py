@@ -181,3 +181,14 @@ def test_ledger_examples_match_their_schema(openapi_json, path) -> None:
 async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health")).json() == {"Status": "ok"}
     assert (await client.get("/ready")).json() == {"Status": "ready"}
+
+
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
+def test_create_examples_match_their_schema(openapi_json, entity):
+    if "create" not in entity.verbs:
+        return
+    body = openapi_json["paths"][entity.path()]["post"]["requestBody"]
+    example = body["content"]["application/json"]["example"]
+    jsonschema_rs.validate(
+        openapi_json["components"]["schemas"][f"{entity.__name__}Create"], example
+    )

@@ -41,7 +41,7 @@ class UseQueue(Protocol):
         fingerprint: str,
         render: RecordSerializer,
     ) -> SavedResponse:
-        """The response of one use. Raises DomainError; ValidationError for an unknown reference."""
+        """The response to one use. Raises DomainError; ValidationError for an unknown reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,4 @@
-"""The writer of entities without rules of their own: stamps the base fields and stores.
-
-Must not know requests; entities with rules get writers of their own in the composition root.
-"""
+"""The service of entities without rules of their own: sets the base fields and stores."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from creditdesk.schema.service import RequestContext
 
 
 class DefaultService:
-    """Creates, updates and deletes as asked. Implements the promise `Writer`."""
+    """Creates, updates and deletes records. Implements `EntityService`."""
 
     async def create(
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
@@ -40,7 +37,7 @@ class DefaultService:
         session: WriteSession,
         entity: type[Entity],
         before: Record,
-        context: RequestContext,  # noqa: ARG002 - part of the promise
+        context: RequestContext,  # noqa: ARG002 - the signature of EntityService
     ) -> None:
         await session.delete(entity, [before["Id"]])
 

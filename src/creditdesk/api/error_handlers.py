@@ -1,4 +1,4 @@
-"""Every error as its status and body. Unexpected ones are logged with their trace, and answered generically."""
+"""Every error as its status and body. Unexpected ones are logged and get a generic body."""
 
 from __future__ import annotations
 

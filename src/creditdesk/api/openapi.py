@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document, derived from the same declarations as the paths it describes.
+"""The OpenAPI 3.1 document, derived from the same declarations as the routes.
 
-Must not know stores or callers; what it says is proved by tests that call what it lists.
+Tests call what it lists and compare the responses with it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from creditdesk.api.schemas import (
     Schema,
     action_schema,
     body_schema,
+    example_body,
     field_schema,
     list_schema,
     record_schema,
@@ -23,15 +24,15 @@ from creditdesk.schema.entity import Entity, FilterParameter
 from creditdesk.schema.fields import MAX_INTEGER, Collection, DateTime, Scaled, Text
 
 _STATUS_DESCRIPTIONS: Final = {
-    400: "The body or a parameter cannot be taken; every field error is listed.",
+    400: "The body or a parameter is invalid; every field error is listed.",
     401: "No, bad or expired credentials, or a user without API access.",
     403: "The caller lacks the role of this verb.",
     404: "No such record, or none that the caller may see.",
-    409: "A race was lost, or the same idempotency key is in flight; nothing was changed.",
+    409: "A concurrent change won, or a request with this idempotency key is in progress. Nothing was changed.",
     413: "The body is larger than the limit.",
-    422: "The idempotency key came with another request before.",
-    429: "Too many calls; Retry-After says how many seconds to wait.",
-    500: "A fault of ours.",
+    422: "The idempotency key was used with another request before.",
+    429: "Too many requests; Retry-After says how many seconds to wait.",
+    500: "An internal error.",
 }
 _READ_STATUSES: Final = (401, 403, 404, 429, 500)
 _WRITE_STATUSES: Final = (400, 401, 403, 409, 413, 429, 500)
@@ -40,10 +41,10 @@ _NULL_FILTER: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
 
 def openapi_document(entities: Iterable[type[Entity]], extras: Iterable[Route]) -> dict[str, Any]:
     """The whole document."""
-    writer = _DocumentBuilder()
+    builder = _DocumentBuilder()
     paths: dict[str, dict[str, Any]] = {}
     for entity in entities:
-        paths |= writer.entity_paths(entity)
+        paths |= builder.entity_paths(entity)
     paths["/api/utils/enums"] = {"get": _enums_operation()}
     paths["/api/auth/me"] = {"get": _me_operation()}
     for extra in extras:
@@ -62,15 +63,15 @@ def openapi_document(entities: Iterable[type[Entity]], extras: Iterable[Route]) 
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic"},
             },
-            "parameters": writer.parameters,
-            "schemas": ERROR_SCHEMAS | writer.schemas,
+            "parameters": builder.parameters,
+            "schemas": ERROR_SCHEMAS | builder.schemas,
             "responses": _shared_responses(),
         },
     }
 
 
 class _DocumentBuilder:
-    """Gathers the shared components while the paths are written."""
+    """Collects the shared components while the paths are built."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
@@ -93,8 +94,8 @@ class _DocumentBuilder:
             operation = self._write_operation(entity, "update", (*_WRITE_STATUSES, 404))
             on_record["put"] = operation | {"operationId": f"update{name}ById"}
         if "delete" in entity.verbs:
-            answer = _json(action_schema({"type": "integer", "format": "int64"}))
-            on_record["delete"] = _operation(entity, "delete", answer, (*_READ_STATUSES, 409))
+            content = _json(action_schema({"type": "integer", "format": "int64"}))
+            on_record["delete"] = _operation(entity, "delete", content, (*_READ_STATUSES, 409))
         return {
             path: on_collection,
             f"{path}/{{id}}": on_record,
@@ -115,25 +116,27 @@ class _DocumentBuilder:
 
     def _list_operation(self, entity: type[Entity]) -> dict[str, Any]:
         name = entity.__name__
-        known = {found.name: found for found in entity.meta().filters.values()}
-        for parameter, found in known.items():
+        filters = {found.name: found for found in entity.meta().filters.values()}
+        for parameter, found in filters.items():
             self.parameters.setdefault(parameter, _filter_parameter(found))
         batch = {"type": "array", "items": _schema(name)}
-        answer = _json({"anyOf": [_schema(f"{name}List"), batch]})
-        operation = _operation(entity, "list", answer, (400, 401, 403, 429, 500))
-        names = [*_PAGING, *known]
+        content = _json({"anyOf": [_schema(f"{name}List"), batch]})
+        operation = _operation(entity, "list", content, (400, 401, 403, 429, 500))
+        names = [*_PAGING, *filters]
         return operation | {"parameters": [_parameter(each) for each in names]}
 
     def _write_operation(
         self, entity: type[Entity], verb: str, statuses: Iterable[int]
     ) -> dict[str, Any]:
         name = entity.__name__
-        body = _schema(f"{name}{verb.capitalize()}")
+        body: dict[str, Any] = {"schema": _schema(f"{name}{verb.capitalize()}")}
+        if verb == "create":
+            body["example"] = example_body(entity)
         forms = ("application/json", "application/x-www-form-urlencoded")
         operation = _operation(entity, verb, _json(_schema(f"{name}Answer")), statuses)
         if verb == "create":
             operation["parameters"] = [_parameter("Idempotency-Key")]
-        content = {form: {"schema": body} for form in forms}
+        content = dict.fromkeys(forms, body)
         return operation | {"requestBody": {"required": True, "content": content}}
 
 
@@ -155,13 +158,13 @@ _COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "size": {
         "name": "size",
         "in": "query",
-        "description": "Records a page; more than 1000 is 1000.",
+        "description": "Records per page, at most 1000.",
         "schema": _INT64 | {"minimum": 1, "maximum": 1000, "default": 25},
     },
     "orderBy": {
         "name": "orderBy",
         "in": "query",
-        "description": "Any field of the record; an unknown one is the default order.",
+        "description": "Any field of the record; the default order for an unknown one.",
         "schema": {"type": "string"},
     },
     "dir": {
@@ -173,13 +176,13 @@ _COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "Idempotency-Key": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "The same key and body get the first answer again, byte for byte.",
+        "description": "The same key and body return the first response again, byte for byte.",
         "schema": {"type": "string", "maxLength": 255},
     },
     "Id": {
         "name": "Id",
         "in": "query",
-        "description": "One id filters the list; `[1,2,3]` gives the bare array of a batch.",
+        "description": "One id filters the list; `[1,2,3]` returns those records as a bare array.",
         "schema": {
             "anyOf": [_INT64, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]
         },
@@ -190,36 +193,39 @@ _FILTER_DESCRIPTIONS: Final = {
     "from": "At least, or at or after",
     "to": "At most, or at or before",
     "ids": "One of `[1,2,3]`",
-    "custom": "Holds",
+    "custom": "Contains",
 }
 
 
 def _filter_parameter(found: FilterParameter) -> dict[str, Any]:
-    kind = found.column.field
-    sentence = f"{_FILTER_DESCRIPTIONS[found.variant]}: {found.column.name}."
+    field = found.column.field
+    description = f"{_FILTER_DESCRIPTIONS[found.variant]}: {found.column.name}."
     schema: Schema
     if found.variant == "ids":
         schema = {"type": "string", "pattern": "^\\[\\d{1,9}(,\\d{1,9})*\\]$"}
-    elif isinstance(kind, Collection):
-        schema, sentence = dict(_INT64 | {"minimum": 1}), f"Has this member: {found.column.name}."
-    elif isinstance(kind, Scaled):
+    elif isinstance(field, Collection):
+        schema, description = (
+            dict(_INT64 | {"minimum": 1}),
+            f"Has this member: {found.column.name}.",
+        )
+    elif isinstance(field, Scaled):
         schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "multipleOf": 0.01}
     else:
-        schema = field_schema(kind)
-    if isinstance(kind, Text) and not kind.exact and not found.column.as_text:
-        sentence = f"Holds this text, without case: {found.column.name}."
-    if isinstance(kind, DateTime):
-        sentence += " Minutes are enough; without a zone it is UTC."
+        schema = field_schema(field)
+    if isinstance(field, Text) and not field.exact and not found.column.as_text:
+        description = f"Contains this text, in any case: {found.column.name}."
+    if isinstance(field, DateTime):
+        description += " Minutes are enough; without a zone it is UTC."
     return {
         "name": found.name,
         "in": "query",
-        "description": sentence,
+        "description": description,
         "schema": {"anyOf": [schema, _NULL_FILTER]},
     }
 
 
 def _operation(
-    entity: type[Entity], verb: str, answer: dict[str, Any], statuses: Iterable[int]
+    entity: type[Entity], verb: str, content: dict[str, Any], statuses: Iterable[int]
 ) -> dict[str, Any]:
     name = entity.__name__
     role = entity.roles[verb]  # type: ignore[index]
@@ -228,7 +234,7 @@ def _operation(
         "tags": [name],
         "summary": f"{verb.capitalize()} {name}",
         "description": f"{(entity.__doc__ or '').strip()} Needs the role {role}.",
-        "responses": _responses(answer, statuses),
+        "responses": _responses(content, statuses),
     }
 
 
@@ -301,23 +307,23 @@ def _me_operation() -> dict[str, Any]:
     }
 
 
-def _responses(answer: dict[str, Any], statuses: Iterable[int]) -> dict[str, Any]:
-    given: dict[str, Any] = {"200": {"description": "Done."} | answer}
+def _responses(content: dict[str, Any], statuses: Iterable[int]) -> dict[str, Any]:
+    responses: dict[str, Any] = {"200": {"description": "Success."} | content}
     shared = {str(s): {"$ref": f"#/components/responses/{s}"} for s in sorted(set(statuses))}
-    return given | shared
+    return responses | shared
 
 
 def _shared_responses() -> dict[str, Any]:
     shapes = {404: "NotFound", 500: "Fault"}
     shared: dict[str, Any] = {
-        str(status): {"description": sentence} | _json(_schema(shapes.get(status, "Failure")))
-        for status, sentence in _STATUS_DESCRIPTIONS.items()
+        str(status): {"description": description} | _json(_schema(shapes.get(status, "Failure")))
+        for status, description in _STATUS_DESCRIPTIONS.items()
     }
     shared["401"]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     shared["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
-    words = {"error": {"type": "string"}, "error_description": {"type": "string"}}
-    refused = {"type": "object", "properties": words, "required": ["error"]}
-    shared["GrantRefused"] = {"description": "No tokens were given."} | _json(refused)
+    properties = {"error": {"type": "string"}, "error_description": {"type": "string"}}
+    refused = {"type": "object", "properties": properties, "required": ["error"]}
+    shared["GrantRefused"] = {"description": "No tokens were issued."} | _json(refused)
     return shared
 
 

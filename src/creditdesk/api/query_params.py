@@ -274,9 +274,9 @@ def _ids_of(value: str) -> list[int]:
     return list(dict.fromkeys(ids))
 
 
-def _order_column(entity: type[Entity], asked: str) -> Column:
+def _order_column(entity: type[Entity], sent: str) -> Column:
     by_lower = entity.meta().columns_by_lower_name
-    word = asked.strip().lower()
+    word = sent.strip().lower()
     found = by_lower.get(word) or (by_lower.get(f"{word}id") if word else None)
     if found is None or not found.in_lists:
         return entity.meta().columns[entity.order]

@@ -1,7 +1,4 @@
-"""What bodies and answers look like, as JSON Schema 2020-12: one reading per field kind.
-
-Must not know paths or statuses.
-"""
+"""JSON Schema 2020-12 of request and response bodies, derived from the field types."""
 
 from __future__ import annotations
 
@@ -49,13 +46,13 @@ _CUSTOM_FIELDS_SCHEMA: Final[Schema] = {
 
 
 def _text(field: Field) -> Schema:
-    longest = cast("Text", field).max_length
-    return {"type": "string", "maxLength": longest}
+    max_length = cast("Text", field).max_length
+    return {"type": "string", "maxLength": max_length}
 
 
 def _integer(field: Field) -> Schema:
-    least = cast("Integer", field).minimum
-    return _INT64_SCHEMA | {"minimum": least, "maximum": MAX_INTEGER}
+    minimum = cast("Integer", field).minimum
+    return _INT64_SCHEMA | {"minimum": minimum, "maximum": MAX_INTEGER}
 
 
 def _number(field: Field) -> Schema:
@@ -82,7 +79,7 @@ SCHEMAS: Final[dict[type[Field], Callable[[Field], Schema]]] = {
     Reference: lambda _: _ID_SCHEMA,
     Collection: lambda _: {"type": "array", "items": _ID_SCHEMA},
 }
-"""How each kind is said in JSON Schema, nulls aside."""
+"""The schema of each field type, without null."""
 
 
 def field_schema(field: Field) -> Schema:
@@ -90,7 +87,7 @@ def field_schema(field: Field) -> Schema:
 
 
 def record_schema(entity: type[Entity], *, with_collections: bool) -> Schema:
-    """A record as it is shown: listed, or whole with its collections and their empty twins."""
+    """A record as responses show it; with collections also their delta fields, which are null."""
     properties: dict[str, Schema] = {}
     for column in entity.meta().columns.values():
         if not column.visible or (not with_collections and isinstance(column.field, Collection)):
@@ -108,46 +105,73 @@ def record_schema(entity: type[Entity], *, with_collections: bool) -> Schema:
 
 
 def body_schema(entity: type[Entity], *, creating: bool) -> Schema:
-    """What a caller may send; what it may not is ignored."""
+    """The fields a caller may send. Others are ignored."""
     properties: dict[str, Schema] = {} if creating else {"Id": dict(_ID_SCHEMA)}
-    needed: list[str] = []
+    required: list[str] = []
     for column in entity.meta().columns.values():
-        kind = column.field
-        barred = kind.update_only if creating else kind.create_only
-        if not column.is_own or column.name in COMPUTED_FIELDS or kind.read_only or barred:
+        field = column.field
+        excluded = field.update_only if creating else field.create_only
+        if not column.is_own or column.name in COMPUTED_FIELDS or field.read_only or excluded:
             continue
-        schema = field_schema(kind)
-        if kind.required:
-            needed.append(column.name)
-            if isinstance(kind, Text):
+        schema = field_schema(field)
+        if field.required:
+            required.append(column.name)
+            if isinstance(field, Text):
                 schema["pattern"] = "\\S"
-        properties[column.name] = schema if kind.required else nullable(schema)
-        if isinstance(kind, Collection) and kind.delta_fields:
+        properties[column.name] = schema if field.required else nullable(schema)
+        if isinstance(field, Collection) and field.delta_fields:
             for word in ("Added", "Removed"):
-                properties[word + column.name] = nullable(field_schema(kind))
+                properties[word + column.name] = nullable(field_schema(field))
     found: Schema = {"type": "object", "properties": properties}
-    return found | ({"required": needed} if needed else {})
+    return found | ({"required": required} if required else {})
+
+
+def example_body(entity: type[Entity]) -> dict[str, Any]:
+    """A body with every required field, as an example of a create."""
+    return {
+        column.name: _example(column)
+        for column in entity.meta().columns.values()
+        if column.is_own and column.field.required and not column.field.update_only
+    }
+
+
+def _example(column: Column) -> Any:
+    match column.field:
+        case Text():
+            return column.name
+        case Enum(of=members):
+            return int(next(iter(members)))
+        case Boolean():
+            return True
+        case DateTime():
+            return "2026-03-01T09:00:00Z"
+        case Collection():
+            return [1]
+        case Money() | Number():
+            return 12.5
+        case _:
+            return 1
 
 
 def nullable(schema: Schema) -> Schema:
-    """The same, or null."""
+    """The schema with null allowed."""
     if "enum" in schema:
         schema = schema | {"enum": [*schema["enum"], None]}
     return schema | {"type": [schema["type"], "null"]}
 
 
 def _shown_schema(column: Column) -> Schema:
-    kind = column.field
+    field = column.field
     if column.name == "IsNew":
         return {"const": False}
     if column.name == "ToStringText":
         return {"type": "string"}
-    if column.name == "LocalizationDetails" or kind.write_only:
+    if column.name == "LocalizationDetails" or field.write_only:
         return {"type": "null"}
-    schema: Schema = {"type": "string"} if column.as_text else field_schema(kind)
+    schema: Schema = {"type": "string"} if column.as_text else field_schema(field)
     schema.pop("minimum", None)
-    always = column.is_own and (not kind.nullable or isinstance(kind, Collection))
-    return schema if always else nullable(schema)
+    never_null = column.is_own and (not field.nullable or isinstance(field, Collection))
+    return schema if never_null else nullable(schema)
 
 
 ERROR_SCHEMAS: Final[dict[str, Schema]] = {
@@ -180,7 +204,7 @@ ERROR_SCHEMAS: Final[dict[str, Schema]] = {
 
 
 def action_schema(value: Schema) -> Schema:
-    """The envelope of a write; `Value` is null where the record's state does not allow it."""
+    """The envelope of a write; `Value` is null when the record's state did not allow it."""
     properties: dict[str, Schema] = {
         "Status": {"const": 200},
         "Message": {"type": "string"},

@@ -1,7 +1,4 @@
-"""A row or a record as the JSON that shows it: one renderer per column, chosen once per entity.
-
-Must not know where rows come from or what envelope carries them.
-"""
+"""Rows and records as JSON: one formatter per column, chosen once per entity."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ from creditdesk.schema.fields import (
 
 ValueFormatter = Callable[[Any], Any]
 MAX_CACHED_NUMBERS: Final = 16_384
-"""How many are kept as they show before all are worked out anew."""
+"""Formatted numbers kept before the cache is cleared."""
 ENCODER: Final = Encoder(decimal_format="number")
 encode: Final = ENCODER.encode
 
@@ -44,7 +41,7 @@ def _no_conversion(_: Field) -> ValueFormatter | None:
 
 
 class _NumberCache(dict[int, Any]):
-    """Scaled numbers as they show, each worked out once while it is asked for often."""
+    """Formatted decimal numbers by their scaled value."""
 
     def __init__(self, places: int) -> None:
         self._places = places
@@ -69,7 +66,7 @@ def _number_formatter(field: Field) -> ValueFormatter:
 
 def _datetime_formatter(_: Field) -> ValueFormatter:
     def show(value: datetime) -> Any:
-        # The encoder shows all six digits of a fraction, which may end in zeros.
+        # The encoder writes six digits of a fraction, also where the last ones are zeros.
         fraction = value.microsecond
         return format_datetime(value) if fraction and not fraction % 10 else value
 
@@ -93,7 +90,7 @@ SERIALIZERS: Final[dict[type[Field], Callable[[Field], ValueFormatter | None]]] 
     Reference: _no_conversion,
     Collection: _list_formatter,
 }
-"""How each kind's inner value shows; None where it already is what JSON shows."""
+"""The formatter of each field type; None where JSON shows the value as it is."""
 
 
 def _column_formatter(column: Column) -> ValueFormatter | None:
@@ -108,7 +105,7 @@ def _column_formatter(column: Column) -> ValueFormatter | None:
 
 
 class Serializer:
-    """Renders one entity's rows and records; made once and kept."""
+    """Serializes the rows and records of one entity."""
 
     def __init__(self, entity: type[Entity]) -> None:
         shape = entity.meta()
@@ -127,9 +124,9 @@ class Serializer:
         self._values_of = itemgetter(*(column.name for _, column in whole))
 
     def rows(self, columns: Sequence[Sequence[Any]]) -> list[Struct]:
-        """The rows of a page, given as the columns that the entity lists.
+        """The rows of a page, given as the entity's list columns.
 
-        A whole column at a time, as that takes far fewer steps than one value after another.
+        Formats a whole column at a time, which takes fewer steps than value by value.
         """
         layout = self._rows
         shown: list[Iterable[Any]] = list(columns)
@@ -144,7 +141,7 @@ class Serializer:
         return list(map(layout.struct_type, *shown))
 
     def record(self, record: Record) -> Struct:
-        """A whole record: collections as arrays, each followed by its two empty twins."""
+        """A full record: collections as arrays, each followed by its two delta fields, which are null."""
         layout = self._records
         values = list(self._values_of(record))
         label = values[layout.label_position]
@@ -160,7 +157,7 @@ class Serializer:
 
 
 class _RowLayout:
-    """Where each shown value stands, under its name on the wire, and how it comes to be."""
+    """The position of each value in a row, and its formatter."""
 
     def __init__(self, entity: type[Entity], shown: Sequence[tuple[str, Column]]) -> None:
         names = [name for name, _ in shown]
@@ -193,7 +190,7 @@ _SERIALIZER_CACHE: Final[dict[type[Entity], Serializer]] = {}
 
 
 def serializer_for(entity: type[Entity]) -> Serializer:
-    """The entity's renderer, made when first asked for."""
+    """The serializer of an entity, created at its first use."""
     found = _SERIALIZER_CACHE.get(entity)
     if found is None:
         found = _SERIALIZER_CACHE[entity] = Serializer(entity)

@@ -55,10 +55,10 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 @pytest.fixture(scope="module")
 def grant(client: httpx.AsyncClient, builder: RecordBuilder):
-    """Posts a grant of money and gives its id."""
+    """Posts a money credit and returns its id."""
 
     async def granted(total: float) -> int:
-        answer = await client.post(
+        response = await client.post(
             CoworkerBookingCredit.path(),
             json={
                 "CoworkerId": await builder.shared_id("Coworker"),
@@ -66,19 +66,19 @@ def grant(client: httpx.AsyncClient, builder: RecordBuilder):
                 "TotalCredit": total,
             },
         )
-        assert answer.status_code == 200, answer.text
-        return answer.json()["Value"]["Id"]
+        assert response.status_code == 200, response.text
+        return response.json()["Value"]["Id"]
 
     return granted
 
 
 async def test_a_money_use_is_created_as_documented(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(100)
-    answer = await client.post(
+    response = await client.post(
         MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 0}
     )
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
+    assert response.status_code == 200, response.text
+    body = response.json()
     assert list(body) == ACTION
     assert body["Status"] == 200
     assert body["Message"] == "CoworkerBookingCreditUseHistory was successfully created."
@@ -94,9 +94,9 @@ async def test_a_money_use_without_an_amount_is_refused_as_documented(
     client: httpx.AsyncClient, grant
 ) -> None:
     credit = await grant(100)
-    answer = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit})
-    assert answer.status_code == 400
-    assert answer.text == (
+    response = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit})
+    assert response.status_code == 400
+    assert response.text == (
         '{"Message":"CreditUsed: is a required field","Value":null,"Errors":[{"AttemptedValue":'
         'null,"Message":"is a required field","PropertyName":"CreditUsed"}],"WasSuccessful":false}'
     )
@@ -104,22 +104,22 @@ async def test_a_money_use_without_an_amount_is_refused_as_documented(
 
 async def test_a_missing_credit_is_reported_under_its_relation(client: httpx.AsyncClient) -> None:
     for missing in ({}, {"CoworkerBookingCreditId": 0}):
-        answer = await client.post(MONEY_USES, json=missing | {"CreditUsed": 0})
-        assert answer.json()["Message"] == "CoworkerBookingCredit: is a required field"
-    answer = await client.post(
+        response = await client.post(MONEY_USES, json=missing | {"CreditUsed": 0})
+        assert response.json()["Message"] == "CoworkerBookingCredit: is a required field"
+    response = await client.post(
         MONEY_USES, json={"CoworkerBookingCreditId": 987654, "CreditUsed": 1}
     )
-    assert answer.status_code == 400
-    assert answer.json()["Message"] == "CoworkerBookingCredit: is not found"
+    assert response.status_code == 400
+    assert response.json()["Message"] == "CoworkerBookingCredit: is not found"
 
 
 async def test_an_overspend_is_the_documented_400(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(5)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": 5.01}
-    answer = await client.post(MONEY_USES, json=use)
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["Message", "Value", "Errors", "WasSuccessful"]
-    assert answer.json()["Errors"][0]["PropertyName"] == "CreditUsed"
+    response = await client.post(MONEY_USES, json=use)
+    assert response.status_code == 400
+    assert list(response.json()) == ["Message", "Value", "Errors", "WasSuccessful"]
+    assert response.json()["Errors"][0]["PropertyName"] == "CreditUsed"
     drained = await client.post(MONEY_USES, json=use | {"CreditUsed": "5"})
     assert drained.status_code == 200
     assert drained.json()["Value"]["CoworkerBookingCreditRemainingCredit"] == 5
@@ -130,11 +130,11 @@ async def test_an_overspend_is_the_documented_400(client: httpx.AsyncClient, gra
 async def test_money_uses_are_listed_as_documented(client: httpx.AsyncClient, grant) -> None:
     credit = await grant(50)
     await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 2.5})
-    answer = await client.get(
+    response = await client.get(
         f"{MONEY_USES}?page=1&size=15&orderBy=CreatedOn&dir=1"
         f"&CoworkerBookingCreditUseHistory_CoworkerBookingCredit={credit}"
     )
-    body = answer.json()
+    body = response.json()
     assert list(body) == ENVELOPE
     [record] = body["Records"]
     assert list(record) == [*MONEY_SAMPLE, *MONEY_NEWEST, *BASE]
@@ -153,10 +153,10 @@ async def test_the_documented_ranges_are_inclusive(client: httpx.AsyncClient, gr
     name, instant = "CoworkerBookingCreditUseHistory", made.json()["UpdatedOn"]
     mine = {f"{name}_CoworkerBookingCredit": credit}
 
-    async def total(**asked):
-        answer = await client.get(MONEY_USES, params=mine | asked)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["TotalItems"]
+    async def total(**params):
+        response = await client.get(MONEY_USES, params=mine | params)
+        assert response.status_code == 200, response.text
+        return response.json()["TotalItems"]
 
     assert await total(**{f"from_{name}_CreditUsed": 7.25, f"to_{name}_CreditUsed": 7.25}) == 1
     assert await total(**{f"From_{name}_CreditUsed": 7.2501}) == 0
@@ -171,7 +171,7 @@ async def test_a_time_use_is_created_and_listed_as_documented(
     client: httpx.AsyncClient, builder: RecordBuilder
 ) -> None:
     rate = await builder.create(ExtraService, ChargePeriod=5)
-    answer = await client.post(
+    response = await client.post(
         CoworkerExtraService.path(),
         json={
             "CoworkerId": await builder.shared_id("Coworker"),
@@ -180,7 +180,7 @@ async def test_a_time_use_is_created_and_listed_as_documented(
             "TotalUses": 3,
         },
     )
-    credit = answer.json()["Value"]
+    credit = response.json()["Value"]
     assert (credit["RemainingUses"], credit["ChargePeriod"]) == (3, 1)
     used = await client.post(TIME_USES, json={"CoworkerExtraServiceId": credit["Id"]})
     assert used.status_code == 200, used.text

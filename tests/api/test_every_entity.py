@@ -1,4 +1,4 @@
-"""Each convention of the wire × every entity, on both engines. What an entity declares, it keeps."""
+"""Every convention of the API on every entity, on both engines."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ async def test_a_list_has_thirteen_keys_and_records_in_declared_order(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     made = await builder.create(entity)
-    answer = await client.get(entity.path(), params={"Id": made})
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
+    response = await client.get(entity.path(), params={"Id": made})
+    assert response.status_code == 200, response.text
+    body = response.json()
     assert list(body) == ENVELOPE
     [record] = body["Records"]
     assert list(record) == listed_names(entity)
@@ -92,9 +92,9 @@ async def test_one_record_is_whole_with_collections_and_empty_twins(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     made = await builder.create(entity)
-    answer = await client.get(f"{entity.path()}/{made}")
-    assert answer.status_code == 200, answer.text
-    record = answer.json()
+    response = await client.get(f"{entity.path()}/{made}")
+    assert response.status_code == 200, response.text
+    record = response.json()
     assert list(record) == whole_names(entity)
     for column in entity.meta().collection_columns:
         assert isinstance(record[column.name], list)
@@ -122,10 +122,10 @@ async def test_a_batch_is_a_bare_array_in_the_order_asked(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     one, two = await builder.create(entity), await builder.create(entity)
-    answer = await client.get(f"{entity.path()}/?id=[{two},999999999,{one}]")
-    assert answer.status_code == 200, answer.text
-    assert [record["Id"] for record in answer.json()] == [two, one]
-    assert list(answer.json()[0]) == whole_names(entity)
+    response = await client.get(f"{entity.path()}/?id=[{two},999999999,{one}]")
+    assert response.status_code == 200, response.text
+    assert [record["Id"] for record in response.json()] == [two, one]
+    assert list(response.json()[0]) == whole_names(entity)
 
 
 @every
@@ -133,8 +133,8 @@ async def test_a_missing_record_is_not_found(
     client: httpx.AsyncClient, entity: type[Entity]
 ) -> None:
     for path in ("999999999", "0", "-1", "word", "99999999999999999999"):
-        answer = await client.get(f"{entity.path()}/{path}")
-        assert (answer.status_code, answer.text) == (404, '"Not found"')
+        response = await client.get(f"{entity.path()}/{path}")
+        assert (response.status_code, response.text) == (404, '"Not found"')
 
 
 @every
@@ -147,10 +147,10 @@ async def test_a_verb_that_is_not_offered_is_405(
         ("delete", "DELETE", f"/{made}"),
     ):  # fmt: skip
         if verb not in entity.verbs:
-            answer = await client.request(method, entity.path() + path, json={})
-            assert answer.status_code == 405
-            assert list(answer.json()) == FAILURE
-            assert method not in answer.headers["Allow"]
+            response = await client.request(method, entity.path() + path, json={})
+            assert response.status_code == 405
+            assert list(response.json()) == FAILURE
+            assert method not in response.headers["Allow"]
     assert (await client.patch(entity.path(), json={})).status_code == 405
 
 
@@ -164,25 +164,25 @@ async def test_every_filter_finds_its_record_by_value_and_by_presence(
     full = [f for f in known if has_value(record, f.column)]
     blank = [f for f in known if f.column.visible and not has_value(record, f.column)]
     for found in split_into_chunks([f for f in full if f.variant != "ids"]):
-        asked = {f.name: filter_value(f.column, record) for f in found}
-        assert await total(client, entity, made, asked) == 1, asked
+        params = {f.name: filter_value(f.column, record) for f in found}
+        assert await total(client, entity, made, params) == 1, params
         present = {f.name: "notnull" for f in found}
         assert await total(client, entity, made, present) == 1, present
         absent = {found[0].name: "null"}
         assert await total(client, entity, made, absent) == 0, absent
     for found in split_into_chunks(blank):
-        asked = {f.name: filter_value(f.column, {}) for f in found}
-        await total(client, entity, made, asked)
+        params = {f.name: filter_value(f.column, {}) for f in found}
+        await total(client, entity, made, params)
         absent = {f.name: "null" for f in found if record.get(f.column.name) in (None, [])}
         assert await total(client, entity, made, absent) == 1, absent
     ids = {f"{entity.__name__}_Id": f"[{made},999999999]"}
     assert await total(client, entity, made, ids) == 1
 
 
-async def total(client: httpx.AsyncClient, entity: type[Entity], made, asked):
-    answer = await client.get(entity.path(), params=asked | {"Id": made})
-    assert answer.status_code == 200, (asked, answer.text)
-    return answer.json()["TotalItems"]
+async def total(client: httpx.AsyncClient, entity: type[Entity], made, params):
+    response = await client.get(entity.path(), params=params | {"Id": made})
+    assert response.status_code == 200, (params, response.text)
+    return response.json()["TotalItems"]
 
 
 def split_into_chunks(found):
@@ -197,7 +197,7 @@ def has_value(record, column):
 
 
 def filter_value(column, record):
-    """What is asked of a filter: the record's own value, or some value of its kind."""
+    """A value for a filter: the record's own, or some value of its type."""
     if has_value(record, column):
         value = record[column.name]
         return str(value).lower() if isinstance(value, bool) else first(value)
@@ -227,9 +227,9 @@ async def test_an_unparsable_value_names_its_parameter(
         kind = found.column.field
         if isinstance(kind, Text | Guid | Object):
             continue
-        answer = await client.get(entity.path(), params={found.name: "no such thing"})
-        assert answer.status_code == 400, found.name
-        body = answer.json()
+        response = await client.get(entity.path(), params={found.name: "no such thing"})
+        assert response.status_code == 400, found.name
+        body = response.json()
         assert list(body) == FAILURE
         [error] = body["Errors"]
         assert list(error) == ["AttemptedValue", "Message", "PropertyName"]
@@ -247,8 +247,8 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(
     ids = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
     for at, column in enumerate(full_body(entity)):
         direction = 1 if at % 2 else -1
-        asked = ids | {"orderBy": column.name.lower(), "dir": direction, "size": 2}
-        pages = [(await client.get(entity.path(), params=asked | {"page": n})) for n in (1, 2)]
+        params = ids | {"orderBy": column.name.lower(), "dir": direction, "size": 2}
+        pages = [(await client.get(entity.path(), params=params | {"page": n})) for n in (1, 2)]
         records = [record for page in pages for record in page.json()["Records"]]
         assert sorted(r["Id"] for r in records) == made, column.name
         assert pages[0].json()["CurrentOrderField"] == column.name
@@ -258,7 +258,7 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(
 
 
 def full_body(entity: type[Entity]):
-    """A column of each kind, own and lent: sorting reads the kind and the way to it."""
+    """One column of each type, own and embedded: how a column is sorted depends on both."""
     kinds = {(type(c.field), len(c.path), c.as_text): c for c in entity.meta().list_columns}
     return list(
         {c.name: c for c in [*kinds.values(), *list(entity.meta().list_columns)[-10:]]}.values()
@@ -270,9 +270,9 @@ async def test_a_full_body_comes_back_as_it_was_sent(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     body = await builder.request_body(entity)
-    answer = await client.post(entity.path(), json=body)
-    assert answer.status_code == 200, answer.text
-    made = answer.json()
+    response = await client.post(entity.path(), json=body)
+    assert response.status_code == 200, response.text
+    made = response.json()
     assert list(made) == ACTION
     assert (made["Status"], made["WasSuccessful"], made["Errors"]) == (200, True, None)
     assert made["Message"] == f"{entity.__name__} was successfully created."
@@ -290,7 +290,7 @@ async def test_a_full_body_comes_back_as_it_was_sent(
 async def test_required_fields_are_all_reported_in_field_order(
     client: httpx.AsyncClient, entity: type[Entity]
 ) -> None:
-    answer = await client.post(entity.path(), json={"Id": None})
+    response = await client.post(entity.path(), json={"Id": None})
     wanted = [
         name
         for name, kind in entity.fields.items()
@@ -298,8 +298,8 @@ async def test_required_fields_are_all_reported_in_field_order(
     ]
     if not wanted:
         return
-    assert answer.status_code == 400
-    body = answer.json()
+    assert response.status_code == 400
+    body = response.json()
     assert list(body) == FAILURE
     assert body["Errors"] == [
         {"AttemptedValue": None, "Message": "is a required field", "PropertyName": name}
@@ -324,10 +324,10 @@ async def test_unknown_references_are_reported_under_the_relation(
         elif isinstance(kind, Collection) and kind.is_local:
             body[name] = [999_999_999]
             wanted.append(name)
-    answer = await client.post(entity.path(), json=body)
+    response = await client.post(entity.path(), json=body)
     if wanted:
-        assert answer.status_code == 400, answer.text
-        errors = answer.json()["Errors"]
+        assert response.status_code == 400, response.text
+        errors = response.json()["Errors"]
         assert [e["PropertyName"] for e in errors] == wanted
         assert {e["Message"] for e in errors} == {"is not found"}
 
@@ -340,8 +340,8 @@ async def test_values_may_come_as_text_and_in_a_form(
     for name, value in body.items():
         if isinstance(value, bool):
             body[name] = str(value).lower()
-    answer = await client.post(entity.path(), data=body)
-    assert answer.status_code == 200, answer.text
+    response = await client.post(entity.path(), data=body)
+    assert response.status_code == 200, response.text
 
 
 @every_plain
@@ -357,9 +357,9 @@ async def test_wrong_types_are_all_reported(
             continue
         body[name] = "neither" if not isinstance(kind, Object) else [1]
         wanted.append(column.leaf if isinstance(kind, Reference) else name)
-    answer = await client.post(entity.path(), json=body)
-    assert answer.status_code == 400
-    reported = [e["PropertyName"] for e in answer.json()["Errors"]]
+    response = await client.post(entity.path(), json=body)
+    assert response.status_code == 400
+    reported = [e["PropertyName"] for e in response.json()["Errors"]]
     assert [name for name in reported if name in wanted] == wanted
 
 
@@ -380,9 +380,9 @@ async def test_put_clears_what_is_left_out_and_keeps_collections(
         if (c.field.required and c.is_own and not isinstance(c.field, Collection))
         or (entity.__name__, c.name) == ("CoworkerExtraService", "BookingId")
     }
-    answer = await client.put(entity.path(), json=required | {"Id": full["Id"], "UniqueId": "x"})
-    assert answer.status_code == 200, answer.text
-    made = answer.json()
+    response = await client.put(entity.path(), json=required | {"Id": full["Id"], "UniqueId": "x"})
+    assert response.status_code == 200, response.text
+    made = response.json()
     assert made["Message"] == f"{entity.__name__} was successfully updated."
     after = made["Value"]
     assert (after["UniqueId"], after["CreatedOn"]) == (full["UniqueId"], full["CreatedOn"])
@@ -425,9 +425,9 @@ async def test_collections_change_in_place(
         fresh = await builder.create(target)
         sent = {k: v for k, v in full.items() if not isinstance(v, list)}
         sent |= {f"Added{column.name}": [fresh], f"Removed{column.name}": [there]}
-        answer = await client.put(f"{entity.path()}/{full['Id']}", json=sent)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["Value"][column.name] == [fresh]
+        response = await client.put(f"{entity.path()}/{full['Id']}", json=sent)
+        assert response.status_code == 200, response.text
+        assert response.json()["Value"][column.name] == [fresh]
 
 
 @pytest.mark.parametrize(
@@ -438,11 +438,11 @@ async def test_delete_answers_the_id_and_the_record_is_gone(
 ) -> None:
     body = await builder.request_body(entity, only_required=True)
     made = (await client.post(entity.path(), json=body)).json()["Value"]["Id"]
-    answer = await client.delete(f"{entity.path()}/{made}")
-    assert answer.status_code == 200, answer.text
-    if answer.json()["WasSuccessful"]:
-        assert answer.json()["Value"] == made
-        assert answer.json()["Message"] == f"{entity.__name__} was successfully deleted."
+    response = await client.delete(f"{entity.path()}/{made}")
+    assert response.status_code == 200, response.text
+    if response.json()["WasSuccessful"]:
+        assert response.json()["Value"] == made
+        assert response.json()["Message"] == f"{entity.__name__} was successfully deleted."
         assert (await client.get(f"{entity.path()}/{made}")).status_code == 404
     assert (await client.delete(f"{entity.path()}/999999999")).status_code == 404
 
@@ -453,10 +453,10 @@ async def test_the_same_key_replays_byte_for_byte(
 ) -> None:
     body = await builder.request_body(entity, only_required=True)
     headers = {"Idempotency-Key": f"{entity.__name__}-key"}
-    refused = await client.post(entity.path(), json={}, headers=headers)
-    first_answer = await client.post(entity.path(), json=body, headers=headers)
+    rejected = await client.post(entity.path(), json={}, headers=headers)
+    first_response = await client.post(entity.path(), json=body, headers=headers)
     again = await client.post(entity.path(), json=body, headers=headers)
     other = await client.post(entity.path(), json=body | {"SystemId": "other"}, headers=headers)
-    assert first_answer.status_code == 200, (refused.text, first_answer.text)
-    assert again.content == first_answer.content
+    assert first_response.status_code == 200, (rejected.text, first_response.text)
+    assert again.content == first_response.content
     assert other.status_code == 422

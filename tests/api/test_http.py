@@ -1,4 +1,4 @@
-"""Conventions of the wire that no entity changes: one test per sentence of the decisions."""
+"""Conventions of the API that hold for every entity: one test per documented sentence."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
 
 
 @pytest.fixture(scope="module")
-async def shop(store: Store, builder: RecordBuilder):
-    """Sixty room types of one location, their names in no order of their ids."""
+async def location(store: Store, builder: RecordBuilder):
+    """Sixty room types of one location, with names in another order than their ids."""
     business = await builder.create_business("Paging")
     rows = [
         stored_row(ResourceType, Name=f"Room {n * 7 % 60:02d}", BusinessId=business)
@@ -47,14 +47,14 @@ def page_position(body):
     return tuple(body[name] for name in names)
 
 
-async def list_names(client: httpx.AsyncClient, shop, **asked):
-    answer = await client.get(TYPES, params={"ResourceType_Business": shop} | asked)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+async def list_names(client: httpx.AsyncClient, location, **params):
+    response = await client.get(TYPES, params={"ResourceType_Business": location} | params)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 @pytest.mark.parametrize(
-    ("asked", "where"),
+    ("params", "where"),
     [
         ({}, (1, 25, 1, 3, True, False)),
         ({"page": 2}, (26, 50, 2, 3, True, True)),
@@ -71,12 +71,12 @@ async def list_names(client: httpx.AsyncClient, shop, **asked):
         ({"PageNumber": 3, "PageSize": 5}, (1, 25, 1, 3, True, False)),
     ],
 )
-async def test_paging(client: httpx.AsyncClient, shop, asked, where) -> None:
-    assert page_position(await list_names(client, shop, **asked)) == where
+async def test_paging(client: httpx.AsyncClient, location, params, where) -> None:
+    assert page_position(await list_names(client, location, **params)) == where
 
 
-async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, shop) -> None:
-    assert (await list_names(client, shop, size=1001))["PageSize"] == 1000
+async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, location) -> None:
+    assert (await list_names(client, location, size=1001))["PageSize"] == 1000
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, shop
         ({"orderBy": "ToStringText"}, ["Room 00", "Room 01"]),
     ],
 )
-async def test_sorting(client: httpx.AsyncClient, shop, order, names) -> None:
-    body = await list_names(client, shop, size=2, **order)
+async def test_sorting(client: httpx.AsyncClient, location, order, names) -> None:
+    body = await list_names(client, location, size=2, **order)
     assert [record["Name"] for record in body["Records"]] == names
 
 
-async def test_later_dir_convention(store: Store, admin_token: str, shop) -> None:
+async def test_later_dir_convention(store: Store, admin_token: str, location) -> None:
     app = build_app(store, Settings(api=ApiSettings(dir_convention="later")))
     async with http_client(app, admin_token) as client:
-        down = await list_names(client, shop, orderBy="Name", dir=1)
-        up = await list_names(client, shop, orderBy="Name", dir=0)
+        down = await list_names(client, location, orderBy="Name", dir=1)
+        up = await list_names(client, location, orderBy="Name", dir=0)
     assert (down["CurrentSortDirection"], down["Records"][0]["Name"]) == (1, "Room 59")
     assert (up["CurrentSortDirection"], up["Records"][0]["Name"]) == (0, "Room 00")
 
@@ -122,17 +122,17 @@ async def test_later_dir_convention(store: Store, admin_token: str, shop) -> Non
     ],
 )
 async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query, name) -> None:
-    answer = await client.get(f"{TYPES}?{query}")
-    assert answer.status_code == 400
-    assert list(answer.json()) == FAILURE
-    assert answer.json()["Errors"][0]["PropertyName"] == name
+    response = await client.get(f"{TYPES}?{query}")
+    assert response.status_code == 400
+    assert list(response.json()) == FAILURE
+    assert response.json()["Errors"][0]["PropertyName"] == name
 
 
 async def test_text_filter_matches_substring_and_codes_match_whole(
     client: httpx.AsyncClient, builder: RecordBuilder
 ) -> None:
     await builder.create(Currency, Name="Straße Gold", Code="XGD")
-    for asked, found in (
+    for params, found in (
         ({"Currency_Name": "STRASSE"}, 1),
         ({"Currency_Name": "gold"}, 1),
         ({"Currency_Code": "xgd"}, 1),
@@ -140,19 +140,19 @@ async def test_text_filter_matches_substring_and_codes_match_whole(
         ({"Currency_Name": "%"}, 0),
         ({"Currency_Name": ""}, None),
     ):
-        total = (await client.get(Currency.path(), params=asked)).json()["TotalItems"]
-        assert total == found or (found is None and total > 0), asked
+        total = (await client.get(Currency.path(), params=params)).json()["TotalItems"]
+        assert total == found or (found is None and total > 0), params
 
 
 async def test_unknown_filters_are_ignored_or_refused(
-    client: httpx.AsyncClient, store: Store, admin_token: str, shop
+    client: httpx.AsyncClient, store: Store, admin_token: str, location
 ) -> None:
-    assert (await list_names(client, shop, NoSuchFilter="x"))["TotalItems"] == 60
+    assert (await list_names(client, location, NoSuchFilter="x"))["TotalItems"] == 60
     app = build_app(store, Settings(api=ApiSettings(unknown_filters="refuse")))
     async with http_client(app, admin_token) as strict:
-        answer = await strict.get(TYPES, params={"NoSuchFilter": "x"})
-    assert answer.status_code == 400
-    assert answer.json()["Message"] == "NoSuchFilter: is not a known parameter"
+        response = await strict.get(TYPES, params={"NoSuchFilter": "x"})
+    assert response.status_code == 400
+    assert response.json()["Message"] == "NoSuchFilter: is not a known parameter"
 
 
 async def test_list_may_require_a_filter(
@@ -170,25 +170,27 @@ async def test_list_may_require_a_filter(
     "body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5000, b'{"Name": NaN}', b"\xff"]
 )
 async def test_non_object_body_is_rejected(client: httpx.AsyncClient, body) -> None:
-    answer = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 400
-    assert list(answer.json()) == FAILURE
-    assert answer.json()["Errors"][0]["PropertyName"] == "Body"
+    response = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert list(response.json()) == FAILURE
+    assert response.json()["Errors"][0]["PropertyName"] == "Body"
 
 
 async def test_a_body_over_the_limit_is_413(client: httpx.AsyncClient) -> None:
-    answer = await client.post(TYPES, content=b" " * 1_048_577)
-    assert answer.status_code == 413
-    assert list(answer.json()) == FAILURE
+    response = await client.post(TYPES, content=b" " * 1_048_577)
+    assert response.status_code == 413
+    assert list(response.json()) == FAILURE
 
 
 async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(
     client: httpx.AsyncClient, builder: RecordBuilder
 ) -> None:
     business = await builder.shared_id("Business")
-    answer = await client.post(TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1})
-    assert answer.status_code == 200
-    assert answer.json()["Value"]["Name"] == "Desk"
+    response = await client.post(
+        TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1}
+    )
+    assert response.status_code == 200
+    assert response.json()["Value"]["Name"] == "Desk"
 
 
 async def test_amounts_are_exact(client: httpx.AsyncClient, builder: RecordBuilder) -> None:
@@ -196,8 +198,8 @@ async def test_amounts_are_exact(client: httpx.AsyncClient, builder: RecordBuild
     sent = '{"CoworkerId":%d,"BusinessId":%d,"TotalCredit":%s}'
     for amount in ("0.1", "12345678901234.5678", "3", "-0"):
         text = sent % (body["CoworkerId"], body["BusinessId"], amount)
-        answer = await client.post(CoworkerBookingCredit.path(), content=text)
-        assert f'"TotalCredit":{amount.lstrip("-")},' in answer.text
+        response = await client.post(CoworkerBookingCredit.path(), content=text)
+        assert f'"TotalCredit":{amount.lstrip("-")},' in response.text
     text = sent % (body["CoworkerId"], body["BusinessId"], "0.00001")
     assert (await client.post(CoworkerBookingCredit.path(), content=text)).status_code == 400
 
@@ -211,8 +213,8 @@ async def test_custom_fields_keep_the_first_of_a_name_and_filter(
     assert made.json()["Value"]["CustomFields"] == {"Data": data[:1]}
     mine = {"Id": made.json()["Value"]["Id"]}
     for value, found in (("third", 1), ("Fourth", 0)):
-        asked = mine | {"ResourceType_customfields_floor": value}
-        assert (await client.get(TYPES, params=asked)).json()["TotalItems"] == found
+        params = mine | {"ResourceType_customfields_floor": value}
+        assert (await client.get(TYPES, params=params)).json()["TotalItems"] == found
 
 
 async def test_put_finds_its_record_by_path_or_body(
@@ -234,25 +236,25 @@ async def test_a_blocked_delete_answers_200_without_success(
     business = await builder.shared_id("Business")
     kept = await builder.create(ResourceType, BusinessId=business)
     await builder.create(Resource, ResourceTypeId=kept, BusinessId=business)
-    answer = await client.delete(f"{TYPES}/{kept}")
-    assert answer.status_code == 200
-    assert answer.json()["WasSuccessful"] is False
-    assert answer.json()["Message"]
+    response = await client.delete(f"{TYPES}/{kept}")
+    assert response.status_code == 200
+    assert response.json()["WasSuccessful"] is False
+    assert response.json()["Message"]
     assert (await client.get(f"{TYPES}/{kept}")).status_code == 200
 
 
 async def test_missing_credentials_are_401(app: ASGIApp) -> None:
-    async with http_client(app) as stranger:
+    async with http_client(app) as anonymous:
         for path in (TYPES, f"{TYPES}/1", f"{TYPES}/commands", "/api/auth/me"):
-            answer = await stranger.get(path)
-            assert answer.status_code == 401
-            assert answer.headers["WWW-Authenticate"].startswith("Bearer, Basic")
-            assert list(answer.json()) == FAILURE
+            response = await anonymous.get(path)
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"].startswith("Bearer, Basic")
+            assert list(response.json()) == FAILURE
 
 
-async def test_missing_role_is_403(app: ASGIApp, store: Store, shop) -> None:
+async def test_missing_role_is_403(app: ASGIApp, store: Store, location) -> None:
     token = await create_user_token(
-        store, "powerless@example.com", is_admin=False, business_ids=(shop,)
+        store, "powerless@example.com", is_admin=False, business_ids=(location,)
     )
     async with http_client(app, token) as limited:
         for method, path in (
@@ -260,9 +262,9 @@ async def test_missing_role_is_403(app: ASGIApp, store: Store, shop) -> None:
             ("PUT", TYPES), ("DELETE", f"{TYPES}/1"), ("GET", f"{TYPES}/commands"),
             ("POST", f"{TYPES}/runcommand"),
         ):  # fmt: skip
-            answer = await limited.request(method, path)
-            assert answer.status_code == 403, (method, path)
-            assert list(answer.json()) == FAILURE
+            response = await limited.request(method, path)
+            assert response.status_code == 403, (method, path)
+            assert list(response.json()) == FAILURE
 
 
 async def test_current_user_and_enums(client: httpx.AsyncClient) -> None:
@@ -282,9 +284,9 @@ async def test_actions_are_listed_and_unknown_key_is_rejected(
     for command in (await client.get(f"{path}/commands")).json():
         assert list(command)[:3] == ["Key", "Name", "AppliesOnlyToMultipleEntities"]
     assert (await client.get(f"{TYPES}/commands")).json() == []
-    answer = await client.post(f"{path}/runCommand", json={"Key": "NO_SUCH", "Ids": [1]})
-    assert answer.status_code == 400
-    assert answer.json()["Errors"][0]["PropertyName"] == "Key"
+    response = await client.post(f"{path}/runCommand", json={"Key": "NO_SUCH", "Ids": [1]})
+    assert response.status_code == 400
+    assert response.json()["Errors"][0]["PropertyName"] == "Key"
 
 
 async def test_rate_limit_answers_retry_after(store: Store, admin_token: str) -> None:
@@ -292,9 +294,9 @@ async def test_rate_limit_answers_retry_after(store: Store, admin_token: str) ->
     async with http_client(app, admin_token) as eager:
         for _ in range(2):
             assert (await eager.get(TYPES)).status_code == 200
-        answer = await eager.get(TYPES)
-    assert answer.status_code == 429
-    assert f"Wait {answer.headers['Retry-After']} seconds" in answer.json()["Message"]
+        response = await eager.get(TYPES)
+    assert response.status_code == 429
+    assert f"Wait {response.headers['Retry-After']} seconds" in response.json()["Message"]
 
 
 async def test_internal_error_is_generic_and_logged(
@@ -308,10 +310,10 @@ async def test_internal_error_is_generic_and_logged(
 
     monkeypatch.setattr(store, "read_session", broken)
     with caplog.at_level(logging.ERROR):
-        answer = await client.get(TYPES)
-    assert answer.status_code == 500
-    assert list(answer.json()) == ["Message"]
-    assert "secret" not in answer.text
+        response = await client.get(TYPES)
+    assert response.status_code == 500
+    assert list(response.json()) == ["Message"]
+    assert "secret" not in response.text
     assert "the secret reason" in caplog.text
 
 
@@ -322,22 +324,22 @@ async def test_a_lost_connection_is_a_409(
         raise ConnectionResetError
 
     monkeypatch.setattr(store, "read_session", lost)
-    answer = await client.get(TYPES)
-    assert answer.status_code == 409
-    assert list(answer.json()) == FAILURE
+    response = await client.get(TYPES)
+    assert response.status_code == 409
+    assert list(response.json()) == FAILURE
 
 
 async def test_records_of_other_locations_are_not_found(
-    app: ASGIApp, store: Store, builder: RecordBuilder, shop
+    app: ASGIApp, store: Store, builder: RecordBuilder, location
 ) -> None:
-    """A caller of one location: other records are not found, listed, counted or referred to."""
+    """For a caller of one location, other records are not found, listed, counted or referable."""
     roles = [f"ResourceType-{word}" for word in ("List", "Read", "Create", "Edit", "Delete")]
     token = await create_user_token(
-        store, "local@example.com", is_admin=False, business_ids=(shop,)
+        store, "local@example.com", is_admin=False, business_ids=(location,)
     )
     async with store.write_session() as unit:
         user_id = await find_user_id(unit, "local@example.com")
-        await set_roles(unit, user_id, shop, roles, now=NOW)
+        await set_roles(unit, user_id, location, roles, now=NOW)
     elsewhere = await builder.create_business("Elsewhere")
     foreign = await builder.create(ResourceType, Name="Foreign", BusinessId=elsewhere)
     async with http_client(app, token) as local:
@@ -346,10 +348,10 @@ async def test_records_of_other_locations_are_not_found(
         assert (await local.get(f"{TYPES}/{foreign}")).status_code == 404
         assert (await local.delete(f"{TYPES}/{foreign}")).status_code == 404
         body = {"Name": "New", "BusinessId": elsewhere}
-        refused = await local.post(TYPES, json=body)
-        assert refused.json()["Message"] == "Business: is not found"
+        rejected = await local.post(TYPES, json=body)
+        assert rejected.json()["Message"] == "Business: is not found"
         assert (await local.put(f"{TYPES}/{foreign}", json=body)).status_code == 404
-        made = await local.post(TYPES, json=body | {"BusinessId": shop})
+        made = await local.post(TYPES, json=body | {"BusinessId": location})
         assert made.status_code == 200, made.text
         moved = await local.put(f"{TYPES}/{made.json()['Value']['Id']}", json=body)
         assert moved.json()["Message"] == "Business: is not found"
@@ -357,5 +359,5 @@ async def test_records_of_other_locations_are_not_found(
 
 async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     for path in ("/api/billing/nothing", "/api", "/nowhere", "/api/billing/coworkers"):
-        answer = await client.get(path)
-        assert (answer.status_code, answer.text) == (404, '"Not found"')
+        response = await client.get(path)
+        assert (response.status_code, response.text) == (404, '"Not found"')

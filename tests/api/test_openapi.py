@@ -1,4 +1,4 @@
-"""The OpenAPI document says what is there: it resolves, it is complete, and the page reads it."""
+"""The OpenAPI document is valid and complete, and its page is served."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ async def test_required_ledger_params_are_enforced(
     openapi_json, client: httpx.AsyncClient, path
 ) -> None:
     needed = body_of(openapi_json, path).get("required", [])
-    answer = await client.post(f"/api/ledger/{path}", json={})
+    response = await client.post(f"/api/ledger/{path}", json={})
     if not needed:
-        assert answer.status_code == 200
+        assert response.status_code == 200
         return
-    assert answer.status_code == 400
-    assert {error["PropertyName"] for error in answer.json()["Errors"]} <= set(needed)
+    assert response.status_code == 400
+    assert {error["PropertyName"] for error in response.json()["Errors"]} <= set(needed)
 
 
 def test_document_passes_strict_validator(openapi_json) -> None:

@@ -1,4 +1,4 @@
-"""A question is kept by its text, and means each time what it meant when it was read."""
+"""The cache of parsed query strings."""
 
 from __future__ import annotations
 

@@ -114,6 +114,20 @@ def test_init_is_idempotent_and_creates_every_role(
     assert {"Booking-List", "Booking-Delete", "Ledger-Read", "Ledger-Spend"} <= set(names)
 
 
+def test_migrate_creates_missing_roles(database: str) -> None:
+    assert run(["migrate"]) == OK
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        roles = connection.execute("SELECT name FROM role ORDER BY name").fetchall()
+        assert {("Booking-List",), ("Ledger-Correct",), ("Ledger-Read",)} <= set(roles)
+        connection.execute("DELETE FROM role WHERE name IN ('Booking-List', 'Ledger-Read')")
+    connection.close()
+    for _ in range(2):
+        assert run(["migrate"]) == OK
+        with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+            assert connection.execute("SELECT name FROM role ORDER BY name").fetchall() == roles
+        connection.close()
+
+
 @pytest.mark.usefixtures("database")
 def test_users_and_tokens(capsys: Captured) -> None:
     assert run(["migrate"]) == OK

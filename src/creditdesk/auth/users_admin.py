@@ -103,7 +103,7 @@ async def set_two_factor(
 
 
 async def ensure_roles(session: WriteSession, now: datetime) -> dict[str, int]:
-    """The id of every role by lower-case name: five for each served entity, made where missing."""
+    """Creates the missing roles of all public entities; returns every role's id by lower-case name."""
     existing = {role["Name"].lower(): int(role["Id"]) for role in await session.find(Role)}
     wanted = {entity.roles[verb] for entity in PUBLIC_ENTITIES for verb in ALL_VERBS}
     missing = sorted(name for name in wanted if name.lower() not in existing)

@@ -17,12 +17,11 @@ from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.verify import verify_ledger as check_books
-from creditdesk.auth.users_admin import create_user, find_user_id
+from creditdesk.auth.users_admin import create_user, ensure_roles, find_user_id
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, open_database, settings_for
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.progress import ProgressDisplay
-from creditdesk.cli.users import prepare_roles
 from creditdesk.demo.factory import DEMO_ADMIN_EMAIL
 from creditdesk.demo.load import load_demo
 from creditdesk.storage.engine import open_store
@@ -32,11 +31,14 @@ from creditdesk.transfer.importer import Importer
 
 
 def migrate(*, database: DatabaseOption = None) -> int:
-    """Bring the database to this version's schema; nothing happens when it is there already."""
+    """Bring the database to this version's schema and add missing roles. Safe to repeat."""
 
     async def run() -> None:
-        async with open_database(database, migrated=True):
-            pass
+        async with (
+            open_database(database, migrated=True) as store,
+            store.write_session() as session,
+        ):
+            await ensure_roles(session, datetime.now(UTC))
         echo("The database is up to date.")
 
     asyncio.run(run())
@@ -65,7 +67,7 @@ def demo(
                 screen.step("uses", uses)
                 await load_demo(store, uses, seed, screen)
             async with store.write_session() as unit:
-                await prepare_roles(unit, now)
+                await ensure_roles(unit, now)
                 known = await find_user_id(unit, DEMO_ADMIN_EMAIL) is not None
                 if not known:
                     await create_user(

@@ -22,11 +22,7 @@ from creditdesk.auth.users_admin import (
 )
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.output import CliError, echo
-from creditdesk.entities.security.role import Role
-from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import ReadSession, WriteSession
-
-LEDGER_ROLES = ("Ledger-Read", "Ledger-Spend", "Ledger-Correct")
+from creditdesk.schema.repository import ReadSession
 
 Email = Annotated[str, Parameter(help="The user's e-mail address, with which they sign in.")]
 PasswordStdin = Annotated[
@@ -39,13 +35,6 @@ PasswordStdin = Annotated[
 ]
 
 users = App(name="user", help="Add users, give them roles and passwords, issue tokens.")
-
-
-async def prepare_roles(session: WriteSession, now: datetime) -> None:
-    """Makes the roles that are missing: five for each served entity, and the ledger's own."""
-    known = await ensure_roles(session, now)
-    missing = [name for name in LEDGER_ROLES if name.lower() not in known]
-    await session.insert(Role, [new_record(Role, {"Name": name}, now) for name in missing])
 
 
 def init(
@@ -64,7 +53,7 @@ def init(
         now = datetime.now(UTC)
         password, made_up = _read_or_generate_password(from_stdin=password_stdin)
         async with open_database(database, migrated=True) as store, store.write_session() as unit:
-            await prepare_roles(unit, now)
+            await ensure_roles(unit, now)
             if await find_user_id(unit, admin) is not None:
                 echo(f"The database is ready; {admin} was already there and stays as before.")
                 return
@@ -124,7 +113,6 @@ def roles(
     async def run() -> None:
         now = datetime.now(UTC)
         async with open_database(database) as store, store.write_session() as unit:
-            await prepare_roles(unit, now)
             await set_roles(unit, await _require_user_id(unit, email), business, role, now=now)
         echo(f"{email} has {_join_names(role)}.")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.query import Filter
 from creditdesk.schema.repository import WriteSession
 
 
@@ -21,6 +21,14 @@ class Principal:
     roles: frozenset[str] = frozenset()
     locations: frozenset[int] | None = None
 
+    def sees_location(self, location_id: int | None) -> bool:
+        """Whether records of this location exist for the principal."""
+        return self.locations is None or location_id in self.locations
+
+    def sees_any_location(self, location_ids: Iterable[int]) -> bool:
+        """Whether records that several locations share exist for the principal."""
+        return self.locations is None or not self.locations.isdisjoint(location_ids)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
@@ -29,12 +37,6 @@ class RequestContext:
     principal: Principal
     now: datetime
     idempotency_key: str | None = None
-
-
-class ScopeFilters(Protocol):
-    """How a caller's locations narrow what there is of an entity."""
-
-    def __call__(self, principal: Principal, entity: type[Entity]) -> tuple[Filter, ...]: ...
 
 
 class EntityService(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,11 +19,6 @@ from creditdesk.schema.actions import CommandResult
 from creditdesk.schema.params import Param, ParamList, Params
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import Principal, RequestContext
-
-READ_ROLE: Final = "Ledger-Read"
-SPEND_ROLE: Final = "Ledger-Spend"
-CORRECT_ROLE: Final = "Ledger-Correct"
-LEDGER_ROLES: Final = (READ_ROLE, SPEND_ROLE, CORRECT_ROLE)
 
 
 @dataclass(frozen=True, slots=True)

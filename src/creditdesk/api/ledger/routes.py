@@ -12,9 +12,6 @@ from typing import Any, Final
 
 from creditdesk.api.context import Route
 from creditdesk.api.ledger.endpoints import (
-    CORRECT_ROLE,
-    READ_ROLE,
-    SPEND_ROLE,
     LedgerPost,
     LedgerRead,
     LedgerWrite,
@@ -45,6 +42,7 @@ from creditdesk.api.ledger.params import (
     parse_basket,
 )
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
+from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import MAPPINGS

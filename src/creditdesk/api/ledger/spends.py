@@ -7,8 +7,6 @@ from functools import partial
 
 from creditdesk.api.context import ApiContext
 from creditdesk.api.ledger.endpoints import (
-    READ_ROLE,
-    SPEND_ROLE,
     LedgerPost,
     LedgerWrite,
     ParsedLedgerWrite,
@@ -16,6 +14,7 @@ from creditdesk.api.ledger.endpoints import (
     result_body,
 )
 from creditdesk.api.ledger.params import BASKET, parse_basket
+from creditdesk.entities.roles import READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.basket_search import execute_with_search
 from creditdesk.ledger.batching import BatchQueue
 from creditdesk.ledger.idempotency import SavedResponse, scoped_key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, DateTime, Integer, Money, Reference, Text
 
@@ -15,11 +16,11 @@ class JournalLine(
     counted=True,
     append_only=True,
     roles={
-        "list": "Ledger-Read",
-        "get": "Ledger-Read",
-        "create": "Ledger-Spend",
-        "update": "Ledger-Correct",
-        "delete": "Ledger-Correct",
+        "list": READ_ROLE,
+        "get": READ_ROLE,
+        "create": SPEND_ROLE,
+        "update": CORRECT_ROLE,
+        "delete": CORRECT_ROLE,
     },
     unique=(
         ("CreditKind", "CreditId", "Sequence"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.entities.enums import PoolCapPeriod, PoolCreditType
+from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Enum, Money, Reference
 
@@ -13,11 +14,11 @@ class PoolCap(
     plural="poolcaps",
     scope="TeamBusinessId",
     roles={
-        "list": "Ledger-Read",
-        "get": "Ledger-Read",
-        "create": "Ledger-Correct",
-        "update": "Ledger-Correct",
-        "delete": "Ledger-Correct",
+        "list": READ_ROLE,
+        "get": READ_ROLE,
+        "create": CORRECT_ROLE,
+        "update": CORRECT_ROLE,
+        "delete": CORRECT_ROLE,
     },
 ):
     """The most that each member may draw in a period from what its team shares (rule 16).

@@ -19,7 +19,6 @@ from creditdesk.ledger.journal.mapping import (
     AccountKey,
     entry_from_record,
     is_booking_charge,
-    is_visible,
     overdraft_limit,
     state_id,
     where,
@@ -108,7 +107,7 @@ async def customer_balances(
         seen = [
             record
             for record in found
-            if is_visible(context.principal, record["BusinessId"])
+            if context.principal.sees_location(record["BusinessId"])
             and not is_booking_charge(mapping, record)
         ]
         ids = [state_id((mapping.account_type, record["Id"])) for record in seen]

@@ -35,7 +35,6 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, ValidationError
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record
-from creditdesk.schema.service import Principal
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 SYSTEM_ACTOR: Final = "system"
@@ -308,11 +307,6 @@ def where(entity: type[Entity], **values: Any) -> tuple[Filter, ...]:
         else Filter(columns[name], Comparison.EQUALS, value)
         for name, value in values.items()
     )
-
-
-def is_visible(principal: Principal, business_id: int | None) -> bool:
-    """Whether a record of this location exists for the caller."""
-    return principal.locations is None or business_id in principal.locations
 
 
 def unknown_reference(relation: str, attempted: object) -> ValidationError:

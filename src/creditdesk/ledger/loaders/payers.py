@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team as TeamEntity
-from creditdesk.ledger.journal.mapping import is_visible, unknown_reference, where
+from creditdesk.ledger.journal.mapping import unknown_reference, where
 from creditdesk.ledger.rules.credit import Customer, TeamSharing
 from creditdesk.schema.entity import Record
 from creditdesk.schema.repository import Finder, FindQuery, ReadSession
@@ -35,9 +35,7 @@ class Payers:
 
     def visible_to(self, caller: Principal) -> bool:
         """Whether the customer exists for the caller."""
-        return caller.locations is None or any(
-            is_visible(caller, place) for place in self.location_ids
-        )
+        return caller.sees_any_location(self.location_ids)
 
 
 async def load_visible_payers(

@@ -17,7 +17,7 @@ from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLin
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.mapping import is_visible, unknown_reference
+from creditdesk.ledger.journal.mapping import unknown_reference
 from creditdesk.ledger.loaders.items import ItemRecords, load_currencies, load_item_records
 from creditdesk.ledger.loaders.rates import booking_units, select_booking_rate, to_rate, total_price
 from creditdesk.ledger.loaders.use_references import LocationClock
@@ -118,7 +118,7 @@ def _build_source(
     asked: ItemRequest, buyer: Buyer, context: RequestContext, found: ItemRecords
 ) -> Source:
     source = _BUILDERS[asked.kind](asked, buyer, found)
-    if not is_visible(context.principal, source.business_id):
+    if not context.principal.sees_location(source.business_id):
         raise unknown_reference("Sources", str(source.key))
     if source.customer_id != buyer.customer_id:
         raise invalid_field("Sources", f"{source.key} is not of this customer")

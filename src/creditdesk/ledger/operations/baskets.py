@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
-from creditdesk.ledger.journal.mapping import AccountKey, account_key, is_visible, unknown_reference
+from creditdesk.ledger.journal.mapping import AccountKey, account_key, unknown_reference
 from creditdesk.ledger.journal.transaction import JournalTransaction, LockedAccount
 from creditdesk.ledger.loaders.coverage import covered_amounts
 from creditdesk.ledger.loaders.credits import load_credits
@@ -198,7 +198,7 @@ def _build_basket(
             _with_team(credit, payers)
             for person in payers.payer_ids
             for credit in credits_[person]
-            if is_visible(caller, credit.business_id)
+            if caller.sees_location(credit.business_id)
         ),
     )
 

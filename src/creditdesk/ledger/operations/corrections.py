@@ -19,7 +19,6 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     entry_from_record,
     is_booking_charge,
-    is_visible,
     state_id,
     stored_credit,
     stored_state,
@@ -390,7 +389,7 @@ def require_visible(
 ) -> LockedAccount:
     """The locked credit, when it exists for the caller and has a balance. Raises Invalid."""
     credit = journal.accounts.get(account)
-    if credit is None or not is_visible(context.principal, credit.stored.business_id):
+    if credit is None or not context.principal.sees_location(credit.stored.business_id):
         raise unknown_reference(relation, account[1] if attempted is None else attempted)
     if credit.stored.is_booking_charge:
         raise invalid_field(relation, "is a booking charge and has no balance (rule 5)")

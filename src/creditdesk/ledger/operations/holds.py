@@ -11,7 +11,7 @@ from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, account_key, is_visible, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, account_key, where
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -189,7 +189,7 @@ def due_hold_filters(now: datetime) -> tuple[Filter, ...]:
 async def _lock_group(session: WriteSession, group: int, context: RequestContext) -> list[Record]:
     found = await session.find(Hold, where(Hold, Group=group))
     holds = list((await session.lock(Hold, [h["Id"] for h in found])).values())
-    if not holds or not all(is_visible(context.principal, h["BusinessId"]) for h in holds):
+    if not holds or not all(context.principal.sees_location(h["BusinessId"]) for h in holds):
         raise NotFound
     return sorted(holds, key=lambda h: h["Id"])
 

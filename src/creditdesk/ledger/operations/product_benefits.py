@@ -22,7 +22,6 @@ from creditdesk.ledger.journal.mapping import (
     TIME_MAPPING,
     AccountKey,
     CreditTypeMapping,
-    is_visible,
     unknown_reference,
     where,
 )
@@ -109,7 +108,9 @@ async def activate_products(
     """
     sales = await session.lock(CoworkerProduct, sorted(sale_ids))
     for sale_id in sale_ids:
-        if sale_id not in sales or not is_visible(context.principal, sales[sale_id]["BusinessId"]):
+        if sale_id not in sales or not context.principal.sees_location(
+            sales[sale_id]["BusinessId"]
+        ):
             raise unknown_reference("CoworkerProduct", sale_id)
     now = ledger.clock().replace(microsecond=0)
     clocks = await load_location_clocks(session, [sale["BusinessId"] for sale in sales.values()])

@@ -19,7 +19,6 @@ from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
     CreditTypeMapping,
-    is_visible,
     where,
 )
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -98,7 +97,7 @@ async def find_due_renewals(
     contracts = [
         c
         for c in await session.find(CoworkerContract, where(CoworkerContract, **wanted))
-        if is_visible(context.principal, c["IssuedById"]) and c["StartDate"] is not None
+        if context.principal.sees_location(c["IssuedById"]) and c["StartDate"] is not None
     ]
     if not contracts:
         return []

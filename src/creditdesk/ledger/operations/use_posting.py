@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import CreditTypeMapping, is_visible, unknown_reference
+from creditdesk.ledger.journal.mapping import CreditTypeMapping, unknown_reference
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -45,7 +45,7 @@ def post_use(
 ) -> PendingEntry:
     """Writes the use on its credit, or raises Invalid and leaves the book as it was."""
     credit = journal.accounts.get((mapping.account_type, use[mapping.credit_reference] or 0))
-    if credit is None or not is_visible(context.principal, credit.stored.business_id):
+    if credit is None or not context.principal.sees_location(credit.stored.business_id):
         raise unknown_reference(mapping.credit_relation, use[mapping.credit_reference])
     if credit.stored.is_booking_charge:
         raise invalid_field(
@@ -84,7 +84,7 @@ def _named_source(use: Record, facts: UseReferences, context: RequestContext) ->
     for name in given:
         relation, _, kind = SOURCE_LINKS[name]
         source = facts.source_record(kind, use[name])
-        if source is None or not is_visible(context.principal, facts.business_id(kind, source)):
+        if source is None or not context.principal.sees_location(facts.business_id(kind, source)):
             raise unknown_reference(relation, use[name])
         return kind, source
     return None

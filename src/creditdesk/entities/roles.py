@@ -1,0 +1,9 @@
+"""The roles of the ledger's own paths, in place of one role a verb."""
+
+from __future__ import annotations
+
+from typing import Final
+
+READ_ROLE: Final = "Ledger-Read"
+SPEND_ROLE: Final = "Ledger-Spend"
+CORRECT_ROLE: Final = "Ledger-Correct"

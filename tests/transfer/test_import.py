@@ -126,8 +126,7 @@ async def test_later_use_exceeding_balance_is_reported(sqlite_store: Store, tmp_
         sqlite_store, write_files(tmp_path, coworkerbookingcreditusehistories_json=[USE, later])
     )
     assert report.problems == [
-        "CoworkerBookingCredit 70: the uses that came for it do not fit its balance,"
-        " which stays as it was"
+        "CoworkerBookingCredit 70: the imported uses do not fit its balance, which stays as it was"
     ]
 
 

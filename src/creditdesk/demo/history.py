@@ -11,7 +11,13 @@ from creditdesk.demo.factory import DEMO_START, FAR_FUTURE, RecordFactory
 from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping
+from creditdesk.ledger.journal.mapping import (
+    MONEY_MAPPING,
+    TIME_MAPPING,
+    CreditTypeMapping,
+    stored_credit,
+    stored_use,
+)
 from creditdesk.ledger.journal.opening import open_journal
 from creditdesk.schema.entity import Record
 
@@ -192,6 +198,8 @@ def _open_journal(
 ) -> None:
     """The credit's journal and its balance, both from its use rows."""
     credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
-    journal = open_journal(side, credit, rows)
+    journal = open_journal(
+        side, stored_credit(side, credit), [stored_use(side, row) for row in rows]
+    )
     factory.add(JournalLine, journal.entry_records(factory.unique_id))
-    factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id)])
+    factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id())])

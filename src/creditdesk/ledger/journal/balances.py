@@ -1,7 +1,4 @@
-"""What a credit or a customer has, now or at an instant, as known then or as known now (rule 4).
-
-Reads only. This module must not know the wire.
-"""
+"""Balances of credits and customers, now or at an instant, as known then or now (rule 4)."""
 
 from __future__ import annotations
 
@@ -14,18 +11,17 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import JournalEntry, epoch_microseconds
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
-    MONEY_MAPPING,
-    TIME_MAPPING,
     AccountKey,
+    CreditTypeMapping,
     entry_from_record,
-    is_booking_charge,
-    overdraft_limit,
     state_id,
+    stored_credit,
+    stored_state,
     where,
 )
+from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired
-from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
@@ -33,9 +29,10 @@ from creditdesk.schema.service import RequestContext
 
 @dataclass(frozen=True, slots=True)
 class CreditBalance:
-    """One credit's amounts in its smallest step; `lapsing` is what lapses within the days asked.
+    """One credit's amounts in its smallest unit.
 
-    Credit that has lapsed has nothing available, swept or not (rule 28).
+    `expiring` is the part of `remaining` that expires within the requested days. Expired credit has
+    nothing available, whether or not its expiry entry is written (rule 28).
     """
 
     account: AccountKey
@@ -52,40 +49,40 @@ class CreditBalance:
 def balance_at(
     entries: Iterable[JournalEntry], at: datetime, as_known_at: datetime | None = None
 ) -> Amount:
-    """What remained of a credit at `at`, in its smallest step.
+    """What remained of a credit at `at`, in its smallest unit.
 
-    Alone: after the last line recorded by then. With `as_known_at`: what had taken effect by `at`,
-    going by the lines recorded by `as_known_at`, so late corrections count where they belong.
+    Without `as_known_at`: after the last entry recorded by `at`. With it: the entries recorded by
+    `as_known_at` that had taken effect by `at`, so a late correction counts where it belongs.
     """
     instant = epoch_microseconds(at)
     if as_known_at is None:
-        return sum(x.balance_change for x in entries if x.recorded_microseconds <= instant)
+        return sum(e.balance_change for e in entries if e.recorded_microseconds <= instant)
     known = epoch_microseconds(as_known_at)
     return sum(
-        x.balance_change
-        for x in entries
-        if x.recorded_microseconds <= known and x.effective_microseconds <= instant
+        e.balance_change
+        for e in entries
+        if e.recorded_microseconds <= known and e.effective_microseconds <= instant
     )
 
 
 async def credit_balance_at(
     session: ReadSession, account: AccountKey, at: datetime, as_known_at: datetime | None = None
 ) -> Amount:
-    """`balance_at` for one credit of the store.
+    """`balance_at` for one stored credit.
 
-    Alone it reads one line by an index, however long the journal (rule 4). With `as_known_at` it
-    reads the credit's lines, for a late correction may stand anywhere among them.
+    Without `as_known_at` it reads one entry by an index. With it, it reads the credit's whole
+    journal, as a late correction may stand anywhere in it.
     """
     kind, credit_id = account
-    ours = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
+    of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
     if as_known_at is None:
         recorded = JournalLine.meta().columns["RecordedOn"]
-        by_then = Filter(recorded, Comparison.AT_MOST, at)
+        recorded_by_then = Filter(recorded, Comparison.AT_MOST, at)
         last = await session.find(
-            JournalLine, (*ours, by_then), Order(recorded, descending=True), limit=1
+            JournalLine, (*of_credit, recorded_by_then), Order(recorded, descending=True), limit=1
         )
         return entry_from_record(last[0]).balance_after if last else 0
-    found = await session.find(JournalLine, ours)
+    found = await session.find(JournalLine, of_credit)
     return balance_at([entry_from_record(record) for record in found], at, as_known_at)
 
 
@@ -98,67 +95,68 @@ async def customer_balances(
     at: datetime | None = None,
     as_known_at: datetime | None = None,
 ) -> list[CreditBalance]:
-    """A customer's credits that the caller may see, money first, each in order of Id."""
+    """The customer's credits that the caller may see: money first, each kind in order of Id."""
     result = []
-    for mapping in (MONEY_MAPPING, TIME_MAPPING):
-        found = await session.find(
-            mapping.credit_entity, where(mapping.credit_entity, CoworkerId=customer_id)
-        )
-        seen = [
-            record
-            for record in found
-            if context.principal.sees_location(record["BusinessId"])
-            and not is_booking_charge(mapping, record)
-        ]
-        ids = [state_id((mapping.account_type, record["Id"])) for record in seen]
+    for mapping in MAPPINGS.values():
+        credits_ = await _visible_credits(session, mapping, customer_id, context)
+        ids = [state_id((mapping.account_type, credit.id)) for credit in credits_]
         states = await session.get_many(AccountState, ids) if ids else {}
-        overdraft_limits = await _overdraft_limits(session, seen)
-        for record in seen:
-            account = (mapping.account_type, record["Id"])
-            remaining = record[mapping.remaining_field]
-            state = states.get(state_id(account))
-            held = state["Held"] // mapping.scale if state else 0
+        for credit in credits_:
+            account = (mapping.account_type, credit.id)
+            state = stored_state(account, states.get(state_id(account)))
+            remaining = credit.remaining
             if at is not None:
                 remaining = await credit_balance_at(session, account, at, as_known_at)
-            limit = overdraft_limits.get(record["Id"], 0)
             result.append(
                 _credit_balance(
-                    account, record, remaining, held, limit, at or context.now, expiring_within_days
+                    account,
+                    credit,
+                    remaining,
+                    state.held,
+                    at or context.now,
+                    timedelta(days=expiring_within_days),
                 )
             )
     return result
 
 
-async def _overdraft_limits(session: ReadSession, records: Iterable[Record]) -> dict[int, Amount]:
-    """How far below zero the printing credits among them may go: only a whole record says it."""
-    printing = [record["Id"] for record in records if record.get("ExtraServiceIsPrintingCredit")]
-    whole = await session.get_many(TIME_MAPPING.credit_entity, printing) if printing else {}
-    return {credit_id: overdraft_limit(TIME_MAPPING, record) for credit_id, record in whole.items()}
+async def _visible_credits(
+    session: ReadSession, mapping: CreditTypeMapping, customer_id: int, context: RequestContext
+) -> list[StoredCredit]:
+    records = await session.find(
+        mapping.credit_entity,
+        where(mapping.credit_entity, CoworkerId=customer_id),
+        columns=(*mapping.credit_columns, *mapping.description_columns),
+    )
+    credits_ = [stored_credit(mapping, record) for record in records]
+    return [
+        credit
+        for credit in credits_
+        if context.principal.sees_location(credit.business_id) and not credit.is_booking_charge
+    ]
 
 
 def _credit_balance(
     account: AccountKey,
-    record: Record,
+    credit: StoredCredit,
     remaining: Amount,
     held: Amount,
-    overdraft: Amount,
     at: datetime,
-    expiring_within_days: int,
+    expiring_within: timedelta,
 ) -> CreditBalance:
-    starts, ends = record["ValidFrom"], record["ExpireDate"]
-    over = has_expired(ends, at)
-    early = starts is not None and starts > at
-    free = 0 if over else max(0, remaining - held)
-    usable = 0 if over or early else max(0, remaining - held + overdraft)
-    soon = ends is not None and ends <= at + timedelta(days=expiring_within_days)
+    expired = has_expired(credit.expires, at)
+    not_yet_valid = credit.valid_from is not None and credit.valid_from > at
+    unreserved = 0 if expired else max(0, remaining - held)
+    is_usable = not (expired or not_yet_valid)
+    expires_soon = credit.expires is not None and credit.expires <= at + expiring_within
     return CreditBalance(
         account,
-        record.get("Description") or record.get("ExtraServiceName") or "",
-        record.get("BusinessCurrencyCode") if MAPPINGS[account[0]] is MONEY_MAPPING else None,
+        credit.description,
+        credit.currency,
         remaining,
         held,
-        usable,
-        free if soon else 0,
-        starts,
-        ends,
+        available=max(0, remaining - held + credit.overdraft) if is_usable else 0,
+        expiring=unreserved if expires_soon else 0,
+        valid_from=credit.valid_from,
+        expires=credit.expires,
     )

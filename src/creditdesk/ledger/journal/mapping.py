@@ -28,14 +28,21 @@ from creditdesk.ledger.journal.entry import (
     from_epoch_microseconds,
 )
 from creditdesk.ledger.journal.hash_chain import genesis_digest
-from creditdesk.ledger.journal.values import StoredCredit, StoredState
+from creditdesk.ledger.journal.values import StoredCredit, StoredState, StoredUse
 from creditdesk.ledger.rules.amounts import AMOUNT_SCALE, Amount, format_money
-from creditdesk.ledger.rules.credit import CreditKey, CreditType
+from creditdesk.ledger.rules.credit import CreditKey, CreditType, SourceKind
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, ValidationError
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
+
+SOURCE_REFERENCES: Final[Mapping[str, SourceKind]] = {
+    "BookingId": SourceKind.BOOKING,
+    "EventAttendeeId": SourceKind.EVENT_ATTENDANCE,
+    "CoworkerInvoiceLineId": SourceKind.INVOICE_LINE,
+}
+"""The columns by which a use row names what it paid."""
 
 SYSTEM_ACTOR: Final = "system"
 """The actor of entries that no user caused."""
@@ -61,6 +68,20 @@ class CreditTypeMapping:
             *("ValidFrom", "ExpireDate", self.remaining_field, self.total_field),
             *(of_time if self.account_type is AccountType.TIME else ()),
         )
+
+    @property
+    def description_columns(self) -> tuple[str, ...]:
+        """The columns that describe a credit to people."""
+        if self.account_type is AccountType.MONEY:
+            return ("Description", "BusinessCurrencyCode")
+        return ("Description", "ExtraServiceName")
+
+    @property
+    def use_columns(self) -> tuple[str, ...]:
+        """The columns of the history that `stored_use` reads."""
+        columns = self.history_entity.meta().columns
+        references = (name for name in SOURCE_REFERENCES if name in columns)
+        return ("Id", self.credit_reference, "CreditUsed", "CreatedOn", "UpdatedBy", *references)
 
     @property
     def credit_relation(self) -> str:
@@ -117,7 +138,7 @@ def is_booking_charge(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> 
     """A booking charge has no balance and no journal (rule 5)."""
     if mapping is MONEY_MAPPING:
         return False
-    return bool(record["BookingId"] or record["BookingUniqueId"])
+    return bool(record.get("BookingId") or record.get("BookingUniqueId"))
 
 
 def overdraft_limit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Amount:
@@ -141,8 +162,23 @@ def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Stor
         expires=record["ExpireDate"],
         rate_id=None if is_money else record["ExtraServiceId"],
         is_booking_charge=is_booking_charge(mapping, record),
-        description=record.get("Description" if is_money else "ExtraServiceName") or "",
+        description=record.get("Description") or record.get("ExtraServiceName") or "",
         currency=record.get("BusinessCurrencyCode") if is_money else None,
+    )
+
+
+def stored_use(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredUse:
+    """The use that a history record with at least `use_columns` holds."""
+    sources = ((kind, record.get(name)) for name, kind in SOURCE_REFERENCES.items())
+    kind, source_id = next(((k.value, i) for k, i in sources if i), (None, None))
+    return StoredUse(
+        id=record["Id"],
+        credit_id=record[mapping.credit_reference],
+        created=record["CreatedOn"],
+        updated_by=record["UpdatedBy"] or SYSTEM_ACTOR,
+        used=record["CreditUsed"],
+        source_kind=kind,
+        source_id=source_id,
     )
 
 
@@ -178,13 +214,16 @@ def state_values(account: AccountKey, state: StoredState) -> Record:
     }
 
 
-def new_state_record(account: AccountKey, state: StoredState, now: datetime) -> Record:
-    """The record of an account's first state."""
+def new_state_record(
+    account: AccountKey, state: StoredState, now: datetime, unique_id: str | None = None
+) -> Record:
+    """The record of an account's first state, under a new UniqueId unless one is given."""
     kind, credit_id = account
     values = {
         "Id": state_id(account),
         "CreditKind": kind.value,
         "CreditId": credit_id,
+        "UniqueId": unique_id,
         **state_values(account, state),
     }
     return new_record(AccountState, values, now, "")

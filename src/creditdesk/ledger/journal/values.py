@@ -36,6 +36,21 @@ class StoredCredit(Struct, frozen=True, gc=False):
     currency: str | None = None
 
 
+class StoredUse(Struct, frozen=True, gc=False):
+    """A row of a use history: what one use took, negative for what came back (rule 2).
+
+    `used` is None for a use whose length is unknown; it moved nothing (rule 9).
+    """
+
+    id: int
+    credit_id: int | None
+    created: datetime
+    updated_by: str
+    used: Amount | None
+    source_kind: str | None = None
+    source_id: int | None = None
+
+
 class StoredState(Struct, frozen=True, gc=False):
     """What is stored beside a credit: where its journal ends, and settings of our own.
 

@@ -1,8 +1,7 @@
-"""Asks that wait at the same moment are carried out together, in one unit of work (rule 31).
+"""Group commit: requests that arrive while a transaction runs share the next one (rule 31).
 
-While a batch is under way the next one gathers. Each ask is answered for itself. One that would
-wait for another unit holds up its whole batch, so it may be put off, once, to the next. This module
-must not know what is asked.
+Each request gets its own result or error. A request whose accounts are locked by another
+transaction may be deferred once, to the next batch, so that it does not delay the rest.
 """
 
 from __future__ import annotations
@@ -18,37 +17,34 @@ from typing import Final, Generic, TypeVar
 from creditdesk.schema.errors import Conflict, DomainError
 
 MAX_BATCH_SIZE: Final = 64
-"""How many asks share a unit at most."""
-GATHER_DELAY_DIVISOR: Final = 2
 MAX_GATHER_DELAY: Final = timedelta(milliseconds=10)
-"""A batch waits for all who are about, answered or waiting as the last one ended: half of the time
-that one took, and never longer than this."""
+"""Upper bound of the wait for clients that just received an answer; half the last batch otherwise."""
 
 
 class Deferred(Enum):
-    """What is said in place of an answer."""
+    """Stands in the place of a result."""
 
-    DEFERRED = "put off"
+    DEFERRED = "deferred"
 
 
 DEFERRED: Final = Deferred.DEFERRED
-"""Another unit holds what the ask needs; nothing was done, and the next batch will wait for it."""
+"""Another transaction locks what the request needs. Nothing was done; the next batch will wait."""
 
-Work = TypeVar("Work")
-Ask = TypeVar("Ask")
-Given = TypeVar("Given")
+Session = TypeVar("Session")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending(Generic[Ask, Given]):
-    request: Ask
+class _Pending(Generic[Request, Result]):
+    request: Request
     conflict_keys: frozenset[Hashable]
     idempotent: bool
-    future: asyncio.Future[Given]
+    future: asyncio.Future[Result]
     was_deferred: bool = False
 
-    def resolve(self, outcome: Given | Exception) -> None:
-        # Who asked may have gone meanwhile.
+    def resolve(self, outcome: Result | Exception) -> None:
+        # A client that disconnected has cancelled its future.
         if self.future.done():
             return
         if isinstance(outcome, Exception):
@@ -57,25 +53,26 @@ class _Pending(Generic[Ask, Given]):
             self.future.set_result(outcome)
 
 
-class BatchQueue(Generic[Work, Ask, Given]):
-    """Gathers asks and has each batch carried out in a unit that `opened` gives.
+class BatchQueue(Generic[Session, Request, Result]):
+    """Collects requests and executes each batch in one session.
 
-    `carry_out` answers the asks of a batch in their order, with a value or a refusal each. It may
-    put off all but the first few, whose number it is told: these waited for the last batch in vain.
+    `execute(session, requests, must_wait)` returns one result, `DomainError` or `DEFERRED` per
+    request, in order. The first `must_wait` requests were deferred before and may not be deferred
+    again.
     """
 
     def __init__(
         self,
-        open_session: Callable[[], AbstractAsyncContextManager[Work]],
+        open_session: Callable[[], AbstractAsyncContextManager[Session]],
         execute: Callable[
-            [Work, Sequence[Ask], int], Awaitable[Sequence[Given | DomainError | Deferred]]
+            [Session, Sequence[Request], int], Awaitable[Sequence[Result | DomainError | Deferred]]
         ],
         max_batch_size: int = MAX_BATCH_SIZE,
     ) -> None:
         self._open_session = open_session
         self._execute = execute
         self._max_batch_size = max_batch_size
-        self._queue: list[_Pending[Ask, Given]] = []
+        self._queue: list[_Pending[Request, Result]] = []
         self._task: asyncio.Task[None] | None = None
         self._expected = 1
         self._gather_delay = timedelta()
@@ -83,48 +80,48 @@ class BatchQueue(Generic[Work, Ask, Given]):
 
     async def submit(
         self,
-        request: Ask,
+        request: Request,
         *,
         conflict_keys: frozenset[Hashable] = frozenset(),
         idempotent: bool = False,
-    ) -> Given:
-        """The answer to one ask, carried out with whatever else is waiting. Raises its refusal.
+    ) -> Result:
+        """Executes `request` with whatever else is queued and returns its result.
 
-        No batch has two asks with anything in `apart` in common; the later one waits for the next.
-        `repeatable` says that asking again has no second effect, as with a key (rule 32).
+        Two requests that share a conflict key never run in the same batch. `idempotent` requests
+        may be retried after a commit whose outcome is unknown (rule 32). Raises the request's own
+        `DomainError`.
         """
-        future: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append(_Pending(request, conflict_keys, idempotent, future))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         if len(self._queue) >= self._expected:
             self._batch_ready.set()
-        # Who asked may go away; what is under way is carried out all the same.
+        # A client that disconnects does not cancel the batch.
         return await asyncio.shield(future)
 
     async def _run(self) -> None:
         try:
-            # Everyone who asks in this turn of the loop is on board before the first batch leaves.
+            # Let requests of the current loop iteration join the first batch.
             await asyncio.sleep(0)
             while self._queue:
                 await self._wait_for_more()
                 batch = self._take_batch()
                 loop = asyncio.get_running_loop()
-                began = loop.time()
+                started = loop.time()
                 deferred = await self._execute_batch(batch)
-                lasted = timedelta(seconds=loop.time() - began)
+                duration = timedelta(seconds=loop.time() - started)
                 self._expected = min(len(batch) + len(self._queue), self._max_batch_size)
                 self._queue[:0] = deferred
-                self._gather_delay = min(lasted / GATHER_DELAY_DIVISOR, MAX_GATHER_DELAY)
+                self._gather_delay = min(duration / 2, MAX_GATHER_DELAY)
         finally:
             self._task = None
 
     async def _wait_for_more(self) -> None:
-        """Gives those who were answered the time to come back, and so to share one unit with those
-        who could not be part of the last.
+        """Waits for the clients of the last batch to come back, up to the gather delay.
 
-        What a unit costs beside its asks is as much as a dozen of them, so few large ones serve
-        everyone sooner than many small ones, even where those could overlap.
+        A transaction costs as much as a dozen requests in it, so few large batches answer everyone
+        sooner than many small ones, even where small ones could overlap.
         """
         if len(self._queue) < self._expected:
             self._batch_ready.clear()
@@ -132,9 +129,10 @@ class BatchQueue(Generic[Work, Ask, Given]):
                 async with asyncio.timeout(self._gather_delay.total_seconds()):
                     await self._batch_ready.wait()
 
-    def _take_batch(self) -> list[_Pending[Ask, Given]]:
-        """The next batch; who cannot be part of it keeps the place in the row."""
-        batch, later = list[_Pending[Ask, Given]](), list[_Pending[Ask, Given]]()
+    def _take_batch(self) -> list[_Pending[Request, Result]]:
+        """Takes the next batch from the queue; the other requests keep their order."""
+        batch = list[_Pending[Request, Result]]()
+        later = list[_Pending[Request, Result]]()
         taken_keys: set[Hashable] = set()
         for pending in self._queue:
             if len(batch) == self._max_batch_size or pending.conflict_keys & taken_keys:
@@ -146,37 +144,46 @@ class BatchQueue(Generic[Work, Ask, Given]):
         return batch
 
     async def _execute_batch(
-        self, batch: Sequence[_Pending[Ask, Given]]
-    ) -> list[_Pending[Ask, Given]]:
-        """Says to each what became of its ask; gives those that were put off."""
-        # One that is alone holds up nobody.
+        self, batch: Sequence[_Pending[Request, Result]]
+    ) -> list[_Pending[Request, Result]]:
+        """Resolves every future of the batch; returns the requests that were deferred."""
+        # A request that is alone in its batch delays nobody.
         must_wait = 1 if len(batch) == 1 else sum(pending.was_deferred for pending in batch)
-        results: Sequence[Given | DomainError | Deferred] = ()
+        results: Sequence[Result | DomainError | Deferred] = ()
         try:
             async with self._open_session() as session:
-                results = await self._execute(
-                    session, [waiting.request for waiting in batch], must_wait
-                )
+                requests = [pending.request for pending in batch]
+                results = await self._execute(session, requests, must_wait)
         except Exception as error:
-            # A passing fault, such as a lost race: each is tried once more, on its own. Where the
-            # news of a commit was lost it may have happened, so only those are tried for whom
-            # nothing was done or who may ask again.
-            lost = bool(results) and not isinstance(error, Conflict)
-            for place, waiting in enumerate(batch):
-                if lost and not (waiting.idempotent or isinstance(results[place], Deferred)):
-                    waiting.resolve(error)
-                else:
-                    await self._execute_alone(waiting)
+            await self._retry_alone(batch, results, error)
             return []
-        deferred: list[_Pending[Ask, Given]] = []
-        for waiting, result in zip(batch, results, strict=True):
+        deferred: list[_Pending[Request, Result]] = []
+        for pending, result in zip(batch, results, strict=True):
             if isinstance(result, Deferred):
-                deferred.append(replace(waiting, was_deferred=True))
+                deferred.append(replace(pending, was_deferred=True))
             else:
-                waiting.resolve(result)
+                pending.resolve(result)
         return deferred
 
-    async def _execute_alone(self, pending: _Pending[Ask, Given]) -> None:
+    async def _retry_alone(
+        self,
+        batch: Sequence[_Pending[Request, Result]],
+        results: Sequence[Result | DomainError | Deferred],
+        error: Exception,
+    ) -> None:
+        """Retries the requests of a failed batch one by one, each in a session of its own.
+
+        After a commit with an unknown outcome only idempotent and deferred requests may run again;
+        the others get `error`.
+        """
+        is_unknown = bool(results) and not isinstance(error, Conflict)
+        for place, pending in enumerate(batch):
+            if is_unknown and not (pending.idempotent or isinstance(results[place], Deferred)):
+                pending.resolve(error)
+            else:
+                await self._execute_alone(pending)
+
+    async def _execute_alone(self, pending: _Pending[Request, Result]) -> None:
         try:
             async with self._open_session() as session:
                 (result,) = await self._execute(session, [pending.request], 1)

@@ -1,7 +1,4 @@
-"""One journal line, the only truth about what ever moved a credit (rule 1).
-
-It knows nothing of storage, the wire or how lines are chained; it only says what a line holds.
-"""
+"""The journal entry: the append-only record of every change of a credit (rule 1)."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -15,14 +12,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class AccountType(StrEnum):
-    """Money credit counts ten-thousandths of its currency; time (and printing) whole uses."""
+    """Money accounts count ten-thousandths of a currency; time and printing credit whole uses."""
 
     MONEY = "money"
     TIME = "time"
 
 
 class EntryType(StrEnum):
-    """What a line did to its credit; `Line` says what its amount means for each (rule 1)."""
+    """What an entry did to its credit; see `JournalEntry` for the meaning of its amount (rule 1)."""
 
     GRANT = "grant"
     USE = "use"
@@ -43,7 +40,7 @@ _BALANCE_SIGN = {
     EntryType.VOID: -1,
 }
 RAISES_TOTAL = frozenset({EntryType.ADJUSTMENT, EntryType.REVERSAL})
-"""What would bring more than Total raises Total to it (rule 2)."""
+"""Entries that raise Total where Remaining would pass it (rule 2)."""
 _HELD_SIGN = {EntryType.HOLD: 1, EntryType.RELEASE: -1}
 _TEXT_FIELDS = {
     "credit_kind": AccountType,
@@ -54,20 +51,20 @@ _NULLABLE = {"source_kind", "source_id", "idempotency_key", "reverses", "history
 
 
 def balance_change(kind: EntryType, amount: int) -> int:
-    """Signed change of Remaining that a line of this kind and amount makes."""
+    """Signed change of Remaining by an entry of this kind and amount."""
     return _BALANCE_SIGN.get(kind, 0) * amount
 
 
 def held_change(kind: EntryType, amount: int) -> int:
-    """Signed change of what holds reserve that a line of this kind and amount makes."""
+    """Signed change of the held amount by an entry of this kind and amount."""
     return _HELD_SIGN.get(kind, 0) * amount
 
 
 class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
-    """One line of a credit's journal, in the credit's smallest step (rule 1).
+    """One entry of a credit's journal, in the credit's smallest unit (rule 1).
 
-    `amount` is what the line is about and never negative, except for an adjustment. Its effect
-    depends on the kind; the three `…_after` fields state the result:
+    `amount` is never negative, except for an adjustment. Its effect depends on the kind; the three
+    `…_after` fields state the result:
 
     ========== ================ ================ =======================================
     kind       Remaining        held             Total
@@ -76,22 +73,22 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     use        - amount         -                -
     reversal   + amount         -                raised by what would pass it (rule 2)
     adjustment + amount, signed -                raised by what would pass it (rule 2)
-    expiry     -                -                - (amount: the part that lapsed, rule 28)
+    expiry     -                -                - (amount: the part that expired, rule 28)
     reopening  -                -                - (amount: the part usable again, rule 28)
     void       - amount         -                - amount (rule 29)
     hold       -                + amount         - (rule 26)
     release    -                - amount         - (rule 26)
     ========== ================ ================ =======================================
 
-    The `CreditUsed` that a history shows is the rise of Total less the rise of Remaining: the
-    amount of a use, the negative amount of a reversal, nearer to 0 where Total rose. A line that only records an event, such
-    as a corrected description (rule 11), is an adjustment of 0.
+    The `CreditUsed` of a history row is the rise of Total less the rise of Remaining: the amount of
+    a use, the negative amount of a reversal, less where Total rose. An event without an amount,
+    such as a corrected description (rule 11), is an adjustment of 0.
 
-    `sequence` counts 1, 2, 3… on each credit. `reverses` is the sequence of the line on the same
-    credit that this one reverses. `history_id` is the wire's use-history row that shows the line.
-    `override` marks what eligibility would have refused (rule 8).
-    Times are microseconds since 1970-01-01 UTC. Texts are any Unicode that UTF-8 can carry.
-    `format_version` names the byte format in which the line was chained and stays with it.
+    `sequence` counts 1, 2, 3… on each credit. `reverses` is the sequence of the entry on the same
+    credit that this one reverses. `history_id` is the Id of the use-history row that shows the
+    entry. `override` marks a use that eligibility would have rejected (rule 8). Times are
+    microseconds since 1970-01-01 UTC. Texts are any Unicode that UTF-8 can encode.
+    `format_version` is the byte format under which the entry was hashed.
     """
 
     credit_kind: AccountType
@@ -117,21 +114,21 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def balance_change(self) -> int:
-        """Signed change of Remaining, in the smallest step."""
+        """Signed change of Remaining, in the smallest unit."""
         return balance_change(self.kind, self.amount)
 
     @property
     def held_change(self) -> int:
-        """Signed change of what holds reserve, in the smallest step."""
+        """Signed change of the held amount, in the smallest unit."""
         return held_change(self.kind, self.amount)
 
     def to_document(self) -> dict[str, Any]:
-        """The line as a JSON object, each field under its own name."""
+        """The entry as a JSON object with the field names of this class."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
     @classmethod
     def from_document(cls, document: object) -> "JournalEntry":
-        """Read a line's JSON object; ValueError names what is wrong with it."""
+        """Parses an entry's JSON object. Raises ValueError with the first error."""
         values = dict(require_exact_fields(document, cls.__struct_fields__))
         for name, value in values.items():
             if value is None and name in _NULLABLE:
@@ -149,9 +146,9 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, Any]:
-    """A JSON object with just these fields, else ValueError.
+    """Returns `document` if it is a JSON object with exactly these fields; else raises ValueError.
 
-    A further field would be read by people without being covered by any digest.
+    No digest covers an extra field, so a reader could be misled by it.
     """
     if not isinstance(document, dict):
         raise ValueError("The document is not an object.")
@@ -161,7 +158,7 @@ def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, An
 
 
 def read_int64(values: dict[str, Any], name: str, minimum: int = -(2**63)) -> int:
-    """The field as a 64-bit integer, else ValueError; true and 1.0 are none."""
+    """The field as a 64-bit integer. Raises ValueError for anything else, also for true and 1.0."""
     value = values[name]
     if type(value) is not int or not minimum <= value < 2**63:
         raise ValueError(f"The field {name!r} is not a whole number in range.")
@@ -169,10 +166,10 @@ def read_int64(values: dict[str, Any], name: str, minimum: int = -(2**63)) -> in
 
 
 def epoch_microseconds(instant: datetime) -> int:
-    """Exact microseconds from 1970-01-01 UTC to an aware `instant`; a naive one is a TypeError."""
+    """Microseconds from 1970-01-01 UTC to `instant`. Raises TypeError for a naive datetime."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
 def from_epoch_microseconds(microseconds: int) -> datetime:
-    """The aware UTC instant that many microseconds after 1970-01-01 UTC."""
+    """The UTC datetime that many microseconds after 1970-01-01 UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,7 +1,6 @@
-"""The chain of digests that binds each journal line to every line before it on its credit.
+"""The hash chain of a credit's journal: each entry's digest covers every entry before it.
 
-The byte format is frozen and described in docs/proof.md; it must never change, only gain a
-version. The module knows nothing of checkpoints, storage or what the lines mean.
+The byte format is frozen and described in docs/proof.md. It never changes; it may gain versions.
 """
 
 import struct
@@ -32,14 +31,14 @@ _pack_genesis = struct.Struct(">BBq").pack
 
 
 def encode_entry(entry: JournalEntry) -> bytes:
-    """The line's bytes in format 1. ValueError when a value does not fit the format."""
+    """The entry's bytes in format 1. Raises ValueError for a value that does not fit the format."""
     if entry.format_version != FORMAT_VERSION:
         raise ValueError(f"unknown line format {entry.format_version}")
     source_kind, source_id, key = entry.source_kind, entry.source_id, entry.idempotency_key
     reverses, history_id = entry.reverses, entry.history_id
     present = 0
     source_text = key_text = b""
-    # An absent value and an empty or zero one must differ, so presence has bits of its own.
+    # A missing value must differ from an empty or zero one, so presence has bits of its own.
     if source_kind is not None:
         present |= 1
         source_text = source_kind.encode()
@@ -85,30 +84,30 @@ def encode_entry(entry: JournalEntry) -> bytes:
 
 
 def genesis_digest(credit_kind: AccountType, credit_id: int) -> bytes:
-    """The digest that stands before a credit's first line."""
+    """The digest before a credit's first entry."""
     code = ACCOUNT_TYPE_CODES[credit_kind]
     return sha256(_GENESIS + _pack_genesis(FORMAT_VERSION, code, credit_id)).digest()
 
 
 def content_digest(entry: JournalEntry) -> bytes:
-    """Digest of the line's bytes alone: stands for a line without showing it."""
+    """Digest of the entry's bytes alone; it identifies an entry without revealing it."""
     return sha256(_CONTENT + encode_entry(entry)).digest()
 
 
 def link_digest(previous: bytes, content: bytes) -> bytes:
-    """Digest of a line, from the digest before it and its content digest, 32 bytes each."""
+    """Digest of an entry from the digest before it and its content digest, 32 bytes each."""
     return sha256(_LINK + previous + content).digest()
 
 
 def entry_digest(previous: bytes, entry: JournalEntry) -> bytes:
-    """Digest of `line` after a line with digest `previous`, or after the credit's genesis."""
+    """Digest of `entry` after an entry with digest `previous`, or after the credit's genesis."""
     content = sha256(_CONTENT + encode_entry(entry)).digest()
     return sha256(_LINK + previous + content).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """Where a credit's chain ends: its newest line's sequence and digest."""
+    """The end of a credit's chain: its newest entry's sequence and digest."""
 
     credit_kind: AccountType
     credit_id: int

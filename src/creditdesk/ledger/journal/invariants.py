@@ -1,7 +1,6 @@
-"""What always holds of a credit: run by every operation before it writes, by tests, by `verify`.
+"""Invariants of a credit's balances, checked before every write and by `verify`.
 
-Each check gives a sentence about what is wrong, or None. This module must not know how a balance
-came to be, nor repair one (rule 34).
+Each check returns a message about what is wrong, or None. Nothing is repaired (rule 34).
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from creditdesk.ledger.rules.amounts import Amount
 
 @dataclass(frozen=True, slots=True)
 class AccountBalances:
-    """What a credit says of itself, in its smallest step, and how many lines it has.
+    """A credit's balances in its smallest unit, and the number of its journal entries.
 
-    `overdraft` is how far below zero it may go, 0 for all but some printing credit (rule 33).
+    `overdraft` is how far below zero it may go; only printing credit may have one (rule 33).
     """
 
     remaining: Amount
@@ -32,7 +31,7 @@ Invariant = Callable[[AccountBalances], str | None]
 
 
 def remaining_within_overdraft(balances: AccountBalances) -> str | None:
-    """Rules 2 and 33."""
+    """Nothing is drawn beyond the credit and its overdraft (rules 2 and 33)."""
     if balances.remaining >= -balances.overdraft:
         return None
     return (
@@ -43,12 +42,12 @@ def remaining_within_overdraft(balances: AccountBalances) -> str | None:
 
 
 def remaining_within_total(balances: AccountBalances) -> str | None:
-    """Rule 2."""
+    """No more remains than was granted (rule 2)."""
     return "more remains than was granted" if balances.remaining > balances.total else None
 
 
 def holds_within_remaining(balances: AccountBalances) -> str | None:
-    """Rule 26: a hold reserves what is there, and no hold is undone twice."""
+    """Holds reserve only what remains, and none is released twice (rule 26)."""
     if balances.held < 0:
         return "more was released than was held"
     at_most = balances.remaining + balances.overdraft
@@ -63,17 +62,17 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
 
 
 class InvariantViolation(Exception):
-    """An operation came to a state that must not be; its transaction ends without a trace."""
+    """An operation would violate an invariant; its transaction is rolled back."""
 
 
 def check_invariants(balances: AccountBalances, credit_name: str) -> None:
-    """Raises Broken with every sentence that applies; run before anything is written."""
-    if wrong := [sentence for check in INVARIANTS if (sentence := check(balances))]:
-        raise InvariantViolation(f"{credit_name}: {'; '.join(wrong)}")
+    """Raises InvariantViolation with a message for each invariant that does not hold."""
+    if violations := [message for check in INVARIANTS if (message := check(balances))]:
+        raise InvariantViolation(f"{credit_name}: {'; '.join(violations)}")
 
 
 def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
-    """The balances that a credit's lines lead to, from their kinds and amounts alone (rule 34)."""
+    """The balances after these entries, from their kinds and amounts alone (rule 34)."""
     remaining = held = total = 0
     for entry in entries:
         remaining += entry.balance_change
@@ -90,20 +89,20 @@ def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
 def balance_differences(
     stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount
 ) -> list[str]:
-    """Where a credit, its journal and its use history do not agree (rules 2 and 34).
+    """The differences between a credit, its journal and its use history (rules 2 and 34).
 
     `history_used` is the sum of `CreditUsed` over the credit's history rows.
     """
     found = replace(replay(entries), overdraft=stored.overdraft)
-    wrong = [
-        f"{name} is {says} and the journal says {counted}"
-        for name, says, counted in (
+    differing = [
+        f"{name} is {value} and the journal says {expected}"
+        for name, value, expected in (
             ("remaining", stored.remaining, found.remaining),
             ("held", stored.held, found.held),
             ("total", stored.total, found.total),
             ("the number of lines", stored.sequence, found.sequence),
             ("used by the history", history_used, found.total - found.remaining),
         )
-        if says != counted
+        if value != expected
     ]
-    return [*wrong, *(sentence for check in INVARIANTS if (sentence := check(found)))]
+    return [*differing, *(message for check in INVARIANTS if (message := check(found)))]

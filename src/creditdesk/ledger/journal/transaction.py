@@ -1,8 +1,7 @@
-"""The book: locked credits, the lines written on them, and one way of putting both on record.
+"""A journal transaction: locked accounts, pending entries on them, and one flush of both.
 
-An operation opens a book over the credits it touches, writes lines in memory, and puts it on
-record at the end in a constant number of statements. This module must not know why a line is
-written.
+An operation locks the accounts it needs, appends entries in memory, and flushes them at the end in
+a constant number of statements.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ RowChange = tuple[int, Mapping[str, object]]
 """A row's Id and the columns to set."""
 
 Clock = Callable[[], datetime]
-"""Asked once after the locks are there, so that recorded time follows the locks (rule 4)."""
+"""Read once after the locks are taken, so that recorded time follows the locks (rule 4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """By which clock and which settings the ledger works, and the baskets it has searched."""
+    """The clock and the settings of the ledger, and the solutions of baskets it has searched."""
 
     clock: Clock
     settings: LedgerSettings = field(default_factory=LedgerSettings)
@@ -64,7 +63,11 @@ class LedgerContext:
 
 
 class EntryMetadata(Struct, frozen=True, gc=False):
-    """Who writes a line, for what and whom, and when it takes effect (blank: when it is recorded)."""
+    """Who writes an entry, why, and for what.
+
+    `effective` is when it takes effect; None means when it is recorded. `customer_id` is the
+    customer it was written for.
+    """
 
     actor: str
     reason: str = ""
@@ -117,7 +120,7 @@ class LockedAccount(Struct, frozen=True, gc=False):
 
     @property
     def unreserved(self) -> Amount:
-        """What is left beside the holds (rule 26); below zero where an overdraft is drawn on."""
+        """What remains and is not held (rule 26); below zero where an overdraft is in use."""
         return self.remaining - self.held
 
     @property
@@ -127,9 +130,10 @@ class LockedAccount(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class PendingEntry:
-    """A line as written in memory; its history row gets an id when the book goes on record.
+    """An entry in memory, with the further columns of the history row that shows it.
 
-    `member_id` is for whom it was written, where that is not the credit's owner (rule 16).
+    The history row gets its id at the flush. `member_id` is the customer it was written for, where
+    that is not the credit's owner (rule 16).
     """
 
     entry: JournalEntry
@@ -147,7 +151,7 @@ class Savepoint(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class JournalTransaction:
-    """Locked credits and what is written on them. Made by `open_book`."""
+    """Locked accounts and the entries pending on them. Made by `lock_accounts`."""
 
     now: datetime
     accounts: dict[AccountKey, LockedAccount]
@@ -162,10 +166,10 @@ class JournalTransaction:
         metadata: EntryMetadata,
         history: Mapping[str, Any] | None = None,
     ) -> PendingEntry:
-        """Adds a line; `history` are the further values of the use-history row that shows it.
+        """Appends an entry; `history` holds further columns of the use-history row that shows it.
 
         The row's `CreditUsed` is the rise of Total less the rise of Remaining, unless given.
-        Raises Broken when the credit would come to a state that must not be.
+        Raises InvariantViolation when the balances would violate an invariant.
         """
         if not self.accounts[account].sequence:
             self.open_account(account)
@@ -174,17 +178,17 @@ class JournalTransaction:
     def open_account(
         self, account: AccountKey, metadata: EntryMetadata | None = None
     ) -> PendingEntry:
-        """The first lines of a credit, by which it comes to the balance it was found with.
+        """Appends the first entries of a credit, which explain the balance it was found with.
 
-        A new credit gets its grant (rule 6). One that came without a journal, such as by import,
-        gets them with the first line that is written on it.
+        A new credit gets its grant (rule 6). A credit stored without a journal, such as by import,
+        gets them before its first other entry.
         """
         found = self.accounts[account]
         by = metadata or EntryMetadata(actor=found.stored.updated_by, reason="granted")
         self.accounts[account] = replace(found, remaining=0, total=0)
         pending = self._append(account, EntryType.GRANT, found.total, by)
         if found.remaining != found.total:
-            # No history row: what was used before came with rows of its own.
+            # No history row: earlier uses have rows of their own.
             earlier = replace(by, reason="used before the journal began")
             self._append(account, EntryType.USE, found.total - found.remaining, earlier)
         return pending
@@ -318,11 +322,13 @@ class JournalTransaction:
         )
 
     def history_ids(self, history: type[Entity]) -> list[int]:
-        """The ids of the new rows of a history, once they are on record."""
+        """The ids of the new rows of a history, after the flush."""
+        entries = (pending.entry for pending in self.pending)
         return [
-            w.entry.history_id for w in self.pending
-            if w.entry.history_id and MAPPINGS[w.entry.credit_kind].history_entity is history
-        ]  # fmt: skip
+            entry.history_id
+            for entry in entries
+            if entry.history_id and MAPPINGS[entry.credit_kind].history_entity is history
+        ]
 
     async def _assign_ids(self, session: WriteSession) -> list[int]:
         """Links each history row to its entry by a new id; returns the ids of the entries."""
@@ -384,9 +390,10 @@ async def lock_accounts(
     *,
     skip_locked: Iterable[AccountKey] = (),
 ) -> JournalTransaction:
-    """Locks credits (money before time, each in id order) with their states, then asks the time.
+    """Locks credits (money before time, each in id order) and their states, then reads the clock.
 
-    A credit that no longer exists is left out, as is one of `if_free` that another unit has locked.
+    Left out are credits that no longer exist, and those of `skip_locked` that another transaction
+    has locked.
     """
     required, optional = set(accounts), set(skip_locked)
     credits_: dict[AccountKey, StoredCredit] = {}

@@ -143,7 +143,7 @@ def is_booking_charge(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> 
 
 def overdraft_limit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Amount:
     """How many uses below zero a stored credit may go; money never may (rule 33)."""
-    return 0 if mapping is MONEY_MAPPING else record["Overdraft"] or 0
+    return 0 if mapping is MONEY_MAPPING else record.get("Overdraft") or 0
 
 
 def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredCredit:

@@ -36,6 +36,7 @@ from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, ChainHead
 from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, where
+from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import Conflict, NotFound
 from creditdesk.schema.query import Comparison, Filter, Order
@@ -201,21 +202,17 @@ async def _database_key(session: WriteSession, now: datetime) -> Ed25519PrivateK
 
 
 async def _load_heads(session: ReadSession) -> list[ChainHead]:
-    heads: list[ChainHead] = []
-    last = 0
-    while states := await session.find(AccountState, limit=_STATE_BATCH_SIZE, after_id=last):
-        last = states[-1]["Id"]
-        heads += [
-            ChainHead(
-                AccountType(state["CreditKind"]),
-                state["CreditId"],
-                state["Sequence"],
-                bytes.fromhex(state["Digest"]),
-            )
-            for state in states
-            if state["Sequence"]
-        ]
-    return heads
+    return [
+        ChainHead(
+            AccountType(state["CreditKind"]),
+            state["CreditId"],
+            state["Sequence"],
+            bytes.fromhex(state["Digest"]),
+        )
+        async for states in find_batches(session, AccountState, _STATE_BATCH_SIZE)
+        for state in states
+        if state["Sequence"]
+    ]
 
 
 def _head_records(

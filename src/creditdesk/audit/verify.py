@@ -31,8 +31,8 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.schema.batches import find_batches, prefetch
 from creditdesk.schema.entity import Record
-from creditdesk.schema.prefetch import prefetch
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import ReadSession, Store
 
@@ -86,14 +86,8 @@ async def _account_batches(
     session: ReadSession, mapping: CreditTypeMapping
 ) -> AsyncGenerator[_AccountBatch]:
     """Every credit of one type in order of Id, in batches."""
-    last = 0
-    while credits_ := await session.find(
-        mapping.credit_entity,
-        limit=VERIFY_BATCH_SIZE,
-        after_id=last,
-        columns=_credit_columns(mapping),
-    ):
-        last = credits_[-1]["Id"]
+    columns = _credit_columns(mapping)
+    async for credits_ in find_batches(session, mapping.credit_entity, VERIFY_BATCH_SIZE, columns):
         yield await _read_batch(session, mapping, credits_)
 
 

@@ -1,4 +1,1 @@
-"""Other systems: records in from files, records out to files, and the books checked.
-
-A client of the declarations; it knows the promise of a store and nothing of engines or the web.
-"""
+"""Import and export of records, and the export to accounting software."""

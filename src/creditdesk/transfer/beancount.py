@@ -1,8 +1,8 @@
-"""The whole credit ledger as a plain-text accounting file, for a stranger's program to check.
+"""Exports the credit ledger as a Beancount file, which an independent program can check.
 
-One account a credit. What is granted is a lot of that account, uses reduce that lot, and an
-assertion of what remains ends each credit, so a checker that knows nothing of us refuses a wrong
-balance. A money credit is held at its face value; uses are a commodity of their own for each rate.
+Each credit is an account. Its grant is a lot, uses reduce that lot, and a balance assertion ends the
+account, so Beancount rejects a wrong balance. Money credit is held at its face value; the uses of
+each rate are a commodity of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.schema.batches import find_batches
 from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import ProgressReporter
@@ -47,61 +48,61 @@ option "booking_method" "STRICT"
 
 
 async def export_beancount(store: Store, file: Path, report: ProgressReporter) -> int:
-    """Writes the ledger of every credit and gives how many there are.
+    """Writes the ledger of every credit; returns the number of credits.
 
-    Amounts are exact. A credit whose record and journal do not agree is written as the database
-    has it, so that the checker refuses the file, and reported as a problem (rule 34).
+    Amounts are exact. A credit whose balance differs from its journal is written as stored, so that
+    Beancount rejects the file, and is reported as a problem (rule 34).
     """
     written = 0
     with _create_file(file) as out:
         out.write(_HEADER)
-        async with store.read_session() as reading:
-            for side in MAPPINGS.values():
-                report.step(side.credit_entity.plural, await reading.count(side.credit_entity))
-                last = 0
-                while credits_ := await reading.find(
-                    side.credit_entity, limit=BEANCOUNT_BATCH_SIZE, after_id=last
+        async with store.read_session() as session:
+            for mapping in MAPPINGS.values():
+                report.step(
+                    mapping.credit_entity.plural, await session.count(mapping.credit_entity)
+                )
+                async for credits_ in find_batches(
+                    session, mapping.credit_entity, BEANCOUNT_BATCH_SIZE
                 ):
-                    last = credits_[-1]["Id"]
-                    written += await _write_credits(reading, side, credits_, out, report)
+                    written += await _write_credits(session, mapping, credits_, out, report)
                     report.advance(len(credits_))
     return written
 
 
 async def _write_credits(
     session: ReadSession,
-    side: CreditTypeMapping,
+    mapping: CreditTypeMapping,
     credits_: Sequence[Record],
     out: IO[str],
     report: ProgressReporter,
 ) -> int:
     ids = [credit["Id"] for credit in credits_]
-    lines: dict[int, list[JournalEntry]] = {}
-    filters = where(JournalLine, CreditKind=side.account_type.value, CreditId=ids)
+    entries: dict[int, list[JournalEntry]] = {}
+    filters = where(JournalLine, CreditKind=mapping.account_type.value, CreditId=ids)
     for record in await session.find(JournalLine, filters):
-        lines.setdefault(record["CreditId"], []).append(entry_from_record(record))
+        entries.setdefault(record["CreditId"], []).append(entry_from_record(record))
     written = 0
     for credit in credits_:
-        if is_booking_charge(side, credit):
+        if is_booking_charge(mapping, credit):
             continue
-        of_credit = sorted(lines.get(credit["Id"], ()), key=lambda line: line.sequence)
-        moves = [_movement(line) for line in of_credit] or list(
-            _movements_without_journal(side, credit)
-        )
-        remains = sum(move.amount for move in moves)
-        if remains != credit[side.remaining_field]:
+        journal = sorted(entries.get(credit["Id"], ()), key=lambda entry: entry.sequence)
+        movements = [_movement(entry) for entry in journal]
+        movements = movements or list(_movements_without_journal(mapping, credit))
+        remaining, replayed = credit[mapping.remaining_field], sum(m.amount for m in movements)
+        if replayed != remaining:
             report.problem(
-                f"{side.credit_entity.__name__} {credit['Id']}: {side.format_amount(credit[side.remaining_field])}"
-                f" remains and the journal says {side.format_amount(remains)}; a checker refuses the file"
+                f"{mapping.credit_entity.__name__} {credit['Id']}: {mapping.format_amount(remaining)} remains"
+                f" and the journal says {mapping.format_amount(replayed)}; Beancount rejects the file"
             )
-        out.writelines(f"{entry}\n" for entry in beancount_directives(side, credit, moves))
+        directives = beancount_directives(mapping, credit, movements)
+        out.writelines(f"{directive}\n" for directive in directives)
         written += 1
     return written
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """By how much something moved a credit, signed, in its smallest step; a note when by 0."""
+    """A signed change of a balance, in its smallest unit; written as a note when it is 0."""
 
     kind: EntryType
     amount: Amount
@@ -110,76 +111,83 @@ class Movement:
     source: str = ""
 
 
-def _movement(line: JournalEntry) -> Movement:
-    source = f"{line.source_kind} {line.source_id}" if line.source_kind else ""
-    recorded = from_epoch_microseconds(line.recorded_microseconds)
-    return Movement(line.kind, line.balance_change, recorded, line.sequence, source)
+def _movement(entry: JournalEntry) -> Movement:
+    source = f"{entry.source_kind} {entry.source_id}" if entry.source_kind else ""
+    recorded = from_epoch_microseconds(entry.recorded_microseconds)
+    return Movement(entry.kind, entry.balance_change, recorded, entry.sequence, source)
 
 
-def _movements_without_journal(side: CreditTypeMapping, credit: Record) -> Iterator[Movement]:
-    """What a credit without a journal says of itself."""
+def _movements_without_journal(mapping: CreditTypeMapping, credit: Record) -> Iterator[Movement]:
+    """The grant and the use that the columns of a credit without a journal imply."""
     created = credit["CreatedOn"]
-    yield Movement(EntryType.GRANT, credit[side.total_field], created)
-    if used := credit[side.total_field] - credit[side.remaining_field]:
+    yield Movement(EntryType.GRANT, credit[mapping.total_field], created)
+    if used := credit[mapping.total_field] - credit[mapping.remaining_field]:
         yield Movement(EntryType.USE, -used, created)
 
 
 def beancount_directives(
-    side: CreditTypeMapping, credit: Record, movements: Sequence[Movement]
+    mapping: CreditTypeMapping, credit: Record, movements: Sequence[Movement]
 ) -> Iterator[str]:
-    """One credit's directives: open, a transaction for each move, the assertion at the end."""
-    name = f"{side.account_type.value.title()}{credit['Id']}"
+    """One credit's directives: open, a transaction per movement, a balance assertion."""
+    name = f"{mapping.account_type.value.title()}{credit['Id']}"
     account = f"Assets:Credit:{name}"
-    commodity, value = _commodity(side, credit)
+    commodity, value = _commodity(mapping, credit)
     first, last = movements[0].recorded.date(), movements[-1].recorded.date()
-    # What comes back is the very lot it came from, so every posting names it in full.
+    # Returned amounts go back to the lot they came from, so every posting names it in full.
     lot = f'{{1 {value}, {first}, "{name}"}}'
     yield f"\n{first} open {account} {commodity}"
-    for move in _split_at_zero(movements):
-        day = move.recorded.date()
-        if not move.amount:
-            yield f'{day} note {account} "{move.kind}"'
+    for movement in _split_at_zero(movements):
+        day = movement.recorded.date()
+        if not movement.amount:
+            yield f'{day} note {account} "{movement.kind}"'
             continue
-        shown, across = _format_amount(side, move.amount), _format_amount(side, -move.amount)
-        yield f'{day} * "{move.kind}" ""'
-        yield f'  recorded: "{format_datetime(move.recorded)}"'
-        if move.sequence is not None:
-            yield f"  line: {move.sequence}"
-        if move.source:
-            yield f"  source: {_quote(move.source)}"
-        yield f"  {account}  {shown} {commodity} {lot}"
-        yield f"  {_CONTRA_ACCOUNTS[move.kind]}  {across} {value}"
-    remaining = _format_amount(side, credit[side.remaining_field])
-    # An assertion speaks of the beginning of its day; without a tolerance it forgives a step.
+        amount, contra = (
+            _format_amount(mapping, movement.amount),
+            _format_amount(mapping, -movement.amount),
+        )
+        yield f'{day} * "{movement.kind}" ""'
+        yield f'  recorded: "{format_datetime(movement.recorded)}"'
+        if movement.sequence is not None:
+            yield f"  line: {movement.sequence}"
+        if movement.source:
+            yield f"  source: {_quote(movement.source)}"
+        yield f"  {account}  {amount} {commodity} {lot}"
+        yield f"  {_CONTRA_ACCOUNTS[movement.kind]}  {contra} {value}"
+    remaining = _format_amount(mapping, credit[mapping.remaining_field])
+    # An assertion holds at the start of its day; by default it tolerates a small difference.
     yield f"{last + timedelta(days=1)} balance {account}  {remaining} ~ 0 {commodity}"
 
 
 def _split_at_zero(movements: Sequence[Movement]) -> Iterator[Movement]:
-    """The moves, one that crosses zero as two: a lot is used up before the overdraft begins, and
-    the overdraft is made good before a lot begins again (rule 33).
+    """Splits a movement across zero in two: the lot is used up before the overdraft begins, and the
+    overdraft is repaid before a lot begins again (rule 33).
     """
     remains = 0
-    for move in movements:
-        if remains and remains + move.amount and (remains < 0) != (remains + move.amount < 0):
-            yield replace(move, amount=-remains)
-            move = replace(move, amount=move.amount + remains)
+    for movement in movements:
+        if (
+            remains
+            and remains + movement.amount
+            and (remains < 0) != (remains + movement.amount < 0)
+        ):
+            yield replace(movement, amount=-remains)
+            movement = replace(movement, amount=movement.amount + remains)
             remains = 0
-        yield move
-        remains += move.amount
+        yield movement
+        remains += movement.amount
 
 
-def _commodity(side: CreditTypeMapping, credit: Record) -> tuple[str, str]:
-    """What the account holds and what one of it is worth: credit of a currency, uses of a rate."""
-    if side is not MONEY_MAPPING:
+def _commodity(mapping: CreditTypeMapping, credit: Record) -> tuple[str, str]:
+    """The account's commodity and the unit of its value: a currency, or the uses of a rate."""
+    if mapping is not MONEY_MAPPING:
         return f"RATE{credit['ExtraServiceId'] or 0}", "USES"
     code = str(credit.get("BusinessCurrencyCode") or "").upper()
-    # A code is whatever a person typed; the file takes only some letters.
+    # The code is free text; Beancount accepts only capital letters.
     currency = code if re.fullmatch("[A-Z]{2,10}", code) else "MONEY"
     return f"{currency}.CREDIT", currency
 
 
-def _format_amount(side: CreditTypeMapping, amount: Amount) -> str:
-    return format_decimal(amount, 4) if side is MONEY_MAPPING else str(amount)
+def _format_amount(mapping: CreditTypeMapping, amount: Amount) -> str:
+    return format_decimal(amount, 4) if mapping is MONEY_MAPPING else str(amount)
 
 
 def _quote(text: str) -> str:

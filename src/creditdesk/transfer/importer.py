@@ -22,9 +22,9 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.opening import open_imported_journals
+from creditdesk.schema.batches import prefetch
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import Conflict
-from creditdesk.schema.prefetch import prefetch
 from creditdesk.schema.progress import (
     DeduplicatingReporter,
     NullReporter,

@@ -1,12 +1,28 @@
-"""Reads an asynchronous source one item ahead of its consumer."""
+"""Reads records in batches, and asynchronous sources one item ahead of their consumer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TypeVar
 
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.repository import ReadSession
+
 T = TypeVar("T")
+
+
+async def find_batches(
+    session: ReadSession, entity: type[Entity], size: int, columns: Sequence[str] = ()
+) -> AsyncGenerator[list[Record]]:
+    """Yields all records of an entity in order of Id, `size` at a time.
+
+    Only the given columns are read, `Id` must be one of them; by default all but the collections.
+    """
+    last = 0
+    while records := await session.find(entity, limit=size, after_id=last, columns=columns):
+        last = records[-1]["Id"]
+        yield records
 
 
 async def prefetch(source: AsyncGenerator[T]) -> AsyncGenerator[T]:

@@ -53,10 +53,10 @@ class NaiveQueries(Statements):
     """What anyone would write: a page joined to what it lends, beside a count of the rows."""
 
     def stored_expression(self, column: Column, joins: Joins) -> str:
-        return super().stored_expression(replace(column, copied=False), joins)
+        return super().stored_expression(replace(column, denormalized=False), joins)
 
     def compared_expression(self, column: Column, joins: Joins) -> str:
-        return super().compared_expression(replace(column, copied=False), joins)
+        return super().compared_expression(replace(column, denormalized=False), joins)
 
     def row_expressions(self, columns: Sequence[str]) -> str:
         return ", ".join(columns)

@@ -21,8 +21,8 @@ from creditdesk.settings import (
     RateLimitSettings,
     Settings,
 )
-from tests.conftest import create_user_token, http_client
 from tests.support.record_builder import NOW, RecordBuilder, stored_row
+from tests.support.users import create_user_token, http_client
 
 TYPES = ResourceType.path()
 FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]

@@ -18,9 +18,9 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
 from creditdesk.schema.records import new_record
 from creditdesk.storage.engine import open_store
-from tests.conftest import run_in_thread
 from tests.ledger.test_renewals import add_contract
 from tests.ledger.test_scheduled_jobs import add_hold
+from tests.support.databases import run_in_thread
 from tests.support.ledger_builder import LedgerBuilder, money
 
 Captured = pytest.CaptureFixture[str]

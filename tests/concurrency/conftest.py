@@ -1,4 +1,4 @@
-"""The desk of tests/regression, and a second worker over the same records."""
+"""A second worker over the same database."""
 
 from __future__ import annotations
 
@@ -10,25 +10,15 @@ import pytest_asyncio
 from creditdesk.app import build_app
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
-from tests.conftest import http_client
-from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
-    admin_token,
-    api,
-    app,
-    clock,
-    ledger,
-    unverified_api,
-)
 from tests.support.api_client import AdjustableClock
+from tests.support.users import http_client
 
 
 @pytest_asyncio.fixture(scope="module")
 async def other_worker(
-    database: str,
-    admin_token: str,  # noqa: F811 - the fixtures imported above
-    clock: AdjustableClock,  # noqa: F811
+    database: str, admin_token: str, clock: AdjustableClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of another worker: an application of its own with connections of its own."""
+    """A client of another worker: an application with its own connections."""
     store = await open_store(database)
     async with http_client(build_app(store, Settings(), clock), admin_token) as opened:
         yield opened

@@ -176,7 +176,7 @@ def void(end: Outcome) -> Outcome:
 
 
 def expire(end: Outcome) -> Outcome:
-    return replace(end, lapsed=end.remaining) if end.remaining else end
+    return replace(end, expired=end.remaining) if end.remaining else end
 
 
 def serial_outcomes() -> set[Outcome]:
@@ -197,7 +197,7 @@ async def test_concurrent_operations_end_like_a_serial_order(
     use = created_id(await api.post_use(credit, "4.00"))
     api.clock.advance(minutes=10)
     api.ledger.now = api.clock()
-    other = replace(api, client=other_worker)
+    other = replace(api, http=other_worker)
     operations: list[Callable[[], Awaitable[Any]]] = [
         lambda: retry_conflicts(lambda: other.post_use(credit, "5.00")),
         lambda: retry_conflicts(lambda: api.run_command(USES, "REVERSE_USE", [use])),
@@ -226,7 +226,7 @@ async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     credits_ = [await api.create_credit("30.00") for _ in range(2)]
     uses = [created_id(await api.post_use(credit, "10.00")) for credit in credits_]
     source = booking_item(await api.create_booking(hours=2))
-    other = replace(api, client=other_worker)
+    other = replace(api, http=other_worker)
     turns = [(api, uses), (other, uses[::-1])] * 4
     answers = await asyncio.gather(
         *(

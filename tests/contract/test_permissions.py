@@ -16,12 +16,8 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import ALL_VERBS, Entity, Verb
 from creditdesk.schema.fields import Collection
 from creditdesk.schema.repository import Store
-from tests.support.callers import (
-    client_with_token,
-    create_full_user_role,
-    create_location_token,
-)
 from tests.support.record_builder import RecordBuilder
+from tests.support.users import create_full_user_role, create_user_token, http_client
 
 UNPRIVILEGED: Final = ("no_token", "bad_token", "no_roles", "other_location")
 EXPECTED_STATUSES: Final[dict[str, set[int]]] = {
@@ -61,12 +57,18 @@ async def scene(store: Store, builder: RecordBuilder, app: ASGIApp) -> AsyncIter
     tokens = {
         "no_token": None,
         "bad_token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
-        "no_roles": await create_location_token(store, "idle@example.com", [here]),
-        "other_location": await create_location_token(
-            store, "far@example.com", [elsewhere], user_role
+        "no_roles": await create_user_token(
+            store, "idle@example.com", is_admin=False, business_ids=[here]
+        ),
+        "other_location": await create_user_token(
+            store,
+            "far@example.com",
+            is_admin=False,
+            business_ids=[elsewhere],
+            user_role_id=user_role,
         ),
     }
-    clients = {name: client_with_token(app, bearer) for name, bearer in tokens.items()}
+    clients = {name: http_client(app, bearer) for name, bearer in tokens.items()}
     yield TwoLocations(clients, records, bodies, store)
     for client in clients.values():
         await client.aclose()

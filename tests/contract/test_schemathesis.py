@@ -25,8 +25,8 @@ from creditdesk.schema.entity import BASE_FIELDS, Entity
 from creditdesk.schema.fields import DateTime, Reference
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
-from tests.support.callers import create_admin_token
 from tests.support.record_builder import NOW, RecordBuilder
+from tests.support.users import create_user_token
 
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",
@@ -82,7 +82,11 @@ def running_app() -> Iterator[tuple[CrossLoopApp, str]]:
         builder = RecordBuilder(store)
         for entity in PUBLIC_ENTITIES:
             await builder.create(entity, **always_present_schema(entity))
-        return store, await create_admin_token(store), build_app(store, Settings())
+        return (
+            store,
+            await create_user_token(store, "root@example.com"),
+            build_app(store, Settings()),
+        )
 
     store, token, app = finish(start())
     try:

@@ -1,4 +1,4 @@
-"""The desk of tests/regression, over a store whose connection can be cut."""
+"""The application over a store whose connection can be lost."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from starlette.types import ASGIApp
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from tests.regression.conftest import (  # noqa: F401 - pytest finds its fixtures by these names
-    admin_token,
-    api,
-    clock,
-    ledger,
-    unverified_api,
-)
 from tests.support.api_client import AdjustableClock
 from tests.support.failing_store import FailingStore
 
@@ -25,6 +18,6 @@ def failing_store(store: Store) -> FailingStore:
 
 
 @pytest.fixture(scope="module")
-def app(failing_store: FailingStore, clock: AdjustableClock) -> ASGIApp:  # noqa: F811 - the fixture imported above
-    """The application over a connection that can be cut."""
+def app(failing_store: FailingStore, clock: AdjustableClock) -> ASGIApp:
+    """The application over a connection that tests can cut."""
     return build_app(failing_store, Settings(), clock)

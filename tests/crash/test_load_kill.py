@@ -17,9 +17,9 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.storage.engine import open_store
-from tests.conftest import migrate_database, run_in_thread
 from tests.crash.demo_load import RESTORING, ROWS, SUSPENDED
 from tests.storage.snapshots import schema_objects
+from tests.support.databases import migrate_database
 from tests.support.durable_postgres import DurablePostgres
 from tests.support.server_process import SOURCE_FOLDER, process_environment
 
@@ -112,7 +112,7 @@ def postgres() -> Iterator[DurablePostgres]:
     folder.chmod(0o755)
     server = DurablePostgres(folder / "data")
     server.start()
-    run_in_thread(migrate_database(server.url))
+    migrate_database(server.url)
     yield server
     server.close()
     shutil.rmtree(folder, ignore_errors=True)

@@ -21,10 +21,10 @@ import pytest
 import pytest_asyncio
 
 from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
-from tests.conftest import migrate_database, run_in_thread
 from tests.crash.test_lost_connections import add_plan_contract
 from tests.crash.test_server_kill import KeyedRequest, effects_by_key
 from tests.support.api_client import CREDITS, USES, ApiClient, charge_item, created_id, succeeded
+from tests.support.databases import migrate_database
 from tests.support.durable_postgres import DurablePostgres
 from tests.support.server_process import ServerProcess, run_verify
 
@@ -54,7 +54,7 @@ def postgres() -> Iterator[DurablePostgres]:
 @pytest.fixture(scope="module")
 def database(postgres: DurablePostgres) -> str:
     """In place of the session's databases, which nobody may kill."""
-    run_in_thread(migrate_database(postgres.url))
+    migrate_database(postgres.url)
     return postgres.url
 
 
@@ -170,7 +170,7 @@ async def run_kills_under_load(
         finally:
             running.cancel()
         for asked in [*load.answered, *renewed]:
-            assert (await load.send_until_answered(asked)).content == asked.answer, asked
+            assert (await load.send_until_answered(asked)).content == asked.response, asked
     effects = await effects_by_key(api)
     assert {key: effects[key] for key in effects if key.startswith("call ")} == {
         asked.key: 1 for asked in load.answered

@@ -1,12 +1,10 @@
-"""A fresh town for each test, on both engines."""
+"""A new ledger for each test, on both engines."""
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,29 +15,19 @@ from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLReadSession
 from creditdesk.storage.sqlite import SQLiteReadSession, SQLiteWriteSession
-from tests.conftest import (
-    ENGINES,
-    create_postgres_database,
-    create_user_token,
-    database_url,
-    http_client,
-)
 from tests.support.api_client import ledger_app
+from tests.support.databases import ENGINES, NewDatabase
 from tests.support.ledger_builder import LedgerBuilder
 from tests.support.shared_team import SharedTeam
+from tests.support.users import create_user_token, http_client
 
 
 @pytest_asyncio.fixture(params=ENGINES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "town.db")
-        opened = await open_store(f"sqlite:///{tmp_path}/town.db")
-    else:
-        server = request.getfixturevalue("postgres_server")
-        name = create_postgres_database(server, request.getfixturevalue("postgres_template"))
-        opened = await open_store(database_url(server, name))
-    yield opened
-    await opened.close()
+async def store(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Store]:
+    with new_database(request.param) as url:
+        opened = await open_store(url)
+        yield opened
+        await opened.close()
 
 
 @pytest_asyncio.fixture

@@ -99,7 +99,7 @@ async def test_rule_31_spends_of_different_customers_share_a_transaction(
     assert counters["write_session"] < 8
     for _, credit, booking in people:
         assert await ledger.remaining_money(credit) == money("10.00")
-        assert len(await ledger.rows(AllocationDocument, SourceId=booking)) == 1
+        assert len(await ledger.find(AllocationDocument, SourceId=booking)) == 1
 
 
 async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(
@@ -135,7 +135,7 @@ async def test_holds_of_two_customers_on_equal_source_keys_settle_once(
 ) -> None:
     people = await add_visitors(ledger, 2)
     for _, credit, _ in people:
-        await ledger.change(credit, IsUniversalCredit=True)
+        await ledger.update_credit(credit, IsUniversalCredit=True)
     charge = {"Sources": [{"Kind": "charge", "Id": 7, "Amount": 5}], "BusinessId": ledger.business}
     for who, _, _ in people:
         held = await client.post("/api/ledger/holds", json={"CoworkerId": who, **charge})
@@ -178,11 +178,11 @@ async def test_rule_32_a_preview_is_stored_only_with_a_key(
     assert counters["write_session"] == 0
     key = {"Idempotency-Key": "once"}
     first = await client.post(PREVIEWS, json=body, headers=key)
-    await ledger.use(credit, "25.00")
+    await ledger.post_use(credit, "25.00")
     again = await client.post(PREVIEWS, json=body, headers=key)
     assert again.content == first.content
     assert source_of(await client.post(PREVIEWS, json=body))["uncovered"] == "15.0000"
-    assert len(await ledger.rows(StoredResponse)) == 1
+    assert len(await ledger.find(StoredResponse)) == 1
 
 
 async def test_concurrent_previews_share_a_session_and_fail_alone(
@@ -206,9 +206,11 @@ async def test_loading_baskets_takes_a_constant_number_of_statements(
     for who, _, booking in people:
         await ledger.add_time_credit(CoworkerId=who)
         async with ledger.store.write_session() as session:
-            await charge_bookings(session, [booking], ledger.call(), ledger.api)
+            await charge_bookings(session, [booking], ledger.request_context(), ledger.context)
     asked = [
-        BasketRequest(Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.call())
+        BasketRequest(
+            Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context()
+        )
         for who, _, booking in people
     ]
     counts = []
@@ -246,9 +248,9 @@ async def test_rule_23_bookings_in_one_charge_draw_in_order(ledger: LedgerBuilde
     hers = await ledger.add_booking(hours=1, CoworkerId=other)
     async with ledger.store.write_session() as session:
         charged = await charge_bookings(
-            session, [*mine, hers], ledger.call(caller=ADMIN_PRINCIPAL), ledger.api
+            session, [*mine, hers], ledger.request_context(caller=ADMIN_PRINCIPAL), ledger.context
         )
-        again = await charge_bookings(session, mine, ledger.call(), ledger.api)
+        again = await charge_bookings(session, mine, ledger.request_context(), ledger.context)
     left = [each.allocation.sources[0].uncovered for each in charged]
     assert [each.booking_id for each in charged] == [*mine, hers]
     assert left == [0, money("10.00"), money("20.00")]

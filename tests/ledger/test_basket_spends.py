@@ -16,8 +16,8 @@ from creditdesk.ledger import basket_search
 from creditdesk.ledger.rules.assignment import assign
 from creditdesk.ledger.rules.offers import Assignment, BasketProblem
 from creditdesk.settings import Settings
-from tests.conftest import create_user_token, http_client
 from tests.support.ledger_builder import MONEY_USE, LedgerBuilder, money
+from tests.support.users import create_user_token, http_client
 
 SPENDS = "/api/ledger/spends"
 

@@ -62,10 +62,10 @@ def locked_entities(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[E
         ids: Any,
         names: Any = (),
         *,
-        if_free: Any = (),
+        skip_locked: Any = (),
     ) -> Any:
-        taken.update(dict.fromkeys((entity, each) for each in sorted({*ids, *if_free})))
-        return await real(self, entity, ids, names, skip_locked=if_free)
+        taken.update(dict.fromkeys((entity, each) for each in sorted({*ids, *skip_locked})))
+        return await real(self, entity, ids, names, skip_locked=skip_locked)
 
     monkeypatch.setattr(BaseWriteSession, "lock", noted)
 
@@ -146,7 +146,7 @@ async def test_loading_capped_baskets_takes_a_constant_number_of_statements(
         BasketRequest(
             Buyer(who, place),
             (ItemRequest(SourceKind.CHARGE, 200 + who, money("9.00")),),
-            shared_team.ledger.call(),
+            shared_team.ledger.request_context(),
         )
         for who in people
     ]
@@ -168,7 +168,7 @@ async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(shared_team: S
     await shared_team.cap("50.00")
     bookings = [await ledger.add_booking(hours=1, CoworkerId=who) for who in (ada, ada, eve, ada)]
     async with ledger.store.write_session() as session:
-        charged = await charge_bookings(session, bookings, ledger.call(), ledger.api)
+        charged = await charge_bookings(session, bookings, ledger.request_context(), ledger.context)
     assert [each.booking_id for each in charged] == bookings
     left = [each.allocation.sources[0].uncovered for each in charged]
     assert left == [0, 0, 0, money("10.00")]
@@ -176,7 +176,9 @@ async def test_rule_16_bookings_in_one_charge_stay_within_the_cap(shared_team: S
 
 
 async def test_rule_31_all_operations_lock_in_one_order(
-    shared_team: SharedTeam, client: httpx.AsyncClient, locks
+    shared_team: SharedTeam,
+    client: httpx.AsyncClient,
+    locked_entities: Callable[[], list[type[Entity]]],
 ) -> None:
     ledger = shared_team.ledger
     ada, eve = await add_members(shared_team, 2)
@@ -189,21 +191,21 @@ async def test_rule_31_all_operations_lock_in_one_order(
     bookings = [await ledger.add_booking(hours=3, CoworkerId=who) for who in (ada, ada, ada, eve)]
     for booking in bookings[1:3]:
         source = {"Kind": "booking", "Id": booking}
-        locks()
+        locked_entities()
         held = await client.post(HOLDS, json={"CoworkerId": ada, "Sources": [source]})
         assert held.json()["Value"]["HoldId"]
-        assert is_in_order(locks())
+        assert is_in_order(locked_entities())
     async with ledger.store.write_session() as session:
-        await charge_bookings(session, bookings[:1], ledger.call(), ledger.api)
-        locks()
-        charged = await charge_bookings(session, bookings, ledger.call(), ledger.api)
+        await charge_bookings(session, bookings[:1], ledger.request_context(), ledger.context)
+        locked_entities()
+        charged = await charge_bookings(session, bookings, ledger.request_context(), ledger.context)
         assert [each.allocation is None for each in charged] == [True, False, False, False]
-        assert is_in_order(locks())
-    locks()
+        assert is_in_order(locked_entities())
+    locked_entities()
     async with ledger.store.write_session() as session:
-        await recalculate_booking(session, bookings[1], ledger.call(), ledger.api)
-    assert is_in_order(locks())
+        await recalculate_booking(session, bookings[1], ledger.request_context(), ledger.context)
+    assert is_in_order(locked_entities())
     again = {"CoworkerId": ada, "Sources": [{"Kind": "booking", "Id": bookings[1]}]}
-    locks()
+    locked_entities()
     await client.post(SPENDS, json=again)
-    assert is_in_order(locks())
+    assert is_in_order(locked_entities())

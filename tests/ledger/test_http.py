@@ -8,9 +8,9 @@ import httpx
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.team import Team
-from tests.conftest import create_user_token, http_client
 from tests.support.api_client import ledger_app
 from tests.support.ledger_builder import NOON, LedgerBuilder, money
+from tests.support.users import create_user_token, http_client
 
 
 def basket_body(ledger: LedgerBuilder, **source) -> dict:

@@ -28,9 +28,9 @@ from creditdesk.schema.errors import StateConflict, ValidationError
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import AuthSettings, Settings
-from tests.conftest import http_client
 from tests.ledger.test_renewals import add_contract
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, NOON, LedgerBuilder, money
+from tests.support.users import http_client
 
 DAY, WEEK, MONTH, YEAR, END_OF_MONTH, PLAN = 2, 3, 4, 5, 6, 1
 

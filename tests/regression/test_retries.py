@@ -9,7 +9,6 @@ import httpx
 
 from creditdesk.app import build_app
 from creditdesk.settings import LedgerSettings, Settings
-from tests.conftest import http_client
 from tests.support.api_client import (
     BOOKINGS,
     CREDITS,
@@ -22,6 +21,7 @@ from tests.support.api_client import (
     result_value,
     succeeded,
 )
+from tests.support.users import http_client
 
 TOGETHER = 8
 

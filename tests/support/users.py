@@ -1,15 +1,22 @@
-"""People and places for the tests of who may: cheap passwords, one location or two, an app each."""
+"""Users, their tokens, roles and locations, and HTTP clients that are signed in as them."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
+from starlette.types import ASGIApp
+
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.users_admin import create_user, ensure_roles
+from creditdesk.auth.tokens import signing_secret
+from creditdesk.auth.users_admin import create_user, ensure_roles, issue_token
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
@@ -18,6 +25,7 @@ from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import AuthSettings
+from tests.support.record_builder import NOW, stored_row
 
 SIGN_IN_TIME = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -85,3 +93,50 @@ def request_context(principal: Principal) -> RequestContext:
 
 
 ROOT_PRINCIPAL = Principal(1, "root@example.org", unrestricted=True)
+
+
+async def create_user_token(
+    store: Store,
+    email: str,
+    *,
+    is_admin: bool = True,
+    business_ids: Sequence[int] = (),
+    user_role_id: int | None = None,
+    lifetime_days: int | None = None,
+) -> str:
+    """The access token of a new user; an administrator without locations is unrestricted.
+
+    `user_role_id` gives the user the roles of a user role. `lifetime_days` overrides the default
+    lifetime of a token.
+    """
+    settings, now = AuthSettings(), datetime.now(UTC)
+    if lifetime_days is not None:
+        settings = replace(settings, access_seconds=lifetime_days * 24 * 3600)
+    secret = await signing_secret(store, settings, now)
+    async with store.write_session() as session:
+        user_id = await create_user(
+            session, email, None, "Some One", is_admin=is_admin, now=NOW, businesses=business_ids
+        )
+        if user_role_id is not None:
+            await session.update(UserRole, [(user_role_id, {"Users": (user_id,)})])
+        token = await issue_token(session, user_id, secret, settings, now=now)
+    return token.access_token
+
+
+async def create_full_user_role(store: Store, business: int) -> int:
+    """The id of a user role that holds every role there is."""
+    names = sorted({name for entity in PUBLIC_ENTITIES for name in entity.roles.values()})
+    async with store.write_session() as unit:
+        roles = await unit.insert(Role, [stored_row(Role, Name=name) for name in names])
+        row = stored_row(UserRole, BusinessId=business, Name="All", Roles=tuple(roles))
+        [user_role] = await unit.insert(UserRole, [row])
+    return user_role
+
+
+def http_client(app: ASGIApp, token: str | None = None) -> httpx.AsyncClient:
+    """A client of an application; without a token it is not signed in."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://creditdesk.test", headers=headers
+    )

@@ -1,0 +1,68 @@
+"""Fresh databases of both engines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from itertools import count
+from typing import Any, Final
+
+import asyncpg
+
+from creditdesk.storage.engine import open_store
+
+NewDatabase = Callable[[str], AbstractContextManager[str]]
+"""The fixture `new_database`: the URL of a fresh database of an engine, for a block."""
+
+ENGINES: Final = ("sqlite", "postgresql")
+_numbers = count(1)
+
+
+def create_postgres_database(server: str, template: str | None = None) -> str:
+    """Creates a database on the server at this URL, as a copy of `template`, and returns its URL."""
+    name = f"creditdesk_{os.getpid()}_{next(_numbers)}"
+    copied = f" TEMPLATE {template}" if template else ""
+    run_in_thread(_execute(server, f"CREATE DATABASE {name}{copied}"))
+    return database_url(server, name)
+
+
+def drop_postgres_database(server: str, url: str) -> None:
+    """Drops a database of the server, and ends the connections to it."""
+    run_in_thread(_execute(server, f"DROP DATABASE {database_name(url)} WITH (FORCE)"))
+
+
+def database_url(server: str, name: str) -> str:
+    """The URL of one database of a server."""
+    head, mark, query = server.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}{mark}{query}"
+
+
+def database_name(url: str) -> str:
+    """The name of the database at a PostgreSQL URL."""
+    return url.partition("?")[0].rsplit("/", 1)[1]
+
+
+def migrate_database(url: str) -> None:
+    """Creates the schema."""
+
+    async def migrate() -> None:
+        await (await open_store(url, migrated=True)).close()
+
+    run_in_thread(migrate())
+
+
+def run_in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine to its end on an event loop of its own, even where a loop is running."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, coroutine).result()
+
+
+async def _execute(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,29 +1,40 @@
-"""A store for a database URL, migrated when asked."""
+"""Opens the store of a database URL, and brings its schema up to date when asked."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Final
 
 import creditdesk.entities.catalog  # noqa: F401 - the tables derive from what is declared
 from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import (
-    LATEST_VERSION,
-    NewerDatabase,
-    OlderDatabase,
-    current_version,
+    MIGRATIONS,
+    PlannedChange,
+    applied,
+    check_version,
     migrate,
+    plan,
 )
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
+from creditdesk.storage.session import BaseWriteSession
 from creditdesk.storage.sqlite import SQLiteStore
 
-DEFAULT_POOL_SIZE = 6
+DEFAULT_POOL_SIZE: Final = 6
+_MIGRATION_LOCK: Final = 7230521
+_SQLITE_PREFIX: Final = "sqlite:///"
+
+_AnyStore = SQLiteStore | PostgreSQLStore
 
 
 class UnknownEngine(ValueError):
-    """A database URL that names no engine we know."""
+    """A database URL that names no supported engine."""
+
+
+class _Undone(Exception):
+    """Rolls a dry run back."""
 
 
 async def open_store(
@@ -31,70 +42,77 @@ async def open_store(
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
-    With `migrated` the schema is brought up to date first; without it a database that is older
-    (OlderDatabase) or newer (NewerDatabase) than the program is refused.
+    With `migrated` the schema is brought up to date first. Without it, raises OlderDatabase or
+    NewerDatabase for a database whose schema is not this program's.
     """
-    if url.startswith("sqlite:///"):
-        sqlite_store = SQLiteStore(url.removeprefix("sqlite:///") or ":memory:")
-        await _prepare_sqlite(sqlite_store, migrated)
-        return sqlite_store
-    if url.startswith(("postgresql://", "postgres://")):
-        postgresql_store = await connect(url, connections)
+    store = await _open(url, connections)
+    try:
+        if migrated:
+            async with _schema_change(store) as session:
+                await migrate(session.fetch, session.dialect, _timestamp())
+        else:
+            async with store.read_session() as session:
+                check_version(await applied(session.fetch, session.dialect))
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+async def migration_steps(url: str) -> list[tuple[str, str | None]]:
+    """Every numbered step with its description, and when it was applied, None if it is pending."""
+    async with _existing(url) as store, store.read_session() as session:
+        dates = await applied(session.fetch, session.dialect)
+    return [
+        (f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number))
+        for each in MIGRATIONS
+    ]
+
+
+async def planned_changes(url: str) -> list[PlannedChange]:
+    """The changes that opening with `migrated` would make, empty when there are none.
+
+    They are made in a transaction that is rolled back: it takes as long, and the same locks.
+    """
+    changes: list[PlannedChange] = []
+    async with _existing(url) as store:
         try:
-            await _prepare_postgresql(postgresql_store, migrated)
-        except BaseException:
-            await postgresql_store.close()
-            raise
-        return postgresql_store
+            async with _schema_change(store) as session:
+                changes = await plan(session.fetch, session.dialect, _timestamp())
+                raise _Undone
+        except _Undone:
+            return changes
+
+
+async def _open(url: str, connections: int) -> _AnyStore:
+    if url.startswith(_SQLITE_PREFIX):
+        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:")
+    if url.startswith(("postgresql://", "postgres://")):
+        return await connect(url, connections)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")
 
 
-async def _prepare_sqlite(store: SQLiteStore, migrated: bool) -> None:
-    connection = store.connection
-
-    async def run(text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        return connection.execute(text, tuple(values)).fetchall()
-
-    if not migrated:
-        try:
-            _check_version(await current_version(run))
-        except sqlite3.OperationalError:
-            _check_version(0)
-        return
-    await store.begin()
+@asynccontextmanager
+async def _existing(url: str) -> AsyncIterator[_AnyStore]:
+    """The store of a URL; a temporary one in place of a file that does not exist."""
+    store = await _open(_SQLITE_PREFIX if _is_missing_file(url) else url, connections=1)
     try:
-        await migrate(run, store.statements.dialect, _timestamp())
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+        yield store
+    finally:
+        await store.close()
 
 
-async def _prepare_postgresql(store: PostgreSQLStore, migrated: bool) -> None:
-    async with store.pool.acquire() as connection:
-
-        async def run(text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-            rows: Sequence[Sequence[Any]] = await connection.fetch(text, *values)
-            return rows
-
-        if not migrated:
-            there = await run("SELECT to_regclass('schema_version') IS NOT NULL", ())
-            _check_version(await current_version(run) if there[0][0] else 0)
-            return
-        async with connection.transaction():
-            # Several machines may start at once; one migrates, the others wait and find it done.
-            await run("SELECT pg_advisory_xact_lock(7230521)", ())
-            await migrate(run, store.statements.dialect, _timestamp())
+def _is_missing_file(url: str) -> bool:
+    return url.startswith(_SQLITE_PREFIX) and not Path(url.removeprefix(_SQLITE_PREFIX)).exists()
 
 
-def _check_version(number: int) -> None:
-    if number > LATEST_VERSION:
-        raise NewerDatabase(
-            f"The database has schema {number}; this program knows up to {LATEST_VERSION}. "
-            "Use the newer program."
-        )
-    if number < LATEST_VERSION:
-        raise OlderDatabase("The database is not up to date. Run: creditdesk migrate")
+@asynccontextmanager
+async def _schema_change(store: _AnyStore) -> AsyncIterator[BaseWriteSession]:
+    async with store.write_session() as session:
+        if session.dialect.name == "postgresql":
+            # Several machines may start at once: one migrates, the others wait and find it done.
+            await session.fetch(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})", ())
+        yield session
 
 
 def _timestamp() -> str:

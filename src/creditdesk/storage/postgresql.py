@@ -10,7 +10,7 @@ import asyncpg
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
-from creditdesk.schema.repository import FindQuery, Insert, ReadSession, Update, WriteSession
+from creditdesk.schema.repository import FindQuery, Insert, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.fragments import (
@@ -223,7 +223,7 @@ class PostgreSQLStore:
         self.statements = Statements(PostgreSQL())
 
     @asynccontextmanager
-    async def read_session(self, *, snapshot: bool = True) -> AsyncIterator[ReadSession]:
+    async def read_session(self, *, snapshot: bool = True) -> AsyncIterator[PostgreSQLReadSession]:
         async with self.pool.acquire() as connection:
             session = PostgreSQLReadSession(self.statements, connection)
             if not snapshot:
@@ -233,7 +233,7 @@ class PostgreSQLStore:
                 yield session
 
     @asynccontextmanager
-    async def write_session(self) -> AsyncIterator[WriteSession]:
+    async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
         try:
             async with self.pool.acquire() as connection, connection.transaction():
                 yield PostgreSQLWriteSession(self.statements, connection)
@@ -242,9 +242,8 @@ class PostgreSQLStore:
 
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
-        async with self.write_session() as unit:
-            assert isinstance(unit, PostgreSQLWriteSession)
-            load = PostgreSQLBulkLoadSession(self.statements, unit.connection)
+        async with self.write_session() as session:
+            load = PostgreSQLBulkLoadSession(self.statements, session.connection)
             async with suspend(load.fetch, load.dialect, entities):
                 yield load
 

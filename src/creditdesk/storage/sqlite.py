@@ -23,7 +23,7 @@ from typing import Any
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
-from creditdesk.schema.repository import Insert, ReadSession, Update, WriteSession
+from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.fragments import Fragment
@@ -136,11 +136,13 @@ class SQLiteStore:
         self._write_lock = asyncio.Lock()
         self._single_reads = SQLiteReadSession(self.statements, self._idle_connection)
 
-    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
+    def read_session(
+        self, *, snapshot: bool = True
+    ) -> AbstractAsyncContextManager[SQLiteReadSession]:
         return self._snapshot() if snapshot else nullcontext(self._single_reads)
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[ReadSession]:
+    async def _snapshot(self) -> AsyncIterator[SQLiteReadSession]:
         connection = self._readers.pop() if self._readers else _connect(self.path)
         connection.execute("BEGIN")
         try:
@@ -164,7 +166,7 @@ class SQLiteStore:
             self._readers.pop().close()
 
     @asynccontextmanager
-    async def write_session(self) -> AsyncIterator[WriteSession]:
+    async def write_session(self) -> AsyncIterator[SQLiteWriteSession]:
         async with self._write_lock, self._transaction() as unit:
             yield unit
 
@@ -199,7 +201,7 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[SQLiteWriteSession]:
-        await self.begin()
+        await self._begin()
         try:
             yield SQLiteWriteSession(self.statements, self.connection)
             self.connection.execute("COMMIT")
@@ -210,7 +212,7 @@ class SQLiteStore:
                 raise translate_error(fault) from fault
             raise
 
-    async def begin(self) -> None:
+    async def _begin(self) -> None:
         waited = 0.0
         while True:
             try:

@@ -10,6 +10,7 @@ from creditdesk.schema.fields import Collection, Object, Reference
 from creditdesk.storage.denormalization import denormalized_pairs
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
+    MAX_IDENTIFIER_LENGTH,
     casefolded_name,
     column_name,
     is_casefolded,
@@ -116,21 +117,21 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
     for entity in entities:
         table = table_name(entity)
         for column in _foreign_key_columns(entity):
-            name = f"{table}_{column_name(column)}_fk"[:63]
+            name = f"{table}_{column_name(column)}_fk"[:MAX_IDENTIFIER_LENGTH]
             yield name, f"ALTER TABLE {table} ADD CONSTRAINT {name} {_foreign_key_clause(column)}"
         for column in entity.meta().collection_columns:
             kind = column.field
             if not isinstance(kind, Collection) or kind.inverse_of:
                 continue
             link, owner, item = link_table(entity, column.leaf)
-            name = f"{link}_o_fk"[:63]
+            name = f"{link}_o_fk"[:MAX_IDENTIFIER_LENGTH]
             yield (
                 name,
                 f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({owner}) "
                 f"REFERENCES {table} (id) ON DELETE CASCADE",
             )
             if kind.is_local:
-                name = f"{link}_i_fk"[:63]
+                name = f"{link}_i_fk"[:MAX_IDENTIFIER_LENGTH]
                 target = table_name(entity_by_name(kind.of))
                 yield (
                     name,
@@ -139,49 +140,52 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
                 )
 
 
-def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Every index: references, dates, default sorts, unique names, and links seen backwards.
-
-    Of what is tallied, also each location along creation.
-    """
-    first = dialect.nulls_first
+def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """Every index: (name, statement)."""
     for entity in entities:
         table = table_name(entity)
-        for column in entity.meta().stored_columns:
-            if not _is_indexed(entity, column):
-                continue
-            read = casefolded_name(column) if is_casefolded(column) else column_name(column)
-            name = f"{table}_{snake_case(column.name)}_ix"[:63]
-            if column.name == "UniqueId":
-                yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} (unique_id)"
-            else:
-                held = f" WHERE {read} IS NOT NULL" if _has_partial_index(column) else ""
-                yield f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({read}{first}, id){held}"
-        for column in entity.meta().denormalized_columns:
-            if column.indexed:
-                read = casefolded_name(column) if is_casefolded(column) else column_name(column)
-                name = shortened_name(f"{table}_{read}", "_ix")
-                yield f"CREATE INDEX IF NOT EXISTS {name}_ix ON {table} ({read}{first}, id)"
-        if entity.counted:
-            # Counts what the tally leaves over of one location, and lists it by creation.
-            location = location_column(entity)
-            name = shortened_name(f"{table}_{location}_created_on", "_ix")
-            yield (
-                f"CREATE INDEX IF NOT EXISTS {name}_ix ON {table} "
-                f"({location}{first}, created_on{first}, id)"
-            )
-        for number, group in enumerate(entity.unique, 1):
-            columns = [entity.meta().columns[name] for name in group]
-            names = [casefolded_name(c) if is_casefolded(c) else column_name(c) for c in columns]
-            reads = ", ".join(f"{name}{first}" for name in names)
-            name = f"{table}_unique_{number}"
-            yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {table} ({reads})"
+        for name, columns, unique, condition in _entity_indexes(entity, dialect):
+            kind = "UNIQUE INDEX" if unique else "INDEX"
+            yield name, f"CREATE {kind} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
         for column in entity.meta().collection_columns:
-            kind = column.field
-            if isinstance(kind, Collection) and not kind.inverse_of:
+            field = column.field
+            if isinstance(field, Collection) and not field.inverse_of:
                 link, owner, item = link_table(entity, column.leaf)
-                name = f"{link}_back"[:63]
-                yield f"CREATE INDEX IF NOT EXISTS {name} ON {link} ({item}, {owner})"
+                name = f"{link}_back"[:MAX_IDENTIFIER_LENGTH]
+                yield name, f"CREATE INDEX IF NOT EXISTS {name} ON {link} ({item}, {owner})"
+
+
+def _entity_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str, bool, str]]:
+    """Name, columns, uniqueness and condition of each index on an entity's own table."""
+    table, first = table_name(entity), dialect.nulls_first
+    for column in entity.meta().stored_columns:
+        if _is_indexed(entity, column):
+            name = f"{table}_{snake_case(column.name)}_ix"[:MAX_IDENTIFIER_LENGTH]
+            compared = _compared_name(column)
+            if column.name == "UniqueId":
+                yield name, compared, True, ""
+            else:
+                condition = f" WHERE {compared} IS NOT NULL" if _has_partial_index(column) else ""
+                yield name, f"{compared}{first}, id", False, condition
+    for column in entity.meta().denormalized_columns:
+        if column.indexed:
+            compared = _compared_name(column)
+            name = shortened_name(f"{table}_{compared}", "_ix")
+            yield f"{name}_ix", f"{compared}{first}, id", False, ""
+    if entity.counted:
+        # Counts the rows of one location that the counters leave over, and lists them by creation.
+        location = location_column(entity)
+        name = shortened_name(f"{table}_{location}_created_on", "_ix")
+        yield f"{name}_ix", f"{location}{first}, created_on{first}, id", False, ""
+    for number, group in enumerate(entity.unique, 1):
+        names = (_compared_name(entity.meta().columns[name]) for name in group)
+        columns = ", ".join(f"{name}{first}" for name in names)
+        yield f"{table}_unique_{number}", columns, True, ""
+
+
+def _compared_name(column: Column) -> str:
+    """The table column that filters and sorts read."""
+    return casefolded_name(column) if is_casefolded(column) else column_name(column)
 
 
 def _is_indexed(entity: type[Entity], column: Column) -> bool:
@@ -199,14 +203,11 @@ def _has_partial_index(column: Column) -> bool:
     return column.field.partial_index and not column.indexed
 
 
-def counters(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Where rows are counted, the triggers that keep the count true, and what is there so far."""
+def counted_tables(entities: Iterable[type[Entity]]) -> Iterator[CountedTable]:
+    """The tables whose rows are counted."""
     for entity in entities:
         if entity.counted:
-            counted = CountedTable(table_name(entity), location_column(entity))
-            yield dialect.counters.create_table(counted)
-            yield from dialect.counters.triggers(counted)
-            yield dialect.counters.backfill(counted)
+            yield CountedTable(table_name(entity), location_column(entity))
 
 
 def append_only_guards(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

@@ -242,3 +242,25 @@ def _wait_for_status(address: str) -> int:
                 raise
             time.sleep(0.2)
     return 0
+
+
+def test_migrate_lists_and_plans_without_changing_anything(database: str, capsys: Captured) -> None:
+    file = Path(database.removeprefix("sqlite:///"))
+    assert run(["migrate", "--list"]) == OK
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["pending", str(number)] for number in range(1, len(lines) + 1)
+    ]
+    assert run(["migrate", "--plan"]) == OK
+    planned = capsys.readouterr().out
+    assert "-- 1 initial schema: " in planned
+    assert "CREATE TABLE IF NOT EXISTS booking (" in planned
+    assert not file.exists()
+    assert run(["migrate"]) == OK
+    before = file.read_bytes()
+    capsys.readouterr()
+    assert run(["migrate", "--plan"]) == OK
+    assert capsys.readouterr().out == "The database is up to date.\n"
+    assert run(["migrate", "--list"]) == OK
+    assert "pending" not in capsys.readouterr().out
+    assert file.read_bytes() == before

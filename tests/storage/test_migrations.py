@@ -23,7 +23,7 @@ from creditdesk.schema.query import Comparison
 from creditdesk.storage.clauses import _STORED_NAMES
 from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.engine import UnknownEngine, open_store
-from creditdesk.storage.migrations import LATEST_VERSION, NewerDatabase, OlderDatabase
+from creditdesk.storage.migrations import LATEST_VERSION, MIGRATIONS, NewerDatabase, OlderDatabase
 from creditdesk.storage.naming import location_column, shortened_name, table_name
 from tests.storage.storage_contract import insert_rows, where
 from tests.support.record_builder import stored_row
@@ -377,9 +377,7 @@ async def strip_copies(url: str) -> None:
                 url, f"DROP INDEX IF EXISTS {shortened_name(f'{each.table}_{column}', '_ix')}_ix"
             )
             await run(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
-    [(number,)] = await run(
-        url, "SELECT number FROM schema_version WHERE name = 'copies of lent values'"
-    )
+    [number] = [each.number for each in MIGRATIONS if each.name == "denormalized values"]
     await run(url, f"DELETE FROM schema_version WHERE number >= {number}")
 
 

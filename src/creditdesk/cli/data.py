@@ -19,7 +19,8 @@ from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.verify import verify_ledger as check_books
 from creditdesk.auth.users_admin import create_user, ensure_roles, find_user_id
 from creditdesk.cli.checkpoint import load_checkpoint
-from creditdesk.cli.database import DatabaseOption, open_database, settings_for
+from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.migrations import print_plan, print_steps
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.progress import ProgressDisplay
 from creditdesk.demo.factory import DEMO_ADMIN_EMAIL
@@ -30,8 +31,27 @@ from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
 
 
-def migrate(*, database: DatabaseOption = None) -> int:
+def migrate(
+    *,
+    list_: Annotated[
+        bool,
+        Parameter(
+            name="--list",
+            negative="",
+            help="Show every step and when it was applied; change nothing.",
+        ),
+    ] = False,
+    plan: Annotated[
+        bool,
+        Parameter(negative="", help="Show the SQL that would be executed; change nothing."),
+    ] = False,
+    database: DatabaseOption = None,
+) -> int:
     """Bring the database to this version's schema and add missing roles. Safe to repeat."""
+    if list_ or plan:
+        show = print_plan if plan else print_steps
+        asyncio.run(show(database_url(database)))
+        return 0
 
     async def run() -> None:
         async with (

@@ -1,0 +1,137 @@
+"""A database that version 0.1.0 wrote opens, migrates and verifies, and answers as it did."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from creditdesk.app import build_app
+from creditdesk.audit.checkpoint_check import verify_checkpoint
+from creditdesk.audit.checkpoints import latest_checkpoint
+from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.tokens import signing_secret
+from creditdesk.auth.users_admin import find_user_id, issue_token
+from creditdesk.schema.progress import CollectingReporter
+from creditdesk.settings import AuthSettings, Settings
+from creditdesk.storage.engine import migration_steps, open_store, planned_changes
+from creditdesk.storage.migrations import OlderDatabase
+from tests.conftest import ADMIN_EMAIL, create_postgres_database, database_url, http_client
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+SAVED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class Saved(NamedTuple):
+    """A database of version 0.1.0, and what that version answered."""
+
+    url: str
+    answers: dict[str, Any]
+
+
+@pytest_asyncio.fixture(params=("sqlite", "postgresql"))
+async def saved(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Saved]:
+    answers = json.loads((FIXTURES / f"creditdesk-0.1.0-{request.param}.json").read_text())
+    if request.param == "sqlite":
+        file = tmp_path / "saved.db"
+        file.write_bytes(lzma.decompress((FIXTURES / "creditdesk-0.1.0.db.xz").read_bytes()))
+        yield Saved(f"sqlite:///{file}", answers)
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = create_postgres_database(server)
+    connection = await asyncpg.connect(database_url(server, name))
+    dump = lzma.decompress((FIXTURES / "creditdesk-0.1.0.sql.xz").read_bytes())
+    await connection.execute(dump.decode())
+    await connection.close()
+    yield Saved(database_url(server, name), answers)
+    connection = await asyncpg.connect(server)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+async def tables_of(url: str) -> list[str]:
+    """The names of the tables, read past the program."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        connection.close()
+        return sorted(name for (name,) in rows)
+    connection = await asyncpg.connect(url)
+    names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    return sorted(row[0] for row in names)
+
+
+async def test_the_plan_names_the_pending_steps_and_changes_nothing(saved: Saved) -> None:
+    before = await tables_of(saved.url)
+    pending = [step for step, applied_on in await migration_steps(saved.url) if not applied_on]
+    changes = await planned_changes(saved.url)
+    assert pending
+    assert [change.title for change in changes][: len(pending)] == [
+        step.strip().replace("  ", " ") for step in pending
+    ]
+    statements = [statement for change in changes for statement in change.statements]
+    assert "ALTER TABLE credit_state RENAME TO account_state;" in statements
+    assert await tables_of(saved.url) == before
+    with pytest.raises(OlderDatabase):
+        await open_store(saved.url)
+
+
+async def test_it_migrates_and_verifies(saved: Saved) -> None:
+    store = await open_store(saved.url, migrated=True)
+    try:
+        report = CollectingReporter()
+        assert await verify_ledger(store, report) > 60
+        async with store.read_session() as session:
+            checkpoint = await latest_checkpoint(session)
+        assert checkpoint is not None
+        await verify_checkpoint(store, checkpoint.checkpoint, report)
+        assert report.problems == []
+    finally:
+        await store.close()
+    assert await planned_changes(saved.url) == []
+    assert all(applied_on for _, applied_on in await migration_steps(saved.url))
+    assert "credit_state" not in await tables_of(saved.url)
+
+
+async def test_it_answers_as_before(saved: Saved) -> None:
+    store = await open_store(saved.url, migrated=True)
+    settings = AuthSettings()
+    secret = await signing_secret(store, settings, SAVED_AT)
+    async with store.write_session() as session:
+        user_id = await find_user_id(session, ADMIN_EMAIL)
+        assert user_id is not None
+        grant = await issue_token(session, user_id, secret, settings, now=SAVED_AT)
+    app = build_app(store, Settings(), lambda: SAVED_AT + timedelta(minutes=1))
+    async with http_client(app, grant.access_token) as client:
+        for path, expected in saved.answers["answers"].items():
+            assert _stable((await client.get(path)).json()) == _stable(expected), path
+        repeated = saved.answers["repeated"]
+        response = await client.post(
+            repeated["path"],
+            json=repeated["body"],
+            headers={"Idempotency-Key": repeated["key"]},
+        )
+        assert response.json() == repeated["answer"]
+        hold = saved.answers["hold"]["id"]
+        released = await client.post(f"/api/ledger/holds/{hold}/release", json={})
+        assert released.json()["WasSuccessful"], released.text
+    report = CollectingReporter()
+    await verify_ledger(store, report)
+    await store.close()
+    assert report.problems == []
+
+
+def _stable(answer: Any) -> Any:
+    """An answer without the instant at which it was given."""
+    if isinstance(answer, dict) and "WasSuccessful" in answer:
+        return {name: value for name, value in answer.items() if name != "UpdatedOn"}
+    return answer

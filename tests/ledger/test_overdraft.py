@@ -28,6 +28,7 @@ from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import Conflict, ValidationError
+from creditdesk.schema.params import Params
 from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
@@ -343,15 +344,19 @@ async def test_the_action_is_offered_on_time_and_printing_credit_only(
     commands = ledger_commands(ledger.context)
     offered = {name for name, each in commands.items() if "SET_OVERDRAFT" in {c.key for c in each}}
     assert offered == {"CoworkerExtraService"}
-    run = next(c.run for c in commands["CoworkerExtraService"] if c.key == "SET_OVERDRAFT")
+    command = next(c for c in commands["CoworkerExtraService"] if c.key == "SET_OVERDRAFT")
+
+    def limit(uses: int) -> Params:
+        return Params(command.parameters, {"Limit": uses})
+
     async with ledger.store.write_session() as session:
-        done = await run(session, [printer.credit], {"Limit": 3}, ledger.request_context())
+        done = await command.run(session, [printer.credit], limit(3), ledger.request_context())
     assert done.message == "1 credits may go 3 uses below zero."
     assert await printer.print(13) == 13
     await ledger.add_time_credit(1, ExtraServiceId=printer.rate)
     async with ledger.store.write_session() as session:
         await adjust(session, printer.account, 3, "paid", ledger.request_context(), ledger.context)
-        done = await run(session, [printer.credit], {"Limit": 0}, ledger.request_context())
+        done = await command.run(session, [printer.credit], limit(0), ledger.request_context())
     assert done.message == "1 credits have no overdraft."
 
 

@@ -25,6 +25,7 @@ from creditdesk.ledger.actions import ledger_commands
 from creditdesk.ledger.operations.product_benefits import ProductService, activate_products
 from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.schema.errors import StateConflict, ValidationError
+from creditdesk.schema.params import Params
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import AuthSettings, Settings
@@ -208,7 +209,7 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
     said = []
     for _ in range(2):
         async with ledger.store.write_session() as session:
-            said.append(await command.run(session, sales, {}, ledger.request_context()))
+            said.append(await command.run(session, sales, Params((), {}), ledger.request_context()))
     assert [each.message for each in said] == [
         "2 products are active; 2 credits added.",
         "2 products are active; 0 credits added.",
@@ -217,7 +218,9 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(ValidationError):
         async with ledger.store.write_session() as session:
-            await command.run(session, sales, {}, ledger.request_context(caller=stranger))
+            await command.run(
+                session, sales, Params((), {}), ledger.request_context(caller=stranger)
+            )
 
 
 async def test_a_sale_is_activated_on_create_or_by_action_over_http(ledger: LedgerBuilder) -> None:

@@ -43,7 +43,7 @@ class ActionRun:
 
     action: Command
     ids: tuple[int, ...]
-    values: Mapping[str, Any]
+    params: Params
 
 
 class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
@@ -69,8 +69,7 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
         chosen.raise_errors()
         params = Params(action.parameters, _named_values(values))
         params.raise_errors()
-        values_by_name = {param.name: params[param] for param in action.parameters}
-        return ActionRun(action, chosen[_IDS], values_by_name)
+        return ActionRun(action, chosen[_IDS], params)
 
     async def execute(
         self,
@@ -80,7 +79,7 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
         context: RequestContext,
     ) -> bytes:
         await _require_records(session, self.entity, parsed.ids, context)
-        result = await parsed.action.run(session, parsed.ids, parsed.values, context)
+        result = await parsed.action.run(session, parsed.ids, parsed.params, context)
         now = context.now.replace(microsecond=0)
         return action_body(result.message, result.value, now, context.principal.email)
 

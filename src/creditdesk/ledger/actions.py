@@ -5,8 +5,8 @@ This module must not know bodies or routes; ids were checked to be the caller's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
@@ -42,13 +42,20 @@ from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.amounts import Amount, format_money
 from creditdesk.ledger.rules.renewal import RolloverLimit
-from creditdesk.schema.actions import Command, CommandHandler, CommandResult
-from creditdesk.schema.fields import Boolean, Field, Integer, Money, Text
-from creditdesk.schema.params import Param
+from creditdesk.schema.actions import Command, CommandResult
+from creditdesk.schema.fields import Boolean, Field, Integer, Money
+from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
-ActionParameters = Mapping[str, Any]
+_CANCELLATION_REASON: Final = Param("Cancellation Reason")
+_WITHOUT_FEE_RULES: Final = Param("Cancel without applying cancellation fee rules", Boolean())
+_PREVIEW: Final = Param("Preview", Boolean())
+_PRIORITY: Final = Param("Priority", Integer(), required=True)
+_LIMIT: Final = Param("Limit", Integer(), required=True)
+_PERIODS: Final = Param("Periods", Integer(), required=True)
+_REASON: Final = Param("Reason")
+_REQUIRED_REASON: Final = Param("Reason", required=True)
 
 
 def ledger_commands(ledger: LedgerContext) -> dict[str, tuple[Command, ...]]:
@@ -70,7 +77,7 @@ def ledger_commands(ledger: LedgerContext) -> dict[str, tuple[Command, ...]]:
 
 def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
     async def charge(
-        session: WriteSession, ids: Sequence[int], _given: ActionParameters, context: RequestContext
+        session: WriteSession, ids: Sequence[int], _params: Params, context: RequestContext
     ) -> CommandResult:
         charged = await charge_bookings(session, ids, context, ledger)
         done = sum(each.allocation is not None for each in charged)
@@ -80,10 +87,10 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
     async def cancel(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
-        reason = parameters["Cancellation Reason"] or ""
+        reason = params[_CANCELLATION_REASON] or ""
         cancelled = await cancel_bookings(session, ids, context, ledger, reason)
         value = [
             {
@@ -98,10 +105,10 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
     async def recalculate(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
-        only_show = bool(parameters["Preview"])
+        only_show = bool(params[_PREVIEW])
         found = [
             await recalculate_booking(session, each, context, ledger, dry_run=only_show)
             for each in ids
@@ -116,17 +123,14 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
             "CANCEL_BOOKING",
             "Cancel booking",
             cancel,
-            (
-                Param("Cancellation Reason"),
-                Param("Cancel without applying cancellation fee rules", Boolean()),
-            ),
+            (_CANCELLATION_REASON, _WITHOUT_FEE_RULES),
             order=2,
         ),
         Command(
             "RECALCULATE_BOOKING",
             "Decide the credit again",
             recalculate,
-            (Param("Preview", Boolean()),),
+            (_PREVIEW,),
             order=3,
         ),
     )
@@ -134,7 +138,7 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
 
 def _product_commands(ledger: LedgerContext) -> tuple[Command, ...]:
     async def activate(
-        session: WriteSession, ids: Sequence[int], _given: ActionParameters, context: RequestContext
+        session: WriteSession, ids: Sequence[int], _params: Params, context: RequestContext
     ) -> CommandResult:
         done = await activate_products(session, ids, context, ledger)
         value = [
@@ -151,17 +155,19 @@ def _product_commands(ledger: LedgerContext) -> tuple[Command, ...]:
 
 
 def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
+    amount = Param("Amount", _amount_field(mapping), required=True)
+
     async def adjust_credits(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
         value = []
         for credit_id in ids:
             account = (mapping.account_type, credit_id)
             after = await adjust(
-                session, account, parameters["Amount"], parameters["Reason"], context, ledger
+                session, account, params[amount], params[_REQUIRED_REASON], context, ledger
             )
             value.append(
                 {
@@ -175,11 +181,11 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
     async def void_credits(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
         accounts = [(mapping.account_type, credit_id) for credit_id in ids]
-        done = await void(session, accounts, parameters["Reason"] or "", context, ledger)
+        done = await void(session, accounts, params[_REASON] or "", context, ledger)
         value = [
             {
                 "Id": each.account[1],
@@ -194,27 +200,27 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
     async def prioritise_credits(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
         accounts = [(mapping.account_type, credit_id) for credit_id in ids]
-        await set_priority(session, accounts, parameters["Priority"], context, ledger)
-        return CommandResult(f"{len(ids)} credits have priority {parameters['Priority']}.")
+        await set_priority(session, accounts, params[_PRIORITY], context, ledger)
+        return CommandResult(f"{len(ids)} credits have priority {params[_PRIORITY]}.")
 
     return (
         Command(
             "ADJUST_CREDIT",
             "Adjust remaining credit",
             adjust_credits,
-            (Param("Amount", _amount_field(mapping), True), Param("Reason", Text(), True)),
+            (amount, _REQUIRED_REASON),
             order=1,
         ),
-        Command("VOID_CREDIT", "Void unused credit", void_credits, (Param("Reason"),), order=2),
+        Command("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2),
         Command(
             "SET_PRIORITY",
             "Set the priority",
             prioritise_credits,
-            (Param("Priority", Integer(), True),),
+            (_PRIORITY,),
             order=3,
         ),
     )
@@ -224,51 +230,42 @@ def _overdraft_command(ledger: LedgerContext) -> Command:
     async def run(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
-        limit = parameters["Limit"]
+        limit = params[_LIMIT]
         await set_overdraft(session, ids, limit, context, ledger)
         how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
         return CommandResult(f"{len(ids)} credits {how_far}.")
 
-    parameters = (Param("Limit", Integer(), True),)
-    return Command(
-        "SET_OVERDRAFT", "Set the overdraft of printing credit", run, parameters, order=4
-    )
+    return Command("SET_OVERDRAFT", "Set the overdraft of printing credit", run, (_LIMIT,), order=4)
 
 
 def _rollover_command(mapping: CreditTypeMapping) -> Command:
+    cap = Param("Cap", _amount_field(mapping), required=True)
+
     async def run(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
-        allowed = RolloverLimit(parameters["Cap"], parameters["Periods"])
+        allowed = RolloverLimit(params[cap], params[_PERIODS])
         for benefit_id in ids:
             await set_rollover(session, mapping, benefit_id, allowed, context)
         on = "now roll over" if allowed.cap and allowed.periods else "do not roll over"
         return CommandResult(f"{len(ids)} benefits {on}.")
 
-    parameters = (
-        Param("Cap", _amount_field(mapping), True),
-        Param("Periods", Integer(), True),
-    )
-    return Command("SET_ROLL_OVER", "Let unused credit roll over", run, parameters, order=1)
+    return Command("SET_ROLL_OVER", "Let unused credit roll over", run, (cap, _PERIODS), order=1)
 
 
 def _use_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
-    run: CommandHandler = _reverse_action(ledger, mapping)
-    parameters = (Param("Amount", _amount_field(mapping)), Param("Reason"))
-    return (Command("REVERSE_USE", "Reverse use", run, parameters, order=1),)
+    amount = Param("Amount", _amount_field(mapping))
 
-
-def _reverse_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> CommandHandler:
     async def reverse_uses(
         session: WriteSession,
         ids: Sequence[int],
-        parameters: ActionParameters,
+        params: Params,
         context: RequestContext,
     ) -> CommandResult:
         done = await reverse(
@@ -277,14 +274,14 @@ def _reverse_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Comman
             ids,
             context,
             ledger,
-            amount=parameters["Amount"],
-            reason=parameters["Reason"] or "",
+            amount=params[amount],
+            reason=params[_REASON] or "",
         )
         count = sum(bool(each.amount) for each in done)
         message = f"{count} of {len(done)} uses were reversed."
         return CommandResult(message, [_reversal_document(each) for each in done])
 
-    return reverse_uses
+    return (Command("REVERSE_USE", "Reverse use", reverse_uses, (amount, _REASON), order=1),)
 
 
 def _amount_field(mapping: CreditTypeMapping) -> Field:

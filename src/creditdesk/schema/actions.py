@@ -1,40 +1,39 @@
-"""Commands: named acts on chosen records of an entity, and how each says what it needs.
+"""Commands: named operations on chosen records of an entity, and the parameters they take.
 
-Knows nothing of routes or bodies; whoever binds a command to an entity does so in the composition
-root.
+The composition root binds commands to entities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from creditdesk.schema.params import Param
+from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command did: a sentence, and any JSON value (inner values only as plain JSON)."""
+    """The message of a response, and its `Value` in plain JSON values."""
 
     message: str
     value: Any = None
 
 
 CommandHandler = Callable[
-    [WriteSession, Sequence[int], Mapping[str, Any], RequestContext], Awaitable[CommandResult]
+    [WriteSession, Sequence[int], Params, RequestContext], Awaitable[CommandResult]
 ]
-"""`run(unit, ids, parameters, call)`: acts inside the unit; raises refusals, never commits."""
+"""`run(session, ids, params, context)` executes inside the session. Raises DomainError; never commits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command as it is listed and run. Ids are checked to be the caller's before `run`.
+    """One command as it is listed and run. The caller may see every record that `run` gets.
 
-    `needs_records` is False where it runs without any id; `exactly` limits how many ids it takes
-    at once (1, 2, or None for any number).
+    `requires_records` is False where it runs without ids. `record_count` is the exact number of
+    ids (1 or 2), or None for any number.
     """
 
     key: str

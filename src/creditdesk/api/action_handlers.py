@@ -65,7 +65,7 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
                 chosen.add_error(_KEY, "is not a command of this entity")
             chosen.raise_errors()
             raise invalid_field("Key", "is a required field")
-        _check_ids(action, chosen)
+        _check_ids(chosen)
         chosen.raise_errors()
         params = Params(action.parameters, _named_values(values))
         params.raise_errors()
@@ -88,14 +88,14 @@ def _describe(action: Command) -> dict[str, Any]:
     return {
         "Key": action.key,
         "Name": action.name,
-        "AppliesOnlyToMultipleEntities": action.multiple_only,
-        "AppliesOnlyToOneEntity": action.record_count == 1,
-        "AppliesOnlyToTwoEntities": action.record_count == 2,
+        "AppliesOnlyToMultipleEntities": False,
+        "AppliesOnlyToOneEntity": False,
+        "AppliesOnlyToTwoEntities": False,
         "DisplayInDropdown": True,
         "DisplayInDropdownV2": True,
         "DisplayInGrid": False,
-        "Icon": action.icon,
-        "NeedsEntitiesToRun": action.requires_records,
+        "Icon": None,
+        "NeedsEntitiesToRun": True,
         "Order": action.order,
         "RequiresParameters": [
             {"Name": param.name, "Type": param.field.json_type} for param in action.parameters
@@ -103,18 +103,14 @@ def _describe(action: Command) -> dict[str, Any]:
     }
 
 
-def _check_ids(action: Command, chosen: Params) -> None:
+def _check_ids(chosen: Params) -> None:
     ids = chosen[_IDS]
     if ids is None:
         return
-    if action.requires_records and not ids:
+    if not ids:
         chosen.add_error(_IDS, "is a required field")
     elif len(ids) > MAX_ACTION_IDS:
         chosen.add_error(_IDS, f"must name at most {MAX_ACTION_IDS} records")
-    elif action.record_count is not None and len(ids) != action.record_count:
-        chosen.add_error(_IDS, f"must name exactly {action.record_count}")
-    elif action.multiple_only and len(ids) < 2:
-        chosen.add_error(_IDS, "must name several records")
 
 
 def _named_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""How an entity is said. Imports nothing of ours outside this room."""
+"""How an entity is declared, and the protocols of sessions and services."""

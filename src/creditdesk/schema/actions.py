@@ -25,7 +25,7 @@ class CommandResult:
 CommandHandler = Callable[
     [WriteSession, Sequence[int], Params, RequestContext], Awaitable[CommandResult]
 ]
-"""`run(session, ids, params, context)` executes inside the session. Raises DomainError; never commits."""
+"""`run(session, ids, parameters, context)` raises DomainError and never commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,3 @@ class Command:
     run: CommandHandler
     parameters: tuple[Param, ...] = ()
     order: int = 0
-    requires_records: bool = True
-    record_count: int | None = None
-    multiple_only: bool = False
-    icon: str | None = None

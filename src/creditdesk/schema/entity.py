@@ -1,7 +1,4 @@
-"""Entity: one class says what exists; names of paths, roles, filters and columns derive from it.
-
-Knows the field kinds and nothing of how records are stored, served or permitted.
-"""
+"""Entity declarations, and what derives from them: paths, roles, columns and filter names."""
 
 from __future__ import annotations
 
@@ -30,17 +27,18 @@ _ROLE_SUFFIX: Final[dict[Verb, str]] = {
 }  # fmt: skip
 
 Record = dict[str, Any]
-"""A record inside the program: wire name -> inner value (see kinds)."""
+"""A record inside the program: internal values (see `fields`) by column name."""
 
 _REGISTRY: dict[str, type[Entity]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One thing a record shows or a filter reaches: its wire name, kind, and the way to it.
+    """A value that a record shows or a filter compares, under its name in the API.
 
-    `path` is the relations to walk (empty for the entity's own), `leaf` the field at the end. A
-    `copied` one is lent, and a copy of it stands in the record's own row.
+    path: the references that lead to it, none for the entity's own. leaf: the field they lead to.
+    as_text: shown as text whatever its type. visible: False for filters alone. denormalized: the
+    record's own row has a copy of it.
     """
 
     entity: type[Entity]
@@ -56,12 +54,12 @@ class Column:
 
     @property
     def is_own(self) -> bool:
-        """Whether the record itself stores it."""
+        """Whether it belongs to the record itself."""
         return not self.path
 
     @property
     def in_lists(self) -> bool:
-        """Whether a list shows it; collections are shown by get-one alone."""
+        """Whether lists show it; only a single record shows collections."""
         return self.visible and not isinstance(self.field, Collection)
 
 
@@ -78,23 +76,22 @@ BASE_FIELDS: Final[dict[str, Field]] = {
     "CustomFields": Object(),
 }
 COMPUTED_FIELDS: Final = frozenset({"IsNew", "ToStringText", "LocalizationDetails"})
-"""Base fields that are the same for all records or made from others; no table holds them."""
+"""Base fields that are constant or computed; no table stores them."""
 SERVER_FIELDS: Final = frozenset({"Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy"})
 """Base fields that the server alone sets."""
 
 
 class Entity:
-    """Base of every declaration. Class arguments:
+    """Base of every entity declaration. Class arguments:
 
-    `area` and `plural` make the path `/api/{area}/{plural}`; `verbs` what the wire offers; `order`
-    the default sort; `label` the field that names a record to people; `scope` how a record
-    belongs to a location: a column name, a collection name, or None for what all share;
-    `served=False` keeps an entity off the wire; `roles` overrides the role of a verb;
-    `tallied` keeps count along creation and id, so that totals and deep pages need no walk;
-    `append_only` has the database itself refuse deletes, and updates of all but `editable`;
-    `indexed` names base fields that are indexed here though not everywhere;
-    `unique` names columns that are unique together; `checks` are SQL conditions on every row;
-    `list_needs` names filters of which a listing must give one.
+    area, plural: the path, `/api/{area}/{plural}`. verbs: what the API offers. order: the default
+    sort column. label: the column that names a record to people. scope: the column or collection
+    that holds a record's location, None for records of all locations. public: whether the API has
+    the entity. counted: the database keeps row counters by CreatedOn and Id, so that totals and deep
+    pages read no rows. append_only: the database refuses deletes, and updates of all columns but
+    `mutable_fields`. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
+    must have one of these. indexed: base fields with an index of their own here. unique: groups of
+    columns that are unique together. checks: SQL conditions on every row.
     """
 
     area: ClassVar[str]
@@ -140,22 +137,19 @@ class Entity:
         cls.scope, cls.public, cls.counted = scope, public, counted
         cls.append_only, cls.mutable_fields = append_only, mutable_fields
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
-        cls.required_filters, cls.indexed, cls.unique, cls.checks = (
-            required_filters,
-            indexed,
-            unique,
-            checks,
-        )
+        cls.required_filters, cls.indexed = required_filters, indexed
+        cls.unique, cls.checks = unique, checks
         cls.fields = own_fields | BASE_FIELDS
         _REGISTRY[cls.__name__] = cls
 
     @classmethod
     def path(cls) -> str:
+        """The path of the entity's collection in the API."""
         return f"/api/{cls.area}/{cls.plural}"
 
     @classmethod
     def meta(cls) -> EntityMeta:
-        """Columns and filters, worked out once when first asked (all entities are known then)."""
+        """Columns and filters, computed at the first call, when all entities are declared."""
         found = _META.get(cls)
         if found is None:
             found = _META[cls] = EntityMeta(cls)
@@ -166,18 +160,18 @@ _META: dict[type[Entity], EntityMeta] = {}
 
 
 def entity_by_name(name: str) -> type[Entity]:
-    """The declared entity of this name; KeyError when there is none."""
+    """The entity with this class name. Raises KeyError."""
     return _REGISTRY[name]
 
 
 def declared_entities() -> tuple[type[Entity], ...]:
-    """Every declared entity, in the order of their names."""
+    """Every declared entity, by name."""
     return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
 
 
 @dataclass(frozen=True, slots=True)
 class FilterParameter:
-    """What one query parameter name means: a column and how it is compared."""
+    """The meaning of a query parameter: its column, and which comparison it stands for."""
 
     column: Column
     variant: Literal["equals", "from", "to", "ids", "custom"]
@@ -185,7 +179,7 @@ class FilterParameter:
 
 
 class EntityMeta:
-    """Everything that derives from one entity's fields and its relations."""
+    """What derives from one entity's fields and references."""
 
     def __init__(self, entity: type[Entity]) -> None:
         self.entity = entity
@@ -197,14 +191,10 @@ class EntityMeta:
             column_name = f"{name}Id" if isinstance(field, Reference) else name
             ordered.append(self._own_column(name, field, column_name))
             if isinstance(field, Reference):
-                ordered += [
-                    self._embedded_column(name, field, loan, visible=True)
-                    for loan in field.embedded_fields
-                ]
-                filter_only += [
-                    self._embedded_column(name, field, loan, visible=False)
-                    for loan in field.filter_only_fields
-                ]
+                for embed in field.embedded_fields:
+                    ordered.append(self._embedded_column(name, field, embed, visible=True))
+                for embed in field.filter_only_fields:
+                    filter_only.append(self._embedded_column(name, field, embed, visible=False))
         base = [self._own_column(name, field, name) for name, field in BASE_FIELDS.items()]
         first = [c for c in ordered if not c.trailing]
         self.columns: dict[str, Column] = {
@@ -234,33 +224,28 @@ class EntityMeta:
         path = embed.path.split(".")
         name = relation + "".join(path)
         if not field.is_local:
-            kind = self.external_field(path[-1])
+            text = Text(read_only=True, exact=path[-1].endswith("Code"))
             return Column(
-                self.entity, name, kind, (), name, visible=visible, trailing=embed.trailing
+                self.entity, name, text, (), name, visible=visible, trailing=embed.trailing
             )
         target: type[Entity] = entity_by_name(field.to)
         relations = [relation]
         for step in path[:-1]:
             relation_field = target.fields[step]
             if not isinstance(relation_field, Reference):
-                raise TypeError(f"{self.entity.__name__}.{relation}: {step} is not a relation")
+                raise TypeError(f"{self.entity.__name__}.{relation}: {step} is not a reference")
             relations.append(step)
             target = entity_by_name(relation_field.to)
         leaf = path[-1]
-        kind = target.fields[leaf] if leaf in target.fields else _column_field(target, leaf)
+        leaf_field = target.fields.get(leaf) or target.meta().columns[leaf].field
         return Column(
-            self.entity, name, kind, tuple(relations), leaf, embed.as_text, visible, embed.trailing,
+            self.entity, name, leaf_field, tuple(relations), leaf, embed.as_text, visible, embed.trailing,
             denormalized=embed.denormalized or embed.indexed, indexed=embed.indexed,
         )  # fmt: skip
 
-    @staticmethod
-    def external_field(leaf: str) -> Field:
-        """The kind of a value lent by something the product does not keep: text, stored as sent."""
-        return Text(read_only=True, exact=leaf.endswith("Code"))
-
     @cached_property
     def stored_columns(self) -> tuple[Column, ...]:
-        """The columns a table holds: the record's own, without what is computed or only sent."""
+        """The columns of the entity's table: own ones that are not computed, write-only or collections."""
         return tuple(
             c
             for c in self.columns.values()
@@ -272,7 +257,7 @@ class EntityMeta:
 
     @cached_property
     def writable_columns(self) -> tuple[Column, ...]:
-        """The columns a write sets, from its body or by default; collections included."""
+        """The columns that a write sets from its body or by default, collections included."""
         unset = COMPUTED_FIELDS | SERVER_FIELDS
         return tuple(c for c in self.columns.values() if c.is_own and c.name not in unset)
 
@@ -283,14 +268,14 @@ class EntityMeta:
 
     @cached_property
     def denormalized_columns(self) -> tuple[Column, ...]:
-        """The lent columns of which a copy stands in the record's own row."""
+        """The embedded columns of which the row has a copy."""
         return tuple(
             c for c in (*self.columns.values(), *self.filter_only.values()) if c.denormalized
         )
 
     @cached_property
     def filters(self) -> dict[str, FilterParameter]:
-        """Every query parameter the entity understands, by lower-case name."""
+        """The query parameters that filter the entity, by lower-case name."""
         return {f.name.lower(): f for f in reversed(list(self._filter_parameters()))}
 
     def _filter_parameters(self) -> Iterator[FilterParameter]:
@@ -318,18 +303,15 @@ class EntityMeta:
                 yield FilterParameter(column, "to", f"to_{prefix}_{column.name}")
 
     def _external_filters(self, column: Column, prefix: str) -> Iterator[FilterParameter]:
+        """Filters on embedded values of references to entities that are not stored here."""
         for name, field in self.entity.fields.items():
             if isinstance(field, Reference) and not field.is_local and column.name.startswith(name):
                 for embed in field.embedded_fields:
                     if name + embed.path.replace(".", "") == column.name:
-                        way = embed.path.replace(".", "_")
-                        yield FilterParameter(column, "equals", f"{prefix}_{name}_{way}")
+                        path = embed.path.replace(".", "_")
+                        yield FilterParameter(column, "equals", f"{prefix}_{name}_{path}")
 
     @cached_property
     def custom_field_prefix(self) -> str:
+        """What the lower-case names of filters on custom fields begin with."""
         return f"{self.entity.__name__}_CustomFields_".lower()
-
-
-def _column_field(target: type[Entity], leaf: str) -> Field:
-    """The kind of a name that the target shows but does not declare as a field of its own."""
-    return target.meta().columns[leaf].field

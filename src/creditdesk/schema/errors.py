@@ -1,4 +1,4 @@
-"""The errors a caller can cause. Each is a value with a kind, a sentence, and field errors."""
+"""Errors that a request can cause, each with its HTTP status and a message for the caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one property of a body."""
+    """An error of one property of a request; the field names are those of the HTTP API."""
 
     PropertyName: str
     Message: str
@@ -19,7 +19,7 @@ class FieldError:
 
 
 class DomainError(Exception):
-    """A call that is refused; nothing it asked for has happened."""
+    """Base of the errors that are answered to the caller; the transaction is rolled back."""
 
     status = 400
 
@@ -29,7 +29,7 @@ class DomainError(Exception):
 
 
 class ValidationError(DomainError):
-    """A body or query that cannot be taken; carries every field error, in field order."""
+    """An invalid body or query; `errors` has every field error, in field order."""
 
     def __init__(self, *errors: FieldError) -> None:
         super().__init__("; ".join(f"{e.PropertyName}: {e.Message}" for e in errors))
@@ -43,13 +43,13 @@ class Unauthenticated(DomainError):
 
 
 class PermissionDenied(DomainError):
-    """The caller lacks a role."""
+    """The caller lacks a role or a location."""
 
     status = 403
 
 
 class NotFound(DomainError):
-    """No such record, or none that the caller may see."""
+    """The record does not exist, or not for the caller."""
 
     status = 404
 
@@ -58,31 +58,34 @@ class NotFound(DomainError):
 
 
 class MethodNotAllowed(DomainError):
-    """The entity lacks this verb."""
+    """The path exists without this method."""
 
     status = 405
 
 
 class Conflict(DomainError):
-    """A race was lost, or the same key is still in flight (rules 31, 32)."""
+    """Another transaction won, or a request with the same idempotency key is still running."""
 
     status = 409
 
 
 class IdempotencyKeyReused(DomainError):
-    """An idempotency key that came with another body before (rule 32)."""
+    """The idempotency key was used before with another request."""
 
     status = 422
 
 
 class StateConflict(DomainError):
-    """A delete or command that the record's state does not allow: 200 with WasSuccessful false."""
+    """The state of the record does not allow the change.
+
+    The HTTP API answers 200 with `WasSuccessful: false`.
+    """
 
     status = 200
 
 
 class RateLimited(DomainError):
-    """Too many calls; `wait_seconds` says when to come back."""
+    """Too many requests; `retry_after_seconds` is the value of the Retry-After header."""
 
     status = 429
 
@@ -92,7 +95,7 @@ class RateLimited(DomainError):
 
 
 def raise_first_error(results: Iterable[ResultT | DomainError]) -> list[ResultT]:
-    """The results, where none is a refusal; raises the first that is."""
+    """The results of a batch; raises the first that is an error."""
     values: list[ResultT] = []
     for result in results:
         if isinstance(result, DomainError):
@@ -102,8 +105,10 @@ def raise_first_error(results: Iterable[ResultT | DomainError]) -> list[ResultT]
 
 
 def missing_field(name: str) -> FieldError:
-    return FieldError(name, "is a required field", None)
+    """The error of a required property that is absent."""
+    return FieldError(name, "is a required field")
 
 
 def invalid_field(name: str, message: str, attempted: Any = None) -> ValidationError:
+    """A ValidationError with one field error."""
     return ValidationError(FieldError(name, message, attempted))

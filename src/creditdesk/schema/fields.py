@@ -1,11 +1,11 @@
-"""Field kinds: what a field holds, and how a value reads from and renders to the wire.
+"""Field types: what a field holds, and how its values parse.
 
-A kind knows nothing of tables, requests or roles. Other rooms keep their own table
-`kind -> its reading`, and a test asserts that each table covers every kind.
+Each package that treats field types differently has its own table by field type, and a test
+asserts that every table covers every type.
 
-Values inside the program: text `str`, whole numbers `int`, money and other decimals a scaled
-`int` (never a float), booleans `bool`, instants aware UTC `datetime`, objects plain JSON values,
-collections a tuple of ids.
+Internal values: text `str`, whole numbers `int`, money and other decimals a scaled `int` (never a
+float), booleans `bool`, datetimes aware UTC `datetime`, objects plain JSON values, collections a
+tuple of ids.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ _DIGITS: Final = re.compile("[0-9]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """What every field says of itself.
+    """Options of every field.
 
-    `required` must be given on create and update; `read_only` is never taken from a caller;
-    `create_only` is taken on create alone, `update_only` on update alone; `frozen` may be sent on
-    update but must not differ; `write_only` is taken and never shown; `nullable` is False where
-    the wire always carries a value; `newest` fields follow the entity's own keys on the wire;
-    `internal` fields are kept and carried by files, and the wire never speaks of them; `sparse`
-    fields are indexed where they hold something, so that the other rows cost nothing.
+    required: a create and an update must set it. read_only: a body never sets it. create_only,
+    update_only: only a create, or an update, sets it. immutable: an update may send it, but not
+    change it. write_only: never returned. nullable: False where the API always returns a value.
+    trailing: follows the entity's other keys in a record. internal: stored and exported, absent
+    from the API. default: what an absent value becomes. partial_index: indexed where not null.
     """
 
     required: bool = False
@@ -53,32 +52,30 @@ class Field:
 
     json_type: ClassVar[str] = ""
     supports_range: ClassVar[bool] = False
+    zero: ClassVar[Any] = None
 
     def parse(self, value: object) -> Any:
-        """The inner value of a wire value; Unreadable when it is not of this kind."""
-        raise TypeError(f"{type(self).__name__} is not read from the wire: {value!r}")
+        """The internal value of a JSON or text value. Raises ParseError."""
+        raise TypeError(f"{type(self).__name__} does not parse {value!r}")
 
     def parse_filter(self, text: str) -> Any:
-        """The inner value of a filter's text; Unreadable when it is not of this kind."""
+        """The internal value of a filter's text. Raises ParseError."""
         return self.parse(text)
 
     @property
     def default_value(self) -> Any:
-        """What a field that was left out holds."""
-        return self.default
-
-    @property
-    def accepts_null(self) -> bool:
-        return not self.required and self.nullable
+        """The value of an absent field: `default`, or `zero` where null is not allowed."""
+        return self.default if self.nullable or self.default is not None else self.zero
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Field):
-    """Unicode text. Filters find a part of it without case, or all of it when `exact`."""
+    """Unicode text. Filters match a substring, or the whole text when `exact`, without case."""
 
     exact: bool = False
     max_length: int = MAX_TEXT_LENGTH
     json_type: ClassVar[str] = "string"
+    zero: ClassVar[Any] = ""
 
     def parse(self, value: object) -> str:
         if isinstance(value, bool | dict | list):
@@ -88,10 +85,6 @@ class Text(Field):
         if len(text) > self.max_length:
             raise ParseError(f"must be at most {self.max_length} characters")
         return text
-
-    @property
-    def default_value(self) -> Any:
-        return self.default if self.nullable or self.default is not None else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +111,7 @@ class Integer(Field):
     minimum: int = -MAX_INTEGER
     json_type: ClassVar[str] = "integer"
     supports_range: ClassVar[bool] = True
+    zero: ClassVar[Any] = 0
 
     def parse(self, value: object) -> int:
         if type(value) is int:
@@ -135,22 +129,19 @@ class Integer(Field):
             raise ParseError(f"must be at least {self.minimum}")
         return whole
 
-    @property
-    def default_value(self) -> Any:
-        return self.default if self.nullable or self.default is not None else 0
-
 
 _ANY_INTEGER: Final = Integer()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scaled(Field):
-    """A decimal number held exactly, as a whole count of its last place."""
+    """A decimal number, held exactly as a multiple of 10**-places."""
 
     places: ClassVar[int]
     allow_negative: bool = True
     json_type: ClassVar[str] = "number"
     supports_range: ClassVar[bool] = True
+    zero: ClassVar[Any] = 0
 
     def parse(self, value: object) -> int:
         number = parse_decimal(value, "must be a number")
@@ -166,30 +157,27 @@ class Scaled(Field):
             raise ParseError("is too large")
         return whole
 
-    @property
-    def default_value(self) -> Any:
-        return self.default if self.nullable or self.default is not None else 0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Money(Scaled):
-    """An amount of money in ten-thousandths of its currency (rule 3)."""
+    """An amount of money, in ten-thousandths of the currency unit (rule 3)."""
 
     places: ClassVar[int] = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Scaled):
-    """A decimal that is not money (a rate, a factor, a coordinate), to eight places."""
+    """A decimal number other than money (a rate, a factor, a coordinate), to eight places."""
 
     places: ClassVar[int] = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Boolean(Field):
-    """True or false; left out is false unless it may be null."""
+    """True or false."""
 
     json_type: ClassVar[str] = "boolean"
+    zero: ClassVar[Any] = False
 
     def parse(self, value: object) -> bool:
         if isinstance(value, bool):
@@ -201,14 +189,10 @@ class Boolean(Field):
             return False
         raise ParseError("must be true or false")
 
-    @property
-    def default_value(self) -> Any:
-        return self.default if self.nullable or self.default is not None else False
-
 
 @dataclass(frozen=True, kw_only=True)
 class Enum(Field):
-    """A number from a named list; the name is accepted too."""
+    """A member of an enumeration, by number; a body may send its name."""
 
     of: type[IntEnum]
     json_type: ClassVar[str] = "integer"
@@ -225,14 +209,13 @@ class Enum(Field):
 
     @property
     def default_value(self) -> Any:
-        return (
-            self.default if self.nullable or self.default is not None else int(next(iter(self.of)))
-        )
+        value = super().default_value
+        return value if value is not None or self.nullable else int(next(iter(self.of)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DateTime(Field):
-    """An instant. Without a zone it is read as UTC; shown with Z, fractions only where stored."""
+    """A point in time. Text without a zone parses as UTC."""
 
     json_type: ClassVar[str] = "datetime"
     supports_range: ClassVar[bool] = True
@@ -242,14 +225,10 @@ class DateTime(Field):
             raise ParseError("must be a date such as 2025-01-15T10:30:00Z")
         return parse_datetime(value)[0]
 
-    @property
-    def default_value(self) -> Any:
-        return self.default
-
 
 @dataclass(frozen=True, kw_only=True)
 class Object(Field):
-    """A JSON object, kept as it came."""
+    """A JSON object, stored unchanged."""
 
     json_type: ClassVar[str] = "object"
 
@@ -261,11 +240,12 @@ class Object(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Embed:
-    """One field that a relation lends: the path behind the relation, and how it is shown.
+    """A field of the referenced record that the referencing record shows.
 
-    `copied` has a copy of the value stand in the record's own row, kept true by the database;
-    `indexed` has it copied and indexed, so that filters and sorts by it walk an index. A copy is
-    made from the row that is referred to: what lies further behind must be copied there too.
+    path: relations and the field behind the reference, joined by dots. as_text: shown as text.
+    denormalized: a copy stands in the referencing row, which triggers keep up to date; it is made
+    from the referenced row, so a value further away must be denormalized there too. indexed:
+    denormalized, and filters and sorts use an index.
     """
 
     path: str
@@ -277,11 +257,11 @@ class Embed:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference(Field):
-    """A link to a record of another entity; on the wire `{Name}Id`, an integer.
+    """A reference to a record of the entity `to`; an integer `{Name}Id` in the API.
 
-    `lends` names the fields behind the link that the record shows, `filters` those it is only
-    asked by. A relation to something the product does not keep (`kept=False`) is a plain number
-    whose lent values are stored as sent.
+    embeds: fields of the referenced record that this one shows. filter_only: fields that only
+    filters use. is_local: False for an entity that is not stored here; then the id is a plain
+    number and the embedded values are stored as sent.
     """
 
     to: str
@@ -307,9 +287,10 @@ class Reference(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Collection(Field):
-    """Links to any number of records; on the wire a list of ids, with Added… and Removed… twins.
+    """References to any number of records of the entity `of`; a list of ids in the API.
 
-    `mirrors` names the collection of the other entity that is the same link seen from there.
+    inverse_of: the collection of `of` that holds the same links. delta_fields: whether a body may
+    send `Added{Name}` and `Removed{Name}`.
     """
 
     of: str

@@ -1,7 +1,4 @@
-"""What work over files tells while it runs: notes, problems and how far it is.
-
-It must not know how these are shown.
-"""
+"""Reporters of long-running work: notes, problems and progress."""
 
 from __future__ import annotations
 
@@ -10,23 +7,23 @@ from typing import Protocol
 
 
 class ProgressReporter(Protocol):
-    """Listens to long work. A note is worth knowing; a problem is something left undone."""
+    """Receives the progress of long-running work."""
 
     def note(self, message: str) -> None:
-        """Something worth knowing."""
+        """Something the user should know."""
 
     def problem(self, message: str) -> None:
-        """Something wrong or left out."""
+        """Something that failed or was left out."""
 
     def step(self, label: str, total: int | None = None) -> None:
-        """A new piece of work begins; `total` in rows where it is known."""
+        """A step begins; `total` is its number of rows, where known."""
 
     def advance(self, rows: int) -> None:
-        """So many more rows are done."""
+        """`rows` more rows of the step are done."""
 
 
 class CollectingReporter:
-    """A report that keeps the sentences, for callers without a screen."""
+    """Keeps notes and problems in lists."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -47,7 +44,7 @@ class CollectingReporter:
 
 
 class NullReporter:
-    """A report to no one."""
+    """Discards everything."""
 
     def note(self, message: str) -> None:
         pass
@@ -63,7 +60,7 @@ class NullReporter:
 
 
 class RecordingReporter:
-    """Passes everything on to a report and remembers its sentences."""
+    """Forwards to another reporter and records the messages."""
 
     def __init__(self, reporter: ProgressReporter) -> None:
         self._reporter = reporter
@@ -85,7 +82,7 @@ class RecordingReporter:
 
 
 class DeduplicatingReporter:
-    """Passes on to a report what work says when it is done anew, but for what was heard before."""
+    """Forwards to another reporter, without the messages of an earlier run that were recorded."""
 
     def __init__(self, reporter: ProgressReporter, recording: RecordingReporter) -> None:
         self._reporter, self._recorded = reporter, recording.messages

@@ -1,4 +1,4 @@
-"""What may be asked of a store: filters, an order and a page, as frozen values."""
+"""List queries as frozen values: filters, order and page."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ if TYPE_CHECKING:
 
 
 class Comparison(StrEnum):
-    """How a filter compares. `SPAN` is from (inclusive) to (exclusive), for dates by precision."""
+    """How a filter compares. BETWEEN takes (from, to): from inclusive, to exclusive."""
 
-    __test__ = False
-
-    EQUALS = "is"
+    EQUALS = "equals"
     CONTAINS = "contains"
     AT_LEAST = "at_least"
     AT_MOST = "at_most"
-    BETWEEN = "span"
+    BETWEEN = "between"
     ONE_OF = "one_of"
-    HAS_MEMBER = "member"
+    HAS_MEMBER = "has_member"
     OVERLAPS = "overlaps"
     NULL = "null"
     NOT_NULL = "not_null"
@@ -30,7 +28,7 @@ class Comparison(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One test on one column. `name` (custom fields) narrows an object column to one entry."""
+    """One comparison on one column; `custom_field` narrows an object column to that entry."""
 
     column: Column
     comparison: Comparison
@@ -40,7 +38,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The column that sorts, ties broken by Id in the same direction; nulls are smallest."""
+    """The sort column; ties sort by Id in the same direction, and nulls are smallest."""
 
     column: Column
     descending: bool = False
@@ -48,7 +46,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """One question: which records, in which order, which page (from 1)."""
+    """Which records, in which order, and which page (from 1)."""
 
     entity: type[Entity]
     filters: tuple[Filter, ...]
@@ -59,8 +57,9 @@ class ListQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer, column by column: one sequence of values for each column that the entity lists,
-    in its order, all as long as the page; and how many match in all.
+    """One page by column: a sequence of values for each of the entity's list columns, in order.
+
+    `total` counts all records that match.
     """
 
     columns: Sequence[Sequence[Any]]

@@ -1,7 +1,6 @@
-"""The promise of a unit of work: one transaction over records, whichever engine keeps it.
+"""The protocols of the store and its sessions: one transaction over records, on any engine.
 
-Everyone but the composition root holds this promise and no engine. Methods take and give inner
-values (see kinds); none of them commits.
+Values are internal values (see `fields`). No method commits; the session does when its block ends.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from creditdesk.schema.query import Filter, ListQuery, Order, Page
 
 @dataclass(frozen=True, slots=True)
 class CounterMismatch:
-    """The records of one stretch of a column, from `first` on: how many are kept as their number,
-    and how many there are. CreatedOn begins with an instant, Id with a number. A `location` is an
-    id, 0 where records have none, and None where those of all are counted together.
+    """A row counter that differs from the number of rows.
+
+    The counter covers a range of `column` (CreatedOn or Id) that begins at `start`. `location` is an
+    id, 0 for rows without one, or None for the counter of all locations.
     """
 
     column: str
@@ -32,9 +32,7 @@ class CounterMismatch:
 
 @dataclass(frozen=True, slots=True)
 class FindQuery:
-    """Which records of an entity are looked for, and the values to read of each, all if none is
-    named.
-    """
+    """Which records to find, and the columns to read of each; all columns where none is named."""
 
     entity: type[Entity]
     filters: Sequence[Filter] = ()
@@ -42,32 +40,32 @@ class FindQuery:
 
 
 class Finder(Protocol):
-    """Whoever answers questions about the records."""
+    """Finds records."""
 
     async def find(
         self, entity: type[Entity], filters: Sequence[Filter] = (), *, columns: Sequence[str] = ()
     ) -> list[Record]:
-        """Records without collections, by Id; with `names` only those values."""
+        """Records without collections, ordered by Id; only `columns` where given."""
 
     async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
-        """What `find` gives for each question, all in one exchange with the engine."""
+        """The result of `find` for each query, in one round trip."""
 
 
 class ReadSession(Finder, Protocol):
-    """A consistent look at the records; it cannot write."""
+    """A session that only reads."""
 
     async def page(self, query: ListQuery) -> Page:
-        """One page, columns in `shape().listed` order, with the exact number of all that match."""
+        """One page, by `meta().list_columns`, with the exact total."""
 
     async def get(
         self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
     ) -> Record | None:
-        """The whole record, lent values and collections included, or None."""
+        """The whole record with embedded values and collections, or None."""
 
     async def get_many(
         self, entity: type[Entity], ids: Sequence[int], filters: Sequence[Filter] = ()
     ) -> dict[int, Record]:
-        """Whole records by id, lent values and collections included; missing ones left out."""
+        """Whole records by id, with embedded values and collections; missing ids are left out."""
 
     async def find(
         self,
@@ -79,28 +77,29 @@ class ReadSession(Finder, Protocol):
         after_id: int | None = None,
         columns: Sequence[str] = (),
     ) -> list[Record]:
-        """Records without collections, by Id unless `order` says otherwise.
+        """Records without collections, ordered by Id or `order`, from `after_id` on.
 
-        With `names` only those values are read: own, lent and collections, or what filters reach.
+        columns: own, embedded or filter-only columns and collections; only these are read.
         """
 
     async def stale(
         self, entity: type[Entity], after_id: int, limit: int
     ) -> list[tuple[int, tuple[str, ...]]]:
-        """The first records after an id, at most so many, with copies of lent values that differ
-        from what they copy: each with the names of those columns.
+        """Records after `after_id` whose denormalized values differ from their source.
+
+        Returns at most `limit` pairs of Id and the names of the columns that differ.
         """
 
     async def counter_mismatches(self, entity: type[Entity]) -> list[CounterMismatch]:
-        """The kept numbers of a tallied entity's records that are not what counting them gives."""
+        """The row counters of a counted entity that differ from its rows."""
 
     async def count(self, entity: type[Entity], filters: Sequence[Filter] = ()) -> int:
-        """How many records match."""
+        """The number of records that match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Whole records to add, without collections: each with its Id, or all to get fresh ones."""
+    """Whole records to insert, without collections. Either all have an Id or none has."""
 
     entity: type[Entity]
     records: Sequence[Mapping[str, Any]]
@@ -108,14 +107,14 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Stored values to set by Id; every change names the same ones."""
+    """Stored values to set by Id; every change sets the same columns."""
 
     entity: type[Entity]
     changes: Sequence[tuple[int, Mapping[str, Any]]]
 
 
 class WriteSession(ReadSession, Protocol):
-    """One writing transaction. It ends committed, or as if it had never been."""
+    """A read-write transaction."""
 
     async def lock(
         self,
@@ -125,38 +124,38 @@ class WriteSession(ReadSession, Protocol):
         *,
         skip_locked: Sequence[int] = (),
     ) -> dict[int, Record]:
-        """The records' own stored values, locked in id order until the unit ends.
+        """Locks records in id order until the session ends; returns their stored values by id.
 
-        It waits for another unit that has locked one, but leaves out those of `if_free` that are
-        locked. With `names`, of which Id must be one, only those values are read.
+        Waits for other sessions that hold a lock, but leaves out ids of `skip_locked` that are
+        locked. columns: what to read, Id among them; all stored columns where none is named.
         """
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
-        """So many fresh ids for each entity, never given twice, in rising order."""
+        """The given number of new ids for each entity, ascending; no id is returned twice."""
 
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Adds records (Id given or fresh; collections included) and gives their ids."""
+        """Inserts records with their collections; returns their ids, new ones where Id is absent."""
 
     async def update(
         self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
     ) -> None:
-        """Sets the named values (collections are replaced) of each record."""
+        """Sets values by Id; a collection is replaced."""
 
     async def write(
         self, writes: Sequence[Insert | Update], returning: type[Entity] | None = None
     ) -> dict[int, Record]:
-        """Carries out writes on different tables together, in one exchange with the engine.
+        """Executes writes on different tables in one round trip.
 
-        Gives the whole records that were inserted of `showing`, by id; what they lend from tables
-        that the other writes change is as it was before.
+        Returns the whole records inserted into `returning`, by id; values they embed from tables
+        that the other writes change are those from before.
         """
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
-        """Removes records; refusals.Blocked when others refer to them."""
+        """Deletes records. Raises StateConflict where others refer to one of them."""
 
 
 class Store(Protocol):
-    """Where units of work come from."""
+    """Opens sessions on one database."""
 
     def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
         """A read-only session that sees the database as it was at its first statement.
@@ -166,16 +165,16 @@ class Store(Protocol):
         """
 
     def write_session(self) -> AbstractAsyncContextManager[WriteSession]:
-        """A unit that commits when its block ends and undoes all when the block raises."""
+        """A transaction that commits when its block ends and rolls back on exception."""
 
     def bulk_load(
         self, entities: Sequence[type[Entity]]
     ) -> AbstractAsyncContextManager[WriteSession]:
-        """A writing unit for very many new records of these entities in a database that holds few.
+        """A write session for a large number of new records of `entities`.
 
-        Until it ends nobody else reaches their tables, records are found quickly by Id alone, and
-        what is not unique or refers to nothing is refused only as it ends.
+        Until it ends, it locks their tables, only Id is indexed, and unique and reference
+        constraints are not checked; they are checked as it ends.
         """
 
     async def close(self) -> None:
-        """Lets go of every connection."""
+        """Closes every connection."""

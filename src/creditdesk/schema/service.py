@@ -1,4 +1,4 @@
-"""What a caller's write carries besides its body, and the promise of what carries it out."""
+"""Who calls, the context of a request, and the protocol of the services that execute writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from creditdesk.schema.repository import WriteSession
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: roles in lower case; `locations` is None for all of them."""
+    """The authenticated user. Roles are in lower case; `locations` is None for all locations."""
 
     user_id: int
     email: str
@@ -32,7 +32,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One call: by whom, when (taken once), and under which idempotency key (rule 32)."""
+    """One request: its principal, its time (read once), and its idempotency key."""
 
     principal: Principal
     now: datetime
@@ -40,16 +40,16 @@ class RequestContext:
 
 
 class EntityService(Protocol):
-    """Carries out validated writes of one entity inside a unit; never commits.
+    """Executes validated writes of one entity in the caller's session; never commits.
 
-    Records hold inner values of own fields (wire names, references as `{Name}Id`) and collections
-    as tuples. Raises refusals; whatever it did is then undone.
+    Records hold internal values by column name, collections as tuples of ids. A DomainError rolls
+    the session back.
     """
 
     async def create(
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
-        """Adds the record and gives its Id."""
+        """Inserts the record and returns its Id."""
 
     async def update(
         self,
@@ -59,9 +59,9 @@ class EntityService(Protocol):
         record: Record,
         context: RequestContext,
     ) -> None:
-        """Makes the stored record (`before`, locked) say what `record` says."""
+        """Sets the values of `record` on the stored record `before`, which is locked."""
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
-        """Removes the record."""
+        """Deletes the record `before`, which is locked."""

@@ -1,7 +1,6 @@
-"""Connections of the driver's pool, each lent to one unit at a time and kept at hand in between.
+"""A connection pool over asyncpg's own, which opens the connections and takes damaged ones back.
 
-The pool's own way of lending costs more than most questions do. It opens connections, and gets
-those back that came to harm. Must not know what they are lent for.
+Acquiring from this one costs half as much, and waiters are served in order of arrival (decision 14).
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from typing import Any, Final
 import asyncpg
 
 MAX_IDLE_SECONDS: Final = 300
-"""One that lay at hand for longer is closed, as whatever lies between may have forgotten it."""
+"""A connection idle for longer is replaced: a proxy or firewall may have dropped it."""
 
 
 class ConnectionPool:
-    """At most so many connections of a pool that has as many."""
+    """Hands out at most `max_size` connections of an asyncpg pool of that size."""
 
     def __init__(self, pool: Any, max_size: int) -> None:
         self._pool = pool
@@ -27,11 +26,11 @@ class ConnectionPool:
         self._closing = False
 
     def acquire(self) -> PooledConnection:
-        """A connection for as long as the block; ConnectionError when the server is gone."""
+        """A connection for as long as the block; raises ConnectionError without a server."""
         return PooledConnection(self)
 
     async def checkout(self) -> Any:
-        """A connection that must be given back."""
+        """A connection that must be checked in again."""
         await self._slots.acquire()
         try:
             while self._idle:
@@ -40,19 +39,19 @@ class ConnectionPool:
                     return connection
                 await self._discard(connection)
             return await self._pool.acquire()
-        except OSError as fault:
-            # A socket that is gone, or a time that ran out, says no more than a refusal does.
+        except OSError as error:
+            # A missing socket and a timeout are reported like a refused connection.
             self._slots.release()
-            raise ConnectionError(f"no connection to the database: {fault}") from fault
+            raise ConnectionError(f"no connection to the database: {error}") from error
         except BaseException:
             self._slots.release()
             raise
 
     async def checkin(self, connection: Any, error: BaseException | None) -> None:
-        """Takes a connection back from a block that ended with this fault, if any."""
+        """Takes a connection back from a block that ended with this error, if any."""
         try:
             if isinstance(error, asyncpg.InternalClientError):
-                # The server left between two statements, and the driver has lost its place.
+                # The server went away between two statements; the driver's state is unusable.
                 await self._discard(connection)
             elif error is not None or self._closing:
                 await self._pool.release(connection)
@@ -62,12 +61,12 @@ class ConnectionPool:
             self._slots.release()
 
     async def expire_connections(self) -> None:
-        """Has every connection opened anew before it is lent again."""
+        """Replaces every connection before its next use."""
         await self._pool.expire_connections()
         await self._release_idle()
 
     async def close(self) -> None:
-        """Waits for what is lent, and closes all."""
+        """Waits for connections in use, then closes all."""
         self._closing = True
         await self._release_idle()
         await self._pool.close()
@@ -77,14 +76,14 @@ class ConnectionPool:
             await self._pool.release(self._idle.pop()[0])
 
     async def _discard(self, connection: Any) -> None:
-        # The pool may have noticed before us that it is closed, and taken it back.
+        # The pool may have noticed first that it is closed, and taken it back.
         with suppress(asyncpg.InterfaceError):
             connection.terminate()
         await self._pool.release(connection)
 
 
 class PooledConnection:
-    """A block that has a connection for itself."""
+    """Context manager that checks a connection out and in."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -93,10 +92,10 @@ class PooledConnection:
         self._connection = await self._pool.checkout()
         return self._connection
 
-    async def __aexit__(self, _: object, fault: BaseException | None, __: object) -> None:
-        await self._pool.checkin(self._connection, fault)
-        if isinstance(fault, asyncpg.InternalClientError):
-            raise ConnectionError(f"the database went away: {fault}") from fault
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        await self._pool.checkin(self._connection, error)
+        if isinstance(error, asyncpg.InternalClientError):
+            raise ConnectionError(f"the database went away: {error}") from error
 
 
 def _is_open(connection: Any) -> bool:

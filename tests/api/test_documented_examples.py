@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -50,11 +52,12 @@ ACTION = [
     "Status", "Message", "Value", "OpenInDialog", "OpenInWindow", "RedirectURL", "JavaScript",
     "UpdatedOn", "UpdatedBy", "Errors", "WasSuccessful",
 ]  # fmt: skip
+GrantCredit = Callable[[float], Awaitable[int]]
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @pytest.fixture(scope="module")
-def grant(client: httpx.AsyncClient, builder: RecordBuilder):
+def grant(client: httpx.AsyncClient, builder: RecordBuilder) -> GrantCredit:
     """Posts a money credit and returns its id."""
 
     async def granted(total: float) -> int:
@@ -67,12 +70,14 @@ def grant(client: httpx.AsyncClient, builder: RecordBuilder):
             },
         )
         assert response.status_code == 200, response.text
-        return response.json()["Value"]["Id"]
+        return int(response.json()["Value"]["Id"])
 
     return granted
 
 
-async def test_a_money_use_is_created_as_documented(client: httpx.AsyncClient, grant) -> None:
+async def test_a_money_use_is_created_as_documented(
+    client: httpx.AsyncClient, grant: GrantCredit
+) -> None:
     credit = await grant(100)
     response = await client.post(
         MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 0}
@@ -91,7 +96,7 @@ async def test_a_money_use_is_created_as_documented(client: httpx.AsyncClient, g
 
 
 async def test_a_money_use_without_an_amount_is_refused_as_documented(
-    client: httpx.AsyncClient, grant
+    client: httpx.AsyncClient, grant: GrantCredit
 ) -> None:
     credit = await grant(100)
     response = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit})
@@ -113,7 +118,9 @@ async def test_a_missing_credit_is_reported_under_its_relation(client: httpx.Asy
     assert response.json()["Message"] == "CoworkerBookingCredit: is not found"
 
 
-async def test_an_overspend_is_the_documented_400(client: httpx.AsyncClient, grant) -> None:
+async def test_an_overspend_is_the_documented_400(
+    client: httpx.AsyncClient, grant: GrantCredit
+) -> None:
     credit = await grant(5)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": 5.01}
     response = await client.post(MONEY_USES, json=use)
@@ -127,7 +134,9 @@ async def test_an_overspend_is_the_documented_400(client: httpx.AsyncClient, gra
     assert seen.json()["CoworkerBookingCreditRemainingCredit"] == 0
 
 
-async def test_money_uses_are_listed_as_documented(client: httpx.AsyncClient, grant) -> None:
+async def test_money_uses_are_listed_as_documented(
+    client: httpx.AsyncClient, grant: GrantCredit
+) -> None:
     credit = await grant(50)
     await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 2.5})
     response = await client.get(
@@ -145,7 +154,9 @@ async def test_money_uses_are_listed_as_documented(client: httpx.AsyncClient, gr
     ]  # fmt: skip
 
 
-async def test_the_documented_ranges_are_inclusive(client: httpx.AsyncClient, grant) -> None:
+async def test_the_documented_ranges_are_inclusive(
+    client: httpx.AsyncClient, grant: GrantCredit
+) -> None:
     credit = await grant(50)
     made = await client.post(
         MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 7.25}
@@ -153,10 +164,10 @@ async def test_the_documented_ranges_are_inclusive(client: httpx.AsyncClient, gr
     name, instant = "CoworkerBookingCreditUseHistory", made.json()["UpdatedOn"]
     mine = {f"{name}_CoworkerBookingCredit": credit}
 
-    async def total(**params):
+    async def total(**params: Any) -> int:
         response = await client.get(MONEY_USES, params=mine | params)
         assert response.status_code == 200, response.text
-        return response.json()["TotalItems"]
+        return int(response.json()["TotalItems"])
 
     assert await total(**{f"from_{name}_CreditUsed": 7.25, f"to_{name}_CreditUsed": 7.25}) == 1
     assert await total(**{f"From_{name}_CreditUsed": 7.2501}) == 0
@@ -194,7 +205,9 @@ async def test_a_time_use_is_created_and_listed_as_documented(
     assert record["CoworkerExtraServiceRemainingUses"] == 2
 
 
-async def test_a_use_with_a_key_is_answered_byte_for_byte(client: httpx.AsyncClient, grant) -> None:
+async def test_a_use_with_a_key_is_answered_byte_for_byte(
+    client: httpx.AsyncClient, grant: GrantCredit
+) -> None:
     use = {"CoworkerBookingCreditId": await grant(10), "CreditUsed": 6}
     headers = {"Idempotency-Key": "Spend-1"}
     first = await client.post(MONEY_USES, json=use, headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -29,7 +30,7 @@ FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
 
 
 @pytest.fixture(scope="module")
-async def location(store: Store, builder: RecordBuilder):
+async def location(store: Store, builder: RecordBuilder) -> int:
     """Sixty room types of one location, with names in another order than their ids."""
     business = await builder.create_business("Paging")
     rows = [
@@ -41,16 +42,17 @@ async def location(store: Store, builder: RecordBuilder):
     return business
 
 
-def page_position(body):
+def page_position(body: dict[str, Any]) -> tuple[Any, ...]:
     """Where a page lies: first, last, page, pages, next, previous."""
     names = ("FirstItem", "LastItem", "PageNumber", "TotalPages", "HasNextPage", "HasPreviousPage")
     return tuple(body[name] for name in names)
 
 
-async def list_names(client: httpx.AsyncClient, location, **params):
+async def list_names(client: httpx.AsyncClient, location: int, **params: Any) -> dict[str, Any]:
     response = await client.get(TYPES, params={"ResourceType_Business": location} | params)
     assert response.status_code == 200, response.text
-    return response.json()
+    body: dict[str, Any] = response.json()
+    return body
 
 
 @pytest.mark.parametrize(
@@ -71,11 +73,13 @@ async def list_names(client: httpx.AsyncClient, location, **params):
         ({"PageNumber": 3, "PageSize": 5}, (1, 25, 1, 3, True, False)),
     ],
 )
-async def test_paging(client: httpx.AsyncClient, location, params, where) -> None:
+async def test_paging(
+    client: httpx.AsyncClient, location: int, params: dict[str, Any], where: tuple[Any, ...]
+) -> None:
     assert page_position(await list_names(client, location, **params)) == where
 
 
-async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, location) -> None:
+async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, location: int) -> None:
     assert (await list_names(client, location, size=1001))["PageSize"] == 1000
 
 
@@ -92,12 +96,14 @@ async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, loca
         ({"orderBy": "ToStringText"}, ["Room 00", "Room 01"]),
     ],
 )
-async def test_sorting(client: httpx.AsyncClient, location, order, names) -> None:
+async def test_sorting(
+    client: httpx.AsyncClient, location: int, order: dict[str, Any], names: list[str]
+) -> None:
     body = await list_names(client, location, size=2, **order)
     assert [record["Name"] for record in body["Records"]] == names
 
 
-async def test_later_dir_convention(store: Store, admin_token: str, location) -> None:
+async def test_later_dir_convention(store: Store, admin_token: str, location: int) -> None:
     app = build_app(store, Settings(api=ApiSettings(dir_convention="later")))
     async with http_client(app, admin_token) as client:
         down = await list_names(client, location, orderBy="Name", dir=1)
@@ -121,7 +127,7 @@ async def test_later_dir_convention(store: Store, admin_token: str, location) ->
         ("ResourceType_Name=%00", "ResourceType_Name"),
     ],
 )
-async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query, name) -> None:
+async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query: str, name: str) -> None:
     response = await client.get(f"{TYPES}?{query}")
     assert response.status_code == 400
     assert list(response.json()) == FAILURE
@@ -145,7 +151,7 @@ async def test_text_filter_matches_substring_and_codes_match_whole(
 
 
 async def test_unknown_filters_are_ignored_or_refused(
-    client: httpx.AsyncClient, store: Store, admin_token: str, location
+    client: httpx.AsyncClient, store: Store, admin_token: str, location: int
 ) -> None:
     assert (await list_names(client, location, NoSuchFilter="x"))["TotalItems"] == 60
     app = build_app(store, Settings(api=ApiSettings(unknown_filters="refuse")))
@@ -169,7 +175,7 @@ async def test_list_may_require_a_filter(
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5000, b'{"Name": NaN}', b"\xff"]
 )
-async def test_non_object_body_is_rejected(client: httpx.AsyncClient, body) -> None:
+async def test_non_object_body_is_rejected(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     assert list(response.json()) == FAILURE
@@ -252,7 +258,7 @@ async def test_missing_credentials_are_401(app: ASGIApp) -> None:
             assert list(response.json()) == FAILURE
 
 
-async def test_missing_role_is_403(app: ASGIApp, store: Store, location) -> None:
+async def test_missing_role_is_403(app: ASGIApp, store: Store, location: int) -> None:
     token = await create_user_token(
         store, "powerless@example.com", is_admin=False, business_ids=(location,)
     )
@@ -305,7 +311,7 @@ async def test_internal_error_is_generic_and_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(**_: object):
+    def broken(**_: object) -> NoReturn:
         raise RuntimeError("the secret reason")
 
     monkeypatch.setattr(store, "read_session", broken)
@@ -320,7 +326,7 @@ async def test_internal_error_is_generic_and_logged(
 async def test_a_lost_connection_is_a_409(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(**_: object):
+    def lost(**_: object) -> NoReturn:
         raise ConnectionResetError
 
     monkeypatch.setattr(store, "read_session", lost)
@@ -330,7 +336,7 @@ async def test_a_lost_connection_is_a_409(
 
 
 async def test_records_of_other_locations_are_not_found(
-    app: ASGIApp, store: Store, builder: RecordBuilder, location
+    app: ASGIApp, store: Store, builder: RecordBuilder, location: int
 ) -> None:
     """For a caller of one location, other records are not found, listed, counted or referable."""
     roles = [f"ResourceType-{word}" for word in ("List", "Read", "Create", "Edit", "Delete")]
@@ -339,6 +345,7 @@ async def test_records_of_other_locations_are_not_found(
     )
     async with store.write_session() as unit:
         user_id = await find_user_id(unit, "local@example.com")
+        assert user_id is not None
         await set_roles(unit, user_id, location, roles, now=NOW)
     elsewhere = await builder.create_business("Elsewhere")
     foreign = await builder.create(ResourceType, Name="Foreign", BusinessId=elsewhere)

@@ -43,14 +43,14 @@ def refs(node: Any) -> Iterator[str]:
             yield from refs(value)
 
 
-def test_every_ref_resolves(openapi_json) -> None:
+def test_every_ref_resolves(openapi_json: dict[str, Any]) -> None:
     for ref in set(refs(openapi_json)):
         at = openapi_json
         for word in ref.removeprefix("#/").split("/"):
             at = at[word]
 
 
-def test_operation_ids_are_unique(openapi_json) -> None:
+def test_operation_ids_are_unique(openapi_json: dict[str, Any]) -> None:
     ids = [
         operation["operationId"]
         for item in openapi_json["paths"].values()
@@ -61,7 +61,9 @@ def test_operation_ids_are_unique(openapi_json) -> None:
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
-def test_every_verb_and_every_filter_is_documented(openapi_json, entity: type[Entity]) -> None:
+def test_every_verb_and_every_filter_is_documented(
+    openapi_json: dict[str, Any], entity: type[Entity]
+) -> None:
     paths = openapi_json["paths"]
     on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
     assert ("post" in on_collection) == ("create" in entity.verbs)
@@ -86,15 +88,16 @@ LEDGER_BODIES = {
 
 def body_of(openapi_json: dict[str, Any], path: str) -> dict[str, Any]:
     operation = openapi_json["paths"][f"/api/ledger/{path}"]["post"]
-    return operation["requestBody"]["content"]["application/json"]["schema"]
+    schema: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["schema"]
+    return schema
 
 
 @pytest.mark.parametrize("path", LEDGER_BODIES)
-def test_the_bodies_of_the_ledger_are_described(openapi_json, path) -> None:
+def test_the_bodies_of_the_ledger_are_described(openapi_json: dict[str, Any], path: str) -> None:
     assert set(body_of(openapi_json, path)["properties"]) == LEDGER_BODIES[path]
 
 
-def test_source_kinds_are_documented(openapi_json) -> None:
+def test_source_kinds_are_documented(openapi_json: dict[str, Any]) -> None:
     source = body_of(openapi_json, "spends")["properties"]["Sources"]["items"]
     assert source["required"] == ["Kind", "Id"]
     assert "booking" in source["properties"]["Kind"]["enum"]
@@ -103,7 +106,7 @@ def test_source_kinds_are_documented(openapi_json) -> None:
 
 @pytest.mark.parametrize("path", [path for path in LEDGER_BODIES if "{" not in path])
 async def test_required_ledger_params_are_enforced(
-    openapi_json, client: httpx.AsyncClient, path
+    openapi_json: dict[str, Any], client: httpx.AsyncClient, path: str
 ) -> None:
     needed = body_of(openapi_json, path).get("required", [])
     response = await client.post(f"/api/ledger/{path}", json={})
@@ -114,7 +117,7 @@ async def test_required_ledger_params_are_enforced(
     assert {error["PropertyName"] for error in response.json()["Errors"]} <= set(needed)
 
 
-def test_document_passes_strict_validator(openapi_json) -> None:
+def test_document_passes_strict_validator(openapi_json: dict[str, Any]) -> None:
     schema = schemathesis.openapi.from_dict(openapi_json)
     schema.validate()
     assert len(list(schema.get_all_operations())) > 200
@@ -157,14 +160,16 @@ def test_vendored_files_match_their_recorded_hashes() -> None:
     assert hashes == record["sha256"]
 
 
-def test_document_offers_bearer_and_basic(openapi_json) -> None:
+def test_document_offers_bearer_and_basic(openapi_json: dict[str, Any]) -> None:
     schemes = openapi_json["components"]["securitySchemes"]
     assert {name: each["scheme"] for name, each in schemes.items()} == {
         "bearer": "bearer", "basic": "basic",
     }  # fmt: skip
 
 
-async def test_docs_page_signs_in_with_a_password(client: httpx.AsyncClient, openapi_json) -> None:
+async def test_docs_page_signs_in_with_a_password(
+    client: httpx.AsyncClient, openapi_json: dict[str, Any]
+) -> None:
     """The page adds the OAuth password flow itself, as its token address must be absolute."""
     script = (await client.get("/docs/docs.js")).text
     [path] = re.findall(r'tokenUrl: new URL\("([^"]+)"', script)
@@ -172,7 +177,7 @@ async def test_docs_page_signs_in_with_a_password(client: httpx.AsyncClient, ope
 
 
 @pytest.mark.parametrize("path", ["previews", "spends", "holds", "reversals", "adjustments"])
-def test_ledger_examples_match_their_schema(openapi_json, path) -> None:
+def test_ledger_examples_match_their_schema(openapi_json: dict[str, Any], path: str) -> None:
     body = openapi_json["paths"][f"/api/ledger/{path}"]["post"]["requestBody"]
     content = body["content"]["application/json"]
     jsonschema_rs.validate(content["schema"], content["example"])
@@ -184,7 +189,9 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
-def test_create_examples_match_their_schema(openapi_json, entity):
+def test_create_examples_match_their_schema(
+    openapi_json: dict[str, Any], entity: type[Entity]
+) -> None:
     if "create" not in entity.verbs:
         return
     body = openapi_json["paths"][entity.path()]["post"]["requestBody"]

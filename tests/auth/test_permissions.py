@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pyotp
 import pytest
@@ -21,12 +22,12 @@ from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.user import User
-from creditdesk.schema.entity import ALL_VERBS, Entity, entity_by_name
+from creditdesk.schema.entity import ALL_VERBS, Entity, Record, entity_by_name
 from creditdesk.schema.errors import PermissionDenied, ValidationError
 from creditdesk.schema.fields import Collection, Reference
 from creditdesk.schema.query import Comparison
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.schema.service import Principal
 from tests.support.users import (
     PASSWORDS,
@@ -48,31 +49,40 @@ MANAGER = ("User-Edit", "User-Create", "UserRole-Edit", "CoworkerBookingCredit-L
 
 async def caller_of(store: Store, user_id: int) -> Principal:
     async with store.read_session() as reading:
-        return (await load_user_snapshot(reading, user_id)).principal
+        snapshot = await load_user_snapshot(reading, user_id)
+    assert snapshot is not None
+    return snapshot.principal
 
 
-async def create(store: Store, caller, **fields):
+async def stored(session: ReadSession, entity: type[Entity], record_id: int) -> Record:
+    """The record with this id, which must be there."""
+    record = await session.get(entity, record_id)
+    assert record is not None
+    return record
+
+
+async def create(store: Store, caller: Principal, **fields: Any) -> int:
     async with store.write_session() as unit:
         record = new_record(User, {"FullName": "Bob", **fields}, SIGN_IN_TIME)
         record = {k: v for k, v in record.items() if k not in ("UniqueId", "CreatedOn")}
         return await USERS.create(unit, User, record, request_context(caller))
 
 
-async def change(store: Store, caller, user_id: int, **fields):
+async def change(store: Store, caller: Principal, user_id: int, **fields: Any) -> None:
     async with store.write_session() as unit:
-        before = await unit.get(User, user_id)
+        before = await stored(unit, User, user_id)
         kept = {c.name: before[c.name] for c in User.meta().stored_columns if c.name != "Id"}
         await USERS.update(unit, User, before, kept | fields, request_context(caller))
 
 
-async def change_role(store: Store, caller, user_role_id: int, **fields):
+async def change_role(store: Store, caller: Principal, user_role_id: int, **fields: Any) -> None:
     async with store.write_session() as unit:
-        before = await unit.get(UserRole, user_role_id)
+        before = await stored(unit, UserRole, user_role_id)
         kept = {name: before[name] for name in ("Name", "BusinessId")}
         await USER_ROLES.update(unit, UserRole, before, kept | fields, request_context(caller))
 
 
-async def role_id(store: Store, name):
+async def role_id(store: Store, name: str) -> int:
     async with store.write_session() as unit:
         return (await ensure_roles(unit, SIGN_IN_TIME))[name.lower()]
 
@@ -85,7 +95,7 @@ async def test_administrator_is_limited_to_assigned_locations(each_store: Store)
     user_id = await create_person(each_store, business_ids=(north, south))
     caller = await caller_of(each_store, user_id)
     assert not caller.unrestricted
-    assert caller.locations == {north, south}
+    assert caller.locations == frozenset({north, south})
     assert caller.roles == frozenset()
 
 
@@ -134,13 +144,13 @@ async def test_role_granted_by_same_worker_applies_immediately(store: Store) -> 
     user_roles = UserRoleService(DefaultService(), auth.clear_cache)
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
     async with store.write_session() as unit:
-        before = await unit.get(UserRole, user_role_id)
+        before = await stored(unit, UserRole, user_role_id)
         await user_roles.update(
             unit, UserRole, before, {"Users": (user_id,)}, request_context(ROOT_PRINCIPAL)
         )
     assert (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles == {"tariff-list"}
     async with store.write_session() as unit:
-        before = await unit.get(User, user_id)
+        before = await stored(unit, User, user_id)
         await users.update(unit, User, before, {"UserRoles": ()}, request_context(ROOT_PRINCIPAL))
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
 
@@ -183,7 +193,9 @@ def test_scope_is_a_location_column(entity: type[Entity]) -> None:
         assert narrowed.comparison is Comparison.ONE_OF
         owner = entity
         for step in column.path:
-            owner = entity_by_name(owner.fields[step].to)
+            link = owner.fields[step]
+            assert isinstance(link, Reference)
+            owner = entity_by_name(link.to)
         if owner is not Business:
             relation = owner.fields[column.leaf.removesuffix("Id")]
             assert isinstance(relation, Reference)
@@ -208,7 +220,7 @@ async def test_sign_in_entities_are_not_public() -> None:
 # Writing users ---------------------------------------------------------------------------------
 
 
-async def manager(store: Store):
+async def manager(store: Store) -> tuple[Principal, int, int]:
     """A limited user at north with some roles, beside a location that is not its own."""
     north, south = await create_location(store), await create_location(store, "South")
     user_id = await create_person(
@@ -269,7 +281,7 @@ async def test_posted_secret_enables_second_factor(store: Store) -> None:
         password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME)), None, SIGN_IN_TIME
     )
     async with store.read_session() as reading:
-        assert (await reading.get(User, user_id))["TwoFactorEnabled"]
+        assert (await stored(reading, User, user_id))["TwoFactorEnabled"]
 
 
 async def test_manager_grants_own_roles(store: Store) -> None:
@@ -281,7 +293,7 @@ async def test_manager_grants_own_roles(store: Store) -> None:
     assert (await caller_of_any(store, user_id)) == ({"user-edit", "user-create"}, {north})
 
 
-async def caller_of_any(store: Store, user_id: int):
+async def caller_of_any(store: Store, user_id: int) -> tuple[frozenset[str], frozenset[int] | None]:
     async with store.write_session() as unit:
         await unit.update(User, [(user_id, {"Active": True, "APIAccess": True})])
     caller = await caller_of(store, user_id)
@@ -326,7 +338,7 @@ async def test_manager_cannot_change_user_with_more_roles(store: Store) -> None:
                 await change(store, caller, chief, **fields)
         with pytest.raises(PermissionDenied):
             async with store.write_session() as unit:
-                before = await unit.get(User, chief)
+                before = await stored(unit, User, chief)
                 await USERS.delete(unit, User, before, request_context(caller))
 
 
@@ -347,7 +359,7 @@ async def test_deleted_user_leaves_no_credentials(each_store: Store) -> None:
     user_id = await create_person(each_store, business_ids=(north,), roles=MANAGER)
     await create_authenticator(each_store).sign_in(password_form(), None, SIGN_IN_TIME)
     async with each_store.write_session() as unit:
-        before = await unit.get(User, user_id)
+        before = await stored(unit, User, user_id)
         await USERS.delete(unit, User, before, request_context(ROOT_PRINCIPAL))
     async with each_store.read_session() as reading:
         assert await reading.count(Credential) == 0
@@ -373,7 +385,7 @@ async def test_manager_writes_user_roles_within_own_roles(store: Store) -> None:
     async with store.write_session() as unit:
         record = {"Name": "Mine", "BusinessId": north, "Roles": (held,), "Users": ()}
         made = await USER_ROLES.create(unit, UserRole, record, request_context(caller))
-        before = await unit.get(UserRole, made)
+        before = await stored(unit, UserRole, made)
         await USER_ROLES.delete(unit, UserRole, before, request_context(caller))
         for wrong in ({"Roles": (higher,)}, {"BusinessId": south}):
             with pytest.raises(PermissionDenied):
@@ -387,7 +399,7 @@ async def test_manager_cannot_change_or_join_higher_user_role(store: Store) -> N
         with pytest.raises(PermissionDenied):
             await change_role(store, caller, higher, **fields)
     async with store.write_session() as unit:
-        before = await unit.get(UserRole, higher)
+        before = await stored(unit, UserRole, higher)
         with pytest.raises(PermissionDenied):
             await USER_ROLES.delete(unit, UserRole, before, request_context(caller))
 

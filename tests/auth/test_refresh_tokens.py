@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.users_admin import set_password
 from creditdesk.entities.security.refresh_token import RefreshToken
@@ -23,13 +24,17 @@ from tests.support.users import (
 DAY = timedelta(days=1)
 
 
-async def refused(auth, token: str, client_id=None, now=SIGN_IN_TIME):
+async def refused(
+    auth: Authenticator, token: str, client_id: str | None = None, now: datetime = SIGN_IN_TIME
+) -> bool:
     with pytest.raises(TokenError) as caught:
         await auth.refresh_tokens({"refresh_token": token}, client_id, now)
     return caught.value.error == "invalid_grant"
 
 
-async def again(auth, token: str, client_id=None, now=SIGN_IN_TIME):
+async def again(
+    auth: Authenticator, token: str, client_id: str | None = None, now: datetime = SIGN_IN_TIME
+) -> str:
     return (await auth.refresh_tokens({"refresh_token": token}, client_id, now)).refresh_token
 
 
@@ -73,7 +78,7 @@ async def test_concurrent_use_of_one_token_succeeds_once(each_store: Store) -> N
         *(auth.refresh_tokens({"refresh_token": token}, None, SIGN_IN_TIME) for _ in range(4)),
         return_exceptions=True,
     )
-    good = [answer for answer in answers if not isinstance(answer, Exception)]
+    good = [answer for answer in answers if not isinstance(answer, BaseException)]
     assert len(good) == 1
     assert await refused(auth, good[0].refresh_token)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
+from unittest.mock import Mock
 
 import jwt
 import pyotp
@@ -18,6 +20,7 @@ from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.errors import RateLimited, Unauthenticated, ValidationError
 from creditdesk.schema.repository import Store
+from creditdesk.storage.sqlite import SQLiteStore
 from tests.support.users import (
     FAST_HASHING,
     PASSWORD,
@@ -72,18 +75,15 @@ async def test_wrong_password_and_unknown_user_return_same_error(store: Store) -
 
 
 async def test_unknown_user_costs_one_hash(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = []
+    checked: list[str | bytes] = []
     passwords = Passwords(FAST_HASHING)
     plain = passwords._hasher.verify
 
-    class Watched:
-        def verify(self, kept, given):
-            checked.append(kept)
-            return plain(kept, given)
+    def verify(stored: str | bytes, password: str | bytes) -> bool:
+        checked.append(stored)
+        return plain(stored, password)
 
-        hash = passwords._hasher.hash
-
-    passwords._hasher = Watched()
+    monkeypatch.setattr(passwords, "_hasher", Mock(verify=verify, hash=passwords._hasher.hash))
     assert not await passwords.verify(None, "anything")
     assert not await passwords.verify(None, "nobody's password")
     assert len(checked) == 2
@@ -114,7 +114,7 @@ async def test_token_expires_on_time(store: Store) -> None:
     "header",
     [None, "", "Bearer", "Bearer ", "Bearer x.y.z", "Basic", "Basic !!", "Basic YWJj", "Token a"],
 )
-async def test_invalid_credentials_are_unauthenticated(store: Store, header) -> None:
+async def test_invalid_credentials_are_unauthenticated(store: Store, header: str | None) -> None:
     with pytest.raises(Unauthenticated):
         await create_authenticator(store).authenticate(header, SIGN_IN_TIME)
 
@@ -125,7 +125,7 @@ async def test_token_of_other_key_or_algorithm_is_rejected(store: Store) -> None
     claims = {"sub": str(user_id), "ver": 0, "exp": SIGN_IN_TIME.timestamp() + 1000}
     forged = [
         AccessTokens("another secret", FAST_HASHING).issue(user_id, 0, SIGN_IN_TIME),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode(claims, "k" * 32, algorithm="HS256"),
     ]
     for token in forged:
@@ -137,7 +137,8 @@ async def test_token_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("creditdesk.auth.tokens.MAX_CACHED_TOKENS", 3)
     tokens = AccessTokens("secret", FAST_HASHING)
     given = [tokens.issue(n, 0, SIGN_IN_TIME) for n in range(1, 6)]
-    assert [tokens.parse(token, SIGN_IN_TIME).user_id for token in given] == [1, 2, 3, 4, 5]
+    claims = [tokens.parse(token, SIGN_IN_TIME) for token in given]
+    assert [claim.user_id for claim in claims if claim] == [1, 2, 3, 4, 5]
     assert list(tokens._verified) == given[2:]
 
 
@@ -151,11 +152,10 @@ async def test_workers_share_signing_key(each_store: Store) -> None:
 
 
 async def test_user_without_api_access_or_inactive_is_rejected(store: Store) -> None:
-    for email, changed in (
-        ("off@example.org", {"APIAccess": False}),
-        ("gone@example.org", {"Active": False}),
-    ):
-        await create_person(store, email, **changed)
+    for email, field in (("off@example.org", "APIAccess"), ("gone@example.org", "Active")):
+        user_id = await create_person(store, email)
+        async with store.write_session() as session:
+            await session.update(User, [(user_id, {field: False})])
         auth = create_authenticator(store)
         with pytest.raises(Unauthenticated):
             await auth.authenticate(basic_authorization(email), SIGN_IN_TIME)
@@ -206,12 +206,12 @@ async def test_basic_authentication_hashes_once(
 ) -> None:
     await create_person(store)
     auth = create_authenticator(store)
-    checks = []
+    checks: list[str] = []
     plain = PASSWORDS.verify
 
-    async def verify(kept, given):
-        checks.append(given)
-        return await plain(kept, given)
+    async def verify(stored: str | None, password: str) -> bool:
+        checks.append(password)
+        return await plain(stored, password)
 
     monkeypatch.setattr(PASSWORDS, "verify", verify)
     await asyncio.gather(
@@ -263,6 +263,7 @@ async def test_second_factor_is_required_and_code_is_single_use(each_store: Stor
     user_id = await create_person(each_store)
     async with each_store.write_session() as unit:
         secret = await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
+    assert secret is not None
     auth = create_authenticator(each_store)
     with pytest.raises(TokenError) as refused:
         await auth.sign_in(password_form(), None, SIGN_IN_TIME)
@@ -284,6 +285,7 @@ async def test_concurrent_use_of_one_code_succeeds_once(each_store: Store) -> No
     user_id = await create_person(each_store)
     async with each_store.write_session() as unit:
         secret = await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
+    assert secret is not None
     asked = password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME))
     answers = await asyncio.gather(
         *(create_authenticator(each_store).sign_in(asked, None, SIGN_IN_TIME) for _ in range(3)),
@@ -384,6 +386,7 @@ async def test_command_line_issues_token_without_password(store: Store) -> None:
     await create_person(store)
     async with store.read_session() as reading:
         user_id = await find_user_id(reading, "ADA@example.org")
+    assert user_id is not None
     secret = await signing_secret(store, FAST_HASHING, SIGN_IN_TIME)
     async with store.write_session() as unit:
         grant = await issue_token(unit, user_id, secret, FAST_HASHING, now=SIGN_IN_TIME)
@@ -412,11 +415,15 @@ async def test_email_is_unique_and_short_password_is_rejected(store: Store) -> N
         await create_person(store, "ADA@example.org")
     async with store.write_session() as unit:
         user_id = await find_user_id(unit, "ada@example.org")
+        assert user_id is not None
         with pytest.raises(ValidationError, match="8 to 1024 characters"):
             await set_password(unit, user_id, "short", now=SIGN_IN_TIME, passwords=PASSWORDS)
 
 
-def _files(store: Store):
-    from pathlib import Path
-
-    return sorted(Path(store.path).parent.glob("people.db*"))
+def _files(store: Store) -> list[Path]:
+    """The database file and its write-ahead log."""
+    assert isinstance(store, SQLiteStore)
+    path = Path(store.path)
+    files = sorted(path.parent.glob(f"{path.name}*"))
+    assert path in files
+    return files

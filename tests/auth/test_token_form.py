@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ import pytest_asyncio
 from creditdesk.api.routes import Api, client_address
 from creditdesk.api.token import token_route
 from creditdesk.app import build_context
+from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.users_admin import set_two_factor
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
@@ -36,14 +39,17 @@ UNSUPPORTED = {
 
 
 @pytest_asyncio.fixture
-async def client(store: Store):
+async def auth(store: Store) -> Authenticator:
     await create_person(store)
-    auth = create_authenticator(store, sign_in_failures_per_account=3)
+    return create_authenticator(store, sign_in_failures_per_account=3)
+
+
+@pytest_asyncio.fixture
+async def client(store: Store, auth: Authenticator) -> AsyncIterator[httpx.AsyncClient]:
     context = build_context(store, Settings(), lambda: SIGN_IN_TIME)
     app = Api(replace(context, extra_routes=(token_route(auth),)))
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://desk") as opened:
-        opened.auth_under_test = auth
+    async with httpx.AsyncClient(transport=transport, base_url="http://creditdesk.test") as opened:
         yield opened
 
 
@@ -58,16 +64,16 @@ async def client(store: Store):
         {"client_id": "desk"},
     ],
 )
-async def test_form_gets_tokens_with_any_headers(client: httpx.AsyncClient, headers) -> None:
+async def test_form_gets_tokens_with_any_headers(
+    client: httpx.AsyncClient, auth: Authenticator, headers: dict[str, str]
+) -> None:
     answer = await client.post("/api/token", content=FORM, headers=headers)
     assert answer.status_code == 200
     said = answer.json()
     assert list(said) == ["access_token", "token_type", "expires_in", "refresh_token"]
     assert (said["token_type"], said["expires_in"]) == ("bearer", 604_799)
     assert answer.headers["cache-control"] == "no-store"
-    caller = await client.auth_under_test.authenticate(
-        f"Bearer {said['access_token']}", SIGN_IN_TIME
-    )
+    caller = await auth.authenticate(f"Bearer {said['access_token']}", SIGN_IN_TIME)
     assert caller.email == "ada@example.org"
 
 
@@ -87,7 +93,9 @@ async def test_wrong_password_is_400(client: httpx.AsyncClient) -> None:
         {"data": {"username": "ada@example.org"}},
     ],
 )
-async def test_json_or_other_grant_type_is_unsupported(client: httpx.AsyncClient, sent) -> None:
+async def test_json_or_other_grant_type_is_unsupported(
+    client: httpx.AsyncClient, sent: dict[str, Any]
+) -> None:
     answer = await client.post("/api/token", **sent)
     assert (answer.status_code, answer.json()) == (400, UNSUPPORTED)
 
@@ -97,7 +105,9 @@ async def test_json_or_other_grant_type_is_unsupported(client: httpx.AsyncClient
     ["a=1&a=2&grant_type=password", "password=" + "x" * 20_000, b"\xff\xfe=1", "a=%ff",
      "&".join(f"f{n}=1" for n in range(40))],
 )  # fmt: skip
-async def test_malformed_form_is_invalid_request(client: httpx.AsyncClient, content) -> None:
+async def test_malformed_form_is_invalid_request(
+    client: httpx.AsyncClient, content: str | bytes
+) -> None:
     answer = await client.post("/api/token", content=content)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
@@ -130,11 +140,10 @@ async def test_too_many_failures_return_retry_after(client: httpx.AsyncClient) -
 
 
 async def test_refresh_and_retry_after_expired_token(
-    client: httpx.AsyncClient, store: Store
+    client: httpx.AsyncClient, auth: Authenticator
 ) -> None:
     first = (await client.post("/api/token", data=password_form())).json()
     week = SIGN_IN_TIME + timedelta(days=8)
-    auth = client.auth_under_test
     with pytest.raises(Exception, match="Sign in"):
         await auth.authenticate(f"Bearer {first['access_token']}", week)
     grant = await auth.refresh_tokens({"refresh_token": first["refresh_token"]}, None, week)

@@ -1,1 +1,1 @@
-"""What exists: one class a file, in folders named like the URL."""
+"""The entities: one class a file, in folders named like the area in the URL."""

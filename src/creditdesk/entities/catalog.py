@@ -1,4 +1,4 @@
-"""All entities, found in their folders and checked for consistency when this is imported."""
+"""The catalog of all entities: imported from their folders, and checked on import."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _check(entities: tuple[type[Entity], ...]) -> None:
                 raise TypeError(f"{entity.__name__}.{name} refers to unknown {field.to}")
             if isinstance(field, Collection) and field.is_local and field.of not in names:
                 raise TypeError(f"{entity.__name__}.{name} collects unknown {field.of}")
-        for wanted in (entity.order, entity.label, entity.scope):
-            if wanted and wanted not in meta.columns and wanted not in meta.filter_only:
-                raise TypeError(f"{entity.__name__}: no column {wanted}")
+        for column in (entity.order, entity.label, entity.scope):
+            if column and column not in meta.columns and column not in meta.filter_only:
+                raise TypeError(f"{entity.__name__}: no column {column}")
         for parameter in entity.required_filters:
             if parameter.lower() not in meta.filters:
                 raise TypeError(f"{entity.__name__}: no filter {parameter}")

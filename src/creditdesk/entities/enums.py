@@ -1,4 +1,4 @@
-"""The numbered lists of the wire, under their wire names."""
+"""The enumerations of the API; imitated ones keep their names there (`e…`)."""
 
 from enum import IntEnum
 
@@ -334,7 +334,7 @@ class eTariffType(IntEnum):
 
 
 class PoolCapPeriod(IntEnum):
-    """How long a member draws against one cap of a pool, by the calendar."""
+    """The calendar period that a pool cap covers."""
 
     Day = 1
     Week = 2
@@ -344,7 +344,7 @@ class PoolCapPeriod(IntEnum):
 
 
 class PoolCreditType(IntEnum):
-    """The kinds of credit that a team may share."""
+    """The types of credit that a team may share."""
 
     Money = 1
     Time = 2

@@ -17,7 +17,7 @@ class CoworkerBookingCreditUseHistory(
     append_only=True,
     mutable_fields=("Description", "UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):
-    """One draw on a customer's money credit."""
+    """A use of a customer's money credit."""
 
     Description = Text(indexed=True)
     CoworkerBookingCredit = Reference(

@@ -39,7 +39,7 @@ class CoworkerExtraService(
 ):
     """A booking charge, time credit or printing credit of a customer (rule 5).
 
-    Printing credit may be let below zero by the command SET_OVERDRAFT; the limit is not shown (rule 33).
+    The command SET_OVERDRAFT lets printing credit go below zero; records do not show the limit.
     """
 
     Coworker = Reference(to="Coworker", required=True)

@@ -17,7 +17,7 @@ class CoworkerExtraServiceUseHistory(
     append_only=True,
     mutable_fields=("UpdatedOn", "UpdatedBy", "SystemId", "CustomFields"),
 ):
-    """One draw on a customer's time or printing credit."""
+    """A use of a customer's time or printing credit."""
 
     CoworkerExtraService = Reference(
         to="CoworkerExtraService",

@@ -20,7 +20,7 @@ from creditdesk.schema.fields import (
 class CoworkerProduct(
     Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId"
 ):
-    """A product sold, or to be sold again and again, to a customer."""
+    """A product that a customer bought, once or at regular intervals."""
 
     Coworker = Reference(
         to="Coworker",

@@ -25,7 +25,7 @@ class ExtraService(
     label="Name",
     scope="BusinessId",
 ):
-    """A rate: what a resource costs by the unit, or a kind of time or printing credit."""
+    """A rate: the price of a resource by unit, or a type of time or printing credit."""
 
     Business = Reference(to="Business", required=True)
     Name = Text(required=True)

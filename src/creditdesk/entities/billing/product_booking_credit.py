@@ -10,7 +10,7 @@ from creditdesk.schema.fields import Boolean, Collection, Enum, Integer, Money, 
 class ProductBookingCredit(
     Entity, area="billing", plural="productbookingcredits", label="Name", scope="ProductBusinessId"
 ):
-    """Money credit that comes with a product."""
+    """Money credit that a product includes."""
 
     Name = Text(required=True)
     Product = Reference(

@@ -10,7 +10,7 @@ from creditdesk.schema.fields import Embed, Enum, Integer, Reference
 class ProductExtraService(
     Entity, area="billing", plural="productextraservices", scope="ProductBusinessId"
 ):
-    """Time or printing credit that comes with a product."""
+    """Time or printing credit that a product includes."""
 
     Product = Reference(to="Product", required=True, embeds=("Name",), filter_only=("Business.Id",))
     ExtraService = Reference(

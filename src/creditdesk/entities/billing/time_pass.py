@@ -7,7 +7,7 @@ from creditdesk.schema.fields import Boolean, Collection, Integer, Money, Refere
 
 
 class TimePass(Entity, area="billing", plural="timepasses", label="Name", scope="BusinessId"):
-    """A kind of pass for check-in time."""
+    """A type of pass for check-in time."""
 
     Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)

@@ -14,7 +14,7 @@ class CalendarEventCategory(
     label="Title",
     scope="BusinessId",
 ):
-    """A kind of event; credits may be limited to some."""
+    """A category of events; credits may be limited to some."""
 
     Business = Reference(to="Business", required=True)
     Title = Text(required=True)

@@ -23,7 +23,7 @@ class EventProduct(
     label="Name",
     scope="CalendarEventBusinessId",
 ):
-    """A kind of ticket to an event."""
+    """A type of ticket to an event."""
 
     CalendarEvent = Reference(to="CalendarEvent", required=True, filter_only=("Business.Id",))
     Name = Text(required=True)

@@ -1,4 +1,4 @@
-"""Declares `CreditState`, which the wire does not serve."""
+"""Declares `AccountState`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from creditdesk.schema.fields import Boolean, DateTime, Integer, Money, Text
 
 
 class AccountState(Entity, area="ledger", plural="states", public=False):
-    """Where a credit's journal ends, and what the wire has no field for.
+    """The state of a credit's account that the credit's own record has no field for.
 
-    Its Id is made from the credit's (`ledger.records.state_id`), so it is found without an index;
-    it is read and written only while the credit itself is locked.
+    It holds the end of the credit's journal. Its Id derives from the credit's Id
+    (`ledger.journal.mapping.state_id`); it is read and written only while the credit is locked.
     """
 
     CreditKind = Text(exact=True, nullable=False)

@@ -1,4 +1,4 @@
-"""Declares `AllocationDocument`, which the wire does not serve."""
+"""Declares `AllocationDocument`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from creditdesk.schema.fields import Integer, Object, Reference, Text
 class AllocationDocument(
     Entity, area="ledger", plural="allocations", public=False, scope="BusinessId"
 ):
-    """The decision that a spend carried out, as it was found then (rules 19, 22).
+    """The decision that a spend executed, as it was made (rules 19, 22).
 
-    A spend on several sources keeps one document for each, under the same `Group`.
+    A spend on several sources keeps one document for each, with the same `Group`.
     """
 
     Business = Reference(to="Business", required=True)

@@ -1,4 +1,4 @@
-"""Declares `GrantKey`, which the wire does not serve."""
+"""Declares `BenefitGrant`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from creditdesk.schema.fields import DateTime, Integer, Text
 
 
 class BenefitGrant(Entity, area="ledger", plural="grantkeys", public=False, unique=(("Key",),)):
-    """That a renewal was granted: contract, benefit and period start, once for ever (rule 27)."""
+    """A benefit that was granted for a period of a contract: once and never again (rule 27)."""
 
     Key = Text(exact=True, nullable=False)
     ContractId = Integer(nullable=False, indexed=True)

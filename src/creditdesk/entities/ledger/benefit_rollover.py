@@ -1,4 +1,4 @@
-"""Declares `BenefitRollOver`, which the wire does not serve."""
+"""Declares `BenefitRollover`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from creditdesk.schema.fields import Integer, Money, Text
 class BenefitRollover(
     Entity, area="ledger", plural="benefitrollovers", public=False, unique=(("Benefit",),)
 ):
-    """That what is left of a plan's benefit lives on when it renews (rule 27); without it, none.
+    """How much unused credit of a plan's benefit rolls over when it renews (rule 27).
 
-    `Benefit` is as a grant's key names it, such as `money/3`. `Cap` is the most that lives on at
-    one renewal, with four decimals, uses are whole; `Periods` for how many renewals it does.
+    Without a record nothing does. `Benefit` is the benefit part of a grant's key, such as `money/3`.
+    `Cap` is the maximum at one renewal, in ten-thousandths or whole uses; `Periods` is the number of
+    renewals.
     """
 
     Benefit = Text(exact=True, nullable=False)

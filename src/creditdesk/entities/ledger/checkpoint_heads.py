@@ -1,4 +1,4 @@
-"""Declares `SealedHeads`, which the wire does not serve."""
+"""Declares `CheckpointHeads`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class CheckpointHeads(
     append_only=True,
     unique=(("StoredCheckpointId", "CreditKind", "FirstCreditId"),),
 ):
-    """A run of the heads that a checkpoint sealed: credits of one kind, in order of Id.
+    """A part of the heads under a checkpoint: credits of one type, ordered by Id.
 
-    `Heads` is one text: the 50 bytes of each head (docs/proof.md) one after the other, in base 64.
+    `Heads` is one text: the 50 bytes of each head (docs/proof.md), concatenated, in base 64.
     """
 
     StoredCheckpoint = Reference(to="StoredCheckpoint", required=True)

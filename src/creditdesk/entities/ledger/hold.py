@@ -1,4 +1,4 @@
-"""Declares `Hold`, which the wire does not serve."""
+"""Declares `Hold`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from creditdesk.schema.fields import DateTime, Integer, Money, Reference, Text
 
 
 class Hold(Entity, area="ledger", plural="holds", public=False, scope="BusinessId"):
-    """An amount of one credit that is reserved for a source (rule 26).
+    """An amount of a credit that is reserved for a source (rule 26).
 
-    `State` is `held`, `confirmed` or `released`; holds made together share a `Group`, the Id of
-    the first of them. `Coworker` is whose source it is, which may not be whose credit it is.
-    `Amount` has four decimals, uses are whole.
+    `State` is `held`, `confirmed` or `released`. Holds made together share `Group`, the Id of the
+    first. `Coworker` is the customer of the source, who may not own the credit. `Amount` is in
+    ten-thousandths or whole uses.
     """
 
     Business = Reference(to="Business", required=True)

@@ -27,11 +27,12 @@ class JournalLine(
         ("CreditKind", "CreditId", "RecordedOn", "Sequence"),
     ),
 ):
-    """One line of a credit's journal, never changed and never removed (rule 1).
+    """An entry of a credit's journal; never changed and never deleted (rule 1).
 
-    The second unique group finds the balance at an instant with one look (rule 4). Amounts carry four decimals; those of time and printing credit are whole uses. The two credit
-    numbers are no links, because a line outlives the credit it was written for. `MemberId` is the
-    customer who drew on a team's credit; blank where the credit's owner did.
+    The second unique group finds the balance at a time with one index lookup (rule 4). Amounts are in
+    ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
+    references, as an entry outlives its credit. `MemberId` is the customer who used a team's credit,
+    null where the credit's owner did.
     """
 
     Business = Reference(to="Business", required=True)

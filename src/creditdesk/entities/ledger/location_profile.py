@@ -1,4 +1,4 @@
-"""Declares `LocationProfile`, which the wire does not serve."""
+"""Declares `LocationProfile`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from creditdesk.schema.fields import Integer, Reference, Text
 class LocationProfile(
     Entity, area="ledger", plural="locationprofiles", public=False, unique=(("BusinessId",),)
 ):
-    """The clock and the booking step of a location, by which uses are counted (rule 20)."""
+    """The time zone and booking interval of a location, which count uses (rule 20)."""
 
     Business = Reference(to="Business", required=True)
     TimeZone = Text(exact=True, nullable=False, default="UTC")

@@ -21,11 +21,11 @@ class PoolCap(
         "delete": CORRECT_ROLE,
     },
 ):
-    """The most that each member may draw in a period from what its team shares (rule 16).
+    """The maximum that a member may use in a period of the credit its team shares (rule 16).
 
-    It holds over all shared credit of the kind; of several caps the lowest counts. Periods are those
-    of the calendar, by the clock of the team's location. Money has four decimals, and each currency
-    counts for itself; of time and printing credit whole uses count.
+    A cap covers all shared credit of the type; the lowest of several applies. Periods follow the
+    calendar in the time zone of the team's location. Money is in ten-thousandths, by currency; time
+    and printing credit is in whole uses.
     """
 
     Team = Reference(to="Team", required=True, embeds=("Name", "Business.Id"))

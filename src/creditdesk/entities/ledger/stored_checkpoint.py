@@ -1,4 +1,4 @@
-"""Declares `StoredCheckpoint`, which the wire does not serve."""
+"""Declares `StoredCheckpoint`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ class StoredCheckpoint(
     append_only=True,
     unique=(("Previous",),),
 ):
-    """One signed checkpoint of the whole ledger, with what proofs under it are made from.
+    """A signed checkpoint of the whole ledger, with what its proofs need.
 
-    `Document` is the checkpoint as it is published. `PublicKey` is its signer's, raw in hex;
-    `Blinding` the secret that never leaves the space. Each follows another one or none, so no
-    two can be made side by side.
+    `Document` is the published checkpoint, `PublicKey` its signer's key (raw, in hex), `Blinding` a
+    secret that is never published. Each follows another or none, so two never follow the same one.
     """
 
     Document = Object()

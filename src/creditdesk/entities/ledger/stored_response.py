@@ -1,4 +1,4 @@
-"""Declares `StoredAnswer`, which the wire does not serve."""
+"""Declares `StoredResponse`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from creditdesk.schema.fields import Integer, Object, Text
 class StoredResponse(
     Entity, area="ledger", plural="answers", public=False, unique=(("KeyNumber", "UserId", "Key"),)
 ):
-    """What a call with an idempotency key was answered, to be said again (rule 32).
+    """The response to a request with an idempotency key, for repeated requests (rule 32).
 
-    `Key` is the digest of what the caller sent, which tells case apart as comparing texts does
-    not; `KeyNumber` is its beginning, by which many are found at once.
+    `Key` is a digest of the key, because text compares without case and keys do not. `KeyNumber` is
+    its beginning, for looking up many at once.
     """
 
     UserId = Integer(nullable=False)

@@ -1,4 +1,4 @@
-"""Declares `Credential`, which the wire does not serve."""
+"""Declares `Credential`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from creditdesk.schema.fields import Integer, Reference, Text
 
 
 class Credential(Entity, public=False, unique=(("Login",), ("UserId",))):
-    """What proves that someone is a user. Kept apart from User, so that no listing reaches it.
+    """What a user signs in with; apart from User, so that no list shows it.
 
-    `Login` is the e-mail without case; raising `Version` ends every token given before.
-    `LastStep` is the newest step of 30 seconds whose one-time code was accepted.
+    `Login` is the e-mail in lower case. Raising `Version` revokes every earlier token. `LastStep` is
+    the latest 30-second step of which a one-time code was accepted.
     """
 
     User = Reference(to="User", required=True, indexed=True)

@@ -1,4 +1,4 @@
-"""Declares `RefreshToken`, which the wire does not serve."""
+"""Declares `RefreshToken`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from creditdesk.schema.fields import DateTime, Guid, Integer, Reference, Text
 
 
 class RefreshToken(Entity, public=False, unique=(("TokenHash",),)):
-    """One refresh token, known only by its hash; `Family` joins a sign-in and its rotations.
+    """A refresh token, stored as a hash; `Family` joins a sign-in and its rotations.
 
-    A used one is kept until it expires, so that a replay is recognised.
+    A used token is kept until it expires, so that a replay is recognised.
     """
 
     User = Reference(to="User", required=True, indexed=True)

@@ -7,7 +7,7 @@ from creditdesk.schema.fields import Collection, Text
 
 
 class Role(Entity, area="security", plural="roles", verbs=("list", "get"), label="Name"):
-    """A permission: one verb on one entity. Made by the platform."""
+    """A permission: one verb on one entity. The server creates them."""
 
     Name = Text(read_only=True, nullable=False)
     UserRoles = Collection(of="UserRole", read_only=True, inverse_of="Roles", delta_fields=False)

@@ -1,4 +1,4 @@
-"""Declares `SignInAttempt`, which the wire does not serve."""
+"""Declares `SignInAttempt`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from creditdesk.schema.fields import Text
 
 
 class SignInAttempt(Entity, public=False):
-    """One failed sign-in against an account or from an address; `Against` is the hash of which.
+    """A failed sign-in, at `CreatedOn`; `Against` is the hash of its account or address.
 
-    Its instant is `CreatedOn`. Rows older than the window that is counted are removed.
+    Rows older than the counted window are deleted.
     """
 
     Against = Text(required=True, exact=True, indexed=True)

@@ -1,4 +1,4 @@
-"""Declares `SigningKey`, which the wire does not serve."""
+"""Declares `SigningKey`, which the API does not serve."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from creditdesk.schema.fields import Text
 
 
 class SigningKey(Entity, public=False, unique=(("Name",),)):
-    """The secret that signs access tokens where the settings name none.
+    """The secret that signs access tokens where the settings have none.
 
-    Made once, by whichever worker is first, and shared by all.
+    The first worker creates it; all workers share it.
     """
 
     Name = Text(required=True, exact=True)

@@ -21,7 +21,7 @@ from creditdesk.schema.fields import (
 class Booking(
     Entity, area="spaces", plural="bookings", order="FromTime", scope="ResourceBusinessId"
 ):
-    """A resource reserved for a customer from one instant to another."""
+    """A resource that is reserved for a customer from one time to another."""
 
     Resource = Reference(
         to="Resource",

@@ -20,7 +20,7 @@ from creditdesk.schema.fields import (
 class Resource(
     Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"
 ):
-    """A room, desk or thing that can be booked."""
+    """A room, desk or object that can be booked."""
 
     Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)

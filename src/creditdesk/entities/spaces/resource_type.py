@@ -7,7 +7,7 @@ from creditdesk.schema.fields import Reference, Text
 
 
 class ResourceType(Entity, area="spaces", plural="resourcetypes", label="Name", scope="BusinessId"):
-    """A kind of resource; rates and credits may be limited to some."""
+    """A type of resource; rates and credits may be limited to some."""
 
     Business = Reference(to="Business", required=True)
     Name = Text(required=True)

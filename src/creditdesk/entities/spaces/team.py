@@ -7,7 +7,7 @@ from creditdesk.schema.fields import Boolean, Collection, Embed, Integer, Number
 
 
 class Team(Entity, area="spaces", plural="teams", label="Name", scope="BusinessId"):
-    """Customers who belong together and may share credit."""
+    """Customers that belong together and may share credit."""
 
     Business = Reference(to="Business", required=True, embeds=("Name",))
     Name = Text(required=True)

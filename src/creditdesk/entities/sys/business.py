@@ -25,7 +25,7 @@ class Business(
     label="Name",
     scope="Id",
 ):
-    """A location: it issues credit in its own currency and keeps its own clock."""
+    """A location: it issues credit in its own currency and has its own time zone."""
 
     VisitedHelpItems = Integer(update_only=True, nullable=False)
     Name = Text(update_only=True, nullable=False)

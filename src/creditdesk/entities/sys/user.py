@@ -8,7 +8,7 @@ from creditdesk.schema.fields import Boolean, Collection, DateTime, Enum, Intege
 
 
 class User(Entity, area="sys", plural="users", label="FullName", scope="Businesses"):
-    """Someone who signs in."""
+    """A person who signs in."""
 
     FullName = Text(required=True)
     Email = Text(required=True, exact=True)

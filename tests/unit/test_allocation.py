@@ -224,8 +224,56 @@ def test_rule_21_the_uncovered_price_is_in_proportion_and_rounded_to_the_currenc
 
     assert parts(found) == [("time/1", 1, 33_3300)]
     assert found.sources[0].uncovered == 66_6700
-    in_yen = paid(replace(three_days, currency_digits=0), time(1, 1, ChargePeriod.DAYS))
-    assert in_yen.sources[0].uncovered == 67_0000
+
+
+@pytest.mark.parametrize(
+    ("currency", "covered", "uncovered"),
+    [("JPY", 33_0000, 67_0000), ("EUR", 33_3300, 66_6700), ("KWD", 33_3330, 66_6670)],
+)
+def test_rule_3_parts_and_the_rest_have_the_currencys_digits(
+    currency: str, covered: int, uncovered: int
+) -> None:
+    three_days = booking(euros=100, hours=60, currency=currency)
+
+    found = paid(three_days, time(1, 1, ChargePeriod.DAYS, currency=currency))
+
+    assert parts(found) == [("time/1", 1, covered)]
+    assert found.sources[0].uncovered == uncovered
+
+
+def test_rule_3_an_exact_half_is_rounded_too() -> None:
+    eight_days = booking(euros=100, hours=8 * 24 - 12, currency="JPY")
+
+    found = paid(eight_days, time(1, 1, ChargePeriod.DAYS, currency="JPY"))
+
+    assert parts(found) == [("time/1", 1, 12_0000)]
+    assert found.sources[0].uncovered == 88_0000
+
+
+@pytest.mark.parametrize(
+    ("currency", "taken"), [("JPY", 10_0000), ("EUR", 10_9900), ("KWD", 10_9990)]
+)
+def test_rule_3_money_credit_pays_in_its_currencys_digits(currency: str, taken: int) -> None:
+    found = paid(booking(currency=currency), money(1, 10.9999, currency=currency))
+
+    assert parts(found) == [("money/1", taken, taken)]
+    assert found.sources[0].uncovered == 20_0000 - taken
+
+
+def test_rule_3_less_than_the_smallest_coin_is_empty() -> None:
+    found = paid(booking(currency="JPY"), money(1, 0.5, currency="JPY"))
+
+    assert reasons(found) == {"money/1": ReasonCode.EMPTY}
+
+
+@pytest.mark.parametrize(("currency", "taken"), [("JPY", 7_0000), ("KWD", 7_1420)])
+def test_rule_3_a_member_cap_is_drawn_in_the_currencys_digits(currency: str, taken: int) -> None:
+    shared = money(1, 20, currency=currency, customer_id=8, team_id=5, member_cap_left=7_1428)
+    member = Customer(7, teams=(TeamSharing(5, shares_money=True),))
+
+    assert parts(paid(booking(currency=currency), shared, owner=member)) == [
+        ("money/1", taken, taken)
+    ]
 
 
 def test_rule_21_printing_is_all_or_nothing() -> None:

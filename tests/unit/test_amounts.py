@@ -1,4 +1,4 @@
-"""Amounts: one rounding, and parts that always sum to the whole (rule 3)."""
+"""Amounts: rounding to a currency's digits, rounding down, and formatting (rule 3)."""
 
 from fractions import Fraction
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.rules.amounts import format_money, round_amount, split_proportionally
+from creditdesk.ledger.rules.amounts import floor_amount, format_money, round_amount
+from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
 
 proven = settings(deadline=None, max_examples=200)
 
@@ -33,7 +34,7 @@ proven = settings(deadline=None, max_examples=200)
         (7, 4, 7),
     ],
 )
-def test_rule_3_rounds_to_the_currencys_digits_half_away_from_zero(
+def test_rule_3_amounts_round_half_away_from_zero(
     value: Fraction, digits: int, rounded: int
 ) -> None:
     assert round_amount(value, digits) == rounded
@@ -41,55 +42,51 @@ def test_rule_3_rounds_to_the_currencys_digits_half_away_from_zero(
 
 
 @pytest.mark.parametrize("digits", [-1, 5])
-def test_rule_3_no_currency_has_more_than_four_digits_or_fewer_than_none(digits: int) -> None:
+def test_rule_3_digits_outside_0_to_4_are_rejected(digits: int) -> None:
     with pytest.raises(ValueError, match="0 to 4 digits"):
         round_amount(Fraction(1), digits)
+    with pytest.raises(ValueError, match="0 to 4 digits"):
+        floor_amount(1, digits)
 
 
 @pytest.mark.parametrize(
-    ("total", "weights", "digits", "parts"),
+    ("amount", "digits", "payable"),
     [
-        (100000, [1, 1, 1], 2, (33300, 33300, 33400)),
-        (-100000, [1, 1, 1], 2, (-33300, -33300, -33400)),
-        (100, [1, 1], 2, (100, 0)),
-        (200, [1, 1, 1, 1], 2, (100, 100, 0, 0)),
-        (100, [1, 1], 4, (50, 50)),
-        (49, [1, 0], 2, (49, 0)),
-        (100000, [0, 3, 0, 1, 0], 2, (0, 75000, 0, 25000, 0)),
-        (123456, [1, 1], 2, (61700, 61756)),
-        (10, [1], 0, (10,)),
-        (0, [2, 5], 2, (0, 0)),
+        (10_9999, 0, 10_0000),
+        (10_9999, 2, 10_9900),
+        (10_9999, 3, 10_9990),
+        (10_9999, 4, 10_9999),
+        (5000, 0, 0),
+        (-1, 2, 0),
     ],
 )
-def test_rule_3_the_last_part_takes_the_residual_and_none_passes_zero(
-    total: int, weights: list[int], digits: int, parts: tuple[int, ...]
+def test_rule_3_a_balance_pays_whole_units_of_its_currency(
+    amount: int, digits: int, payable: int
 ) -> None:
-    assert split_proportionally(total, weights, digits) == parts
+    assert floor_amount(amount, digits) == payable
 
 
-@pytest.mark.parametrize("weights", [[], [0], [0, 0], [1, -1], [-1, 2]])
-def test_a_split_needs_something_to_go_by(weights: list[int]) -> None:
-    with pytest.raises(ValueError, match="weights"):
-        split_proportionally(100, weights, 2)
-
-
-@proven
-@given(
-    st.integers(-(10**9), 10**9),
-    st.lists(st.integers(0, 50), min_size=1, max_size=9).filter(any),
-    st.integers(0, 4),
+@pytest.mark.parametrize(
+    ("code", "digits"),
+    [("JPY", 0), ("GBP", 2), ("eur", 2), ("KWD", 3), ("CLF", 4), ("", 2), ("unknown", 2)],
 )
-def test_rule_3_parts_always_sum_to_the_whole(total: int, weights: list[int], digits: int) -> None:
-    parts = split_proportionally(total, weights, digits)
+def test_rule_3_currency_digits_come_from_cldr(code: str, digits: int) -> None:
+    assert currency_digits(code) == digits
 
-    assert sum(parts) == total
-    assert all(part * total >= 0 for part in parts)
-    assert all(part == 0 for part, weight in zip(parts, weights, strict=True) if not weight)
+
+def test_rule_3_amounts_round_to_their_currency() -> None:
+    amount = Fraction(12_3456)
+
+    assert round_to_currency(amount, "JPY") == 12_0000
+    assert round_to_currency(amount, "GBP") == 12_3500
+    assert round_to_currency(amount, "KWD") == 12_3460
 
 
 @proven
 @given(st.fractions(-(10**7), 10**7), st.integers(0, 4))
-def test_rule_3_rounding_never_moves_by_more_than_half_a_step(value: Fraction, digits: int) -> None:
+def test_rule_3_rounding_changes_an_amount_by_at_most_half_a_unit(
+    value: Fraction, digits: int
+) -> None:
     step = 10 ** (4 - digits)
     rounded = round_amount(value, digits)
 
@@ -110,5 +107,5 @@ def test_rule_3_rounding_never_moves_by_more_than_half_a_step(value: Fraction, d
         (10000, "1.0000"),
     ],
 )
-def test_money_reads_as_a_decimal_with_four_places(amount: int, text: str) -> None:
+def test_money_is_formatted_with_four_decimals(amount: int, text: str) -> None:
     assert format_money(amount) == text

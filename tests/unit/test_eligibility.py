@@ -331,7 +331,8 @@ def test_rule_16_ones_own_credit_needs_no_team() -> None:
 
 
 def test_rule_16_a_member_stops_at_its_cap() -> None:
-    assert against(replace(MONEY, member_cap_left=1)) is None
+    assert against(replace(MONEY, member_cap_left=100)) is None
+    assert against(replace(MONEY, member_cap_left=99)) is ReasonCode.MEMBER_CAP
     assert against(replace(MONEY, member_cap_left=0)) is ReasonCode.MEMBER_CAP
     assert against(replace(MONEY, member_cap_left=-5)) is ReasonCode.MEMBER_CAP
     assert against(replace(MONEY, member_cap_left=0, remaining=0)) is ReasonCode.EMPTY
@@ -355,10 +356,11 @@ def test_rule_17_credit_of_another_location_needs_the_networks_leave() -> None:
 
 
 def test_an_empty_or_wholly_held_credit_is_empty() -> None:
-    assert against(replace(MONEY, remaining=1)) is None
+    assert against(replace(MONEY, remaining=100)) is None
+    assert against(replace(MONEY, remaining=99)) is ReasonCode.EMPTY
     assert against(replace(MONEY, remaining=0)) is ReasonCode.EMPTY
-    assert against(replace(MONEY, remaining=50, held=50)) is ReasonCode.EMPTY
-    assert against(replace(MONEY, remaining=50, held=49)) is None
+    assert against(replace(MONEY, remaining=500, held=500)) is ReasonCode.EMPTY
+    assert against(replace(MONEY, remaining=500, held=400)) is None
 
 
 @pytest.mark.parametrize(
@@ -372,7 +374,8 @@ def test_an_empty_or_wholly_held_credit_is_empty() -> None:
         ({"remaining": 60, "member_cap_left": -1}, 0),
         ({"remaining": 60, "held": 50, "member_cap_left": 15}, 10),
         ({"remaining": 60, "overdraft": 40}, 60),
-        ({"remaining": 60, "overdraft": 40, "kind": CreditType.MONEY}, 60),
+        ({"remaining": 6000, "overdraft": 4000, "kind": CreditType.MONEY}, 6000),
+        ({"remaining": 6099, "kind": CreditType.MONEY}, 6000),
         ({"remaining": 60, "overdraft": 40, "kind": CreditType.PRINTING}, 100),
         ({"remaining": 60, "overdraft": 40, "held": 90, "kind": CreditType.PRINTING}, 10),
     ],
@@ -412,7 +415,7 @@ def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
         ({}, {"valid_from": None}),
         ({}, {"limits": CreditLimits()}),
         ({}, {"limits": CreditLimits(for_bookings=True)}),
-        ({}, {"remaining": 1}),
+        ({}, {"remaining": 100}),
         ({}, {"member_cap_left": None}),
     ]:
         source = replace(source, **source_fix)  # type: ignore[arg-type]
@@ -506,4 +509,3 @@ def test_the_policy_is_the_published_default() -> None:
     assert LedgerSettings() == LedgerSettings(ValidityInstant.SERVICE_START, False, 0, False)
     assert MONEY.priority == 50
     assert BOOKING.interval_minutes == 15
-    assert BOOKING.currency_digits == 2

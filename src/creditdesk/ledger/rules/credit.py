@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.amounts import Amount, floor_amount
+from creditdesk.ledger.rules.currency import currency_digits
 from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES, ChargePeriod, units
 
 DEFAULT_PRIORITY = 50
@@ -135,21 +136,27 @@ class Credit(Struct, frozen=True, gc=False):
 
     @property
     def unreserved(self) -> Amount:
-        """What is left beside the holds (rule 26), with a printing credit's overdraft."""
+        """What remains and is not held (rule 26), with a printing credit's overdraft."""
         overdraft = self.overdraft if self.kind is CreditType.PRINTING else 0
         return self.remaining - self.held + overdraft
 
+    def payable(self, amount: Amount) -> Amount:
+        """What `amount` of this credit can pay, never below zero: money in its digits (rule 3)."""
+        if self.kind is not CreditType.MONEY:
+            return max(0, amount)
+        return floor_amount(amount, currency_digits(self.currency))
+
     @property
     def available_without_overdraft(self) -> Amount:
-        """What this customer can take now without any overdraft, never below zero."""
-        return max(0, min(self.available, self.remaining - self.held))
+        """The part of `available` that no overdraft adds."""
+        return min(self.available, self.payable(self.remaining - self.held))
 
     @property
     def available(self) -> Amount:
-        """What this customer can take now, never below zero (rules 16, 26, 33)."""
+        """What this customer can take now (rules 3, 16, 26, 33)."""
         if self.member_cap_left is None:
-            return max(0, self.unreserved)
-        return max(0, min(self.unreserved, self.member_cap_left))
+            return self.payable(self.unreserved)
+        return self.payable(min(self.unreserved, self.member_cap_left))
 
 
 class SourceKind(StrEnum):
@@ -204,7 +211,6 @@ class Source(Struct, frozen=True, gc=False):
     print_units: int = 0
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     interval_minutes: int = DEFAULT_INTERVAL_MINUTES
-    currency_digits: int = 2
     rate: Rate | None = None
 
     def __post_init__(self) -> None:
@@ -214,6 +220,11 @@ class Source(Struct, frozen=True, gc=False):
             self.starts and self.ends and self.starts < self.ends
         ):
             raise ValueError(f"{self.key} does not end after it starts")
+
+    @property
+    def currency_digits(self) -> int:
+        """The decimals of the source's currency."""
+        return currency_digits(self.currency)
 
     @property
     def key(self) -> SourceKey:

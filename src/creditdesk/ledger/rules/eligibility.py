@@ -147,7 +147,7 @@ def matches_source_kind(query: EligibilityQuery) -> ReasonCode | None:
 
 def has_balance(query: EligibilityQuery) -> ReasonCode | None:
     """Something is left, and this member may still draw on it (rules 16, 26)."""
-    if query.credit.unreserved <= 0:
+    if not query.credit.payable(query.credit.unreserved):
         return ReasonCode.EMPTY
     return None if query.credit.available > 0 else ReasonCode.MEMBER_CAP
 

@@ -108,9 +108,13 @@ def caps_by_position(ordered: Sequence[Credit]) -> list[Cap]:
         if credit.pool is not None and credit.member_cap_left is not None:
             capped.setdefault(credit.pool, []).append(place)
     return [
-        Cap(frozenset(places), max(0, min(ordered[p].member_cap_left or 0 for p in places)))
+        Cap(frozenset(places), min(_cap_left(ordered[place]) for place in places))
         for places in capped.values()
     ]
+
+
+def _cap_left(credit: Credit) -> Amount:
+    return credit.payable(credit.member_cap_left or 0)
 
 
 def capped_total(amounts: Mapping[int, Amount], caps: Sequence[Cap]) -> Amount:

@@ -1,4 +1,1 @@
-"""A made-up house with a past: the same seed gives the same records, byte for byte.
-
-Knows entities and the ledger's records, and nothing of stores beyond a unit's inserts.
-"""
+"""A made-up operator with a history; one seed always gives the same records."""

@@ -1,4 +1,4 @@
-"""The customers of the demo house: who they are, and a year and a half of what they did."""
+"""The customers of the demo: their plans, and a year and a half of bookings and uses."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ LAST_NAMES = (
 )  # fmt: skip
 MONEY_SHARE, TIME_SHARE = 0.7, 0.22
 USES_PER_MONEY_CREDIT, USES_PER_TIME_CREDIT = 12, 15
-"""How many draws a credit has paid, more or less."""
+"""About how many uses a credit has paid."""
 
 
 def create_customer(factory: RecordFactory, location: DemoLocation, number: int) -> Record:
-    """A person, or every tenth time a company, with a plan."""
+    """A person, or every tenth time a company, with a contract."""
     name = f"{factory.choice(FIRST_NAMES)} {factory.choice(LAST_NAMES)}"
     company = number % 10 == 9
     plan = factory.choice(location.plans)
-    who = factory.create(
+    customer = factory.create(
         Coworker,
         DEMO_START,
         CoworkerType=2 if company else 1,
@@ -62,10 +62,10 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
         CoworkerContract,
         DEMO_START,
         IssuedById=location.business["Id"],
-        CoworkerId=who["Id"],
+        CoworkerId=customer["Id"],
         TariffId=plan["Id"],
         StartDate=DEMO_START,
-        BillingDay=who["BillingDay"],
+        BillingDay=customer["BillingDay"],
         Price=plan["Price"],
         Quantity=1,
         Active=True,
@@ -76,7 +76,7 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
         factory.create(
             CoworkerProduct,
             DEMO_START,
-            CoworkerId=who["Id"],
+            CoworkerId=customer["Id"],
             BusinessId=location.business["Id"],
             ProductId=location.bundle["Id"],
             Price=location.bundle["Price"],
@@ -85,35 +85,35 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
             DiscountAmount=0,
             Activated=True,
         )
-    return who
+    return customer
 
 
 def create_history(
     factory: RecordFactory, location: DemoLocation, customer: Record, uses: int, number: int
 ) -> None:
-    """So many uses over a year and a half, and the credits that paid them."""
+    """Creates this many uses over a year and a half, and the credits that paid them."""
     if number < 4:
         create_unused_credits(factory, location, customer)
     money = round(uses * MONEY_SHARE)
     time = round(uses * TIME_SHARE)
-    visits = _CustomerActivity(factory, location, customer)
-    for turn, moments in enumerate(_use_times(factory, money, USES_PER_MONEY_CREDIT)):
-        limits = credit_restrictions(turn + number, location)
-        draws = [visits.money_use(at, limits) for at in moments]
-        create_money_credit(factory, location, customer, draws, limits)
-    for moments in _use_times(factory, time, USES_PER_TIME_CREDIT):
+    activity = _CustomerActivity(factory, location, customer)
+    for index, times in enumerate(_use_times(factory, money, USES_PER_MONEY_CREDIT)):
+        limits = credit_restrictions(index + number, location)
+        money_uses = [activity.money_use(at, limits) for at in times]
+        create_money_credit(factory, location, customer, money_uses, limits)
+    for times in _use_times(factory, time, USES_PER_TIME_CREDIT):
         create_time_credit(
-            factory, location, customer, [visits.time_use(at) for at in moments], location.rate
+            factory, location, customer, [activity.time_use(at) for at in times], location.rate
         )
-    for moments in _use_times(factory, uses - money - time, USES_PER_MONEY_CREDIT):
-        pages = [PlannedUse(at, factory.random.randrange(1, 30), {}) for at in moments]
+    for times in _use_times(factory, uses - money - time, USES_PER_MONEY_CREDIT):
+        pages = [PlannedUse(at, factory.random.randrange(1, 30), {}) for at in times]
         create_time_credit(factory, location, customer, pages, location.printing)
 
 
 def create_team(
     factory: RecordFactory, location: DemoLocation, members: list[Record], number: int
 ) -> None:
-    """Customers who share their credit; what they share differs from team to team."""
+    """Creates a team of customers that share credit; what they share differs by team."""
     ids = tuple(member["Id"] for member in members)
     factory.create(
         Team,
@@ -130,16 +130,16 @@ def create_team(
 
 
 def _use_times(factory: RecordFactory, count: int, each: int) -> list[list[datetime]]:
-    """So many instants in their order, cut into the pasts of one credit each."""
-    moments = sorted(factory.random_time(12) for _ in range(count))
-    return [moments[start : start + each] for start in range(0, count, each)]
+    """`count` random times in order, in groups of `each`: the uses of one credit."""
+    times = sorted(factory.random_time(12) for _ in range(count))
+    return [times[start : start + each] for start in range(0, count, each)]
 
 
 class _CustomerActivity:
-    """What a customer did and credit paid: bookings, events, purchases."""
+    """Creates the bookings, tickets and purchases that credit paid."""
 
-    def __init__(self, maker: RecordFactory, here: DemoLocation, who: Record) -> None:
-        self.factory, self.location, self.customer = maker, here, who
+    def __init__(self, factory: RecordFactory, location: DemoLocation, customer: Record) -> None:
+        self.factory, self.location, self.customer = factory, location, customer
         self.latest: Record | None = None
 
     def money_use(self, at: datetime, limits: dict[str, Any]) -> PlannedUse:
@@ -158,7 +158,7 @@ class _CustomerActivity:
         return PlannedUse(at, minutes, {"BookingId": booking["Id"]})
 
     def _booking(self, at: datetime, *, meeting_room: bool) -> Record:
-        """A booking; now and then the latest one again, as several credits may pay for one."""
+        """A new booking, or sometimes the latest one, as several credits may pay for one."""
         if not meeting_room and self.latest is not None and self.factory.random.random() < 0.4:
             return self.latest
         room = self.factory.choice(self.location.rooms[:4] if meeting_room else self.location.rooms)
@@ -195,7 +195,7 @@ class _CustomerActivity:
         return {"EventAttendeeId": attendee["Id"]}
 
     def _purchase(self, at: datetime, amount: int) -> dict[str, Any]:
-        """An invoice of one line; every third purchase was paid at the bar without one."""
+        """An invoice with one line; every third purchase has no invoice."""
         if self.factory.random.random() < 1 / 3:
             return {"Description": "Bar and kitchen"}
         invoice = self.factory.create(

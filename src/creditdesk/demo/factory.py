@@ -1,4 +1,4 @@
-"""Records from a seed: ids counted from 1, UniqueIds and chances from one source of chance."""
+"""Creates records reproducibly from a seed: Ids count from 1, everything random is seeded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from creditdesk.schema.records import new_record, uuid7
 DEMO_START: Final = datetime(2025, 5, 1, tzinfo=UTC)
 DEMO_DAYS: Final = 548
 FAR_FUTURE: Final = datetime(2032, 1, 1, tzinfo=UTC)
-"""Beyond any day on which the demo is looked at."""
+"""After any day on which the demo is used."""
 
 DEMO_ADMIN_EMAIL: Final = "admin@demo.creditdesk.example"
 T = TypeVar("T")
@@ -21,10 +21,10 @@ RecordsByEntity = dict[type[Entity], list[Record]]
 
 
 class RecordFactory:
-    """Makes whole records and gathers them, entity by entity, until they are taken."""
+    """Creates complete records and collects them by entity until they are taken."""
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)  # noqa: S311 - the same seed gives the same house
+        self.random = Random(seed)  # noqa: S311 - a reproducible demo, no secrets
         self._pending: RecordsByEntity = {}
         self._last_ids: dict[type[Entity], int] = {}
         self._last_time = DEMO_START
@@ -39,7 +39,7 @@ class RecordFactory:
         return record
 
     def add(self, entity: type[Entity], records: Sequence[Record]) -> None:
-        """Takes records made elsewhere, with this maker's UniqueIds."""
+        """Collects records created elsewhere with UniqueIds of this factory."""
         self._pending.setdefault(entity, []).extend(records)
 
     @property
@@ -47,7 +47,7 @@ class RecordFactory:
         return sum(map(len, self._pending.values()))
 
     def take_pending(self) -> RecordsByEntity:
-        """What was gathered since the last time, entity by entity."""
+        """Returns and clears the records collected so far."""
         taken, self._pending = self._pending, {}
         return taken
 
@@ -55,10 +55,10 @@ class RecordFactory:
         """A UUIDv7 at the time of the last record, random by the seed."""
         return uuid7(self._last_time, self.random.randbytes(16))
 
-    def choice(self, things: Sequence[T]) -> T:
-        return things[int(self.random.random() * len(things))]
+    def choice(self, options: Sequence[T]) -> T:
+        return options[int(self.random.random() * len(options))]
 
     def random_time(self, first_day: float = 0, last_day: float = DEMO_DAYS) -> datetime:
-        """Some quarter of an hour between two days of the past."""
+        """A random quarter of an hour between two days of the demo, counted from its start."""
         quarters = self.random.randrange(int(first_day * 96), int(last_day * 96))
         return DEMO_START + timedelta(minutes=15 * quarters)

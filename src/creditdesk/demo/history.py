@@ -1,4 +1,4 @@
-"""Credits of every kind, and the uses that fit them: the balance is what the uses leave."""
+"""Credits of every kind with the uses that they paid; the balance is what the uses leave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from creditdesk.schema.entity import Record
 
 @dataclass(frozen=True, slots=True)
 class PlannedUse:
-    """One use to be: when, how much, for what."""
+    """A use before it is created: time, amount, and what it pays for."""
 
     at: datetime
     amount: int
@@ -35,14 +35,14 @@ def create_money_credit(
     factory: RecordFactory,
     location: DemoLocation,
     customer: Record,
-    draws: Sequence[PlannedUse],
+    uses: Sequence[PlannedUse],
     limits: dict[str, Any],
 ) -> Record:
-    """A money credit that has paid these draws; every so often one of them was given back."""
+    """A money credit that has paid these uses; about one in 60 was returned."""
     spare = factory.choice((0, 0, 5, 10, 25, 60)) * CURRENCY_UNIT
-    used = sum(draw.amount for draw in draws)
+    used = sum(use.amount for use in uses)
     total = -(-(used + spare) // (5 * CURRENCY_UNIT)) * 5 * CURRENCY_UNIT if spare else used
-    granted, expires = _validity_period(factory, draws)
+    granted, expires = _validity_period(factory, uses)
     credit = factory.create(
         MONEY_MAPPING.credit_entity,
         granted,
@@ -54,13 +54,13 @@ def create_money_credit(
         **limits,
     )
     rows = []
-    for draw in draws:
-        values = {"Description": "Paid with credit", **draw.sources}
-        rows.append(_create_use(factory, MONEY_MAPPING, credit, draw.at, draw.amount, values))
+    for use in uses:
+        values = {"Description": "Paid with credit", **use.sources}
+        rows.append(_create_use(factory, MONEY_MAPPING, credit, use.at, use.amount, values))
         if factory.random.random() < 1 / 60:
-            back = draw.at + timedelta(hours=1)
-            given = {"Description": "Given back", **draw.sources}
-            rows.append(_create_use(factory, MONEY_MAPPING, credit, back, -draw.amount, given))
+            back = use.at + timedelta(hours=1)
+            values = {"Description": "Returned", **use.sources}
+            rows.append(_create_use(factory, MONEY_MAPPING, credit, back, -use.amount, values))
     _open_journal(factory, MONEY_MAPPING, credit, rows)
     return credit
 
@@ -69,26 +69,26 @@ def create_time_credit(
     factory: RecordFactory,
     location: DemoLocation,
     customer: Record,
-    draws: Sequence[PlannedUse],
+    uses: Sequence[PlannedUse],
     service: Record,
 ) -> Record:
-    """Time or printing credit that has paid these draws, in whole uses."""
+    """A time or printing credit that has paid these uses."""
     spare = factory.choice((0, 15, 60, 120))
-    granted, expires = _validity_period(factory, draws)
+    granted, expires = _validity_period(factory, uses)
     credit = factory.create(
         TIME_MAPPING.credit_entity,
         granted,
         CoworkerId=customer["Id"],
         BusinessId=location.business["Id"],
         ExtraServiceId=service["Id"],
-        TotalUses=sum(draw.amount for draw in draws) + spare,
+        TotalUses=sum(use.amount for use in uses) + spare,
         ChargePeriod=service["ChargePeriod"],
         Free=True,
         IsFromTariff=True,
         ValidFrom=granted,
         ExpireDate=expires,
     )
-    rows = [_create_use(factory, TIME_MAPPING, credit, d.at, d.amount, d.sources) for d in draws]
+    rows = [_create_use(factory, TIME_MAPPING, credit, d.at, d.amount, d.sources) for d in uses]
     _open_journal(factory, TIME_MAPPING, credit, rows)
     return credit
 
@@ -96,7 +96,7 @@ def create_time_credit(
 def create_booking_charge(
     factory: RecordFactory, location: DemoLocation, customer: Record, booking: Record, room: Record
 ) -> Record:
-    """What a booking costs beyond credit: it looks like time credit and has no balance (rule 5)."""
+    """The charge for a booking: it has the shape of time credit but no balance (rule 5)."""
     minutes = int((booking["ToTime"] - booking["FromTime"]).total_seconds()) // 60
     return factory.create(
         TIME_MAPPING.credit_entity,
@@ -117,11 +117,11 @@ def create_booking_charge(
 
 
 def create_unused_credits(factory: RecordFactory, location: DemoLocation, customer: Record) -> None:
-    """Credit that nothing has touched: lapsed, not yet valid, and without any limit in time."""
+    """Unused credits: expired, not yet valid, and valid without limit."""
     for description, first, last in (
-        ("Lapsed before it was used", DEMO_START, DEMO_START + timedelta(days=60)),
+        ("Expired before it was used", DEMO_START, DEMO_START + timedelta(days=60)),
         ("Not yet valid", FAR_FUTURE, FAR_FUTURE + timedelta(days=365)),
-        ("Never lapses", None, None),
+        ("Never expires", None, None),
     ):
         credit = factory.create(
             MONEY_MAPPING.credit_entity,
@@ -138,7 +138,7 @@ def create_unused_credits(factory: RecordFactory, location: DemoLocation, custom
 
 
 def credit_restrictions(place: int, location: DemoLocation) -> dict[str, Any]:
-    """The limits of a customer's credit in turn: bookings, some types, events, everything."""
+    """Restrictions by turns: bookings, some resource types, events, none."""
     match place % 4:
         case 0:
             return {
@@ -169,12 +169,12 @@ def credit_restrictions(place: int, location: DemoLocation) -> dict[str, Any]:
 
 
 def _validity_period(
-    factory: RecordFactory, draws: Sequence[PlannedUse]
+    factory: RecordFactory, uses: Sequence[PlannedUse]
 ) -> tuple[datetime, datetime | None]:
-    """Granted some days before the first draw; valid to beyond the last one, or for good."""
-    granted = draws[0].at - timedelta(days=factory.random.randrange(1, 11))
-    lapses = draws[-1].at + timedelta(days=factory.random.randrange(20, 90))
-    return granted, factory.choice((None, FAR_FUTURE, lapses, lapses))
+    """Granted some days before the first use; valid beyond the last one, or without limit."""
+    granted = uses[0].at - timedelta(days=factory.random.randrange(1, 11))
+    expires = uses[-1].at + timedelta(days=factory.random.randrange(20, 90))
+    return granted, factory.choice((None, FAR_FUTURE, expires, expires))
 
 
 def _create_use(
@@ -196,7 +196,7 @@ def _create_use(
 def _open_journal(
     factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record]
 ) -> None:
-    """The credit's journal and its balance, both from its use rows."""
+    """Derives the credit's journal and its balance from its uses."""
     credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
     journal = open_journal(
         side, stored_credit(side, credit), [stored_use(side, row) for row in rows]

@@ -1,10 +1,10 @@
-"""The whole demo, written into an empty store customer by customer, so memory stays flat."""
+"""Writes the demo into an empty store in batches, so memory stays flat."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Final, Protocol
+from typing import Final
 
 from creditdesk.demo.customers import create_customer, create_history, create_team
 from creditdesk.demo.factory import RecordFactory, RecordsByEntity
@@ -22,24 +22,25 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
-from creditdesk.entities.catalog import CATALOG
+from creditdesk.entities.catalog import BUSINESS_ENTITIES
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
+from creditdesk.schema.batches import has_records
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.fields import Collection, Reference
+from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import Store
 
 USES_PER_CUSTOMER: Final = 40
 ROWS_PER_BATCH: Final = 20_000
 TEAM_SIZE: Final = 5
 MIN_USES_FOR_PROCESS: Final = 30_000
-"""A process takes about a second to begin."""
+"""Starting a process takes about a second."""
 USE_HISTORIES: Final = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
-_BULK_ENTITIES: Final = (
+_BULK_ENTITIES: Final[tuple[type[Entity], ...]] = (
     Coworker,
     CoworkerContract,
     CoworkerProduct,
@@ -54,100 +55,68 @@ _BULK_ENTITIES: Final = (
     JournalLine,
     *USE_HISTORIES,
 )
-"""What customers have; of the rest there is little, however many uses there are."""
+"""What customers have, in an order in which every record follows those it refers to."""
 
 
 class DatabaseNotEmpty(Exception):
-    """The demo is only written into a database that holds no records yet."""
+    """The database already holds records that the demo would mix with."""
 
 
-class ProgressListener(Protocol):
-    """Told how many of the uses are written."""
+async def load_demo(store: Store, uses: int, seed: int, progress: ProgressReporter) -> None:
+    """Writes a demo with this many uses in one transaction, so that it is complete or absent.
 
-    def advance(self, rows: int) -> None: ...
-
-
-async def load_demo(store: Store, uses: int, seed: int, progress: ProgressListener) -> None:
-    """Writes a demo with so many uses. Raises NotEmpty when there is anything to mix it with.
-
-    Either the whole demo is there at the end, or nothing of it.
+    Raises DatabaseNotEmpty when the store holds any records but users and roles.
     """
-    await _require_empty(store)
+    async with store.read_session() as reading:
+        if await has_records(reading, BUSINESS_ENTITIES):
+            raise DatabaseNotEmpty(
+                "This database already holds records. The demo needs an empty one:"
+                " name another with --database."
+            )
     async with (
-        store.bulk_load(_BULK_ENTITIES) as unit,
-        aclosing(_generate_batches(uses, seed)) as pieces,
+        store.bulk_load(_BULK_ENTITIES) as session,
+        aclosing(_generate_batches(uses, seed)) as batches,
     ):
-        async for piece in pieces:
-            for entity in sorted(piece, key=_LOAD_ORDER.index):
-                await unit.insert(entity, piece[entity])
-            progress.advance(sum(len(piece.get(history, ())) for history in USE_HISTORIES))
+        async for batch in batches:
+            for entity in sorted(batch, key=_load_position):
+                await session.insert(entity, batch[entity])
+            progress.advance(sum(len(batch.get(history, ())) for history in USE_HISTORIES))
 
 
 async def _generate_batches(uses: int, seed: int) -> AsyncGenerator[RecordsByEntity]:
-    """The demo's records, so many at a time, in an order that depends on the seed alone."""
+    """The demo's records in batches, the same from either process."""
     if uses >= MIN_USES_FOR_PROCESS:
-        async with aclosing(generate_in_process(record_batches, uses, seed)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with aclosing(generate_in_process(record_batches, uses, seed)) as batches:
+            async for batch in batches:
+                yield batch
         return
-    for piece in record_batches(uses, seed):
-        yield piece
+    for batch in record_batches(uses, seed):
+        yield batch
 
 
 def record_batches(uses: int, seed: int) -> Iterator[RecordsByEntity]:
-    """The demo's records, so many at a time."""
+    """The demo's records in batches; a function of the arguments alone."""
     factory = RecordFactory(seed)
-    places = create_locations(factory)
+    locations = create_locations(factory)
     count = max(12, uses // USES_PER_CUSTOMER)
     members: dict[int, list[Record]] = {}
     teams = 0
     for number in range(count):
-        here = places[number % len(places)]
-        who = create_customer(factory, here, number)
-        create_history(factory, here, who, uses // count + (number < uses % count), number)
-        together = members.setdefault(here.business["Id"], [])
-        together.append(who)
-        if len(together) == TEAM_SIZE:
-            create_team(factory, here, together, teams)
+        location = locations[number % len(locations)]
+        customer = create_customer(factory, location, number)
+        own_uses = uses // count + (number < uses % count)
+        create_history(factory, location, customer, own_uses, number)
+        without_team = members.setdefault(location.business["Id"], [])
+        without_team.append(customer)
+        if len(without_team) == TEAM_SIZE:
+            create_team(factory, location, without_team, teams)
             teams += 1
-            together.clear()
+            without_team.clear()
         if factory.pending_rows >= ROWS_PER_BATCH:
             yield factory.take_pending()
     yield factory.take_pending()
 
 
-async def _require_empty(store: Store) -> None:
-    async with store.read_session() as reading:
-        for entity in _LOAD_ORDER:
-            signing_in = entity.__name__ in _AUTH_ENTITIES
-            if entity.public and not signing_in and await reading.count(entity):
-                raise DatabaseNotEmpty(
-                    "This database already holds records. The demo needs an empty one:"
-                    " name another with --database."
-                )
-
-
-def _dependency_order() -> list[type[Entity]]:
-    """Every entity after those it refers to; the demo follows no reference round a circle."""
-    named = {entity.__name__: entity for entity in CATALOG}
-    placed: list[type[Entity]] = []
-    open_: set[str] = set()
-
-    def place(name: str) -> None:
-        if name in open_:
-            return
-        open_.add(name)
-        for kind in named[name].fields.values():
-            if isinstance(kind, Reference) and kind.is_local:
-                place(kind.to)
-            elif isinstance(kind, Collection) and kind.is_local and not kind.inverse_of:
-                place(kind.of)
-        placed.append(named[name])
-
-    for name in named:
-        place(name)
-    return placed
-
-
-_AUTH_ENTITIES: Final = frozenset({"User", "Role", "UserRole"})
-_LOAD_ORDER: Final = [entity for entity in _dependency_order() if entity.area]
+def _load_position(entity: type[Entity]) -> int:
+    """What locations offer comes first, in the order in which it was created."""
+    return _BULK_ENTITIES.index(entity) if entity in _BULK_ENTITIES else -1

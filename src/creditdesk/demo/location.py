@@ -1,4 +1,4 @@
-"""What the demo house offers: two locations with their own money and clock, rooms, rates, plans."""
+"""The locations of the demo, with their currencies, time zones, rooms, rates and plans."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Record
 
 CURRENCY_UNIT = 10_000
-"""One unit of a currency, in its smallest step."""
+"""One unit of a currency, in ten-thousandths."""
 
 DEMO_LOCATIONS = (
     ("Harbour Yard", "Euro", "EUR", "€{0:n}", "Europe/Lisbon", 15),
@@ -51,7 +51,7 @@ DEMO_PLANS = (("Part-time desk", 120), ("Full-time desk", 260), ("Virtual office
 
 @dataclass(slots=True)
 class DemoLocation:
-    """One location and what it offers."""
+    """A location and what it offers."""
 
     business: Record
     currency: Record
@@ -69,7 +69,7 @@ class DemoLocation:
 
 
 def create_locations(factory: RecordFactory) -> list[DemoLocation]:
-    """The locations, made and gathered."""
+    """Creates the locations and everything they offer."""
     return [_create_location(factory, place) for place in DEMO_LOCATIONS]
 
 
@@ -96,13 +96,13 @@ def _create_location(
         TimeZone=zone,
         BookingIntervalMinutes=interval,
     )
-    here = DemoLocation(business, currency)
+    location = DemoLocation(business, currency)
     for type_name, kind, rooms in DEMO_RESOURCES:
         of_type = factory.create(
             ResourceType, DEMO_START, BusinessId=business["Id"], Name=type_name
         )
-        here.types.append(of_type)
-        here.rooms += [
+        location.types.append(of_type)
+        location.rooms += [
             factory.create(
                 Resource,
                 DEMO_START,
@@ -116,10 +116,10 @@ def _create_location(
             )
             for room in rooms
         ]
-    _create_rates_and_plans(factory, here)
-    _create_products(factory, here)
-    _create_events(factory, here)
-    return here
+    _create_rates_and_plans(factory, location)
+    _create_products(factory, location)
+    _create_events(factory, location)
+    return location
 
 
 def _create_rates_and_plans(factory: RecordFactory, location: DemoLocation) -> None:

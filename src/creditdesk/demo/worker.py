@@ -1,7 +1,6 @@
-"""A demo made by a process of its own, a piece ahead of whoever writes it down.
+"""Generates batches in another process while this one stores them.
 
-Making records and storing them take about as long, so side by side they take half the time. It
-knows nothing of what a piece holds.
+Generating and storing the demo take about as long, so in parallel they take half the time.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ BatchSource = Callable[[int, int], Iterator[T]]
 
 
 async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> AsyncGenerator[T]:
-    """What `pieces(uses, seed)` gives, which must be a function of a module. Raises ChildProcessError
-    when its process ends before it is done.
+    """Yields what `source(uses, seed)` yields in another process.
+
+    `source` must be a module-level function. Raises ChildProcessError when the process ends early.
     """
     context = get_context("spawn")  # A fork would share this process's connections and threads.
     receiver, sender = context.Pipe(duplex=False)
@@ -28,11 +28,11 @@ async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> A
     sender.close()
     next_batch = _receive_next(receiver)
     try:
-        while piece := await next_batch:
+        while batch := await next_batch:
             next_batch = _receive_next(receiver)
-            yield piece
+            yield batch
     finally:
-        # Ended first, so that a thread that waits for its next piece is let go.
+        # Terminated first, which releases a thread that waits for the next batch.
         process.terminate()
         with suppress(ChildProcessError):
             await next_batch
@@ -42,18 +42,18 @@ async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> A
 
 def _send_batches(source: BatchSource[T], uses: int, seed: int, sender: Connection) -> None:
     with suppress(BrokenPipeError):
-        for piece in source(uses, seed):
-            sender.send(piece)
+        for batch in source(uses, seed):
+            sender.send(batch)
         sender.send(None)
 
 
 def _receive_next(receiver: Connection) -> asyncio.Task[Any]:
-    """The next piece, or None after the last one, as soon as it is there."""
+    """Receives the next batch in a thread; None after the last one."""
 
-    def received() -> Any:
+    def receive() -> Any:
         try:
             return receiver.recv()
         except EOFError:
-            raise ChildProcessError("the process that makes the demo ended too early") from None
+            raise ChildProcessError("the process that generates the demo ended early") from None
 
-    return asyncio.create_task(asyncio.to_thread(received))
+    return asyncio.create_task(asyncio.to_thread(receive))

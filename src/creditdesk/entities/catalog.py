@@ -38,4 +38,8 @@ def _check(entities: tuple[type[Entity], ...]) -> None:
 CATALOG: Final = _load()
 _check(CATALOG)
 PUBLIC_ENTITIES: Final = tuple(entity for entity in CATALOG if entity.public)
+BUSINESS_ENTITIES: Final = tuple(
+    entity for entity in PUBLIC_ENTITIES if entity.__name__ not in ("User", "Role", "UserRole")
+)
+"""What a new database holds none of, unlike the records of who may sign in."""
 ENTITY_BY_PATH: Final = {entity.path(): entity for entity in PUBLIC_ENTITIES}

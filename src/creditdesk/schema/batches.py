@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TypeVar
 
 from creditdesk.schema.entity import Entity, Record
@@ -23,6 +23,14 @@ async def find_batches(
     while records := await session.find(entity, limit=size, after_id=last, columns=columns):
         last = records[-1]["Id"]
         yield records
+
+
+async def has_records(session: ReadSession, entities: Iterable[type[Entity]]) -> bool:
+    """Whether any of the entities has a record."""
+    for entity in entities:
+        if await session.count(entity):
+            return True
+    return False
 
 
 async def prefetch(source: AsyncGenerator[T]) -> AsyncGenerator[T]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from creditdesk.entities.catalog import BUSINESS_ENTITIES
+from creditdesk.schema.batches import has_records
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.dependency_order import TRANSFERRED
@@ -16,19 +18,14 @@ FilesByEntity = dict[str, list[Path]]
 BULK_LOAD_MIN_BYTES: Final = 1 << 20
 """Dropping and rebuilding every index takes about a second, however small the files."""
 
-_AUTH_ENTITIES: Final = frozenset({"User", "Role", "UserRole"})
-
 
 async def should_bulk_load(store: Store, files: FilesByEntity) -> bool:
     """Whether the files are large and the database holds no records yet."""
     sizes = (file.stat().st_size for of_entity in files.values() for file in of_entity)
     if sum(sizes) < BULK_LOAD_MIN_BYTES:
         return False
-    async with store.read_session() as reading:
-        for entity in TRANSFERRED:
-            if entity.__name__ not in _AUTH_ENTITIES and await reading.count(entity):
-                return False
-    return True
+    async with store.read_session() as session:
+        return not await has_records(session, BUSINESS_ENTITIES)
 
 
 def find_files(path: Path, report: ProgressReporter) -> FilesByEntity:

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One process a core, four at most, and none waits at the end for what takes longest.
 SHARED := -n logical --maxprocesses 4 --no-loadscope-reorder
 
-.PHONY: install install-dev run test test-deep check bench format lock clean
+.PHONY: install install-dev run test test-deep check bench docs reference format lock clean
 
 .venv/run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -40,6 +40,12 @@ check: .venv/dev              ## style, types, arrows
 
 bench: .venv/dev              ## measures every path beside its ceiling; writes docs/performance.md
 	$(BIN)/python -m benchmarks.run
+
+docs: .venv/dev               ## builds the documentation into build/docs; a broken link fails
+	$(BIN)/zensical build --clean --strict
+
+reference: .venv/dev          ## writes the generated pages of docs/reference
+	PYTHONPATH=src $(BIN)/python -m tests.support.reference_pages
 
 format: .venv/dev
 	$(BIN)/ruff format src tests benchmarks tools

@@ -1,6 +1,6 @@
 """Checks a creditdesk proof on its own: python creditdesk_verify.py proof.json --public-key key.pem
 
-One file for auditors and members, following docs/proof.md: it imports nothing of
+One file for auditors and members, following docs/explanation/proof.md: it imports nothing of
 creditdesk, needs no network, and uses `cryptography` for the signature only where it is installed.
 Exit codes: 0 the proof holds, 1 it does not (one sentence says why), 2 it could not be checked.
 """
@@ -110,7 +110,7 @@ def digests(value: Any, name: str) -> list[bytes]:
     return [octets(item, name) for item in value]
 
 
-# The formats of docs/proof.md.
+# The formats of docs/explanation/proof.md.
 
 
 def line_bytes(line: Document) -> bytes:

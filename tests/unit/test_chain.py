@@ -100,7 +100,7 @@ def faults(lines: list[JournalEntry], digests: list[bytes]) -> list[tuple[Findin
 
 
 def decoded(data: bytes) -> JournalEntry:
-    """A reading of the format from docs/proof.md; ValueError for bytes that no line has."""
+    """A reading of the format from docs/explanation/proof.md; ValueError for bytes that no line has."""
     head = struct.unpack(">4B12q4I", data[:116])
     version, credit_code, kind_code, present = head[:4]
     parts, at = [], 116

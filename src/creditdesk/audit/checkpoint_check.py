@@ -1,4 +1,4 @@
-"""Compares the journal with a checkpoint that was kept outside (docs/proof.md, rule 34).
+"""Compares the journal with a checkpoint that was kept outside (docs/explanation/proof.md, rule 34).
 
 Finds what valid chains hide: newest entries removed, a credit's history rewritten, a credit removed
 with all its entries. `verify` checks the chains of the credits that exist.

@@ -1,6 +1,6 @@
 """Signed checkpoints of the whole ledger, and proofs that a checkpoint covers an entry.
 
-The formats are frozen and described in docs/proof.md.
+The formats are frozen and described in docs/explanation/proof.md.
 """
 
 import re

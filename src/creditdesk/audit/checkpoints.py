@@ -1,4 +1,4 @@
-"""Creates checkpoints of the stored ledger and proofs of its entries (docs/proof.md).
+"""Creates checkpoints of the stored ledger and proofs of its entries (docs/explanation/proof.md).
 
 `checkpoint_format` defines both; this module reads the journal and stores the checkpoints.
 """

@@ -2,7 +2,7 @@
 
 A copy is made from the row that a reference names, never from further away: that row copies in
 its turn. So a copy is true when it equals one other row, and that row alone is held while the
-copy is made. Writes SQL text; runs nothing and knows no engine (docs/decisions/0006).
+copy is made. Writes SQL text; runs nothing and knows no engine (docs/explanation/decisions/0006).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class CheckpointHeads(
 ):
     """A part of the heads under a checkpoint: credits of one type, ordered by Id.
 
-    `Heads` is one text: the 50 bytes of each head (docs/proof.md), concatenated, in base 64.
+    `Heads` is one text: the 50 bytes of each head (docs/explanation/proof.md), concatenated, in base 64.
     """
 
     StoredCheckpoint = Reference(to="StoredCheckpoint", required=True)

@@ -1,6 +1,6 @@
 """The hash chain of a credit's journal: each entry's digest covers every entry before it.
 
-The byte format is frozen and described in docs/proof.md. It never changes; it may gain versions.
+The byte format is frozen and described in docs/explanation/proof.md. It never changes; it may gain versions.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Every command of the README's first session is run, and every answer is the one it shows."""
+"""Every command of the tutorial's first session runs, and every response is the one it shows."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-session.md"
 BASH = shutil.which("bash")
 CURL = shutil.which("curl")
 
-# A machine may lack curl; this stands in for the few options that the README uses.
+# A machine may lack curl; this stands in for the few options that the tutorial uses.
 CURL_SUBSTITUTE = """#!{python}
 import sys, urllib.error, urllib.parse, urllib.request
 arguments, headers, data, url = iter(sys.argv[1:]), {{}}, [], ""
@@ -42,10 +43,10 @@ sys.stdout.write(answer.read().decode())
 """
 
 
-def readme_commands() -> list[tuple[str, str]]:
-    """Each command of the README's console blocks, with the answer it shows."""
+def tutorial_commands() -> list[tuple[str, str]]:
+    """Each command of the tutorial's console blocks, with the answer it shows."""
     steps: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", TUTORIAL.read_text(), re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
                 steps.append((line[2:], ""))
@@ -62,7 +63,7 @@ def creditdesk_command(*arguments: str, database: str) -> list[str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The address of a server over demo data, and its administrator's password."""
-    database = f"sqlite:///{tmp_path_factory.mktemp('readme') / 'demo.db'}"
+    database = f"sqlite:///{tmp_path_factory.mktemp('tutorial') / 'demo.db'}"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     told = subprocess.run(
         creditdesk_command("demo", "--uses", "400", "--seed", "1", database=database),
@@ -87,7 +88,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         server.wait(timeout=20)
 
 
-def test_readme_session_runs(demo: tuple[str, str], tmp_path: Path) -> None:
+def test_first_session_runs(demo: tuple[str, str], tmp_path: Path) -> None:
     address, password = demo
     path = os.environ["PATH"]
     if CURL is None:
@@ -95,7 +96,7 @@ def test_readme_session_runs(demo: tuple[str, str], tmp_path: Path) -> None:
         small.write_text(CURL_SUBSTITUTE.format(python=sys.executable))
         small.chmod(0o755)
         path = f"{tmp_path}{os.pathsep}{path}"
-    steps = readme_commands()
+    steps = tutorial_commands()
     assert len(steps) >= 10
     mark = "=== next ==="
     script = "\n".join(f"{command}\necho; echo '{mark}'" for command, _ in steps)

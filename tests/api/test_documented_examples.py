@@ -1,4 +1,4 @@
-"""The documented samples, replayed: same keys, same order, same kinds of values."""
+"""The documented samples, replayed: same keys, same order, same types of values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_a_money_use_is_created_as_documented(
     assert body["UpdatedBy"] == "admin@example.com"
 
 
-async def test_a_money_use_without_an_amount_is_refused_as_documented(
+async def test_money_use_without_an_amount_is_the_documented_400(
     client: httpx.AsyncClient, grant: GrantCredit
 ) -> None:
     credit = await grant(100)
@@ -205,7 +205,7 @@ async def test_a_time_use_is_created_and_listed_as_documented(
     assert record["CoworkerExtraServiceRemainingUses"] == 2
 
 
-async def test_a_use_with_a_key_is_answered_byte_for_byte(
+async def test_use_with_a_key_is_replayed_byte_for_byte(
     client: httpx.AsyncClient, grant: GrantCredit
 ) -> None:
     use = {"CoworkerBookingCreditId": await grant(10), "CreditUsed": 6}

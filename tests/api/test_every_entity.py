@@ -42,7 +42,7 @@ every_plain = pytest.mark.parametrize("entity", creatable, ids=lambda e: e.__nam
 
 
 def whole_names(entity: type[Entity]) -> list[str]:
-    """The keys of a whole record, in order."""
+    """The keys of a full record, in order."""
     names = []
     for column in entity.meta().columns.values():
         if column.visible:
@@ -91,7 +91,7 @@ async def test_a_list_has_thirteen_keys_and_records_in_declared_order(
 
 
 @every
-async def test_one_record_is_whole_with_collections_and_empty_twins(
+async def test_record_is_complete_with_collections_and_delta_fields(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     made = await builder.create(entity)
@@ -121,7 +121,7 @@ async def test_paths_match_without_case_and_with_a_slash(
 
 
 @every
-async def test_a_batch_is_a_bare_array_in_the_order_asked(
+async def test_batch_is_an_array_in_the_requested_order(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     one, two = await builder.create(entity), await builder.create(entity)
@@ -141,7 +141,7 @@ async def test_a_missing_record_is_not_found(
 
 
 @every
-async def test_a_verb_that_is_not_offered_is_405(
+async def test_unsupported_verb_is_405(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     made = await builder.create(entity)

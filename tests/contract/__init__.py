@@ -1,1 +1,1 @@
-"""Tests of this room."""
+"""Contract tests: every documented fact of the imitated API, compared with a naive model."""

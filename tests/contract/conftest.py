@@ -1,4 +1,4 @@
-"""The application over a town of generated rows, on both engines."""
+"""The application over generated rows of every entity, on both engines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def model(store: Store) -> ContractModel:
 
 @pytest_asyncio.fixture(scope="module")
 async def api(model: ContractModel, client: httpx.AsyncClient) -> ContractClient:
-    """The administrator before the town; the administrator is one more user of it."""
+    """The administrator's client; the administrator is one more user among the rows."""
     users = CONTRACT["User"]
     whole = (await client.get("/api/auth/me")).json()
     row = {field.name: model_value(field, whole[field.name]) for field in users.fields}

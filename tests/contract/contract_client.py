@@ -1,4 +1,4 @@
-"""A signed-in client before the generated rows, and how a JSON value compares with the model's."""
+"""A signed-in client over the generated rows, and the conversion of JSON values to the model's."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class ContractClient:
     model: ContractModel
 
     async def get(self, path: str, **params: str) -> Any:
-        answer = await self.http.get(path, params=params)
-        assert answer.status_code == 200, (path, params, answer.text)
-        return json.loads(answer.content, parse_float=Decimal)
+        response = await self.http.get(path, params=params)
+        assert response.status_code == 200, (path, params, response.text)
+        return json.loads(response.content, parse_float=Decimal)
 
 
 def model_value(field: FieldFact, json_value: Any) -> Any:
-    """A value of a JSON record as the model compares it."""
+    """A JSON value as the model holds it."""
     if json_value is None:
         return None
     match field.type:

@@ -1,6 +1,6 @@
-"""The contract as data: one JSON file an entity, read into frozen values.
+"""The contract as data: one JSON file per entity, as frozen values.
 
-Knows nothing of the program; whatever is expected of it is derived from here.
+Independent of the program: the expected values of the tests are derived from it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ WRITE_ONLY: Final = re.compile(
     r"New\w+Url|Clear\w+File|AccessToken|NewPassword|Password|PasswordSalt|TwoFactorSecret"
     r"|EmailCallBackGuid"
 )
-"""Names of what a caller sends and no answer ever shows."""
+"""Fields that callers send and no response shows."""
 EXACT_TEXT: Final = re.compile(r"\w*(Email|EmailContact|Code|Number|UniqueId)")
-"""Names of texts that a filter compares whole: e-mail addresses, codes, numbers, unique ids."""
+"""Text fields whose filters match the whole value: e-mail addresses, codes, numbers, unique ids."""
 RELATIONS: Final = {
     "IssuedBy": "Business", "InvoicingBusiness": "Business", "PayingMember": "Coworker",
     "DefaultMemberTariff": "Tariff", "NextTariff": "Tariff", "TransactionCurrency": "Currency",
 }  # fmt: skip
-"""Relations that are not named like the entity they lead to."""
+"""Relations named otherwise than the entity they refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class FieldFact:
 
     @property
     def is_delta_field(self) -> bool:
-        """Whether it is one of the two names by which a collection is changed in place."""
+        """Whether it is one of the two delta fields of a collection."""
         return self.get_only and self.nullable
 
     @property
@@ -72,7 +72,7 @@ class FieldFact:
 
 @dataclass(frozen=True, slots=True)
 class FilterFact:
-    """One documented query parameter: what it compares, and how."""
+    """One documented query parameter: the field it filters, and how."""
 
     param: str
     field: str
@@ -81,7 +81,7 @@ class FilterFact:
 
 @dataclass(frozen=True)
 class EntityFacts:
-    """What the contract says of one entity."""
+    """The contract of one entity."""
 
     entity: str
     path: str
@@ -99,12 +99,12 @@ class EntityFacts:
 
     @cached_property
     def list_fields(self) -> tuple[FieldFact, ...]:
-        """What a list shows: all but collections and their twins."""
+        """The fields a list shows: all but collections and their delta fields."""
         return tuple(field for field in self.fields if not field.is_collection)
 
     @cached_property
     def key_order(self) -> list[str]:
-        """Own keys as documented, the newest ones after them, the base keys last; no twins."""
+        """Own keys as documented, then the newest ones, then the base keys; no delta fields."""
         shown = [f for f in self.fields if not f.is_delta_field]
         own = [f.name for f in shown if not f.base and not f.newest_docs_only]
         newest = [f.name for f in shown if f.newest_docs_only]
@@ -130,6 +130,6 @@ CONTRACT: Final = {facts.entity: facts for facts in map(_read, sorted(FOLDER.glo
 
 
 def referenced_entity(relation: str) -> str | None:
-    """The entity behind a relation; None where the contract keeps none."""
+    """The entity a relation refers to; None when it is not in the contract."""
     name = RELATIONS.get(relation, relation)
     return name if name in CONTRACT else None

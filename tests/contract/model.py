@@ -1,4 +1,4 @@
-"""The naive model: what a list must answer, in plain Python over the rows alone.
+"""The naive model: the expected response of a list, in plain Python over the rows.
 
 Derived from the contract and its settled conflicts; knows nothing of the program under test. Values
 are text, int, Decimal, bool, aware datetime, tuples of ids, or None.
@@ -30,7 +30,7 @@ Predicate = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class FilterCase:
-    """One filter as it is sent, and the same filter as a test on a row."""
+    """One filter as it is sent, and as a predicate on a row."""
 
     param: str
     text: str
@@ -38,14 +38,14 @@ class FilterCase:
 
 
 class ContractModel:
-    """All rows of all entities, and what can be read off them."""
+    """All rows of all entities, and the values derived from them."""
 
     def __init__(self, rows: Mapping[str, Sequence[Row]]) -> None:
         self.rows = rows
         self.by_id = {name: {row["Id"]: row for row in all_} for name, all_ in rows.items()}
 
     def value(self, facts: EntityFacts, row: Row, field: FieldFact) -> Any:
-        """What a record shows for a field."""
+        """The value a record shows for a field."""
         if field.is_write_only or field.is_delta_field:
             return None
         if field.name in COMPUTED:
@@ -59,7 +59,7 @@ class ContractModel:
         return value
 
     def follow(self, row: Row, path: Sequence[str]) -> tuple[Any, tuple[EntityFacts, FieldFact]]:
-        """The value at the end of a path of relations, and the field it comes from."""
+        """The value at the end of a path of relations, and its field."""
         here: Row | None = row
         name = ""
         for step in path[:-1]:
@@ -78,7 +78,7 @@ class ContractModel:
         *,
         descending: bool = False,
     ) -> list[Row]:
-        """The rows that pass every filter, in the order asked for; ties go by Id."""
+        """The rows that match every filter, in the requested order; ties by Id."""
         passing = [row for row in self.rows[facts.entity] if all(a.matches(row) for a in filters)]
         field = facts.by_name[sort or facts.default_sort]
 
@@ -93,7 +93,7 @@ class ContractModel:
         return sorted(passing, key=key, reverse=descending)
 
     def filter_case(self, facts: EntityFacts, each: FilterFact, choose: Choose) -> FilterCase:
-        """A question put through one parameter: values that are there, near ones, and none."""
+        """A case for one parameter: an existing value, one near it, null or notnull."""
         field = facts.by_name.get(each.field)
         if field is None:
             path = each.param.split("_")[1:]
@@ -116,7 +116,7 @@ class ContractModel:
 
 
 def expected_envelope(total: int, page: int, size: int) -> dict[str, Any]:
-    """Where a page lies among all that match."""
+    """The position of a page among all matches."""
     pages = -(-total // size)
     there = max(0, min(size, total - (page - 1) * size))
     first = (page - 1) * size + 1 if there else 0
@@ -129,12 +129,12 @@ def expected_envelope(total: int, page: int, size: int) -> dict[str, Any]:
 
 
 def sortable_fields(facts: EntityFacts) -> list[str]:
-    """Fields whose order the contract alone settles: the label of a record is the program's."""
+    """Fields whose order the contract defines; the label of a record is not one of them."""
     return [f.name for f in facts.list_fields if f.name != "ToStringText" or facts.entity in CORE]
 
 
 def _as_word(facts: EntityFacts, source: tuple[EntityFacts, FieldFact], value: Any) -> str:
-    """A number or truth that the record shows as a word."""
+    """A number or a boolean that the record shows as text."""
     if isinstance(value, bool):
         return str(value)
     owner, field = source
@@ -177,7 +177,7 @@ def _value_and_predicate(
 
 
 def _absent_value(field: FieldFact, names: dict[str, int], choose: Choose) -> Any:
-    """A value of the field's type that may well be in no row."""
+    """A value of the field's type that may be in no row."""
     if names:
         return choose(list(names.values()))
     match field.type:
@@ -206,7 +206,7 @@ _WORD_VALUES = {
     "CoworkerInvoicePaid": ("True", "False"),
     "CoworkerInvoiceCreditNote": ("True", "False"),
 }
-"""Texts that show a number or a truth as a word: a filter takes the word, whole."""
+"""Fields that show a number or a boolean as text: their filters match the whole text."""
 
 
 def _text_predicate(field: FieldFact, value: str, choose: Choose) -> tuple[str, Predicate]:

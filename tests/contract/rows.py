@@ -76,7 +76,7 @@ CUSTOM_FIELD_VALUES: Final = (
 
 
 def generate_rows(seed: int, count: int = ROWS_PER_ENTITY) -> dict[str, list[dict[str, Any]]]:
-    """So many rows of every entity, in wire names, each reference to a row that is there."""
+    """`count` rows of every entity, by API field names; every reference is to an existing row."""
     random = Random(seed)
     rows = {
         name: [_row(facts, number, random, count) for number in range(1, count + 1)]
@@ -137,7 +137,7 @@ def _value(
 
 
 def _fill_mirrored_collections(entity: type[Entity], rows: dict[str, list[dict[str, Any]]]) -> None:
-    """A collection that is another's link seen from here holds whoever holds this row."""
+    """An inverse collection holds the rows that refer to this one."""
     for column in entity.meta().collection_columns:
         kind = column.field
         if isinstance(kind, Collection) and kind.inverse_of:
@@ -148,7 +148,7 @@ def _fill_mirrored_collections(entity: type[Entity], rows: dict[str, list[dict[s
 
 
 async def insert_rows(store: Store, rows: Mapping[str, Sequence[Row]]) -> ContractModel:
-    """Puts every row into the store: first bare, then with its links, histories at the end."""
+    """Stores every row: first without references, then with them; append-only rows last."""
     entities = {name: entity_by_name(name) for name in rows}
     async with store.write_session() as unit:
         for name, entity in entities.items():
@@ -166,7 +166,7 @@ async def insert_rows(store: Store, rows: Mapping[str, Sequence[Row]]) -> Contra
 
 
 def _stored_row(entity: type[Entity], row: Row, *, links: bool) -> dict[str, Any]:
-    """The row as the store takes it."""
+    """The row in stored values."""
     stored: dict[str, Any] = {}
     for column in (*entity.meta().stored_columns, *entity.meta().collection_columns):
         kind, value = column.field, row.get(column.name)

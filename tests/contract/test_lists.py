@@ -1,4 +1,4 @@
-"""Every documented filter, sort and page answers exactly what the naive model answers."""
+"""Every documented filter, sort and page returns exactly what the naive model does."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ ENTITIES = pytest.mark.parametrize("facts", CONTRACT.values(), ids=entity_id)
 async def assert_matches_model(
     api: ContractClient,
     facts: EntityFacts,
-    asked: Sequence[FilterCase],
+    cases: Sequence[FilterCase],
     sort: str,
     direction: str,
     page: int = 1,
     size: str = "1000",
 ) -> None:
-    """Puts one question to both and compares the page, the total and the envelope."""
-    params = {each.param: each.text for each in asked}
+    """Sends one query and compares page, total and envelope with the model."""
+    params = {each.param: each.text for each in cases}
     params |= {"orderBy": sort, "dir": direction, "page": str(page), "size": size}
     descending = direction in FALLING
-    answer = await api.get(facts.path, **params)
-    rows = api.model.select(facts, asked, sort, descending=descending)
+    response = await api.get(facts.path, **params)
+    rows = api.model.select(facts, cases, sort, descending=descending)
     first = (page - 1) * int(size)
     wanted = [row["Id"] for row in rows[first : first + int(size)]]
-    assert [record["Id"] for record in answer.pop("Records")] == wanted, params
-    assert answer == {
+    assert [record["Id"] for record in response.pop("Records")] == wanted, params
+    assert response == {
         **expected_envelope(len(rows), page, int(size)),
         "CurrentOrderField": sort,
         "CurrentSortDirection": -1 if descending else 1,
@@ -50,8 +50,7 @@ async def assert_matches_model(
 async def test_every_filter_and_every_sort(
     api: ContractClient, facts: EntityFacts, database: str
 ) -> None:
-    """Each parameter is asked, each sort goes both ways; what they meet is chance, and differs
-    between the engines."""
+    """Each parameter once, each sort in both directions, combined at random per engine."""
     random = Random(f"{SEED} {facts.entity} {database.partition(':')[0]}")
     sorts = [(name, way) for name in sortable_fields(facts) for way in (RISING, FALLING)]
     random.shuffle(sorts)
@@ -59,9 +58,9 @@ async def test_every_filter_and_every_sort(
     turn = cycle(sorts)
     for each in filters:
         sort, ways = next(turn)
-        asked = api.model.filter_case(facts, each, random.choice)
+        cases = api.model.filter_case(facts, each, random.choice)
         page, size = random.choice((1, 1, 2)), random.choice(SIZES)
-        await assert_matches_model(api, facts, [asked], sort, random.choice(ways), page, size)
+        await assert_matches_model(api, facts, [cases], sort, random.choice(ways), page, size)
     for sort, ways in sorts[len(filters) :]:
         await assert_matches_model(
             api, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10"
@@ -77,8 +76,8 @@ async def test_pages_neither_repeat_nor_lose_a_row(api: ContractClient, facts: E
         rows = api.model.select(facts, sort=name, descending=way in FALLING)
         seen: list[int] = []
         for page in range(1, 8):
-            answer = await api.get(facts.path, orderBy=name, dir=way, page=str(page), size="7")
-            seen += [record["Id"] for record in answer["Records"]]
+            response = await api.get(facts.path, orderBy=name, dir=way, page=str(page), size="7")
+            seen += [record["Id"] for record in response["Records"]]
         assert seen == [row["Id"] for row in rows]
 
 
@@ -86,13 +85,13 @@ async def test_pages_neither_repeat_nor_lose_a_row(api: ContractClient, facts: E
 async def test_the_default_order(api: ContractClient, facts: EntityFacts) -> None:
     wanted = [row["Id"] for row in api.model.select(facts)][:25]
     for params in ({}, {"orderBy": "NoSuchField"}, {"page": "0", "size": "0"}, {"PageSize": "3"}):
-        answer = await api.get(facts.path, **params)
-        assert [record["Id"] for record in answer["Records"]] == wanted
-        assert answer["CurrentOrderField"] == facts.default_sort
+        response = await api.get(facts.path, **params)
+        assert [record["Id"] for record in response["Records"]] == wanted
+        assert response["CurrentOrderField"] == facts.default_sort
 
 
 def example_settings(examples: int) -> Any:
-    """So many generated questions, the same ones on each run."""
+    """That many generated examples, the same on each run."""
     return settings(
         max_examples=examples,
         deadline=None,
@@ -114,12 +113,12 @@ async def assert_combination_matches(
     filters = data.draw(
         st.lists(st.sampled_from(facts.filters), max_size=4, unique_by=lambda f: f.param.lower())
     )
-    asked = [api.model.filter_case(facts, each, choose) for each in filters]
+    cases = [api.model.filter_case(facts, each, choose) for each in filters]
     recase = choose((str, str.lower, str.upper))
-    asked = [FilterCase(recase(each.param), each.text, each.matches) for each in asked]
+    cases = [FilterCase(recase(each.param), each.text, each.matches) for each in cases]
     sort = choose(sortable_fields(facts))
     page, size = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 45))
-    await assert_matches_model(api, facts, asked, sort, choose(RISING + FALLING), page, str(size))
+    await assert_matches_model(api, facts, cases, sort, choose(RISING + FALLING), page, str(size))
 
 
 @pytest.mark.parametrize("facts", [CONTRACT[name] for name in CORE], ids=entity_id)

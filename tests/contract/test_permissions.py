@@ -1,4 +1,4 @@
-"""Every entity × every verb × every caller who may not: nothing is read and nothing moves."""
+"""Every entity × every verb × every unprivileged caller: nothing is read and nothing changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHARED: Final = {entity for entity in PUBLIC_ENTITIES if entity.scope is None}
 
 @dataclass(frozen=True)
 class TwoLocations:
-    """One record of every entity at one location, and clients that may not touch any."""
+    """One record of every entity at one location, and clients without access to them."""
 
     clients: dict[str, httpx.AsyncClient]
     records: dict[type[Entity], int]
@@ -104,18 +104,18 @@ async def test_unprivileged_callers_read_and_change_nothing(
     async with scene.store.read_session() as reading:
         kept = await reading.get(entity, record)
     for verb in ALL_VERBS:
-        answer = await call(client, entity, verb, record, scene.bodies[entity])
+        response = await call(client, entity, verb, record, scene.bodies[entity])
         if verb not in entity.verbs:
-            assert answer.status_code == 405, (verb, answer.text)
+            assert response.status_code == 405, (verb, response.text)
         elif stranger == "other_location" and verb == "list":
-            ids = [each["Id"] for each in answer.json()["Records"]]
+            ids = [each["Id"] for each in response.json()["Records"]]
             assert record not in ids, "a record of another location is in the list"
-            assert answer.json()["TotalItems"] == len(ids)
+            assert response.json()["TotalItems"] == len(ids)
         else:
-            assert answer.status_code in EXPECTED_STATUSES[stranger], (
+            assert response.status_code in EXPECTED_STATUSES[stranger], (
                 verb,
-                answer.status_code,
-                answer.text,
+                response.status_code,
+                response.text,
             )
     batch = await client.get(f"{entity.path()}/", params={"id": f"[{record}]"})
     if stranger == "other_location":
@@ -129,7 +129,7 @@ async def test_unprivileged_callers_read_and_change_nothing(
 
 @pytest.mark.parametrize("stranger", UNPRIVILEGED)
 async def test_filters_do_not_reveal_other_locations(scene: TwoLocations, stranger: str) -> None:
-    """Whatever is asked, what may not be seen is neither listed nor counted."""
+    """Whatever the filter, records out of scope are neither listed nor counted."""
     for entity in PUBLIC_ENTITIES:
         if entity in SHARED:
             continue
@@ -139,12 +139,12 @@ async def test_filters_do_not_reveal_other_locations(scene: TwoLocations, strang
             {f"{entity.__name__}_Id": f"[{record}]"},
             {"Id": record, "orderBy": "CreatedOn", "dir": "-1"},
         ):
-            answer = await scene.clients[stranger].get(entity.path(), params=params)
+            response = await scene.clients[stranger].get(entity.path(), params=params)
             if stranger == "other_location":
-                assert answer.json()["Records"] == [], entity
-                assert answer.json()["TotalItems"] == 0, entity
+                assert response.json()["Records"] == [], entity
+                assert response.json()["TotalItems"] == 0, entity
             else:
-                assert answer.status_code in EXPECTED_STATUSES[stranger]
+                assert response.status_code in EXPECTED_STATUSES[stranger]
 
 
 @pytest.mark.parametrize("stranger", UNPRIVILEGED)
@@ -152,8 +152,8 @@ async def test_filters_do_not_reveal_other_locations(scene: TwoLocations, strang
 async def test_shared_entities_require_authentication(
     scene: TwoLocations, stranger: str, path: str
 ) -> None:
-    answer = await scene.clients[stranger].get(path)
-    assert answer.status_code == (401 if stranger in ("no_token", "bad_token") else 200)
+    response = await scene.clients[stranger].get(path)
+    assert response.status_code == (401 if stranger in ("no_token", "bad_token") else 200)
 
 
 @pytest.mark.parametrize("stranger", ["no_token", "bad_token", "no_roles"])
@@ -180,7 +180,7 @@ async def test_actions_do_not_reach_other_locations(
     client, before = scene.clients["other_location"], await scene.counts()
     for command in (await client.get(f"{entity.path()}/commands")).json():
         body = {"Key": command["Key"], "Ids": [scene.records[entity]], "Parameters": []}
-        answer = await client.post(f"{entity.path()}/runcommand", json=body)
-        told = answer.json()
-        assert answer.status_code in (400, 403, 404) or told["WasSuccessful"] is False, told
+        response = await client.post(f"{entity.path()}/runcommand", json=body)
+        parsed = response.json()
+        assert response.status_code in (400, 403, 404) or parsed["WasSuccessful"] is False, parsed
     assert await scene.counts() == before

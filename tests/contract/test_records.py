@@ -1,4 +1,4 @@
-"""Every documented field of every entity: there, of its type, in its place, with its value."""
+"""Every documented field of every entity: present, of its type, in order, with its value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_of_type(field: FieldFact, value: Any) -> bool:
 
 @ENTITIES
 class TestRecords:
-    """What is shown."""
+    """The fields of a record."""
 
     async def test_get_shows_every_field_with_its_type_and_value(
         self, api: ContractClient, facts: EntityFacts
@@ -57,10 +57,10 @@ class TestRecords:
     async def test_a_list_shows_all_but_collections(
         self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        answer = await api.get(facts.path, size="1000", orderBy="Id")
+        response = await api.get(facts.path, size="1000", orderBy="Id")
         rows = api.model.select(facts, sort="Id")
-        assert [record["Id"] for record in answer["Records"]] == [row["Id"] for row in rows]
-        for record, row in zip(answer["Records"], rows, strict=True):
+        assert [record["Id"] for record in response["Records"]] == [row["Id"] for row in rows]
+        for record, row in zip(response["Records"], rows, strict=True):
             assert set(record) == {field.name for field in facts.list_fields}
             for field in facts.list_fields:
                 shown = record[field.name]
@@ -102,10 +102,10 @@ class TestRecords:
     async def test_the_label_of_a_record_is_text(
         self, api: ContractClient, facts: EntityFacts
     ) -> None:
-        answer = await api.get(facts.path, size="1000", orderBy="ToStringText")
-        labels = [record["ToStringText"] for record in answer["Records"]]
+        response = await api.get(facts.path, size="1000", orderBy="ToStringText")
+        labels = [record["ToStringText"] for record in response["Records"]]
         if facts.entity in CORE:
-            assert labels == [f"#{record['Id']}" for record in answer["Records"]]
+            assert labels == [f"#{record['Id']}" for record in response["Records"]]
         else:
             assert [w for w in labels if not w.startswith("#")] == sorted(
                 (w for w in labels if not w.startswith("#")), key=str.casefold
@@ -118,12 +118,12 @@ class TestRecords:
         withheld = {"update", "delete"} if facts.entity == "CoworkerExtraServiceUseHistory" else ()
         for verb, method in METHODS.items():
             path = facts.path if verb in ("list", "create", "update") else f"{facts.path}/987654321"
-            answer = await api.http.request(method, path, content=b"")
+            response = await api.http.request(method, path, content=b"")
             if verb in facts.operations and verb not in withheld:
-                assert answer.status_code != 405, (verb, answer.text)
+                assert response.status_code != 405, (verb, response.text)
             else:
-                assert answer.status_code == 405, (verb, answer.text)
-                assert method not in answer.headers["Allow"].split(", ")
+                assert response.status_code == 405, (verb, response.text)
+                assert method not in response.headers["Allow"].split(", ")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the application: every operation answers as the document says.
+"""The OpenAPI document against the application: every response matches it.
 
 Schemathesis makes the calls as the administrator and judges the answers; the application runs in
 this process, on a loop of its own.
@@ -36,7 +36,7 @@ PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 
 class CrossLoopApp:
-    """An ASGI application whose calls run on another loop, where its store lives."""
+    """An ASGI application whose requests run on the event loop of its store."""
 
     def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.app, self.loop = app, loop
@@ -68,7 +68,7 @@ class CrossLoopApp:
 
 @contextmanager
 def running_app() -> Iterator[tuple[CrossLoopApp, str]]:
-    """The application over one record of every entity, and the administrator's token."""
+    """The application with one record of every entity, and an administrator's token."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
@@ -99,7 +99,7 @@ def running_app() -> Iterator[tuple[CrossLoopApp, str]]:
 
 
 def always_present_schema(entity: type[Entity]) -> dict[str, Any]:
-    """Values for what a record never shows as null and a builder leaves out."""
+    """Values for fields that are never null and that the builder leaves out."""
     values: dict[str, Any] = {}
     for column in entity.meta().stored_columns:
         if column.name in BASE_FIELDS or column.field.nullable or column.field.required:
@@ -112,7 +112,7 @@ def always_present_schema(entity: type[Entity]) -> dict[str, Any]:
 
 
 def run_schemathesis(phase: str, examples: int, paths: str = ".") -> list[str]:
-    """What one phase finds wrong on the paths that match, a line each."""
+    """The failures of one phase on the matching paths, one line each."""
     with running_app() as (app, token):
         config = SchemathesisConfig.from_dict(
             {
@@ -154,7 +154,7 @@ def run_schemathesis(phase: str, examples: int, paths: str = ".") -> list[str]:
     ids=PHASES,
 )
 def test_responses_match_the_document(phase: str, examples: int, paths: str) -> None:
-    """Coverage asks hundreds of questions an operation, so here it looks at few of them."""
+    """Coverage sends hundreds of requests per operation, so it runs on few of them here."""
     wrong = run_schemathesis(phase, examples, paths)
     assert not wrong, f"{len(wrong)} findings\n" + "\n\n".join(wrong[:20])
 

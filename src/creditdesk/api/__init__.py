@@ -1,1 +1,1 @@
-"""The wire, derived from the catalog. Names no entity and knows no engine, no auth and no ledger."""
+"""The HTTP API, derived from the catalog of entities."""

@@ -51,9 +51,9 @@ class _NumberCache(dict[int, Any]):
         if len(self) >= MAX_CACHED_NUMBERS:
             self.clear()
         whole, rest = divmod(value, self._unit)
-        shown = Raw(format_decimal(value, self._places).encode()) if rest else whole
-        self[value] = shown
-        return shown
+        formatted = Raw(format_decimal(value, self._places).encode()) if rest else whole
+        self[value] = formatted
+        return formatted
 
 
 _NUMBERS: Final = {kind.places: _NumberCache(kind.places) for kind in (Money, Number)}
@@ -65,12 +65,12 @@ def _number_formatter(field: Field) -> ValueFormatter:
 
 
 def _datetime_formatter(_: Field) -> ValueFormatter:
-    def show(value: datetime) -> Any:
+    def formatter(value: datetime) -> Any:
         # The encoder writes six digits of a fraction, also where the last ones are zeros.
         fraction = value.microsecond
         return format_datetime(value) if fraction and not fraction % 10 else value
 
-    return show
+    return formatter
 
 
 def _list_formatter(_: Field) -> ValueFormatter:
@@ -110,45 +110,45 @@ class Serializer:
     def __init__(self, entity: type[Entity]) -> None:
         shape = entity.meta()
         self._rows = _RowLayout(entity, [(column.name, column) for column in shape.list_columns])
-        whole: list[tuple[str, Column]] = []
+        full: list[tuple[str, Column]] = []
         for column in shape.columns.values():
             if column.visible:
-                whole.append((column.name, column))
+                full.append((column.name, column))
             if (
                 column.visible
                 and isinstance(column.field, Collection)
                 and column.field.delta_fields
             ):
-                whole += [(f"{twin}{column.name}", column) for twin in ("Added", "Removed")]
-        self._records = _RowLayout(entity, whole)
-        self._values_of = itemgetter(*(column.name for _, column in whole))
+                full += [(f"{prefix}{column.name}", column) for prefix in ("Added", "Removed")]
+        self._records = _RowLayout(entity, full)
+        self._values_of = itemgetter(*(column.name for _, column in full))
 
     def rows(self, columns: Sequence[Sequence[Any]]) -> list[Struct]:
         """The rows of a page, given as the entity's list columns.
 
-        Formats a whole column at a time, which takes fewer steps than value by value.
+        Formats a full column at a time, which takes fewer steps than value by value.
         """
         layout = self._rows
-        shown: list[Iterable[Any]] = list(columns)
-        for at, show in layout.conversions:
-            shown[at] = [None if value is None else show(value) for value in columns[at]]
+        formatted: list[Iterable[Any]] = list(columns)
+        for at, formatter in layout.conversions:
+            formatted[at] = [None if value is None else formatter(value) for value in columns[at]]
         for at in layout.null_positions:
-            shown[at] = repeat(None)
-        shown[layout.is_new_position] = repeat(False)
-        shown[layout.label_text_position] = [
+            formatted[at] = repeat(None)
+        formatted[layout.is_new_position] = repeat(False)
+        formatted[layout.label_text_position] = [
             layout.label_text(value) for value in columns[layout.label_position]
         ]
-        return list(map(layout.struct_type, *shown))
+        return list(map(layout.struct_type, *formatted))
 
     def record(self, record: Record) -> Struct:
         """A full record: collections as arrays, each followed by its two delta fields, which are null."""
         layout = self._records
         values = list(self._values_of(record))
         label = values[layout.label_position]
-        for at, show in layout.conversions:
+        for at, formatter in layout.conversions:
             value = values[at]
             if value is not None:
-                values[at] = show(value)
+                values[at] = formatter(value)
         for at in layout.null_positions:
             values[at] = None
         values[layout.is_new_position] = False
@@ -159,18 +159,20 @@ class Serializer:
 class _RowLayout:
     """The position of each value in a row, and its formatter."""
 
-    def __init__(self, entity: type[Entity], shown: Sequence[tuple[str, Column]]) -> None:
-        names = [name for name, _ in shown]
+    def __init__(self, entity: type[Entity], formatted: Sequence[tuple[str, Column]]) -> None:
+        names = [name for name, _ in formatted]
         self.struct_type = defstruct(
             entity.__name__, [(name, Any) for name in names], gc=False, frozen=True
         )
         self.null_positions = tuple(
-            at for at, (name, column) in enumerate(shown)
+            at for at, (name, column) in enumerate(formatted)
             if name != column.name or name == "LocalizationDetails" or column.field.write_only
         )  # fmt: skip
-        shows = ((at, _column_formatter(column)) for at, (_, column) in enumerate(shown))
+        shows = ((at, _column_formatter(column)) for at, (_, column) in enumerate(formatted))
         self.conversions = tuple(
-            (at, show) for at, show in shows if show is not None and at not in self.null_positions
+            (at, formatter)
+            for at, formatter in shows
+            if formatter is not None and at not in self.null_positions
         )
         self.is_new_position = names.index("IsNew")
         self.label_text_position = names.index("ToStringText")

@@ -67,7 +67,9 @@ SINCE: Final = Param(
     description="Benefits that were never granted begin with the period of this day.",
 )
 DAYS: Final = Param(
-    "Days", Integer(minimum=0), description="How many days ahead Lapsing looks; 30 when left out."
+    "Days",
+    Integer(minimum=0),
+    description="Credit that expires within so many days is shown as Lapsing; 30 when left out.",
 )
 AT: Final = Param("At", DateTime(), description="The balances of this instant.")
 KNOWN_AT: Final = Param("AsKnownAt", DateTime(), description="As they were known at this instant.")

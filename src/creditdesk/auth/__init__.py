@@ -1,1 +1,1 @@
-"""Who may: callers, passwords, tokens, roles and scope. Knows no SQL and no HTTP routing."""
+"""Authentication and authorization: principals, passwords, tokens, roles and location scope."""

@@ -1,7 +1,7 @@
-"""Credentials in, a caller or a grant out: Bearer and Basic on every call, and the token grants.
+"""Authentication: Bearer and Basic credentials of requests, and the token endpoint's grants.
 
-What is known of a user is read again at most every `revocation_seconds`, so a change made by one
-worker is honoured by all within that time. Knows nothing of routes, bodies or answers.
+Users are cached for `revocation_seconds`, so every worker applies another's change within that
+time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SIGN_IN_MESSAGE: Final = "Sign in with a valid token, or with e-mail and passwo
 
 @dataclass(frozen=True, slots=True)
 class _VerifiedBasic:
-    """A Basic header that was verified: whose, of which version, and until when it is believed."""
+    """A verified Basic header: its user, the credential version, and when it must be verified again."""
 
     user_id: int
     version: int
@@ -49,7 +49,7 @@ class _VerifiedBasic:
 
 
 class Authenticator:
-    """Who calls, and what a token request gets, over one store."""
+    """Authenticates requests and issues tokens, over one store."""
 
     def __init__(
         self, store: Store, settings: AuthSettings, passwords: Passwords | None = None
@@ -65,7 +65,7 @@ class Authenticator:
     async def authenticate(
         self, authorization: str | None, now: datetime, address: str | None = None
     ) -> Principal:
-        """Who calls, by the Authorization header. Raises NotSignedIn, or Throttled for Basic."""
+        """The principal of an Authorization header. Raises Unauthenticated, or RateLimited for Basic."""
         standing = self._from_cache(authorization or "", now) or await self._look_up(
             authorization or "", now, address
         )
@@ -76,7 +76,7 @@ class Authenticator:
         return standing.principal
 
     def _from_cache(self, authorization: str, now: datetime) -> UserSnapshot | None:
-        """The standing of a token's user, where all of it was read a moment ago."""
+        """The user of a Bearer token, where token and user are cached."""
         if self._access is None or not authorization.startswith("Bearer "):
             return None
         claims = self._access.cached(authorization[7:], now)
@@ -101,7 +101,7 @@ class Authenticator:
         now: datetime,
         address: str | None = None,
     ) -> TokenResponse:
-        """What a token request gets. Raises GrantRefused or Throttled."""
+        """Executes a request to the token endpoint. Raises TokenError or RateLimited."""
         match form.get("grant_type"):
             case "password":
                 return await self.sign_in(form, client_id, now, address)
@@ -117,7 +117,7 @@ class Authenticator:
         now: datetime,
         address: str | None = None,
     ) -> TokenResponse:
-        """Tokens for `username`, `password` and, where a second factor is on, `totp`."""
+        """Issues tokens for `username`, `password` and, with a second factor, `totp`."""
         client = _client_of(form, client_id) or form.get("username", "").strip()
         user_id, version, refresh_token = await self._sign_in.sign_in(
             form.get("username", ""), form.get("password", ""), form.get("totp"),
@@ -128,9 +128,9 @@ class Authenticator:
     async def refresh_tokens(
         self, form: Mapping[str, str], client_id: str | None, now: datetime
     ) -> TokenResponse:
-        """New tokens for a refresh token, which is used up; a replay ends its whole family."""
+        """Exchanges a refresh token for new tokens; a replayed one revokes its whole family."""
         async with self._store.write_session() as session:
-            # Refused outside the unit, since what a replay revokes must be committed.
+            # Raise outside the session: what a replay revokes must be committed.
             rotated = await rotate_refresh_token(
                 session,
                 form.get("refresh_token", ""),
@@ -146,13 +146,13 @@ class Authenticator:
         return await self._token_response(*rotated, now)
 
     async def revoke_user(self, user_id: int, now: datetime) -> None:
-        """Ends every token of a user: at once here, within `revocation_seconds` elsewhere."""
+        """Revokes every token of a user: here at once, in other workers within `revocation_seconds`."""
         async with self._store.write_session() as session:
             await revoke_tokens(session, user_id, now)
         self._users.pop(user_id, None)
 
     def clear_cache(self) -> None:
-        """Has every user read again at its next call, after a change this worker made itself."""
+        """Forgets all users, so that a change by this worker applies at once."""
         self._users.clear()
 
     async def _token_response(
@@ -181,8 +181,7 @@ class Authenticator:
         login_and_password = _parse_basic(credentials)
         if login_and_password is None:
             return None
-        # One check of a password at a time is behind this turn: the same header that came many
-        # times at once is verified once and remembered for the others.
+        # A header that arrives many times at once is verified once and cached for the others.
         async with self._sign_in.slot():
             if cached := await self._cached_basic(header_digest, now):
                 return cached
@@ -191,7 +190,7 @@ class Authenticator:
             except TokenError:
                 return None
         if credential["TotpSecret"]:
-            raise Unauthenticated("This user has a second factor: ask for a token")
+            raise Unauthenticated("This user has a second factor: request a token")
         expires_at = now.timestamp() + self._settings.basic_seconds
         self._basic[header_digest] = _VerifiedBasic(
             credential["UserId"], credential["Version"], expires_at
@@ -211,10 +210,10 @@ class Authenticator:
         return None
 
     async def _current_user(self, user_id: int, version: int, now: datetime) -> UserSnapshot | None:
-        """A user's standing if that version of its credential still holds."""
+        """The user, if this is still the version of its credential; read again when not fresh."""
         read_at, standing = self._users.get(user_id, (0.0, None))
         if not self._is_fresh(read_at, now) or standing is None or standing.version < version:
-            # Also a version we have not seen yet: another worker gave it since we looked.
+            # A newer version than the cached one: another worker has issued the token.
             async with self._store.read_session() as session:
                 standing = await load_user_snapshot(session, user_id)
             self._users[user_id] = (now.timestamp(), standing)
@@ -222,7 +221,7 @@ class Authenticator:
         return standing if standing is not None and standing.version == version else None
 
     def _cached_user(self, user_id: int, version: int, now: datetime) -> UserSnapshot | None:
-        """The same where it need not be read again."""
+        """The same from the cache alone."""
         read_at, standing = self._users.get(user_id, (0.0, None))
         if standing is None or standing.version != version or not self._is_fresh(read_at, now):
             return None
@@ -233,7 +232,7 @@ class Authenticator:
 
 
 def _client_of(form: Mapping[str, str], client_id: str | None) -> str | None:
-    """The client id of the header, else of the form; a long or strange one is refused."""
+    """The client id of the header, else of the form. Raises TokenError for an unusable one."""
     client = (client_id or form.get("client_id") or "").strip()
     if len(client) > MAX_CLIENT_ID_LENGTH or not client.isprintable():
         raise TokenError("invalid_request", "The client_id is not usable")
@@ -241,7 +240,7 @@ def _client_of(form: Mapping[str, str], client_id: str | None) -> str | None:
 
 
 def _parse_basic(credentials: str) -> tuple[str, str] | None:
-    """E-mail and password of a Basic header, or None when it is not one."""
+    """E-mail and password of a Basic header, or None for a malformed one."""
     try:
         text = base64.b64decode(credentials, validate=True).decode()
     except (binascii.Error, ValueError):

@@ -1,6 +1,6 @@
-"""The credential of a user: found, made, changed and revoked inside a unit of work.
+"""Credentials of users: finding, saving and revoking them.
 
-Knows hashes, never passwords. Every change raises the version, which ends all tokens given before.
+Every change raises the credential's version, which revokes all earlier tokens.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.records import new_record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 
 MAX_LOGIN_LENGTH: Final = 320
 
 
 def normalize_login(email: str) -> str:
-    """An e-mail as sign-ins compare it: without case or spaces around it; empty, which is
-    nobody's, for what no e-mail can be.
+    """The e-mail as sign-ins compare it, without case and surrounding spaces.
+
+    Empty, which matches no user, for text that cannot be an e-mail.
     """
     login = fold_case(email.strip())
     return login if len(login) <= MAX_LOGIN_LENGTH and login.isprintable() else ""
 
 
 async def find_credential(session: ReadSession, user_id: int) -> Record | None:
-    """The credential of a user, if any."""
+    """The credential of a user, or None."""
     column = Credential.meta().columns["UserId"]
     return first_or_none(
         await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1)
@@ -37,7 +38,7 @@ async def find_credential(session: ReadSession, user_id: int) -> Record | None:
 
 
 async def find_credential_by_login(session: ReadSession, login: str) -> Record | None:
-    """The credential that signs in under this login, if any."""
+    """The credential with this login, or None."""
     if not login:
         return None
     column = Credential.meta().columns["Login"]
@@ -55,10 +56,10 @@ async def save_credential(
     password_hash: str | None = None,
     totp_secret: str | None = None,
 ) -> None:
-    """Makes or changes a user's credential; a secret that is None stays as it is.
+    """Creates or updates a user's credential.
 
-    An empty `totp_secret` switches the second factor off. Unchanged values change nothing, so
-    tokens live on.
+    None leaves a secret as it is; an empty `totp_secret` turns the second factor off. Saving
+    unchanged values revokes nothing.
     """
     stored = await find_credential(session, user_id)
     if stored is None:
@@ -79,21 +80,21 @@ async def save_credential(
     if totp_secret is not None and (totp_secret or None) != locked["TotpSecret"]:
         changes |= {"TotpSecret": totp_secret or None, "LastStep": 0}
     if changes:
-        changes |= {"Version": locked["Version"] + 1, "UpdatedOn": now}
+        changes |= {"Version": locked["Version"] + 1, **update_stamp(now, None)}
         await session.update(Credential, [(stored["Id"], changes)])
 
 
 async def revoke_tokens(session: WriteSession, user_id: int, now: datetime) -> None:
-    """Ends every access and refresh token of a user."""
+    """Revokes every access and refresh token of a user."""
     stored = await find_credential(session, user_id)
     if stored is not None:
         locked = (await session.lock(Credential, [stored["Id"]]))[stored["Id"]]
-        changes = {"Version": locked["Version"] + 1, "UpdatedOn": now}
+        changes = {"Version": locked["Version"] + 1, **update_stamp(now, None)}
         await session.update(Credential, [(stored["Id"], changes)])
 
 
 async def delete_credential(session: WriteSession, user_id: int) -> None:
-    """Removes what a user signs in with, before the user itself is removed."""
+    """Deletes the credential and refresh tokens of a user that is about to be deleted."""
     for entity in (RefreshToken, Credential):
         column = entity.meta().columns["UserId"]
         rows = await session.find(entity, [Filter(column, Comparison.EQUALS, user_id)])

@@ -1,7 +1,7 @@
-"""Failed sign-ins, counted in the database so that all workers share the count.
+"""Throttling of failed sign-ins, counted in the database for all workers.
 
-Known and unknown accounts count alike. Only a hash is kept of what was tried, since people type
-passwords into the wrong box.
+Unknown accounts count like known ones. Logins are stored as hashes, as users enter passwords in the
+wrong field.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DELETE_BATCH_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class LoginCounters:
-    """What a sign-in is counted against: hashes, and how many failures each may have."""
+    """The counters of a sign-in: hashes, and the failures each allows within `window`."""
 
     account_key: str
     limits: tuple[tuple[str, int], ...]
@@ -31,7 +31,7 @@ class LoginCounters:
 
 
 def login_counters(login: str, address: str | None, settings: AuthSettings) -> LoginCounters:
-    """What a sign-in under this login from this address is counted against."""
+    """The counters of a sign-in with this login from this address."""
     account_key = _hash("account", login)
     limits = [(account_key, settings.sign_in_failures_per_account)]
     if address:
@@ -41,7 +41,7 @@ def login_counters(login: str, address: str | None, settings: AuthSettings) -> L
 
 
 async def retry_after_seconds(session: ReadSession, counters: LoginCounters, now: datetime) -> int:
-    """How long this sign-in must wait; 0 when it may be tried."""
+    """The seconds until this sign-in may be tried; 0 for now."""
     meta = SignInAttempt.meta().columns
     newest = Order(meta["CreatedOn"], descending=True)
     waits = [0]
@@ -58,7 +58,7 @@ async def retry_after_seconds(session: ReadSession, counters: LoginCounters, now
 
 
 async def record_failure(session: WriteSession, counters: LoginCounters, now: datetime) -> None:
-    """Notes one failure, and removes those that no window reaches any more."""
+    """Counts a failure, and deletes failures older than any window."""
     rows = [new_record(SignInAttempt, {"Against": against}, now) for against, _ in counters.limits]
     if rows:
         await session.insert(SignInAttempt, rows)
@@ -68,7 +68,7 @@ async def record_failure(session: WriteSession, counters: LoginCounters, now: da
 
 
 async def clear_failures(session: WriteSession, counters: LoginCounters) -> None:
-    """Clears an account's count after a success; an address keeps its own."""
+    """Resets the account's counter after a success, not the address's."""
     against = SignInAttempt.meta().columns["Against"]
     await _delete(session, [Filter(against, Comparison.EQUALS, counters.account_key)])
 

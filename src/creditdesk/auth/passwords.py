@@ -1,7 +1,4 @@
-"""Passwords become Argon2id hashes and are checked against them, off the event loop.
-
-Knows nothing of users or of where hashes are kept.
-"""
+"""Argon2id password hashes, computed and verified in threads of their own."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from creditdesk.schema.errors import invalid_field
 from creditdesk.settings import AuthSettings
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 MAX_PASSWORD_LENGTH = 1024
 
 
 class Passwords:
-    """Hashing and checking at the cost the settings name, in a few threads of its own."""
+    """Hashes and verifies passwords at the cost in the settings."""
 
     def __init__(self, settings: AuthSettings) -> None:
         self._hasher = PasswordHasher(
@@ -36,18 +33,18 @@ class Passwords:
 
     @cached_property
     def _dummy_hash(self) -> str:
-        """The hash an unknown user is checked against, so that time does not tell it apart."""
+        """The hash that an unknown user's password is verified against, to take the same time."""
         return self._hasher.hash("nobody's password")
 
     async def hash(self, password: str, property_name: str = "Password") -> str:
-        """The hash to keep; refusals.Invalid under `property_name` for a bad length."""
+        """The hash to store. Raises ValidationError for `property_name` where the length is wrong."""
         if not self._min_length <= len(password) <= MAX_PASSWORD_LENGTH:
             message = f"must be {self._min_length} to {MAX_PASSWORD_LENGTH} characters"
             raise invalid_field(property_name, message)
         return await self._in_thread(self._hasher.hash, password)
 
     async def verify(self, stored_hash: str | None, password: str) -> bool:
-        """Whether the password is the one; takes as long for no hash at all."""
+        """Whether the password matches; takes as long without a hash."""
         return await self._in_thread(self._check, stored_hash, password)
 
     def _check(self, stored_hash: str | None, password: str) -> bool:
@@ -59,5 +56,5 @@ class Passwords:
             return False
         return matches and stored_hash is not None
 
-    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+    async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

@@ -1,7 +1,7 @@
-"""Who a user is to the rest of the house: roles and locations, read from User, UserRole and Role.
+"""Principals: the roles and locations of users, from User, UserRole and Role.
 
-A user must be active and have API access. IsAdmin with no Businesses is a full unrestricted
-administrator; anyone else has the union of the roles of all its UserRoles, at its Businesses.
+A user must be active and have API access. An IsAdmin user without Businesses is unrestricted; any
+other has the roles of all its UserRoles, at its Businesses.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from creditdesk.schema.service import Principal
 
 @dataclass(frozen=True, slots=True)
 class UserSnapshot:
-    """A user's credential version, and the caller it makes; None without API access."""
+    """The version of a user's credential, and its principal; None without API access."""
 
     version: int
     principal: Principal | None
 
 
 async def load_user_snapshot(session: ReadSession, user_id: int) -> UserSnapshot | None:
-    """What holds for a user now; None when there is no such user or nothing to sign in with."""
+    """The user as it is now; None without a user or credential."""
     credential = await find_credential(session, user_id)
     user = await session.get(User, user_id) if credential else None
     if credential is None or user is None:
@@ -39,7 +39,7 @@ async def load_user_snapshot(session: ReadSession, user_id: int) -> UserSnapshot
 
 
 async def granted_role_names(session: ReadSession, user_role_ids: Iterable[int]) -> frozenset[str]:
-    """The union of the roles of these user roles, in lower case."""
+    """The roles that these user roles grant together, in lower case."""
     ids = tuple(user_role_ids)
     user_roles = await session.get_many(UserRole, ids) if ids else {}
     return await role_names_of(session, {i for row in user_roles.values() for i in row["Roles"]})

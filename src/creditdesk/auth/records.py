@@ -1,4 +1,4 @@
-"""New rows of the entities that only this room writes, whole with their base fields."""
+"""Helpers for records of users and roles."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from creditdesk.schema.entity import Entity, Record
 
 
 def merged_collection(record: Record, name: str, before: Record) -> tuple[int, ...]:
-    """A collection as a record will hold it: what was sent, or what was there."""
+    """The members of a collection after the write: those sent, else those before."""
     return tuple(record[name] if record.get(name) is not None else before.get(name) or ())
 
 
 def first_or_none(records: Sequence[Record]) -> Record | None:
-    """The one record of a search that finds at most one."""
+    """The record of a query that finds at most one."""
     return records[0] if records else None
 
 
 def without_write_only(entity: type[Entity], record: Record) -> Record:
-    """The record without what is only sent and never kept in its own table."""
+    """The record without write-only fields."""
     hidden = {name for name, kind in entity.fields.items() if kind.write_only}
     return {name: value for name, value in record.items() if name not in hidden}

@@ -1,8 +1,7 @@
-"""Refresh tokens: opaque, kept as hashes, one live per client, rotated at each use.
+"""Refresh tokens: opaque, stored as hashes, one valid per client, rotated at each use.
 
-A used token is kept until it expires, to know it again: if it comes back it was stolen, or its
-thief was first, and the whole family is removed. A token that is not there is not valid.
-Runs inside a unit and commits nothing.
+A used token is kept until it expires: when it is used again, it or its successor was stolen, and the
+whole family is deleted.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from creditdesk.entities.sys.user import User
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.records import new_record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 
 _TOKEN_BYTES = 32
@@ -31,9 +30,9 @@ _DELETE_BATCH_SIZE = 100
 async def issue_refresh_token(
     session: WriteSession, credential: Record, client_id: str, now: datetime, seconds: int
 ) -> str:
-    """A new token for a client after a sign-in; earlier ones of that client end.
+    """Issues a token for a client after a sign-in; deletes earlier ones of that client.
 
-    The credential must be locked, so that two sign-ins of one client do not both stay alive.
+    The credential must be locked, so that two sign-ins of a client leave one valid token.
     """
     user_id = credential["UserId"]
     await _delete(session, [_equals("UserId", user_id), _equals("ClientId", client_id)])
@@ -44,10 +43,10 @@ async def issue_refresh_token(
 async def rotate_refresh_token(
     session: WriteSession, token: str, client_id: str | None, now: datetime, seconds: int
 ) -> tuple[int, int, str] | None:
-    """Uses a token up: its user's id, the credential's version and the next token.
+    """Exchanges a token for the next one; returns the user's id, credential version and new token.
 
-    None when it is not valid for this client; a replay has then removed its family, which the
-    unit must commit. Without a client id the user's e-mail stands for it.
+    Returns None for a token that is not valid for this client. A replay also deletes the family,
+    which the caller must commit. The client id defaults to the user's e-mail.
     """
     found = first_or_none(
         await session.find(RefreshToken, [_equals("TokenHash", _hash(token))], limit=1)
@@ -55,7 +54,7 @@ async def rotate_refresh_token(
     credential = await find_credential(session, found["UserId"]) if found else None
     if found is None or credential is None:
         return None
-    # One order of locks everywhere, credential before token; both are read again once held.
+    # Always lock the credential before the token; both may have changed before they were locked.
     credential = (await session.lock(Credential, [credential["Id"]]))[credential["Id"]]
     stored = (await session.lock(RefreshToken, [found["Id"]])).get(found["Id"])
     if stored is None:
@@ -65,7 +64,7 @@ async def rotate_refresh_token(
         return None
     if not await _is_usable(session, stored, credential, client_id, now):
         return None
-    await session.update(RefreshToken, [(stored["Id"], {"UsedOn": now, "UpdatedOn": now})])
+    await session.update(RefreshToken, [(stored["Id"], {"UsedOn": now, **update_stamp(now, None)})])
     await _delete_expired(session, stored["UserId"], now)
     next_token = await _insert(
         session, credential, stored["ClientId"], stored["Family"], now, seconds

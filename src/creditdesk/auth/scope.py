@@ -1,7 +1,6 @@
-"""Which records of an entity a caller may see: those of the caller's locations.
+"""Location scope: the filters that limit a principal to records of its locations.
 
-The one place that turns locations into filters. Lists, reads, totals, writes and reports all
-pass through here, so what is out of scope does not exist for any of them.
+Every list, read, total and write uses them, so a record out of scope does not exist for any.
 """
 
 from __future__ import annotations
@@ -13,8 +12,10 @@ from creditdesk.schema.service import Principal
 
 
 def scope_filters(principal: Principal, entity: type[Entity]) -> tuple[Filter, ...]:
-    """The filters that narrow an entity to the caller's locations; none for all locations or
-    for what all locations share. A caller without locations sees nothing that has one.
+    """The filters that limit an entity to the principal's locations.
+
+    None for a principal of all locations, and for entities that locations share. A principal
+    without locations sees no record that has one.
     """
     if principal.locations is None or entity.scope is None:
         return ()
@@ -23,12 +24,12 @@ def scope_filters(principal: Principal, entity: type[Entity]) -> tuple[Filter, .
     if isinstance(column.field, Collection):
         return (Filter(column, Comparison.OVERLAPS, locations),)
     if len(locations) == 1:
-        # Records that have one location in common can be walked in the order of an index.
+        # An equality lets an index return the records in its order.
         return (Filter(column, Comparison.EQUALS, locations[0]),)
     return (Filter(column, Comparison.ONE_OF, locations),)
 
 
 def scope_column(entity: type[Entity], name: str) -> Column:
-    """The column a declaration's `scope` names, shown or reached through a relation."""
+    """The column of an entity's `scope`, visible or filter-only."""
     meta = entity.meta()
     return meta.columns.get(name) or meta.filter_only[name]

@@ -1,6 +1,6 @@
-"""A password, and a one-time code where there is one, become a proven user and a refresh token.
+"""Sign-in with a password and, with a second factor, a one-time code.
 
-Wrong passwords and unknown users answer alike, in words and in time, and both are counted.
+Wrong passwords and unknown users get the same answer in the same time, and both are counted.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from creditdesk.auth.totp import accepted_step
 from creditdesk.entities.security.credential import Credential
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import RateLimited
+from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.settings import AuthSettings
 
 
 class SignIn:
-    """Proves users over one store, as many at a time as passwords have threads."""
+    """Verifies passwords, as many at a time as there are password threads."""
 
     def __init__(self, store: Store, settings: AuthSettings, passwords: Passwords) -> None:
         self._store = store
@@ -41,9 +42,9 @@ class SignIn:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """A turn to check a password; Throttled when too many wait for one.
+        """Holds a slot for verifying a password. Raises RateLimited when too many wait.
 
-        Failures are counted after the check, so no more than the holders of a turn can overshoot.
+        A failure is counted after its verification, so the slots bound how far a limit is exceeded.
         """
         if self._waiting >= self._settings.max_pending_sign_ins:
             raise RateLimited(5)
@@ -57,9 +58,9 @@ class SignIn:
     async def verify_password(
         self, email: str, password: str, now: datetime, address: str | None
     ) -> Record:
-        """The credential of the user with this e-mail and password, asked for within a turn.
+        """The credential of the user with this e-mail and password; call it with a slot held.
 
-        Raises Throttled after too many failures, GrantRefused for a wrong pair.
+        Raises RateLimited after too many failures, TokenError for a wrong e-mail or password.
         """
         login = normalize_login(email)
         counters = login_counters(login, address, self._settings)
@@ -70,8 +71,8 @@ class SignIn:
             raise RateLimited(retry_after)
         stored_hash = credential["PasswordHash"] if credential else None
         if not await self._passwords.verify(stored_hash, password) or credential is None:
-            async with self._store.write_session() as unit:
-                await record_failure(unit, counters, now)
+            async with self._store.write_session() as session:
+                await record_failure(session, counters, now)
             raise wrong_password()
         return credential
 
@@ -84,9 +85,9 @@ class SignIn:
         now: datetime,
         address: str | None,
     ) -> tuple[int, int, str]:
-        """The user's id, its credential's version and a refresh token for the client.
+        """Returns the user's id, its credential's version and a refresh token for the client.
 
-        Raises GrantRefused or Throttled; an accepted one-time code is used up.
+        An accepted one-time code is not accepted again. Raises TokenError or RateLimited.
         """
         async with self.slot():
             verified = await self.verify_password(email, password, now, address)
@@ -94,7 +95,7 @@ class SignIn:
                 raise code_required()
             async with self._store.write_session() as session:
                 locked = (await session.lock(Credential, [verified["Id"]])).get(verified["Id"])
-                # The password may have changed while it was being checked.
+                # The password may have changed during its verification.
                 if locked is None or locked["PasswordHash"] != verified["PasswordHash"]:
                     raise wrong_password()
                 standing = await load_user_snapshot(session, locked["UserId"])
@@ -117,11 +118,13 @@ class SignIn:
     async def _consume_code(
         self, session: WriteSession, locked: Record, code: str, now: datetime
     ) -> bool:
-        """Whether no code is needed, or this one is right; its step is then not taken again."""
+        """Whether no code is needed or this one is right; its step is then used up."""
         if not locked["TotpSecret"]:
             return True
         step = accepted_step(locked["TotpSecret"], code, now, locked["LastStep"])
         if step is None:
             return False
-        await session.update(Credential, [(locked["Id"], {"LastStep": step, "UpdatedOn": now})])
+        await session.update(
+            Credential, [(locked["Id"], {"LastStep": step, **update_stamp(now, None)})]
+        )
         return True

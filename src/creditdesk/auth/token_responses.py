@@ -1,4 +1,4 @@
-"""What a token request gets: a grant, or a refusal in the words of OAuth 2 (RFC 6749, 5.2)."""
+"""Responses of the token endpoint: tokens, or an OAuth 2 error (RFC 6749, section 5.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from creditdesk.schema.errors import DomainError
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """The answer to a token request, in the order and names of the wire."""
+    """Issued tokens; field names and order are those of the response."""
 
     access_token: str
     token_type: str
@@ -18,7 +18,7 @@ class TokenResponse:
 
 
 class TokenError(DomainError):
-    """A token request that is refused; `error` is the machine's word for it."""
+    """A failed token request; `error` is its OAuth 2 error code."""
 
     def __init__(self, error: str, message: str) -> None:
         super().__init__(message)

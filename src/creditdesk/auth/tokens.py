@@ -1,7 +1,6 @@
-"""Access tokens: signed, self-contained, and recognised again without a second signature check.
+"""Access tokens: signed JWTs that name a user and the version of its credential.
 
-A token names a user and the version of that user's credential; whether the version still holds
-is for the authenticator to say. Knows nothing of passwords.
+Verified tokens are cached. The authenticator checks the version.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _KEY_NAME: Final = "access tokens"
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: whose it is, of which credential version, until when (Unix seconds)."""
+    """The claims of a token: its user, the credential version, and its expiry in Unix seconds."""
 
     user_id: int
     version: int
@@ -39,7 +38,7 @@ class Claims:
 
 
 class AccessTokens:
-    """Gives and reads tokens under one key."""
+    """Issues and verifies tokens with one key."""
 
     def __init__(self, secret: str, settings: AuthSettings) -> None:
         self._key = hmac.digest(secret.encode(), b"creditdesk access token", "sha256")
@@ -58,7 +57,7 @@ class AccessTokens:
         return jwt.encode(claims, self._key, _ALGORITHM)
 
     def parse(self, token: str, now: datetime) -> Claims | None:
-        """What a token says, or None when it is not ours or has expired."""
+        """The claims of a token, or None where its signature is wrong or it has expired."""
         claims = self._verified.get(token)
         if claims is None:
             claims = self._verify(token)
@@ -70,7 +69,7 @@ class AccessTokens:
         return claims if now.timestamp() < claims.expires_at else None
 
     def cached(self, token: str, now: datetime) -> Claims | None:
-        """The same of a token that was read before."""
+        """The same for a cached token; None for any other."""
         claims = self._verified.get(token)
         return claims if claims is not None and now.timestamp() < claims.expires_at else None
 
@@ -78,7 +77,7 @@ class AccessTokens:
         if len(token) > MAX_TOKEN_LENGTH:
             return None
         try:
-            # Expiry is judged by `now` in `read`, not by the library's own clock.
+            # `parse` checks expiry against `now`; the library would use its own clock.
             payload = jwt.decode(
                 token,
                 self._key,
@@ -95,7 +94,7 @@ class AccessTokens:
 
 
 async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:
-    """The secret of the settings, or the one in the database, made when there is none yet."""
+    """The secret in the settings, else the one in the database, created where there is none."""
     if settings.signing_key:
         return settings.signing_key
     stored = await _stored_secret(store)
@@ -105,7 +104,7 @@ async def signing_secret(store: Store, settings: AuthSettings, now: datetime) ->
                 values = {"Name": _KEY_NAME, "Secret": secrets.token_urlsafe(48)}
                 await session.insert(SigningKey, [new_record(SigningKey, values, now)])
         except Conflict:
-            # Another worker was first, as the unique name tells.
+            # Another worker inserted the unique name first.
             if (stored := await _stored_secret(store)) is None:
                 raise
         else:

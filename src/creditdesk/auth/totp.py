@@ -1,4 +1,4 @@
-"""One-time codes of 30 seconds (RFC 6238). Pure; the last accepted step is the caller's to keep."""
+"""Time-based one-time codes of 30 seconds (RFC 6238). Callers store the last accepted step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEP_SECONDS = 30
 
 
 def new_secret() -> str:
-    """A fresh secret in base 32."""
+    """A random secret in base 32."""
     return pyotp.random_base32()
 
 
@@ -25,8 +25,9 @@ def is_valid_secret(secret: str) -> bool:
 
 
 def accepted_step(secret: str, code: str, now: datetime, last_step: int) -> int | None:
-    """The step whose code this is: the current one or its neighbours, and newer than `last_step`,
-    so that no code is accepted twice. None when there is no such step.
+    """The step whose code this is: the current one or a neighbour, later than `last_step`.
+
+    Returns None where there is none, so no code is accepted twice.
     """
     digits = code.replace(" ", "").encode()
     current = int(now.timestamp()) // STEP_SECONDS

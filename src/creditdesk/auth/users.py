@@ -1,8 +1,8 @@
-"""Writers of users and user roles: no one gives a right that it does not hold itself.
+"""Services of users and user roles: nobody grants a right that they lack.
 
-Both wrap a plain writer that stores the record. A caller may write a user, or a user role, only
-when it holds every right that it has before and after; a full administrator holds all. So a
-manager can neither make an administrator nor take over the account of one.
+A principal may write a user or user role only if it holds every right that the record has before
+and after; an unrestricted one holds all. So a manager can neither create an administrator nor take
+over the account of one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from creditdesk.schema.service import EntityService, Principal, RequestContext
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a user or user role may do and where."""
+    """The rights of a user or user role."""
 
     admin: bool = False
     locations: frozenset[int] = frozenset()
@@ -35,7 +35,7 @@ class Rights:
 
 
 def require_rights(principal: Principal, rights: Rights) -> None:
-    """Raises NotAllowed unless the caller holds these rights itself."""
+    """Raises PermissionDenied unless the principal holds these rights."""
     if principal.unrestricted:
         return
     if rights.admin:
@@ -48,7 +48,7 @@ def require_rights(principal: Principal, rights: Rights) -> None:
 
 
 class UserService:
-    """Writes users, with what they sign in with; `changed` is told after each write."""
+    """Writes users and their credentials; calls `on_change` after each write."""
 
     def __init__(
         self,
@@ -85,8 +85,8 @@ class UserService:
         rights_before = await _user_rights(session, {}, stored)
         rights_after = await _user_rights(session, record, stored)
         if user_id == context.principal.user_id and rights_before.admin and rights_after.locations:
-            # A limited administrator stays one while it edits itself; without locations it
-            # would become unrestricted.
+            # An administrator of locations may edit itself, and stays one: only an administrator
+            # without locations is unrestricted.
             rights_before = Rights(False, rights_before.locations, rights_before.roles)
             rights_after = Rights(False, rights_after.locations, rights_after.roles)
         require_rights(context.principal, rights_before)
@@ -135,7 +135,7 @@ class UserService:
 
 
 class UserRoleService:
-    """Writes user roles: which roles, at which location, who has them; `changed` as above."""
+    """Writes user roles; calls `on_change` after each write."""
 
     def __init__(
         self, storage: EntityService, on_change: Callable[[], None] = lambda: None
@@ -199,7 +199,7 @@ async def _user_role_rights(session: ReadSession, record: Record, before: Record
 async def _require_visible_users(
     session: ReadSession, principal: Principal, user_ids: tuple[int, ...]
 ) -> None:
-    """Only users that the caller sees may be given a user role, or lose one."""
+    """Raises ValidationError for a user that the principal may not see."""
     filters = scope_filters(principal, User)
     if user_ids and filters:
         visible = await session.get_many(User, user_ids, filters)

@@ -1,4 +1,4 @@
-"""Users, their roles and tokens as the command line makes them, without a caller to ask."""
+"""Administration of users, roles and tokens for the command line, without a principal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from creditdesk.settings import AuthSettings
 
 
 async def find_user_id(session: ReadSession, email: str) -> int | None:
-    """The id of the user with this e-mail, compared without case."""
+    """The id of the user with this e-mail, without case; None without one."""
     column = User.meta().columns["Email"]
     found = first_or_none(
         await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1)
@@ -46,9 +46,9 @@ async def create_user(
     businesses: Iterable[int] = (),
     passwords: Passwords | None = None,
 ) -> int:
-    """Adds an active user with API access; an administrator without businesses is unrestricted.
+    """Creates an active user with API access; an administrator without businesses is unrestricted.
 
-    Raises Invalid for an e-mail that is taken or unusable, or a password of bad length.
+    Raises ValidationError for an e-mail that is invalid or in use, or a password of wrong length.
     """
     email = email.strip()
     if not normalize_login(email):
@@ -81,7 +81,7 @@ async def set_password(
     now: datetime,
     passwords: Passwords | None = None,
 ) -> None:
-    """Gives a user a new password and ends its tokens."""
+    """Sets a user's password and revokes its tokens. Raises NotFound."""
     user = await session.get(User, user_id)
     if user is None:
         raise NotFound
@@ -92,7 +92,7 @@ async def set_password(
 async def set_two_factor(
     session: WriteSession, user_id: int, *, on: bool, now: datetime
 ) -> str | None:
-    """Switches the second factor on, giving its secret in base 32, or off. Ends the tokens."""
+    """Turns the second factor on or off; returns the new secret. Revokes the tokens."""
     user = await session.get(User, user_id)
     if user is None:
         raise NotFound
@@ -120,9 +120,9 @@ async def set_roles(
     now: datetime,
     title: str = "Command line",
 ) -> int:
-    """Makes these the user's only roles, in one user role of a location; gives its id.
+    """Replaces the user's roles by these, in a new user role of a location; returns its id.
 
-    Role names match without case. Raises Invalid under Roles for a name that is none.
+    Role names match without case. Raises ValidationError for a name that does not exist.
     """
     user = await session.get(User, user_id)
     if user is None:
@@ -152,7 +152,7 @@ async def issue_token(
     now: datetime,
     client_id: str | None = None,
 ) -> TokenResponse:
-    """Tokens for a user without its password; `secret` is what `tokens.signing_secret` gives."""
+    """Issues tokens for a user without its password; `secret` is that of `signing_secret`."""
     user = await session.get(User, user_id)
     if user is None:
         raise NotFound

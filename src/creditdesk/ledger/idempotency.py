@@ -1,7 +1,4 @@
-"""Idempotency: what a call with a key was answered, kept in the transaction of its effect (rule 32).
-
-This module must not know what the call did.
-"""
+"""Idempotency keys: the response to a request is stored in the transaction of its effect (rule 32)."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+
+from msgspec import Struct, convert
 
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.ledger.journal.mapping import where
@@ -20,18 +19,26 @@ from creditdesk.schema.service import RequestContext
 
 @dataclass(frozen=True, slots=True)
 class SavedResponse:
-    """A wire answer: its HTTP status and its exact bytes."""
+    """A response: its HTTP status and its exact bytes."""
 
     status: int
     body: bytes
 
 
+class _ResponseRow(Struct, frozen=True, rename="pascal"):
+    user_id: int
+    key: str
+    fingerprint: str
+    status: int
+    body: str
+
+
 ScopedKey = tuple[int, str]
-"""A user, and the digest of its key: text is compared without case, keys are not."""
+"""A user and the digest of their key. Stored text ignores case, keys do not, hence the digest."""
 
 
 def scoped_key(context: RequestContext) -> ScopedKey | None:
-    """Names the call's key, or None when it came without one; keys are each user's own."""
+    """The request's key with its user, or None without a key. Each user has keys of their own."""
     if context.idempotency_key is None:
         return None
     return (context.principal.user_id, _key_digest(context.idempotency_key))
@@ -39,16 +46,16 @@ def scoped_key(context: RequestContext) -> ScopedKey | None:
 
 @lru_cache(maxsize=256)
 def _key_digest(key: str) -> str:
-    """Kept for a moment, as a call's key is asked for at each step of its way."""
+    """Cached, because each request asks for it several times."""
     return sha256(key.encode()).hexdigest()
 
 
 async def find_responses(
     finder: Finder, requests: Iterable[tuple[RequestContext, str]]
 ) -> dict[ScopedKey, SavedResponse | IdempotencyKeyReused]:
-    """What the calls, each with its fingerprint, were answered before.
+    """The stored responses to these requests, each given with the fingerprint of its body.
 
-    A key that came with another body before gives KeyReused; a key not seen before is left out.
+    A key that was used with another body maps to IdempotencyKeyReused; a new key is left out.
     """
     fingerprints = {
         key: fingerprint for context, fingerprint in requests if (key := scoped_key(context))
@@ -57,27 +64,26 @@ async def find_responses(
         return {}
     users = tuple({user for user, _ in fingerprints})
     numbers = tuple({key_number(key) for _, key in fingerprints})
-    found = await finder.find(
-        StoredResponse, where(StoredResponse, UserId=users, KeyNumber=numbers)
-    )
+    filters = where(StoredResponse, UserId=users, KeyNumber=numbers)
     responses: dict[ScopedKey, SavedResponse | IdempotencyKeyReused] = {}
-    for stored in found:
-        key = (stored["UserId"], stored["Key"])
+    for record in await finder.find(StoredResponse, filters):
+        row = convert(record, _ResponseRow)
+        key = (row.user_id, row.key)
         if key not in fingerprints:
             continue
-        if stored["Fingerprint"] != fingerprints[key]:
+        if row.fingerprint != fingerprints[key]:
             responses[key] = IdempotencyKeyReused(
-                "This idempotency key came with another body before."
+                "This idempotency key was used with a different request before."
             )
         else:
-            responses[key] = SavedResponse(stored["Status"], stored["Body"].encode())
+            responses[key] = SavedResponse(row.status, row.body.encode())
     return responses
 
 
 async def find_response(
     session: ReadSession, context: RequestContext, fingerprint: str
 ) -> SavedResponse | None:
-    """What this very call was answered before, if it was. Raises KeyReused."""
+    """The stored response to this request, if any. Raises IdempotencyKeyReused."""
     found = (await find_responses(session, [(context, fingerprint)])).get(
         scoped_key(context) or (0, "")
     )
@@ -89,7 +95,7 @@ async def find_response(
 async def save_responses(
     session: WriteSession, responses: Sequence[tuple[RequestContext, str, SavedResponse]]
 ) -> None:
-    """Keeps the answers of the calls that have a key, in one statement."""
+    """Stores the responses to the requests that have a key, in one statement."""
     records = [
         new_record(
             StoredResponse,
@@ -112,5 +118,5 @@ async def save_responses(
 
 
 def key_number(digest: str) -> int:
-    """The digest's first 63 bits: many keys are looked up at once by numbers."""
+    """The first 63 bits of the digest, by which many keys are found at once."""
     return int(digest[:16], 16) >> 1

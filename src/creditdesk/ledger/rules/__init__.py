@@ -1,4 +1,1 @@
-"""Pure decisions over plain values: who may pay, how much, in what order, and what comes back.
-
-This room reads no record and writes none.
-"""
+"""Pure decisions over typed values: who may pay, how much, in what order, what comes back."""

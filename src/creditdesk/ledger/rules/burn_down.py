@@ -8,10 +8,9 @@ The order of payment (rule 18), first difference decides:
 4. the earliest expiry, credit without one last
 5. narrower before wider: with listed limits; for bookings or events only; for both; universal
 6. free before paid
-7. the earliest start of validity, blank as the earliest, then the creation, then the id
+7. the earliest start of validity, none as the earliest, then the creation, then the id
 
 A preview and a spend both call `allocate`; a spend stores the document with itself (rule 19).
-This module must not know where a credit comes from or how a spend is written down.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -47,7 +46,7 @@ from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.settings import LedgerSettings
 
 RULES_VERSION = 1
-"""Stored with each allocation, so that a later change of the rules re-decides nothing."""
+"""Stored with each allocation: a later change of the rules does not affect it."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -58,7 +57,7 @@ PaymentOrderKey = tuple[int | str | bool | datetime, ...]
 class AllocationPart(Struct, frozen=True, gc=False):
     """What one credit gives for one source.
 
-    `taken` is in the credit's own step, `covered` is the part of the source's price it pays for.
+    `taken` is in the credit's smallest unit, `covered` is the part of the price it pays for.
     For units, `all_units` is what the whole source needs and `rate` the price found (rule 22).
     """
 
@@ -71,7 +70,7 @@ class AllocationPart(Struct, frozen=True, gc=False):
 
 
 class ConsideredCredit(Struct, frozen=True, gc=False):
-    """A credit that was looked at, its place in the order of payment from 1, and its fate."""
+    """A considered credit, its rank in the order of payment (from 1), and the result."""
 
     credit: CreditKey
     rank: int
@@ -101,7 +100,7 @@ class Allocation(Struct, frozen=True, gc=False):
     rules_version: int = RULES_VERSION
 
     def taken_by_credit(self) -> dict[CreditKey, Amount]:
-        """What leaves each used credit, over all sources, in the order of payment."""
+        """What is taken from each used credit over all sources, in the order of payment."""
         taken: dict[CreditKey, Amount] = {}
         for source in self.sources:
             for part in source.parts:
@@ -110,7 +109,7 @@ class Allocation(Struct, frozen=True, gc=False):
         return {credit: taken[credit] for credit in sorted(taken, key=ranks.__getitem__)}
 
     def to_document(self) -> dict[str, object]:
-        """Plain JSON: money as decimal text with four places, uses as whole numbers."""
+        """The allocation as plain JSON: money as text with four decimals, uses as integers."""
         return {
             "rules_version": self.rules_version,
             "customer_id": self.customer_id,
@@ -123,7 +122,7 @@ class Allocation(Struct, frozen=True, gc=False):
 def payment_order_key(
     credit: Credit, customer: Customer, previously_used: Collection[CreditKey] = ()
 ) -> PaymentOrderKey:
-    """Sorts credits into the order of payment; the numbers are those of rule 18.
+    """The sort key of the order of payment; the numbers are those of rule 18.
 
     A changed booking prefers the credits it already used (rule 25).
     """
@@ -141,7 +140,7 @@ def payment_order_key(
 
 
 def breadth(credit: Credit) -> int:
-    """How much a credit may pay for, 0 the narrowest; a rate always lists what it covers."""
+    """How widely a credit may be used, 0 the narrowest; a rate always lists what it covers."""
     limits = credit.limits
     if credit.kind is not CreditType.MONEY or limits.has_listed_limits:
         return 0
@@ -162,12 +161,12 @@ def allocate(
 ) -> Allocation:
     """Decides a basket of one customer's sources as a whole (rules 12 to 22).
 
-    A single source is paid by one credit after another in the order of payment. Of several, the
-    most value is covered that can be; then the order decides (`assignment`). From a capped pool the
-    member draws no more than its cap leaves, over all of the pool's credits. What a later price
-    or a later credit would have changed is not looked at again: the document says what was found.
+    A single source is paid by one credit after another in the order of payment. Of several, as much
+    value is covered as possible; then the order decides (`assignment`). From a capped pool the
+    member draws no more than the cap allows, over all of the pool's credits. An allocation is
+    final: later prices and credits do not change it.
 
-    `assign` may search for seconds; pass `SolutionCache.assign` where that cannot be waited for.
+    `assign` may search for seconds; pass `SolutionCache.assign` where waiting is not possible.
     Raises ValueError when a source is not the customer's.
     """
     for source in sources:
@@ -211,7 +210,7 @@ def _basket_problem(
     caps: Sequence[Cap],
     overdrafts: OverdraftCredits,
 ) -> BasketProblem:
-    """What each credit that nothing speaks against offers for each source."""
+    """The offers of the eligible credits for each source."""
     money: list[MoneyOffer] = []
     units: list[UnitOffer] = []
     for basket_place, (source, against) in enumerate(zip(sources, reasons, strict=True)):
@@ -233,7 +232,7 @@ def _basket_problem(
 def _in_payment_order(
     credits_: Sequence[Credit], customer: Customer, previously_used: Collection[CreditKey]
 ) -> list[Credit]:
-    """The order of payment; a credit that is reached in several ways stands there once."""
+    """The credits in the order of payment; one reached in several ways appears once."""
     ordered = sorted(
         credits_, key=lambda credit: payment_order_key(credit, customer, previously_used)
     )
@@ -257,7 +256,7 @@ def _rejection_reason(
 def _reject_partial_print_jobs(
     source: Source, ordered: Sequence[Credit], against: list[ReasonCode | None], caps: Sequence[Cap]
 ) -> None:
-    """Printing credit prints a job whole or not at all (rule 21)."""
+    """Rejects printing credit that cannot print the whole job (rule 21)."""
     printing = [
         place
         for place, credit in enumerate(ordered)
@@ -273,7 +272,7 @@ def _reject_partial_print_jobs(
 
 
 def _step(credit: Credit, source: Source) -> int:
-    """The uses that move at once: minutes in booking intervals, all else one by one (rule 21)."""
+    """The smallest number of uses taken at once: a booking interval of minutes, else 1 (rule 21)."""
     minutes = credit.rate is not None and credit.rate.charge_period is ChargePeriod.MINUTES
     return source.interval_minutes if minutes else 1
 
@@ -291,7 +290,7 @@ def _unit_offer(place: int, credit: Credit, basket_place: int, source: Source) -
 
 
 def _credit_price(credit: Credit, source: Source) -> Amount | None:
-    """The price of all of the source for a credit that pays at credit price (rule 22)."""
+    """The price of the whole source for a credit that pays the credit price (rule 22)."""
     return source.credit_price or None if credit.use_credit_price else None
 
 

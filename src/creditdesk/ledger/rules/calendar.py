@@ -1,7 +1,4 @@
-"""Calendar steps in a location's own time: months that clamp, and the instant a day begins.
-
-This module must not know what the dates are for.
-"""
+"""Calendar arithmetic in a location's time zone: clamped months, and where a day begins."""
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,7 +8,7 @@ MONTHS_PER_YEAR = 12
 
 
 def clamp_to_month(year: int, month: int, day: int) -> date:
-    """That day of the month, or the month's last day when it is shorter (rules 20, 27)."""
+    """That day of the month, or the last day of a shorter month (rules 20, 27)."""
     return date(year, month, min(day, monthrange(year, month)[1]))
 
 
@@ -22,23 +19,23 @@ def add_months(day: date, months: int) -> date:
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:
-    """The date that a calendar on the location's wall shows at `instant`."""
+    """The local date at `instant`."""
     return instant.astimezone(zone).date()
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of a local date, in UTC, also where clocks skip or repeat midnight."""
+    """The first instant of a local date, in UTC; correct where clocks skip or repeat midnight."""
     return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 def add_local_days(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
-    """The same time on the wall clock `days` later, in UTC."""
+    """The same local time `days` later, in UTC."""
     local = instant.astimezone(zone)
     return (local + timedelta(days=days)).astimezone(UTC)
 
 
 def add_local_months(instant: datetime, months: int, zone: ZoneInfo) -> datetime:
-    """The same time on the wall clock `months` later, the day clamped, in UTC."""
+    """The same local time `months` later, with the day clamped, in UTC."""
     local = instant.astimezone(zone)
     day = add_months(local.date(), months)
     return datetime.combine(day, local.timetz()).astimezone(UTC)

@@ -1,7 +1,7 @@
-"""The words of the field: a credit, the source it may pay, its owner, and the house's policy.
+"""The values that the rules decide over: credits, sources, customers, rates and limits.
 
-All values are frozen and hold what a decision needs, nothing of how it was stored or asked for.
-Instants are aware and in UTC, amounts are in ten-thousandths of the currency or in whole uses.
+All values are frozen. Instants are aware and in UTC; amounts are in ten-thousandths of the currency
+or in whole uses.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ NO_IDS: Ids = frozenset()
 
 
 class CreditType(StrEnum):
-    """What a grant holds. A booking charge looks like one on the wire but has no balance."""
+    """What a credit holds. A booking charge has the form of a credit but no balance (rule 5)."""
 
     MONEY = "money"
     TIME = "time"
@@ -34,14 +34,14 @@ class CreditType(StrEnum):
 def extra_service_type(
     *, booking_id: int | None, booking_unique_id: str | None, is_printing_credit: bool
 ) -> CreditType:
-    """Which of three unlike things a `CoworkerExtraService` is (rule 5)."""
+    """Whether a `CoworkerExtraService` is time credit, printing credit or a charge (rule 5)."""
     if booking_id or booking_unique_id:
         return CreditType.BOOKING_CHARGE
     return CreditType.PRINTING if is_printing_credit else CreditType.TIME
 
 
 class CreditKey(NamedTuple):
-    """A credit's identity: money credits and extra services number themselves separately."""
+    """A credit's identity: money credits and extra services have separate ids."""
 
     kind: CreditType
     id: int
@@ -51,7 +51,7 @@ class CreditKey(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """What a team shares of one kind; money of another currency is another pool (rule 16)."""
+    """A team's shared credit of one kind; each currency of money is a pool of its own (rule 16)."""
 
     team_id: int
     kind: CreditType
@@ -59,7 +59,7 @@ class Pool(NamedTuple):
 
 
 class CreditLimits(Struct, frozen=True, gc=False):
-    """What a money credit may pay (rules 13, 14). An empty list limits nothing."""
+    """What a money credit may pay (rules 13, 14). An empty list means no limit."""
 
     for_bookings: bool = False
     for_events: bool = False
@@ -73,7 +73,7 @@ class CreditLimits(Struct, frozen=True, gc=False):
 
     @property
     def has_listed_limits(self) -> bool:
-        """Whether any list narrows the credit (rule 18, number 5)."""
+        """Whether any list limits the credit (rule 18, number 5)."""
         return self.applies_to_charges or any(
             (
                 self.resource_types,
@@ -97,10 +97,10 @@ class Rate(Struct, frozen=True, gc=False):
 
 
 class Credit(Struct, frozen=True, gc=False):
-    """A grant to a customer. `team_id` is set when it is reached through a team's sharing.
+    """A credit as one customer can use it. `team_id` is set when a team shares it.
 
-    `member_cap_left` is what this member may still draw from the whole of the credit's pool in the
-    running period; `overdraft` counts for printing credit only (rule 33).
+    `member_cap_left` is what this member may still draw from the credit's whole pool in the current
+    period. `overdraft` counts for printing credit only (rule 33).
     """
 
     kind: CreditType
@@ -129,7 +129,7 @@ class Credit(Struct, frozen=True, gc=False):
 
     @property
     def pool(self) -> Pool | None:
-        """The pool it belongs to, where it is reached through a team's sharing (rule 16)."""
+        """The shared pool of a credit that a team shares; None for the customer's own (rule 16)."""
         if self.team_id is None:
             return None
         return Pool(self.team_id, self.kind, self.currency if self.kind is CreditType.MONEY else "")
@@ -173,7 +173,7 @@ class SourceKind(StrEnum):
 
 
 class SourceKey(NamedTuple):
-    """A source's identity, for example `booking/17`."""
+    """A source's identity, such as `booking/17`."""
 
     kind: SourceKind
     id: int
@@ -231,7 +231,7 @@ class Source(Struct, frozen=True, gc=False):
         return SourceKey(self.kind, self.id)
 
     def units(self, period: ChargePeriod) -> int:
-        """All units of this booking (rule 20)."""
+        """The units of the whole booking (rule 20)."""
         if self.starts is None or self.ends is None:
             raise ValueError(f"{self.key} has no length")
         return units(
@@ -246,7 +246,7 @@ class Source(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class TeamSharing:
-    """A team the customer belongs to and what it shares (rule 16)."""
+    """What a team shares with a customer who belongs to it (rule 16)."""
 
     id: int
     shares_money: bool = False
@@ -254,7 +254,7 @@ class TeamSharing:
     transfers_to_paying_member: bool = False
 
     def shares(self, kind: CreditType) -> bool:
-        """Whether members reach the team's credit of this kind."""
+        """Whether members may use the team's credit of this kind."""
         if self.transfers_to_paying_member:
             return True
         return self.shares_money if kind is CreditType.MONEY else self.shares_extra_services
@@ -262,7 +262,7 @@ class TeamSharing:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who owes the sources: the customer, the plans it is on, the teams it belongs to."""
+    """The customer who pays, with their plans and teams."""
 
     id: int
     plans: Ids = NO_IDS
@@ -273,5 +273,5 @@ class Customer:
 
 
 def format_utc(instant: datetime | None) -> str | None:
-    """An instant as documents and keys write it: `2026-03-01T00:00:00Z`."""
+    """Formats an instant for documents and keys, as `2026-03-01T00:00:00Z`."""
     return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

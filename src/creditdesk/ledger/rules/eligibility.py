@@ -1,8 +1,7 @@
-"""May this credit pay for that source? One question, one named reason when the answer is no.
+"""Whether a credit may pay for a source, and the reason when it may not (rules 12 to 17).
 
-The tests run in the order of `TESTS`, the source's own refusals first, the amount last, so the
-reason a person reads is the one nearest to what they can change. This module must not know how
-much is taken or which credit goes first.
+The checks run in the order of `ELIGIBILITY_CHECKS`: the source's own conditions first, the balance
+last. So the reported reason is the first that a person would have to change.
 """
 
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from creditdesk.settings import LedgerSettings, ValidityInstant
 
 
 class ReasonCode(StrEnum):
-    """What became of a credit that was considered for a source (rule 19)."""
+    """The result for each credit that was considered for a source (rule 19)."""
 
     USED = "used"
     TENTATIVE = "tentative"
@@ -45,7 +44,7 @@ class ReasonCode(StrEnum):
     NOT_LISTED = "not_listed"
     EMPTY = "empty"
     MEMBER_CAP = "member_cap"
-    # The rest is known only once the whole basket is allocated.
+    # The codes below are known only after the whole basket is allocated.
     LESS_THAN_A_STEP = "less_than_a_step"
     PRINT_NEEDS_WHOLE = "print_needs_whole"
     USED_ELSEWHERE = "used_elsewhere"
@@ -53,7 +52,7 @@ class ReasonCode(StrEnum):
 
 
 class EligibilityQuery(Struct, frozen=True, gc=False):
-    """One credit held against one source."""
+    """One credit to be checked for one source."""
 
     credit: Credit
     source: Source
@@ -74,7 +73,7 @@ def ineligibility_reason(
 
 
 def required_validity_instant(source: Source, settings: LedgerSettings, now: datetime) -> datetime:
-    """The instant at which a credit must be valid: the start of a service, else now (rule 12)."""
+    """When the credit must be valid: at the start of the service, else now (rule 12)."""
     if settings.validity_instant is ValidityInstant.SPEND_TIME or source.starts is None:
         return now
     if source.kind in (SourceKind.BOOKING, SourceKind.EVENT_ATTENDANCE):
@@ -83,7 +82,7 @@ def required_validity_instant(source: Source, settings: LedgerSettings, now: dat
 
 
 def source_accepts_credit(query: EligibilityQuery) -> ReasonCode | None:
-    """No credit pays a tentative booking or one that declined credit (rule 15)."""
+    """No credit pays for a tentative booking, or for one that declines credit (rule 15)."""
     if query.source.tentative:
         return ReasonCode.TENTATIVE
     return ReasonCode.CREDIT_DECLINED if query.source.refuses_credit else None
@@ -96,7 +95,7 @@ def is_not_booking_charge(query: EligibilityQuery) -> ReasonCode | None:
 
 
 def is_accessible(query: EligibilityQuery) -> ReasonCode | None:
-    """The customer's own credit, or that of a team which shares the kind (rule 16)."""
+    """The credit is the customer's own, or a team shares credit of its kind (rule 16)."""
     credit, customer = query.credit, query.customer
     if credit.customer_id == customer.id:
         return None
@@ -105,7 +104,7 @@ def is_accessible(query: EligibilityQuery) -> ReasonCode | None:
 
 
 def matches_location_and_currency(query: EligibilityQuery) -> ReasonCode | None:
-    """Credit stays in its location unless the network allows it, and in its currency (rule 17)."""
+    """Credit pays in its own location, unless cross-location use is on, and currency (rule 17)."""
     credit, source = query.credit, query.source
     if credit.business_id != source.business_id and not query.settings.cross_location:
         return ReasonCode.OTHER_LOCATION
@@ -115,7 +114,7 @@ def matches_location_and_currency(query: EligibilityQuery) -> ReasonCode | None:
 def is_in_validity_window(query: EligibilityQuery) -> ReasonCode | None:
     """From `valid_from` on, and strictly before `expires` (rules 12, 28).
 
-    Only the instants count, so a lapsed credit is unusable at once, swept or not.
+    Only the instants count, so expired credit is unusable at once, with or without its expiry entry.
     """
     credit = query.credit
     instant = required_validity_instant(query.source, query.settings, query.now)
@@ -135,7 +134,7 @@ def is_on_listed_plan(query: EligibilityQuery) -> ReasonCode | None:
 
 
 def matches_source_kind(query: EligibilityQuery) -> ReasonCode | None:
-    """Whether a credit of this kind pays a source of this kind (rules 13 to 15)."""
+    """Whether a credit of this kind may pay for a source of this kind (rules 13 to 15)."""
     credit, source = query.credit, query.source
     if credit.kind is CreditType.MONEY:
         return _money_mismatch(credit.limits, source)
@@ -146,7 +145,7 @@ def matches_source_kind(query: EligibilityQuery) -> ReasonCode | None:
 
 
 def has_balance(query: EligibilityQuery) -> ReasonCode | None:
-    """Something is left, and this member may still draw on it (rules 16, 26)."""
+    """The credit has something to pay with, and the member's cap allows it (rules 16, 26)."""
     if not query.credit.payable(query.credit.unreserved):
         return ReasonCode.EMPTY
     return None if query.credit.available > 0 else ReasonCode.MEMBER_CAP
@@ -210,7 +209,7 @@ def _is_listed(limits: CreditLimits, source: Source) -> bool:
 
 
 def _effective_kind(source: Source) -> SourceKind:
-    """An invoice line counts as what it sells; one that names nothing is a charge."""
+    """An invoice line is treated as what it sells; one that names nothing is a charge."""
     if source.kind is not SourceKind.INVOICE_LINE:
         return source.kind
     if source.product_id is not None:
@@ -223,5 +222,5 @@ def _effective_kind(source: Source) -> SourceKind:
 def _time_mismatch(rate: Rate | None, source: Source) -> ReasonCode | None:
     if source.kind is not SourceKind.BOOKING or rate is None:
         return ReasonCode.WRONG_RATE
-    # A rate names the types it covers; one that names none has not been set up, and covers none.
+    # A rate covers the resource types it lists; one that lists none covers none.
     return None if source.resource_type in rate.resource_types else ReasonCode.WRONG_RESOURCE_TYPE

@@ -1,7 +1,7 @@
-"""A printing credit's overdraft pays last, after everything that any credit holds (rule 33). Pure.
+"""The overdraft of printing credit, drawn last, after everything that any credit holds (rule 33).
 
-For the assignment it is a credit of its own, placed after all others; what it gives is told with
-the credit whose overdraft it is. This module must not know sources or how the search is done.
+The allocator sees each overdraft as a credit of its own, placed after all others. Its shares are
+merged into those of the credit it belongs to.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from creditdesk.ledger.rules.offers import Cap, Share, UnitOffer
 
 @dataclass(frozen=True, slots=True)
 class OverdraftCredits:
-    """The places in the order of payment whose overdraft can be drawn, and how many credits stand
-    before them.
-    """
+    """The positions in the order of payment whose overdraft can be drawn, and the credit count."""
 
     places: tuple[int, ...]
     credit_count: int
@@ -35,12 +33,12 @@ class OverdraftCredits:
         return cls(tuple(places), len(ordered))
 
     def available(self, ordered: Sequence[Credit]) -> list[Amount]:
-        """What each credit has at hand, then what the overdrafts add."""
+        """What each credit has without overdraft, then what each overdraft adds."""
         added = [ordered[p].available - ordered[p].available_without_overdraft for p in self.places]
         return [*(credit.available_without_overdraft for credit in ordered), *added]
 
     def extend_offers(self, offers: Sequence[UnitOffer]) -> list[UnitOffer]:
-        """The offers, and those of the overdrafts of the same credits."""
+        """The offers, followed by those of the overdrafts of the same credits."""
         added = {place: self.credit_count + n for n, place in enumerate(self.places)}
         return [
             *offers,
@@ -52,7 +50,7 @@ class OverdraftCredits:
         ]
 
     def extend_caps(self, caps: Sequence[Cap]) -> list[Cap]:
-        """A member's cap holds over a credit and its overdraft."""
+        """The caps, each over a credit and its overdraft together."""
         return [
             structs.replace(
                 cap,
@@ -67,7 +65,7 @@ class OverdraftCredits:
         ]
 
     def merge_shares(self, shares: Sequence[Share]) -> list[Share]:
-        """The shares by source and order of payment, each credit's with its overdraft's."""
+        """The shares by source and order of payment, overdrafts merged into their credits."""
         if not self.places:
             return list(shares)
         merged: dict[tuple[int, int], Share] = {}

@@ -1,7 +1,6 @@
-"""Member caps on what teams share: how much of a pool a member may still draw (rule 16). Pure.
+"""Member caps on shared credit: how much of a pool a member may still draw (rule 16).
 
-A pool is every credit of a team's paying member that is of one kind; a cap holds over all of it.
-This module must not know where caps are declared or how draws are read.
+A pool is all credit of one kind of a team's paying member. A cap covers the whole pool.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from creditdesk.ledger.rules.offers import Cap, Share
 
 
 class CapPeriod(IntEnum):
-    """How long a member draws against one cap, by the calendar; values as on the wire."""
+    """The calendar period of a cap; the values are those of the API."""
 
     DAY = 1
     WEEK = 2
@@ -31,7 +30,7 @@ class CapPeriod(IntEnum):
 
 
 def period_start(period: CapPeriod, now: datetime, zone: ZoneInfo) -> datetime:
-    """The instant at which the period of `now` began on the location's clock; weeks on Mondays."""
+    """The start of the period that contains `now`, in local time; weeks start on Mondays."""
     day = local_date(now, zone)
     match period:
         case CapPeriod.DAY:
@@ -49,7 +48,7 @@ def period_start(period: CapPeriod, now: datetime, zone: ZoneInfo) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class PoolDraw:
-    """What one use took from a pool, less what came back of it, and when it was recorded."""
+    """What one use took from a pool, net of reversals, and when it was recorded."""
 
     recorded: datetime
     amount: Amount
@@ -57,9 +56,9 @@ class PoolDraw:
 
 @dataclass(frozen=True, slots=True)
 class MemberCap:
-    """A cap on a pool and one member's draws on it, in the pool's smallest step.
+    """A cap on a pool and one member's draws on it, in the pool's smallest unit.
 
-    `held` is what is held for the member now, by hold: it counts in whichever period it is in.
+    `held` is what is held for the member now, by hold. It counts in every period.
     """
 
     pool: Pool
@@ -70,9 +69,9 @@ class MemberCap:
     held: Mapping[int, Amount] = field(default_factory=dict)
 
     def remaining(self, now: datetime, released_holds: Collection[int] = ()) -> Amount:
-        """What the member may still draw at `now` with the holds in `let_go` given back.
+        """What the member may still draw at `now`, not counting the `released_holds`.
 
-        Below zero when the cap was lowered meanwhile, or a posted use went past it.
+        Negative when the cap was lowered since, or a posted use exceeded it.
         """
         starts = period_start(self.period, now, self.zone)
         drawn = sum(draw.amount for draw in self.draws if draw.recorded >= starts)
@@ -86,7 +85,7 @@ def apply_caps(
     now: datetime,
     released_holds: Collection[int] = (),
 ) -> tuple[Credit, ...]:
-    """The credits with what their pool's caps leave of them; the lowest of several caps counts."""
+    """The credits with `member_cap_left` set; the lowest of several caps on a pool counts."""
     if not caps:
         return tuple(credits_)
     remaining: dict[Pool, Amount] = {}
@@ -102,7 +101,7 @@ def apply_caps(
 
 
 def caps_by_position(ordered: Sequence[Credit]) -> list[Cap]:
-    """What the places of capped credits may give between them, one cap for each pool."""
+    """One cap for each pool, over the positions of its capped credits."""
     capped: dict[Pool, list[int]] = {}
     for place, credit in enumerate(ordered):
         if credit.pool is not None and credit.member_cap_left is not None:
@@ -118,7 +117,7 @@ def _cap_left(credit: Credit) -> Amount:
 
 
 def capped_total(amounts: Mapping[int, Amount], caps: Sequence[Cap]) -> Amount:
-    """What these places give between them under the caps."""
+    """The total of the amounts at these positions under the caps."""
     total = sum(amounts.values())
     for cap in caps:
         total -= max(0, sum(amounts[p] for p in cap.credits & amounts.keys()) - cap.limit)
@@ -126,7 +125,7 @@ def capped_total(amounts: Mapping[int, Amount], caps: Sequence[Cap]) -> Amount:
 
 
 def remaining_after(caps: Sequence[Cap], shares: Sequence[Share]) -> dict[int, Amount]:
-    """What the member may still take of each capped place once the shares are taken."""
+    """What is left of the cap at each capped position after the shares."""
     remaining: dict[int, Amount] = {}
     for cap in caps:
         taken = sum(share.taken for share in shares if share.credit in cap.credits)

@@ -1,7 +1,6 @@
-"""When benefits begin, renew, roll over and lapse (rules 27, 28).
+"""When benefits begin, renew, roll over and expire (rules 27, 28).
 
-Periods are local dates, the end not included; a day begins at the location's midnight.
-This module must not know what a benefit grants.
+Periods are local dates, the end excluded. A day begins at the location's midnight.
 """
 
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from creditdesk.ledger.rules.units import DAYS_PER_WEEK
 
 
 class ServiceRenewalTime(IntEnum):
-    """How often a plan's benefit renews; values as on the wire."""
+    """How often a plan's benefit renews; the values are those of the API."""
 
     WEEK = 1
     CALENDAR_MONTH = 2
@@ -35,7 +34,7 @@ class ServiceRenewalTime(IntEnum):
 
 
 class ExpirationType(IntEnum):
-    """In what a product's benefit counts its life; values as on the wire."""
+    """The unit of a product benefit's lifetime; the values are those of the API."""
 
     PRICE_PLAN = 1
     DAY = 2
@@ -47,28 +46,28 @@ class ExpirationType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RenewalPeriod:
-    """From the first day on, up to but without `ends`."""
+    """From `starts` up to, but excluding, `ends`."""
 
     starts: date
     ends: date
 
     def valid_from(self, zone: ZoneInfo) -> datetime:
-        """The instant from which the period's grant is usable."""
+        """The instant from which the period's grant is valid."""
         return start_of_day(self.starts, zone)
 
     def expires(self, zone: ZoneInfo) -> datetime:
-        """The instant at which what is left of the period's grant lapses (rule 27)."""
+        """The instant at which the rest of the period's grant expires (rule 27)."""
         return start_of_day(self.ends, zone)
 
 
 def renewal_period(
     renewal: ServiceRenewalTime, day: date, started: date, billing_day: int | None = None
 ) -> RenewalPeriod:
-    """The renewal period that `day` falls in, for a contract that `started` (rule 27).
+    """The renewal period that contains `day`, for a contract that `started` (rule 27).
 
-    Weeks and years count from the contract's start, tariff months from the billing day (blank: the
-    start's day), calendar months from the first; the first period begins with the contract.
-    Days that a month lacks clamp to its end. Raises ValueError for a day before the start.
+    Weeks and years count from the contract's start, tariff months from the billing day (None: the
+    day of the start), calendar months from the first. The first period begins with the contract.
+    Days are clamped to short months. Raises ValueError for a day before the start.
     """
     if day < started:
         raise ValueError("no benefit renews before its contract starts")
@@ -111,10 +110,10 @@ def periods_due(
     last_granted: date | None = None,
     ended: date | None = None,
 ) -> Iterator[RenewalPeriod]:
-    """The periods to grant by `today`, oldest first, so that a missed run catches up (rule 27).
+    """The periods to grant by `today`, oldest first; a missed run is caught up (rule 27).
 
-    `last_granted` is the first day of the last period granted, blank before the first; from
-    `ended` on, the day the contract is over, no period begins.
+    `last_granted` is the first day of the last period granted, None before the first. No period
+    begins on or after `ended`, the day the contract ends.
     """
     day = started
     if last_granted is not None:
@@ -126,12 +125,12 @@ def periods_due(
 
 
 def renewal_key(contract: str, benefit: str, period: RenewalPeriod) -> str:
-    """Names a renewal once and for all, so that none is granted twice (rule 27)."""
+    """The unique key of one renewal, so that none is granted twice (rule 27)."""
     return f"{contract}/{benefit}/{period.starts.isoformat()}"
 
 
 class MissingMainContract(ValueError):
-    """A benefit lasts as long as the price plan's period, and there is no main contract."""
+    """A benefit ends with the plan's billing period, but the customer has no main contract."""
 
 
 def product_expiry(
@@ -142,11 +141,11 @@ def product_expiry(
     *,
     plan_period: RenewalPeriod | None = None,
 ) -> datetime:
-    """When a sold benefit released at `released` lapses (rule 27).
+    """When a product benefit released at `released` expires (rule 27).
 
-    Days to years run to the same local time, clamped; LastDayOfMonth 1 is to the end of the month
-    of the release, 2 to the end of the next; PricePlan is to the end of the main contract's
-    billing period and counts nothing. A blank `expires_in` is 1. Raises NoMainContract for a
+    Days to years end at the same local time, clamped. LastDayOfMonth 1 is the end of the month of
+    the release, 2 the end of the next. PricePlan is the end of the main contract's billing period
+    and ignores `expires_in`. An `expires_in` of None is 1. Raises MissingMainContract for a
     PricePlan without a period, ValueError for less than 1.
     """
     count = 1 if expires_in is None else expires_in
@@ -174,16 +173,16 @@ def product_expiry(
 
 @dataclass(frozen=True, slots=True)
 class RolloverLimit:
-    """What of a lapsing grant lives on: at most `cap`, for at most `periods` renewals."""
+    """How much of an expiring grant rolls over: at most `cap`, for at most `periods` renewals."""
 
     cap: Amount
     periods: int
 
 
 def rollover_amount(unused: Amount, limit: RolloverLimit | None, times_rolled: int = 0) -> Amount:
-    """The amount of a new grant linked to the lapsing one; 0 unless roll-over is on (rule 27).
+    """The amount of the new grant linked to the expiring one; 0 unless roll-over is on (rule 27).
 
-    `times_rolled` says how many renewals what is unused has already outlived.
+    `times_rolled` is how often the unused amount has rolled over before.
     """
     if limit is None or times_rolled >= limit.periods:
         return 0
@@ -191,15 +190,15 @@ def rollover_amount(unused: Amount, limit: RolloverLimit | None, times_rolled: i
 
 
 def has_expired(expires: datetime | None, at: datetime) -> bool:
-    """Whether a credit is over at `at`: it is usable strictly before its expiry (rules 12, 28)."""
+    """Whether a credit is expired at `at`; it is usable strictly before its expiry (rules 12, 28)."""
     return expires is not None and expires <= at
 
 
 def expiry_key(credit: CreditKey, expires: datetime) -> str:
-    """Names one expiry of one credit, so that its journal line is written once (rule 28)."""
+    """The unique key of one expiry of one credit, so that its entry is written once (rule 28)."""
     return f"{credit}/{format_utc(expires)}"
 
 
 def reopens_credit(expires: datetime | None, extended: datetime | None, at: datetime) -> bool:
-    """Whether a change of the expiry brings a lapsed credit back: a reopening line (rule 28)."""
+    """Whether a new expiry makes an expired credit usable again: a reopening entry (rule 28)."""
     return has_expired(expires, at) and not has_expired(extended, at)

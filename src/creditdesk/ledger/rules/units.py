@@ -1,8 +1,8 @@
-"""From a booking's length to uses (rule 20).
+"""Units of a booking: from its length to the uses it needs (rule 20).
 
-There is no hours unit: an hourly rate counts minutes. Dates and months are those of the
-location's time zone; minutes are those that really pass, so a night in which clocks change
-is an hour shorter or longer. This module must not know prices or credits.
+There is no unit of hours: an hourly rate counts minutes. Dates and months are those of the
+location's time zone. Minutes are elapsed minutes, so a night in which clocks change is an hour
+shorter or longer.
 """
 
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ _SMALLEST_STEP = timedelta(microseconds=1)
 
 
 class ChargePeriod(IntEnum):
-    """The unit a rate charges in, and its time credit counts in; values as on the wire."""
+    """The unit in which a rate charges and its time credit counts; values as in the API."""
 
     MINUTES = 1
     DAYS = 2
@@ -40,8 +40,8 @@ def units(
 ) -> int:
     """How many units of `period` a booking from `starts` to `ends` needs, at least 1 (rule 20).
 
-    With `per_night` days are nights, also where weeks and four-week months count them.
-    Raises ValueError when the booking does not end after it starts.
+    With `per_night` nights are counted as days, also for weeks and four-week months. Raises
+    ValueError when the booking does not end after it starts.
     """
     if ends <= starts:
         raise ValueError("a booking ends after it starts")
@@ -67,18 +67,18 @@ def minutes(starts: datetime, ends: datetime, interval_minutes: int) -> int:
 
 
 def days(starts: datetime, ends: datetime, zone: ZoneInfo, *, per_night: bool = False) -> int:
-    """Distinct local dates touched, or the nights between the first and last date, at least 1."""
+    """Distinct local dates, or nights between the first and last date; at least 1."""
     first = local_date(starts, zone)
     if per_night:
         return max(1, (local_date(ends, zone) - first).days)
-    # A booking that ends with the day's first instant has not touched that day.
+    # An end at midnight does not count as the day that begins then.
     return (local_date(ends - _SMALLEST_STEP, zone) - first).days + 1
 
 
 def months(starts: datetime, ends: datetime, zone: ZoneInfo) -> int:
     """The least n for which the start plus n calendar months (clamped) reaches the end."""
     first, last = local_date(starts, zone), local_date(ends, zone)
-    # Fewer months than the calendar pages turned never reach the month of the end.
+    # Start from the difference of the calendar months: fewer never reach the end.
     count = max(1, (last.year - first.year) * MONTHS_PER_YEAR + last.month - first.month)
     while add_local_months(starts, count, zone) < ends:
         count += 1

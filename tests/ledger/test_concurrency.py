@@ -16,6 +16,7 @@ from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
 from creditdesk.ledger.operations.corrections import expire, reverse, void
 from creditdesk.schema.errors import DomainError
+from creditdesk.schema.params import Params
 from tests.support.ledger_builder import MONEY_USE, NOON, LedgerBuilder, money, serialize_record
 
 
@@ -146,10 +147,7 @@ async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder) -> 
     other = await ledger.add_money_credit("50.00")
     bookings = [await ledger.add_booking(hours=1, FromTime=NOON) for _ in range(3)]
     commands = ledger_commands(ledger.context)
-    given = {
-        "Amount": money("2.00"), "Reason": "goodwill", "Priority": 1, "Preview": None,
-        "Cancellation Reason": None,
-    }  # fmt: skip
+    values = {"Amount": "2.00", "Reason": "goodwill", "Priority": 1}
     for entity, key, ids in (
         ("CoworkerBookingCredit", "SET_PRIORITY", [other]),
         ("Booking", "CHARGE_BOOKING", bookings),
@@ -159,9 +157,10 @@ async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder) -> 
         ("CoworkerBookingCredit", "ADJUST_CREDIT", [credit]),
         ("CoworkerBookingCredit", "VOID_CREDIT", [credit]),
     ):
-        run = next(command.run for command in commands[entity] if command.key == key)
+        command = next(command for command in commands[entity] if command.key == key)
+        params = Params(command.parameters, values)
         async with ledger.store.write_session() as session:
-            await run(session, ids, given, ledger.request_context())
+            await command.run(session, ids, params, ledger.request_context())
     await ledger.update_credit(other, TotalCredit=money("60.00"))
     for each in (credit, other):
         assert await verification_findings(ledger, each) == []

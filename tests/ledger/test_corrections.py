@@ -13,6 +13,7 @@ from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
 from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import StateConflict, ValidationError
+from creditdesk.schema.params import Params
 from creditdesk.settings import LedgerSettings
 from tests.support.ledger_builder import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
@@ -245,18 +246,14 @@ async def test_actions_format_amounts_like_documents(ledger: LedgerBuilder) -> N
     }
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
-    given = {"Amount": None, "Reason": None}
+    reverse_use = commands["CoworkerBookingCreditUseHistory", "REVERSE_USE"]
     async with ledger.store.write_session() as session:
-        run = commands["CoworkerBookingCreditUseHistory", "REVERSE_USE"].run
-        outcome = await run(session, [use], given, ledger.request_context())
+        params = Params(reverse_use.parameters, {})
+        outcome = await reverse_use.run(session, [use], params, ledger.request_context())
     assert outcome.message == "1 of 1 uses were reversed."
     assert outcome.value[0]["Amount"] == "4.0000"
+    adjust_credit = commands["CoworkerBookingCredit", "ADJUST_CREDIT"]
     async with ledger.store.write_session() as session:
-        run = commands["CoworkerBookingCredit", "ADJUST_CREDIT"].run
-        outcome = await run(
-            session,
-            [credit],
-            {"Amount": money("-1.00"), "Reason": "slip"},
-            ledger.request_context(),
-        )
+        params = Params(adjust_credit.parameters, {"Amount": "-1.00", "Reason": "slip"})
+        outcome = await adjust_credit.run(session, [credit], params, ledger.request_context())
     assert outcome.value == [{"Id": credit, "RemainingCredit": "9.0000", "TotalCredit": "10.0000"}]

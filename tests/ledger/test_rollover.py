@@ -23,6 +23,7 @@ from creditdesk.ledger.operations.corrections import expire
 from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.rules.renewal import RolloverLimit
 from creditdesk.schema.errors import ValidationError
+from creditdesk.schema.params import Params
 from tests.ledger.test_renewals import add_contract, run_due_renewals
 from tests.support.ledger_builder import LedgerBuilder, money
 
@@ -151,18 +152,17 @@ async def test_the_action_turns_rollover_on_and_off(ledger: LedgerBuilder) -> No
     await add_contract(ledger)
     (command,) = ledger_commands(ledger.context)["TariffBookingCredit"]
     for cap, periods, sentence in (
-        (money("20.00"), 1, "1 benefits now roll over."),
-        (money("25.00"), 2, "1 benefits now roll over."),
-        (0, 2, "1 benefits do not roll over."),
+        ("20.00", 1, "1 benefits now roll over."),
+        ("25.00", 2, "1 benefits now roll over."),
+        ("0", 2, "1 benefits do not roll over."),
     ):
+        params = Params(command.parameters, {"Cap": cap, "Periods": periods})
         async with ledger.store.write_session() as session:
-            said = await command.run(
-                session, [1], {"Cap": cap, "Periods": periods}, ledger.request_context()
-            )
-        assert said.message == sentence
+            result = await command.run(session, [1], params, ledger.request_context())
+        assert result.message == sentence
         kept = [
             (r["Cap"], r["Periods"]) for r in await ledger.find(BenefitRollover, Benefit="money/1")
         ]
-        assert kept == ([(cap, periods)] if cap else [])
+        assert kept == ([(money(cap), periods)] if money(cap) else [])
     with pytest.raises(ValidationError):
         await set_cap(ledger, MONEY_MAPPING, -1, 1)

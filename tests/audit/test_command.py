@@ -53,22 +53,22 @@ def test_checkpoints_are_written_and_chained(
 
 def test_database_key_is_the_default(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint(database=database) == 0
-    assert "are sealed." in capsys.readouterr().out
+    assert "The checkpoint covers " in capsys.readouterr().out
 
 
 def test_existing_checkpoint_file_is_not_overwritten(database: str, tmp_path: Path) -> None:
     out = tmp_path / "kept.json"
     out.write_text("kept")
-    with pytest.raises(CliError, match="is there already"):
+    with pytest.raises(CliError, match="already exists"):
         checkpoint(out=out, database=database)
     assert out.read_text() == "kept"
 
 
 def test_file_without_key_is_rejected(database: str, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("nothing")
-    with pytest.raises(CliError, match="holds no key to sign with"):
+    with pytest.raises(CliError, match="is not a signing key"):
         checkpoint(key=tmp_path / "key.pem", database=database)
-    with pytest.raises(CliError, match="holds no checkpoint"):
+    with pytest.raises(CliError, match="is not a checkpoint"):
         load_checkpoint(tmp_path / "key.pem")
 
 

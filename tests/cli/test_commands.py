@@ -106,7 +106,7 @@ def test_init_is_idempotent_and_creates_every_role(
     assert "correct horse" not in capsys.readouterr().out
     for _ in range(2):
         assert run(["init", "--admin", "boss@x.example"]) == OK
-        assert "stays as before" in capsys.readouterr().out
+        assert "was not changed" in capsys.readouterr().out
     with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM role")]
     connection.close()
@@ -187,7 +187,7 @@ def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys
     capsys.readouterr()
     assert run(["import", str(tmp_path / "in")]) == FAILED
     output = capsys.readouterr()
-    assert output.out == "Booking: 1 new, 0 changed, 0 the same\nProblems: 1\n"
+    assert output.out == "Booking: 1 new, 0 changed, 0 same\nProblems: 1\n"
     assert "Booking.CoworkerId refers to the missing Coworker 99" in output.err
 
 
@@ -220,7 +220,7 @@ def test_serve_prints_address_and_uses_next_port(database: str, capsys: Captured
         port = addresses[0].rpartition(":")[2]
         capsys.readouterr()
         assert run(["serve", "--port", port]) == FAILED
-        assert f"Port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
+        assert f"Port {port} of 127.0.0.1 is in use" in capsys.readouterr().err
     finally:
         for server in servers:
             server.terminate()

@@ -111,7 +111,7 @@ def test_concurrent_expire_releases_and_expires_once(database: str, capsys: Capt
     with_ledger(database, look)
     capsys.readouterr()
     assert run(["expire", "--database", database]) == OK
-    assert capsys.readouterr().out == "0 holds let go.\n0 lapsed credits swept.\n"
+    assert capsys.readouterr().out == "0 holds released.\n0 credits expired.\n"
     assert run(["verify", "--database", database]) == OK
 
 

@@ -1,4 +1,4 @@
-"""The command line: with the composition root the only room that sees every other."""
+"""The command line."""
 
 from creditdesk.cli.program import main
 

@@ -1,4 +1,4 @@
-"""The command that seals the ledger under a signed checkpoint, and reads kept ones."""
+"""The command `checkpoint`, and reading checkpoint files."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ def checkpoint(
         Path | None,
         Parameter(
             env_var=CHECKPOINT_KEY_VARIABLE,
-            help="A PEM file with an Ed25519 private key to sign with. Left out, the database has"
-            " one of its own.",
+            help="PEM file with the Ed25519 private key that signs. By default the database's own"
+            " key.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, Parameter(help="A new file for the checkpoint, to be kept elsewhere.")
+        Path | None, Parameter(help="New file for the checkpoint. Keep it on another machine.")
     ] = None,
     database: DatabaseOption = None,
 ) -> int:
-    """Seal every credit's journal as it stands with one signed checkpoint.
+    """Create a signed checkpoint of every credit's journal.
 
-    Whoever keeps the checkpoint can later find out what was changed or cut off before it.
+    `creditdesk verify --checkpoint` later finds journal entries that were changed or removed.
     """
 
     async def create() -> Checkpoint:
         signer = _load_signing_key(key) if key else None
-        async with open_database(database) as store, store.write_session() as unit:
-            return await create_checkpoint(unit, datetime.now(UTC), signer)
+        async with open_database(database) as store, store.write_session() as session:
+            return await create_checkpoint(session, datetime.now(UTC), signer)
 
     if out is not None and out.exists():
-        raise CliError(f"{out} is there already; a kept checkpoint is not written over.")
+        raise CliError(f"{out} already exists; a checkpoint is never overwritten.")
     made = asyncio.run(create())
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(made.document(), indent=2) + "\n", encoding="utf-8")
-    echo(f"{made.lines} lines of {made.credits} credits are sealed.")
+    echo(f"The checkpoint covers {made.lines} journal entries of {made.credits} credits.")
     echo(f"Digest: {checkpoint_digest(made).hex()}")
     return 0
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in a file; Problem when there is none."""
+    """The checkpoint in a file. Raises CliError when the file holds none."""
     try:
         return read_checkpoint(path)
-    except ValueError as fault:
-        raise CliError(f"{path} holds no checkpoint: {fault}") from None
+    except ValueError as error:
+        raise CliError(f"{path} is not a checkpoint: {error}") from None
 
 
 def _load_signing_key(path: Path) -> Ed25519PrivateKey:
     try:
         return private_from_pem(path.read_bytes())
-    except ValueError as fault:
-        raise CliError(f"{path} holds no key to sign with: {fault}.") from None
+    except ValueError as error:
+        raise CliError(f"{path} is not a signing key: {error}.") from None

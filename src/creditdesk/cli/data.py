@@ -1,4 +1,4 @@
-"""Commands about records: schema, demo, import, export, verify, and how the API reads."""
+"""Commands about the database and its records: migrate, demo, import, export, verify, openapi."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from creditdesk.api.openapi import openapi_document
 from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
-from creditdesk.audit.verify import verify_ledger as check_books
+from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.users_admin import create_user, ensure_roles, find_user_id
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
@@ -68,32 +68,32 @@ def migrate(
 def demo(
     *,
     uses: Annotated[
-        int, Parameter(validator=Number(gte=1), help="How many draws on credit to make up.")
+        int, Parameter(validator=Number(gte=1), help="Number of uses of credit.")
     ] = 2000,
-    seed: Annotated[int, Parameter(help="The same seed gives the same records.")] = 1,
+    seed: Annotated[int, Parameter(help="One seed always gives the same records.")] = 1,
     database: DatabaseOption = None,
 ) -> int:
-    """Fill an empty database with two made-up locations and a year and a half of their past.
+    """Fill an empty database with two made-up locations and their history of 18 months.
 
-    Prints the e-mail and the password of the administrator it adds.
+    Prints the e-mail address and the password of the administrator that it adds.
     """
 
     async def run() -> None:
         now = datetime.now(UTC)
         password = secrets.token_urlsafe(9)
-        began = time.monotonic()
+        started = time.monotonic()
         async with open_database(database, migrated=True) as store:
-            with ProgressDisplay() as screen:
-                screen.step("uses", uses)
-                await load_demo(store, uses, seed, screen)
-            async with store.write_session() as unit:
-                await ensure_roles(unit, now)
-                known = await find_user_id(unit, DEMO_ADMIN_EMAIL) is not None
+            with ProgressDisplay() as display:
+                display.step("uses", uses)
+                await load_demo(store, uses, seed, display)
+            async with store.write_session() as session:
+                await ensure_roles(session, now)
+                known = await find_user_id(session, DEMO_ADMIN_EMAIL) is not None
                 if not known:
                     await create_user(
-                        unit, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now
+                        session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now
                     )
-        echo(f"The demo is ready after {time.monotonic() - began:.1f} seconds.")
+        echo(f"The demo is ready after {time.monotonic() - started:.1f} seconds.")
         echo(f"E-mail:   {DEMO_ADMIN_EMAIL}")
         echo("Password: as before" if known else f"Password: {password}")
 
@@ -102,65 +102,63 @@ def demo(
 
 
 def import_(
-    path: Annotated[Path, Parameter(help="A folder of files, or one file.")],
+    path: Annotated[Path, Parameter(help="Folder of files, or one file.")],
     *,
     keep_dangling: Annotated[
         bool,
-        Parameter(negative="", help="Put in a stand-in for each record that is named but missing."),
+        Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
     database: DatabaseOption = None,
 ) -> int:
-    """Bring records in from CSV, JSON and JSON-lines files named like coworkers.csv.
+    """Import records from CSV, JSON and JSON-lines files named like coworkers.csv.
 
-    Ids and dates are kept and balances come as they are. Importing the same files again changes
-    nothing. Ends with 1 when anything had to be left out.
+    Ids, dates and balances are kept as they are. Importing the same files again changes nothing.
+    The exit code is 1 when anything was skipped.
     """
 
     async def run() -> int:
         if not path.exists():
-            raise CliError(f"There is no {path}.")
+            raise CliError(f"{path} does not exist.")
         async with open_database(database) as store:
-            with ProgressDisplay() as screen:
-                work = Importer(store, screen, datetime.now(UTC), keep_dangling=keep_dangling)
-                tallies = await work.run(path)
-        for name, tally in tallies.items():
-            if tally.added or tally.changed or tally.unchanged:
-                echo(
-                    f"{name}: {tally.added} new, {tally.changed} changed, {tally.unchanged} the same"
-                )
-        if not tallies:
+            with ProgressDisplay() as display:
+                importer = Importer(store, display, datetime.now(UTC), keep_dangling=keep_dangling)
+                counts = await importer.run(path)
+        for name, count in counts.items():
+            if count.added or count.changed or count.unchanged:
+                echo(f"{name}: {count.added} new, {count.changed} changed, {count.unchanged} same")
+        if not counts:
             raise CliError(f"{path} holds no file named after an entity's records.")
-        if screen.problems:
-            echo(f"Problems: {screen.problems}")
-        return 1 if screen.problems else 0
+        if display.problems:
+            echo(f"Problems: {display.problems}")
+        return 1 if display.problems else 0
 
     return asyncio.run(run())
 
 
 def export(
-    path: Annotated[Path, Parameter(help="The folder to write into; made when missing.")],
+    path: Annotated[Path, Parameter(help="Folder to write to; created if missing.")],
     *,
     format: Annotated[
         Literal["jsonl", "csv", "beancount"],
-        Parameter(help="beancount writes the credit ledger as a plain-text accounting file."),
+        Parameter(help="beancount is the credit ledger as a plain-text accounting file."),
     ] = "jsonl",
     database: DatabaseOption = None,
 ) -> int:
-    """Write every record to files, one an entity, ordered by Id.
+    """Export every record to files, one per entity, in order of Id.
 
-    What is exported can be imported; passwords are not part of it.
+    Exports can be imported. They hold no passwords.
     """
 
     async def run() -> int:
         async with open_database(database) as store:
-            with ProgressDisplay() as screen:
+            with ProgressDisplay() as display:
                 if format == "beancount":
                     file = path / "credits.beancount"
-                    credits_ = await export_beancount(store, file, screen)
-                    echo(f"{credits_} credits are in {file}.")
-                    return 1 if screen.problems else 0
-                counts = await export_records(store, path, screen, format)
-        echo(f"{sum(counts.values())} records are in {path}.")
+                    credits_ = await export_beancount(store, file, display)
+                    echo(f"Exported {credits_} credits to {file}.")
+                    return 1 if display.problems else 0
+                counts = await export_records(store, path, display, format)
+        echo(f"Exported {sum(counts.values())} records to {path}.")
         return 0
 
     return asyncio.run(run())
@@ -170,37 +168,37 @@ def verify(
     *,
     checkpoint: Annotated[
         Path | None,
-        Parameter(help="A checkpoint kept in a file: finds what was cut off or rewritten since."),
+        Parameter(help="Checkpoint file: also finds entries removed or rewritten since it."),
     ] = None,
     database: DatabaseOption = None,
 ) -> int:
-    """Recompute every balance from the journal and read every chain of digests.
+    """Recompute every balance from the journal and verify every hash chain.
 
-    Prints each finding as one sentence and mends nothing. Ends with 1 when there is any.
+    Prints each problem and corrects nothing. The exit code is 1 when there is any.
     """
-    kept = load_checkpoint(checkpoint) if checkpoint else None
+    covered = load_checkpoint(checkpoint) if checkpoint else None
 
     async def run() -> int:
         async with open_database(database) as store:
-            with ProgressDisplay(problems_to_stdout=True) as screen:
-                lines = await check_books(store, screen)
-                if kept:
-                    await verify_checkpoint(store, kept, screen)
-        if not screen.problems:
-            echo(f"All {lines} journal lines and every balance agree.")
-        return 1 if screen.problems else 0
+            with ProgressDisplay(problems_to_stdout=True) as display:
+                entries = await verify_ledger(store, display)
+                if covered:
+                    await verify_checkpoint(store, covered, display)
+        if not display.problems:
+            echo(f"All {entries} journal entries and every balance agree.")
+        return 1 if display.problems else 0
 
     return asyncio.run(run())
 
 
 def openapi() -> int:
-    """Print the OpenAPI document that the server gives at /openapi.json."""
+    """Print the OpenAPI document that the server publishes at /openapi.json."""
 
     async def run() -> bytes:
         store = await open_store("sqlite:///:memory:", migrated=True)
         try:
-            parts = build_context(store, settings_for("sqlite:///:memory:"))
-            return encode(openapi_document(parts.entities, parts.extra_routes))
+            context = build_context(store, settings_for("sqlite:///:memory:"))
+            return encode(openapi_document(context.entities, context.extra_routes))
         finally:
             await store.close()
 

@@ -1,4 +1,4 @@
-"""Which database a command works on, and a store over it for as long as the command runs."""
+"""The database and the settings of a command."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DatabaseOption = Annotated[
     Parameter(
         name="--database",
         env_var=DATABASE_VARIABLE,
-        help="sqlite:///path or postgresql://user:password@host/name. Left out, a file in your"
-        " own data folder.",
+        help="sqlite:///path or postgresql://user:password@host/name. By default the one of the"
+        " settings, or a file in your data folder.",
     ),
 ]
 
 
 def database_url(option: str | None) -> str:
-    """The database to use: the one given, the one of the settings, or the user's own file."""
+    """The URL of the option, of the settings, or of a file in the user's data folder."""
     if option:
         return option
     if configured := load_settings(os.environ, settings_file()).database:
@@ -39,19 +39,19 @@ def database_url(option: str | None) -> str:
 
 
 def settings_file() -> Path | None:
-    """The TOML file of settings that the environment names, if any."""
+    """The TOML file that the environment names, if any."""
     named = os.environ.get(SETTINGS_VARIABLE)
     return Path(named) if named else None
 
 
 def settings_for(url: str) -> Settings:
-    """The settings that hold for a server or command over this database."""
+    """The settings in force, with this database."""
     return replace(load_settings(os.environ, settings_file()), database=url)
 
 
 @asynccontextmanager
 async def open_database(option: str | None, *, migrated: bool = False) -> AsyncIterator[Store]:
-    """A store that is closed when the block ends; `migrated` brings its schema up to date."""
+    """Opens a store and closes it at the end; `migrated` first brings its schema up to date."""
     store = await open_store(database_url(option), migrated=migrated)
     try:
         yield store

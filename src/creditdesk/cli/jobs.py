@@ -1,6 +1,6 @@
-"""Commands that time brings about: plan benefits renewed, lapsed credit swept, holds let go.
+"""Scheduled jobs: renew benefits, expire credit, release holds.
 
-Both may be run at any time, again and again, and from several machines at once.
+They may run at any time, repeatedly, and on several machines at once.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals
 from creditdesk.schema.service import Principal, RequestContext
 
 JOB_ACTOR: Final = "creditdesk"
-"""Who the journal says wrote the lines of a run."""
+"""The author of journal entries that a scheduled job writes."""
 
 
 def renew(
     *,
     dry_run: Annotated[
-        bool, Parameter(negative="", help="Only print what is due, one line for each grant.")
+        bool, Parameter(negative="", help="Only print the grants that are due.")
     ] = False,
     since: Annotated[
         date | None,
         Parameter(
-            help="First day to grant from where a benefit was never granted here. Left out, such"
-            " benefits begin with the period of today."
+            help="First day of benefits that were never granted before. By default they begin with"
+            " the current period."
         ),
     ] = None,
     database: DatabaseOption = None,
 ) -> int:
-    """Grant the plan benefits that are due; a missed run catches up period by period.
+    """Grant the plan benefits that are due, also those of missed runs.
 
     Safe to repeat, and to run from several machines at once: each period is granted once.
     """
 
     async def run() -> None:
-        desk, call = _ledger_context(database)
+        ledger, request = _ledger_context(database)
         async with open_database(database) as store:
-            async with store.read_session() as reading:
-                due = await find_due_renewals(reading, call, call.now, since=since)
+            async with store.read_session() as session:
+                due = await find_due_renewals(session, request, request.now, since=since)
             if dry_run:
-                for each in due:
-                    echo(_describe_grant(each))
+                for grant in due:
+                    echo(_describe_grant(grant))
                 echo(f"{_pluralize(len(due), 'grant')} would be made.")
                 return
             granted = 0
-            with ProgressDisplay() as screen:
-                screen.step("grants", len(due))
-                async for batch in run_benefit_renewals(store, call, desk, since=since):
+            with ProgressDisplay() as display:
+                display.step("grants", len(due))
+                async for batch in run_benefit_renewals(store, request, ledger, since=since):
                     granted += len(batch)
-                    screen.advance(len(batch))
+                    display.advance(len(batch))
         echo(f"{_pluralize(granted, 'grant')} made.")
 
     asyncio.run(run())
@@ -66,35 +66,35 @@ def renew(
 
 
 def expire(*, database: DatabaseOption = None) -> int:
-    """Let holds go whose time is over, and write the expiry line of each lapsed credit.
+    """Release overdue holds and record the expiry of expired credits.
 
-    Lapsed credit is unusable with or without this; what remains of it stays to be seen. Safe to
-    repeat, and to run from several machines at once: each line is written once.
+    Expired credit cannot be used even before this runs. Safe to repeat, and to run from several
+    machines at once: each expiry is recorded once.
     """
 
     async def run() -> None:
-        desk, call = _ledger_context(database)
-        released = swept = 0
+        ledger, request = _ledger_context(database)
+        released = expired = 0
         async with open_database(database) as store:
-            with ProgressDisplay() as screen:
-                screen.step("holds")
-                async for groups in run_hold_release(store, call, desk):
+            with ProgressDisplay() as display:
+                display.step("holds")
+                async for groups in run_hold_release(store, request, ledger):
                     released += len(groups)
-                    screen.advance(len(groups))
-                screen.step("lapsed credits")
-                async for accounts in run_credit_expiry(store, call, desk):
-                    swept += len(accounts)
-                    screen.advance(len(accounts))
-        echo(f"{_pluralize(released, 'hold')} let go.")
-        echo(f"{_pluralize(swept, 'lapsed credit')} swept.")
+                    display.advance(len(groups))
+                display.step("expired credits")
+                async for accounts in run_credit_expiry(store, request, ledger):
+                    expired += len(accounts)
+                    display.advance(len(accounts))
+        echo(f"{_pluralize(released, 'hold')} released.")
+        echo(f"{_pluralize(expired, 'credit')} expired.")
 
     asyncio.run(run())
     return 0
 
 
 def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:
-    desk = LedgerContext(lambda: datetime.now(UTC), settings_for(database_url(option)).ledger)
-    return desk, RequestContext(Principal(0, JOB_ACTOR, unrestricted=True), desk.clock())
+    ledger = LedgerContext(lambda: datetime.now(UTC), settings_for(database_url(option)).ledger)
+    return ledger, RequestContext(Principal(0, JOB_ACTOR, unrestricted=True), ledger.clock())
 
 
 def _describe_grant(grant: DueRenewal) -> str:

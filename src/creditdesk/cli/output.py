@@ -1,12 +1,12 @@
-"""What a command says, and the problems it ends with."""
+"""The output of commands, and the errors they end with."""
 
 from __future__ import annotations
 
 
 class CliError(Exception):
-    """Why a command could not do its work: one plain sentence."""
+    """A command failed; the message is one sentence for its user."""
 
 
 def echo(message: str) -> None:
-    """Prints to standard output."""
+    """Prints a line to standard output."""
     print(message, flush=True)

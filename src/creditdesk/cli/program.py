@@ -1,6 +1,6 @@
-"""The program: its commands, and how every way of failing becomes a sentence and an exit code.
+"""The program `creditdesk`: its commands, error messages and exit codes.
 
-0 is success, 1 a problem that was found or met, 2 a command that was not understood.
+0: success. 1: a problem was found, or an error occurred. 2: the command is not valid.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 app = App(
     name="creditdesk",
-    help="The credit ledger for coworking spaces: who has which credit, and what paid for what."
+    help="The credit ledger for coworking spaces."
     " Begin with `creditdesk demo`, then `creditdesk serve`.",
     version=getattr(creditdesk, "__version__", "unknown"),
     result_action="return_value",
@@ -47,36 +47,35 @@ app.command(checkpoint.checkpoint)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command and leaves with its exit code."""
+    """Runs one command and exits with its code."""
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of a command; errors are one sentence on standard error."""
+    """Runs a command and returns its exit code; an error is one sentence on standard error."""
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False)
-    except CycloptsError as fault:
-        _print_error(f"{fault}".strip() or "The command was not understood.")
+    except CycloptsError as error:
+        _print_error(f"{error}".strip() or "The command is not valid.")
         _print_error("See: creditdesk --help")
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED
-    except Exception as fault:
+    except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        _print_error(_error_message(fault))
+        _print_error(_error_message(error))
         return FAILED
     return code if isinstance(code, int) else OK
 
 
 def _error_message(error: Exception) -> str:
     match error:
-        case DomainError():
-            return str(error)
         case (
             CliError()
+            | DomainError()
             | SettingsError()
             | DatabaseNotEmpty()
             | UnknownEngine()
@@ -85,16 +84,16 @@ def _error_message(error: Exception) -> str:
         ):
             return str(error)
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
-            return f"PostgreSQL says: {error}"
+            return f"PostgreSQL reports: {error}"
         case sqlite3.Error():
-            return f"SQLite says: {error}"
+            return f"SQLite reports: {error}"
         case OSError():
             name = f" ({error.filename})" if error.filename else ""
-            return f"The system says: {error.strerror or error}{name}"
+            return f"The operating system reports: {error.strerror or error}{name}"
         case _:
             return (
-                f"creditdesk met a fault of its own, {type(error).__name__}: {error}."
-                f" With {TRACEBACK_VARIABLE}=1 it shows where."
+                f"An unexpected error occurred, {type(error).__name__}: {error}."
+                f" {TRACEBACK_VARIABLE}=1 shows where."
             )
 
 

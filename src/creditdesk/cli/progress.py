@@ -1,6 +1,6 @@
-"""How long work shows itself: a bar with rate and time left on a terminal, plain lines elsewhere.
+"""Shows the progress of long commands: a bar on a terminal, plain lines elsewhere.
 
-Everything goes to standard error, so that standard output stays for what a command gives.
+It is written to standard error, so standard output holds only the results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _RateColumn(ProgressColumn):
 
 
 class ProgressDisplay:
-    """A report that people read. Counts the problems; `findings_out` shows them on stdout."""
+    """Prints notes, problems and progress, and counts the problems."""
 
     def __init__(self, *, problems_to_stdout: bool = False) -> None:
         self.problems = 0
@@ -61,7 +61,7 @@ class ProgressDisplay:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        fault: BaseException | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         if kind is None:

@@ -1,4 +1,4 @@
-"""The server: granian workers, each with a store and an application of its own."""
+"""The command `serve`: Granian workers, each with its own store and application."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from starlette.types import Receive, Scope, Send
 
 from creditdesk.api.routes import Api
 from creditdesk.app import build_app
@@ -32,33 +32,31 @@ from creditdesk.storage.engine import open_store
 
 MAX_PORTS_TRIED: Final = 100
 GC_THRESHOLD: Final = 50_000
-"""How many of them a worker makes before they are looked through for what nobody reaches."""
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""Objects that a worker allocates between two collections of the youngest generation."""
 
 
 def serve(
     *,
-    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    host: Annotated[
+        str, Parameter(help="Address to listen on; 0.0.0.0 for every one.")
+    ] = "127.0.0.1",
     port: Annotated[
         int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")
     ] = 8400,
     workers: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Processes; about one for each core.")
+        int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")
     ] = 1,
     port_or_next: Annotated[
-        bool, Parameter(negative="", help="Take the next free port when this one is taken.")
+        bool, Parameter(negative="", help="Use the next free port when this one is in use.")
     ] = False,
     database: DatabaseOption = None,
 ) -> int:
-    """Serve the API and its pages until interrupted, and print the address."""
+    """Serve the API and its pages until interrupted; prints the address."""
     url = database_url(database)
     settings_for(url)
     asyncio.run(_check_database(url))
     port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
-    # Workers are processes of their own; the environment is what reaches them.
+    # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
     os.environ[DATABASE_VARIABLE] = url
     server = Granian(
@@ -79,7 +77,7 @@ def serve(
 
 
 async def _check_database(url: str) -> None:
-    """Refuses a database that cannot be opened before any worker starts."""
+    """Raises the error of a database that cannot be opened, before any worker starts."""
     async with open_database(url):
         pass
 
@@ -92,23 +90,23 @@ def _free_port(host: str, port: int, tries: int) -> int:
             try:
                 probe.bind((host, candidate))
             except PermissionError:
-                raise CliError(f"Port {candidate} needs more rights than you have.") from None
-            except OSError as fault:
-                if isinstance(fault, socket.gaierror):
+                raise CliError(f"You have no permission to listen on port {candidate}.") from None
+            except OSError as error:
+                if isinstance(error, socket.gaierror):
                     raise CliError(f"{host} is not an address of this machine.") from None
                 continue
             return candidate
     end = "and the next ones are" if tries > 1 else "is"
-    raise CliError(f"Port {port} of {host} {end} taken. Name another with --port.")
+    raise CliError(f"Port {port} of {host} {end} in use. Choose another with --port.")
 
 
 def application() -> WorkerApplication:
-    """What each worker runs; the server calls it once in every process."""
+    """The application of a worker; called once in every process."""
     return WorkerApplication(os.environ[DATABASE_VARIABLE])
 
 
 class WorkerApplication:
-    """One worker's application: opens its store when the server starts, closes it at the end."""
+    """Opens the store at startup, serves the API, and closes the store at shutdown."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -131,10 +129,10 @@ class WorkerApplication:
                     self._store = await open_store(self._url, connections=settings.connections)
                     self._app = build_app(self._store, settings)
                     await load_solver()
-                except Exception as fault:
-                    await send({"type": "lifespan.startup.failed", "message": str(fault)})
+                except Exception as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
                     raise
-                # What is there now stays until the end, and need not be looked through again.
+                # Everything allocated so far lives as long as the worker.
                 gc.collect()
                 gc.freeze()
                 gc.set_threshold(GC_THRESHOLD)

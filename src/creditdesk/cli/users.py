@@ -1,4 +1,4 @@
-"""Commands about who may sign in: the first administrator, users, their roles and tokens."""
+"""Commands about users: the first administrator, roles, passwords and tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from creditdesk.cli.database import DatabaseOption, database_url, open_database,
 from creditdesk.cli.output import CliError, echo
 from creditdesk.schema.repository import ReadSession
 
-Email = Annotated[str, Parameter(help="The user's e-mail address, with which they sign in.")]
+Email = Annotated[str, Parameter(help="E-mail address of the user, with which they sign in.")]
 PasswordStdin = Annotated[
     bool,
     Parameter(
@@ -34,7 +34,7 @@ PasswordStdin = Annotated[
     ),
 ]
 
-users = App(name="user", help="Add users, give them roles and passwords, issue tokens.")
+users = App(name="user", help="Add users, set their roles and passwords, issue tokens.")
 
 
 def init(
@@ -43,23 +43,26 @@ def init(
     password_stdin: PasswordStdin = False,
     database: DatabaseOption = None,
 ) -> int:
-    """Prepare a database: tables, roles, and an administrator who may do everything.
+    """Prepare a database: tables, roles, and an administrator with every permission.
 
-    Safe to repeat: what is already there stays as it is. Without --password-stdin a password is
-    made up and printed once.
+    Safe to repeat: an existing administrator is not changed. Without --password-stdin a password is
+    generated and printed once.
     """
 
     async def run() -> None:
         now = datetime.now(UTC)
-        password, made_up = _read_or_generate_password(from_stdin=password_stdin)
-        async with open_database(database, migrated=True) as store, store.write_session() as unit:
-            await ensure_roles(unit, now)
-            if await find_user_id(unit, admin) is not None:
-                echo(f"The database is ready; {admin} was already there and stays as before.")
+        password, generated = _read_or_generate_password(from_stdin=password_stdin)
+        async with (
+            open_database(database, migrated=True) as store,
+            store.write_session() as session,
+        ):
+            await ensure_roles(session, now)
+            if await find_user_id(session, admin) is not None:
+                echo(f"The database is ready; {admin} already exists and was not changed.")
                 return
-            await create_user(unit, admin, password, admin, is_admin=True, now=now)
+            await create_user(session, admin, password, admin, is_admin=True, now=now)
         echo(f"The database is ready, and {admin} is its administrator.")
-        if made_up:
+        if generated:
             echo(f"Password: {password}")
 
     asyncio.run(run())
@@ -70,11 +73,11 @@ def init(
 def add(
     email: Email,
     *,
-    name: Annotated[str | None, Parameter(help="Full name; the e-mail when left out.")] = None,
-    admin: Annotated[bool, Parameter(negative="", help="May do everything.")] = False,
+    name: Annotated[str | None, Parameter(help="Full name; by default the e-mail address.")] = None,
+    admin: Annotated[bool, Parameter(negative="", help="Give every permission.")] = False,
     business: Annotated[
         list[int] | None,
-        Parameter(negative="", help="Id of a location the user sees; repeat it. None: all."),
+        Parameter(negative="", help="Id of a location the user sees; repeatable. By default all."),
     ] = None,
     password_stdin: PasswordStdin = False,
     database: DatabaseOption = None,
@@ -82,10 +85,10 @@ def add(
     """Add a user who may sign in."""
 
     async def run() -> None:
-        password, made_up = _read_or_generate_password(from_stdin=password_stdin)
-        async with open_database(database) as store, store.write_session() as unit:
+        password, generated = _read_or_generate_password(from_stdin=password_stdin)
+        async with open_database(database) as store, store.write_session() as session:
             user_id = await create_user(
-                unit,
+                session,
                 email,
                 password,
                 name or email,
@@ -94,7 +97,7 @@ def add(
                 businesses=business or (),
             )
         echo(f"{email} is user {user_id}.")
-        if made_up:
+        if generated:
             echo(f"Password: {password}")
 
     asyncio.run(run())
@@ -104,16 +107,18 @@ def add(
 @users.command
 def roles(
     email: Email,
-    *role: Annotated[str, Parameter(help="Names such as Booking-List; none takes all away.")],
-    business: Annotated[int, Parameter(help="Id of the location that keeps the roles.")],
+    *role: Annotated[str, Parameter(help="Names such as Booking-List; none removes all.")],
+    business: Annotated[int, Parameter(help="Id of the location that the roles belong to.")],
     database: DatabaseOption = None,
 ) -> int:
-    """Give a user exactly these roles, in place of those it had."""
+    """Replace the roles of a user with these."""
 
     async def run() -> None:
         now = datetime.now(UTC)
-        async with open_database(database) as store, store.write_session() as unit:
-            await set_roles(unit, await _require_user_id(unit, email), business, role, now=now)
+        async with open_database(database) as store, store.write_session() as session:
+            await set_roles(
+                session, await _require_user_id(session, email), business, role, now=now
+            )
         echo(f"{email} has {_join_names(role)}.")
 
     asyncio.run(run())
@@ -124,16 +129,16 @@ def roles(
 def password(
     email: Email, *, password_stdin: PasswordStdin = False, database: DatabaseOption = None
 ) -> int:
-    """Give a user a new password; its tokens end."""
+    """Set a new password for a user and revoke their tokens."""
 
     async def run() -> None:
-        new, made_up = _read_or_generate_password(from_stdin=password_stdin)
-        async with open_database(database) as store, store.write_session() as unit:
+        new, generated = _read_or_generate_password(from_stdin=password_stdin)
+        async with open_database(database) as store, store.write_session() as session:
             await set_password(
-                unit, await _require_user_id(unit, email), new, now=datetime.now(UTC)
+                session, await _require_user_id(session, email), new, now=datetime.now(UTC)
             )
         echo(f"{email} has a new password.")
-        if made_up:
+        if generated:
             echo(f"Password: {new}")
 
     asyncio.run(run())
@@ -142,16 +147,16 @@ def password(
 
 @users.command
 def token(email: Email, *, database: DatabaseOption = None) -> int:
-    """Print an access token for a user, to be sent as `Authorization: Bearer …`."""
+    """Print an access token of a user, for the header `Authorization: Bearer …`."""
 
     async def run() -> None:
         now = datetime.now(UTC)
         settings = settings_for(database_url(database)).auth
         async with open_database(database) as store:
             secret = await signing_secret(store, settings, now)
-            async with store.write_session() as unit:
-                user_id = await _require_user_id(unit, email)
-                grant = await issue_token(unit, user_id, secret, settings, now=now)
+            async with store.write_session() as session:
+                user_id = await _require_user_id(session, email)
+                grant = await issue_token(session, user_id, secret, settings, now=now)
         echo(grant.access_token)
 
     asyncio.run(run())
@@ -166,12 +171,12 @@ async def _require_user_id(session: ReadSession, email: str) -> int:
 
 
 def _read_or_generate_password(*, from_stdin: bool) -> tuple[str, bool]:
-    """The password, and whether it was made up here and must be told."""
+    """The password, and whether it was generated and must be printed."""
     if not from_stdin:
         return secrets.token_urlsafe(12), True
     given = sys.stdin.readline().rstrip("\r\n")
     if not given:
-        raise CliError("Standard input holds no password.")
+        raise CliError("Standard input contains no password.")
     return given, False
 
 

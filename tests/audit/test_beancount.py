@@ -21,11 +21,11 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.entity import Record
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
 from tests.audit.conftest import Tamper
 from tests.support.ledger_builder import LedgerBuilder
+from tests.support.progress import CollectingReporter
 
 
 async def export_and_check(

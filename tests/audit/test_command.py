@@ -21,8 +21,8 @@ from creditdesk.cli.checkpoint import checkpoint, load_checkpoint
 from creditdesk.cli.data import demo
 from creditdesk.cli.output import CliError
 from creditdesk.cli.program import FAILED, OK, run
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.storage.engine import open_store
+from tests.support.progress import CollectingReporter
 
 
 @pytest.fixture(scope="module")

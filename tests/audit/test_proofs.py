@@ -17,10 +17,10 @@ from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.checkpoint_format import Checkpoint, check_checkpoint_sequence, generate_key
 from creditdesk.audit.checkpoints import create_checkpoint, latest_checkpoint, prove_entry
 from creditdesk.schema.errors import Conflict, NotFound
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from tests.audit.conftest import CreateCheckpoint
 from tests.support.ledger_builder import NOON, LedgerBuilder
+from tests.support.progress import CollectingReporter
 
 VERIFIER = Path(__file__).parents[2] / "tools" / "creditdesk_verify.py"
 ClientFor = Callable[[str], httpx.AsyncClient]

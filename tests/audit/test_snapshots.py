@@ -12,11 +12,11 @@ import pytest
 
 from creditdesk.audit import verify
 from creditdesk.audit.verify import verify_ledger
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
 from tests.support.ledger_builder import LedgerBuilder
+from tests.support.progress import CollectingReporter
 
 Write = Callable[[], Awaitable[Any]]
 

@@ -22,11 +22,11 @@ from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.hash_chain import entry_digest, genesis_digest
 from creditdesk.ledger.journal.mapping import entry_from_record, state_id, where
 from creditdesk.schema.errors import Conflict
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from tests.audit.conftest import CreateCheckpoint, Tamper, execute
 from tests.support.ledger_builder import LedgerBuilder, money
+from tests.support.progress import CollectingReporter
 
 
 async def credit_with_uses(ledger: LedgerBuilder) -> int:

@@ -15,7 +15,7 @@ from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.tokens import AccessTokens, signing_secret
 from creditdesk.auth.totp import accepted_step, is_valid_secret
-from creditdesk.auth.users_admin import find_user_id, issue_token, set_password, set_two_factor
+from creditdesk.auth.users_admin import find_user_id, issue_token, set_password
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.errors import RateLimited, Unauthenticated, ValidationError
@@ -30,6 +30,8 @@ from tests.support.users import (
     create_authenticator,
     create_person,
     password_form,
+    revoke_tokens,
+    set_two_factor,
 )
 
 SECOND = timedelta(seconds=1)
@@ -181,7 +183,7 @@ async def test_revocation_reaches_other_worker_within_cache_time(each_store: Sto
     bearer = f"Bearer {(await here.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
     await there.authenticate(bearer, SIGN_IN_TIME)
     await there.authenticate(basic_authorization(), SIGN_IN_TIME)
-    await here.revoke_user(user_id, SIGN_IN_TIME)
+    await revoke_tokens(here, each_store, user_id)
     with pytest.raises(Unauthenticated):
         await here.authenticate(bearer, SIGN_IN_TIME)
     await there.authenticate(bearer, SIGN_IN_TIME + 4 * SECOND)
@@ -196,7 +198,7 @@ async def test_token_issued_after_revocation_works_on_all_workers(store: Store) 
         f"Bearer {(await here.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}",
         SIGN_IN_TIME,
     )
-    await here.revoke_user(user_id, SIGN_IN_TIME)
+    await revoke_tokens(here, store, user_id)
     fresh = await here.sign_in(password_form(), None, SIGN_IN_TIME)
     await there.authenticate(f"Bearer {fresh.access_token}", SIGN_IN_TIME)
 
@@ -261,9 +263,7 @@ async def test_deleted_user_has_no_live_token(store: Store) -> None:
 
 async def test_second_factor_is_required_and_code_is_single_use(each_store: Store) -> None:
     user_id = await create_person(each_store)
-    async with each_store.write_session() as unit:
-        secret = await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
-    assert secret is not None
+    secret = await set_two_factor(each_store, user_id, on=True)
     auth = create_authenticator(each_store)
     with pytest.raises(TokenError) as refused:
         await auth.sign_in(password_form(), None, SIGN_IN_TIME)
@@ -276,16 +276,13 @@ async def test_second_factor_is_required_and_code_is_single_use(each_store: Stor
         assert refused.value.error == "invalid_grant"
     with pytest.raises(Unauthenticated, match="second factor"):
         await auth.authenticate(basic_authorization(), SIGN_IN_TIME)
-    async with each_store.write_session() as unit:
-        assert await set_two_factor(unit, user_id, on=False, now=SIGN_IN_TIME) is None
+    await set_two_factor(each_store, user_id, on=False)
     assert (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token
 
 
 async def test_concurrent_use_of_one_code_succeeds_once(each_store: Store) -> None:
     user_id = await create_person(each_store)
-    async with each_store.write_session() as unit:
-        secret = await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
-    assert secret is not None
+    secret = await set_two_factor(each_store, user_id, on=True)
     asked = password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME))
     answers = await asyncio.gather(
         *(create_authenticator(each_store).sign_in(asked, None, SIGN_IN_TIME) for _ in range(3)),
@@ -358,8 +355,7 @@ async def test_success_resets_failures_and_wrong_code_counts(store: Store) -> No
     with pytest.raises(TokenError):
         await auth.sign_in(password_form(password="wrong"), None, SIGN_IN_TIME)
     await auth.sign_in(password_form(), None, SIGN_IN_TIME)
-    async with store.write_session() as unit:
-        await set_two_factor(unit, user_id, on=True, now=SIGN_IN_TIME)
+    await set_two_factor(store, user_id, on=True)
     for _ in range(2):
         with pytest.raises(TokenError):
             await auth.sign_in(password_form(totp="000000"), None, SIGN_IN_TIME)

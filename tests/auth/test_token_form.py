@@ -15,7 +15,6 @@ from creditdesk.api.routes import Api, client_address
 from creditdesk.api.token import token_route
 from creditdesk.app import build_context
 from creditdesk.auth.authenticator import Authenticator
-from creditdesk.auth.users_admin import set_two_factor
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 from tests.support.users import (
@@ -25,6 +24,7 @@ from tests.support.users import (
     create_authenticator,
     create_person,
     password_form,
+    set_two_factor,
 )
 
 FORM = f"grant_type=password&username=ada%40example.org&password={PASSWORD.replace(' ', '+')}"
@@ -124,8 +124,7 @@ async def test_client_id_as_header_or_field(client: httpx.AsyncClient) -> None:
 
 
 async def test_second_factor_has_its_own_error(client: httpx.AsyncClient, store: Store) -> None:
-    async with store.write_session() as unit:
-        await set_two_factor(unit, 1, on=True, now=SIGN_IN_TIME)
+    await set_two_factor(store, 1, on=True)
     answer = await client.post("/api/token", data=password_form())
     assert (answer.status_code, answer.json()["error"]) == (400, "two_factor_auth_check")
 

@@ -15,12 +15,12 @@ import pytest
 
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.catalog import CATALOG
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.storage.engine import open_store
 from tests.crash.demo_load import RESTORING, ROWS, SUSPENDED
 from tests.storage.snapshots import schema_objects
 from tests.support.databases import migrate_database
 from tests.support.durable_postgres import DurablePostgres
+from tests.support.progress import CollectingReporter
 from tests.support.server_process import SOURCE_FOLDER, process_environment
 
 USES = 300

@@ -29,13 +29,13 @@ from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.services import CreditService
 from creditdesk.schema.errors import Conflict, ValidationError
 from creditdesk.schema.params import Params
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
 from tests.support.ledger_builder import NOON, TIME_USE, LedgerBuilder
+from tests.support.progress import CollectingReporter
 
 
 class Printer:

@@ -31,13 +31,13 @@ from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
 from creditdesk.ledger.operations.holds import confirm_hold, release_hold
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.entity import Record
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import FindQuery
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, MONEY_USE, money
+from tests.support.progress import CollectingReporter
 from tests.support.shared_team import (
     DAY,
     MONEY_CREDIT,

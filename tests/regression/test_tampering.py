@@ -10,10 +10,10 @@ from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.checkpoints import create_checkpoint
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.journal.mapping import where
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from tests.support.api_client import CREDITS, ApiClient, result_value
+from tests.support.progress import CollectingReporter
 
 
 async def test_removed_newest_line_is_detected(unverified_api: ApiClient, store: Store) -> None:

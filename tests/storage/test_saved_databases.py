@@ -20,11 +20,11 @@ from creditdesk.audit.checkpoints import latest_checkpoint
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import find_user_id, issue_token
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import OlderDatabase
 from tests.conftest import ADMIN_EMAIL, create_postgres_database, database_url, http_client
+from tests.support.progress import CollectingReporter
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SAVED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

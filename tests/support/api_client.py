@@ -22,9 +22,9 @@ from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.operations.corrections import expire
 from creditdesk.schema.conversions import format_datetime
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.settings import Settings
 from tests.support.ledger_builder import LedgerBuilder, money
+from tests.support.progress import CollectingReporter
 
 CREDITS = "/api/billing/coworkerbookingcredits"
 TIME_CREDITS = "/api/billing/coworkerextraservices"

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pyotp
 from starlette.types import ASGIApp
 
 from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.credentials import save_credential
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.auth.users_admin import create_user, ensure_roles, issue_token
+from creditdesk.auth.users_admin import create_user, ensure_roles, issue_token, set_password
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
@@ -56,6 +58,24 @@ async def create_person(
     if roles:
         await create_user_role(store, business_ids[0], roles, (user_id,))
     return user_id
+
+
+async def revoke_tokens(auth: Authenticator, store: Store, user_id: int) -> None:
+    """Revokes all tokens of a user, as setting a password does; `auth` applies it at once."""
+    async with store.write_session() as session:
+        await set_password(session, user_id, PASSWORD, now=SIGN_IN_TIME, passwords=PASSWORDS)
+    auth.clear_cache()
+
+
+async def set_two_factor(store: Store, user_id: int, *, on: bool) -> str:
+    """Turns the second factor of a user on or off; returns its secret."""
+    secret = pyotp.random_base32() if on else ""
+    async with store.write_session() as session:
+        user = await session.get(User, user_id)
+        assert user is not None
+        await save_credential(session, user_id, user["Email"], SIGN_IN_TIME, totp_secret=secret)
+        await session.update(User, [(user_id, {"TwoFactorEnabled": on})])
+    return secret
 
 
 async def create_user_role(

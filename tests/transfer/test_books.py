@@ -16,9 +16,9 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 )
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
+from tests.support.progress import CollectingReporter
 
 
 async def verify_problems(store: Store) -> list[str]:

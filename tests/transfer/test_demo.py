@@ -14,8 +14,9 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.demo import load
 from creditdesk.demo.load import DatabaseNotEmpty, load_demo, record_batches
 from creditdesk.demo.worker import generate_in_process
-from creditdesk.schema.progress import CollectingReporter, NullReporter
+from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store
+from tests.support.progress import CollectingReporter
 
 NewStore = Callable[[], Awaitable[Store]]
 

@@ -23,9 +23,9 @@ from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.importer import Importer
+from tests.support.progress import CollectingReporter
 
 pytestmark = pytest.mark.usefixtures("import_into_empty")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -15,11 +15,12 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.demo.load import load_demo
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import CollectingReporter, NullReporter
+from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.transfer import file_discovery, importer
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
+from tests.support.progress import CollectingReporter
 
 NewStore = Callable[[], Awaitable[Store]]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.demo.load import DatabaseNotEmpty, load_demo
-from creditdesk.schema.progress import CollectingReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.export import ExportFormat, export_records
 from creditdesk.transfer.importer import Importer
+from tests.support.progress import CollectingReporter
 
 NewStore = Callable[[], Awaitable[Store]]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.auth.credentials import revoke_tokens
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
 from creditdesk.auth.refresh import rotate_refresh_token
@@ -144,12 +143,6 @@ class Authenticator:
         if standing.principal is None:
             raise no_access()
         return await self._token_response(*rotated, now)
-
-    async def revoke_user(self, user_id: int, now: datetime) -> None:
-        """Revokes every token of a user: here at once, in other workers within `revocation_seconds`."""
-        async with self._store.write_session() as session:
-            await revoke_tokens(session, user_id, now)
-        self._users.pop(user_id, None)
 
     def clear_cache(self) -> None:
         """Forgets all users, so that a change by this worker applies at once."""

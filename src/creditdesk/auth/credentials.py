@@ -84,15 +84,6 @@ async def save_credential(
         await session.update(Credential, [(stored["Id"], changes)])
 
 
-async def revoke_tokens(session: WriteSession, user_id: int, now: datetime) -> None:
-    """Revokes every access and refresh token of a user."""
-    stored = await find_credential(session, user_id)
-    if stored is not None:
-        locked = (await session.lock(Credential, [stored["Id"]]))[stored["Id"]]
-        changes = {"Version": locked["Version"] + 1, **update_stamp(now, None)}
-        await session.update(Credential, [(stored["Id"], changes)])
-
-
 async def delete_credential(session: WriteSession, user_id: int) -> None:
     """Deletes the credential and refresh tokens of a user that is about to be deleted."""
     for entity in (RefreshToken, Credential):

@@ -11,11 +11,6 @@ import pyotp
 STEP_SECONDS = 30
 
 
-def new_secret() -> str:
-    """A random secret in base 32."""
-    return pyotp.random_base32()
-
-
 def is_valid_secret(secret: str) -> bool:
     """Whether the text is a base-32 secret of at least 80 bits."""
     try:

@@ -11,7 +11,6 @@ from creditdesk.auth.records import first_or_none
 from creditdesk.auth.refresh import issue_refresh_token
 from creditdesk.auth.token_responses import TokenResponse
 from creditdesk.auth.tokens import AccessTokens
-from creditdesk.auth.totp import new_secret
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.enums import eLanguage
 from creditdesk.entities.security.credential import Credential
@@ -87,19 +86,6 @@ async def set_password(
         raise NotFound
     password_hash = await (passwords or Passwords(AuthSettings())).hash(password)
     await save_credential(session, user_id, user["Email"], now, password_hash=password_hash)
-
-
-async def set_two_factor(
-    session: WriteSession, user_id: int, *, on: bool, now: datetime
-) -> str | None:
-    """Turns the second factor on or off; returns the new secret. Revokes the tokens."""
-    user = await session.get(User, user_id)
-    if user is None:
-        raise NotFound
-    secret = new_secret() if on else None
-    await save_credential(session, user_id, user["Email"], now, totp_secret=secret or "")
-    await session.update(User, [(user_id, {"TwoFactorEnabled": on})])
-    return secret
 
 
 async def ensure_roles(session: WriteSession, now: datetime) -> dict[str, int]:

@@ -22,27 +22,6 @@ class ProgressReporter(Protocol):
         """`rows` more rows of the step are done."""
 
 
-class CollectingReporter:
-    """Keeps notes and problems in lists."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.problems: list[str] = []
-        self.rows = 0
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def problem(self, message: str) -> None:
-        self.problems.append(message)
-
-    def step(self, label: str, total: int | None = None) -> None:
-        pass
-
-    def advance(self, rows: int) -> None:
-        self.rows += rows
-
-
 class NullReporter:
     """Discards everything."""
 

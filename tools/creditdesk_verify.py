@@ -1,8 +1,8 @@
-"""Checks a creditdesk proof on its own: python creditdesk_verify.py proof.json --public-key key.pem
+"""Verifies a creditdesk proof: python creditdesk_verify.py proof.json --public-key key.pem
 
-One file for auditors and members, following docs/explanation/proof.md: it imports nothing of
-creditdesk, needs no network, and uses `cryptography` for the signature only where it is installed.
-Exit codes: 0 the proof holds, 1 it does not (one sentence says why), 2 it could not be checked.
+One file for auditors and members that follows docs/explanation/proof.md. It imports nothing of
+creditdesk, needs no network, and uses `cryptography` for the signature only if it is installed.
+Exit codes: 0 the proof is valid, 1 it is not (with the reason), 2 it could not be checked.
 """
 
 import argparse
@@ -58,11 +58,11 @@ PUBLIC_KEY_PREFIX = bytes.fromhex("302a300506032b6570032100")
 
 
 class ProofError(Exception):
-    """The proof does not hold; the message is the sentence to show."""
+    """The proof is invalid; the message says why."""
 
 
 class FileError(Exception):
-    """A file cannot be read as what it should be."""
+    """A file cannot be read or has the wrong format."""
 
 
 Document = dict[str, Any]
@@ -72,15 +72,15 @@ def sha256(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def require(condition: object, sentence: str) -> None:
+def require(condition: object, message: str) -> None:
     if not condition:
-        raise ProofError(sentence)
+        raise ProofError(message)
 
 
-# Reading the document: whatever it shows must be covered by the proof, so nothing may be extra.
+# Reading the document: the proof must cover everything in it, so extra fields are refused.
 
 
-def object_of_pairs(pairs: list[tuple[str, Any]]) -> Document:
+def reject_duplicate_fields(pairs: list[tuple[str, Any]]) -> Document:
     names = [name for name, _ in pairs]
     require(len(set(names)) == len(names), "The document says the same field twice.")
     return dict(pairs)
@@ -165,24 +165,24 @@ def check_signature(checkpoint: Document, public_key: bytes) -> None:
     )
 
 
-def root_over(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
-    sentence = "The path does not fit the number of credits in the checkpoint."
-    require(0 <= index < size, sentence)
+def root_of_path(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    message = "The path does not fit the number of credits in the checkpoint."
+    require(0 <= index < size, message)
     digest, last, path = leaf, size - 1, list(path)
     while last:
         if index % 2:
-            require(path, sentence)
+            require(path, message)
             digest = sha256(b"\x01", path.pop(0), digest)
         elif index < last:
-            require(path, sentence)
+            require(path, message)
             digest = sha256(b"\x01", digest, path.pop(0))
         index, last = index // 2, last // 2
-    require(not path, sentence)
+    require(not path, message)
     return digest
 
 
 def check(proof: Any, public_key: bytes) -> Document:
-    """The proven line's document; ProofError with the sentence to show when the proof fails."""
+    """The document of the proven line. Raises ProofError with the reason for an invalid proof."""
     names = "format line previous digest following head blind index path checkpoint"
     proof = fields(proof, names.split(), "proof")
     require(proof["format"] == "creditdesk-proof-1", "The document is not a creditdesk proof.")
@@ -195,8 +195,8 @@ def check(proof: Any, public_key: bytes) -> Document:
     previous = octets(proof["previous"], "previous")
     credit = struct.pack(">BBq", 1, CREDIT_KINDS[line["credit_kind"]], line["credit_id"])
     if line["sequence"] == 1:
-        sentence = "The first line does not start from its credit."
-        require(previous == sha256(b"\x02", credit), sentence)
+        message = "The first line does not start from its credit."
+        require(previous == sha256(b"\x02", credit), message)
 
     digest = sha256(b"\x04", previous, sha256(b"\x03", content))
     require(
@@ -216,13 +216,13 @@ def check(proof: Any, public_key: bytes) -> Document:
     leaf = sha256(b"\x00", head, octets(proof["blind"], "blind"))
     index, path = number(proof["index"], "index", 0), digests(proof["path"], "path")
     require(
-        root_over(leaf, index, checkpoint["credits"], path) == bytes.fromhex(checkpoint["root"]),
+        root_of_path(leaf, index, checkpoint["credits"], path) == bytes.fromhex(checkpoint["root"]),
         "The credit's sealed head does not lead to the checkpoint's root.",
     )
     return line
 
 
-# Ed25519 verification as in RFC 8032, section 5.1.7, for where `cryptography` is not installed.
+# Ed25519 verification by RFC 8032, section 5.1.7, used if `cryptography` is not installed.
 
 Point = tuple[int, int, int, int]
 
@@ -262,14 +262,14 @@ def point_multiply(scalar: int, point: Point) -> Point:
     return total
 
 
-def point_of_bytes(encoded: bytes) -> Point:
+def decode_point(encoded: bytes) -> Point:
     y = int.from_bytes(encoded, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
     x = recover_x(y, sign)
     return (x, y, 1, x * y % P)
 
 
-def bytes_of_point(point: Point) -> bytes:
+def encode_point(point: Point) -> bytes:
     inverse = pow(point[2], P - 2, P)
     x, y = point[0] * inverse % P, point[1] * inverse % P
     return (y | (x & 1) << 255).to_bytes(32, "little")
@@ -284,7 +284,7 @@ def ed25519_holds(public_key: bytes, signature: bytes, message: bytes) -> bool:
     if len(signature) != 64 or scalar >= ORDER:
         return False
     try:
-        x, y, z, t = point_of_bytes(public_key)
+        x, y, z, t = decode_point(public_key)
     except ProofError:
         return False
     challenge = hashlib.sha512(signature[:32] + public_key + message).digest()
@@ -292,7 +292,7 @@ def ed25519_holds(public_key: bytes, signature: bytes, message: bytes) -> bool:
     # R must equal S*B - k*A; comparing its bytes also refuses any other encoding of R.
     minus_key = (P - x, y, z, P - t)
     point = point_add(point_multiply(scalar, BASE), point_multiply(factor, minus_key))
-    return bytes_of_point(point) == signature[:32]
+    return encode_point(point) == signature[:32]
 
 
 def signature_holds(public_key: bytes, signature: bytes, message: bytes) -> bool:
@@ -311,7 +311,7 @@ def signature_holds(public_key: bytes, signature: bytes, message: bytes) -> bool
 # The command.
 
 
-def read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -319,7 +319,7 @@ def read(path: str) -> bytes:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def public_key_of(pem: bytes) -> bytes:
+def parse_public_key(pem: bytes) -> bytes:
     pattern = rb"\s*-----BEGIN PUBLIC KEY-----\s+(.+?)\s+-----END PUBLIC KEY-----\s*"
     found = re.fullmatch(pattern, pem, re.DOTALL)
     try:
@@ -331,9 +331,9 @@ def public_key_of(pem: bytes) -> bytes:
     return der[len(PUBLIC_KEY_PREFIX) :]
 
 
-def proof_of(text: bytes) -> Any:
+def parse_proof(text: bytes) -> Any:
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=object_of_pairs)
+        return json.loads(text.decode("utf-8"), object_pairs_hook=reject_duplicate_fields)
     except (ValueError, RecursionError):
         raise ProofError("The proof is not a JSON document.") from None
 
@@ -366,8 +366,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--public-key", required=True, help="the space's public key, a PEM file")
     chosen = parser.parse_args(arguments)
     try:
-        public_key = public_key_of(read(chosen.public_key))
-        proof = proof_of(read(chosen.proof))
+        public_key = parse_public_key(read_file(chosen.public_key))
+        proof = parse_proof(read_file(chosen.proof))
         line = check(proof, public_key)
         sys.stdout.write(summary(line, proof["checkpoint"]) + "\n")
     except FileError as error:

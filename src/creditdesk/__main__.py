@@ -1,4 +1,4 @@
-"""Lets `python -m creditdesk` be the command line."""
+"""The command line, as `python -m creditdesk`."""
 
 from creditdesk.cli import main
 

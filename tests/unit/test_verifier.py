@@ -59,7 +59,7 @@ def run(proof: Path, key: Path, *options: str) -> tuple[int, str]:
 
 def failure(document: object) -> str:
     """What the verifier says of a document, through its own reading of JSON."""
-    proof = VERIFIER.proof_of(json.dumps(document).encode())
+    proof = VERIFIER.parse_proof(json.dumps(document).encode())
     with pytest.raises(VERIFIER.ProofError) as refusal:
         VERIFIER.check(proof, KEY.public_key().public_bytes_raw())
     return str(refusal.value)
@@ -175,7 +175,7 @@ def test_a_field_said_twice_is_refused_even_where_the_last_one_is_true() -> None
     text = (GOLDEN / "proof.json").read_text("utf-8")
     doubled = text.replace('"amount": 250000', '"amount": 1, "amount": 250000')
     with pytest.raises(VERIFIER.ProofError, match="The document says the same field twice"):
-        VERIFIER.proof_of(doubled.encode())
+        VERIFIER.parse_proof(doubled.encode())
 
 
 def test_a_first_line_must_start_from_its_own_credit() -> None:
@@ -245,7 +245,7 @@ def test_the_verifier_and_the_ledger_agree_on_any_line(
     assert VERIFIER.line_bytes(line.to_document()) == encode_entry(line)
     tree = MerkleTree([ChainHead(credit_kind, 5, 4, entry_digest(bytes(32), line))], bytes(32))
     proof = create_proof(line, bytes(32), [], tree, sign_checkpoint(tree, None, 1, KEY))
-    document = VERIFIER.proof_of(json.dumps(proof.document()).encode())
+    document = VERIFIER.parse_proof(json.dumps(proof.document()).encode())
     shown = VERIFIER.check(document, KEY.public_key().public_bytes_raw())
     assert shown == line.to_document()
     assert VERIFIER.summary(shown, document["checkpoint"]).isascii()

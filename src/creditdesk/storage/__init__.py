@@ -1,1 +1,1 @@
-"""Where records live. Only the composition root and the command line import this room."""
+"""Persistence on SQLite and PostgreSQL; only `app` and `cli` import this package."""

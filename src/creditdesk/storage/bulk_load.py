@@ -1,8 +1,7 @@
-"""What is set aside while very many rows come, and put back as it was once they are there.
+"""Suspends indexes, foreign keys and triggers while very many rows are inserted.
 
-An index is made several times faster over rows that are there than it is kept up row by row, and
-references are checked faster as a whole. What is put back is what the engine itself said before,
-word for word. Writes SQL text, and runs it only where it is given `run`; commits nothing.
+Building an index over existing rows is several times faster than maintaining it row by row, and foreign
+keys are checked faster as a whole. Definitions are read from the catalog and restored word for word.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 
 @dataclass(frozen=True, slots=True)
 class SuspendedObject:
-    """One thing set aside: the statement that removes it and the one that makes it again."""
+    """The statement that removes an object, and the one that restores it."""
 
     remove: str
     restore: str
@@ -34,7 +33,7 @@ SELECT 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
 WHERE (type = 'index' AND sql IS NOT NULL OR type = 'trigger' AND sql LIKE '%AFTER INSERT ON%')
 AND tbl_name IN (SELECT value FROM json_each(?1)) ORDER BY type, name
 """
-"""Indexes, and triggers of rows that come; references are looked up by row number and cost little."""
+"""Indexes and insert triggers; foreign keys are checked by row id and cost little."""
 
 _SUSPENDABLE_POSTGRESQL: Final = """
 SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
@@ -52,9 +51,9 @@ FROM pg_trigger AS t WHERE t.tgrelid = ANY($1::text[]::regclass[])
 AND NOT t.tgisinternal AND t.tgenabled = 'O' AND t.tgtype & 4 <> 0
 ORDER BY 1
 """
-"""Indexes but for the primary keys, references, and triggers of rows that come (bit 4).
+"""Indexes except those of constraints, foreign keys, and insert triggers (bit 4 of `tgtype`).
 
-What guards rows and keeps copies true stays: it costs nothing until a row changes.
+Update and delete triggers stay: they cost nothing while rows are inserted.
 """
 
 
@@ -62,10 +61,10 @@ What guards rows and keeps copies true stays: it costs nothing until a row chang
 async def suspend(
     execute: Execute, dialect: Dialect, entities: Sequence[type[Entity]]
 ) -> AsyncIterator[None]:
-    """Has the tables of these entities take rows as fast as they can, until the block ends.
+    """Suspends what slows inserts into the tables of these entities until the block ends.
 
-    Inside one transaction, whose end makes the whole stand or undoes the whole. What unique
-    indexes and references refuse is refused as the block ends.
+    Runs inside the caller's transaction. Violations of unique indexes and foreign keys are raised as the
+    block ends.
     """
     names = [table.name for table in tables(entities, dialect)]
     if dialect.name == "postgresql":
@@ -78,12 +77,12 @@ async def suspend(
     for item in suspended:
         await execute(item.remove, ())
     if dialect.name == "postgresql":
-        # A plan made while a table was empty would read all of it, however large it has become.
+        # A plan made while a table was empty would scan all of it, however large it has become.
         await execute("SET LOCAL enable_seqscan = off", ())
     yield
     if dialect.name == "postgresql":
         await execute("SET LOCAL enable_seqscan = on", ())
-        # No table can be altered while a reference or a late trigger of it has yet to be heard.
+        # No table can be altered while a constraint or deferred trigger of it is pending.
         await execute("SET CONSTRAINTS ALL IMMEDIATE", ())
         for name in names:
             await execute(f"ANALYZE {name}", ())
@@ -100,6 +99,6 @@ async def _find_suspendable(execute: Execute, text: str, names: Any) -> list[Sus
 
 
 async def _recount(execute: Execute, dialect: Dialect, counted: CountedTable) -> None:
-    """The tally of rows that came while no trigger counted them."""
+    """Counts the rows that were inserted while the triggers were suspended."""
     await execute(f"DELETE FROM {counted.counter_table}", ())
     await execute(dialect.counters.backfill(counted), ())

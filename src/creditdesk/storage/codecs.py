@@ -1,7 +1,4 @@
-"""Values for which a driver has no type of its own: instants, objects and folded custom fields.
-
-Must not know of tables or statements.
-"""
+"""Conversions of values for which a driver has no type: datetimes, objects, custom fields."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from creditdesk.schema.conversions import fold_case
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 MAX_CACHED_DATETIMES: Final = 16_384
-"""How many are kept before all are worked out anew."""
+"""The cache is emptied when it holds this many."""
 
 
 def to_microseconds(instant: datetime) -> int:
@@ -25,12 +22,12 @@ def to_microseconds(instant: datetime) -> int:
 
 
 def from_microseconds(count: int) -> datetime:
-    """The instant so many microseconds after 1970."""
+    """The UTC datetime of microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=count)
 
 
 class DateTimeCache(dict[int, datetime]):
-    """Instants by their microseconds, each worked out once while it is asked for often."""
+    """Datetimes by their microseconds since 1970, converted on first use."""
 
     def __missing__(self, count: int) -> datetime:
         if len(self) >= MAX_CACHED_DATETIMES:
@@ -45,18 +42,18 @@ def encode_object(value: Any) -> str:
 
 
 def decode_object(text: str) -> Any:
-    """What `encode_object` was given."""
+    """The value of an `encode_object` text."""
     return msgspec.json.decode(text)
 
 
 def with_utc(instant: datetime) -> datetime:
-    """An instant as PostgreSQL's driver gives it, with its zone."""
-    # The driver keeps the calendar's first and last instant as infinities and loses their zone.
+    """A datetime of PostgreSQL's driver, with its time zone."""
+    # The driver maps the first and last datetime to infinities and drops their time zone.
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def casefold_custom_fields(fields: Any) -> str | None:
-    """Custom fields as filters read them: names and values as text without case."""
+    """Custom fields as filters read them: casefolded names and values."""
     entries = fields.get("Data") if isinstance(fields, Mapping) else None
     if not isinstance(entries, list):
         return None

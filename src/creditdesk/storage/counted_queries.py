@@ -1,7 +1,7 @@
-"""Totals and deep pages that need no walk over the rows: read from the tally of their numbers.
+"""Totals and deep pages from the row counters, without scanning the rows.
 
-Writes SQL text from declared names and placeholders only; runs nothing. The tally moves with the
-rows in one transaction, and a total and its page are read in one statement, so all three agree.
+Triggers change counters and rows in one transaction, and one statement reads a total and its page, so
+that all three agree.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from creditdesk.storage.row_counters import (
 
 
 class SeekPlan(NamedTuple):
-    """What makes a page begin near its first row: questions to put before it, the rows to walk
-    (their alias is t), how many of them to pass over, and the total.
+    """SQL for a page that starts near its first row: CTEs, the WHERE clause of the rows (alias t), the
+    OFFSET among them, and the total.
     """
 
     ctes: str
@@ -40,9 +40,10 @@ class SeekPlan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _CountedRange:
-    """The rows of one table that a question is about: a range of CreatedOn, as placeholders of
-    which `until` is not in it, and of which locations. `said` are tests of a location, each with
-    its placeholder; without any, the rows of all.
+    """The rows of one table that filters select: a range of CreatedOn, and locations.
+
+    The bounds are expressions; `through` is inclusive, `until` exclusive. `location_tests` are
+    comparisons with their placeholders; without any, the rows of all locations are meant.
     """
 
     counted: CountedTable
@@ -52,26 +53,26 @@ class _CountedRange:
     until: str | None = None
     location_tests: tuple[tuple[Comparison, str], ...] = ()
 
-    def bucket_bits(self, measure: BucketedColumn) -> tuple[int, ...]:
-        """Of how many bits the buckets are in which these rows are counted, widest first."""
-        return LOCATION_BUCKET_BITS if self.location_tests else measure.bucket_bits
+    def bucket_bits(self, key: BucketedColumn) -> tuple[int, ...]:
+        """The bucket widths in which these rows are counted, widest first."""
+        return LOCATION_BUCKET_BITS if self.location_tests else key.bucket_bits
 
     def counter_condition(self, bits: int | str) -> str:
-        """What finds the rows of the tally for buckets of so many bits."""
-        located = f" AND location = {ALL_LOCATIONS}"
+        """The condition on the counters of buckets of this width."""
+        location = f" AND location = {ALL_LOCATIONS}"
         if self.location_tests:
-            # No location has a number below one: what stands there in place of one is not asked for.
-            # With a sign before it, no engine looks for the rows by this alone.
-            located = f"{self.location_condition('location')} AND +location > 0"
-        return f"bits = {bits}{located}"
+            # Ids start at one; lower numbers stand for all locations and for none. The sign keeps
+            # the engines from choosing an index by this condition.
+            location = f"{self.location_condition('location')} AND +location > 0"
+        return f"bits = {bits}{location}"
 
     def location_condition(self, column: str) -> str:
-        """What is said of the location, which this column holds."""
+        """The conditions on the location, for the column that holds it."""
         return "".join(
-            f" AND {self.dialect.in_array(column, mark)}"
-            if test is Comparison.ONE_OF
-            else f" AND {column} = {mark}"
-            for test, mark in self.location_tests
+            f" AND {self.dialect.in_array(column, value)}"
+            if comparison is Comparison.ONE_OF
+            else f" AND {column} = {value}"
+            for comparison, value in self.location_tests
         )
 
 
@@ -81,32 +82,32 @@ def counted_total(
     parameters: Sequence[Sequence[Parameter]],
     dialect: Dialect,
 ) -> str | None:
-    """The number that match, from the tally; None where the rows themselves must be counted.
+    """SQL for the number of matches, from the counters; None where the rows must be counted.
 
-    That is for a list of a tallied entity, whole or narrowed to a range of CreatedOn, to locations
-    or to both.
+    Counters serve lists of a counted entity that are filtered by nothing but a range of CreatedOn and
+    locations.
     """
     if not entity.counted or not _is_creation_range(_without_location_filters(entity, filters)):
         return None
     low, high = _range_bounds(
         _counted_range(entity, filters, parameters, dialect), CREATED_ON_BUCKETS
     )
-    # Kept apart, as an engine would else work out each end as often as it is named.
-    ends = f"SELECT {low} AS low, {high} AS high"
-    return f"WITH ends AS MATERIALIZED ({ends}) SELECT {_RANGE_SIZE} FROM ends"
+    # Materialized, as an engine would otherwise compute each bound as often as it is named.
+    bounds = f"SELECT {low} AS low, {high} AS high"
+    return f"WITH bounds AS MATERIALIZED ({bounds}) SELECT {_RANGE_SIZE} FROM bounds"
 
 
 def is_seekable(entity: type[Entity], filters: Sequence[Filter], order: Order) -> bool:
-    """Whether a page of this list is found by the tally, however deep it lies.
+    """Whether the counters find any page of this list.
 
-    That is so for a list of a tallied entity sorted by CreatedOn, whole or narrowed to a range of
-    CreatedOn, to one location or to both, and for a whole one sorted by Id.
+    They do for lists of a counted entity that are sorted by CreatedOn and filtered by nothing but a range
+    of CreatedOn and one location, and for unfiltered ones that are sorted by Id.
     """
     others = _without_location_filters(entity, filters)
     if not entity.counted or not _is_creation_range(others):
         return False
     if order.column.name == "CreatedOn":
-        # The rows of several locations lie in no order that could be walked.
+        # No index holds the rows of several locations in one order.
         return [each.comparison for each in filters if each not in others] in (
             [],
             [Comparison.EQUALS],
@@ -122,83 +123,77 @@ def seek_plan(
     rows_before: Parameter,
     dialect: Dialect,
 ) -> SeekPlan:
-    """How to begin a page of a seekable list near its first row, which so many precede as the
-    placeholder `mark` will say.
+    """How a page of a seekable list starts after `rows_before` rows.
 
-    The tally tells the bucket in which that row lies and how many rows lie before the bucket; only
-    the bucket's own are passed over one by one.
+    The counters give the bucket of the first row and the number of rows before the bucket; only rows
+    of that bucket are skipped one by one.
     """
-    asked = _counted_range(entity, filters, parameters, dialect)
-    measure = CREATED_ON_BUCKETS if order.column.name == "CreatedOn" else ID_BUCKETS
-    column = f"t.{measure.column}"
-    low, high = _range_bounds(asked, measure)
+    selected = _counted_range(entity, filters, parameters, dialect)
+    key = CREATED_ON_BUCKETS if order.column.name == "CreatedOn" else ID_BUCKETS
+    column = f"t.{key.column}"
+    low, high = _range_bounds(selected, key)
     offset = f"CAST({rows_before} AS BIGINT)"
-    place = f"ends.high - 1 - {offset}" if order.descending else f"ends.low + {offset}"
-    questions = (
-        f"ends AS MATERIALIZED (SELECT {low} AS low, {high} AS high), "
-        f"sought AS MATERIALIZED (SELECT {place} AS place FROM ends), "
+    position = f"bounds.high - 1 - {offset}" if order.descending else f"bounds.low + {offset}"
+    ctes = (
+        f"bounds AS MATERIALIZED (SELECT {low} AS low, {high} AS high), "
+        f"target AS MATERIALIZED (SELECT {position} AS position FROM bounds), "
     )
     wider: int | None = None
-    for width in asked.bucket_bits(measure):
-        questions += (
-            f"{_bucket_cte(width)} AS MATERIALIZED ({_bucket_query(asked, width, wider)}), "
-        )
+    for width in selected.bucket_bits(key):
+        ctes += f"{_bucket_cte(width)} AS MATERIALIZED ({_bucket_query(selected, width, wider)}), "
         wider = width
-    bits = asked.bucket_bits(measure)[-1]
+    bits = selected.bucket_bits(key)[-1]
     bucket = _bucket_cte(bits)
-    # The rows before a range lie before the place as well, and need no test of their own.
+    # Rows before the range lie before the position too, and need no condition of their own.
     if order.descending:
-        end = dialect.counters.bucket_end(measure, bits, f"{bucket}.bucket")
+        end = dialect.counters.bucket_end(key, bits, f"{bucket}.bucket")
         where = f" WHERE {column} <= (SELECT {end} FROM {bucket})"
-        where += f" AND {column} >= {asked.since}" if asked.since else ""
-        passed = f"{bucket}.passed + {bucket}.n - 1 - sought.place"
+        where += f" AND {column} >= {selected.since}" if selected.since else ""
+        skipped = f"{bucket}.rows_before + {bucket}.n - 1 - target.position"
     else:
-        start = dialect.counters.bucket_start(measure, bits, f"{bucket}.bucket")
+        start = dialect.counters.bucket_start(key, bits, f"{bucket}.bucket")
         where = f" WHERE {column} >= (SELECT {start} FROM {bucket})"
-        where += f" AND {column} <= {asked.through}" if asked.through else ""
-        where += f" AND {column} < {asked.until}" if asked.until else ""
-        passed = f"sought.place - {bucket}.passed"
+        where += f" AND {column} <= {selected.through}" if selected.through else ""
+        where += f" AND {column} < {selected.until}" if selected.until else ""
+        skipped = f"target.position - {bucket}.rows_before"
     return SeekPlan(
-        questions,
-        where + asked.location_condition(f"t.{asked.counted.location}"),
-        # Past the end there is no bucket; nothing is walked, yet a number is asked for.
-        f"coalesce((SELECT {passed} FROM {bucket}, sought), 0)",
-        f"SELECT {_RANGE_SIZE} FROM ends",
+        ctes,
+        where + selected.location_condition(f"t.{selected.counted.location}"),
+        # Past the end there is no bucket: nothing is read, but OFFSET must be a number.
+        f"coalesce((SELECT {skipped} FROM {bucket}, target), 0)",
+        f"SELECT {_RANGE_SIZE} FROM bounds",
     )
 
 
 def _bucket_cte(bits: int) -> str:
-    """The name of the bucket of so many bits in which the place sought lies."""
+    """The CTE that holds the bucket of this width with the position."""
     return f"found_{bits}"
 
 
-def _bucket_query(asked: _CountedRange, bits: int, wider: int | None) -> str:
-    """The bucket that holds the place sought: its number, the rows before it, and its own.
-
-    It is looked for within the wider one that was found.
-    """
-    tally, kept = asked.counted.counter_table, asked.counter_condition(bits)
-    source, within, passed = f"{tally} AS r", "", "0"
+def _bucket_query(selected: _CountedRange, bits: int, wider: int | None) -> str:
+    """Number, rows before and rows of the bucket with the position, within the `wider` bucket."""
+    counters, condition = selected.counted.counter_table, selected.counter_condition(bits)
+    source, within, before = f"{counters} AS r", "", "0"
     if wider is not None:
         found, finer = _bucket_cte(wider), wider - bits
-        # In this order, so that its buckets are looked up by number.
-        source, passed = f"{found} CROSS JOIN {tally} AS r", f"{found}.passed"
+        # CROSS JOIN fixes the join order, so that the index finds the buckets by number.
+        source, before = f"{found} CROSS JOIN {counters} AS r", f"{found}.rows_before"
         within = (
             f" AND r.bucket >= ({found}.bucket << {finer})"
             f" AND r.bucket < (({found}.bucket + 1) << {finer})"
         )
-    # A sum in the order of buckets is that of all shards of one bucket, on each of them.
-    through = f"SELECT r.bucket, {passed} + sum(r.n) OVER (ORDER BY r.bucket) AS through"
-    own = f"(SELECT sum(r.n) FROM {tally} AS r WHERE {kept} AND r.bucket = first.bucket)"
+    # Peers of a window, the shards of a bucket, share its running sum.
+    through = f"SELECT r.bucket, {before} + sum(r.n) OVER (ORDER BY r.bucket) AS through"
+    own = f"(SELECT sum(r.n) FROM {counters} AS r WHERE {condition} AND r.bucket = first.bucket)"
     return (
-        f"SELECT bucket, through - n AS passed, n FROM (SELECT bucket, through, {own} AS n FROM ("
-        f"SELECT bucket, through FROM ({through} FROM {source} WHERE {kept}{within}) AS summed "
-        "WHERE through > (SELECT place FROM sought) ORDER BY bucket LIMIT 1) AS first) AS held"
+        f"SELECT bucket, through - n AS rows_before, n FROM (SELECT bucket, through, {own} AS n FROM ("
+        f"SELECT bucket, through FROM ({through} FROM {source} WHERE {condition}{within}) AS summed "
+        "WHERE through > (SELECT position FROM target) ORDER BY bucket LIMIT 1) AS first) AS held"
     )
 
 
 def spans_locations(entity: type[Entity], filters: Sequence[Filter]) -> bool:
-    """Whether a list of a tallied entity is narrowed to a choice of locations."""
+    """Whether a list of a counted entity is filtered by several locations."""
     return entity.counted and any(
         each.column.name == entity.scope and each.comparison is Comparison.ONE_OF
         for each in filters
@@ -206,7 +201,7 @@ def spans_locations(entity: type[Entity], filters: Sequence[Filter]) -> bool:
 
 
 def _without_location_filters(entity: type[Entity], filters: Sequence[Filter]) -> list[Filter]:
-    """The filters that say something else than of which locations."""
+    """The filters other than those by location."""
     return [
         each for each in filters
         if each.column.name != entity.scope or each.comparison not in (Comparison.EQUALS, Comparison.ONE_OF)
@@ -214,11 +209,11 @@ def _without_location_filters(entity: type[Entity], filters: Sequence[Filter]) -
 
 
 def _is_creation_range(filters: Sequence[Filter]) -> bool:
-    """Whether the filters are nothing but a range of CreatedOn, in one of the ways to say it."""
+    """Whether the filters are at most one range of CreatedOn, in any of its forms."""
     if any(each.column.name != "CreatedOn" for each in filters):
         return False
-    tests = sorted(each.comparison for each in filters)
-    return tests in (
+    comparisons = sorted(each.comparison for each in filters)
+    return comparisons in (
         [],
         [Comparison.AT_LEAST],
         [Comparison.AT_LEAST, Comparison.AT_MOST],
@@ -249,39 +244,41 @@ def _counted_range(
     return _CountedRange(counted, dialect, **bounds, location_tests=tuple(locations))
 
 
-def _range_bounds(asked: _CountedRange, measure: BucketedColumn) -> tuple[str, str]:
-    """How many rows precede a range, and how many precede its end."""
-    low = _count_before(asked, measure, asked.since, "<") if asked.since else "0"
-    if asked.through:
-        return low, _count_before(asked, measure, asked.through, "<=")
-    if asked.until:
-        return low, _count_before(asked, measure, asked.until, "<")
-    every = f"{asked.counted.counter_table} WHERE {asked.counter_condition(asked.bucket_bits(measure)[0])}"
-    return low, f"(SELECT coalesce(sum(n), 0) FROM {every})"
+def _range_bounds(selected: _CountedRange, key: BucketedColumn) -> tuple[str, str]:
+    """SQL for the number of rows before a range, and before its end."""
+    low = _count_before(selected, key, selected.since, "<") if selected.since else "0"
+    if selected.through:
+        return low, _count_before(selected, key, selected.through, "<=")
+    if selected.until:
+        return low, _count_before(selected, key, selected.until, "<")
+    condition = selected.counter_condition(selected.bucket_bits(key)[0])
+    total = f"SELECT coalesce(sum(n), 0) FROM {selected.counted.counter_table} WHERE {condition}"
+    return low, f"({total})"
 
 
-def _count_before(asked: _CountedRange, measure: BucketedColumn, value: str, sign: str) -> str:
-    """How many rows measure less than a value; with the sign `<=`, as much as it at most."""
-    tally, counted, column = asked.dialect.counters, asked.counted, measure.column
-    number = tally.as_integer(measure, value)
-    widths = asked.bucket_bits(measure)
-    stretches = [f"({widths[0]}, {_MIN_BUCKET}, {number} >> {widths[0]})"]
+def _count_before(selected: _CountedRange, key: BucketedColumn, value: str, operator: str) -> str:
+    """SQL for the number of rows below a value, or with the operator `<=` up to it."""
+    counters, counted, column = selected.dialect.counters, selected.counted, key.column
+    number = counters.as_integer(key, value)
+    widths = selected.bucket_bits(key)
+    ranges = [f"({widths[0]}, {_MIN_BUCKET}, {number} >> {widths[0]})"]
     for wider, bits in pairwise(widths):
-        begins = f"({number} >> {wider}) << {wider - bits}"
-        stretches.append(f"({bits}, {begins}, {number} >> {bits})")
-    start = tally.bucket_start(measure, widths[-1], f"({number} >> {widths[-1]})")
-    # In this order, so that each stretch is looked up; both engines name its columns so.
+        start_bucket = f"({number} >> {wider}) << {wider - bits}"
+        ranges.append(f"({bits}, {start_bucket}, {number} >> {bits})")
+    start = counters.bucket_start(key, widths[-1], f"({number} >> {widths[-1]})")
+    # CROSS JOIN fixes the join order; both engines name the columns of VALUES so.
     return (
         "((SELECT coalesce(sum(n), 0) "
-        f"FROM (VALUES {', '.join(stretches)}) AS stretch CROSS JOIN {counted.counter_table} "
-        f"WHERE {asked.counter_condition('column1')} AND bucket >= column2 AND bucket < column3) "
+        f"FROM (VALUES {', '.join(ranges)}) AS bucket_range CROSS JOIN {counted.counter_table} "
+        f"WHERE {selected.counter_condition('column1')} "
+        "AND bucket >= column2 AND bucket < column3) "
         f"+ (SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
-        f"AND {column} {sign} {value}{asked.location_condition(counted.location)}))"
+        f"AND {column} {operator} {value}{selected.location_condition(counted.location)}))"
     )
 
 
-# Less than any bucket's number.
+# Below every bucket's number.
 _MIN_BUCKET: Final = -(2**62)
 
-# A range that ends before it begins holds nothing.
+# A range that ends before it starts is empty.
 _RANGE_SIZE: Final = "CASE WHEN high > low THEN high - low ELSE 0 END"

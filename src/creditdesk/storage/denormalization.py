@@ -1,8 +1,7 @@
-"""Lent values that stand in the row itself: what fills them, keeps them true and tells untrue ones.
+"""Denormalized values: SQL that fills them, keeps them current and finds stale ones (decision 6).
 
-A copy is made from the row that a reference names, never from further away: that row copies in
-its turn. So a copy is true when it equals one other row, and that row alone is held while the
-copy is made. Writes SQL text; runs nothing and knows no engine (docs/explanation/decisions/0006).
+A value is copied from the row that a reference names, never from further away: that row holds copies in
+its turn. So each copy has one source row, and only that row is locked while it is made.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from creditdesk.storage.naming import (
 
 @dataclass(frozen=True, slots=True)
 class Denormalization:
-    """What the rows of a table copy along one reference: `columns` from the source's `origins`."""
+    """What rows of `table` copy along one reference: `columns` from `source_columns`."""
 
     table: str
     reference_column: str
@@ -36,7 +35,7 @@ class Denormalization:
 
 
 def denormalizations(entity: type[Entity]) -> tuple[Denormalization, ...]:
-    """What an entity copies, one value for each of its references."""
+    """What an entity copies, by reference."""
     return _by_reference(entity, entity.meta().denormalized_columns)
 
 
@@ -60,7 +59,7 @@ def _by_reference(entity: type[Entity], columns: Iterable[Column]) -> tuple[Deno
 
 
 def denormalized_pairs(column: Column) -> Iterator[tuple[str, str]]:
-    """The table columns that hold a copy, each with the source's column it is copied from."""
+    """The table columns of a denormalized column, each with the source column that it copies."""
     origin = _source_column(column)
     yield column_name(column), column_name(origin)
     if is_casefolded(column):
@@ -68,7 +67,7 @@ def denormalized_pairs(column: Column) -> Iterator[tuple[str, str]]:
 
 
 def _source_column(column: Column) -> Column:
-    """What the referred row itself holds of a lent column: its own value, a link, or a copy."""
+    """The column of the referenced row that is copied: its own value, a reference, or a copy."""
     shape = _referenced_entity(column).meta()
     rest = column.path[1:]
     if not rest:
@@ -90,7 +89,7 @@ def _referenced_entity(column: Column) -> type[Entity]:
 
 
 def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[str]:
-    """Statements that fill every copy of rows that are there, sources before what copies them."""
+    """Statements that fill the copies of existing rows, sources first."""
     deepest = max((len(c.path) for e in entities for c in e.meta().denormalized_columns), default=0)
     for depth in range(1, deepest + 1):
         for entity in entities:
@@ -104,7 +103,7 @@ def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[str]:
 
 
 def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """What keeps copies true: they follow their source, and take nothing but what it holds."""
+    """Triggers that update copies with their source, and refuse any other change of them."""
     for entity in entities:
         for each in denormalizations(entity):
             name = shortened_name(f"{each.table}_{each.reference_column}", "_follow")
@@ -116,11 +115,11 @@ def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect)
             yield from dialect.deferred_trigger(
                 f"{name}_late", each.source_table, each.source_columns, moved, follow
             )
-            # The check of the reference has come first, and holds the source.
-            anew = _assignment(each, f"NEW.{each.reference_column}")
+            # The foreign key was checked before, and holds a lock on the source.
+            assignment = _assignment(each, f"NEW.{each.reference_column}")
             yield from dialect.update_trigger(
                 f"{name}_anew", "AFTER", each.table, (each.reference_column,), _changed((each.reference_column,), dialect),
-                f"UPDATE {each.table} SET {anew} WHERE id = NEW.id;",
+                f"UPDATE {each.table} SET {assignment} WHERE id = NEW.id;",
             )  # fmt: skip
             yield from dialect.update_trigger(
                 f"{name}_true", "BEFORE", each.table, each.columns, _changed(each.columns, dialect),
@@ -159,7 +158,7 @@ def stale_query(entity: type[Entity], dialect: Dialect) -> Fragment:
 
 
 def _propagate(each: Denormalization, dialect: Dialect) -> str:
-    # Locked in id order, so that two that change the same rows do not wait for one another.
+    # Locks rows in id order, so that two updates of the same rows do not deadlock.
     return (
         f"UPDATE {each.table} SET {_assignment(each, 'NEW.id')} WHERE id IN ("
         f"SELECT t.id FROM {each.table} AS t WHERE t.{each.reference_column} = NEW.id "

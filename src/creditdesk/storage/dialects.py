@@ -1,8 +1,4 @@
-"""SQLite and PostgreSQL: with the tally, where the engines differ in what is written to them.
-
-Each dialect reads every field kind (type, value in, value out) and says the few phrases of SQL
-that the other would not understand.
-"""
+"""Where the SQL of SQLite and PostgreSQL differs: types and conversions of fields, and expressions."""
 
 from __future__ import annotations
 
@@ -38,14 +34,14 @@ from creditdesk.storage.row_counters import PostgreSQLRowCounters, RowCounters, 
 
 Convert = Callable[[Any], Any]
 MAX_PACKED_VALUES: Final = 100
-"""How many values one JSON array holds; a function of SQLite takes at most 127."""
+"""Values in one JSON array; a function of SQLite takes at most 127 arguments."""
 
 
 _decode_packed: Final = msgspec.json.Decoder(list[int | str | None]).decode
 
 
 class Dialect(ABC):
-    """What statements and tables ask of an engine."""
+    """What statements and tables need of an engine."""
 
     name: ClassVar[str]
     column_types: ClassVar[Mapping[type[Field], str]]
@@ -55,110 +51,112 @@ class Dialect(ABC):
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
     id_order_hint: ClassVar[str]
-    """A test that holds for every row (its alias is t), and has rows of several values of a column
-    found by the index in which those of each are sorted by Id.
+    """A condition, true for every row (alias t), that makes the engine read rows of several values of a
+    column from the index that is sorted by Id within each value.
     """
 
     @abstractmethod
     def placeholder(self, position: int) -> str:
-        """The placeholder of the parameter at this position, from 1."""
+        """The placeholder of the parameter with this number, from 1."""
 
     @abstractmethod
     def in_array(self, expression: str, placeholder: str, element_type: str = "BIGINT") -> str:
-        """Whether a value of this type is one of a list given as one parameter."""
+        """Whether a value of this type is in a list that is bound as one parameter."""
 
     @abstractmethod
     def in_subquery(self, expression: str, subquery: str) -> str:
-        """Whether an id is among those a question answers; rows are looked for by it, not tested."""
+        """Whether a value is in a subquery's result, so that an index on it is used."""
 
     @abstractmethod
     def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
-        """How rows are walked only where a condition on none of them holds: what is added to the
-        tests of a row, and the LIMIT.
+        """Reads rows only where a condition that depends on no row holds.
+
+        Returns what is appended to the WHERE clause, and the LIMIT clause.
         """
 
     @abstractmethod
     def no_index(self, expression: str) -> str:
-        """A column that rows are tested by, but not looked for by."""
+        """The column in a form for which no index is used."""
 
     @abstractmethod
     def array_parameter(self, values: Sequence[Any]) -> Any:
-        """A list of ids as one parameter."""
+        """A list as the value of one parameter."""
 
     @abstractmethod
     def contains(self, expression: str, placeholder: str) -> str:
-        """Whether a text holds another."""
+        """Whether a text contains another."""
 
     @abstractmethod
     def collection_ids(self, table: str, owner: str, item: str, owner_id: str) -> str:
-        """The ids a link table gives one owner, in rising order, as one value."""
+        """The item ids of one owner in a link table, ascending, as one value."""
 
     @abstractmethod
     def decode_collection(self, value: Any) -> tuple[int, ...]:
-        """What `items` answered."""
+        """The ids in a value of `collection_ids`."""
 
     def pack_row(self, values: Sequence[str]) -> str:
-        """The values of a row, as the driver hands over many rows fastest."""
+        """The values of a row in the form in which the driver returns many rows fastest."""
         return ", ".join(values)
 
     def unpack_rows(self, rows: Sequence[Sequence[Any]], skip: int) -> Sequence[Sequence[Any]]:
-        """What was packed, of rows in which so many other columns come before it."""
+        """The values of packed rows, which follow `skip` other columns."""
         return [row[skip:] for row in rows]
 
     @abstractmethod
     def custom_field_condition(
         self, expression: str, name_placeholder: str, value_placeholder: str
     ) -> str:
-        """Whether folded custom fields have an entry of this name whose value holds a text;
-        without a value's mark, whether they have one with any value.
+        """Whether casefolded custom fields have an entry of this name whose value contains a text.
+
+        With an empty `value_placeholder`: whether they have an entry with any value.
         """
 
     @abstractmethod
     def lock_clause(self, *, skip_locked: bool = False) -> str:
-        """What is added to a SELECT so that its rows stay ours until the unit ends; with `if_free`
-        it leaves out those that are another's.
+        """The clause that locks a SELECT's rows until the transaction ends.
+
+        With `skip_locked` rows that another transaction has locked are left out.
         """
 
     @abstractmethod
     def is_distinct(self, one: str, other: str) -> str:
-        """Whether two values are not the same, null being a value like any other."""
+        """Whether two values differ, null being equal to null."""
 
     @abstractmethod
     def update_trigger(
         self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
-        """A trigger BEFORE or AFTER an UPDATE that names one of the columns, for each row."""
+        """A row trigger BEFORE or AFTER an UPDATE of one of the columns."""
 
     @abstractmethod
     def deferred_trigger(
         self, name: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
-        """One that runs `body` as the unit commits, after waiting for all who share the updated
-        row: it sees what they copied of the row as it was.
+        """A trigger that executes `body` at commit, once no other transaction shares the updated row.
+
+        So it sees what others copied from the row before the update.
         """
 
     @abstractmethod
     def trigger_error(self, message: str, condition: str) -> str:
-        """What a trigger does to refuse an update that no other trigger makes, where the condition
-        holds.
-        """
+        """The statement of a trigger that refuses an update, unless another trigger made it."""
 
     @abstractmethod
     def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
-        """Triggers that refuse DELETE, and UPDATE of the `fixed` columns (all when empty)."""
+        """Triggers that refuse DELETE, and UPDATE of the fixed columns (of any when empty)."""
 
     def encode(self, kind: Field, value: Any) -> Any:
-        """An inner value as the driver takes it."""
+        """A value as the driver takes it."""
         convert = self.encoders.get(type(kind))
         return value if convert is None or value is None else convert(value)
 
     def decoder(self, kind: Field) -> Convert | None:
-        """How the driver's value becomes an inner value; None when it is one already."""
+        """The conversion of the driver's values; None where they need none."""
         return self.decoders.get(type(kind))
 
 
 class SQLite(Dialect):
-    """Instants and booleans are whole numbers; parameters are ?1, ?2, …"""
+    """Datetimes and booleans are integers; parameters are ?1, ?2, …"""
 
     name = "sqlite"
     column_types = {
@@ -171,7 +169,7 @@ class SQLite(Dialect):
     counters = SQLiteRowCounters()
     nulls_first = ""
     nulls_last = ""
-    # Of two indexes of that column it takes any, whichever is sorted as it is asked to.
+    # SQLite takes any of two indexes on that column, whichever is sorted as the query asks.
     id_order_hint = f" AND t.id > {-(2**63 - 1)}"
 
     def placeholder(self, position: int) -> str:
@@ -184,11 +182,11 @@ class SQLite(Dialect):
         return f"{expression} IN ({subquery})"
 
     def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
-        # It would test the condition once for each row.
+        # In the WHERE clause, SQLite would evaluate the condition for each row.
         return "", f"LIMIT CASE WHEN {condition} THEN {size} ELSE 0 END"
 
     def no_index(self, expression: str) -> str:
-        # What it samples of a table tells it too little of a column that has few values.
+        # The sample of ANALYZE says too little of a column with few distinct values.
         return f"+{expression}"
 
     def array_parameter(self, values: Sequence[Any]) -> str:
@@ -207,7 +205,7 @@ class SQLite(Dialect):
         return tuple(sorted(int(part) for part in value.split(","))) if value else ()
 
     def pack_row(self, values: Sequence[str]) -> str:
-        # The driver's way to a value is longer than the engine's to a JSON array and ours from it.
+        # One JSON array is built and parsed faster than the driver converts single values.
         return ", ".join(
             f"CAST(json_array({', '.join(values[first : first + MAX_PACKED_VALUES])}) AS BLOB)"
             for first in range(0, len(values), MAX_PACKED_VALUES)
@@ -232,7 +230,7 @@ class SQLite(Dialect):
             f"WHERE json_extract(entry.value, '$.Name') = {name_placeholder} AND {holds})"
         )
 
-    def lock_clause(self, *, skip_locked: bool = False) -> str:  # noqa: ARG002 - it has one writer
+    def lock_clause(self, *, skip_locked: bool = False) -> str:  # noqa: ARG002 - SQLite has one writer
         return ""
 
     def is_distinct(self, one: str, other: str) -> str:
@@ -249,13 +247,13 @@ class SQLite(Dialect):
 
     def deferred_trigger(
         self,
-        name: str,  # noqa: ARG002 - the promise names them
+        name: str,  # noqa: ARG002 - part of the interface
         table: str,  # noqa: ARG002
         columns: Sequence[str],  # noqa: ARG002
         when: str,  # noqa: ARG002
         body: str,  # noqa: ARG002
     ) -> list[str]:
-        # No two units write beside one another.
+        # There is one writer at a time.
         return []
 
     def trigger_error(self, message: str, condition: str) -> str:
@@ -265,7 +263,7 @@ class SQLite(Dialect):
         differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed_columns)
         when = f" WHEN {differs}" if fixed_columns else ""
         refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        # Made anew each time, so that a column declared later is guarded too.
+        # Recreated by every migration, so that a column declared later is guarded too.
         return [
             f"DROP TRIGGER IF EXISTS {table}_no_delete",
             f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
@@ -275,7 +273,7 @@ class SQLite(Dialect):
 
 
 class PostgreSQL(Dialect):
-    """Instants and booleans are native, text compares by code point; parameters are $1, $2, …"""
+    """Datetimes and booleans are native, text compares by code point; parameters are $1, $2, …"""
 
     name = "postgresql"
     column_types = {
@@ -297,11 +295,11 @@ class PostgreSQL(Dialect):
         return f"{expression} = ANY({placeholder}::{element_type}[])"
 
     def in_subquery(self, expression: str, subquery: str) -> str:
-        # Said so, it takes them for a handful; as a join, for a third of the table.
+        # PostgreSQL expects a few ids in an array, but a third of the table in a join.
         return f"{expression} = ANY(ARRAY({subquery}))"
 
     def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
-        # Without a number after LIMIT it would sort all rather than walk an index.
+        # Without a number after LIMIT, PostgreSQL would sort all rows rather than use an index.
         return f" AND {condition}", f"LIMIT {size}"
 
     def no_index(self, expression: str) -> str:
@@ -315,7 +313,7 @@ class PostgreSQL(Dialect):
 
     def collection_ids(self, table: str, owner: str, item: str, owner_id: str) -> str:
         held = f"SELECT {item} FROM {table} WHERE {owner} = {owner_id}"
-        # Most collections are empty, and an array costs as much where it is.
+        # Most collections are empty, and ARRAY costs as much for an empty one.
         return f"CASE WHEN EXISTS ({held}) THEN ARRAY({held} ORDER BY {item}) END"
 
     def decode_collection(self, value: Any) -> tuple[int, ...]:
@@ -353,7 +351,7 @@ class PostgreSQL(Dialect):
     def deferred_trigger(
         self, name: str, table: str, columns: Sequence[str], when: str, body: str
     ) -> list[str]:
-        # Two statements, as the second must look anew after the first has waited.
+        # Two statements: the second takes a new snapshot after the first has waited.
         wait = f"PERFORM 1 FROM {table} WHERE id = NEW.id FOR UPDATE;"
         return [
             _trigger_function(name, f"{wait} {body}"),
@@ -363,7 +361,7 @@ class PostgreSQL(Dialect):
         ]
 
     def trigger_error(self, message: str, condition: str) -> str:
-        # What another trigger puts there needs no second look, which would cost as much again.
+        # Values set by another trigger need no check, which would cost as much again.
         return (
             f"IF pg_trigger_depth() = 1 AND ({condition}) THEN RAISE EXCEPTION '{message}' "
             "USING ERRCODE = 'restrict_violation'; END IF;"

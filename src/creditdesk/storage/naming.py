@@ -1,4 +1,4 @@
-"""Names in the database, derived from wire names. Knows no engine."""
+"""Names of tables and columns, derived from the names of entities and fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Text
 
 MAX_IDENTIFIER_LENGTH: Final = 63
-"""What PostgreSQL keeps of a name."""
+"""PostgreSQL truncates longer names."""
 
 _RESERVED = frozenset({"user", "order", "group", "default", "check", "references", "online"})
 
@@ -33,7 +33,7 @@ def column_name(column: Column) -> str:
 
 
 def casefolded_name(column: Column) -> str:
-    """The column that holds a text, or custom fields, without case; filters and sorts read it."""
+    """The column of the casefolded text, or custom fields, that filters and sorts read."""
     return f"{snake_case(column.name)}_fold"
 
 
@@ -42,10 +42,7 @@ def is_casefolded(column: Column) -> bool:
 
 
 def shortened_name(name: str, suffix: str = "") -> str:
-    """The name itself, or a shorter one of its own where an engine would cut it off.
-
-    Leaves room for `ending`, which the caller puts after it.
-    """
+    """The name, or a shorter unique one where it would be truncated after `suffix` is appended."""
     limit = MAX_IDENTIFIER_LENGTH - len(suffix)
     if len(name) <= limit:
         return name
@@ -54,7 +51,7 @@ def shortened_name(name: str, suffix: str = "") -> str:
 
 
 def location_column(entity: type[Entity]) -> str:
-    """The column of a tallied entity's own table that names the location of a row."""
+    """The column of a counted entity's table that holds the location of a row."""
     assert entity.scope is not None
     shape = entity.meta()
     column = shape.columns.get(entity.scope) or shape.filter_only[entity.scope]
@@ -63,7 +60,7 @@ def location_column(entity: type[Entity]) -> str:
 
 
 def link_table(entity: type[Entity], field_name: str) -> tuple[str, str, str]:
-    """Table, owner column and item column of a collection; mirrored twins share one table."""
+    """Table, owner column and item column of a collection; inverse collections share one table."""
     field = entity.fields[field_name]
     assert isinstance(field, Collection)
     if field.inverse_of:

@@ -1,4 +1,4 @@
-"""Units of work on PostgreSQL: a small pool, prepared statements, rows in bulk as arrays or COPY."""
+"""Sessions on PostgreSQL: pooled connections, prepared statements, bulk rows as arrays or COPY."""
 
 from __future__ import annotations
 
@@ -64,8 +64,10 @@ class PostgreSQLReadSession(BaseReadSession):
 
 
 class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
-    """Writing inside one transaction. `held` are the ids, by table, of rows that it has locked: who
-    changes one of them sees what it copied of that row.
+    """Writes inside one transaction.
+
+    `locked_ids` are the ids, by table, of rows that it has locked: a later change of such a row sees what
+    this transaction copied from it.
     """
 
     def __init__(self, statements: Statements, connection: Any) -> None:
@@ -209,14 +211,14 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
 
 
 class PostgreSQLBulkLoadSession(PostgreSQLWriteSession):
-    """Writing inside one transaction that has the tables to itself."""
+    """Writes inside one transaction that has the tables to itself."""
 
     async def _lock_sources(self, inserts: Sequence[EncodedRows]) -> None:
-        """Nothing, as nobody can change a row while it is copied."""
+        """Does nothing, as no other transaction can change the sources."""
 
 
 class PostgreSQLStore:
-    """Where units of work come from when the records are in PostgreSQL."""
+    """Sessions over a connection pool."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self.pool = pool
@@ -252,7 +254,7 @@ class PostgreSQLStore:
 
 
 def translate_error(error: asyncpg.PostgresError) -> Exception:
-    """The refusal an engine's error stands for, or the error itself."""
+    """The DomainError that a driver's error means, or the error itself."""
     if isinstance(error, asyncpg.ForeignKeyViolationError):
         return StateConflict("This record cannot be changed so: other records refer to it.")
     if isinstance(
@@ -267,21 +269,21 @@ def translate_error(error: asyncpg.PostgresError) -> Exception:
 
 
 async def _no_reset(_connection: Any) -> None:
-    """Leaves a connection as it is."""
+    """Leaves the session state of a connection as it is."""
 
 
 async def connect(url: str, pool_size: int) -> PostgreSQLStore:
-    """A store over a pool of so many connections."""
+    """A store over a pool of at most `pool_size` connections."""
     pool = await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=pool_size,
         statement_cache_size=1024,
-        # Units leave nothing behind in a session, so giving one back costs no round trip.
+        # Sessions leave no state behind, so releasing a connection needs no round trip.
         reset=_no_reset,
         server_settings={
             "jit": "off",
-            # Planning a dozen joins takes longer than running them.
+            # Planning a dozen joins takes longer than executing them.
             "plan_cache_mode": "force_generic_plan",
             "application_name": "creditdesk",
         },

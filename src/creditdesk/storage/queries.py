@@ -89,14 +89,14 @@ class Statements(ClauseBuilder):
         by = f"{sort} {direction}, " if sort else ""
         ordered = f"ORDER BY {by}t.id {id_direction}"
         by_key = f"k {direction}, " if sort else ""
-        walk = f"{rows} {ordered} LIMIT {size}{skipped}"
+        page = f"{rows} {ordered} LIMIT {size}{skipped}"
         if match := self._substring_match(filters):
             ctes = f"{match.ctes}matched AS MATERIALIZED ({rows} AND {match.predicate}), "
             tests, limit = self.dialect.conditional_limit(f"NOT {match.is_selective}", size)
-            walk = (
+            page = (
                 f"SELECT * FROM (SELECT * FROM matched ORDER BY {by_key}id {id_direction} "
-                f"LIMIT {size}{skipped}) AS found "
-                f"UNION ALL SELECT * FROM ({rows}{tests} {ordered} {limit}{skipped}) AS walked"
+                f"LIMIT {size}{skipped}) AS selected_rows "
+                f"UNION ALL SELECT * FROM ({rows}{tests} {ordered} {limit}{skipped}) AS scanned"
             )
             matched = "SELECT count(*) FROM matched"
             total = f"CASE WHEN {match.is_selective} THEN ({matched}) ELSE ({total}) END"
@@ -104,7 +104,7 @@ class Statements(ClauseBuilder):
         columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)
         outer = f"page.k {direction}, page.id {id_direction}" if sort else f"page.id {id_direction}"
         text = (
-            f"WITH {ctes}page AS ({walk}) "
+            f"WITH {ctes}page AS ({page}) "
             f"SELECT ({total}), {self.row_expressions(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {outer}"

@@ -1,8 +1,8 @@
-"""The tally: what rows are counted along, and how each engine keeps count beside each table.
+"""Row counters: numbers of rows by CreatedOn, Id and location, which triggers keep beside each table.
 
-A row is counted in buckets of several widths by its creation and by its id, and once more among
-the rows of its location in the widest buckets of creation. A bucket is named by its number: the
-measured whole number without its last bits. Writes SQL text; runs nothing.
+A row is counted in buckets of several widths by CreatedOn and by Id, and among the rows of its location
+in the widest buckets of CreatedOn. The number of a bucket is the value as an integer without its last
+bits.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class BucketedColumn:
-    """A column whose rows are counted in buckets of 2**bits, for each of these bits, widest first.
+    """A column whose rows are counted in buckets of 2**bits values, for each of `bucket_bits`.
 
-    A bucket holds whole buckets of the next width. To tell how many rows precede a value, the
-    widest are added up to the one that holds it, then the next ones within that, and so on; only
-    rows of the last, narrowest one are ever walked. No two measures share a width, so that a
-    width says along what it counts.
+    Widest first; a bucket consists of whole buckets of the next width. The rows before a value are the
+    widest buckets before it, then the next ones within its bucket, and so on; only rows of one narrowest
+    bucket are ever read. No two columns share a width, so a width identifies its column.
     """
 
     column: str
@@ -33,50 +32,51 @@ CREATED_ON_BUCKETS: Final = BucketedColumn("created_on", (40, 33, 26, 19))
 ID_BUCKETS: Final = BucketedColumn("id", (18, 11))
 
 LOCATION_BUCKET_BITS: Final = CREATED_ON_BUCKETS.bucket_bits[:2]
-"""The widths of creation in which the rows of each location are counted."""
+"""The widths by CreatedOn in which the rows of each location are counted."""
 
 ALL_LOCATIONS: Final = 0
-"""Stands in the place of a location where the rows of all locations are counted."""
+"""The location of counters for the rows of all locations."""
 
 NO_LOCATION: Final = -1
-"""Stands there for the rows that belong to no location."""
+"""The location of counters for rows without a location."""
 
 
 MIN_MICROSECONDS: Final = -62_135_596_800_000_000
 MAX_MICROSECONDS: Final = 253_402_300_799_999_999
-"""Where the calendar ends, of which PostgreSQL's driver makes infinities."""
+"""The ends of the calendar, which PostgreSQL's driver maps to infinities."""
 
 _SHARD_LOCK_CLASS: Final = 7230522
-"""The first number of the advisory locks that stand for shards."""
+"""The first key of the advisory locks on shards."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountedTable:
-    """A table whose rows are counted, and its column that names the location of a row."""
+    """A table whose rows are counted, and its column that holds the location of a row."""
 
     table: str
     location: str
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What decides where a row is counted."""
+        """The columns that decide in which buckets a row is counted."""
         return CREATED_ON_BUCKETS.column, ID_BUCKETS.column, self.location
 
     @property
     def counter_table(self) -> str:
-        """The table that holds the numbers."""
+        """The table that holds the counters."""
         return f"{self.table}_tally"
 
     def counters(self, row: str = "") -> tuple[tuple[BucketedColumn, int, str], ...]:
-        """Every way a row is counted: along what, in buckets of how many bits, and of which
-        location; `row` is written before the name of a column. Wider buckets of a way come first.
+        """Key, width and location of every counter that a row belongs to, wider buckets first.
+
+        `row` is prefixed to the names of columns.
         """
-        everywhere = str(ALL_LOCATIONS)
+        all_locations = str(ALL_LOCATIONS)
         return (
             *(
-                (m, bits, everywhere)
-                for m in (CREATED_ON_BUCKETS, ID_BUCKETS)
-                for bits in m.bucket_bits
+                (key, bits, all_locations)
+                for key in (CREATED_ON_BUCKETS, ID_BUCKETS)
+                for bits in key.bucket_bits
             ),
             *(
                 (CREATED_ON_BUCKETS, bits, self.location_expression(row))
@@ -89,13 +89,10 @@ class CountedTable:
 
 
 class RowCounters(ABC):
-    """What an engine must say of its own: the numbers of values, and the triggers that count."""
+    """What differs between engines: values as integers, and the triggers that count."""
 
     def create_table(self, counted: CountedTable) -> str:
-        """Where the numbers are kept.
-
-        They are of half the width of others, as PostgreSQL adds up those of full width as decimals.
-        """
+        """The table of counters; they are INTEGER, as PostgreSQL sums BIGINT as slower decimals."""
         return (
             f"CREATE TABLE IF NOT EXISTS {counted.counter_table} (location BIGINT NOT NULL, "
             "bucket BIGINT NOT NULL, n INTEGER NOT NULL, bits SMALLINT NOT NULL, "
@@ -103,75 +100,73 @@ class RowCounters(ABC):
         )
 
     def backfill(self, counted: CountedTable) -> str:
-        """Counts a table's rows once: those from before it was tallied."""
-        untallied = f"WHERE NOT EXISTS (SELECT 1 FROM {counted.counter_table})"
-        grouped, counts = self._count_queries(counted, untallied)
+        """Counts the rows that a table had before its counters; does nothing once there are counters."""
+        uncounted = f"WHERE NOT EXISTS (SELECT 1 FROM {counted.counter_table})"
+        grouped, counts = self._count_queries(counted, uncounted)
         return (
             f"INSERT INTO {counted.counter_table} (bits, location, bucket, shard, n) "
             f"WITH {grouped} SELECT bits, location, bucket, 0, n FROM ({counts}) AS found"
         )
 
     def mismatches(self, counted: CountedTable) -> str:
-        """The numbers of the tally that are not what the rows give: in buckets of how many bits,
-        of which location, in which bucket, the number kept and the one found.
-        """
+        """Counters that differ from the rows: width, location, bucket, stored and actual number."""
         way = "bits, location, bucket"
         grouped, counts = self._count_queries(counted)
         return (
             f"WITH {grouped} "
-            f"SELECT {way}, CAST(sum(kept) AS BIGINT), CAST(sum(found) AS BIGINT) FROM ("
-            f"SELECT {way}, n AS kept, 0 AS found FROM {counted.counter_table} "
+            f"SELECT {way}, CAST(sum(stored) AS BIGINT), CAST(sum(actual) AS BIGINT) FROM ("
+            f"SELECT {way}, n AS stored, 0 AS actual FROM {counted.counter_table} "
             f"UNION ALL SELECT {way}, 0, n FROM ({counts}) AS found) "
-            f"AS one GROUP BY {way} HAVING sum(kept) <> sum(found) ORDER BY {way}"
+            f"AS one GROUP BY {way} HAVING sum(stored) <> sum(actual) ORDER BY {way}"
         )
 
     def _count_queries(self, counted: CountedTable, where: str = "") -> tuple[str, str]:
-        """What the tally of a table should hold: questions, and the numbers they lead to.
+        """The counters that a table's rows give: CTEs, and a query over them.
 
-        Rows are grouped into the narrowest buckets of each way, and those into the next wider ones.
+        Rows are grouped into the narrowest buckets of each key, and those into the wider ones.
         """
-        questions: list[str] = []
+        ctes: list[str] = []
         narrower: dict[tuple[BucketedColumn, str], tuple[str, int]] = {}
         counts: list[str] = []
-        for measure, bits, location in reversed(counted.counters()):
-            name = f"counts_{len(questions)}"
-            if finer := narrower.get((measure, location)):
+        for key, bits, location in reversed(counted.counters()):
+            name = f"counts_{len(ctes)}"
+            if finer := narrower.get((key, location)):
                 source, finer_bits = finer
                 of = f"location, bucket >> {bits - finer_bits} AS bucket, CAST(sum(n) AS BIGINT)"
                 rows = source
             else:
-                number = self.as_integer(measure, measure.column)
+                number = self.as_integer(key, key.column)
                 of = f"{location} AS location, {number} >> {bits} AS bucket, count(*)"
                 rows = f"{counted.table} {where}"
-            questions.append(f"{name} AS MATERIALIZED (SELECT {of} AS n FROM {rows} GROUP BY 1, 2)")
-            narrower[measure, location] = name, bits
+            ctes.append(f"{name} AS MATERIALIZED (SELECT {of} AS n FROM {rows} GROUP BY 1, 2)")
+            narrower[key, location] = name, bits
             counts.append(f"SELECT {bits} AS bits, location, bucket, n FROM {name}")
-        return ", ".join(questions), " UNION ALL ".join(counts)
+        return ", ".join(ctes), " UNION ALL ".join(counts)
 
     @abstractmethod
     def as_integer(self, key: BucketedColumn, value: str) -> str:
-        """The whole number that a value of the measured column stands for."""
+        """A value of the key column as an integer."""
 
     @abstractmethod
     def bucket_start(self, key: BucketedColumn, bits: int, bucket: str) -> str:
-        """The least value of the measured column in a bucket of so many bits."""
+        """The smallest value of the key column in a bucket of this width."""
 
     @abstractmethod
     def bucket_end(self, key: BucketedColumn, bits: int, bucket: str) -> str:
-        """The greatest value of the measured column in a bucket of so many bits."""
+        """The largest value of the key column in a bucket of this width."""
 
     @abstractmethod
     def triggers(self, counted: CountedTable) -> Iterator[str]:
-        """Triggers that keep the table's rows counted; made anew each time, as buckets change."""
+        """Triggers that count the table's rows; recreated by every migration, as widths may change."""
 
 
 class SQLiteRowCounters(RowCounters):
-    """Instants are whole numbers already; there is one writer at a time, so one shard."""
+    """Datetimes are stored as integers; there is one writer at a time, so one shard."""
 
     def create_table(self, counted: CountedTable) -> str:
         return f"{super().create_table(counted)} WITHOUT ROWID"
 
-    def as_integer(self, key: BucketedColumn, value: str) -> str:  # noqa: ARG002 - every measure is a whole number here
+    def as_integer(self, key: BucketedColumn, value: str) -> str:  # noqa: ARG002 - every key is an integer here
         return value
 
     def bucket_start(self, key: BucketedColumn, bits: int, bucket: str) -> str:  # noqa: ARG002 - as above
@@ -185,8 +180,8 @@ class SQLiteRowCounters(RowCounters):
 
         def step(row: str, change: int) -> str:
             counts = ", ".join(
-                f"({bits}, {location}, {row}{m.column} >> {bits}, 0, {change})"
-                for m, bits, location in counted.counters(row)
+                f"({bits}, {location}, {row}{key.column} >> {bits}, 0, {change})"
+                for key, bits, location in counted.counters(row)
             )
             return (
                 f"INSERT INTO {counted.counter_table} (bits, location, bucket, shard, n) VALUES {counts} "
@@ -210,11 +205,10 @@ class SQLiteRowCounters(RowCounters):
 
 
 class PostgreSQLRowCounters(RowCounters):
-    """Instants are native; writers count on shards of their own.
+    """Datetimes are native; each transaction counts on a shard of its own.
 
-    A transaction takes a shard that nobody else holds, so no writer waits for another here,
-    whatever both count and in whatever order. There are as many shards as there were writers at
-    one moment.
+    A transaction takes a shard that no other one holds, so writers never wait for each other's
+    counters. There are as many shards as there were concurrent writers.
     """
 
     def as_integer(self, key: BucketedColumn, value: str) -> str:
@@ -237,8 +231,8 @@ class PostgreSQLRowCounters(RowCounters):
     def bucket_end(self, key: BucketedColumn, bits: int, bucket: str) -> str:
         if key is not CREATED_ON_BUCKETS:
             return f"({_bucket_start(bits, bucket)} + {2**bits - 1})"
-        # A step back from the next bucket: an interval is multiplied by a float, and only where
-        # a bucket begins is that exact.
+        # One microsecond before the next bucket: PostgreSQL multiplies intervals by floats, which
+        # is exact only at the start of a bucket.
         return f"({self.bucket_start(key, bits, f'{bucket} + 1')} - interval '1 microsecond')"
 
     def triggers(self, counted: CountedTable) -> Iterator[str]:
@@ -248,14 +242,15 @@ class PostgreSQLRowCounters(RowCounters):
             for m in (CREATED_ON_BUCKETS, ID_BUCKETS)
         )
         counts = ", ".join(
-            f"({bits}, {location}, r.{m.column})" for m, bits, location in counted.counters("r.")
+            f"({bits}, {location}, r.{key.column})"
+            for key, bits, location in counted.counters("r.")
         )
 
         def read(rows: str, change: int) -> str:
             return f"SELECT {numbers}, {counted.location}, {change} AS change FROM {rows}"
 
         def step(rows: str, n: str, having: str = "") -> str:
-            # Kept apart, so that the number of an instant is worked out once for each row.
+            # OFFSET 0 keeps the subquery, so that a datetime is converted once for each row.
             return (
                 f"INSERT INTO {counted.counter_table} AS t (bits, location, bucket, shard, n) "
                 f"SELECT c.bits, c.location, c.number >> c.bits, mine, {n} "
@@ -273,8 +268,8 @@ class PostgreSQLRowCounters(RowCounters):
         )
         came, went = read("came", 1), read("went", -1)
         net = "sum(r.change)"
-        # By statement, as a credit that moves to another location takes all its uses with it: what
-        # they change in all is written once for each bucket.
+        # For each statement: a credit that moves to another location takes all its uses along, and
+        # their changes are written once for each bucket.
         for name, event, counting in (
             ("in", f"INSERT ON {table} REFERENCING NEW TABLE AS came", step(came, "count(*)")),
             ("out", f"DELETE ON {table} REFERENCING OLD TABLE AS went", step(went, "-count(*)")),

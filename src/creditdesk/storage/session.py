@@ -1,6 +1,6 @@
-"""One transaction over records: what reading and writing have in common on both engines.
+"""Read and write sessions: what is the same on both engines.
 
-An engine gives `fetch`, `run` and the bulk writes; the rest is the same for all.
+An engine adds `fetch` and the statements that write rows.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from creditdesk.storage.row_counters import (
 from creditdesk.storage.row_encoding import EncodedRows, TypedColumn, encode_inserts, encode_updates
 
 DEEP_PAGE_OFFSET: Final = 2_000
-"""From this offset on, a page is sought by the tally, or else walked to from the nearer end."""
+"""From this offset on, a page is found by the row counters, or read from the nearer end."""
 
 MAX_OFFSET: Final = 2**62
-"""Lies past every row, and leaves room to add to it."""
+"""Past every row, with room to add to it in 64 bits."""
 
 
 class BaseReadSession(ABC):
-    """The reading half of the promise, over one engine's `fetch`."""
+    """Implements `ReadSession` over one engine's `fetch`."""
 
     def __init__(self, statements: Statements) -> None:
         self.statements = statements
@@ -46,7 +46,7 @@ class BaseReadSession(ABC):
 
     @abstractmethod
     async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """The rows a statement answers."""
+        """Executes a statement and returns its rows."""
 
     async def page(self, query: ListQuery) -> Page:
         offset = min((query.page - 1) * query.size, MAX_OFFSET)
@@ -70,10 +70,10 @@ class BaseReadSession(ABC):
         return Page(statement.decoder.decode_columns(() if empty else found), rows[0][0])
 
     async def _deep_page(self, query: ListQuery, offset: int) -> Page:
-        """A page far from the start, walked to from whichever end is nearer.
+        """A page far from the start, read from whichever end is nearer.
 
-        The walk from the end needs the total first; should it have changed meanwhile, the page
-        is asked for again, and at last from the start.
+        Reading from the end needs the total first. Where that has changed by then, which happens only
+        outside a snapshot, the page is read again, and at last from the start.
         """
         total = await self.count(query.entity, query.filters)
         order = query.order
@@ -160,7 +160,7 @@ class BaseReadSession(ABC):
 
 
 class BaseWriteSession(BaseReadSession):
-    """The writing half of the promise, over one engine's bulk writes."""
+    """Implements `WriteSession` over one engine's bulk writes."""
 
     @abstractmethod
     async def insert_rows(self, rows: EncodedRows) -> None:
@@ -172,21 +172,21 @@ class BaseWriteSession(BaseReadSession):
 
     @abstractmethod
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
-        """Deletes rows whose column is one of the ids."""
+        """Deletes the rows whose column holds one of the ids."""
 
     @abstractmethod
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
-        """Fresh ids for each entity."""
+        """New ids for each entity."""
 
     @abstractmethod
     async def write(
         self, writes: Sequence[Insert | Update], returning: type[Entity] | None = None
     ) -> dict[int, Record]:
-        """Writes on different tables, in one exchange with the engine."""
+        """Writes to different tables, in one exchange with the database."""
 
     @abstractmethod
     async def advance_ids(self, entity: type[Entity], highest: int) -> None:
-        """Ids up to this one came from outside; fresh ones start after it."""
+        """Makes new ids start after this one, which was given by a caller."""
 
     async def lock(
         self,
@@ -274,12 +274,12 @@ class BaseWriteSession(BaseReadSession):
 
 
 def _bucket_start_datetime(microseconds: int) -> datetime:
-    """The instant a bucket begins with; the first of the calendar where it begins before."""
+    """The start of a bucket, or of the calendar where that is later."""
     return from_microseconds(max(microseconds, MIN_MICROSECONDS))
 
 
 def given_ids(write: Insert) -> list[int] | None:
-    """The ids that its records have; None where they are to get fresh ones."""
+    """The ids of its records; None where the database assigns new ones."""
     if not write.records[0].get("Id"):
         return None
     return [record["Id"] for record in write.records]
@@ -291,7 +291,7 @@ def _column_index(entity: type[Entity], name: str) -> int:
 
 
 def _referencing_columns(entity: type[Entity]) -> list[tuple[type[Entity], Column]]:
-    """Who may refer to a record of this entity: references, and collections that hold it."""
+    """The references and collections that may hold a record of this entity."""
     found: list[tuple[type[Entity], Column]] = []
     name = entity.__name__
     for other in declared_entities():

@@ -40,7 +40,7 @@ MAX_IDLE_READERS = 2
 """Connections kept open between read sessions; each has a page cache of its own."""
 
 ANALYZE_MIN_CHANGES = 1000
-"""A store that wrote so many rows, such as an import, has its tables looked at as it closes."""
+"""A store that changed this many rows, such as an import, runs ANALYZE as it closes."""
 
 
 class SQLiteReadSession(BaseReadSession):
@@ -57,7 +57,7 @@ class SQLiteReadSession(BaseReadSession):
 
 
 class SQLiteWriteSession(BaseWriteSession):
-    """Writing over the shared connection."""
+    """Writes over the shared connection."""
 
     def __init__(self, statements: Statements, connection: sqlite3.Connection) -> None:
         super().__init__(statements)
@@ -123,7 +123,7 @@ class SQLiteWriteSession(BaseWriteSession):
 
 
 class SQLiteStore:
-    """Where units of work come from when the records are in one file."""
+    """Sessions over one database file."""
 
     def __init__(self, path: str) -> None:
         self._folder = TemporaryDirectory() if path == ":memory:" else None
@@ -173,8 +173,8 @@ class SQLiteStore:
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
         async with self._write_lock:
-            # An index over very many rows is sorted on disk, in pieces as large as the cache: rows
-            # that only come need little of it, so memory stays flat however many they are.
+            # Indexes are sorted on disk, in pieces as large as the cache. Inserts need little of it,
+            # so memory stays flat however many rows there are.
             self.connection.execute("PRAGMA temp_store = FILE")
             self.connection.execute(f"PRAGMA cache_size = -{BULK_LOAD_CACHE_KILOBYTES}")
             self._set_journal_mode("DELETE")
@@ -190,10 +190,10 @@ class SQLiteStore:
                 self.connection.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
 
     def _set_journal_mode(self, mode: str) -> None:
-        """Has the file keep what undoes a transaction (DELETE) or what it wrote (WAL).
+        """Sets the journal mode, unless other connections have the file open.
 
-        A load writes very much over very little: with WAL all of it would be written twice, and
-        the log be as large as the file. Where others have the file open, the mode stays.
+        A bulk load into an empty database uses a rollback journal (DELETE): with WAL every page would
+        be written twice, and the log would be as large as the file.
         """
         self._close_readers()
         with suppress(sqlite3.OperationalError):
@@ -228,7 +228,7 @@ class SQLiteStore:
 
     async def close(self) -> None:
         if self.connection.total_changes >= ANALYZE_MIN_CHANGES:
-            # Without figures of what the tables hold, it cannot tell a narrow index from a wide one.
+            # Without statistics, SQLite cannot tell a selective index from one that is not.
             with suppress(sqlite3.OperationalError):
                 self.connection.execute("PRAGMA analysis_limit = 400")
                 self.connection.execute("ANALYZE")
@@ -239,7 +239,7 @@ class SQLiteStore:
 
 
 def translate_error(error: sqlite3.Error) -> Exception:
-    """The refusal an engine's error stands for, or the error itself."""
+    """The DomainError that a driver's error means, or the error itself."""
     code = getattr(error, "sqlite_errorcode", 0)
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
         return StateConflict("This record cannot be changed so: other records refer to it.")
@@ -254,10 +254,10 @@ def _connect(path: str) -> sqlite3.Connection:
     )
     connection.create_function("fold", 1, _casefold, deterministic=True)
     for pragma in (
-        # Before all else: another process may be closing the same file at this very moment.
+        # First of all: another process may be closing the same file.
         "busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
         f"cache_size = -{CACHE_KILOBYTES}", "temp_store = MEMORY",
-        # Otherwise INSERT OR REPLACE would remove a row past the trigger that guards it.
+        # Otherwise INSERT OR REPLACE would delete a row without its delete trigger.
         "recursive_triggers = ON",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}")

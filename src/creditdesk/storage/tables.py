@@ -1,4 +1,4 @@
-"""Declaration -> tables, indexes and guards, as SQL text. Runs nothing."""
+"""Declarations as SQL: tables, foreign keys, indexes and guards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from creditdesk.storage.row_counters import CountedTable
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """One column of a table: its name, and its type with what holds for it."""
+    """One column of a table: its name, and its type with its constraints."""
 
     name: str
     definition: str
@@ -33,7 +33,7 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: columns, table-wide conditions, and the statements that complete it."""
+    """One table: its columns and table constraints."""
 
     name: str
     columns: tuple[TableColumn, ...]
@@ -45,7 +45,7 @@ class Table:
 
 
 def tables(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[Table]:
-    """Every table of these entities, link tables included, without references between them."""
+    """Every table of these entities, link tables included; on PostgreSQL without foreign keys."""
     for entity in entities:
         yield _entity_table(entity, dialect)
         for column in entity.meta().collection_columns:
@@ -82,7 +82,7 @@ def _entity_table(entity: type[Entity], dialect: Dialect) -> Table:
 
 
 def denormalized_columns(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str]]:
-    """The name and type of every table column that holds a copy."""
+    """Name and type of every table column that holds a denormalized value."""
     for column in entity.meta().denormalized_columns:
         for name, _ in denormalized_pairs(column):
             yield name, dialect.column_types[type(column.field)]
@@ -113,7 +113,7 @@ def _link_foreign_keys(entity: type[Entity], column: Column, dialect: Dialect) -
 
 
 def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
-    """PostgreSQL adds references once all tables are there: (constraint name, statement)."""
+    """Foreign keys that PostgreSQL adds once all tables exist: (constraint name, statement)."""
     for entity in entities:
         table = table_name(entity)
         for column in _foreign_key_columns(entity):
@@ -192,14 +192,14 @@ def _is_indexed(entity: type[Entity], column: Column) -> bool:
     if column.name == "Id" or isinstance(column.field, Object):
         return False
     if not entity.public and column.name in BASE_FIELDS:
-        # Nobody lists these records, so nobody asks for them by what all records have.
+        # Internal records are not listed, so no filter reads their base fields.
         return False
     kept = isinstance(column.field, Reference) and column.field.is_local
     return kept or column.indexed or column.field.partial_index or column.name == entity.order
 
 
 def _has_partial_index(column: Column) -> bool:
-    """Whether the index holds only rows that have a value: whoever sorts by it needs all."""
+    """Whether the index holds only rows with a value; sorting by the column needs all rows."""
     return column.field.partial_index and not column.indexed
 
 
@@ -211,7 +211,7 @@ def counted_tables(entities: Iterable[type[Entity]]) -> Iterator[CountedTable]:
 
 
 def append_only_guards(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Triggers that make append-only entities so in the database itself."""
+    """Triggers by which the database itself keeps append-only entities from being changed."""
     for entity in entities:
         if entity.append_only:
             fixed: list[str] = []

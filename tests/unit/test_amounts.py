@@ -60,9 +60,7 @@ def test_rule_3_digits_outside_0_to_4_are_rejected(digits: int) -> None:
         (-1, 2, 0),
     ],
 )
-def test_rule_3_a_balance_pays_whole_units_of_its_currency(
-    amount: int, digits: int, payable: int
-) -> None:
+def test_rule_3_payable_balance_is_rounded_down(amount: int, digits: int, payable: int) -> None:
     assert floor_amount(amount, digits) == payable
 
 

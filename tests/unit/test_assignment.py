@@ -1,4 +1,4 @@
-"""A basket is assigned as a whole: proven against trying everything (rules 3, 18, 21, 22)."""
+"""Assignment of baskets, compared with brute force (rules 3, 18, 21, 22)."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -41,7 +41,7 @@ def arcs(assignment: Assignment) -> list[tuple[int, int, int, int]]:
 # Money
 
 
-def test_no_credit_is_stranded() -> None:
+def test_second_credit_moves_to_the_source_only_it_may_pay() -> None:
     # The first credit could pay either source, the second only the first one.
     money = [MoneyOffer(0, 0), MoneyOffer(0, 1), MoneyOffer(1, 0)]
 
@@ -409,16 +409,16 @@ def awkward_baskets(
 def test_rule_3_whatever_the_basket_nothing_is_overdrawn_overpaid_or_lost(
     basket: tuple[list[Demand], list[int], list[MoneyOffer], list[UnitOffer]],
 ) -> None:
-    asked, available, money, units = basket
+    demands, available, money, units = basket
 
-    found = assign(asked, available, money, units)
+    found = assign(demands, available, money, units)
 
     for credit, amount in enumerate(available):
         assert sum(s.taken for s in found.shares if s.credit == credit) <= amount
-    for source, demand in enumerate(asked):
+    for source, demand in enumerate(demands):
         assert 0 <= sum(s.covered for s in found.shares if s.source == source) <= demand.price
     assert all(share.taken > 0 and share.covered >= 0 for share in found.shares)
-    assert found == assign(asked, available, money, units)
+    assert found == assign(demands, available, money, units)
 
 
 def test_a_large_basket_of_money_is_exact() -> None:

@@ -1,4 +1,4 @@
-"""Credits under one cap give no more than it between them: proven against trying everything."""
+"""Assignment under member caps, compared with brute force (rule 16)."""
 
 from collections.abc import Iterator, Sequence
 

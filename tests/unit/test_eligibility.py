@@ -1,4 +1,4 @@
-"""May this credit pay for that source, and if not, why (rules 5, 12 to 17, 19, 28, 33)."""
+"""Whether a credit may pay for a source, and the reason if not (rules 5, 12 to 17, 19, 28, 33)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -87,7 +87,7 @@ def limited(**limits: Any) -> Credit:
 
 
 @pytest.mark.parametrize("credit", [MONEY, TIME])
-def test_a_customers_own_valid_credit_pays_for_a_booking(credit: Credit) -> None:
+def test_own_valid_credit_pays_for_a_booking(credit: Credit) -> None:
     assert against(credit) is None
 
 
@@ -104,7 +104,7 @@ def test_a_customers_own_valid_credit_pays_for_a_booking(credit: Credit) -> None
         (0, "", False, CreditType.TIME),
     ],
 )
-def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
+def test_rule_5_type_of_an_extra_service(
     booking_id: int | None, unique_id: str | None, printing: bool, kind: CreditType
 ) -> None:
     found = extra_service_type(
@@ -114,7 +114,7 @@ def test_rule_5_an_extra_service_is_a_charge_or_printing_or_time(
     assert found is kind
 
 
-def test_rule_5_a_booking_charge_is_not_a_credit() -> None:
+def test_rule_5_booking_charge_is_not_a_credit() -> None:
     charge = replace(TIME, kind=CreditType.BOOKING_CHARGE, customer_id=8, remaining=0)
 
     assert against(charge) is ReasonCode.BOOKING_CHARGE
@@ -135,14 +135,14 @@ def test_rule_5_a_booking_charge_is_not_a_credit() -> None:
     ],
 )
 @pytest.mark.parametrize("source", [BOOKING, EVENT])
-def test_rule_12_a_credit_must_be_valid_when_the_service_starts(
+def test_rule_12_credit_must_be_valid_at_service_start(
     source: Source, valid_from: datetime | None, expires: datetime | None, reason: ReasonCode | None
 ) -> None:
     assert against(replace(MONEY, valid_from=valid_from, expires=expires), source) is reason
 
 
 @pytest.mark.parametrize("source", [PRODUCT, TIME_PASS, PLAN, CHARGE, LINE])
-def test_rule_12_for_everything_else_it_must_be_valid_now(source: Source) -> None:
+def test_rule_12_other_sources_need_credit_valid_now(source: Source) -> None:
     assert against(replace(MONEY, expires=NOW + INSTANT), source) is None
     assert against(replace(MONEY, expires=NOW), source) is ReasonCode.EXPIRED
     assert against(replace(MONEY, valid_from=NOW), source) is None
@@ -150,20 +150,20 @@ def test_rule_12_for_everything_else_it_must_be_valid_now(source: Source) -> Non
     assert required_validity_instant(replace(source, starts=STARTS), POLICY, NOW) == NOW
 
 
-def test_rule_12_the_window_may_be_tested_when_credit_is_spent() -> None:
+def test_rule_12_validity_at_spend_time_setting() -> None:
     spend_time = LedgerSettings(validity_instant=ValidityInstant.SPEND_TIME)
-    lapses_before_the_booking = replace(MONEY, expires=NOW + INSTANT)
+    expires_before_the_booking = replace(MONEY, expires=NOW + INSTANT)
 
-    assert against(lapses_before_the_booking) is ReasonCode.EXPIRED
-    assert against(lapses_before_the_booking, policy=spend_time) is None
+    assert against(expires_before_the_booking) is ReasonCode.EXPIRED
+    assert against(expires_before_the_booking, policy=spend_time) is None
 
 
-def test_rule_12_an_event_without_a_start_is_paid_with_what_is_valid_now() -> None:
+def test_rule_12_event_without_start_needs_credit_valid_now() -> None:
     assert required_validity_instant(replace(EVENT, starts=None), POLICY, NOW) == NOW
     assert required_validity_instant(EVENT, POLICY, NOW) == STARTS
 
 
-def test_rule_28_a_lapsed_credit_is_unusable_at_once_with_all_it_has() -> None:
+def test_rule_28_expired_credit_is_unusable_at_once() -> None:
     assert against(replace(MONEY, expires=STARTS, remaining=1)) is ReasonCode.EXPIRED
 
 
@@ -185,14 +185,14 @@ def test_rule_28_a_lapsed_credit_is_unusable_at_once_with_all_it_has() -> None:
         ({"for_events": True, "resource_types": {50}}, EVENT, None),
     ],
 )
-def test_rule_13_bookings_and_events_need_their_flag_and_what_is_listed(
+def test_rule_13_bookings_and_events_need_flag_and_listed_type(
     limits: dict[str, Any], source: Source, reason: ReasonCode | None
 ) -> None:
     assert against(limited(**limits), source) is reason
 
 
 @pytest.mark.parametrize("source", [PRODUCT, TIME_PASS, PLAN, CHARGE, LINE, PRINT_JOB])
-def test_rule_13_everything_else_needs_universal_credit(source: Source) -> None:
+def test_rule_13_other_sources_need_universal_credit(source: Source) -> None:
     assert against(limited(for_bookings=True, for_events=True), source) is ReasonCode.NOT_UNIVERSAL
     assert against(limited(universal=True), source) is None
 
@@ -221,7 +221,7 @@ LISTS: dict[str, dict[str, Any]] = {
     ],
 )
 @pytest.mark.parametrize("limit", LISTS)
-def test_rule_13_a_universal_credit_with_a_list_pays_only_what_is_listed(
+def test_rule_13_universal_credit_with_lists_pays_only_listed_items(
     source: Source, listed_by: str, limit: str
 ) -> None:
     expected = None if limit == listed_by else ReasonCode.NOT_LISTED
@@ -229,7 +229,7 @@ def test_rule_13_a_universal_credit_with_a_list_pays_only_what_is_listed(
     assert against(limited(universal=True, **LISTS[limit]), source) is expected
 
 
-def test_rule_13_another_product_than_the_listed_one_is_not_listed() -> None:
+def test_rule_13_unlisted_product_is_rejected() -> None:
     assert against(limited(universal=True, products={99}), PRODUCT) is ReasonCode.NOT_LISTED
     assert against(limited(universal=True, passes={99}), TIME_PASS) is ReasonCode.NOT_LISTED
     assert against(limited(universal=True, tariffs={99}), PLAN) is ReasonCode.NOT_LISTED
@@ -238,7 +238,7 @@ def test_rule_13_another_product_than_the_listed_one_is_not_listed() -> None:
 # Rule 14
 
 
-def test_rule_14_plans_on_a_credit_that_is_not_universal_limit_its_owners() -> None:
+def test_rule_14_plans_on_non_universal_credit_limit_its_users() -> None:
     for_plan_holders = limited(for_bookings=True, tariffs={62})
 
     assert against(for_plan_holders) is None
@@ -248,7 +248,7 @@ def test_rule_14_plans_on_a_credit_that_is_not_universal_limit_its_owners() -> N
     assert against(for_plan_holders, owner=Customer(7)) is ReasonCode.WRONG_PLAN
 
 
-def test_rule_14_plans_on_a_universal_credit_do_not_limit_its_owners() -> None:
+def test_rule_14_plans_on_universal_credit_do_not_limit_its_users() -> None:
     credit = limited(universal=True, for_bookings=True, tariffs={62})
 
     assert against(credit, owner=Customer(7)) is None
@@ -258,13 +258,13 @@ def test_rule_14_plans_on_a_universal_credit_do_not_limit_its_owners() -> None:
 # Rule 15
 
 
-def test_rule_15_time_pays_a_booking_of_a_type_its_rate_covers() -> None:
+def test_rule_15_time_credit_pays_resource_types_of_its_rate() -> None:
     assert against(TIME, replace(BOOKING, resource_type=41)) is None
     assert against(TIME, replace(BOOKING, resource_type=42)) is ReasonCode.WRONG_RESOURCE_TYPE
     assert against(TIME, replace(BOOKING, resource_type=None)) is ReasonCode.WRONG_RESOURCE_TYPE
 
 
-def test_rule_15_a_rate_that_covers_no_type_pays_nothing() -> None:
+def test_rule_15_rate_without_resource_types_pays_nothing() -> None:
     unset = replace(TIME, rate=replace(RATE, resource_types=frozenset()))
 
     assert against(unset) is ReasonCode.WRONG_RESOURCE_TYPE
@@ -272,11 +272,11 @@ def test_rule_15_a_rate_that_covers_no_type_pays_nothing() -> None:
 
 
 @pytest.mark.parametrize("source", [EVENT, PRODUCT, TIME_PASS, PLAN, CHARGE, LINE, PRINT_JOB])
-def test_rule_15_time_pays_nothing_but_bookings(source: Source) -> None:
+def test_rule_15_time_credit_pays_only_bookings(source: Source) -> None:
     assert against(TIME, source) is ReasonCode.WRONG_RATE
 
 
-def test_printing_credit_pays_print_jobs_only() -> None:
+def test_printing_credit_pays_only_print_jobs() -> None:
     assert against(PRINTING, PRINT_JOB) is None
     assert against(PRINTING, replace(PRINT_JOB, print_units=1)) is None
     assert against(PRINTING, replace(PRINT_JOB, print_units=0)) is ReasonCode.WRONG_RATE
@@ -285,7 +285,7 @@ def test_printing_credit_pays_print_jobs_only() -> None:
 
 
 @pytest.mark.parametrize("credit", [MONEY, TIME])
-def test_rule_15_no_credit_pays_a_tentative_booking_or_one_that_declined_it(
+def test_rule_15_tentative_and_declining_bookings_take_no_credit(
     credit: Credit,
 ) -> None:
     assert against(credit, replace(BOOKING, tentative=True)) is ReasonCode.TENTATIVE
@@ -304,9 +304,7 @@ def test_rule_15_no_credit_pays_a_tentative_booking_or_one_that_declined_it(
         (TeamSharing(4, transfers_to_paying_member=True), True, True),
     ],
 )
-def test_rule_16_a_team_lends_the_kinds_it_shares(
-    team: TeamSharing, money: bool, time: bool
-) -> None:
+def test_rule_16_team_shares_the_selected_types(team: TeamSharing, money: bool, time: bool) -> None:
     owner = Customer(7, teams=(TeamSharing(3), team))
     shared: dict[str, Any] = {"customer_id": 8, "team_id": 4}
 
@@ -319,18 +317,18 @@ def test_rule_16_a_team_lends_the_kinds_it_shares(
         )
 
 
-def test_rule_16_a_stranger_or_a_former_member_reaches_nothing() -> None:
+def test_rule_16_non_members_have_no_access() -> None:
     owner = Customer(7, teams=(TeamSharing(4, shares_money=True),))
 
     assert against(replace(MONEY, customer_id=8), owner=owner) is ReasonCode.NOT_SHARED
     assert against(replace(MONEY, customer_id=8, team_id=5), owner=owner) is ReasonCode.NOT_SHARED
 
 
-def test_rule_16_ones_own_credit_needs_no_team() -> None:
+def test_rule_16_own_credit_needs_no_team() -> None:
     assert against(replace(MONEY, team_id=4)) is None
 
 
-def test_rule_16_a_member_stops_at_its_cap() -> None:
+def test_rule_16_member_without_cap_left_is_rejected() -> None:
     assert against(replace(MONEY, member_cap_left=100)) is None
     assert against(replace(MONEY, member_cap_left=99)) is ReasonCode.MEMBER_CAP
     assert against(replace(MONEY, member_cap_left=0)) is ReasonCode.MEMBER_CAP
@@ -341,21 +339,21 @@ def test_rule_16_a_member_stops_at_its_cap() -> None:
 # Rule 17
 
 
-def test_rule_17_the_currency_must_match() -> None:
+def test_rule_17_currency_must_match() -> None:
     assert against(replace(MONEY, currency="GBP")) is ReasonCode.OTHER_CURRENCY
 
 
-def test_rule_17_credit_of_another_location_needs_the_networks_leave() -> None:
+def test_rule_17_other_location_needs_the_setting() -> None:
     elsewhere = replace(MONEY, business_id=9)
 
     assert against(elsewhere) is ReasonCode.OTHER_LOCATION
     assert against(elsewhere, policy=LedgerSettings(cross_location=True)) is None
 
 
-# What is there to take
+# Available amount
 
 
-def test_an_empty_or_wholly_held_credit_is_empty() -> None:
+def test_credit_without_unreserved_balance_is_empty() -> None:
     assert against(replace(MONEY, remaining=100)) is None
     assert against(replace(MONEY, remaining=99)) is ReasonCode.EMPTY
     assert against(replace(MONEY, remaining=0)) is ReasonCode.EMPTY
@@ -380,14 +378,14 @@ def test_an_empty_or_wholly_held_credit_is_empty() -> None:
         ({"remaining": 60, "overdraft": 40, "held": 90, "kind": CreditType.PRINTING}, 10),
     ],
 )
-def test_rules_16_26_and_33_what_is_available(changes: dict[str, Any], available: int) -> None:
+def test_rules_16_26_and_33_available_amount(changes: dict[str, Any], available: int) -> None:
     assert replace(TIME, **changes).available == available
 
 
 # Rule 19
 
 
-def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
+def test_rule_19_first_failing_check_is_the_reason() -> None:
     everything_wrong = replace(
         MONEY,
         kind=CreditType.BOOKING_CHARGE,
@@ -439,7 +437,7 @@ def test_rule_19_the_reason_is_the_first_in_a_fixed_order() -> None:
     ]
 
 
-def test_rule_19_the_codes_are_those_on_the_wire() -> None:
+def test_rule_19_reason_codes() -> None:
     published = {
         "used",
         "expired",
@@ -460,10 +458,10 @@ def test_rule_19_the_codes_are_those_on_the_wire() -> None:
     assert all(reason.value == reason.name.lower() for reason in ReasonCode)
 
 
-# The values themselves
+# Values
 
 
-def test_keys_read_as_kind_and_number() -> None:
+def test_keys_are_formatted_as_kind_and_id() -> None:
     assert str(MONEY.key) == "money/1"
     assert MONEY.key == CreditKey(CreditType.MONEY, 1)
     assert str(BOOKING.key) == "booking/11"
@@ -474,12 +472,12 @@ def test_keys_read_as_kind_and_number() -> None:
     "changes",
     [{"starts": None}, {"ends": None}, {"ends": STARTS}, {"ends": STARTS - INSTANT}],
 )
-def test_a_booking_has_a_start_before_its_end(changes: dict[str, Any]) -> None:
+def test_booking_must_end_after_its_start(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="booking/11 does not end after it starts"):
         replace(BOOKING, **changes)
 
 
-def test_a_price_is_never_below_zero_and_only_a_length_has_units() -> None:
+def test_negative_price_and_units_without_length_are_rejected() -> None:
     assert replace(PRODUCT, price=0).price == 0
     with pytest.raises(ValueError, match="product/11 has a price below zero"):
         replace(PRODUCT, price=-1)
@@ -489,7 +487,7 @@ def test_a_price_is_never_below_zero_and_only_a_length_has_units() -> None:
         replace(EVENT, ends=None).units(ChargePeriod.DAYS)
 
 
-def test_a_bookings_units_follow_its_location() -> None:
+def test_booking_units_use_the_location_settings() -> None:
     booking = replace(BOOKING, ends=STARTS + timedelta(minutes=50))
 
     assert booking.units(ChargePeriod.MINUTES) == 60
@@ -500,12 +498,12 @@ def test_a_bookings_units_follow_its_location() -> None:
     assert nights.units(ChargePeriod.DAYS) == 2
 
 
-def test_instants_are_written_in_utc() -> None:
+def test_instants_are_formatted_in_utc() -> None:
     assert format_utc(NOW) == "2026-06-10T12:00:00Z"
     assert format_utc(None) is None
 
 
-def test_the_policy_is_the_published_default() -> None:
+def test_default_settings() -> None:
     assert LedgerSettings() == LedgerSettings(ValidityInstant.SERVICE_START, False, 0, False)
     assert MONEY.priority == 50
     assert BOOKING.interval_minutes == 15

@@ -1,4 +1,4 @@
-"""Grants begin and lapse at the location's own midnight, not at that of UTC (rule 27)."""
+"""Grants begin and expire at local midnight, not at midnight UTC (rule 27)."""
 
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ def utc(*parts: int) -> datetime:
         (NEW_YORK, utc(2026, 3, 1, 5), utc(2026, 4, 1, 4)),
     ],
 )
-def test_rule_27_a_period_begins_and_lapses_at_local_midnight(
+def test_rule_27_period_starts_and_expires_at_local_midnight(
     zone: ZoneInfo, starts: datetime, ends: datetime
 ) -> None:
     march = RenewalPeriod(date(2026, 3, 1), date(2026, 4, 1))
@@ -31,7 +31,7 @@ def test_rule_27_a_period_begins_and_lapses_at_local_midnight(
 
 
 @pytest.mark.parametrize(
-    ("expiration", "lapses"),
+    ("expiration", "expires"),
     [
         (ExpirationType.PRICE_PLAN, utc(2026, 4, 1, 4)),
         (ExpirationType.DAY, utc(2026, 3, 8, 4, 30)),
@@ -41,11 +41,11 @@ def test_rule_27_a_period_begins_and_lapses_at_local_midnight(
         (ExpirationType.LAST_DAY_OF_MONTH, utc(2026, 4, 1, 4)),
     ],
 )
-def test_rule_27_a_sold_benefit_lapses_by_the_clock_on_the_wall(
-    expiration: ExpirationType, lapses: datetime
+def test_rule_27_product_benefit_expires_at_local_time(
+    expiration: ExpirationType, expires: datetime
 ) -> None:
-    # Half past eleven in the evening of 6 March. New York's clocks go forward early on the 8th, so
-    # the day after still lapses by winter time and the week after by summer time.
+    # 23:30 on 6 March. New York's clocks go forward on the 8th, so the day after still expires in
+    # winter time and the week after in summer time.
     released = utc(2026, 3, 7, 4, 30)
     found = product_expiry(
         expiration,
@@ -54,4 +54,4 @@ def test_rule_27_a_sold_benefit_lapses_by_the_clock_on_the_wall(
         NEW_YORK,
         plan_period=RenewalPeriod(date(2026, 3, 1), date(2026, 4, 1)),
     )
-    assert found == lapses
+    assert found == expires

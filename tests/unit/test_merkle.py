@@ -1,4 +1,4 @@
-"""The tree: frozen roots and paths, the shape of RFC 6962, and that no false path passes."""
+"""The Merkle tree: golden roots and paths, the shape of RFC 6962, rejection of false paths."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def rfc6962_root(leaves: list[bytes]) -> bytes:
     return sha256(b"\x01" + rfc6962_root(leaves[:split]) + rfc6962_root(leaves[split:])).digest()
 
 
-def test_leaves_paths_and_roots_are_those_frozen_in_format_1() -> None:
+def test_golden_leaves_paths_and_roots_of_format_1() -> None:
     heads = [
         ChainHead(
             AccountType(vector["credit_kind"]),
@@ -69,19 +69,19 @@ def test_leaves_paths_and_roots_are_those_frozen_in_format_1() -> None:
         assert MerkleTree(heads[: int(size)], blinding).root.hex() == root
 
 
-def test_the_root_of_no_credits_is_the_digest_of_nothing() -> None:
+def test_root_of_empty_tree() -> None:
     assert MerkleTree([], BLINDING).root == sha256(b"").digest()
 
 
 @given(sizes)
-def test_the_tree_has_the_shape_of_rfc_6962(size: int) -> None:
+def test_tree_shape_of_rfc_6962(size: int) -> None:
     tree = MerkleTree(heads_of(size), BLINDING)
     leaves = [leaf_digest(head, head_blind(head, BLINDING)) for head in tree.heads]
     assert tree.root == rfc6962_root(leaves)
 
 
 @given(sizes)
-def test_every_head_is_proven_at_its_own_place_only(size: int) -> None:
+def test_head_is_proven_only_at_its_position(size: int) -> None:
     tree = MerkleTree(heads_of(size), BLINDING)
     for index, head in enumerate(tree.heads):
         leaf, path = leaf_digest(head, tree.blind(index)), tree.path(index)
@@ -90,7 +90,7 @@ def test_every_head_is_proven_at_its_own_place_only(size: int) -> None:
 
 
 @given(sizes, wholes, wholes, st.integers(0, 255))
-def test_a_false_leaf_path_or_root_does_not_pass(size: int, at: int, step: int, bit: int) -> None:
+def test_wrong_leaf_path_or_root_fails(size: int, at: int, step: int, bit: int) -> None:
     tree = MerkleTree(heads_of(size), BLINDING)
     at %= size
     leaf, path, root = leaf_digest(tree.heads[at], tree.blind(at)), tree.path(at), tree.root
@@ -117,19 +117,19 @@ def test_a_false_leaf_path_or_root_does_not_pass(size: int, at: int, step: int, 
         {"digest": bytes([1]) * 32},
     ],
 )
-def test_every_part_of_a_head_is_in_its_leaf(change: dict[str, Any]) -> None:
+def test_leaf_covers_every_field_of_a_head(change: dict[str, Any]) -> None:
     head = ChainHead(AccountType.MONEY, 7, 7, bytes(32))
     blind = bytes(32)
     assert leaf_digest(replace(head, **change), blind) != leaf_digest(head, blind)
 
 
-def test_the_same_head_gives_another_leaf_under_another_blinding() -> None:
+def test_blinding_changes_the_leaf() -> None:
     head = ChainHead(AccountType.MONEY, 7, 7, bytes(32))
     one, other = (head_blind(head, secret) for secret in (BLINDING, bytes(32)))
     assert leaf_digest(head, one) != leaf_digest(head, other)
 
 
-def test_what_cannot_be_a_tree_is_refused() -> None:
+def test_impossible_trees_are_rejected() -> None:
     head = ChainHead(AccountType.MONEY, 7, 7, bytes(32))
     with pytest.raises(ValueError, match="more than one head"):
         MerkleTree([head, replace(head, sequence=8)], BLINDING)

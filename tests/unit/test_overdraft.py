@@ -1,4 +1,4 @@
-"""A printing credit's overdraft is the last thing that pays, and only for prints (rule 33)."""
+"""The overdraft of printing credit is used last, and only for print jobs (rule 33)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -54,21 +54,21 @@ def taken(allocation: Allocation) -> dict[str, int]:
     return {str(key): amount for key, amount in allocation.taken_by_credit().items()}
 
 
-def test_a_job_goes_into_the_overdraft_as_far_as_its_limit() -> None:
+def test_print_job_uses_the_overdraft_up_to_its_limit() -> None:
     assert taken(printed(job(30), credits_=[printing(1, 10, 20)])) == {"printing/1": 30}
     assert taken(printed(job(31), credits_=[printing(1, 10, 20)])) == {}
     assert taken(printed(job(5), credits_=[printing(1, -15, 20)])) == {"printing/1": 5}
     assert taken(printed(job(6), credits_=[printing(1, -15, 20)])) == {}
 
 
-def test_what_other_credits_hold_is_used_before_any_overdraft() -> None:
+def test_balances_are_used_before_any_overdraft() -> None:
     credits_ = [printing(1, 10, 50), printing(2, 100)]
 
     assert taken(printed(job(30), credits_=credits_)) == {"printing/1": 10, "printing/2": 20}
     assert taken(printed(job(120), credits_=credits_)) == {"printing/1": 20, "printing/2": 100}
 
 
-def test_over_several_jobs_too_the_overdraft_comes_last() -> None:
+def test_overdraft_is_last_over_several_jobs() -> None:
     credits_ = [printing(1, 10, 50), printing(2, 15)]
 
     found = printed(job(20, 1), job(20, 2), credits_=credits_)
@@ -77,18 +77,18 @@ def test_over_several_jobs_too_the_overdraft_comes_last() -> None:
     assert found.exact
 
 
-def test_a_part_tells_the_credit_and_its_overdraft_as_one() -> None:
+def test_part_includes_balance_and_overdraft() -> None:
     (part,) = printed(job(30), credits_=[printing(1, 10, 20)]).sources[0].parts
 
     assert (part.taken, part.covered, part.total_units) == (30, 30 * EURO // 100, 30)
 
 
-def test_holds_may_lie_in_the_overdraft() -> None:
+def test_holds_may_use_the_overdraft() -> None:
     assert taken(printed(job(15), credits_=[printing(1, 10, 20, held=15)])) == {"printing/1": 15}
     assert taken(printed(job(16), credits_=[printing(1, 10, 20, held=15)])) == {}
 
 
-def test_a_members_cap_holds_over_the_overdraft_too() -> None:
+def test_member_cap_includes_the_overdraft() -> None:
     shared = printing(1, 10, 50, customer_id=8, team_id=4, member_cap_left=20)
 
     assert taken(printed(job(20), credits_=[shared])) == {"printing/1": 20}
@@ -96,14 +96,14 @@ def test_a_members_cap_holds_over_the_overdraft_too() -> None:
 
 
 @pytest.mark.parametrize("kind", [CreditType.TIME, CreditType.MONEY])
-def test_no_other_kind_has_one(kind: CreditType) -> None:
+def test_only_printing_credit_has_an_overdraft(kind: CreditType) -> None:
     credit = printing(1, 0, 50, kind=kind)
 
     assert (credit.unreserved, credit.available_without_overdraft, credit.available) == (0, 0, 0)
 
 
 @given(st.integers(-20, 20), st.integers(0, 20), st.integers(0, 30), st.integers(0, 40))
-def test_what_is_at_hand_and_the_overdraft_are_what_is_available(
+def test_available_amount_includes_the_overdraft(
     remaining: int, held: int, overdraft: int, cap: int
 ) -> None:
     for credit in (
@@ -119,7 +119,7 @@ def test_what_is_at_hand_and_the_overdraft_are_what_is_available(
         assert credit.available_without_overdraft == min(credit.available, max(0, remaining - held))
 
 
-def test_the_books_allow_no_more_than_the_limit() -> None:
+def test_invariants_allow_the_overdraft_limit() -> None:
     check_invariants(AccountBalances(-5, 0, 10, 3, overdraft=5), "credit 1")
     check_invariants(AccountBalances(0, 5, 10, 3, overdraft=5), "credit 1")
     for wrong in (

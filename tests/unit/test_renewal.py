@@ -1,4 +1,4 @@
-"""When benefits begin, renew, roll over and lapse (rules 27, 28)."""
+"""When benefits begin, renew, roll over and expire (rules 27, 28)."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -44,7 +44,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=LONDON).astimezone(UTC)
 
 
-def test_the_numbers_are_those_of_the_wire() -> None:
+def test_enum_values_match_the_api() -> None:
     assert [(r.name, r.value) for r in ServiceRenewalTime] == [
         ("WEEK", 1),
         ("CALENDAR_MONTH", 2),
@@ -96,7 +96,7 @@ def test_the_numbers_are_those_of_the_wire() -> None:
         (YEAR, None, "2028-02-29", "2032-02-29", "2032-02-29", "2033-02-28"),
     ],
 )
-def test_rule_27_the_period_a_day_falls_in(
+def test_rule_27_period_of_a_day(
     renewal: ServiceRenewalTime,
     billing_day: int | None,
     started: str,
@@ -110,7 +110,7 @@ def test_rule_27_the_period_a_day_falls_in(
 
 
 @pytest.mark.parametrize("renewal", ServiceRenewalTime)
-def test_rule_27_nothing_renews_before_the_contract_starts(renewal: ServiceRenewalTime) -> None:
+def test_rule_27_no_period_before_the_contract_start(renewal: ServiceRenewalTime) -> None:
     with pytest.raises(ValueError, match="before its contract starts"):
         renewal_period(renewal, day("2026-01-09"), day("2026-01-10"))
 
@@ -122,7 +122,7 @@ def test_rule_27_nothing_renews_before_the_contract_starts(renewal: ServiceRenew
     st.integers(0, 900),
     st.none() | st.integers(1, 31),
 )
-def test_rule_27_periods_follow_one_another_without_gap_or_overlap(
+def test_rule_27_periods_are_contiguous(
     renewal: ServiceRenewalTime, started: date, length_days: int, billing_day: int | None
 ) -> None:
     today = started + timedelta(days=length_days)
@@ -151,30 +151,30 @@ def starts_due(today: str, last: str | None = None, ended: str | None = None) ->
     return [period.starts.isoformat() for period in due]
 
 
-def test_rule_27_a_missed_run_catches_up_period_by_period() -> None:
+def test_rule_27_missed_run_catches_up() -> None:
     assert starts_due("2026-01-30") == []
     assert starts_due("2026-01-31") == ["2026-01-31"]
     assert starts_due("2026-04-29", last="2026-01-31") == ["2026-02-28", "2026-03-31"]
     assert starts_due("2026-04-30", last="2026-01-31") == ["2026-02-28", "2026-03-31", "2026-04-30"]
 
 
-def test_rule_27_a_second_run_finds_nothing_due() -> None:
+def test_rule_27_second_run_finds_nothing_due() -> None:
     assert starts_due("2026-04-29", last="2026-03-31") == []
 
 
-def test_rule_27_no_period_begins_once_the_contract_is_over() -> None:
+def test_rule_27_no_period_after_the_contract_end() -> None:
     assert starts_due("2026-06-01", ended="2026-02-28") == ["2026-01-31"]
     assert starts_due("2026-06-01", ended="2026-03-01") == ["2026-01-31", "2026-02-28"]
     assert starts_due("2026-06-01", ended="2026-01-31") == []
 
 
-def test_rule_27_a_period_is_named_by_contract_benefit_and_its_first_day() -> None:
+def test_rule_27_renewal_key() -> None:
     assert renewal_key("c-1", "b-2", RenewalPeriod(day("2026-03-01"), day("2026-04-01"))) == (
         "c-1/b-2/2026-03-01"
     )
 
 
-def test_rule_27_a_period_begins_and_ends_at_the_locations_midnight() -> None:
+def test_rule_27_period_is_midnight_to_midnight_local_time() -> None:
     march = RenewalPeriod(day("2026-03-01"), day("2026-04-01"))
 
     assert march.valid_from(LONDON) == datetime(2026, 3, 1, 0, tzinfo=UTC)
@@ -183,7 +183,7 @@ def test_rule_27_a_period_begins_and_ends_at_the_locations_midnight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expiration", "expires_in", "released", "lapses"),
+    ("expiration", "expires_in", "released", "expires"),
     [
         (ExpirationType.DAY, 1, "2026-03-28T10:00", "2026-03-29T10:00"),
         (ExpirationType.DAY, 30, "2026-01-15T10:00", "2026-02-14T10:00"),
@@ -201,14 +201,14 @@ def test_rule_27_a_period_begins_and_ends_at_the_locations_midnight() -> None:
         (ExpirationType.LAST_DAY_OF_MONTH, 2, "2026-12-15T10:00", "2027-02-01T00:00"),
     ],
 )
-def test_rule_27_a_sold_benefit_lapses_by_its_type(
-    expiration: ExpirationType, expires_in: int | None, released: str, lapses: str
+def test_rule_27_product_benefit_expires_by_its_type(
+    expiration: ExpirationType, expires_in: int | None, released: str, expires: str
 ) -> None:
-    assert product_expiry(expiration, expires_in, at(released), LONDON) == at(lapses)
+    assert product_expiry(expiration, expires_in, at(released), LONDON) == at(expires)
 
 
 @pytest.mark.parametrize("expires_in", [None, 0, 5])
-def test_rule_27_a_benefit_tied_to_the_plan_ends_with_its_billing_period(
+def test_rule_27_plan_bound_benefit_ends_with_the_billing_period(
     expires_in: int | None,
 ) -> None:
     period = RenewalPeriod(day("2026-03-15"), day("2026-04-15"))
@@ -218,7 +218,7 @@ def test_rule_27_a_benefit_tied_to_the_plan_ends_with_its_billing_period(
     ) == at("2026-04-15T00:00")
 
 
-def test_rule_27_a_benefit_tied_to_the_plan_needs_a_main_contract() -> None:
+def test_rule_27_plan_bound_benefit_needs_a_main_contract() -> None:
     with pytest.raises(MissingMainContract, match="there is no plan"):
         product_expiry(ExpirationType.PRICE_PLAN, 1, MOMENT, LONDON)
 
@@ -227,7 +227,7 @@ def test_rule_27_a_benefit_tied_to_the_plan_needs_a_main_contract() -> None:
 @pytest.mark.parametrize(
     "expiration", [e for e in ExpirationType if e is not ExpirationType.PRICE_PLAN]
 )
-def test_rule_27_a_benefit_lasts_at_least_one_period(
+def test_rule_27_lifetime_below_one_is_rejected(
     expiration: ExpirationType, expires_in: int
 ) -> None:
     with pytest.raises(ValueError, match="at least one period"):
@@ -251,24 +251,24 @@ def test_rule_27_a_benefit_lasts_at_least_one_period(
         (0, RolloverLimit(cap=100, periods=1), 0, 0),
     ],
 )
-def test_rule_27_roll_over_is_off_and_else_capped_in_amount_and_periods(
+def test_rule_27_rollover_is_capped_by_amount_and_periods(
     unused: int, roll_over: RolloverLimit | None, times_rolled: int, rolled: int
 ) -> None:
     assert rollover_amount(unused, roll_over, times_rolled) == rolled
 
 
-def test_rule_27_what_was_never_rolled_is_the_usual_case() -> None:
+def test_rule_27_rollover_counts_from_zero_by_default() -> None:
     assert rollover_amount(50, RolloverLimit(cap=100, periods=1)) == 50
 
 
-def test_rule_28_a_credit_lapses_at_its_expiry_to_the_instant() -> None:
+def test_rule_28_credit_expires_at_the_exact_instant() -> None:
     assert not has_expired(MOMENT, MOMENT - INSTANT)
     assert has_expired(MOMENT, MOMENT)
     assert has_expired(MOMENT, MOMENT + INSTANT)
     assert not has_expired(None, MOMENT)
 
 
-def test_rule_28_an_expiry_is_written_once_per_credit_and_moment() -> None:
+def test_rule_28_expiry_key() -> None:
     credit = CreditKey(CreditType.TIME, 12)
 
     assert expiry_key(credit, MOMENT) == "time/12/2026-06-01T00:00:00Z"
@@ -287,7 +287,7 @@ def test_rule_28_an_expiry_is_written_once_per_credit_and_moment() -> None:
         (None, MOMENT, False),
     ],
 )
-def test_rule_28_extending_the_expiry_of_a_lapsed_credit_reopens_it(
+def test_rule_28_extended_expiry_reopens_expired_credit(
     expires: datetime, extended: datetime | None, expected: bool
 ) -> None:
     assert reopens_credit(expires, extended, MOMENT) is expected

@@ -21,19 +21,19 @@ USE = ReversibleUse(id=9, credit=MONEY, taken=100)
 
 
 @pytest.mark.parametrize(
-    ("reversed_", "asked", "amount"),
+    ("reversed_", "requested", "amount"),
     [(0, None, 100), (30, None, 70), (100, None, 0), (30, 70, 70), (30, 1, 1), (100, 0, 0)],
 )
 def test_rule_30_reversal_is_limited_to_the_unreversed_amount(
-    reversed_: int, asked: int | None, amount: int
+    reversed_: int, requested: int | None, amount: int
 ) -> None:
-    assert reversal_amount(replace(USE, reversed=reversed_), asked) == amount
+    assert reversal_amount(replace(USE, reversed=reversed_), requested) == amount
 
 
-@pytest.mark.parametrize(("reversed_", "asked"), [(0, 101), (30, 71), (100, 1)])
-def test_rule_30_larger_reversal_is_rejected(reversed_: int, asked: int) -> None:
+@pytest.mark.parametrize(("reversed_", "requested"), [(0, 101), (30, 71), (100, 1)])
+def test_rule_30_larger_reversal_is_rejected(reversed_: int, requested: int) -> None:
     with pytest.raises(ReversalExceedsUse, match=f"{100 - reversed_} of use 9 can still"):
-        reversal_amount(replace(USE, reversed=reversed_), asked)
+        reversal_amount(replace(USE, reversed=reversed_), requested)
 
 
 def test_rule_30_negative_reversal_is_rejected() -> None:

@@ -1,4 +1,4 @@
-"""From a booking's length to uses, as tables (rule 20)."""
+"""Units of bookings, as tables (rule 20)."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ proven = settings(deadline=None, max_examples=200)
 
 
 def at(text: str, zone: ZoneInfo = LONDON) -> datetime:
-    """A time on the wall, as the instant it names; `*` marks the second of two such times."""
+    """Parses a local time; `*` marks the second of two equal local times."""
     local = datetime.fromisoformat(text.rstrip("*"))
     return local.replace(tzinfo=zone, fold=int(text.endswith("*"))).astimezone(UTC)
 
@@ -40,7 +40,7 @@ def at(text: str, zone: ZoneInfo = LONDON) -> datetime:
         ("2026-06-01T09:07", "2026-06-01T10:00", 30, 60),
         ("2026-06-01T09:00", "2026-06-01T10:00", 1, 60),
         ("2026-06-01T22:00", "2026-06-02T01:30", 60, 240),
-        # The night in which clocks go forward is an hour short, the one back an hour long.
+        # The night of the change to summer time is an hour shorter, the one back an hour longer.
         ("2026-03-28T22:00", "2026-03-29T06:00", 15, 7 * 60),
         ("2026-10-24T22:00", "2026-10-25T06:00", 15, 9 * 60),
         ("2026-10-25T01:30", "2026-10-25T01:30*", 15, 60),
@@ -48,7 +48,7 @@ def at(text: str, zone: ZoneInfo = LONDON) -> datetime:
         ("2026-06-01T00:00", "2026-06-22T00:00", 15, 21 * 24 * 60),
     ],
 )
-def test_rule_20_minutes_are_those_that_pass_rounded_up_to_the_booking_interval(
+def test_rule_20_elapsed_minutes_round_up_to_the_interval(
     starts: str, ends: str, interval: int, expected: int
 ) -> None:
     assert minutes(at(starts), at(ends), interval) == expected
@@ -58,7 +58,7 @@ def test_rule_20_minutes_are_those_that_pass_rounded_up_to_the_booking_interval(
     )
 
 
-def test_rule_20_without_an_interval_minutes_come_in_quarters_of_an_hour() -> None:
+def test_rule_20_default_interval_is_15_minutes() -> None:
     starts = at("2026-06-01T09:00")
 
     assert units(ChargePeriod.MINUTES, starts, starts + timedelta(minutes=16), LONDON) == 30
@@ -81,14 +81,12 @@ def test_rule_20_without_an_interval_minutes_come_in_quarters_of_an_hour() -> No
         ("2026-10-24T12:00", "2026-10-26T12:00", 3, 2),
     ],
 )
-def test_rule_20_days_are_local_dates_touched_and_nights_with_per_night_pricing(
-    starts: str, ends: str, dates: int, nights: int
-) -> None:
+def test_rule_20_days_and_nights(starts: str, ends: str, dates: int, nights: int) -> None:
     assert units(ChargePeriod.DAYS, at(starts), at(ends), LONDON) == dates
     assert units(ChargePeriod.DAYS, at(starts), at(ends), LONDON, per_night=True) == nights
 
 
-def test_rule_20_a_date_is_that_of_the_locations_wall_not_of_utc() -> None:
+def test_rule_20_dates_are_local() -> None:
     starts, ends = at("2026-06-01T20:00", NEW_YORK), at("2026-06-01T22:00", NEW_YORK)
 
     assert (starts.day, ends.day) == (2, 2)
@@ -97,7 +95,7 @@ def test_rule_20_a_date_is_that_of_the_locations_wall_not_of_utc() -> None:
     assert days(at("2026-06-01T19:00", NEW_YORK), ends, ZoneInfo("UTC")) == 2
 
 
-def test_rule_20_a_day_whose_midnight_the_clocks_skip_begins_at_one() -> None:
+def test_rule_20_day_with_skipped_midnight_starts_at_one() -> None:
     # In Cairo 24 April 2026 begins at 01:00.
     starts, ends = at("2026-04-23T10:00", CAIRO), at("2026-04-24T01:00", CAIRO)
 
@@ -106,7 +104,7 @@ def test_rule_20_a_day_whose_midnight_the_clocks_skip_begins_at_one() -> None:
     assert days(starts, ends + timedelta(seconds=1), CAIRO) == 2
 
 
-def test_rule_20_a_day_whose_midnight_comes_twice_is_touched_from_the_first_one() -> None:
+def test_rule_20_day_with_repeated_midnight_starts_at_the_first() -> None:
     # In Havana 1 November 2026 has its first hour twice.
     starts = at("2026-10-31T10:00", HAVANA)
     first, second = at("2026-11-01T00:00", HAVANA), at("2026-11-01T00:00*", HAVANA)
@@ -121,7 +119,7 @@ def test_rule_20_a_day_whose_midnight_comes_twice_is_touched_from_the_first_one(
     ("dates", "weeks", "four_week_months"),
     [(1, 1, 1), (7, 1, 1), (8, 2, 1), (14, 2, 1), (15, 3, 1), (28, 4, 1), (29, 5, 2), (57, 9, 3)],
 )
-def test_rule_20_weeks_and_four_week_months_are_days_rounded_up(
+def test_rule_20_weeks_and_four_week_months_round_up(
     dates: int, weeks: int, four_week_months: int
 ) -> None:
     starts = at("2026-03-01T00:00")
@@ -136,7 +134,7 @@ def test_rule_20_weeks_and_four_week_months_are_days_rounded_up(
     ("period", "nights", "dates"),
     [(ChargePeriod.WEEKS, 1, 2), (ChargePeriod.FOUR_WEEK_MONTHS, 1, 1)],
 )
-def test_rule_20_seven_nights_touch_eight_dates(
+def test_rule_20_seven_nights_are_eight_dates(
     period: ChargePeriod, nights: int, dates: int
 ) -> None:
     starts, ends = at("2026-06-01T14:00"), at("2026-06-08T11:00")
@@ -166,31 +164,29 @@ def test_rule_20_twenty_eight_nights_are_one_four_week_month() -> None:
         ("2028-02-29T09:00", "2029-02-28T09:01", 13),
         ("2026-01-15T09:00", "2027-01-15T09:00", 12),
         ("2026-11-30T09:00", "2027-02-28T09:00", 3),
-        # The wall clock counts, though these months are an hour short and an hour long.
+        # Local time counts, although these months are an hour shorter and an hour longer.
         ("2026-03-15T09:00", "2026-04-15T09:00", 1),
         ("2026-03-15T09:00", "2026-04-15T09:01", 2),
         ("2026-10-15T09:00", "2026-11-15T09:00", 1),
         ("2026-10-15T09:00", "2026-11-15T09:01", 2),
     ],
 )
-def test_rule_20_months_are_the_fewest_clamped_calendar_months_that_reach_the_end(
-    starts: str, ends: str, expected: int
-) -> None:
+def test_rule_20_months_are_clamped_calendar_months(starts: str, ends: str, expected: int) -> None:
     assert units(ChargePeriod.MONTHS, at(starts), at(ends), LONDON) == expected
 
 
-def test_rule_20_a_month_at_the_antipodes_is_counted_on_its_own_wall() -> None:
+def test_rule_20_months_are_counted_in_local_time() -> None:
     starts = at("2026-02-01T00:00", SYDNEY)
 
     assert months(starts, at("2026-03-01T00:00", SYDNEY), SYDNEY) == 1
     assert months(starts, at("2026-05-01T00:00", SYDNEY), SYDNEY) == 3
 
 
-def test_rule_20_a_booking_is_one_use_however_long() -> None:
+def test_rule_20_booking_is_one_use() -> None:
     assert units(ChargePeriod.USES, at("2026-06-01"), at("2026-09-01"), LONDON) == 1
 
 
-def test_there_is_no_unit_for_hours() -> None:
+def test_there_is_no_hours_unit() -> None:
     assert {period.name: period.value for period in ChargePeriod} == {
         "MINUTES": 1,
         "DAYS": 2,
@@ -202,7 +198,7 @@ def test_there_is_no_unit_for_hours() -> None:
 
 
 @pytest.mark.parametrize("period", ChargePeriod)
-def test_a_booking_ends_after_it_starts(period: ChargePeriod) -> None:
+def test_booking_must_have_a_length(period: ChargePeriod) -> None:
     instant = at("2026-06-01T09:00")
 
     with pytest.raises(ValueError, match="ends after it starts"):
@@ -220,7 +216,7 @@ instants = st.integers(0, 5 * 365 * 24 * 60).map(
     st.timedeltas(timedelta(seconds=1), timedelta(days=400)),
     st.sampled_from([LONDON, NEW_YORK, HAVANA, SYDNEY, CAIRO]),
 )
-def test_rule_20_months_are_never_one_too_many(
+def test_rule_20_one_month_fewer_never_reaches_the_end(
     starts: datetime, length: timedelta, zone: ZoneInfo
 ) -> None:
     count = months(starts, starts + length, zone)
@@ -236,7 +232,7 @@ def test_rule_20_months_are_never_one_too_many(
     st.sampled_from(ChargePeriod),
     st.booleans(),
 )
-def test_rule_20_a_longer_booking_never_needs_fewer_units(
+def test_rule_20_longer_booking_needs_no_fewer_units(
     starts: datetime, length: timedelta, period: ChargePeriod, per_night: bool
 ) -> None:
     shorter = units(period, starts, starts + length, LONDON, per_night=per_night)
@@ -258,11 +254,11 @@ def test_rule_20_a_longer_booking_never_needs_fewer_units(
         (date(2028, 2, 29), 12, date(2029, 2, 28)),
     ],
 )
-def test_months_are_added_by_the_calendar_and_clamp(day: date, count: int, expected: date) -> None:
+def test_added_months_are_clamped(day: date, count: int, expected: date) -> None:
     assert add_months(day, count) == expected
 
 
-def test_a_local_day_later_is_the_same_time_on_the_wall() -> None:
+def test_local_days_keep_the_local_time() -> None:
     assert add_local_days(at("2026-03-28T09:00"), 1, LONDON) == at("2026-03-29T09:00")
     assert add_local_days(at("2026-10-24T09:00"), 2, LONDON) == at("2026-10-26T09:00")
     assert add_local_days(at("2026-10-24T09:00"), 2, LONDON).tzinfo is UTC

@@ -1,4 +1,4 @@
-"""The stand-alone verifier, run as a stranger would: its answers, exit codes and independence."""
+"""The stand-alone verifier, run from the command line: output, exit codes and independence."""
 
 import ast
 import copy
@@ -58,11 +58,11 @@ def run(proof: Path, key: Path, *options: str) -> tuple[int, str]:
 
 
 def failure(document: object) -> str:
-    """What the verifier says of a document, through its own reading of JSON."""
+    """The verifier's result for a document, parsed by its own JSON parser."""
     proof = VERIFIER.parse_proof(json.dumps(document).encode())
-    with pytest.raises(VERIFIER.ProofError) as refusal:
+    with pytest.raises(VERIFIER.ProofError) as caught:
         VERIFIER.check(proof, KEY.public_key().public_bytes_raw())
-    return str(refusal.value)
+    return str(caught.value)
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("options", [(), ("-I", "-S")], ids=["as installed", "bare Python"])
-def test_a_good_proof_is_valid(options: tuple[str, ...]) -> None:
-    # With -S no installed package is found, so the signature is checked by the file itself.
+def test_valid_proof(options: tuple[str, ...]) -> None:
+    # With -S no installed package is importable, so the file verifies the signature itself.
     assert run(GOLDEN / "proof.json", GOLDEN / "public_key.pem", *options) == (
         0,
         "Valid: line 2 of money credit 17, a use of 25.0000 by 'anna@example.com', "
@@ -86,7 +86,7 @@ def test_a_good_proof_is_valid(options: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("-I", "-S")], ids=["as installed", "bare Python"])
-def test_a_tampered_proof_is_invalid(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_tampered_proof_is_invalid(tmp_path: Path, options: tuple[str, ...]) -> None:
     tampered = tmp_path / "proof.json"
     tampered.write_text(json.dumps(changed("line.amount", 250001)))
     assert run(tampered, GOLDEN / "public_key.pem", *options) == (
@@ -100,7 +100,7 @@ def test_a_tampered_proof_is_invalid(tmp_path: Path, options: tuple[str, ...]) -
     )
 
 
-def test_what_cannot_be_checked_is_neither(tmp_path: Path) -> None:
+def test_unverifiable_input_is_an_error(tmp_path: Path) -> None:
     proof, key = GOLDEN / "proof.json", GOLDEN / "public_key.pem"
     code, message = run(tmp_path / "none.json", key)
     assert code == 2
@@ -114,7 +114,7 @@ def test_what_cannot_be_checked_is_neither(tmp_path: Path) -> None:
     assert usage.value.code == 2
 
 
-def test_a_proof_under_another_key_is_invalid(tmp_path: Path) -> None:
+def test_proof_with_another_key_is_invalid(tmp_path: Path) -> None:
     other = tmp_path / "key.pem"
     other.write_bytes(public_pem(generate_key().public_key()))
     assert VERIFIER.main([str(GOLDEN / "proof.json"), "--public-key", str(other)]) == 1
@@ -124,7 +124,7 @@ def test_a_proof_under_another_key_is_invalid(tmp_path: Path) -> None:
     "text",
     [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"format": "a", "format": "a"}', b"1" * 9999],
 )
-def test_a_file_that_is_no_proof_is_invalid(tmp_path: Path, text: bytes) -> None:
+def test_file_without_proof_is_invalid(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "proof.json"
     file.write_bytes(text)
     assert VERIFIER.main([str(file), "--public-key", str(GOLDEN / "public_key.pem")]) == 1
@@ -139,7 +139,7 @@ def leaves(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
 
 
 def others(value: object) -> list[object]:
-    """Values that differ from `value` as little as a forger could manage, or not at all in type."""
+    """Values that differ from `value` as little as possible, or only in type."""
     if isinstance(value, int):
         return [value + 1, value - 1, -value - 1, value + 2**64, float(value), str(value), None]
     if isinstance(value, str):
@@ -151,7 +151,7 @@ def others(value: object) -> list[object]:
 @pytest.mark.parametrize(
     "place", [p for p, _ in leaves(PROOF)], ids=lambda p: ".".join(map(str, p))
 )
-def test_every_value_in_the_document_is_covered(place: tuple[Any, ...]) -> None:
+def test_every_document_value_is_covered(place: tuple[Any, ...]) -> None:
     for other in others(dict(leaves(PROOF))[place]):
         document = copy.deepcopy(PROOF)
         parent = document
@@ -162,7 +162,7 @@ def test_every_value_in_the_document_is_covered(place: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "line.", "checkpoint."])
-def test_nothing_may_be_added_or_left_out(path: str) -> None:
+def test_missing_or_extra_fields_are_rejected(path: str) -> None:
     assert "missing or does not belong" in failure(changed(f"{path}approved", True))
     part = PROOF[path[:-1]] if path else PROOF
     for name in part:
@@ -171,14 +171,14 @@ def test_nothing_may_be_added_or_left_out(path: str) -> None:
         assert "missing or does not belong" in failure(document)
 
 
-def test_a_field_said_twice_is_refused_even_where_the_last_one_is_true() -> None:
+def test_duplicate_field_is_rejected() -> None:
     text = (GOLDEN / "proof.json").read_text("utf-8")
     doubled = text.replace('"amount": 250000', '"amount": 1, "amount": 250000')
     with pytest.raises(VERIFIER.ProofError, match="The document says the same field twice"):
         VERIFIER.parse_proof(doubled.encode())
 
 
-def test_a_first_line_must_start_from_its_own_credit() -> None:
+def test_first_entry_must_follow_its_genesis() -> None:
     line = structs.replace(JournalEntry.from_document(PROOF["line"]), sequence=1)
     false_start = bytes(32)
     digest = entry_digest(false_start, line)
@@ -198,7 +198,7 @@ def test_a_first_line_must_start_from_its_own_credit() -> None:
 
 
 @pytest.mark.parametrize("name", ["path", "following"])
-def test_lists_cannot_be_shortened_lengthened_or_reordered(name: str) -> None:
+def test_changed_lists_are_rejected(name: str) -> None:
     items = PROOF[name]
     for false in ([], items[1:], items[:-1], [*items, items[0]], items[::-1], items[0], None):
         assert failure(changed(name, false))
@@ -213,7 +213,7 @@ def test_lists_cannot_be_shortened_lengthened_or_reordered(name: str) -> None:
     st.sampled_from(EntryType),
 )
 @settings(max_examples=60)
-def test_the_verifier_and_the_ledger_agree_on_any_line(
+def test_verifier_and_ledger_encode_alike(
     actor: str,
     reason: str,
     key: str | None,
@@ -260,15 +260,15 @@ RFC_8032 = [
 
 
 @pytest.mark.parametrize(("secret", "message"), RFC_8032)
-def test_ed25519_accepts_the_vectors_of_rfc_8032(secret: str, message: str) -> None:
+def test_ed25519_vectors_of_rfc_8032(secret: str, message: str) -> None:
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret))
-    said = bytes.fromhex(message)
+    message_bytes = bytes.fromhex(message)
     public = key.public_key().public_bytes_raw()
-    assert VERIFIER.ed25519_holds(public, key.sign(said), said)
+    assert VERIFIER.ed25519_holds(public, key.sign(message_bytes), message_bytes)
 
 
 def agreed(public: bytes, signature: bytes, message: bytes) -> bool:
-    """The answer of both implementations, which must be one."""
+    """The result of both implementations, which must agree."""
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
         expected = True
@@ -296,7 +296,7 @@ def test_ed25519_agrees_with_cryptography(secret: bytes, message: bytes, bit: in
     assert not agreed(public, signature[:-1], message)
 
 
-def test_the_file_stands_alone() -> None:
+def test_verifier_imports_only_the_standard_library() -> None:
     imported = {
         (node.module if isinstance(node, ast.ImportFrom) else alias.name) or ""
         for node in ast.walk(ast.parse(SCRIPT.read_text("utf-8")))

@@ -45,14 +45,14 @@ def goes_before(first: Credit, second: Credit) -> bool:
     return payment_order_key(first, OWNER) < payment_order_key(second, OWNER)
 
 
-def test_rule_18_1_own_credit_goes_before_a_teams() -> None:
+def test_rule_18_1_own_credit_before_team_credit() -> None:
     shared_time = replace(TIME, **EIGHT, team_id=1, priority=1, expires=CREATED)
 
     assert goes_before(MONEY, shared_time)
     assert goes_before(replace(MONEY, team_id=9), replace(MONEY, **EIGHT, team_id=1))
 
 
-def test_rule_18_1_teams_lend_in_the_order_of_their_ids() -> None:
+def test_rule_18_1_teams_in_id_order() -> None:
     of_team_2 = replace(MONEY, **EIGHT, team_id=2)
     of_team_10 = replace(TIME, **EIGHT, team_id=10, priority=1)
 
@@ -61,17 +61,17 @@ def test_rule_18_1_teams_lend_in_the_order_of_their_ids() -> None:
 
 
 @pytest.mark.parametrize("units", [TIME, PRINTING])
-def test_rule_18_2_time_and_printing_go_before_money(units: Credit) -> None:
+def test_rule_18_2_time_and_printing_before_money(units: Credit) -> None:
     assert goes_before(replace(units, priority=90), replace(MONEY, priority=1, expires=CREATED))
 
 
-def test_rule_18_3_the_lower_priority_number_goes_first() -> None:
+def test_rule_18_3_lower_priority_number_first() -> None:
     assert MONEY.priority == 50
     assert goes_before(replace(MONEY, priority=49), replace(MONEY, expires=CREATED))
     assert goes_before(replace(MONEY, expires=CREATED), replace(MONEY, priority=51))
 
 
-def test_rule_18_4_the_earliest_expiry_goes_first_and_blank_last() -> None:
+def test_rule_18_4_earliest_expiry_first() -> None:
     narrow = CreditLimits(for_bookings=True, resource_types=frozenset({1}))
 
     assert goes_before(
@@ -84,7 +84,7 @@ def test_rule_18_4_the_earliest_expiry_goes_first_and_blank_last() -> None:
     )
 
 
-def test_rule_18_5_narrower_credit_goes_before_wider() -> None:
+def test_rule_18_5_narrower_before_wider() -> None:
     widening = [
         CreditLimits(universal=True, products=frozenset({1})),
         CreditLimits(for_bookings=True),
@@ -113,15 +113,15 @@ def test_rule_18_5_narrower_credit_goes_before_wider() -> None:
         {"applies_to_charges": True},
     ],
 )
-def test_rule_18_5_any_list_makes_a_credit_narrow(listed: dict[str, Any]) -> None:
+def test_rule_18_5_any_list_narrows_a_credit(listed: dict[str, Any]) -> None:
     assert breadth(replace(MONEY, limits=replace(UNIVERSAL, **listed))) == 0
 
 
-def test_rule_18_6_free_credit_goes_before_paid() -> None:
+def test_rule_18_6_free_before_paid() -> None:
     assert goes_before(replace(MONEY, valid_from=LATER), replace(MONEY, paid=True))
 
 
-def test_rule_18_7_the_earliest_start_goes_first_then_the_oldest_then_the_lowest_id() -> None:
+def test_rule_18_7_earliest_start_then_creation_then_id() -> None:
     assert goes_before(replace(MONEY, created=LATER), replace(MONEY, valid_from=CREATED))
     assert goes_before(
         replace(MONEY, valid_from=CREATED, created=LATER), replace(MONEY, valid_from=LATER)
@@ -130,11 +130,11 @@ def test_rule_18_7_the_earliest_start_goes_first_then_the_oldest_then_the_lowest
     assert goes_before(MONEY, replace(MONEY, id=6))
 
 
-def test_rule_18_two_kinds_with_one_number_still_have_an_order() -> None:
+def test_rule_18_equal_ids_of_two_types_are_ordered() -> None:
     assert goes_before(PRINTING, TIME)
 
 
-def test_rule_25_a_changed_booking_prefers_the_credits_it_already_used() -> None:
+def test_rule_25_previously_used_credits_first() -> None:
     used = replace(MONEY, **EIGHT, team_id=1)
 
     assert goes_before(TIME, used)

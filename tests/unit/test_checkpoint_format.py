@@ -1,4 +1,4 @@
-"""Checkpoints and proofs: frozen bytes, signatures, and what only a checkpoint can find."""
+"""Checkpoints and proofs: golden bytes, signatures, and what only a checkpoint detects."""
 
 import json
 from dataclasses import replace
@@ -97,7 +97,7 @@ def proof_of(chains: Journal, credit_id: int, sequence: int) -> Proof:
     )
 
 
-def test_checkpoints_are_those_frozen_in_format_1() -> None:
+def test_golden_checkpoints_of_format_1() -> None:
     checkpoints = []
     for vector in GOLDEN["checkpoints"]:
         checkpoint = Checkpoint.from_document(vector["document"])
@@ -111,7 +111,7 @@ def test_checkpoints_are_those_frozen_in_format_1() -> None:
     assert check_checkpoint_sequence(checkpoints, [key]) == []
 
 
-def test_the_golden_proof_holds() -> None:
+def test_golden_proof_is_valid() -> None:
     document = json.loads((HERE / "proof.json").read_text("utf-8"))
     proof = Proof.from_document(document)
     assert proof.document() == document
@@ -119,7 +119,7 @@ def test_the_golden_proof_holds() -> None:
 
 
 @pytest.mark.parametrize("password", [None, b"secret"])
-def test_keys_survive_pem(password: bytes | None) -> None:
+def test_keys_round_trip_through_pem(password: bytes | None) -> None:
     key = generate_key()
     again = private_from_pem(private_pem(key, password), password)
     assert fingerprint(again.public_key()) == fingerprint(key.public_key())
@@ -127,7 +127,7 @@ def test_keys_survive_pem(password: bytes | None) -> None:
     assert fingerprint(public) == sha256(public.public_bytes_raw()).digest()
 
 
-def test_a_pem_that_is_not_the_right_key_is_refused() -> None:
+def test_wrong_pem_is_rejected() -> None:
     encrypted = private_pem(KEY, b"secret")
     for pem, password in [(encrypted, None), (encrypted, b"wrong"), (public_pem(PUBLIC_KEY), None)]:
         with pytest.raises(ValueError):
@@ -136,7 +136,7 @@ def test_a_pem_that_is_not_the_right_key_is_refused() -> None:
         public_from_pem(private_pem(KEY))
 
 
-def test_a_seal_counts_credits_and_lines_and_follows_the_one_before() -> None:
+def test_checkpoint_counts_credits_and_entries_and_links_to_the_previous() -> None:
     first = sign_checkpoint(tree_of(journal(2)), None, 10, KEY)
     second = sign_checkpoint(tree_of(journal(3, 4)), first, 20, KEY)
     assert (second.credits, second.lines, second.created_microseconds) == (2, 7, 20)
@@ -148,7 +148,7 @@ def test_a_seal_counts_credits_and_lines_and_follows_the_one_before() -> None:
 
 
 @given(st.integers(0, 10**6))
-def test_any_change_to_a_checkpoint_breaks_its_signature(bit: int) -> None:
+def test_changed_checkpoint_fails_its_signature(bit: int) -> None:
     checkpoint = sign_checkpoint(tree_of(journal(2)), None, 10, KEY)
     changes: list[dict[str, Any]] = [{"created_microseconds": 11}, {"credits": 2}, {"lines": 3}]
     for name in ("root", "previous", "key_fingerprint", "signature"):
@@ -159,7 +159,7 @@ def test_any_change_to_a_checkpoint_breaks_its_signature(bit: int) -> None:
         assert signature_error(replace(checkpoint, **change), PUBLIC_KEY) is not None
 
 
-def test_a_checkpoint_left_out_or_out_of_place_is_found() -> None:
+def test_missing_or_misplaced_checkpoint_is_found() -> None:
     first = sign_checkpoint(tree_of(journal(2)), None, 10, KEY)
     second = sign_checkpoint(tree_of(journal(3)), first, 20, KEY)
     third = sign_checkpoint(tree_of(journal(4)), second, 30, KEY)
@@ -180,15 +180,13 @@ def test_a_checkpoint_left_out_or_out_of_place_is_found() -> None:
     assert sentences(first) == ["checkpoint 1 was signed with an unknown key"]
 
 
-def test_a_ledger_that_only_grew_agrees_with_its_checkpoint() -> None:
+def test_grown_ledger_matches_its_checkpoint() -> None:
     tree = tree_of(journal(3, 2))
     assert compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(journal(5, 2, 4))) == []
 
 
 @given(st.integers(1, 5), st.integers(0, 4))
-def test_newest_lines_cut_off_leave_a_sound_chain_but_not_the_checkpoint(
-    size: int, kept: int
-) -> None:
+def test_truncation_is_found_only_by_the_checkpoint(size: int, kept: int) -> None:
     kept %= size
     tree = tree_of(journal(3, size))
     now = journal(3, kept)
@@ -199,7 +197,7 @@ def test_newest_lines_cut_off_leave_a_sound_chain_but_not_the_checkpoint(
     assert (finding.credit_id, finding.sequence) == (2, size)
 
 
-def test_a_past_rewritten_with_all_its_digests_is_found_by_the_checkpoint() -> None:
+def test_rewritten_history_is_found_by_the_checkpoint() -> None:
     tree = tree_of(journal(3, 3))
     now = journal(3, 3) | {2: journal(0, 4, amount=1)[2]}
     [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(now))
@@ -208,14 +206,14 @@ def test_a_past_rewritten_with_all_its_digests_is_found_by_the_checkpoint() -> N
     )
 
 
-def test_heads_that_were_not_sealed_are_found() -> None:
+def test_heads_outside_the_checkpoint_are_found() -> None:
     tree, other = tree_of(journal(3, 3)), tree_of(journal(3, 2))
     [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), other, stored(journal(3, 2)))
     assert str(finding) == "the heads kept for the checkpoint are not those it sealed"
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.data())
-def test_every_line_of_every_credit_can_be_proven(sizes: list[int], data: st.DataObject) -> None:
+def test_every_entry_can_be_proven(sizes: list[int], data: st.DataObject) -> None:
     credit_id = data.draw(st.integers(1, len(sizes)))
     sequence = data.draw(st.integers(1, sizes[credit_id - 1]))
     proof = proof_of(journal(*sizes), credit_id, sequence)
@@ -224,14 +222,14 @@ def test_every_line_of_every_credit_can_be_proven(sizes: list[int], data: st.Dat
     assert proof_error(again, PUBLIC_KEY) is None
 
 
-def test_a_proof_shows_no_other_member() -> None:
+def test_proof_reveals_no_other_customer() -> None:
     text = json.dumps(proof_of(journal(3, 3, 3), 2, 2).document())
     assert "member2@" in text
     assert "member1@" not in text
     assert "member3@" not in text
 
 
-def test_no_false_proof_is_handed_out() -> None:
+def test_proof_of_inconsistent_data_is_not_issued() -> None:
     chains = journal(3, 2)
     tree = tree_of(chains)
     checkpoint = sign_checkpoint(tree, None, 1, KEY)
@@ -265,7 +263,7 @@ def test_no_false_proof_is_handed_out() -> None:
         ({"path": ()}, "The credit's sealed head does not lead to the checkpoint's root"),
     ],
 )
-def test_a_tampered_proof_says_what_failed(change: dict[str, Any], sentence: str) -> None:
+def test_tampered_proof_reports_the_failure(change: dict[str, Any], sentence: str) -> None:
     proof = replace(proof_of(journal(3, 3, 3), 2, 2), **change)
     assert str(proof_error(proof, PUBLIC_KEY)).startswith(sentence)
 
@@ -283,14 +281,14 @@ def test_a_tampered_proof_says_what_failed(change: dict[str, Any], sentence: str
         ({"checkpoint": []}, "The document is not a creditdesk-checkpoint-1."),
     ],
 )
-def test_a_proof_document_is_read_strictly(change: dict[str, Any], sentence: str) -> None:
+def test_proof_document_is_parsed_strictly(change: dict[str, Any], sentence: str) -> None:
     document = proof_of(journal(3, 3), 2, 2).document()
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError) as error:
         Proof.from_document(document | change)
-    assert str(refusal.value) == sentence
+    assert str(error.value) == sentence
 
 
-def test_a_proof_document_with_text_that_is_no_unicode_is_refused() -> None:
+def test_proof_document_with_invalid_unicode_is_rejected() -> None:
     document = proof_of(journal(3, 3), 2, 2).document()
     document["line"]["reason"] = "\ud800"
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""What a member may still draw from a team's pool, and what an allocation says of it (rule 16)."""
+"""What a member may still draw from a team's pool, and the reported reasons (rule 16)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,7 @@ def paid(*credits_: Credit, caps: list[MemberCap], sources: list[Source]) -> All
     return allocate(sources, apply_caps(credits_, caps, NOW), MEMBER, LedgerSettings(), NOW)
 
 
-def told(allocation: Allocation) -> dict[str, str]:
+def reported_reasons(allocation: Allocation) -> dict[str, str]:
     return {str(c.credit): c.reason.value for c in allocation.sources[0].considered}
 
 
@@ -91,32 +91,32 @@ def told(allocation: Allocation) -> dict[str, str]:
         (CapPeriod.YEAR, datetime(2026, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_period_begins_at_the_locations_midnight(period: CapPeriod, starts: datetime) -> None:
+def test_period_starts_at_local_midnight(period: CapPeriod, starts: datetime) -> None:
     assert period_start(period, NOW, LONDON) == starts
 
 
-def test_draws_count_from_the_first_instant_of_the_period() -> None:
+def test_uses_count_from_the_start_of_the_period() -> None:
     starts = period_start(CapPeriod.MONTH, NOW, LONDON)
     before, first = PoolDraw(starts - timedelta(microseconds=1), 30), PoolDraw(starts, 20)
 
     assert cap(100, draws=(before, first)).remaining(NOW) == 80
 
 
-def test_the_cap_is_whole_again_in_the_next_period() -> None:
+def test_cap_resets_in_the_next_period() -> None:
     drawn = cap(100, draws=(PoolDraw(NOW, 90),))
 
     assert drawn.remaining(NOW) == 10
     assert drawn.remaining(NOW + timedelta(days=30)) == 100
 
 
-def test_what_is_held_counts_in_every_period_unless_it_is_let_go() -> None:
+def test_holds_count_in_every_period_until_released() -> None:
     holding = cap(100, held={5: 60, 6: 10})
 
     assert holding.remaining(NOW) == holding.remaining(NOW + timedelta(days=30)) == 30
     assert holding.remaining(NOW, {5}) == 90
 
 
-def test_the_lowest_of_several_caps_counts() -> None:
+def test_lowest_of_several_caps_counts() -> None:
     caps = [cap(100), cap(20, period=CapPeriod.DAY), cap(50, period=CapPeriod.WEEK)]
 
     (credit,) = apply_caps([shared(1, 90)], caps, NOW)
@@ -124,7 +124,7 @@ def test_the_lowest_of_several_caps_counts() -> None:
     assert credit.member_cap_left == 20
 
 
-def test_a_cap_is_of_one_team_one_kind_and_one_currency() -> None:
+def test_cap_covers_one_team_type_and_currency() -> None:
     others = [
         shared(1, 9, team_id=5),
         shared_time(2, 60),
@@ -135,14 +135,14 @@ def test_a_cap_is_of_one_team_one_kind_and_one_currency() -> None:
     assert apply_caps(others, [cap(10)], NOW) == tuple(others)
 
 
-def test_rule_16_a_cap_holds_over_the_pool_and_not_each_credit() -> None:
+def test_rule_16_cap_covers_the_whole_pool() -> None:
     found = paid(shared(1, 6), shared(2, 50), caps=[cap(10 * EURO)], sources=[booking(euros=20)])
 
     assert [p.taken for p in found.sources[0].parts] == [6 * EURO, 4 * EURO]
     assert found.sources[0].uncovered == 10 * EURO
 
 
-def test_rule_16_a_cap_holds_over_a_whole_basket() -> None:
+def test_rule_16_cap_covers_the_whole_basket() -> None:
     sources = [booking(1), booking(2)]
 
     found = paid(shared(1, 30), shared(2, 30), caps=[cap(25 * EURO)], sources=sources)
@@ -150,55 +150,58 @@ def test_rule_16_a_cap_holds_over_a_whole_basket() -> None:
     assert sum(found.taken_by_credit().values()) == 25 * EURO
 
 
-def test_rule_19_a_credit_that_the_cap_left_out_says_so() -> None:
+def test_rule_19_capped_credit_has_member_cap_reason() -> None:
     sources = [booking(euros=20)]
 
     found = paid(shared(1, 50), shared(2, 50), caps=[cap(10 * EURO)], sources=sources)
-    assert told(found) == {"money/1": "used", "money/2": "member_cap"}
+    assert reported_reasons(found) == {"money/1": "used", "money/2": "member_cap"}
 
     found = paid(
         shared(1, 50), caps=[cap(10 * EURO, draws=(PoolDraw(NOW, 12 * EURO),))], sources=sources
     )
-    assert told(found) == {"money/1": "member_cap"}
+    assert reported_reasons(found) == {"money/1": "member_cap"}
 
     found = paid(shared(1, 50), shared(2, 50), caps=[cap(20 * EURO)], sources=sources)
-    assert told(found) == {"money/1": "used", "money/2": "not_needed"}
+    assert reported_reasons(found) == {"money/1": "used", "money/2": "not_needed"}
 
 
-def test_rule_19_less_than_a_step_of_time_under_the_cap_says_so() -> None:
+def test_rule_19_cap_below_one_interval_has_member_cap_reason() -> None:
     pool = Pool(4, CreditType.TIME, "")
 
     found = paid(shared_time(1, 60), caps=[cap(10, pool)], sources=[booking()])
-    assert told(found) == {"time/1": "member_cap"}
+    assert reported_reasons(found) == {"time/1": "member_cap"}
 
     found = paid(shared_time(1, 10), caps=[cap(40, pool)], sources=[booking()])
-    assert told(found) == {"time/1": "less_than_a_step"}
+    assert reported_reasons(found) == {"time/1": "less_than_a_step"}
 
     found = paid(shared_time(1, 30), shared_time(2, 30), caps=[cap(40, pool)], sources=[booking()])
-    assert told(found) == {"time/1": "used", "time/2": "member_cap"}
+    assert reported_reasons(found) == {"time/1": "used", "time/2": "member_cap"}
 
 
-def test_rule_21_a_job_that_the_cap_cannot_print_whole_is_not_printed() -> None:
+def test_rule_21_cap_below_a_print_job_prevents_it() -> None:
     job = structs.replace(booking(), kind=SourceKind.PRINT_JOB, print_units=10)
     pool = Pool(4, CreditType.PRINTING, "")
     credits_ = [shared_printing(1, 6), shared_printing(2, 6)]
 
     found = paid(*credits_, caps=[cap(9, pool)], sources=[job])
-    assert told(found) == {"printing/1": "member_cap", "printing/2": "member_cap"}
+    assert reported_reasons(found) == {"printing/1": "member_cap", "printing/2": "member_cap"}
 
     found = paid(*credits_, caps=[cap(10, pool)], sources=[job])
     assert [p.taken for p in found.sources[0].parts] == [6, 4]
 
     found = paid(*credits_, caps=[cap(20, pool)], sources=[structs.replace(job, print_units=13)])
-    assert told(found) == {"printing/1": "print_needs_whole", "printing/2": "print_needs_whole"}
+    assert reported_reasons(found) == {
+        "printing/1": "print_needs_whole",
+        "printing/2": "print_needs_whole",
+    }
 
 
-def test_what_a_hold_of_the_same_source_held_counts_against_no_cap() -> None:
+def test_released_hold_of_the_source_does_not_count() -> None:
     (seen,) = apply_caps([shared(1, 50)], [cap(30 * EURO, held={9: 20 * EURO})], NOW, {9})
     assert seen.member_cap_left == 30 * EURO
 
 
-def test_each_pool_has_a_cap_of_its_own() -> None:
+def test_each_pool_has_its_own_cap() -> None:
     time_pool = Pool(4, CreditType.TIME, "")
     credits_ = apply_caps(
         [shared(1, 50), shared_time(2, 600)],
@@ -213,6 +216,6 @@ def test_each_pool_has_a_cap_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("left", [0, -5 * EURO])
-def test_a_cap_that_is_used_up_leaves_nothing(left: int) -> None:
+def test_exhausted_cap_leaves_nothing(left: int) -> None:
     (found,) = caps_by_position([shared(1, 50, member_cap_left=left)])
     assert found.limit == 0

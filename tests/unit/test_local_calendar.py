@@ -30,7 +30,7 @@ def utc(*parts: int) -> datetime:
 @pytest.mark.parametrize(
     ("period", "starts", "ends", "count"),
     [
-        # From half past eleven at night of 1 March: the local day before is one more.
+        # From 23:30 on 1 March: one more local day.
         (ChargePeriod.WEEKS, utc(2026, 3, 2, 4, 30), utc(2026, 3, 8, 16), 2),
         (ChargePeriod.FOUR_WEEK_MONTHS, utc(2026, 3, 2, 4, 30), utc(2026, 3, 29, 16), 2),
         # From the evening of 31 January to that of 28 February, which is March by UTC.
@@ -43,21 +43,21 @@ def test_rule_20_weeks_and_months_are_counted_by_local_days(
     assert units(period, starts, ends, NEW_YORK) == count
 
 
-def test_rule_27_a_year_later_is_the_same_local_time() -> None:
-    # Noon of 10 March: summer time in 2026, not yet in 2027.
-    lapses = product_expiry(ExpirationType.YEAR, 1, utc(2026, 3, 10, 16), NEW_YORK)
-    assert lapses == utc(2027, 3, 10, 17)
+def test_rule_27_one_year_ends_at_the_same_local_time() -> None:
+    # Noon on 10 March: summer time in 2026, not yet in 2027.
+    expires = product_expiry(ExpirationType.YEAR, 1, utc(2026, 3, 10, 16), NEW_YORK)
+    assert expires == utc(2027, 3, 10, 17)
 
 
-def test_rule_27_the_last_day_of_the_month_is_that_of_the_local_month() -> None:
-    # Ten at night of 31 March, which is 1 April by UTC.
-    lapses = product_expiry(
+def test_rule_27_last_day_of_month_is_local() -> None:
+    # 22:00 on 31 March, which is 1 April in UTC.
+    expires = product_expiry(
         ExpirationType.LAST_DAY_OF_MONTH, 1, utc(2026, 4, 1, 2), NEW_YORK
     )  # fmt: skip
-    assert lapses == utc(2026, 4, 1, 4)
+    assert expires == utc(2026, 4, 1, 4)
 
 
-def test_rule_27_a_missed_run_goes_on_from_the_billing_day() -> None:
+def test_rule_27_missed_run_continues_from_the_billing_day() -> None:
     due = periods_due(
         ServiceRenewalTime.TARIFF_MONTH,
         date(2026, 1, 10),
@@ -68,7 +68,7 @@ def test_rule_27_a_missed_run_goes_on_from_the_billing_day() -> None:
     assert [period.starts for period in due] == [date(2026, 2, 15)]
 
 
-def test_rule_16_a_cap_begins_anew_at_local_midnight() -> None:
-    # Half past midnight of 1 July in London.
+def test_rule_16_cap_period_starts_at_local_midnight() -> None:
+    # 00:30 on 1 July in London.
     begins = period_start(CapPeriod.DAY, utc(2026, 6, 30, 23, 30), LONDON)
     assert begins == utc(2026, 6, 30, 23)

@@ -1,4 +1,4 @@
-"""Several readers go on side by side, and each step of theirs is one exchange with the store."""
+"""Concurrent loaders share one exchange with the store for each step."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from creditdesk.schema.repository import Finder, FindQuery
 
 
 class Records:
-    """Answers each question with its own entity and names; notes what was asked together."""
+    """Answers each query with its entity and columns, and records which queries came together."""
 
     def __init__(self) -> None:
         self.exchanges: list[list[str]] = []
@@ -43,7 +43,7 @@ async def nothing(_finding: Finder) -> str:
     return "nothing"
 
 
-async def test_what_is_asked_at_the_same_step_travels_together() -> None:
+async def test_queries_of_one_step_share_an_exchange() -> None:
     records = Records()
 
     currency, businesses, none = await gather_loads(records, one, two_in_turn, nothing)
@@ -54,7 +54,7 @@ async def test_what_is_asked_at_the_same_step_travels_together() -> None:
     assert records.exchanges == [["Currency Code", "Business Id"], ["Business Name"]]
 
 
-async def test_readers_within_readers_keep_step() -> None:
+async def test_nested_loaders_share_exchanges() -> None:
     records = Records()
 
     async def both(finding: Finder) -> tuple[Record, list[Record]]:
@@ -69,14 +69,14 @@ async def test_readers_within_readers_keep_step() -> None:
     ]
 
 
-async def test_who_asks_nothing_costs_no_exchange() -> None:
+async def test_loader_without_query_needs_no_exchange() -> None:
     records = Records()
 
     assert await gather_loads(records, nothing, nothing) == ("nothing", "nothing")
     assert records.exchanges == []
 
 
-async def test_what_one_reader_raises_ends_the_others() -> None:
+async def test_error_of_one_loader_cancels_the_others() -> None:
     ended = []
 
     async def refused(finding: Finder) -> None:

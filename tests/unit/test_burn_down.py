@@ -1,4 +1,4 @@
-"""What is paid with what, and the document that explains it (rules 16 to 22, 25)."""
+"""Allocation of a basket, and the document that explains it (rules 16 to 22, 25)."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -104,10 +104,10 @@ def reasons(allocation: Allocation, place: int = 0) -> dict[str, ReasonCode]:
     return {str(c.credit): c.reason for c in allocation.sources[place].considered}
 
 
-# Rule 18, seen from the outside
+# Rule 18
 
 
-def test_rule_18_credits_pay_in_order_and_the_rest_stays_uncovered() -> None:
+def test_rule_18_credits_pay_in_order() -> None:
     found = paid(booking(euros=50), money(3, 10), money(2, 30, priority=60), time(1, 15))
 
     assert parts(found) == [
@@ -119,7 +119,7 @@ def test_rule_18_credits_pay_in_order_and_the_rest_stays_uncovered() -> None:
     assert paid(booking(euros=50), money(3, 10)).sources[0].uncovered == 40 * EURO
 
 
-def test_rule_18_own_credit_is_spent_before_the_teams() -> None:
+def test_rule_18_own_credit_pays_before_team_credit() -> None:
     owner = Customer(7, teams=(TeamSharing(4, shares_money=True, shares_extra_services=True),))
     shared = time(1, 600, customer_id=8, team_id=4)
 
@@ -128,7 +128,7 @@ def test_rule_18_own_credit_is_spent_before_the_teams() -> None:
     assert parts(found) == [("money/2", 5 * EURO, 5 * EURO), ("time/1", 45, 15 * EURO)]
 
 
-def test_rule_16_a_credit_reached_through_two_teams_pays_once() -> None:
+def test_rule_16_credit_shared_by_two_teams_pays_once() -> None:
     owner = Customer(
         7, teams=(TeamSharing(4, shares_money=True), TeamSharing(6, shares_money=True))
     )
@@ -141,7 +141,7 @@ def test_rule_16_a_credit_reached_through_two_teams_pays_once() -> None:
     assert len(found.sources[0].considered) == 1
 
 
-def test_rule_16_of_several_ways_to_a_credit_the_first_in_the_order_counts() -> None:
+def test_rule_16_first_of_several_shares_counts() -> None:
     owner = Customer(7, teams=(TeamSharing(4, shares_money=True), TeamSharing(6)))
     reached = money(1, 15, customer_id=8)
     ways = [replace(reached, team_id=6), replace(reached, team_id=4)]
@@ -149,19 +149,19 @@ def test_rule_16_of_several_ways_to_a_credit_the_first_in_the_order_counts() -> 
     assert parts(paid(booking(), *ways, owner=owner)) == [("money/1", 15 * EURO, 15 * EURO)]
 
 
-def test_rule_16_a_member_draws_no_more_than_its_cap() -> None:
+def test_rule_16_member_draws_up_to_the_cap() -> None:
     assert parts(paid(booking(), money(1, 15, member_cap_left=4 * EURO))) == [
         ("money/1", 4 * EURO, 4 * EURO)
     ]
 
 
-def test_rule_26_what_is_held_is_not_available() -> None:
+def test_rule_26_held_amount_is_not_available() -> None:
     assert parts(paid(booking(), money(1, 15, held=5 * EURO))) == [
         ("money/1", 10 * EURO, 10 * EURO)
     ]
 
 
-# Rule 20 and 21: each unit
+# Rules 20 and 21
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_rule_26_what_is_held_is_not_available() -> None:
         (ChargePeriod.USES, 3, 70 * 24, 1, 120),
     ],
 )
-def test_rule_21_partial_cover_comes_in_whole_units(
+def test_rule_21_partial_cover_is_in_whole_units(
     period: ChargePeriod, uses: int, hours: int, taken: int, covered: int
 ) -> None:
     found = paid(booking(euros=120, hours=hours), time(1, uses, period))
@@ -188,7 +188,7 @@ def test_rule_21_partial_cover_comes_in_whole_units(
     assert found.sources[0].uncovered == (120 - covered) * EURO
 
 
-def test_rule_21_less_than_a_step_of_minutes_pays_nothing() -> None:
+def test_rule_21_less_than_one_interval_pays_nothing() -> None:
     assert reasons(paid(booking(), time(1, 14))) == {"time/1": ReasonCode.LESS_THAN_A_STEP}
     assert reasons(paid(booking(interval_minutes=30), time(1, 29))) == {
         "time/1": ReasonCode.LESS_THAN_A_STEP
@@ -196,7 +196,7 @@ def test_rule_21_less_than_a_step_of_minutes_pays_nothing() -> None:
     assert reasons(paid(booking(interval_minutes=10), time(1, 14))) == {"time/1": ReasonCode.USED}
 
 
-def test_rule_20_nights_are_paid_per_night() -> None:
+def test_rule_20_night_pricing_counts_nights() -> None:
     stay = booking(euros=90, hours=48)
 
     assert parts(paid(stay, time(1, 3, ChargePeriod.DAYS))) == [("time/1", 3, 90 * EURO)]
@@ -205,7 +205,7 @@ def test_rule_20_nights_are_paid_per_night() -> None:
     ]
 
 
-def test_rule_20_a_night_in_which_clocks_go_back_takes_an_hour_more() -> None:
+def test_rule_20_end_of_summer_time_adds_an_hour() -> None:
     london = ZoneInfo("Europe/London")
     night = booking(
         euros=90,
@@ -217,7 +217,7 @@ def test_rule_20_a_night_in_which_clocks_go_back_takes_an_hour_more() -> None:
     assert parts(paid(night, time(1, 600))) == [("time/1", 9 * 60, 90 * EURO)]
 
 
-def test_rule_21_the_uncovered_price_is_in_proportion_and_rounded_to_the_currency() -> None:
+def test_rule_21_uncovered_price_is_proportional_and_rounded() -> None:
     three_days = booking(euros=100, hours=60)
 
     found = paid(three_days, time(1, 1, ChargePeriod.DAYS))
@@ -230,7 +230,7 @@ def test_rule_21_the_uncovered_price_is_in_proportion_and_rounded_to_the_currenc
     ("currency", "covered", "uncovered"),
     [("JPY", 33_0000, 67_0000), ("EUR", 33_3300, 66_6700), ("KWD", 33_3330, 66_6670)],
 )
-def test_rule_3_parts_and_the_rest_have_the_currencys_digits(
+def test_rule_3_parts_and_uncovered_price_have_currency_digits(
     currency: str, covered: int, uncovered: int
 ) -> None:
     three_days = booking(euros=100, hours=60, currency=currency)
@@ -241,7 +241,7 @@ def test_rule_3_parts_and_the_rest_have_the_currencys_digits(
     assert found.sources[0].uncovered == uncovered
 
 
-def test_rule_3_an_exact_half_is_rounded_too() -> None:
+def test_rule_3_exact_half_is_rounded() -> None:
     eight_days = booking(euros=100, hours=8 * 24 - 12, currency="JPY")
 
     found = paid(eight_days, time(1, 1, ChargePeriod.DAYS, currency="JPY"))
@@ -253,21 +253,21 @@ def test_rule_3_an_exact_half_is_rounded_too() -> None:
 @pytest.mark.parametrize(
     ("currency", "taken"), [("JPY", 10_0000), ("EUR", 10_9900), ("KWD", 10_9990)]
 )
-def test_rule_3_money_credit_pays_in_its_currencys_digits(currency: str, taken: int) -> None:
+def test_rule_3_money_credit_pays_in_currency_digits(currency: str, taken: int) -> None:
     found = paid(booking(currency=currency), money(1, 10.9999, currency=currency))
 
     assert parts(found) == [("money/1", taken, taken)]
     assert found.sources[0].uncovered == 20_0000 - taken
 
 
-def test_rule_3_less_than_the_smallest_coin_is_empty() -> None:
+def test_rule_3_balance_below_the_smallest_amount_is_empty() -> None:
     found = paid(booking(currency="JPY"), money(1, 0.5, currency="JPY"))
 
     assert reasons(found) == {"money/1": ReasonCode.EMPTY}
 
 
 @pytest.mark.parametrize(("currency", "taken"), [("JPY", 7_0000), ("KWD", 7_1420)])
-def test_rule_3_a_member_cap_is_drawn_in_the_currencys_digits(currency: str, taken: int) -> None:
+def test_rule_3_member_cap_has_currency_digits(currency: str, taken: int) -> None:
     shared = money(1, 20, currency=currency, customer_id=8, team_id=5, member_cap_left=7_1428)
     member = Customer(7, teams=(TeamSharing(5, shares_money=True),))
 
@@ -276,7 +276,7 @@ def test_rule_3_a_member_cap_is_drawn_in_the_currencys_digits(currency: str, tak
     ]
 
 
-def test_rule_21_printing_is_all_or_nothing() -> None:
+def test_rule_21_print_job_is_all_or_nothing() -> None:
     job = print_job(units=50, euros=0.5)
 
     assert parts(paid(job, printing(1, 50))) == [("printing/1", 50, 5000)]
@@ -292,7 +292,7 @@ def test_rule_21_printing_is_all_or_nothing() -> None:
     }
 
 
-def test_rule_21_credit_that_may_not_print_does_not_help_to_print_whole() -> None:
+def test_rule_21_ineligible_credit_does_not_complete_a_print_job() -> None:
     found = paid(print_job(50, 0.5), printing(1, 30), printing(2, 30, currency="GBP"))
 
     assert reasons(found) == {
@@ -301,7 +301,7 @@ def test_rule_21_credit_that_may_not_print_does_not_help_to_print_whole() -> Non
     }
 
 
-def test_rule_21_money_pays_the_job_that_printing_credit_cannot() -> None:
+def test_rule_21_money_pays_print_job_beyond_printing_credit() -> None:
     found = paid(print_job(50, 0.5), printing(1, 49), money(2, 1))
 
     assert parts(found) == [("money/2", 5000, 5000)]
@@ -313,7 +313,7 @@ def test_rule_21_money_pays_the_job_that_printing_credit_cannot() -> None:
 # Rule 22
 
 
-def test_rule_22_only_credit_that_uses_the_credit_price_pays_it() -> None:
+def test_rule_22_only_credit_with_the_flag_pays_the_credit_price() -> None:
     room = booking(euros=100, credit_price=80 * EURO)
     at_credit_price = money(1, 40, use_credit_price=True)
 
@@ -325,7 +325,7 @@ def test_rule_22_only_credit_that_uses_the_credit_price_pays_it() -> None:
 
 
 @pytest.mark.parametrize("credit_price", [None, 0])
-def test_rule_22_without_a_credit_price_on_the_rate_the_price_is_paid(
+def test_rule_22_rate_without_credit_price_charges_the_price(
     credit_price: int | None,
 ) -> None:
     room = booking(euros=20, credit_price=credit_price)
@@ -336,7 +336,7 @@ def test_rule_22_without_a_credit_price_on_the_rate_the_price_is_paid(
     assert not found.sources[0].parts[0].at_credit_price
 
 
-def test_rule_22_what_time_leaves_open_is_paid_at_credit_price() -> None:
+def test_rule_22_rest_after_time_credit_is_paid_at_credit_price() -> None:
     room = booking(euros=100, hours=2, credit_price=80 * EURO)
 
     found = paid(room, time(1, 60), money(2, 90, use_credit_price=True))
@@ -344,10 +344,10 @@ def test_rule_22_what_time_leaves_open_is_paid_at_credit_price() -> None:
     assert parts(found) == [("time/1", 60, 50 * EURO), ("money/2", 40 * EURO, 50 * EURO)]
 
 
-# Rule 19: every credit explains itself
+# Rule 19
 
 
-def test_rule_19_every_credit_considered_says_what_became_of_it() -> None:
+def test_rule_19_every_considered_credit_has_a_reason() -> None:
     found = paid(
         [booking(1, 20), booking(2, 20)],
         money(1, 20, priority=1),
@@ -377,7 +377,7 @@ def test_rule_19_every_credit_considered_says_what_became_of_it() -> None:
     ]
 
 
-def test_a_free_source_takes_no_credit() -> None:
+def test_free_source_takes_no_credit() -> None:
     found = paid(booking(euros=0), time(1, 600), money(2, 5))
 
     assert parts(found) == []
@@ -385,16 +385,16 @@ def test_a_free_source_takes_no_credit() -> None:
     assert found.sources[0].uncovered == 0
 
 
-def test_a_free_source_still_names_what_could_not_pay_anyway() -> None:
+def test_free_source_still_reports_ineligible_credit() -> None:
     assert reasons(paid(booking(euros=0), money(1, 5, currency="GBP"))) == {
         "money/1": ReasonCode.OTHER_CURRENCY
     }
 
 
-# The basket as a whole
+# Several sources
 
 
-def test_a_basket_strands_no_credit() -> None:
+def test_basket_uses_credit_that_only_one_source_accepts() -> None:
     room, desk = booking(1, 20), booking(2, 20, resource_type=41)
     rooms_only = CreditLimits(for_bookings=True, resource_types=frozenset({40}))
 
@@ -409,7 +409,7 @@ def test_a_basket_strands_no_credit() -> None:
     assert [key.id for key in found.taken_by_credit()] == [1, 2]
 
 
-def test_what_one_credit_gives_to_several_sources_adds_up() -> None:
+def test_credit_paying_several_sources_is_summed() -> None:
     found = paid([booking(1, 20), booking(2, 5)], money(1, 50))
 
     assert found.taken_by_credit() == {CreditKey(CreditType.MONEY, 1): 25 * EURO}
@@ -417,17 +417,17 @@ def test_what_one_credit_gives_to_several_sources_adds_up() -> None:
     assert found.exact
 
 
-def test_an_empty_basket_and_an_empty_purse_are_allocated_too() -> None:
+def test_empty_basket_and_no_credits() -> None:
     assert paid([], money(1, 5)).sources == ()
     assert paid(booking(euros=20)).sources[0].uncovered == 20 * EURO
 
 
-def test_a_basket_is_one_customers() -> None:
+def test_basket_of_two_customers_is_rejected() -> None:
     with pytest.raises(ValueError, match="booking/2 is not of customer 7"):
         paid([booking(1), booking(2, customer_id=8)])
 
 
-def test_rule_25_a_changed_booking_is_paid_with_what_it_used_before() -> None:
+def test_rule_25_changed_booking_prefers_previous_credits() -> None:
     first, second = money(1, 20, priority=1), money(2, 20)
 
     assert parts(paid(booking(), first, second)) == [("money/1", 20 * EURO, 20 * EURO)]
@@ -436,7 +436,7 @@ def test_rule_25_a_changed_booking_is_paid_with_what_it_used_before() -> None:
     ]
 
 
-def test_the_policy_reaches_every_test() -> None:
+def test_settings_reach_every_check() -> None:
     elsewhere = money(1, 50, business_id=9)
 
     assert reasons(paid(booking(), elsewhere)) == {"money/1": ReasonCode.OTHER_LOCATION}
@@ -448,7 +448,7 @@ def test_the_policy_reaches_every_test() -> None:
 # The document
 
 
-def test_rule_19_the_document_is_plain_exact_and_complete() -> None:
+def test_rule_19_document_is_complete_and_exact() -> None:
     room = booking(17, euros=50, hours=2, credit_price=40 * EURO)
 
     document = paid(room, time(1, 60), money(2, 10), money(3, 10, currency="GBP")).to_document()
@@ -498,7 +498,7 @@ def test_rule_19_the_document_is_plain_exact_and_complete() -> None:
     assert json.loads(json.dumps(document)) == document
 
 
-def test_a_job_printed_without_a_named_rate_is_documented_too() -> None:
+def test_document_of_print_job_without_rate() -> None:
     document = paid(print_job(50, 0.5), printing(1, 60, rate=None)).to_document()
 
     assert document["sources"][0]["parts"] == [  # type: ignore[index]
@@ -507,29 +507,29 @@ def test_a_job_printed_without_a_named_rate_is_documented_too() -> None:
     assert document["sources"][0]["credit_price"] is None  # type: ignore[index]
 
 
-def test_preview_and_spend_decide_the_same_whatever_order_the_credits_come_in() -> None:
+def test_allocation_is_independent_of_credit_order() -> None:
     basket = [booking(1, 20), booking(2, 35, hours=3)]
     credits_ = [time(1, 90), money(2, 10), money(3, 7.5, expires=STARTS + timedelta(days=1))]
 
     assert paid(basket, *credits_) == paid(basket, *reversed(credits_))
 
 
-def test_what_was_taken_is_told_in_the_order_of_payment() -> None:
+def test_taken_amounts_are_listed_in_payment_order() -> None:
     first, second = money(9, 5, expires=STARTS + timedelta(days=1)), money(2, 50)
     taken = paid(booking(euros=20), second, first).taken_by_credit()
     assert [str(credit) for credit in taken] == ["money/9", "money/2"]
 
 
-def test_rule_12_a_charge_is_paid_by_what_is_valid_now() -> None:
+def test_rule_12_charge_is_paid_by_currently_valid_credit() -> None:
     charge = replace(booking(), kind=SourceKind.CHARGE, starts=None, ends=None, resource_type=None)
-    lapsed = money(1, 50, expires=NOW)
+    expired = money(1, 50, expires=NOW)
     valid = money(2, 50, expires=NOW + timedelta(seconds=1))
-    allocation = paid(charge, lapsed, valid)
+    allocation = paid(charge, expired, valid)
     assert [credit for credit, _, _ in parts(allocation)] == ["money/2"]
     assert reasons(allocation)["money/1"] is ReasonCode.EXPIRED
 
 
-def test_rule_21_of_two_jobs_a_credit_prints_one_whole_rather_than_parts_of_both() -> None:
+def test_rule_21_one_whole_print_job_rather_than_two_parts() -> None:
     jobs = [replace(print_job(30, 30), id=1), replace(print_job(20, 20), id=2)]
     allocation = paid(jobs, printing(1, 45))
     taken = [part.taken for source in allocation.sources for part in source.parts]

@@ -1,4 +1,4 @@
-"""The chain: its frozen bytes, and that no tampering with a journal goes unseen."""
+"""The hash chain: golden bytes, and detection of any tampering with a journal."""
 
 import json
 import struct
@@ -100,7 +100,7 @@ def faults(lines: list[JournalEntry], digests: list[bytes]) -> list[tuple[Findin
 
 
 def decoded(data: bytes) -> JournalEntry:
-    """A reading of the format from docs/explanation/proof.md; ValueError for bytes that no line has."""
+    """Decodes an entry as docs/explanation/proof.md describes. Raises ValueError for other bytes."""
     head = struct.unpack(">4B12q4I", data[:116])
     version, credit_code, kind_code, present = head[:4]
     parts, at = [], 116
@@ -144,7 +144,7 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize("vector", GOLDEN, ids=lambda vector: vector["line"]["kind"])
-def test_bytes_and_digests_are_those_frozen_in_format_1(vector: dict[str, Any]) -> None:
+def test_golden_bytes_and_digests_of_format_1(vector: dict[str, Any]) -> None:
     line = JournalEntry.from_document(vector["line"])
     previous = bytes.fromhex(vector["previous"])
     assert encode_entry(line).hex() == vector["bytes"]
@@ -155,7 +155,7 @@ def test_bytes_and_digests_are_those_frozen_in_format_1(vector: dict[str, Any]) 
     assert decoded(bytes.fromhex(vector["bytes"])) == line
 
 
-def test_the_golden_journal_is_sound_and_covers_every_kind_of_line() -> None:
+def test_golden_journal_verifies_and_has_every_entry_type() -> None:
     lines = [JournalEntry.from_document(vector["line"]) for vector in GOLDEN]
     digests = [bytes.fromhex(vector["digest"]) for vector in GOLDEN]
     assert verify_chain(lines, digests) == []
@@ -166,19 +166,19 @@ def test_the_golden_journal_is_sound_and_covers_every_kind_of_line() -> None:
             assert line.held_after == before.held_after + line.held_change
 
 
-def test_genesis_is_the_digest_of_version_kind_and_id() -> None:
+def test_genesis_digest_covers_version_type_and_id() -> None:
     expected = sha256(bytes.fromhex("0201020000000000000003")).digest()
     assert genesis_digest(AccountType.TIME, 3) == expected
 
 
 @given(any_line)
-def test_the_bytes_say_the_line_and_nothing_else(line: JournalEntry) -> None:
+def test_encoding_is_injective(line: JournalEntry) -> None:
     assert decoded(encode_entry(line)) == line
     assert JournalEntry.from_document(json.loads(json.dumps(line.to_document()))) == line
 
 
 @given(any_line, st.integers(1, 255))
-def test_flipping_any_byte_is_another_line_or_none(line: JournalEntry, flip: int) -> None:
+def test_flipped_byte_decodes_to_another_entry_or_fails(line: JournalEntry, flip: int) -> None:
     data = encode_entry(line)
     for place in range(len(data)):
         tampered = bytearray(data)
@@ -192,7 +192,7 @@ def test_flipping_any_byte_is_another_line_or_none(line: JournalEntry, flip: int
 
 
 @given(any_line, any_line)
-def test_changing_any_field_changes_the_digest(line: JournalEntry, other: JournalEntry) -> None:
+def test_digest_covers_every_field(line: JournalEntry, other: JournalEntry) -> None:
     for name in JournalEntry.__struct_fields__:
         value = getattr(other, name)
         if value != getattr(line, name):
@@ -200,7 +200,7 @@ def test_changing_any_field_changes_the_digest(line: JournalEntry, other: Journa
             assert entry_digest(PREVIOUS, changed) != entry_digest(PREVIOUS, line)
 
 
-def test_absent_empty_and_zero_differ() -> None:
+def test_missing_empty_and_zero_values_encode_differently() -> None:
     line = use(1)
     variants = [
         line,
@@ -225,7 +225,7 @@ def test_absent_empty_and_zero_differ() -> None:
         {"format_version": 2},
     ],
 )
-def test_what_does_not_fit_the_format_is_refused(change: dict[str, Any]) -> None:
+def test_values_outside_the_format_are_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         encode_entry(replace(use(1), **change))
 
@@ -239,19 +239,19 @@ def test_what_does_not_fit_the_format_is_refused(change: dict[str, Any]) -> None
         ({"note": ""}, "The field 'note' is missing or does not belong here."),
     ],
 )
-def test_a_line_document_is_read_strictly(change: dict[str, Any], sentence: str) -> None:
+def test_entry_document_is_parsed_strictly(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         JournalEntry.from_document(use(1).to_document() | change)
 
 
 @given(sizes)
-def test_a_sound_journal_has_no_findings(size: int) -> None:
+def test_intact_journal_has_no_findings(size: int) -> None:
     lines, digests = journal(size)
     assert verify_chain(lines, digests) == []
 
 
 @given(sizes, wholes, any_line, st.sampled_from(JournalEntry.__struct_fields__))
-def test_a_changed_field_is_found(size: int, at: int, other: JournalEntry, name: str) -> None:
+def test_changed_field_is_found(size: int, at: int, other: JournalEntry, name: str) -> None:
     lines, digests = journal(size)
     at %= size
     value = getattr(other, name)
@@ -261,7 +261,7 @@ def test_a_changed_field_is_found(size: int, at: int, other: JournalEntry, name:
     lines[at] = replace(lines[at], **{name: value})
     found = faults(lines, digests)
     if name in ("credit_kind", "credit_id", "sequence"):
-        # The line poses as another one; that is found where it was and where it went.
+        # The entry replaces another one: found at both positions.
         assert found or sequence == size
         assert found or check_heads(*heads_of(lines, digests, size))
     else:
@@ -277,7 +277,7 @@ def heads_of(
 
 
 @given(sizes, wholes, st.integers(0, 255))
-def test_a_changed_digest_is_found_once(size: int, at: int, bit: int) -> None:
+def test_changed_digest_is_found_once(size: int, at: int, bit: int) -> None:
     lines, digests = journal(size)
     at %= size
     tampered = bytearray(digests[at])
@@ -287,9 +287,7 @@ def test_a_changed_digest_is_found_once(size: int, at: int, bit: int) -> None:
 
 
 @given(sizes, wholes)
-def test_a_changed_line_with_its_digest_made_to_match_is_found_by_the_next(
-    size: int, at: int
-) -> None:
+def test_recomputed_digest_is_found_at_the_next_entry(size: int, at: int) -> None:
     lines, digests = journal(size)
     at %= size - 1
     lines[at] = replace(lines[at], amount=1)
@@ -299,7 +297,7 @@ def test_a_changed_line_with_its_digest_made_to_match_is_found_by_the_next(
 
 
 @given(sizes, wholes)
-def test_a_removed_line_is_found(size: int, at: int) -> None:
+def test_removed_entry_is_found(size: int, at: int) -> None:
     lines, digests = journal(size)
     at %= size
     del lines[at], digests[at]
@@ -312,7 +310,7 @@ def test_a_removed_line_is_found(size: int, at: int) -> None:
 
 
 @given(sizes, wholes, wholes)
-def test_swapped_lines_are_found(size: int, one: int, other: int) -> None:
+def test_swapped_entries_are_found(size: int, one: int, other: int) -> None:
     lines, digests = journal(size)
     one, other = sorted((one % size, other % size))
     if one == other:
@@ -324,7 +322,7 @@ def test_swapped_lines_are_found(size: int, one: int, other: int) -> None:
 
 
 @given(sizes, wholes, wholes)
-def test_contents_swapped_under_their_numbers_are_found(size: int, one: int, other: int) -> None:
+def test_swapped_contents_are_found(size: int, one: int, other: int) -> None:
     lines, digests = journal(size)
     one, other = one % size, other % size
     if one == other:
@@ -336,7 +334,7 @@ def test_contents_swapped_under_their_numbers_are_found(size: int, one: int, oth
 
 
 @given(sizes, wholes, wholes)
-def test_a_doubled_line_is_found_wherever_it_stands(size: int, at: int, later: int) -> None:
+def test_duplicate_entry_is_found_at_any_position(size: int, at: int, later: int) -> None:
     lines, digests = journal(size)
     at %= size
     place = at + 1 + later % (size - at)
@@ -346,7 +344,7 @@ def test_a_doubled_line_is_found_wherever_it_stands(size: int, at: int, later: i
 
 
 @given(sizes, wholes)
-def test_an_inserted_line_with_a_number_in_use_is_found(size: int, at: int) -> None:
+def test_inserted_entry_with_used_number_is_found(size: int, at: int) -> None:
     lines, digests = journal(size)
     at %= size
     inserted = replace(lines[at], amount=1)
@@ -356,7 +354,7 @@ def test_an_inserted_line_with_a_number_in_use_is_found(size: int, at: int) -> N
 
 
 @given(sizes, wholes)
-def test_an_inserted_line_that_moves_the_numbers_on_is_found(size: int, at: int) -> None:
+def test_inserted_entry_that_shifts_numbers_is_found(size: int, at: int) -> None:
     lines, digests = journal(size)
     at %= size
     before = digests[at - 1] if at else genesis_digest(AccountType.MONEY, 7)
@@ -369,26 +367,26 @@ def test_an_inserted_line_that_moves_the_numbers_on_is_found(size: int, at: int)
     assert found == [(FindingKind.CHANGED, sequence) for sequence in range(at + 2, size + 2)]
 
 
-def test_a_line_numbered_below_one_is_found() -> None:
+def test_sequence_below_one_is_found() -> None:
     lines, digests = journal(3)
     lines.insert(0, use(0))
     digests.insert(0, bytes(32))
     assert faults(lines, digests) == [(FindingKind.INSERTED, 0)]
 
 
-def test_a_wide_gap_is_one_finding() -> None:
+def test_wide_gap_is_one_finding() -> None:
     lines = [use(1), use(10**12)]
     [finding] = verify_chain(lines, [chained(lines)[0], bytes(32)])
     assert str(finding) == "money credit 7, line 2: the lines to 999999999999 are missing"
 
 
-def test_a_line_altered_beyond_the_format_is_found() -> None:
+def test_entry_outside_the_format_is_found() -> None:
     lines, digests = journal(3)
     lines[1] = replace(lines[1], kind="gift")  # type: ignore[arg-type]
     assert faults(lines, digests) == [(FindingKind.CHANGED, 2)]
 
 
-def test_credits_may_be_interleaved_and_read_in_batches() -> None:
+def test_interleaved_credits_verify_in_batches() -> None:
     lines = [use(1, 8), use(1, 7), use(2, 7), use(2, 8), use(3, 7)]
     digests = chained(lines)
     reading = ChainVerifier()
@@ -402,7 +400,7 @@ def test_credits_may_be_interleaved_and_read_in_batches() -> None:
     ]
 
 
-def test_heads_recorded_with_the_credits_show_what_the_chain_cannot() -> None:
+def test_stored_heads_reveal_truncation_and_rewriting() -> None:
     digest, other = bytes(32), bytes([1]) * 32
 
     def head(credit_id: int, sequence: int, digest: bytes = digest) -> ChainHead:

@@ -31,7 +31,7 @@ from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
-from creditdesk.schema.records import new_record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
 
@@ -82,10 +82,7 @@ class CreditService:
         }
         if mapping.account_type is AccountType.TIME and after.get("Price") is None:
             values["Price"] = await _default_price(session, after)
-        stamp = {
-            "UpdatedOn": context.now.replace(microsecond=0),
-            "UpdatedBy": context.principal.email,
-        }
+        stamp = update_stamp(context.now, context.principal.email)
         if is_booking_charge(mapping, before):
             changed = {**values, mapping.total_field: after[mapping.total_field], **stamp}
             await session.update(entity, [(before["Id"], changed)])
@@ -202,10 +199,7 @@ class UseService:
             )
             journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
             await journal.flush(session)
-        stamp = {
-            "UpdatedOn": context.now.replace(microsecond=0),
-            "UpdatedBy": context.principal.email,
-        }
+        stamp = update_stamp(context.now, context.principal.email)
         await session.update(entity, [(before["Id"], {**changed, **stamp})])
 
     async def delete(

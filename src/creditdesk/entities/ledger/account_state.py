@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, DateTime, Integer, Money, Text
 
 
-class AccountState(Entity, area="ledger", plural="states", public=False):
+class AccountState(Entity, area="ledger", plural="accountstates", public=False):
     """The state of a credit's account that the credit's own record has no field for.
 
     It holds the end of the credit's journal. Its Id derives from the credit's Id

@@ -6,7 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import DateTime, Integer, Text
 
 
-class BenefitGrant(Entity, area="ledger", plural="grantkeys", public=False, unique=(("Key",),)):
+class BenefitGrant(Entity, area="ledger", plural="benefitgrants", public=False, unique=(("Key",),)):
     """A benefit that was granted for a period of a contract: once and never again (rule 27)."""
 
     Key = Text(exact=True, nullable=False)

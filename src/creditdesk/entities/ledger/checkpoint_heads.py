@@ -9,7 +9,7 @@ from creditdesk.schema.fields import Integer, Object, Reference, Text
 class CheckpointHeads(
     Entity,
     area="ledger",
-    plural="sealedheads",
+    plural="checkpointheads",
     public=False,
     append_only=True,
     unique=(("StoredCheckpointId", "CreditKind", "FirstCreditId"),),

@@ -7,7 +7,11 @@ from creditdesk.schema.fields import Integer, Object, Text
 
 
 class StoredResponse(
-    Entity, area="ledger", plural="answers", public=False, unique=(("KeyNumber", "UserId", "Key"),)
+    Entity,
+    area="ledger",
+    plural="storedresponses",
+    public=False,
+    unique=(("KeyNumber", "UserId", "Key"),),
 ):
     """The response to a request with an idempotency key, for repeated requests (rule 32).
 

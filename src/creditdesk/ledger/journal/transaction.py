@@ -42,7 +42,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.records import new_record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
 
@@ -355,8 +355,7 @@ class JournalTransaction:
             values = {
                 locked.mapping.remaining_field: locked.remaining,
                 locked.mapping.total_field: locked.total,
-                "UpdatedOn": locked.recorded.replace(microsecond=0),
-                "UpdatedBy": actor,
+                **update_stamp(locked.recorded, actor),
             }
             changes.setdefault(locked.mapping.credit_entity, []).append((account[1], values))
         return changes

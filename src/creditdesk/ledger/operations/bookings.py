@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -42,6 +41,7 @@ from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.ledger.rules.credit import Credit, SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, raise_first_error
+from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
 
@@ -144,7 +144,9 @@ async def _charge_round(
     for price, done, charge in zip(open_prices, drawn, charges, strict=True):
         booking_id = price.booking["Id"]
         said = booking_charge_values(charge, price.source) if charge else {}
-        changes.append((booking_id, invoiced | said | _updated_values(context)))
+        changes.append(
+            (booking_id, invoiced | said | update_stamp(context.now, context.principal.email))
+        )
         charge_id = charge["Id"] if charge else None
         charged.append(
             ChargeResult(booking_id, done.allocation, done.stored.allocation_group, charge_id)
@@ -246,7 +248,10 @@ async def revert_charge(
         await session.update(Hold, [(hold["Id"], {"State": "released"}) for hold in holds])
     if charges:
         await session.delete(CoworkerExtraService, [charge["Id"] for charge in charges])
-    await session.update(Booking, [(booking_id, UNCHARGED_VALUES | _updated_values(context))])
+    await session.update(
+        Booking,
+        [(booking_id, UNCHARGED_VALUES | update_stamp(context.now, context.principal.email))],
+    )
     return [each for each in back if each.amount]
 
 
@@ -336,8 +341,3 @@ async def _load_net_uses(session: ReadSession, booking_id: int) -> dict[AccountK
 
 def _source_key(booking: Record) -> SourceKey:
     return SourceKey(SourceKind.BOOKING, booking["Id"])
-
-
-def _updated_values(context: RequestContext) -> dict[str, object]:
-    now: datetime = context.now.replace(microsecond=0)
-    return {"UpdatedOn": now, "UpdatedBy": context.principal.email}

@@ -34,7 +34,7 @@ from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import NotFound, StateConflict
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.records import new_record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
@@ -202,5 +202,5 @@ def _still_held(holds: Sequence[Record]) -> list[Record]:
 async def _set_state(
     session: WriteSession, holds: Sequence[Record], state: str, context: RequestContext
 ) -> None:
-    stamp = {"UpdatedOn": context.now.replace(microsecond=0), "UpdatedBy": context.principal.email}
+    stamp = update_stamp(context.now, context.principal.email)
     await session.update(Hold, [(h["Id"], {"State": state, **stamp}) for h in holds])

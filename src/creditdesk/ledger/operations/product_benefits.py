@@ -40,7 +40,7 @@ from creditdesk.ledger.rules.renewal import (
 )
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
-from creditdesk.schema.records import new_record
+from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
 
@@ -125,10 +125,7 @@ async def activate_products(
             await _grant_benefit(session, side, sale, benefit, now, clock, context, ledger)
             for side, benefit in await _load_ungranted(session, sale)
         ]
-        stamp = {
-            "UpdatedOn": context.now.replace(microsecond=0),
-            "UpdatedBy": context.principal.email,
-        }
+        stamp = update_stamp(context.now, context.principal.email)
         await session.update(CoworkerProduct, [(sale_id, {"Activated": True, **stamp})])
         sales[sale_id] = {**sale, "Activated": True}
         done.append(ActivationResult(sale_id, tuple(granted)))

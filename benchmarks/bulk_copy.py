@@ -113,8 +113,8 @@ def _sqlite(source: Path, target: Path) -> Iterator[CopiedTable]:
 def main() -> int:
     source, target, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     if source.startswith("sqlite:///"):
-        files = [Path(url.removeprefix("sqlite:///")) for url in (source, target)]
-        told = list(_sqlite(*files))
+        paths = [Path(url.removeprefix("sqlite:///")) for url in (source, target)]
+        told = list(_sqlite(*paths))
     else:
         told = list(asyncio.run(_postgresql(source, target, folder)))
     journal = {table_name(entity) for entity in JOURNAL_ENTITIES}

@@ -167,7 +167,16 @@ def _measure_transfer(place: EngineDatabases, uses: int, folder: Path) -> Transf
 
 
 def _tables(streams: list[TransferRun]) -> Iterator[str]:
-    columns = ("uses", "act", "seconds", "uses/s", "rows/s", "CPU s", "database CPU s", "peak MB")
+    columns: tuple[str, ...] = (
+        "uses",
+        "command",
+        "seconds",
+        "uses/s",
+        "rows/s",
+        "CPU s",
+        "database CPU s",
+        "peak MB",
+    )
     rows = []
     for stream in streams:
         for name in ("demo", "export", "imported", "verified"):

@@ -82,7 +82,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", re.search(r"Password:\s*(\S+)", told)[1]
+        password = re.search(r"Password:\s*(\S+)", told)
+        assert password
+        yield f"http://127.0.0.1:{port}", password[1]
     finally:
         server.terminate()
         server.wait(timeout=20)

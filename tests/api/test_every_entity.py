@@ -249,7 +249,7 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
     made = [await builder.create(entity) for _ in range(3)]
-    ids = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
+    ids: dict[str, str | int] = {f"{entity.__name__}_Id": f"[{','.join(map(str, made))}]"}
     for at, column in enumerate(full_body(entity)):
         direction = 1 if at % 2 else -1
         params = ids | {"orderBy": column.name.lower(), "dir": direction, "size": 2}

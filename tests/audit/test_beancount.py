@@ -80,7 +80,7 @@ async def test_every_entry_kind_is_exported(
     assert asserted[f"Assets:Credit:Money{unopened}"] == 10
     # Every use reduces the credit's own lot.
     lots = {
-        posting.cost.label
+        posting.cost.label if posting.cost else None
         for entry in entries if isinstance(entry, data.Transaction)
         for posting in entry.postings if posting.account == f"Assets:Credit:Money{money}"
     }  # fmt: skip

@@ -51,6 +51,7 @@ async def caller_of(store: Store, user_id: int) -> Principal:
     async with store.read_session() as reading:
         snapshot = await load_user_snapshot(reading, user_id)
     assert snapshot is not None
+    assert snapshot.principal is not None
     return snapshot.principal
 
 
@@ -290,7 +291,10 @@ async def test_manager_grants_own_roles(store: Store) -> None:
     user_id = await create(
         store, caller, Email="bob@example.org", Businesses=(north,), UserRoles=(mine,)
     )
-    assert (await caller_of_any(store, user_id)) == ({"user-edit", "user-create"}, {north})
+    assert (await caller_of_any(store, user_id)) == (
+        frozenset({"user-edit", "user-create"}),
+        frozenset({north}),
+    )
 
 
 async def caller_of_any(store: Store, user_id: int) -> tuple[frozenset[str], frozenset[int] | None]:

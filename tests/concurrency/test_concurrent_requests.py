@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -61,7 +62,7 @@ async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient) -> None:
     credit = await api.create_credit("40.00", IsUniversalCredit=True)
     answers = await asyncio.gather(
         *(
-            retry_conflicts(lambda n=n: api.spend(charge_item(n, 1)))
+            retry_conflicts(partial(api.spend, charge_item(n, 1)))
             for n in range(1, CONCURRENT_SPENDS + 1)
         )
     )
@@ -91,9 +92,7 @@ async def test_pool_cap_holds_over_two_workers(
     answers = await asyncio.gather(
         *(
             retry_conflicts(
-                lambda client=client, n=n: client.post(
-                    "/api/ledger/spends", json=api.basket_body(charge_item(n, 3))
-                )
+                partial(client.post, "/api/ledger/spends", json=api.basket_body(charge_item(n, 3)))
             )
             for n, client in enumerate(clients, 1)
         )
@@ -230,8 +229,8 @@ async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     turns = [(api, uses), (other, uses[::-1])] * 4
     answers = await asyncio.gather(
         *(
-            retry_conflicts(lambda d=d, ids=ids: d.run_command(USES, "REVERSE_USE", ids))
-            for d, ids in turns
+            retry_conflicts(partial(worker.run_command, USES, "REVERSE_USE", ids))
+            for worker, ids in turns
         ),
         retry_conflicts(lambda: other.spend(source)),
     )
@@ -247,8 +246,8 @@ async def test_concurrent_spend_and_delete_exclude_each_other(
         credit = await api.create_credit("1.00")
         path = f"{CREDITS}/{credit}"
         spent, deleted = await asyncio.gather(
-            retry_conflicts(lambda c=credit: api.post_use(c, "1.00")),
-            retry_conflicts(lambda p=path: other_worker.delete(p)),
+            retry_conflicts(partial(api.post_use, credit, "1.00")),
+            retry_conflicts(partial(other_worker.delete, path)),
         )
         assert succeeded(spent) != succeeded(deleted)
         found = await api.http.get(path)

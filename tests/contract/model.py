@@ -254,4 +254,5 @@ def _datetime_predicate(kind: str, value: datetime, choose: Choose) -> tuple[str
 
 def _number_text(value: Any, choose: Choose) -> str:
     text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    return choose((text, f"{text}00" if "." in text else f"{text}.00", f" {text}"))
+    form: str = choose((text, f"{text}00" if "." in text else f"{text}.00", f" {text}"))
+    return form

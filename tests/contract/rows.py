@@ -68,7 +68,7 @@ DATETIMES: Final = (
     datetime(2100, 6, 1, 12, 0, 0, 123_456, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC),
     datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
 )  # fmt: skip
-CUSTOM_FIELD_VALUES: Final = (
+CUSTOM_FIELD_VALUES: Final[tuple[dict[str, Any] | None, ...]] = (
     None,
     {"Data": []},
     {"Data": [{"Name": "Shelf", "Value": "A-1 Größe", "Type": "string"}]},

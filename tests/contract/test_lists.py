@@ -90,7 +90,7 @@ async def test_the_default_order(api: ContractClient, facts: EntityFacts) -> Non
         assert response["CurrentOrderField"] == facts.default_sort
 
 
-def example_settings(examples: int) -> Any:
+def example_settings(examples: int) -> settings:
     """That many generated examples, the same on each run."""
     return settings(
         max_examples=examples,

@@ -125,8 +125,8 @@ def run_schemathesis(phase: str, examples: int, paths: str = ".") -> list[str]:
                 "generation": {"max-examples": examples, "deterministic": True},
             }
         )
-        schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
-        schema = schema.include(path_regex=paths)
+        document = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+        schema = document.include(path_regex=paths)
         wrong: list[str] = []
         for event in from_schema(schema).execute():
             if isinstance(event, NonFatalError):

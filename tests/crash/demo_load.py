@@ -13,7 +13,7 @@ from typing import Any
 from creditdesk.demo import load
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLBulkLoadSession
-from creditdesk.storage.session import BaseWriteSession
+from creditdesk.storage.session import BaseReadSession, BaseWriteSession
 from creditdesk.storage.sqlite import SQLiteWriteSession
 
 ROWS, SUSPENDED, RESTORING = "rows", "aside", "back"
@@ -27,19 +27,21 @@ class LoadProgress:
         print(ROWS, flush=True)
 
 
-def report_statements(of: type[BaseWriteSession]) -> None:
+def report_statements(session_type: type[BaseWriteSession]) -> None:
     """Has units of this class tell what of a schema they take away or put back."""
-    fetch = of.fetch
+    fetch = session_type.fetch
 
-    async def told(self: Any, text: str, values: Sequence[Any]) -> Any:
+    async def reported(
+        self: BaseReadSession, text: str, parameters: Sequence[Any]
+    ) -> Sequence[Sequence[Any]]:
         if text.startswith("CREATE") or " ADD CONSTRAINT " in text or " ENABLE TRIGGER " in text:
             print(RESTORING, flush=True)
-        found = await fetch(self, text, values)
+        found = await fetch(self, text, parameters)
         if text.startswith("DROP"):
             print(SUSPENDED, flush=True)
         return found
 
-    of.fetch = told  # type: ignore[method-assign]
+    session_type.fetch = reported  # type: ignore[method-assign]
 
 
 async def main(url: str, uses: int) -> None:

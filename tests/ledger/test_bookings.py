@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from creditdesk.entities.spaces.team import Team
 from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import Basket, load_basket
 from creditdesk.ledger.operations.bookings import (
+    CancelResult,
+    ChargeResult,
     cancel_bookings,
     charge_bookings,
     recalculate_booking,
@@ -35,12 +38,12 @@ from creditdesk.schema.service import Principal
 from tests.support.ledger_builder import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
 
-async def charge(ledger: LedgerBuilder, *bookings: int):
+async def charge(ledger: LedgerBuilder, *bookings: int) -> list[ChargeResult]:
     async with ledger.store.write_session() as session:
         return await charge_bookings(session, bookings, ledger.request_context(), ledger.context)
 
 
-async def cancel(ledger: LedgerBuilder, booking: int):
+async def cancel(ledger: LedgerBuilder, booking: int) -> CancelResult:
     async with ledger.store.write_session() as session:
         (done,) = await cancel_bookings(
             session, [booking], ledger.request_context(), ledger.context
@@ -63,6 +66,7 @@ async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(
     (charged,) = await charge(ledger, booking)
     assert await ledger.remaining_uses(time) == 0
     assert await ledger.remaining_money(money_credit) == 0
+    assert charged.charge_id is not None
     rest = await ledger.get(CoworkerExtraService, charged.charge_id)
     assert (rest["Price"], rest["BookingId"], rest["TotalUses"]) == (money("25.00"), booking, 180)
     record = await ledger.get(Booking, booking)
@@ -98,9 +102,10 @@ async def test_rule_19_a_spend_stores_the_document_of_its_preview(ledger: Ledger
     shown = preview(
         await load(ledger, ItemRequest(SourceKind.BOOKING, booking)), ledger.context, ledger.now
     ).to_document()
+    sources: Any = shown["sources"]
     await charge(ledger, booking)
     (kept,) = await ledger.find(AllocationDocument)
-    assert kept["Document"]["parts"] == shown["sources"][0]["parts"]
+    assert kept["Document"]["parts"] == sources[0]["parts"]
     reasons = [seen["reason"] for seen in kept["Document"]["considered"]]
     assert reasons == ["expired", "used"]
 
@@ -156,6 +161,7 @@ async def test_rule_24_a_charged_booking_is_cancelled_not_deleted(ledger: Ledger
 async def test_rule_24_an_invoiced_charge_is_not_reverted_silently(ledger: LedgerBuilder) -> None:
     booking = await ledger.add_booking(hours=1)
     (charged,) = await charge(ledger, booking)
+    assert charged.charge_id is not None
     async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(charged.charge_id, {"Invoiced": True})])
     with pytest.raises(StateConflict, match="rule 24"):
@@ -239,6 +245,7 @@ async def test_rule_26_a_hold_lowers_available_not_remaining(ledger: LedgerBuild
     async with ledger.store.write_session() as session:
         read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
         held = await create_hold(session, read, ledger.request_context(), ledger.context)
+    assert held.group is not None
     assert await ledger.remaining_money(credit) == money("30.00")
     with pytest.raises(ValidationError, match="rule 26"):
         await ledger.post_use(credit, "10.01")
@@ -264,6 +271,7 @@ async def test_rule_26_a_hold_is_released_once_or_times_out(ledger: LedgerBuilde
             read = await load(ledger, ItemRequest(SourceKind.BOOKING, booking))
             until = NOON + timedelta(hours=1)
             held = await create_hold(session, read, ledger.request_context(), ledger.context, until)
+            assert held.group is not None
             groups.append(held.group)
     async with ledger.store.write_session() as session:
         assert await release_hold(session, groups[0], ledger.request_context(), ledger.context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from creditdesk.audit.chain_verifier import verify_chain
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
@@ -34,7 +36,7 @@ async def verification_findings(ledger: LedgerBuilder, credit: int) -> list[str]
     return balance_differences(stored, lines, sum(row["CreditUsed"] for row in rows))
 
 
-async def succeeds(work) -> bool:
+async def succeeds(work: Awaitable[object]) -> bool:
     try:
         await work
     except DomainError:
@@ -66,7 +68,7 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
     held, free = await ledger.add_money_credit("10.00"), await ledger.add_money_credit("10.00")
     spends = ledger.spends()
 
-    def use(credit: int) -> asyncio.Task[tuple[int, bytes]]:
+    def use(credit: int) -> asyncio.Task[SavedResponse]:
         values = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
         return asyncio.create_task(
             spends.post(MONEY_USE, values, ledger.request_context(), "print", serialize_record)
@@ -81,7 +83,7 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
         after = use(free)
         assert await asyncio.wait([after], timeout=0.3) == (set(), {after})
     answers = await asyncio.gather(*asked, after)
-    assert [status for status, _ in answers] == [200] * 6
+    assert [answer.status for answer in answers] == [200] * 6
     assert await ledger.remaining_money(held) == money("8.00")
     assert await ledger.remaining_money(free) == money("6.00")
     for credit in (held, free):

@@ -12,13 +12,14 @@ from creditdesk.ledger.actions import ledger_commands
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
 from creditdesk.ledger.services import CreditService
+from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, ValidationError
 from creditdesk.schema.params import Params
 from creditdesk.settings import LedgerSettings
 from tests.support.ledger_builder import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
 
-def entry_kinds(lines: list[dict]) -> list[str]:
+def entry_kinds(lines: list[Record]) -> list[str]:
     return [line["Kind"] for line in lines]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 
@@ -13,7 +14,7 @@ from tests.support.ledger_builder import NOON, LedgerBuilder, money
 from tests.support.users import create_user_token, http_client
 
 
-def basket_body(ledger: LedgerBuilder, **source) -> dict:
+def basket_body(ledger: LedgerBuilder, **source: Any) -> dict[str, Any]:
     return {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "Sources": [source]}
 
 
@@ -273,10 +274,11 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
     (shown,) = [each for each in offered if each["Key"] == "SET_OVERDRAFT"]
     assert shown["RequiresParameters"] == [{"Name": "Limit", "Type": "integer"}]
 
-    async def limit(uses: int, *ids: int) -> dict:
+    async def limit(uses: int, *ids: int) -> dict[str, Any]:
         named = [{"Name": "Limit", "Type": "integer", "Value": uses}]
         body = {"Key": "SET_OVERDRAFT", "Ids": list(ids), "Parameters": named}
-        return (await client.post(f"{path}/runcommand", json=body)).json()
+        result: dict[str, Any] = (await client.post(f"{path}/runcommand", json=body)).json()
+        return result
 
     done = await limit(20, credit)
     assert (done["WasSuccessful"], done["Message"]) == (

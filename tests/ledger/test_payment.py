@@ -247,6 +247,7 @@ async def test_rule_22_credit_pays_the_credit_price_and_the_rest_is_at_the_stand
             session, [booking], ledger.request_context(), ledger.context
         )
     assert await ledger.remaining_money(credit) == 0
+    assert charged.charge_id is not None
     rest = await ledger.get(CoworkerExtraService, charged.charge_id)
     assert rest["Price"] == money("10.00"), "5.00 at half price is half of 20.00"
 

@@ -379,7 +379,8 @@ async def statements_of_a_basket(shared_team: SharedTeam) -> list[str]:
         await load_basket_for_update(
             counting, whose, [asked], shared_team.ledger.request_context(caller=ADMIN_PRINCIPAL)
         )
-        return counting.asked
+        asked_entities: list[str] = counting.asked
+        return asked_entities
 
 
 async def test_caps_cost_one_statement_with_a_team_and_none_without(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -13,9 +15,9 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.ledger.operations.spends import SpendQueue
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused, ValidationError
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import Principal
-from creditdesk.settings import LedgerSettings
+from creditdesk.settings import LedgerSettings, ValidityInstant
 from tests.support.ledger_builder import (
     MONEY_USE,
     NOON,
@@ -61,12 +63,12 @@ async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(
     async def one() -> bool:
         use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
         try:
-            status, _ = await spends.post(
+            response = await spends.post(
                 MONEY_USE, use, ledger.request_context(), "", serialize_record
             )
         except ValidationError:
             return False
-        return status == 200
+        return response.status == 200
 
     done = await asyncio.gather(*(one() for _ in range(64)))
     assert sum(done) == 40
@@ -106,8 +108,8 @@ async def test_an_error_leaves_the_rest_of_the_batch(ledger: LedgerBuilder) -> N
             return "refused"
         return "done"
 
-    done = await asyncio.gather(one("6.00"), one("5.00"), one("4.00"))
-    assert done == ["done", "refused", "done"]
+    done = tuple(await asyncio.gather(one("6.00"), one("5.00"), one("4.00")))
+    assert done == ("done", "refused", "done")
     assert await ledger.remaining_money(credit) == 0
 
 
@@ -276,7 +278,7 @@ async def test_rule_1_the_database_rejects_changes_to_an_entry(ledger: LedgerBui
 
 
 async def test_rule_12_the_setting_tests_the_window_at_the_spend(ledger: LedgerBuilder) -> None:
-    ledger.settings = replace(ledger.settings, validity_instant="spend_time")
+    ledger.settings = replace(ledger.settings, validity_instant=ValidityInstant.SPEND_TIME)
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
     await ledger.post_use(credit, "1.00", BookingId=await ledger.add_booking())
     assert [line["Override"] for line in await ledger.journal_lines("money", credit)] == [
@@ -301,7 +303,7 @@ class FlakyStore:
         self.commits = 0
 
     @asynccontextmanager
-    async def write_session(self):
+    async def write_session(self) -> AsyncIterator[WriteSession]:
         async with self.store.write_session() as session:
             yield session
             self.commits += 1
@@ -314,7 +316,7 @@ async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_co
 ) -> None:
     credit = await ledger.add_money_credit("3.00")
     stumbling = FlakyStore(ledger.store)
-    spends = SpendQueue(stumbling, lambda: ledger.now)
+    spends = SpendQueue(cast(Store, stumbling), lambda: ledger.now)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     done = await asyncio.gather(
         *(

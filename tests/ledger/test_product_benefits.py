@@ -73,7 +73,7 @@ async def update_sale(ledger: LedgerBuilder, sale: int, **values: Any) -> None:
         await writer.update(session, CoworkerProduct, before, values, ledger.request_context())
 
 
-async def activate_sales(ledger: LedgerBuilder, *sales: int):
+async def activate_sales(ledger: LedgerBuilder, *sales: int) -> Any:
     async with ledger.store.write_session() as session:
         return await activate_products(session, sales, ledger.request_context(), ledger.context)
 

@@ -14,7 +14,7 @@ from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.ledger.journal.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
 from creditdesk.ledger.operations.corrections import adjust
-from creditdesk.ledger.operations.renewals import find_due_renewals, run_renewals
+from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
 from tests.support.ledger_builder import NOON, LedgerBuilder, money
 
 
@@ -37,7 +37,7 @@ async def add_contract(ledger: LedgerBuilder) -> int:
     )  # fmt: skip
 
 
-async def run_due_renewals(ledger: LedgerBuilder):
+async def run_due_renewals(ledger: LedgerBuilder) -> list[tuple[DueRenewal, int]]:
     async with ledger.store.write_session() as session:
         return await run_renewals(session, ledger.request_context(), ledger.context)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
@@ -21,7 +22,7 @@ from tests.support.ledger_builder import NOON, LedgerBuilder, money
 SOON = NOON + timedelta(hours=1)
 
 
-async def run_expiry(ledger: LedgerBuilder, batch: int = 2):
+async def run_expiry(ledger: LedgerBuilder, batch: int = 2) -> list[Any]:
     return [
         each
         async for each in run_credit_expiry(
@@ -30,7 +31,7 @@ async def run_expiry(ledger: LedgerBuilder, batch: int = 2):
     ]
 
 
-async def run_releases(ledger: LedgerBuilder, batch: int = 2):
+async def run_releases(ledger: LedgerBuilder, batch: int = 2) -> list[Any]:
     return [
         each
         async for each in run_hold_release(
@@ -39,7 +40,7 @@ async def run_releases(ledger: LedgerBuilder, batch: int = 2):
     ]
 
 
-async def run_renewals_job(ledger: LedgerBuilder, batch: int = 2):
+async def run_renewals_job(ledger: LedgerBuilder, batch: int = 2) -> list[Any]:
     return [
         each
         async for each in run_benefit_renewals(
@@ -48,7 +49,7 @@ async def run_renewals_job(ledger: LedgerBuilder, batch: int = 2):
     ]
 
 
-async def add_hold(ledger: LedgerBuilder, until=SOON) -> int:
+async def add_hold(ledger: LedgerBuilder, until: datetime | None = SOON) -> int:
     """A hold for half an hour of a booking; its group."""
     booking = await ledger.add_booking(hours=0.5)
     async with ledger.store.write_session() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
@@ -181,7 +182,7 @@ async def on_a_plan(api: ApiClient) -> int:
     )
 
 
-async def granted(api: ApiClient) -> list[dict]:
+async def granted(api: ApiClient) -> list[dict[str, Any]]:
     """The credits that the plan gave, oldest first."""
     named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
     found = await api.list_records(CREDITS, orderby="ValidFrom", **named)

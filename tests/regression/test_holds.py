@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import httpx
 
 from tests.support.api_client import (
     BOOKINGS,
@@ -107,10 +111,10 @@ async def test_concurrent_spend_and_release_keep_other_holds(api: ApiClient) -> 
         bookings = [await api.create_booking(hours=1) for _ in range(2)]
         spent, kept = [await api.create_hold(booking_item(each)) for each in bookings]
         path = f"/api/ledger/holds/{spent}/"
-        acts = {
-            "s": lambda source=booking_item(bookings[0]): api.spend(source),
-            "r": lambda path=path: api.post(path + "release"),
-            "c": lambda path=path: api.post(path + "confirm"),
+        acts: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+            "s": partial(api.spend, booking_item(bookings[0])),
+            "r": partial(api.post, path + "release"),
+            "c": partial(api.post, path + "confirm"),
         }
         answers = await asyncio.gather(*(acts[way]() for way in ways))
         assert {a.status_code for a in answers} <= {200, 409}

@@ -29,7 +29,7 @@ async def test_combined_filters_intersect(api: ApiClient) -> None:
     first, second = await api.create_credit("100.00"), await api.create_credit("100.00")
     booking = await api.create_booking(hours=1)
     for number in range(24):
-        values = {"BookingId": booking} if number % 3 == 0 else {}
+        values: dict[str, Any] = {"BookingId": booking} if number % 3 == 0 else {}
         values["Description"] = f"coffee {number % 4}"
         result_value(await api.post_use((first, second)[number % 2], str(number % 5), **values))
     await api.run_command(

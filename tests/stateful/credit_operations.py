@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +16,12 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
 from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.ledger.services import CreditService, UseService
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.repository import WriteSession
 from creditdesk.settings import ValidityInstant
 from tests.stateful.model import ModelCredit, ModelUse
 from tests.stateful.simulation import Simulation
-from tests.support.ledger_builder import MONEY_USE, TIME_USE, money, serialize_record
+from tests.support.ledger_builder import MONEY_USE, TIME_USE, LedgerBuilder, money, serialize_record
 
 UNKNOWN_ID = 999_999_999
 """An Id that nothing has."""
@@ -115,7 +118,7 @@ async def post_use(simulation: Simulation) -> None:
     if booking is not None:
         values["BookingId"] = booking.id
     if credit.mapping is MONEY_MAPPING:
-        entity = MONEY_USE
+        entity: type[Entity] = MONEY_USE
         used = pick_amount(simulation, credit.available)
         values |= {"CreditUsed": used, "Description": "coffee"}
     else:
@@ -263,6 +266,12 @@ async def void_credits(simulation: Simulation) -> None:
                 simulation.model.post(credit, "void", credit.available)
 
 
+def _expire_all(
+    mapping: CreditTypeMapping, ledger: LedgerBuilder
+) -> Callable[[WriteSession], Awaitable[Any]]:
+    return lambda session: expire(session, mapping, ledger.request_context(), ledger.context)
+
+
 async def expire_credits(simulation: Simulation) -> None:
     """Twice: the second sweep finds nothing."""
     model, ledger = simulation.model, simulation.ledger
@@ -272,7 +281,7 @@ async def expire_credits(simulation: Simulation) -> None:
             if c.mapping is side and c.is_expired(ledger.now) and c.available and c.expiry_posted != c.expires
         ]  # fmt: skip
         swept = await simulation.transact_expecting(
-            lambda unit, side=side: expire(unit, side, ledger.request_context(), ledger.context),
+            _expire_all(side, ledger),
             fails=False,
             changes=bool(due),
         )

@@ -38,7 +38,7 @@ def pick_booking(simulation: Simulation) -> kept.ModelBooking | None:
 
 def _pick_items(simulation: Simulation) -> list[ItemRequest]:
     """A booking, a charge or a print job, or two of them together."""
-    asked = []
+    asked: list[ItemRequest] = []
     for _ in range(simulation.random.choice((1, 1, 2))):
         booking = pick_booking(simulation)
         if booking is not None and simulation.random.random() < 0.6:

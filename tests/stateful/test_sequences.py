@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -103,8 +104,8 @@ async def close_accounts(simulation: Simulation) -> None:
     model, ledger = simulation.model, simulation.ledger
     for group in sorted({held.group for held in model.holds if held.state == "held"}):
         await simulation.transact(
-            lambda unit, group=group: release_hold(
-                unit, group, ledger.request_context(), ledger.context
+            partial(
+                release_hold, group=group, context=ledger.request_context(), ledger=ledger.context
             )
         )
         for held in model.hold_group(group):

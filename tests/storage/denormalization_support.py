@@ -110,19 +110,11 @@ class RandomRecords:
 
     async def step(self, unit: Any) -> None:
         if self.random.random() < 0.3:
-            entity = self.random.choice(USES)
-            uses = [self.use(entity) for _ in range(self.random.choice((1, 3)))]
-            self.ids[entity.__name__] += await unit.insert(entity, uses)
+            history = self.random.choice(USES)
+            uses = [self.use(history) for _ in range(self.random.choice((1, 3)))]
+            self.ids[history.__name__] += await unit.insert(history, uses)
             return
         name, column = self.random.choice(self.mutable_columns)
         entity = entity_by_name(name)
         several = self.random.sample(self.ids[name], self.random.choice((1, 2)))
         await unit.update(entity, [(i, {column: self.value(entity, column)}) for i in several])
-
-
-async def execute_sql(store: Any, database: str, text: str) -> Any:
-    """Runs SQL past the program."""
-    if database.startswith("sqlite"):
-        return store.connection.execute(text).fetchall()
-    async with store.pool.acquire() as connection:
-        return await connection.fetch(text)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from creditdesk.schema.repository import Store
+from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.sqlite import SQLiteStore
+from tests.support.databases import run_sql_in_store
 
 _SCHEMA_QUERIES = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL "
@@ -22,12 +25,7 @@ ORDER BY 1, 2""",
 }
 
 
-async def query(store: Store, text: str) -> list[tuple[Any, ...]]:
-    """What the engine answers to plain SQL."""
-    async with store.read_session() as reading:
-        return [tuple(row) for row in await reading.fetch(text, ())]
-
-
 async def schema_objects(store: Store) -> list[tuple[Any, ...]]:
     """Every table, index, reference and trigger, as the engine tells them."""
-    return await query(store, _SCHEMA_QUERIES[store.statements.dialect.name])
+    assert isinstance(store, SQLiteStore | PostgreSQLStore)
+    return await run_sql_in_store(store, _SCHEMA_QUERIES[store.statements.dialect.name])

@@ -17,14 +17,14 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.errors import Conflict, StateConflict
-from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order, Page
 from creditdesk.schema.repository import FindQuery, Insert, Store, Update
 from tests.support.record_builder import RecordBuilder, stored_row
 
 
-def column(entity: type[Entity], name: str):
+def column(entity: type[Entity], name: str) -> Column:
     """A column that the entity shows or that filters reach."""
     shape = entity.meta()
     return shape.columns.get(name) or shape.filter_only[name]
@@ -211,7 +211,7 @@ class StorageContract:
         ids = await insert_rows(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
         order = order_by(Currency, "Name")
 
-        async def page(number: int, size: int):
+        async def page(number: int, size: int) -> Page:
             async with store.read_session() as reading:
                 return await reading.page(
                     ListQuery(Currency, (with_ids(Currency, ids),), order, number, size)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
@@ -24,25 +22,10 @@ from creditdesk.schema.fields import DateTime
 from creditdesk.schema.repository import Store
 from creditdesk.storage.naming import column_name, table_name
 from tests.storage.storage_contract import insert_rows
+from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import NOW, RecordBuilder
 
-RunSql = Callable[[str], Awaitable[Any]]
 APPEND_ONLY = tuple(entity for entity in CATALOG if entity.append_only)
-
-
-@pytest_asyncio.fixture(scope="module")
-async def run_sql(store: Store, database: str) -> AsyncIterator[RunSql]:
-    """Runs plain SQL past the program."""
-    if database.startswith("sqlite"):
-        connection = store.connection
-
-        async def run(text: str) -> Any:
-            return connection.execute(text).fetchall()
-
-        yield run
-        return
-    async with store.pool.acquire() as connection:
-        yield connection.fetch
 
 
 async def history(builder: RecordBuilder, entity: type[Entity]) -> int:
@@ -78,14 +61,14 @@ class TestHistory:
             assert await reading.get(entity, line)
 
     async def test_it_is_not_deleted_by_plain_sql(
-        self, builder: RecordBuilder, run_sql: RunSql, entity: type[Entity]
+        self, builder: RecordBuilder, store: Store, entity: type[Entity]
     ) -> None:
         line = await history(builder, entity)
         with pytest.raises(Exception, match="append-only"):
-            await run_sql(f"DELETE FROM {table_name(entity)} WHERE id = {line}")
+            await run_sql_in_store(store, f"DELETE FROM {table_name(entity)} WHERE id = {line}")
 
     async def test_no_fixed_column_is_changed_by_plain_sql(
-        self, builder: RecordBuilder, run_sql: RunSql, entity: type[Entity]
+        self, builder: RecordBuilder, store: Store, entity: type[Entity]
     ) -> None:
         line, other = await history(builder, entity), await history(builder, entity)
         table = table_name(entity)
@@ -93,22 +76,28 @@ class TestHistory:
             if column.name in entity.mutable_fields:
                 continue
             name = column_name(column)
-            [(kept,)] = await run_sql(f"SELECT {name} FROM {table} WHERE id = {line}")
+            [(kept,)] = await run_sql_in_store(
+                store, f"SELECT {name} FROM {table} WHERE id = {line}"
+            )
             new = "-id" if name == "id" else "NULL"
             if kept is None:
                 new = "CURRENT_TIMESTAMP" if isinstance(column.field, DateTime) else "'1'"
             with pytest.raises(Exception, match="append-only"):
-                await run_sql(f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})")
+                await run_sql_in_store(
+                    store, f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})"
+                )
 
     async def test_it_is_not_replaced_or_emptied(
-        self, builder: RecordBuilder, run_sql: RunSql, database: str, entity: type[Entity]
+        self, builder: RecordBuilder, store: Store, database: str, entity: type[Entity]
     ) -> None:
         line, table = await history(builder, entity), table_name(entity)
         with pytest.raises(Exception, match="append-only"):
             if database.startswith("sqlite"):
-                await run_sql(f"REPLACE INTO {table} SELECT * FROM {table} WHERE id = {line}")
+                await run_sql_in_store(
+                    store, f"REPLACE INTO {table} SELECT * FROM {table} WHERE id = {line}"
+                )
             else:
-                await run_sql(f"TRUNCATE {table} CASCADE")
+                await run_sql_in_store(store, f"TRUNCATE {table} CASCADE")
 
     async def test_what_may_be_edited_is_edited(
         self, store: Store, builder: RecordBuilder, entity: type[Entity]

@@ -20,9 +20,11 @@ from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.query import Comparison, ListQuery
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.session import BaseWriteSession
 from creditdesk.storage.sqlite import SQLiteStore
-from tests.storage.snapshots import query, schema_objects
+from tests.storage.snapshots import schema_objects
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import NOW, RecordBuilder, stored_row
 
 LOADED = (CoworkerBookingCredit, Use, Booking, Team)
@@ -59,7 +61,9 @@ async def load(store: Store, builder: RecordBuilder, count: int, **wrong: Any) -
 
 async def assert_loaded(store: Store) -> None:
     """The tally counts every use, and every copy is what it copies."""
-    [counted] = await query(store, "SELECT count(*) FROM coworker_booking_credit_use_history")
+    [counted] = await run_sql_in_store(
+        store, "SELECT count(*) FROM coworker_booking_credit_use_history"
+    )
     async with store.read_session() as reading:
         assert (await reading.count(Use),) == tuple(counted)
         assert await reading.counter_mismatches(Use) == []
@@ -101,6 +105,7 @@ async def test_loaded_rows_are_found_by_what_they_copy(
 async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: Store) -> None:
     async with store.bulk_load(LOADED) as unit:
         # Booking is empty when the plan is made, which then serves until the load ends.
+        assert isinstance(unit, BaseWriteSession)
         engine = unit.dialect
         explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
         text = (

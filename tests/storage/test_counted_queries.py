@@ -22,7 +22,9 @@ from creditdesk.schema.repository import Store
 from creditdesk.storage import session as storage_unit
 from creditdesk.storage.codecs import to_microseconds
 from creditdesk.storage.naming import table_name
+from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.row_counters import CREATED_ON_BUCKETS
+from creditdesk.storage.sqlite import SQLiteStore
 from tests.storage.storage_contract import order_by, where
 from tests.support.record_builder import stored_row
 
@@ -114,6 +116,7 @@ async def test_there_are_as_many_shards_as_writers_at_one_moment(store: Store) -
         async with store.write_session() as unit:
             row = stored_row(JournalLine, CreatedOn=at(50_000), CreditId=7, Sequence=number)
             await unit.insert(JournalLine, [row])
+    assert isinstance(store, PostgreSQLStore)
     async with store.pool.acquire() as connection:
         shards = await connection.fetch(
             "SELECT shard, n FROM journal_line_tally WHERE location = 0 "
@@ -137,7 +140,7 @@ async def touched(store: Store) -> Touched:
     columns = f"INSERT INTO {table} (id, unique_id, created_on, updated_on) "
     ids_from = 1000
     starts = ((START, ROWS, timedelta(minutes=10)), (BURST, ROWS // 2, timedelta(milliseconds=20)))
-    if hasattr(store, "pool"):
+    if isinstance(store, PostgreSQLStore):
         async with store.pool.acquire() as connection:
             for number, (start, rows, apart) in enumerate(starts):
                 await connection.execute(
@@ -147,6 +150,7 @@ async def touched(store: Store) -> Touched:
                 )
             await connection.execute(f"VACUUM ANALYZE {table}, {table}_tally")
     else:
+        assert isinstance(store, SQLiteStore)
         for number, (start, rows, apart) in enumerate(starts):
             first, step_microseconds = to_microseconds(start), apart // timedelta(microseconds=1)
             store.connection.execute(
@@ -157,8 +161,9 @@ async def touched(store: Store) -> Touched:
 
     async def count(listing: ListQuery) -> int:
         offset = (listing.page - 1) * listing.size
+        assert isinstance(store, PostgreSQLStore | SQLiteStore)
         text, values, _ = store.statements.page(listing, offset, listing.size, use_counters=True)
-        if hasattr(store, "pool"):
+        if isinstance(store, PostgreSQLStore):
             async with store.pool.acquire() as connection:
                 rows = await connection.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", *values)
             return _rows_of(json.loads(rows[0][0])[0]["Plan"])

@@ -27,8 +27,8 @@ from tests.storage.denormalization_support import (
     USES,
     RandomRecords,
     assert_not_stale,
-    execute_sql,
 )
+from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import RecordBuilder, stored_row
 
 
@@ -49,9 +49,9 @@ async def test_copies_stay_true_through_random_lives(
         async with store.write_session() as unit:
             for _ in range(house.random.choice((1, 4, 10))):
                 await house.step(unit)
-            for entity in USES:
+            for history in USES:
                 # A unit sees its own changes in the copies, too.
-                await assert_not_stale(unit, entity, house.random.sample(*two_of(house, entity)))
+                await assert_not_stale(unit, history, house.random.sample(*two_of(house, history)))
     async with store.read_session() as reading:
         for entity in DENORMALIZED_ENTITIES:
             await assert_not_stale(reading, entity, house.ids[entity.__name__])
@@ -125,20 +125,18 @@ async def test_no_copy_is_made_untrue_by_plain_sql(
     other = {"bigint": "-1", "timestamp with time zone": "now()", "boolean": "true"}
     value = "-1"
     if database.startswith("postgresql"):
-        [(kind,)] = await execute_sql(
-            store, database,
-            f"SELECT data_type FROM information_schema.columns WHERE table_name = '{table}' "
+        [(kind,)] = await run_sql_in_store(store, f"SELECT data_type FROM information_schema.columns WHERE table_name = '{table}' "
             f"AND column_name = '{name}'",
         )  # fmt: skip
         value = other.get(kind, "'untrue'")
-    [(before,)] = await execute_sql(
-        store, database, f"SELECT {name} FROM {table} WHERE id = {record_id}"
+    [(before,)] = await run_sql_in_store(
+        store, f"SELECT {name} FROM {table} WHERE id = {record_id}"
     )
     if before is True:
         value = "false"
     with pytest.raises(Exception, match="copies only what"):
-        await execute_sql(store, database, f"UPDATE {table} SET {name} = {value} WHERE id = {record_id}")  # fmt: skip
-    await execute_sql(store, database, f"UPDATE {table} SET {name} = {name} WHERE id = {record_id}")
+        await run_sql_in_store(store, f"UPDATE {table} SET {name} = {value} WHERE id = {record_id}")  # fmt: skip
+    await run_sql_in_store(store, f"UPDATE {table} SET {name} = {name} WHERE id = {record_id}")
 
 
 async def test_a_spend_that_lowers_a_credit_touches_no_use_of_it(
@@ -150,8 +148,8 @@ async def test_a_spend_that_lowers_a_credit_touches_no_use_of_it(
     async def version() -> Any:
         if database.startswith("sqlite"):
             return store.connection.total_changes  # type: ignore[attr-defined]
-        return await execute_sql(
-            store, database, f"SELECT xmin::text FROM {table_name(MoneyUse)} WHERE id = {use}"
+        return await run_sql_in_store(
+            store, f"SELECT xmin::text FROM {table_name(MoneyUse)} WHERE id = {use}"
         )
 
     before = await version()

@@ -184,7 +184,8 @@ async def test_a_source_that_changes_between_the_copy_and_the_row(
     changing = asyncio.create_task(change_it())
     await asyncio.sleep(0.2)
     go.set()
-    [_, [use_id], _] = await asyncio.gather(before, use, changing, return_exceptions=True)
+    await asyncio.gather(before, use, changing, return_exceptions=True)
+    [use_id] = use.result()
     async with store.read_session() as reading:
         await assert_not_stale(reading, MoneyUse, [use_id])
 

@@ -15,8 +15,8 @@ from tests.storage.denormalization_support import (
     INDEXED_COLUMNS,
     USES,
     RandomRecords,
-    execute_sql,
 )
+from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import RecordBuilder
 
 
@@ -32,7 +32,7 @@ async def thousands(store: Store, builder: RecordBuilder, database: str) -> None
     async with store.write_session() as unit:
         for entity in USES:
             await unit.insert(entity, [house.use(entity) for _ in range(3000)])
-    await execute_sql(store, database, "ANALYZE")
+    await run_sql_in_store(store, "ANALYZE")
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,7 @@ async def test_a_sort_and_an_equality_by_a_column_walk_its_index(
     store: Any, database: str, thousands: None, entity: type[Entity], column: Column
 ) -> None:
     name = column_name(column) + ("_fold" if is_casefolded(column) else "")
-    found = await execute_sql(
-        store, database,
-        "SELECT sql, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    found = await run_sql_in_store(store, "SELECT sql, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         if database.startswith("sqlite")
         else "SELECT indexdef, indexname FROM pg_indexes",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from creditdesk.api.serializer import SERIALIZERS
 from creditdesk.schema import fields
 from creditdesk.schema.entity import declared_entities
 from creditdesk.schema.fields import FIELD_TYPES, DateTime, Object
-from creditdesk.storage.dialects import PostgreSQL, SQLite
+from creditdesk.storage.dialects import Dialect, PostgreSQL, SQLite
 
 
 def concrete(kind: type[fields.Field]) -> set[type[fields.Field]]:
@@ -27,14 +27,14 @@ def test_the_catalog_uses_no_other_kind() -> None:
 
 
 @pytest.mark.parametrize("dialect", [SQLite, PostgreSQL])
-def test_each_dialect_types_every_kind(dialect: type) -> None:
+def test_each_dialect_types_every_kind(dialect: type[Dialect]) -> None:
     assert set(dialect.column_types) == set(FIELD_TYPES)
     assert set(dialect.encoders) <= set(FIELD_TYPES)
     assert set(dialect.decoders) <= set(FIELD_TYPES)
 
 
 @pytest.mark.parametrize("dialect", [SQLite, PostgreSQL])
-def test_what_a_dialect_writes_it_reads_back(dialect: type) -> None:
+def test_what_a_dialect_writes_it_reads_back(dialect: type[Dialect]) -> None:
     assert {DateTime, Object} <= set(dialect.decoders)
     assert Object in dialect.encoders
 

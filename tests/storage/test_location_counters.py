@@ -24,6 +24,7 @@ from creditdesk.storage.codecs import from_microseconds, to_microseconds
 from creditdesk.storage.counted_queries import is_seekable
 from creditdesk.storage.row_counters import LOCATION_BUCKET_BITS
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import RecordBuilder, stored_row
 
 LOCATION = "CoworkerBookingCreditBusinessId"
@@ -366,11 +367,7 @@ async def test_a_number_that_was_changed_past_the_program_is_told(api: LocationR
         "UPDATE coworker_booking_credit_use_history_tally SET n = n + 2 "
         f"WHERE bits = {LOCATION_BUCKET_BITS[0]} AND location = {here} AND bucket = {bucket} AND shard = 0"
     )
-    if hasattr(api.store, "pool"):
-        async with api.store.pool.acquire() as connection:
-            await connection.execute(text)
-    else:
-        api.store.connection.execute(text)
+    await run_sql_in_store(api.store, text)
     begins = from_microseconds(bucket << LOCATION_BUCKET_BITS[0])
     right = sum(
         at == here and to_microseconds(m) >> LOCATION_BUCKET_BITS[0] == bucket

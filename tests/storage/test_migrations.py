@@ -26,6 +26,7 @@ from creditdesk.storage.engine import UnknownEngine, open_store
 from creditdesk.storage.migrations import LATEST_VERSION, MIGRATIONS, NewerDatabase, OlderDatabase
 from creditdesk.storage.naming import location_column, shortened_name, table_name
 from tests.storage.storage_contract import insert_rows, where
+from tests.support.databases import create_postgres_database, drop_postgres_database, run_sql
 from tests.support.record_builder import stored_row
 
 
@@ -36,43 +37,26 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield f"sqlite:///{tmp_path / 'new.db'}"
         return
     server = request.getfixturevalue("postgres_server")
-    name = f"creditdesk_{uuid4().hex}"
-    await run(server, f"CREATE DATABASE {name}")
-    head, mark, query = server.partition("?")
-    yield f"{head.rsplit('/', 1)[0]}/{name}{mark}{query}"
-    await run(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def run(url: str, text: str) -> list[tuple[object, ...]]:
-    """Plain SQL past the program."""
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-        try:
-            return connection.execute(text).fetchall()
-        finally:
-            connection.close()
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(text)]
-    finally:
-        await connection.close()
+    url = create_postgres_database(server)
+    yield url
+    drop_postgres_database(server, url)
 
 
 async def schema(url: str) -> list[tuple[object, ...]]:
     """Everything the database has, by name."""
     if url.startswith("sqlite"):
-        return await run(url, "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
-    columns = await run(
+        return await run_sql(url, "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+    columns = await run_sql(
         url,
         "SELECT table_name, column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = 'public' ORDER BY 1, 2",
     )
-    names = await run(
+    names = await run_sql(
         url,
         "SELECT relkind::text, relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2",
     )
-    indexed = await run(url, "SELECT indexdef FROM pg_indexes ORDER BY 1")
-    triggers = await run(url, "SELECT tgname::text FROM pg_trigger ORDER BY 1")
+    indexed = await run_sql(url, "SELECT indexdef FROM pg_indexes ORDER BY 1")
+    triggers = await run_sql(url, "SELECT tgname::text FROM pg_trigger ORDER BY 1")
     return columns + names + indexed + triggers
 
 
@@ -106,19 +90,19 @@ OLD_CHECK = "CHECK (remaining_uses >= 0 AND remaining_uses <= total_uses)"
 
 async def take_back_the_overdraft(url: str) -> None:
     """Makes the database as it was before printing credit could go below zero."""
-    await run(url, "DELETE FROM schema_version WHERE number > 1")
+    await run_sql(url, "DELETE FROM schema_version WHERE number > 1")
     if not url.startswith("sqlite"):
-        await run(url, "ALTER TABLE coworker_extra_service DROP COLUMN overdraft")
-        await run(url, f"ALTER TABLE coworker_extra_service ADD {OLD_CHECK}")
+        await run_sql(url, "ALTER TABLE coworker_extra_service DROP COLUMN overdraft")
+        await run_sql(url, f"ALTER TABLE coworker_extra_service ADD {OLD_CHECK}")
         return
-    [(told,)] = await run(
+    [(told,)] = await run_sql(
         url, "SELECT sql FROM sqlite_master WHERE name = 'coworker_extra_service'"
     )
     kept = [line for line in str(told).splitlines() if "overdraft" not in line]
     first_key = next(place for place, line in enumerate(kept) if "FOREIGN KEY" in line)
     kept.insert(first_key, f"  {OLD_CHECK},")
-    await run(url, "DROP TABLE coworker_extra_service")
-    await run(url, "\n".join(kept))
+    await run_sql(url, "DROP TABLE coworker_extra_service")
+    await run_sql(url, "\n".join(kept))
 
 
 async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_its_row_says(
@@ -131,7 +115,7 @@ async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_
     values = "created_on, updated_on, unique_id, remaining_uses, total_uses"
     instant = "0" if empty.startswith("sqlite") else "now()"
     for number in (1, 2):
-        await run(
+        await run_sql(
             empty,
             f"INSERT INTO coworker_extra_service (id, {values}) "
             f"VALUES ({number}, {instant}, {instant}, 'u{number}', 0, 10)",
@@ -139,17 +123,17 @@ async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_
     change = "UPDATE coworker_extra_service SET remaining_uses = {} WHERE id = {}"
     refused = (sqlite3.IntegrityError, asyncpg.CheckViolationError)
     with pytest.raises(refused):
-        await run(empty, change.format(-1, 1))
+        await run_sql(empty, change.format(-1, 1))
     await migrate(empty)
-    await run(empty, "UPDATE coworker_extra_service SET overdraft = 5 WHERE id = 1")
-    await run(empty, change.format(-5, 1))
+    await run_sql(empty, "UPDATE coworker_extra_service SET overdraft = 5 WHERE id = 1")
+    await run_sql(empty, change.format(-5, 1))
     for remaining, number in ((-6, 1), (11, 1), (-1, 2), (11, 2)):
         with pytest.raises(refused):
-            await run(empty, change.format(remaining, number))
+            await run_sql(empty, change.format(remaining, number))
     with pytest.raises(refused):
-        await run(empty, "UPDATE coworker_extra_service SET overdraft = -1 WHERE id = 2")
+        await run_sql(empty, "UPDATE coworker_extra_service SET overdraft = -1 WHERE id = 2")
     if empty.startswith("sqlite"):
-        assert await run(empty, "PRAGMA integrity_check") == [("ok",)]
+        assert await run_sql(empty, "PRAGMA integrity_check") == [("ok",)]
     before = await schema(empty)
     await migrate(empty)
     assert await schema(empty) == before
@@ -157,7 +141,9 @@ async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_
 
 async def test_a_newer_database_is_left_alone(empty: str) -> None:
     await migrate(empty)
-    await run(empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')")
+    await run_sql(
+        empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')"
+    )
     before = await schema(empty)
     with pytest.raises(NewerDatabase):
         await open_store(empty)
@@ -225,9 +211,9 @@ async def test_a_url_of_no_known_engine_is_refused() -> None:
 async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
     await migrate(empty)
     declared_now = await schema(empty)
-    await run(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_response (key_number)")
-    await run(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
-    await run(empty, "DELETE FROM schema_version WHERE number > 1")
+    await run_sql(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_response (key_number)")
+    await run_sql(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
+    await run_sql(empty, "DELETE FROM schema_version WHERE number > 1")
     assert await schema(empty) != declared_now
     await migrate(empty)
     assert await schema(empty) == declared_now
@@ -237,14 +223,14 @@ async def test_the_uses_of_an_older_database_get_indexes_of_all_system_ids(empty
     await migrate(empty)
     declared_now = await schema(empty)
     table = table_name(CoworkerBookingCreditUseHistory)
-    await run(empty, f"DROP INDEX {table}_updated_by_ix")
-    await run(empty, f"DROP INDEX {table}_system_id_ix")
-    await run(
+    await run_sql(empty, f"DROP INDEX {table}_updated_by_ix")
+    await run_sql(empty, f"DROP INDEX {table}_system_id_ix")
+    await run_sql(
         empty,
         f"CREATE INDEX {table}_system_id_ix ON {table} (system_id_fold, id) "
         "WHERE system_id_fold IS NOT NULL",
     )
-    await run(empty, "DELETE FROM schema_version WHERE number > 8")
+    await run_sql(empty, "DELETE FROM schema_version WHERE number > 8")
     await migrate(empty)
     assert await schema(empty) == declared_now
 
@@ -262,12 +248,12 @@ async def restore_old_names(url: str) -> None:
     """Gives the internal tables, and what is named after them, the names of schema 9."""
     sqlite = url.startswith("sqlite")
     for new, old in OLD_TABLES.items():
-        await run(url, f"ALTER TABLE {new} RENAME TO {old}")
+        await run_sql(url, f"ALTER TABLE {new} RENAME TO {old}")
         if sqlite:
-            await run(url, f"UPDATE id_sequence SET name = '{old}' WHERE name = '{new}'")
+            await run_sql(url, f"UPDATE id_sequence SET name = '{old}' WHERE name = '{new}'")
             continue
-        await run(url, f"ALTER SEQUENCE {new}_ids RENAME TO {old}_ids")
-        for kind, name in await run(
+        await run_sql(url, f"ALTER SEQUENCE {new}_ids RENAME TO {old}_ids")
+        for kind, name in await run_sql(
             url,
             "SELECT 'INDEX', indexname::text FROM pg_indexes "
             f"WHERE tablename = '{old}' UNION ALL SELECT 'TRIGGER', tgname::text FROM pg_trigger "
@@ -275,17 +261,19 @@ async def restore_old_names(url: str) -> None:
         ):
             of_table = f" ON {old}" if kind == "TRIGGER" else ""
             renamed = str(name).replace(new, old)
-            await run(url, f"ALTER {kind} {name}{of_table} RENAME TO {renamed}")
+            await run_sql(url, f"ALTER {kind} {name}{of_table} RENAME TO {renamed}")
     for name in await _names_on_sqlite(url) if sqlite else ():
         new = next(new for new in OLD_TABLES if name.startswith(new))
-        [(kind, sql)] = await run(url, f"SELECT type, sql FROM sqlite_master WHERE name = '{name}'")
-        await run(url, f"DROP {kind} {name}")
-        await run(url, str(sql).replace(new, OLD_TABLES[new]))
-    await run(url, "DELETE FROM schema_version WHERE number > 9")
+        [(kind, sql)] = await run_sql(
+            url, f"SELECT type, sql FROM sqlite_master WHERE name = '{name}'"
+        )
+        await run_sql(url, f"DROP {kind} {name}")
+        await run_sql(url, str(sql).replace(new, OLD_TABLES[new]))
+    await run_sql(url, "DELETE FROM schema_version WHERE number > 9")
 
 
 async def _names_on_sqlite(url: str) -> list[str]:
-    rows = await run(
+    rows = await run_sql(
         url, "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql NOT NULL"
     )
     return [str(name) for (name,) in rows if str(name).startswith(tuple(OLD_TABLES))]
@@ -313,7 +301,7 @@ async def test_internal_tables_of_an_older_database_are_renamed_with_their_rows(
     await restore_old_names(empty)
     tables = "sqlite_master WHERE type = 'table'" if empty.startswith("sqlite") else "pg_class"
     column = "name" if empty.startswith("sqlite") else "relname::text"
-    assert ("grant_key",) in await run(empty, f"SELECT {column} FROM {tables}")
+    assert ("grant_key",) in await run_sql(empty, f"SELECT {column} FROM {tables}")
     with pytest.raises(OlderDatabase):
         await open_store(empty)
     store = await open_store(empty, migrated=True)
@@ -367,26 +355,26 @@ async def strip_copies(url: str) -> None:
         of_table = {"true": each.table, "anew": each.table, "follow": each.source_table}
         for ending, table in (of_table | {"late": each.source_table}).items():
             on = "" if url.startswith("sqlite") else f" ON {table}"
-            await run(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
+            await run_sql(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
     for entity in declared_entities():
         if entity.counted:
             await strip_locations(url, table_name(entity), location_column(entity))
     for each in every:
         for column in each.columns:
-            await run(
+            await run_sql(
                 url, f"DROP INDEX IF EXISTS {shortened_name(f'{each.table}_{column}', '_ix')}_ix"
             )
-            await run(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
+            await run_sql(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
     [number] = [each.number for each in MIGRATIONS if each.name == "denormalized values"]
-    await run(url, f"DELETE FROM schema_version WHERE number >= {number}")
+    await run_sql(url, f"DELETE FROM schema_version WHERE number >= {number}")
 
 
 async def strip_locations(url: str, table: str, location: str) -> None:
     """Takes away what counts the rows of each location."""
     for event in ("in", "out", "move"):
         on = "" if url.startswith("sqlite") else f" ON {table}"
-        await run(url, f"DROP TRIGGER {table}_tally_{event}{on}")
-    await run(url, f"DROP INDEX {shortened_name(f'{table}_{location}_created_on', '_ix')}_ix")
+        await run_sql(url, f"DROP TRIGGER {table}_tally_{event}{on}")
+    await run_sql(url, f"DROP INDEX {shortened_name(f'{table}_{location}_created_on', '_ix')}_ix")
 
 
 async def rows_from_before(url: str) -> dict[str, int]:
@@ -404,7 +392,7 @@ async def rows_from_before(url: str) -> dict[str, int]:
         ),
         ("coworker_booking_credit_use_history", "coworker_booking_credit_id", "1"),
     ):
-        await run(url, f"INSERT INTO {table} (id, {base}, {values})".replace(
+        await run_sql(url, f"INSERT INTO {table} (id, {base}, {values})".replace(
             "unique_id)", f"unique_id, {columns})"
         ))  # fmt: skip
     return {"currency": 1}

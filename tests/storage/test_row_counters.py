@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from creditdesk.storage.engine import open_store
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.row_counters import CREATED_ON_BUCKETS, ID_BUCKETS
 from tests.storage.storage_contract import insert_rows, order_by, where
+from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import RecordBuilder, stored_row
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -102,7 +102,7 @@ async def test_rows_from_before_they_were_tallied_are_counted(
     store: Store, database: str, filled: list[datetime]
 ) -> None:
     """As after an upgrade from a release that counted by day alone."""
-    await run(
+    await run_sql_in_store(
         store,
         "DROP TABLE journal_line_tally",
         "CREATE TABLE row_tally (table_name TEXT, day BIGINT, shard BIGINT, n BIGINT)",
@@ -132,7 +132,7 @@ async def test_a_row_that_moves_or_goes_is_counted_where_it_is(
         unguarded = [
             f"DROP TRIGGER {table}_no_{event} ON {table}" for event in ("update", "delete")
         ]
-    await run(
+    await run_sql_in_store(
         store,
         *unguarded,
         f"UPDATE {table} SET created_on = {stored}, id = id + 5000 WHERE id = {ids[0]}",
@@ -145,19 +145,6 @@ async def test_a_row_that_moves_or_goes_is_counted_where_it_is(
             assert await reading.count(Use, filters) == right
     async with store.read_session() as reading:
         assert await reading.counter_mismatches(Use) == []
-
-
-async def run(store: Store, *texts: str) -> Any:
-    """Plain SQL past the program; what the last of it answers."""
-    found: Any = None
-    if hasattr(store, "connection"):
-        for text in texts:
-            found = store.connection.execute(text).fetchall()
-        return found
-    async with store.pool.acquire() as connection:
-        for text in texts:
-            found = await connection.fetch(text)
-    return found
 
 
 async def test_a_unit_that_fails_is_not_counted(store: Store, filled: list[datetime]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +22,9 @@ from creditdesk.auth.users_admin import find_user_id, issue_token
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import OlderDatabase
-from tests.conftest import ADMIN_EMAIL, create_postgres_database, database_url, http_client
+from tests.support.databases import create_postgres_database, drop_postgres_database, run_sql
 from tests.support.progress import CollectingReporter
+from tests.support.users import http_client
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SAVED_AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -46,28 +46,23 @@ async def saved(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield Saved(f"sqlite:///{file}", answers)
         return
     server = request.getfixturevalue("postgres_server")
-    name = create_postgres_database(server)
-    connection = await asyncpg.connect(database_url(server, name))
+    url = create_postgres_database(server)
+    connection = await asyncpg.connect(url)
     dump = lzma.decompress((FIXTURES / "creditdesk-0.1.0.sql.xz").read_bytes())
     await connection.execute(dump.decode())
     await connection.close()
-    yield Saved(database_url(server, name), answers)
-    connection = await asyncpg.connect(server)
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
+    yield Saved(url, answers)
+    drop_postgres_database(server, url)
 
 
 async def tables_of(url: str) -> list[str]:
-    """The names of the tables, read past the program."""
-    if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        connection.close()
-        return sorted(name for (name,) in rows)
-    connection = await asyncpg.connect(url)
-    names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    await connection.close()
-    return sorted(row[0] for row in names)
+    """The names of the tables."""
+    text = (
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if url.startswith("sqlite")
+        else "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    )
+    return sorted(str(name) for (name,) in await run_sql(url, text))
 
 
 async def test_the_plan_names_the_pending_steps_and_changes_nothing(saved: Saved) -> None:
@@ -107,7 +102,7 @@ async def test_it_answers_as_before(saved: Saved) -> None:
     settings = AuthSettings()
     secret = await signing_secret(store, settings, SAVED_AT)
     async with store.write_session() as session:
-        user_id = await find_user_id(session, ADMIN_EMAIL)
+        user_id = await find_user_id(session, "admin@example.com")
         assert user_id is not None
         grant = await issue_token(session, user_id, secret, settings, now=SAVED_AT)
     app = build_app(store, Settings(), lambda: SAVED_AT + timedelta(minutes=1))

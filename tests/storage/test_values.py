@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ AMOUNTS = [
 ]  # fmt: skip
 
 
-async def value(store: Store, entity: type[Entity], record_id: int, name: str):
+async def value(store: Store, entity: type[Entity], record_id: int, name: str) -> Any:
     async with store.read_session() as reading:
         record = await reading.get(entity, record_id)
     assert record is not None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from itertools import count
 from typing import Any, Final
 
 import asyncpg
 
+from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.sqlite import SQLiteStore
 
 NewDatabase = Callable[[str], AbstractContextManager[str]]
 """The fixture `new_database`: the URL of a fresh database of an engine, for a block."""
@@ -58,6 +62,37 @@ def run_in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine to its end on an event loop of its own, even where a loop is running."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, coroutine).result()
+
+
+async def run_sql(url: str, *statements: str) -> list[tuple[Any, ...]]:
+    """Runs statements on a connection of their own and returns the rows of the last."""
+    rows: list[tuple[Any, ...]] = []
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            for statement in statements:
+                rows = file.execute(statement).fetchall()
+        return rows
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            rows = [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
+    return rows
+
+
+async def run_sql_in_store(store: Store, *statements: str) -> list[tuple[Any, ...]]:
+    """Runs statements on a connection of the store and returns the rows of the last."""
+    rows: list[tuple[Any, ...]] = []
+    if isinstance(store, SQLiteStore):
+        for statement in statements:
+            rows = store.connection.execute(statement).fetchall()
+        return rows
+    assert isinstance(store, PostgreSQLStore)
+    async with store.pool.acquire() as connection:
+        for statement in statements:
+            rows = [tuple(row) for row in await connection.fetch(statement)]
+    return rows
 
 
 async def _execute(server: str, statement: str) -> None:

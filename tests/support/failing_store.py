@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 
 STATEMENT_METHODS = (
@@ -16,44 +17,51 @@ STATEMENT_METHODS = (
     "next_ids",
     "advance_ids",
 )
-"""What a unit of either engine sends to its database."""
+"""The methods of a write session that send a statement."""
 
 
 class ConnectionLost(ConnectionError):
-    """What a driver raises when the database went away."""
+    """The error of a driver whose connection was lost."""
 
 
 class FailingStore:
-    """Passes everything on; after `cut_before(n)` only n - 1 statements of writing units."""
+    """Forwards to a store; after `fail_before(n)` only n - 1 statements of write sessions succeed."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.restore()
+        self._remaining_statements: int | None = None
+        self._fails_after_commit = False
+        self.has_failed = False
 
     def fail_before(self, statement: int) -> None:
-        """The commit is a statement too."""
+        """Loses the connection before this statement; the commit counts as one."""
         self.restore()
         self._remaining_statements = statement - 1
 
     def fail_after_commit(self) -> None:
-        """The next commit happens, and the news of it is lost."""
+        """Loses the connection after the next commit, before its result is received."""
         self.restore()
         self._fails_after_commit = True
 
     def restore(self) -> None:
-        self._remaining_statements: int | None = None
+        self._remaining_statements = None
         self._fails_after_commit = False
         self.has_failed = False
 
     def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
         return self.store.read_session(snapshot=snapshot)
 
+    def bulk_load(
+        self, entities: Sequence[type[Entity]]
+    ) -> AbstractAsyncContextManager[WriteSession]:
+        return self.store.bulk_load(entities)
+
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[WriteSession]:
-        async with self.store.write_session() as unit:
+        async with self.store.write_session() as session:
             for name in STATEMENT_METHODS:
-                setattr(unit, name, self._counted(getattr(unit, name)))
-            yield unit
+                setattr(session, name, self._counted(getattr(session, name)))
+            yield session
             self._count()
         if self._fails_after_commit:
             self._fails_after_commit = False

@@ -18,6 +18,7 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
+from tests.support.databases import run_sql_in_store
 from tests.support.progress import CollectingReporter
 
 
@@ -114,12 +115,13 @@ async def test_stale_denormalized_value_is_reported(sqlite_store: Store) -> None
         "coworker_booking_credit_use_history_booking_id_true",
         "coworker_booking_credit_use_history_no_update",
     ):
-        sqlite_store.connection.execute(f"DROP TRIGGER {trigger}")
-    [(use,)] = sqlite_store.connection.execute(
+        await run_sql_in_store(sqlite_store, f"DROP TRIGGER {trigger}")
+    [(use,)] = await run_sql_in_store(
+        sqlite_store,
         "UPDATE coworker_booking_credit_use_history SET booking_resource_name = 'Elsewhere' "
         "WHERE id = (SELECT min(id) FROM coworker_booking_credit_use_history "
-        "WHERE booking_id IS NOT NULL) RETURNING id"
-    ).fetchall()
+        "WHERE booking_id IS NOT NULL) RETURNING id",
+    )
     assert await verify_problems(sqlite_store) == [
         f"CoworkerBookingCreditUseHistory {use}: BookingResourceName differs from the record it "
         "is copied from"

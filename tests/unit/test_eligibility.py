@@ -416,7 +416,7 @@ def test_rule_19_first_failing_check_is_the_reason() -> None:
         ({}, {"remaining": 100}),
         ({}, {"member_cap_left": None}),
     ]:
-        source = replace(source, **source_fix)  # type: ignore[arg-type]
+        source = replace(source, **source_fix)
         everything_wrong = replace(everything_wrong, **credit_fix)  # type: ignore[arg-type]
         reasons.append(against(everything_wrong, source, policy=policy))
 

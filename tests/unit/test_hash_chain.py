@@ -382,7 +382,7 @@ def test_wide_gap_is_one_finding() -> None:
 
 def test_entry_outside_the_format_is_found() -> None:
     lines, digests = journal(3)
-    lines[1] = replace(lines[1], kind="gift")  # type: ignore[arg-type]
+    lines[1] = replace(lines[1], kind="gift")
     assert faults(lines, digests) == [(FindingKind.CHANGED, 2)]
 
 

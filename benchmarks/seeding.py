@@ -13,6 +13,7 @@ from creditdesk.demo.load import load_demo
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings
@@ -56,16 +57,11 @@ class SeedData:
     booking_cases: tuple[BookingCase, ...]
 
 
-class _NoProgress:
-    def advance(self, rows: int) -> None:
-        """Nobody watches."""
-
-
 async def seed(store: Store, uses: int) -> SeedData:
     """Writes about so many uses of both kinds, unless there are some, and tells what is there."""
     now = datetime.now(UTC).replace(microsecond=0)
     if not await _rows(store, f"SELECT id FROM {_USES} LIMIT 1"):
-        await load_demo(store, uses, _SEED, _NoProgress())
+        await load_demo(store, uses, _SEED, NullReporter())
     random = Random(_SEED)
     uses, last = (await _rows(store, f"SELECT count(*), max(created_on) FROM {_USES}"))[0]
     customers = await _rows(

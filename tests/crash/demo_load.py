@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from creditdesk.demo import load
+from creditdesk.schema.progress import NullReporter
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLBulkLoadSession
 from creditdesk.storage.session import BaseReadSession, BaseWriteSession
@@ -20,8 +21,8 @@ ROWS, SUSPENDED, RESTORING = "rows", "aside", "back"
 """Rows came; something was set aside; something is about to be put back."""
 
 
-class LoadProgress:
-    """Tells each piece of rows."""
+class LoadProgress(NullReporter):
+    """Prints a line for each batch of rows."""
 
     def advance(self, rows: int) -> None:  # noqa: ARG002 - that they came is enough
         print(ROWS, flush=True)

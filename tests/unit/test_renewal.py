@@ -8,14 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.ledger.rules.renewal import (
     ExpirationType,
     MissingMainContract,
     RenewalPeriod,
     RolloverLimit,
     ServiceRenewalTime,
-    expiry_key,
     has_expired,
     periods_due,
     product_expiry,
@@ -266,13 +264,6 @@ def test_rule_28_credit_expires_at_the_exact_instant() -> None:
     assert has_expired(MOMENT, MOMENT)
     assert has_expired(MOMENT, MOMENT + INSTANT)
     assert not has_expired(None, MOMENT)
-
-
-def test_rule_28_expiry_key() -> None:
-    credit = CreditKey(CreditType.TIME, 12)
-
-    assert expiry_key(credit, MOMENT) == "time/12/2026-06-01T00:00:00Z"
-    assert expiry_key(credit, at("2026-06-01T01:00")) == expiry_key(credit, MOMENT)
 
 
 @pytest.mark.parametrize(

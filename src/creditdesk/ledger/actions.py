@@ -1,7 +1,4 @@
-"""The ledger's commands, each over one operation, as values that the wire lists and runs.
-
-This module must not know bodies or routes; ids were checked to be the caller's before.
-"""
+"""The ledger's commands on records, each over one operation."""
 
 from __future__ import annotations
 
@@ -59,7 +56,7 @@ _REQUIRED_REASON: Final = Param("Reason", required=True)
 
 
 def ledger_commands(ledger: LedgerContext) -> dict[str, tuple[Command, ...]]:
-    """The commands by the name of the entity they are offered on."""
+    """The commands by the name of the entity they run on."""
     return {
         Booking.__name__: _booking_commands(ledger),
         CoworkerProduct.__name__: _product_commands(ledger),
@@ -114,7 +111,7 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
             for each in ids
         ]
         verb = "would be" if only_show else "were"
-        message = f"{len(found)} bookings {verb} decided again."
+        message = f"{len(found)} bookings {verb} recalculated."
         return CommandResult(message, [_recalculation_document(each) for each in found])
 
     return (
@@ -128,7 +125,7 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
         ),
         Command(
             "RECALCULATE_BOOKING",
-            "Decide the credit again",
+            "Recalculate the credit",
             recalculate,
             (_PREVIEW,),
             order=3,
@@ -289,7 +286,7 @@ def _amount_field(mapping: CreditTypeMapping) -> Field:
 
 
 def document_amount(mapping: CreditTypeMapping, amount: Amount) -> str | int:
-    """An amount as documents show it: money as text with four places, uses as a whole number."""
+    """An amount in a JSON document: money as text with four decimals, uses as an integer."""
     return format_money(amount) if mapping.account_type is AccountType.MONEY else amount
 
 

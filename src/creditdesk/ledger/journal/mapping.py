@@ -1,6 +1,6 @@
-"""How credits, histories and journal lines stand in records, and back.
+"""The mapping between records of the API and the ledger's typed values.
 
-The one place that knows which wire names mean a balance. It decides nothing.
+Only this module and the loaders know the column names of credits, uses and journal lines.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SYSTEM_ACTOR: Final = "system"
 
 @dataclass(frozen=True, slots=True)
 class CreditTypeMapping:
-    """One of the two kinds of credit as the wire names it; `scale` turns amounts into decimals."""
+    """The entities and columns of one account type. `scale` converts amounts to stored decimals."""
 
     account_type: AccountType
     credit_entity: type[Entity]
@@ -85,7 +85,7 @@ class CreditTypeMapping:
 
     @property
     def credit_relation(self) -> str:
-        """The history's link to its credit, as refusals name it."""
+        """The history's reference to its credit, as errors name it."""
         return self.credit_entity.__name__
 
     @property
@@ -93,7 +93,7 @@ class CreditTypeMapping:
         return f"{self.credit_entity.__name__}Id"
 
     def format_amount(self, amount: Amount) -> str:
-        """An amount as a sentence says it."""
+        """Formats an amount for messages."""
         return format_money(amount) if self.account_type is AccountType.MONEY else str(amount)
 
 
@@ -117,8 +117,11 @@ MAPPINGS: Final = {
     MONEY_MAPPING.account_type: MONEY_MAPPING,
     TIME_MAPPING.account_type: TIME_MAPPING,
 }
-MAPPINGS_BY_HISTORY: Final = {side.history_entity: side for side in MAPPINGS.values()}
-MAPPINGS_BY_CREDIT: Final = {side.credit_entity: side for side in MAPPINGS.values()}
+MAPPINGS_BY_HISTORY: Final = {mapping.history_entity: mapping for mapping in MAPPINGS.values()}
+MAPPINGS_BY_CREDIT: Final = {mapping.credit_entity: mapping for mapping in MAPPINGS.values()}
+
+RowChange = tuple[int, Mapping[str, object]]
+"""A row's Id and the columns to set."""
 
 AccountKey = tuple[AccountType, int]
 """A credit's identity in the journal: printing credit is written as time credit."""
@@ -142,7 +145,7 @@ def is_booking_charge(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> 
 
 
 def overdraft_limit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Amount:
-    """How many uses below zero a stored credit may go; money never may (rule 33)."""
+    """How many uses below zero a stored credit may go; money credit never may (rule 33)."""
     return 0 if mapping is MONEY_MAPPING else record.get("Overdraft") or 0
 
 
@@ -237,8 +240,9 @@ def entry_record(
     member_id: int | None = None,
     unique_id: str | None = None,
 ) -> Record:
-    """The journal's record of a line: of whose credit, and who drew on it where another did; under
-    a fresh UniqueId where none is given.
+    """The journal record of an entry, under a new UniqueId unless one is given.
+
+    `member_id` is the customer who used the credit where that is not its owner.
     """
     mapping = MAPPINGS[entry.credit_kind]
     recorded = from_epoch_microseconds(entry.recorded_microseconds)
@@ -293,15 +297,15 @@ ENTRY_COLUMNS: Final = (
     "HistoryId",
     "Override",
 )
-"""What `line_of` reads."""
+"""The columns that `entry_from_record` reads."""
 
 
-_MAPPINGS_BY_NAME: Final = {kind.value: side for kind, side in MAPPINGS.items()}
+_MAPPINGS_BY_NAME: Final = {kind.value: mapping for kind, mapping in MAPPINGS.items()}
 _ENTRY_TYPES: Final = {kind.value: kind for kind in EntryType}
 
 
 def entry_from_record(record: Record) -> JournalEntry:
-    """The line that a journal record holds."""
+    """The entry in a journal record."""
     kind = record["CreditKind"]
     mapping = _MAPPINGS_BY_NAME.get(kind) or MAPPINGS[AccountType(kind)]
     return JournalEntry(
@@ -328,8 +332,9 @@ def entry_from_record(record: Record) -> JournalEntry:
 
 
 def _unscaled(scaled: int, mapping: CreditTypeMapping) -> Amount:
-    """An amount in the credit's smallest step. What is no whole number of them was altered: left
-    as it stands, it fails its line's digest.
+    """A stored amount in the credit's smallest unit.
+
+    One that is not a whole number of units was altered; left as it is, it fails the entry's digest.
     """
     if mapping.scale == 1:
         return scaled
@@ -338,7 +343,7 @@ def _unscaled(scaled: int, mapping: CreditTypeMapping) -> Amount:
 
 
 def where(entity: type[Entity], **values: Any) -> tuple[Filter, ...]:
-    """Filters that own columns equal these values; a tuple or list means one of them."""
+    """Filters for columns that equal these values; a collection means one of its members."""
     columns = entity.meta().columns
     return tuple(
         Filter(columns[name], Comparison.ONE_OF, tuple(value))
@@ -349,5 +354,5 @@ def where(entity: type[Entity], **values: Any) -> tuple[Filter, ...]:
 
 
 def unknown_reference(relation: str, attempted: object) -> ValidationError:
-    """A link to a record that is not there, or that the caller may not see."""
+    """The error for a reference to a record that does not exist for the caller."""
     return ValidationError(FieldError(relation, NOT_FOUND_MESSAGE, attempted))

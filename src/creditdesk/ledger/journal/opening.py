@@ -24,6 +24,7 @@ from creditdesk.ledger.journal.hash_chain import entry_digest
 from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
+    RowChange,
     entry_record,
     new_state_record,
     state_id,
@@ -38,8 +39,6 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.schema.entity import Record
 from creditdesk.schema.repository import WriteSession
-
-RowChange = tuple[int, Record]
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     AccountKey,
     CreditTypeMapping,
+    RowChange,
     entry_record,
     new_state_record,
     state_id,
@@ -45,9 +46,6 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
-
-RowChange = tuple[int, Mapping[str, object]]
-"""A row's Id and the columns to set."""
 
 Clock = Callable[[], datetime]
 """Read once after the locks are taken, so that recorded time follows the locks (rule 4)."""

@@ -19,7 +19,6 @@ from creditdesk.ledger.rules.calendar import (
     local_date,
     start_of_day,
 )
-from creditdesk.ledger.rules.credit import CreditKey, format_utc
 from creditdesk.ledger.rules.units import DAYS_PER_WEEK
 
 
@@ -192,11 +191,6 @@ def rollover_amount(unused: Amount, limit: RolloverLimit | None, times_rolled: i
 def has_expired(expires: datetime | None, at: datetime) -> bool:
     """Whether a credit is expired at `at`; it is usable strictly before its expiry (rules 12, 28)."""
     return expires is not None and expires <= at
-
-
-def expiry_key(credit: CreditKey, expires: datetime) -> str:
-    """The unique key of one expiry of one credit, so that its entry is written once (rule 28)."""
-    return f"{credit}/{format_utc(expires)}"
 
 
 def reopens_credit(expires: datetime | None, extended: datetime | None, at: datetime) -> bool:

@@ -69,7 +69,8 @@ def _pgbench_path(programs: Path) -> Path:
 
 def _pgbench_variables(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str, dict[str, str]]:
     """What begins the script: parameters chosen at random; and those that are always the same,
-    among them every instant, since pgbench computes only with numbers."""
+    among them every instant, since pgbench computes only with numbers.
+    """
     if isinstance(variants, range):
         return f"\\set p1 random({variants[0]}, {variants[-1]})\n", {}
     lines = [f"\\set chosen random(1, {len(variants)})\n"]
@@ -86,7 +87,8 @@ def _pgbench_variables(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str
 
 def sqlite_loop(file: Path, ceiling: Ceiling, seconds: float) -> Sample:
     """One sample of a loop over a connection set as the product sets its own; a write is one
-    transaction, committed durably before the next."""
+    transaction, committed durably before the next.
+    """
     connection = sqlite3.connect(file, isolation_level=None, timeout=20)
     try:
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "cache_size = -65536"):

@@ -148,9 +148,9 @@ def _encode_request(ask: HttpRequest, token: str) -> tuple[bytes, bytes]:
 
 
 async def _generate(
-    port: int, clients: int, seconds: float, file: Path, token: str, seed: str, keyed: bool
+    port: int, clients: int, seconds: float, requests: str, token: str, seed: str, keyed: bool
 ) -> None:
-    lines = (line.split("\t") for line in file.read_text().splitlines())
+    lines = (line.split("\t") for line in requests.splitlines())
     heads = [
         _encode_request(HttpRequest(method, target, body), token) for method, target, body in lines
     ]
@@ -172,5 +172,7 @@ async def _generate(
 if __name__ == "__main__":
     port, clients, seconds, file, token, seed, *keys = sys.argv[1:]
     asyncio.run(
-        _generate(int(port), int(clients), float(seconds), Path(file), token, seed, bool(keys))
+        _generate(
+            int(port), int(clients), float(seconds), Path(file).read_text(), token, seed, bool(keys)
+        )
     )

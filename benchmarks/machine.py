@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -74,7 +75,7 @@ def describe_machine() -> str:
     """The processor and system in a few words."""
     model = "unknown processor"
     try:
-        with open("/proc/cpuinfo") as file:
+        with Path("/proc/cpuinfo").open() as file:
             names = [line.partition(":")[2].strip() for line in file if "model name" in line]
         model = names[0] if names else model
     except OSError:

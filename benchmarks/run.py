@@ -1,6 +1,7 @@
 """`make bench`: starts its own PostgreSQL and servers, measures each path in turn with its ceiling,
 prints a table and writes docs/performance.md. Everything it starts listens on loopback or a socket
-and is stopped by its pid."""
+and is stopped by its pid.
+"""
 
 from __future__ import annotations
 

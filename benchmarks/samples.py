@@ -10,7 +10,8 @@ from statistics import median
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One measurement: answers a second, two latencies, failures, other load meanwhile, and the
-    processor time of the server and the database for each answer."""
+    processor time of the server and the database for each answer.
+    """
 
     per_second: float
     p50_milliseconds: float

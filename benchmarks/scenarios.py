@@ -30,7 +30,8 @@ _AMOUNT_STEPS: Final = 100
 @dataclass(frozen=True, slots=True)
 class Ceiling:
     """The statements of one transaction and what they are asked with: rows of values, or a range
-    of ids for a single parameter."""
+    of ids for a single parameter.
+    """
 
     texts: tuple[str, ...]
     variants: Sequence[tuple[Any, ...]] | range
@@ -40,7 +41,8 @@ class Ceiling:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One path through the server, with the best the engine itself could do for it, if there is
-    anything like it."""
+    anything like it.
+    """
 
     name: str
     title: str

@@ -43,7 +43,8 @@ class BookingCase:
 @dataclass(frozen=True, slots=True)
 class SeedData:
     """What there is to ask for. `tills` are for our spends, `ceiling_tills` for the ceiling's;
-    `since` to `until` are the later half of all uses."""
+    `since` to `until` are the later half of all uses.
+    """
 
     token: str
     uses: int
@@ -101,7 +102,8 @@ def _sample_rows(random: Random, rows: list[Any]) -> list[Any]:
 
 async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[BookingCase, ...]]:
     """Credits at customers of their own, five at each: a booking for each of as many customers as
-    credits are spent on, and after them the customers of the ceiling's credits."""
+    credits are spent on, and after them the customers of the ceiling's credits.
+    """
     (resource, business) = (await _rows(store, "SELECT id, business_id FROM resource"))[0]
     names = [f"Bench {n}" for n in range(SPEND_CREDITS + SPEND_CREDITS // CREDITS_PER_CUSTOMER)]
     async with store.write_session() as unit:

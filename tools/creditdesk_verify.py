@@ -1,4 +1,6 @@
-"""Verifies a creditdesk proof: python creditdesk_verify.py proof.json --public-key key.pem
+"""Verifies a creditdesk proof.
+
+Usage: python creditdesk_verify.py proof.json --public-key key.pem
 
 One file for auditors and members that follows docs/explanation/proof.md. It imports nothing of
 creditdesk, needs no network, and uses `cryptography` for the signature only if it is installed.

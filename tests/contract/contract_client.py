@@ -35,7 +35,7 @@ def model_value(field: FieldFact, json_value: Any) -> Any:
         return None
     match field.type:
         case "datetime":
-            return datetime.fromisoformat(json_value.replace("Z", "+00:00"))
+            return datetime.fromisoformat(json_value)
         case "number":
             return Decimal(str(json_value))
         case "integer[]":

@@ -211,7 +211,7 @@ _WORD_VALUES = {
 
 def _text_predicate(field: FieldFact, value: str, choose: Choose) -> tuple[str, Predicate]:
     recase = choose((str, str.upper, str.lower))
-    if field.is_exact_text or field.name in _WORD_VALUES and field.denormalised_from:
+    if field.is_exact_text or (field.name in _WORD_VALUES and field.denormalised_from):
         text = recase(value)
         return text, lambda v: v is not None and v.casefold() == text.casefold()
     start = choose(range(len(value) or 1))

@@ -24,7 +24,7 @@ ROWS, SUSPENDED, RESTORING = "rows", "aside", "back"
 class LoadProgress(NullReporter):
     """Prints a line for each batch of rows."""
 
-    def advance(self, rows: int) -> None:  # noqa: ARG002 - that they came is enough
+    def advance(self, rows: int) -> None:
         print(ROWS, flush=True)
 
 

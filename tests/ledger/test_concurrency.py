@@ -77,7 +77,7 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
     async with ledger.store.write_session() as session:
         await session.lock(CoworkerBookingCredit, [held])
         asked = [use(credit) for credit in (free, held, free, held, free)]
-        done, waiting = await asyncio.wait(asked, timeout=1)
+        done, _ = await asyncio.wait(asked, timeout=1)
         assert done == {asked[0], asked[2], asked[4]}
         # Those that waited once are waited for, so what comes now comes after them.
         after = use(free)

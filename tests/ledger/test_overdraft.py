@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -381,9 +380,9 @@ async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(
 
 
 @pytest.fixture
-def other_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def other_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "other.db")
-    yield f"sqlite:///{tmp_path}/other.db"
+    return f"sqlite:///{tmp_path}/other.db"
 
 
 async def test_an_overdrawn_credit_survives_export_and_import(

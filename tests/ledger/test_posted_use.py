@@ -316,7 +316,7 @@ async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_co
 ) -> None:
     credit = await ledger.add_money_credit("3.00")
     stumbling = FlakyStore(ledger.store)
-    spends = SpendQueue(cast(Store, stumbling), lambda: ledger.now)
+    spends = SpendQueue(cast("Store", stumbling), lambda: ledger.now)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     done = await asyncio.gather(
         *(

@@ -67,7 +67,7 @@ async def test_concurrent_reversals_return_use_once(api: ApiClient) -> None:
         *(api.post("/api/ledger/reversals", {"Kind": "money", "Ids": [use]}) for _ in range(4)),
     )
     back = [each["Amount"] for a in answers if succeeded(a) for each in result_value(a)]
-    assert sorted(back)[-1] == "10.0000"
+    assert max(back) == "10.0000"
     assert sum(Decimal(amount) for amount in back) == 10
     assert await api.remaining(credit) == 40
 
@@ -152,7 +152,7 @@ async def test_two_half_reversals_return_everything(api: ApiClient) -> None:
     odd = created_id(await api.post_use(credit, "3.3333"))
     for wanted, each in ((0.005, use), (1.6667, odd)):
         result_value(await api.run_command(USES, "REVERSE_USE", [each], Amount=wanted))
-    halves = [Decimal("10") - Decimal("3.3433") + Decimal("1.6717"), await api.remaining(credit)]
+    halves = [Decimal(10) - Decimal("3.3433") + Decimal("1.6717"), await api.remaining(credit)]
     assert halves[0] == halves[1]
     result_value(await api.run_command(USES, "REVERSE_USE", [use, odd]))
     assert await api.remaining(credit) == 10

@@ -35,7 +35,7 @@ async def test_concurrent_spends_pay_booking_once(api: ApiClient) -> None:
         parts for a in answers if succeeded(a) for parts in result_value(a)["Allocation"]["sources"]
     ]
     assert {a.status_code for a in answers} <= {200, 409}
-    assert sorted(source["uncovered"] for source in paid)[0] == "0.0000"
+    assert min(source["uncovered"] for source in paid) == "0.0000"
     assert await api.remaining(credit) == 80
     assert [row["CreditUsed"] for row in await api.list_uses(credit)] == [20]
 

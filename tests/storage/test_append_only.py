@@ -54,7 +54,7 @@ class TestHistory:
         self, store: Store, builder: RecordBuilder, entity: type[Entity]
     ) -> None:
         line = await history(builder, entity)
-        with pytest.raises(Exception, match="append-only|Another change"):
+        with pytest.raises(Exception, match=r"append-only|Another change"):
             async with store.write_session() as unit:
                 await unit.delete(entity, [line])
         async with store.read_session() as reading:
@@ -104,7 +104,7 @@ class TestHistory:
     ) -> None:
         line = await history(builder, entity)
         if not entity.mutable_fields:
-            with pytest.raises(Exception, match="append-only|Another change"):
+            with pytest.raises(Exception, match=r"append-only|Another change"):
                 async with store.write_session() as unit:
                     await unit.update(entity, [(line, {"SystemId": "mine"})])
             return

@@ -29,7 +29,7 @@ EDGE = from_microseconds(
 )
 """Where a bucket of every width begins."""
 
-FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
+FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))  # noqa: DTZ901
 MICROSECOND = timedelta(microseconds=1)
 MOMENTS = [
     *([FIRST] * 20),

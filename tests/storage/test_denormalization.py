@@ -179,7 +179,7 @@ def test_what_lies_further_behind_must_be_copied_on_the_way() -> None:
                 to="Resource", embeds=(Embed(path="Business.Name", denormalized=True),)
             )
 
-        with pytest.raises(TypeError, match="Resource must copy Business.Name"):
+        with pytest.raises(TypeError, match=r"Resource must copy Business\.Name"):
             denormalizations(Shelf)
     finally:
         del _REGISTRY["Shelf"]

@@ -35,7 +35,7 @@ EDGE = from_microseconds(
 """Where a bucket begins."""
 
 MOMENTS = [
-    *(end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max)),
+    *(end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max)),  # noqa: DTZ901
     *(datetime(1969, 12, 31, hour, tzinfo=UTC) for hour in range(0, 24, 5)),
     *(EDGE + timedelta(microseconds=step) for step in (-1, 0, 1)),
     *(DAY + timedelta(hours=7 * number) for number in range(60)),

@@ -276,7 +276,7 @@ async def test_interrupted_import_is_completed_by_the_next(
     async def fail(*_: object) -> None:
         raise OSError
 
-    with monkeypatch.context() as patch, pytest.raises(OSError):  # noqa: PT011 - the cut itself
+    with monkeypatch.context() as patch, pytest.raises(OSError):
         patch.setattr("creditdesk.transfer.importer.open_imported_journals", fail)
         await import_files(sqlite_store, files)
     assert await verify_problems(sqlite_store) != []

@@ -82,8 +82,9 @@ SERVER_FIELDS: Final = frozenset({"Id", "UniqueId", "CreatedOn", "UpdatedOn", "U
 
 
 class Entity:
-    """Base of every entity declaration. Class arguments:
+    """Base of every entity declaration.
 
+    Class arguments:
     area, plural: the path, `/api/{area}/{plural}`. verbs: what the API offers. order: the default
     sort column. label: the column that names a record to people. scope: the column or collection
     that holds a record's location, None for records of all locations. public: whether the API has
@@ -111,7 +112,7 @@ class Entity:
     checks: ClassVar[tuple[str, ...]]
     fields: ClassVar[dict[str, Field]]
 
-    def __init_subclass__(
+    def __init_subclass__(  # noqa: PLR0913 - one option of a declaration each
         cls,
         *,
         area: str = "",

@@ -156,7 +156,7 @@ class Dialect(ABC):
 
 
 class SQLite(Dialect):
-    """Datetimes and booleans are integers; parameters are ?1, ?2, …"""
+    """Datetimes and booleans are integers; parameters are numbered ?1, ?2."""
 
     name = "sqlite"
     column_types = {
@@ -273,7 +273,7 @@ class SQLite(Dialect):
 
 
 class PostgreSQL(Dialect):
-    """Datetimes and booleans are native, text compares by code point; parameters are $1, $2, …"""
+    """Datetimes and booleans are native, text compares by code point; parameters are numbered $1, $2."""
 
     name = "postgresql"
     column_types = {

@@ -79,7 +79,7 @@ async def planned_changes(url: str) -> list[PlannedChange]:
         try:
             async with _schema_change(store) as session:
                 changes = await plan(session.fetch, session.dialect, _timestamp())
-                raise _Undone
+                raise _Undone  # noqa: TRY301 - the transaction ends by an exception
         except _Undone:
             return changes
 

@@ -217,11 +217,12 @@ class SQLiteStore:
         while True:
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
-                return
             except sqlite3.OperationalError as fault:
                 busy = fault.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or waited > BUSY_TIMEOUT_SECONDS:
                     raise translate_error(fault) from fault
+            else:
+                return
             pause = min(0.001 + waited / 4, 0.05)
             await asyncio.sleep(pause)
             waited += pause

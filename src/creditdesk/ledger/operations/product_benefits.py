@@ -122,7 +122,9 @@ async def activate_products(
             continue
         clock = clocks.get(sale["BusinessId"], LocationClock())
         granted = [
-            await _grant_benefit(session, side, sale, benefit, now, clock, context, ledger)
+            await _grant_benefit(
+                session, side, sale, benefit, context, ledger, now=now, clock=clock
+            )
             for side, benefit in await _load_ungranted(session, sale)
         ]
         stamp = update_stamp(context.now, context.principal.email)
@@ -171,10 +173,11 @@ async def _grant_benefit(
     mapping: CreditTypeMapping,
     sale: Record,
     benefit: Record,
-    now: datetime,
-    clock: LocationClock,
     context: RequestContext,
     ledger: LedgerContext,
+    *,
+    now: datetime,
+    clock: LocationClock,
 ) -> AccountKey:
     amount = benefit[_AMOUNT_FIELDS[mapping.account_type]] * sale["Quantity"]
     values = {

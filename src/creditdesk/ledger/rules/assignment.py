@@ -53,7 +53,7 @@ def assign(problem: BasketProblem, time_limit_seconds: float = TIME_LIMIT_SECOND
 
 def _search(problem: BasketProblem, time_limit_seconds: float) -> Assignment:
     # Only servers and commands that search a basket load the solver: 20 MB and a tenth of a second.
-    from creditdesk.ledger.rules.integer_program import propose
+    from creditdesk.ledger.rules.integer_program import propose  # noqa: PLC0415
 
     proposal = propose(problem, time_limit_seconds)
     shares = None if proposal is None else _exact_shares(problem, proposal)

@@ -177,7 +177,8 @@ class Purse:
     def copy(self) -> Purse:
         """Another purse that holds the same, to try a payment."""
         other = copy(self)
-        other._left, other._cap_left = list(self._left), list(self._cap_left)
+        other._left = list(self._left)  # noqa: SLF001 - of the same class
+        other._cap_left = list(self._cap_left)  # noqa: SLF001
         return other
 
     def holds(self, credit: int) -> Amount:

@@ -161,8 +161,8 @@ def test_demo_export_import_verify(database: str, tmp_path: Path, capsys: Captur
     assert run(["demo", "--uses", "30"]) == FAILED
     assert "already holds records" in capsys.readouterr().err
     assert run(["export", str(tmp_path / "out")]) == OK
-    assert run(["export", str(tmp_path / "books"), "--format", "beancount"]) == OK
-    assert (tmp_path / "books" / "credits.beancount").exists()
+    assert run(["export", str(tmp_path / "ledger"), "--format", "beancount"]) == OK
+    assert (tmp_path / "ledger" / "credits.beancount").exists()
     assert run(["verify"]) == OK
     assert "every balance agree" in capsys.readouterr().out
     other = ["--database", f"sqlite:///{tmp_path / 'other.db'}"]

@@ -233,9 +233,9 @@ async def test_changed_rows_are_updated(sqlite_store: Store, tmp_path: Path) -> 
     )
     await import_files(sqlite_store, files)
     write_files(tmp_path, coworkers_json=[{"Id": 5, "FullName": "Ada L."}, {"FullName": "No Id"}])
-    work = Importer(sqlite_store, CollectingReporter(), NOW)
-    tally = (await work.run(tmp_path))["Coworker"]
-    assert (tally.added, tally.changed, tally.unchanged) == (0, 1, 1)
+    importer = Importer(sqlite_store, CollectingReporter(), NOW)
+    count = (await importer.run(tmp_path))["Coworker"]
+    assert (count.added, count.changed, count.unchanged) == (0, 1, 1)
     assert (await get_record(sqlite_store, Coworker, 5))["FullName"] == "Ada L."
 
 
@@ -243,8 +243,8 @@ async def test_roles_match_by_name(sqlite_store: Store, tmp_path: Path) -> None:
     here = [{"Id": 1, "Name": "Booking-List"}, {"Id": 2, "Name": "User-Delete"}]
     await import_files(sqlite_store, write_files(tmp_path / "here", roles_json=here))
     there = [{"Id": 2, "Name": "booking-list"}, {"Id": 1, "Name": "Team-List"}]
-    api = [{"Id": 4, "BusinessId": 1, "Name": "Desk", "Roles": [2, 1]}]
-    files = write_files(tmp_path / "there", roles_json=there, userroles_json=api)
+    assignments = [{"Id": 4, "BusinessId": 1, "Name": "Front", "Roles": [2, 1]}]
+    files = write_files(tmp_path / "there", roles_json=there, userroles_json=assignments)
     for _ in range(2):
         await import_files(sqlite_store, files)
         given = (await get_record(sqlite_store, UserRole, 4))["Roles"]

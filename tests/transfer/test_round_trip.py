@@ -32,10 +32,10 @@ async def test_export_import_export_is_byte_identical(
     await load_demo(source, 120, 3, CollectingReporter())
     await export_records(source, tmp_path / "first", CollectingReporter(), form)
     report = CollectingReporter()
-    tallies = await Importer(target, report, NOW).run(tmp_path / "first")
+    counts = await Importer(target, report, NOW).run(tmp_path / "first")
     await export_records(target, tmp_path / "second", CollectingReporter(), form)
     assert (report.problems, report.notes) == ([], [])
-    assert tallies["CoworkerBookingCreditUseHistory"].added > 60
+    assert counts["CoworkerBookingCreditUseHistory"].added > 60
     assert folder_contents(tmp_path / "first") == folder_contents(tmp_path / "second")
     checked = CollectingReporter()
     assert await verify_ledger(target, checked) > 120
@@ -49,8 +49,8 @@ async def test_reimport_changes_nothing(new_store: NewStore, tmp_path: Path) -> 
     await export_records(source, tmp_path / "first", CollectingReporter())
     await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
     lines = await verify_ledger(target, CollectingReporter())
-    tallies = await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
-    assert {(tally.added, tally.changed) for tally in tallies.values()} == {(0, 0)}
+    counts = await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
+    assert {(count.added, count.changed) for count in counts.values()} == {(0, 0)}
     assert await verify_ledger(target, CollectingReporter()) == lines
     await export_records(target, tmp_path / "second", CollectingReporter())
     assert folder_contents(tmp_path / "first") == folder_contents(tmp_path / "second")

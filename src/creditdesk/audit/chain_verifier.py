@@ -64,13 +64,11 @@ class ChainVerifier:
     def __init__(self) -> None:
         self._positions: dict[tuple[AccountType, int], _ChainPosition] = {}
         self._findings: list[ChainFinding] = []
-        self.entries_read = 0
 
     def add(self, entries: Iterable[JournalEntry], digests: Iterable[bytes]) -> None:
         """Verifies more entries. Raises ValueError unless there is one digest per entry."""
         positions = self._positions
         for entry, digest in zip(entries, digests, strict=True):
-            self.entries_read += 1
             credit = (entry.credit_kind, entry.credit_id)
             position = positions.get(credit)
             if position is None:
@@ -135,10 +133,10 @@ class ChainVerifier:
                 position.gaps[index : index + 1] = [gap for gap in rest if gap[0] <= gap[1]]
                 self._report(FindingKind.REORDERED, entry, "the line stands after a later one")
                 return
-        twin = position.last_entry
+        previous = position.last_entry
         if entry.sequence < 1:
             self._report(FindingKind.INSERTED, entry, "no line has this number")
-        elif twin is not None and twin.sequence == entry.sequence and twin != entry:
+        elif previous and previous.sequence == entry.sequence and previous != entry:
             self._report(FindingKind.INSERTED, entry, "a second, different line has this number")
         else:
             self._report(FindingKind.DUPLICATED, entry, "a second line has this number")

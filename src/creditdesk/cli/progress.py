@@ -60,11 +60,11 @@ class ProgressDisplay:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if error_type is None:
             self._finish()
         if self._bars:
             self._bars.stop()

@@ -63,7 +63,6 @@ class DemoLocation:
     benefits: list[Record] = field(default_factory=list)
     bundle: Record = field(default_factory=dict)
     coffee: Record = field(default_factory=dict)
-    day_pass: Record = field(default_factory=dict)
     categories: list[Record] = field(default_factory=list)
     tickets: list[tuple[Record, Record]] = field(default_factory=list)
 
@@ -186,7 +185,7 @@ def _create_rates_and_plans(factory: RecordFactory, location: DemoLocation) -> N
                 UsesIncluded=uses,
                 ServiceRenewalTime=int(eTimeSpanWeekMonth.TariffMonth),
             )
-    location.day_pass = factory.create(
+    factory.create(
         TimePass,
         DEMO_START,
         **common,

@@ -137,7 +137,7 @@ class _BodyParser:
             self._parse_scalar(column, ignore_body=ignore_body)
 
     def _parse_scalar(self, column: Column, *, ignore_body: bool) -> None:
-        field, name = column.field, _error_name(column)
+        field = column.field
         raw = None if ignore_body else self._body.get(column.name.lower())
         blank = raw is None or (isinstance(raw, str) and not raw.strip())
         if blank and (field.write_only or (field.immutable and not self._creating)):
@@ -147,13 +147,14 @@ class _BodyParser:
         if value is None:
             settable = not field.read_only and not (self._creating and field.update_only)
             if field.required and settable and len(self._errors) == errors_before:
-                self._errors.append(missing_field(name))
+                self._errors.append(missing_field(_error_name(column)))
             value = field.default_value
             if value is None and not field.nullable and not self._creating:
                 return
         self._values[column.name] = value
         if isinstance(field, Reference) and field.is_local and value:
-            self._checks.append(ReferenceCheck(name, field.to, (value,), raw))
+            check = ReferenceCheck(_error_name(column), field.to, (value,), raw)
+            self._checks.append(check)
 
     def _parse_value(self, column: Column, raw: Any) -> Any:
         try:

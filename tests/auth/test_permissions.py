@@ -63,29 +63,29 @@ async def stored(session: ReadSession, entity: type[Entity], record_id: int) -> 
 
 
 async def create(store: Store, caller: Principal, **fields: Any) -> int:
-    async with store.write_session() as unit:
+    async with store.write_session() as session:
         record = new_record(User, {"FullName": "Bob", **fields}, SIGN_IN_TIME)
         record = {k: v for k, v in record.items() if k not in ("UniqueId", "CreatedOn")}
-        return await USERS.create(unit, User, record, request_context(caller))
+        return await USERS.create(session, User, record, request_context(caller))
 
 
 async def change(store: Store, caller: Principal, user_id: int, **fields: Any) -> None:
-    async with store.write_session() as unit:
-        before = await stored(unit, User, user_id)
+    async with store.write_session() as session:
+        before = await stored(session, User, user_id)
         kept = {c.name: before[c.name] for c in User.meta().stored_columns if c.name != "Id"}
-        await USERS.update(unit, User, before, kept | fields, request_context(caller))
+        await USERS.update(session, User, before, kept | fields, request_context(caller))
 
 
 async def change_role(store: Store, caller: Principal, user_role_id: int, **fields: Any) -> None:
-    async with store.write_session() as unit:
-        before = await stored(unit, UserRole, user_role_id)
+    async with store.write_session() as session:
+        before = await stored(session, UserRole, user_role_id)
         kept = {name: before[name] for name in ("Name", "BusinessId")}
-        await USER_ROLES.update(unit, UserRole, before, kept | fields, request_context(caller))
+        await USER_ROLES.update(session, UserRole, before, kept | fields, request_context(caller))
 
 
 async def role_id(store: Store, name: str) -> int:
-    async with store.write_session() as unit:
-        return (await ensure_roles(unit, SIGN_IN_TIME))[name.lower()]
+    async with store.write_session() as session:
+        return (await ensure_roles(session, SIGN_IN_TIME))[name.lower()]
 
 
 # Who a user is ---------------------------------------------------------------------------------
@@ -127,13 +127,13 @@ async def test_new_role_applies_to_live_token_within_cache_time(store: Store) ->
     user_id = await create_person(store, is_admin=False, business_ids=(north,))
     auth = create_authenticator(store)
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
-    async with store.write_session() as unit:
-        await set_roles(unit, user_id, north, ["tariff-LIST"], now=SIGN_IN_TIME)
+    async with store.write_session() as session:
+        await set_roles(session, user_id, north, ["tariff-LIST"], now=SIGN_IN_TIME)
     later = await auth.authenticate(basic_authorization(), SIGN_IN_TIME + timedelta(seconds=5))
     assert later.roles == {"tariff-list"}
     with pytest.raises(ValidationError, match="no such role"):
-        async with store.write_session() as unit:
-            await set_roles(unit, user_id, north, ["Tariff-Fly"], now=SIGN_IN_TIME)
+        async with store.write_session() as session:
+            await set_roles(session, user_id, north, ["Tariff-Fly"], now=SIGN_IN_TIME)
 
 
 async def test_role_granted_by_same_worker_applies_immediately(store: Store) -> None:
@@ -144,15 +144,17 @@ async def test_role_granted_by_same_worker_applies_immediately(store: Store) -> 
     users = UserService(DefaultService(), PASSWORDS, auth.clear_cache)
     user_roles = UserRoleService(DefaultService(), auth.clear_cache)
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
-    async with store.write_session() as unit:
-        before = await stored(unit, UserRole, user_role_id)
+    async with store.write_session() as session:
+        before = await stored(session, UserRole, user_role_id)
         await user_roles.update(
-            unit, UserRole, before, {"Users": (user_id,)}, request_context(ROOT_PRINCIPAL)
+            session, UserRole, before, {"Users": (user_id,)}, request_context(ROOT_PRINCIPAL)
         )
     assert (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles == {"tariff-list"}
-    async with store.write_session() as unit:
-        before = await stored(unit, User, user_id)
-        await users.update(unit, User, before, {"UserRoles": ()}, request_context(ROOT_PRINCIPAL))
+    async with store.write_session() as session:
+        before = await stored(session, User, user_id)
+        await users.update(
+            session, User, before, {"UserRoles": ()}, request_context(ROOT_PRINCIPAL)
+        )
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
 
 
@@ -298,8 +300,8 @@ async def test_manager_grants_own_roles(store: Store) -> None:
 
 
 async def caller_of_any(store: Store, user_id: int) -> tuple[frozenset[str], frozenset[int] | None]:
-    async with store.write_session() as unit:
-        await unit.update(User, [(user_id, {"Active": True, "APIAccess": True})])
+    async with store.write_session() as session:
+        await session.update(User, [(user_id, {"Active": True, "APIAccess": True})])
     caller = await caller_of(store, user_id)
     return caller.roles, caller.locations
 
@@ -341,9 +343,9 @@ async def test_manager_cannot_change_user_with_more_roles(store: Store) -> None:
             with pytest.raises(PermissionDenied):
                 await change(store, caller, chief, **fields)
         with pytest.raises(PermissionDenied):
-            async with store.write_session() as unit:
-                before = await stored(unit, User, chief)
-                await USERS.delete(unit, User, before, request_context(caller))
+            async with store.write_session() as session:
+                before = await stored(session, User, chief)
+                await USERS.delete(session, User, before, request_context(caller))
 
 
 async def test_limited_administrator_cannot_remove_own_limit(store: Store) -> None:
@@ -362,9 +364,9 @@ async def test_deleted_user_leaves_no_credentials(each_store: Store) -> None:
     north = await create_location(each_store)
     user_id = await create_person(each_store, business_ids=(north,), roles=MANAGER)
     await create_authenticator(each_store).sign_in(password_form(), None, SIGN_IN_TIME)
-    async with each_store.write_session() as unit:
-        before = await stored(unit, User, user_id)
-        await USERS.delete(unit, User, before, request_context(ROOT_PRINCIPAL))
+    async with each_store.write_session() as session:
+        before = await stored(session, User, user_id)
+        await USERS.delete(session, User, before, request_context(ROOT_PRINCIPAL))
     async with each_store.read_session() as reading:
         assert await reading.count(Credential) == 0
         assert await reading.count(User) == 0
@@ -386,14 +388,14 @@ async def test_manager_writes_user_roles_within_own_roles(store: Store) -> None:
     with pytest.raises(ValidationError) as refused:
         await change_role(store, caller, mine, Users=(caller.user_id, elsewhere))
     assert refused.value.errors[0].PropertyName == "Users"
-    async with store.write_session() as unit:
+    async with store.write_session() as session:
         record = {"Name": "Mine", "BusinessId": north, "Roles": (held,), "Users": ()}
-        made = await USER_ROLES.create(unit, UserRole, record, request_context(caller))
-        before = await stored(unit, UserRole, made)
-        await USER_ROLES.delete(unit, UserRole, before, request_context(caller))
+        made = await USER_ROLES.create(session, UserRole, record, request_context(caller))
+        before = await stored(session, UserRole, made)
+        await USER_ROLES.delete(session, UserRole, before, request_context(caller))
         for wrong in ({"Roles": (higher,)}, {"BusinessId": south}):
             with pytest.raises(PermissionDenied):
-                await USER_ROLES.create(unit, UserRole, record | wrong, request_context(caller))
+                await USER_ROLES.create(session, UserRole, record | wrong, request_context(caller))
 
 
 async def test_manager_cannot_change_or_join_higher_user_role(store: Store) -> None:
@@ -402,16 +404,16 @@ async def test_manager_cannot_change_or_join_higher_user_role(store: Store) -> N
     for fields in ({"Users": (caller.user_id,)}, {"Roles": ()}, {"Name": "Other"}):
         with pytest.raises(PermissionDenied):
             await change_role(store, caller, higher, **fields)
-    async with store.write_session() as unit:
-        before = await stored(unit, UserRole, higher)
+    async with store.write_session() as session:
+        before = await stored(session, UserRole, higher)
         with pytest.raises(PermissionDenied):
-            await USER_ROLES.delete(unit, UserRole, before, request_context(caller))
+            await USER_ROLES.delete(session, UserRole, before, request_context(caller))
 
 
 async def test_five_roles_per_public_entity_are_created_once(each_store: Store) -> None:
-    async with each_store.write_session() as unit:
-        first = await ensure_roles(unit, SIGN_IN_TIME)
-        assert await ensure_roles(unit, SIGN_IN_TIME) == first
-        assert await unit.count(Role) == len(first)
+    async with each_store.write_session() as session:
+        first = await ensure_roles(session, SIGN_IN_TIME)
+        assert await ensure_roles(session, SIGN_IN_TIME) == first
+        assert await session.count(Role) == len(first)
     assert {e.roles[v].lower() for e in PUBLIC_ENTITIES for v in ALL_VERBS} == set(first)
     assert CoworkerBookingCredit.roles["get"] == "CoworkerBookingCredit-Read"

@@ -139,13 +139,15 @@ async def test_password_change_and_lost_access_end_token(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
-    async with store.write_session() as unit:
-        await set_password(unit, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS)
+    async with store.write_session() as session:
+        await set_password(
+            session, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS
+        )
     assert await refused(auth, token)
-    asked = password_form(password="another password")
-    token = (await auth.sign_in(asked, None, SIGN_IN_TIME)).refresh_token
-    async with store.write_session() as unit:
-        await unit.update(User, [(user_id, {"Active": False})])
+    form = password_form(password="another password")
+    token = (await auth.sign_in(form, None, SIGN_IN_TIME)).refresh_token
+    async with store.write_session() as session:
+        await session.update(User, [(user_id, {"Active": False})])
     assert await refused(auth, token)
 
 

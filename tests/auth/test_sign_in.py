@@ -60,7 +60,7 @@ async def test_email_and_scheme_ignore_case(store: Store) -> None:
 async def test_wrong_password_and_unknown_user_return_same_error(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store)
-    said = []
+    errors = []
     for fields in (
         {"password": "wrong"},
         {"username": "nobody@example.org"},
@@ -72,8 +72,8 @@ async def test_wrong_password_and_unknown_user_return_same_error(store: Store) -
     ):
         with pytest.raises(TokenError) as refused:
             await auth.sign_in(password_form(**fields), None, SIGN_IN_TIME)
-        said.append((refused.value.error, refused.value.message))
-    assert set(said) == {("invalid_grant", "The user name or password is incorrect")}
+        errors.append((refused.value.error, refused.value.message))
+    assert set(errors) == {("invalid_grant", "The user name or password is incorrect")}
 
 
 async def test_unknown_user_costs_one_hash(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,8 +171,8 @@ async def test_revoked_access_ends_live_token_within_cache_time(store: Store) ->
     auth = create_authenticator(store)
     bearer = f"Bearer {(await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
     await auth.authenticate(bearer, SIGN_IN_TIME)
-    async with store.write_session() as unit:
-        await unit.update(User, [(user_id, {"APIAccess": False})])
+    async with store.write_session() as session:
+        await session.update(User, [(user_id, {"APIAccess": False})])
     with pytest.raises(Unauthenticated):
         await auth.authenticate(bearer, SIGN_IN_TIME + 5 * SECOND)
 
@@ -230,8 +230,10 @@ async def test_basic_authentication_ends_after_password_change(store: Store) -> 
     user_id = await create_person(store)
     auth = create_authenticator(store)
     await auth.authenticate(basic_authorization(), SIGN_IN_TIME)
-    async with store.write_session() as unit:
-        await set_password(unit, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS)
+    async with store.write_session() as session:
+        await set_password(
+            session, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS
+        )
     with pytest.raises(Unauthenticated):
         await auth.authenticate(basic_authorization(), SIGN_IN_TIME + 5 * SECOND)
     await auth.authenticate(
@@ -241,8 +243,8 @@ async def test_basic_authentication_ends_after_password_change(store: Store) -> 
 
 async def test_password_may_contain_colon_and_accents(store: Store) -> None:
     user_id = await create_person(store)
-    async with store.write_session() as unit:
-        await set_password(unit, user_id, "pa:ss:wörd 1", now=SIGN_IN_TIME, passwords=PASSWORDS)
+    async with store.write_session() as session:
+        await set_password(session, user_id, "pa:ss:wörd 1", now=SIGN_IN_TIME, passwords=PASSWORDS)
     await create_authenticator(store).authenticate(
         basic_authorization(password="pa:ss:wörd 1"), SIGN_IN_TIME
     )
@@ -252,11 +254,11 @@ async def test_deleted_user_has_no_live_token(store: Store) -> None:
     user_id = await create_person(store)
     auth = create_authenticator(store)
     bearer = f"Bearer {(await auth.sign_in(password_form(), None, SIGN_IN_TIME)).access_token}"
-    async with store.write_session() as unit:
+    async with store.write_session() as session:
         from creditdesk.auth.credentials import delete_credential
 
-        await delete_credential(unit, user_id)
-        await unit.delete(User, [user_id])
+        await delete_credential(session, user_id)
+        await session.delete(User, [user_id])
     with pytest.raises(Unauthenticated):
         await auth.authenticate(bearer, SIGN_IN_TIME)
 
@@ -283,9 +285,9 @@ async def test_second_factor_is_required_and_code_is_single_use(each_store: Stor
 async def test_concurrent_use_of_one_code_succeeds_once(each_store: Store) -> None:
     user_id = await create_person(each_store)
     secret = await set_two_factor(each_store, user_id, on=True)
-    asked = password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME))
+    form = password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME))
     answers = await asyncio.gather(
-        *(create_authenticator(each_store).sign_in(asked, None, SIGN_IN_TIME) for _ in range(3)),
+        *(create_authenticator(each_store).sign_in(form, None, SIGN_IN_TIME) for _ in range(3)),
         return_exceptions=True,
     )
     assert sum(not isinstance(answer, Exception) for answer in answers) == 1
@@ -317,9 +319,9 @@ async def test_failures_throttle_account_across_workers(each_store: Store) -> No
             await workers[n % 2].sign_in(
                 password_form(password="wrong"), None, SIGN_IN_TIME + n * SECOND
             )
-    for asked in (password_form(), password_form(username="ADA@example.org")):
+    for form in (password_form(), password_form(username="ADA@example.org")):
         with pytest.raises(RateLimited) as throttled:
-            await workers[0].sign_in(asked, None, SIGN_IN_TIME + 10 * SECOND)
+            await workers[0].sign_in(form, None, SIGN_IN_TIME + 10 * SECOND)
         assert throttled.value.retry_after_seconds == 290
         assert "Wait 290 seconds" in throttled.value.message
     with pytest.raises(RateLimited):
@@ -384,8 +386,8 @@ async def test_command_line_issues_token_without_password(store: Store) -> None:
         user_id = await find_user_id(reading, "ADA@example.org")
     assert user_id is not None
     secret = await signing_secret(store, FAST_HASHING, SIGN_IN_TIME)
-    async with store.write_session() as unit:
-        grant = await issue_token(unit, user_id, secret, FAST_HASHING, now=SIGN_IN_TIME)
+    async with store.write_session() as session:
+        grant = await issue_token(session, user_id, secret, FAST_HASHING, now=SIGN_IN_TIME)
     auth = create_authenticator(store)
     assert (
         await auth.authenticate(f"Bearer {grant.access_token}", SIGN_IN_TIME)
@@ -409,11 +411,11 @@ async def test_email_is_unique_and_short_password_is_rejected(store: Store) -> N
     await create_person(store)
     with pytest.raises(ValidationError, match="Email"):
         await create_person(store, "ADA@example.org")
-    async with store.write_session() as unit:
-        user_id = await find_user_id(unit, "ada@example.org")
+    async with store.write_session() as session:
+        user_id = await find_user_id(session, "ada@example.org")
         assert user_id is not None
         with pytest.raises(ValidationError, match="8 to 1024 characters"):
-            await set_password(unit, user_id, "short", now=SIGN_IN_TIME, passwords=PASSWORDS)
+            await set_password(session, user_id, "short", now=SIGN_IN_TIME, passwords=PASSWORDS)
 
 
 def _files(store: Store) -> list[Path]:

@@ -1,4 +1,4 @@
-"""POST /api/token as it is on the wire: request in, exact answer out."""
+"""POST /api/token as clients use it: request in, exact response out."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ async def test_form_gets_tokens_with_any_headers(
 ) -> None:
     answer = await client.post("/api/token", content=FORM, headers=headers)
     assert answer.status_code == 200
-    said = answer.json()
-    assert list(said) == ["access_token", "token_type", "expires_in", "refresh_token"]
-    assert (said["token_type"], said["expires_in"]) == ("bearer", 604_799)
+    body = answer.json()
+    assert list(body) == ["access_token", "token_type", "expires_in", "refresh_token"]
+    assert (body["token_type"], body["expires_in"]) == ("bearer", 604_799)
     assert answer.headers["cache-control"] == "no-store"
-    caller = await auth.authenticate(f"Bearer {said['access_token']}", SIGN_IN_TIME)
+    caller = await auth.authenticate(f"Bearer {body['access_token']}", SIGN_IN_TIME)
     assert caller.email == "ada@example.org"
 
 
@@ -114,10 +114,10 @@ async def test_malformed_form_is_invalid_request(
 
 async def test_client_id_as_header_or_field(client: httpx.AsyncClient) -> None:
     first = (await client.post("/api/token", data=password_form(client_id="desk"))).json()
-    asked = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
-    wrong = await client.post("/api/token", data=asked, headers={"client_id": "phone"})
+    form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    wrong = await client.post("/api/token", data=form, headers={"client_id": "phone"})
     assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_grant")
-    right = await client.post("/api/token", data=asked, headers={"client_id": "desk"})
+    right = await client.post("/api/token", data=form, headers={"client_id": "desk"})
     assert right.status_code == 200
     long = await client.post("/api/token", data=password_form(client_id="x" * 321))
     assert (long.status_code, long.json()["error"]) == (400, "invalid_request")

@@ -1,11 +1,10 @@
 """The journal entry: the append-only record of every change of a credit (rule 1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -122,7 +121,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
         """Signed change of the held amount, in the smallest unit."""
         return held_change(self.kind, self.amount)
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, object]:
         """The entry as a JSON object with the field names of this class."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
@@ -142,10 +141,10 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
                 values[name] = _TEXT_FIELDS[name](value)
             else:
                 raise ValueError(f"The field {name!r} is not a text.")
-        return cls(**values)
+        return convert(values, cls)
 
 
-def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, Any]:
+def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, object]:
     """Returns `document` if it is a JSON object with exactly these fields; else raises ValueError.
 
     No digest covers an extra field, so a reader could be misled by it.
@@ -157,7 +156,7 @@ def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, An
     return document
 
 
-def read_int64(values: dict[str, Any], name: str, minimum: int = -(2**63)) -> int:
+def read_int64(values: Mapping[str, object], name: str, minimum: int = -(2**63)) -> int:
     """The field as a 64-bit integer. Raises ValueError for anything else, also for true and 1.0."""
     value = values[name]
     if type(value) is not int or not minimum <= value < 2**63:

@@ -202,7 +202,7 @@ def stored_state(account: AccountKey, record: Mapping[str, Any] | None) -> Store
     )
 
 
-def state_values(account: AccountKey, state: StoredState) -> Record:
+def state_values(account: AccountKey, state: StoredState) -> dict[str, object]:
     """The columns of an `AccountState` that change with the state."""
     return {
         "Sequence": state.sequence,
@@ -342,7 +342,7 @@ def _unscaled(scaled: int, mapping: CreditTypeMapping) -> Amount:
     return scaled if rest else whole
 
 
-def where(entity: type[Entity], **values: Any) -> tuple[Filter, ...]:
+def where(entity: type[Entity], **values: object) -> tuple[Filter, ...]:
     """Filters for columns that equal these values; a collection means one of its members."""
     columns = entity.meta().columns
     return tuple(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
@@ -46,6 +45,9 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
+
+HistoryColumns = Mapping[str, object]
+"""Columns of a use-history row, by name."""
 
 Clock = Callable[[], datetime]
 """Read once after the locks are taken, so that recorded time follows the locks (rule 4)."""
@@ -135,7 +137,7 @@ class PendingEntry:
     """
 
     entry: JournalEntry
-    history: Record | None = None
+    history: HistoryColumns | None = None
     member_id: int | None = None
 
 
@@ -162,7 +164,7 @@ class JournalTransaction:
         kind: EntryType,
         amount: Amount,
         metadata: EntryMetadata,
-        history: Mapping[str, Any] | None = None,
+        history: HistoryColumns | None = None,
     ) -> PendingEntry:
         """Appends an entry; `history` holds further columns of the use-history row that shows it.
 
@@ -197,7 +199,7 @@ class JournalTransaction:
         kind: EntryType,
         amount: Amount,
         metadata: EntryMetadata,
-        history: Mapping[str, Any] | None = None,
+        history: HistoryColumns | None = None,
     ) -> PendingEntry:
         before = self.accounts[account]
         remaining = before.remaining + balance_change(kind, amount)

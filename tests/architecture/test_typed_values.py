@@ -1,0 +1,39 @@
+"""Where money moves, values are typed: untyped records end at the loaders and the mapping."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SOURCE: Final = Path(__file__).parents[2] / "src" / "creditdesk"
+LEDGER: Final = SOURCE / "ledger"
+MAPPING: Final = LEDGER / "journal" / "mapping.py"
+TYPED: Final = [
+    path
+    for package in ("rules", "journal")
+    for path in sorted((LEDGER / package).glob("*.py"))
+    if path != MAPPING
+]
+
+
+def names_in_signatures(path: Path) -> Iterator[tuple[int, str]]:
+    """The line and the names of every annotation of a parameter, a result or a field."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        annotations = [
+            getattr(node, "annotation", None),
+            getattr(node, "returns", None),
+        ]
+        for annotation in annotations:
+            if isinstance(annotation, ast.expr):
+                for part in ast.walk(annotation):
+                    if isinstance(part, ast.Name):
+                        yield annotation.lineno, part.id
+
+
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.name)
+def test_rules_and_journal_have_no_untyped_signature(path: Path) -> None:
+    assert [line for line, name in names_in_signatures(path) if name == "Any"] == []

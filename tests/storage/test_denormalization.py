@@ -175,9 +175,7 @@ def test_what_lies_further_behind_must_be_copied_on_the_way() -> None:
     try:
 
         class Shelf(Entity, area="spaces", plural="shelves"):
-            Resource = Reference(
-                to="Resource", embeds=(Embed(path="Business.Name", denormalized=True),)
-            )
+            Resource = Reference("Resource", embeds=(Embed("Business.Name", denormalized=True),))
 
         with pytest.raises(TypeError, match=r"Resource must copy Business\.Name"):
             denormalizations(Shelf)

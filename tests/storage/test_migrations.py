@@ -174,7 +174,7 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
     try:
 
         class Shelf(Entity, area="spaces", plural="shelves", label="Name", order="Name"):
-            Currency = Reference(to="Currency", embeds=("Name",))
+            Currency = Reference("Currency", embeds=("Name",))
             Name = Text(required=True)
 
         Currency.fields |= {"Symbol": Text(), "Digits": Integer(), "Least": Money(indexed=True)}

@@ -54,8 +54,8 @@ EXAMPLES: list[tuple[Field, Any, Any, str]] = [
     (DateTime(), datetime(2026, 1, 2, 3, 4, 5, 600, UTC), "2026-01-02T03:04:05.0006Z",
      "2026-01-02T03:04:05.0006Z"),
     (Object(), {"Data": [1, "é"]}, {"Data": [1, "é"]}, '{"Data":[1,"é"]}'),
-    (Reference(to="Business"), 4, 4, "4"),
-    (Collection(of="Business"), (1, 2), [1, 2], "[1,2]"),
+    (Reference("Business"), 4, 4, "4"),
+    (Collection("Business"), (1, 2), [1, 2], "[1,2]"),
 ]  # fmt: skip
 
 

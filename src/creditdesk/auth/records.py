@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.entity import Record
 
 
 def merged_collection(record: Record, name: str, before: Record) -> tuple[int, ...]:
@@ -15,9 +15,3 @@ def merged_collection(record: Record, name: str, before: Record) -> tuple[int, .
 def first_or_none(records: Sequence[Record]) -> Record | None:
     """The record of a query that finds at most one."""
     return records[0] if records else None
-
-
-def without_write_only(entity: type[Entity], record: Record) -> Record:
-    """The record without write-only fields."""
-    hidden = {name for name, kind in entity.fields.items() if kind.write_only}
-    return {name: value for name, value in record.items() if name not in hidden}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
-from creditdesk.auth.records import merged_collection, without_write_only
+from creditdesk.auth.records import merged_collection
 from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.totp import is_valid_secret
 from creditdesk.entities.security.user_role import UserRole
@@ -66,8 +66,7 @@ class UserService:
         require_rights(context.principal, await _user_rights(session, record, {}))
         email = _email(record, {})
         await _require_unique_email(session, email, None)
-        stored = without_write_only(entity, record)
-        user_id = await self._storage.create(session, entity, stored, context)
+        user_id = await self._storage.create(session, entity, record, context)
         await self._save_credential(session, user_id, email, record, context)
         self._on_change()
         return user_id
@@ -94,9 +93,7 @@ class UserService:
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"]):
             await _require_unique_email(session, email, user_id)
-        await self._storage.update(
-            session, entity, before, without_write_only(entity, record), context
-        )
+        await self._storage.update(session, entity, before, record, context)
         await self._save_credential(session, user_id, email, record, context)
         self._on_change()
 

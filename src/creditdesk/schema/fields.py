@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, ClassVar, Final
@@ -194,7 +194,7 @@ class Boolean(Field):
 class Enum(Field):
     """A member of an enumeration, by number; a body may send its name."""
 
-    of: type[IntEnum]
+    of: type[IntEnum] = field(kw_only=False)
     json_type: ClassVar[str] = "integer"
 
     def parse(self, value: object) -> int:
@@ -248,7 +248,7 @@ class Embed:
     denormalized, and filters and sorts use an index.
     """
 
-    path: str
+    path: str = field(kw_only=False)
     trailing: bool = False
     as_text: bool = False
     denormalized: bool = False
@@ -264,7 +264,7 @@ class Reference(Field):
     number and the embedded values are stored as sent.
     """
 
-    to: str
+    to: str = field(kw_only=False)
     embeds: tuple[str | Embed, ...] = ()
     filter_only: tuple[str | Embed, ...] = ()
     is_local: bool = True
@@ -278,11 +278,11 @@ class Reference(Field):
 
     @property
     def embedded_fields(self) -> tuple[Embed, ...]:
-        return tuple(Embed(path=x) if isinstance(x, str) else x for x in self.embeds)
+        return tuple(Embed(x) if isinstance(x, str) else x for x in self.embeds)
 
     @property
     def filter_only_fields(self) -> tuple[Embed, ...]:
-        return tuple(Embed(path=x) if isinstance(x, str) else x for x in self.filter_only)
+        return tuple(Embed(x) if isinstance(x, str) else x for x in self.filter_only)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +293,7 @@ class Collection(Field):
     send `Added{Name}` and `Removed{Name}`.
     """
 
-    of: str
+    of: str = field(kw_only=False)
     inverse_of: str | None = None
     is_local: bool = True
     delta_fields: bool = True

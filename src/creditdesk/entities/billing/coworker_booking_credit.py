@@ -24,31 +24,29 @@ class CoworkerBookingCredit(
 ):
     """A grant of money credit to a customer."""
 
-    Coworker = Reference(
-        to="Coworker", required=True, embeds=(Embed(path="FullName", trailing=True),)
-    )
+    Coworker = Reference("Coworker", required=True, embeds=(Embed("FullName", trailing=True),))
     Business = Reference(
-        to="Business",
+        "Business",
         required=True,
-        embeds=("Name", Embed(path="Currency.Code", denormalized=True)),
+        embeds=("Name", Embed("Currency.Code", denormalized=True)),
     )
     Description = Text()
     TariffBookingCredit = Reference(
-        to="TariffBookingCredit", read_only=True, embeds=(Embed(path="Name", denormalized=True),)
+        "TariffBookingCredit", read_only=True, embeds=(Embed("Name", denormalized=True),)
     )
-    ElegibleResourceTypes = Collection(of="ResourceType")
-    ElegibleProducts = Collection(of="Product")
-    ElegibleTariffs = Collection(of="Tariff")
+    ElegibleResourceTypes = Collection("ResourceType")
+    ElegibleProducts = Collection("Product")
+    ElegibleTariffs = Collection("Tariff")
     RemainingCredit = Money(read_only=True, nullable=False)
     TotalCredit = Money(required=True)
     ValidFrom = DateTime()
     ExpireDate = DateTime()
     CaneBeUsedForBookings = Boolean(nullable=False)
     CaneBeUsedForEvents = Boolean(nullable=False)
-    EventCategories = Collection(of="CalendarEventCategory")
+    EventCategories = Collection("CalendarEventCategory")
     IsUniversalCredit = Boolean(nullable=False)
     CoworkerProductUniqueId = Guid(read_only=True)
     UseCreditPrice = Boolean(nullable=False)
     CoworkerContractUniqueId = Guid()
-    ElegiblePasses = Collection(of="TimePass")
+    ElegiblePasses = Collection("TimePass")
     AppliesToCharges = Boolean(nullable=False)

@@ -21,41 +21,41 @@ class CoworkerBookingCreditUseHistory(
 
     Description = Text(indexed=True)
     CoworkerBookingCredit = Reference(
-        to="CoworkerBookingCredit",
+        "CoworkerBookingCredit",
         required=True,
         embeds=(
-            Embed(path="Business.Currency.Code", trailing=True, indexed=True),
-            Embed(path="Coworker.Id", trailing=True, indexed=True),
-            Embed(path="Description", trailing=True, indexed=True),
-            Embed(path="TariffBookingCredit.Name", trailing=True, indexed=True),
-            Embed(path="ExpireDate", trailing=True, indexed=True),
-            Embed(path="RemainingCredit", trailing=True),
-            Embed(path="CoworkerProductUniqueId", trailing=True, indexed=True),
+            Embed("Business.Currency.Code", trailing=True, indexed=True),
+            Embed("Coworker.Id", trailing=True, indexed=True),
+            Embed("Description", trailing=True, indexed=True),
+            Embed("TariffBookingCredit.Name", trailing=True, indexed=True),
+            Embed("ExpireDate", trailing=True, indexed=True),
+            Embed("RemainingCredit", trailing=True),
+            Embed("CoworkerProductUniqueId", trailing=True, indexed=True),
         ),
-        filter_only=(Embed(path="Business.Id", indexed=True),),
+        filter_only=(Embed("Business.Id", indexed=True),),
     )
     Booking = Reference(
-        to="Booking",
+        "Booking",
         embeds=(
-            Embed(path="FromTime", indexed=True),
-            Embed(path="ToTime", indexed=True),
-            Embed(path="Resource.Name", indexed=True),
+            Embed("FromTime", indexed=True),
+            Embed("ToTime", indexed=True),
+            Embed("Resource.Name", indexed=True),
         ),
     )
     CoworkerInvoiceLine = Reference(
-        to="CoworkerInvoiceLine",
+        "CoworkerInvoiceLine",
         embeds=(
-            Embed(path="CoworkerInvoice.Id", indexed=True),
-            Embed(path="CoworkerInvoice.InvoiceNumber", indexed=True),
+            Embed("CoworkerInvoice.Id", indexed=True),
+            Embed("CoworkerInvoice.InvoiceNumber", indexed=True),
         ),
     )
     EventAttendee = Reference(
-        to="EventAttendee",
+        "EventAttendee",
         embeds=(
-            Embed(path="CalendarEvent.Name", indexed=True),
-            Embed(path="EventProduct.Name", indexed=True),
-            Embed(path="FullName", indexed=True),
-            Embed(path="Email", indexed=True),
+            Embed("CalendarEvent.Name", indexed=True),
+            Embed("EventProduct.Name", indexed=True),
+            Embed("FullName", indexed=True),
+            Embed("Email", indexed=True),
         ),
     )
     CreditUsed = Money(required=True, indexed=True)

@@ -22,12 +22,12 @@ from creditdesk.schema.fields import (
 class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope="IssuedById"):
     """A plan that a customer is on."""
 
-    IssuedBy = Reference(to="Business", required=True, embeds=("Name",))
+    IssuedBy = Reference("Business", required=True, embeds=("Name",))
     Coworker = Reference(
-        to="Coworker",
+        "Coworker",
         required=True,
         embeds=(
-            Embed(path="CoworkerType", as_text=True),
+            Embed("CoworkerType", as_text=True),
             "FullName",
             "CompanyName",
             "BillingName",
@@ -36,7 +36,7 @@ class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope
         ),
     )
     Tariff = Reference(
-        to="Tariff",
+        "Tariff",
         required=True,
         embeds=(
             "Name",
@@ -44,10 +44,10 @@ class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope
             "InvoiceEveryWeeks",
             "Price",
             "Currency.Code",
-            Embed(path="IsVirtualOffice", trailing=True),
+            Embed("IsVirtualOffice", trailing=True),
         ),
     )
-    NextTariff = Reference(to="Tariff", embeds=("Name",))
+    NextTariff = Reference("Tariff", embeds=("Name",))
     Notes = Text()
     StartDate = DateTime()
     BillingDay = Integer(required=True)
@@ -56,8 +56,8 @@ class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope
     ContractTerm = DateTime()
     Price = Money()
     Value = Money()
-    Desks = Collection(of="Desks", is_local=False)
-    Variants = Collection(of="Variants", is_local=False)
+    Desks = Collection("Desks", is_local=False)
+    Variants = Collection("Variants", is_local=False)
     Quantity = Integer(required=True)
     Active = Boolean(read_only=True, nullable=False)
     MainContract = Boolean(read_only=True, nullable=False)
@@ -73,12 +73,12 @@ class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope
     CancellationLimitDays = Integer()
     ProRateCancellation = Boolean(nullable=False)
     CancelTeamContracts = Boolean(nullable=False)
-    CancellationReason = Enum(of=eCancellationReason, nullable=False)
+    CancellationReason = Enum(eCancellationReason, nullable=False)
     CancellationNotes = Text()
-    DeliveryHandlingPreferenceChecks = Enum(of=eDeliveryHandlingPreference, nullable=False)
-    DeliveryHandlingPreferenceMail = Enum(of=eDeliveryHandlingPreference, nullable=False)
-    DeliveryHandlingPreferenceParcels = Enum(of=eDeliveryHandlingPreference, nullable=False)
-    DeliveryHandlingPreferencePublicity = Enum(of=eDeliveryHandlingPreference, nullable=False)
+    DeliveryHandlingPreferenceChecks = Enum(eDeliveryHandlingPreference, nullable=False)
+    DeliveryHandlingPreferenceMail = Enum(eDeliveryHandlingPreference, nullable=False)
+    DeliveryHandlingPreferenceParcels = Enum(eDeliveryHandlingPreference, nullable=False)
+    DeliveryHandlingPreferencePublicity = Enum(eDeliveryHandlingPreference, nullable=False)
     DeliveryInstructions = Text()
     IdentityChecksDueOn = DateTime()
     AddressChecksDueOn = DateTime()

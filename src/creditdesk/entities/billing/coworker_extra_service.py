@@ -42,15 +42,15 @@ class CoworkerExtraService(
     The command SET_OVERDRAFT lets printing credit go below zero; records do not show the limit.
     """
 
-    Coworker = Reference(to="Coworker", required=True)
-    Business = Reference(to="Business", required=True)
+    Coworker = Reference("Coworker", required=True)
+    Business = Reference("Business", required=True)
     ExtraService = Reference(
-        to="ExtraService",
+        "ExtraService",
         required=True,
         embeds=(
-            Embed(path="Name", denormalized=True),
+            Embed("Name", denormalized=True),
             "Currency.Code",
-            Embed(path="IsPrintingCredit", denormalized=True),
+            Embed("IsPrintingCredit", denormalized=True),
         ),
     )
     Description = Text(read_only=True)
@@ -67,7 +67,7 @@ class CoworkerExtraService(
     ExpireDate = DateTime()
     DueDate = DateTime()
     PurchaseOrder = Text()
-    ChargePeriod = Enum(of=eChargePeriod, nullable=False, default=1)
+    ChargePeriod = Enum(eChargePeriod, nullable=False, default=1)
     Invoiced = Boolean(read_only=True, nullable=False)
     InvoiceDate = DateTime(read_only=True)
     IsFromTariff = Boolean(read_only=True, nullable=False)

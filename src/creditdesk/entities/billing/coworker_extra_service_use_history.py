@@ -20,25 +20,25 @@ class CoworkerExtraServiceUseHistory(
     """A use of a customer's time or printing credit."""
 
     CoworkerExtraService = Reference(
-        to="CoworkerExtraService",
+        "CoworkerExtraService",
         required=True,
         embeds=(
-            Embed(path="Coworker.Id", trailing=True, indexed=True),
-            Embed(path="ExtraService.IsPrintingCredit", trailing=True, indexed=True),
-            Embed(path="ExtraService.Name", trailing=True, indexed=True),
-            Embed(path="ExpireDate", trailing=True, indexed=True),
-            Embed(path="RemainingUses", trailing=True),
-            Embed(path="IsFromTariff", trailing=True, indexed=True),
-            Embed(path="CoworkerProductUniqueId", trailing=True, indexed=True),
+            Embed("Coworker.Id", trailing=True, indexed=True),
+            Embed("ExtraService.IsPrintingCredit", trailing=True, indexed=True),
+            Embed("ExtraService.Name", trailing=True, indexed=True),
+            Embed("ExpireDate", trailing=True, indexed=True),
+            Embed("RemainingUses", trailing=True),
+            Embed("IsFromTariff", trailing=True, indexed=True),
+            Embed("CoworkerProductUniqueId", trailing=True, indexed=True),
         ),
-        filter_only=(Embed(path="Business.Id", indexed=True),),
+        filter_only=(Embed("Business.Id", indexed=True),),
     )
     Booking = Reference(
-        to="Booking",
+        "Booking",
         embeds=(
-            Embed(path="FromTime", indexed=True),
-            Embed(path="ToTime", indexed=True),
-            Embed(path="Resource.Name", indexed=True),
+            Embed("FromTime", indexed=True),
+            Embed("ToTime", indexed=True),
+            Embed("Resource.Name", indexed=True),
         ),
     )
     CreditUsed = Integer(read_only=True, indexed=True)

@@ -29,13 +29,13 @@ class CoworkerInvoice(
     """An invoice to a customer."""
 
     Coworker = Reference(
-        to="Coworker",
+        "Coworker",
         update_only=True,
         nullable=False,
         embeds=(
             "FullName",
             "RegularPaymentContractNumber",
-            Embed(path="RegularPaymentProvider", as_text=True),
+            Embed("RegularPaymentProvider", as_text=True),
             "CardNumber",
             "GoCardlessContractNumber",
             "EnableGoCardlessPayments",
@@ -48,7 +48,7 @@ class CoworkerInvoice(
             "TeamNames",
         ),
     )
-    Business = Reference(to="Business", update_only=True, nullable=False, embeds=("Name",))
+    Business = Reference("Business", update_only=True, nullable=False, embeds=("Name",))
     InvoiceNumber = Text(update_only=True, exact=True)
     PaymentReference = Text(update_only=True)
     BillToName = Text(update_only=True)
@@ -59,7 +59,7 @@ class CoworkerInvoice(
     BillToFax = Text(update_only=True)
     BillToState = Text(update_only=True)
     BillToCountry = Reference(
-        to="Country",
+        "Country",
         update_only=True,
         nullable=False,
         embeds=("Name", "TwoDigitsCode"),
@@ -76,9 +76,9 @@ class CoworkerInvoice(
     TotalAmount = Money(read_only=True, nullable=False)
     PaidAmount = Money(read_only=True)
     TransactionTotalAmount = Money(update_only=True)
-    TransactionCurrency = Reference(to="Currency", update_only=True, embeds=("Code",))
+    TransactionCurrency = Reference("Currency", update_only=True, embeds=("Code",))
     TransactionExchangeRate = Number(update_only=True)
-    Currency = Reference(to="Currency", update_only=True, nullable=False, embeds=("Code",))
+    Currency = Reference("Currency", update_only=True, nullable=False, embeds=("Code",))
     TaxAmount = Money(read_only=True, nullable=False)
     Draft = Boolean(update_only=True, nullable=False)
     Void = Boolean(read_only=True, nullable=False)
@@ -94,7 +94,7 @@ class CoworkerInvoice(
     QuickbooksPaymentTransfered = Boolean(read_only=True, nullable=False)
     MoloniInvoiceTransferred = Boolean(read_only=True, nullable=False)
     MoloniPaymentTransferred = Boolean(read_only=True, nullable=False)
-    StorecoveInvoiceStatus = Enum(of=eStorecoveInvoiceStatus, update_only=True, nullable=False)
+    StorecoveInvoiceStatus = Enum(eStorecoveInvoiceStatus, update_only=True, nullable=False)
     AutoTransferToStorecove = Boolean(read_only=True, nullable=False)
     StorecoveUniqueId = Guid(read_only=True)
     RefundedOn = DateTime(read_only=True)

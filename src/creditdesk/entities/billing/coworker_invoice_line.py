@@ -28,14 +28,14 @@ class CoworkerInvoiceLine(
     """One line of an invoice."""
 
     CoworkerInvoice = Reference(
-        to="CoworkerInvoice",
+        "CoworkerInvoice",
         update_only=True,
         nullable=False,
         embeds=(
-            Embed(path="InvoiceNumber", denormalized=True),
-            Embed(path="Paid", as_text=True),
+            Embed("InvoiceNumber", denormalized=True),
+            Embed("Paid", as_text=True),
             "PaidOn",
-            Embed(path="CreditNote", as_text=True),
+            Embed("CreditNote", as_text=True),
             "Currency.Code",
             "DueDate",
         ),

@@ -23,19 +23,19 @@ class CoworkerProduct(
     """A product that a customer bought, once or at regular intervals."""
 
     Coworker = Reference(
-        to="Coworker",
+        "Coworker",
         required=True,
         embeds=(
-            Embed(path="CoworkerType", as_text=True),
+            Embed("CoworkerType", as_text=True),
             "FullName",
             "CompanyName",
             "BillingName",
             "Email",
         ),
     )
-    Business = Reference(to="Business", required=True)
+    Business = Reference("Business", required=True)
     Product = Reference(
-        to="Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code")
+        "Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code")
     )
     Notes = Text()
     PurchaseOrder = Text()
@@ -46,7 +46,7 @@ class CoworkerProduct(
     Price = Money()
     Quantity = Integer(required=True)
     RegularCharge = Boolean(nullable=False)
-    RepeatCycle = Enum(of=eRecurrentChargePattern, required=True)
+    RepeatCycle = Enum(eRecurrentChargePattern, required=True)
     RepeatUnit = Integer()
     InvoiceOn = DateTime()
     RepeatFrom = DateTime()
@@ -64,7 +64,7 @@ class CoworkerProduct(
     ContractProductUniqueId = Guid(read_only=True)
     CoworkerDeliveryUniqueId = Guid(read_only=True)
     ProposalUniqueId = Guid()
-    CoworkerInvoice = Reference(to="CoworkerInvoice", read_only=True)
+    CoworkerInvoice = Reference("CoworkerInvoice", read_only=True)
     CoworkerInvoiceNumber = Text(read_only=True, exact=True)
     CoworkerInvoicePaid = Boolean(read_only=True, nullable=False)
     TeamsAtTheTimeOfPurchase = Text(read_only=True)

@@ -22,9 +22,9 @@ class Product(
 ):
     """Something a location sells."""
 
-    Business = Reference(to="Business", required=True, embeds=("Name",))
+    Business = Reference("Business", required=True, embeds=("Name",))
     Name = Text(required=True)
-    SystemProductType = Enum(of=eProductType, required=True)
+    SystemProductType = Enum(eProductType, required=True)
     Description = Text(required=True)
     InvoiceLineDisplayAs = Text()
     Sku = Text()
@@ -38,17 +38,17 @@ class Product(
     ShowPriceForAi = Boolean(nullable=False)
     PriceForAi = Number()
     SyncToSquare = Boolean(nullable=False)
-    Currency = Reference(to="Currency", required=True, embeds=("Code",))
-    TaxRate = Reference(to="TaxRate", embeds=(Embed(path="Name", trailing=True),), is_local=False)
-    ReducedTaxRate = Reference(to="ReducedTaxRate", is_local=False)
-    ExemptTaxRate = Reference(to="ExemptTaxRate", is_local=False)
+    Currency = Reference("Currency", required=True, embeds=("Code",))
+    TaxRate = Reference("TaxRate", embeds=(Embed("Name", trailing=True),), is_local=False)
+    ReducedTaxRate = Reference("ReducedTaxRate", is_local=False)
+    ExemptTaxRate = Reference("ExemptTaxRate", is_local=False)
     FinancialAccount = Reference(
-        to="FinancialAccount", embeds=(Embed(path="Name", trailing=True),), is_local=False
+        "FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False
     )
-    AvailableAs = Enum(of=eRecurrentProductOptions, required=True)
+    AvailableAs = Enum(eRecurrentProductOptions, required=True)
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)
-    Tariffs = Collection(of="Tariff")
+    Tariffs = Collection("Tariff")
     Archived = Boolean(nullable=False)
     Starred = Boolean(nullable=False)
     TrackStock = Boolean(nullable=False)

@@ -14,22 +14,22 @@ class ProductBookingCredit(
 
     Name = Text(required=True)
     Product = Reference(
-        to="Product",
+        "Product",
         required=True,
         embeds=("Name", "Business.Currency.Code"),
         filter_only=("Business.Id",),
     )
-    ElegibleResourceTypes = Collection(of="ResourceType")
-    ElegibleProducts = Collection(of="Product")
-    ElegibleTariffs = Collection(of="Tariff")
+    ElegibleResourceTypes = Collection("ResourceType")
+    ElegibleProducts = Collection("Product")
+    ElegibleTariffs = Collection("Tariff")
     Credit = Money(required=True)
     ExpireTimeInMonths = Integer()
     ExpireTimeInWeeks = Integer()
     CaneBeUsedForBookings = Boolean(nullable=False)
     CaneBeUsedForEvents = Boolean(nullable=False)
-    EventCategories = Collection(of="CalendarEventCategory")
-    ExpirationType = Enum(of=eRecurrentChargePattern, nullable=False)
+    EventCategories = Collection("CalendarEventCategory")
+    ExpirationType = Enum(eRecurrentChargePattern, nullable=False)
     ExpiresIn = Integer()
     IsUniversalCredit = Boolean(nullable=False)
-    ElegiblePasses = Collection(of="TimePass")
+    ElegiblePasses = Collection("TimePass")
     AppliesToCharges = Boolean(nullable=False)

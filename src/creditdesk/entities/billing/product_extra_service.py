@@ -12,13 +12,13 @@ class ProductExtraService(
 ):
     """Time or printing credit that a product includes."""
 
-    Product = Reference(to="Product", required=True, embeds=("Name",), filter_only=("Business.Id",))
+    Product = Reference("Product", required=True, embeds=("Name",), filter_only=("Business.Id",))
     ExtraService = Reference(
-        to="ExtraService",
+        "ExtraService",
         required=True,
         embeds=(
             "Name",
-            Embed(path="ChargePeriod", as_text=True),
+            Embed("ChargePeriod", as_text=True),
             "IsBookingCredit",
             "IsPrintingCredit",
         ),
@@ -26,5 +26,5 @@ class ProductExtraService(
     UsesIncluded = Integer(required=True)
     ExpireTimeInMonths = Integer()
     ExpireTimeInWeeks = Integer()
-    ExpirationType = Enum(of=eRecurrentChargePattern, nullable=False)
+    ExpirationType = Enum(eRecurrentChargePattern, nullable=False)
     ExpiresIn = Integer()

@@ -14,19 +14,19 @@ class TariffBookingCredit(
 
     Name = Text(required=True)
     Tariff = Reference(
-        to="Tariff",
+        "Tariff",
         required=True,
         embeds=("Name", "Business.Currency.Code"),
         filter_only=("Business.Id",),
     )
-    ElegibleResourceTypes = Collection(of="ResourceType")
-    ElegibleProducts = Collection(of="Product")
-    ElegibleTariffs = Collection(of="Tariff")
+    ElegibleResourceTypes = Collection("ResourceType")
+    ElegibleProducts = Collection("Product")
+    ElegibleTariffs = Collection("Tariff")
     Credit = Money(required=True)
     CaneBeUsedForBookings = Boolean(nullable=False)
     CaneBeUsedForEvents = Boolean(nullable=False)
-    EventCategories = Collection(of="CalendarEventCategory")
-    ServiceRenewalTime = Enum(of=eTimeSpanWeekMonth, required=True)
+    EventCategories = Collection("CalendarEventCategory")
+    ServiceRenewalTime = Enum(eTimeSpanWeekMonth, required=True)
     IsUniversalCredit = Boolean(nullable=False)
-    ElegiblePasses = Collection(of="TimePass")
+    ElegiblePasses = Collection("TimePass")
     AppliesToCharges = Boolean(nullable=False)

@@ -12,16 +12,16 @@ class TariffExtraService(
 ):
     """Time or printing credit that a plan renews."""
 
-    Tariff = Reference(to="Tariff", required=True, embeds=("Name",), filter_only=("Business.Id",))
+    Tariff = Reference("Tariff", required=True, embeds=("Name",), filter_only=("Business.Id",))
     ExtraService = Reference(
-        to="ExtraService",
+        "ExtraService",
         required=True,
         embeds=(
             "Name",
-            Embed(path="ChargePeriod", as_text=True),
-            Embed(path="IsBookingCredit", as_text=True),
-            Embed(path="IsPrintingCredit", as_text=True),
+            Embed("ChargePeriod", as_text=True),
+            Embed("IsBookingCredit", as_text=True),
+            Embed("IsPrintingCredit", as_text=True),
         ),
     )
     UsesIncluded = Integer(required=True)
-    ServiceRenewalTime = Enum(of=eTimeSpanWeekMonth, required=True)
+    ServiceRenewalTime = Enum(eTimeSpanWeekMonth, required=True)

@@ -16,6 +16,6 @@ class CalendarEventCategory(
 ):
     """A category of events; credits may be limited to some."""
 
-    Business = Reference(to="Business", required=True)
+    Business = Reference("Business", required=True)
     Title = Text(required=True)
-    CalendarEvents = Collection(of="CalendarEvent", inverse_of="EventCategories")
+    CalendarEvents = Collection("CalendarEvent", inverse_of="EventCategories")

@@ -11,16 +11,16 @@ class EventAttendee(
 ):
     """One person's ticket to an event."""
 
-    Business = Reference(to="Business", required=True)
+    Business = Reference("Business", required=True)
     CalendarEvent = Reference(
-        to="CalendarEvent", required=True, embeds=(Embed(path="Name", denormalized=True),)
+        "CalendarEvent", required=True, embeds=(Embed("Name", denormalized=True),)
     )
     EventProduct = Reference(
-        to="EventProduct",
+        "EventProduct",
         required=True,
-        embeds=(Embed(path="Name", denormalized=True), "Price", "Currency.Code"),
+        embeds=(Embed("Name", denormalized=True), "Price", "Currency.Code"),
     )
-    Coworker = Reference(to="Coworker", embeds=("FullName",))
+    Coworker = Reference("Coworker", embeds=("FullName",))
     FullName = Text(required=True)
     Email = Text(required=True, exact=True)
     PurchaseOrder = Text()

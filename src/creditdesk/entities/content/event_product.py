@@ -25,7 +25,7 @@ class EventProduct(
 ):
     """A type of ticket to an event."""
 
-    CalendarEvent = Reference(to="CalendarEvent", required=True, filter_only=("Business.Id",))
+    CalendarEvent = Reference("CalendarEvent", required=True, filter_only=("Business.Id",))
     Name = Text(required=True)
     Description = Text()
     TicketNotes = Text()
@@ -37,16 +37,16 @@ class EventProduct(
     MaxTicketsPerAttendee = Integer()
     Sales = Integer(read_only=True)
     Price = Money(required=True)
-    Currency = Reference(to="Currency", required=True, embeds=("Code",))
-    TaxRate = Reference(to="TaxRate", embeds=(Embed(path="Name", trailing=True),), is_local=False)
+    Currency = Reference("Currency", required=True, embeds=("Code",))
+    TaxRate = Reference("TaxRate", embeds=(Embed("Name", trailing=True),), is_local=False)
     FinancialAccount = Reference(
-        to="FinancialAccount", embeds=(Embed(path="Name", trailing=True),), is_local=False
+        "FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False
     )
-    Tariffs = Collection(of="Tariff")
+    Tariffs = Collection("Tariff")
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)
-    Members = Collection(of="Coworker", trailing=True)
-    Teams = Collection(of="Team", trailing=True)
+    Members = Collection("Coworker", trailing=True)
+    Teams = Collection("Team", trailing=True)
     TariffNames = Text(read_only=True, trailing=True)
     TeamNames = Text(read_only=True, trailing=True)
     CoworkerFullNames = Text(read_only=True, trailing=True)

@@ -14,8 +14,8 @@ class AllocationDocument(
     A spend on several sources keeps one document for each, with the same `Group`.
     """
 
-    Business = Reference(to="Business", required=True)
-    Coworker = Reference(to="Coworker", required=True)
+    Business = Reference("Business", required=True)
+    Coworker = Reference("Coworker", required=True)
     Group = Integer(nullable=False, indexed=True)
     SourceKind = Text(exact=True, nullable=False)
     SourceId = Integer(nullable=False, indexed=True)

@@ -19,7 +19,7 @@ class CheckpointHeads(
     `Heads` is one text: the 50 bytes of each head (docs/explanation/proof.md), concatenated, in base 64.
     """
 
-    StoredCheckpoint = Reference(to="StoredCheckpoint", required=True)
+    StoredCheckpoint = Reference("StoredCheckpoint", required=True)
     CreditKind = Text(exact=True, nullable=False)
     FirstCreditId = Integer(nullable=False)
     LastCreditId = Integer(nullable=False)

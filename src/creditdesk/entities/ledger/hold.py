@@ -14,8 +14,8 @@ class Hold(Entity, area="ledger", plural="holds", public=False, scope="BusinessI
     ten-thousandths or whole uses.
     """
 
-    Business = Reference(to="Business", required=True)
-    Coworker = Reference(to="Coworker")
+    Business = Reference("Business", required=True)
+    Coworker = Reference("Coworker")
     Group = Integer(nullable=False, indexed=True)
     CreditKind = Text(exact=True, nullable=False)
     CreditId = Integer(nullable=False, indexed=True)

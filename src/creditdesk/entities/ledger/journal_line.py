@@ -35,10 +35,10 @@ class JournalLine(
     null where the credit's owner did.
     """
 
-    Business = Reference(to="Business", required=True)
-    Coworker = Reference(to="Coworker")
-    CoworkerBookingCredit = Reference(to="CoworkerBookingCredit", is_local=False)
-    CoworkerExtraService = Reference(to="CoworkerExtraService", is_local=False)
+    Business = Reference("Business", required=True)
+    Coworker = Reference("Coworker")
+    CoworkerBookingCredit = Reference("CoworkerBookingCredit", is_local=False)
+    CoworkerExtraService = Reference("CoworkerExtraService", is_local=False)
     CreditKind = Text(exact=True, nullable=False)
     CreditId = Integer(nullable=False)
     Sequence = Integer(nullable=False)

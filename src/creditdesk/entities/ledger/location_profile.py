@@ -11,6 +11,6 @@ class LocationProfile(
 ):
     """The time zone and booking interval of a location, which count uses (rule 20)."""
 
-    Business = Reference(to="Business", required=True)
+    Business = Reference("Business", required=True)
     TimeZone = Text(exact=True, nullable=False, default="UTC")
     BookingIntervalMinutes = Integer(nullable=False, default=15, minimum=1)

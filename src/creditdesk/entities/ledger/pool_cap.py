@@ -28,7 +28,7 @@ class PoolCap(
     and printing credit is in whole uses.
     """
 
-    Team = Reference(to="Team", required=True, embeds=("Name", "Business.Id"))
-    CreditKind = Enum(of=PoolCreditType, required=True)
-    Period = Enum(of=PoolCapPeriod, required=True)
+    Team = Reference("Team", required=True, embeds=("Name", "Business.Id"))
+    CreditKind = Enum(PoolCreditType, required=True)
+    Period = Enum(PoolCapPeriod, required=True)
     Amount = Money(required=True, allow_negative=False)

@@ -13,7 +13,7 @@ class Credential(Entity, public=False, unique=(("Login",), ("UserId",))):
     the latest 30-second step of which a one-time code was accepted.
     """
 
-    User = Reference(to="User", required=True, indexed=True)
+    User = Reference("User", required=True, indexed=True)
     Login = Text(required=True, exact=True, indexed=True)
     PasswordHash = Text()
     TotpSecret = Text()

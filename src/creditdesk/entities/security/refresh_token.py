@@ -12,7 +12,7 @@ class RefreshToken(Entity, public=False, unique=(("TokenHash",),)):
     A used token is kept until it expires, so that a replay is recognised.
     """
 
-    User = Reference(to="User", required=True, indexed=True)
+    User = Reference("User", required=True, indexed=True)
     TokenHash = Text(required=True, exact=True, indexed=True)
     ClientId = Text(required=True, exact=True)
     Family = Guid(required=True, indexed=True)

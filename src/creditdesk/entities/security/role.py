@@ -10,4 +10,4 @@ class Role(Entity, area="security", plural="roles", verbs=("list", "get"), label
     """A permission: one verb on one entity. The server creates them."""
 
     Name = Text(read_only=True, nullable=False)
-    UserRoles = Collection(of="UserRole", read_only=True, inverse_of="Roles", delta_fields=False)
+    UserRoles = Collection("UserRole", read_only=True, inverse_of="Roles", delta_fields=False)

@@ -9,7 +9,7 @@ from creditdesk.schema.fields import Collection, Reference, Text
 class UserRole(Entity, area="security", plural="userroles", label="Name", scope="BusinessId"):
     """A named set of roles at one location, assigned to users."""
 
-    Business = Reference(to="Business", required=True, embeds=("Name",))
+    Business = Reference("Business", required=True, embeds=("Name",))
     Name = Text(required=True)
-    Roles = Collection(of="Role")
-    Users = Collection(of="User")
+    Roles = Collection("Role")
+    Users = Collection("User")

@@ -24,10 +24,10 @@ class Booking(
     """A resource that is reserved for a customer from one time to another."""
 
     Resource = Reference(
-        to="Resource",
+        "Resource",
         required=True,
         embeds=(
-            Embed(path="Name", denormalized=True),
+            Embed("Name", denormalized=True),
             "Allocation",
             "HideInCalendar",
             "NoReturnPolicy",
@@ -38,11 +38,11 @@ class Booking(
         ),
         filter_only=("Business.Id",),
     )
-    FloorPlanDesk = Reference(to="FloorPlanDesk", embeds=("Name",), is_local=False)
+    FloorPlanDesk = Reference("FloorPlanDesk", embeds=("Name",), is_local=False)
     Coworker = Reference(
-        to="Coworker",
+        "Coworker",
         embeds=(
-            Embed(path="CoworkerType", as_text=True),
+            Embed("CoworkerType", as_text=True),
             "FullName",
             "MobilePhone",
             "LandLine",
@@ -51,7 +51,7 @@ class Booking(
             "TeamNames",
         ),
     )
-    ExtraService = Reference(to="ExtraService", embeds=("Name",))
+    ExtraService = Reference("ExtraService", embeds=("Name",))
     FromTime = DateTime(required=True)
     ToTime = DateTime(required=True)
     Notes = Text()
@@ -73,8 +73,8 @@ class Booking(
     TariffAtTheTimeOfBooking = Text()
     RepeatSeriesUniqueId = Guid()
     RepeatBooking = Boolean(create_only=True, nullable=False)
-    Repeats = Enum(of=eBookingRepeatCycle, required=True)
-    WhichBookingsToUpdate = Enum(of=eRepeatedBookingUpdateAction, nullable=False)
+    Repeats = Enum(eBookingRepeatCycle, required=True)
+    WhichBookingsToUpdate = Enum(eRepeatedBookingUpdateAction, nullable=False)
     RepeatEvery = Integer(create_only=True)
     RepeatUntil = DateTime(create_only=True)
     RepeatOnMondays = Boolean(nullable=False)

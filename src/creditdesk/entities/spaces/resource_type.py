@@ -9,5 +9,5 @@ from creditdesk.schema.fields import Reference, Text
 class ResourceType(Entity, area="spaces", plural="resourcetypes", label="Name", scope="BusinessId"):
     """A type of resource; rates and credits may be limited to some."""
 
-    Business = Reference(to="Business", required=True)
+    Business = Reference("Business", required=True)
     Name = Text(required=True)

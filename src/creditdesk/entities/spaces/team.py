@@ -9,19 +9,19 @@ from creditdesk.schema.fields import Boolean, Collection, Embed, Integer, Number
 class Team(Entity, area="spaces", plural="teams", label="Name", scope="BusinessId"):
     """Customers that belong together and may share credit."""
 
-    Business = Reference(to="Business", required=True, embeds=("Name",))
+    Business = Reference("Business", required=True, embeds=("Name",))
     Name = Text(required=True)
     Description = Text()
     TunnelPrivateGroupId = Text()
-    TeamMembers = Collection(of="Coworker")
-    TeamAdministrators = Collection(of="Coworker")
+    TeamMembers = Collection("Coworker")
+    TeamAdministrators = Collection("Coworker")
     CreateSingleInvoiceForTeam = Boolean(nullable=False)
     UseSpecialPrices = Boolean(nullable=False)
     PayingMember = Reference(
-        to="Coworker",
-        embeds=("FullName", Embed(path="CoworkerType", as_text=True), "BillingName", "CompanyName"),
+        "Coworker",
+        embeds=("FullName", Embed("CoworkerType", as_text=True), "BillingName", "CompanyName"),
     )
-    DefaultMemberTariff = Reference(to="Tariff", embeds=("Name",))
+    DefaultMemberTariff = Reference("Tariff", embeds=("Name",))
     MaxTeamMemberCount = Number()
     TransferCreditsToPayingMember = Boolean(nullable=False)
     ShareTimePasses = Boolean(nullable=False)
@@ -68,4 +68,4 @@ class Team(Entity, area="spaces", plural="teams", label="Name", scope="BusinessI
     AvgChurnProbability = Number(read_only=True)
     EngagementLevel = Text(read_only=True)
     DisableAttendanceDashboard = Boolean(nullable=False)
-    ExtraServices = Collection(of="ExtraService")
+    ExtraServices = Collection("ExtraService")

@@ -29,13 +29,13 @@ class Business(
 
     VisitedHelpItems = Integer(update_only=True, nullable=False)
     Name = Text(update_only=True, nullable=False)
-    DefaultLanguage = Enum(of=eLanguage, update_only=True, nullable=False)
+    DefaultLanguage = Enum(eLanguage, update_only=True, nullable=False)
     SpaceWebsiteLanguage = Reference(
-        to="SpaceWebsiteLanguage", update_only=True, embeds=("Culture",), is_local=False
+        "SpaceWebsiteLanguage", update_only=True, embeds=("Culture",), is_local=False
     )
-    RootLocation = Reference(to="Business", read_only=True)
+    RootLocation = Reference("Business", read_only=True)
     WebAddress = Text(update_only=True)
-    DefaultPaymentGateway = Reference(to="DefaultPaymentGateway", update_only=True, is_local=False)
+    DefaultPaymentGateway = Reference("DefaultPaymentGateway", update_only=True, is_local=False)
     NextInvoice = DateTime(read_only=True)
     TermsAndConditions = Text(update_only=True)
     ShortIntroduction = Text(update_only=True)
@@ -53,17 +53,15 @@ class Business(
     LastOverDueInvoiceReminder = DateTime(update_only=True)
     LastWelcomeEmail = DateTime(update_only=True)
     Country = Reference(
-        to="Country", update_only=True, nullable=False, embeds=("Name",), is_local=False
+        "Country", update_only=True, nullable=False, embeds=("Name",), is_local=False
     )
     Currency = Reference(
-        to="Currency",
+        "Currency",
         update_only=True,
         nullable=False,
-        embeds=(Embed(path="Code", denormalized=True),),
+        embeds=(Embed("Code", denormalized=True),),
     )
-    SimpleTimeZone = Reference(
-        to="SimpleTimeZone", update_only=True, nullable=False, is_local=False
-    )
+    SimpleTimeZone = Reference("SimpleTimeZone", update_only=True, nullable=False, is_local=False)
     LogoFileName = Text(read_only=True)
     NewLogoUrl = Text(update_only=True, write_only=True)
     ClearLogoFile = Boolean(update_only=True, write_only=True)
@@ -96,11 +94,11 @@ class Business(
     ClearPassportBannerFile = Boolean(update_only=True, write_only=True)
     PassportSpaceName = Text(update_only=True)
     PassportTagLine = Text(update_only=True)
-    VenueType = Enum(of=eVenueType, update_only=True)
+    VenueType = Enum(eVenueType, update_only=True)
     Tags = Text(update_only=True)
     NumberOfFloors = Integer(update_only=True)
     FloorSpace = Integer(update_only=True)
-    FloorSpaceUnit = Enum(of=eFloorUnit, update_only=True)
+    FloorSpaceUnit = Enum(eFloorUnit, update_only=True)
     Longitude = Number(update_only=True)
     Latitude = Number(update_only=True)
     PassportDescription = Text(update_only=True)
@@ -112,10 +110,10 @@ class Business(
     Neighborhood = Text(update_only=True)
     ContactPhoneNumber = Text(update_only=True, exact=True)
     ContactEmail = Text(update_only=True, exact=True)
-    PassportMembersAccess = Enum(of=ePassportAccess, update_only=True, nullable=False)
-    PassportEventsAccess = Enum(of=ePassportAccess, update_only=True, nullable=False)
-    PassportCommunityAccess = Enum(of=ePassportAccess, update_only=True, nullable=False)
-    PassportBlogPostsAccess = Enum(of=ePassportAccess, update_only=True, nullable=False)
+    PassportMembersAccess = Enum(ePassportAccess, update_only=True, nullable=False)
+    PassportEventsAccess = Enum(ePassportAccess, update_only=True, nullable=False)
+    PassportCommunityAccess = Enum(ePassportAccess, update_only=True, nullable=False)
+    PassportBlogPostsAccess = Enum(ePassportAccess, update_only=True, nullable=False)
     MondayOpenTime = Integer(update_only=True)
     MondayCloseTime = Integer(update_only=True)
     TuesdayOpenTime = Integer(update_only=True)

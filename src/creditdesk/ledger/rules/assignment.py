@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from creditdesk.ledger.rules.amounts import DECIMALS, Amount, round_amount
@@ -30,14 +32,14 @@ if TYPE_CHECKING:
 
 Offers = Sequence[MoneyOffer | UnitOffer]
 
-TIME_LIMIT_SECONDS: Final = 1.0
+TIME_LIMIT: Final = timedelta(seconds=1)
 """The bound on each of the two solves; a basket of 20 sources and 20 credits takes a twentieth."""
 CACHE_SIZE: Final = 256
-_NEARLY_WHOLE: Final = 1e-4
+_NEARLY_WHOLE: Final = Fraction(1, 10_000)
 """How far from a whole number of units the solver's answer may be."""
 
 
-def assign(problem: BasketProblem, time_limit_seconds: float = TIME_LIMIT_SECONDS) -> Assignment:
+def assign(problem: BasketProblem, time_limit: timedelta = TIME_LIMIT) -> Assignment:
     """The best assignment; it may search for as long as the time limit for each separate part."""
     shares: list[Share] = []
     exact = True
@@ -45,17 +47,17 @@ def assign(problem: BasketProblem, time_limit_seconds: float = TIME_LIMIT_SECOND
         if part.is_single:
             shares += burn_down(part)
             continue
-        found = _search(part, time_limit_seconds)
+        found = _search(part, time_limit)
         shares += found.shares
         exact = exact and found.exact
     return Assignment(tuple(sorted(shares, key=lambda s: (s.source, s.credit))), exact)
 
 
-def _search(problem: BasketProblem, time_limit_seconds: float) -> Assignment:
+def _search(problem: BasketProblem, time_limit: timedelta) -> Assignment:
     # Only servers and commands that search a basket load the solver: 20 MB and a tenth of a second.
     from creditdesk.ledger.rules.integer_program import propose  # noqa: PLC0415
 
-    proposal = propose(problem, time_limit_seconds)
+    proposal = propose(problem, time_limit)
     shares = None if proposal is None else _exact_shares(problem, proposal)
     if proposal is not None and proposal.optimal and shares is not None:
         return Assignment(tuple(shares))
@@ -146,7 +148,7 @@ def _exact_shares(problem: BasketProblem, proposal: Proposal) -> list[Share] | N
     """
     purse = Purse(problem)
     shares: list[Share] = []
-    tolerance = 1.0
+    tolerance = 1
     for source, offers in problem.offers_by_source().items():
         demand = problem.demands[source]
         payment = _as_proposed(offers, Payment(source, demand, purse), proposal)
@@ -173,7 +175,7 @@ def _as_proposed(offers: Offers, payment: Payment, proposal: Proposal) -> Paymen
     return payment if printed in (0, job) else None
 
 
-def _exact_amount(offer: MoneyOffer, proposed: float, payment: Payment) -> Amount:
+def _exact_amount(offer: MoneyOffer, proposed: Fraction, payment: Payment) -> Amount:
     """All that is needed or all that the credit has, where the proposal means that; else rounded."""
     for meant in (payment.money_needed(offer), payment.purse.holds(offer.credit)):
         if 2 * abs(proposed - meant) < payment.smallest_step:

@@ -39,6 +39,8 @@ class Api:
             self._routes.setdefault(route.path.lower(), {})[route.method] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
         request = Request(scope, receive)
         try:
             response = await self._dispatch(request)

@@ -8,23 +8,27 @@ import pytest
 import pytest_asyncio
 
 from creditdesk.schema.repository import Store
+from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore
 from tests.stateful.change_detection import ChangeDetector, change_detector_for
 
 
 @pytest_asyncio.fixture(scope="module")
-async def fast_store(store: Store) -> AsyncIterator[Store]:
+async def fast_store(store: Store, database: str) -> AsyncIterator[Store]:
     """The module's store, which need not outlive a loss of power, and finds rows by index."""
     if isinstance(store, SQLiteStore):
         store.connection.execute("PRAGMA synchronous = OFF")
+        yield store
     elif isinstance(store, PostgreSQLStore):
         async with store.pool.acquire() as connection:
             name = await connection.fetchval("SELECT current_database()")
             # A life looks at the newest rows only, which a plan made for any Id cannot know.
             await connection.execute(f"ALTER DATABASE {name} SET enable_seqscan = off")
-        await store.pool.expire_connections()
-    yield store
+        # New connections, which have the setting.
+        opened = await open_store(database)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What copies of lent values should be, and a house whose records change at random."""
+"""Expected denormalized values, and records that change at random."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INDEXED_COLUMNS = [
 
 
 async def expected_value(reading: ReadSession, record: Record, column: Column) -> Any:
-    """The value at the end of a column's path, walked record by record."""
+    """The value at the end of a column's path, followed record by record."""
     entity: type[Entity] = column.entity
     for relation in column.path:
         field = entity.fields[relation]
@@ -51,7 +51,7 @@ async def expected_value(reading: ReadSession, record: Record, column: Column) -
 
 
 async def assert_not_stale(reading: ReadSession, entity: type[Entity], ids: list[int]) -> None:
-    """Every copy of these records is shown, and found by filters, as what it copies."""
+    """Every denormalized value of these records is returned and filtered as its source."""
     for record in (await reading.get_many(entity, ids)).values():
         for column in entity.meta().denormalized_columns:
             right = await expected_value(reading, record, column)
@@ -64,7 +64,7 @@ async def assert_not_stale(reading: ReadSession, entity: type[Entity], ids: list
 
 
 class RandomRecords:
-    """A few records of everything that uses copy from, and whatever may change about them."""
+    """A few records of every source of uses, and the values of them that may change."""
 
     def __init__(self, store: Store, builder: RecordBuilder, random: Random) -> None:
         self.store, self.builder, self.random = store, builder, random

@@ -1,4 +1,4 @@
-"""What stands in a database beside its rows, as the engine itself tells it."""
+"""The schema of a database, as the engine reports it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ ORDER BY 1, 2""",
 
 
 async def schema_objects(store: Store) -> list[tuple[Any, ...]]:
-    """Every table, index, reference and trigger, as the engine tells them."""
+    """Every table, index, foreign key and trigger with its definition."""
     assert isinstance(store, SQLiteStore | PostgreSQLStore)
     return await run_sql_in_store(store, _SCHEMA_QUERIES[store.statements.dialect.name])

@@ -1,7 +1,7 @@
-"""The promise of a unit of work, said once; every engine inherits it.
+"""The storage contract: what every engine guarantees.
 
-A suite that inherits `Promise` gets the fixtures `store` and `build` over its engine. Nothing here
-knows which engine that is.
+A suite that inherits `StorageContract` provides the fixtures `store` and `builder` for its engine.
+Nothing here depends on which engine that is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.record_builder import RecordBuilder, stored_row
 
 
 def column(entity: type[Entity], name: str) -> Column:
-    """A column that the entity shows or that filters reach."""
+    """A column of the entity, shown or filter-only."""
     shape = entity.meta()
     return shape.columns.get(name) or shape.filter_only[name]
 
@@ -35,7 +35,7 @@ def where(entity: type[Entity], name: str, test: Comparison, value: Any = None) 
 
 
 def with_ids(entity: type[Entity], ids: list[int]) -> Filter:
-    """Narrows a question to the rows of one test."""
+    """Restricts a query to the rows of one test."""
     return where(entity, "Id", Comparison.ONE_OF, tuple(ids))
 
 
@@ -44,7 +44,7 @@ def order_by(entity: type[Entity], name: str, *, descending: bool = False) -> Or
 
 
 async def insert_rows(store: Store, entity: type[Entity], *rows: dict[str, Any]) -> list[int]:
-    """Stores rows of which only what matters is named; gives their ids."""
+    """Inserts rows with default values beside the given ones; returns their ids."""
     async with store.write_session() as unit:
         return await unit.insert(entity, [stored_row(entity, **row) for row in rows])
 
@@ -52,7 +52,7 @@ async def insert_rows(store: Store, entity: type[Entity], *rows: dict[str, Any])
 async def matching_positions(
     store: Store, entity: type[Entity], ids: list[int], *filters: Filter
 ) -> list[int]:
-    """Which of these rows the filters leave, as their places among the ids."""
+    """The positions among the ids of the rows that match the filters."""
     async with store.read_session() as reading:
         rows = await reading.find(entity, (with_ids(entity, ids), *filters))
     return [ids.index(row["Id"]) for row in rows]
@@ -61,7 +61,7 @@ async def matching_positions(
 async def sorted_positions(
     store: Store, entity: type[Entity], ids: list[int], order: Order
 ) -> list[int]:
-    """The places of the rows among the ids, in the order a page gives them."""
+    """The positions of the rows among the ids, in the order of a page."""
     at = [c.name for c in entity.meta().list_columns].index("Id")
     async with store.read_session() as reading:
         page = await reading.page(ListQuery(entity, (with_ids(entity, ids),), order, 1, 1000))
@@ -69,9 +69,9 @@ async def sorted_positions(
 
 
 class StorageContract:
-    """What every engine keeps."""
+    """What every engine guarantees."""
 
-    async def test_a_record_reads_back_as_it_was_put(self, store: Store) -> None:
+    async def test_inserted_record_reads_back_unchanged(self, store: Store) -> None:
         row = stored_row(Currency, Name="Euro", Code="EUR", Format="0.00", SystemId="x")
         async with store.write_session() as unit:
             [record_id] = await unit.insert(Currency, [row])
@@ -81,12 +81,12 @@ class StorageContract:
             ("IsNew", "ToStringText", "LocalizationDetails")
         )
 
-    async def test_a_missing_record_is_none(self, store: Store) -> None:
+    async def test_missing_record_is_none(self, store: Store) -> None:
         async with store.read_session() as reading:
             assert await reading.get(Currency, 987654321) is None
             assert await reading.get_many(Currency, [987654321]) == {}
 
-    async def test_no_ids_ask_for_nothing(self, store: Store) -> None:
+    async def test_empty_lists_do_nothing(self, store: Store) -> None:
         async with store.write_session() as unit:
             assert await unit.get_many(Currency, []) == {}
             assert await unit.lock(Currency, []) == {}
@@ -94,20 +94,20 @@ class StorageContract:
             await unit.update(Currency, [])
             await unit.delete(Currency, [])
 
-    async def test_many_gives_those_that_are_there(self, store: Store) -> None:
+    async def test_get_many_returns_existing_records(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"})
         async with store.read_session() as reading:
             records = await reading.get_many(Currency, [*ids, ids[0], 987654321])
         assert {i: r["Name"] for i, r in records.items()} == {ids[0]: "a", ids[1]: "b"}
 
-    async def test_filters_narrow_get_and_many(self, store: Store) -> None:
+    async def test_filters_apply_to_get_and_get_many(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Code": "AAA"}, {"Code": "BBB"})
         only = where(Currency, "Code", Comparison.EQUALS, "aaa")
         async with store.read_session() as reading:
             assert await reading.get(Currency, ids[1], (only,)) is None
             assert set(await reading.get_many(Currency, ids, (only,))) == {ids[0]}
 
-    async def test_lent_values_come_through_two_relations(
+    async def test_embedded_values_cross_two_relations(
         self, store: Store, builder: RecordBuilder
     ) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
@@ -132,7 +132,7 @@ class StorageContract:
         order = order_by(TimePass, "CurrencyCode", descending=True)
         assert await sorted_positions(store, TimePass, ids, order) == [1, 0, 2]
 
-    async def test_find_goes_by_id_and_takes_up_where_it_stopped(self, store: Store) -> None:
+    async def test_find_sorts_by_id_and_continues_after_an_id(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
         async with store.read_session() as reading:
             first = await reading.find(Currency, (with_ids(Currency, ids),), limit=2)
@@ -140,7 +140,7 @@ class StorageContract:
         assert [r["Id"] for r in first] == ids[:2]
         assert [r["Id"] for r in rest] == ids[2:]
 
-    async def test_find_reads_only_what_is_named_lent_values_and_collections_too(
+    async def test_find_returns_only_named_columns(
         self, store: Store, builder: RecordBuilder
     ) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
@@ -159,7 +159,7 @@ class StorageContract:
             [("CurrencyCode", None), ("Businesses", ()), ("Id", ids[1])],
         ]
 
-    async def test_find_reads_what_only_filters_reach(
+    async def test_find_returns_filter_only_columns(
         self, store: Store, builder: RecordBuilder
     ) -> None:
         business = await builder.shared_id("Business")
@@ -170,7 +170,7 @@ class StorageContract:
             )
         assert record == {"ResourceBusinessId": business}
 
-    async def test_several_questions_at_once_are_answered_as_each_by_itself(
+    async def test_find_many_equals_separate_finds(
         self, store: Store, builder: RecordBuilder
     ) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
@@ -197,7 +197,7 @@ class StorageContract:
         assert [len(records) for records in found] == [2, len(found[1]), 0, 1]
         assert booking in [record["Id"] for record in found[1]]
 
-    async def test_lock_reads_only_what_is_named(self, store: Store) -> None:
+    async def test_lock_returns_only_named_columns(self, store: Store) -> None:
         ids = await insert_rows(
             store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"}
         )
@@ -207,7 +207,7 @@ class StorageContract:
                 await unit.lock(Currency, ids, ("Id", "Nothing"))
         assert locked == {i: {"Id": i, "Code": c} for i, c in zip(ids, "AB", strict=True)}
 
-    async def test_a_page_carries_the_total_even_past_the_end(self, store: Store) -> None:
+    async def test_page_has_total_even_past_the_end(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, *({"Name": f"n{i}"} for i in range(5)))
         order = order_by(Currency, "Name")
 
@@ -222,13 +222,13 @@ class StorageContract:
         ]  # fmt: skip
         assert (await page(2**53, 1000)).total == 5
 
-    async def test_count_counts_what_matches(self, store: Store) -> None:
+    async def test_count_returns_number_of_matches(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Code": "A"}, {"Code": "B"}, {"Code": "B"})
         async with store.read_session() as reading:
             matching = (with_ids(Currency, ids), where(Currency, "Code", Comparison.EQUALS, "b"))
             assert await reading.count(Currency, matching) == 2
 
-    async def test_update_sets_what_is_named_and_leaves_the_rest(self, store: Store) -> None:
+    async def test_update_sets_only_named_values(self, store: Store) -> None:
         ids = await insert_rows(
             store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"}
         )
@@ -240,7 +240,7 @@ class StorageContract:
         by_name = where(Currency, "Name", Comparison.CONTAINS, "ä")
         assert await matching_positions(store, Currency, ids, by_name) == [0]
 
-    async def test_lock_gives_own_stored_values(self, store: Store) -> None:
+    async def test_lock_returns_stored_values(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"})
         async with store.write_session() as unit:
             locked = await unit.lock(Currency, [ids[1], ids[0], ids[0], 987654321])
@@ -248,12 +248,12 @@ class StorageContract:
         assert set(locked[ids[0]]) == {c.name for c in Currency.meta().stored_columns}
         assert locked[ids[1]]["Name"] == "b"
 
-    async def test_lock_gives_what_is_free_beside_what_is_needed(self, store: Store) -> None:
+    async def test_lock_returns_unlocked_skippable_records(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"}, {"Name": "c"})
         async with store.write_session() as unit:
             assert await unit.lock(Currency, [], ("Id",), skip_locked=[]) == {}
             await unit.lock(Currency, [ids[0]])
-            # What the unit itself has locked is free for it.
+            # A session may skip-lock what it has locked itself.
             locked = await unit.lock(
                 Currency, [ids[1]], ("Id", "Name"), skip_locked=[ids[2], ids[0], ids[1], 987654321]
             )
@@ -263,7 +263,7 @@ class StorageContract:
         )
         assert alone == {ids[2]: {"Id": ids[2]}}
 
-    async def test_writes_on_several_tables_travel_together(self, store: Store) -> None:
+    async def test_write_changes_several_tables(self, store: Store) -> None:
         (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
         async with store.write_session() as unit:
             fresh = (await unit.next_ids({Business: 2}))[Business]
@@ -276,12 +276,12 @@ class StorageContract:
             )
         assert sorted(shown) == fresh
         assert shown[fresh[0]]["Name"] == f"Place {fresh[0]}"
-        # What is lent is as it was before the other writes.
+        # Embedded values are read as they were before the other writes.
         assert {row["CurrencyCode"] for row in shown.values()} == {"EUR"}
         async with store.read_session() as reading:
             assert (await reading.get_many(Business, fresh))[fresh[1]]["CurrencyCode"] == "XYZ"
 
-    async def test_what_is_written_without_an_id_gets_a_fresh_one(self, store: Store) -> None:
+    async def test_write_assigns_missing_ids(self, store: Store) -> None:
         (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
         named = [stored_row(Currency, Name=name) for name in ("first", "second")]
         async with store.write_session() as unit:
@@ -294,7 +294,7 @@ class StorageContract:
             < (await insert_rows(store, Currency, {"Name": "next"}))[0]
         )
 
-    async def test_a_write_that_fails_takes_the_others_with_it(self, store: Store) -> None:
+    async def test_failed_write_undoes_the_others(self, store: Store) -> None:
         (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
         broken = stored_row(Business, Id=987654, Name="Nowhere", CurrencyId=987654321)
         with pytest.raises((StateConflict, Conflict)):
@@ -305,7 +305,7 @@ class StorageContract:
         async with store.read_session() as reading:
             assert (await reading.get_many(Currency, [money]))[money]["Code"] == "EUR"
 
-    async def test_fresh_ids_rise_and_are_never_given_twice(self, store: Store) -> None:
+    async def test_new_ids_ascend_and_never_repeat(self, store: Store) -> None:
         async with store.write_session() as unit:
             first, others = (await unit.next_ids({Currency: 3, TimePass: 1})).values()
         async with store.write_session() as unit:
@@ -315,27 +315,27 @@ class StorageContract:
         assert len({*first, *second}) == 5
         assert min(second) > max(first)
 
-    async def test_a_taken_id_is_not_given_again(self, store: Store) -> None:
+    async def test_given_id_is_not_assigned_again(self, store: Store) -> None:
         async with store.write_session() as unit:
             [highest] = (await unit.next_ids({Currency: 1}))[Currency]
         await insert_rows(store, Currency, {"Id": highest + 10, "Name": "from outside"})
         await insert_rows(store, Currency, {"Id": highest + 5, "Name": "later, but lower"})
         assert await insert_rows(store, Currency, {"Name": "fresh"}) == [highest + 11]
 
-    async def test_the_very_first_id_may_come_from_outside(self, store: Store) -> None:
+    async def test_first_id_may_be_given(self, store: Store) -> None:
         from creditdesk.entities.security.signing_key import SigningKey
 
         await insert_rows(store, SigningKey, {"Id": 1, "Name": "first"})
         assert await insert_rows(store, SigningKey, {"Name": "second"}) == [2]
 
-    async def test_delete_removes_and_says_nothing_of_the_missing(self, store: Store) -> None:
+    async def test_delete_ignores_missing_records(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Name": "a"}, {"Name": "b"})
         async with store.write_session() as unit:
             await unit.delete(Currency, [ids[0], 987654321])
         async with store.read_session() as reading:
             assert set(await reading.get_many(Currency, ids)) == {ids[1]}
 
-    async def test_what_others_refer_to_is_not_deleted(
+    async def test_referenced_record_is_not_deleted(
         self, store: Store, builder: RecordBuilder
     ) -> None:
         [currency] = await insert_rows(store, Currency, {"Code": "EUR"})
@@ -347,7 +347,7 @@ class StorageContract:
         async with store.read_session() as reading:
             assert await reading.get(Currency, currency)
 
-    async def test_what_a_collection_holds_is_not_deleted(
+    async def test_collection_member_is_not_deleted(
         self, store: Store, builder: RecordBuilder
     ) -> None:
         business = await builder.shared_id("Business")
@@ -367,7 +367,7 @@ class StorageContract:
             await unit.delete(CoworkerBookingCredit, [credit])
             await unit.delete(ResourceType, [kind])
 
-    async def test_an_error_leaves_nothing(self, store: Store) -> None:
+    async def test_exception_rolls_back(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Name": "stays"})
         unique = str(uuid4())
         with pytest.raises(RuntimeError, match="midway"):
@@ -383,7 +383,7 @@ class StorageContract:
         assert record is not None
         assert record["Name"] == "stays"
 
-    async def test_a_unit_sees_its_own_writes_and_others_do_not(self, store: Store) -> None:
+    async def test_uncommitted_writes_are_visible_only_to_their_session(self, store: Store) -> None:
         ids = await insert_rows(store, Currency, {"Name": "before"})
         async with store.read_session() as earlier, store.write_session() as unit:
             await unit.update(Currency, [(ids[0], {"Name": "after"})])
@@ -393,7 +393,7 @@ class StorageContract:
                     assert record is not None
                     assert record["Name"] == name
 
-    async def test_a_read_session_sees_no_later_commit(self, store: Store) -> None:
+    async def test_read_session_sees_no_later_commit(self, store: Store) -> None:
         first, second = await insert_rows(store, Currency, {"Code": "AAA"}, {"Code": "BBB"})
         ours = (with_ids(Currency, [first, second]),)
         async with store.read_session() as session:
@@ -430,7 +430,7 @@ class StorageContract:
         async with store.read_session() as session:
             assert await session.find(Currency, ours, columns=("Name",)) == [{"Name": "4"}]
 
-    async def test_a_failed_read_leaves_the_next_snapshot_intact(self, store: Store) -> None:
+    async def test_failed_read_session_does_not_affect_the_next(self, store: Store) -> None:
         [record_id] = await insert_rows(store, Currency, {"Name": "a"})
         with pytest.raises(RuntimeError, match="midway"):
             async with store.read_session() as session:

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever asks: changed history, impossible balances."""
+"""What the database itself refuses: changes of history, impossible balances."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def history(builder: RecordBuilder, entity: type[Entity]) -> int:
 _sequences = iter(range(1, 1000))
 
 
-def test_what_is_append_only() -> None:
+def test_append_only_entities() -> None:
     assert set(APPEND_ONLY) >= {
         CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory, JournalLine,
     }  # fmt: skip
@@ -48,9 +48,9 @@ def test_what_is_append_only() -> None:
 
 @pytest.mark.parametrize("entity", APPEND_ONLY, ids=lambda e: e.__name__)
 class TestHistory:
-    """A line that was written stays as it was written."""
+    """A row of history stays as it was written."""
 
-    async def test_it_is_not_deleted_by_the_program(
+    async def test_program_cannot_delete_it(
         self, store: Store, builder: RecordBuilder, entity: type[Entity]
     ) -> None:
         line = await history(builder, entity)
@@ -60,14 +60,14 @@ class TestHistory:
         async with store.read_session() as reading:
             assert await reading.get(entity, line)
 
-    async def test_it_is_not_deleted_by_plain_sql(
+    async def test_sql_cannot_delete_it(
         self, builder: RecordBuilder, store: Store, entity: type[Entity]
     ) -> None:
         line = await history(builder, entity)
         with pytest.raises(Exception, match="append-only"):
             await run_sql_in_store(store, f"DELETE FROM {table_name(entity)} WHERE id = {line}")
 
-    async def test_no_fixed_column_is_changed_by_plain_sql(
+    async def test_sql_cannot_change_fixed_columns(
         self, builder: RecordBuilder, store: Store, entity: type[Entity]
     ) -> None:
         line, other = await history(builder, entity), await history(builder, entity)
@@ -87,7 +87,7 @@ class TestHistory:
                     store, f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})"
                 )
 
-    async def test_it_is_not_replaced_or_emptied(
+    async def test_sql_cannot_replace_or_truncate(
         self, builder: RecordBuilder, store: Store, database: str, entity: type[Entity]
     ) -> None:
         line, table = await history(builder, entity), table_name(entity)
@@ -99,7 +99,7 @@ class TestHistory:
             else:
                 await run_sql_in_store(store, f"TRUNCATE {table} CASCADE")
 
-    async def test_what_may_be_edited_is_edited(
+    async def test_mutable_columns_can_be_changed(
         self, store: Store, builder: RecordBuilder, entity: type[Entity]
     ) -> None:
         line = await history(builder, entity)
@@ -124,7 +124,7 @@ class TestHistory:
     ],
 )
 @pytest.mark.parametrize("bad", [-1, 11])
-async def test_no_balance_leaves_its_bounds(
+async def test_balance_stays_within_its_bounds(
     store: Store, builder: RecordBuilder, entity: type[Entity], remaining: str, total: str, bad: int
 ) -> None:
     credit = await builder.create(entity, **{remaining: 10, total: 10})
@@ -139,7 +139,7 @@ async def test_no_balance_leaves_its_bounds(
     assert record[remaining] == 10
 
 
-async def test_unique_names_are_unique(store: Store) -> None:
+async def test_duplicate_unique_values_are_refused(store: Store) -> None:
     from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 
     row = {"Key": "one contract", "PeriodStart": NOW, "ContractId": 1, "CreditId": 1}

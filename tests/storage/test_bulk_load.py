@@ -1,4 +1,4 @@
-"""A load leaves what ordinary writing leaves: the same rows, indexes, references and guards."""
+"""A bulk load leaves what ordinary inserts leave: the same rows, indexes, foreign keys, triggers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tests.support.record_builder import NOW, RecordBuilder, stored_row
 
 LOADED = (CoworkerBookingCredit, Use, Booking, Team)
 MANY = 700
-"""More than what travels as arrays."""
+"""More rows than are inserted as arrays."""
 
 
 async def load(store: Store, builder: RecordBuilder, count: int, **wrong: Any) -> None:
-    """A credit, a booking with a name to copy, and so many uses of them."""
+    """A credit, a booking with a name to copy, and `count` uses of them."""
     business, coworker = await builder.shared_id("Business"), await builder.shared_id("Coworker")
     room = await builder.create(Resource, Name="Großer Saal")
     async with store.bulk_load(LOADED) as unit:
@@ -60,7 +60,7 @@ async def load(store: Store, builder: RecordBuilder, count: int, **wrong: Any) -
 
 
 async def assert_loaded(store: Store) -> None:
-    """The tally counts every use, and every copy is what it copies."""
+    """Counters and denormalized values are correct."""
     [counted] = await run_sql_in_store(
         store, "SELECT count(*) FROM coworker_booking_credit_use_history"
     )
@@ -70,18 +70,14 @@ async def assert_loaded(store: Store) -> None:
         assert await reading.stale(Use, 0, 10) == []
 
 
-async def test_after_a_load_every_index_reference_and_trigger_is_as_it_was(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_bulk_load_restores_the_schema(store: Store, builder: RecordBuilder) -> None:
     before = await schema_objects(store)
     await load(store, builder, MANY)
     assert await schema_objects(store) == before
     await assert_loaded(store)
 
 
-async def test_rows_that_were_there_before_a_load_are_counted_once(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_bulk_load_counts_existing_rows_once(store: Store, builder: RecordBuilder) -> None:
     uses = where(Use, "CreditUsed", Comparison.EQUALS, 6)
     credit = await builder.create(CoworkerBookingCredit)
     await insert_rows(store, Use, {"CoworkerBookingCreditId": credit, "CreditUsed": 6})
@@ -92,9 +88,7 @@ async def test_rows_that_were_there_before_a_load_are_counted_once(
         assert await reading.count(Use, (uses,)) == 2
 
 
-async def test_loaded_rows_are_found_by_what_they_copy(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_loaded_rows_have_denormalized_values(store: Store, builder: RecordBuilder) -> None:
     await load(store, builder, MANY)
     filters = (where(Use, "BookingResourceName", Comparison.EQUALS, "Großer Saal"),)
     async with store.read_session() as reading:
@@ -102,9 +96,9 @@ async def test_loaded_rows_are_found_by_what_they_copy(
     assert page.total >= MANY
 
 
-async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: Store) -> None:
+async def test_lookup_by_id_uses_index_during_bulk_load(store: Store) -> None:
     async with store.bulk_load(LOADED) as unit:
-        # Booking is empty when the plan is made, which then serves until the load ends.
+        # The table is empty when the plan is made, and the plan is used until the load ends.
         assert isinstance(unit, BaseWriteSession)
         engine = unit.dialect
         explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
@@ -119,7 +113,7 @@ async def test_a_record_is_found_by_its_id_without_a_walk_within_a_load(store: S
     assert "SCAN booking" not in plan
 
 
-async def test_a_change_within_a_load_reaches_the_copies(
+async def test_update_during_bulk_load_reaches_denormalized_values(
     store: Store, builder: RecordBuilder
 ) -> None:
     room = await builder.shared_id("Resource")
@@ -134,7 +128,7 @@ async def test_a_change_within_a_load_reaches_the_copies(
         assert await reading.stale(Booking, 0, 10) == []
 
 
-async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, builder: RecordBuilder) -> None:
+async def test_new_ids_follow_loaded_ids(store: Store, builder: RecordBuilder) -> None:
     async with store.bulk_load((Team,)) as unit:
         row = stored_row(
             Team, BusinessId=await builder.shared_id("Business"), Name="Far", Id=90_000
@@ -144,7 +138,7 @@ async def test_fresh_ids_go_on_after_those_of_a_load(store: Store, builder: Reco
 
 
 @pytest.mark.parametrize("others", [False, True])
-async def test_a_load_on_sqlite_keeps_no_log_of_what_it_writes_if_the_file_is_its_own(
+async def test_sqlite_bulk_load_writes_no_wal_without_other_connections(
     tmp_path: Path, *, others: bool
 ) -> None:
     store = await open_store(f"sqlite:///{tmp_path / 'books.db'}", migrated=True)
@@ -168,7 +162,7 @@ async def test_a_load_on_sqlite_keeps_no_log_of_what_it_writes_if_the_file_is_it
 
 @pytest.fixture
 async def nothing_changes(store: Store, builder: RecordBuilder) -> Callable[[], Awaitable[None]]:
-    """Asserts that rows, indexes, references, triggers and tally are as they were before."""
+    """Asserts that rows, schema and counters are as they were before."""
     for name in ("Business", "Coworker"):
         await builder.shared_id(name)
     before = await schema_objects(store)
@@ -187,7 +181,7 @@ async def _counts(store: Store) -> list[int]:
         return [await reading.count(entity) for entity in LOADED]
 
 
-async def test_a_load_that_breaks_off_leaves_nothing(
+async def test_interrupted_bulk_load_rolls_back(
     store: Store, builder: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
 ) -> None:
     class Broke(Exception):
@@ -204,7 +198,7 @@ async def test_a_load_that_breaks_off_leaves_nothing(
     await nothing_changes()
 
 
-async def test_what_refers_to_nothing_is_refused_and_leaves_nothing(
+async def test_bulk_load_with_missing_reference_rolls_back(
     store: Store, builder: RecordBuilder, nothing_changes: Callable[[], Awaitable[None]]
 ) -> None:
     with pytest.raises(StateConflict):
@@ -212,9 +206,7 @@ async def test_what_refers_to_nothing_is_refused_and_leaves_nothing(
     await nothing_changes()
 
 
-async def test_what_is_there_twice_is_refused_and_leaves_nothing(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_bulk_load_with_duplicate_rolls_back(store: Store, builder: RecordBuilder) -> None:
     twice = "5e0ee0a8-93c5-4be1-9e4a-2f10bb9b2d8e"
     await builder.create(Use, UniqueId=twice)
     for name in ("Business", "Coworker"):

@@ -1,4 +1,4 @@
-"""Twenty writers at once: each unit is whole, none is lost, and ids are given once."""
+"""Twenty concurrent writers: transactions are atomic, none is lost, ids are unique."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.storage.storage_contract import insert_rows, where
 WRITERS = 20
 
 
-async def test_every_increment_of_a_locked_row_counts(store: Store) -> None:
+async def test_increments_of_a_locked_row_are_not_lost(store: Store) -> None:
     [row] = await insert_rows(store, TimePass, {"MinutesIncluded": 0})
 
     async def add_one() -> None:
@@ -32,7 +32,7 @@ async def test_every_increment_of_a_locked_row_counts(store: Store) -> None:
     assert record["MinutesIncluded"] == WRITERS
 
 
-async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
+async def test_locking_in_any_order_does_not_deadlock(store: Store) -> None:
     rows = await insert_rows(store, TimePass, *({"MinutesIncluded": 0} for _ in range(4)))
 
     async def add_one(number: int) -> None:
@@ -49,7 +49,7 @@ async def test_rows_locked_in_any_order_do_not_deadlock(store: Store) -> None:
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_what_another_has_locked_is_left_out_where_it_is_only_wished_for(
+async def test_skip_locked_omits_rows_of_other_sessions(
     store: Store,
 ) -> None:
     theirs, free = await insert_rows(
@@ -72,7 +72,7 @@ async def test_what_another_has_locked_is_left_out_where_it_is_only_wished_for(
         }
 
 
-async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
+async def test_concurrent_writers_get_distinct_ids(store: Store) -> None:
     async def take() -> list[int]:
         async with store.write_session() as unit:
             return (await unit.next_ids({Currency: 5}))[Currency]
@@ -81,7 +81,7 @@ async def test_fresh_ids_are_given_to_one_writer_each(store: Store) -> None:
     assert len({i for ids in given for i in ids}) == WRITERS * 5
 
 
-async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
+async def test_failed_concurrent_writers_leave_nothing(store: Store) -> None:
     async def write(number: int) -> None:
         async with store.write_session() as unit:
             from tests.support.record_builder import stored_row
@@ -102,7 +102,7 @@ async def test_half_of_the_writers_fail_and_leave_nothing(store: Store) -> None:
     assert sorted(int(row["Name"]) for row in kept) == list(range(0, WRITERS, 2))
 
 
-async def test_readers_see_whole_units_only(store: Store) -> None:
+async def test_readers_see_whole_transactions(store: Store) -> None:
     rows = await insert_rows(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 0})
     done = asyncio.Event()
 
@@ -127,7 +127,7 @@ async def test_readers_see_whole_units_only(store: Store) -> None:
     await asyncio.gather(write(), *(read() for _ in range(3)))
 
 
-async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store) -> None:
+async def test_cancelled_writer_rolls_back_and_releases_locks(store: Store) -> None:
     inside = asyncio.Event()
 
     async def write() -> None:
@@ -148,8 +148,8 @@ async def test_a_cancelled_writer_leaves_nothing_and_blocks_nobody(store: Store)
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_connections_are_had_in_order_of_arrival(database: str) -> None:
-    """Who comes as a connection is given back does not pass by those who wait for it."""
+async def test_connections_are_acquired_in_order_of_arrival(database: str) -> None:
+    """A late request does not overtake those that wait for a connection."""
     store = await open_store(database, connections=1)
     came: list[int] = []
     served: list[int] = []
@@ -164,7 +164,7 @@ async def test_connections_are_had_in_order_of_arrival(database: str) -> None:
     asking = []
     for number in range(300):
         asking.append(asyncio.create_task(ask()))
-        # At any moment, and so also at the one when a connection is given back.
+        # At random moments, so also as a connection is released.
         await asyncio.sleep(0 if number % 3 else 0.001)
     await asyncio.gather(*asking)
     await store.close()

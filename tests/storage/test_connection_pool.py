@@ -1,4 +1,4 @@
-"""Connections are lent to one unit at a time, and the same one again while nothing befell it."""
+"""The pool hands each connection to one session at a time, and reuses it while it is intact."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ POOL_SIZE = 2
 @pytest_asyncio.fixture
 async def connections(postgres_server: str) -> AsyncIterator[ConnectionPool]:
     pool = await asyncpg.create_pool(postgres_server, min_size=1, max_size=POOL_SIZE)
-    lent = ConnectionPool(pool, POOL_SIZE)
-    yield lent
+    pool_under_test = ConnectionPool(pool, POOL_SIZE)
+    yield pool_under_test
     async with asyncio.timeout(10):
-        await lent.close()
+        await pool_under_test.close()
 
 
 async def server_process(connection: Any) -> int:
-    """Which process of the server is at the other end."""
+    """The server process of a connection."""
     return int(await connection.fetchval("SELECT pg_backend_pid()"))
 
 
@@ -35,11 +35,11 @@ async def use_once(connections: ConnectionPool) -> int:
         return await server_process(connection)
 
 
-async def test_what_comes_back_is_lent_again(connections: ConnectionPool) -> None:
+async def test_released_connection_is_reused(connections: ConnectionPool) -> None:
     assert await use_once(connections) == await use_once(connections)
 
 
-async def test_two_at_once_have_different_ones_and_a_third_waits(
+async def test_pool_waits_beyond_its_size(
     connections: ConnectionPool,
 ) -> None:
     first, second = await connections.checkout(), await connections.checkout()
@@ -53,7 +53,7 @@ async def test_two_at_once_have_different_ones_and_a_third_waits(
     await connections.checkin(second, None)
 
 
-async def test_whoever_gives_up_waiting_takes_nothing_along(connections: ConnectionPool) -> None:
+async def test_cancelled_waiter_loses_no_connection(connections: ConnectionPool) -> None:
     held = [await connections.checkout() for _ in range(POOL_SIZE)]
     waiting = asyncio.create_task(connections.checkout())
     await asyncio.sleep(0)
@@ -67,7 +67,7 @@ async def test_whoever_gives_up_waiting_takes_nothing_along(connections: Connect
         await connections.checkin(connection, None)
 
 
-async def test_one_that_the_server_closed_is_not_lent_again(connections: ConnectionPool) -> None:
+async def test_closed_connection_is_not_reused(connections: ConnectionPool) -> None:
     first, second = await connections.checkout(), await connections.checkout()
     gone = await server_process(first)
     await connections.checkin(first, None)
@@ -80,7 +80,7 @@ async def test_one_that_the_server_closed_is_not_lent_again(connections: Connect
         await connections.checkin(each, None)
 
 
-async def test_a_block_that_fails_gives_its_connection_back_usable(
+async def test_failed_block_returns_a_usable_connection(
     connections: ConnectionPool,
 ) -> None:
     for _ in range(POOL_SIZE + 1):
@@ -92,7 +92,7 @@ async def test_a_block_that_fails_gives_its_connection_back_usable(
         assert await connection.fetchval("SELECT 1") == 1
 
 
-async def test_a_question_that_is_broken_off_leaves_no_answer_to_the_next(
+async def test_cancelled_query_leaves_no_result_behind(
     connections: ConnectionPool,
 ) -> None:
     with pytest.raises(TimeoutError):
@@ -103,7 +103,7 @@ async def test_a_question_that_is_broken_off_leaves_no_answer_to_the_next(
             assert await connection.fetchval("SELECT 'mine'") == "mine"
 
 
-async def test_one_that_lay_idle_for_long_is_opened_anew(
+async def test_long_idle_connection_is_replaced(
     connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await use_once(connections)
@@ -111,13 +111,7 @@ async def test_one_that_lay_idle_for_long_is_opened_anew(
     assert await use_once(connections) != first
 
 
-async def test_after_expiry_all_are_opened_anew(connections: ConnectionPool) -> None:
-    first = await use_once(connections)
-    await connections.expire_connections()
-    assert await use_once(connections) != first
-
-
-async def test_closing_waits_for_what_is_lent(connections: ConnectionPool) -> None:
+async def test_close_waits_for_connections_in_use(connections: ConnectionPool) -> None:
     connection = await connections.checkout()
     closing = asyncio.create_task(connections.close())
     await asyncio.sleep(0.05)
@@ -128,12 +122,12 @@ async def test_closing_waits_for_what_is_lent(connections: ConnectionPool) -> No
         await closing
 
 
-async def test_without_a_server_there_is_no_connection(postgres_server: str) -> None:
+async def test_missing_server_raises_connection_error(postgres_server: str) -> None:
     pool = await asyncpg.create_pool(postgres_server, min_size=0, max_size=POOL_SIZE)
-    lent = ConnectionPool(pool, POOL_SIZE)
+    pool_under_test = ConnectionPool(pool, POOL_SIZE)
     pool.set_connect_args(host="127.0.0.1", port=1)
     for _ in range(POOL_SIZE + 1):
         with pytest.raises(ConnectionError):
-            async with lent.acquire():
+            async with pool_under_test.acquire():
                 pass
-    await lent.close()
+    await pool_under_test.close()

@@ -1,4 +1,4 @@
-"""What seeking a page by the tally promises: few steps, one look, and no writer in another's way."""
+"""Pages found by the row counters: few rows read, one snapshot, no waiting between writers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def at(number: int) -> datetime:
     return START + timedelta(minutes=10 * number)
 
 
-async def test_the_page_and_the_total_of_one_answer_agree_while_others_write(
+async def test_page_and_total_agree_during_writes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row of each number is created after those of lower numbers, and only ever appended, so a
@@ -88,15 +88,15 @@ async def test_the_page_and_the_total_of_one_answer_agree_while_others_write(
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_writers_never_wait_for_each_other_to_count(store: Store) -> None:
-    """Two units that count the same days of the same tables, each beginning where the other ends."""
+async def test_concurrent_writers_do_not_wait_for_counters(store: Store) -> None:
+    """Two transactions count the same days of the same tables in opposite order."""
     counted = [(MoneyUse, at(0)), (TimeUse, at(0)), (MoneyUse, at(9999)), (JournalLine, at(0))]
     both = asyncio.Barrier(2)
 
     async def write(first: int) -> None:
         async with store.write_session() as unit:
             for entity, created in counted if first else counted[::-1]:
-                # The same line of the same credit would wait for another reason.
+                # The same entry of one credit would wait for another reason.
                 named = {"CreditId": first, "Sequence": 1} if entity is JournalLine else {}
                 await unit.insert(entity, [stored_row(entity, CreatedOn=created, **named)])
                 await both.wait()
@@ -111,7 +111,7 @@ async def test_writers_never_wait_for_each_other_to_count(store: Store) -> None:
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_there_are_as_many_shards_as_writers_at_one_moment(store: Store) -> None:
+async def test_shards_equal_concurrent_writers(store: Store) -> None:
     for number in range(5):
         async with store.write_session() as unit:
             row = stored_row(JournalLine, CreatedOn=at(50_000), CreditId=7, Sequence=number)
@@ -182,7 +182,7 @@ async def touched(store: Store) -> Touched:
 
 
 def _rows_of(plan: dict[str, Any]) -> int:
-    """The rows that the scans of a plan gave, and those they looked at in vain."""
+    """The rows that the scans of a plan returned, and those that they filtered out."""
     scanned = 0
     if "Scan" in plan["Node Type"]:
         looked = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
@@ -192,9 +192,7 @@ def _rows_of(plan: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("name", ["CreatedOn", "Id", "a range", "a burst"])
-async def test_the_middle_page_of_many_rows_touches_few(
-    touched: Touched, name: str, *, descending: bool
-) -> None:
+async def test_middle_page_reads_few_rows(touched: Touched, name: str, *, descending: bool) -> None:
     filters: tuple[Any, ...] = ()
     first, last = {
         "a range": (at(1234), at(ROWS - 1234)),

@@ -1,4 +1,4 @@
-"""Pages far from the start are the same pages, whether sought by the tally or walked to."""
+"""Pages far from the start are the same, found by the row counters or read from an end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EDGE = from_microseconds(
     ((to_microseconds(DAY) >> CREATED_ON_BUCKETS.bucket_bits[0]) + 1)
     << CREATED_ON_BUCKETS.bucket_bits[0]
 )
-"""Where a bucket of every width begins."""
+"""The start of a bucket of every width."""
 
 FIRST, LAST = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))  # noqa: DTZ901
 MICROSECOND = timedelta(microseconds=1)
@@ -80,12 +80,12 @@ def every_page_deep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def between(low: datetime | None, high: datetime | None) -> list[Filter]:
     filters = [where(Use, "CreatedOn", Comparison.AT_MOST, high)] if high else []
-    # The two may come in either order.
+    # The two filters may come in either order.
     return [*filters, where(Use, "CreatedOn", Comparison.AT_LEAST, low)] if low else filters
 
 
 async def pages(store: Store, listing: ListQuery, right: list[int]) -> None:
-    """Asks for every page, and for some past the end."""
+    """Requests every page, and some past the end."""
     size = listing.size
     async with store.read_session() as reading:
         for number in [*range(1, len(right) // size + 3), 2**63 // 1000]:
@@ -104,7 +104,7 @@ def ids_of(entity: type[Entity], page: Page) -> list[int]:
 @pytest.mark.usefixtures("every_page_deep")
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize(("low", "high"), RANGES)
-async def test_each_page_by_creation_is_the_slice_of_the_list(
+async def test_pages_by_creation_are_slices_of_the_list(
     store: Store, filled: list[tuple[datetime, int]], *, low: Any, high: Any, descending: bool
 ) -> None:
     right = sorted(
@@ -118,7 +118,7 @@ async def test_each_page_by_creation_is_the_slice_of_the_list(
 
 @pytest.mark.usefixtures("every_page_deep")
 @pytest.mark.parametrize("descending", [False, True])
-async def test_each_page_of_one_date_is_the_slice_of_the_list(
+async def test_pages_of_one_date_are_slices_of_the_list(
     store: Store, filled: list[tuple[datetime, int]], *, descending: bool
 ) -> None:
     day = (DAY, DAY + timedelta(days=1))
@@ -135,7 +135,7 @@ async def test_each_page_of_one_date_is_the_slice_of_the_list(
 @pytest.mark.usefixtures("every_page_deep")
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("low", [None, DAY])
-async def test_each_page_by_id_is_the_slice_of_the_list(
+async def test_pages_by_id_are_slices_of_the_list(
     store: Store, filled: list[tuple[datetime, int]], *, low: Any, descending: bool
 ) -> None:
     ids = sorted((use for moment, use in filled if not low or moment >= low), reverse=descending)
@@ -144,8 +144,8 @@ async def test_each_page_by_id_is_the_slice_of_the_list(
 
 
 @pytest.mark.usefixtures("every_page_deep")
-async def test_ids_far_apart_are_found(store: Store) -> None:
-    """Ids that came from outside leave buckets of both widths empty."""
+async def test_pages_skip_gaps_between_ids(store: Store) -> None:
+    """Given ids leave buckets of both widths empty."""
     spread = [1, 2, 3, 2**11 - 1, 2**11, 2**17 - 1, 2**17, 2**17 + 1, 2**40, 2**62]
     async with store.write_session() as unit:
         await unit.insert(JournalLine, [line(number, DAY, Id=number) for number in spread])

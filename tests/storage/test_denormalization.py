@@ -1,4 +1,4 @@
-"""Copies of lent values are what they copy, whatever changes and in whatever order."""
+"""Denormalized values equal their source, whatever changes and in whatever order."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from tests.support.databases import run_sql_in_store
 from tests.support.record_builder import RecordBuilder, stored_row
 
 
-def test_every_lent_column_of_a_use_is_copied_and_indexed_but_what_each_spend_changes() -> None:
+def test_embedded_columns_of_uses_are_denormalized() -> None:
     for entity, spent in ((MoneyUse, "RemainingCredit"), (TimeUse, "RemainingUses")):
         shape = entity.meta()
-        lent = [c for c in (*shape.columns.values(), *shape.filter_only.values()) if c.path]
-        assert [c.leaf for c in lent if not c.indexed] == [spent]
+        embedded = [c for c in (*shape.columns.values(), *shape.filter_only.values()) if c.path]
+        assert [c.leaf for c in embedded if not c.indexed] == [spent]
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_copies_stay_true_through_random_lives(
+async def test_denormalized_values_stay_current_through_random_changes(
     store: Store, builder: RecordBuilder, seed: int
 ) -> None:
     house = RandomRecords(store, builder, Random(seed))
@@ -50,7 +50,7 @@ async def test_copies_stay_true_through_random_lives(
             for _ in range(house.random.choice((1, 4, 10))):
                 await house.step(unit)
             for history in USES:
-                # A unit sees its own changes in the copies, too.
+                # A session sees its own changes in denormalized values too.
                 await assert_not_stale(unit, history, house.random.sample(*two_of(house, history)))
     async with store.read_session() as reading:
         for entity in DENORMALIZED_ENTITIES:
@@ -62,9 +62,7 @@ def two_of(house: RandomRecords, entity: type[Entity]) -> tuple[list[int], int]:
     return ids, min(2, len(ids))
 
 
-async def test_a_unit_that_fails_leaves_copies_as_they_were(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_rollback_restores_denormalized_values(store: Store, builder: RecordBuilder) -> None:
     booking = await builder.create(Booking)
     use = await builder.create(MoneyUse, BookingId=booking)
     with pytest.raises(RuntimeError):
@@ -75,7 +73,7 @@ async def test_a_unit_that_fails_leaves_copies_as_they_were(
         await assert_not_stale(reading, MoneyUse, [use])
 
 
-async def test_rows_in_bulk_bring_their_copies(store: Store, builder: RecordBuilder) -> None:
+async def test_bulk_inserts_have_denormalized_values(store: Store, builder: RecordBuilder) -> None:
     bookings = [await builder.create(Booking) for _ in range(3)]
     credit = await builder.create(CoworkerBookingCredit)
     rows = [
@@ -89,7 +87,7 @@ async def test_rows_in_bulk_bring_their_copies(store: Store, builder: RecordBuil
 
 
 @pytest.mark.parametrize("showing", [None, MoneyUse, TimeUse])
-async def test_uses_that_travel_with_changes_of_their_credits_bring_their_copies(
+async def test_inserts_copy_changes_of_the_same_write(
     store: Store, builder: RecordBuilder, showing: type[Entity] | None
 ) -> None:
     money, time = (
@@ -118,7 +116,7 @@ async def test_uses_that_travel_with_changes_of_their_credits_bring_their_copies
 @pytest.mark.parametrize(
     ("entity", "column"), DENORMALIZED_COLUMNS, ids=lambda x: getattr(x, "name", None)
 )
-async def test_no_copy_is_made_untrue_by_plain_sql(
+async def test_sql_cannot_make_a_copy_stale(
     store: Store, builder: RecordBuilder, database: str, entity: type[Entity], column: Column
 ) -> None:
     record_id, table, name = await builder.create(entity), table_name(entity), column_name(column)
@@ -139,9 +137,7 @@ async def test_no_copy_is_made_untrue_by_plain_sql(
     await run_sql_in_store(store, f"UPDATE {table} SET {name} = {name} WHERE id = {record_id}")
 
 
-async def test_a_spend_that_lowers_a_credit_touches_no_use_of_it(
-    store: Store, builder: RecordBuilder, database: str
-) -> None:
+async def test_spend_updates_no_use(store: Store, builder: RecordBuilder, database: str) -> None:
     credit = await builder.create(CoworkerBookingCredit, TotalCredit=10)
     use = await builder.create(MoneyUse, CoworkerBookingCreditId=credit)
 
@@ -159,7 +155,7 @@ async def test_a_spend_that_lowers_a_credit_touches_no_use_of_it(
     assert await version() == expected
 
 
-def test_a_name_that_an_engine_would_cut_off_is_one_of_its_own() -> None:
+def test_long_names_are_shortened_uniquely() -> None:
     from creditdesk.storage.naming import shortened_name
 
     long = [f"{'a_long_table_' * 5}{n}" for n in range(9)]
@@ -168,7 +164,7 @@ def test_a_name_that_an_engine_would_cut_off_is_one_of_its_own() -> None:
     assert shortened_name("booking", "_follow") == "booking"
 
 
-def test_what_lies_further_behind_must_be_copied_on_the_way() -> None:
+def test_distant_source_must_be_denormalized_on_the_way() -> None:
     from creditdesk.schema.entity import _REGISTRY
     from creditdesk.schema.fields import Embed
 

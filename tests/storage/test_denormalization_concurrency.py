@@ -1,4 +1,4 @@
-"""Copies stay true where uses are written beside changes of what they copy."""
+"""Denormalized values stay current while uses are inserted during changes of their sources."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CHANGES = {
 
 
 async def sources(store: Store, builder: RecordBuilder) -> dict[str, int]:
-    """One of each source, linked with one another and with nothing else."""
+    """One record of each source, linked with one another only."""
     ids = {"Currency": await builder.create(Currency)}
     ids["Business"] = await builder.create(entity_by_name("Business"), CurrencyId=ids["Currency"])
     ids["Resource"], ids["Other"] = await builder.create(Resource), await builder.create(Resource)
@@ -65,7 +65,7 @@ def new_use(ids: dict[str, int]) -> Record:
 async def unit_of(
     store: Store, work: Callable[[Any], Awaitable[Any]], done: asyncio.Event, go: asyncio.Event
 ) -> Any:
-    """A unit that has done its work and commits when it is told to."""
+    """A session that has done its work and commits on request."""
     async with store.write_session() as unit:
         result = await work(unit)
         done.set()
@@ -74,7 +74,7 @@ async def unit_of(
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_a_use_that_is_written_while_its_source_changes(
+async def test_insert_during_change_of_its_source(
     store: Store, builder: RecordBuilder, what: str
 ) -> None:
     ids = await sources(store, builder)
@@ -97,7 +97,7 @@ async def test_a_use_that_is_written_while_its_source_changes(
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_a_source_that_changes_while_a_use_is_written(
+async def test_change_of_source_during_insert(
     store: Store, builder: RecordBuilder, database: str, what: str
 ) -> None:
     ids = await sources(store, builder)
@@ -116,7 +116,7 @@ async def test_a_source_that_changes_while_a_use_is_written(
     _, waiting = await asyncio.wait([use], timeout=0.2 if one_writer else 5)
     go.set()
     [[use_id], _] = await asyncio.gather(use, changing)
-    # Where several write at once, a spend waits for no one who changes a source.
+    # With several writers, a spend waits for no change of a source.
     assert bool(waiting) == one_writer
     async with store.read_session() as reading:
         await assert_not_stale(reading, MoneyUse, [use_id])
@@ -124,10 +124,10 @@ async def test_a_source_that_changes_while_a_use_is_written(
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("how", ["an insert", "a new link"])
-async def test_who_waits_for_a_change_to_be_committed_copies_what_it_left(
+async def test_insert_waiting_for_a_change_copies_the_new_value(
     store: Store, builder: RecordBuilder, how: str
 ) -> None:
-    """The change has done all but commit, so nothing of it comes after what is written now."""
+    """The change is complete but for its commit, so no trigger of it runs after the insert."""
     ids = await sources(store, builder)
     elsewhere = await builder.create(Booking)
     changed, go = asyncio.Event(), asyncio.Event()
@@ -154,10 +154,8 @@ async def test_who_waits_for_a_change_to_be_committed_copies_what_it_left(
         await assert_not_stale(reading, Booking, booking)
 
 
-async def test_a_source_that_changes_between_the_copy_and_the_row(
-    store: Store, builder: RecordBuilder
-) -> None:
-    """A use has copied its booking, and waits to be written until the booking was changed."""
+async def test_change_between_copy_and_insert(store: Store, builder: RecordBuilder) -> None:
+    """A use has copied its booking and is inserted after the booking has changed."""
     ids, others = await sources(store, builder), await sources(store, builder)
     same = new_use(ids)["UniqueId"]
     first, go = asyncio.Event(), asyncio.Event()
@@ -190,7 +188,7 @@ async def test_a_source_that_changes_between_the_copy_and_the_row(
         await assert_not_stale(reading, MoneyUse, [use_id])
 
 
-async def test_a_booking_that_is_moved_to_a_resource_while_that_is_renamed(
+async def test_booking_moved_to_a_resource_during_its_rename(
     store: Store, builder: RecordBuilder
 ) -> None:
     ids = await sources(store, builder)
@@ -214,10 +212,10 @@ async def test_a_booking_that_is_moved_to_a_resource_while_that_is_renamed(
         await assert_not_stale(reading, Booking, [ids["Booking"]])
 
 
-async def test_a_spend_and_a_moved_booking_that_draws_on_the_same_credit_do_not_deadlock(
+async def test_spend_and_moved_booking_do_not_deadlock(
     store: Store, builder: RecordBuilder
 ) -> None:
-    """The spend holds the credit and copies the booking; the move holds the booking, then both."""
+    """The spend locks the credit, then the booking; the move locks the booking, then both."""
     ids = await sources(store, builder)
     locked, moved = asyncio.Event(), asyncio.Event()
 
@@ -240,7 +238,7 @@ async def test_a_spend_and_a_moved_booking_that_draws_on_the_same_credit_do_not_
         await assert_not_stale(reading, MoneyUse, [use])
 
 
-async def test_many_writers_of_both_kinds_leave_every_copy_true(
+async def test_concurrent_inserts_and_changes_leave_no_stale_value(
     store: Store, builder: RecordBuilder
 ) -> None:
     ids = await sources(store, builder)

@@ -1,4 +1,4 @@
-"""Sorting and looking for uses by what they copy, or hold themselves, walks an index."""
+"""Sorting and filtering uses by denormalized or own values uses an index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.record_builder import RecordBuilder
 
 @pytest.fixture(scope="module")
 async def thousands(store: Store, builder: RecordBuilder, database: str) -> None:
-    """Some thousand uses of each kind over some dozen of all that they copy from."""
+    """Thousands of uses of each type over dozens of their sources."""
     random = Random(4)
     house = RandomRecords(store, builder, random)
     await house.create()
@@ -38,7 +38,7 @@ async def thousands(store: Store, builder: RecordBuilder, database: str) -> None
 @pytest.mark.parametrize(
     ("entity", "column"), INDEXED_COLUMNS, ids=lambda x: getattr(x, "name", None)
 )
-async def test_a_sort_and_an_equality_by_a_column_walk_its_index(
+async def test_sort_and_equality_use_the_index(
     store: Any, database: str, thousands: None, entity: type[Entity], column: Column
 ) -> None:
     name = column_name(column) + ("_fold" if is_casefolded(column) else "")

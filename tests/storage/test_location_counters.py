@@ -1,4 +1,4 @@
-"""Totals and pages of locations are those of their rows, also while credits change location."""
+"""Totals and pages by location are correct, also while credits change location."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DAY = datetime(2026, 3, 10, tzinfo=UTC)
 EDGE = from_microseconds(
     ((to_microseconds(DAY) >> LOCATION_BUCKET_BITS[0]) + 1) << LOCATION_BUCKET_BITS[0]
 )
-"""Where a bucket begins."""
+"""The start of a bucket."""
 
 MOMENTS = [
     *(end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max)),  # noqa: DTZ901
@@ -41,11 +41,11 @@ MOMENTS = [
     *(DAY + timedelta(hours=7 * number) for number in range(60)),
 ]
 Rows = list[tuple[datetime, int, int]]
-"""Of each use: when it was created, its id, and its location (0 for none)."""
+"""Creation, id and location (0 for none) of each use."""
 
 
 class LocationRecords:
-    """Credits of some locations, of which one has none, and what their uses should be."""
+    """Credits of several locations, one without a location, and their expected uses."""
 
     def __init__(self, store: Store, locations: list[int], credits_: dict[int, int]) -> None:
         self.store, self.locations, self.credits = store, locations, credits_
@@ -85,7 +85,7 @@ def location_filter(*locations: int) -> Filter:
 
 
 def location_choices(api: LocationRecords) -> list[tuple[Filter, ...]]:
-    """Locations to ask for; a filter of the caller's may stand beside that of the scope."""
+    """Location filters; the caller's may be combined with that of the scope."""
     first, second, third = api.locations
     some = [
         (first,),
@@ -104,7 +104,7 @@ def location_choices(api: LocationRecords) -> list[tuple[Filter, ...]]:
 
 
 def matches(filters: tuple[Filter, ...], location: int) -> bool:
-    """Whether every test of a location lets this one pass; 0 is none."""
+    """Whether the filters match this location; 0 is none."""
     return location > 0 and all(
         location == each.value if each.comparison is Comparison.EQUALS else location in each.value
         for each in filters
@@ -112,7 +112,7 @@ def matches(filters: tuple[Filter, ...], location: int) -> bool:
 
 
 async def assert_counters_correct(api: LocationRecords) -> None:
-    """Every total, over some ranges and of some locations, is that of the rows."""
+    """Every total, by ranges and locations, is the number of rows."""
     random, rows = Random(2), api.rows()
     moments = sorted({moment for moment, _, _ in rows})
     async with api.store.read_session() as reading:
@@ -128,18 +128,18 @@ async def assert_counters_correct(api: LocationRecords) -> None:
                     and (high is None or moment <= high)
                     for moment, _, location in rows
                 )
-                # Wherever the filter of a location stands among the others.
+                # The location filter may have any position among the filters.
                 for asked in ((*filters, *range_), (*range_, *filters)):
                     assert await reading.count(Use, asked) == right, (filters, low, high)
 
 
-async def test_every_range_of_every_choice_of_locations_counts_its_rows(
+async def test_ranges_of_locations_are_counted(
     api: LocationRecords,
 ) -> None:
     await assert_counters_correct(api)
 
 
-async def test_the_locations_add_up_to_the_whole(api: LocationRecords) -> None:
+async def test_location_totals_add_up(api: LocationRecords) -> None:
     async with api.store.read_session() as reading:
         apart = [
             await reading.count(Use, (location_filter(location),)) for location in api.locations
@@ -150,7 +150,7 @@ async def test_the_locations_add_up_to_the_whole(api: LocationRecords) -> None:
         assert sum(apart) + nowhere == await reading.count(Use)
 
 
-async def test_a_date_of_a_location_counts_its_rows(api: LocationRecords) -> None:
+async def test_date_of_a_location_is_counted(api: LocationRecords) -> None:
     span = (DAY + timedelta(days=1), DAY + timedelta(days=4))
     location = api.locations[0]
     right = sum(span[0] <= m < span[1] and at == location for m, _, at in api.rows())
@@ -162,7 +162,7 @@ async def test_a_date_of_a_location_counts_its_rows(api: LocationRecords) -> Non
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("low", [None, EDGE, DAY + timedelta(hours=8)])
-async def test_each_page_of_a_location_is_the_slice_of_the_list(
+async def test_pages_of_a_location_are_slices_of_the_list(
     api: LocationRecords,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -186,7 +186,7 @@ async def test_each_page_of_a_location_is_the_slice_of_the_list(
             assert [row[place] for row in page.rows] == right[(number - 1) * 7 : number * 7]
 
 
-async def test_each_page_of_locations_by_id_is_the_slice_of_the_list(api: LocationRecords) -> None:
+async def test_pages_of_locations_by_id_are_slices_of_the_list(api: LocationRecords) -> None:
     place = [column.name for column in Use.meta().list_columns].index("Id")
     for filters in location_choices(api):
         for descending in (False, True):
@@ -204,10 +204,10 @@ async def test_each_page_of_locations_by_id_is_the_slice_of_the_list(api: Locati
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("name", "second"), [("Id", "id>?"), ("CreatedOn", "created_on")])
-async def test_several_locations_are_walked_in_the_order_asked_for(
+async def test_several_locations_use_the_index_in_query_order(
     api: Any, name: str, second: str
 ) -> None:
-    """One index of a location is sorted by Id and one by CreatedOn; either finds its rows."""
+    """One index by location is sorted by Id, one by CreatedOn; either could be used."""
     listing = ListQuery(
         Use, (location_filter(*api.locations),), order_by(Use, name, descending=True)
     )
@@ -224,10 +224,8 @@ async def test_several_locations_are_walked_in_the_order_asked_for(
 @pytest.mark.parametrize(
     "narrow", ["CoworkerBookingCreditCoworkerId", "CoworkerBookingCreditId", "BookingId"]
 )
-async def test_a_customers_uses_at_a_location_are_found_by_the_customer(
-    api: Any, narrow: str
-) -> None:
-    """A location has an index in the order asked for, and a thousand times the customer's rows."""
+async def test_customer_index_is_preferred_to_location_index(api: Any, narrow: str) -> None:
+    """The location's index has the order of the query, but a thousand times the rows."""
     since = Filter(Use.meta().columns["CreatedOn"], Comparison.AT_LEAST, DAY)
     filters = (where(Use, narrow, Comparison.EQUALS, 1), location_filter(api.locations[0]), since)
     listing = ListQuery(Use, filters, order_by(Use, "CreatedOn", descending=True))
@@ -238,14 +236,14 @@ async def test_a_customers_uses_at_a_location_are_found_by_the_customer(
     assert not any("coworker_booking_credit_business_id=?" in each for each in found)
 
 
-def test_pages_of_one_location_by_creation_are_sought_by_the_tally() -> None:
+def test_pages_of_one_location_by_creation_are_seekable() -> None:
     created, identity = order_by(Use, "CreatedOn"), order_by(Use, "Id")
     assert is_seekable(Use, (location_filter(1),), created)
     assert not is_seekable(Use, (location_filter(1, 2),), created)
     assert not is_seekable(Use, (location_filter(1),), identity)
 
 
-async def test_a_line_of_the_journal_counts_where_it_was_written(
+async def test_journal_line_counts_at_its_own_location(
     store: Store, builder: RecordBuilder
 ) -> None:
     here, there = [await builder.create_business(name) for name in ("Here", "There")]
@@ -269,7 +267,7 @@ async def test_a_line_of_the_journal_counts_where_it_was_written(
 # Credits that change location --------------------------------------------------------------------
 
 
-async def test_the_uses_of_a_credit_that_moves_count_where_it_went(api: LocationRecords) -> None:
+async def test_uses_count_at_the_new_location_of_their_credit(api: LocationRecords) -> None:
     random = Random(11)
     for step in range(12):
         credit = random.choice(list(api.credits))
@@ -279,7 +277,7 @@ async def test_the_uses_of_a_credit_that_moves_count_where_it_went(api: Location
         await assert_counters_correct(api)
 
 
-async def test_a_move_that_fails_counts_nothing(api: LocationRecords) -> None:
+async def test_failed_move_changes_no_counter(api: LocationRecords) -> None:
     credit = next(iter(api.credits))
     with pytest.raises(RuntimeError):
         async with api.store.write_session() as unit:
@@ -290,7 +288,7 @@ async def test_a_move_that_fails_counts_nothing(api: LocationRecords) -> None:
 
 
 @pytest.mark.parametrize("first", ["the use", "the move"])
-async def test_a_use_that_is_written_while_its_credit_changes_location(
+async def test_use_inserted_during_a_change_of_location(
     api: LocationRecords, builder: RecordBuilder, first: str
 ) -> None:
     here, there = api.locations[:2]
@@ -325,7 +323,7 @@ async def test_a_use_that_is_written_while_its_credit_changes_location(
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_many_who_draw_and_move_at_once_leave_every_total_right(
+async def test_concurrent_uses_and_moves_keep_counters_correct(
     api: LocationRecords, builder: RecordBuilder, seed: int
 ) -> None:
     credits_ = [await builder.create(Credit, BusinessId=api.locations[0]) for _ in range(3)]
@@ -359,7 +357,7 @@ async def test_many_who_draw_and_move_at_once_leave_every_total_right(
     await assert_counters_correct(api)
 
 
-async def test_a_number_that_was_changed_past_the_program_is_told(api: LocationRecords) -> None:
+async def test_changed_counter_is_reported(api: LocationRecords) -> None:
     here = api.locations[0]
     moment, _, _ = next(row for row in api.rows() if row[0] > DAY and row[2] == here)
     bucket = to_microseconds(moment) >> LOCATION_BUCKET_BITS[0]

@@ -1,4 +1,4 @@
-"""A database is brought to what is declared, once; one from the future is left alone."""
+"""Migrations: a database is brought to the declared schema once; a newer one is refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.record_builder import stored_row
 
 @pytest_asyncio.fixture(params=("sqlite", "postgresql"))
 async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a database with nothing in it."""
+    """The URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'new.db'}"
         return
@@ -43,7 +43,7 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def schema(url: str) -> list[tuple[object, ...]]:
-    """Everything the database has, by name."""
+    """The objects of the schema."""
     if url.startswith("sqlite"):
         return await run_sql(url, "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
     columns = await run_sql(
@@ -64,7 +64,7 @@ async def migrate(url: str) -> None:
     await (await open_store(url, migrated=True)).close()
 
 
-async def test_an_empty_database_is_refused_until_it_is_migrated(empty: str) -> None:
+async def test_empty_database_is_refused_until_migrated(empty: str) -> None:
     with pytest.raises(OlderDatabase):
         await open_store(empty)
     await migrate(empty)
@@ -89,7 +89,7 @@ OLD_CHECK = "CHECK (remaining_uses >= 0 AND remaining_uses <= total_uses)"
 
 
 async def take_back_the_overdraft(url: str) -> None:
-    """Makes the database as it was before printing credit could go below zero."""
+    """Restores the schema before step 5."""
     await run_sql(url, "DELETE FROM schema_version WHERE number > 1")
     if not url.startswith("sqlite"):
         await run_sql(url, "ALTER TABLE coworker_extra_service DROP COLUMN overdraft")
@@ -105,7 +105,7 @@ async def take_back_the_overdraft(url: str) -> None:
     await run_sql(url, "\n".join(kept))
 
 
-async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_its_row_says(
+async def test_step_5_allows_printing_overdraft(
     empty: str,
 ) -> None:
     await migrate(empty)
@@ -139,7 +139,7 @@ async def test_printing_credit_of_an_older_database_may_go_below_zero_as_far_as_
     assert await schema(empty) == before
 
 
-async def test_a_newer_database_is_left_alone(empty: str) -> None:
+async def test_newer_database_is_left_unchanged(empty: str) -> None:
     await migrate(empty)
     await run_sql(
         empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')"
@@ -152,7 +152,7 @@ async def test_a_newer_database_is_left_alone(empty: str) -> None:
     assert await schema(empty) == before
 
 
-async def test_several_machines_may_start_at_once(empty: str) -> None:
+async def test_concurrent_migrations_succeed(empty: str) -> None:
     import asyncio
 
     if empty.startswith("sqlite"):
@@ -165,8 +165,8 @@ async def test_several_machines_may_start_at_once(empty: str) -> None:
         await store.close()
 
 
-async def test_what_is_declared_later_appears(empty: str) -> None:
-    """A new field and a new entity, and rows that were there before keep their values."""
+async def test_later_declarations_are_added(empty: str) -> None:
+    """A new field and a new entity are added; existing rows keep their values."""
     store = await open_store(empty, migrated=True)
     [before] = await insert_rows(store, Currency, {"Name": "Euro"})
     await store.close()
@@ -203,12 +203,12 @@ async def test_what_is_declared_later_appears(empty: str) -> None:
         _STORED_NAMES.clear()
 
 
-async def test_a_url_of_no_known_engine_is_refused() -> None:
+async def test_unknown_engine_is_refused() -> None:
     with pytest.raises(UnknownEngine):
         await open_store("mysql://localhost/x")
 
 
-async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) -> None:
+async def test_step_2_drops_unused_indexes(empty: str) -> None:
     await migrate(empty)
     declared_now = await schema(empty)
     await run_sql(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_response (key_number)")
@@ -219,7 +219,7 @@ async def test_an_older_database_loses_the_indexes_that_nobody_uses(empty: str) 
     assert await schema(empty) == declared_now
 
 
-async def test_the_uses_of_an_older_database_get_indexes_of_all_system_ids(empty: str) -> None:
+async def test_step_9_replaces_partial_indexes(empty: str) -> None:
     await migrate(empty)
     declared_now = await schema(empty)
     table = table_name(CoworkerBookingCreditUseHistory)
@@ -284,7 +284,7 @@ def unquoted(schema: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
     return [tuple(str(each).replace('"', "") for each in row) for row in schema]
 
 
-async def test_internal_tables_of_an_older_database_are_renamed_with_their_rows(empty: str) -> None:
+async def test_step_10_renames_tables_with_their_rows(empty: str) -> None:
     store = await open_store(empty, migrated=True)
     values = {
         "Key": "k",
@@ -319,8 +319,8 @@ async def test_internal_tables_of_an_older_database_are_renamed_with_their_rows(
     assert await schema(empty) == again
 
 
-async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
-    """A database as it was before lent values were copied: no column, index or trigger of them."""
+async def test_existing_rows_get_denormalized_values(empty: str) -> None:
+    """The schema before step 4 has no column, index or trigger of denormalized values."""
     await migrate(empty)
     await strip_copies(empty)
     links = await rows_from_before(empty)
@@ -348,7 +348,7 @@ async def test_rows_that_were_there_before_get_their_copies(empty: str) -> None:
 
 
 async def strip_copies(url: str) -> None:
-    """Takes away all that copies need."""
+    """Removes all that denormalized values need."""
     every = [each for entity in declared_entities() for each in denormalizations(entity)]
     for each in every:
         name = shortened_name(f"{each.table}_{each.reference_column}", "_follow")
@@ -370,7 +370,7 @@ async def strip_copies(url: str) -> None:
 
 
 async def strip_locations(url: str, table: str, location: str) -> None:
-    """Takes away what counts the rows of each location."""
+    """Removes the counters by location."""
     for event in ("in", "out", "move"):
         on = "" if url.startswith("sqlite") else f" ON {table}"
         await run_sql(url, f"DROP TRIGGER {table}_tally_{event}{on}")
@@ -378,7 +378,7 @@ async def strip_locations(url: str, table: str, location: str) -> None:
 
 
 async def rows_from_before(url: str) -> dict[str, int]:
-    """A use, and what it copies from three references away, as an older program wrote them."""
+    """A use and its sources up to three references away, as an older program wrote them."""
     when = "0" if url.startswith("sqlite") else "now()"
     base = f"created_on, updated_on, unique_id) VALUES (1, {when}, {when}, '{uuid4()}'"
     for table, columns, values in (

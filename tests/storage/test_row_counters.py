@@ -1,4 +1,4 @@
-"""Totals kept by the tally always equal the rows counted one by one."""
+"""Totals of the row counters equal the rows counted one by one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CREATED = [
 
 @pytest.fixture(scope="module")
 async def filled(store: Store, builder: RecordBuilder) -> list[datetime]:
-    """Lines created at these instants, in units of several and of one."""
+    """Rows created at these times, in transactions of several and of one."""
     business = await builder.shared_id("Business")
     rows = [
         {
@@ -59,7 +59,7 @@ async def filled(store: Store, builder: RecordBuilder) -> list[datetime]:
     return CREATED
 
 
-def test_a_width_says_along_what_it_counts() -> None:
+def test_bucket_widths_are_unique() -> None:
     widths = CREATED_ON_BUCKETS.bucket_bits + ID_BUCKETS.bucket_bits
     assert len(set(widths)) == len(widths)
     for measure in (CREATED_ON_BUCKETS, ID_BUCKETS):
@@ -78,7 +78,7 @@ async def totals(store: Store, low: datetime | None, high: datetime | None) -> t
         return page.total, await reading.count(JournalLine, filters)
 
 
-async def test_every_range_counts_its_rows(store: Store, filled: list[datetime]) -> None:
+async def test_ranges_are_counted(store: Store, filled: list[datetime]) -> None:
     random = Random(3)
     beside = (t + timedelta(microseconds=random.choice((-1, 1))) for t in filled[2:])
     edges = [None, *filled, *beside]
@@ -88,7 +88,7 @@ async def test_every_range_counts_its_rows(store: Store, filled: list[datetime])
         assert await totals(store, low, high) == (right, right), (low, high)
 
 
-async def test_a_date_counts_its_rows(store: Store, filled: list[datetime]) -> None:
+async def test_date_is_counted(store: Store, filled: list[datetime]) -> None:
     for day in (DAY, DAY + timedelta(days=3), datetime(1969, 12, 31, tzinfo=UTC)):
         end = day + timedelta(days=1)
         async with store.read_session() as reading:
@@ -98,10 +98,10 @@ async def test_a_date_counts_its_rows(store: Store, filled: list[datetime]) -> N
         assert found == sum(day <= t < end for t in filled) > 0
 
 
-async def test_rows_from_before_they_were_tallied_are_counted(
+async def test_existing_rows_are_counted(
     store: Store, database: str, filled: list[datetime]
 ) -> None:
-    """As after an upgrade from a release that counted by day alone."""
+    """As after an upgrade from a release that counted by day."""
     await run_sql_in_store(
         store,
         "DROP TABLE journal_line_tally",
@@ -115,10 +115,8 @@ async def test_rows_from_before_they_were_tallied_are_counted(
         assert await totals(store, DAY, None) == (low, low)
 
 
-async def test_a_row_that_moves_or_goes_is_counted_where_it_is(
-    store: Store, builder: RecordBuilder
-) -> None:
-    """The guards stand in the way of both, so this goes past them."""
+async def test_changed_and_deleted_rows_are_counted(store: Store, builder: RecordBuilder) -> None:
+    """Guards refuse both, so they are dropped first."""
     credit = await builder.create(CoworkerBookingCredit)
     first = [stored_row(Use, CoworkerBookingCreditId=credit, CreatedOn=DAY) for _ in range(3)]
     async with store.write_session() as unit:
@@ -147,7 +145,7 @@ async def test_a_row_that_moves_or_goes_is_counted_where_it_is(
         assert await reading.counter_mismatches(Use) == []
 
 
-async def test_a_unit_that_fails_is_not_counted(store: Store, filled: list[datetime]) -> None:
+async def test_rolled_back_rows_are_not_counted(store: Store, filled: list[datetime]) -> None:
     before = await totals(store, None, None)
     with pytest.raises(RuntimeError):
         async with store.write_session() as unit:

@@ -1,4 +1,4 @@
-"""What the rows of a page are packed into comes out as it went in, however many and whatever."""
+"""Packed rows unpack to the same values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AWKWARD: list[Any] = [
 
 
 def through(values: list[Any]) -> list[Any]:
-    """Values that were bound, packed, handed over by the driver after another column, unpacked."""
+    """Values after binding, packing, fetching behind another column, and unpacking."""
     packed = SQLite().pack_row([f"?{position}" for position in range(1, len(values) + 1)])
     rows = sqlite3.connect(":memory:").execute(f"SELECT 'total', {packed}", values).fetchall()
     [row] = SQLite().unpack_rows(rows, 1)
@@ -24,13 +24,13 @@ def through(values: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("value", AWKWARD, ids=lambda value: ascii(value)[:20])
-def test_a_value_comes_out_as_it_went_in(value: Any) -> None:
+def test_packed_value_is_unchanged(value: Any) -> None:
     assert through([value]) == [value]
 
 
 @pytest.mark.parametrize(
     "width", [1, MAX_PACKED_VALUES - 1, MAX_PACKED_VALUES, MAX_PACKED_VALUES + 1, 250]
 )
-def test_a_row_of_any_width_comes_out_in_its_order(width: int) -> None:
+def test_packed_row_of_any_width_keeps_its_order(width: int) -> None:
     values = [AWKWARD[position % len(AWKWARD)] for position in range(width)]
     assert through(values) == values

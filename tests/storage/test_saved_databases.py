@@ -65,7 +65,7 @@ async def tables_of(url: str) -> list[str]:
     return sorted(str(name) for (name,) in await run_sql(url, text))
 
 
-async def test_the_plan_names_the_pending_steps_and_changes_nothing(saved: Saved) -> None:
+async def test_plan_lists_pending_steps_and_changes_nothing(saved: Saved) -> None:
     before = await tables_of(saved.url)
     pending = [step for step, applied_on in await migration_steps(saved.url) if not applied_on]
     changes = await planned_changes(saved.url)
@@ -80,7 +80,7 @@ async def test_the_plan_names_the_pending_steps_and_changes_nothing(saved: Saved
         await open_store(saved.url)
 
 
-async def test_it_migrates_and_verifies(saved: Saved) -> None:
+async def test_saved_database_migrates_and_verifies(saved: Saved) -> None:
     store = await open_store(saved.url, migrated=True)
     try:
         report = CollectingReporter()
@@ -97,7 +97,7 @@ async def test_it_migrates_and_verifies(saved: Saved) -> None:
     assert "credit_state" not in await tables_of(saved.url)
 
 
-async def test_it_answers_as_before(saved: Saved) -> None:
+async def test_saved_database_answers_as_before(saved: Saved) -> None:
     store = await open_store(saved.url, migrated=True)
     settings = AuthSettings()
     secret = await signing_secret(store, settings, SAVED_AT)

@@ -1,4 +1,4 @@
-"""Both engines keep the promise."""
+"""The storage contract on both engines."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from tests.storage.storage_contract import StorageContract
 
 
 class TestStorageContract(StorageContract):
-    """Run once over each engine: the fixture `store` is both."""
+    """Runs on each engine: the fixture `store` is parametrized."""

@@ -1,4 +1,4 @@
-"""Text compares without case and sorts by code point, alike on both engines."""
+"""Text compares casefolded and sorts by code point, the same on both engines."""
 
 from __future__ import annotations
 
@@ -50,16 +50,14 @@ def holds(text: str) -> Filter:
         ("nothing like it", []),
     ],
 )
-async def test_a_part_of_the_text_is_found_without_case(
-    store: Store, part: str, words: list[str]
-) -> None:
+async def test_contains_ignores_case(store: Store, part: str, words: list[str]) -> None:
     ids = await insert_rows(store, Currency, *({"Name": word} for word in WORDS))
     assert [
         WORDS[at] for at in await matching_positions(store, Currency, ids, holds(part))
     ] == words
 
 
-async def test_an_exact_text_is_found_whole_and_without_case(store: Store) -> None:
+async def test_exact_text_ignores_case(store: Store) -> None:
     ids = await insert_rows(store, Currency, *({"Code": word} for word in WORDS))
 
     async def whole(text: str) -> list[str]:
@@ -72,7 +70,7 @@ async def test_an_exact_text_is_found_whole_and_without_case(store: Store) -> No
 
 
 @pytest.mark.parametrize("descending", [False, True])
-async def test_text_sorts_by_its_folded_code_points(store: Store, descending: bool) -> None:
+async def test_text_sorts_by_casefolded_code_points(store: Store, descending: bool) -> None:
     names = [*WORDS, None]
     ids = await insert_rows(store, Currency, *({"Name": name} for name in names))
     expected = sorted(
@@ -84,7 +82,7 @@ async def test_text_sorts_by_its_folded_code_points(store: Store, descending: bo
     assert await sorted_positions(store, Currency, ids, order) == expected
 
 
-async def test_nulls_are_smallest_both_ways(store: Store) -> None:
+async def test_nulls_sort_first(store: Store) -> None:
     ids = await insert_rows(
         store, Currency, {"Name": "b"}, {"Name": None}, {"Name": "a"}, {"Name": None}
     )
@@ -121,7 +119,7 @@ FIELDS = {
         ("unheard of", "x", False),
     ],
 )
-async def test_custom_fields_are_found_by_name_and_part_of_value(
+async def test_custom_field_filter_matches_name_and_substring(
     store: Store, name: str, value: str, holds_it: bool
 ) -> None:
     ids = await insert_rows(
@@ -133,7 +131,7 @@ async def test_custom_fields_are_found_by_name_and_part_of_value(
     ) == ([0] if holds_it else [])
 
 
-async def test_the_presence_of_a_custom_field_is_a_filter(store: Store) -> None:
+async def test_custom_field_presence_is_a_filter(store: Store) -> None:
     ids = await insert_rows(
         store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}}
     )

@@ -1,4 +1,4 @@
-"""A part of a text finds the same rows whether the texts are asked first or every row is compared."""
+"""Substring filters find the same rows by index and by scan."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ NAMES = ("Großer Saal", "GROSSER SAAL II", "grosse Runde", "Nook", "50 %_", "",
 NEEDLES = ("GROSSE", "ß", "saal", "%_", "o", "nothing like it", "")
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 ENOUGH = 10**6
-"""More rows than there are here, so that those who lend are always asked first."""
+"""More than all rows here, so that the index is always used."""
 
 
 @pytest.fixture(scope="module")
 async def uses(store: Store, builder: RecordBuilder) -> None:
-    """Uses of all that lends a text, and uses of nothing at all."""
+    """Uses of every source of an embedded text, and uses without any."""
     random = Random(6)
     rows: dict[type[Entity], list[Record]] = {MoneyUse: [], TimeUse: []}
     for column in TEXTS:
@@ -62,7 +62,7 @@ async def uses(store: Store, builder: RecordBuilder) -> None:
 
 
 async def showing(builder: RecordBuilder, column: Column, text: str | None) -> Record:
-    """What a use must hold to show this text, made with all that lies on the way to it."""
+    """The reference by which a use embeds this text, with every record on the path."""
     if column.is_own:
         return {column.name: text}
     way: list[type[Entity]] = [column.entity]
@@ -78,7 +78,7 @@ async def showing(builder: RecordBuilder, column: Column, text: str | None) -> R
 
 @pytest.fixture(params=[0, 4, 9, ENOUGH])
 def most(request: pytest.FixtureRequest, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How many rows are few: none, some of a text's, and all."""
+    """Limits of candidates: none, some and all rows."""
     monkeypatch.setattr(text_search, "MAX_CANDIDATES", request.param)
     store.statements._cache.clear()
 
@@ -99,9 +99,7 @@ def part(column: Column, text: str) -> Filter:
 
 @pytest.mark.usefixtures("uses", "most")
 @pytest.mark.parametrize("column", TEXTS, ids=lambda c: f"{c.entity.__name__}-{c.name}")
-async def test_every_text_with_an_index_is_found_by_a_part_of_it(
-    store: Store, column: Column
-) -> None:
+async def test_every_indexed_text_is_searchable(store: Store, column: Column) -> None:
     entity = column.entity
     shape, records = entity.meta(), await everything(store, entity)
     place = [each.name for each in shape.list_columns].index("Id")
@@ -134,7 +132,7 @@ async def test_every_text_with_an_index_is_found_by_a_part_of_it(
 
 
 @pytest.mark.usefixtures("uses", "most")
-async def test_two_texts_are_both_held(store: Store) -> None:
+async def test_two_substring_filters_combine(store: Store) -> None:
     shape = MoneyUse.meta()
     room, guest = shape.columns["BookingResourceName"], shape.columns["EventAttendeeFullName"]
     async with store.write_session() as unit:
@@ -155,7 +153,7 @@ async def test_two_texts_are_both_held(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("uses", "most")
-async def test_a_deep_page_by_a_part_of_a_text(
+async def test_deep_page_of_a_substring_filter(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
@@ -175,13 +173,13 @@ async def test_a_deep_page_by_a_part_of_a_text(
     assert len(right) > 6
 
 
-def test_a_lent_text_is_asked_for_before_one_of_the_use_itself() -> None:
+def test_embedded_text_is_searched_before_own_text() -> None:
     shape = MoneyUse.meta()
-    own, lent = shape.columns["Description"], shape.columns["BookingResourceName"]
+    own, embedded = shape.columns["Description"], shape.columns["BookingResourceName"]
     without_index = JournalLine.meta().columns["Reason"]
-    assert substring_filter((part(without_index, "x"), Filter(lent, Comparison.NULL))) is None
-    assert substring_filter((part(own, "x"), Filter(lent, Comparison.NULL))) == part(own, "x")
-    assert substring_filter((part(own, "x"), part(lent, "y"))) == part(lent, "y")
+    assert substring_filter((part(without_index, "x"), Filter(embedded, Comparison.NULL))) is None
+    assert substring_filter((part(own, "x"), Filter(embedded, Comparison.NULL))) == part(own, "x")
+    assert substring_filter((part(own, "x"), part(embedded, "y"))) == part(embedded, "y")
 
 
 @pytest.mark.usefixtures("uses")
@@ -196,7 +194,7 @@ def test_a_lent_text_is_asked_for_before_one_of_the_use_itself() -> None:
         ("SystemId", ("coworker_booking_credit_use_history_system_id_ix",)),
     ],
 )
-async def test_those_who_show_a_text_are_found_by_an_index(
+async def test_substring_matches_use_an_index(
     store: Any, name: str, indexes: tuple[str, ...]
 ) -> None:
     column = MoneyUse.meta().columns[name]

@@ -1,4 +1,4 @@
-"""Values come back exactly as they were put: amounts, instants, objects, links."""
+"""Values read back exactly as inserted: amounts, datetimes, objects, links."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def value(store: Store, entity: type[Entity], record_id: int, name: str) -
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
-async def test_an_amount_of_63_bits_is_kept_to_the_last_step(
+async def test_amount_of_63_bits_is_exact(
     store: Store, builder: RecordBuilder, amount: int
 ) -> None:
     business = await builder.shared_id("Business")
@@ -89,16 +89,14 @@ INSTANTS = [
 
 
 @pytest.mark.parametrize("instant", INSTANTS, ids=str)
-async def test_an_instant_is_kept_to_the_microsecond_and_given_in_utc(
-    store: Store, instant: datetime
-) -> None:
+async def test_datetime_keeps_microseconds_in_utc(store: Store, instant: datetime) -> None:
     [record_id] = await insert_rows(store, User, {"LastAccess": instant})
     kept = await value(store, User, record_id, "LastAccess")
     assert kept == instant
     assert kept.utcoffset() == timedelta(0)
 
 
-async def test_instants_compare_across_zones(store: Store) -> None:
+async def test_datetimes_compare_across_time_zones(store: Store) -> None:
     ids = await insert_rows(store, User, *({"LastAccess": instant} for instant in INSTANTS))
     expected = sorted(range(len(INSTANTS)), key=lambda at: (INSTANTS[at], at))
     assert await sorted_positions(store, User, ids, order_by(User, "LastAccess")) == expected
@@ -129,7 +127,7 @@ AWKWARD = [
 
 
 @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
-async def test_a_text_is_kept_to_the_letter(store: Store, text: str) -> None:
+async def test_text_is_unchanged(store: Store, text: str) -> None:
     put_at_once, changed = await insert_rows(
         store, User, {"FullName": text}, {"FullName": "before"}
     )
@@ -140,7 +138,7 @@ async def test_a_text_is_kept_to_the_letter(store: Store, text: str) -> None:
 
 
 @pytest.mark.parametrize("instant", INSTANTS, ids=str)
-async def test_an_instant_is_changed_to_the_microsecond(store: Store, instant: datetime) -> None:
+async def test_updated_datetime_keeps_microseconds(store: Store, instant: datetime) -> None:
     ids = await insert_rows(store, User, {"LastAccess": INSTANTS[0]})
     async with store.write_session() as unit:
         await unit.update(User, [(ids[0], {"LastAccess": instant})])
@@ -151,20 +149,18 @@ async def test_an_instant_is_changed_to_the_microsecond(store: Store, instant: d
 
 
 @pytest.mark.parametrize("told", [True, False, None])
-async def test_a_truth_value_is_one(store: Store, told: bool | None) -> None:
+async def test_boolean_stays_boolean(store: Store, told: bool | None) -> None:
     [record_id] = await insert_rows(store, User, {"IsAdmin": told})
     assert await value(store, User, record_id, "IsAdmin") is told
 
 
-async def test_an_object_comes_back_as_it_was(store: Store) -> None:
+async def test_object_is_unchanged(store: Store) -> None:
     fields = {"Data": [{"Name": "Größe", "Value": "12.50", "Type": "decimal"}], "Odd": [1, None]}
     [record_id] = await insert_rows(store, Currency, {"CustomFields": fields})
     assert await value(store, Currency, record_id, "CustomFields") == fields
 
 
-async def test_a_collection_is_replaced_whole_and_read_in_rising_order(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_collection_is_replaced_and_sorted(store: Store, builder: RecordBuilder) -> None:
     business = await builder.shared_id("Business")
     kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(12)))
     credit = await builder.create(
@@ -183,7 +179,7 @@ async def test_a_collection_is_replaced_whole_and_read_in_rising_order(
         assert kept == tuple(sorted(after))
 
 
-async def test_collections_are_filtered_by_member(store: Store, builder: RecordBuilder) -> None:
+async def test_collection_filter_matches_members(store: Store, builder: RecordBuilder) -> None:
     business = await builder.shared_id("Business")
     kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(3)))
     ids = [
@@ -204,9 +200,7 @@ async def test_collections_are_filtered_by_member(store: Store, builder: RecordB
     assert await places(Comparison.NOT_NULL) == [1, 2]
 
 
-async def test_a_mirrored_collection_is_one_link_seen_from_both_sides(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_inverse_collection_shares_its_links(store: Store, builder: RecordBuilder) -> None:
     business = await builder.shared_id("Business")
     [event] = await insert_rows(store, CalendarEvent, {"BusinessId": business})
     first, second = await insert_rows(
@@ -227,7 +221,7 @@ async def test_a_mirrored_collection_is_one_link_seen_from_both_sides(
         await unit.delete(CalendarEvent, [event])
 
 
-async def test_many_rows_at_once_arrive_whole(store: Store) -> None:
+async def test_bulk_insert_keeps_every_row(store: Store) -> None:
     rows = [{"Name": f"n{i}", "Code": None if i % 3 else "C"} for i in range(1200)]
     ids = await insert_rows(store, Currency, *rows)
     assert ids == sorted(set(ids))
@@ -236,7 +230,7 @@ async def test_many_rows_at_once_arrive_whole(store: Store) -> None:
     assert [(r["Name"], r["Code"]) for r in records] == [(r["Name"], r["Code"]) for r in rows]
 
 
-async def test_a_record_that_refers_to_nothing_real_is_refused(store: Store) -> None:
+async def test_missing_reference_is_refused(store: Store) -> None:
     from creditdesk.schema.errors import DomainError
 
     with pytest.raises(DomainError):

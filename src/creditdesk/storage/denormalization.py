@@ -68,17 +68,17 @@ def denormalized_pairs(column: Column) -> Iterator[tuple[str, str]]:
 
 def _source_column(column: Column) -> Column:
     """The column of the referenced row that is copied: its own value, a reference, or a copy."""
-    shape = _referenced_entity(column).meta()
+    meta = _referenced_entity(column).meta()
     rest = column.path[1:]
     if not rest:
-        return shape.columns[column.leaf]
+        return meta.columns[column.leaf]
     if len(rest) == 1 and column.leaf == "Id":
-        return shape.columns[f"{rest[0]}Id"]
-    for each in shape.denormalized_columns:
+        return meta.columns[f"{rest[0]}Id"]
+    for each in meta.denormalized_columns:
         if (each.path, each.leaf) == (rest, column.leaf):
             return each
     way = ".".join((*rest, column.leaf))
-    raise TypeError(f"{column.entity.__name__} copies {column.name}, so {shape.entity.__name__} "
+    raise TypeError(f"{column.entity.__name__} copies {column.name}, so {meta.entity.__name__} "
                     f"must copy {way}")  # fmt: skip
 
 

@@ -145,14 +145,14 @@ class Dialect(ABC):
     def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
         """Triggers that refuse DELETE, and UPDATE of the fixed columns (of any when empty)."""
 
-    def encode(self, kind: Field, value: Any) -> Any:
+    def encode(self, field: Field, value: Any) -> Any:
         """A value as the driver takes it."""
-        convert = self.encoders.get(type(kind))
+        convert = self.encoders.get(type(field))
         return value if convert is None or value is None else convert(value)
 
-    def decoder(self, kind: Field) -> Convert | None:
+    def decoder(self, field: Field) -> Convert | None:
         """The conversion of the driver's values; None where they need none."""
-        return self.decoders.get(type(kind))
+        return self.decoders.get(type(field))
 
 
 class SQLite(Dialect):

@@ -53,8 +53,8 @@ def shortened_name(name: str, suffix: str = "") -> str:
 def location_column(entity: type[Entity]) -> str:
     """The column of a counted entity's table that holds the location of a row."""
     assert entity.scope is not None
-    shape = entity.meta()
-    column = shape.columns.get(entity.scope) or shape.filter_only[entity.scope]
+    meta = entity.meta()
+    column = meta.columns.get(entity.scope) or meta.filter_only[entity.scope]
     assert column.is_own or column.denormalized
     return column_name(column)
 

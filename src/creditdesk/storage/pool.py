@@ -60,11 +60,6 @@ class ConnectionPool:
         finally:
             self._slots.release()
 
-    async def expire_connections(self) -> None:
-        """Replaces every connection before its next use."""
-        await self._pool.expire_connections()
-        await self._release_idle()
-
     async def close(self) -> None:
         """Waits for connections in use, then closes all."""
         self._closing = True

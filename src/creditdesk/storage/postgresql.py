@@ -239,8 +239,8 @@ class PostgreSQLStore:
         try:
             async with self.pool.acquire() as connection, connection.transaction():
                 yield PostgreSQLWriteSession(self.statements, connection)
-        except asyncpg.PostgresError as fault:
-            raise translate_error(fault) from fault
+        except asyncpg.PostgresError as error:
+            raise translate_error(error) from error
 
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
@@ -256,7 +256,7 @@ class PostgreSQLStore:
 def translate_error(error: asyncpg.PostgresError) -> Exception:
     """The DomainError that a driver's error means, or the error itself."""
     if isinstance(error, asyncpg.ForeignKeyViolationError):
-        return StateConflict("This record cannot be changed so: other records refer to it.")
+        return StateConflict("This record cannot be changed: other records refer to it.")
     if isinstance(
         error,
         asyncpg.IntegrityConstraintViolationError

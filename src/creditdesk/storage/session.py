@@ -61,13 +61,13 @@ class BaseReadSession(ABC):
     ) -> Page:
         statement = self.statements.page(query, offset, size, use_counters=use_counters)
         rows = await self.fetch(statement.text, statement.values)
-        found = self.dialect.unpack_rows(rows, 1)
+        records = self.dialect.unpack_rows(rows, 1)
         # The total of a page without rows comes in a row of nulls.
         place = self.statements.cached(
             ("place", query.entity), lambda: _column_index(query.entity, "Id")
         )
-        empty = found[0][place] is None
-        return Page(statement.decoder.decode_columns(() if empty else found), rows[0][0])
+        empty = records[0][place] is None
+        return Page(statement.decoder.decode_columns(() if empty else records), rows[0][0])
 
     async def _deep_page(self, query: ListQuery, offset: int) -> Page:
         """A page far from the start, read from whichever end is nearer.
@@ -152,10 +152,10 @@ class BaseReadSession(ABC):
                 if bits in CREATED_ON_BUCKETS.bucket_bits
                 else bucket << bits,
                 None if location == ALL_LOCATIONS else max(location, 0),
-                kept,
-                found,
+                stored,
+                actual,
             )
-            for bits, location, bucket, kept, found in rows
+            for bits, location, bucket, stored, actual in rows
         ]
 
 
@@ -236,11 +236,10 @@ class BaseWriteSession(BaseReadSession):
         names: tuple[str, ...],
         members: list[tuple[int, Mapping[str, Any]]],
     ) -> None:
-        shape = entity.meta()
         rows = encode_updates(self.statements, entity, members)
         if len(rows.columns) > 1:
             await self.update_rows(rows)
-        for column in shape.collection_columns:
+        for column in entity.meta().collection_columns:
             if column.name not in names:
                 continue
             table, owner, _ = link_table(entity, column.leaf)
@@ -255,10 +254,10 @@ class BaseWriteSession(BaseReadSession):
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
         for other, column in _referencing_columns(entity):
             wanted = Filter(column, Comparison.ONE_OF, tuple(ids))
-            found = await self.count(other, (wanted,))
-            if found:
+            count = await self.count(other, (wanted,))
+            if count:
                 raise StateConflict(
-                    f"This record cannot be deleted: {found} "
+                    f"This record cannot be deleted: {count} "
                     f"{other.plural or other.__name__} refer to it."
                 )
         await self.delete_rows(table_name(entity), "id", ids)
@@ -296,15 +295,18 @@ def _referencing_columns(entity: type[Entity]) -> list[tuple[type[Entity], Colum
     name = entity.__name__
     for other in declared_entities():
         for column in other.meta().columns.values():
-            kind = column.field
+            field = column.field
             refers = (
-                isinstance(kind, Reference) and column.is_own and kind.is_local and kind.to == name
+                isinstance(field, Reference)
+                and column.is_own
+                and field.is_local
+                and field.to == name
             )
             holds = (
-                isinstance(kind, Collection)
-                and kind.is_local
-                and not kind.inverse_of
-                and kind.of == name
+                isinstance(field, Collection)
+                and field.is_local
+                and not field.inverse_of
+                and field.of == name
             )
             if refers or holds:
                 found.append((other, column))

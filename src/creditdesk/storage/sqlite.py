@@ -167,8 +167,8 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[SQLiteWriteSession]:
-        async with self._write_lock, self._transaction() as unit:
-            yield unit
+        async with self._write_lock, self._transaction() as session:
+            yield session
 
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
@@ -180,10 +180,10 @@ class SQLiteStore:
             self._set_journal_mode("DELETE")
             try:
                 async with (
-                    self._transaction() as unit,
-                    suspend(unit.fetch, unit.dialect, entities),
+                    self._transaction() as session,
+                    suspend(session.fetch, session.dialect, entities),
                 ):
-                    yield unit
+                    yield session
             finally:
                 self._set_journal_mode("WAL")
                 self.connection.execute("PRAGMA temp_store = MEMORY")
@@ -205,11 +205,11 @@ class SQLiteStore:
         try:
             yield SQLiteWriteSession(self.statements, self.connection)
             self.connection.execute("COMMIT")
-        except BaseException as fault:
+        except BaseException as error:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            if isinstance(fault, sqlite3.Error):
-                raise translate_error(fault) from fault
+            if isinstance(error, sqlite3.Error):
+                raise translate_error(error) from error
             raise
 
     async def _begin(self) -> None:
@@ -217,10 +217,10 @@ class SQLiteStore:
         while True:
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as fault:
-                busy = fault.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or waited > BUSY_TIMEOUT_SECONDS:
-                    raise translate_error(fault) from fault
+                    raise translate_error(error) from error
             else:
                 return
             pause = min(0.001 + waited / 4, 0.05)
@@ -243,7 +243,7 @@ def translate_error(error: sqlite3.Error) -> Exception:
     """The DomainError that a driver's error means, or the error itself."""
     code = getattr(error, "sqlite_errorcode", 0)
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-        return StateConflict("This record cannot be changed so: other records refer to it.")
+        return StateConflict("This record cannot be changed: other records refer to it.")
     if code & 0xFF == sqlite3.SQLITE_CONSTRAINT or code & 0xFF == sqlite3.SQLITE_BUSY:
         return Conflict("Another change came first; nothing was done. Please try again.")
     return error

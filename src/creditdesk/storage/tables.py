@@ -49,8 +49,8 @@ def tables(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[Table
     for entity in entities:
         yield _entity_table(entity, dialect)
         for column in entity.meta().collection_columns:
-            kind = column.field
-            if isinstance(kind, Collection) and not kind.inverse_of:
+            field = column.field
+            if isinstance(field, Collection) and not field.inverse_of:
                 name, owner, item = link_table(entity, column.leaf)
                 yield Table(
                     name,
@@ -95,9 +95,9 @@ def _foreign_key_columns(entity: type[Entity]) -> Iterator[Column]:
 
 
 def _foreign_key_clause(column: Column) -> str:
-    kind = column.field
-    assert isinstance(kind, Reference)
-    target = table_name(entity_by_name(kind.to))
+    field = column.field
+    assert isinstance(field, Reference)
+    target = table_name(entity_by_name(field.to))
     return f"FOREIGN KEY ({column_name(column)}) REFERENCES {target} (id)"
 
 
@@ -105,11 +105,11 @@ def _link_foreign_keys(entity: type[Entity], column: Column, dialect: Dialect) -
     if dialect.name != "sqlite":
         return
     _, owner, item = link_table(entity, column.leaf)
-    kind = column.field
-    assert isinstance(kind, Collection)
+    field = column.field
+    assert isinstance(field, Collection)
     yield f"FOREIGN KEY ({owner}) REFERENCES {table_name(entity)} (id) ON DELETE CASCADE"
-    if kind.is_local:
-        yield f"FOREIGN KEY ({item}) REFERENCES {table_name(entity_by_name(kind.of))} (id)"
+    if field.is_local:
+        yield f"FOREIGN KEY ({item}) REFERENCES {table_name(entity_by_name(field.of))} (id)"
 
 
 def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
@@ -120,8 +120,8 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
             name = f"{table}_{column_name(column)}_fk"[:MAX_IDENTIFIER_LENGTH]
             yield name, f"ALTER TABLE {table} ADD CONSTRAINT {name} {_foreign_key_clause(column)}"
         for column in entity.meta().collection_columns:
-            kind = column.field
-            if not isinstance(kind, Collection) or kind.inverse_of:
+            field = column.field
+            if not isinstance(field, Collection) or field.inverse_of:
                 continue
             link, owner, item = link_table(entity, column.leaf)
             name = f"{link}_o_fk"[:MAX_IDENTIFIER_LENGTH]
@@ -130,9 +130,9 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
                 f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({owner}) "
                 f"REFERENCES {table} (id) ON DELETE CASCADE",
             )
-            if kind.is_local:
+            if field.is_local:
                 name = f"{link}_i_fk"[:MAX_IDENTIFIER_LENGTH]
-                target = table_name(entity_by_name(kind.of))
+                target = table_name(entity_by_name(field.of))
                 yield (
                     name,
                     f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({item}) "
@@ -145,8 +145,8 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[tupl
     for entity in entities:
         table = table_name(entity)
         for name, columns, unique, condition in _entity_indexes(entity, dialect):
-            kind = "UNIQUE INDEX" if unique else "INDEX"
-            yield name, f"CREATE {kind} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
+            statement = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
+            yield name, f"{statement} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
         for column in entity.meta().collection_columns:
             field = column.field
             if isinstance(field, Collection) and not field.inverse_of:

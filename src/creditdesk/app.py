@@ -38,7 +38,7 @@ from creditdesk.entities.sys.user import User
 from creditdesk.ledger.actions import ledger_commands
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.product_benefits import ProductService
-from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
@@ -69,7 +69,7 @@ def build_context(
     authenticator = Authenticator(store, settings.auth, passwords)
     default_service = DefaultService()
     ledger = LedgerContext(clock, settings.ledger)
-    queue = SpendQueue(store, clock, settings.ledger)
+    queue = SpendQueue(store, ledger)
     credits_, uses = CreditService(ledger), UseService(ledger)
     return ApiContext(
         store=store,
@@ -91,7 +91,7 @@ def build_context(
         },
         use_queues={CoworkerBookingCreditUseHistory: queue, CoworkerExtraServiceUseHistory: queue},
         actions=ledger_commands(ledger),
-        extra_routes=(token_route(authenticator), *ledger_routes(store, ledger), *audit_routes()),
+        extra_routes=(token_route(authenticator), *ledger_routes(ledger, queue), *audit_routes()),
         transient_errors=TRANSIENT_ERRORS,
         clock=clock,
         proxy_hops=settings.auth.proxy_hops,

@@ -14,10 +14,10 @@ from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.batching import DEFERRED
 from creditdesk.ledger.idempotency import SavedResponse
-from creditdesk.ledger.loaders.sources import BasketRequest, Buyer, ItemRequest
-from creditdesk.ledger.operations.basket_batch import BasketSpend, spend_baskets
+from creditdesk.ledger.loaders.items import BasketRequest, Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_baskets
 from creditdesk.ledger.operations.bookings import charge_bookings
+from creditdesk.ledger.operations.spend_batch import BasketSpend, execute_batch
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.errors import raise_first_error
 from creditdesk.storage.sqlite import SQLiteStore
@@ -68,7 +68,7 @@ async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(
     async with ledger.store.write_session() as holder:
         await holder.lock(Booking, [people[2][2]])
         async with asyncio.timeout(5), ledger.store.write_session() as session:
-            said = await spend_baskets(session, spends, 1, ledger.context)
+            said = await execute_batch(session, spends, 1, ledger.context)
         assert said == [
             SavedResponse(200, b"0"),
             SavedResponse(200, b"0"),
@@ -80,7 +80,7 @@ async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(
             money("10.00"),
         ]
     async with ledger.store.write_session() as session:
-        assert await spend_baskets(session, [spends[2]], 0, ledger.context) == [
+        assert await execute_batch(session, [spends[2]], 0, ledger.context) == [
             SavedResponse(200, b"0")
         ]
     assert await money_left(ledger, people) == [money("10.00")] * 4

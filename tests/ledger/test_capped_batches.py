@@ -17,7 +17,7 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.loaders.sources import BasketRequest, Buyer, ItemRequest
+from creditdesk.ledger.loaders.items import BasketRequest, Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_baskets
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.rules.credit import SourceKind
@@ -61,12 +61,12 @@ def locked_entities(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[E
         self: BaseWriteSession,
         entity: type[Entity],
         ids: Any,
-        names: Any = (),
+        columns: Any = (),
         *,
         skip_locked: Any = (),
     ) -> Any:
         taken.update(dict.fromkeys((entity, each) for each in sorted({*ids, *skip_locked})))
-        return await real(self, entity, ids, names, skip_locked=skip_locked)
+        return await real(self, entity, ids, columns, skip_locked=skip_locked)
 
     monkeypatch.setattr(BaseWriteSession, "lock", noted)
 

@@ -16,9 +16,10 @@ from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
-from creditdesk.ledger.operations.corrections import expire, reverse, void
+from creditdesk.ledger.operations.corrections import reverse, void
 from creditdesk.schema.errors import DomainError
 from creditdesk.schema.params import Params
+from tests.support.expiry import expire
 from tests.support.ledger_builder import MONEY_USE, NOON, LedgerBuilder, money, serialize_record
 
 

@@ -10,12 +10,13 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.actions import ledger_commands
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
-from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
+from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.services import CreditService
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, ValidationError
 from creditdesk.schema.params import Params
 from creditdesk.settings import LedgerSettings
+from tests.support.expiry import expire
 from tests.support.ledger_builder import MONEY_USE, NOON, TIME_USE, LedgerBuilder, money
 
 
@@ -59,7 +60,7 @@ async def test_rule_30_repeated_reversals_return_the_amount_once(
                 amount=amount,
             )
         assert back.amount == money(expected)
-    with pytest.raises(ValidationError, match="rule 30"):
+    with pytest.raises(ValidationError, match="can still be reversed"):
         async with ledger.store.write_session() as session:
             await reverse(
                 session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context, amount=1
@@ -113,7 +114,7 @@ async def test_rule_2_a_correction_past_the_total_raises_the_total(ledger: Ledge
     assert (record["RemainingCredit"], record["TotalCredit"]) == (money("15.00"), money("15.00"))
     used = [row["CreditUsed"] for row in await ledger.find(MONEY_USE)]
     assert used == [money("4.00"), money("-4.00")]
-    with pytest.raises(ValidationError, match="rule 2"):
+    with pytest.raises(ValidationError, match="that remains and is not held"):
         async with ledger.store.write_session() as session:
             await adjust(
                 session, account, money("-15.01"), "slip", ledger.request_context(), ledger.context
@@ -192,7 +193,7 @@ async def test_rule_6_a_total_may_change_but_not_below_what_is_used(ledger: Ledg
     assert await ledger.remaining_money(credit) == money("8.00")
     await ledger.update_credit(credit, TotalCredit=money("4.00"))
     assert await ledger.remaining_money(credit) == 0
-    with pytest.raises(ValidationError, match="rule 6"):
+    with pytest.raises(ValidationError, match="that is used or held"):
         await ledger.update_credit(credit, TotalCredit=money("3.99"))
     assert entry_kinds(await ledger.journal_lines("money", credit)) == [
         "grant",

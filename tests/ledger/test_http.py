@@ -286,7 +286,7 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
         "1 credits may go 20 uses below zero.",
     )
     (refused,) = (await limit(20, credit, time))["Errors"]
-    assert refused["Message"] == f"credit #{time} is not printing credit (rule 33)"
+    assert refused["Message"] == f"credit #{time} is not printing credit"
     job = basket_body(ledger, Kind="print_job", Id=1, Units=25)
     (paid,) = (await client.post("/api/ledger/spends", json=job)).json()["Value"]["Allocation"][
         "sources"
@@ -302,7 +302,7 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
     ]
     assert (balance["Remaining"], balance["Available"]) == (-15, 5)
     (refused,) = (await limit(14, credit))["Errors"]
-    assert refused["Message"] == "must not be less than the 15 that is overdrawn (rule 33)"
+    assert refused["Message"] == "must not be less than the 15 that is overdrawn"
     # A body that names it sets nothing, in a new record or in this one.
     named = {"Overdraft": 500, "TotalUses": 10, "ExtraServiceId": rate}
     whose = {"CoworkerId": ledger.customer, "BusinessId": ledger.business}

@@ -18,9 +18,9 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.ledger.actions import ledger_commands
 from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
-from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
+from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
 from creditdesk.ledger.operations.holds import create_hold, release_hold
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
@@ -33,6 +33,7 @@ from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.importer import Importer
+from tests.support.expiry import expire
 from tests.support.ledger_builder import NOON, TIME_USE, LedgerBuilder
 from tests.support.progress import CollectingReporter
 
@@ -62,10 +63,10 @@ class Printer:
         async with self.ledger.store.write_session() as session:
             whose = Buyer(self.ledger.customer, self.ledger.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
-            done, _ = await execute_spend(
+            result = await execute_spend(
                 session, SpendPlan(basket, context, self.ledger.context), self.ledger.context
             )
-            return sum(done.taken_by_credit().values())
+            return sum(result.allocation.taken_by_credit().values())
 
     async def left(self) -> int:
         return await self.ledger.remaining_uses(self.credit)
@@ -134,12 +135,12 @@ async def test_rule_33_only_printing_credit_has_one(printer: Printer) -> None:
 
 async def test_rule_33_a_posted_use_goes_down_to_the_limit_too(printer: Printer) -> None:
     await printer.print(10)
-    with pytest.raises(ValidationError, match="more than the 0 that remains"):
+    with pytest.raises(ValidationError, match="exceeds the remaining credit of 0"):
         await printer.ledger.post_time_use(printer.credit)
     await printer.allow(1)
     await printer.ledger.post_time_use(printer.credit)
     assert await printer.left() == -1
-    with pytest.raises(ValidationError, match="more than the 0 that remains"):
+    with pytest.raises(ValidationError, match="exceeds the remaining credit of 0"):
         await printer.ledger.post_time_use(printer.credit)
 
 

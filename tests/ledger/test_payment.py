@@ -19,7 +19,7 @@ from creditdesk.entities.content.event_product import EventProduct
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.bookings import charge_bookings
 from creditdesk.ledger.operations.draw import SpendPlan, execute_spend, preview
@@ -50,10 +50,10 @@ async def spend_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAlloc
     async with ledger.store.write_session() as session:
         whose = Buyer(ledger.customer, ledger.business)
         basket = await load_basket(session, whose, [asked], ledger.request_context())
-        allocation, _ = await execute_spend(
+        result = await execute_spend(
             session, SpendPlan(basket, ledger.request_context(), ledger.context), ledger.context
         )
-    return allocation.sources[0]
+    return result.allocation.sources[0]
 
 
 def charge_item(text: str) -> ItemRequest:

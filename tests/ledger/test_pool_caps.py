@@ -19,7 +19,7 @@ from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.bookings import (
     cancel_bookings,
@@ -232,12 +232,12 @@ async def test_rule_16_printing_and_time_are_capped_separately(shared_team: Shar
         async with shared_team.ledger.store.write_session() as session:
             whose = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
             basket = await load_basket_for_update(session, whose, [asked], context)
-            done, _ = await execute_spend(
+            result = await execute_spend(
                 session,
                 SpendPlan(basket, context, shared_team.ledger.context),
                 shared_team.ledger.context,
             )
-            return [seen.reason.value for seen in done.sources[0].considered]
+            return [seen.reason.value for seen in result.allocation.sources[0].considered]
 
     assert await printed(40) == ["used"]
     assert await printed(11) == ["member_cap"]

@@ -13,7 +13,7 @@ import pytest
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
-from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused, ValidationError
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import Principal
@@ -48,7 +48,7 @@ async def test_rule_7_a_use_beyond_the_balance_is_rejected(ledger: LedgerBuilder
         await ledger.post_use(credit, "40.0001")
     (error,) = refused.value.errors
     assert error.PropertyName == "CreditUsed"
-    assert error.Message == "is more than the 40.0000 that remains (rule 7)"
+    assert error.Message == "exceeds the remaining credit of 40.0000"
     assert await ledger.remaining_money(credit) == money("40.00")
     assert await ledger.find(MONEY_USE) == []
     assert await ledger.journal_lines("money", credit) == []
@@ -186,10 +186,10 @@ async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerB
 async def test_rule_8_strict_posts_reject_uses_out_of_window(ledger: LedgerBuilder) -> None:
     ledger.settings = LedgerSettings(strict_posts=True)
     lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
-    with pytest.raises(ValidationError, match="rule 8"):
+    with pytest.raises(ValidationError, match="is not valid at this time"):
         await ledger.post_use(lapsed, "1.00")
     time = await ledger.add_time_credit()
-    with pytest.raises(ValidationError, match="rule 9"):
+    with pytest.raises(ValidationError, match="the length of the use is unknown"):
         await ledger.post_time_use(time)
 
 
@@ -222,7 +222,7 @@ async def test_rule_9_without_a_booking_one_on_a_uses_rate_and_null_on_any_other
 
 async def test_rule_9_more_uses_than_remain_are_rejected(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_time_credit(60)
-    with pytest.raises(ValidationError, match="is more than the 60 that remains"):
+    with pytest.raises(ValidationError, match="exceeds the remaining credit of 60"):
         await ledger.post_time_use(credit, BookingId=await ledger.add_booking(hours=2))
     assert await ledger.remaining_uses(credit) == 60
 
@@ -235,13 +235,13 @@ async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(
     with pytest.raises(ValidationError, match="must not be negative"):
         await ledger.post_use(credit, "-1.00")
     await ledger.post_use(credit, "0.00", BookingId=booking)
-    with pytest.raises(ValidationError, match="rule 10"):
+    with pytest.raises(ValidationError, match="a use names one booking"):
         await ledger.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=7)
 
 
 async def test_rule_5_a_booking_charge_has_no_balance(ledger: LedgerBuilder) -> None:
     charge = await ledger.add_time_credit(60, BookingId=1, RemainingUses=0)
-    with pytest.raises(ValidationError, match="rule 5"):
+    with pytest.raises(ValidationError, match="is a booking charge"):
         await ledger.post_time_use(charge)
 
 
@@ -316,7 +316,7 @@ async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_co
 ) -> None:
     credit = await ledger.add_money_credit("3.00")
     stumbling = FlakyStore(ledger.store)
-    spends = SpendQueue(cast("Store", stumbling), lambda: ledger.now)
+    spends = SpendQueue(cast("Store", stumbling), ledger.context)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     done = await asyncio.gather(
         *(

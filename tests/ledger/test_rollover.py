@@ -19,12 +19,12 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     entry_from_record,
 )
-from creditdesk.ledger.operations.corrections import expire
 from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.rules.renewal import RolloverLimit
 from creditdesk.schema.errors import ValidationError
 from creditdesk.schema.params import Params
 from tests.ledger.test_renewals import add_contract, run_due_renewals
+from tests.support.expiry import expire
 from tests.support.ledger_builder import LedgerBuilder, money
 
 

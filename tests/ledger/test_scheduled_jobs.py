@@ -12,7 +12,7 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold
 from creditdesk.ledger.rules.credit import SourceKind

@@ -9,7 +9,7 @@ from creditdesk.api.default_service import DefaultService
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
-from creditdesk.ledger.loaders.sources import ItemRequest
+from creditdesk.ledger.loaders.items import ItemRequest
 from creditdesk.ledger.operations.bookings import (
     cancel_bookings,
     charge_bookings,

@@ -13,7 +13,7 @@ from creditdesk.ledger.journal.mapping import (
     TIME_MAPPING,
     CreditTypeMapping,
 )
-from creditdesk.ledger.operations.corrections import adjust, expire, reverse, void
+from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity
@@ -21,6 +21,7 @@ from creditdesk.schema.repository import WriteSession
 from creditdesk.settings import ValidityInstant
 from tests.stateful.model import ModelCredit, ModelUse
 from tests.stateful.simulation import Simulation
+from tests.support.expiry import expire
 from tests.support.ledger_builder import MONEY_USE, TIME_USE, LedgerBuilder, money, serialize_record
 
 UNKNOWN_ID = 999_999_999

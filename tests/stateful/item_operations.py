@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, account_key
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.holds import lock_holds_of
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest, lock_items
 from creditdesk.ledger.operations import holds as hold_operations
 from creditdesk.ledger.operations.baskets import Basket, load_basket
 from creditdesk.ledger.operations.draw import (
     SpendPlan,
     execute_spend,
-    lock_source_holds,
-    lock_sources,
     preview,
 )
 from creditdesk.ledger.rules.burn_down import Allocation, SourceAllocation
@@ -83,14 +82,13 @@ async def spend_on_items(simulation: Simulation) -> None:
         return
 
     async def pay(unit: WriteSession) -> Allocation:
-        await lock_sources(unit, asked)
+        await lock_items(unit, asked)
         basket = await _load_basket(simulation, unit, asked)
-        holds = [
-            held for source in basket.sources for held in await lock_source_holds(unit, source.key)
-        ]
+        locked = await lock_holds_of(unit, [source.key for source in basket.sources])
+        holds = [hold for of_source in locked.values() for hold in of_source]
         shown = preview(basket, ledger.context, ledger.now)
         drawing = SpendPlan(basket, ledger.request_context(), ledger.context, holds)
-        allocation, _ = await execute_spend(unit, drawing, ledger.context)
+        allocation = (await execute_spend(unit, drawing, ledger.context)).allocation
         if not holds:
             assert shown == allocation, "the preview is not the decision (rule 19)"
         return allocation
@@ -114,7 +112,7 @@ async def hold_items(simulation: Simulation) -> None:
     ends = until if simulation.random.random() < 0.5 else None
 
     async def keep(unit: WriteSession) -> Any:
-        await lock_sources(unit, asked)
+        await lock_items(unit, asked)
         basket = await _load_basket(simulation, unit, asked)
         return await hold_operations.create_hold(
             unit, basket, ledger.request_context(), ledger.context, ends

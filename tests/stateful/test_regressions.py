@@ -9,8 +9,8 @@ import pytest
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
-from creditdesk.ledger.loaders.coverage import covered_amount
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.coverage import covered_amounts
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
 from creditdesk.ledger.operations.corrections import adjust, reverse
@@ -85,7 +85,7 @@ async def test_rule_25_use_covers_its_own_allocation(ledger: LedgerBuilder) -> N
         await cancel_bookings(unit, [booking], request_context(ledger), ledger.context)
         await unit.update(Booking, [(booking, {"OverridePrice": money("50.00")})])
         await charge_bookings(unit, [booking], request_context(ledger), ledger.context)
-        covered = await covered_amount(unit, SourceKey(SourceKind.BOOKING, booking))
+        [covered] = (await covered_amounts(unit, [SourceKey(SourceKind.BOOKING, booking)])).values()
     assert await ledger.remaining_uses(time) == 0
     assert covered == money("50.00")
 
@@ -106,5 +106,5 @@ async def test_rule_25_later_allocation_in_same_second_ignores_earlier_payment(
         basket = await load_basket(unit, Buyer(ledger.customer), asked, request_context(ledger))
         assert basket.sources[0].price == money("4.00")
         await create_hold(unit, basket, request_context(ledger), ledger.context)
-        covered = await covered_amount(unit, SourceKey(SourceKind.BOOKING, booking))
+        [covered] = (await covered_amounts(unit, [SourceKey(SourceKind.BOOKING, booking)])).values()
     assert covered == money("5.00")

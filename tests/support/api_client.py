@@ -20,9 +20,9 @@ from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.ledger.journal.mapping import MAPPINGS
-from creditdesk.ledger.operations.corrections import expire
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.settings import Settings
+from tests.support.expiry import expire
 from tests.support.ledger_builder import LedgerBuilder, money
 from tests.support.progress import CollectingReporter
 
@@ -210,7 +210,7 @@ class ApiClient:
 def ledger_app(ledger: LedgerBuilder) -> Api:
     """The application over the builder's store, with its clock and settings."""
     parts = build_context(ledger.store, Settings(), lambda: ledger.now)
-    routes = ledger_routes(ledger.store, ledger.context)
+    routes = ledger_routes(ledger.context, ledger.spends())
     return Api(replace(parts, extra_routes=(*parts.extra_routes, *routes)))
 
 

@@ -26,7 +26,7 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.journal.transaction import LedgerContext
-from creditdesk.ledger.operations.spends import SpendQueue
+from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rules.assignment import SolutionCache, assign
 from creditdesk.ledger.rules.offers import Assignment, BasketProblem
 from creditdesk.ledger.services import CreditService, UseService
@@ -184,7 +184,7 @@ class LedgerBuilder:
         return LedgerContext(lambda: self.now, self.settings, SearchAtOnce())
 
     def spends(self) -> SpendQueue:
-        return SpendQueue(self.store, lambda: self.now, self.settings)
+        return SpendQueue(self.store, self.context)
 
     async def post_use(self, credit: int, amount: str, **values: Any) -> dict[str, Any]:
         """Posts a money use and gives its answer."""

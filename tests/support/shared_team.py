@@ -7,12 +7,13 @@ from typing import Any
 
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.holds import lock_holds_of
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
-from creditdesk.ledger.operations.draw import SpendPlan, execute_spend, lock_source_holds
+from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
 from creditdesk.ledger.operations.holds import create_hold
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.service import RequestContext
 from tests.support.ledger_builder import LedgerBuilder, money
 
@@ -67,9 +68,9 @@ class SharedTeam:
         context = context or self.ledger.request_context()
         async with self.ledger.store.write_session() as session:
             basket = await load_basket_for_update(session, whose, [asked], context)
-            holds = await lock_source_holds(session, SourceKey(SourceKind.CHARGE, asked.id))
+            [holds] = (await lock_holds_of(session, [asked.key])).values()
             drawing = SpendPlan(basket, context, self.ledger.context, holds)
-            return (await execute_spend(session, drawing, self.ledger.context))[0]
+            return (await execute_spend(session, drawing, self.ledger.context)).allocation
 
     async def covered(self, amount: str, **given: Any) -> int:
         found = (await self.spend(amount, **given)).sources[0]

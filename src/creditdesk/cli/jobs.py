@@ -99,9 +99,9 @@ def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:
 
 def _describe_grant(grant: DueRenewal) -> str:
     """`contract 3: 120 of time/2 from 2026-03-01 until 2026-04-01`."""
-    amount, period = document_amount(grant.mapping, grant.amount), grant.period
+    amount, period = document_amount(grant.benefit.mapping, grant.amount), grant.period
     return (
-        f"contract {grant.contract['Id']}: {amount} of {grant.benefit_name}"
+        f"contract {grant.contract.id}: {amount} of {grant.benefit.name}"
         f" from {period.starts} until {period.ends}"
     )
 

@@ -7,25 +7,22 @@ its progress shows.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from datetime import date
 from typing import Final
 
-from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     AccountKey,
-    CreditTypeMapping,
-    is_booking_charge,
-    state_id,
 )
 from creditdesk.ledger.journal.transaction import LedgerContext
-from creditdesk.ledger.operations.corrections import expired_filters, write_expiry
-from creditdesk.ledger.operations.holds import due_hold_filters, release_due_holds
+from creditdesk.ledger.loaders.expiry import find_expired
+from creditdesk.ledger.loaders.holds import due_hold_filters
+from creditdesk.ledger.operations.corrections import write_expiry
+from creditdesk.ledger.operations.holds import release_due_holds
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
-from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import ReadSession, Store
+from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext
 
 BATCH_SIZE: Final = 300
@@ -79,27 +76,23 @@ async def run_credit_expiry(
         after = 0
         while True:
             async with store.read_session() as read_session:
-                found = await read_session.find(
-                    mapping.credit_entity,
-                    expired_filters(mapping, ledger.clock()),
-                    limit=batch,
-                    after_id=after,
+                page = await find_expired(
+                    read_session, mapping, ledger.clock(), limit=batch, after_id=after
                 )
-                accounts = await _without_expiry_entry(read_session, mapping, found)
-            if not found:
+            if page.last_id is None:
                 break
-            after = found[-1]["Id"]
-            if accounts:
+            after = page.last_id
+            if page.accounts:
                 async with store.write_session() as session:
-                    swept = await write_expiry(session, accounts, context, ledger)
-                yield swept
+                    expired = await write_expiry(session, page.accounts, context, ledger)
+                yield expired
 
 
 def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[int]]:
     """Contracts in order of Id, together with at most `most` grants unless one alone has more."""
     counts: dict[int, int] = {}
     for each in due:
-        counts[each.contract["Id"]] = counts.get(each.contract["Id"], 0) + 1
+        counts[each.contract.id] = counts.get(each.contract.id, 0) + 1
     batches: list[list[int]] = []
     grants = max_grants
     for contract_id in sorted(counts):
@@ -109,22 +102,3 @@ def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[i
         batches[-1].append(contract_id)
         grants += counts[contract_id]
     return batches
-
-
-async def _without_expiry_entry(
-    session: ReadSession, mapping: CreditTypeMapping, found: Sequence[Record]
-) -> list[AccountKey]:
-    due = [
-        (mapping.account_type, credit["Id"])
-        for credit in found
-        if not is_booking_charge(mapping, credit)
-    ]
-    states = (
-        await session.get_many(AccountState, [state_id(account) for account in due]) if due else {}
-    )
-    ends = {credit["Id"]: credit["ExpireDate"] for credit in found}
-    return [
-        account
-        for account in due
-        if (states.get(state_id(account)) or {}).get("ExpirySwept") != ends[account[1]]
-    ]

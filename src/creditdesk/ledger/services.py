@@ -24,8 +24,7 @@ from creditdesk.ledger.journal.transaction import (
     lock_accounts,
 )
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
-from creditdesk.ledger.operations.corrections import grant, require_total_covers_used
-from creditdesk.ledger.operations.spends import spend_batch, use_request
+from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.rules.amounts import Amount, round_amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.ledger.rules.units import ChargePeriod
@@ -60,7 +59,9 @@ class CreditService:
                 entity, [new_record(entity, charge, context.now, context.principal.email)]
             )
             return charge_id
-        (credit_id,) = await grant(session, mapping, [record], context, self.ledger)
+        (credit_id,) = await grant(
+            session, mapping, [NewCredit(record[mapping.total_field], record)], context, self.ledger
+        )
         return credit_id
 
     async def update(
@@ -160,21 +161,19 @@ class CreditService:
 
 
 class UseService:
-    """Posts uses, and takes changes of a money use's description (rules 7 to 11)."""
+    """Takes changes of a money use's description; uses are posted through the queue (rule 11)."""
 
     def __init__(self, ledger: LedgerContext) -> None:
         self.ledger = ledger
 
     async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
+        self,
+        session: WriteSession,  # noqa: ARG002 - the protocol `EntityService` names them
+        entity: type[Entity],  # noqa: ARG002
+        record: Record,  # noqa: ARG002
+        context: RequestContext,  # noqa: ARG002
     ) -> int:
-        request = use_request(entity, record, context, self.ledger.settings)
-        (outcome,) = await spend_batch(session, [request], self.ledger.clock)
-        if outcome.error is not None:
-            raise outcome.error
-        history_id = outcome.entries[0].entry.history_id
-        assert history_id is not None
-        return history_id
+        raise TypeError("A use is posted through the queue of spends.")
 
     async def update(
         self,

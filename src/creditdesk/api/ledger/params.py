@@ -7,7 +7,7 @@ from typing import Final
 
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping
-from creditdesk.ledger.loaders.sources import Buyer, ItemRequest
+from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.fields import Boolean, Collection, DateTime, Integer, Money

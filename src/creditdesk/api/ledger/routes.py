@@ -47,15 +47,17 @@ from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.holds import lock_holds_of
+from creditdesk.ledger.loaders.items import lock_items
 from creditdesk.ledger.loaders.payers import load_visible_payers
 from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse
-from creditdesk.ledger.operations.draw import lock_holds_of, lock_sources, without_held
+from creditdesk.ledger.operations.draw import without_held
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
+from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.schema.actions import CommandResult
 from creditdesk.schema.conversions import format_datetime
-from creditdesk.schema.repository import Store
 
 EXPIRING_DAYS_DEFAULT: Final = 30
 _EXAMPLE_BASKET: Final = {
@@ -67,10 +69,10 @@ _EXAMPLE_REVERSAL: Final = {"Kind": "money", "Ids": [1], "Reason": "Booked by mi
 _EXAMPLE_ADJUSTMENT: Final = {"Kind": "money", "Id": 1, "Amount": 20, "Reason": "Goodwill"}
 
 
-def ledger_routes(store: Store, ledger: LedgerContext) -> tuple[Route, ...]:
+def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]:
     """Every path of the ledger."""
     write = partial(LedgerWrite, ledger)
-    preview, spend = PreviewBasket(store, ledger), SpendBasket(store, ledger)
+    preview, spend = PreviewBasket(ledger, queue), SpendBasket(queue)
     hold = write(SPEND_ROLE, _HOLD, _hold)
     confirm, release = write(SPEND_ROLE, (), _confirm), write(SPEND_ROLE, (), _release)
     reversal = write(CORRECT_ROLE, _REVERSAL, _reverse, partial(check_amount, AMOUNT))
@@ -111,7 +113,7 @@ _HOLD: Final = (*BASKET, UNTIL)
 async def _hold(request: WriteRequest) -> CommandResult:
     session, context = request.session, request.context
     buyer, items = parse_basket(request.params)
-    await lock_sources(session, items)
+    await lock_items(session, items)
     without_amount = {item.key for item in items if item.amount is None}
     holds = await lock_holds_of(session, without_amount)
     basket = without_held(
@@ -251,11 +253,11 @@ def _format_balance(balance: CreditBalance) -> dict[str, Any]:
 def _format_due(due: DueRenewal) -> dict[str, Any]:
     return {
         "Key": due.key,
-        "CoworkerContractId": due.contract["Id"],
-        "CoworkerId": due.contract["CoworkerId"],
-        "Kind": due.mapping.account_type.value,
-        "BenefitId": due.benefit["Id"],
-        "Amount": document_amount(due.mapping, due.amount),
+        "CoworkerContractId": due.contract.id,
+        "CoworkerId": due.contract.coworker_id,
+        "Kind": due.benefit.mapping.account_type.value,
+        "BenefitId": due.benefit.id,
+        "Amount": document_amount(due.benefit.mapping, due.amount),
         "ValidFrom": format_datetime(due.period.valid_from(due.clock.zone)),
         "ExpireDate": format_datetime(due.period.expires(due.clock.zone)),
     }

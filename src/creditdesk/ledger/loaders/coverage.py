@@ -1,152 +1,178 @@
-"""What earlier spends still cover of a source's price: reversed uses cover nothing (rule 25).
-
-Each use covers what the newest decision made by then says of that credit and that amount. This
-module must not know prices, nor what is decided next.
-"""
+"""How much of an item's price earlier spends cover; reversed uses cover nothing (rule 25)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
+from typing import NamedTuple
 
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import where
+from creditdesk.ledger.journal.entry import AccountType, EntryType
+from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.loaders.rows import Row, find_filtered, find_rows
 from creditdesk.ledger.rules.amounts import Amount, round_amount
 from creditdesk.ledger.rules.credit import CreditType, SourceKey, SourceKind
-from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder
 
-_DOCUMENT_COLUMNS: tuple[str, ...] = ("Id", "SourceKind", "SourceId", "CreatedOn", "Document")
-_ENTRY_COLUMNS: tuple[str, ...] = (
-    "Id", "SourceKind", "SourceId", "CreditKind", "CreditId", "Sequence", "Kind", "Amount",
-    "Reverses", "RecordedOn",
-)  # fmt: skip
+
+class _DocumentRow(Row, frozen=True, gc=False):
+    """A decision about one source, as `Allocation.to_document` writes it."""
+
+    entity = AllocationDocument
+
+    source_kind: SourceKind
+    source_id: int
+    created_on: datetime
+    document: dict[str, object]
 
 
-async def covered_amount(finder: Finder, source: SourceKey) -> Amount:
-    """What is covered of one source."""
-    return (await covered_amounts(finder, [source]))[source]
+class _EntryRow(Row, frozen=True, gc=False):
+    """A journal entry about one source."""
+
+    entity = JournalLine
+
+    source_kind: SourceKind
+    source_id: int
+    credit_kind: AccountType
+    credit_id: int
+    sequence: int
+    kind: EntryType
+    amount: Amount
+    reverses: int | None
+    recorded_on: datetime
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.credit_kind, self.credit_id)
+
+
+class _Part(NamedTuple):
+    """A part of a decision: when it was made, and what it took of one credit to cover how much.
+
+    Both amounts are in ten-thousandths.
+    """
+
+    decided: datetime
+    account: AccountKey
+    taken: Amount
+    covered: Amount
 
 
 async def covered_amounts(
     finder: Finder, sources: Collection[SourceKey]
 ) -> dict[SourceKey, Amount]:
-    """What is covered of each source, read for all of them at once."""
-    documents = await _load_documents(finder, sources)
-    lines = await _load_entries(finder, documents)
+    """What is covered of each source, in ten-thousandths of its currency."""
+    parts = await _load_parts(finder, sources)
+    entries = await _load_entries(finder, parts)
     return {
-        source: _sum_covered(documents.get(source, ()), lines.get(source, ())) for source in sources
+        source: _sum_covered(parts.get(source, ()), entries.get(source, ())) for source in sources
     }
 
 
-async def _load_documents(
+async def _load_parts(
     finder: Finder, sources: Collection[SourceKey]
-) -> dict[SourceKey, list[Record]]:
-    """The decisions about each source, by Id; sources without any are left out."""
+) -> dict[SourceKey, list[_Part]]:
+    """The parts of all decisions about each source, oldest first; sources without any left out."""
     if not sources:
         return {}
-    found = await finder.find(
-        AllocationDocument, _source_filters(AllocationDocument, sources), columns=_DOCUMENT_COLUMNS
-    )
-    return _group_by_source(found, sources)
+    parts: dict[SourceKey, list[_Part]] = {}
+    for row in await find_rows(finder, _DocumentRow, **_columns_of_sources(sources)):
+        key = SourceKey(row.source_kind, row.source_id)
+        if key in sources:
+            parts.setdefault(key, []).extend(_parts(row.document))
+    return parts
+
+
+def _parts(document: Mapping[str, object]) -> Iterable[_Part]:
+    # The record's own time has whole seconds, in which much may be decided.
+    decided = datetime.fromisoformat(str(document["decided"]))
+    listed = document["parts"]
+    assert isinstance(listed, list)
+    for part in listed:
+        yield _Part(
+            decided,
+            _account(part["credit"]),
+            parse_document_amount(part["taken"]),
+            parse_document_amount(part["covered"]),
+        )
 
 
 async def _load_entries(
-    finder: Finder, documents: Mapping[SourceKey, Sequence[Record]]
-) -> dict[SourceKey, list[Record]]:
-    """The journal's lines about each source, by Id, as far as a decision can have made them.
+    finder: Finder, parts: Mapping[SourceKey, Sequence[_Part]]
+) -> dict[SourceKey, list[_EntryRow]]:
+    """The journal entries about each source on the credits that its decisions name, by Id.
 
-    Those on the credits that are named there, recorded since the first: they are found by an index,
-    however long the journal.
+    Only entries since the first decision: an index finds them, however long the journal is.
     """
-    decided = [document for of in documents.values() for document in of]
-    credits_ = {_journal_credit(part["credit"]) for d in decided for part in d["Document"]["parts"]}
-    if not credits_:
+    accounts = {part.account for of_source in parts.values() for part in of_source}
+    if not accounts:
         return {}
-    kinds, ids = zip(*(credit.split("/") for credit in credits_), strict=True)
-    first = min(document["CreatedOn"] for document in decided)
-    named = where(JournalLine, CreditKind=set(kinds), CreditId={int(each) for each in ids})
-    since = Filter(JournalLine.meta().columns["RecordedOn"], Comparison.AT_LEAST, first)
-    filters = (*named, since, *_source_filters(JournalLine, documents))
-    lines = await finder.find(JournalLine, filters, columns=_ENTRY_COLUMNS)
-    return _group_by_source(lines, documents)
+    first = min(part.decided for of_source in parts.values() for part in of_source)
+    recorded = JournalLine.meta().columns["RecordedOn"]
+    filters = (
+        *where(
+            JournalLine,
+            CreditKind={account_type.value for account_type, _ in accounts},
+            CreditId={credit_id for _, credit_id in accounts},
+        ),
+        Filter(recorded, Comparison.AT_LEAST, first.replace(microsecond=0)),
+        *where(JournalLine, **_columns_of_sources(parts.keys())),
+    )
+    entries: dict[SourceKey, list[_EntryRow]] = {}
+    for row in await find_filtered(finder, _EntryRow, filters):
+        key = SourceKey(row.source_kind, row.source_id)
+        if key in parts:
+            entries.setdefault(key, []).append(row)
+    return entries
 
 
-def _source_filters(entity: type[Entity], sources: Collection[SourceKey]) -> tuple[Filter, ...]:
-    kinds, ids = {source.kind.value for source in sources}, {source.id for source in sources}
-    return where(entity, SourceKind=kinds, SourceId=ids)
+def _columns_of_sources(sources: Collection[SourceKey]) -> dict[str, set[str] | set[int]]:
+    return {
+        "SourceKind": {source.kind.value for source in sources},
+        "SourceId": {source.id for source in sources},
+    }
 
 
-def _group_by_source(
-    records: Iterable[Record], sources: Collection[SourceKey]
-) -> dict[SourceKey, list[Record]]:
-    found: dict[SourceKey, list[Record]] = {}
-    for record in records:
-        key = SourceKey(SourceKind(record["SourceKind"]), record["SourceId"])
-        if key in sources:
-            found.setdefault(key, []).append(record)
-    return found
-
-
-CoveredPart = tuple[datetime, str, Amount, str]
-"""A part of a decision: when it was made, the credit, what was taken, what it covered."""
-
-
-def _sum_covered(documents: Sequence[Record], entries: Sequence[Record]) -> Amount:
-    parts: list[CoveredPart] = [
-        (
-            # The record's own time has whole seconds, in which much may be decided.
-            datetime.fromisoformat(document["Document"]["decided"]),
-            _journal_credit(part["credit"]),
-            parse_document_amount(part["taken"]),
-            part["covered"],
-        )
-        for document in documents
-        for part in document["Document"]["parts"]
-    ]
-    back = _reversed_amounts(entries)
+def _sum_covered(parts: Sequence[_Part], entries: Sequence[_EntryRow]) -> Amount:
+    """Matches each use, newest first, with the newest part decided by then of its amount."""
+    open_parts = list(parts)
+    reversed_ = _reversed_amounts(entries)
     covered = 0
-    for line in reversed(entries):
-        if line["Kind"] != EntryType.USE or not line["Amount"]:
+    for entry in reversed(entries):
+        if entry.kind is not EntryType.USE or not entry.amount:
             continue
-        credit, amount = _credit_name(line), line["Amount"]
-        place = next(
-            (
-                place
-                for place, (decided, paying, taken, _) in reversed(list(enumerate(parts)))
-                if (paying, taken) == (credit, amount) and decided <= line["RecordedOn"]
-            ),
-            None,
-        )
-        if place is not None:
-            left = amount - back.get((credit, line["Sequence"]), 0)
-            covered += round_amount(
-                Fraction(parse_document_amount(parts.pop(place)[3]) * left, amount), 4
-            )
+        for position in reversed(range(len(open_parts))):
+            part = open_parts[position]
+            if (part.account, part.taken) == (entry.account, entry.amount) and (
+                part.decided <= entry.recorded_on
+            ):
+                left = entry.amount - reversed_.get((entry.account, entry.sequence), 0)
+                covered += round_amount(Fraction(part.covered * left, entry.amount), 4)
+                del open_parts[position]
+                break
     return covered
 
 
-def _reversed_amounts(entries: Sequence[Record]) -> Mapping[tuple[str, int | None], Amount]:
-    """What came back of each use, by its credit and its place there."""
-    back: dict[tuple[str, int | None], Amount] = {}
-    for line in entries:
-        if line["Kind"] == EntryType.REVERSAL:
-            use = (_credit_name(line), line["Reverses"])
-            back[use] = back.get(use, 0) + line["Amount"]
-    return back
+def _reversed_amounts(
+    entries: Sequence[_EntryRow],
+) -> Mapping[tuple[AccountKey, int | None], Amount]:
+    """What was returned of each use, by its account and sequence number."""
+    returned: dict[tuple[AccountKey, int | None], Amount] = {}
+    for entry in entries:
+        if entry.kind is EntryType.REVERSAL:
+            use = (entry.account, entry.reverses)
+            returned[use] = returned.get(use, 0) + entry.amount
+    return returned
 
 
-def _journal_credit(credit: str) -> str:
-    """A document's name of a credit as the journal says it: printing is time there."""
-    return credit.replace(CreditType.PRINTING.value, CreditType.TIME.value)
-
-
-def _credit_name(entry: Record) -> str:
-    return f"{entry['CreditKind']}/{entry['CreditId']}"
+def _account(credit: str) -> AccountKey:
+    """The account of a credit as documents name it, such as `printing/7`, a time account."""
+    kind, _, credit_id = credit.partition("/")
+    is_money = kind == CreditType.MONEY.value
+    return (AccountType.MONEY if is_money else AccountType.TIME, int(credit_id))
 
 
 def parse_document_amount(text: str | int) -> Amount:

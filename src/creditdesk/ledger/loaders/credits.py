@@ -1,26 +1,26 @@
-"""The credits of whoever may pay: every one they have, as the pure core knows it.
-
-For many people at once in a constant number of exchanges with the store. This module must not know
-what is to be paid, nor who may reach whose credit.
-"""
+"""Every credit of the customers that may pay, as the rules use it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Final
 
+from msgspec import field
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
     CreditTypeMapping,
-    is_booking_charge,
-    overdraft_limit,
     state_id,
-    where,
 )
 from creditdesk.ledger.loaders.dataloader import gather_loads
-from creditdesk.ledger.loaders.rates import load_rates, to_rate
+from creditdesk.ledger.loaders.rates import RateRow, load_rates
+from creditdesk.ledger.loaders.rows import Flag, Row, find_by_id, query_of, to_row
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import (
     DEFAULT_PRIORITY,
     Credit,
@@ -28,124 +28,197 @@ from creditdesk.ledger.rules.credit import (
     CreditType,
     extra_service_type,
 )
-from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Finder, FindQuery
+from creditdesk.schema.repository import Finder, ReadSession
 
-_COMMON_COLUMNS: Final = ("Id", "CoworkerId", "BusinessId", "CreatedOn", "ValidFrom", "ExpireDate")
-_MONEY_COLUMNS: Final = (
-    *_COMMON_COLUMNS, MONEY_MAPPING.remaining_field, MONEY_MAPPING.total_field, "BusinessCurrencyCode", "UseCreditPrice",
-    "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
-    "ElegibleResourceTypes", "EventCategories", "ElegibleProducts", "ElegiblePasses",
-    "ElegibleTariffs",
-)  # fmt: skip
-_TIME_COLUMNS: Final = (
-    *_COMMON_COLUMNS, TIME_MAPPING.remaining_field, TIME_MAPPING.total_field, "ExtraServiceId", "BookingId", "BookingUniqueId",
-    "Overdraft",
-)  # fmt: skip
+
+class MoneyCreditRow(Row, frozen=True, gc=False):
+    """A money credit."""
+
+    entity = CoworkerBookingCredit
+
+    coworker_id: int
+    business_id: int
+    created_on: datetime
+    valid_from: datetime | None
+    expire_date: datetime | None
+    remaining_credit: Amount
+    total_credit: Amount
+    business_currency_code: str | None
+    use_credit_price: Flag
+    for_bookings: Flag = field(name="CaneBeUsedForBookings")
+    for_events: Flag = field(name="CaneBeUsedForEvents")
+    is_universal_credit: Flag
+    applies_to_charges: Flag
+    resource_types: frozenset[int] = field(name="ElegibleResourceTypes")
+    event_categories: frozenset[int]
+    products: frozenset[int] = field(name="ElegibleProducts")
+    passes: frozenset[int] = field(name="ElegiblePasses")
+    tariffs: frozenset[int] = field(name="ElegibleTariffs")
+
+    def to_credit(self, state: StateRow | None) -> Credit:
+        """The credit with the balances of its account; without a state none is held."""
+        state = state or NO_STATE
+        return Credit(
+            CreditType.MONEY,
+            self.id,
+            self.coworker_id,
+            self.business_id,
+            self.business_currency_code or "",
+            self.remaining_credit,
+            self.created_on,
+            total=self.total_credit,
+            held=state.held // MONEY_MAPPING.scale,
+            valid_from=self.valid_from,
+            expires=self.expire_date,
+            limits=self._limits(),
+            use_credit_price=bool(self.use_credit_price),
+            priority=state.priority,
+            paid=bool(state.paid),
+        )
+
+    def _limits(self) -> CreditLimits:
+        return CreditLimits(
+            bool(self.for_bookings),
+            bool(self.for_events),
+            bool(self.is_universal_credit),
+            self.resource_types,
+            self.event_categories,
+            self.products,
+            self.passes,
+            self.tariffs,
+            bool(self.applies_to_charges),
+        )
+
+
+class TimeCreditRow(Row, frozen=True, gc=False):
+    """A time or printing credit, or a booking charge: its own values decide which (rule 5)."""
+
+    entity = CoworkerExtraService
+
+    coworker_id: int
+    business_id: int
+    created_on: datetime
+    valid_from: datetime | None
+    expire_date: datetime | None
+    remaining_uses: Amount
+    total_uses: Amount
+    extra_service_id: int | None
+    booking_id: int | None
+    booking_unique_id: str | None
+    overdraft: Amount | None
+
+    @property
+    def is_booking_charge(self) -> bool:
+        """Whether it is a booking charge, which has no balance."""
+        return bool(self.booking_id or self.booking_unique_id)
+
+    def to_credit(self, rate: RateRow | None, state: StateRow | None) -> Credit:
+        """The credit with the balances of its account; without a state none is held."""
+        state = state or NO_STATE
+        return Credit(
+            extra_service_type(
+                booking_id=self.booking_id,
+                booking_unique_id=self.booking_unique_id,
+                is_printing_credit=bool(rate and rate.is_printing_credit),
+            ),
+            self.id,
+            self.coworker_id,
+            self.business_id,
+            (rate.currency_code if rate else None) or "",
+            self.remaining_uses,
+            self.created_on,
+            total=self.total_uses,
+            held=state.held // TIME_MAPPING.scale,
+            overdraft=self.overdraft or 0,
+            valid_from=self.valid_from,
+            expires=self.expire_date,
+            rate=rate.to_rate() if rate else None,
+            priority=state.priority,
+            paid=bool(state.paid),
+        )
+
+
+class StateRow(Row, frozen=True, gc=False):
+    """What the ledger keeps of a credit beside its record."""
+
+    entity = AccountState
+
+    held: Amount
+    priority: int
+    paid: Flag
+
+
+NO_STATE: Final = StateRow(0, 0, DEFAULT_PRIORITY, False)
+"""The state of a credit that has no journal yet."""
 
 
 async def load_credits(
     finder: Finder, customer_ids: Collection[int], *, skip_states: bool
 ) -> dict[int, tuple[Credit, ...]]:
-    """Every credit of these people, by whose it is, in no order; as nobody's of a team.
+    """Every credit of the customers, by customer id; credits are the customer's own, of no team.
 
-    Those that are to be locked come without what only their states tell: the lock brings it.
+    With `skip_states` nothing is held, at the default priority: for credits that are locked later,
+    since the lock reads their states.
     """
     if not customer_ids:
         return {}
-    money, time = await finder.find_many(
+    money_records, time_records = await finder.find_many(
         [
-            FindQuery(
-                MONEY_MAPPING.credit_entity,
-                where(MONEY_MAPPING.credit_entity, CoworkerId=customer_ids),
-                _MONEY_COLUMNS,
-            ),
-            FindQuery(
-                TIME_MAPPING.credit_entity,
-                where(TIME_MAPPING.credit_entity, CoworkerId=customer_ids),
-                _TIME_COLUMNS,
-            ),
+            query_of(MoneyCreditRow, CoworkerId=customer_ids),
+            query_of(TimeCreditRow, CoworkerId=customer_ids),
         ]
     )
-    time = [record for record in time if not is_booking_charge(TIME_MAPPING, record)]
-    found = [
-        *((MONEY_MAPPING, record) for record in money),
-        *((TIME_MAPPING, record) for record in time),
+    money = [to_row(MoneyCreditRow, record) for record in money_records]
+    time = [
+        row
+        for row in (to_row(TimeCreditRow, record) for record in time_records)
+        if not row.is_booking_charge
     ]
-    ids = (
-        set()
-        if skip_states
-        else {state_id((side.account_type, record["Id"])) for side, record in found}
-    )
+    state_ids = () if skip_states else _state_ids(money, time)
     rates, states = await gather_loads(
         finder,
-        lambda finding: load_rates(finding, [record["ExtraServiceId"] for record in time]),
-        lambda finding: _load_states(finding, ids),
+        lambda finder: load_rates(finder, [row.extra_service_id for row in time]),
+        lambda finder: find_by_id(finder, StateRow, state_ids),
     )
-    credits_: dict[int, list[Credit]] = {person: [] for person in customer_ids}
-    for side, record in found:
-        state = states.get(state_id((side.account_type, record["Id"])))
-        credits_[record["CoworkerId"]].append(_to_credit(side, record, rates, state))
-    return {person: tuple(of) for person, of in credits_.items()}
+    credits_: dict[int, list[Credit]] = {customer_id: [] for customer_id in customer_ids}
+    for credit in money:
+        state = states.get(state_id((MONEY_MAPPING.account_type, credit.id)))
+        credits_[credit.coworker_id].append(credit.to_credit(state))
+    for time_credit in time:
+        rate = rates.get(time_credit.extra_service_id or 0)
+        state = states.get(state_id((TIME_MAPPING.account_type, time_credit.id)))
+        credits_[time_credit.coworker_id].append(time_credit.to_credit(rate, state))
+    return {customer_id: tuple(found) for customer_id, found in credits_.items()}
 
 
-async def _load_states(finder: Finder, ids: set[int]) -> dict[int, Record]:
-    if not ids:
-        return {}
-    names = ("Id", "Held", "Priority", "Paid")
-    found = await finder.find(AccountState, where(AccountState, Id=ids), columns=names)
-    return {state["Id"]: state for state in found}
+class _PrintingRow(Row, frozen=True, gc=False):
+    entity = CoworkerExtraService
+
+    extra_service_is_printing_credit: Flag
 
 
-def _to_credit(
-    mapping: CreditTypeMapping, record: Record, rates: Mapping[int, Record], state: Record | None
-) -> Credit:
-    priority, paid = _priority_and_paid(state)
-    is_money = mapping is MONEY_MAPPING
-    rate = None if is_money else rates.get(record["ExtraServiceId"])
-    return Credit(
-        CreditType.MONEY if is_money else _credit_type(record, rate),
-        record["Id"],
-        record["CoworkerId"],
-        record["BusinessId"],
-        (rate["CurrencyCode"] if rate else record.get("BusinessCurrencyCode")) or "",
-        record[mapping.remaining_field],
-        record["CreatedOn"],
-        total=record[mapping.total_field],
-        held=state["Held"] // mapping.scale if state else 0,
-        overdraft=overdraft_limit(mapping, record),
-        valid_from=record["ValidFrom"],
-        expires=record["ExpireDate"],
-        limits=_to_limits(record) if is_money else CreditLimits(),
-        rate=to_rate(rate) if rate else None,
-        use_credit_price=record["UseCreditPrice"] if is_money else False,
-        priority=priority,
-        paid=paid,
-    )
+async def load_printing_ids(finder: Finder, credit_ids: Iterable[int]) -> set[int]:
+    """Those of the ids that are printing credits: only a credit's rate decides that (rule 5)."""
+    found = await find_by_id(finder, _PrintingRow, credit_ids)
+    return {row.id for row in found.values() if row.extra_service_is_printing_credit}
 
 
-def _credit_type(record: Record, rate: Record | None) -> CreditType:
-    return extra_service_type(
-        booking_id=record["BookingId"],
-        booking_unique_id=record["BookingUniqueId"],
-        is_printing_credit=bool(rate and rate["IsPrintingCredit"]),
-    )
+_NOT_REISSUED: Final = ("Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy", "Overdraft")
 
 
-def _to_limits(record: Record) -> CreditLimits:
-    return CreditLimits(
-        record["CaneBeUsedForBookings"],
-        record["CaneBeUsedForEvents"],
-        record["IsUniversalCredit"],
-        frozenset(record["ElegibleResourceTypes"]),
-        frozenset(record["EventCategories"]),
-        frozenset(record["ElegibleProducts"]),
-        frozenset(record["ElegiblePasses"]),
-        frozenset(record["ElegibleTariffs"]),
-        record["AppliesToCharges"],
-    )
+async def load_credit_values(
+    session: ReadSession, mapping: CreditTypeMapping, credit_id: int
+) -> dict[str, object]:
+    """The values of a credit that a new credit in its place takes over, collections included."""
+    record = await session.get(mapping.credit_entity, credit_id)
+    assert record is not None
+    meta = mapping.credit_entity.meta()
+    columns = (*meta.stored_columns, *meta.collection_columns)
+    return {c.name: record[c.name] for c in columns if c.name not in _NOT_REISSUED}
 
 
-def _priority_and_paid(state: Record | None) -> tuple[int, bool]:
-    """The priority of a credit, and whether it was paid for."""
-    return (state["Priority"], state["Paid"]) if state else (DEFAULT_PRIORITY, False)
+def _state_ids(money: Iterable[MoneyCreditRow], time: Iterable[TimeCreditRow]) -> list[int]:
+    return [
+        *(state_id((MONEY_MAPPING.account_type, row.id)) for row in money),
+        *(state_id((TIME_MAPPING.account_type, row.id)) for row in time),
+    ]

@@ -1,171 +1,335 @@
-"""The records of what is paid and what they hang on, read for many sources at once.
-
-Two exchanges with the store, however many sources: their own records, and what these hang on. This
-module must not know prices, nor who pays.
-"""
+"""Items: what a basket pays for. Requests as a caller makes them become sources with prices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
-from creditdesk.entities.billing.time_pass import TimePass
-from creditdesk.entities.content.calendar_event import CalendarEvent
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.entities.sys.business import Business
-from creditdesk.ledger.journal.mapping import where
-from creditdesk.ledger.loaders.dataloader import gather_loads
-from creditdesk.ledger.loaders.rates import load_booking_rates
-from creditdesk.ledger.loaders.use_references import LocationClock, load_location_clocks
-from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.journal.mapping import unknown_reference
+from creditdesk.ledger.loaders.bookings import BookingRow
+from creditdesk.ledger.loaders.contracts import PricedContract
+from creditdesk.ledger.loaders.events import AttendeeRow
+from creditdesk.ledger.loaders.invoices import InvoiceLineRow
+from creditdesk.ledger.loaders.item_loader import PricedItems, load_priced_items
+from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_currencies
+from creditdesk.ledger.loaders.rates import RateRow, select_booking_rate, total_price
+from creditdesk.ledger.loaders.rows import Row
+from creditdesk.ledger.loaders.sales import PassRow, PricedSale
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import Source, SourceKey, SourceKind
 from creditdesk.schema.conversions import fold_case
-from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.repository import Finder, FindQuery
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.errors import ValidationError, invalid_field
+from creditdesk.schema.repository import Finder, WriteSession
+from creditdesk.schema.service import RequestContext
 
-_COLUMNS: Final[Mapping[SourceKind, tuple[type[Entity], tuple[str, ...]]]] = {
-    SourceKind.BOOKING: (Booking, (
-        "Id", "CoworkerId", "ResourceId", "ResourceBusinessId", "ResourceResourceTypeId",
-        "ExtraServiceId", "FromTime", "ToTime", "OverridePrice", "Tentative",
-        "DoNotUseBookingCredit",
-    )),
-    SourceKind.EVENT_ATTENDANCE: (EventAttendee, (
-        "Id", "CoworkerId", "BusinessId", "CalendarEventId", "EventProductPrice",
-        "EventProductCurrencyCode",
-    )),
-    SourceKind.INVOICE_LINE: (CoworkerInvoiceLine, (
-        "Id", "CoworkerInvoiceId", "CoworkerInvoiceCurrencyCode", "CoworkerProductUniqueId",
-        "CoworkerContractUniqueId", "SubTotal", "TaxAmount",
-    )),
-    SourceKind.PRODUCT: (CoworkerProduct, (
-        "Id", "CoworkerId", "BusinessId", "ProductId", "Price", "Quantity", "ProductPrice",
-        "ProductCurrencyCode",
-    )),
-    SourceKind.PLAN: (CoworkerContract, (
-        "Id", "CoworkerId", "IssuedById", "TariffId", "Price", "TariffPrice", "TariffCurrencyCode",
-    )),
-    SourceKind.TIME_PASS: (TimePass, ("Id", "BusinessId", "Price", "CurrencyCode")),
-}  # fmt: skip
-"""What a price is made of, for each kind of source that has a record."""
+STEPS_PER_PRINT_UNIT: Final = 100
+"""One printing unit is worth a hundredth of the currency."""
+
+R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRecords:
-    """Records by id; `sold` and `contracts` are by the unique id an invoice line has for them.
+class ItemRequest:
+    """An item as a caller names it; what is None is read from its record.
 
-    The clocks and currencies are those of the locations that bookings are in.
+    `amount` is in ten-thousandths of the currency, `print_units` in uses.
     """
 
-    items: Mapping[SourceKind, Mapping[int, Record]]
-    events: Mapping[int, Record]
-    invoices: Mapping[int, Record]
-    sales: Mapping[str, Record]
-    contracts: Mapping[str, Record]
-    rates: Mapping[int, Record]
-    clocks: Mapping[int, LocationClock]
-    currencies: Mapping[int, str]
+    kind: SourceKind
+    id: int
+    amount: Amount | None = None
+    starts: datetime | None = None
+    ends: datetime | None = None
+    print_units: int = 0
 
-    def item(self, kind: SourceKind, source_id: int) -> Record | None:
-        return self.items.get(kind, {}).get(source_id)
+    @property
+    def key(self) -> SourceKey:
+        return SourceKey(self.kind, self.id)
 
 
-async def load_item_records(finder: Finder, keys: Iterable[tuple[SourceKind, int]]) -> ItemRecords:
-    """The sources' own records, what these name, the rates they may have, and the clocks."""
-    wanted: dict[SourceKind, set[int]] = {}
-    for kind, source_id in keys:
-        wanted.setdefault(kind, set()).add(source_id)
-    kept = [kind for kind in _COLUMNS if kind in wanted]
-    found = await finder.find_many([_query_by_id(*_COLUMNS[kind], wanted[kind]) for kind in kept])
-    sources = {
-        kind: {record["Id"]: record for record in records}
-        for kind, records in zip(kept, found, strict=True)
-    }
-    bookings = list(sources.get(SourceKind.BOOKING, {}).values())
-    lines = list(sources.get(SourceKind.INVOICE_LINE, {}).values())
-    tickets = list(sources.get(SourceKind.EVENT_ATTENDANCE, {}).values())
-    (events, invoices, sold, contracts), (rates, clocks, currencies) = await gather_loads(
-        finder,
-        lambda finding: _load_referenced(finding, tickets, lines),
-        lambda finding: _load_booking_context(finding, bookings),
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """The customer that pays, and the location of items without a record of their own."""
+
+    customer_id: int
+    business_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BasketRequest:
+    """A basket as a caller names it.
+
+    What earlier spends covered of an item is deducted from its price unless `ignore_covered`.
+    """
+
+    buyer: Buyer
+    items: tuple[ItemRequest, ...]
+    context: RequestContext
+    ignore_covered: bool = False
+
+    @property
+    def conflict_keys(self) -> frozenset[int | SourceKey]:
+        """The customer and the items: two baskets that share one may not be loaded in one batch.
+
+        Passes are no conflict: one kind of pass is sold to many customers.
+        """
+        sold_once = (item for item in self.items if item.kind is not SourceKind.TIME_PASS)
+        return frozenset({self.buyer.customer_id, *(item.key for item in sold_once)})
+
+
+LOCKED_ENTITIES: Final[Mapping[SourceKind, type[Entity]]] = {
+    SourceKind.BOOKING: Booking,
+    SourceKind.EVENT_ATTENDANCE: EventAttendee,
+    SourceKind.INVOICE_LINE: CoworkerInvoiceLine,
+    SourceKind.PRODUCT: CoworkerProduct,
+    SourceKind.PLAN: CoworkerContract,
+}
+"""Items that are one purchase each: locked, so that two spends never settle the same one."""
+
+
+async def lock_items(
+    session: WriteSession, items: Sequence[ItemRequest], *, skip_locked: Sequence[ItemRequest] = ()
+) -> set[SourceKey]:
+    """Locks items that are one purchase each, by kind and then in id order.
+
+    Returns those of `skip_locked` that were not locked: another session holds them, or they do
+    not exist.
+    """
+    missed: set[SourceKey] = set()
+    for kind in sorted(LOCKED_ENTITIES):
+        required = [item.id for item in items if item.kind is kind]
+        optional = [item.id for item in skip_locked if item.kind is kind]
+        found = await session.lock(LOCKED_ENTITIES[kind], required, ("Id",), skip_locked=optional)
+        missed |= {SourceKey(kind, item_id) for item_id in optional if item_id not in found}
+    return missed
+
+
+async def load_sources(
+    finder: Finder, baskets: Sequence[BasketRequest]
+) -> list[tuple[Source, ...] | ValidationError]:
+    """The sources of each basket with their prices.
+
+    A basket with an item that is missing, invisible or another customer's gets a ValidationError.
+    """
+    loaded = await load_priced_items(finder, (item.key for b in baskets for item in b.items))
+    built = [_build_sources(basket, loaded) for basket in baskets]
+    sources = [source for each in built if not isinstance(each, ValidationError) for source in each]
+    locations = {source.business_id for source in sources if not source.currency}
+    others = await load_currencies(finder, locations - loaded.currencies.keys())
+    currencies = {**loaded.currencies, **others}
+    return [
+        each
+        if isinstance(each, ValidationError)
+        else tuple(_in_currency(source, currencies) for source in each)
+        for each in built
+    ]
+
+
+def _build_sources(
+    basket: BasketRequest, loaded: PricedItems
+) -> tuple[Source, ...] | ValidationError:
+    try:
+        return tuple(
+            _build_source(item, basket.buyer, basket.context, loaded) for item in basket.items
+        )
+    except ValidationError as error:
+        return error
+
+
+def _build_source(
+    item: ItemRequest, buyer: Buyer, context: RequestContext, loaded: PricedItems
+) -> Source:
+    source = _BUILDERS[item.kind](item, buyer, loaded)
+    if not context.principal.sees_location(source.business_id):
+        raise unknown_reference("Sources", str(source.key))
+    if source.customer_id != buyer.customer_id:
+        raise invalid_field("Sources", f"{source.key} is not of this customer")
+    return source
+
+
+def _in_currency(source: Source, currencies: Mapping[int, str]) -> Source:
+    """Items without a currency of their own are paid in that of their location."""
+    if source.currency:
+        return source
+    return replace(source, currency=currencies.get(source.business_id, ""))
+
+
+def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:
+    booking = _require_row(item, loaded, BookingRow)
+    business_id = booking.resource_business_id
+    if business_id is None:
+        raise unknown_reference("Sources", str(item.key))
+    starts, ends = item.starts or booking.from_time, item.ends or booking.to_time
+    if ends <= starts:
+        raise invalid_field("Sources", f"{item.key} does not end after it starts")
+    clock = loaded.clocks.get(business_id, DEFAULT_CLOCK)
+    rate = select_booking_rate(booking, loaded.rates.values())
+    units = rate.units(starts, ends, clock) if rate else 0
+    return Source(
+        SourceKind.BOOKING,
+        item.id,
+        booking.coworker_id or 0,
+        business_id,
+        (rate.currency_code if rate else None) or "",
+        _booking_price(item, booking, rate, units),
+        total_price(rate.credit_price, rate, units) if rate else None,
+        starts,
+        ends,
+        booking.resource_resource_type_id,
+        tentative=bool(booking.tentative),
+        refuses_credit=bool(booking.do_not_use_booking_credit),
+        per_night=bool(rate and rate.use_per_night_pricing),
+        zone=clock.zone,
+        interval_minutes=clock.interval_minutes,
+        rate=rate.to_rate() if rate else None,
     )
-    return ItemRecords(sources, events, invoices, sold, contracts, rates, clocks, currencies)
 
 
-async def _load_referenced(
-    finder: Finder, attendees: Sequence[Record], lines: Sequence[Record]
-) -> tuple[dict[int, Record], dict[int, Record], dict[str, Record], dict[str, Record]]:
-    """What tickets and invoice lines name: events, invoices, sales and contracts."""
-    return await gather_loads(
-        finder,
-        lambda finding: _load_by_id(
-            finding,
-            CalendarEvent,
-            {ticket["CalendarEventId"] for ticket in attendees},
-            ("Id", "StartDate", "EndDate", "EventCategories"),
-        ),
-        lambda finding: _load_by_id(
-            finding,
-            CoworkerInvoice,
-            {line["CoworkerInvoiceId"] for line in lines},
-            ("Id", "CoworkerId", "BusinessId"),
-        ),
-        lambda finding: _load_by_unique_id(
-            finding,
-            CoworkerProduct,
-            {line["CoworkerProductUniqueId"] for line in lines},
-            ("Id", "UniqueId", "ProductId"),
-        ),
-        lambda finding: _load_by_unique_id(
-            finding,
-            CoworkerContract,
-            {line["CoworkerContractUniqueId"] for line in lines},
-            ("Id", "UniqueId", "TariffId"),
-        ),
+def _booking_price(
+    item: ItemRequest, booking: BookingRow, rate: RateRow | None, units: int
+) -> Amount:
+    """The requested amount, else the booking's own price, else the rate's up to its maximum."""
+    if item.amount is not None:
+        return item.amount
+    if booking.override_price is not None:
+        return booking.override_price
+    if rate is None:
+        return 0
+    price = total_price(rate.price, rate, units) or 0
+    return min(price, rate.maximum_price) if rate.maximum_price else price
+
+
+def _attendance_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:
+    attendee = _require_row(item, loaded, AttendeeRow)
+    event = loaded.items.events.get(attendee.calendar_event_id or 0)
+    return Source(
+        SourceKind.EVENT_ATTENDANCE,
+        item.id,
+        attendee.coworker_id or 0,
+        attendee.business_id,
+        attendee.event_product_currency_code or "",
+        _price_or(item, attendee.event_product_price),
+        starts=event.start_date if event else None,
+        ends=event.end_date if event else None,
+        event_categories=event.event_categories if event else frozenset(),
     )
 
 
-async def _load_booking_context(
-    finder: Finder, bookings: Sequence[Record]
-) -> tuple[dict[int, Record], dict[int, LocationClock], dict[int, str]]:
-    """The rates that bookings may have, and the clocks and currencies of their locations."""
-    places = {b["ResourceBusinessId"] for b in bookings if b["ResourceBusinessId"]}
-    return await gather_loads(
-        finder,
-        lambda finding: load_booking_rates(finding, bookings),
-        lambda finding: load_location_clocks(finding, places),
-        lambda finding: load_currencies(finding, places),
+def _invoice_line_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:
+    line = _require_row(item, loaded, InvoiceLineRow)
+    invoice = loaded.items.invoices.get(line.coworker_invoice_id)
+    if invoice is None:
+        raise unknown_reference("Sources", str(item.key))
+    sale = loaded.sales.get(fold_case(line.coworker_product_unique_id or ""))
+    contract = loaded.contracts.get(fold_case(line.coworker_contract_unique_id or ""))
+    return Source(
+        SourceKind.INVOICE_LINE,
+        item.id,
+        invoice.coworker_id or 0,
+        invoice.business_id,
+        line.coworker_invoice_currency_code or "",
+        _price_or(item, max(0, line.sub_total + line.tax_amount)),
+        product_id=sale.product_id if sale else None,
+        tariff_id=contract.tariff_id if contract else None,
     )
 
 
-async def load_currencies(finder: Finder, business_ids: Iterable[int]) -> dict[int, str]:
-    """The currency code of each location, blank where it has none."""
-    found = await _load_by_id(finder, Business, set(business_ids), ("Id", "CurrencyCode"))
-    return {business_id: record["CurrencyCode"] or "" for business_id, record in found.items()}
+def _product_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:
+    sale = _require_row(item, loaded, PricedSale)
+    unit_price = sale.product_price if sale.price is None else sale.price
+    return Source(
+        SourceKind.PRODUCT,
+        item.id,
+        sale.coworker_id or 0,
+        sale.business_id,
+        sale.product_currency_code or "",
+        _price_or(item, (unit_price or 0) * sale.quantity),
+        product_id=sale.product_id,
+    )
 
 
-def _query_by_id(entity: type[Entity], columns: tuple[str, ...], ids: set[int]) -> FindQuery:
-    return FindQuery(entity, where(entity, Id=ids), columns)
+def _plan_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:
+    contract = _require_row(item, loaded, PricedContract)
+    return Source(
+        SourceKind.PLAN,
+        item.id,
+        contract.coworker_id or 0,
+        contract.issued_by_id,
+        contract.tariff_currency_code or "",
+        _price_or(item, contract.tariff_price if contract.price is None else contract.price),
+        tariff_id=contract.tariff_id,
+    )
 
 
-async def _load_by_id(
-    finder: Finder, entity: type[Entity], ids: set[int], columns: tuple[str, ...]
-) -> dict[int, Record]:
-    if not ids:
-        return {}
-    found = await finder.find(entity, where(entity, Id=ids), columns=columns)
-    return {record["Id"]: record for record in found}
+def _time_pass_source(item: ItemRequest, buyer: Buyer, loaded: PricedItems) -> Source:
+    kind_of_pass = _require_row(item, loaded, PassRow)
+    return Source(
+        SourceKind.TIME_PASS,
+        item.id,
+        buyer.customer_id,
+        kind_of_pass.business_id,
+        kind_of_pass.currency_code or "",
+        _price_or(item, kind_of_pass.price),
+        pass_id=item.id,
+    )
 
 
-async def _load_by_unique_id(
-    finder: Finder, entity: type[Entity], unique_ids: set[str | None], columns: tuple[str, ...]
-) -> dict[str, Record]:
-    wanted = {fold_case(unique_id) for unique_id in unique_ids if unique_id}
-    if not wanted:
-        return {}
-    found = await finder.find(entity, where(entity, UniqueId=wanted), columns=columns)
-    return {fold_case(record["UniqueId"]): record for record in found}
+def _charge_source(item: ItemRequest, buyer: Buyer, _loaded: PricedItems) -> Source:
+    if item.amount is None:
+        raise invalid_field("Amount", f"{item.key} needs an amount")
+    return _source_without_record(item, buyer, item.amount)
+
+
+def _print_job_source(item: ItemRequest, buyer: Buyer, _loaded: PricedItems) -> Source:
+    if item.print_units <= 0:
+        raise invalid_field("Units", f"{item.key} needs its number of units")
+    price = item.print_units * STEPS_PER_PRINT_UNIT if item.amount is None else item.amount
+    return _source_without_record(item, buyer, price)
+
+
+def _source_without_record(item: ItemRequest, buyer: Buyer, price: Amount) -> Source:
+    if buyer.business_id is None:
+        raise invalid_field("Business", f"{item.key} needs the location it belongs to")
+    return Source(
+        item.kind,
+        item.id,
+        buyer.customer_id,
+        buyer.business_id,
+        "",
+        price,
+        print_units=item.print_units,
+    )
+
+
+_BUILDERS: Final[Mapping[SourceKind, Callable[[ItemRequest, Buyer, PricedItems], Source]]] = {
+    SourceKind.BOOKING: _booking_source,
+    SourceKind.EVENT_ATTENDANCE: _attendance_source,
+    SourceKind.INVOICE_LINE: _invoice_line_source,
+    SourceKind.PRODUCT: _product_source,
+    SourceKind.PLAN: _plan_source,
+    SourceKind.TIME_PASS: _time_pass_source,
+    SourceKind.CHARGE: _charge_source,
+    SourceKind.PRINT_JOB: _print_job_source,
+}
+"""A pass, a charge and a print job belong to the buyer; other items to the customer on record."""
+
+
+def _require_row(item: ItemRequest, loaded: PricedItems, row_type: type[R]) -> R:
+    row = loaded.items.rows.get(item.key)
+    if not isinstance(row, row_type):
+        raise unknown_reference("Sources", str(item.key))
+    return row
+
+
+def _price_or(item: ItemRequest, default: Amount | None) -> Amount:
+    return (default or 0) if item.amount is None else item.amount

@@ -1,27 +1,49 @@
-"""How far a customer reaches: its plans, its teams, and whose credits may pay for it (rule 16).
-
-This module must not know credits.
-"""
+"""Who may pay for a customer: its plans, its teams, and the paying members of these (rule 16)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.entities.spaces.team import Team as TeamEntity
-from creditdesk.ledger.journal.mapping import unknown_reference, where
+from creditdesk.entities.spaces.team import Team
+from creditdesk.ledger.journal.mapping import unknown_reference
+from creditdesk.ledger.loaders.contracts import ContractRow
+from creditdesk.ledger.loaders.rows import Flag, Row, find_by_id, query_of, to_row
 from creditdesk.ledger.rules.credit import Customer, TeamSharing
-from creditdesk.schema.entity import Record
-from creditdesk.schema.repository import Finder, FindQuery, ReadSession
+from creditdesk.schema.repository import Finder, ReadSession
 from creditdesk.schema.service import Principal, RequestContext
+
+
+class _CustomerRow(Row, frozen=True, gc=False):
+    entity = Coworker
+
+    businesses: tuple[int, ...]
+    teams: tuple[int, ...]
+
+
+class _TeamRow(Row, frozen=True, gc=False):
+    entity = Team
+
+    paying_member_id: int | None
+    share_booking_credit: Flag
+    share_extra_services: Flag
+    transfer_credits_to_paying_member: Flag
+
+    def to_sharing(self) -> TeamSharing:
+        return TeamSharing(
+            self.id,
+            bool(self.share_booking_credit),
+            bool(self.share_extra_services),
+            bool(self.transfer_credits_to_paying_member),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Payers:
-    """How far a customer reaches: its locations, and by paying member the team it pays for
-    (rule 16).
+    """A customer, its locations, and the paying members of its teams (rule 16).
+
+    `team_by_payer` maps a paying member to the team through which its credits are shared.
     """
 
     owner: Customer
@@ -30,76 +52,51 @@ class Payers:
 
     @property
     def payer_ids(self) -> tuple[int, ...]:
-        """Whose credits may pay: the customer, and those who pay for its teams."""
+        """The customers whose credits may pay: itself, and the paying members of its teams."""
         return tuple(sorted({self.owner.id, *self.team_by_payer}))
 
-    def visible_to(self, caller: Principal) -> bool:
-        """Whether the customer exists for the caller."""
-        return caller.sees_any_location(self.location_ids)
+    def visible_to(self, principal: Principal) -> bool:
+        """Whether the principal may see the customer."""
+        return principal.sees_any_location(self.location_ids)
 
 
 async def load_visible_payers(
     session: ReadSession, customer_id: int, context: RequestContext
 ) -> Payers:
-    """One customer. Raises Invalid when it is not there for the caller."""
-    reach = (await load_payers(session, [customer_id])).get(customer_id)
-    if reach is None or not reach.visible_to(context.principal):
+    """The payers of one customer. Raises ValidationError when it is missing or invisible."""
+    payers = (await load_payers(session, [customer_id])).get(customer_id)
+    if payers is None or not payers.visible_to(context.principal):
         raise unknown_reference("Coworker", customer_id)
-    return reach
+    return payers
 
 
 async def load_payers(finder: Finder, customer_ids: Iterable[int]) -> dict[int, Payers]:
-    """The customers with their plans, their teams and who pays for these."""
+    """The payers of each customer that exists, by customer id."""
     wanted = set(customer_ids)
-    customers, contracts = await finder.find_many(
-        [
-            FindQuery(Coworker, where(Coworker, Id=wanted), ("Id", "Businesses", "Teams")),
-            FindQuery(
-                CoworkerContract,
-                where(CoworkerContract, CoworkerId=wanted),
-                ("CoworkerId", "TariffId", "Active", "Cancelled"),
-            ),
-        ]
+    customer_records, contract_records = await finder.find_many(
+        [query_of(_CustomerRow, Id=wanted), query_of(ContractRow, CoworkerId=wanted)]
     )
+    customers = [to_row(_CustomerRow, record) for record in customer_records]
     plans: dict[int, set[int]] = {}
-    for contract in contracts:
-        if contract["Active"] and not contract["Cancelled"]:
-            plans.setdefault(contract["CoworkerId"], set()).add(contract["TariffId"])
-    teams = await _load_teams(
-        finder, {team for customer in customers for team in customer["Teams"]}
-    )
+    for contract in (to_row(ContractRow, record) for record in contract_records):
+        if contract.active and not contract.cancelled:
+            plans.setdefault(contract.coworker_id or 0, set()).add(contract.tariff_id)
+    found = await find_by_id(finder, _TeamRow, {team for c in customers for team in c.teams})
+    teams = list(found.values())
     return {
-        customer["Id"]: _to_payers(customer, plans.get(customer["Id"], set()), teams)
+        customer.id: _to_payers(customer, plans.get(customer.id, set()), teams)
         for customer in customers
     }
 
 
-async def _load_teams(finder: Finder, ids: set[int]) -> list[Record]:
-    if not ids:
-        return []
-    names = (
-        "Id", "PayingMemberId", "ShareBookingCredit", "ShareExtraServices",
-        "TransferCreditsToPayingMember",
-    )  # fmt: skip
-    return await finder.find(TeamEntity, where(TeamEntity, Id=ids), columns=names)
-
-
-def _to_payers(customer: Record, plans: Iterable[int], teams: Sequence[Record]) -> Payers:
-    """A member of several teams that one member pays for reaches it by the first of them."""
-    ours = [team for team in teams if team["Id"] in customer["Teams"]]
-    payers = {
-        team["PayingMemberId"]: team["Id"]
-        for team in reversed(ours)
-        if team["PayingMemberId"] not in (None, 0, customer["Id"])
+def _to_payers(customer: _CustomerRow, plans: Iterable[int], teams: Sequence[_TeamRow]) -> Payers:
+    """A paying member of several of the customer's teams is reached through the first of them."""
+    own_teams = [team for team in teams if team.id in customer.teams]
+    team_by_payer = {
+        team.paying_member_id: team.id
+        for team in reversed(own_teams)
+        if team.paying_member_id and team.paying_member_id != customer.id
     }
-    shared = tuple(
-        TeamSharing(
-            team["Id"],
-            bool(team["ShareBookingCredit"]),
-            bool(team["ShareExtraServices"]),
-            bool(team["TransferCreditsToPayingMember"]),
-        )
-        for team in ours
-    )
-    owner = Customer(customer["Id"], frozenset(plans), shared)
-    return Payers(owner, customer["Businesses"], payers)
+    shared = tuple(team.to_sharing() for team in own_teams)
+    owner = Customer(customer.id, frozenset(plans), shared)
+    return Payers(owner, customer.businesses, team_by_payer)

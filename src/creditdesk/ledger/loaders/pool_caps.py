@@ -1,8 +1,8 @@
-"""The caps on the pools that customers reach, and what each has drawn from them (rule 16).
+"""The caps on the pools that customers may draw on, and what each customer drew (rule 16).
 
-Reads records into the values of `pools`, for many customers at once in a constant number of
-statements. In a unit the caps stay locked until it ends, so that one member's spends decide one
-after another, even over different credits. This module must not decide who pays.
+Loads for any number of customers in a constant number of statements. A session that spends locks
+the caps until it ends, so that the spends of one member are decided one after another, even over
+different credits.
 """
 
 from __future__ import annotations
@@ -12,25 +12,33 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from msgspec import structs
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.enums import PoolCreditType
-from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import (
-    MAPPINGS,
-    MONEY_MAPPING,
-    TIME_MAPPING,
-    AccountKey,
-    account_key,
-    where,
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, account_key, where
+from creditdesk.ledger.loaders.holds import HoldRow
+from creditdesk.ledger.loaders.locations import (
+    DEFAULT_CLOCK,
+    LocationClock,
+    load_location_clocks,
 )
 from creditdesk.ledger.loaders.payers import Payers
-from creditdesk.ledger.loaders.use_references import LocationClock, load_location_clocks
+from creditdesk.ledger.loaders.rows import (
+    Flag,
+    Row,
+    find_by_id,
+    find_filtered,
+    find_rows,
+    lock_rows,
+)
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Credit, CreditType, Pool
 from creditdesk.ledger.rules.pool_caps import CapPeriod, MemberCap, PoolDraw, period_start
-from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, WriteSession
 
@@ -39,20 +47,81 @@ CREDIT_TYPES: Final[Mapping[int, CreditType]] = {
     PoolCreditType.Time: CreditType.TIME,
     PoolCreditType.Printing: CreditType.PRINTING,
 }
-_CAP_COLUMNS: Final = ("Id", "TeamId", "CreditKind", "Period", "Amount")
-_HOLD_COLUMNS: Final = ("Id", "CoworkerId", "CreditKind", "CreditId", "Amount")
-_USE_COLUMNS: Final = (
-    "MemberId", "CreditKind", "CreditId", "Sequence", "SourceKind", "SourceId", "Amount",
-    "RecordedOn",
-)  # fmt: skip
-_REVERSAL_COLUMNS: Final = ("CreditKind", "CreditId", "Reverses", "Amount")
+
+
+class _CapRow(Row, frozen=True, gc=False):
+    entity = PoolCap
+
+    team_id: int
+    credit_kind: int
+    period: CapPeriod
+    amount: Amount
+
+
+class _LocatedCap(_CapRow, frozen=True, gc=False):
+    team_business_id: int | None
+
+
+class _UseRow(Row, frozen=True, gc=False):
+    """A use of a credit that is not the member's own."""
+
+    entity = JournalLine
+
+    member_id: int
+    credit_kind: AccountType
+    credit_id: int
+    sequence: int
+    source_kind: str | None
+    source_id: int | None
+    amount: Amount
+    recorded_on: datetime
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.credit_kind, self.credit_id)
+
+
+class _ReversalRow(Row, frozen=True, gc=False):
+    entity = JournalLine
+
+    credit_kind: AccountType
+    credit_id: int
+    reverses: int
+    amount: Amount
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.credit_kind, self.credit_id)
+
+
+class _MoneyPoolRow(Row, frozen=True, gc=False):
+    entity = CoworkerBookingCredit
+
+    coworker_id: int
+    business_currency_code: str | None
+
+    def to_pool(self) -> _CreditPool:
+        return _CreditPool(self.coworker_id, CreditType.MONEY, self.business_currency_code or "")
+
+
+class _TimePoolRow(Row, frozen=True, gc=False):
+    entity = CoworkerExtraService
+
+    coworker_id: int
+    extra_service_is_printing_credit: Flag
+
+    def to_pool(self) -> _CreditPool:
+        is_printing = self.extra_service_is_printing_credit
+        return _CreditPool(
+            self.coworker_id, CreditType.PRINTING if is_printing else CreditType.TIME, ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PoolMember:
-    """A customer who is to draw on some of the credits it reaches.
+    """A customer who is to draw on some of the credits that may pay for it.
 
-    Its draws for the sources in `unpaid` (kind and id) do not count.
+    Its uses for `excluded_sources` (kind and id) do not count toward a cap.
     """
 
     payers: Payers
@@ -66,7 +135,7 @@ class PoolMember:
 
     @property
     def pools(self) -> set[Pool]:
-        """The pools of these credits that its teams share with it."""
+        """The pools of these credits that the customer's teams share with it."""
         reached = {credit.pool for credit in self.credits} - {None}
         return {pool for pool in reached if pool and self._shares(pool)}
 
@@ -77,7 +146,10 @@ class PoolMember:
 
 @dataclass(frozen=True, slots=True)
 class _CreditPool:
-    """Of which pool a credit is, whichever team it is reached through."""
+    """The pool a credit belongs to; which team's it is depends on who draws.
+
+    Money of another currency is another pool; of time and printing the currency is blank.
+    """
 
     customer_id: int
     credit_type: CreditType
@@ -99,65 +171,63 @@ class _MemberUse:
 
 @dataclass(frozen=True, slots=True)
 class _MemberUsage:
-    """What members have of pools: by member the uses and the holds, and each credit's lot."""
+    """What members took: uses and holds by member, and the pool of each credit involved."""
 
     uses: Mapping[int, Sequence[_MemberUse]]
-    holds: Mapping[int, Sequence[Record]]
+    holds: Mapping[int, Sequence[HoldRow]]
     pools: Mapping[AccountKey, _CreditPool]
 
 
 async def load_caps(
     session: ReadSession, members: Sequence[PoolMember], *, lock_in: WriteSession | None = None
 ) -> list[tuple[MemberCap, ...]]:
-    """The caps that hold for each member over its credits, with what it has drawn.
+    """The caps that apply to each member, with what it drew.
 
-    A unit that is to draw locks them. One statement where no team has a cap, none where nothing
-    is shared.
+    Locks the caps in `lock_in`, where given. Takes no statement where nothing is shared, and one
+    where no team has a cap.
     """
     pools = [member.pools for member in members]
-    teams = {pool.team_id for of in pools for pool in of}
-    declared = await _load_cap_records(session, teams, lock_in) if teams else []
-    clocks = await load_location_clocks(session, {cap["TeamBusinessId"] for cap in declared})
-    caps = [[*_caps_over(of, declared, clocks)] for of in pools]
+    teams = {pool.team_id for of_member in pools for pool in of_member}
+    declared = await _load_cap_rows(session, teams, lock_in) if teams else []
+    clocks = await load_location_clocks(session, {cap.team_business_id for cap in declared})
+    caps = [[*_caps_over(of_member, declared, clocks)] for of_member in pools]
     if not any(caps):
         return [()] * len(members)
     since = min(
         period_start(cap.period, member.now, cap.zone)
-        for member, of in zip(members, caps, strict=True)
-        for cap in of
+        for member, of_member in zip(members, caps, strict=True)
+        for cap in of_member
     )
-    capped = [member for member, of in zip(members, caps, strict=True) if of]
-    taken = await _load_usage(session, capped, since)
+    capped = [member for member, of_member in zip(members, caps, strict=True) if of_member]
+    usage = await _load_usage(session, capped, since)
     return [
-        tuple(_with_usage(cap, member, taken) for cap in of)
-        for member, of in zip(members, caps, strict=True)
+        tuple(_with_usage(cap, member, usage) for cap in of_member)
+        for member, of_member in zip(members, caps, strict=True)
     ]
 
 
-async def _load_cap_records(
+async def _load_cap_rows(
     session: ReadSession, teams: set[int], lock_in: WriteSession | None
-) -> list[Record]:
-    """The caps of teams, by Id. Locked before anything drawn is read: who holds the lock sees all
-    that came before.
-    """
-    named = where(PoolCap, TeamId=teams)
-    found = await session.find(PoolCap, named, columns=(*_CAP_COLUMNS, "TeamBusinessId"))
+) -> list[_LocatedCap]:
+    """The caps of teams, by Id; locked before any use is read, so that no earlier use is missed."""
+    found = await find_rows(session, _LocatedCap, TeamId=teams)
     if lock_in is None or not found:
         return found
-    locked = await lock_in.lock(PoolCap, [cap["Id"] for cap in found], _CAP_COLUMNS)
-    return [cap | locked[cap["Id"]] for cap in found if cap["Id"] in locked]
+    locked = await lock_rows(lock_in, _CapRow, [cap.id for cap in found])
+    return [
+        structs.replace(cap, **structs.asdict(locked[cap.id])) for cap in found if cap.id in locked
+    ]
 
 
 def _caps_over(
-    pools: set[Pool], caps: Iterable[Record], clocks: Mapping[int, LocationClock]
+    pools: set[Pool], caps: Iterable[_LocatedCap], clocks: Mapping[int, LocationClock]
 ) -> Iterable[MemberCap]:
     """The caps over these pools, before anything is drawn."""
     for cap in caps:
         for pool in sorted(pools):
-            if (pool.team_id, pool.kind) == (cap["TeamId"], CREDIT_TYPES[cap["CreditKind"]]):
-                zone = clocks.get(cap["TeamBusinessId"], LocationClock()).zone
-                period = CapPeriod(cap["Period"])
-                yield MemberCap(pool, _smallest_units(cap["Amount"], pool.kind), period, zone)
+            if (pool.team_id, pool.kind) == (cap.team_id, CREDIT_TYPES[cap.credit_kind]):
+                zone = clocks.get(cap.team_business_id or 0, DEFAULT_CLOCK).zone
+                yield MemberCap(pool, _smallest_units(cap.amount, pool.kind), cap.period, zone)
 
 
 async def _load_usage(
@@ -165,39 +235,40 @@ async def _load_usage(
 ) -> _MemberUsage:
     ids = {member.id for member in members}
     # Holds come first: one that turns into uses meanwhile is counted twice rather than not at all.
-    found = await session.find(
-        Hold, where(Hold, CoworkerId=ids, State="held"), columns=_HOLD_COLUMNS
-    )
-    holds: dict[int, list[Record]] = {}
+    found = await find_rows(session, HoldRow, CoworkerId=ids, State="held")
+    holds: dict[int, list[HoldRow]] = {}
     for hold in found:
-        holds.setdefault(hold["CoworkerId"], []).append(hold)
-    drawn = await _load_uses(session, ids, since)
-    lots = {
-        account_key(credit.key): _credit_pool(credit.customer_id, credit.kind, credit.currency)
+        holds.setdefault(hold.coworker_id or 0, []).append(hold)
+    uses = await _load_uses(session, ids, since)
+    pools = {
+        account_key(credit.key): _CreditPool(
+            credit.customer_id,
+            credit.kind,
+            credit.currency if credit.kind is CreditType.MONEY else "",
+        )
         for member in members
         for credit in member.credits
     }
-    accounts = {each.account for of in drawn.values() for each in of}
-    accounts |= {_account_of(hold) for hold in found}
-    return _MemberUsage(
-        drawn, holds, lots | await _load_credit_pools(session, accounts - lots.keys())
-    )
+    accounts = {use.account for of_member in uses.values() for use in of_member}
+    accounts |= {hold.account for hold in found}
+    others = await _load_credit_pools(session, accounts - pools.keys())
+    return _MemberUsage(uses, holds, pools | others)
 
 
 def _with_usage(cap: MemberCap, member: PoolMember, usage: _MemberUsage) -> MemberCap:
     def is_in_pool(account: AccountKey) -> bool:
-        lot = usage.pools.get(account)
-        return lot is not None and lot.as_reached_by(member.payers) == cap.pool
+        pool = usage.pools.get(account)
+        return pool is not None and pool.as_reached_by(member.payers) == cap.pool
 
     draws = tuple(
-        each.draw
-        for each in usage.uses.get(member.id, ())
-        if is_in_pool(each.account) and each.source not in member.excluded_sources
+        use.draw
+        for use in usage.uses.get(member.id, ())
+        if is_in_pool(use.account) and use.source not in member.excluded_sources
     )
     held = {
-        hold["Id"]: _smallest_units(hold["Amount"], cap.pool.kind)
+        hold.id: _smallest_units(hold.amount, cap.pool.kind)
         for hold in usage.holds.get(member.id, ())
-        if is_in_pool(_account_of(hold))
+        if is_in_pool(hold.account)
     }
     return replace(cap, draws=draws, held=held)
 
@@ -205,71 +276,53 @@ def _with_usage(cap: MemberCap, member: PoolMember, usage: _MemberUsage) -> Memb
 async def _load_uses(
     session: ReadSession, members: set[int], since: datetime
 ) -> dict[int, list[_MemberUse]]:
-    """By member the uses of others' credits recorded since then, less what came back of them."""
+    """By member, the uses of others' credits recorded since then, less what was reversed."""
     recorded = Filter(JournalLine.meta().columns["RecordedOn"], Comparison.AT_LEAST, since)
-    named = where(JournalLine, MemberId=members, Kind=EntryType.USE.value)
-    uses = await session.find(JournalLine, (*named, recorded), columns=_USE_COLUMNS)
+    by_members = where(JournalLine, MemberId=members, Kind=EntryType.USE.value)
+    uses = await find_filtered(session, _UseRow, (*by_members, recorded))
     if not uses:
         return {}
-    returned = where(
+    on_credits = where(
         JournalLine,
-        CreditKind={use["CreditKind"] for use in uses},
-        CreditId={use["CreditId"] for use in uses},
+        CreditKind={use.credit_kind.value for use in uses},
+        CreditId={use.credit_id for use in uses},
         Kind=EntryType.REVERSAL.value,
     )
-    back: dict[tuple[AccountKey, int], Amount] = {}
-    for line in await session.find(JournalLine, (*returned, recorded), columns=_REVERSAL_COLUMNS):
-        undone = (_account_of(line), line["Reverses"])
-        back[undone] = back.get(undone, 0) + line["Amount"]
-    drawn: dict[int, list[_MemberUse]] = {}
+    returned: dict[tuple[AccountKey, int], Amount] = {}
+    for reversal in await find_filtered(session, _ReversalRow, (*on_credits, recorded)):
+        use_key = (reversal.account, reversal.reverses)
+        returned[use_key] = returned.get(use_key, 0) + reversal.amount
+    by_member: dict[int, list[_MemberUse]] = {}
     for use in uses:
-        account = _account_of(use)
-        kept = use["Amount"] - back.get((account, use["Sequence"]), 0)
-        draw = PoolDraw(use["RecordedOn"], kept // MAPPINGS[account[0]].scale)
-        source = (use["SourceKind"], use["SourceId"])
-        drawn.setdefault(use["MemberId"], []).append(_MemberUse(account, source, draw))
-    return drawn
+        kept = use.amount - returned.get((use.account, use.sequence), 0)
+        draw = PoolDraw(use.recorded_on, kept // MAPPINGS[use.credit_kind].scale)
+        member_use = _MemberUse(use.account, (use.source_kind, use.source_id), draw)
+        by_member.setdefault(use.member_id, []).append(member_use)
+    return by_member
 
 
 async def _load_credit_pools(
     session: ReadSession, accounts: Collection[AccountKey]
 ) -> dict[AccountKey, _CreditPool]:
-    """Of which pools credits are that the callers do not see: draws on them count too."""
-    found: dict[AccountKey, _CreditPool] = {}
-    names = {MONEY_MAPPING: "BusinessCurrencyCode", TIME_MAPPING: "ExtraServiceIsPrintingCredit"}
-    for side, decides in names.items():
-        ids = {credit_id for kind, credit_id in accounts if kind is side.account_type}
-        if not ids:
-            continue
-        named = where(side.credit_entity, Id=ids)
-        for record in await session.find(
-            side.credit_entity, named, columns=("Id", "CoworkerId", decides)
-        ):
-            kind, currency = CreditType.MONEY, record[decides] or ""
-            if side is TIME_MAPPING:
-                kind = CreditType.PRINTING if record[decides] else CreditType.TIME
-            found[side.account_type, record["Id"]] = _credit_pool(
-                record["CoworkerId"], kind, currency
-            )
-    return found
+    """The pools of credits that the caller does not see: uses of them count too."""
+    rows: dict[AccountType, Mapping[int, _MoneyPoolRow] | Mapping[int, _TimePoolRow]] = {
+        AccountType.MONEY: await find_by_id(
+            session, _MoneyPoolRow, _ids(accounts, AccountType.MONEY)
+        ),
+        AccountType.TIME: await find_by_id(session, _TimePoolRow, _ids(accounts, AccountType.TIME)),
+    }
+    return {
+        (account_type, credit_id): row.to_pool()
+        for account_type, found in rows.items()
+        for credit_id, row in found.items()
+    }
 
 
-def _credit_pool(customer_id: int, credit_type: CreditType, currency: str) -> _CreditPool:
-    """Money of another currency is another pool; of other kinds a pool has no currency."""
-    return _CreditPool(
-        customer_id, credit_type, currency if credit_type is CreditType.MONEY else ""
-    )
-
-
-def _account_of(record: Record) -> AccountKey:
-    return (AccountType(record["CreditKind"]), record["CreditId"])
+def _ids(accounts: Iterable[AccountKey], account_type: AccountType) -> set[int]:
+    return {credit_id for kind, credit_id in accounts if kind is account_type}
 
 
 def _smallest_units(scaled: int, credit_type: CreditType) -> Amount:
-    """A stored amount in the kind's smallest step; of uses only the whole ones count."""
-    return (
-        scaled
-        // MAPPINGS[
-            AccountType.MONEY if credit_type is CreditType.MONEY else AccountType.TIME
-        ].scale
-    )
+    """A stored amount in the type's smallest unit; of uses only whole ones count."""
+    is_money = credit_type is CreditType.MONEY
+    return scaled // MAPPINGS[AccountType.MONEY if is_money else AccountType.TIME].scale

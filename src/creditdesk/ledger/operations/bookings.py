@@ -1,7 +1,4 @@
-"""Charging a booking, cancelling it, and deciding it again (rules 23 to 26).
-
-This module must not know commands or the wire.
-"""
+"""Charging a booking, cancelling it, and recalculating its charge (rules 23 to 26)."""
 
 from __future__ import annotations
 
@@ -12,37 +9,33 @@ from msgspec.structs import replace
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import (
-    MAPPINGS_BY_HISTORY,
-    AccountKey,
-    account_key,
-    entry_from_record,
-    where,
-)
+from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
 from creditdesk.ledger.journal.transaction import LedgerContext, lock_accounts
-from creditdesk.ledger.loaders.sources import BasketRequest, Buyer, ItemRequest
+from creditdesk.ledger.loaders.bookings import (
+    LockedBooking,
+    load_booking_charges,
+    lock_bookings,
+)
+from creditdesk.ledger.loaders.entries import load_booking_amounts
+from creditdesk.ledger.loaders.holds import HoldRow, HoldState, lock_holds_of
+from creditdesk.ledger.loaders.items import BasketRequest, Buyer, ItemRequest
+from creditdesk.ledger.loaders.uses import load_booking_uses
 from creditdesk.ledger.operations.baskets import Basket, load_baskets_for_update
 from creditdesk.ledger.operations.charges import UncoveredPrice, add_charges, booking_charge_values
 from creditdesk.ledger.operations.corrections import ReversalResult, reverse
 from creditdesk.ledger.operations.draw import (
     SpendPlan,
     execute_spends,
-    hold_account,
-    lock_holds_of,
-    lock_source_holds,
     preview,
     write_releases,
 )
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.ledger.rules.credit import Credit, SourceKey, SourceKind
-from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, raise_first_error
 from creditdesk.schema.records import update_stamp
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
 UNCHARGED_VALUES: dict[str, object] = {
@@ -54,11 +47,12 @@ UNCHARGED_VALUES: dict[str, object] = {
     "CoworkerExtraServiceChargePeriod": None,
     "CoworkerExtraServiceTotalUses": None,
 }
+"""The columns of a booking that show its charge, as they are without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeResult:
-    """A booking's charge: the decision and its group, and the charge for what credit left open.
+    """A booking's charge: the allocation and its group, and the charge for the uncovered rest.
 
     `allocation` is None for a booking that was charged before: nothing changed.
     """
@@ -77,113 +71,119 @@ async def charge_bookings(
 ) -> list[ChargeResult]:
     """Charges bookings: time credit, then money credit, then a charge for the rest (rule 23).
 
-    One that is charged already stays as it is. Raises Blocked for a tentative booking or one
-    without a customer.
+    Bookings that are charged already stay as they are. Raises StateConflict for a tentative
+    booking or one without a customer.
     """
-    bookings = await session.lock(Booking, booking_ids)
-    charged = {booking_id: ChargeResult(booking_id) for booking_id in sorted(bookings)}
-    fresh = [bookings[booking_id] for booking_id in charged if not bookings[booking_id]["Invoiced"]]
-    holds = await lock_holds_of(session, [_source_key(booking) for booking in fresh])
-    for together in _rounds_by_customer(fresh):
-        for done in await _charge_round(session, together, holds, context, ledger):
-            charged[done.booking_id] = done
-    return list(charged.values())
+    bookings = await lock_bookings(session, booking_ids)
+    results = {booking_id: ChargeResult(booking_id) for booking_id in bookings}
+    uncharged = [booking for booking in bookings.values() if not booking.invoiced]
+    holds = await lock_holds_of(session, [booking.key for booking in uncharged])
+    for round_ in _rounds_by_customer(uncharged):
+        for result in await _charge_round(session, round_, holds, context, ledger):
+            results[result.booking_id] = result
+    return list(results.values())
 
 
-def _rounds_by_customer(bookings: Sequence[Record]) -> list[list[Record]]:
-    """In each round the next booking of each customer: what a basket may draw depends on what its
-    customer's last one drew.
+def _rounds_by_customer(bookings: Sequence[LockedBooking]) -> list[list[LockedBooking]]:
+    """Each round has the next booking of each customer.
 
-    So the first round locks everybody's caps and credits, in the one order all keep (rule 31).
+    What a customer's booking may use depends on what the one before used. The first round locks
+    the caps and accounts of all customers, in the one order of locks (rule 31).
     """
-    rounds: list[list[Record]] = []
-    of_customer: dict[int | None, int] = {}
+    rounds: list[list[LockedBooking]] = []
+    counts: dict[int | None, int] = {}
     for booking in bookings:
-        place = of_customer.get(booking["CoworkerId"], 0)
-        of_customer[booking["CoworkerId"]] = place + 1
-        if place == len(rounds):
+        position = counts.get(booking.coworker_id, 0)
+        counts[booking.coworker_id] = position + 1
+        if position == len(rounds):
             rounds.append([])
-        rounds[place].append(booking)
+        rounds[position].append(booking)
     return rounds
 
 
 async def _charge_round(
     session: WriteSession,
-    bookings: Sequence[Record],
-    holds: Mapping[SourceKey, Sequence[Record]],
+    bookings: Sequence[LockedBooking],
+    holds: Mapping[SourceKey, Sequence[HoldRow]],
     context: RequestContext,
     ledger: LedgerContext,
     preferred: Sequence[Credit] = (),
 ) -> list[ChargeResult]:
-    """Charges bookings of different customers, and gives one value for each, in their order."""
+    """Charges bookings of different customers and returns a result for each, in their order."""
     for booking in bookings:
         _require_chargeable(booking)
-    drawings = [
+    baskets = await _load_booking_baskets(session, bookings, context)
+    plans = [
         SpendPlan(
             basket,
             context,
             ledger,
-            holds.get(basket.sources[0].key, ()),
+            holds.get(booking.key, ()),
             [credit.key for credit in preferred],
-            f"Booking #{basket.sources[0].id}",
+            f"Booking #{booking.id}",
         )
-        for basket in await _load_booking_baskets(session, bookings, context)
+        for booking, basket in zip(bookings, baskets, strict=True)
     ]
-    drawn = raise_first_error(await execute_spends(session, drawings, ledger))
-    open_prices = [
-        UncoveredPrice(booking, drawing.basket.sources[0], done.allocation.sources[0].uncovered)
-        for booking, drawing, done in zip(bookings, drawings, drawn, strict=True)
+    spent = raise_first_error(await execute_spends(session, plans, ledger))
+    uncovered = [
+        UncoveredPrice(booking, plan.basket.sources[0], result.allocation.sources[0].uncovered)
+        for booking, plan, result in zip(bookings, plans, spent, strict=True)
     ]
-    charges = await add_charges(session, open_prices, context)
-    invoiced = {
+    charges = await add_charges(session, uncovered, context)
+    charged_values = {
         **UNCHARGED_VALUES,
         "Invoiced": True,
         "InvoiceDate": context.now.replace(microsecond=0),
+        **update_stamp(context.now, context.principal.email),
     }
-    changes, charged = [], list[ChargeResult]()
-    for price, done, charge in zip(open_prices, drawn, charges, strict=True):
-        booking_id = price.booking["Id"]
-        said = booking_charge_values(charge, price.source) if charge else {}
-        changes.append(
-            (booking_id, invoiced | said | update_stamp(context.now, context.principal.email))
+    changes = [
+        (
+            price.booking.id,
+            charged_values | (booking_charge_values(charge, price.source) if charge else {}),
         )
-        charge_id = charge["Id"] if charge else None
-        charged.append(
-            ChargeResult(booking_id, done.allocation, done.stored.allocation_group, charge_id)
-        )
+        for price, charge in zip(uncovered, charges, strict=True)
+    ]
     await session.update(Booking, changes)
-    return charged
-
-
-def _require_chargeable(booking: Record) -> None:
-    if booking["Tentative"]:
-        raise StateConflict(f"Booking #{booking['Id']} is tentative and cannot be charged.")
-    if not booking["CoworkerId"]:
-        raise StateConflict(f"Booking #{booking['Id']} has no customer to charge.")
+    return [
+        ChargeResult(
+            booking.id,
+            result.allocation,
+            result.stored.allocation_group,
+            charge.id if charge else None,
+        )
+        for booking, result, charge in zip(bookings, spent, charges, strict=True)
+    ]
 
 
 async def _load_booking_baskets(
     session: WriteSession,
-    bookings: Sequence[Record],
+    bookings: Sequence[LockedBooking],
     context: RequestContext,
     *,
-    as_unpaid: bool = False,
+    ignore_covered: bool = False,
 ) -> list[Basket]:
-    asked = [
+    requests = [
         BasketRequest(
-            Buyer(booking["CoworkerId"]),
-            (ItemRequest(SourceKind.BOOKING, booking["Id"]),),
+            Buyer(booking.coworker_id or 0),
+            (ItemRequest(SourceKind.BOOKING, booking.id),),
             context,
-            as_unpaid,
+            ignore_covered,
         )
         for booking in bookings
     ]
-    return raise_first_error(await load_baskets_for_update(session, asked))
+    return raise_first_error(await load_baskets_for_update(session, requests))
+
+
+def _require_chargeable(booking: LockedBooking) -> None:
+    if booking.tentative:
+        raise StateConflict(f"Booking #{booking.id} is tentative and cannot be charged.")
+    if not booking.coworker_id:
+        raise StateConflict(f"Booking #{booking.id} has no customer to charge.")
 
 
 @dataclass(frozen=True, slots=True)
 class CancelResult:
-    """What came back when a booking was cancelled, and whether its record went too."""
+    """What was reversed when a booking was cancelled, and whether its record was deleted."""
 
     booking_id: int
     reversals: tuple[ReversalResult, ...]
@@ -197,69 +197,71 @@ async def cancel_bookings(
     ledger: LedgerContext,
     reason: str = "",
 ) -> list[CancelResult]:
-    """Gives every use back to its credit and takes the open charge away (rules 24, 26, 30).
+    """Reverses every use of bookings and deletes their open charges (rules 24, 26, 30).
 
-    The record itself goes when nothing tells of it; uses that were reversed keep it. Raises
-    Blocked when a charge of it is invoiced.
+    A booking that other records refer to, such as reversed uses, is kept. Raises StateConflict
+    when its charge is invoiced.
     """
-    bookings = await session.lock(Booking, booking_ids)
-    done = []
-    for booking_id in sorted(bookings):
-        back = await revert_charge(
-            session, bookings[booking_id], context, ledger, reason or "booking cancelled"
+    bookings = await lock_bookings(session, booking_ids)
+    results = []
+    for booking_id, booking in bookings.items():
+        reversals = await revert_charge(
+            session, booking, context, ledger, reason or "booking cancelled"
         )
         try:
             await session.delete(Booking, [booking_id])
             removed = True
         except StateConflict:
             removed = False
-        done.append(CancelResult(booking_id, tuple(back), removed))
-    return done
+        results.append(CancelResult(booking_id, tuple(reversals), removed))
+    return results
 
 
 async def revert_charge(
     session: WriteSession,
-    booking: Record,
+    booking: LockedBooking,
     context: RequestContext,
     ledger: LedgerContext,
     reason: str,
 ) -> list[ReversalResult]:
-    """Takes a booking's charge back: uses, holds and the charge itself (rule 24)."""
-    booking_id = booking["Id"]
-    named = where(CoworkerExtraService, BookingId=booking_id)
-    charges = await session.find(CoworkerExtraService, named)
-    if booking["Billed"] or booking["CoworkerInvoiceId"] or any(c["Invoiced"] for c in charges):
+    """Reverses a booking's uses, releases its holds and deletes its charge (rule 24)."""
+    charges = await load_booking_charges(session, booking.id)
+    is_invoiced = booking.billed or booking.coworker_invoice_id
+    if is_invoiced or any(charge.invoiced for charge in charges):
         raise StateConflict(
-            f"The charge of booking #{booking_id} is invoiced and is not reverted: "
-            "credit the invoice first (rule 24)."
+            f"The charge of booking #{booking.id} is invoiced. Credit the invoice first."
         )
-    holds = await lock_source_holds(session, _source_key(booking))
-    back: list[ReversalResult] = []
-    for history, side in MAPPINGS_BY_HISTORY.items():
-        rows = await session.find(history, where(history, BookingId=booking_id))
-        used = [row["Id"] for row in rows if (row["CreditUsed"] or 0) > 0]
+    [holds] = (await lock_holds_of(session, [booking.key])).values()
+    reversals: list[ReversalResult] = []
+    for mapping in MAPPINGS.values():
+        uses = await load_booking_uses(session, mapping, booking.id)
+        used = [use.id for use in uses.values() if use.amount > 0]
         if used:
-            # The last allocated comes back first (rule 25).
-            back += await reverse(session, side, used[::-1], context, ledger, reason=reason)
+            # The last use is reversed first (rule 25).
+            newest_first = used[::-1]
+            reversals += await reverse(
+                session, mapping, newest_first, context, ledger, reason=reason
+            )
     if holds:
-        journal = await lock_accounts(session, [hold_account(hold) for hold in holds], ledger.clock)
+        journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
         write_releases(journal, holds, context, reason)
         await journal.flush(session)
-        await session.update(Hold, [(hold["Id"], {"State": "released"}) for hold in holds])
+        released = {"State": HoldState.RELEASED.value}
+        await session.update(Hold, [(hold.id, released) for hold in holds])
     if charges:
-        await session.delete(CoworkerExtraService, [charge["Id"] for charge in charges])
+        await session.delete(CoworkerExtraService, [charge.id for charge in charges])
     await session.update(
         Booking,
-        [(booking_id, UNCHARGED_VALUES | update_stamp(context.now, context.principal.email))],
+        [(booking.id, UNCHARGED_VALUES | update_stamp(context.now, context.principal.email))],
     )
-    return [each for each in back if each.amount]
+    return [reversal for reversal in reversals if reversal.amount]
 
 
 @dataclass(frozen=True, slots=True)
 class RecalculationResult:
-    """What deciding a booking again changes: by credit taken before and after, and the open rest.
+    """What a recalculation changes: the amount taken of each credit, and the uncovered rest.
 
-    Amounts of uses are whole; `charged` is None when it was only shown.
+    Uses are whole numbers. `charged` is None when nothing was changed.
     """
 
     booking_id: int
@@ -277,67 +279,40 @@ async def recalculate_booking(
     *,
     dry_run: bool = False,
 ) -> RecalculationResult:
-    """Decides a charged booking again, preferring the credits it already used (rule 25).
+    """Allocates a charged booking again, preferring the credits it already used (rule 25).
 
-    One transaction: either the booking is charged anew as a whole, or nothing changed. Raises
-    Blocked for a booking that is not charged.
+    The booking is charged anew as a whole, or nothing changes. Raises StateConflict for a booking
+    that is not charged.
     """
-    booking = (await session.lock(Booking, [booking_id]))[booking_id]
-    if not booking["Invoiced"]:
+    [booking] = (await lock_bookings(session, [booking_id])).values()
+    if not booking.invoiced:
         raise StateConflict(
             f"Booking #{booking_id} is not charged, so there is nothing to decide again."
         )
-    await lock_holds_of(session, [_source_key(booking)])
-    (basket,) = await _load_booking_baskets(session, [booking], context, as_unpaid=True)
-    taken = await _load_net_uses(session, booking_id)
+    await lock_holds_of(session, [booking.key])
+    (basket,) = await _load_booking_baskets(session, [booking], context, ignore_covered=True)
+    taken = await load_booking_amounts(session, booking_id)
     used = [credit for credit in basket.credits if account_key(credit.key) in taken]
-    # Holds, caps and every credit are locked before the first goes back, in the one order all keep
+    # All accounts are locked here, before the first reversal, to keep the one order of locks
     # (rule 31).
     journal = await lock_accounts(session, {*basket.accounts, *taken}, ledger.clock)
-    open_again = Basket(
+    reversed_basket = Basket(
         basket.owner,
         basket.sources,
         tuple(
-            replace(c, remaining=c.remaining + taken.get(account_key(c.key), 0))
-            for c in basket.with_locked_balances(journal)
+            replace(credit, remaining=credit.remaining + taken.get(account_key(credit.key), 0))
+            for credit in basket.with_locked_balances(journal)
         ),
     )
-    decided = preview(open_again, ledger, journal.now, [credit.key for credit in used])
-    before = {f"{kind.value}/{credit_id}": n for (kind, credit_id), n in taken.items()}
-    after = {str(key): amount for key, amount in decided.taken_by_credit().items()}
-    rest = decided.sources[0].uncovered
+    allocation = preview(reversed_basket, ledger, journal.now, [credit.key for credit in used])
+    result = RecalculationResult(
+        booking_id,
+        {f"{kind.value}/{credit_id}": amount for (kind, credit_id), amount in taken.items()},
+        {str(key): amount for key, amount in allocation.taken_by_credit().items()},
+        allocation.sources[0].uncovered,
+    )
     if dry_run:
-        return RecalculationResult(booking_id, before, after, rest)
+        return result
     await revert_charge(session, booking, context, ledger, "booking decided again")
-    again = {**booking, **UNCHARGED_VALUES}
-    (charged,) = await _charge_round(session, [again], {}, context, ledger, used)
-    return RecalculationResult(booking_id, before, after, rest, charged)
-
-
-async def _load_net_uses(session: ReadSession, booking_id: int) -> dict[AccountKey, Amount]:
-    """What a booking has of each credit, reversals taken off."""
-    records: list[Record] = []
-    for history, side in MAPPINGS_BY_HISTORY.items():
-        # The rows tell which credits' lines to read; the journal has no other way to a booking.
-        rows = await session.find(
-            history, where(history, BookingId=booking_id), columns=(side.credit_reference,)
-        )
-        if not rows:
-            continue
-        ids = {row[side.credit_reference] for row in rows}
-        named = where(
-            JournalLine, CreditKind=side.account_type.value, CreditId=ids,
-            SourceKind=SourceKind.BOOKING.value, SourceId=booking_id,
-        )  # fmt: skip
-        records += await session.find(JournalLine, named)
-    taken: dict[AccountKey, Amount] = {}
-    for record in sorted(records, key=lambda record: record["Id"]):
-        line = entry_from_record(record)
-        if line.kind in (EntryType.USE, EntryType.REVERSAL):
-            account = (line.credit_kind, line.credit_id)
-            taken[account] = taken.get(account, 0) - line.balance_change
-    return {account: amount for account, amount in taken.items() if amount}
-
-
-def _source_key(booking: Record) -> SourceKey:
-    return SourceKey(SourceKind.BOOKING, booking["Id"])
+    (charged,) = await _charge_round(session, [booking], {}, context, ledger, used)
+    return RecalculationResult(booking_id, result.before, result.after, result.uncovered, charged)

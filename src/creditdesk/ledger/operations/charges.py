@@ -1,18 +1,17 @@
-"""The charge that asks a customer for what no credit covered of a booking (rules 5, 23).
-
-This module must not know how a booking was priced or decided.
-"""
+"""The charge for what no credit covered of a booking (rules 5, 23)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.mapping import where
+from creditdesk.ledger.loaders.bookings import LockedBooking, load_resource_names
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import Source
+from creditdesk.ledger.rules.credit import Rate, Source
+from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Record
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
@@ -23,59 +22,75 @@ from creditdesk.schema.service import RequestContext
 class UncoveredPrice:
     """A booking as it was priced, and what no credit covered of it."""
 
-    booking: Record
+    booking: LockedBooking
     source: Source
     price: Amount
 
 
+class BookingCharge(Struct, frozen=True):
+    """A charge that was added for a booking. `total_uses` counts charge periods of the rate."""
+
+    id: int
+    price: Amount
+    charge_period: ChargePeriod
+    total_uses: int
+
+
 async def add_charges(
     session: WriteSession, uncovered: Sequence[UncoveredPrice], context: RequestContext
-) -> list[Record | None]:
-    """The `CoworkerExtraService` that asks each customer for what no credit covered."""
-    asked = [each for each in uncovered if each.price and each.source.rate is not None]
-    if not asked:
+) -> list[BookingCharge | None]:
+    """Adds a charge for each price above zero at a rate; None for the others."""
+    rates = [each.source.rate if each.price else None for each in uncovered]
+    charged = [
+        (each, rate) for each, rate in zip(uncovered, rates, strict=True) if rate is not None
+    ]
+    if not charged:
         return [None] * len(uncovered)
-    ids = {each.booking["Id"] for each in asked}
-    named = await session.find(Booking, where(Booking, Id=ids), columns=("Id", "ResourceName"))
-    rooms = {booking["Id"]: booking["ResourceName"] for booking in named}
-    records = {each.booking["Id"]: _charge_record(each, rooms, context) for each in asked}
-    charge_ids = await session.insert(CoworkerExtraService, list(records.values()))
-    for record, charge_id in zip(records.values(), charge_ids, strict=True):
-        record["Id"] = charge_id
-    return [records.get(each.booking["Id"]) for each in uncovered]
+    names = await load_resource_names(session, [each.booking.id for each, _ in charged])
+    records = [_charge_record(each, rate, names, context) for each, rate in charged]
+    charge_ids = await session.insert(CoworkerExtraService, records)
+    charges = iter(
+        BookingCharge(
+            charge_id, each.price, rate.charge_period, each.source.units(rate.charge_period)
+        )
+        for charge_id, (each, rate) in zip(charge_ids, charged, strict=True)
+    )
+    return [None if rate is None else next(charges) for rate in rates]
 
 
 def _charge_record(
-    uncovered: UncoveredPrice, resource_names: Mapping[int, str], context: RequestContext
+    uncovered: UncoveredPrice,
+    rate: Rate,
+    resource_names: Mapping[int, str],
+    context: RequestContext,
 ) -> Record:
-    booking, source, rate = uncovered.booking, uncovered.source, uncovered.source.rate
-    assert rate is not None
+    booking, source = uncovered.booking, uncovered.source
     values = {
-        "CoworkerId": booking["CoworkerId"],
+        "CoworkerId": booking.coworker_id,
         "BusinessId": source.business_id,
         "ExtraServiceId": rate.id,
         "TotalUses": source.units(rate.charge_period),
         "RemainingUses": 0,
         "Price": uncovered.price,
         "ChargePeriod": rate.charge_period.value,
-        "InvoiceThisCoworker": booking["InvoiceThisCoworker"],
-        "PurchaseOrder": booking["PurchaseOrder"],
+        "InvoiceThisCoworker": booking.invoice_this_coworker,
+        "PurchaseOrder": booking.purchase_order,
         "AutomaticallyAdded": True,
-        "BookingId": booking["Id"],
-        "BookingUniqueId": booking["UniqueId"],
-        "BookingFromTime": booking["FromTime"],
-        "BookingToTime": booking["ToTime"],
-        "BookingResourceName": resource_names[booking["Id"]],
+        "BookingId": booking.id,
+        "BookingUniqueId": booking.unique_id,
+        "BookingFromTime": booking.from_time,
+        "BookingToTime": booking.to_time,
+        "BookingResourceName": resource_names.get(booking.id),
     }
     return new_record(CoworkerExtraService, values, context.now, context.principal.email)
 
 
-def booking_charge_values(charge: Record, source: Source) -> dict[str, object]:
-    """What a booking shows of its charge."""
+def booking_charge_values(charge: BookingCharge, source: Source) -> dict[str, object]:
+    """The columns by which a booking shows its charge."""
     return {
-        "CoworkerExtraServiceIds": str(charge["Id"]),
-        "CoworkerExtraServicePrice": charge["Price"],
+        "CoworkerExtraServiceIds": str(charge.id),
+        "CoworkerExtraServicePrice": charge.price,
         "CoworkerExtraServiceCurrencyCode": source.currency,
-        "CoworkerExtraServiceChargePeriod": charge["ChargePeriod"],
-        "CoworkerExtraServiceTotalUses": charge["TotalUses"],
+        "CoworkerExtraServiceChargePeriod": charge.charge_period.value,
+        "CoworkerExtraServiceTotalUses": charge.total_uses,
     }

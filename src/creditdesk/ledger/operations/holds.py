@@ -1,6 +1,6 @@
-"""Holds: credit that is reserved for a source, then turned into uses or let go (rule 26).
+"""Holds: credit is reserved for a source, then turned into uses or released (rule 26).
 
-A hold lowers what is available and not what remains. This module must not know the wire.
+A hold lowers what is available, not what remains.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, account_key, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -19,21 +19,22 @@ from creditdesk.ledger.journal.transaction import (
     PendingEntry,
     lock_accounts,
 )
-from creditdesk.ledger.loaders.use_references import UseReferences
+from creditdesk.ledger.loaders.holds import (
+    HoldRow,
+    HoldState,
+    find_due_groups,
+    lock_hold_groups,
+)
 from creditdesk.ledger.operations.baskets import Basket
 from creditdesk.ledger.operations.draw import (
-    hold_account,
     preview,
     store_allocations,
     write_releases,
     write_use,
 )
-from creditdesk.ledger.operations.spends import SpendRequest, spend_batch
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import NotFound, StateConflict
-from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
@@ -55,42 +56,68 @@ async def create_hold(
     ledger: LedgerContext,
     until: datetime | None = None,
 ) -> HoldResult:
-    """Reserves what a spend on the basket would take now, until an instant or until it is let go."""
+    """Reserves what a spend on the basket would take now, until `until` or until released."""
     journal = await lock_accounts(session, basket.accounts, ledger.clock)
-    fresh = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
-    allocation = preview(fresh, ledger, journal.now)
-    (kept,) = await store_allocations(session, [(allocation, basket, context)])
-    places = {source.key: source.business_id for source in basket.sources}
-    parts = [(source, part) for source in allocation.sources for part in source.parts]
-    if not parts:
-        return HoldResult(None, allocation, kept.allocation_group)
-    ids = (await session.next_ids({Hold: len(parts)}))[Hold]
-    records = []
-    for hold_id, (source, part) in zip(ids, parts, strict=True):
-        account = account_key(part.credit)
-        metadata = EntryMetadata(
-            context.principal.email, "", source.source.kind.value, source.source.id, context.idempotency_key
-        )  # fmt: skip
-        journal.append(account, EntryType.HOLD, part.taken, metadata)
-        values = {
-            "Id": hold_id,
-            "BusinessId": places[source.source],
-            "CoworkerId": allocation.customer_id,
-            "Group": ids[0],
-            "CreditKind": account[0].value,
-            "CreditId": account[1],
-            "Amount": part.taken * MAPPINGS[account[0]].scale,
-            "Covered": part.covered,
-            "SourceKind": source.source.kind.value,
-            "SourceId": source.source.id,
-            "Until": until,
-            "State": "held",
-            "AllocationId": kept.allocation_group,
-        }
-        records.append(new_record(Hold, values, context.now, context.principal.email))
+    locked = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
+    allocation = preview(locked, ledger, journal.now)
+    (stored,) = await store_allocations(session, [(allocation, basket, context)])
+    count = sum(len(source.parts) for source in allocation.sources)
+    if not count:
+        return HoldResult(None, allocation, stored.allocation_group)
+    [ids] = (await session.next_ids({Hold: count})).values()
+    _write_holds(journal, allocation, context)
+    records = _hold_records(allocation, basket, context, ids, stored.allocation_group, until)
     await session.insert(Hold, records)
     await journal.flush(session)
-    return HoldResult(ids[0], allocation, kept.allocation_group)
+    return HoldResult(ids[0], allocation, stored.allocation_group)
+
+
+def _write_holds(
+    journal: JournalTransaction, allocation: Allocation, context: RequestContext
+) -> None:
+    for source in allocation.sources:
+        for part in source.parts:
+            metadata = EntryMetadata(
+                context.principal.email,
+                "",
+                source.source.kind.value,
+                source.source.id,
+                context.idempotency_key,
+            )
+            journal.append(account_key(part.credit), EntryType.HOLD, part.taken, metadata)
+
+
+def _hold_records(
+    allocation: Allocation,
+    basket: Basket,
+    context: RequestContext,
+    ids: Sequence[int],
+    allocation_group: int,
+    until: datetime | None,
+) -> list[Record]:
+    """One record for each part of the allocation; the first id names their group."""
+    locations = {source.key: source.business_id for source in basket.sources}
+    parts = [(source.source, part) for source in allocation.sources for part in source.parts]
+    records = []
+    for hold_id, (source, part) in zip(ids, parts, strict=True):
+        account_type, credit_id = account_key(part.credit)
+        values = {
+            "Id": hold_id,
+            "BusinessId": locations[source],
+            "CoworkerId": allocation.customer_id,
+            "Group": ids[0],
+            "CreditKind": account_type.value,
+            "CreditId": credit_id,
+            "Amount": part.taken * MAPPINGS[account_type].scale,
+            "Covered": part.covered,
+            "SourceKind": source.kind.value,
+            "SourceId": source.id,
+            "Until": until,
+            "State": HoldState.HELD.value,
+            "AllocationId": allocation_group,
+        }
+        records.append(new_record(Hold, values, context.now, context.principal.email))
+    return records
 
 
 async def confirm_hold(
@@ -98,37 +125,31 @@ async def confirm_hold(
 ) -> bool:
     """Turns what is still held of a group into uses; False when nothing is, and nothing changed.
 
-    Raises NotFound, and Blocked for holds that were all let go or have timed out.
+    Raises NotFound, and StateConflict for holds that were all released or have timed out.
     """
     group_holds = await _lock_group(session, group, context)
-    if all(h["State"] == "released" for h in group_holds):
+    if all(hold.state is HoldState.RELEASED for hold in group_holds):
         raise StateConflict(f"Hold #{group} was released and cannot be confirmed.")
     holds = _still_held(group_holds)
     if not holds:
         return False
-    if any(h["Until"] is not None and h["Until"] <= context.now for h in holds):
+    if any(hold.until is not None and hold.until <= context.now for hold in holds):
         raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
-
-    def decide(journal: JournalTransaction, _facts: UseReferences) -> Sequence[PendingEntry]:
-        write_releases(journal, holds, context, "confirmed")
-        return [
-            write_use(
-                journal,
-                hold_account(h),
-                h["Amount"] // MAPPINGS[hold_account(h)[0]].scale,
-                SourceKey(SourceKind(h["SourceKind"]), h["SourceId"]),
-                h["CoworkerId"],
-                context,
-            )
-            for h in holds
-        ]
-
-    request = SpendRequest(context, tuple(hold_account(h) for h in holds), decide)
-    (outcome,) = await spend_batch(session, [request], ledger.clock)
-    if outcome.error is not None:
-        raise outcome.error
-    await _set_state(session, holds, "confirmed", context)
+    journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
+    write_releases(journal, holds, context, "confirmed")
+    for hold in holds:
+        _write_held_use(journal, hold, context)
+    await journal.flush(session)
+    await _set_state(session, holds, HoldState.CONFIRMED, context)
     return True
+
+
+def _write_held_use(
+    journal: JournalTransaction, hold: HoldRow, context: RequestContext
+) -> PendingEntry:
+    return write_use(
+        journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context
+    )
 
 
 async def release_hold(
@@ -138,69 +159,69 @@ async def release_hold(
     ledger: LedgerContext,
     reason: str = "",
 ) -> bool:
-    """Lets go what is still held of a group; False when nothing is, and nothing changed.
+    """Releases what is still held of a group; False when nothing is, and nothing changed.
 
-    The credit keeps its expiry. Raises NotFound, and Blocked for holds that all became uses.
+    The credit keeps its expiry. Raises NotFound, and StateConflict for holds that all became uses.
     """
     group_holds = await _lock_group(session, group, context)
-    if all(h["State"] == "confirmed" for h in group_holds):
+    if all(hold.state is HoldState.CONFIRMED for hold in group_holds):
         raise StateConflict(
             f"Hold #{group} became uses and cannot be released; reverse them instead."
         )
     holds = _still_held(group_holds)
     if not holds:
         return False
-    journal = await lock_accounts(session, [hold_account(h) for h in holds], ledger.clock)
-    write_releases(journal, holds, context, reason or "released")
-    await journal.flush(session)
-    await _set_state(session, holds, "released", context)
+    await _release(session, holds, context, ledger, reason or "released")
     return True
 
 
 async def release_due_holds(
     session: WriteSession, context: RequestContext, ledger: LedgerContext, limit: int = 100
 ) -> list[int]:
-    """Lets the holds go whose time is over, about `most` of them; gives their groups.
+    """Releases about `limit` holds that have timed out, whole groups only; returns their groups.
 
-    All holds are locked before any credit, and all credits in one order, as everywhere (rule 31).
+    Locks all holds before any account, in the one order of locks (rule 31).
     """
-    due = await session.find(Hold, due_hold_filters(ledger.clock()), limit=limit)
-    together = await session.find(Hold, where(Hold, Group=tuple({h["Group"] for h in due})))
-    locked = await session.lock(Hold, [h["Id"] for h in together])
+    groups = await find_due_groups(session, ledger.clock(), limit)
     # A charge or a release may have come before the lock.
-    holds = [locked[hold_id] for hold_id in sorted(locked) if locked[hold_id]["State"] == "held"]
+    holds = _still_held(await lock_hold_groups(session, groups))
     if not holds:
         return []
-    journal = await lock_accounts(session, [hold_account(h) for h in holds], ledger.clock)
-    write_releases(journal, holds, context, "timed out")
+    await _release(session, holds, context, ledger, "timed out")
+    return sorted({hold.group for hold in holds})
+
+
+async def _release(
+    session: WriteSession,
+    holds: Sequence[HoldRow],
+    context: RequestContext,
+    ledger: LedgerContext,
+    reason: str,
+) -> None:
+    journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
+    write_releases(journal, holds, context, reason)
     await journal.flush(session)
-    await _set_state(session, holds, "released", context)
-    return sorted({h["Group"] for h in holds})
+    await _set_state(session, holds, HoldState.RELEASED, context)
 
 
-def due_hold_filters(now: datetime) -> tuple[Filter, ...]:
-    """The filters for holds whose time is over."""
-    return (
-        Filter(Hold.meta().columns["Until"], Comparison.AT_MOST, now),
-        *where(Hold, State="held"),
-    )
-
-
-async def _lock_group(session: WriteSession, group: int, context: RequestContext) -> list[Record]:
-    found = await session.find(Hold, where(Hold, Group=group))
-    holds = list((await session.lock(Hold, [h["Id"] for h in found])).values())
-    if not holds or not all(context.principal.sees_location(h["BusinessId"]) for h in holds):
+async def _lock_group(session: WriteSession, group: int, context: RequestContext) -> list[HoldRow]:
+    holds = await lock_hold_groups(session, [group])
+    visible = all(context.principal.sees_location(hold.business_id) for hold in holds)
+    if not holds or not visible:
         raise NotFound
-    return sorted(holds, key=lambda h: h["Id"])
+    return holds
 
 
-def _still_held(holds: Sequence[Record]) -> list[Record]:
+def _still_held(holds: Sequence[HoldRow]) -> list[HoldRow]:
     """Charging or cancelling one source of a group settles its holds and leaves the others."""
-    return [h for h in holds if h["State"] == "held"]
+    return [hold for hold in holds if hold.is_held]
 
 
 async def _set_state(
-    session: WriteSession, holds: Sequence[Record], state: str, context: RequestContext
+    session: WriteSession, holds: Sequence[HoldRow], state: HoldState, context: RequestContext
 ) -> None:
-    stamp = update_stamp(context.now, context.principal.email)
-    await session.update(Hold, [(h["Id"], {"State": state, **stamp}) for h in holds])
+    values = {
+        "State": state.value,
+        **update_stamp(context.now, context.principal.email),
+    }
+    await session.update(Hold, [(hold.id, values) for hold in holds])

@@ -1,34 +1,35 @@
 """Product benefits: the credit that comes with a sale, granted once when the sale is active.
 
-What a sale grants is read when it becomes active; later changes of the product's benefits touch
-later sales only (rule 27). This module must not know the wire.
+The benefits of a product are read when the sale becomes active; later changes of them apply to
+later sales (rule 27).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
-from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
-from creditdesk.entities.billing.product_extra_service import ProductExtraService
-from creditdesk.entities.billing.tariff import Tariff
-from creditdesk.entities.ledger.benefit_grant import BenefitGrant
-from creditdesk.ledger.journal.mapping import (
-    MONEY_MAPPING,
-    TIME_MAPPING,
-    AccountKey,
-    CreditTypeMapping,
-    unknown_reference,
-    where,
-)
+from creditdesk.ledger.journal.mapping import AccountKey, unknown_reference
 from creditdesk.ledger.journal.transaction import LedgerContext
-from creditdesk.ledger.loaders.use_references import LocationClock, load_location_clocks
-from creditdesk.ledger.operations.corrections import grant
-from creditdesk.ledger.operations.renewals import benefit_credit_values
+from creditdesk.ledger.loaders.benefits import (
+    PlanRow,
+    ProductBenefit,
+    load_granted_keys,
+    load_product_benefits,
+)
+from creditdesk.ledger.loaders.contracts import load_main_contracts
+from creditdesk.ledger.loaders.locations import (
+    DEFAULT_CLOCK,
+    LocationClock,
+    load_location_clocks,
+)
+from creditdesk.ledger.loaders.rows import find_by_id, to_row
+from creditdesk.ledger.loaders.sales import SaleRow, lock_sales
+from creditdesk.ledger.operations.benefit_grants import GrantKey, grant_benefit
+from creditdesk.ledger.operations.corrections import NewCredit
 from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.renewal import (
     ExpirationType,
@@ -40,16 +41,12 @@ from creditdesk.ledger.rules.renewal import (
 )
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
-from creditdesk.schema.records import new_record, update_stamp
+from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
 
-_AMOUNT_FIELDS: Final = {
-    MONEY_MAPPING.account_type: "Credit",
-    TIME_MAPPING.account_type: "UsesIncluded",
-}
 NO_CONTRACT_ID: Final = 0
-"""What a grant's key names as its contract where a sale is behind it."""
+"""The contract id in the grant key of a sale's benefit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class ActivationResult:
 
 
 class ProductService:
-    """Sales as `plain` writes them; what is active or paid gets its credit with it (rule 27)."""
+    """Sales as the default service writes them; active or paid ones get their credit (rule 27)."""
 
     def __init__(self, ledger: LedgerContext, default: EntityService) -> None:
         self.ledger = ledger
@@ -70,11 +67,11 @@ class ProductService:
     async def create(
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
-        released = bool(record.get("ActivateNow")) or _is_active_or_paid(record)
+        is_active = bool(record.get("ActivateNow")) or _is_active_or_paid(record)
         sale_id = await self.default.create(
             session, entity, {**record, "Activated": False}, context
         )
-        if released:
+        if is_active:
             await activate_products(session, [sale_id], context, self.ledger)
         return sale_id
 
@@ -86,10 +83,11 @@ class ProductService:
         record: Record,
         context: RequestContext,
     ) -> None:
-        kept = {name: value for name, value in record.items() if name != "Activated"}
-        await self.default.update(session, entity, before, kept, context)
-        if _is_active_or_paid(record) and not before["Activated"]:
-            await activate_products(session, [before["Id"]], context, self.ledger)
+        values = {name: value for name, value in record.items() if name != "Activated"}
+        await self.default.update(session, entity, before, values, context)
+        sale = to_row(SaleRow, before)
+        if _is_active_or_paid(record) and not sale.activated:
+            await activate_products(session, [sale.id], context, self.ledger)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
@@ -102,170 +100,155 @@ async def activate_products(
 ) -> list[ActivationResult]:
     """Makes sales active and grants their benefits, times the quantity, once per sale and benefit.
 
-    A sale that is active already is left alone: it has its credit, or came with it by import.
-    Raises Invalid for a sale that is not there for the caller, and Blocked for a benefit that ends
-    with a plan's period where the buyer has no main contract.
+    A sale that is active already stays as it is: it has its credit, or was imported with it.
+    Raises ValidationError for a sale that is missing or invisible, and StateConflict for a benefit
+    that ends with a plan's period where the customer has no main contract.
     """
-    sales = await session.lock(CoworkerProduct, sorted(sale_ids))
+    sales = await lock_sales(session, sorted(sale_ids))
     for sale_id in sale_ids:
-        if sale_id not in sales or not context.principal.sees_location(
-            sales[sale_id]["BusinessId"]
-        ):
+        sale = sales.get(sale_id)
+        if sale is None or not context.principal.sees_location(sale.business_id):
             raise unknown_reference("CoworkerProduct", sale_id)
     now = ledger.clock().replace(microsecond=0)
-    clocks = await load_location_clocks(session, [sale["BusinessId"] for sale in sales.values()])
-    done = []
+    clocks = await load_location_clocks(session, {sale.business_id for sale in sales.values()})
+    inactive = {sale_id for sale_id, sale in sales.items() if not sale.activated}
+    results = []
     for sale_id in sale_ids:
-        sale = sales[sale_id]
-        if sale["Activated"]:
-            done.append(ActivationResult(sale_id, ()))
-            continue
-        clock = clocks.get(sale["BusinessId"], LocationClock())
-        granted = [
-            await _grant_benefit(
-                session, side, sale, benefit, context, ledger, now=now, clock=clock
-            )
-            for side, benefit in await _load_ungranted(session, sale)
-        ]
-        stamp = update_stamp(context.now, context.principal.email)
-        await session.update(CoworkerProduct, [(sale_id, {"Activated": True, **stamp})])
-        sales[sale_id] = {**sale, "Activated": True}
-        done.append(ActivationResult(sale_id, tuple(granted)))
-    return done
+        granted: tuple[AccountKey, ...] = ()
+        if sale_id in inactive:
+            inactive.remove(sale_id)
+            sale = sales[sale_id]
+            clock = clocks.get(sale.business_id, DEFAULT_CLOCK)
+            granted = await _activate(session, sale, now, clock, context, ledger)
+        results.append(ActivationResult(sale_id, granted))
+    return results
 
 
-def _is_active_or_paid(record: Record) -> bool:
+async def _activate(
+    session: WriteSession,
+    sale: SaleRow,
+    now: datetime,
+    clock: LocationClock,
+    context: RequestContext,
+    ledger: LedgerContext,
+) -> tuple[AccountKey, ...]:
+    granted = [
+        await _grant_benefit(session, sale, benefit, now, clock, context, ledger)
+        for benefit in await _load_ungranted(session, sale)
+    ]
+    values = {
+        "Activated": True,
+        **update_stamp(context.now, context.principal.email),
+    }
+    await session.update(CoworkerProduct, [(sale.id, values)])
+    return tuple(granted)
+
+
+def _is_active_or_paid(record: Mapping[str, Any]) -> bool:
     return bool(record.get("Activated") or record.get("CoworkerInvoicePaid"))
 
 
-async def _load_ungranted(
-    session: ReadSession, sale: Record
-) -> list[tuple[CreditTypeMapping, Record]]:
-    """What the product brings and this sale has not been granted."""
-    if sale["Quantity"] < 1:
+async def _load_ungranted(session: ReadSession, sale: SaleRow) -> list[ProductBenefit]:
+    """The product's benefits that this sale has not been granted."""
+    if sale.quantity < 1:
         return []
-    found: list[tuple[CreditTypeMapping, Record]] = []
-    for side, entity in (
-        (MONEY_MAPPING, ProductBookingCredit),
-        (TIME_MAPPING, ProductExtraService),
-    ):
-        listed = await session.find(entity, where(entity, ProductId=sale["ProductId"]))
-        whole = await session.get_many(entity, [benefit["Id"] for benefit in listed])
-        found += [
-            (side, whole[benefit_id])
-            for benefit_id in sorted(whole)
-            if whole[benefit_id][_AMOUNT_FIELDS[side.account_type]] > 0
-        ]
-    keys = tuple(_benefit_key(sale, side, benefit) for side, benefit in found)
-    granted = {
-        key["Key"] for key in await session.find(BenefitGrant, where(BenefitGrant, Key=keys))
-    }
-    return [each for each in found if _benefit_key(sale, *each) not in granted]
+    benefits = [
+        benefit
+        for benefit in await load_product_benefits(session, sale.product_id)
+        if benefit.amount > 0
+    ]
+    granted = await load_granted_keys(session, [_benefit_key(sale, each) for each in benefits])
+    return [benefit for benefit in benefits if _benefit_key(sale, benefit) not in granted]
 
 
-def _benefit_key(sale: Record, mapping: CreditTypeMapping, benefit: Record) -> str:
-    """Names a sale's benefit once and for all; renewals have keys of another shape."""
-    return f"product/{sale['Id']}/{mapping.account_type.value}/{benefit['Id']}"
+def _benefit_key(sale: SaleRow, benefit: ProductBenefit) -> str:
+    """The grant key of a sale's benefit; keys of renewals have another form."""
+    return f"product/{sale.id}/{benefit.name}"
 
 
 async def _grant_benefit(
     session: WriteSession,
-    mapping: CreditTypeMapping,
-    sale: Record,
-    benefit: Record,
-    context: RequestContext,
-    ledger: LedgerContext,
-    *,
+    sale: SaleRow,
+    benefit: ProductBenefit,
     now: datetime,
     clock: LocationClock,
+    context: RequestContext,
+    ledger: LedgerContext,
 ) -> AccountKey:
-    amount = benefit[_AMOUNT_FIELDS[mapping.account_type]] * sale["Quantity"]
     values = {
-        "CoworkerId": sale["CoworkerId"],
-        "BusinessId": sale["BusinessId"],
-        "CoworkerProductUniqueId": sale["UniqueId"],
+        "CoworkerId": sale.coworker_id,
+        "BusinessId": sale.business_id,
+        "CoworkerProductUniqueId": sale.unique_id,
         "ValidFrom": now,
         "ExpireDate": await _expiry(session, sale, benefit, now, clock),
-        mapping.total_field: amount,
+        **benefit.credit_values,
     }
-    record = values | await benefit_credit_values(session, mapping, benefit)
-    key = _benefit_key(sale, mapping, benefit)
-    (credit_id,) = await grant(session, mapping, [record], context, ledger, reason=f"benefit {key}")
-    kept = {
-        "Key": key,
-        "ContractId": NO_CONTRACT_ID,
-        "Benefit": f"product/{mapping.account_type.value}/{benefit['Id']}",
-        "PeriodStart": now,
-        "CreditKind": mapping.account_type.value,
-        "CreditId": credit_id,
-    }
-    await session.insert(
-        BenefitGrant, [new_record(BenefitGrant, kept, context.now, context.principal.email)]
+    key = _benefit_key(sale, benefit)
+    credit_id = await grant_benefit(
+        session,
+        benefit.mapping,
+        NewCredit(benefit.amount * sale.quantity, values),
+        GrantKey(key, NO_CONTRACT_ID, f"product/{benefit.name}", now),
+        context,
+        ledger,
+        reason=f"benefit {key}",
     )
-    return (mapping.account_type, credit_id)
+    return (benefit.mapping.account_type, credit_id)
 
 
 async def _expiry(
-    session: ReadSession, sale: Record, benefit: Record, now: datetime, clock: LocationClock
+    session: ReadSession,
+    sale: SaleRow,
+    benefit: ProductBenefit,
+    now: datetime,
+    clock: LocationClock,
 ) -> datetime:
-    expiration, count = _lifetime(benefit)
     period = None
-    if expiration is ExpirationType.PRICE_PLAN:
+    if benefit.expiration is ExpirationType.PRICE_PLAN:
         period = await _load_plan_period(session, sale, local_date(now, clock.zone), clock)
     try:
-        return product_expiry(expiration, count, now, clock.zone, plan_period=period)
+        return product_expiry(
+            benefit.expiration, benefit.lifetime, now, clock.zone, plan_period=period
+        )
     except MissingMainContract:
         raise StateConflict(
             "A benefit of this product ends with the plan's period, but the customer has no active "
-            "main contract (rule 27)."
+            "main contract."
         ) from None
-    except ValueError as wrong:
-        raise invalid_field("ExpiresIn", str(wrong), count) from None
-
-
-def _lifetime(benefit: Record) -> tuple[ExpirationType, int | None]:
-    """The older fields count where they are filled and the newer one is not."""
-    if benefit["ExpiresIn"] is None:
-        for name, expiration in (
-            ("ExpireTimeInMonths", ExpirationType.MONTH),
-            ("ExpireTimeInWeeks", ExpirationType.WEEK),
-        ):
-            if benefit[name]:
-                return expiration, benefit[name]
-    return ExpirationType(benefit["ExpirationType"]), benefit["ExpiresIn"]
+    except ValueError as error:
+        raise invalid_field("ExpiresIn", str(error), benefit.lifetime) from None
 
 
 async def _load_plan_period(
-    session: ReadSession, sale: Record, today: date, clock: LocationClock
+    session: ReadSession, sale: SaleRow, today: date, clock: LocationClock
 ) -> RenewalPeriod | None:
-    """The billing period of the buyer's main contract, one of this location before others."""
-    named = {"CoworkerId": sale["CoworkerId"], "Active": True, "MainContract": True}
-    contracts = [
-        contract
-        for contract in await session.find(CoworkerContract, where(CoworkerContract, **named))
-        if contract["StartDate"] and local_date(contract["StartDate"], clock.zone) <= today
+    """The billing period of the customer's main contract; one of the sale's location goes first."""
+    started = [
+        (contract, local_date(contract.start_date, clock.zone))
+        for contract in await load_main_contracts(session, sale.coworker_id or 0)
+        if contract.start_date is not None
     ]
-    if not contracts:
+    running = [(contract, start) for contract, start in started if start <= today]
+    if not running:
         return None
-    main = min(contracts, key=lambda c: (c["IssuedById"] != sale["BusinessId"], c["Id"]))
-    tariff = await session.get(Tariff, main["TariffId"])
-    return _billing_period(
-        tariff or {}, local_date(main["StartDate"], clock.zone), today, main["BillingDay"] or None
-    )
+    main, start = min(running, key=lambda r: (r[0].issued_by_id != sale.business_id, r[0].id))
+    plan = (await find_by_id(session, PlanRow, [main.tariff_id])).get(main.tariff_id)
+    return _billing_period(plan, start, today, main.billing_day or None)
 
 
 def _billing_period(
-    tariff: Record, started: date, today: date, billing_day: int | None
+    plan: PlanRow | None, started: date, today: date, billing_day: int | None
 ) -> RenewalPeriod:
-    """The period that `today` falls in: some months from billing day on, or some weeks."""
-    months, weeks = tariff.get("InvoiceEvery") or 0, tariff.get("InvoiceEveryWeeks") or 0
-    renewal, many = ServiceRenewalTime.TARIFF_MONTH, months
+    """The period that `today` is in: some months from the billing day on, or some weeks."""
+    months = (plan.invoice_every if plan else None) or 0
+    weeks = (plan.invoice_every_weeks if plan else None) or 0
+    renewal, count = ServiceRenewalTime.TARIFF_MONTH, months
     if weeks > 0 and months < 1:
-        renewal, many = ServiceRenewalTime.WEEK, weeks
+        renewal, count = ServiceRenewalTime.WEEK, weeks
     day = started
     while True:
         first = last = renewal_period(renewal, day, started, billing_day)
-        for _ in range(many - 1):
+        for _ in range(count - 1):
             last = renewal_period(renewal, last.ends, started, billing_day)
         if today < last.ends:
             return RenewalPeriod(first.starts, last.ends)

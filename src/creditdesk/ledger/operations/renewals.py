@@ -1,81 +1,63 @@
 """Plan benefits: which periods are due, and granting each of them once (rule 27).
 
-What is left of the grant before lapses by its own expiry, unless it rolls over. This module must not know the wire.
+What is left of the grant before expires by its own date, unless it rolls over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.entities.billing.extra_service import ExtraService
-from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
-from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
-from creditdesk.entities.ledger.benefit_grant import BenefitGrant
-from creditdesk.ledger.journal.mapping import (
-    MONEY_MAPPING,
-    TIME_MAPPING,
-    CreditTypeMapping,
-    where,
-)
 from creditdesk.ledger.journal.transaction import LedgerContext
-from creditdesk.ledger.loaders.use_references import LocationClock, load_location_clocks
-from creditdesk.ledger.operations.corrections import grant
-from creditdesk.ledger.operations.rollover import (
-    RenewedGrant,
+from creditdesk.ledger.loaders.benefits import (
+    PlanBenefit,
+    load_grants,
+    load_plan_benefits,
     load_rollovers,
-    lock_granted_credits,
-    roll_over,
 )
+from creditdesk.ledger.loaders.contracts import (
+    ContractRow,
+    load_active_contracts,
+    lock_contracts,
+)
+from creditdesk.ledger.loaders.locations import (
+    DEFAULT_CLOCK,
+    LocationClock,
+    load_location_clocks,
+)
+from creditdesk.ledger.operations.benefit_grants import GrantKey, grant_benefit
+from creditdesk.ledger.operations.corrections import NewCredit
+from creditdesk.ledger.operations.rollover import RenewedGrant, lock_granted_credits, roll_over
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.renewal import (
     RenewalPeriod,
-    ServiceRenewalTime,
     periods_due,
     renewal_key,
     renewal_period,
 )
-from creditdesk.schema.entity import Record
-from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
-
-_LIMIT_LISTS = (
-    "ElegibleResourceTypes", "ElegibleProducts", "ElegibleTariffs", "ElegiblePasses",
-    "EventCategories",
-)  # fmt: skip
-_LIMIT_FLAGS = (
-    "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
-)  # fmt: skip
-_TARIFF_VALUES = {"IsFromTariff": True}
 
 
 @dataclass(frozen=True, slots=True)
 class DueRenewal:
     """One period of one benefit of one contract that has not been granted."""
 
-    mapping: CreditTypeMapping
-    contract: Record
-    benefit: Record
+    contract: ContractRow
+    benefit: PlanBenefit
     period: RenewalPeriod
     clock: LocationClock
 
     @property
-    def benefit_name(self) -> str:
-        return f"{self.mapping.account_type.value}/{self.benefit['Id']}"
-
-    @property
     def key(self) -> str:
-        return renewal_key(str(self.contract["Id"]), self.benefit_name, self.period)
+        return renewal_key(str(self.contract.id), self.benefit.name, self.period)
 
     @property
-    def amount(self) -> int:
-        """What the period grants, in the credit's smallest step."""
-        granted: int = self.benefit["Credit" if self.mapping is MONEY_MAPPING else "UsesIncluded"]
-        return granted
+    def amount(self) -> Amount:
+        """What the period grants, in the credit's smallest unit."""
+        return self.benefit.amount
 
 
 async def find_due_renewals(
@@ -84,35 +66,35 @@ async def find_due_renewals(
     now: datetime,
     *,
     since: date | None = None,
-    contract_ids: Sequence[int] | None = None,
+    contract_ids: Collection[int] | None = None,
 ) -> list[DueRenewal]:
-    """What is due at `now` on active contracts that the caller may see, oldest period first.
+    """What is due at `now` on active contracts that the principal may see, oldest period first.
 
     A benefit that was granted before catches up period by period. One that never was begins with
-    the period of today, or with that of `since`, so taking over old contracts grants no past.
+    the period of today, or with that of `since`: contracts taken over from another system are not
+    granted their past.
     """
-    wanted: dict[str, Any] = {"Active": True}
-    if contract_ids is not None:
-        wanted["Id"] = tuple(contract_ids)
     contracts = [
-        c
-        for c in await session.find(CoworkerContract, where(CoworkerContract, **wanted))
-        if context.principal.sees_location(c["IssuedById"]) and c["StartDate"] is not None
+        contract
+        for contract in await load_active_contracts(session, contract_ids)
+        if context.principal.sees_location(contract.issued_by_id)
+        and contract.start_date is not None
     ]
     if not contracts:
         return []
-    clocks = await load_location_clocks(session, [c["IssuedById"] for c in contracts])
-    benefits = await _load_benefits(session, tuple({c["TariffId"] for c in contracts}))
-    last = await _load_last_granted(session, tuple(c["Id"] for c in contracts))
-    found = []
+    clocks = await load_location_clocks(session, {c.issued_by_id for c in contracts})
+    benefits = await load_plan_benefits(session, {c.tariff_id for c in contracts})
+    last_granted = await _load_last_granted(session, [c.id for c in contracts])
+    due = []
     for contract in contracts:
-        clock = clocks.get(contract["IssuedById"], LocationClock())
-        for side, benefit in benefits.get(contract["TariffId"], ()):
-            name = f"{side.account_type.value}/{benefit['Id']}"
-            before = last.get((contract["Id"], name))
-            for period in _periods_due(contract, benefit, clock, now, before, since):
-                found.append(DueRenewal(side, contract, benefit, period, clock))
-    return sorted(found, key=lambda due: (due.period.starts, due.contract["Id"], due.benefit_name))
+        clock = clocks.get(contract.issued_by_id, DEFAULT_CLOCK)
+        for benefit in benefits.get(contract.tariff_id, ()):
+            last = last_granted.get((contract.id, benefit.name))
+            due += [
+                DueRenewal(contract, benefit, period, clock)
+                for period in _periods_due(contract, benefit, clock, now, last, since)
+            ]
+    return sorted(due, key=lambda each: (each.period.starts, each.contract.id, each.benefit.name))
 
 
 async def run_renewals(
@@ -121,127 +103,94 @@ async def run_renewals(
     ledger: LedgerContext,
     *,
     since: date | None = None,
-    contract_ids: Sequence[int] | None = None,
+    contract_ids: Collection[int] | None = None,
 ) -> list[tuple[DueRenewal, int]]:
-    """Grants what is due, each period once whatever is run beside it; gives the new credits' ids."""
+    """Grants what is due and returns it with the new credits' ids.
+
+    Each period is granted once, however many runs there are at the same time.
+    """
     now = ledger.clock()
     if contract_ids is None:
         found = await find_due_renewals(session, context, now, since=since)
-        contract_ids = list({due.contract["Id"] for due in found})
-    # Whoever runs at the same time waits here, and then finds the keys.
-    await session.lock(CoworkerContract, sorted(contract_ids))
+        contract_ids = {due.contract.id for due in found}
+    # A concurrent run waits here, then finds the keys of these grants.
+    await lock_contracts(session, contract_ids)
     found = await find_due_renewals(session, context, now, since=since, contract_ids=contract_ids)
-    rolling = await load_rollovers(session, {due.benefit_name: due.mapping for due in found})
-    await lock_granted_credits(session, contract_ids, rolling, ledger)
+    rollovers = await load_rollovers(
+        session, {due.benefit.name: due.benefit.mapping for due in found}
+    )
+    await lock_granted_credits(session, contract_ids, rollovers, ledger)
     granted = []
     for due in found:
-        record = await _credit_values(session, due)
-        reason = f"renewal {due.key}"
-        (credit_id,) = await grant(session, due.mapping, [record], context, ledger, reason=reason)
-        starts = due.period.valid_from(due.clock.zone)
-        key = {
-            "Key": due.key,
-            "ContractId": due.contract["Id"],
-            "Benefit": due.benefit_name,
-            "PeriodStart": starts,
-            "CreditKind": due.mapping.account_type.value,
-            "CreditId": credit_id,
-        }
-        await session.insert(
-            BenefitGrant, [new_record(BenefitGrant, key, context.now, context.principal.email)]
+        renewed = RenewedGrant(due.benefit.mapping, _grant_key(due), _new_credit(due))
+        credit_id = await grant_benefit(
+            session,
+            renewed.mapping,
+            renewed.credit,
+            renewed.key,
+            context,
+            ledger,
+            reason=f"renewal {due.key}",
         )
         granted.append((due, credit_id))
-        if due.benefit_name in rolling:
-            renewed = RenewedGrant(
-                due.mapping, due.contract["Id"], due.benefit_name, starts, due.key, record
-            )
-            await roll_over(session, renewed, rolling[due.benefit_name], context, ledger)
+        if limit := rollovers.get(due.benefit.name):
+            await roll_over(session, renewed, limit, context, ledger)
     return granted
 
 
 def _periods_due(
-    contract: Record,
-    benefit: Record,
+    contract: ContractRow,
+    benefit: PlanBenefit,
     clock: LocationClock,
     now: datetime,
-    before: datetime | None,
+    last_granted: datetime | None,
     since: date | None,
-) -> list[RenewalPeriod]:
-    renewal = ServiceRenewalTime(benefit["ServiceRenewalTime"])
-    started = local_date(contract["StartDate"], clock.zone)
+) -> Sequence[RenewalPeriod]:
+    assert contract.start_date is not None
+    started = local_date(contract.start_date, clock.zone)
     today = local_date(now, clock.zone)
     if today < started:
         return []
-    ended = contract["CancellationDate"]
-    over = local_date(ended, clock.zone) if ended is not None else None
-    billing_day = contract["BillingDay"] or None
-    periods = periods_due(
-        renewal,
-        started,
-        today,
-        billing_day=billing_day,
-        last_granted=local_date(before, clock.zone) if before is not None else None,
-        ended=over,
+    ended = contract.cancellation_date
+    billing_day = contract.billing_day or None
+    periods = list(
+        periods_due(
+            benefit.renewal,
+            started,
+            today,
+            billing_day=billing_day,
+            last_granted=local_date(last_granted, clock.zone) if last_granted else None,
+            ended=local_date(ended, clock.zone) if ended else None,
+        )
     )
-    if before is not None:
-        return list(periods)
-    first = renewal_period(renewal, max(started, since or today), started, billing_day)
+    if last_granted is not None:
+        return periods
+    first = renewal_period(benefit.renewal, max(started, since or today), started, billing_day)
     return [period for period in periods if period.starts >= first.starts]
-
-
-async def _load_benefits(
-    session: ReadSession, tariff_ids: Sequence[int]
-) -> dict[int, list[tuple[CreditTypeMapping, Record]]]:
-    found: dict[int, list[tuple[CreditTypeMapping, Record]]] = {}
-    for side, entity in ((MONEY_MAPPING, TariffBookingCredit), (TIME_MAPPING, TariffExtraService)):
-        listed = await session.find(entity, where(entity, TariffId=tuple(tariff_ids)))
-        whole = await session.get_many(entity, [benefit["Id"] for benefit in listed])
-        for benefit_id in sorted(whole):
-            found.setdefault(whole[benefit_id]["TariffId"], []).append((side, whole[benefit_id]))
-    return found
 
 
 async def _load_last_granted(
     session: ReadSession, contract_ids: Sequence[int]
 ) -> dict[tuple[int, str], datetime]:
+    """The start of the last period granted, by contract and benefit name."""
     last: dict[tuple[int, str], datetime] = {}
-    for key in await session.find(
-        BenefitGrant, where(BenefitGrant, ContractId=tuple(contract_ids))
-    ):
-        name = (key["ContractId"], key["Benefit"])
-        last[name] = max(last.get(name, key["PeriodStart"]), key["PeriodStart"])
+    for grant in await load_grants(session, contract_ids):
+        name = (grant.contract_id, grant.benefit)
+        last[name] = max(last.get(name, grant.period_start), grant.period_start)
     return last
 
 
-async def _credit_values(session: ReadSession, due: DueRenewal) -> Record:
-    values: Record = {
-        "CoworkerId": due.contract["CoworkerId"],
-        "BusinessId": due.contract["IssuedById"],
-        "CoworkerContractUniqueId": due.contract["UniqueId"],
+def _grant_key(due: DueRenewal) -> GrantKey:
+    starts = due.period.valid_from(due.clock.zone)
+    return GrantKey(due.key, due.contract.id, due.benefit.name, starts)
+
+
+def _new_credit(due: DueRenewal) -> NewCredit:
+    values = {
+        "CoworkerId": due.contract.coworker_id,
+        "BusinessId": due.contract.issued_by_id,
+        "CoworkerContractUniqueId": due.contract.unique_id,
         "ValidFrom": due.period.valid_from(due.clock.zone),
         "ExpireDate": due.period.expires(due.clock.zone),
-        due.mapping.total_field: due.amount,
     }
-    mark = (
-        {"TariffBookingCreditId": due.benefit["Id"]}
-        if due.mapping is MONEY_MAPPING
-        else _TARIFF_VALUES
-    )
-    return values | mark | await benefit_credit_values(session, due.mapping, due.benefit)
-
-
-async def benefit_credit_values(
-    session: ReadSession, mapping: CreditTypeMapping, benefit: Record
-) -> Record:
-    """What a credit takes over from the benefit of a plan or a product, beside its amount."""
-    if mapping is MONEY_MAPPING:
-        return {name: benefit[name] for name in (*_LIMIT_LISTS, *_LIMIT_FLAGS)} | {
-            "Description": benefit["Name"]
-        }
-    rate = await session.get(ExtraService, benefit["ExtraServiceId"])
-    return {
-        "ExtraServiceId": benefit["ExtraServiceId"],
-        "ChargePeriod": rate["ChargePeriod"] if rate else 1,
-        "Free": True,
-        "Price": 0,
-    }
+    return NewCredit(due.amount, {**values, **due.benefit.credit_values})

@@ -1,7 +1,4 @@
-"""Setting how far below zero a printing credit may go (rule 33).
-
-This module must not know commands or the wire.
-"""
+"""Setting how far below zero a printing credit may go (rule 33)."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from msgspec.structs import replace
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
 from creditdesk.ledger.journal.transaction import EntryMetadata, LedgerContext, lock_accounts
+from creditdesk.ledger.loaders.credits import load_printing_ids
 from creditdesk.ledger.operations.corrections import require_visible
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.errors import invalid_field
@@ -28,8 +26,8 @@ async def set_overdraft(
 ) -> None:
     """Lets printing credits be used down to `limit` uses below zero; 0 turns it off.
 
-    Each change is a journal line of its own. Raises Invalid for a limit below zero or below what
-    is overdrawn and held already, and for credit that is not printing credit.
+    Each change is a journal entry. Raises ValidationError for a limit below zero or below what is
+    overdrawn and held already, and for credit that is not printing credit.
     """
     if limit < 0:
         raise invalid_field("Limit", "must not be negative")
@@ -37,23 +35,22 @@ async def set_overdraft(
         (TIME_MAPPING.account_type, credit_id) for credit_id in credit_ids
     ]
     journal = await lock_accounts(session, accounts, ledger.clock)
-    # Read under the lock: only a credit's rate says whether it is printing credit (rule 5).
-    whole = await session.get_many(TIME_MAPPING.credit_entity, credit_ids)
+    printing = await load_printing_ids(session, credit_ids)
     for account in accounts:
         credit = require_visible(context, journal, account)
-        if not whole[account[1]]["ExtraServiceIsPrintingCredit"]:
-            raise invalid_field("Limit", f"credit #{account[1]} is not printing credit (rule 33)")
+        if account[1] not in printing:
+            raise invalid_field("Limit", f"credit #{account[1]} is not printing credit")
         if credit.unreserved + limit < 0:
             raise invalid_field(
                 "Limit",
-                f"must not be less than the {-credit.unreserved} that is overdrawn (rule 33)",
+                f"must not be less than the {-credit.unreserved} that is overdrawn",
             )
         journal.accounts[account] = replace(credit, overdraft=limit)
         metadata = EntryMetadata(
             context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key
         )
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
-    # The limit goes first: the database holds every balance against it.
+    # The limit first: the database checks every balance against it.
     await session.update(
         TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids]
     )

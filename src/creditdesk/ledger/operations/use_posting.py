@@ -1,14 +1,13 @@
-"""What a posted use takes from its credit, or why it is refused (rules 7 to 10). Pure.
+"""What a posted use takes from its credit, or why it is rejected (rules 7 to 10). Pure.
 
-This path looks at the amount alone, as the imitated system does; what eligibility would have
-said against it is only marked on the line. This module must not know how a line is stored.
+Only the amount decides, as in the imitated system; what eligibility would have rejected is marked
+on the entry.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import CreditTypeMapping, unknown_reference
@@ -18,108 +17,97 @@ from creditdesk.ledger.journal.transaction import (
     LockedAccount,
     PendingEntry,
 )
-from creditdesk.ledger.loaders.use_references import SOURCE_LINKS, UseReferences
+from creditdesk.ledger.loaders.use_references import UseReferences
+from creditdesk.ledger.loaders.uses import HISTORY_REFERENCES, PostedUse
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.rules.credit import SourceKey
 from creditdesk.ledger.rules.units import ChargePeriod, units
 from creditdesk.schema.conversions import format_decimal
-from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import Money
 from creditdesk.schema.service import RequestContext
 from creditdesk.settings import LedgerSettings, ValidityInstant
 
-_LEDGER_FIELDS = frozenset({"Id", "CreatedOn", "UpdatedOn", "UniqueId", "UpdatedBy", "CreditUsed"})
-
-NamedSource = tuple[SourceKind, Record] | None
-"""The one thing a use says it paid."""
-
 
 def post_use(
     journal: JournalTransaction,
-    facts: UseReferences,
+    references: UseReferences,
     mapping: CreditTypeMapping,
-    use: Record,
+    use: PostedUse,
     context: RequestContext,
     settings: LedgerSettings,
 ) -> PendingEntry:
-    """Writes the use on its credit, or raises Invalid and leaves the book as it was."""
-    credit = journal.accounts.get((mapping.account_type, use[mapping.credit_reference] or 0))
+    """Writes the use on its credit. Raises ValidationError and leaves the journal as it was."""
+    credit = journal.accounts.get((mapping.account_type, use.credit_id or 0))
     if credit is None or not context.principal.sees_location(credit.stored.business_id):
-        raise unknown_reference(mapping.credit_relation, use[mapping.credit_reference])
+        raise unknown_reference(mapping.credit_relation, use.credit_id)
     if credit.stored.is_booking_charge:
-        raise invalid_field(
-            mapping.credit_relation, "is a booking charge and has no balance (rule 5)"
-        )
-    named = _named_source(use, facts, context)
+        raise invalid_field(mapping.credit_relation, "is a booking charge and has no balance")
+    source = _named_source(use, references, context)
     amount = (
-        use["CreditUsed"]
+        use.amount
         if mapping.account_type is AccountType.MONEY
-        else _units_used(credit, named, facts)
+        else _units_used(credit, source, references)
     )
     _require_available(mapping, credit, amount)
-    out_of_window = _is_out_of_window(credit, named, facts, settings, journal.now) or amount is None
+    out_of_window = amount is None or _is_out_of_window(
+        credit, source, references, settings, journal.now
+    )
     if out_of_window and settings.strict_posts:
         raise invalid_field(mapping.credit_relation, _out_of_window_message(amount))
     metadata = EntryMetadata(
         actor=context.principal.email,
-        reason=use.get("Description") or "",
-        source_kind=named[0].value if named else None,
-        source_id=named[1]["Id"] if named else None,
+        reason=use.description,
+        source_kind=source.kind.value if source else None,
+        source_id=source.id if source else None,
         idempotency_key=context.idempotency_key,
         override=out_of_window,
-        customer_id=_source_customer(named, facts),
+        # A posted use is not capped, but it counts toward its customer's caps (rules 8, 16).
+        customer_id=references.items.customer_id(source) if source else None,
     )
-    history = {**_own_values(use), "CreditUsed": amount}
+    history = {**use.values, "CreditUsed": amount}
     return journal.append(credit.account, EntryType.USE, amount or 0, metadata, history)
 
 
-def _named_source(use: Record, facts: UseReferences, context: RequestContext) -> NamedSource:
-    given = [name for name in SOURCE_LINKS if use.get(name)]
-    if len(given) > 1:
-        relation = SOURCE_LINKS[given[1]][0]
+def _named_source(
+    use: PostedUse, references: UseReferences, context: RequestContext
+) -> SourceKey | None:
+    """The one item that the use says it paid."""
+    if len(use.named) > 1:
         raise invalid_field(
-            relation, "a use names one booking, invoice line or event attendance (rule 10)"
+            _relation(use.named[1]), "a use names one booking, invoice line or event attendance"
         )
-    for name in given:
-        relation, _, kind = SOURCE_LINKS[name]
-        source = facts.source_record(kind, use[name])
-        if source is None or not context.principal.sees_location(facts.business_id(kind, source)):
-            raise unknown_reference(relation, use[name])
-        return kind, source
+    for key in use.named:
+        location = references.items.business_id(key)
+        if key not in references.items.rows or not context.principal.sees_location(location):
+            raise unknown_reference(_relation(key), key.id)
+        return key
     return None
 
 
-def _source_customer(named: NamedSource, facts: UseReferences) -> int | None:
-    """Whose the named source is: a posted use is not capped, but it counts (rules 8, 16)."""
-    if named is None:
-        return None
-    kind, source = named
-    above = (
-        facts.invoices.get(source["CoworkerInvoiceId"])
-        if kind is SourceKind.INVOICE_LINE
-        else source
-    )
-    return above["CoworkerId"] if above else None
+def _relation(key: SourceKey) -> str:
+    return HISTORY_REFERENCES[key.kind].removesuffix("Id")
 
 
-def _units_used(credit: LockedAccount, named: NamedSource, facts: UseReferences) -> Amount | None:
+def _units_used(
+    credit: LockedAccount, source: SourceKey | None, references: UseReferences
+) -> Amount | None:
     """The uses that a booking takes (rules 9, 20); None where no length is known."""
-    rate = facts.rates.get(credit.stored.rate_id or 0)
-    period = ChargePeriod(rate["ChargePeriod"]) if rate else ChargePeriod.USES
-    if named is None:
+    rate = references.rates.get(credit.stored.rate_id or 0)
+    period = rate.charge_period if rate else ChargePeriod.USES
+    booking = references.booking(source) if source else None
+    if source is None or booking is None:
         return 1 if period is ChargePeriod.USES else None
-    _, booking = named
-    if booking["ToTime"] <= booking["FromTime"]:
+    if booking.to_time <= booking.from_time:
         raise invalid_field("Booking", "does not end after it starts")
-    clock = facts.clock(facts.business_id(SourceKind.BOOKING, booking))
+    clock = references.clock_of(source)
     return units(
         period,
-        booking["FromTime"],
-        booking["ToTime"],
+        booking.from_time,
+        booking.to_time,
         clock.zone,
         interval_minutes=clock.interval_minutes,
-        per_night=bool(rate and rate["UsePerNightPricing"]),
+        per_night=bool(rate and rate.use_per_night_pricing),
     )
 
 
@@ -132,46 +120,37 @@ def _require_available(
         raise _amount_error(mapping, amount, "must not be negative; a use is undone by REVERSE_USE")
     if amount > credit.remaining + credit.overdraft:
         left = mapping.format_amount(credit.remaining + credit.overdraft)
-        rule = 7 if mapping.account_type is AccountType.MONEY else 9
-        raise _amount_error(mapping, amount, f"is more than the {left} that remains (rule {rule})")
+        raise _amount_error(mapping, amount, f"exceeds the remaining credit of {left}")
     if amount > credit.unreserved + credit.overdraft:
         left = mapping.format_amount(credit.unreserved + credit.overdraft)
-        raise _amount_error(mapping, amount, f"is more than the {left} that is not held (rule 26)")
+        raise _amount_error(mapping, amount, f"exceeds the credit of {left} that is not held")
 
 
 def _amount_error(mapping: CreditTypeMapping, amount: Amount, message: str) -> ValidationError:
-    shown = (
+    attempted = (
         Decimal(format_decimal(amount, Money.places))
         if mapping.account_type is AccountType.MONEY
         else amount
     )
-    return ValidationError(FieldError("CreditUsed", message, shown))
+    return ValidationError(FieldError("CreditUsed", message, attempted))
 
 
 def _is_out_of_window(
     credit: LockedAccount,
-    named: NamedSource,
-    facts: UseReferences,
+    source: SourceKey | None,
+    references: UseReferences,
     settings: LedgerSettings,
     now: datetime,
 ) -> bool:
-    """Whether eligibility would have refused the credit for its dates (rules 8, 12)."""
-    at = now
-    if named is not None and settings.validity_instant is ValidityInstant.SERVICE_START:
-        at = facts.starts(*named) or now
+    """Whether eligibility would have rejected the credit for its dates (rules 8, 12)."""
+    instant = now
+    if source is not None and settings.validity_instant is ValidityInstant.SERVICE_START:
+        instant = references.starts(source) or now
     starts, ends = credit.stored.valid_from, credit.stored.expires
-    return (starts is not None and starts > at) or (ends is not None and ends <= at)
+    return (starts is not None and starts > instant) or (ends is not None and ends <= instant)
 
 
 def _out_of_window_message(amount: Amount | None) -> str:
     if amount is None:
-        return "needs a booking, for no length of the use is known (rule 9)"
-    return "is not valid at this time (rule 8, strict posts)"
-
-
-def _own_values(use: Record) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in use.items()
-        if value is not None and name not in _LEDGER_FIELDS
-    }
+        return "needs a booking: the length of the use is unknown"
+    return "is not valid at this time, and strict posts are on"

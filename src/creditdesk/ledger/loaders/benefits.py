@@ -1,0 +1,256 @@
+"""Benefits: the credit that plans and products bring, and what was granted of it (rule 27)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
+from creditdesk.entities.billing.product_extra_service import ProductExtraService
+from creditdesk.entities.billing.tariff import Tariff
+from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
+from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import (
+    MONEY_MAPPING,
+    TIME_MAPPING,
+    AccountKey,
+    CreditTypeMapping,
+    where,
+)
+from creditdesk.ledger.loaders.rates import load_rates
+from creditdesk.ledger.loaders.rows import Row, find_rows
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, ServiceRenewalTime
+from creditdesk.ledger.rules.units import ChargePeriod
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.repository import Finder
+
+_MONEY_VALUES: Final = (
+    "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
+    "ElegibleResourceTypes", "ElegibleProducts", "ElegibleTariffs", "ElegiblePasses",
+    "EventCategories",
+)  # fmt: skip
+"""What a money credit takes over from its benefit."""
+
+
+class Benefit(Struct, frozen=True):
+    """A benefit of a plan or a product.
+
+    `credit_values` are the columns of the credits it grants, beside their amount and dates.
+    `amount` is in the credit's smallest unit.
+    """
+
+    id: int
+    mapping: CreditTypeMapping
+    owner_id: int
+    amount: Amount
+    credit_values: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """The benefit among those of all plans, for example `money/7`."""
+        return f"{self.mapping.account_type.value}/{self.id}"
+
+
+class PlanBenefit(Benefit, frozen=True):
+    """A benefit of a plan, granted again in each period."""
+
+    renewal: ServiceRenewalTime
+
+
+class ProductBenefit(Benefit, frozen=True):
+    """A benefit of a product, granted once when a sale of it becomes active.
+
+    `lifetime` counts in units of `expiration`.
+    """
+
+    expiration: ExpirationType
+    lifetime: int | None
+
+
+class GrantRow(Row, frozen=True, gc=False):
+    """One credit that was granted of a benefit, under a key that is unique."""
+
+    entity = BenefitGrant
+
+    key: str
+    contract_id: int
+    benefit: str
+    period_start: datetime
+    credit_kind: AccountType
+    credit_id: int
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.credit_kind, self.credit_id)
+
+
+class _RolloverRow(Row, frozen=True, gc=False):
+    entity = BenefitRollover
+
+    benefit: str
+    cap: Amount
+    periods: int
+
+
+class PlanRow(Row, frozen=True, gc=False):
+    """How often a plan is invoiced: every so many months, or every so many weeks."""
+
+    entity = Tariff
+
+    invoice_every: int | None
+    invoice_every_weeks: int | None
+
+
+async def load_plan_benefits(
+    finder: Finder, tariff_ids: Collection[int]
+) -> dict[int, list[PlanBenefit]]:
+    """The benefits of plans by plan id; money before time, each by Id."""
+    money_columns = ("TariffId", "Credit", "ServiceRenewalTime", "Name", *_MONEY_VALUES)
+    time_columns = ("TariffId", "UsesIncluded", "ServiceRenewalTime", "ExtraServiceId")
+    money = await _find(finder, TariffBookingCredit, money_columns, TariffId=tuple(tariff_ids))
+    time = await _find(finder, TariffExtraService, time_columns, TariffId=tuple(tariff_ids))
+    benefits = [
+        *(
+            PlanBenefit(
+                record["Id"],
+                MONEY_MAPPING,
+                record["TariffId"],
+                record["Credit"],
+                {**_money_values(record), "TariffBookingCreditId": record["Id"]},
+                ServiceRenewalTime(record["ServiceRenewalTime"]),
+            )
+            for record in money
+        ),
+        *(
+            PlanBenefit(
+                record["Id"],
+                TIME_MAPPING,
+                record["TariffId"],
+                record["UsesIncluded"],
+                {**values, "IsFromTariff": True},
+                ServiceRenewalTime(record["ServiceRenewalTime"]),
+            )
+            for record, values in await _with_time_values(finder, time)
+        ),
+    ]
+    found: dict[int, list[PlanBenefit]] = {}
+    for benefit in benefits:
+        found.setdefault(benefit.owner_id, []).append(benefit)
+    return found
+
+
+async def load_product_benefits(finder: Finder, product_id: int) -> list[ProductBenefit]:
+    """The benefits of a product; money before time, each by Id."""
+    life = ("ExpirationType", "ExpiresIn", "ExpireTimeInMonths", "ExpireTimeInWeeks")
+    money = await _find(
+        finder,
+        ProductBookingCredit,
+        ("Credit", "Name", *life, *_MONEY_VALUES),
+        ProductId=product_id,
+    )
+    time = await _find(
+        finder, ProductExtraService, ("UsesIncluded", "ExtraServiceId", *life), ProductId=product_id
+    )
+    return [
+        *(
+            ProductBenefit(
+                record["Id"],
+                MONEY_MAPPING,
+                product_id,
+                record["Credit"],
+                _money_values(record),
+                *_lifetime(record),
+            )
+            for record in money
+        ),
+        *(
+            ProductBenefit(
+                record["Id"],
+                TIME_MAPPING,
+                product_id,
+                record["UsesIncluded"],
+                values,
+                *_lifetime(record),
+            )
+            for record, values in await _with_time_values(finder, time)
+        ),
+    ]
+
+
+async def load_rollovers(
+    finder: Finder, benefits: Mapping[str, CreditTypeMapping]
+) -> dict[str, RolloverLimit]:
+    """The rollover of those benefits that have one, by benefit name."""
+    return {
+        row.benefit: RolloverLimit(row.cap // benefits[row.benefit].scale, row.periods)
+        for row in await find_rows(finder, _RolloverRow, Benefit=tuple(benefits))
+    }
+
+
+async def find_rollover_ids(finder: Finder, benefit: str) -> list[int]:
+    """The ids of what is stored about a benefit's rollover."""
+    return [row.id for row in await find_rows(finder, _RolloverRow, Benefit=benefit)]
+
+
+async def load_granted_keys(finder: Finder, keys: Iterable[str]) -> set[str]:
+    """Those of the keys under which a credit was granted."""
+    return {grant.key for grant in await find_rows(finder, GrantRow, Key=tuple(keys))}
+
+
+async def load_grants(
+    finder: Finder, contract_ids: Collection[int], benefits: Collection[str] | None = None
+) -> list[GrantRow]:
+    """What contracts were granted, by Id; of these benefits only, where given."""
+    named = {} if benefits is None else {"Benefit": tuple(benefits)}
+    return await find_rows(finder, GrantRow, ContractId=tuple(contract_ids), **named)
+
+
+async def _find(
+    finder: Finder, entity: type[Entity], columns: tuple[str, ...], **values: object
+) -> list[Record]:
+    return await finder.find(entity, where(entity, **values), columns=("Id", *columns))
+
+
+def _money_values(record: Record) -> dict[str, object]:
+    return {
+        **{name: record[name] for name in _MONEY_VALUES},
+        "Description": record["Name"],
+    }
+
+
+async def _with_time_values(
+    finder: Finder, benefits: Collection[Record]
+) -> list[tuple[Record, dict[str, object]]]:
+    """Each benefit of time credit with what its credits take over from it."""
+    rates = await load_rates(finder, {record["ExtraServiceId"] for record in benefits})
+    found = []
+    for record in benefits:
+        rate = rates.get(record["ExtraServiceId"])
+        period = rate.charge_period if rate else ChargePeriod.MINUTES
+        values = {
+            "ExtraServiceId": record["ExtraServiceId"],
+            "ChargePeriod": period.value,
+            "Free": True,
+            "Price": 0,
+        }
+        found.append((record, values))
+    return found
+
+
+def _lifetime(record: Record) -> tuple[ExpirationType, int | None]:
+    """The older fields count where they are filled and the newer one is not."""
+    if record["ExpiresIn"] is None:
+        for name, expiration in (
+            ("ExpireTimeInMonths", ExpirationType.MONTH),
+            ("ExpireTimeInWeeks", ExpirationType.WEEK),
+        ):
+            if record[name]:
+                return expiration, record[name]
+    return ExpirationType(record["ExpirationType"]), record["ExpiresIn"]

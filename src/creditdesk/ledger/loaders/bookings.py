@@ -1,0 +1,81 @@
+"""Bookings: as they are priced and paid, and under lock as they are charged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.ledger.loaders.rows import Flag, Row, UniqueRow, find_by_id, find_rows, lock_rows
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import SourceKey, SourceKind
+from creditdesk.schema.repository import Finder, WriteSession
+
+
+class BookingRow(Row, frozen=True, gc=False):
+    """What the price of a booking depends on."""
+
+    entity = Booking
+
+    coworker_id: int | None
+    resource_business_id: int | None
+    resource_resource_type_id: int | None
+    extra_service_id: int | None
+    from_time: datetime
+    to_time: datetime
+    override_price: Amount | None
+    tentative: Flag
+    do_not_use_booking_credit: Flag
+
+
+class LockedBooking(UniqueRow, frozen=True, gc=False):
+    """A booking that is charged, recalculated or cancelled."""
+
+    entity = Booking
+
+    coworker_id: int | None
+    from_time: datetime
+    to_time: datetime
+    tentative: Flag
+    invoiced: Flag
+    billed: Flag
+    coworker_invoice_id: int | None
+    invoice_this_coworker: Flag
+    purchase_order: str | None
+
+    @property
+    def key(self) -> SourceKey:
+        return SourceKey(SourceKind.BOOKING, self.id)
+
+
+class BookingChargeRow(Row, frozen=True, gc=False):
+    """A charge for what no credit covered of a booking (rule 5)."""
+
+    entity = CoworkerExtraService
+
+    invoiced: Flag
+
+
+class _ResourceNameRow(Row, frozen=True, gc=False):
+    entity = Booking
+
+    resource_name: str | None
+
+
+async def lock_bookings(
+    session: WriteSession, booking_ids: Sequence[int]
+) -> dict[int, LockedBooking]:
+    """Locks bookings in id order and returns them by Id, in that order."""
+    return await lock_rows(session, LockedBooking, booking_ids)
+
+
+async def load_resource_names(finder: Finder, booking_ids: Sequence[int]) -> dict[int, str]:
+    """The name of each booking's resource, by booking id."""
+    found = await find_by_id(finder, _ResourceNameRow, booking_ids)
+    return {booking_id: row.resource_name or "" for booking_id, row in found.items()}
+
+
+async def load_booking_charges(finder: Finder, booking_id: int) -> list[BookingChargeRow]:
+    """The charges of a booking, by Id."""
+    return await find_rows(finder, BookingChargeRow, BookingId=booking_id)

@@ -1,0 +1,136 @@
+"""Holds: credit that is reserved for a source (rule 26)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from creditdesk.entities.ledger.hold import Hold
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.loaders.rows import Row, find_rows, lock_rows
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import SourceKey, SourceKind
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import Finder, ReadSession, WriteSession
+
+
+class HoldState(StrEnum):
+    """What became of a hold."""
+
+    HELD = "held"
+    CONFIRMED = "confirmed"
+    RELEASED = "released"
+
+
+class HoldRow(Row, frozen=True, gc=False):
+    """A part of one credit that is reserved for one source.
+
+    `amount` is in ten-thousandths also for uses; `covered` in those of the source's currency.
+    """
+
+    entity = Hold
+
+    business_id: int
+    coworker_id: int | None
+    group: int
+    credit_kind: AccountType
+    credit_id: int
+    amount: Amount
+    covered: Amount
+    source_kind: SourceKind
+    source_id: int
+    until: datetime | None
+    state: HoldState
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.credit_kind, self.credit_id)
+
+    @property
+    def source(self) -> SourceKey:
+        return SourceKey(self.source_kind, self.source_id)
+
+    @property
+    def held_amount(self) -> Amount:
+        """The amount in the credit's smallest unit."""
+        return self.amount // MAPPINGS[self.credit_kind].scale
+
+    @property
+    def is_held(self) -> bool:
+        return self.state is HoldState.HELD
+
+
+class _HoldKeyRow(Row, frozen=True, gc=False):
+    entity = Hold
+
+    source_kind: SourceKind
+    source_id: int
+
+
+class _HoldGroupRow(Row, frozen=True, gc=False):
+    entity = Hold
+
+    group: int
+
+
+async def find_holds(finder: Finder, sources: Collection[SourceKey]) -> dict[int, SourceKey]:
+    """The source of each hold that `lock_holds` is to lock, by hold id.
+
+    Holds on passes are left out: one kind of pass is sold to many, so they are not this buyer's.
+    """
+    wanted = {source for source in sources if source.kind is not SourceKind.TIME_PASS}
+    if not wanted:
+        return {}
+    found = await find_rows(
+        finder,
+        _HoldKeyRow,
+        SourceId={source.id for source in wanted},
+        SourceKind={source.kind.value for source in wanted},
+        State=HoldState.HELD.value,
+    )
+    keys = {hold.id: SourceKey(hold.source_kind, hold.source_id) for hold in found}
+    return {hold_id: key for hold_id, key in keys.items() if key in wanted}
+
+
+async def lock_holds(
+    session: WriteSession, sources: Collection[SourceKey], found: Mapping[int, SourceKey]
+) -> dict[SourceKey, list[HoldRow]]:
+    """Locks the holds that `find_holds` found and returns those still held, by source."""
+    held: dict[SourceKey, list[HoldRow]] = {source: [] for source in sources}
+    for hold_id, hold in (await lock_rows(session, HoldRow, list(found))).items():
+        if hold.is_held:
+            held[found[hold_id]].append(hold)
+    return held
+
+
+async def lock_holds_of(
+    session: WriteSession, sources: Collection[SourceKey]
+) -> dict[SourceKey, list[HoldRow]]:
+    """Locks the holds on each source and returns those still held.
+
+    Call it before prices are loaded, so that a confirmation has been counted or waits, and before
+    caps and accounts are locked (rule 31: one order of locks).
+    """
+    return await lock_holds(session, sources, await find_holds(session, sources))
+
+
+async def lock_hold_groups(session: WriteSession, groups: Collection[int]) -> list[HoldRow]:
+    """Locks all holds of groups and returns them by Id, whatever their state."""
+    if not groups:
+        return []
+    found = await find_rows(session, _HoldGroupRow, Group=tuple(groups))
+    return list((await lock_rows(session, HoldRow, [hold.id for hold in found])).values())
+
+
+async def find_due_groups(session: ReadSession, now: datetime, limit: int) -> list[int]:
+    """The groups of at most `limit` holds that have timed out at `now`."""
+    found = await session.find(Hold, due_hold_filters(now), limit=limit, columns=("Id", "Group"))
+    return sorted({hold["Group"] for hold in found})
+
+
+def due_hold_filters(now: datetime) -> tuple[Filter, ...]:
+    """The filters for holds that have timed out at `now`."""
+    until = Filter(Hold.meta().columns["Until"], Comparison.AT_MOST, now)
+    return (until, *where(Hold, State=HoldState.HELD.value))

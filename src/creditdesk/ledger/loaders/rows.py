@@ -1,0 +1,93 @@
+"""Typed rows: the columns of a record that the ledger reads, as a frozen struct.
+
+A `Row` names its entity and its columns: the field `coworker_id` reads the column `CoworkerId`.
+The query asks for exactly these columns, and a value of another type is refused on loading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from msgspec import Struct, convert
+
+from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.conversions import fold_case
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import Filter
+from creditdesk.schema.repository import Finder, FindQuery, WriteSession
+
+Flag = bool | None
+"""A stored boolean: None in rows that are older than its column."""
+
+
+class Row(Struct, frozen=True, gc=False, rename="pascal"):
+    """Columns of one record. Subclasses set `entity` and add a field for each column."""
+
+    entity: ClassVar[type[Entity]]
+
+    id: int
+
+
+R = TypeVar("R", bound=Row)
+U = TypeVar("U", bound="UniqueRow")
+
+
+class UniqueRow(Row, frozen=True, gc=False):
+    """A row that other records refer to by its `UniqueId`."""
+
+    unique_id: str
+
+
+def columns_of(row_type: type[Row]) -> tuple[str, ...]:
+    """The columns that a row type reads."""
+    return row_type.__struct_encode_fields__
+
+
+def to_row(row_type: type[R], record: Record) -> R:
+    """A record's columns as a row. Raises msgspec's ValidationError for a value of another type."""
+    return convert(record, row_type)
+
+
+def query_of(row_type: type[Row], **values: Any) -> FindQuery:
+    """The query for rows whose columns equal `values`; a collection means one of its members."""
+    return FindQuery(row_type.entity, where(row_type.entity, **values), columns_of(row_type))
+
+
+async def find_filtered(finder: Finder, row_type: type[R], filters: Sequence[Filter]) -> list[R]:
+    """The rows that match all filters, by Id."""
+    found = await finder.find(row_type.entity, filters, columns=columns_of(row_type))
+    return [to_row(row_type, record) for record in found]
+
+
+async def find_rows(finder: Finder, row_type: type[R], **values: Any) -> list[R]:
+    """The rows whose columns equal `values` (see `query_of`), by Id."""
+    return await find_filtered(finder, row_type, where(row_type.entity, **values))
+
+
+async def find_by_id(finder: Finder, row_type: type[R], ids: Iterable[int | None]) -> dict[int, R]:
+    """The rows with these ids, by Id; no statement where none is given."""
+    wanted = {row_id for row_id in ids if row_id}
+    if not wanted:
+        return {}
+    return {row.id: row for row in await find_rows(finder, row_type, Id=wanted)}
+
+
+async def find_by_unique_id(
+    finder: Finder, row_type: type[U], unique_ids: Iterable[str | None]
+) -> dict[str, U]:
+    """The rows with these unique ids, by case-folded unique id."""
+    wanted = {fold_case(unique_id) for unique_id in unique_ids if unique_id}
+    if not wanted:
+        return {}
+    found = await find_rows(finder, row_type, UniqueId=wanted)
+    return {fold_case(row.unique_id): row for row in found}
+
+
+async def lock_rows(session: WriteSession, row_type: type[R], ids: Sequence[int]) -> dict[int, R]:
+    """Locks rows in id order until the session ends and returns them by Id, in that order.
+
+    The row type may have only stored columns of the entity itself. Missing rows are left out.
+    """
+    locked = await session.lock(row_type.entity, ids, columns_of(row_type))
+    return {row_id: to_row(row_type, locked[row_id]) for row_id in sorted(locked)}

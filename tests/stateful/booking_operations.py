@@ -97,7 +97,7 @@ async def cancel_booking(simulation: Simulation) -> None:
     if booking.charge_invoiced or booking.deleted:
         return
     backs = await _record_cancellation(simulation, booking)
-    assert [each.amount for each in done[0].back] == [amount for _, amount in backs]
+    assert [each.amount for each in done[0].reversals] == [amount for _, amount in backs]
     assert done[0].removed == (not model.uses_for_booking(booking.id))
     booking.deleted = done[0].removed
 

@@ -372,18 +372,18 @@ async def renew_benefits(simulation: Simulation) -> None:
     for due, credit_id in granted:
         starts = due.period.valid_from(due.clock.zone)
         ends = due.period.expires(due.clock.zone)
-        periods = simulation.benefits.setdefault(due.benefit_name, [])
+        periods = simulation.benefits.setdefault(due.benefit.name, [])
         assert not periods or periods[-1] == starts, "a period is missing or came twice"
         periods[:] = [ends]
-        pays = "money" if due.side is MONEY_MAPPING else "minutes"
+        pays = "money" if due.benefit.mapping is MONEY_MAPPING else "minutes"
         simulation.model.add(
             ModelCredit(
-                due.side,
+                due.benefit.mapping,
                 credit_id,
                 due.amount,
                 starts,
                 ends,
-                due.side is MONEY_MAPPING,
+                due.benefit.mapping is MONEY_MAPPING,
                 covers=pays,
             )
         )

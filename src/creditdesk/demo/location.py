@@ -115,13 +115,14 @@ def _create_location(
             )
             for room in rooms
         ]
-    _create_rates_and_plans(factory, location)
+    _create_rates(factory, location)
+    _create_plans(factory, location)
     _create_products(factory, location)
     _create_events(factory, location)
     return location
 
 
-def _create_rates_and_plans(factory: RecordFactory, location: DemoLocation) -> None:
+def _create_rates(factory: RecordFactory, location: DemoLocation) -> None:
     common = {"BusinessId": location.business["Id"], "CurrencyId": location.currency["Id"]}
     location.rate = factory.create(
         ExtraService,
@@ -148,6 +149,10 @@ def _create_rates_and_plans(factory: RecordFactory, location: DemoLocation) -> N
         IsPrintingCredit=True,
         Visible=True,
     )
+
+
+def _create_plans(factory: RecordFactory, location: DemoLocation) -> None:
+    common = {"BusinessId": location.business["Id"], "CurrencyId": location.currency["Id"]}
     for name, price in DEMO_PLANS:
         plan = factory.create(
             Tariff,

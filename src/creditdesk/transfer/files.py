@@ -22,6 +22,7 @@ MAX_LINE_BYTES: Final = 1 << 20
 """A longer line is read by the streaming parser."""
 _CHUNK: Final = 1 << 16
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_OPENING: Final = ("start_map", "start_array")
 _Event = tuple[str, Any]
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -165,5 +166,7 @@ def _value(event: str, value: Any, events: Iterator[_Event]) -> Any:
     for inner, key in events:
         if inner == "end_map":
             break
-        record[key] = _value(*next(events), events)
+        event, value = next(events)
+        # Most values are scalars, and a call costs as much as reading one.
+        record[key] = _value(event, value, events) if event in _OPENING else value
     return record

@@ -1,4 +1,4 @@
-"""The documentation is true: examples run, generated pages are current, named tests exist."""
+"""Documentation is current: examples run, generated pages match, named tests exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can read: arrows, names, sizes, clocks and floats."""
+"""Rules of the architecture under test: dependencies, names, sizes, clocks and floats."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestModules:
 
 @pytest.mark.parametrize("path", PURE_MODULES, ids=relative_path)
 class TestPurePackages:
-    """The ledger and the declarations are told the instant, and count in whole steps."""
+    """The ledger and the declarations take the time as an argument and compute with integers."""
 
     def test_reads_no_clock(self, path: Path) -> None:
         calls = [
@@ -80,7 +80,7 @@ class TestPurePackages:
         assert not CLOCK_CALLS & set(calls)
 
     def test_makes_no_float(self, path: Path) -> None:
-        # That a value is a float may be asked, so that it can be refused; none is ever made.
+        # Checking for a float is fine, so that it can be rejected; creating one is not.
         found = [
             (node.lineno, ast.unparse(node))
             for node in ast.walk(parse_module(path))

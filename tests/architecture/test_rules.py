@@ -1,4 +1,4 @@
-"""Each rule of the ledger is named by a test of what a caller meets, not only by one of its parts."""
+"""Each rule of the ledger is named by a test over a store or the API, not only by unit tests."""
 
 from __future__ import annotations
 

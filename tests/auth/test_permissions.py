@@ -1,4 +1,4 @@
-"""Callers from users, roles and locations; scope of every entity; who may give which right."""
+"""Principals from users, roles and locations; the scope of every entity; granting roles."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def role_id(store: Store, name: str) -> int:
         return (await ensure_roles(session, SIGN_IN_TIME))[name.lower()]
 
 
-# Who a user is ---------------------------------------------------------------------------------
+# Principals ------------------------------------------------------------------------------------
 
 
 async def test_administrator_is_limited_to_assigned_locations(each_store: Store) -> None:
@@ -224,7 +224,7 @@ async def test_sign_in_entities_are_not_public() -> None:
 
 
 async def manager(store: Store) -> tuple[Principal, int, int]:
-    """A limited user at north with some roles, beside a location that is not its own."""
+    """A user with some roles at one of two locations; returns it and both locations."""
     north, south = await create_location(store), await create_location(store, "South")
     user_id = await create_person(
         store, "manager@example.org", is_admin=False, business_ids=(north,), roles=MANAGER

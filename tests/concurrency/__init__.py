@@ -1,1 +1,1 @@
-"""What happens at the same moment."""
+"""Concurrent requests."""

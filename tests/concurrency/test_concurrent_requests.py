@@ -1,6 +1,6 @@
-"""Many at once end as some of them would have ended one after another (rules 31 and 32).
+"""Concurrent requests end like some serial order of them (rules 31 and 32).
 
-Everything goes over HTTP, through one worker and through two with connections of their own.
+Requests go over HTTP, through one worker and through two with their own connections.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.support.api_client import (
 CONCURRENT_SPENDS = 64
 RETRIES = 12
 CONFLICT_TIMEOUT_SECONDS = 10.0
-"""For how long a call is put again when it is told that another came first."""
+"""How long a request is retried after conflicts."""
 
 
 async def test_exactly_40_of_64_spends_succeed(api: ApiClient) -> None:
@@ -154,7 +154,7 @@ async def test_concurrent_retries_have_one_effect_and_equal_responses(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a credit of 10.00 ends, of which 4.00 were used before."""
+    """The final state of a credit of 10.00, of which 4.00 were used before."""
 
     remaining: int = 6
     total: int = 10
@@ -221,7 +221,7 @@ async def test_concurrent_operations_end_like_a_serial_order(
 async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     api: ApiClient, other_worker: httpx.AsyncClient
 ) -> None:
-    """Credits are locked in one order, whatever the order they are named in (rule 31)."""
+    """Credits are locked in one order, whatever order a request names them in (rule 31)."""
     credits_ = [await api.create_credit("30.00") for _ in range(2)]
     uses = [created_id(await api.post_use(credit, "10.00")) for credit in credits_]
     source = booking_item(await api.create_booking(hours=2))
@@ -255,7 +255,7 @@ async def test_concurrent_spend_and_delete_exclude_each_other(
 
 
 async def retry_conflicts(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """Puts a call again as long as it is told that another came first."""
+    """Retries a request while it conflicts with another."""
     until = time.monotonic() + CONFLICT_TIMEOUT_SECONDS
     while (answer := await call()).status_code == 409 and time.monotonic() < until:
         await asyncio.sleep(0.01)

@@ -1,1 +1,1 @@
-"""What happens when the server or its connection dies."""
+"""Killed servers, killed databases, lost connections."""

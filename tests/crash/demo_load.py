@@ -1,6 +1,6 @@
-"""`python -m tests.crash.demo_load URL USES` writes a demo and tells, line by line, how far its load is.
+"""`python -m tests.crash.demo_load URL USES` loads a demo and prints its progress line by line.
 
-A program of its own, so that a test can kill it at a moment of its choice.
+A process of its own, so that a test can kill it at a chosen point.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from creditdesk.storage.session import BaseReadSession, BaseWriteSession
 from creditdesk.storage.sqlite import SQLiteWriteSession
 
 ROWS, SUSPENDED, RESTORING = "rows", "aside", "back"
-"""Rows came; something was set aside; something is about to be put back."""
+"""Rows were loaded; a schema object was suspended; one is about to be restored."""
 
 
 class LoadProgress(NullReporter):
@@ -29,7 +29,7 @@ class LoadProgress(NullReporter):
 
 
 def report_statements(session_type: type[BaseWriteSession]) -> None:
-    """Has units of this class tell what of a schema they take away or put back."""
+    """Makes sessions of this class print what they suspend or restore of the schema."""
     fetch = session_type.fetch
 
     async def reported(

@@ -1,4 +1,4 @@
-"""A load that is killed leaves the database as it was before, and the next one works."""
+"""A killed load leaves the database unchanged, and the next load works."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ KILL_POINTS = (
     (RESTORING, 1),
     (RESTORING, 40),
 )
-"""Killed as it has told this so many times."""
+"""The event, and the number of times it was printed, after which the load is killed."""
 LOAD_SECONDS = 120
 
 
 @contextmanager
 def load_process(database: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that loads a demo."""
+    """Runs a process that loads a demo."""
     environs = process_environment() | {
         "PYTHONPATH": f"{SOURCE_FOLDER}:{SOURCE_FOLDER.parent}:{SOURCE_FOLDER.parent}/tests"
     }
@@ -67,7 +67,7 @@ def wait_for_event(process: subprocess.Popen[str], event: str, times: int) -> No
 async def database_snapshot(
     database: str,
 ) -> tuple[list[tuple[str, int]], list[tuple[object, ...]]]:
-    """How many records of each entity there are, and every table, index, reference and trigger."""
+    """The number of records of each entity, and every schema object."""
     store = await open_store(database)
     try:
         schema = await schema_objects(store)
@@ -90,7 +90,7 @@ async def test_killed_load_leaves_nothing_and_next_load_works(database: str) -> 
 
 
 async def assert_load_succeeds(database: str, before: object) -> None:
-    """A load comes to its end and leaves sound books under the schema that was there."""
+    """A load completes, keeps the schema, and the ledger verifies."""
     with load_process(database) as process:
         process.communicate(timeout=LOAD_SECONDS)
         assert process.returncode == 0
@@ -107,7 +107,7 @@ async def assert_load_succeeds(database: str, before: object) -> None:
 
 @pytest.fixture
 def postgres() -> Iterator[DurablePostgres]:
-    # The database runs as another user where the tests are run by root.
+    # The server runs as another user where the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="creditdesk-killed-"))
     folder.chmod(0o755)
     server = DurablePostgres(folder / "data")

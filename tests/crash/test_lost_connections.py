@@ -1,4 +1,4 @@
-"""A connection lost before any statement leaves nothing behind, and a retry then does it once."""
+"""A connection lost before any statement leaves no trace, and a retry succeeds once."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_use_without_key_is_not_retried_after_unknown_commit_outcome(
 
 
 async def prepare_request(api: ApiClient, act: str) -> tuple[str, Any]:
-    """Where an act is posted and with what; what it needs stands there."""
+    """The path and body of an operation; the records it needs are created."""
     credit = await api.create_credit("40.00")
     use = created_id(await api.post_use(credit, "4.00"))
     booking = await api.create_booking(hours=2)
@@ -133,7 +133,7 @@ async def prepare_request(api: ApiClient, act: str) -> tuple[str, Any]:
 
 
 async def add_plan_contract(api: ApiClient) -> None:
-    """A contract of a plan that renews 60.00 each month."""
+    """A contract of a plan that grants 60.00 each month."""
     ledger, tariff = api.ledger, await api.create_tariff()
     await ledger.add(
         TariffBookingCredit,
@@ -156,6 +156,6 @@ async def add_plan_contract(api: ApiClient) -> None:
 
 
 async def all_records(store: Store) -> list[Any]:
-    """Everything that any of the acts could touch."""
+    """Every record that any of the operations could change."""
     async with store.read_session() as reading:
         return [await reading.find(entity) for entity in WATCHED_ENTITIES]

@@ -1,6 +1,6 @@
-"""A database killed at any moment under load: nothing acknowledged is lost, nothing done twice.
+"""A database killed under load loses nothing that was acknowledged and does nothing twice.
 
-The server over it recovers by itself, and its callers retry with the same key (rule 32).
+The server recovers by itself, and its clients retry with the same idempotency key (rule 32).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ DATABASE_KILLS = 5
 DEEP_DATABASE_KILLS = 60
 CLIENTS = 4
 UPTIME_SECONDS = (0.1, 0.7)
-"""For how long a database is under load before it is killed."""
+"""How long a database is under load before it is killed."""
 RETRY_SECONDS = 0.05
 RECOVERY_SECONDS = 20.0
-"""Within this a server whose database is back must serve all of its callers again."""
+"""How soon after a restart of its database a server must serve all of its clients."""
 RENEWALS = "/api/ledger/renewals"
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[DurablePostgres]:
-    # The database runs as another user where the tests are run by root.
+    # The server runs as another user where the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="creditdesk-durable-"))
     folder.chmod(0o755)
     server = DurablePostgres(folder / "data")
@@ -53,7 +53,7 @@ def postgres() -> Iterator[DurablePostgres]:
 
 @pytest.fixture(scope="module")
 def database(postgres: DurablePostgres) -> str:
-    """In place of the session's databases, which nobody may kill."""
+    """Replaces the session's databases, which must not be killed."""
     migrate_database(postgres.url)
     return postgres.url
 
@@ -68,7 +68,7 @@ async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 @dataclass
 class DatabaseLoad:
-    """Clients that put calls of every kind, each again under its key until it is answered."""
+    """Clients that send requests of every kind and retry each with its key until it succeeds."""
 
     api: ApiClient
     client: httpx.AsyncClient
@@ -76,7 +76,7 @@ class DatabaseLoad:
     random: random.Random = field(default_factory=lambda: random.Random(20260311))
     answered: list[KeyedRequest] = field(default_factory=list)
     errors_seen: set[str] = field(default_factory=set)
-    """What callers were told instead of an answer."""
+    """The errors that clients received."""
     uses: list[int] = field(default_factory=list)
     stopped: bool = False
     numbers: Any = field(default_factory=lambda: count(1))
@@ -93,7 +93,7 @@ class DatabaseLoad:
                 self.uses.append(created_id(await self.send_until_answered(asked)))
 
     async def send_until_answered(self, asked: KeyedRequest) -> httpx.Response:
-        """One call, again while it is not answered; whatever is said meanwhile has its shape."""
+        """Sends a request until it succeeds; errors in between must be documented ones."""
         until = time.monotonic() + RECOVERY_SECONDS
         while time.monotonic() < until:
             headers = {"Idempotency-Key": asked.key}
@@ -130,7 +130,7 @@ class DatabaseLoad:
         return KeyedRequest(f"call {number} of {self.api.ledger.customer}", path, body)
 
     async def wait_for_progress(self) -> None:
-        """Every client got further answers; fails when that takes too long."""
+        """Waits for further responses to every client; fails after RECOVERY_SECONDS."""
         wanted = len(self.answered) + 2 * CLIENTS
         until = time.monotonic() + RECOVERY_SECONDS
         while len(self.answered) < wanted:
@@ -183,7 +183,7 @@ async def run_kills_under_load(
 async def renew_during_crash(
     load: DatabaseLoad, postgres: DurablePostgres, number: int
 ) -> KeyedRequest:
-    """The database dies at some moment while a new contract's first credit falls due."""
+    """Kills the database at a random moment of the renewal of a new contract's first credit."""
     api = load.api
     member = await api.ledger.add_customer("Grace")
     await add_plan_contract(replace(api, ledger=replace(api.ledger, customer=member)))

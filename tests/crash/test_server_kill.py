@@ -1,4 +1,4 @@
-"""A server killed at any moment loses nothing it acknowledged and does nothing twice (rule 32)."""
+"""A killed server loses nothing that it acknowledged and does nothing twice (rule 32)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.server_process import ServerProcess, run_verify
 SERVER_KILLS = 4
 CLIENTS = 4
 UPTIME_SECONDS = (0.2, 1.0)
-"""For how long a server is under load before it is killed."""
+"""How long a server is under load before it is killed."""
 RETRY_SECONDS = 0.05
 
 
 @dataclass
 class KeyedRequest:
-    """A call under its key, and the answer it got if it got one."""
+    """A request with its idempotency key, and its response if it received one."""
 
     key: str
     path: str
@@ -36,7 +36,7 @@ class KeyedRequest:
 
 @dataclass
 class ServerLoad:
-    """Clients that put calls of every kind until the server is gone."""
+    """Clients that send requests of every kind until the server is gone."""
 
     api: ApiClient
     credits: list[int]
@@ -46,7 +46,7 @@ class ServerLoad:
     numbers: Any = field(default_factory=lambda: count(1))
 
     async def run_until_killed(self, address: str) -> None:
-        """Every client stops at the first call that is not answered."""
+        """Runs until each client has a request without a response."""
         async with httpx.AsyncClient(base_url=address, headers=self.headers) as client:
             await asyncio.gather(*(self._client(client) for _ in range(CLIENTS)))
 
@@ -118,7 +118,7 @@ async def test_rule_32_killed_server_loses_and_repeats_nothing(
 
 
 async def send_until_answered(client: httpx.AsyncClient, asked: KeyedRequest) -> httpx.Response:
-    """One call, again while another came first or its key is in flight."""
+    """Sends a request, again while it conflicts with another or its key is in use."""
     while True:
         headers = {"Idempotency-Key": asked.key}
         answer = await client.post(asked.path, json=asked.body, headers=headers)
@@ -128,7 +128,7 @@ async def send_until_answered(client: httpx.AsyncClient, asked: KeyedRequest) ->
 
 
 async def effects_by_key(api: ApiClient) -> Counter[str]:
-    """How many journal lines each call wrote; each of these calls writes one."""
+    """The number of journal lines of each request; each of these requests writes one."""
     found: Counter[str] = Counter()
     named = {"JournalLine_Coworker": api.ledger.customer, "orderby": "Id"}
     for page in count(1):

@@ -1,4 +1,4 @@
-"""What goes wrong on the way back, and what a failure takes: lines 3, 7, 15 to 18 and 26."""
+"""Reversals, restrictions, rounding and failed payments: lines 3, 7, 15 to 18 and 26."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_concurrent_credit_update_loses_no_use(api: ApiClient) -> None:
 
 
 async def test_credit_moved_to_another_customer_is_spent_once(api: ApiClient) -> None:
-    """Line 3, when the row changes whom it belongs to."""
+    """Line 3, when the credit moves to another customer."""
     credit = await api.create_credit("10.00")
     other = await api.ledger.add_customer("Bea")
     body = {"Id": credit, **api.credit_body("10.00"), "CoworkerId": other}
@@ -109,7 +109,7 @@ async def test_restricted_credit_pays_only_allowed_items(api: ApiClient) -> None
 
 
 async def test_universal_credit_with_restrictions_pays_only_those(api: ApiClient) -> None:
-    """Line 15, for credit that lists plans: charges are none of them."""
+    """Line 15, for credit restricted to plans, which pays for no charge."""
     credit = await api.create_credit("90.00", IsUniversalCredit=True, ElegibleProducts=[])
     assert paid_parts((await api.preview(charge_item(1, 20)))[0])
     tariff = await api.create_tariff()
@@ -120,7 +120,7 @@ async def test_universal_credit_with_restrictions_pays_only_those(api: ApiClient
 
 
 async def test_each_buyer_pays_for_its_own_pass(api: ApiClient) -> None:
-    """Line 15, the other way round: what one paid covers nothing for the next."""
+    """Line 15, reversed: the payment of one buyer covers nothing for the next."""
     ledger = api.ledger
     values = {"BusinessId": ledger.business, "CurrencyId": ledger.currency, "Price": money("15.00")}
     source = {"Kind": "time_pass", "Id": await ledger.add(TimePass, Name="Day", **values)}
@@ -207,7 +207,7 @@ async def test_reversed_invoice_payment_returns_to_its_credit(api: ApiClient) ->
     result_value(await api.run_command(USES, "REVERSE_USE", ids, Reason="invoice voided"))
     shown = await api.get(f"{CREDITS}/{credit}")
     assert (shown["RemainingCredit"], shown["ExpireDate"]) == (30, until)
-    # What came back is owed again, so a new invoice can be paid by it.
+    # The returned credit can pay a new invoice.
     assert (await api.preview(source))[0]["uncovered"] == "0.0000"
 
 

@@ -1,4 +1,4 @@
-"""Lapsed, early and renewed credit: lines 11 to 14, 19 and 20 of the catalogue."""
+"""Expired, early and renewed credit: lines 11 to 14, 19 and 20 of the catalogue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_expiry_job_during_spends_takes_only_expired_credit(api: ApiClient
 
 
 async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient) -> None:
-    """Line 12: lapsed but unswept credit still spendable."""
+    """Line 12: expired credit spendable before the expiry job."""
     credit = await api.create_credit(
         "30.00", ExpireDate=api.timestamp(minutes=5), IsUniversalCredit=True
     )
@@ -52,7 +52,7 @@ async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient) -> 
 
 
 async def test_credit_does_not_pay_booking_after_its_expiry(api: ApiClient) -> None:
-    """Line 12, by the instant that is paid for."""
+    """Line 12, by the time of the booking."""
     credit = await api.create_credit("30.00", ExpireDate=api.timestamp(hours=12))
     (charged,) = result_value(
         await api.run_command(BOOKINGS, "CHARGE_BOOKING", [await api.create_booking(hours=1)])
@@ -79,7 +79,7 @@ async def test_credit_expiring_between_draft_and_invoice_keeps_earlier_payment(
 
 
 async def test_preview_promises_nothing_after_expiry(api: ApiClient) -> None:
-    """Line 13, when the draft was only looked at."""
+    """Line 13, for a preview of the draft."""
     credit = await api.create_credit(
         "30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True
     )
@@ -146,7 +146,7 @@ async def test_missed_period_is_granted_once_and_lasts_to_its_end(api: ApiClient
     assert [c["RemainingCredit"] for c in credits_] == [
         Decimal(45), *(Decimal(60) for _ in credits_[1:])
     ]  # fmt: skip
-    # One begins where the one before it ends, so no instant is without credit or has it twice.
+    # Each period begins where the one before it ends.
     assert [c["ExpireDate"] for c in credits_[:-1]] == [c["ValidFrom"] for c in credits_[1:]]
     assert len(credits_) in (4, 5)
 
@@ -183,7 +183,7 @@ async def on_a_plan(api: ApiClient) -> int:
 
 
 async def granted(api: ApiClient) -> list[dict[str, Any]]:
-    """The credits that the plan gave, oldest first."""
+    """The credits that the plan granted, oldest first."""
     named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
     found = await api.list_records(CREDITS, orderby="ValidFrom", **named)
     return [credit for credit in found if credit["TariffBookingCreditId"]]

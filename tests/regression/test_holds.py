@@ -1,4 +1,4 @@
-"""What is reserved stays reserved, once: lines 8, 9 and 10 of the catalogue."""
+"""Holds reserve credit exactly once: lines 8, 9 and 10 of the catalogue."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_booking_time_is_held_once(api: ApiClient) -> None:
 
 
 async def test_cancel_during_hold_confirmation_costs_nothing(api: ApiClient) -> None:
-    """Line 8, when the purchase goes while the hold becomes uses."""
+    """Line 8, when the booking is cancelled while its hold is confirmed."""
     credit = await api.create_credit("60.00")
     for _ in range(3):
         booking = await api.create_booking(hours=1)
@@ -142,7 +142,7 @@ async def test_held_credit_is_not_available(api: ApiClient) -> None:
 
 
 async def test_concurrent_holds_never_exceed_balance(api: ApiClient) -> None:
-    """Line 9, when many reserve at the same moment."""
+    """Line 9, for concurrent holds."""
     credit = await api.create_credit("50.00", IsUniversalCredit=True)
     groups = await asyncio.gather(
         *(api.post("/api/ledger/holds", api.basket_body(charge_item(n, 20))) for n in range(10, 16))

@@ -115,7 +115,7 @@ async def test_list_shows_credit_restrictions(api: ApiClient) -> None:
     named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
     listed = {row["Id"]: row for row in await api.list_records(CREDITS, **named)}
     for credit, types in ((limited, [phones]), (free, [])):
-        # Left out is null, which says nothing; an empty list would say that all may be paid.
+        # A field that is left out is null; an empty list would mean no restriction.
         assert listed[credit].get("ElegibleResourceTypes") in (None, types)
         assert (await api.get(f"{CREDITS}/{credit}"))["ElegibleResourceTypes"] == types
     (batched,) = await api.get(CREDITS, id=f"[{limited}]")

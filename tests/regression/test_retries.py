@@ -1,4 +1,4 @@
-"""The same thing asked for twice happens once: lines 1, 2, 4, 5, 6 and 27 of the catalogue."""
+"""Repeated requests take effect once: lines 1, 2, 4, 5, 6 and 27 of the catalogue."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_concurrent_spends_pay_booking_once(api: ApiClient) -> None:
 
 
 async def test_concurrent_charges_charge_booking_once(api: ApiClient) -> None:
-    """Line 1, by the command: time first, then money, then one charge for the rest."""
+    """Line 1, by the action: time first, then money, then one charge for the rest."""
     time, money = await api.create_time_credit(30), await api.create_credit("5.00")
     booking = await api.create_booking(hours=1)
     answers = await asyncio.gather(
@@ -91,7 +91,7 @@ async def test_failed_request_does_not_consume_idempotency_key(api: ApiClient) -
 
 
 async def test_idempotency_key_of_failed_spend_or_command_is_reusable(api: ApiClient) -> None:
-    """Line 4, on the other paths: after a refusal the key takes any body."""
+    """Line 4, on the other paths: after an error the key accepts any body."""
     credit, key = await api.create_credit("10.00"), f"other-{api.ledger.customer}"
     assert (await api.spend(charge_item(1, -5), key=key)).status_code == 400
     assert (
@@ -123,7 +123,7 @@ async def test_retry_across_expiry_returns_first_response(api: ApiClient) -> Non
 async def test_retry_after_expiry_is_answered_while_new_posts_fail(
     api: ApiClient, client: httpx.AsyncClient
 ) -> None:
-    """Line 5, where posts outside the window are refused."""
+    """Line 5, where posts outside the validity period fail."""
     strict = Settings(ledger=LedgerSettings(strict_posts=True))
     app = build_app(api.ledger.store, strict, api.clock)
     token = client.headers["Authorization"].removeprefix("Bearer ")

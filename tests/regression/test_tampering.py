@@ -1,4 +1,4 @@
-"""Who has the database in their hands is found out: lines 23 and 24 of the catalogue."""
+"""Changes made directly in the database are detected: lines 23 and 24 of the catalogue."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, cha
 
 
 async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store) -> None:
-    """Line 24, for the balance that the journal leads to."""
+    """Line 24, for a balance."""
     credit = await used_thrice(unverified_api)
     await execute(
         store, f"UPDATE coworker_booking_credit SET remaining_credit = 95000 WHERE id = {credit}"
@@ -83,7 +83,7 @@ async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store) 
 
 
 async def test_api_cannot_change_history(unverified_api: ApiClient) -> None:
-    """Line 24, by the front door."""
+    """Line 24, through the API."""
     credit = await used_thrice(unverified_api)
     (line, *_) = await unverified_api.list_journal_lines(credit)
     path = f"/api/ledger/entries/{line['Id']}"
@@ -108,13 +108,13 @@ async def used_thrice(api: ApiClient, uses: int = 3) -> int:
 
 
 async def of(api: ApiClient, credit: int) -> list[str]:
-    """The findings about one credit; tests before this one left theirs in the database."""
+    """The findings about one credit; earlier tests left theirs in the database."""
     names = (f"CoworkerBookingCredit {credit}:", f"money credit {credit},", f"credit {credit} ")
     return [each for each in await api.verify_problems() if any(name in each for name in names)]
 
 
 async def heads(store: Store, credit: int) -> tuple[int, str]:
-    """Where a money credit's journal ends now."""
+    """The newest journal line of a money credit."""
     async with store.read_session() as reading:
         (state,) = await reading.find(
             AccountState, where(AccountState, CreditKind="money", CreditId=credit)
@@ -129,7 +129,7 @@ async def without_guards(store: Any, table: str) -> None:
 
 
 async def execute(store: Any, text: str) -> None:
-    """Runs a statement past the program."""
+    """Runs a statement on the database directly."""
     if isinstance(store, SQLiteStore):
         store.connection.execute(text)
         return

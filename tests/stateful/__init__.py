@@ -1,1 +1,1 @@
-"""Random orders of every operation, beside plain books that are kept by hand."""
+"""Random sequences of every operation, compared with a plain model."""

@@ -1,4 +1,4 @@
-"""A booking from birth to end: charged, changed, decided again, cancelled, removed."""
+"""Operations on a booking: create, charge, change, recalculate, cancel, delete."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def _record_charge(simulation: Simulation, booking: kept.ModelBooking, don
 
 
 async def toggle_charge_invoiced(simulation: Simulation) -> None:
-    """The rest of a charged booking comes on an invoice, and perhaps off it again."""
+    """Puts the charge of a booking on an invoice, or takes it off again."""
     charged = [b for b in simulation.model.bookings.values() if b.charge]
     if not charged:
         return
@@ -121,7 +121,7 @@ async def recalculate_charge(simulation: Simulation) -> None:
 
 
 async def change_booking(simulation: Simulation) -> None:
-    """A booking becomes shorter or longer; a charged one is decided again with it."""
+    """Changes the end of a booking that was not charged."""
     booking, ledger = pick_booking(simulation), simulation.ledger
     if booking is None or booking.deleted or booking.charged:
         return
@@ -137,7 +137,7 @@ async def change_booking(simulation: Simulation) -> None:
 
 
 async def change_charged_booking(simulation: Simulation) -> None:
-    """One transaction gives back and decides again; what it decided stands in the journal."""
+    """Changes the end of a charged booking, which reverses and recalculates its charge."""
     found = [b for b in simulation.model.bookings.values() if b.charged and not b.deleted]
     if not found:
         return
@@ -147,7 +147,7 @@ async def change_charged_booking(simulation: Simulation) -> None:
     again: list[Any] = []
 
     async def change(unit: WriteSession) -> None:
-        # As the writer does it, and keeping what was decided.
+        # The same steps as the service takes, to see the new charge.
         await DefaultService().update(
             unit, Booking, before, {"ToTime": ends}, ledger.request_context()
         )
@@ -178,7 +178,7 @@ async def delete_booking(simulation: Simulation) -> None:
 async def _record_cancellation(
     simulation: Simulation, booking: kept.ModelBooking
 ) -> list[tuple[kept.ModelUse, int]]:
-    """Every use that names the booking goes back: money first, the newest first."""
+    """Records the reversal of every use of the booking: money first, newest first."""
     named = [
         row
         for row in simulation.model.uses_for_booking(booking.id)

@@ -1,7 +1,6 @@
-"""Whether anything was committed meanwhile, told by the engine itself rather than by reading rows.
+"""Detects committed changes by what the engine reports, without reading the rows.
 
-A trace is a value that stays the same exactly as long as nothing is written for good; taking one
-costs one short statement. Must not know what is written, nor why.
+A fingerprint stays the same exactly as long as nothing is committed; it takes one short statement.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.sqlite import SQLiteStore
 
 FirstIds = Mapping[type[Entity], int]
-"""The tables that are looked at, each with the Id after which its rows count.
+"""The tables that are watched, each with the Id after which its rows count.
 
-The states of the credits among them are looked at too; their own Ids do not rise with time.
+The account states of watched credits are watched too; their own Ids do not rise with time.
 """
 
 
 class ChangeDetector(Protocol):
     async def fingerprint(self, first_ids: FirstIds) -> Any:
-        """What is equal to an earlier trace when nothing was committed in between."""
+        """A value that equals an earlier one if and only if nothing was committed in between."""
 
     def close(self) -> None:
-        """Lets go of what was opened."""
+        """Closes the connection."""
 
 
 class SQLiteChangeDetector:
-    """A second connection is told when another one has committed a change to the file.
+    """`PRAGMA data_version` of a second connection changes with every commit of another one.
 
-    That is so for the whole file, so `marks` narrows nothing.
+    It covers the whole file, so `first_ids` is not used.
     """
 
     def __init__(self, store: SQLiteStore) -> None:
@@ -48,9 +47,9 @@ class SQLiteChangeDetector:
 
 
 class PostgreSQLChangeDetector:
-    """Every version of a row names the transaction that wrote it.
+    """Count and newest transaction id (`xmin`) of the watched rows.
 
-    A row that was added or changed brings a newer name, and one that was removed is one fewer.
+    An inserted or updated row has a newer `xmin`; a deleted row lowers the count.
     """
 
     def __init__(self, store: PostgreSQLStore) -> None:
@@ -71,11 +70,11 @@ class PostgreSQLChangeDetector:
         return [tuple(row) for row in found]
 
     def close(self) -> None:
-        """The connections are the store's."""
+        """Nothing to close: the connections belong to the store."""
 
 
 def change_detector_for(store: Any) -> ChangeDetector:
-    """How the engine of a store tells that something was written."""
+    """The change detector for the engine of a store."""
     return (
         SQLiteChangeDetector(store)
         if isinstance(store, SQLiteStore)

@@ -1,4 +1,4 @@
-"""A town in which many lives pass quickly, and what tells that something was written there."""
+"""A fast store for many simulations, and the detector of changes in it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.stateful.change_detection import ChangeDetector, change_detector_for
 
 @pytest_asyncio.fixture(scope="module")
 async def fast_store(store: Store, database: str) -> AsyncIterator[Store]:
-    """The module's store, which need not outlive a loss of power, and finds rows by index."""
+    """The module's store without durability, with plans that use indexes."""
     if isinstance(store, SQLiteStore):
         store.connection.execute("PRAGMA synchronous = OFF")
         yield store
     elif isinstance(store, PostgreSQLStore):
         async with store.pool.acquire() as connection:
             name = await connection.fetchval("SELECT current_database()")
-            # A life looks at the newest rows only, which a plan made for any Id cannot know.
+            # A simulation reads the newest rows only, which a generic plan does not consider.
             await connection.execute(f"ALTER DATABASE {name} SET enable_seqscan = off")
         # New connections, which have the setting.
         opened = await open_store(database)

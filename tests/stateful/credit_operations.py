@@ -1,4 +1,4 @@
-"""What can happen to a credit by itself: granted, used by a post, given back, corrected, lapsed."""
+"""Operations on a single credit: grant, use, reversal, adjustment, void, expiry."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tests.support.expiry import expire
 from tests.support.ledger_builder import MONEY_USE, TIME_USE, LedgerBuilder, money, serialize_record
 
 UNKNOWN_ID = 999_999_999
-"""An Id that nothing has."""
+"""An id that no record has."""
 
 
 def pick_credit(simulation: Simulation) -> ModelCredit | None:
-    """Any credit, rarely one that was deleted."""
+    """A random credit, rarely a deleted one."""
     found = list(simulation.model.credits.values())
     alive = simulation.model.existing_credits()
     return simulation.random.choice(
@@ -38,7 +38,7 @@ def pick_credit(simulation: Simulation) -> ModelCredit | None:
 
 
 def pick_amount(simulation: Simulation, maximum: int) -> int:
-    """Nothing, a part, exactly all, a step more than all, or below zero."""
+    """Zero, a part of `maximum`, exactly `maximum`, one step more, or a negative amount."""
     random = simulation.random
     chance = random.random()
     if chance < 0.08:
@@ -60,7 +60,7 @@ def pick_date(simulation: Simulation) -> datetime | None:
 
 
 async def create_credit(simulation: Simulation) -> None:
-    """A create on the wire, or a record that came without a journal."""
+    """Creates a credit as the API does, or a record without a journal."""
     random, ledger = simulation.random, simulation.ledger
     side = random.choice((MONEY_MAPPING, MONEY_MAPPING, TIME_MAPPING))
     pays = (
@@ -107,7 +107,7 @@ async def create_credit(simulation: Simulation) -> None:
 
 
 async def post_use(simulation: Simulation) -> None:
-    """A use posted to a history: it looks at the amount alone."""
+    """Posts a use to a history; only the amount is checked."""
     credit = pick_credit(simulation)
     if credit is None:
         return
@@ -157,12 +157,12 @@ async def post_use(simulation: Simulation) -> None:
         assert first[0] == first[1]
         await simulation.expect(lambda: post("another body"), fails=True)
     if booking is not None:
-        # A decision is told from a post by its instant, and no clock gives one instant twice.
+        # Allocations and posted uses differ by their instant; a real clock never returns one twice.
         simulation.advance_clock(timedelta(microseconds=1))
 
 
 async def reverse_uses(simulation: Simulation) -> None:
-    """Some of the rows of one history given back, in whole or in part, one of them perhaps twice."""
+    """Reverses some uses of one history, in full or in part, one of them perhaps twice."""
     random, ledger, model = simulation.random, simulation.ledger, simulation.model
     side = random.choice((MONEY_MAPPING, MONEY_MAPPING, TIME_MAPPING))
     numbers = [number for of, number in model.uses if of is side]
@@ -197,7 +197,7 @@ async def reverse_uses(simulation: Simulation) -> None:
 
 
 async def record_reversals(simulation: Simulation, backs: list[tuple[ModelUse, int]]) -> None:
-    """Writes returns into the books, and the grants that grace made of what had lapsed."""
+    """Records reversals in the model, and the new credits that replace expired ones in the grace period."""
     model, grace = simulation.model, timedelta(days=simulation.ledger.settings.return_grace_days)
     made: dict[CreditTypeMapping, list[int]] = {}
     for row, amount in backs:
@@ -274,7 +274,7 @@ def _expire_all(
 
 
 async def expire_credits(simulation: Simulation) -> None:
-    """Twice: the second sweep finds nothing."""
+    """Runs the expiry job for both types of credit."""
     model, ledger = simulation.model, simulation.ledger
     for side in MAPPINGS.values():
         due = [
@@ -293,7 +293,7 @@ async def expire_credits(simulation: Simulation) -> None:
 
 
 async def change_credit(simulation: Simulation) -> None:
-    """A PUT that moves the expiry, the total, or both."""
+    """A PUT that changes the expiry date, the total, or both."""
     credit = pick_credit(simulation)
     if credit is None or credit.deleted:
         return
@@ -364,7 +364,7 @@ async def edit_use(simulation: Simulation) -> None:
 
 
 async def renew_benefits(simulation: Simulation) -> None:
-    """What is due comes once, however often it is run."""
+    """Runs the renewal job twice; the second run grants nothing."""
     ledger = simulation.ledger
     granted = await simulation.transact(
         lambda unit: run_renewals(unit, ledger.request_context(), ledger.context)

@@ -1,4 +1,4 @@
-"""What happens when something is to be paid: spends and holds."""
+"""Operations on items to pay for: preview, spend, hold."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pick_booking(simulation: Simulation) -> kept.ModelBooking | None:
 
 
 def _pick_items(simulation: Simulation) -> list[ItemRequest]:
-    """A booking, a charge or a print job, or two of them together."""
+    """One or two items: a booking, a charge or a print job."""
     asked: list[ItemRequest] = []
     for _ in range(simulation.random.choice((1, 1, 2))):
         booking = pick_booking(simulation)
@@ -215,7 +215,7 @@ async def _load_basket(
 
 
 def record_uses(simulation: Simulation, allocation: Allocation) -> None:
-    """Writes the uses that were decided into the books."""
+    """Records the uses of an allocation in the model."""
     for source in allocation.sources:
         booking = source.source.id if source.source.kind is SourceKind.BOOKING else None
         for part in source.parts:
@@ -228,7 +228,7 @@ def record_uses(simulation: Simulation, allocation: Allocation) -> None:
 def check_allocation(
     simulation: Simulation, asked: Sequence[ItemRequest], allocation: Allocation
 ) -> None:
-    """Nobody pays who may not, nobody pays more than they have, and no credit is stranded."""
+    """Checks eligibility, available balances, and that no eligible credit is left over."""
     model = simulation.model
     taken: dict[Any, int] = {}
     for each, source in zip(asked, allocation.sources, strict=True):

@@ -1,6 +1,6 @@
-"""The books a careful person would keep: plain sums, one line after the other, no cleverness.
+"""A plain model of the ledger: sums over lists of entries, independent of the store.
 
-Knows nothing of the store. Amounts are in a credit's smallest step.
+Amounts are in a credit's smallest step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ModelEntry(NamedTuple):
 
 @dataclass
 class ModelUse:
-    """One row of a use history; `used` is None for a use whose length is not known."""
+    """One row of a use history; `used` is None for a use of unknown length."""
 
     credit: ModelCredit
     used: int | None
@@ -58,7 +58,7 @@ class ModelCredit:
     universal: bool = False
     uses_credit_price: bool = False
     covers: str = "money"
-    """`money`, `minutes` of the room, `uses` of nothing in particular, or `prints`."""
+    """`money`, `minutes` of the resource, `uses` without a resource, or `prints`."""
     remaining: int = 0
     held: int = 0
     entries: list[ModelEntry] = field(default_factory=list)
@@ -66,7 +66,7 @@ class ModelCredit:
     expiry_posted: datetime | None = None
     deleted: bool = False
     compared_entries: int = 0
-    """How many of its lines were compared with the journal."""
+    """How many of its entries were compared with the journal."""
 
     def __post_init__(self) -> None:
         self.remaining = self.total
@@ -105,9 +105,9 @@ class ModelBooking:
     charge_invoiced: bool = False
     deleted: bool = False
     was_allocated: bool = False
-    """Whether the engine ever decided about it: a use posted for it then might look like its own."""
+    """Whether the ledger ever allocated credit to it; a use posted later could be taken for part of that."""
     payments: list[tuple[ModelUse, int]] = field(default_factory=list)
-    """Each use of the engine with what it covered of the price."""
+    """Each use of an allocation with the part of the price that it covered."""
 
     @property
     def minutes(self) -> int:
@@ -136,7 +136,7 @@ class ModelHold:
 
 
 class LedgerModel:
-    """All credits, rows, bookings and holds of one customer, and what was written since last."""
+    """The credits, uses, bookings and holds of one customer, and the changes since the last comparison."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -149,7 +149,7 @@ class LedgerModel:
         self.balances_at: list[tuple[datetime, dict[AccountKey, int]]] = []
 
     def add(self, credit: ModelCredit, *, journal: bool = True) -> ModelCredit:
-        """A new credit; without a journal it gets its first line when it is first moved."""
+        """A new credit; without a journal its first entry is written with its first change."""
         self.credits[credit.account] = credit
         if journal:
             self._grant(credit)
@@ -222,18 +222,18 @@ class LedgerModel:
         return [h for h in self.holds if h.group == group]
 
     def uses_for_booking(self, booking: int) -> list[ModelUse]:
-        """Every row that names a booking, oldest first."""
+        """Every use of a booking, oldest first."""
         return [row for row in self.uses.values() if row.booking_id == booking]
 
     def existing_credits(self) -> list[ModelCredit]:
         return [credit for credit in self.credits.values() if not credit.deleted]
 
     def record_balances(self) -> None:
-        """Notes all balances as they are when an instant is over."""
+        """Records all balances at the end of the current instant."""
         now = {account: c.balance(self.now) for account, c in self.credits.items()}
         self.balances_at.append((self.now, now))
 
 
 def round_to_step(value: Fraction, step: int) -> int:
-    """The nearest multiple of a step, halves away from zero; never asked below zero."""
+    """The nearest multiple of a step, halves away from zero; for values that are not negative."""
     return int(value / step + Fraction(1, 2)) * step

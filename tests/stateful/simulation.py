@@ -1,4 +1,4 @@
-"""One customer's life in a real store: runs calls, and compares the store with the plain books."""
+"""A simulation of one customer in a real store, compared with the model after each operation."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ LEDGER_TABLES: tuple[type[Entity], ...] = (
     CoworkerBookingCredit, CoworkerExtraService, Booking,
 )  # fmt: skip
 ODD_HOURLY_PRICE = money("17.35")
-"""A price by the hour that no quarter of an hour divides."""
+"""An hourly price that quarters of an hour do not divide evenly."""
 
 
 async def create_rates(ledger: LedgerBuilder) -> dict[str, int]:
-    """The town's rates by what they are for; `odd` is only for bookings that name it."""
+    """Rates by what they are for; `odd` applies only to bookings that name it."""
     odd = {"resource_types": (), "CreditPrice": money("13.10")}
     return {
         "minutes": ledger.rate,
@@ -66,7 +66,7 @@ async def create_rates(ledger: LedgerBuilder) -> dict[str, int]:
 
 
 class Simulation:
-    """One customer: what happens to it, and what should be there after each thing that happened."""
+    """One customer, and the expected state after each operation."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Simulation:
         self.team_payer = 0
 
     async def start(self) -> None:
-        """A fresh customer in the town, some with a plan, some in a team that shares credit."""
+        """A new customer, some with a plan, some in a team that shares credit."""
         ledger, random = self.ledger, self.random
         ledger.now = NOON
         ledger.settings = LedgerSettings(
@@ -100,7 +100,7 @@ class Simulation:
             for entity in LEDGER_TABLES:
                 self.first_ids[entity] = await _highest(reading, entity, "Id")
             for side in MAPPINGS.values():
-                # The newest credit may have been deleted; its state is still there.
+                # The newest credit may be deleted while its account state remains.
                 kind = where(AccountState, CreditKind=side.account_type.value)
                 stated = await _highest(reading, AccountState, "CreditId", kind)
                 self.first_ids[side.credit_entity] = max(self.first_ids[side.credit_entity], stated)
@@ -139,7 +139,7 @@ class Simulation:
         return tuple(person for person in (self.ledger.customer, self.team_payer) if person)
 
     async def transact(self, operation: Callable[[WriteSession], Awaitable[Any]]) -> Any:
-        """Runs one call in a transaction of its own."""
+        """Runs one operation in its own transaction."""
         async with self.ledger.store.write_session() as unit:
             return await operation(unit)
 
@@ -150,13 +150,13 @@ class Simulation:
         fails: bool,
         changes: bool = True,
     ) -> Any:
-        """Runs a call in a transaction of its own; it must be refused, change nothing, or work."""
+        """Runs an operation in its own transaction; it must fail, change nothing, or succeed."""
         return await self.expect(lambda: self.transact(operation), fails=fails, changes=changes)
 
     async def expect(
         self, run: Callable[[], Awaitable[Any]], *, fails: bool, changes: bool = True
     ) -> Any:
-        """The same for what opens a transaction itself."""
+        """The same for an operation that opens its own transaction."""
         if not fails and changes:
             return await run()
         before = await self.change_detector.fingerprint(self.first_ids)
@@ -172,7 +172,7 @@ class Simulation:
         return result
 
     async def _states(self, reading: ReadSession) -> list[Record]:
-        """The states of this life's credits; their Ids do not rise with time."""
+        """The account states of this simulation's credits; their Ids do not rise with time."""
         number = AccountState.meta().columns["CreditId"]
         found = []
         for side in MAPPINGS.values():
@@ -182,7 +182,7 @@ class Simulation:
         return found
 
     async def compare_step(self) -> None:
-        """After each step: the new lines, the rows, and the balances of what was touched."""
+        """Compares the new lines, the new uses, and the balances of changed credits."""
         model = self.model
         async with self.ledger.store.read_session() as reading:
             found = await reading.find(JournalLine, after_id=self.last_line_id)
@@ -196,7 +196,7 @@ class Simulation:
         model.changed.clear()
 
     def _read_new_lines(self, found: list[Record]) -> dict[AccountKey, list[tuple[Any, ...]]]:
-        """The new journal lines by credit, as the books write them; the chain reads them too."""
+        """The new journal lines by credit as model entries; the hash chain is verified as well."""
         written: dict[AccountKey, list[tuple[Any, ...]]] = {}
         for record in sorted(found, key=lambda r: (r["CreditKind"], r["CreditId"], r["Sequence"])):
             self.last_line_id = max(self.last_line_id, record["Id"])
@@ -207,7 +207,7 @@ class Simulation:
         return written
 
     async def _assign_use_ids(self, reading: ReadSession) -> None:
-        """The new history rows say what the books say, in their order, and number them."""
+        """Compares the new uses with the model's, in order, and takes over their ids."""
         model = self.model
         for side in MAPPINGS.values():
             waiting = [row for row in model.uses_without_id if row.credit.mapping is side]
@@ -245,7 +245,7 @@ class Simulation:
                 _compare_balance(credit, records[credit.id], states.get(state_id(credit.account)))
 
     async def compare_all(self) -> None:
-        """All of it from the beginning: journal, chain, rows, holds, and balances in the past."""
+        """Compares everything: journal, hash chain, uses, holds, and past balances."""
         model, ledger = self.model, self.ledger
         async with ledger.store.read_session() as reading:
             await self._compare_balances(reading, list(model.credits.values()))
@@ -305,7 +305,7 @@ class Simulation:
             assert await credit_balance_at(reading, account, at, known) == as_known
 
     async def new_credit_ids(self, side: CreditTypeMapping) -> list[int]:
-        """Credits of this life that the books do not have yet, in order of Id."""
+        """Credits of this simulation that the model does not have yet, by Id."""
         async with self.ledger.store.read_session() as reading:
             found = await reading.find(
                 side.credit_entity, after_id=self.first_ids[side.credit_entity]
@@ -315,7 +315,7 @@ class Simulation:
         return [r["Id"] for r in fresh if side is MONEY_MAPPING or not r["BookingId"]]
 
     def advance_clock(self, step: timedelta) -> None:
-        """Moves the clock on; what is then over is remembered."""
+        """Advances the clock; the balances at the old instant are recorded."""
         self.model.record_balances()
         self.ledger.now += step
         self.model.now = self.ledger.now

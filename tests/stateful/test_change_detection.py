@@ -1,4 +1,4 @@
-"""The proof that a call changed nothing is itself put to the proof."""
+"""The change detectors detect every kind of change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What random lives have found, each as the shortest life that shows it."""
+"""Errors that random simulations found, each as its shortest sequence of operations."""
 
 from __future__ import annotations
 

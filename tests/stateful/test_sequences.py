@@ -1,6 +1,6 @@
-"""Any order of operations keeps every rule: random lives in a real store, beside plain books.
+"""Random sequences of operations in a real store match the model and keep every rule.
 
-`CREDITDESK_TEST_SEED=n` lives that one life again.
+`CREDITDESK_TEST_SEED=n` runs the sequence of one seed.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ OPERATION_WEIGHTS: dict[Operation, int] = {
 }
 FULL_COMPARISON_EVERY = 50
 SEQUENCE_COUNTS = {SQLiteStore: 500, PostgreSQLStore: 200}
-"""Of 200 steps; on PostgreSQL a step is some 15 statements, and 500 take as long as all else."""
+"""Sequences of 200 operations; on PostgreSQL an operation is some 15 statements."""
 DEEP_SEQUENCE_COUNT = 5_000
-"""Of 500 steps."""
+"""Sequences of 500 operations."""
 FIRST_DEEP_SEED = 10_000
-"""Both tests may run in one database, where no two lives may make up the same print job."""
+"""Both tests may share a database, in which no two sequences may invent the same print job."""
 
 
 async def run_sequence(
@@ -79,7 +79,7 @@ async def run_sequence(
     seed: int,
     steps: int,
 ) -> None:
-    """One life; an assertion that fails says how to live it again."""
+    """Runs one sequence; a failed assertion names the seed that repeats it."""
     simulation = Simulation(ledger, rates, change_detector, seed)
     move: Operation = advance_clock
     step = 0
@@ -100,7 +100,7 @@ async def run_sequence(
 
 
 async def close_accounts(simulation: Simulation) -> None:
-    """Everything is let go and voided, so that nothing of this life is left for the next."""
+    """Releases every hold and voids every credit, so that nothing is left for the next sequence."""
     model, ledger = simulation.model, simulation.ledger
     for group in sorted({held.group for held in model.holds if held.state == "held"}):
         await simulation.transact(
@@ -127,7 +127,7 @@ async def close_accounts(simulation: Simulation) -> None:
 
 
 def seeds(count: int, first: int = 0) -> list[int]:
-    """Which lives to live: all of them, or the one that is asked for."""
+    """The seeds to run: all, or the one in CREDITDESK_TEST_SEED."""
     asked = os.environ.get("CREDITDESK_TEST_SEED")
     return [int(asked)] if asked else list(range(first, first + count))
 

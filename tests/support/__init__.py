@@ -1,1 +1,1 @@
-"""The one world of the tests: records, users, clients, clocks and servers."""
+"""What tests share: records, users, databases, clients, clocks and servers."""

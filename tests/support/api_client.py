@@ -1,4 +1,4 @@
-"""A front desk: one customer, one client over HTTP and a clock that can be moved."""
+"""The API as tests use it: one customer, one HTTP client, and an adjustable clock."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ USES = "/api/billing/coworkerbookingcreditusehistories"
 TIME_USES = "/api/billing/coworkerextraserviceusehistories"
 BOOKINGS = "/api/spaces/bookings"
 RETRY_TIMEOUT_SECONDS = 10.0
-"""For how long one call is put again while its key is in flight."""
+"""How long a request is retried while its key is in use."""
 
 
 @dataclass
 class AdjustableClock:
-    """The instant of every call: the real one, moved by so much."""
+    """The real time plus an offset."""
 
     offset: timedelta = field(default_factory=timedelta)
 
@@ -50,14 +50,14 @@ class AdjustableClock:
 
 @dataclass
 class ApiClient:
-    """What a test asks of the service, in its own words; amounts of money are decimals."""
+    """Requests of one customer, one method per request; amounts are decimals."""
 
     http: httpx.AsyncClient
     ledger: LedgerBuilder
     clock: AdjustableClock
 
     def timestamp(self, **offset: float) -> str:
-        """An instant so far from now, as a body says it."""
+        """A datetime relative to now, as a request body has it."""
         return format_datetime((self.clock() + timedelta(**offset)).replace(microsecond=0))
 
     async def post(self, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
@@ -65,7 +65,7 @@ class ApiClient:
         return await self.http.post(path, json=body or {}, headers=headers)
 
     async def post_with_retry(self, path: str, body: Any, key: str) -> httpx.Response:
-        """Puts a call again while its key is in flight, as a client does that was told 409."""
+        """Retries a request while its key is in use (409)."""
         until = time.monotonic() + RETRY_TIMEOUT_SECONDS
         while (answer := await self.post(path, body, key)).status_code == 409:
             if time.monotonic() > until:
@@ -77,11 +77,11 @@ class ApiClient:
         return parse_body(await self.http.get(path, params=params))
 
     async def list_records(self, path: str, **params: Any) -> list[dict[str, Any]]:
-        """The records of one page of a list, a thousand at most."""
+        """The first 1000 records of a list."""
         return list((await self.get(path, **{"size": 1000, **params}))["Records"])
 
     async def create_credit(self, total: str, **values: Any) -> int:
-        """A new money credit of this customer that pays for bookings, unless told otherwise."""
+        """Creates a money credit of the customer that pays for bookings, unless `values` differ."""
         return created_id(await self.post(CREDITS, self.credit_body(total, **values)))
 
     def credit_body(self, total: str, **values: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class ApiClient:
         return await self.post(USES, body, key)
 
     async def create_booking(self, hours: float = 1, **values: Any) -> int:
-        """A booking that starts tomorrow and costs 20.00 an hour."""
+        """Creates a booking that starts tomorrow and costs 20.00 per hour."""
         starts = self.clock().replace(microsecond=0) + timedelta(days=1)
         body = {
             "ResourceId": self.ledger.resource,
@@ -124,7 +124,7 @@ class ApiClient:
         return created_id(await self.post(BOOKINGS, body))
 
     async def create_invoice_line(self, amount: str) -> int:
-        """A line of a new invoice of this customer."""
+        """Creates a line of a new invoice of the customer."""
         invoice = await self.ledger.add(
             CoworkerInvoice,
             CoworkerId=self.ledger.customer,
@@ -141,7 +141,7 @@ class ApiClient:
         )
 
     async def create_tariff(self) -> int:
-        """A plan of this location."""
+        """Creates a plan of the location."""
         return await self.ledger.add(
             Tariff, Name="Flex", BusinessId=self.ledger.business, CurrencyId=self.ledger.currency
         )
@@ -163,7 +163,7 @@ class ApiClient:
         }
 
     async def preview(self, *sources: dict[str, Any]) -> list[dict[str, Any]]:
-        """What a spend would do for each source."""
+        """The result of a spend for each item, without spending."""
         answer = await self.post("/api/ledger/previews", self.basket_body(*sources))
         return list(result_value(answer)["Allocation"]["sources"])
 
@@ -171,7 +171,7 @@ class ApiClient:
         return await self.post("/api/ledger/spends", self.basket_body(*sources), key)
 
     async def create_hold(self, *sources: dict[str, Any]) -> int | None:
-        """The number of a new hold, None when no credit could be held."""
+        """Creates a hold and returns its number, None when no credit could be held."""
         group: int | None = result_value(
             await self.post("/api/ledger/holds", self.basket_body(*sources))
         )["HoldId"]
@@ -190,18 +190,18 @@ class ApiClient:
         return await self.list_records(USES, orderby="Id", **named)
 
     async def list_journal_lines(self, credit: int, kind: str = "money") -> list[dict[str, Any]]:
-        """The journal lines of a credit in their order."""
+        """The journal lines of a credit by sequence."""
         named = {"JournalLine_CreditKind": kind, "JournalLine_CreditId": credit}
         return await self.list_records("/api/ledger/entries", orderby="Sequence", **named)
 
     async def expire_credits(self) -> None:
-        """The expiry run, in a transaction of its own (rule 28)."""
+        """Runs the expiry job (rule 28)."""
         async with self.ledger.store.write_session() as unit:
             for side in MAPPINGS.values():
                 await expire(unit, side, self.ledger.request_context(), self.ledger.context)
 
     async def verify_problems(self) -> list[str]:
-        """What `creditdesk verify` finds."""
+        """The problems that `creditdesk verify` finds."""
         report = CollectingReporter()
         await verify_ledger(self.ledger.store, report)
         return report.problems
@@ -215,13 +215,13 @@ def ledger_app(ledger: LedgerBuilder) -> Api:
 
 
 def parse_body(answer: httpx.Response) -> Any:
-    """A body with exact decimals; anything but 200 fails the test."""
+    """The JSON body with exact decimals; any status but 200 fails the test."""
     assert answer.status_code == 200, answer.text
     return json.loads(answer.content, parse_float=Decimal)
 
 
 def result_value(answer: httpx.Response) -> Any:
-    """The Value of an act that succeeded."""
+    """The Value of an action that succeeded."""
     body = parse_body(answer)
     assert body["WasSuccessful"], body
     return body["Value"]
@@ -237,12 +237,12 @@ def succeeded(answer: httpx.Response) -> bool:
 
 
 def paid_parts(source: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Which credit pays how much of a source."""
+    """The credit and the amount of each part of a source."""
     return [(part["credit"], part["taken"]) for part in source["parts"]]
 
 
 def reason_codes(source: dict[str, Any]) -> dict[str, str]:
-    """Why each credit did or did not pay."""
+    """The reason code of each credit that was considered."""
     return {seen["credit"]: seen["reason"] for seen in source["considered"]}
 
 

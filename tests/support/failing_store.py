@@ -1,4 +1,4 @@
-"""A store whose connection is lost before its n-th statement, and stays lost until it is mended."""
+"""A store whose connection is lost before its n-th statement until it is restored."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FailingStore:
             raise ConnectionLost("the connection was lost after the commit")
 
     async def close(self) -> None:
-        """The store belongs to whoever opened it."""
+        """The caller owns the store."""
 
     def _counted(self, send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def counted(*values: Any) -> Any:

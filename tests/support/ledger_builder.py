@@ -1,4 +1,4 @@
-"""Builders in the trade's words: what a test needs stands in the store after one call."""
+"""Creates the records of a ledger: a location, customers, credits, bookings, rates, uses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def money(text: str) -> int:
 
 
 def serialize_record(record: Record) -> bytes:
-    """A stand-in for the wire's answer."""
+    """A response body for a record, in place of the API's."""
     return json.dumps({k: str(v) for k, v in sorted(record.items())}).encode()
 
 
@@ -63,7 +63,7 @@ class SearchAtOnce(SolutionCache):
 
 @dataclass
 class LedgerBuilder:
-    """One location with a customer, a room and rates; tests add to it."""
+    """One location with a customer, a resource and rates; tests add records to it."""
 
     store: Store
     now: datetime = NOON
@@ -123,7 +123,7 @@ class LedgerBuilder:
         return await self.add(CoworkerBookingCredit, **defaults)
 
     async def money_credit_values(self, total: str, **values: Any) -> Record:
-        """The record a create would carry."""
+        """The record of a POST that creates a money credit."""
         amount = money(total)
         defaults = {
             "CoworkerId": self.customer,
@@ -187,7 +187,7 @@ class LedgerBuilder:
         return SpendQueue(self.store, self.context)
 
     async def post_use(self, credit: int, amount: str, **values: Any) -> dict[str, Any]:
-        """Posts a money use and gives its answer."""
+        """Posts a money use and returns the response."""
         return await self.post(
             MONEY_USE, CoworkerBookingCreditId=credit, CreditUsed=money(amount), **values
         )

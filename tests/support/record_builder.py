@@ -1,7 +1,4 @@
-"""Builders: whatever a test needs stands in the store, or in a body, after one call.
-
-Derived from the declarations, so that a new entity needs no builder of its own.
-"""
+"""Creates records and request bodies of any entity, derived from its declaration."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ _sequence = count(1)
 
 
 def stored_row(entity: type[Entity], **values: Any) -> Record:
-    """A whole new record as the store takes it: the given values, all others empty."""
+    """A new record with these values and default values for the rest."""
     columns = [*entity.meta().stored_columns, *entity.meta().collection_columns]
     empty = {c.name: c.field.default_value for c in columns if c.name != "Id"}
     base = {"UniqueId": str(uuid4()), "CreatedOn": NOW, "UpdatedOn": NOW, "UpdatedBy": EDITOR_EMAIL}
@@ -43,7 +40,7 @@ def stored_row(entity: type[Entity], **values: Any) -> Record:
 
 
 def sample_value(kind: Field, name: str = "") -> Any:
-    """Some wire value of a kind, a different one at each call where the kind has many."""
+    """A JSON value of a field type, a different one on each call where there are many."""
     number = next(_sequence)
     match kind:
         case Guid():
@@ -72,14 +69,14 @@ def sample_value(kind: Field, name: str = "") -> Any:
 
 
 class RecordBuilder:
-    """Makes records and bodies; what they refer to is made once and shared."""
+    """Creates records and bodies; the records that they refer to are created once and shared."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._shared_ids: dict[str, int] = {}
 
     async def create(self, entity: type[Entity], **values: Any) -> int:
-        """The id of a new record with its required references; inner values may be given."""
+        """Creates a record with its required references and returns its id; `values` are stored values."""
         row = stored_row(entity)
         alone = {name for names in entity.unique for name in names}
         for name, kind in entity.fields.items():
@@ -93,7 +90,7 @@ class RecordBuilder:
         return record_id
 
     async def shared_id(self, entity_name: str) -> int:
-        """The id of the one record of an entity that this builder's records refer to."""
+        """The id of the shared record of an entity."""
         if entity_name not in self._shared_ids:
             self._shared_ids[entity_name] = await self.create(entity_by_name(entity_name))
         return self._shared_ids[entity_name]
@@ -105,7 +102,7 @@ class RecordBuilder:
     async def request_body(
         self, entity: type[Entity], *, only_required: bool = False
     ) -> dict[str, Any]:
-        """A POST body that is accepted: every field that may be sent, or the required ones."""
+        """A valid POST body with every writable field, or the required ones."""
         body: dict[str, Any] = {}
         for name, kind in entity.fields.items():
             if name in COMPUTED_FIELDS or kind.read_only or kind.update_only:
@@ -118,7 +115,7 @@ class RecordBuilder:
                 body[f"{name}Id"] = await self.shared_id(kind.to) if kind.is_local else 3
             else:
                 body[name] = sample_value(kind, name)
-        # What is charged or granted at once is the ledger's, and tested there.
+        # Charging and granting on create belongs to the ledger and is tested there.
         return body | {name: False for name in ("ChargeNow", "ActivateNow") if name in body}
 
 

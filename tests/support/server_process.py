@@ -1,4 +1,4 @@
-"""A real server in a process of its own, which can be killed and started again."""
+"""A real server process that a test can kill and restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_TIMEOUT_SECONDS = 30.0
 
 
 class ServerProcess:
-    """`creditdesk serve` over one database on one free port of the loopback."""
+    """`creditdesk serve` over one database on a free loopback port."""
 
     def __init__(self, database: str, log: Path) -> None:
         self.database = database
@@ -29,7 +29,7 @@ class ServerProcess:
 
     async def start(self) -> None:
         with self._log.open("ab") as log:
-            # A session of its own, so that the server and its workers die together.
+            # Its own process group, so that the server and its workers are killed together.
             self._process = subprocess.Popen(
                 creditdesk_command("serve", "--port", str(self.port), "--database", self.database),
                 env=process_environment(),
@@ -49,7 +49,7 @@ class ServerProcess:
         raise AssertionError(f"the server does not answer: {self._log.read_text()}")
 
     def kill(self) -> None:
-        """Ends the server and its workers at once, whatever they are doing."""
+        """Kills the server and its workers."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -57,7 +57,7 @@ class ServerProcess:
 
 
 def run_verify(database: str) -> subprocess.CompletedProcess[str]:
-    """What `creditdesk verify` says."""
+    """Runs `creditdesk verify`."""
     return subprocess.run(
         creditdesk_command("verify", "--database", database),
         env=process_environment(),

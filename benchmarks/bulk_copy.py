@@ -60,7 +60,7 @@ async def _postgresql(source: str, target: str, folder: Path) -> list[CopiedTabl
             )
     finally:
         await there.close()
-    told: list[CopiedTable] = []
+    copied: list[CopiedTable] = []
     here = await asyncpg.connect(target)
     behind = psutil.Process(here.get_server_pid())
 
@@ -75,12 +75,12 @@ async def _postgresql(source: str, target: str, folder: Path) -> list[CopiedTabl
                     table, columns=columns, source=folder / table, format="binary"
                 )
                 rows = int(done.split()[1])
-                told.append(CopiedTable(table, rows, time.monotonic() - began, cpu() - spent))
+                copied.append(CopiedTable(table, rows, time.monotonic() - began, cpu() - spent))
             began, spent = time.monotonic(), cpu()
-        told.append(CopiedTable("commit", 0, time.monotonic() - began, cpu() - spent))
+        copied.append(CopiedTable("commit", 0, time.monotonic() - began, cpu() - spent))
     finally:
         await here.close()
-    return told
+    return copied
 
 
 def _sqlite(source: Path, target: Path) -> Iterator[CopiedTable]:
@@ -114,15 +114,15 @@ def main() -> int:
     source, target, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     if source.startswith("sqlite:///"):
         paths = [Path(url.removeprefix("sqlite:///")) for url in (source, target)]
-        told = list(_sqlite(*paths))
+        copied = list(_sqlite(*paths))
     else:
-        told = list(asyncio.run(_postgresql(source, target, folder)))
+        copied = list(asyncio.run(_postgresql(source, target, folder)))
     journal = {table_name(entity) for entity in JOURNAL_ENTITIES}
-    files = [each for each in told if each.table not in journal]
+    files = [each for each in copied if each.table not in journal]
     found = {
-        "rows": sum(each.rows for each in told),
-        "seconds": sum(each.seconds for each in told),
-        "cpu_seconds": sum(each.cpu_seconds for each in told),
+        "rows": sum(each.rows for each in copied),
+        "seconds": sum(each.seconds for each in copied),
+        "cpu_seconds": sum(each.cpu_seconds for each in copied),
         "seconds_without_journal": sum(each.seconds for each in files),
     }
     print(json.dumps(found))

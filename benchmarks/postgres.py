@@ -60,11 +60,11 @@ async def describe_server(url: str) -> str:
     connection = await asyncpg.connect(url)
     try:
         names = ("server_version", *POSTGRES_SETTINGS)
-        told = {name: await connection.fetchval(f"SHOW {name}") for name in names}
+        settings = {name: await connection.fetchval(f"SHOW {name}") for name in names}
     finally:
         await connection.close()
-    version = told.pop("server_version")
-    return f"PostgreSQL {version} with " + ", ".join(f"{n} {v}" for n, v in told.items())
+    version = settings.pop("server_version")
+    return f"PostgreSQL {version} with " + ", ".join(f"{n} {v}" for n, v in settings.items())
 
 
 async def settle(url: str) -> None:

@@ -56,8 +56,8 @@ def table_row(measured: Measurement) -> tuple[str, ...]:
         f"{database:.0f}" if database else "",
         *_cells(measured.ceiling),
     ]
-    ratio, asked = measured.ratio, TARGET_RATIOS[measured.engine].get(measured.path)
-    return (*cells, f"{ratio:.2f}" if ratio else "", f"{asked:.2f}" if asked else "")
+    ratio, target = measured.ratio, TARGET_RATIOS[measured.engine].get(measured.path)
+    return (*cells, f"{ratio:.2f}" if ratio else "", f"{target:.2f}" if target else "")
 
 
 def _cells(samples: Sequence[Sample]) -> tuple[str, ...]:

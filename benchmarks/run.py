@@ -75,8 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         # A run that was cut short keeps what it found.
         if results:
-            now, told = datetime.now(UTC), plan.out == _OUTPUT
-            plan.out.write_text(report.render_page(results, facts, _command(plan), now, full=told))
+            now, is_default_output = datetime.now(UTC), plan.out == _OUTPUT
+            plan.out.write_text(
+                report.render_page(results, facts, _command(plan), now, full=is_default_output)
+            )
     print()
     for engine_name in plan.engines:
         found = [m for m in results if m.engine == engine_name]

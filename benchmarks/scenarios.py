@@ -129,22 +129,22 @@ def _format_datetime(instant: datetime) -> str:
 
 
 def _list_scenario(
-    statements: NaiveQueries, name: str, title: str, questions: Sequence[dict[str, Any]]
+    statements: NaiveQueries, name: str, title: str, queries: Sequence[dict[str, Any]]
 ) -> Scenario:
-    asks: list[HttpRequest] = []
+    requests: list[HttpRequest] = []
     variants: list[tuple[Any, ...]] = []
     texts: set[str] = set()
-    for question in questions:
-        query = urlencode(question)
-        asks.append(HttpRequest("GET", f"{USE_ENTITY.path()}?{query}"))
-        asked = parse_list_query(USE_ENTITY, query.encode(), ApiSettings()).query
-        offset = (asked.page - 1) * asked.size
-        text, values, _ = statements.page(asked, offset, asked.size)
+    for params in queries:
+        query = urlencode(params)
+        requests.append(HttpRequest("GET", f"{USE_ENTITY.path()}?{query}"))
+        list_query = parse_list_query(USE_ENTITY, query.encode(), ApiSettings()).query
+        offset = (list_query.page - 1) * list_query.size
+        text, values, _ = statements.page(list_query, offset, list_query.size)
         texts.add(text)
         variants.append(tuple(values))
     [text] = texts
     ceiling = Ceiling((text,), variants)
-    return Scenario(name, title, tuple(asks), ceiling)
+    return Scenario(name, title, tuple(requests), ceiling)
 
 
 def _get_scenario(statements: NaiveQueries, filled: SeedData) -> Scenario:

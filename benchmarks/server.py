@@ -34,11 +34,11 @@ def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServe
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    told = ["--port", str(port), "--workers", str(workers), "--database", url]
+    options = ["--port", str(port), "--workers", str(workers), "--database", url]
     began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, "serve", *told],
+            [sys.executable, "-c", _COMMAND, "serve", *options],
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:

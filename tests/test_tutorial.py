@@ -65,7 +65,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The address of a server over demo data, and its administrator's password."""
     database = f"sqlite:///{tmp_path_factory.mktemp('tutorial') / 'demo.db'}"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    told = subprocess.run(
+    output = subprocess.run(
         creditdesk_command("demo", "--uses", "400", "--seed", "1", database=database),
         env=environment, check=True, capture_output=True, text=True, timeout=120,
     ).stdout  # fmt: skip
@@ -82,7 +82,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        password = re.search(r"Password:\s*(\S+)", told)
+        password = re.search(r"Password:\s*(\S+)", output)
         assert password
         yield f"http://127.0.0.1:{port}", password[1]
     finally:

@@ -80,12 +80,12 @@ async def database_snapshot(
 async def test_killed_load_leaves_nothing_and_next_load_works(database: str) -> None:
     before = await database_snapshot(database)
     assert sum(count for _, count in before[0]) == 0
-    for told, times in KILL_POINTS:
+    for event, times in KILL_POINTS:
         with load_process(database) as process:
-            wait_for_event(process, told, times)
+            wait_for_event(process, event, times)
             process.send_signal(signal.SIGKILL)
             assert process.wait(LOAD_SECONDS) == -signal.SIGKILL
-        assert await database_snapshot(database) == before, (told, times)
+        assert await database_snapshot(database) == before, (event, times)
     await assert_load_succeeds(database, before)
 
 
@@ -120,12 +120,12 @@ def postgres() -> Iterator[DurablePostgres]:
 
 async def test_database_killed_during_load_recovers_without_it(postgres: DurablePostgres) -> None:
     before = await database_snapshot(postgres.url)
-    for told, times in ((ROWS, 2), (RESTORING, 20)):
+    for event, times in ((ROWS, 2), (RESTORING, 20)):
         with load_process(postgres.url) as process:
-            wait_for_event(process, told, times)
+            wait_for_event(process, event, times)
             postgres.crash()
             process.communicate(timeout=LOAD_SECONDS)
             assert process.returncode != 0
         postgres.start()
-        assert await database_snapshot(postgres.url) == before, (told, times)
+        assert await database_snapshot(postgres.url) == before, (event, times)
     await assert_load_succeeds(postgres.url, before)

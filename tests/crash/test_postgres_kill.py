@@ -86,19 +86,21 @@ class DatabaseLoad:
 
     async def _client(self) -> None:
         while not self.stopped:
-            asked = self._next()
-            asked.response = (await self.send_until_answered(asked)).content
-            self.answered.append(asked)
-            if asked.path == USES:
-                self.uses.append(created_id(await self.send_until_answered(asked)))
+            keyed_request = self._next()
+            keyed_request.response = (await self.send_until_answered(keyed_request)).content
+            self.answered.append(keyed_request)
+            if keyed_request.path == USES:
+                self.uses.append(created_id(await self.send_until_answered(keyed_request)))
 
-    async def send_until_answered(self, asked: KeyedRequest) -> httpx.Response:
+    async def send_until_answered(self, keyed_request: KeyedRequest) -> httpx.Response:
         """Sends a request until it succeeds; errors in between must be documented ones."""
         until = time.monotonic() + RECOVERY_SECONDS
         while time.monotonic() < until:
-            headers = {"Idempotency-Key": asked.key}
+            headers = {"Idempotency-Key": keyed_request.key}
             try:
-                answer = await self.client.post(asked.path, json=asked.body, headers=headers)
+                answer = await self.client.post(
+                    keyed_request.path, json=keyed_request.body, headers=headers
+                )
             except httpx.TransportError as fault:
                 self.errors_seen.add(type(fault).__name__)
             else:
@@ -108,7 +110,7 @@ class DatabaseLoad:
                 assert answer.status_code in (409, 503), (answer.status_code, answer.text)
                 self.errors_seen.add(answer.json()["Message"])
             await asyncio.sleep(RETRY_SECONDS)
-        raise AssertionError(f"no answer to {asked}: {self.errors_seen}")
+        raise AssertionError(f"no answer to {keyed_request}: {self.errors_seen}")
 
     def _next(self) -> KeyedRequest:
         number = next(self.numbers)
@@ -169,11 +171,13 @@ async def run_kills_under_load(
             assert UNAVAILABLE_MESSAGE in load.errors_seen, "nobody noticed"
         finally:
             running.cancel()
-        for asked in [*load.answered, *renewed]:
-            assert (await load.send_until_answered(asked)).content == asked.response, asked
+        for keyed_request in [*load.answered, *renewed]:
+            assert (
+                await load.send_until_answered(keyed_request)
+            ).content == keyed_request.response, keyed_request
     effects = await effects_by_key(api)
     assert {key: effects[key] for key in effects if key.startswith("call ")} == {
-        asked.key: 1 for asked in load.answered
+        keyed_request.key: 1 for keyed_request in load.answered
     }
     server.kill()
     checked = run_verify(server.database)
@@ -187,18 +191,20 @@ async def renew_during_crash(
     api = load.api
     member = await api.ledger.add_customer("Grace")
     await add_plan_contract(replace(api, ledger=replace(api.ledger, customer=member)))
-    asked = KeyedRequest(f"renewal {number} of {api.ledger.customer}", RENEWALS, {})
+    keyed_request = KeyedRequest(f"renewal {number} of {api.ledger.customer}", RENEWALS, {})
     delay = load.random.uniform(*UPTIME_SECONDS)
-    renewing = asyncio.create_task(_send_later(load, asked, delay))
+    renewing = asyncio.create_task(_send_later(load, keyed_request, delay))
     await asyncio.sleep(delay)
     await asyncio.to_thread(postgres.crash)
     await asyncio.to_thread(postgres.start)
-    asked.response = (await renewing).content
+    keyed_request.response = (await renewing).content
     granted = await api.list_records(CREDITS, CoworkerBookingCredit_Coworker=member)
     assert len(granted) == 1, granted
-    return asked
+    return keyed_request
 
 
-async def _send_later(load: DatabaseLoad, asked: KeyedRequest, delay: float) -> httpx.Response:
+async def _send_later(
+    load: DatabaseLoad, keyed_request: KeyedRequest, delay: float
+) -> httpx.Response:
     await asyncio.sleep(delay * load.random.uniform(0.9, 1.02))
-    return await load.send_until_answered(asked)
+    return await load.send_until_answered(keyed_request)

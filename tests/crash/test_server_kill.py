@@ -52,14 +52,14 @@ class ServerLoad:
 
     async def _client(self, client: httpx.AsyncClient) -> None:
         while True:
-            asked = self._next()
-            self.requests.append(asked)
+            keyed_request = self._next()
+            self.requests.append(keyed_request)
             try:
-                answer = await send_until_answered(client, asked)
+                answer = await send_until_answered(client, keyed_request)
             except httpx.TransportError:
                 return
             assert answer.status_code == 200, answer.text
-            asked.response = answer.content
+            keyed_request.response = answer.content
 
     def _next(self) -> KeyedRequest:
         number = next(self.numbers)
@@ -98,30 +98,34 @@ async def test_rule_32_killed_server_loses_and_repeats_nothing(
         server.kill()
         await under_load
     effects = await effects_by_key(api)
-    acknowledged = {asked.key for asked in load.requests if asked.response is not None}
+    acknowledged = {
+        keyed_request.key for keyed_request in load.requests if keyed_request.response is not None
+    }
     assert len(acknowledged) > SERVER_KILLS
     assert acknowledged <= effects.keys()
     assert set(effects.values()) == {1}
 
     await server.start()
     async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
-        for asked in load.requests:
-            again = await send_until_answered(client, asked)
+        for keyed_request in load.requests:
+            again = await send_until_answered(client, keyed_request)
             assert succeeded(again)
-            assert asked.response in (None, again.content)
-            if asked.response is None:
-                assert (await send_until_answered(client, asked)).content == again.content
+            assert keyed_request.response in (None, again.content)
+            if keyed_request.response is None:
+                assert (await send_until_answered(client, keyed_request)).content == again.content
     server.kill()
-    assert await effects_by_key(api) == {asked.key: 1 for asked in load.requests}
+    assert await effects_by_key(api) == {keyed_request.key: 1 for keyed_request in load.requests}
     checked = run_verify(server.database)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-async def send_until_answered(client: httpx.AsyncClient, asked: KeyedRequest) -> httpx.Response:
+async def send_until_answered(
+    client: httpx.AsyncClient, keyed_request: KeyedRequest
+) -> httpx.Response:
     """Sends a request, again while it conflicts with another or its key is in use."""
     while True:
-        headers = {"Idempotency-Key": asked.key}
-        answer = await client.post(asked.path, json=asked.body, headers=headers)
+        headers = {"Idempotency-Key": keyed_request.key}
+        answer = await client.post(keyed_request.path, json=keyed_request.body, headers=headers)
         if answer.status_code != 409:
             return answer
         await asyncio.sleep(RETRY_SECONDS)

@@ -69,8 +69,8 @@ async def test_repeated_hold_reserves_once(api: ApiClient) -> None:
     """Line 1, for holds: a second hold of one booking would pay it a second time."""
     credit = await api.create_credit("90.00")
     source = booking_item(await api.create_booking(hours=1))
-    asked = (api.post("/api/ledger/holds", api.basket_body(source)) for _ in range(TOGETHER))
-    groups = [result_value(a)["HoldId"] for a in await asyncio.gather(*asked) if succeeded(a)]
+    requests = (api.post("/api/ledger/holds", api.basket_body(source)) for _ in range(TOGETHER))
+    groups = [result_value(a)["HoldId"] for a in await asyncio.gather(*requests) if succeeded(a)]
     assert sum(group is not None for group in groups) == 1
     for group in groups:
         if group is not None:

@@ -84,8 +84,8 @@ async def test_pages_are_stable_for_equal_sort_keys(api: ApiClient) -> None:
     orders = (None, "CreditUsed", "Description", "CreatedOn", "BookingId", "CoworkerBookingCredit")
     for order in orders:
         for way in (1, -1):
-            asked = named | ({"orderby": order, "dir": way} if order else {})
-            pages = [await api.get(USES, page=n, **asked) for n in range(1, 6)]
+            requests = named | ({"orderby": order, "dir": way} if order else {})
+            pages = [await api.get(USES, page=n, **requests) for n in range(1, 6)]
             seen = [row["Id"] for page in pages for row in page["Records"]]
             assert sorted(seen) == mine, (order, way)
             assert {page["TotalItems"] for page in pages} == {23}

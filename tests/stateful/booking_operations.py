@@ -18,7 +18,7 @@ from creditdesk.ledger.operations.bookings import (
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.services import BookingService
 from creditdesk.schema.repository import WriteSession
-from tests.stateful import model as kept
+from tests.stateful import model as models
 from tests.stateful.credit_operations import record_reversals
 from tests.stateful.item_operations import (
     check_allocation,
@@ -44,7 +44,7 @@ async def create_booking(simulation: Simulation) -> None:
         ExtraServiceId=simulation.rates["odd"] if priced else None,
     )  # fmt: skip
     hourly = ODD_HOURLY_PRICE if priced else RATE
-    booking = kept.ModelBooking(booking_id, starts, starts + length, hourly, tentative)
+    booking = models.ModelBooking(booking_id, starts, starts + length, hourly, tentative)
     simulation.model.bookings[booking_id] = booking
 
 
@@ -63,7 +63,7 @@ async def charge_booking(simulation: Simulation) -> None:
         await _record_charge(simulation, booking, done[0])
 
 
-async def _record_charge(simulation: Simulation, booking: kept.ModelBooking, done: Any) -> None:
+async def _record_charge(simulation: Simulation, booking: models.ModelBooking, done: Any) -> None:
     record_released_holds(simulation, booking.id, "confirmed")
     check_allocation(simulation, [ItemRequest(SourceKind.BOOKING, booking.id)], done.allocation)
     record_uses(simulation, done.allocation)
@@ -176,8 +176,8 @@ async def delete_booking(simulation: Simulation) -> None:
 
 
 async def _record_cancellation(
-    simulation: Simulation, booking: kept.ModelBooking
-) -> list[tuple[kept.ModelUse, int]]:
+    simulation: Simulation, booking: models.ModelBooking
+) -> list[tuple[models.ModelUse, int]]:
     """Records the reversal of every use of the booking: money first, newest first."""
     named = [
         row

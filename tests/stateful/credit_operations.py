@@ -130,12 +130,12 @@ async def post_use(simulation: Simulation) -> None:
         booking is not None and ledger.settings.validity_instant is ValidityInstant.SERVICE_START
     )
     at = booking.starts if by_start and booking else ledger.now
-    strays = used is None or not credit.is_valid(at)
+    out_of_window = used is None or not credit.is_valid(at)
     refused = (
         credit.deleted
         or (booking is not None and booking.deleted)
         or not 0 <= (used or 0) <= credit.available
-        or (ledger.settings.strict_posts and strays)
+        or (ledger.settings.strict_posts and out_of_window)
     )
     key = f"key {random.random()}" if random.random() < 0.3 else None
     spends, call = ledger.spends(), ledger.request_context(key)
@@ -172,8 +172,8 @@ async def reverse_uses(simulation: Simulation) -> None:
     if random.random() < 0.05:
         ids.append(UNKNOWN_ID)
     rows = [model.uses.get((side, number)) for number in ids]
-    asked = pick_amount(simulation, min((r.unreversed for r in rows if r), default=0))
-    amount = None if random.random() < 0.5 else asked
+    amount_requested = pick_amount(simulation, min((r.unreversed for r in rows if r), default=0))
+    amount = None if random.random() < 0.5 else amount_requested
     backs: list[tuple[ModelUse, int]] = []
     refused = False
     for row in rows:
@@ -352,8 +352,8 @@ async def edit_use(simulation: Simulation) -> None:
     row, ledger = simulation.random.choice(rows), simulation.ledger
     refused = simulation.random.random() < 0.3
     before = await ledger.get(MONEY_USE, row.id)
-    said = before["Description"] + "!"
-    values = {"CreditUsed": before["CreditUsed"] + 1} if refused else {"Description": said}
+    description = before["Description"] + "!"
+    values = {"CreditUsed": before["CreditUsed"] + 1} if refused else {"Description": description}
     writer = UseService(ledger.context)
     await simulation.transact_expecting(
         lambda unit: writer.update(unit, MONEY_USE, before, values, ledger.request_context()),

@@ -20,14 +20,14 @@ from creditdesk.ledger.rules.burn_down import Allocation, SourceAllocation
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.repository import WriteSession
 from creditdesk.settings import ValidityInstant
-from tests.stateful import model as kept
+from tests.stateful import model as models
 from tests.stateful.credit_operations import UNKNOWN_ID
 from tests.stateful.simulation import Simulation
 
 MONEY_CENT = 100
 
 
-def pick_booking(simulation: Simulation) -> kept.ModelBooking | None:
+def pick_booking(simulation: Simulation) -> models.ModelBooking | None:
     found = list(simulation.model.bookings.values())
     open_ones = [b for b in found if not b.deleted]
     return simulation.random.choice(
@@ -37,53 +37,53 @@ def pick_booking(simulation: Simulation) -> kept.ModelBooking | None:
 
 def _pick_items(simulation: Simulation) -> list[ItemRequest]:
     """One or two items: a booking, a charge or a print job."""
-    asked: list[ItemRequest] = []
+    items: list[ItemRequest] = []
     for _ in range(simulation.random.choice((1, 1, 2))):
         booking = pick_booking(simulation)
         if booking is not None and simulation.random.random() < 0.6:
-            if all(each.id != booking.id for each in asked):
-                asked.append(ItemRequest(SourceKind.BOOKING, booking.id))
+            if all(each.id != booking.id for each in items):
+                items.append(ItemRequest(SourceKind.BOOKING, booking.id))
         elif simulation.random.random() < 0.7:
             amount = simulation.random.choice(
                 (0, MONEY_CENT, simulation.random.randint(1, 2000) * MONEY_CENT)
             )
-            asked.append(
+            items.append(
                 ItemRequest(SourceKind.CHARGE, simulation.random.randint(1, 2**40), amount)
             )
         else:
             units = simulation.random.randint(1, 60)
             number = simulation.random.randint(1, 2**40)
-            asked.append(ItemRequest(SourceKind.PRINT_JOB, number, print_units=units))
-    return asked
+            items.append(ItemRequest(SourceKind.PRINT_JOB, number, print_units=units))
+    return items
 
 
-def _has_deleted_booking(simulation: Simulation, asked: Sequence[ItemRequest]) -> bool:
+def _has_deleted_booking(simulation: Simulation, items: Sequence[ItemRequest]) -> bool:
     bookings = simulation.model.bookings
-    return any(each.kind is SourceKind.BOOKING and bookings[each.id].deleted for each in asked)
+    return any(each.kind is SourceKind.BOOKING and bookings[each.id].deleted for each in items)
 
 
 async def preview_items(simulation: Simulation) -> None:
     """A preview changes nothing."""
-    asked, ledger = _pick_items(simulation), simulation.ledger
-    if not asked or _has_deleted_booking(simulation, asked):
+    items, ledger = _pick_items(simulation), simulation.ledger
+    if not items or _has_deleted_booking(simulation, items):
         return
 
     async def show(unit: WriteSession) -> Allocation:
-        return preview(await _load_basket(simulation, unit, asked), ledger.context, ledger.now)
+        return preview(await _load_basket(simulation, unit, items), ledger.context, ledger.now)
 
     check_allocation(
-        simulation, asked, await simulation.transact_expecting(show, fails=False, changes=False)
+        simulation, items, await simulation.transact_expecting(show, fails=False, changes=False)
     )
 
 
 async def spend_on_items(simulation: Simulation) -> None:
-    asked, ledger, model = _pick_items(simulation), simulation.ledger, simulation.model
-    if not asked:
+    items, ledger, model = _pick_items(simulation), simulation.ledger, simulation.model
+    if not items:
         return
 
     async def pay(unit: WriteSession) -> Allocation:
-        await lock_items(unit, asked)
-        basket = await _load_basket(simulation, unit, asked)
+        await lock_items(unit, items)
+        basket = await _load_basket(simulation, unit, items)
         locked = await lock_holds_of(unit, [source.key for source in basket.sources])
         holds = [hold for of_source in locked.values() for hold in of_source]
         shown = preview(basket, ledger.context, ledger.now)
@@ -93,43 +93,43 @@ async def spend_on_items(simulation: Simulation) -> None:
             assert shown == allocation, "the preview is not the decision (rule 19)"
         return allocation
 
-    refused = _has_deleted_booking(simulation, asked)
+    refused = _has_deleted_booking(simulation, items)
     allocation = await simulation.transact_expecting(pay, fails=refused)
     if not refused:
-        for each in asked:
+        for each in items:
             if each.kind is SourceKind.BOOKING:
                 record_released_holds(simulation, each.id, "confirmed")
-        check_allocation(simulation, asked, allocation)
+        check_allocation(simulation, items, allocation)
         record_uses(simulation, allocation)
         assert model.changed or not any(s.parts for s in allocation.sources)
 
 
 async def hold_items(simulation: Simulation) -> None:
-    asked, ledger = _pick_items(simulation), simulation.ledger
-    if not asked:
+    items, ledger = _pick_items(simulation), simulation.ledger
+    if not items:
         return
     until = ledger.now + timedelta(hours=simulation.random.choice((1, 30)))
     ends = until if simulation.random.random() < 0.5 else None
 
     async def keep(unit: WriteSession) -> Any:
-        await lock_items(unit, asked)
-        basket = await _load_basket(simulation, unit, asked)
+        await lock_items(unit, items)
+        basket = await _load_basket(simulation, unit, items)
         return await hold_operations.create_hold(
             unit, basket, ledger.request_context(), ledger.context, ends
         )
 
-    refused = _has_deleted_booking(simulation, asked)
+    refused = _has_deleted_booking(simulation, items)
     held = await simulation.transact_expecting(keep, fails=refused)
     if refused:
         return
-    check_allocation(simulation, asked, held.allocation)
+    check_allocation(simulation, items, held.allocation)
     for source in held.allocation.sources:
         of_booking = source.source.kind is SourceKind.BOOKING
         for part in source.parts:
             credit = simulation.model.credits[account_key(part.credit)]
             simulation.model.post(credit, "hold", part.taken)
             simulation.model.holds.append(
-                kept.ModelHold(
+                models.ModelHold(
                     credit, part.taken, part.covered, source.source.id if of_booking else None,
                     held.group, ends,
                 )
@@ -208,10 +208,10 @@ def record_released_holds(simulation: Simulation, booking: int, state: str) -> N
 
 
 async def _load_basket(
-    simulation: Simulation, unit: WriteSession, asked: Sequence[ItemRequest]
+    simulation: Simulation, unit: WriteSession, items: Sequence[ItemRequest]
 ) -> Basket:
-    whose = Buyer(simulation.ledger.customer, simulation.ledger.business)
-    return await load_basket(unit, whose, asked, simulation.ledger.request_context())
+    buyer = Buyer(simulation.ledger.customer, simulation.ledger.business)
+    return await load_basket(unit, buyer, items, simulation.ledger.request_context())
 
 
 def record_uses(simulation: Simulation, allocation: Allocation) -> None:
@@ -226,12 +226,12 @@ def record_uses(simulation: Simulation, allocation: Allocation) -> None:
 
 
 def check_allocation(
-    simulation: Simulation, asked: Sequence[ItemRequest], allocation: Allocation
+    simulation: Simulation, items: Sequence[ItemRequest], allocation: Allocation
 ) -> None:
     """Checks eligibility, available balances, and that no eligible credit is left over."""
     model = simulation.model
     taken: dict[Any, int] = {}
-    for each, source in zip(asked, allocation.sources, strict=True):
+    for each, source in zip(items, allocation.sources, strict=True):
         if each.kind is SourceKind.BOOKING:
             model.bookings[each.id].was_allocated = True
         assert source.price == _expected_price(simulation, each), (
@@ -247,12 +247,12 @@ def check_allocation(
             taken[credit.account] = taken.get(credit.account, 0) + part.taken
     for account, amount in taken.items():
         assert amount <= model.credits[account].available
-    for each, source in zip(asked, allocation.sources, strict=True):
+    for each, source in zip(items, allocation.sources, strict=True):
         _check_nothing_stranded(simulation, each, source, taken)
 
 
 def _check_nothing_stranded(
-    simulation: Simulation, asked: ItemRequest, source: SourceAllocation, taken: dict[Any, int]
+    simulation: Simulation, item: ItemRequest, source: SourceAllocation, taken: dict[Any, int]
 ) -> None:
     if source.uncovered < MONEY_CENT:
         return
@@ -260,25 +260,23 @@ def _check_nothing_stranded(
         if (
             credit.mapping is MONEY_MAPPING
             and not credit.uses_credit_price
-            and _is_eligible(simulation, credit, asked)
+            and _is_eligible(simulation, credit, item)
         ):
             left = credit.available - taken.get(credit.account, 0)
             assert left < MONEY_CENT, f"{credit.account} has {left} left, {source} is not covered"
 
 
-def _expected_price(simulation: Simulation, asked: ItemRequest) -> int:
-    if asked.kind is SourceKind.BOOKING:
-        booking = simulation.model.bookings[asked.id]
+def _expected_price(simulation: Simulation, item: ItemRequest) -> int:
+    if item.kind is SourceKind.BOOKING:
+        booking = simulation.model.bookings[item.id]
         return max(0, booking.price - booking.covered)
-    return asked.print_units * MONEY_CENT if asked.amount is None else asked.amount
+    return item.print_units * MONEY_CENT if item.amount is None else item.amount
 
 
-def _is_eligible(simulation: Simulation, credit: kept.ModelCredit, asked: ItemRequest) -> bool:
-    booking = simulation.model.bookings.get(asked.id) if asked.kind is SourceKind.BOOKING else None
+def _is_eligible(simulation: Simulation, credit: models.ModelCredit, item: ItemRequest) -> bool:
+    booking = simulation.model.bookings.get(item.id) if item.kind is SourceKind.BOOKING else None
     if booking is None:
-        fits = credit.universal or (
-            asked.kind is SourceKind.PRINT_JOB and credit.covers == "prints"
-        )
+        fits = credit.universal or (item.kind is SourceKind.PRINT_JOB and credit.covers == "prints")
         return fits and credit.is_valid(simulation.ledger.now)
     by_start = simulation.ledger.settings.validity_instant is ValidityInstant.SERVICE_START
     fits = credit.for_bookings if credit.mapping is MONEY_MAPPING else credit.covers == "minutes"

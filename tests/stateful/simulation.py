@@ -217,10 +217,10 @@ class Simulation:
                 (n for s, n in model.uses if s is side), default=self.first_ids[side.history_entity]
             )
             rows = await reading.find(side.history_entity, after_id=last)
-            said = [
+            shown = [
                 (r[side.credit_reference], r["CreditUsed"], r["BookingId"] or None) for r in rows
             ]
-            assert said == [(row.credit.id, row.used, row.booking_id) for row in waiting]
+            assert shown == [(row.credit.id, row.used, row.booking_id) for row in waiting]
             for row, record in zip(waiting, rows, strict=True):
                 row.id = record["Id"]
                 model.uses[side, row.id] = row
@@ -293,8 +293,8 @@ class Simulation:
         past = model.balances_at
         for instant, then in random.sample(past, min(2, len(past))):
             for person in self.coworker_ids:
-                for said in await customer_balances(reading, person, call, at=instant):
-                    assert said.remaining == then.get(said.account, 0), (instant, said)
+                for shown in await customer_balances(reading, person, call, at=instant):
+                    assert shown.remaining == then.get(shown.account, 0), (instant, shown)
         journalled = [credit for credit in model.credits.values() if credit.entries]
         for credit in random.sample(journalled, min(3, len(journalled))):
             at = NOON + random.random() * (model.now - NOON)

@@ -61,9 +61,9 @@ async def test_rule_2_reversal_after_adjustment_raises_total(ledger: LedgerBuild
 async def test_rule_26_half_charged_hold_group_releases_the_rest(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("100.00")
     bookings = [await ledger.add_booking(hours=1) for _ in range(2)]
-    asked = [ItemRequest(SourceKind.BOOKING, booking) for booking in bookings]
+    items = [ItemRequest(SourceKind.BOOKING, booking) for booking in bookings]
     async with ledger.store.write_session() as unit:
-        basket = await load_basket(unit, Buyer(ledger.customer), asked, request_context(ledger))
+        basket = await load_basket(unit, Buyer(ledger.customer), items, request_context(ledger))
         until = NOON + timedelta(hours=1)
         held = await create_hold(unit, basket, request_context(ledger), ledger.context, until)
         await charge_bookings(unit, bookings[:1], request_context(ledger), ledger.context)
@@ -95,7 +95,7 @@ async def test_rule_25_later_allocation_in_same_second_ignores_earlier_payment(
 ) -> None:
     time = await ledger.add_time_credit(30)
     booking = await ledger.add_booking(hours=0.25)
-    asked = [ItemRequest(SourceKind.BOOKING, booking)]
+    items = [ItemRequest(SourceKind.BOOKING, booking)]
     async with ledger.store.write_session() as unit:
         await charge_bookings(unit, [booking], request_context(ledger), ledger.context)
     assert await ledger.remaining_uses(time) == 15
@@ -103,7 +103,7 @@ async def test_rule_25_later_allocation_in_same_second_ignores_earlier_payment(
     async with ledger.store.write_session() as unit:
         longer = ledger.now + timedelta(days=1, hours=2)
         await unit.update(Booking, [(booking, {"ToTime": longer, "OverridePrice": money("9.00")})])
-        basket = await load_basket(unit, Buyer(ledger.customer), asked, request_context(ledger))
+        basket = await load_basket(unit, Buyer(ledger.customer), items, request_context(ledger))
         assert basket.sources[0].price == money("4.00")
         await create_hold(unit, basket, request_context(ledger), ledger.context)
         [covered] = (await covered_amounts(unit, [SourceKey(SourceKind.BOOKING, booking)])).values()

@@ -95,8 +95,8 @@ async def run_sequence(
                 await simulation.compare_all()
         await close_accounts(simulation)
     except BaseException as fault:
-        told = f"CREDITDESK_TEST_SEED={seed}, step {step}, {move.__name__}: {fault!r}"
-        raise AssertionError(told) from fault
+        message = f"CREDITDESK_TEST_SEED={seed}, step {step}, {move.__name__}: {fault!r}"
+        raise AssertionError(message) from fault
 
 
 async def close_accounts(simulation: Simulation) -> None:
@@ -128,8 +128,8 @@ async def close_accounts(simulation: Simulation) -> None:
 
 def seeds(count: int, first: int = 0) -> list[int]:
     """The seeds to run: all, or the one in CREDITDESK_TEST_SEED."""
-    asked = os.environ.get("CREDITDESK_TEST_SEED")
-    return [int(asked)] if asked else list(range(first, first + count))
+    seed_setting = os.environ.get("CREDITDESK_TEST_SEED")
+    return [int(seed_setting)] if seed_setting else list(range(first, first + count))
 
 
 @pytest.mark.long

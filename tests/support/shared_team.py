@@ -63,12 +63,12 @@ class SharedTeam:
     ) -> Allocation:
         """Pays a charge of a member: the customer of `ledger` unless another is named."""
         self.charges += 1
-        asked = ItemRequest(SourceKind.CHARGE, given.get("id", self.charges), money(amount))
-        whose = Buyer(member or self.ledger.customer, given.get("business", self.ledger.business))
+        item = ItemRequest(SourceKind.CHARGE, given.get("id", self.charges), money(amount))
+        buyer = Buyer(member or self.ledger.customer, given.get("business", self.ledger.business))
         context = context or self.ledger.request_context()
         async with self.ledger.store.write_session() as session:
-            basket = await load_basket_for_update(session, whose, [asked], context)
-            [holds] = (await lock_holds_of(session, [asked.key])).values()
+            basket = await load_basket_for_update(session, buyer, [item], context)
+            [holds] = (await lock_holds_of(session, [item.key])).values()
             drawing = SpendPlan(basket, context, self.ledger.context, holds)
             return (await execute_spend(session, drawing, self.ledger.context)).allocation
 
@@ -77,11 +77,11 @@ class SharedTeam:
         return found.price - found.uncovered
 
     async def hold(self, amount: str, source: int) -> int | None:
-        asked = ItemRequest(SourceKind.CHARGE, source, money(amount))
+        item = ItemRequest(SourceKind.CHARGE, source, money(amount))
         async with self.ledger.store.write_session() as session:
-            whose = Buyer(self.ledger.customer, self.ledger.business)
+            buyer = Buyer(self.ledger.customer, self.ledger.business)
             basket = await load_basket_for_update(
-                session, whose, [asked], self.ledger.request_context()
+                session, buyer, [item], self.ledger.request_context()
             )
             return (
                 await create_hold(

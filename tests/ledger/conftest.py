@@ -50,7 +50,7 @@ async def shared_team(ledger: LedgerBuilder) -> SharedTeam:
 
 @pytest.fixture
 def counters(ledger: LedgerBuilder, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts looks, units and statements."""
+    """Counts sessions and statements."""
     counted: Counter[str] = Counter()
 
     def count(owner: Any, name: str) -> None:

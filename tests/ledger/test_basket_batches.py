@@ -1,4 +1,4 @@
-"""Baskets that are asked for at the same moment: one transaction, and each answered for itself."""
+"""Concurrent requests on baskets share a transaction, and each gets its own result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PREVIEWS = "/api/ledger/previews"
 async def add_visitors(
     ledger: LedgerBuilder, count: int, total: str = "30.00"
 ) -> list[tuple[int, int, int]]:
-    """So many customers, each with a credit and a booking of an hour for 20.00."""
+    """Adds `count` customers, each with a credit and a one-hour booking for 20.00."""
     made = []
     for number in range(count):
         customer = await ledger.add_customer(f"Visitor {number}")
@@ -223,7 +223,7 @@ async def test_loading_baskets_takes_a_constant_number_of_statements(
             read = await load_baskets(session, baskets)
         counts.append(counters["fetch"])
         assert [len(each.credits) for each in raise_first_error(read)] == [2] * len(baskets)
-    # What is asked at the same moment is one statement on PostgreSQL; SQLite has no way to go.
+    # Queries of one step are one statement on PostgreSQL; SQLite runs them one by one.
     most = 13 if isinstance(ledger.store, SQLiteStore) else 3
     assert counts[0] == counts[1] <= most
 
@@ -233,14 +233,14 @@ async def test_rule_32_stored_responses_load_together_with_holds(
 ) -> None:
     people = await add_visitors(ledger, 3)
     counts = []
-    # The first finds out who calls.
+    # The first request authenticates the caller.
     ways: list[dict[str, str]] = [{}, {}, {"Idempotency-Key": "k"}]
     for headers, (who, _, booking) in zip(ways, people, strict=True):
         counters.clear()
         answer = await client.post(SPENDS, json=basket_body(who, booking), headers=headers)
         assert source_of(answer)["uncovered"] == "0.0000"
         counts.append(counters["fetch"])
-    # On PostgreSQL only the fresh id for the answer that is kept, on SQLite only the look for one.
+    # On PostgreSQL only the new id of the stored response, on SQLite only its look-up.
     assert counts[2] == counts[1] + 1
 
 

@@ -1,4 +1,4 @@
-"""Baskets of several sources over HTTP: searched without a lock, decided over what is locked."""
+"""Baskets of several sources over HTTP: searched without locks, decided over locked balances."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_rule_31_credit_used_during_the_search_is_searched_again(
 
     async def use_some() -> None:
         if amount := next(amounts, None):
-            # Would wait for ever if the basket's search held the credit's lock.
+            # Would wait forever if the basket's search held the credit's lock.
             await ledger.post_use(credit, amount)
 
     during_search(monkeypatch, use_some)

@@ -1,4 +1,4 @@
-"""The queue in which asks gather: who shares a unit, who waits, and what a fault means to whom."""
+"""The batch queue: which requests share a session, which wait, and what a fault means for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from creditdesk.schema.errors import Conflict, StateConflict
 
 @dataclass
 class CountingStore:
-    """Carries out batches of words: remembers each batch, and fails as it is told to."""
+    """Executes batches of words: records each batch and fails on demand."""
 
     batches: list[list[str]] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Charging, cancelling and deciding bookings again, and holds: rules 12 to 26, on both engines."""
+"""Charging, cancelling and recalculating bookings, and holds: rules 12 to 26, on both engines."""
 
 from __future__ import annotations
 

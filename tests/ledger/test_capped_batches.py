@@ -1,4 +1,4 @@
-"""Caps per member where many baskets are decided together, and the one order of locks (rules 16, 31)."""
+"""Member caps over batches of baskets, and the one order of locks (rules 16, 31)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
 HOLDS = "/api/ledger/holds"
 ORDER = (Booking, Hold, PoolCap, CoworkerBookingCredit, CoworkerExtraService, AccountState)
-"""What is paid, its holds, the team's caps, the credits, and last their states."""
+"""The one order of locks: items, their holds, caps, credits, account states."""
 
 
 async def add_members(shared_team: SharedTeam, count: int) -> list[int]:
-    """So many members of the team, the one at the desk among them."""
+    """Adds members to the team until there are `count` with its first one."""
     ledger = shared_team.ledger
     made = [ledger.customer, *[await ledger.add_customer(f"Member {n}") for n in range(1, count)]]
     async with ledger.store.write_session() as session:
@@ -53,7 +53,7 @@ def charge(shared_team: SharedTeam, member: int, number: int, amount: int) -> di
 
 @pytest.fixture
 def locked_entities(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[type[Entity]]]:
-    """The entities in the order in which their records were locked, once for each record."""
+    """Returns the entities of the records locked since the last call, in order of locking."""
     taken: dict[tuple[type[Entity], int], None] = {}
     real = BaseWriteSession.lock
 

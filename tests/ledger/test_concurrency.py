@@ -1,4 +1,4 @@
-"""What happens when two acts meet on one credit: rules 26 to 31 and the bugs others shipped."""
+"""Concurrent operations on one credit: rules 26 to 31."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.ledger_builder import MONEY_USE, NOON, LedgerBuilder, money, 
 
 
 async def verification_findings(ledger: LedgerBuilder, credit: int) -> list[str]:
-    """Whatever does not agree between a money credit, its journal, its chain and its history."""
+    """The differences between a money credit, its journal, its hash chain and its history."""
     records = await ledger.journal_lines("money", credit)
     lines = [entry_from_record(record) for record in records]
     assert verify_chain(lines, [bytes.fromhex(record["Digest"]) for record in records]) == []
@@ -80,7 +80,7 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
         asked = [use(credit) for credit in (free, held, free, held, free)]
         done, _ = await asyncio.wait(asked, timeout=1)
         assert done == {asked[0], asked[2], asked[4]}
-        # Those that waited once are waited for, so what comes now comes after them.
+        # Deferred requests are not deferred again, so later requests come after them.
         after = use(free)
         assert await asyncio.wait([after], timeout=0.3) == (set(), {after})
     answers = await asyncio.gather(*asked, after)

@@ -1,4 +1,4 @@
-"""The paths under /api/ledger and the commands, as a client meets them, on both engines."""
+"""The paths under /api/ledger and the actions over HTTP, on both engines."""
 
 from __future__ import annotations
 

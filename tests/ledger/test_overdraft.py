@@ -1,4 +1,4 @@
-"""Printing credit below zero, as far as it is allowed to and no further (rule 33)."""
+"""Printing credit below zero, down to its overdraft limit (rule 33)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Printer:
             )
 
     async def print(self, units: int) -> int:
-        """Sends a job and gives how many uses it took: all or none (rule 21)."""
+        """Sends a print job and returns how many uses it took: all or none (rule 21)."""
         self.jobs += 1
         asked = ItemRequest(SourceKind.PRINT_JOB, self.jobs, print_units=units)
         context = self.ledger.request_context()
@@ -129,7 +129,7 @@ async def test_rule_33_only_printing_credit_has_one(printer: Printer) -> None:
     time = await printer.ledger.add_time_credit(60)
     with pytest.raises(ValidationError, match="is not printing credit"):
         await printer.allow(20, printer.credit, time)
-    # Refused for one, refused for all.
+    # An error for one credit is an error for all.
     assert await printer.print(11) == 0
 
 

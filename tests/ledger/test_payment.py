@@ -1,4 +1,4 @@
-"""What credit pays for, and how much, as the records say it: rules 3, 13, 14, 17, 21, 22 and 33."""
+"""What credit pays for, and how much: rules 3, 13, 14, 17, 21, 22 and 33."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.ledger_builder import MONEY_USE, LedgerBuilder, money
 
 
 async def preview_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
-    """What a preview says of one source."""
+    """The preview of a spend on one item."""
     async with ledger.store.read_session() as session:
         whose = Buyer(ledger.customer, ledger.business)
         basket = await load_basket(session, whose, [asked], ledger.request_context())
@@ -46,7 +46,7 @@ async def reason_codes(ledger: LedgerBuilder, asked: ItemRequest) -> dict[int, s
 
 
 async def spend_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
-    """What a spend did for one source."""
+    """The allocation of a spend on one item."""
     async with ledger.store.write_session() as session:
         whose = Buyer(ledger.customer, ledger.business)
         basket = await load_basket(session, whose, [asked], ledger.request_context())
@@ -61,7 +61,7 @@ def charge_item(text: str) -> ItemRequest:
 
 
 async def add_attendance(ledger: LedgerBuilder, price: str, **event: Any) -> ItemRequest:
-    """A place at an event that starts tomorrow."""
+    """Adds an attendance of an event that starts tomorrow."""
     starts = ledger.now + timedelta(days=1)
     held = await ledger.add(
         CalendarEvent, Name="Talk", BusinessId=ledger.business, StartDate=starts,
@@ -79,7 +79,7 @@ async def add_attendance(ledger: LedgerBuilder, price: str, **event: Any) -> Ite
 
 
 async def add_plan(ledger: LedgerBuilder, name: str, *, is_held: bool = False) -> int:
-    """A plan of this location, perhaps one that the customer is on."""
+    """Adds a plan of this location; with `is_held` the customer has a contract on it."""
     tariff = await ledger.add(
         Tariff,
         Name=name,
@@ -96,7 +96,7 @@ async def add_plan(ledger: LedgerBuilder, name: str, *, is_held: bool = False) -
 
 
 async def test_rule_3_rounded_parts_sum_to_the_price(ledger: LedgerBuilder) -> None:
-    """Three credits of a third each: what is paid and what is left sum to the last step."""
+    """Three credits of a third each: parts and uncovered rest sum to the price exactly."""
     odd = await ledger.add_rate(1, "17.35")
     booking = await ledger.add_booking(hours=0.25, ExtraServiceId=odd)
     asked = ItemRequest(SourceKind.BOOKING, booking)

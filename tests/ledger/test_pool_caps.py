@@ -1,4 +1,4 @@
-"""A cap per member on a team's shared credit, kept whatever the path and the company (rule 16)."""
+"""A cap per member on a team's shared credit (rule 16)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_rule_16_the_recording_time_decides_the_period(shared_team: Shared
     shared_team.ledger.now = midnight - timedelta(seconds=1)
     assert await shared_team.covered("30.00") == money("30.00")
     asked_before = shared_team.ledger.request_context()
-    # The call came before midnight and got its locks after it.
+    # The request came before midnight and got its locks after it.
     shared_team.ledger.now = midnight
     assert await shared_team.covered("30.00", call=asked_before) == money("30.00")
     assert await shared_team.covered("1.00") == 0
@@ -300,7 +300,7 @@ async def test_rule_16_uses_of_credit_hidden_from_the_caller_count(shared_team: 
 async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap(
     shared_team: SharedTeam, turn: int
 ) -> None:
-    """Two desks see credit of their own locations only, so no credit is locked by both."""
+    """Two principals see credit of their own locations only, so no credit is locked by both."""
     ledger = shared_team.ledger
     elsewhere = await ledger.add(Business, Name="Wharf", CurrencyId=ledger.currency)
     credits_ = [await shared_team.pool(), await shared_team.pool(BusinessId=elsewhere)]
@@ -352,7 +352,7 @@ async def test_caps_survive_export_and_import(
 
 
 class Counting:
-    """A unit that counts the questions it is asked of one entity."""
+    """A session that counts the queries on one entity."""
 
     def __init__(self, session: Any) -> None:
         self.unit = session

@@ -1,4 +1,4 @@
-"""What a posted use does: rules 1, 3 to 5 and 7 to 11 over both engines."""
+"""Posted uses: rules 1, 3 to 5 and 7 to 11, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Product benefits: rule 27 for what a sale brings, on both engines."""
+"""Product benefits: rule 27, on both engines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DAY, WEEK, MONTH, YEAR, END_OF_MONTH, PLAN = 2, 3, 4, 5, 6, 1
 
 
 async def add_product(ledger: LedgerBuilder, expiration: int = MONTH, **values: Any) -> int:
-    """A product that brings 50.00 for bookings of rooms and 120 minutes."""
+    """Adds a product that grants 50.00 for bookings and 120 minutes."""
     product = await ledger.add(
         Product, Name="Pack", BusinessId=ledger.business, CurrencyId=ledger.currency
     )
@@ -51,7 +51,7 @@ async def add_product(ledger: LedgerBuilder, expiration: int = MONTH, **values: 
 
 
 async def add_sale(ledger: LedgerBuilder, product: int, **values: Any) -> int:
-    """A sale as the wire creates it."""
+    """Creates a sale as the API does."""
     record = {
         c.name: c.field.default_value
         for c in CoworkerProduct.meta().stored_columns

@@ -1,4 +1,4 @@
-"""Roll-over: rule 27's choice, off by default, on both engines."""
+"""Rollover: an option of rule 27, off by default, on both engines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def set_cap(
 
 
 async def active_credits(ledger: LedgerBuilder) -> list[int]:
-    """What remains of each money credit of this month, oldest first."""
+    """The remaining amounts of the money credits of this month, oldest first."""
     return [
         credit["RemainingCredit"]
         for credit in await ledger.find(CoworkerBookingCredit)
@@ -103,7 +103,7 @@ async def test_rule_27_rolled_credit_lasts_for_the_set_periods_under_one_cap(
     await next_month(ledger)
     assert await active_credits(ledger) == [money("30.00"), money("30.00")]
     await next_month(ledger)
-    # The younger goes first, and of what rolled before only what the cap leaves.
+    # Credits that rolled over least often go first; of the others only what the cap leaves.
     assert await active_credits(ledger) == [money("30.00"), money("30.00"), money("10.00")]
     ids = [c["Id"] for c in await ledger.find(CoworkerBookingCredit)]
     assert [(await grant_origin(ledger, MONEY_MAPPING, each))[1] for each in ids[-2:]] == [1, 2]

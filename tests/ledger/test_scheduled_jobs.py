@@ -1,4 +1,4 @@
-"""Runs over the whole store: rules 26 to 28 a few credits at a time, on both engines."""
+"""Scheduled jobs in batches: rules 26 to 28, on both engines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def run_renewals_job(ledger: LedgerBuilder, batch: int = 2) -> list[Any]:
 
 
 async def add_hold(ledger: LedgerBuilder, until: datetime | None = SOON) -> int:
-    """A hold for half an hour of a booking; its group."""
+    """Holds credit for a half-hour booking and returns the group."""
     booking = await ledger.add_booking(hours=0.5)
     async with ledger.store.write_session() as session:
         whose, asked = (

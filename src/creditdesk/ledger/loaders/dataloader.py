@@ -1,8 +1,7 @@
-"""Reading side by side: what several readers ask next travels to the store together.
+"""Runs loaders concurrently: the queries of each step go to the store in one round trip.
 
-Each reader is an ordinary coroutine that asks with `find`, one question after another. They go on
-step by step: all their next questions are one exchange, however many readers there are. This
-module must not know what is asked.
+A loader is an ordinary coroutine that awaits `find`, one query after another. Loaders advance step
+by step; the next queries of all of them are sent together.
 """
 
 from __future__ import annotations
@@ -26,40 +25,43 @@ Loader = Callable[[Finder], Coroutine[Any, Any, A]]
 async def gather_loads(finder: Finder, first: Loader[A], second: Loader[B], /) -> tuple[A, B]: ...
 @overload
 async def gather_loads(
-    finding: Finder, first: Loader[A], second: Loader[B], third: Loader[C], /
+    finder: Finder, first: Loader[A], second: Loader[B], third: Loader[C], /
 ) -> tuple[A, B, C]: ...
 @overload
 async def gather_loads(
-    finding: Finder, first: Loader[A], second: Loader[B], third: Loader[C], fourth: Loader[D], /
+    finder: Finder, first: Loader[A], second: Loader[B], third: Loader[C], fourth: Loader[D], /
 ) -> tuple[A, B, C, D]: ...
-async def gather_loads(finding: Finder, *readers: Loader[Any]) -> tuple[Any, ...]:
-    """What each reader gives. A reader may wait for nothing but the answers to its questions.
+async def gather_loads(finder: Finder, *loaders: Loader[Any]) -> tuple[Any, ...]:
+    """The result of each loader. A loader may await nothing but the results of its queries.
 
-    What one of them raises ends all.
+    An exception of one loader ends all of them and is raised.
     """
-    asking = _QueryCollector()
-    coroutines = [read(asking) for read in readers]
-    given: dict[int, Any] = {}
-    answers: dict[int, Any] = dict.fromkeys(range(len(readers)))
+    collector = _QueryCollector()
+    coroutines = [load(collector) for load in loaders]
+    results: dict[int, Any] = {}
+    answers: dict[int, Any] = dict.fromkeys(range(len(loaders)))
     try:
         while answers:
-            asked: dict[int, Sequence[FindQuery]] = {}
-            for place, answer in answers.items():
+            pending: dict[int, Sequence[FindQuery]] = {}
+            for position, answer in answers.items():
                 try:
-                    asked[place] = coroutines[place].send(answer)
+                    pending[position] = coroutines[position].send(answer)
                 except StopIteration as ended:
-                    given[place] = ended.value
-            questions = [question for of in asked.values() for question in of]
-            found = iter(await finding.find_many(questions) if questions else ())
-            answers = {place: [next(found) for _ in of] for place, of in asked.items()}
+                    results[position] = ended.value
+            queries = [query for of_loader in pending.values() for query in of_loader]
+            found = iter(await finder.find_many(queries) if queries else ())
+            answers = {
+                position: [next(found) for _ in of_loader]
+                for position, of_loader in pending.items()
+            }
     finally:
         for coroutine in coroutines:
             coroutine.close()
-    return tuple(given[place] for place in range(len(readers)))
+    return tuple(results[position] for position in range(len(loaders)))
 
 
 class _QueryCollector:
-    """Hands a reader's questions to `at_once`, which resumes it with the answers."""
+    """Hands a loader's queries to `gather_loads`, which resumes it with their results."""
 
     async def find(
         self, entity: type[Entity], filters: Sequence[Filter] = (), *, columns: Sequence[str] = ()
@@ -72,7 +74,7 @@ class _QueryCollector:
 
 
 class _PendingQueries:
-    """Waits for answers."""
+    """Awaits the results of queries."""
 
     def __init__(self, queries: Sequence[FindQuery]) -> None:
         self._queries = queries

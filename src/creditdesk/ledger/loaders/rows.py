@@ -1,7 +1,7 @@
 """Typed rows: the columns of a record that the ledger reads, as a frozen struct.
 
 A `Row` names its entity and its columns: the field `coworker_id` reads the column `CoworkerId`.
-The query asks for exactly these columns, and a value of another type is refused on loading.
+The query asks for exactly these columns, and loading rejects a value of another type.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder, money
 
 SPENDS = "/api/ledger/spends"
 PREVIEWS = "/api/ledger/previews"
+USES = "/api/billing/coworkerbookingcreditusehistories"
 
 
 async def add_visitors(
@@ -103,6 +104,39 @@ async def test_rule_31_spends_of_different_customers_share_a_transaction(
     for _, credit, booking in people:
         assert await ledger.remaining_money(credit) == money("10.00")
         assert len(await ledger.find(AllocationDocument, SourceId=booking)) == 1
+
+
+async def test_rule_31_posted_uses_and_baskets_share_a_transaction(
+    ledger: LedgerBuilder, client: httpx.AsyncClient, counters: Counter[str]
+) -> None:
+    people = await add_visitors(ledger, 4)
+    counters.clear()
+    answers = await asyncio.gather(
+        *(client.post(SPENDS, json=basket_body(who, booking)) for who, _, booking in people),
+        *(
+            client.post(USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 10})
+            for _, credit, _ in people
+        ),
+    )
+    assert all(answer.json()["WasSuccessful"] for answer in answers)
+    assert counters["write_session"] < 8
+    assert await money_left(ledger, people) == [0] * 4
+
+
+async def test_rule_32_a_key_is_shared_by_posted_uses_and_baskets(
+    ledger: LedgerBuilder, client: httpx.AsyncClient
+) -> None:
+    [(ada, credit, booking)] = await add_visitors(ledger, 1)
+    key = {"Idempotency-Key": "one for both"}
+    use = {"CoworkerBookingCreditId": credit, "CreditUsed": 10}
+    answers = await asyncio.gather(
+        client.post(SPENDS, json=basket_body(ada, booking), headers=key),
+        client.post(USES, json=use, headers=key),
+    )
+    first, second = sorted(answer.status_code for answer in answers)
+    assert first == 200
+    assert second in (409, 422)
+    assert len(await ledger.find(StoredResponse)) == 1
 
 
 async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(

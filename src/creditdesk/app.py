@@ -16,6 +16,7 @@ from creditdesk.api.context import ApiContext, utc_now
 from creditdesk.api.default_service import DefaultService
 from creditdesk.api.docs import page_routes
 from creditdesk.api.ledger.routes import ledger_routes
+from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.routes import Api
 from creditdesk.api.token import token_route
@@ -71,6 +72,7 @@ def build_context(
     ledger = LedgerContext(clock, settings.ledger)
     queue = SpendQueue(store, ledger)
     credits_, uses = CreditService(ledger), UseService(ledger)
+    histories = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
     return ApiContext(
         store=store,
         settings=settings.api,
@@ -89,7 +91,7 @@ def build_context(
             Booking: BookingService(ledger, default_service),
             CoworkerProduct: ProductService(ledger, default_service),
         },
-        use_queues={CoworkerBookingCreditUseHistory: queue, CoworkerExtraServiceUseHistory: queue},
+        create_endpoints={history: CreateUse(history, queue) for history in histories},
         actions=ledger_commands(ledger),
         extra_routes=(token_route(authenticator), *ledger_routes(ledger, queue), *audit_routes()),
         transient_errors=TRANSIENT_ERRORS,

@@ -100,3 +100,16 @@ async def test_query_parameters_are_all_reported_in_order(client: httpx.AsyncCli
     assert [error["PropertyName"] for error in response.json()["Errors"]] == [
         "ResourceType_CreatedOn", "from_ResourceType_UpdatedOn", "dir", "page",
     ]  # fmt: skip
+
+
+async def test_unknown_references_of_a_use_are_all_reported_in_order(
+    client: httpx.AsyncClient,
+) -> None:
+    path = "/api/billing/coworkerbookingcreditusehistories"
+    use = {"EventAttendeeId": 999, "BookingId": 999, "CoworkerBookingCreditId": 999}
+    for amount, first in ((5, []), ("x", ["CreditUsed"])):
+        response = await client.post(path, json={**use, "CreditUsed": amount})
+        assert response.status_code == 400
+        assert [error["PropertyName"] for error in response.json()["Errors"]] == [
+            "CoworkerBookingCredit", "Booking", "EventAttendee", *first,
+        ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.ledger.operations.spend_queue import SpendQueue
@@ -235,8 +236,11 @@ async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(
     with pytest.raises(ValidationError, match="must not be negative"):
         await ledger.post_use(credit, "-1.00")
     await ledger.post_use(credit, "0.00", BookingId=booking)
+    attendee = await ledger.add(
+        EventAttendee, BusinessId=ledger.business, CoworkerId=ledger.customer
+    )
     with pytest.raises(ValidationError, match="a use names one booking"):
-        await ledger.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=7)
+        await ledger.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=attendee)
 
 
 async def test_rule_5_a_booking_charge_has_no_balance(ledger: LedgerBuilder) -> None:

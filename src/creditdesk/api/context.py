@@ -10,15 +10,11 @@ from typing import Any, Protocol
 from starlette.responses import Response
 
 from creditdesk.api.rate_limit import RateLimiter
-from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.schema.actions import Command
-from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import EntityService, Principal, RequestContext
+from creditdesk.schema.service import EntityService, Principal
 from creditdesk.settings import ApiSettings
-
-RecordSerializer = Callable[[Record], bytes]
-"""Makes the body of the response that shows a full record."""
 
 
 class RequestAuthenticator(Protocol):
@@ -28,45 +24,6 @@ class RequestAuthenticator(Protocol):
         self, authorization: str | None, now: datetime, address: str | None = None
     ) -> Principal:
         """The user of an `Authorization` header. Raises Unauthenticated."""
-
-
-class UseQueue(Protocol):
-    """Posts uses of credit, many in one transaction (rule 31), and replays stored responses."""
-
-    async def post(
-        self,
-        entity: type[Entity],
-        record: Record,
-        context: RequestContext,
-        fingerprint: str,
-        render: RecordSerializer,
-    ) -> SavedResponse:
-        """The response to one use. Raises DomainError; ValidationError for an unknown reference."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiContext:
-    """The services behind the API.
-
-    `services` holds the entities that have a service of their own, `use_queues` those whose
-    creation goes through the ledger's queue. `transient_errors` are what the store raises while
-    it cannot be reached.
-    """
-
-    store: Store
-    settings: ApiSettings
-    entities: tuple[type[Entity], ...]
-    authenticator: RequestAuthenticator
-    rate_limiter: RateLimiter
-    default_service: EntityService
-    user_entity: type[Entity]
-    services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
-    use_queues: Mapping[type[Entity], UseQueue] = field(default_factory=dict)
-    actions: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
-    extra_routes: tuple[Route, ...] = ()
-    transient_errors: tuple[type[Exception], ...] = ()
-    clock: Callable[[], datetime]
-    proxy_hops: int = 0
 
 
 RouteHandler = Callable[..., Awaitable[Response]]
@@ -86,6 +43,31 @@ class Route:
     handler: RouteHandler
     operation: Mapping[str, Any] = field(default_factory=dict)
     is_public: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """The services behind the API.
+
+    `services` holds the entities that have a service of their own, `create_endpoints` those whose
+    POST is not a plain create. `transient_errors` are what the store raises while it cannot be
+    reached.
+    """
+
+    store: Store
+    settings: ApiSettings
+    entities: tuple[type[Entity], ...]
+    authenticator: RequestAuthenticator
+    rate_limiter: RateLimiter
+    default_service: EntityService
+    user_entity: type[Entity]
+    services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
+    create_endpoints: Mapping[type[Entity], RouteHandler] = field(default_factory=dict)
+    actions: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
+    extra_routes: tuple[Route, ...] = ()
+    transient_errors: tuple[type[Exception], ...] = ()
+    clock: Callable[[], datetime]
+    proxy_hops: int = 0
 
 
 def utc_now() -> datetime:

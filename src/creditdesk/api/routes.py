@@ -19,7 +19,7 @@ from creditdesk.api.error_handlers import (
     internal_error_response,
     unavailable_response,
 )
-from creditdesk.api.write_handlers import CreateRecord, CreateUse, DeleteRecord, UpdateRecord
+from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, invalid_field
 from creditdesk.schema.fields import MAX_INTEGER
@@ -142,8 +142,8 @@ def _routes_of(api: ApiContext, entity: type[Entity]) -> Iterable[Route]:
     if "list" in entity.verbs:
         yield Route("GET", path, partial(read_handlers.list_or_batch, entity))
     if "create" in entity.verbs:
-        queued = entity in api.use_queues
-        yield Route("POST", path, CreateUse(entity) if queued else CreateRecord(entity))
+        create = api.create_endpoints.get(entity) or CreateRecord(entity)
+        yield Route("POST", path, create)
     if "update" in entity.verbs:
         yield Route("PUT", path, UpdateRecord(entity))
     if "get" in entity.verbs:

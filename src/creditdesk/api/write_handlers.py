@@ -11,7 +11,6 @@ from creditdesk.api.serializer import serializer_for
 from creditdesk.api.write_pipeline import ParsedT, TransactionWrite, WriteEndpoint, WriteInput
 from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
-from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.entity import Entity, Record, Verb, entity_by_name
 from creditdesk.schema.errors import (
@@ -60,32 +59,6 @@ class CreateRecord(EntityWrite[ParsedWrite], TransactionWrite[ParsedWrite]):
         record_id = await self.service(api).create(session, self.entity, record, context)
         created = await _read_back(session, self.entity, record_id, context)
         return record_body(self.entity, created, "created")
-
-
-class CreateUse(EntityWrite[ParsedWrite]):
-    """POST on a use history: the ledger's queue executes it, many in one transaction."""
-
-    verb = "create"
-
-    def parse(self, write_input: WriteInput) -> ParsedWrite:
-        return parse_create(self.entity, write_input.values())
-
-    async def submit(
-        self, api: ApiContext, parsed: ParsedWrite, context: RequestContext, fingerprint: str
-    ) -> SavedResponse:
-        if parsed.errors:
-            await _raise_all_errors(api, parsed, context)
-        try:
-            return await api.use_queues[self.entity].post(
-                self.entity,
-                parsed.resolve({}),
-                context,
-                fingerprint,
-                lambda created: record_body(self.entity, created, "created"),
-            )
-        except ValidationError:
-            await _raise_all_errors(api, parsed, context)
-            raise
 
 
 class UpdateRecord(EntityWrite[tuple[int, ParsedWrite]], TransactionWrite[tuple[int, ParsedWrite]]):
@@ -148,12 +121,6 @@ async def find_missing_references(
             found = await session.find(target, filters)
             missing[name] = ids - {record["Id"] for record in found}
     return missing
-
-
-async def _raise_all_errors(api: ApiContext, parsed: ParsedWrite, context: RequestContext) -> None:
-    """Raises ValidationError with the errors of the body and of unknown references together."""
-    async with api.store.read_session() as session:
-        parsed.resolve(await find_missing_references(session, parsed, context))
 
 
 def record_body(entity: type[Entity], record: Record, done: Literal["created", "updated"]) -> bytes:

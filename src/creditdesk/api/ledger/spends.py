@@ -1,4 +1,4 @@
-"""Previews and spends of baskets, handed to the ledger's queue."""
+"""Writes that the ledger's queue executes, many in one transaction: uses, previews, spends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from creditdesk.api.ledger.endpoints import (
     result_body,
 )
 from creditdesk.api.ledger.params import BASKET, parse_basket
+from creditdesk.api.write_handlers import EntityWrite, find_missing_references, record_body
+from creditdesk.api.write_pipeline import WriteInput
 from creditdesk.entities.roles import READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -20,8 +22,38 @@ from creditdesk.ledger.operations.draw import SpendResult, preview
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.schema.actions import CommandResult
+from creditdesk.schema.entity import Entity
 from creditdesk.schema.params import Params
 from creditdesk.schema.service import RequestContext
+from creditdesk.schema.validation import ParsedWrite, parse_create
+
+
+class CreateUse(EntityWrite[ParsedWrite]):
+    """POST on one of the two use histories (rules 7 to 10)."""
+
+    verb = "create"
+
+    def __init__(self, entity: type[Entity], queue: SpendQueue) -> None:
+        super().__init__(entity)
+        self._queue = queue
+
+    def parse(self, write_input: WriteInput) -> ParsedWrite:
+        return parse_create(self.entity, write_input.values())
+
+    async def submit(
+        self, api: ApiContext, parsed: ParsedWrite, context: RequestContext, fingerprint: str
+    ) -> SavedResponse:
+        if parsed.errors:
+            # Nothing will be written: report unknown references together with the other errors.
+            async with api.store.read_session(snapshot=False) as session:
+                parsed.resolve(await find_missing_references(session, parsed, context))
+        return await self._queue.post(
+            self.entity,
+            parsed.resolve({}),
+            context,
+            fingerprint,
+            lambda created: record_body(self.entity, created, "created"),
+        )
 
 
 class PreviewBasket(LedgerWrite):

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import CreditTypeMapping, unknown_reference
+from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
@@ -26,6 +26,7 @@ from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import Money
 from creditdesk.schema.service import RequestContext
+from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 from creditdesk.settings import LedgerSettings, ValidityInstant
 
 
@@ -38,12 +39,10 @@ def post_use(
     settings: LedgerSettings,
 ) -> PendingEntry:
     """Writes the use on its credit. Raises ValidationError and leaves the journal as it was."""
-    credit = journal.accounts.get((mapping.account_type, use.credit_id or 0))
-    if credit is None or not context.principal.sees_location(credit.stored.business_id):
-        raise unknown_reference(mapping.credit_relation, use.credit_id)
+    credit = _require_references(journal, references, mapping, use, context)
     if credit.stored.is_booking_charge:
         raise invalid_field(mapping.credit_relation, "is a booking charge and has no balance")
-    source = _named_source(use, references, context)
+    source = _named_source(use)
     amount = (
         use.amount
         if mapping.account_type is AccountType.MONEY
@@ -69,20 +68,35 @@ def post_use(
     return journal.append(credit.account, EntryType.USE, amount or 0, metadata, history)
 
 
-def _named_source(
-    use: PostedUse, references: UseReferences, context: RequestContext
-) -> SourceKey | None:
-    """The one item that the use says it paid."""
+def _require_references(
+    journal: JournalTransaction,
+    references: UseReferences,
+    mapping: CreditTypeMapping,
+    use: PostedUse,
+    context: RequestContext,
+) -> LockedAccount:
+    """The credit of the use. Raises ValidationError for every reference out of the caller's sight."""
+    sees = context.principal.sees_location
+    errors: list[FieldError] = []
+    credit = journal.accounts.get((mapping.account_type, use.credit_id or 0))
+    if credit is None or not sees(credit.stored.business_id):
+        errors.append(FieldError(mapping.credit_relation, NOT_FOUND_MESSAGE, use.credit_id))
+    for key in use.named:
+        items = references.items
+        if key not in items.rows or not sees(items.business_id(key)):
+            errors.append(FieldError(_relation(key), NOT_FOUND_MESSAGE, key.id))
+    if errors or credit is None:
+        raise ValidationError(*errors)
+    return credit
+
+
+def _named_source(use: PostedUse) -> SourceKey | None:
+    """The one item that the use says it paid. Raises ValidationError for several."""
     if len(use.named) > 1:
         raise invalid_field(
             _relation(use.named[1]), "a use names one booking, invoice line or event attendance"
         )
-    for key in use.named:
-        location = references.items.business_id(key)
-        if key not in references.items.rows or not context.principal.sees_location(location):
-            raise unknown_reference(_relation(key), key.id)
-        return key
-    return None
+    return use.named[0] if use.named else None
 
 
 def _relation(key: SourceKey) -> str:

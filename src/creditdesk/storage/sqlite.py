@@ -148,7 +148,9 @@ class SQLiteStore:
         try:
             yield SQLiteReadSession(self.statements, lambda: connection)
         finally:
-            connection.execute("COMMIT")
+            # A serious error, such as a full disk, has ended the transaction already.
+            if connection.in_transaction:
+                connection.execute("COMMIT")
             self._readers.append(connection)
             self._close_readers(MAX_IDLE_READERS)
 

@@ -38,7 +38,7 @@ check: .venv/dev              ## style, types, arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: .venv/dev              ## measures every path beside its ceiling; writes docs/performance.md
+bench: .venv/dev              ## measures every path beside its ceiling; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.run
 
 docs: .venv/dev               ## builds the documentation into build/docs; a broken link fails

@@ -1,1 +1,1 @@
-"""Measures every path of a running server beside its ceiling. Not part of the product."""
+"""Benchmarks: every path of a running server beside its ceiling."""

@@ -1,9 +1,9 @@
-"""The ceiling of an import: an engine's own bulk writing of the same rows into a live schema.
+"""The ceiling of an import: the engine's bulk writing of the same rows into a complete schema.
 
-`python -m benchmarks.bulk_copy FROM_URL TO_URL FOLDER` fills an empty, migrated database with what the
-other one holds, in one transaction, with every index, reference and trigger standing as it does in
-use, and prints as JSON how long it took. PostgreSQL: COPY of the binary form, from files. SQLite:
-`executemany` of whole rows; the time in which they are read is left out.
+`python -m benchmarks.bulk_copy FROM_URL TO_URL FOLDER` copies the rows of one database into an
+empty, migrated one, in one transaction, with every index, reference and trigger in place, and prints
+the time as JSON. PostgreSQL: COPY of the binary form, from files. SQLite:
+`executemany` of whole rows, without the time of reading them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from creditdesk.storage.tables import Table, tables
 from creditdesk.transfer.dependency_order import load_order
 
 JOURNAL_ENTITIES: Final = (AccountState, JournalLine)
-"""What files do not carry: an import makes it from credits and uses."""
+"""Entities that files do not contain: an import creates them from credits and uses."""
 _BATCH_ROWS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
-    """What the copy of one table took; of the processor also the database's."""
+    """The time of copying one table; processor time includes the database's."""
 
     table: str
     rows: int
@@ -44,7 +44,7 @@ class CopiedTable:
 
 
 def import_tables(dialect: Dialect) -> list[Table]:
-    """Every table that an import fills, each after those it refers to."""
+    """Every table that an import fills, after the tables it refers to."""
     found = list(tables((*load_order(), *JOURNAL_ENTITIES), dialect))
     own = {table_name(entity) for entity in (*load_order(), *JOURNAL_ENTITIES)}
     return sorted(found, key=lambda table: table.name not in own)

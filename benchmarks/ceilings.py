@@ -1,4 +1,4 @@
-"""The best each engine could do: pgbench for PostgreSQL, a bare loop in this process for SQLite."""
+"""The ceiling of each engine: pgbench for PostgreSQL, a bare loop in this process for SQLite."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _PGBENCH_WARMUP_SECONDS: Final = 2
 def pgbench(
     postgres: TemporaryPostgres, ceiling: Ceiling, clients: int, seconds: float, folder: Path
 ) -> Sample:
-    """One sample of pgbench: prepared statements, so many clients in one thread.
+    """One sample of pgbench with prepared statements and one thread.
 
-    Its connections are new each time, so what they do while they plan and fill their caches is
-    left out, as the server's own connections are warm too.
+    Its connections are new each time, so their first seconds, in which they plan and fill caches, are
+    not counted: the server's connections are warm as well.
     """
     folder.mkdir(exist_ok=True)
-    # pgbench knows no lists; one of a single id is built around its variable.
+    # pgbench has no arrays; an array of one id is built around its variable.
     statements = [
         _POSTGRESQL_PARAMETER.sub(lambda m: f"ARRAY[:p{m[1]}]{m[2]}" if m[2] else f":p{m[1]}", text)
         for text in ceiling.texts
@@ -68,8 +68,9 @@ def _pgbench_path(programs: Path) -> Path:
 
 
 def _pgbench_variables(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str, dict[str, str]]:
-    """What begins the script: parameters chosen at random; and those that are always the same,
-    among them every instant, since pgbench computes only with numbers.
+    """The head of the script that chooses random parameters, and the constant parameters.
+
+    Datetimes are constants, since pgbench computes only with numbers.
     """
     if isinstance(variants, range):
         return f"\\set p1 random({variants[0]}, {variants[-1]})\n", {}
@@ -86,8 +87,9 @@ def _pgbench_variables(variants: Sequence[tuple[Any, ...]] | range) -> tuple[str
 
 
 def sqlite_loop(file: Path, ceiling: Ceiling, seconds: float) -> Sample:
-    """One sample of a loop over a connection set as the product sets its own; a write is one
-    transaction, committed durably before the next.
+    """One sample of a loop over a connection with the settings of the server.
+
+    Each write is one transaction, committed durably before the next.
     """
     connection = sqlite3.connect(file, isolation_level=None, timeout=20)
     try:

@@ -1,4 +1,4 @@
-"""One act of a stream: a command run as a process of its own, with what it took."""
+"""Runs a command in its own process and measures its time and memory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PRODUCT: Final = ("-c", "import sys; from creditdesk.cli import main; sys.exit(
 
 
 class CommandFailed(Exception):
-    """A command that did not end well; the text is the end of what it said."""
+    """A command failed; the text is the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandUsage:
-    """What a command took: processor seconds of its processes and of the database's, and the most
-    memory that all its processes had at once, in megabytes.
+    """Time and memory of a command: processor seconds of its processes and of the database's, and the
+    most memory of its processes at one time, in megabytes.
     """
 
     seconds: float
@@ -38,17 +38,17 @@ class CommandUsage:
 
 
 def creditdesk_command(*arguments: str) -> list[str]:
-    """A command of the product, as an operator gives it."""
+    """The arguments of a creditdesk command."""
     return [sys.executable, *_PRODUCT, *arguments]
 
 
 def module_command(name: str, *arguments: str) -> list[str]:
-    """One of our own modules as a command."""
+    """The arguments that run a module of the benchmarks."""
     return [sys.executable, "-m", name, *arguments]
 
 
 def run_command(command: Sequence[str], database_pids: Sequence[int], log: Path) -> CommandUsage:
-    """Runs a command to its end; Failed when it ends badly or not in an hour."""
+    """Runs a command to its end. Raises CommandFailed when it fails or takes longer than an hour."""
     behind = sum(tree_seconds(pid) for pid in database_pids)
     began, peak, out_file = time.monotonic(), 0.0, log.with_suffix(".out")
     with log.open("w") as errors, out_file.open("w") as out:

@@ -1,4 +1,4 @@
-"""One engine while it is measured: where it is, how it is filled, how its ceiling is taken."""
+"""The engine under test: its database, how it is seeded, and how its ceiling is measured."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_WORKERS: Final = {"sqlite": 1, "postgresql": 2}
 
 @dataclass(frozen=True, slots=True)
 class MeasuredEngine:
-    """An engine that runs; `pids` are its own processes, none for SQLite."""
+    """A running engine; `pids` are its processes, none for SQLite."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class MeasuredEngine:
 
 @contextmanager
 def database_folder(kept: Path | None, name: str) -> Iterator[Path]:
-    """A folder for one database: of that name where databases are kept, else gone after the block."""
+    """The folder of a database: a named one under `kept`, or a temporary one."""
     if kept is None:
         with TemporaryDirectory(prefix="creditdesk-bench-") as folder:
             yield Path(folder)
@@ -47,7 +47,7 @@ def database_folder(kept: Path | None, name: str) -> Iterator[Path]:
 
 @contextmanager
 def running_engine(name: str, clients: int, folder: Path) -> Iterator[MeasuredEngine]:
-    """An engine in a folder of its own, for as long as the block."""
+    """Runs an engine over a folder during the block."""
     if name == "sqlite":
         file = folder / "bench.db"
         take = partial(ceilings.sqlite_loop, file)
@@ -64,7 +64,7 @@ def running_engine(name: str, clients: int, folder: Path) -> Iterator[MeasuredEn
 
 
 def seed_engine(engine: MeasuredEngine, rows: int) -> SeedData:
-    """Fills an engine and lets it settle as it would within minutes."""
+    """Seeds an engine, and does the maintenance that would follow within minutes."""
     return asyncio.run(_seed_engine(engine, rows))
 
 

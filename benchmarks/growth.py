@@ -1,6 +1,7 @@
-"""How each path grows with the ledger: its latency for one caller at several sizes of database.
+"""How the latency of each path grows with the ledger, for one client.
 
-`python -m benchmarks.growth --rows 10000,1000000` prints a table and writes docs/growth.md.
+`python -m benchmarks.growth --rows 10000,1000000` prints a table and writes
+benchmarks/results/growth.md.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from benchmarks.engines import (
     seed_engine,
 )
 from benchmarks.load import LoadPlan, measure_load
-from benchmarks.report import markdown
+from benchmarks.report import RESULTS, markdown
 from benchmarks.samples import Sample, p50, p99
 from benchmarks.scenarios import all_scenarios
 from benchmarks.server import running_server
 
-_OUTPUT: Final = Path(__file__).parent.parent / "docs" / "growth.md"
+_OUTPUT: Final = RESULTS / "growth.md"
 _METHOD: Final = """# Growth
 
-What one caller waits for, at several sizes of the ledger: one connection, so that nobody queues,
-and the median of the rounds. All sizes stand at once and take turns, so that they see the same
-machine. Written by `python -m benchmarks.growth`; the paths are those of docs/performance.md.
+The latency that one client sees at several sizes of the ledger: one connection, so that no request
+queues, and the median of the rounds. The sizes are measured in turn, so that all see the same machine.
+Written by `python -m benchmarks.growth`; the paths are those of performance.md.
 *Growth* is the median latency at the largest size over that at the smallest.
 """
 
@@ -72,9 +73,7 @@ def main() -> int:
 
 @dataclass(frozen=True, slots=True)
 class SeededServer:
-    """A filled database with a server over it: how many uses of money credit it holds, and what is
-    asked of it on each path.
-    """
+    """A seeded database with a server over it: its uses of money credit, and the load of each path."""
 
     uses: int
     loads: Mapping[str, LoadPlan]
@@ -83,7 +82,7 @@ class SeededServer:
 def _start_server(
     stack: ExitStack, name: str, size: int, kept: Path | None, seconds: float
 ) -> SeededServer:
-    """A ledger of about so many uses, which stands until the stack ends."""
+    """A server over about `size` uses, until the stack ends."""
     folder = stack.enter_context(database_folder(kept, f"{name}-{size}"))
     engine = stack.enter_context(running_engine(name, 1, folder))
     print(f"{name}: filling with {size:,}", flush=True)
@@ -103,9 +102,7 @@ def _start_server(
 def _measure_paths(
     ledgers: Sequence[SeededServer], chosen: frozenset[str], rounds: int
 ) -> Iterator[tuple[str, list[list[Sample]]]]:
-    """Each path with the samples of every ledger. The ledgers take turns, so that all of them see
-    the same machine.
-    """
+    """Each path with the samples of every size, taken in turn."""
     for path in ledgers[0].loads:
         if chosen and path not in chosen:
             continue

@@ -1,6 +1,6 @@
-"""Load from outside the server: wrk where it is installed, else a small generator of its own.
+"""Load on the server: wrk where it is installed, else a small generator.
 
-Every connection sends its next request when the answer to the last is there (a closed loop).
+Each connection sends its next request when the last is answered (a closed loop).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Which requests go where, over how many connections, for how long."""
+    """Requests, their server, the number of connections and the duration."""
 
     requests: Sequence[HttpRequest]
     port: int
@@ -56,7 +56,7 @@ def generator_name() -> str:
 
 
 def measure_load(load: LoadPlan) -> Sample:
-    """One sample of the answers a server gives."""
+    """One sample of a server under load."""
     file = load.folder / "requests.tsv"
     file.write_text("".join(f"{ask.line}\n" for ask in load.requests))
     seed = str(random.randrange(1, 2**31))
@@ -80,7 +80,7 @@ def measure_load(load: LoadPlan) -> Sample:
 
 @dataclass(slots=True)
 class _GeneratorState:
-    """What the connections of the own generator share."""
+    """State that the connections of the generator share."""
 
     heads: list[tuple[bytes, bytes]]
     idempotency_keys: bool
@@ -102,7 +102,7 @@ class _GeneratorState:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
+    """One connection of the closed loop."""
 
     def __init__(self, plan: _GeneratorState, over: asyncio.Future[None]) -> None:
         self.plan, self.finished = plan, over

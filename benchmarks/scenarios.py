@@ -1,4 +1,4 @@
-"""What is measured: each path as requests for the server and as statements for its ceiling."""
+"""Scenarios: requests for the server and statements for the ceiling."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _AMOUNT_STEPS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The statements of one transaction and what they are asked with: rows of values, or a range
-    of ids for a single parameter.
+    """The statements of one transaction and their parameters: rows of values, or a range of ids for a
+    single parameter.
     """
 
     texts: tuple[str, ...]
@@ -40,9 +40,7 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One path through the server, with the best the engine itself could do for it, if there is
-    anything like it.
-    """
+    """One path through the server, with its ceiling if there is one."""
 
     name: str
     title: str
@@ -52,7 +50,7 @@ class Scenario:
 
 
 class NaiveQueries(Statements):
-    """What anyone would write: a page joined to what it lends, beside a count of the rows."""
+    """Plain SQL for a list: a page joined to its embedded values, beside a count of the rows."""
 
     def stored_expression(self, column: Column, joins: Joins) -> str:
         return super().stored_expression(replace(column, denormalized=False), joins)
@@ -68,7 +66,7 @@ class NaiveQueries(Statements):
 
 
 def all_scenarios(filled: SeedData, dialect: Dialect) -> Iterator[Scenario]:
-    """Every path, those that read first."""
+    """Every scenario, reads first."""
     statements = NaiveQueries(dialect)
     yield _list_scenario(
         statements, "list", "list of 25: two filters, a range, a sort",
@@ -183,7 +181,7 @@ def _basket_requests(path: str, visits: Sequence[BookingCase]) -> tuple[HttpRequ
 
 
 def _minimal_spend(dialect: Dialect) -> Callable[[range], Ceiling]:
-    """The least a spend can be: one guarded update and one row, no journal, no proof, no key."""
+    """The minimum of a spend: one conditional update and one row, without journal, proof and key."""
     table, credit = "coworker_booking_credit_use_history", "coworker_booking_credit"
     columns = "id, coworker_booking_credit_id, credit_used, unique_id, created_on, updated_on"
     take = (

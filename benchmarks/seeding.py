@@ -1,4 +1,4 @@
-"""Fills a database: the demo's operator, and credits of the run's own that never run dry."""
+"""Seeds a database: the demo data, and credits that are large enough for every spend."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SPEND_CREDITS: Final = 1000
 CREDITS_PER_CUSTOMER: Final = 5
 PAGE_ROWS: Final = 25
 MIN_CREDIT_USES: Final = 5
-"""A customer asked about has at least a page of uses, a credit so many."""
+"""A customer in list scenarios has at least PAGE_ROWS uses, a credit MIN_CREDIT_USES."""
 VARIANTS: Final = 100
-"""So many forms of each reading question, asked in random order."""
+"""The number of variants of each read, sent in random order."""
 _LARGE_AMOUNT: Final = 1_000_000_0000
 _SEED: Final = 1
 _ACTOR_EMAIL: Final = "bench@example.com"
@@ -33,7 +33,7 @@ _USES: Final = "coworker_booking_credit_use_history"
 
 @dataclass(frozen=True, slots=True)
 class BookingCase:
-    """A booking whose customer has as many credits that could pay as there are candidates."""
+    """A booking whose customer has CREDITS_PER_CUSTOMER credits that may pay for it."""
 
     coworker_id: int
     business_id: int
@@ -42,8 +42,8 @@ class BookingCase:
 
 @dataclass(frozen=True, slots=True)
 class SeedData:
-    """What there is to ask for. `tills` are for our spends, `ceiling_tills` for the ceiling's;
-    `since` to `until` are the later half of all uses.
+    """The seeded records. `spend_credits` are for the server, `ceiling_credits` for the ceiling; `since` to
+    `until` is the later half of all uses.
     """
 
     token: str
@@ -59,7 +59,7 @@ class SeedData:
 
 
 async def seed(store: Store, uses: int) -> SeedData:
-    """Writes about so many uses of both kinds, unless there are some, and tells what is there."""
+    """Creates about `uses` uses of both types unless there are some, and returns the records to use."""
     now = datetime.now(UTC).replace(microsecond=0)
     if not await _rows(store, f"SELECT id FROM {_USES} LIMIT 1"):
         await load_demo(store, uses, _SEED, NullReporter())
@@ -101,9 +101,7 @@ def _sample_rows(random: Random, rows: list[Any]) -> list[Any]:
 
 
 async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[BookingCase, ...]]:
-    """Credits at customers of their own, five at each: a booking for each of as many customers as
-    credits are spent on, and after them the customers of the ceiling's credits.
-    """
+    """Credits of their own customers, five for each, with a booking for the first customers."""
     (resource, business) = (await _rows(store, "SELECT id, business_id FROM resource"))[0]
     names = [f"Bench {n}" for n in range(SPEND_CREDITS + SPEND_CREDITS // CREDITS_PER_CUSTOMER)]
     async with store.write_session() as unit:
@@ -159,7 +157,7 @@ async def _token(store: Store, now: datetime) -> str:
 
 async def _rows(store: Store, text: str) -> list[Any]:
     async with store.read_session() as reading:
-        # Questions that no caller may put; both engines' units answer plain SQL.
+        # The sessions of both engines run plain SQL; the protocol does not offer it.
         return list(await reading.fetch(text, ()))  # type: ignore[attr-defined]
 
 

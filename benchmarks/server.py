@@ -1,4 +1,4 @@
-"""The server under test, started the way an operator starts it and stopped by its pid."""
+"""The server under test, started as an operator starts it and stopped by its process id."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BenchmarkServer:
 
 @contextmanager
 def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServer]:
-    """`creditdesk serve` over a database, for as long as the block."""
+    """Runs `creditdesk serve` over a database during the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -68,7 +68,7 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) ->
 
 
 def send_request(port: int, token: str, ask: HttpRequest) -> tuple[int, bytes]:
-    """One request's status and body, outside any measurement."""
+    """The status and body of one request, outside a measurement."""
     connection = HTTPConnection("127.0.0.1", port, timeout=20)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:

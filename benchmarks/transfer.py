@@ -1,8 +1,8 @@
-"""Streams: demo, export, import and verify of a whole ledger, beside the engine's own bulk writing.
+"""Demo, export, import and verify of a whole ledger, beside the engine's own bulk writing.
 
-`python -m benchmarks.transfer --rows 1000000` fills a source, exports it, imports that into an empty
-database and verifies it, then has the engine copy the same rows into another one; first for a fifth
-of the uses, so that it shows whether memory stays flat. Prints a table and writes docs/streams.md.
+`python -m benchmarks.transfer --rows 1000000` seeds a source, exports it, imports the files into an
+empty database and verifies it, then has the engine copy the same rows into another one; first with a
+fifth of the uses, to show whether memory stays flat. Writes benchmarks/results/transfer.md.
 """
 
 from __future__ import annotations
@@ -27,37 +27,34 @@ from benchmarks import machine
 from benchmarks.commands import CommandUsage, creditdesk_command, module_command, run_command
 from benchmarks.engines import ENGINES
 from benchmarks.postgres import describe_server, temporary_postgres
-from benchmarks.report import markdown
+from benchmarks.report import RESULTS, markdown
 
-_OUTPUT: Final = Path(__file__).parent.parent / "docs" / "streams.md"
+_OUTPUT: Final = RESULTS / "transfer.md"
 _SMALL_DIVISOR: Final = 5
 _SQLITE_TITLE: Final = "SQLite in WAL mode, synchronous FULL"
-_METHOD: Final = """# Streams
+_METHOD: Final = """# Transfer
 
-A whole ledger out to files, in from files, and checked. Written by `python -m benchmarks.transfer`.
+A whole ledger exported to files, imported from files, and verified. Written by
+`python -m benchmarks.transfer`.
 
-1. Each act is the command an operator gives, as a process of its own: `demo`, `export` (JSON lines),
-   `import` into an empty database, `verify` of what came in. *Peak* is the most memory that its
-   processes had at once; *CPU* is what they spent, *database CPU* what PostgreSQL's spent for them.
-   All four tell how far they are; starting the interpreter is counted.
-2. *Rows* are those of all tables that hold the ledger: records, links between them, journal lines and
-   states of credits. Files carry no journal: an import makes it.
-3. *Ceiling*: the engine's own bulk writing of the very rows that the import left, into another empty
-   database that `migrate` has made, in one transaction, with all indexes, references and triggers
-   standing. PostgreSQL: `COPY` of the binary form from files, one table after the other over one
-   connection. SQLite: `executemany` of whole rows over one connection, the time in which rows are read
-   left out. Neither reads JSON, resolves a reference, copies a lent value, makes the journal or checks
-   anything.
-4. *Ratio* is the ceiling's time over that of import and verify together, for the same rows. *Without
-   the journal* gives the ceiling only the rows that the files hold. The second ratio is that of
-   processor time, database included: it says the same on a machine that does other work, and leaves
-   out that an import keeps two cores busy.
+1. Each command runs as an operator runs it, in its own process: `demo`, `export` (JSON lines), `import`
+   into an empty database, `verify`. *Peak* is the most memory of its processes at one time; *CPU* is
+   their processor time, *database CPU* that of PostgreSQL. Starting the interpreter counts.
+2. *Rows* are those of all tables of the ledger: records, links, journal lines and account states. Files
+   contain no journal: an import creates it.
+3. *Ceiling*: the engine's bulk writing of the imported rows into another empty, migrated database, in one
+   transaction, with all indexes, references and triggers. PostgreSQL: `COPY` in binary form, one table
+   after the other over one connection. SQLite: `executemany` of whole rows, without the time of reading
+   them. Neither parses JSON, resolves references, denormalizes values, creates the journal or verifies.
+4. *Ratio* is the ceiling's time over that of import and verify together, for the same rows. *Without the
+   journal* counts only the rows that files contain. The second ratio is that of processor time, database
+   included, which other load on the machine does not change.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class EngineDatabases:
-    """Where an engine keeps the databases of one run; `fresh` gives a new, empty one by name."""
+    """The databases of one run; `create_database` makes an empty one by name and returns its URL."""
 
     title: str
     create_database: Callable[[str], str]
@@ -66,7 +63,7 @@ class EngineDatabases:
 
 @dataclass(frozen=True, slots=True)
 class TransferRun:
-    """What one engine took at one size."""
+    """The measurements of one engine at one size."""
 
     uses: int
     rows: int
@@ -84,7 +81,7 @@ class TransferRun:
 
     @property
     def cpu_seconds(self) -> float:
-        """What import and verify spent, with the database."""
+        """Processor time of import and verify, with the database."""
         acts = (self.imported, self.verified)
         return sum(each.cpu_seconds + each.database_cpu_seconds for each in acts)
 
@@ -105,7 +102,7 @@ def main() -> int:
             (options.rows,) if options.once else (options.rows // _SMALL_DIVISOR, options.rows)
         ):
             with TemporaryDirectory(prefix="creditdesk-streams-") as folder:
-                # PostgreSQL runs as another user where this is run by root.
+                # PostgreSQL runs as another user where this runs as root.
                 Path(folder).chmod(0o755)
                 with _engine_databases(engine, Path(folder)) as place:
                     streams.append(_measure_transfer(place, uses, Path(folder)))

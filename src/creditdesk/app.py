@@ -36,7 +36,7 @@ from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
-from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
@@ -92,7 +92,7 @@ def build_context(
             CoworkerProduct: ProductService(ledger, default_service),
         },
         create_endpoints={history: CreateUse(history, queue) for history in histories},
-        actions=ledger_commands(ledger),
+        actions=ledger_actions(ledger),
         extra_routes=(token_route(authenticator), *ledger_routes(ledger, queue), *audit_routes()),
         transient_errors=TRANSIENT_ERRORS,
         clock=clock,

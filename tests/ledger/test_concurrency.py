@@ -11,7 +11,7 @@ import pytest
 from creditdesk.audit.chain_verifier import verify_chain
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
-from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
@@ -149,7 +149,7 @@ async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder) -> 
     credit = await ledger.add_money_credit("50.00", ExpireDate=NOON + timedelta(days=30))
     other = await ledger.add_money_credit("50.00")
     bookings = [await ledger.add_booking(hours=1, FromTime=NOON) for _ in range(3)]
-    commands = ledger_commands(ledger.context)
+    actions = ledger_actions(ledger.context)
     values = {"Amount": "2.00", "Reason": "goodwill", "Priority": 1}
     for entity, key, ids in (
         ("CoworkerBookingCredit", "SET_PRIORITY", [other]),
@@ -160,10 +160,10 @@ async def test_rule_34_all_operations_together_verify(ledger: LedgerBuilder) -> 
         ("CoworkerBookingCredit", "ADJUST_CREDIT", [credit]),
         ("CoworkerBookingCredit", "VOID_CREDIT", [credit]),
     ):
-        command = next(command for command in commands[entity] if command.key == key)
-        params = Params(command.parameters, values)
+        action = next(action for action in actions[entity] if action.key == key)
+        params = Params(action.parameters, values)
         async with ledger.store.write_session() as session:
-            await command.run(session, ids, params, ledger.request_context())
+            await action.run(session, ids, params, ledger.request_context())
     await ledger.update_credit(other, TotalCredit=money("60.00"))
     for each in (credit, other):
         assert await verification_findings(ledger, each) == []

@@ -8,7 +8,7 @@ import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
-from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.services import CreditService
@@ -241,20 +241,20 @@ async def test_rule_11_only_the_description_of_a_use_changes_and_is_journaled(
 
 
 async def test_actions_format_amounts_like_documents(ledger: LedgerBuilder) -> None:
-    commands = {
-        (name, command.key): command
-        for name, offered in ledger_commands(ledger.context).items()
-        for command in offered
+    actions = {
+        (name, action.key): action
+        for name, offered in ledger_actions(ledger.context).items()
+        for action in offered
     }
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
-    reverse_use = commands["CoworkerBookingCreditUseHistory", "REVERSE_USE"]
+    reverse_use = actions["CoworkerBookingCreditUseHistory", "REVERSE_USE"]
     async with ledger.store.write_session() as session:
         params = Params(reverse_use.parameters, {})
         outcome = await reverse_use.run(session, [use], params, ledger.request_context())
     assert outcome.message == "1 of 1 uses were reversed."
     assert outcome.value[0]["Amount"] == "4.0000"
-    adjust_credit = commands["CoworkerBookingCredit", "ADJUST_CREDIT"]
+    adjust_credit = actions["CoworkerBookingCredit", "ADJUST_CREDIT"]
     async with ledger.store.write_session() as session:
         params = Params(adjust_credit.parameters, {"Amount": "-1.00", "Reason": "slip"})
         outcome = await adjust_credit.run(session, [credit], params, ledger.request_context())

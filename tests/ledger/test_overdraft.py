@@ -15,7 +15,7 @@ from beancount import loader
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest
@@ -341,22 +341,22 @@ async def test_the_action_is_offered_on_time_and_printing_credit_only(
     printer: Printer,
 ) -> None:
     ledger = printer.ledger
-    commands = ledger_commands(ledger.context)
-    offered = {name for name, each in commands.items() if "SET_OVERDRAFT" in {c.key for c in each}}
+    actions = ledger_actions(ledger.context)
+    offered = {name for name, each in actions.items() if "SET_OVERDRAFT" in {c.key for c in each}}
     assert offered == {"CoworkerExtraService"}
-    command = next(c for c in commands["CoworkerExtraService"] if c.key == "SET_OVERDRAFT")
+    action = next(c for c in actions["CoworkerExtraService"] if c.key == "SET_OVERDRAFT")
 
     def limit(uses: int) -> Params:
-        return Params(command.parameters, {"Limit": uses})
+        return Params(action.parameters, {"Limit": uses})
 
     async with ledger.store.write_session() as session:
-        done = await command.run(session, [printer.credit], limit(3), ledger.request_context())
+        done = await action.run(session, [printer.credit], limit(3), ledger.request_context())
     assert done.message == "1 credits may go 3 uses below zero."
     assert await printer.print(13) == 13
     await ledger.add_time_credit(1, ExtraServiceId=printer.rate)
     async with ledger.store.write_session() as session:
         await adjust(session, printer.account, 3, "paid", ledger.request_context(), ledger.context)
-        done = await command.run(session, [printer.credit], limit(0), ledger.request_context())
+        done = await action.run(session, [printer.credit], limit(0), ledger.request_context())
     assert done.message == "1 credits have no overdraft."
 
 

@@ -21,7 +21,7 @@ from creditdesk.entities.billing.product_booking_credit import ProductBookingCre
 from creditdesk.entities.billing.product_extra_service import ProductExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
-from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.operations.product_benefits import ProductService, activate_products
 from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.schema.errors import StateConflict, ValidationError
@@ -204,12 +204,12 @@ async def test_product_benefits_do_not_affect_plan_renewals(ledger: LedgerBuilde
 async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuilder) -> None:
     product = await add_product(ledger)
     sales = [await add_sale(ledger, product), await add_sale(ledger, product, ActivateNow=True)]
-    (command,) = ledger_commands(ledger.context)["CoworkerProduct"]
-    assert command.key == "ACTIVATE_PRODUCT"
+    (action,) = ledger_actions(ledger.context)["CoworkerProduct"]
+    assert action.key == "ACTIVATE_PRODUCT"
     said = []
     for _ in range(2):
         async with ledger.store.write_session() as session:
-            said.append(await command.run(session, sales, Params((), {}), ledger.request_context()))
+            said.append(await action.run(session, sales, Params((), {}), ledger.request_context()))
     assert [each.message for each in said] == [
         "2 products are active; 2 credits added.",
         "2 products are active; 0 credits added.",
@@ -218,7 +218,7 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(ValidationError):
         async with ledger.store.write_session() as session:
-            await command.run(
+            await action.run(
                 session, sales, Params((), {}), ledger.request_context(caller=stranger)
             )
 

@@ -11,7 +11,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
-from creditdesk.ledger.actions import ledger_commands
+from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.hash_chain import entry_digest, genesis_digest
 from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
@@ -150,15 +150,15 @@ async def test_rule_27_concurrent_runs_roll_uses_over_once(ledger: LedgerBuilder
 
 async def test_the_action_turns_rollover_on_and_off(ledger: LedgerBuilder) -> None:
     await add_contract(ledger)
-    (command,) = ledger_commands(ledger.context)["TariffBookingCredit"]
+    (action,) = ledger_actions(ledger.context)["TariffBookingCredit"]
     for cap, periods, sentence in (
         ("20.00", 1, "1 benefits now roll over."),
         ("25.00", 2, "1 benefits now roll over."),
         ("0", 2, "1 benefits do not roll over."),
     ):
-        params = Params(command.parameters, {"Cap": cap, "Periods": periods})
+        params = Params(action.parameters, {"Cap": cap, "Periods": periods})
         async with ledger.store.write_session() as session:
-            result = await command.run(session, [1], params, ledger.request_context())
+            result = await action.run(session, [1], params, ledger.request_context())
         assert result.message == sentence
         kept = [
             (r["Cap"], r["Periods"]) for r in await ledger.find(BenefitRollover, Benefit="money/1")

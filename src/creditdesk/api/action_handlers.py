@@ -15,7 +15,7 @@ from creditdesk.api.write_handlers import EntityWrite
 from creditdesk.api.write_pipeline import TransactionWrite, WriteInput
 from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
-from creditdesk.schema.actions import Command
+from creditdesk.schema.actions import Action
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.fields import Collection
@@ -41,7 +41,7 @@ async def list_actions(
 class ActionRun:
     """An action, the records it runs on, and its parameters."""
 
-    action: Command
+    action: Action
     ids: tuple[int, ...]
     params: Params
 
@@ -51,7 +51,7 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
 
     verb = "update"
 
-    def __init__(self, entity: type[Entity], actions: Sequence[Command]) -> None:
+    def __init__(self, entity: type[Entity], actions: Sequence[Action]) -> None:
         super().__init__(entity)
         self._actions = {action.key.lower(): action for action in actions}
 
@@ -84,7 +84,7 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
         return action_body(result.message, result.value, now, context.principal.email)
 
 
-def _describe(action: Command) -> dict[str, Any]:
+def _describe(action: Action) -> dict[str, Any]:
     return {
         "Key": action.key,
         "Name": action.name,

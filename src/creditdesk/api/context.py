@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from starlette.responses import Response
 
 from creditdesk.api.rate_limit import RateLimiter
-from creditdesk.schema.actions import Command
+from creditdesk.schema.actions import Action
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import EntityService, Principal
@@ -63,7 +63,7 @@ class ApiContext:
     user_entity: type[Entity]
     services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
     create_endpoints: Mapping[type[Entity], RouteHandler] = field(default_factory=dict)
-    actions: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
+    actions: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
     extra_routes: tuple[Route, ...] = ()
     transient_errors: tuple[type[Exception], ...] = ()
     clock: Callable[[], datetime]

@@ -1,4 +1,4 @@
-"""The ledger's commands on records, each over one operation."""
+"""The ledger's actions on records, each over one operation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.amounts import Amount, format_money
 from creditdesk.ledger.rules.renewal import RolloverLimit
-from creditdesk.schema.actions import Command, CommandResult
+from creditdesk.schema.actions import Action, ActionResult
 from creditdesk.schema.fields import Boolean, Field, Integer, Money
 from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import WriteSession
@@ -55,38 +55,38 @@ _REASON: Final = Param("Reason")
 _REQUIRED_REASON: Final = Param("Reason", required=True)
 
 
-def ledger_commands(ledger: LedgerContext) -> dict[str, tuple[Command, ...]]:
-    """The commands by the name of the entity they run on."""
+def ledger_actions(ledger: LedgerContext) -> dict[str, tuple[Action, ...]]:
+    """The actions by the name of the entity they run on."""
     return {
-        Booking.__name__: _booking_commands(ledger),
-        CoworkerProduct.__name__: _product_commands(ledger),
-        CoworkerBookingCredit.__name__: _credit_commands(ledger, MONEY_MAPPING),
+        Booking.__name__: _booking_actions(ledger),
+        CoworkerProduct.__name__: _product_actions(ledger),
+        CoworkerBookingCredit.__name__: _credit_actions(ledger, MONEY_MAPPING),
         CoworkerExtraService.__name__: (
-            *_credit_commands(ledger, TIME_MAPPING),
-            _overdraft_command(ledger),
+            *_credit_actions(ledger, TIME_MAPPING),
+            _overdraft_action(ledger),
         ),
-        TariffBookingCredit.__name__: (_rollover_command(MONEY_MAPPING),),
-        TariffExtraService.__name__: (_rollover_command(TIME_MAPPING),),
-        CoworkerBookingCreditUseHistory.__name__: _use_commands(ledger, MONEY_MAPPING),
-        CoworkerExtraServiceUseHistory.__name__: _use_commands(ledger, TIME_MAPPING),
+        TariffBookingCredit.__name__: (_rollover_action(MONEY_MAPPING),),
+        TariffExtraService.__name__: (_rollover_action(TIME_MAPPING),),
+        CoworkerBookingCreditUseHistory.__name__: _use_actions(ledger, MONEY_MAPPING),
+        CoworkerExtraServiceUseHistory.__name__: _use_actions(ledger, TIME_MAPPING),
     }
 
 
-def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
+def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
     async def charge(
         session: WriteSession, ids: Sequence[int], _params: Params, context: RequestContext
-    ) -> CommandResult:
+    ) -> ActionResult:
         charged = await charge_bookings(session, ids, context, ledger)
         done = sum(each.allocation is not None for each in charged)
         message = f"{done} of {len(charged)} bookings were charged."
-        return CommandResult(message, [_charge_document(each) for each in charged])
+        return ActionResult(message, [_charge_document(each) for each in charged])
 
     async def cancel(
         session: WriteSession,
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         reason = params[_CANCELLATION_REASON] or ""
         cancelled = await cancel_bookings(session, ids, context, ledger, reason)
         value = [
@@ -97,14 +97,14 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
             }
             for each in cancelled
         ]
-        return CommandResult(f"{len(cancelled)} bookings were cancelled.", value)
+        return ActionResult(f"{len(cancelled)} bookings were cancelled.", value)
 
     async def recalculate(
         session: WriteSession,
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         only_show = bool(params[_PREVIEW])
         found = [
             await recalculate_booking(session, each, context, ledger, dry_run=only_show)
@@ -112,18 +112,18 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
         ]
         verb = "would be" if only_show else "were"
         message = f"{len(found)} bookings {verb} recalculated."
-        return CommandResult(message, [_recalculation_document(each) for each in found])
+        return ActionResult(message, [_recalculation_document(each) for each in found])
 
     return (
-        Command("CHARGE_BOOKING", "Charge booking", charge, order=1),
-        Command(
+        Action("CHARGE_BOOKING", "Charge booking", charge, order=1),
+        Action(
             "CANCEL_BOOKING",
             "Cancel booking",
             cancel,
             (_CANCELLATION_REASON, _WITHOUT_FEE_RULES),
             order=2,
         ),
-        Command(
+        Action(
             "RECALCULATE_BOOKING",
             "Recalculate the credit",
             recalculate,
@@ -133,10 +133,10 @@ def _booking_commands(ledger: LedgerContext) -> tuple[Command, ...]:
     )
 
 
-def _product_commands(ledger: LedgerContext) -> tuple[Command, ...]:
+def _product_actions(ledger: LedgerContext) -> tuple[Action, ...]:
     async def activate(
         session: WriteSession, ids: Sequence[int], _params: Params, context: RequestContext
-    ) -> CommandResult:
+    ) -> ActionResult:
         done = await activate_products(session, ids, context, ledger)
         value = [
             {
@@ -146,12 +146,12 @@ def _product_commands(ledger: LedgerContext) -> tuple[Command, ...]:
             for each in done
         ]
         granted = sum(len(each.granted) for each in done)
-        return CommandResult(f"{len(done)} products are active; {granted} credits added.", value)
+        return ActionResult(f"{len(done)} products are active; {granted} credits added.", value)
 
-    return (Command("ACTIVATE_PRODUCT", "Activate product", activate, order=1),)
+    return (Action("ACTIVATE_PRODUCT", "Activate product", activate, order=1),)
 
 
-def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
+def _credit_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Action, ...]:
     amount = Param("Amount", _amount_field(mapping), required=True)
 
     async def adjust_credits(
@@ -159,7 +159,7 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         value = []
         for credit_id in ids:
             account = (mapping.account_type, credit_id)
@@ -173,14 +173,14 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
                     mapping.total_field: document_amount(mapping, after.total),
                 }
             )
-        return CommandResult(f"{len(value)} credits were adjusted.", value)
+        return ActionResult(f"{len(value)} credits were adjusted.", value)
 
     async def void_credits(
         session: WriteSession,
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         accounts = [(mapping.account_type, credit_id) for credit_id in ids]
         done = await void(session, accounts, params[_REASON] or "", context, ledger)
         value = [
@@ -192,28 +192,28 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
             }
             for each in done
         ]
-        return CommandResult(f"{len(done)} credits were voided.", value)
+        return ActionResult(f"{len(done)} credits were voided.", value)
 
     async def prioritise_credits(
         session: WriteSession,
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         accounts = [(mapping.account_type, credit_id) for credit_id in ids]
         await set_priority(session, accounts, params[_PRIORITY], context, ledger)
-        return CommandResult(f"{len(ids)} credits have priority {params[_PRIORITY]}.")
+        return ActionResult(f"{len(ids)} credits have priority {params[_PRIORITY]}.")
 
     return (
-        Command(
+        Action(
             "ADJUST_CREDIT",
             "Adjust remaining credit",
             adjust_credits,
             (amount, _REQUIRED_REASON),
             order=1,
         ),
-        Command("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2),
-        Command(
+        Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2),
+        Action(
             "SET_PRIORITY",
             "Set the priority",
             prioritise_credits,
@@ -223,22 +223,22 @@ def _credit_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple
     )
 
 
-def _overdraft_command(ledger: LedgerContext) -> Command:
+def _overdraft_action(ledger: LedgerContext) -> Action:
     async def run(
         session: WriteSession,
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         limit = params[_LIMIT]
         await set_overdraft(session, ids, limit, context, ledger)
         how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
-        return CommandResult(f"{len(ids)} credits {how_far}.")
+        return ActionResult(f"{len(ids)} credits {how_far}.")
 
-    return Command("SET_OVERDRAFT", "Set the overdraft of printing credit", run, (_LIMIT,), order=4)
+    return Action("SET_OVERDRAFT", "Set the overdraft of printing credit", run, (_LIMIT,), order=4)
 
 
-def _rollover_command(mapping: CreditTypeMapping) -> Command:
+def _rollover_action(mapping: CreditTypeMapping) -> Action:
     cap = Param("Cap", _amount_field(mapping), required=True)
 
     async def run(
@@ -246,17 +246,17 @@ def _rollover_command(mapping: CreditTypeMapping) -> Command:
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         allowed = RolloverLimit(params[cap], params[_PERIODS])
         for benefit_id in ids:
             await set_rollover(session, mapping, benefit_id, allowed, context)
         on = "now roll over" if allowed.cap and allowed.periods else "do not roll over"
-        return CommandResult(f"{len(ids)} benefits {on}.")
+        return ActionResult(f"{len(ids)} benefits {on}.")
 
-    return Command("SET_ROLL_OVER", "Let unused credit roll over", run, (cap, _PERIODS), order=1)
+    return Action("SET_ROLL_OVER", "Let unused credit roll over", run, (cap, _PERIODS), order=1)
 
 
-def _use_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Command, ...]:
+def _use_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Action, ...]:
     amount = Param("Amount", _amount_field(mapping))
 
     async def reverse_uses(
@@ -264,7 +264,7 @@ def _use_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Co
         ids: Sequence[int],
         params: Params,
         context: RequestContext,
-    ) -> CommandResult:
+    ) -> ActionResult:
         done = await reverse(
             session,
             mapping,
@@ -276,9 +276,9 @@ def _use_commands(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Co
         )
         count = sum(bool(each.amount) for each in done)
         message = f"{count} of {len(done)} uses were reversed."
-        return CommandResult(message, [_reversal_document(each) for each in done])
+        return ActionResult(message, [_reversal_document(each) for each in done])
 
-    return (Command("REVERSE_USE", "Reverse use", reverse_uses, (amount, _REASON), order=1),)
+    return (Action("REVERSE_USE", "Reverse use", reverse_uses, (amount, _REASON), order=1),)
 
 
 def _amount_field(mapping: CreditTypeMapping) -> Field:

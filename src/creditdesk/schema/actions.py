@@ -1,6 +1,6 @@
-"""Commands: named operations on chosen records of an entity, and the parameters they take.
+"""Actions: named operations on chosen records of an entity, and the parameters they take.
 
-The composition root binds commands to entities.
+The imitated API calls them commands. The composition root binds them to entities.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from creditdesk.schema.service import RequestContext
 
 
 @dataclass(frozen=True, slots=True)
-class CommandResult:
+class ActionResult:
     """The message of a response, and its `Value` in plain JSON values."""
 
     message: str
     value: Any = None
 
 
-CommandHandler = Callable[
-    [WriteSession, Sequence[int], Params, RequestContext], Awaitable[CommandResult]
+ActionHandler = Callable[
+    [WriteSession, Sequence[int], Params, RequestContext], Awaitable[ActionResult]
 ]
 """`run(session, ids, parameters, context)` raises DomainError and never commits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One command as it is listed and run. The caller may see every record that `run` gets.
+class Action:
+    """One action as it is listed and run. The caller may see every record that `run` gets.
 
     `requires_records` is False where it runs without ids. `record_count` is the exact number of
     ids (1 or 2), or None for any number.
@@ -38,6 +38,6 @@ class Command:
 
     key: str
     name: str
-    run: CommandHandler
+    run: ActionHandler
     parameters: tuple[Param, ...] = ()
     order: int = 0

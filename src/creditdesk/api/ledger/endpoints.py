@@ -15,7 +15,7 @@ from creditdesk.auth.permission import require_named_role
 from creditdesk.ledger.basket_search import execute_with_search
 from creditdesk.ledger.idempotency import SavedResponse
 from creditdesk.ledger.journal.transaction import LedgerContext
-from creditdesk.schema.actions import CommandResult
+from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.params import Param, ParamList, Params
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import Principal, RequestContext
@@ -48,7 +48,7 @@ class LedgerRead:
         self,
         role: str,
         params: Sequence[Param],
-        run: Callable[[ReadRequest], Awaitable[CommandResult]],
+        run: Callable[[ReadRequest], Awaitable[ActionResult]],
     ) -> None:
         self.role = role
         self.params = params
@@ -105,7 +105,7 @@ class LedgerWrite(LedgerPost, TransactionWrite[ParsedLedgerWrite]):
         ledger: LedgerContext,
         role: str,
         params: Sequence[Param | ParamList],
-        run: Callable[[WriteRequest], Awaitable[CommandResult]],
+        run: Callable[[WriteRequest], Awaitable[ActionResult]],
         check: Callable[[Params], None] | None = None,
     ) -> None:
         super().__init__(role, params, check)
@@ -135,7 +135,7 @@ class LedgerWrite(LedgerPost, TransactionWrite[ParsedLedgerWrite]):
         )
 
 
-def result_body(result: CommandResult, context: RequestContext) -> bytes:
+def result_body(result: ActionResult, context: RequestContext) -> bytes:
     """The body of a response to a request that succeeded."""
     now = context.now.replace(microsecond=0)
     return action_body(result.message, result.value, now, context.principal.email)

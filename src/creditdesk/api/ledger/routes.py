@@ -56,7 +56,7 @@ from creditdesk.ledger.operations.draw import without_held
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
 from creditdesk.ledger.operations.spend_queue import SpendQueue
-from creditdesk.schema.actions import CommandResult
+from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
 
 EXPIRING_DAYS_DEFAULT: Final = 30
@@ -110,7 +110,7 @@ def _get(name: str, endpoint: LedgerRead, title: str) -> Route:
 _HOLD: Final = (*BASKET, UNTIL)
 
 
-async def _hold(request: WriteRequest) -> CommandResult:
+async def _hold(request: WriteRequest) -> ActionResult:
     session, context = request.session, request.context
     buyer, items = parse_basket(request.params)
     await lock_items(session, items)
@@ -126,27 +126,27 @@ async def _hold(request: WriteRequest) -> CommandResult:
         "Allocation": held.allocation.to_document(),
     }
     message = "The hold was successfully made." if held.group else "No credit could be held."
-    return CommandResult(message, value)
+    return ActionResult(message, value)
 
 
-async def _confirm(request: WriteRequest) -> CommandResult:
+async def _confirm(request: WriteRequest) -> ActionResult:
     hold_id = request.record_id
     done = await confirm_hold(request.session, hold_id, request.context, request.ledger)
     message = "The hold was successfully confirmed." if done else "The hold was confirmed before."
-    return CommandResult(message, {"HoldId": hold_id, "State": "confirmed"})
+    return ActionResult(message, {"HoldId": hold_id, "State": "confirmed"})
 
 
-async def _release(request: WriteRequest) -> CommandResult:
+async def _release(request: WriteRequest) -> ActionResult:
     hold_id = request.record_id
     done = await release_hold(request.session, hold_id, request.context, request.ledger)
     message = "The hold was successfully released." if done else "The hold was released before."
-    return CommandResult(message, {"HoldId": hold_id, "State": "released"})
+    return ActionResult(message, {"HoldId": hold_id, "State": "released"})
 
 
 _REVERSAL: Final = (CREDIT_TYPE, USE_IDS, AMOUNT, REASON)
 
 
-async def _reverse(request: WriteRequest) -> CommandResult:
+async def _reverse(request: WriteRequest) -> ActionResult:
     params = request.params
     mapping = credit_mapping(params)
     done = await reverse(
@@ -168,13 +168,13 @@ async def _reverse(request: WriteRequest) -> CommandResult:
         for each in done
     ]
     count = sum(bool(each.amount) for each in done)
-    return CommandResult(f"{count} of {len(done)} uses were reversed.", value)
+    return ActionResult(f"{count} of {len(done)} uses were reversed.", value)
 
 
 _ADJUSTMENT: Final = (CREDIT_TYPE, CREDIT_ID, REQUIRED_AMOUNT, REQUIRED_REASON, EFFECTIVE_ON)
 
 
-async def _adjust(request: WriteRequest) -> CommandResult:
+async def _adjust(request: WriteRequest) -> ActionResult:
     params = request.params
     mapping, credit_id = credit_mapping(params), params[CREDIT_ID]
     amount = credit_amount(REQUIRED_AMOUNT, params)
@@ -193,32 +193,32 @@ async def _adjust(request: WriteRequest) -> CommandResult:
         "Remaining": document_amount(mapping, after.remaining),
         "Total": document_amount(mapping, after.total),
     }
-    return CommandResult("The credit was successfully adjusted.", value)
+    return ActionResult("The credit was successfully adjusted.", value)
 
 
 _RENEWAL: Final = (DRY_RUN, SINCE)
 
 
-async def _renew(request: WriteRequest) -> CommandResult:
+async def _renew(request: WriteRequest) -> ActionResult:
     session, context, params = request.session, request.context, request.params
     since = params[SINCE].date() if params[SINCE] else None
     if params[DRY_RUN]:
         due = await find_due_renewals(session, context, context.now, since=since)
-        return CommandResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
+        return ActionResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
     done = await run_renewals(session, context, request.ledger, since=since)
     value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
-    return CommandResult(f"{len(done)} renewals were granted.", value)
+    return ActionResult(f"{len(done)} renewals were granted.", value)
 
 
-async def _due(request: ReadRequest) -> CommandResult:
+async def _due(request: ReadRequest) -> ActionResult:
     due = await find_due_renewals(request.session, request.context, request.context.now)
-    return CommandResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
+    return ActionResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
 
 
 _BALANCES: Final = (COWORKER_ID, DAYS, AT, KNOWN_AT)
 
 
-async def _balances(request: ReadRequest) -> CommandResult:
+async def _balances(request: ReadRequest) -> ActionResult:
     session, context, params = request.session, request.context, request.params
     days, known_at = params[DAYS], params[KNOWN_AT]
     await load_visible_payers(session, params[COWORKER_ID], context)
@@ -230,7 +230,7 @@ async def _balances(request: ReadRequest) -> CommandResult:
         at=params[AT] or known_at,
         as_known_at=known_at,
     )
-    return CommandResult(f"{len(found)} credits.", [_format_balance(each) for each in found])
+    return ActionResult(f"{len(found)} credits.", [_format_balance(each) for each in found])
 
 
 def _format_balance(balance: CreditBalance) -> dict[str, Any]:

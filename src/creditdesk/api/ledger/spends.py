@@ -21,7 +21,7 @@ from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.draw import SpendResult, preview
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.schema.actions import CommandResult
+from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.params import Params
 from creditdesk.schema.service import RequestContext
@@ -102,16 +102,16 @@ def _basket_request(params: Params, context: RequestContext) -> BasketRequest:
     return BasketRequest(buyer, tuple(items), context)
 
 
-async def _preview(request: WriteRequest) -> CommandResult:
+async def _preview(request: WriteRequest) -> ActionResult:
     buyer, items = parse_basket(request.params)
     basket = await load_basket(request.session, buyer, items, request.context)
     return _preview_result(preview(basket, request.ledger, request.context.now))
 
 
-def _preview_result(allocation: Allocation) -> CommandResult:
-    return CommandResult("Nothing was changed.", {"Allocation": allocation.to_document()})
+def _preview_result(allocation: Allocation) -> ActionResult:
+    return ActionResult("Nothing was changed.", {"Allocation": allocation.to_document()})
 
 
-def _spend_result(result: SpendResult) -> CommandResult:
+def _spend_result(result: SpendResult) -> ActionResult:
     value = {"AllocationId": result.stored.allocation_group, "Allocation": result.stored.document}
-    return CommandResult("The spend was successfully made.", value)
+    return ActionResult("The spend was successfully made.", value)

@@ -30,13 +30,17 @@ class ImportCounts:
 
 @dataclass(slots=True)
 class ImportState:
-    """The state of one attempt at an import; a bulk load that fails starts over with a new one."""
+    """The state of one attempt at an import; a bulk load that fails starts over with a new one.
+
+    `entities_with_links` are those whose files the second pass must read again.
+    """
 
     report: ProgressReporter
     now: datetime
     keep_dangling: bool
     is_bulk_load: bool = False
     counts: dict[str, ImportCounts] = field(default_factory=dict)
+    entities_with_links: set[type[Entity]] = field(default_factory=set)
     role_ids: RoleIdMapping = field(default_factory=RoleIdMapping)
     references: ReferenceChecker = field(init=False)
 

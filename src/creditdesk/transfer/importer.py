@@ -107,11 +107,10 @@ class Importer:
                 except MalformedFile as error:
                     state.report.problem(f"{error}; the rest of the file is skipped")
         for entity in order:
-            deferred = deferred_columns(entity)
-            for file in files[entity.__name__] if deferred else ():
+            for file in files[entity.__name__] if entity in state.entities_with_links else ():
                 state.report.step(f"{file.name}, links", estimate_row_count(file))
                 # The first pass has reported everything about these rows.
-                parser = RowParser(entity, file, NullReporter(), deferred)
+                parser = RowParser(entity, file, NullReporter(), deferred_columns(entity))
                 with suppress(MalformedFile):
                     await _import_file(state, entity, parser, open_session, write_links)
 

@@ -34,6 +34,9 @@ async def write_records(
     ids = await state.record_ids(session, entity, rows)
     stored = await session.lock(entity, [i for i in ids.values() if i])
     deferred = deferred_columns(entity)
+    # The deferred columns of new records without links already hold their values.
+    if deferred and (stored or any(row.values.get(name) for row in rows for name in deferred)):
+        state.entities_with_links.add(entity)
     values = [
         _importable_values(entity, row, stored.get(ids[row.unique_id] or 0), deferred)
         for row in rows

@@ -52,11 +52,11 @@ class UserService:
 
     def __init__(
         self,
-        storage: EntityService,
+        default_service: EntityService,
         passwords: Passwords,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._storage = storage
+        self._default_service = default_service
         self._passwords = passwords
         self._on_change = on_change
 
@@ -66,7 +66,7 @@ class UserService:
         require_rights(context.principal, await _user_rights(session, record, {}))
         email = _email(record, {})
         await _require_unique_email(session, email, None)
-        user_id = await self._storage.create(session, entity, record, context)
+        user_id = await self._default_service.create(session, entity, record, context)
         await self._save_credential(session, user_id, email, record, context)
         self._on_change()
         return user_id
@@ -93,7 +93,7 @@ class UserService:
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"]):
             await _require_unique_email(session, email, user_id)
-        await self._storage.update(session, entity, before, record, context)
+        await self._default_service.update(session, entity, before, record, context)
         await self._save_credential(session, user_id, email, record, context)
         self._on_change()
 
@@ -106,7 +106,7 @@ class UserService:
         await delete_credential(session, user_id)
         if stored["UserRoles"]:
             await session.update(User, [(user_id, {"UserRoles": ()})])
-        await self._storage.delete(session, entity, before, context)
+        await self._default_service.delete(session, entity, before, context)
         self._on_change()
 
     async def _save_credential(
@@ -135,9 +135,9 @@ class UserRoleService:
     """Writes user roles; calls `on_change` after each write."""
 
     def __init__(
-        self, storage: EntityService, on_change: Callable[[], None] = lambda: None
+        self, default_service: EntityService, on_change: Callable[[], None] = lambda: None
     ) -> None:
-        self._storage = storage
+        self._default_service = default_service
         self._on_change = on_change
 
     async def create(
@@ -147,7 +147,7 @@ class UserRoleService:
         await _require_visible_users(
             session, context.principal, merged_collection(record, "Users", {})
         )
-        user_role_id = await self._storage.create(session, entity, record, context)
+        user_role_id = await self._default_service.create(session, entity, record, context)
         self._on_change()
         return user_role_id
 
@@ -164,7 +164,7 @@ class UserRoleService:
         require_rights(context.principal, await _user_role_rights(session, record, stored))
         users = set(merged_collection(record, "Users", stored)) ^ set(stored["Users"])
         await _require_visible_users(session, context.principal, tuple(users))
-        await self._storage.update(session, entity, before, record, context)
+        await self._default_service.update(session, entity, before, record, context)
         self._on_change()
 
     async def delete(
@@ -172,7 +172,7 @@ class UserRoleService:
     ) -> None:
         stored = await _get_stored(session, UserRole, before["Id"])
         require_rights(context.principal, await _user_role_rights(session, {}, stored))
-        await self._storage.delete(session, entity, before, context)
+        await self._default_service.delete(session, entity, before, context)
         self._on_change()
 
 

@@ -25,7 +25,13 @@ from creditdesk.storage.pool import ConnectionPool
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
 from creditdesk.storage.row_statements import insert_arrays, update_arrays
-from creditdesk.storage.session import BaseReadSession, BaseWriteSession, given_ids
+from creditdesk.storage.session import (
+    LOST_RACE,
+    REFERENCED,
+    BaseReadSession,
+    BaseWriteSession,
+    given_ids,
+)
 
 COPY_MIN_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""
@@ -256,7 +262,7 @@ class PostgreSQLStore:
 def translate_error(error: asyncpg.PostgresError) -> Exception:
     """The DomainError that a driver's error means, or the error itself."""
     if isinstance(error, asyncpg.ForeignKeyViolationError):
-        return StateConflict("This record cannot be changed: other records refer to it.")
+        return StateConflict(REFERENCED)
     if isinstance(
         error,
         asyncpg.IntegrityConstraintViolationError
@@ -264,7 +270,7 @@ def translate_error(error: asyncpg.PostgresError) -> Exception:
         | asyncpg.DeadlockDetectedError
         | asyncpg.LockNotAvailableError,
     ):
-        return Conflict("Another change came first; nothing was done. Please try again.")
+        return Conflict(LOST_RACE)
     return error
 
 

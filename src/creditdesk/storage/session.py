@@ -6,7 +6,7 @@ An engine adds `fetch` and the statements that write rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -36,6 +36,10 @@ DEEP_PAGE_OFFSET: Final = 2_000
 MAX_OFFSET: Final = 2**62
 """Past every row, with room to add to it in 64 bits."""
 
+REFERENCED: Final = "This record cannot be changed: other records refer to it."
+LOST_RACE: Final = "Another change came first; nothing was done. Please try again."
+"""Messages of the errors that violated foreign keys, and other conflicts with writers, raise."""
+
 
 class BaseReadSession(ABC):
     """Implements `ReadSession` over one engine's `fetch`."""
@@ -63,10 +67,7 @@ class BaseReadSession(ABC):
         rows = await self.fetch(statement.text, statement.values)
         records = self.dialect.unpack_rows(rows, 1)
         # The total of a page without rows comes in a row of nulls.
-        place = self.statements.cached(
-            ("place", query.entity), lambda: _column_index(query.entity, "Id")
-        )
-        empty = records[0][place] is None
+        empty = records[0][statement.decoder.names.index("Id")] is None
         return Page(statement.decoder.decode_columns(() if empty else records), rows[0][0])
 
     async def _deep_page(self, query: ListQuery, offset: int) -> Page:
@@ -213,12 +214,7 @@ class BaseWriteSession(BaseReadSession):
             await self.advance_ids(entity, max(ids))
         await self.insert_rows(encode_inserts(self.statements, entity, ids, records))
         for column in entity.meta().collection_columns:
-            links = [
-                (record_id, item)
-                for record_id, record in zip(ids, records, strict=True)
-                for item in record.get(column.name) or ()
-            ]
-            await self._insert_links(entity, column, links)
+            await self._insert_links(entity, column, zip(ids, records, strict=True))
         return ids
 
     async def update(
@@ -244,12 +240,7 @@ class BaseWriteSession(BaseReadSession):
                 continue
             table, owner, _ = link_table(entity, column.leaf)
             await self.delete_rows(table, owner, [record_id for record_id, _ in members])
-            links = [
-                (record_id, item)
-                for record_id, change in members
-                for item in change[column.name] or ()
-            ]
-            await self._insert_links(entity, column, links)
+            await self._insert_links(entity, column, members)
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
         for other, column in _referencing_columns(entity):
@@ -263,13 +254,21 @@ class BaseWriteSession(BaseReadSession):
         await self.delete_rows(table_name(entity), "id", ids)
 
     async def _insert_links(
-        self, entity: type[Entity], column: Column, links: list[tuple[int, int]]
+        self,
+        entity: type[Entity],
+        column: Column,
+        records: Iterable[tuple[int, Mapping[str, Any]]],
     ) -> None:
+        """Inserts the links of a collection for records by their ids."""
+        links = [
+            (owner, item) for owner, values in records for item in values.get(column.name) or ()
+        ]
         if links:
-            table, owner, item = link_table(entity, column.leaf)
-            owners, items = zip(*links, strict=True)
-            columns = [TypedColumn(owner, "BIGINT"), TypedColumn(item, "BIGINT")]
-            await self.insert_rows(EncodedRows(table, columns, [list(owners), list(items)]))
+            table, owner_column, item_column = link_table(entity, column.leaf)
+            columns = [TypedColumn(owner_column, "BIGINT"), TypedColumn(item_column, "BIGINT")]
+            await self.insert_rows(
+                EncodedRows(table, columns, [*map(list, zip(*links, strict=True))])
+            )
 
 
 def _bucket_start_datetime(microseconds: int) -> datetime:
@@ -282,11 +281,6 @@ def given_ids(write: Insert) -> list[int] | None:
     if not write.records[0].get("Id"):
         return None
     return [record["Id"] for record in write.records]
-
-
-def _column_index(entity: type[Entity], name: str) -> int:
-    listed = entity.meta().list_columns
-    return next(i for i, column in enumerate(listed) if column.name == name)
 
 
 def _referencing_columns(entity: type[Entity]) -> list[tuple[type[Entity], Column]]:

@@ -31,7 +31,13 @@ from creditdesk.storage.naming import table_name
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
 from creditdesk.storage.row_statements import insert_row, update_row
-from creditdesk.storage.session import BaseReadSession, BaseWriteSession, given_ids
+from creditdesk.storage.session import (
+    LOST_RACE,
+    REFERENCED,
+    BaseReadSession,
+    BaseWriteSession,
+    given_ids,
+)
 
 BUSY_TIMEOUT_SECONDS = 20.0
 CACHE_KILOBYTES = 65_536
@@ -245,9 +251,9 @@ def translate_error(error: sqlite3.Error) -> Exception:
     """The DomainError that a driver's error means, or the error itself."""
     code = getattr(error, "sqlite_errorcode", 0)
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-        return StateConflict("This record cannot be changed: other records refer to it.")
+        return StateConflict(REFERENCED)
     if code & 0xFF == sqlite3.SQLITE_CONSTRAINT or code & 0xFF == sqlite3.SQLITE_BUSY:
-        return Conflict("Another change came first; nothing was done. Please try again.")
+        return Conflict(LOST_RACE)
     return error
 
 

@@ -19,25 +19,25 @@ import numpy as np
 # The public subclass prints a banner to standard output and sets up callbacks nobody needs here.
 from highspy._core import _Highs as Highs
 
-Number = int | Fraction
+Coefficient = int | Fraction
 
 _KEPT_WITHIN: Final = 1e-3
 """How much of an objective the later ones may give up."""
 
 
-class Column(NamedTuple):
+class Variable(NamedTuple):
     """A variable from 0 to `upper`, and its coefficient in each row it stands in."""
 
-    upper: Number
-    coefficients: Mapping[int, Number]
+    upper: Coefficient
+    coefficients: Mapping[int, Coefficient]
     is_integer: bool = False
 
 
-class Row(NamedTuple):
+class Constraint(NamedTuple):
     """A constraint on the sum of its columns; None is without a bound."""
 
-    lower: Number | None
-    upper: Number | None
+    lower: Coefficient | None
+    upper: Coefficient | None
 
 
 class Solution(NamedTuple):
@@ -48,9 +48,9 @@ class Solution(NamedTuple):
 
 
 def maximize(
-    columns: Sequence[Column],
-    rows: Sequence[Row],
-    objectives: Sequence[Sequence[Number]],
+    columns: Sequence[Variable],
+    rows: Sequence[Constraint],
+    objectives: Sequence[Sequence[Coefficient]],
     time_limit: timedelta,
 ) -> Solution | None:
     """The values that maximise the first objective, of those the second, and so on.
@@ -72,7 +72,7 @@ def maximize(
     return Solution([Fraction(value) for value in best or ()], proven=True)
 
 
-def _load(columns: Sequence[Column], rows: Sequence[Row], time_limit: timedelta) -> Highs:
+def _load(columns: Sequence[Variable], rows: Sequence[Constraint], time_limit: timedelta) -> Highs:
     model = highspy.HighsLp()
     model.num_col_ = len(columns)
     model.num_row_ = len(rows)
@@ -101,11 +101,11 @@ def _load(columns: Sequence[Column], rows: Sequence[Row], time_limit: timedelta)
     return highs
 
 
-def _bound(bound: Number | None, infinity: float) -> float:
+def _bound(bound: Coefficient | None, infinity: float) -> float:
     return infinity if bound is None else float(bound)
 
 
-def _solve(highs: Highs, weights: Sequence[Number]) -> tuple[Sequence[float] | None, bool]:
+def _solve(highs: Highs, weights: Sequence[Coefficient]) -> tuple[Sequence[float] | None, bool]:
     """The best values found, and whether they are proven to be the best."""
     costs = np.array([float(weight) for weight in weights])
     highs.changeColsCost(len(costs), np.arange(len(costs), dtype=np.int32), costs)
@@ -118,7 +118,7 @@ def _solve(highs: Highs, weights: Sequence[Number]) -> tuple[Sequence[float] | N
     return None, False
 
 
-def _keep(highs: Highs, weights: Sequence[Number]) -> None:
+def _keep(highs: Highs, weights: Sequence[Coefficient]) -> None:
     """Adds the row that keeps the objective reached so far."""
     weighted = np.array([column for column, weight in enumerate(weights) if weight], np.int32)
     values = np.array([float(weight) for weight in weights if weight])

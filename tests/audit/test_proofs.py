@@ -146,9 +146,9 @@ async def test_proof_requires_role_and_location(
 ) -> None:
     line = await spend_from_new_credit(ledger)
     await make_checkpoint()
-    asked = {"history": line["HistoryId"], "kind": "money"}
+    params = {"history": line["HistoryId"], "kind": "money"}
     assert (await client_for(who).get(f"/api/ledger/proofs/{line['Id']}")).status_code == status
-    assert (await client_for(who).get("/api/ledger/proofs", params=asked)).status_code == status
+    assert (await client_for(who).get("/api/ledger/proofs", params=params)).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def wait_for_event(process: subprocess.Popen[str], event: str, times: int) -> No
         times -= line.strip() == event
         if times == 0:
             return
-    raise AssertionError(f"it ended before {event} was told so many times")
+    raise AssertionError(f"it ended before {event} was printed so often")
 
 
 async def database_snapshot(

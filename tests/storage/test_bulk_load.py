@@ -145,10 +145,10 @@ async def test_sqlite_bulk_load_writes_no_wal_without_other_connections(
     beside = await open_store(f"sqlite:///{tmp_path / 'books.db'}") if others else None
 
     assert isinstance(store, SQLiteStore)
-    asked_of_it = store.connection.execute
+    execute = store.connection.execute
 
     def mode() -> str:
-        return str(asked_of_it("PRAGMA journal_mode").fetchone()[0])
+        return str(execute("PRAGMA journal_mode").fetchone()[0])
 
     async with store.bulk_load((Currency,)) as unit:
         assert mode() == ("wal" if others else "delete")

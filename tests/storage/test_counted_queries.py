@@ -82,8 +82,8 @@ async def test_page_and_total_agree_during_writes(
         for name in ("CreatedOn", "Id")
         for down in (False, True)
     ]
-    asked = [(order, (), 9) for order in orders] + [(order, since, 3) for order in orders[:2]]
-    await asyncio.gather(write(), *(read(*each) for each in asked))
+    lists = [(order, (), 9) for order in orders] + [(order, since, 3) for order in orders[:2]]
+    await asyncio.gather(write(), *(read(*each) for each in lists))
     assert len(looks) > 5
 
 

@@ -129,8 +129,8 @@ async def assert_counters_correct(api: LocationRecords) -> None:
                     for moment, _, location in rows
                 )
                 # The location filter may have any position among the filters.
-                for asked in ((*filters, *range_), (*range_, *filters)):
-                    assert await reading.count(Use, asked) == right, (filters, low, high)
+                for ordered in ((*filters, *range_), (*range_, *filters)):
+                    assert await reading.count(Use, ordered) == right, (filters, low, high)
 
 
 async def test_ranges_of_locations_are_counted(

@@ -95,10 +95,10 @@ async def take_back_the_overdraft(url: str) -> None:
         await run_sql(url, "ALTER TABLE coworker_extra_service DROP COLUMN overdraft")
         await run_sql(url, f"ALTER TABLE coworker_extra_service ADD {OLD_CHECK}")
         return
-    [(told,)] = await run_sql(
+    [(create_table,)] = await run_sql(
         url, "SELECT sql FROM sqlite_master WHERE name = 'coworker_extra_service'"
     )
-    kept = [line for line in str(told).splitlines() if "overdraft" not in line]
+    kept = [line for line in str(create_table).splitlines() if "overdraft" not in line]
     first_key = next(place for place, line in enumerate(kept) if "FOREIGN KEY" in line)
     kept.insert(first_key, f"  {OLD_CHECK},")
     await run_sql(url, "DROP TABLE coworker_extra_service")

@@ -83,9 +83,9 @@ def most(request: pytest.FixtureRequest, store: Any, monkeypatch: pytest.MonkeyP
     store.statements._cache.clear()
 
 
-def holds(record: Record, asked: Filter) -> bool:
-    text = record[asked.column.name]
-    return text is not None and fold_case(asked.value) in fold_case(text)
+def holds(record: Record, wanted_filter: Filter) -> bool:
+    text = record[wanted_filter.column.name]
+    return text is not None and fold_case(wanted_filter.value) in fold_case(text)
 
 
 async def everything(store: Store, entity: type[Entity]) -> list[Record]:
@@ -108,8 +108,8 @@ async def test_every_indexed_text_is_searchable(store: Store, column: Column) ->
     found = set()
     async with store.read_session() as reading:
         for needle in NEEDLES:
-            asked = part(column, needle)
-            for filters in ((asked,), (since, asked)):
+            wanted_filter = part(column, needle)
+            for filters in ((wanted_filter,), (since, wanted_filter)):
                 for order in orders:
                     right = [
                         record["Id"]
@@ -118,7 +118,7 @@ async def test_every_indexed_text_is_searchable(store: Store, column: Column) ->
                             key=lambda record: (record[order.column.name], record["Id"]),
                             reverse=order.descending,
                         )
-                        if holds(record, asked)
+                        if holds(record, wanted_filter)
                         and (len(filters) == 1 or record["CreatedOn"] >= since.value)
                     ]
                     assert await reading.count(entity, filters) == len(right)

@@ -148,10 +148,10 @@ async def test_updated_datetime_keeps_microseconds(store: Store, instant: dateti
     ) == [0]
 
 
-@pytest.mark.parametrize("told", [True, False, None])
-async def test_boolean_stays_boolean(store: Store, told: bool | None) -> None:
-    [record_id] = await insert_rows(store, User, {"IsAdmin": told})
-    assert await value(store, User, record_id, "IsAdmin") is told
+@pytest.mark.parametrize("boolean", [True, False, None])
+async def test_boolean_stays_boolean(store: Store, boolean: bool | None) -> None:
+    [record_id] = await insert_rows(store, User, {"IsAdmin": boolean})
+    assert await value(store, User, record_id, "IsAdmin") is boolean
 
 
 async def test_object_is_unchanged(store: Store) -> None:
@@ -190,8 +190,8 @@ async def test_collection_filter_matches_members(store: Store, builder: RecordBu
     ]
 
     async def places(test: Comparison, wanted: object = None) -> list[int]:
-        asked = where(CoworkerBookingCredit, "ElegibleResourceTypes", test, wanted)
-        return await matching_positions(store, CoworkerBookingCredit, ids, asked)
+        wanted_filter = where(CoworkerBookingCredit, "ElegibleResourceTypes", test, wanted)
+        return await matching_positions(store, CoworkerBookingCredit, ids, wanted_filter)
 
     assert await places(Comparison.HAS_MEMBER, kinds[0]) == [1, 2]
     assert await places(Comparison.HAS_MEMBER, kinds[2]) == []

@@ -23,6 +23,7 @@ from creditdesk.ledger.journal.transaction import (
     LedgerContext,
     lock_accounts,
 )
+from creditdesk.ledger.loaders.rates import MINUTES_PER_HOUR
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.rules.amounts import Amount, round_amount
@@ -34,7 +35,6 @@ from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
 
-MINUTES_PER_HOUR: Final = 60
 ALREADY_CHARGED: Final = "This booking has already been charged to this customer."
 MUTABLE_USE_FIELDS: Final = frozenset({"Description", "SystemId", "CustomFields"})
 """What a PUT on a use may change (rule 11)."""

@@ -6,18 +6,16 @@ keys are checked faster as a whole. Definitions are read from the catalog and re
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from creditdesk.schema.entity import Entity
-from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.naming import location_column, table_name
 from creditdesk.storage.row_counters import CountedTable
 from creditdesk.storage.tables import tables
-
-Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -38,6 +38,9 @@ MAX_PACKED_VALUES: Final = 100
 
 
 _decode_packed: Final = msgspec.json.Decoder(list[int | str | None]).decode
+
+Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
+"""Runs a statement with parameters and returns its rows."""
 
 
 class Dialect(ABC):

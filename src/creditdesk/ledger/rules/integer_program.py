@@ -22,7 +22,7 @@ from typing import Final
 from msgspec import Struct
 
 from creditdesk.ledger.rules.offers import BasketProblem, MoneyOffer, UnitOffer, most_needed
-from creditdesk.solver import Column, Number, Row, maximize
+from creditdesk.solver import Coefficient, Constraint, Variable, maximize
 
 _LARGEST: Final = 10_000
 """The dearest source costs this much in the program's unit, which suits the solver's tolerances."""
@@ -75,7 +75,7 @@ class _Program:
         self.price = {s: problem.demands[s].price / self.unit for s in self.sources}
         credits_ = sorted({offer.credit for offer in self.offers})
         self.rank = {credit: place for place, credit in enumerate(credits_, start=1)}
-        self.rows: list[Row] = []
+        self.rows: list[Constraint] = []
         self.row: dict[tuple[str, int], int] = {}
         self._add_rows()
         self.worth = [self._worth(offer) for offer in self.offers]
@@ -84,10 +84,11 @@ class _Program:
             for offer, worth in zip(self.offers, self.worth, strict=True)
         ]
         self.columns += [
-            Column(self.price[source], {self.row["source", source]: -1}) for source in self.sources
+            Variable(self.price[source], {self.row["source", source]: -1})
+            for source in self.sources
         ]
         self.columns += [
-            Column(1, {self.row["job", source]: -units}, is_integer=True)
+            Variable(1, {self.row["job", source]: -units}, is_integer=True)
             for source, units in self._jobs().items()
         ]
 
@@ -98,21 +99,21 @@ class _Program:
     def _add_rows(self) -> None:
         in_money = {offer.credit for offer in self.problem.money}
 
-        def scaled(amount: int, *, is_money: bool) -> Number:
+        def scaled(amount: int, *, is_money: bool) -> Coefficient:
             return amount / self.unit if is_money else amount
 
         for source in self.sources:
-            self._add_row(("source", source), Row(0, None))
+            self._add_row(("source", source), Constraint(0, None))
         for credit in self.rank:
             limit = scaled(self.problem.available[credit], is_money=credit in in_money)
-            self._add_row(("credit", credit), Row(None, limit))
+            self._add_row(("credit", credit), Constraint(None, limit))
         for place, cap in enumerate(self.problem.caps):
             limit = scaled(cap.limit, is_money=bool(cap.credits & in_money))
-            self._add_row(("cap", place), Row(None, limit))
+            self._add_row(("cap", place), Constraint(None, limit))
         for source in self._jobs():
-            self._add_row(("job", source), Row(0, 0))
+            self._add_row(("job", source), Constraint(0, 0))
 
-    def _add_row(self, key: tuple[str, int], row: Row) -> None:
+    def _add_row(self, key: tuple[str, int], row: Constraint) -> None:
         self.row[key] = len(self.rows)
         self.rows.append(row)
 
@@ -123,11 +124,11 @@ class _Program:
         demand = self.problem.demands[offer.source]
         return Fraction(demand.price, most_needed(offer, demand))
 
-    def _offer_column(self, offer: MoneyOffer | UnitOffer, worth: Fraction) -> Column:
+    def _offer_column(self, offer: MoneyOffer | UnitOffer, worth: Fraction) -> Variable:
         most = most_needed(offer, self.problem.demands[offer.source])
         most = min(self.problem.available[offer.credit], most)
         taken = offer.step if isinstance(offer, UnitOffer) else 1
-        coefficients: dict[int, Number] = {
+        coefficients: dict[int, Coefficient] = {
             self.row["source", offer.source]: worth,
             self.row["credit", offer.credit]: taken,
         }
@@ -135,23 +136,23 @@ class _Program:
             if offer.credit in cap.credits:
                 coefficients[self.row["cap", place]] = taken
         if isinstance(offer, MoneyOffer):
-            return Column(most / self.unit, coefficients)
+            return Variable(most / self.unit, coefficients)
         if offer.all_or_nothing:
             coefficients[self.row["job", offer.source]] = taken
-        return Column(most // offer.step, coefficients, is_integer=True)
+        return Variable(most // offer.step, coefficients, is_integer=True)
 
-    def value_weights(self) -> Sequence[Number]:
+    def value_weights(self) -> Sequence[Coefficient]:
         """The first objective."""
         jobs = len(self._jobs())
         return [0] * len(self.offers) + [1] * len(self.sources) + [0] * jobs
 
-    def order_weights(self) -> Sequence[Number]:
+    def order_weights(self) -> Sequence[Coefficient]:
         """The second objective, negative as it is maximised.
 
         Value weighs more than any rank, so that none is given up within the solver's tolerance.
         """
         place = {source: n for n, source in enumerate(self.sources)}
-        taken: list[Number] = [
+        taken: list[Coefficient] = [
             -worth * (self.rank[offer.credit] + _EARLIER_SOURCE * place[offer.source])
             for offer, worth in zip(self.offers, self.worth, strict=True)
         ]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from creditdesk.schema.entity import Entity, declared_entities
 from creditdesk.storage.denormalization import backfill_statements, denormalization_triggers
-from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.migrations.step import Execute, existing_columns
+from creditdesk.storage.dialects import Dialect, Execute
+from creditdesk.storage.migrations.step import existing_columns
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.tables import (
     append_only_guards,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.migrations.step import Execute, Migration, drop_indexes, nothing
+from creditdesk.storage.dialects import Dialect, Execute
+from creditdesk.storage.migrations.step import Migration, drop_indexes, nothing
 
 _INTERNAL_TABLES = (
     "allocation_document", "benefit_roll_over", "credential", "credit_state", "grant_key", "hold",

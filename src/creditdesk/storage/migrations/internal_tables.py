@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.migrations.step import Execute, Migration, existing_columns
+from creditdesk.storage.dialects import Dialect, Execute
+from creditdesk.storage.migrations.step import Migration, existing_columns
 
 _RENAMED_TABLES: Final = {
     "benefit_roll_over": "benefit_rollover",

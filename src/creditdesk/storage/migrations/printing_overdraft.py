@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.schema.fields import Integer
-from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.migrations.step import Execute, Migration, existing_columns
+from creditdesk.storage.dialects import Dialect, Execute
+from creditdesk.storage.migrations.step import Migration, existing_columns
 
 _TABLE: Final = "coworker_extra_service"
 _OLD_CHECK: Final = "CHECK (remaining_uses >= 0 AND remaining_uses <= total_uses)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.migrations.step import Execute, Migration, drop_indexes, nothing
+from creditdesk.storage.dialects import Dialect, Execute
+from creditdesk.storage.migrations.step import Migration, drop_indexes, nothing
 
 _USE_TABLES: Final = ("coworker_booking_credit_use_history", "coworker_extra_service_use_history")
 _COUNTED_TABLES: Final = (*_USE_TABLES, "journal_line")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
     initial,
@@ -15,7 +15,7 @@ from creditdesk.storage.migrations import (
     row_counters,
 )
 from creditdesk.storage.migrations.declared import add_missing, replace_triggers
-from creditdesk.storage.migrations.step import Execute, Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, existing_columns
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     *initial.MIGRATIONS,

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from creditdesk.storage.dialects import Dialect
-
-Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
-"""Executes a statement with its parameters and returns the rows."""
+from creditdesk.storage.dialects import Dialect, Execute
 
 
 @dataclass(frozen=True, slots=True)

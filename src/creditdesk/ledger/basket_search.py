@@ -24,12 +24,12 @@ MAX_SEARCHES: Final = 4
 # second search would only take the first one's core.
 _THREAD: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="basket-search")
 
-Result = TypeVar("Result")
+_ResultT = TypeVar("_ResultT")
 
 
 async def execute_with_search(
-    solutions: SolutionCache, execute: Callable[[], Awaitable[Result]]
-) -> Result:
+    solutions: SolutionCache, execute: Callable[[], Awaitable[_ResultT]]
+) -> _ResultT:
     """Executes a write or a preview, again after each search that it requires.
 
     `execute` opens its own session and leaves no trace when it raises SearchRequired. Raises

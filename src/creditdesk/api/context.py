@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from starlette.responses import Response
 
@@ -70,5 +71,5 @@ class ApiContext:
     proxy_hops: int = 0
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+utc_now: Final = partial(datetime.now, UTC)
+"""The clock of the application outside tests."""

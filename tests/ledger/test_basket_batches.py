@@ -69,8 +69,8 @@ async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(
     async with ledger.store.write_session() as holder:
         await holder.lock(Booking, [people[2][2]])
         async with asyncio.timeout(5), ledger.store.write_session() as session:
-            said = await execute_batch(session, spends, 1, ledger.context)
-        assert said == [
+            responses = await execute_batch(session, spends, 1, ledger.context)
+        assert responses == [
             SavedResponse(200, b"0"),
             SavedResponse(200, b"0"),
             DEFERRED,
@@ -244,14 +244,14 @@ async def test_loading_baskets_takes_a_constant_number_of_statements(
         await ledger.add_time_credit(CoworkerId=who)
         async with ledger.store.write_session() as session:
             await charge_bookings(session, [booking], ledger.request_context(), ledger.context)
-    asked = [
+    requests = [
         BasketRequest(
             Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context()
         )
         for who, _, booking in people
     ]
     counts = []
-    for baskets in (asked[:1], asked):
+    for baskets in (requests[:1], requests):
         counters.clear()
         async with ledger.store.read_session() as session:
             read = await load_baskets(session, baskets)

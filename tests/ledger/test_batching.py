@@ -115,11 +115,11 @@ async def test_batch_size_is_limited() -> None:
 async def test_an_error_is_raised_to_its_own_caller() -> None:
     counter = CountingStore()
     queue = counter.queue()
-    said = await asyncio.gather(
+    results = await asyncio.gather(
         *(queue.submit(w) for w in ("a", "no", "b")), return_exceptions=True
     )
-    assert (said[0], said[2]) == ("A", "B")
-    assert isinstance(said[1], StateConflict)
+    assert (results[0], results[2]) == ("A", "B")
+    assert isinstance(results[1], StateConflict)
     assert counter.batches == [["a", "no", "b"]]
 
 
@@ -136,29 +136,29 @@ async def test_requests_with_a_common_conflict_key_run_in_separate_batches() -> 
 async def test_after_a_fault_each_request_is_retried_alone() -> None:
     counter = CountingStore(faults=[Conflict("lost"), Conflict("lost again")])
     queue = counter.queue()
-    said = await asyncio.gather(*(queue.submit(word) for word in "ab"), return_exceptions=True)
-    assert isinstance(said[0], Conflict)
-    assert said[1] == "B"
+    results = await asyncio.gather(*(queue.submit(word) for word in "ab"), return_exceptions=True)
+    assert isinstance(results[0], Conflict)
+    assert results[1] == "B"
     assert counter.batches == [["a", "b"], ["a"], ["b"]]
 
 
 async def test_after_an_unknown_commit_only_idempotent_requests_are_retried() -> None:
     counter = CountingStore(commit_faults=[ConnectionError("gone")])
     queue = counter.queue()
-    said = await asyncio.gather(
+    results = await asyncio.gather(
         queue.submit("once"), queue.submit("again", idempotent=True), return_exceptions=True
     )
-    assert isinstance(said[0], ConnectionError)
-    assert said[1] == "AGAIN"
+    assert isinstance(results[0], ConnectionError)
+    assert results[1] == "AGAIN"
     assert counter.batches == [["once", "again"], ["again"]]
 
 
 async def test_after_an_unknown_commit_deferred_requests_are_retried() -> None:
     counter = CountingStore(held="b", commit_faults=[ConnectionError("gone")])
     queue = counter.queue()
-    said = await asyncio.gather(*(queue.submit(word) for word in "ab"), return_exceptions=True)
-    assert isinstance(said[0], ConnectionError)
-    assert said[1] == "B"
+    results = await asyncio.gather(*(queue.submit(word) for word in "ab"), return_exceptions=True)
+    assert isinstance(results[0], ConnectionError)
+    assert results[1] == "B"
     assert counter.batches == [["a", "b"], ["b"]]
 
 
@@ -178,8 +178,8 @@ async def test_a_cancelled_caller_does_not_affect_the_batch() -> None:
 async def test_a_deferred_request_goes_first_and_is_not_deferred_again() -> None:
     counter = CountingStore(held="bd")
     queue = counter.queue()
-    said = await asyncio.gather(*(queue.submit(word) for word in "abcd"))
-    assert said == ["A", "B", "C", "D"]
+    results = await asyncio.gather(*(queue.submit(word) for word in "abcd"))
+    assert results == ["A", "B", "C", "D"]
     assert counter.batches == [["a", "b", "c", "d"], ["b", "d"]]
 
 

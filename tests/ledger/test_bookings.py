@@ -51,10 +51,10 @@ async def cancel(ledger: LedgerBuilder, booking: int) -> CancelResult:
         return done
 
 
-async def load(ledger: LedgerBuilder, *asked: ItemRequest) -> Basket:
+async def load(ledger: LedgerBuilder, *items: ItemRequest) -> Basket:
     async with ledger.store.read_session() as session:
-        whose = Buyer(ledger.customer, ledger.business)
-        return await load_basket(session, whose, asked, ledger.request_context())
+        buyer = Buyer(ledger.customer, ledger.business)
+        return await load_basket(session, buyer, items, ledger.request_context())
 
 
 async def test_rule_23_charging_takes_time_then_money_then_charges_the_rest(

@@ -143,7 +143,7 @@ async def test_loading_capped_baskets_takes_a_constant_number_of_statements(
         await client.post(SPENDS, json=charge(shared_team, who, who, 5))
         await client.post(HOLDS, json=charge(shared_team, who, 100 + who, 3))
     place = shared_team.ledger.business
-    asked = [
+    requests = [
         BasketRequest(
             Buyer(who, place),
             (ItemRequest(SourceKind.CHARGE, 200 + who, money("9.00")),),
@@ -152,7 +152,7 @@ async def test_loading_capped_baskets_takes_a_constant_number_of_statements(
         for who in people
     ]
     counts = []
-    for baskets in (asked[:1], asked):
+    for baskets in (requests[:1], requests):
         counters.clear()
         async with shared_team.ledger.store.read_session() as session:
             read = await load_baskets(session, baskets)

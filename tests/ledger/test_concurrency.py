@@ -77,13 +77,13 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
 
     async with ledger.store.write_session() as session:
         await session.lock(CoworkerBookingCredit, [held])
-        asked = [use(credit) for credit in (free, held, free, held, free)]
-        done, _ = await asyncio.wait(asked, timeout=1)
-        assert done == {asked[0], asked[2], asked[4]}
+        tasks = [use(credit) for credit in (free, held, free, held, free)]
+        done, _ = await asyncio.wait(tasks, timeout=1)
+        assert done == {tasks[0], tasks[2], tasks[4]}
         # Deferred requests are not deferred again, so later requests come after them.
         after = use(free)
         assert await asyncio.wait([after], timeout=0.3) == (set(), {after})
-    answers = await asyncio.gather(*asked, after)
+    answers = await asyncio.gather(*tasks, after)
     assert [answer.status for answer in answers] == [200] * 6
     assert await ledger.remaining_money(held) == money("8.00")
     assert await ledger.remaining_money(free) == money("6.00")
@@ -96,12 +96,12 @@ async def test_rule_28_expiry_concurrent_with_spends_counts_no_credit_twice(
 ) -> None:
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
 
-    async def sweep() -> None:
+    async def expire_all() -> None:
         async with ledger.store.write_session() as session:
             await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context)
 
     await asyncio.gather(
-        *(succeeds(sweep()) for _ in range(2)),
+        *(succeeds(expire_all()) for _ in range(2)),
         *(succeeds(ledger.post_use(credit, "1.00")) for _ in range(4)),
     )
     assert await ledger.remaining_money(credit) == money("6.00")

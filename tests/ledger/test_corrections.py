@@ -141,16 +141,16 @@ async def test_rule_29_void_removes_the_unused_part_and_reports_the_used_one(
 
 
 async def test_rule_28_expiry_is_written_once_and_keeps_the_balance(ledger: LedgerBuilder) -> None:
-    lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
+    expired = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(seconds=1))
-    for expected in ([(MONEY_MAPPING.account_type, lapsed)], []):
+    for expected in ([(MONEY_MAPPING.account_type, expired)], []):
         async with ledger.store.write_session() as session:
             assert (
                 await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context)
                 == expected
             )
-    assert await ledger.remaining_money(lapsed) == money("10.00")
-    lines = await ledger.journal_lines("money", lapsed)
+    assert await ledger.remaining_money(expired) == money("10.00")
+    lines = await ledger.journal_lines("money", expired)
     assert entry_kinds(lines) == ["grant", "expiry"]
     assert lines[1]["Amount"] == money("10.00")
 

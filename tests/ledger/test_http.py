@@ -207,8 +207,8 @@ async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(
     path = "/api/billing/coworkerbookingcreditusehistories"
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 5}
     use = (await client.post(path, json=body)).json()["Value"]
-    said = await client.put(path, json={**use, "Description": "room"})
-    assert said.json()["Value"]["Description"] == "room"
+    updated = await client.put(path, json={**use, "Description": "room"})
+    assert updated.json()["Value"]["Description"] == "room"
     more = await client.put(path, json={**use, "CreditUsed": 6})
     assert more.status_code == 400
     assert "rule 11" in more.json()["Message"]
@@ -236,8 +236,8 @@ async def test_rule_16_a_member_cap_is_set_over_http_and_explained(
     }  # fmt: skip
 
     async def covered(path: str) -> tuple[str, str]:
-        asked = basket_body(ledger, Kind="charge", Id=7, Amount=50)
-        found = (await client.post(f"/api/ledger/{path}", json=asked)).json()["Value"]
+        body = basket_body(ledger, Kind="charge", Id=7, Amount=50)
+        found = (await client.post(f"/api/ledger/{path}", json=body)).json()["Value"]
         (source,) = found["Allocation"]["sources"]
         (seen,) = source["considered"]
         return source["uncovered"], seen["reason"]
@@ -305,8 +305,8 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
     assert refused["Message"] == "must not be less than the 15 that is overdrawn"
     # A body that names it sets nothing, in a new record or in this one.
     named = {"Overdraft": 500, "TotalUses": 10, "ExtraServiceId": rate}
-    whose = {"CoworkerId": ledger.customer, "BusinessId": ledger.business}
-    await client.put(path, json={"Id": credit, **named, **whose})
-    made = (await client.post(path, json={**named, **whose})).json()["Value"]["Id"]
+    buyer = {"CoworkerId": ledger.customer, "BusinessId": ledger.business}
+    await client.put(path, json={"Id": credit, **named, **buyer})
+    made = (await client.post(path, json={**named, **buyer})).json()["Value"]["Id"]
     kept = [await ledger.get(CoworkerExtraService, each) for each in (credit, made)]
     assert [each["Overdraft"] for each in kept] == [20, None]

@@ -58,11 +58,11 @@ class Printer:
     async def print(self, units: int) -> int:
         """Sends a print job and returns how many uses it took: all or none (rule 21)."""
         self.jobs += 1
-        asked = ItemRequest(SourceKind.PRINT_JOB, self.jobs, print_units=units)
+        item = ItemRequest(SourceKind.PRINT_JOB, self.jobs, print_units=units)
         context = self.ledger.request_context()
         async with self.ledger.store.write_session() as session:
-            whose = Buyer(self.ledger.customer, self.ledger.business)
-            basket = await load_basket_for_update(session, whose, [asked], context)
+            buyer = Buyer(self.ledger.customer, self.ledger.business)
+            basket = await load_basket_for_update(session, buyer, [item], context)
             result = await execute_spend(
                 session, SpendPlan(basket, context, self.ledger.context), self.ledger.context
             )
@@ -301,9 +301,9 @@ async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer) -> None:
     ledger = printer.ledger
     await printer.allow(20)
     async with ledger.store.write_session() as session:
-        asked = ItemRequest(SourceKind.PRINT_JOB, 900, print_units=25)
-        whose = Buyer(ledger.customer, ledger.business)
-        basket = await load_basket_for_update(session, whose, [asked], ledger.request_context())
+        item = ItemRequest(SourceKind.PRINT_JOB, 900, print_units=25)
+        buyer = Buyer(ledger.customer, ledger.business)
+        basket = await load_basket_for_update(session, buyer, [item], ledger.request_context())
         held = (await create_hold(session, basket, ledger.request_context(), ledger.context)).group
     assert (await printer.balance()).available == 5
     with pytest.raises(ValidationError, match="15 that is overdrawn"):

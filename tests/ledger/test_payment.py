@@ -30,26 +30,26 @@ from creditdesk.settings import LedgerSettings
 from tests.support.ledger_builder import MONEY_USE, LedgerBuilder, money
 
 
-async def preview_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
+async def preview_source(ledger: LedgerBuilder, item: ItemRequest) -> SourceAllocation:
     """The preview of a spend on one item."""
     async with ledger.store.read_session() as session:
-        whose = Buyer(ledger.customer, ledger.business)
-        basket = await load_basket(session, whose, [asked], ledger.request_context())
+        buyer = Buyer(ledger.customer, ledger.business)
+        basket = await load_basket(session, buyer, [item], ledger.request_context())
     (source,) = preview(basket, ledger.context, ledger.now).sources
     return source
 
 
-async def reason_codes(ledger: LedgerBuilder, asked: ItemRequest) -> dict[int, str]:
+async def reason_codes(ledger: LedgerBuilder, item: ItemRequest) -> dict[int, str]:
     """Why each credit does or does not pay, by its Id."""
-    source = await preview_source(ledger, asked)
+    source = await preview_source(ledger, item)
     return {seen.credit.id: seen.reason.value for seen in source.considered}
 
 
-async def spend_source(ledger: LedgerBuilder, asked: ItemRequest) -> SourceAllocation:
+async def spend_source(ledger: LedgerBuilder, item: ItemRequest) -> SourceAllocation:
     """The allocation of a spend on one item."""
     async with ledger.store.write_session() as session:
-        whose = Buyer(ledger.customer, ledger.business)
-        basket = await load_basket(session, whose, [asked], ledger.request_context())
+        buyer = Buyer(ledger.customer, ledger.business)
+        basket = await load_basket(session, buyer, [item], ledger.request_context())
         result = await execute_spend(
             session, SpendPlan(basket, ledger.request_context(), ledger.context), ledger.context
         )
@@ -99,10 +99,10 @@ async def test_rule_3_rounded_parts_sum_to_the_price(ledger: LedgerBuilder) -> N
     """Three credits of a third each: parts and uncovered rest sum to the price exactly."""
     odd = await ledger.add_rate(1, "17.35")
     booking = await ledger.add_booking(hours=0.25, ExtraServiceId=odd)
-    asked = ItemRequest(SourceKind.BOOKING, booking)
+    item = ItemRequest(SourceKind.BOOKING, booking)
     for part in ("1.4467", "1.4467", "1.4466"):
         await ledger.add_money_credit(part)
-    source = await spend_source(ledger, asked)
+    source = await spend_source(ledger, item)
     assert source.price == money("4.34"), "17.35 × 15 ÷ 60 = 4.3375"
     taken = [row["CreditUsed"] for row in await ledger.find(MONEY_USE, BookingId=booking)]
     assert sum(taken) + source.uncovered == money("4.34")
@@ -116,8 +116,8 @@ async def test_rule_13_a_booking_takes_credit_for_its_resource_type(ledger: Ledg
     fits = await ledger.add_money_credit(
         "5.00", ElegibleResourceTypes=(other, ledger.resource_type)
     )
-    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
-    assert await reason_codes(ledger, asked) == {
+    item = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, item) == {
         not_for: "not_for_bookings", elsewhere: "wrong_resource_type", fits: "used",
     }  # fmt: skip
 
@@ -136,8 +136,8 @@ async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(
     fits = await ledger.add_money_credit(
         "5.00", CaneBeUsedForEvents=True, EventCategories=(music, talks)
     )
-    asked = await add_attendance(ledger, "12.00", EventCategories=(talks,))
-    assert await reason_codes(ledger, asked) == {
+    item = await add_attendance(ledger, "12.00", EventCategories=(talks,))
+    assert await reason_codes(ledger, item) == {
         not_for: "not_for_events", elsewhere: "wrong_event_category", fits: "used",
     }  # fmt: skip
 
@@ -179,8 +179,8 @@ async def test_rule_14_eligible_plans_limit_both_owner_and_source(ledger: Ledger
     on_mine = await ledger.add_money_credit("5.00", ElegibleTariffs=(mine,))
     on_other = await ledger.add_money_credit("5.00", ElegibleTariffs=(other,))
     wide = await ledger.add_money_credit("5.00", IsUniversalCredit=True, ElegibleTariffs=(other,))
-    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
-    assert await reason_codes(ledger, asked) == {
+    item = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, item) == {
         on_mine: "used",
         on_other: "wrong_plan",
         wide: "used",
@@ -200,10 +200,10 @@ async def test_rule_17_credit_stays_in_its_location_unless_cross_location_is_on(
         await ledger.add_money_credit("5.00"),
         await ledger.add_money_credit("5.00", BusinessId=away),
     )
-    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
-    assert await reason_codes(ledger, asked) == {here: "used", there: "other_location"}
+    item = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, item) == {here: "used", there: "other_location"}
     ledger.settings = LedgerSettings(cross_location=True)
-    assert await reason_codes(ledger, asked) == {here: "used", there: "used"}
+    assert await reason_codes(ledger, item) == {here: "used", there: "used"}
 
 
 async def test_rule_17_credit_never_pays_in_another_currency(ledger: LedgerBuilder) -> None:
@@ -211,9 +211,9 @@ async def test_rule_17_credit_never_pays_in_another_currency(ledger: LedgerBuild
     away = await ledger.add(Business, Name="Rive", CurrencyId=euro)
     there = await ledger.add_money_credit("5.00", BusinessId=away)
     ledger.settings = LedgerSettings(cross_location=True)
-    asked = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
-    assert await reason_codes(ledger, asked) == {there: "other_currency"}
-    assert (await spend_source(ledger, asked)).parts == ()
+    item = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
+    assert await reason_codes(ledger, item) == {there: "other_currency"}
+    assert (await spend_source(ledger, item)).parts == ()
     assert await ledger.remaining_money(there) == money("5.00")
 
 

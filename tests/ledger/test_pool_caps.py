@@ -114,10 +114,10 @@ async def test_rule_16_the_recording_time_decides_the_period(shared_team: Shared
     midnight = datetime(2026, 3, 11, tzinfo=UTC)
     shared_team.ledger.now = midnight - timedelta(seconds=1)
     assert await shared_team.covered("30.00") == money("30.00")
-    asked_before = shared_team.ledger.request_context()
+    requested_before = shared_team.ledger.request_context()
     # The request came before midnight and got its locks after it.
     shared_team.ledger.now = midnight
-    assert await shared_team.covered("30.00", call=asked_before) == money("30.00")
+    assert await shared_team.covered("30.00", call=requested_before) == money("30.00")
     assert await shared_team.covered("1.00") == 0
 
 
@@ -227,11 +227,11 @@ async def test_rule_16_printing_and_time_are_capped_separately(shared_team: Shar
     await shared_team.cap("50.00", kind=PRINTING_CREDIT)
 
     async def printed(units: int) -> list[str]:
-        asked = ItemRequest(SourceKind.PRINT_JOB, units, print_units=units)
+        item = ItemRequest(SourceKind.PRINT_JOB, units, print_units=units)
         context = shared_team.ledger.request_context()
         async with shared_team.ledger.store.write_session() as session:
-            whose = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
-            basket = await load_basket_for_update(session, whose, [asked], context)
+            buyer = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
+            basket = await load_basket_for_update(session, buyer, [item], context)
             result = await execute_spend(
                 session,
                 SpendPlan(basket, context, shared_team.ledger.context),
@@ -356,16 +356,16 @@ class Counting:
 
     def __init__(self, session: Any) -> None:
         self.unit = session
-        self.asked: list[str] = []
+        self.queried: list[str] = []
 
     async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
-        self.asked += [question.entity.__name__ for question in queries]
+        self.queried += [question.entity.__name__ for question in queries]
         found: list[list[Record]] = await self.unit.find_many(queries)
         return found
 
     def __getattr__(self, name: str) -> Any:
         def noted(entity: Any, *given: Any, **named: Any) -> Any:
-            self.asked.append(entity.__name__)
+            self.queried.append(entity.__name__)
             return getattr(self.unit, name)(entity, *given, **named)
 
         return noted
@@ -374,13 +374,13 @@ class Counting:
 async def statements_of_a_basket(shared_team: SharedTeam) -> list[str]:
     async with shared_team.ledger.store.write_session() as session:
         counting: Any = Counting(session)
-        asked = ItemRequest(SourceKind.CHARGE, 1, money("1.00"))
-        whose = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
+        item = ItemRequest(SourceKind.CHARGE, 1, money("1.00"))
+        buyer = Buyer(shared_team.ledger.customer, shared_team.ledger.business)
         await load_basket_for_update(
-            counting, whose, [asked], shared_team.ledger.request_context(caller=ADMIN_PRINCIPAL)
+            counting, buyer, [item], shared_team.ledger.request_context(caller=ADMIN_PRINCIPAL)
         )
-        asked_entities: list[str] = counting.asked
-        return asked_entities
+        queried_entities: list[str] = counting.queried
+        return queried_entities
 
 
 async def test_caps_cost_one_statement_with_a_team_and_none_without(
@@ -389,6 +389,6 @@ async def test_caps_cost_one_statement_with_a_team_and_none_without(
     await shared_team.ledger.add_money_credit("1.00")
     assert PoolCap.__name__ not in await statements_of_a_basket(shared_team)
     await shared_team.pool()
-    asked = await statements_of_a_basket(shared_team)
-    assert asked.count(PoolCap.__name__) == 1
-    assert JournalLine.__name__ not in asked
+    queried = await statements_of_a_basket(shared_team)
+    assert queried.count(PoolCap.__name__) == 1
+    assert JournalLine.__name__ not in queried

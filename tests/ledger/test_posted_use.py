@@ -170,25 +170,25 @@ async def test_rule_32_a_key_in_flight_conflicts_and_a_failed_request_keeps_it_f
 
 
 async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerBuilder) -> None:
-    lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
+    expired = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     early = await ledger.add_money_credit("10.00", ValidFrom=NOON + timedelta(hours=1))
     good = await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(hours=1))
     late_booking = await ledger.add_booking()
-    for credit in (lapsed, early, good):
+    for credit in (expired, early, good):
         await ledger.post_use(credit, "1.00")
     await ledger.post_use(good, "1.00", BookingId=late_booking)
     marks = [
         [line["Override"] for line in await ledger.journal_lines("money", credit)]
-        for credit in (lapsed, early, good)
+        for credit in (expired, early, good)
     ]
     assert marks == [[False, True], [False, True], [False, False, True]]
 
 
 async def test_rule_8_strict_posts_reject_uses_out_of_window(ledger: LedgerBuilder) -> None:
     ledger.settings = LedgerSettings(strict_posts=True)
-    lapsed = await ledger.add_money_credit("10.00", ExpireDate=NOON)
+    expired = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     with pytest.raises(ValidationError, match="is not valid at this time"):
-        await ledger.post_use(lapsed, "1.00")
+        await ledger.post_use(expired, "1.00")
     time = await ledger.add_time_credit()
     with pytest.raises(ValidationError, match="the length of the use is unknown"):
         await ledger.post_time_use(time)
@@ -300,7 +300,7 @@ async def test_rule_20_days_follow_the_locations_time_zone(ledger: LedgerBuilder
 
 
 class FlakyStore:
-    """A store whose first commit fails, as when a connection is lost."""
+    """A store buyer first commit fails, as when a connection is lost."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

@@ -206,15 +206,17 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
     sales = [await add_sale(ledger, product), await add_sale(ledger, product, ActivateNow=True)]
     (action,) = ledger_actions(ledger.context)["CoworkerProduct"]
     assert action.key == "ACTIVATE_PRODUCT"
-    said = []
+    results = []
     for _ in range(2):
         async with ledger.store.write_session() as session:
-            said.append(await action.run(session, sales, Params((), {}), ledger.request_context()))
-    assert [each.message for each in said] == [
+            results.append(
+                await action.run(session, sales, Params((), {}), ledger.request_context())
+            )
+    assert [each.message for each in results] == [
         "2 products are active; 2 credits added.",
         "2 products are active; 0 credits added.",
     ]
-    assert said[0].value[0] == {"CoworkerProductId": sales[0], "Granted": ["money/2", "time/2"]}
+    assert results[0].value[0] == {"CoworkerProductId": sales[0], "Granted": ["money/2", "time/2"]}
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(ValidationError):
         async with ledger.store.write_session() as session:

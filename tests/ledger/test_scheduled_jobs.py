@@ -53,11 +53,11 @@ async def add_hold(ledger: LedgerBuilder, until: datetime | None = SOON) -> int:
     """Holds credit for a half-hour booking and returns the group."""
     booking = await ledger.add_booking(hours=0.5)
     async with ledger.store.write_session() as session:
-        whose, asked = (
+        buyer, item = (
             Buyer(ledger.customer, ledger.business),
             ItemRequest(SourceKind.BOOKING, booking),
         )
-        basket = await load_basket(session, whose, [asked], ledger.request_context())
+        basket = await load_basket(session, buyer, [item], ledger.request_context())
         made = await create_hold(session, basket, ledger.request_context(), ledger.context, until)
     assert made.group is not None
     return made.group

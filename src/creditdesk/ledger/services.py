@@ -6,10 +6,8 @@ Implements the promise `Writer`. This module must not know requests or how answe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, Final
 
-from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS_BY_CREDIT,
@@ -23,12 +21,11 @@ from creditdesk.ledger.journal.transaction import (
     LedgerContext,
     lock_accounts,
 )
-from creditdesk.ledger.loaders.rates import MINUTES_PER_HOUR
+from creditdesk.ledger.loaders.rates import load_rates, total_price
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
-from creditdesk.ledger.rules.amounts import Amount, round_amount
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
-from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
@@ -299,13 +296,9 @@ def _validate_use_changes(entity: type[Entity], before: Record, record: Record) 
 
 
 async def _default_price(session: WriteSession, record: Mapping[str, Any]) -> Amount:
-    """A price that was left out is the rate's for all units; a minutes rate is by the hour."""
+    """The price of all units at the credit's rate; 0 for free credit."""
     if record.get("Free"):
         return 0
-    rate = await session.get(ExtraService, record["ExtraServiceId"])
-    if rate is None:
-        return 0
-    price: Amount = rate["Price"] * record["TotalUses"]
-    if rate["ChargePeriod"] == ChargePeriod.MINUTES:
-        return round_amount(Fraction(price, MINUTES_PER_HOUR), 2)
-    return price
+    rate_id = record["ExtraServiceId"]
+    rate = (await load_rates(session, [rate_id])).get(rate_id)
+    return (total_price(rate.price, rate, record["TotalUses"]) if rate else None) or 0

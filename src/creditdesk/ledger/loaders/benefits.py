@@ -24,7 +24,7 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.loaders.rates import load_rates
-from creditdesk.ledger.loaders.rows import Row, find_rows
+from creditdesk.ledger.loaders.rows import TypedRow, find_rows
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, ServiceRenewalTime
 from creditdesk.ledger.rules.units import ChargePeriod
@@ -74,7 +74,7 @@ class ProductBenefit(Benefit, frozen=True):
     lifetime: int | None
 
 
-class GrantRow(Row, frozen=True, gc=False):
+class GrantRow(TypedRow, frozen=True, gc=False):
     """One credit that was granted of a benefit, under a key that is unique."""
 
     entity = BenefitGrant
@@ -91,7 +91,7 @@ class GrantRow(Row, frozen=True, gc=False):
         return (self.credit_kind, self.credit_id)
 
 
-class _RolloverRow(Row, frozen=True, gc=False):
+class _RolloverRow(TypedRow, frozen=True, gc=False):
     entity = BenefitRollover
 
     benefit: str
@@ -99,7 +99,7 @@ class _RolloverRow(Row, frozen=True, gc=False):
     periods: int
 
 
-class PlanRow(Row, frozen=True, gc=False):
+class PlanRow(TypedRow, frozen=True, gc=False):
     """How often a plan is invoiced: every so many months, or every so many weeks."""
 
     entity = Tariff

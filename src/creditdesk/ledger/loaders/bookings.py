@@ -7,13 +7,20 @@ from datetime import datetime
 
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.loaders.rows import Flag, Row, UniqueRow, find_by_id, find_rows, lock_rows
+from creditdesk.ledger.loaders.rows import (
+    Flag,
+    TypedRow,
+    UniqueRow,
+    find_by_id,
+    find_rows,
+    lock_rows,
+)
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.repository import Finder, WriteSession
 
 
-class BookingRow(Row, frozen=True, gc=False):
+class BookingRow(TypedRow, frozen=True, gc=False):
     """What the price of a booking depends on."""
 
     entity = Booking
@@ -49,7 +56,7 @@ class LockedBooking(UniqueRow, frozen=True, gc=False):
         return SourceKey(SourceKind.BOOKING, self.id)
 
 
-class BookingChargeRow(Row, frozen=True, gc=False):
+class BookingChargeRow(TypedRow, frozen=True, gc=False):
     """A charge for what no credit covered of a booking (rule 5)."""
 
     entity = CoworkerExtraService
@@ -57,7 +64,7 @@ class BookingChargeRow(Row, frozen=True, gc=False):
     invoiced: Flag
 
 
-class _ResourceNameRow(Row, frozen=True, gc=False):
+class _ResourceNameRow(TypedRow, frozen=True, gc=False):
     entity = Booking
 
     resource_name: str | None

@@ -11,14 +11,14 @@ from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, where
-from creditdesk.ledger.loaders.rows import Row, find_filtered, find_rows
+from creditdesk.ledger.loaders.rows import TypedRow, find_filtered, find_rows
 from creditdesk.ledger.rules.amounts import Amount, round_amount
 from creditdesk.ledger.rules.credit import CreditType, SourceKey, SourceKind
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder
 
 
-class _DocumentRow(Row, frozen=True, gc=False):
+class _DocumentRow(TypedRow, frozen=True, gc=False):
     """A decision about one source, as `Allocation.to_document` writes it."""
 
     entity = AllocationDocument
@@ -29,7 +29,7 @@ class _DocumentRow(Row, frozen=True, gc=False):
     document: dict[str, object]
 
 
-class _EntryRow(Row, frozen=True, gc=False):
+class _EntryRow(TypedRow, frozen=True, gc=False):
     """A journal entry about one source."""
 
     entity = JournalLine

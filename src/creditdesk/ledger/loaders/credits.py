@@ -19,7 +19,7 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.rates import RateRow, load_rates
-from creditdesk.ledger.loaders.rows import Flag, Row, find_by_id, query_of, to_row
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, query_of, to_row
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import (
     DEFAULT_PRIORITY,
@@ -31,7 +31,7 @@ from creditdesk.ledger.rules.credit import (
 from creditdesk.schema.repository import Finder, ReadSession
 
 
-class MoneyCreditRow(Row, frozen=True, gc=False):
+class MoneyCreditRow(TypedRow, frozen=True, gc=False):
     """A money credit."""
 
     entity = CoworkerBookingCredit
@@ -90,7 +90,7 @@ class MoneyCreditRow(Row, frozen=True, gc=False):
         )
 
 
-class TimeCreditRow(Row, frozen=True, gc=False):
+class TimeCreditRow(TypedRow, frozen=True, gc=False):
     """A time or printing credit, or a booking charge: its own values decide which (rule 5)."""
 
     entity = CoworkerExtraService
@@ -138,7 +138,7 @@ class TimeCreditRow(Row, frozen=True, gc=False):
         )
 
 
-class StateRow(Row, frozen=True, gc=False):
+class StateRow(TypedRow, frozen=True, gc=False):
     """What the ledger keeps of a credit beside its record."""
 
     entity = AccountState
@@ -191,7 +191,7 @@ async def load_credits(
     return {customer_id: tuple(found) for customer_id, found in credits_.items()}
 
 
-class _PrintingRow(Row, frozen=True, gc=False):
+class _PrintingRow(TypedRow, frozen=True, gc=False):
     entity = CoworkerExtraService
 
     extra_service_is_printing_credit: Flag

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from creditdesk.entities.content.calendar_event import CalendarEvent
 from creditdesk.entities.content.event_attendee import EventAttendee
-from creditdesk.ledger.loaders.rows import Row
+from creditdesk.ledger.loaders.rows import TypedRow
 from creditdesk.ledger.rules.amounts import Amount
 
 
-class AttendeeRow(Row, frozen=True, gc=False):
+class AttendeeRow(TypedRow, frozen=True, gc=False):
     """An attendance and the price of its ticket."""
 
     entity = EventAttendee
@@ -22,7 +22,7 @@ class AttendeeRow(Row, frozen=True, gc=False):
     event_product_currency_code: str | None
 
 
-class EventRow(Row, frozen=True, gc=False):
+class EventRow(TypedRow, frozen=True, gc=False):
     """When an event takes place, and its categories."""
 
     entity = CalendarEvent

@@ -12,7 +12,7 @@ from creditdesk.ledger.journal.mapping import (
     is_booking_charge,
     state_id,
 )
-from creditdesk.ledger.loaders.rows import Row, find_by_id
+from creditdesk.ledger.loaders.rows import TypedRow, find_by_id
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 
@@ -24,7 +24,7 @@ class ExpiredPage(NamedTuple):
     last_id: int | None
 
 
-class _ExpiryRow(Row, frozen=True, gc=False):
+class _ExpiryRow(TypedRow, frozen=True, gc=False):
     entity = AccountState
 
     expiry_swept: datetime | None

@@ -9,7 +9,7 @@ from enum import StrEnum
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
-from creditdesk.ledger.loaders.rows import Row, find_rows, lock_rows
+from creditdesk.ledger.loaders.rows import TypedRow, find_rows, lock_rows
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.query import Comparison, Filter
@@ -24,7 +24,7 @@ class HoldState(StrEnum):
     RELEASED = "released"
 
 
-class HoldRow(Row, frozen=True, gc=False):
+class HoldRow(TypedRow, frozen=True, gc=False):
     """A part of one credit that is reserved for one source.
 
     `amount` is in ten-thousandths also for uses; `covered` in those of the source's currency.
@@ -62,14 +62,14 @@ class HoldRow(Row, frozen=True, gc=False):
         return self.state is HoldState.HELD
 
 
-class _HoldKeyRow(Row, frozen=True, gc=False):
+class _HoldKeyRow(TypedRow, frozen=True, gc=False):
     entity = Hold
 
     source_kind: SourceKind
     source_id: int
 
 
-class _HoldGroupRow(Row, frozen=True, gc=False):
+class _HoldGroupRow(TypedRow, frozen=True, gc=False):
     entity = Hold
 
     group: int

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
-from creditdesk.ledger.loaders.rows import Row
+from creditdesk.ledger.loaders.rows import TypedRow
 from creditdesk.ledger.rules.amounts import Amount
 
 
-class InvoiceLineRow(Row, frozen=True, gc=False):
+class InvoiceLineRow(TypedRow, frozen=True, gc=False):
     """A line's price, and the sale or contract it is for."""
 
     entity = CoworkerInvoiceLine
@@ -21,7 +21,7 @@ class InvoiceLineRow(Row, frozen=True, gc=False):
     tax_amount: Amount
 
 
-class InvoiceRow(Row, frozen=True, gc=False):
+class InvoiceRow(TypedRow, frozen=True, gc=False):
     """Whose an invoice is."""
 
     entity = CoworkerInvoice

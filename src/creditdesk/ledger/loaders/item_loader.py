@@ -22,7 +22,7 @@ from creditdesk.ledger.loaders.locations import (
 )
 from creditdesk.ledger.loaders.rates import RateRow, load_booking_rates
 from creditdesk.ledger.loaders.rows import (
-    Row,
+    TypedRow,
     find_by_id,
     find_by_unique_id,
     query_of,
@@ -32,7 +32,7 @@ from creditdesk.ledger.loaders.sales import PassRow, PricedSale, SaleRow
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.repository import Finder
 
-_ROW_TYPES: Final[Mapping[SourceKind, type[Row]]] = {
+_ROW_TYPES: Final[Mapping[SourceKind, type[TypedRow]]] = {
     SourceKind.BOOKING: BookingRow,
     SourceKind.EVENT_ATTENDANCE: AttendeeRow,
     SourceKind.INVOICE_LINE: InvoiceLineRow,
@@ -47,7 +47,7 @@ _ROW_TYPES: Final[Mapping[SourceKind, type[Row]]] = {
 class Items:
     """Rows by id: the items themselves, their events and invoices."""
 
-    rows: Mapping[SourceKey, Row] = field(default_factory=dict)
+    rows: Mapping[SourceKey, TypedRow] = field(default_factory=dict)
     events: Mapping[int, EventRow] = field(default_factory=dict)
     invoices: Mapping[int, InvoiceRow] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ async def load_priced_items(finder: Finder, keys: Iterable[SourceKey]) -> Priced
     return PricedItems(Items(rows, events, invoices), sales, contracts, rates, clocks, currencies)
 
 
-async def _load_rows(finder: Finder, keys: Iterable[SourceKey]) -> dict[SourceKey, Row]:
+async def _load_rows(finder: Finder, keys: Iterable[SourceKey]) -> dict[SourceKey, TypedRow]:
     wanted: dict[SourceKind, set[int]] = {}
     for key in keys:
         if key.kind in _ROW_TYPES:
@@ -141,7 +141,7 @@ async def _load_rows(finder: Finder, keys: Iterable[SourceKey]) -> dict[SourceKe
 
 
 async def _load_parents(
-    finder: Finder, rows: Collection[Row]
+    finder: Finder, rows: Collection[TypedRow]
 ) -> tuple[dict[int, EventRow], dict[int, InvoiceRow]]:
     events = [row.calendar_event_id for row in rows if isinstance(row, AttendeeRow)]
     invoices = [row.coworker_invoice_id for row in rows if isinstance(row, InvoiceLineRow)]

@@ -22,7 +22,7 @@ from creditdesk.ledger.loaders.invoices import InvoiceLineRow
 from creditdesk.ledger.loaders.item_loader import PricedItems, load_priced_items
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_currencies
 from creditdesk.ledger.loaders.rates import RateRow, select_booking_rate, total_price
-from creditdesk.ledger.loaders.rows import Row
+from creditdesk.ledger.loaders.rows import TypedRow
 from creditdesk.ledger.loaders.sales import PassRow, PricedSale
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Source, SourceKey, SourceKind
@@ -35,7 +35,7 @@ from creditdesk.schema.service import RequestContext
 STEPS_PER_PRINT_UNIT: Final = 100
 """One printing unit is worth a hundredth of the currency."""
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=TypedRow)
 
 
 @dataclass(frozen=True, slots=True)

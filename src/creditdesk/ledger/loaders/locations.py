@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from creditdesk.entities.ledger.location_profile import LocationProfile
 from creditdesk.entities.sys.business import Business
-from creditdesk.ledger.loaders.rows import Row, find_by_id, find_rows
+from creditdesk.ledger.loaders.rows import TypedRow, find_by_id, find_rows
 from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES
 from creditdesk.schema.repository import Finder
 
@@ -28,7 +28,7 @@ DEFAULT_CLOCK: Final = LocationClock()
 """For locations without a profile: UTC and 15 minutes."""
 
 
-class _ProfileRow(Row, frozen=True, gc=False):
+class _ProfileRow(TypedRow, frozen=True, gc=False):
     entity = LocationProfile
 
     business_id: int
@@ -36,7 +36,7 @@ class _ProfileRow(Row, frozen=True, gc=False):
     booking_interval_minutes: int
 
 
-class _BusinessRow(Row, frozen=True, gc=False):
+class _BusinessRow(TypedRow, frozen=True, gc=False):
     entity = Business
 
     currency_code: str | None

@@ -9,20 +9,20 @@ from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.ledger.journal.mapping import unknown_reference
 from creditdesk.ledger.loaders.contracts import ContractRow
-from creditdesk.ledger.loaders.rows import Flag, Row, find_by_id, query_of, to_row
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, query_of, to_row
 from creditdesk.ledger.rules.credit import Customer, TeamSharing
 from creditdesk.schema.repository import Finder, ReadSession
 from creditdesk.schema.service import Principal, RequestContext
 
 
-class _CustomerRow(Row, frozen=True, gc=False):
+class _CustomerRow(TypedRow, frozen=True, gc=False):
     entity = Coworker
 
     businesses: tuple[int, ...]
     teams: tuple[int, ...]
 
 
-class _TeamRow(Row, frozen=True, gc=False):
+class _TeamRow(TypedRow, frozen=True, gc=False):
     entity = Team
 
     paying_member_id: int | None

@@ -30,7 +30,7 @@ from creditdesk.ledger.loaders.locations import (
 from creditdesk.ledger.loaders.payers import Payers
 from creditdesk.ledger.loaders.rows import (
     Flag,
-    Row,
+    TypedRow,
     find_by_id,
     find_filtered,
     find_rows,
@@ -49,7 +49,7 @@ CREDIT_TYPES: Final[Mapping[int, CreditType]] = {
 }
 
 
-class _CapRow(Row, frozen=True, gc=False):
+class _CapRow(TypedRow, frozen=True, gc=False):
     entity = PoolCap
 
     team_id: int
@@ -62,7 +62,7 @@ class _LocatedCap(_CapRow, frozen=True, gc=False):
     team_business_id: int | None
 
 
-class _UseRow(Row, frozen=True, gc=False):
+class _UseRow(TypedRow, frozen=True, gc=False):
     """A use of a credit that is not the member's own."""
 
     entity = JournalLine
@@ -81,7 +81,7 @@ class _UseRow(Row, frozen=True, gc=False):
         return (self.credit_kind, self.credit_id)
 
 
-class _ReversalRow(Row, frozen=True, gc=False):
+class _ReversalRow(TypedRow, frozen=True, gc=False):
     entity = JournalLine
 
     credit_kind: AccountType
@@ -94,7 +94,7 @@ class _ReversalRow(Row, frozen=True, gc=False):
         return (self.credit_kind, self.credit_id)
 
 
-class _MoneyPoolRow(Row, frozen=True, gc=False):
+class _MoneyPoolRow(TypedRow, frozen=True, gc=False):
     entity = CoworkerBookingCredit
 
     coworker_id: int
@@ -104,7 +104,7 @@ class _MoneyPoolRow(Row, frozen=True, gc=False):
         return _CreditPool(self.coworker_id, CreditType.MONEY, self.business_currency_code or "")
 
 
-class _TimePoolRow(Row, frozen=True, gc=False):
+class _TimePoolRow(TypedRow, frozen=True, gc=False):
     entity = CoworkerExtraService
 
     coworker_id: int

@@ -11,18 +11,18 @@ from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.bookings import BookingRow
 from creditdesk.ledger.loaders.locations import LocationClock
-from creditdesk.ledger.loaders.rows import Flag, Row, find_by_id, find_filtered
-from creditdesk.ledger.rules.amounts import Amount, round_amount
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, find_filtered
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Rate
+from creditdesk.ledger.rules.currency import round_to_currency
 from creditdesk.ledger.rules.units import ChargePeriod, units
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder
 
 MINUTES_PER_HOUR: Final = 60
-CURRENCY_DIGITS: Final = 2
 
 
-class RateRow(Row, frozen=True, gc=False):
+class RateRow(TypedRow, frozen=True, gc=False):
     """An `ExtraService`: what a resource costs by the unit, or the kind of a time credit."""
 
     entity = ExtraService
@@ -102,5 +102,6 @@ def total_price(price: Amount | None, rate: RateRow, unit_count: int) -> Amount 
     if price is None:
         return None
     if rate.charge_period is ChargePeriod.MINUTES:
-        return round_amount(Fraction(price * unit_count, MINUTES_PER_HOUR), CURRENCY_DIGITS)
+        exact_price = Fraction(price * unit_count, MINUTES_PER_HOUR)
+        return round_to_currency(exact_price, rate.currency_code or "")
     return price * unit_count

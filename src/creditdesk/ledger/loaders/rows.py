@@ -1,6 +1,6 @@
 """Typed rows: the columns of a record that the ledger reads, as a frozen struct.
 
-A `Row` names its entity and its columns: the field `coworker_id` reads the column `CoworkerId`.
+A `TypedRow` names its entity and its columns: the field `coworker_id` reads the column `CoworkerId`.
 The query asks for exactly these columns, and loading rejects a value of another type.
 """
 
@@ -21,7 +21,7 @@ Flag = bool | None
 """A stored boolean: None in rows that are older than its column."""
 
 
-class Row(Struct, frozen=True, gc=False, rename="pascal"):
+class TypedRow(Struct, frozen=True, gc=False, rename="pascal"):
     """Columns of one record. Subclasses set `entity` and add a field for each column."""
 
     entity: ClassVar[type[Entity]]
@@ -29,17 +29,17 @@ class Row(Struct, frozen=True, gc=False, rename="pascal"):
     id: int
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=TypedRow)
 U = TypeVar("U", bound="UniqueRow")
 
 
-class UniqueRow(Row, frozen=True, gc=False):
+class UniqueRow(TypedRow, frozen=True, gc=False):
     """A row that other records refer to by its `UniqueId`."""
 
     unique_id: str
 
 
-def columns_of(row_type: type[Row]) -> tuple[str, ...]:
+def columns_of(row_type: type[TypedRow]) -> tuple[str, ...]:
     """The columns that a row type reads."""
     return row_type.__struct_encode_fields__
 
@@ -49,7 +49,7 @@ def to_row(row_type: type[R], record: Record) -> R:
     return convert(record, row_type)
 
 
-def query_of(row_type: type[Row], **values: Any) -> FindQuery:
+def query_of(row_type: type[TypedRow], **values: Any) -> FindQuery:
     """The query for rows whose columns equal `values`; a collection means one of its members."""
     return FindQuery(row_type.entity, where(row_type.entity, **values), columns_of(row_type))
 

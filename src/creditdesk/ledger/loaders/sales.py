@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.time_pass import TimePass
-from creditdesk.ledger.loaders.rows import Flag, Row, UniqueRow, lock_rows
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, UniqueRow, lock_rows
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.repository import WriteSession
 
@@ -31,7 +31,7 @@ class PricedSale(SaleRow, frozen=True, gc=False):
     product_currency_code: str | None
 
 
-class PassRow(Row, frozen=True, gc=False):
+class PassRow(TypedRow, frozen=True, gc=False):
     """A kind of pass."""
 
     entity = TimePass

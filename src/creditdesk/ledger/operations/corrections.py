@@ -219,7 +219,7 @@ async def _reissue_if_expired(
         [NewCredit(moved, {**values, "ExpireDate": plan.expires}, granted_from=account[1])],
         context,
         ledger,
-        reason=f"returned after credit #{account[1]} lapsed",
+        reason=f"returned after credit #{account[1]} expired",
     )
     return granted_id
 
@@ -328,7 +328,7 @@ async def write_expiry(
         # A spend or an extension may have come before the lock.
         if not has_expired(ends, journal.now) or before == ends or credit.unreserved <= 0:
             continue
-        metadata = EntryMetadata(context.principal.email, "lapsed unused", effective=ends)
+        metadata = EntryMetadata(context.principal.email, "expired unused", effective=ends)
         journal.append(account, EntryType.EXPIRY, credit.unreserved, metadata)
         journal.set_state(account, expiry_recorded=ends)
         expired.append(account)

@@ -136,7 +136,7 @@ async def _plan_baskets(
             step.response = DEFERRED
     baskets = [(step, spend) for step, spend in baskets if step.response is None]
     keys = {item.key for _, spend in baskets for item in spend.request.items}
-    # After the locks: whoever waited for one finds the response of an equal request.
+    # After the locks: a request that waited for one finds the response of an equal request.
     earlier, found = await gather_loads(
         session,
         lambda finder: find_responses(finder, [(s.context, s.fingerprint) for _, s in baskets]),

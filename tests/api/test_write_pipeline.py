@@ -113,3 +113,15 @@ async def test_unknown_references_of_a_use_are_all_reported_in_order(
         assert [error["PropertyName"] for error in response.json()["Errors"]] == [
             "CoworkerBookingCredit", "Booking", "EventAttendee", *first,
         ]  # fmt: skip
+
+
+async def test_ids_and_parameters_of_an_action_are_reported_together(
+    client: httpx.AsyncClient,
+) -> None:
+    path = "/api/billing/coworkerbookingcredits/runcommand"
+    body = {"Key": "adjust_credit", "Ids": [], "Parameters": [{"Name": "Amount", "Value": "x"}]}
+    response = await client.post(path, json=body)
+    assert response.status_code == 400
+    assert [error["PropertyName"] for error in response.json()["Errors"]] == [
+        "Ids", "Amount", "Reason",
+    ]  # fmt: skip

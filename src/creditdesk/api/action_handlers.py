@@ -17,7 +17,7 @@ from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
 from creditdesk.schema.actions import Action
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.errors import ValidationError, invalid_field
 from creditdesk.schema.fields import Collection
 from creditdesk.schema.params import Param, Params
 from creditdesk.schema.query import Comparison, Filter
@@ -66,9 +66,9 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
             chosen.raise_errors()
             raise invalid_field("Key", "is a required field")
         _check_ids(chosen)
-        chosen.raise_errors()
         params = Params(action.parameters, _named_values(values))
-        params.raise_errors()
+        if errors := [*chosen.errors, *params.errors]:
+            raise ValidationError(*errors)
         return ActionRun(action, chosen[_IDS], params)
 
     async def execute(
@@ -131,5 +131,5 @@ async def _require_records(
     """Raises ValidationError unless the caller may see every record."""
     chosen = Filter(entity.meta().columns["Id"], Comparison.ONE_OF, tuple(ids))
     scope = scope_filters(context.principal, entity)
-    if ids and await session.count(entity, (chosen, *scope)) < len(ids):
+    if await session.count(entity, (chosen, *scope)) < len(ids):
         raise invalid_field("Ids", "is not found", list(ids))

@@ -28,7 +28,7 @@ _numbers = count(1)
 def create_postgres_database(server: str, template: str | None = None) -> str:
     """Creates a database on the server at this URL, as a copy of `template`, and returns its URL."""
     name = f"creditdesk_{os.getpid()}_{next(_numbers)}"
-    copied = f" TEMPLATE {template}" if template else ""
+    copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
     run_in_thread(_execute(server, f"CREATE DATABASE {name}{copied}"))
     return database_url(server, name)
 

@@ -233,7 +233,7 @@ async def test_rule_11_only_the_description_of_a_use_changes_and_is_journaled(
     use = int((await ledger.post_use(credit, "1.00", Description="cofee"))["Id"])
     await ledger.update_use(use, Description="coffee", CreditUsed=money("1.00"))
     assert (await ledger.get(MONEY_USE, use))["Description"] == "coffee"
-    with pytest.raises(ValidationError, match="rule 11"):
+    with pytest.raises(ValidationError, match="reverse the use with the command REVERSE_USE"):
         await ledger.update_use(use, Description="coffee", CreditUsed=money("2.00"))
     lines = await ledger.journal_lines("money", credit)
     assert entry_kinds(lines) == ["grant", "use", "adjustment"]

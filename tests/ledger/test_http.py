@@ -211,7 +211,7 @@ async def test_rule_11_only_the_description_of_a_use_is_updated_over_http(
     assert updated.json()["Value"]["Description"] == "room"
     more = await client.put(path, json={**use, "CreditUsed": 6})
     assert more.status_code == 400
-    assert "rule 11" in more.json()["Message"]
+    assert "reverse the use with the command REVERSE_USE" in more.json()["Message"]
     assert (await client.delete(f"{path}/{use['Id']}")).status_code == 405
     time = "/api/billing/coworkerextraserviceusehistories"
     assert (await client.put(time, json={"Id": 1})).status_code == 405

@@ -120,7 +120,7 @@ class ModelBooking:
     @property
     def covered(self) -> int:
         return sum(
-            round_to_step(Fraction(covered * row.unreversed, row.used), 1) for row, covered in self.payments if row.used
+            round_to_step(Fraction(covered * row.unreversed, row.used), 100) for row, covered in self.payments if row.used
         )  # fmt: skip
 
 

@@ -1,27 +1,29 @@
-"""What a create, update or delete on the wire means for credits, uses and bookings.
-
-Implements the promise `Writer`. This module must not know requests or how answers look.
-"""
+"""What a create, update or delete over the API means for credits, uses and bookings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS_BY_CREDIT,
     MAPPINGS_BY_HISTORY,
     CreditTypeMapping,
-    is_booking_charge,
+    credit_terms,
+    stored_credit,
+    stored_use,
 )
 from creditdesk.ledger.journal.transaction import (
     EntryMetadata,
     JournalTransaction,
     LedgerContext,
+    LockedAccount,
     lock_accounts,
 )
+from creditdesk.ledger.journal.values import CreditTerms, StoredCredit
+from creditdesk.ledger.loaders.bookings import BookingWrite, LockedBooking
 from creditdesk.ledger.loaders.rates import load_rates, total_price
+from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.rules.amounts import Amount
@@ -34,11 +36,13 @@ from creditdesk.schema.service import EntityService, RequestContext
 
 ALREADY_CHARGED: Final = "This booking has already been charged to this customer."
 MUTABLE_USE_FIELDS: Final = frozenset({"Description", "SystemId", "CustomFields"})
-"""What a PUT on a use may change (rule 11)."""
+"""What a PUT may change on a use (rule 11)."""
+_PRICED_FIELDS: Final = ("FromTime", "ToTime", "ResourceId", "ExtraServiceId", "OverridePrice")
+"""The fields of a booking that its price depends on."""
 
 
 class CreditService:
-    """Creates, changes and removes grants of either kind (rules 2, 5, 6, 28)."""
+    """Creates, changes and removes credits of either type (rules 2, 5, 6, 28)."""
 
     def __init__(self, ledger: LedgerContext) -> None:
         self.ledger = ledger
@@ -47,17 +51,18 @@ class CreditService:
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
         mapping = MAPPINGS_BY_CREDIT[entity]
-        _validate_values(mapping, record)
-        if mapping.account_type is AccountType.TIME and record.get("Price") is None:
-            record = {**record, "Price": await _default_price(session, record)}
-        if is_booking_charge(mapping, _charge_links(record)):
+        terms = credit_terms(mapping, record)
+        _validate_terms(mapping, terms)
+        if mapping.account_type is AccountType.TIME and terms.price is None:
+            record = {**record, "Price": await _default_price(session, terms)}
+        if terms.is_booking_charge:
             charge = {**record, mapping.remaining_field: 0}
             (charge_id,) = await session.insert(
                 entity, [new_record(entity, charge, context.now, context.principal.email)]
             )
             return charge_id
         (credit_id,) = await grant(
-            session, mapping, [NewCredit(record[mapping.total_field], record)], context, self.ledger
+            session, mapping, [NewCredit(terms.total, record)], context, self.ledger
         )
         return credit_id
 
@@ -70,95 +75,49 @@ class CreditService:
         context: RequestContext,
     ) -> None:
         mapping = MAPPINGS_BY_CREDIT[entity]
-        after = {**before, **record}
-        _validate_values(mapping, after)
-        _validate_changes(mapping, before, after)
-        values = {
-            name: value
-            for name, value in record.items()
-            if name not in (mapping.remaining_field, mapping.total_field, "Id")
-        }
-        if mapping.account_type is AccountType.TIME and after.get("Price") is None:
-            values["Price"] = await _default_price(session, after)
-        stamp = update_stamp(context.now, context.principal.email)
-        if is_booking_charge(mapping, before):
-            changed = {**values, mapping.total_field: after[mapping.total_field], **stamp}
-            await session.update(entity, [(before["Id"], changed)])
+        credit = stored_credit(mapping, before)
+        terms = credit_terms(mapping, {**before, **record})
+        _validate_terms(mapping, terms)
+        _validate_changes(credit, terms)
+        set_by_ledger = (mapping.remaining_field, mapping.total_field, "Id")
+        values = {name: value for name, value in record.items() if name not in set_by_ledger}
+        values |= update_stamp(context.now, context.principal.email)
+        if mapping.account_type is AccountType.TIME and terms.price is None:
+            values |= {"Price": await _default_price(session, terms)}
+        if credit.is_booking_charge:
+            values |= {mapping.total_field: terms.total}
+            await session.update(entity, [(credit.id, values)])
             return
-        journal = await lock_accounts(
-            session, [(mapping.account_type, before["Id"])], self.ledger.clock
-        )
-        self._change_total(journal, mapping, before["Id"], after[mapping.total_field], context)
-        self._change_expiry(journal, mapping, before, after, context)
-        await session.update(entity, [(before["Id"], {**values, **stamp})])
+        account = (mapping.account_type, credit.id)
+        journal = await lock_accounts(session, [account], self.ledger.clock)
+        _change_total(journal, journal.accounts[account], terms.total, context)
+        _change_expiry(journal, journal.accounts[account], terms, context)
+        await session.update(entity, [(credit.id, values)])
         await journal.flush(session)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
         mapping = MAPPINGS_BY_CREDIT[entity]
-        account = (mapping.account_type, before["Id"])
-        if not is_booking_charge(mapping, before):
+        credit = stored_credit(mapping, before)
+        if not credit.is_booking_charge:
+            account = (mapping.account_type, credit.id)
             journal = await lock_accounts(session, [account], self.ledger.clock)
-            credit = journal.accounts[account]
-            if credit.sequence > 1 or credit.remaining != credit.total:
+            locked = journal.accounts[account]
+            if locked.sequence > 1 or locked.remaining != locked.total:
                 raise StateConflict(
-                    f"This credit has {credit.sequence} journal lines and cannot be deleted: "
+                    f"This credit has {locked.sequence} journal lines and cannot be deleted: "
                     "void it instead."
                 )
-            # The journal outlives the credit, so it must end at nothing.
-            journal.append(
-                account,
-                EntryType.VOID,
-                credit.total,
-                EntryMetadata(context.principal.email, "deleted"),
-            )
+            # The journal outlives the credit, so its balance must end at zero.
+            metadata = EntryMetadata(context.principal.email, "deleted")
+            journal.append(account, EntryType.VOID, locked.total, metadata)
             await journal.flush(session)
-        await session.delete(entity, [before["Id"]])
-
-    def _change_total(
-        self,
-        journal: JournalTransaction,
-        mapping: CreditTypeMapping,
-        credit_id: int,
-        total: Amount,
-        context: RequestContext,
-    ) -> None:
-        account = (mapping.account_type, credit_id)
-        credit = journal.accounts[account]
-        require_total_covers_used(mapping, credit, total)
-        metadata = EntryMetadata(
-            context.principal.email, "total changed", idempotency_key=context.idempotency_key
-        )
-        if total > credit.total:
-            journal.append(account, EntryType.GRANT, total - credit.total, metadata)
-        elif total < credit.total:
-            journal.append(account, EntryType.VOID, credit.total - total, metadata)
-
-    def _change_expiry(
-        self,
-        journal: JournalTransaction,
-        mapping: CreditTypeMapping,
-        before: Record,
-        after: Record,
-        context: RequestContext,
-    ) -> None:
-        """Bringing a lapsed credit back is a line of its own (rule 28)."""
-        account = (mapping.account_type, before["Id"])
-        if reopens_credit(before["ExpireDate"], after["ExpireDate"], journal.now):
-            metadata = EntryMetadata(
-                context.principal.email, "expiry extended", idempotency_key=context.idempotency_key
-            )
-            again = max(0, journal.accounts[account].unreserved)
-            journal.append(account, EntryType.REOPENING, again, metadata)
-        if before["ExpireDate"] != after["ExpireDate"] and not has_expired(
-            after["ExpireDate"], journal.now
-        ):
-            journal.set_state(account, expiry_recorded=None)
+        await session.delete(entity, [credit.id])
 
 
 class UseService:
-    """Takes changes of a money use's description; uses are posted through the queue (rule 11)."""
+    """Changes the description of a money use; uses are posted through the spend queue (rule 11)."""
 
     def __init__(self, ledger: LedgerContext) -> None:
         self.ledger = ledger
@@ -183,35 +142,38 @@ class UseService:
         mapping = MAPPINGS_BY_HISTORY[entity]
         _validate_use_changes(entity, before, record)
         changed = {name: record[name] for name in MUTABLE_USE_FIELDS if name in record}
-        account = (mapping.account_type, before[mapping.credit_reference])
-        if changed.get("Description") != before.get("Description"):
+        use = stored_use(mapping, before)
+        if changed.get("Description") != use.description:
+            account = (mapping.account_type, use.credit_id or 0)
             journal = await lock_accounts(session, [account], self.ledger.clock)
             metadata = EntryMetadata(
                 context.principal.email,
-                f"description of use #{before['Id']} was: {before.get('Description') or ''}",
+                f"description of use #{use.id} was: {use.description or ''}",
                 "use_history",
-                before["Id"],
+                use.id,
                 context.idempotency_key,
             )
             journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
             await journal.flush(session)
-        stamp = update_stamp(context.now, context.principal.email)
-        await session.update(entity, [(before["Id"], {**changed, **stamp})])
+        await session.update(
+            entity, [(use.id, {**changed, **update_stamp(context.now, context.principal.email)})]
+        )
 
     async def delete(
         self,
-        session: WriteSession,  # noqa: ARG002 - the promise `Writer` names them
+        session: WriteSession,  # noqa: ARG002 - the protocol `EntityService` names them
         entity: type[Entity],  # noqa: ARG002
         before: Record,  # noqa: ARG002
         context: RequestContext,  # noqa: ARG002
     ) -> None:
         raise StateConflict(
-            "A use is not deleted. Reverse it with the command REVERSE_USE (rule 11)."
+            "A use cannot be deleted, as it is part of the journal. "
+            "Reverse it with the command REVERSE_USE."
         )
 
 
 class BookingService:
-    """Bookings as `plain` writes them, charged and recalculated with it (rules 23 to 25)."""
+    """Bookings as `default_service` writes them, charged or recalculated with it (rules 23 to 25)."""
 
     def __init__(self, ledger: LedgerContext, default_service: EntityService) -> None:
         self.ledger = ledger
@@ -221,7 +183,7 @@ class BookingService:
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
         booking_id = await self.default_service.create(session, entity, record, context)
-        if record.get("ChargeNow") and record.get("CoworkerId") and not record.get("Tentative"):
+        if BookingWrite.of(record).is_charged_now:
             await charge_bookings(session, [booking_id], context, self.ledger)
         return booking_id
 
@@ -234,71 +196,94 @@ class BookingService:
         context: RequestContext,
     ) -> None:
         await self.default_service.update(session, entity, before, record, context)
-        priced = ("FromTime", "ToTime", "ResourceId", "ExtraServiceId", "OverridePrice")
-        if not before["Invoiced"]:
-            if record.get("ChargeNow") and record.get("CoworkerId") and not record.get("Tentative"):
-                await charge_bookings(session, [before["Id"]], context, self.ledger)
-        elif any(record.get(name, before[name]) != before[name] for name in priced):
-            await recalculate_booking(session, before["Id"], context, self.ledger)
+        booking = to_row(LockedBooking, before)
+        if not booking.invoiced:
+            if BookingWrite.of(record).is_charged_now:
+                await charge_bookings(session, [booking.id], context, self.ledger)
+        elif any(record.get(name, before[name]) != before[name] for name in _PRICED_FIELDS):
+            await recalculate_booking(session, booking.id, context, self.ledger)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
-        if before["Invoiced"]:
+        if to_row(LockedBooking, before).invoiced:
             raise StateConflict(ALREADY_CHARGED)
         await self.default_service.delete(session, entity, before, context)
 
 
-def _charge_links(record: Mapping[str, Any]) -> Record:
-    return {"BookingId": record.get("BookingId"), "BookingUniqueId": record.get("BookingUniqueId")}
+def _change_total(
+    journal: JournalTransaction, locked: LockedAccount, total: Amount, context: RequestContext
+) -> None:
+    require_total_covers_used(locked.mapping, locked, total)
+    metadata = EntryMetadata(
+        context.principal.email, "total changed", idempotency_key=context.idempotency_key
+    )
+    if total > locked.total:
+        journal.append(locked.account, EntryType.GRANT, total - locked.total, metadata)
+    elif total < locked.total:
+        journal.append(locked.account, EntryType.VOID, locked.total - total, metadata)
 
 
-def _validate_values(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> None:
-    if record[mapping.total_field] < 0:
-        raise invalid_field(
-            mapping.total_field,
-            "must not be negative",
-            mapping.format_amount(record[mapping.total_field]),
+def _change_expiry(
+    journal: JournalTransaction, locked: LockedAccount, terms: CreditTerms, context: RequestContext
+) -> None:
+    """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
+    expires = locked.stored.expires
+    if reopens_credit(expires, terms.expires, journal.now):
+        metadata = EntryMetadata(
+            context.principal.email, "expiry extended", idempotency_key=context.idempotency_key
         )
-    starts, ends = record.get("ValidFrom"), record.get("ExpireDate")
+        reopened = max(0, locked.unreserved)
+        journal.append(locked.account, EntryType.REOPENING, reopened, metadata)
+    if expires != terms.expires and not has_expired(terms.expires, journal.now):
+        journal.set_state(locked.account, expiry_recorded=None)
+
+
+def _validate_terms(mapping: CreditTypeMapping, terms: CreditTerms) -> None:
+    if terms.total < 0:
+        raise invalid_field(
+            mapping.total_field, "must not be negative", mapping.format_amount(terms.total)
+        )
+    starts, ends = terms.valid_from, terms.expires
     if starts is not None and ends is not None and ends <= starts:
-        # The imitated system's own words, its slip included.
+        # The message of the imitated API, its slip included.
         raise invalid_field("ExpireDate", "Expiration data must be greater than valid from date")
 
 
-def _validate_changes(mapping: CreditTypeMapping, before: Record, after: Record) -> None:
-    if after["BusinessId"] != before["BusinessId"]:
-        raise invalid_field("Business", "cannot be changed", after["BusinessId"])
-    if before.get("Overdraft") and after["ExtraServiceId"] != before["ExtraServiceId"]:
+def _validate_changes(credit: StoredCredit, terms: CreditTerms) -> None:
+    if terms.business_id != credit.business_id:
+        raise invalid_field("Business", "cannot be changed", terms.business_id)
+    if credit.overdraft and terms.rate_id != credit.rate_id:
         raise invalid_field(
-            "ExtraService", "cannot be changed while the credit has an overdraft (rule 33)"
+            "ExtraService",
+            "cannot be changed while the credit has an overdraft: set the overdraft to 0 first",
         )
-    if is_booking_charge(mapping, before) != is_booking_charge(mapping, after):
+    if credit.is_booking_charge != terms.is_booking_charge:
         raise invalid_field(
-            "BookingId", "cannot turn a credit into a booking charge or back (rule 5)"
+            "BookingId", "cannot turn a credit into a booking charge, or a charge into a credit"
         )
 
 
 def _validate_use_changes(entity: type[Entity], before: Record, record: Record) -> None:
-    """Only a value that was sent can differ: links that were left out stay as they are."""
+    """Only a value that was sent can differ: references that were left out stay as they are."""
+    unchecked = {*MUTABLE_USE_FIELDS, "UpdatedOn", "UpdatedBy"}
     for column in entity.meta().stored_columns:
         name = column.name
-        if (
-            name in MUTABLE_USE_FIELDS
-            or record.get(name) is None
-            or name in ("UpdatedOn", "UpdatedBy")
-        ):
+        if name in unchecked or record.get(name) is None:
             continue
         if record[name] != before[name]:
             raise invalid_field(
-                column.leaf, "cannot be changed; reverse the use with REVERSE_USE (rule 11)"
+                column.leaf, "cannot be changed; reverse the use with the command REVERSE_USE"
             )
 
 
-async def _default_price(session: WriteSession, record: Mapping[str, Any]) -> Amount:
-    """The price of all units at the credit's rate; 0 for free credit."""
-    if record.get("Free"):
+async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
+    """The price of time credit without one: its rate's price for all of its uses."""
+    if terms.is_free or terms.rate_id is None:
         return 0
-    rate_id = record["ExtraServiceId"]
-    rate = (await load_rates(session, [rate_id])).get(rate_id)
-    return (total_price(rate.price, rate, record["TotalUses"]) if rate else None) or 0
+    rate = (await load_rates(session, [terms.rate_id])).get(terms.rate_id)
+    return (
+        0
+        if rate is None
+        else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0
+    )

@@ -28,7 +28,7 @@ from creditdesk.ledger.journal.entry import (
     from_epoch_microseconds,
 )
 from creditdesk.ledger.journal.hash_chain import genesis_digest
-from creditdesk.ledger.journal.values import StoredCredit, StoredState, StoredUse
+from creditdesk.ledger.journal.values import CreditTerms, StoredCredit, StoredState, StoredUse
 from creditdesk.ledger.rules.amounts import AMOUNT_SCALE, Amount, format_money
 from creditdesk.ledger.rules.credit import CreditKey, CreditType, SourceKind
 from creditdesk.schema.entity import Entity, Record
@@ -170,6 +170,20 @@ def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Stor
     )
 
 
+def credit_terms(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> CreditTerms:
+    """The terms in the record of a create or update; `record` has every required field."""
+    return CreditTerms(
+        business_id=record["BusinessId"],
+        total=record[mapping.total_field],
+        valid_from=record.get("ValidFrom"),
+        expires=record.get("ExpireDate"),
+        rate_id=record.get("ExtraServiceId"),
+        price=record.get("Price"),
+        is_free=bool(record.get("Free")),
+        is_booking_charge=is_booking_charge(mapping, record),
+    )
+
+
 def stored_use(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredUse:
     """The use that a history record with at least `use_columns` holds."""
     sources = ((kind, record.get(name)) for name, kind in SOURCE_REFERENCES.items())
@@ -180,6 +194,7 @@ def stored_use(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredU
         created=record["CreatedOn"],
         updated_by=record["UpdatedBy"] or SYSTEM_ACTOR,
         used=record["CreditUsed"],
+        description=record.get("Description"),
         source_kind=kind,
         source_id=source_id,
     )

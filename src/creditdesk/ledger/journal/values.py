@@ -36,6 +36,19 @@ class StoredCredit(Struct, frozen=True, gc=False):
     currency: str | None = None
 
 
+class CreditTerms(Struct, frozen=True, gc=False):
+    """What a caller sets of a credit. `price` and `is_free` are of time credit."""
+
+    business_id: int
+    total: Amount
+    valid_from: datetime | None = None
+    expires: datetime | None = None
+    rate_id: int | None = None
+    price: Amount | None = None
+    is_free: bool = False
+    is_booking_charge: bool = False
+
+
 class StoredUse(Struct, frozen=True, gc=False):
     """A row of a use history: what one use took, negative for what came back (rule 2).
 
@@ -47,6 +60,7 @@ class StoredUse(Struct, frozen=True, gc=False):
     created: datetime
     updated_by: str
     used: Amount | None
+    description: str | None = None
     source_kind: str | None = None
     source_id: int | None = None
 

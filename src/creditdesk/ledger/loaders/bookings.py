@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from msgspec import Struct, convert
+
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.loaders.rows import (
@@ -17,6 +19,7 @@ from creditdesk.ledger.loaders.rows import (
 )
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
+from creditdesk.schema.entity import Record
 from creditdesk.schema.repository import Finder, WriteSession
 
 
@@ -54,6 +57,23 @@ class LockedBooking(UniqueRow, frozen=True, gc=False):
     @property
     def key(self) -> SourceKey:
         return SourceKey(SourceKind.BOOKING, self.id)
+
+
+class BookingWrite(Struct, frozen=True, gc=False, rename="pascal"):
+    """The values of a create or update that decide whether the booking is charged with it."""
+
+    charge_now: Flag = None
+    coworker_id: int | None = None
+    tentative: Flag = None
+
+    @classmethod
+    def of(cls, record: Record) -> BookingWrite:
+        """The values in the record of a write."""
+        return convert(record, cls)
+
+    @property
+    def is_charged_now(self) -> bool:
+        return bool(self.charge_now and self.coworker_id and not self.tentative)
 
 
 class BookingChargeRow(TypedRow, frozen=True, gc=False):

@@ -12,8 +12,9 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, where
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered, find_rows
-from creditdesk.ledger.rules.amounts import Amount, round_amount
+from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditType, SourceKey, SourceKind
+from creditdesk.ledger.rules.currency import round_to_currency
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder
 
@@ -59,6 +60,14 @@ class _Part(NamedTuple):
     account: AccountKey
     taken: Amount
     covered: Amount
+    currency: str
+
+    def covered_after(self, reversed_: Amount) -> Amount:
+        """What the part still covers when this much of it was reversed (rule 3)."""
+        if not reversed_:
+            return self.covered
+        rest = Fraction(self.covered * (self.taken - reversed_), self.taken)
+        return round_to_currency(rest, self.currency)
 
 
 async def covered_amounts(
@@ -97,6 +106,7 @@ def _parts(document: Mapping[str, object]) -> Iterable[_Part]:
             _account(part["credit"]),
             parse_document_amount(part["taken"]),
             parse_document_amount(part["covered"]),
+            str(document["currency"]),
         )
 
 
@@ -149,8 +159,7 @@ def _sum_covered(parts: Sequence[_Part], entries: Sequence[_EntryRow]) -> Amount
             if (part.account, part.taken) == (entry.account, entry.amount) and (
                 part.decided <= entry.recorded_on
             ):
-                left = entry.amount - reversed_.get((entry.account, entry.sequence), 0)
-                covered += round_amount(Fraction(part.covered * left, entry.amount), 4)
+                covered += part.covered_after(reversed_.get((entry.account, entry.sequence), 0))
                 del open_parts[position]
                 break
     return covered

@@ -24,8 +24,9 @@ from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_currencies
 from creditdesk.ledger.loaders.rates import RateRow, select_booking_rate, total_price
 from creditdesk.ledger.loaders.rows import TypedRow
 from creditdesk.ledger.loaders.sales import PassRow, PricedSale
-from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.amounts import Amount, smallest_amount
 from creditdesk.ledger.rules.credit import Source, SourceKey, SourceKind
+from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import ValidationError, invalid_field
@@ -130,8 +131,11 @@ async def load_sources(
     return [
         each
         if isinstance(each, ValidationError)
-        else tuple(_in_currency(source, currencies) for source in each)
-        for each in built
+        else tuple(
+            _in_currency(source, item, currencies)
+            for source, item in zip(each, basket.items, strict=True)
+        )
+        for each, basket in zip(built, baskets, strict=True)
     ]
 
 
@@ -157,11 +161,20 @@ def _build_source(
     return source
 
 
-def _in_currency(source: Source, currencies: Mapping[int, str]) -> Source:
-    """Items without a currency of their own are paid in that of their location."""
-    if source.currency:
-        return source
-    return replace(source, currency=currencies.get(source.business_id, ""))
+def _in_currency(source: Source, item: ItemRequest, currencies: Mapping[int, str]) -> Source:
+    """The source in its own currency, else its location's, with its prices in that (rule 3).
+
+    An amount that the caller requests is kept as it is. A print job is never free.
+    """
+    currency = source.currency or currencies.get(source.business_id, "")
+    price, credit_price = source.price, source.credit_price
+    if item.amount is None:
+        price = round_to_currency(price, currency)
+        if item.print_units:
+            price = max(price, smallest_amount(currency_digits(currency)))
+    if credit_price is not None:
+        credit_price = round_to_currency(credit_price, currency)
+    return replace(source, currency=currency, price=price, credit_price=credit_price)
 
 
 def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:
@@ -175,14 +188,15 @@ def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> So
     clock = loaded.clocks.get(business_id, DEFAULT_CLOCK)
     rate = select_booking_rate(booking, loaded.rates.values())
     units = rate.units(starts, ends, clock) if rate else 0
+    currency = (rate.currency_code if rate else None) or loaded.currencies.get(business_id, "")
     return Source(
         SourceKind.BOOKING,
         item.id,
         booking.coworker_id or 0,
         business_id,
-        (rate.currency_code if rate else None) or "",
-        _booking_price(item, booking, rate, units),
-        total_price(rate.credit_price, rate, units) if rate else None,
+        currency,
+        _booking_price(item, booking, rate, units, currency),
+        total_price(rate.credit_price, rate, units, currency) if rate else None,
         starts,
         ends,
         booking.resource_resource_type_id,
@@ -196,7 +210,7 @@ def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> So
 
 
 def _booking_price(
-    item: ItemRequest, booking: BookingRow, rate: RateRow | None, units: int
+    item: ItemRequest, booking: BookingRow, rate: RateRow | None, units: int, currency: str
 ) -> Amount:
     """The requested amount, else the booking's own price, else the rate's up to its maximum."""
     if item.amount is not None:
@@ -205,7 +219,7 @@ def _booking_price(
         return booking.override_price
     if rate is None:
         return 0
-    price = total_price(rate.price, rate, units) or 0
+    price = total_price(rate.price, rate, units, currency) or 0
     return min(price, rate.maximum_price) if rate.maximum_price else price
 
 

@@ -97,11 +97,15 @@ def select_booking_rate(booking: BookingRow, rates: Iterable[RateRow]) -> RateRo
     return min(matching, key=lambda r: (not r.is_default_price, r.price, r.id), default=None)
 
 
-def total_price(price: Amount | None, rate: RateRow, unit_count: int) -> Amount | None:
-    """What all units cost at a price of the rate; a minutes rate states its price by the hour."""
+def total_price(
+    price: Amount | None, rate: RateRow, unit_count: int, currency: str
+) -> Amount | None:
+    """What all units cost at a price of the rate, in the currency's digits (rule 3).
+
+    A minutes rate states its price by the hour.
+    """
     if price is None:
         return None
-    if rate.charge_period is ChargePeriod.MINUTES:
-        exact_price = Fraction(price * unit_count, MINUTES_PER_HOUR)
-        return round_to_currency(exact_price, rate.currency_code or "")
-    return price * unit_count
+    per_minute = rate.charge_period is ChargePeriod.MINUTES
+    exact = Fraction(price * unit_count, MINUTES_PER_HOUR if per_minute else 1)
+    return round_to_currency(exact, currency)

@@ -20,7 +20,7 @@ def round_amount(value: Fraction | int, digits: int) -> Amount:
     rounded with 4 digits, which is to the whole use. Returns ten-thousandths. Nothing is rounded
     anywhere else. Raises ValueError for digits outside 0 to 4.
     """
-    step = _smallest_amount(digits)
+    step = smallest_amount(digits)
     nearest = floor(abs(Fraction(value)) / step + Fraction(1, 2)) * step
     return nearest if value >= 0 else -nearest
 
@@ -30,11 +30,11 @@ def floor_amount(amount: Amount, digits: int) -> Amount:
 
     A balance below zero pays nothing. Raises ValueError for digits outside 0 to 4.
     """
-    step = _smallest_amount(digits)
+    step = smallest_amount(digits)
     return max(0, amount) // step * step
 
 
-def _smallest_amount(digits: int) -> Amount:
+def smallest_amount(digits: int) -> Amount:
     """The smallest amount of a currency with these digits, in ten-thousandths."""
     if not 0 <= digits <= DECIMALS:
         raise ValueError(f"a currency has 0 to {DECIMALS} digits, not {digits}")

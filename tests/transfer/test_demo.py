@@ -38,9 +38,11 @@ def yield_once_then_exit(uses: int, seed: int) -> Iterator[int]:
     os._exit(1)
 
 
+@pytest.mark.parametrize("min_uses", [1 << 40, 100], ids=["here", "worker process"])
 async def test_interrupted_demo_leaves_database_empty(
-    new_store: NewStore, monkeypatch: pytest.MonkeyPatch
+    new_store: NewStore, monkeypatch: pytest.MonkeyPatch, min_uses: int
 ) -> None:
+    monkeypatch.setattr(load, "MIN_USES_FOR_PROCESS", min_uses)
     monkeypatch.setattr(load, "ROWS_PER_BATCH", 200)
     store = await new_store()
     with pytest.raises(Interrupted):
@@ -54,8 +56,8 @@ async def test_interrupted_demo_leaves_database_empty(
 
 
 async def test_worker_process_generates_same_records() -> None:
-    async with aclosing(generate_in_process(record_batches, 120, 3)) as pieces:
-        made: list[Any] = [piece async for piece in pieces]
+    async with aclosing(generate_in_process(record_batches, 120, 3)) as batches:
+        made: list[Any] = [batch async for batch in batches]
     assert made == list(record_batches(120, 3))
 
 
@@ -71,13 +73,13 @@ async def test_large_demo_uses_worker_process(
 
 
 async def test_crashed_worker_raises() -> None:
-    async with aclosing(generate_in_process(yield_once_then_exit, 1, 2)) as pieces:
-        assert await anext(pieces) == 3
+    async with aclosing(generate_in_process(yield_once_then_exit, 1, 2)) as batches:
+        assert await anext(batches) == 3
         with pytest.raises(ChildProcessError):
-            await anext(pieces)
+            await anext(batches)
 
 
 async def test_closing_generator_ends_worker_process() -> None:
-    async with aclosing(generate_in_process(record_batches, 100_000, 3)) as pieces:
-        assert await anext(pieces)
+    async with aclosing(generate_in_process(record_batches, 100_000, 3)) as batches:
+        assert await anext(batches)
     assert not [child for child in active_children() if child.is_alive()]

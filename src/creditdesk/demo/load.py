@@ -29,7 +29,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
-from creditdesk.schema.batches import has_records
+from creditdesk.schema.batches import has_records, prefetch
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import Store
@@ -86,7 +86,8 @@ async def load_demo(store: Store, uses: int, seed: int, progress: ProgressReport
 async def _generate_batches(uses: int, seed: int) -> AsyncGenerator[RecordsByEntity]:
     """The demo's records in batches, the same from either process."""
     if uses >= MIN_USES_FOR_PROCESS:
-        async with aclosing(generate_in_process(record_batches, uses, seed)) as batches:
+        generated = generate_in_process(record_batches, uses, seed)
+        async with aclosing(prefetch(generated)) as batches:
             async for batch in batches:
                 yield batch
         return

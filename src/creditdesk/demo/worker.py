@@ -1,4 +1,4 @@
-"""Generates batches in another process while this one stores them.
+"""Generates batches in another process, so that this one can store them meanwhile.
 
 Generating and storing the demo take about as long, so in parallel they take half the time.
 """
@@ -26,16 +26,12 @@ async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> A
     process = context.Process(target=_send_batches, args=(source, uses, seed, sender), daemon=True)
     process.start()
     sender.close()
-    next_batch = _receive_next(receiver)
     try:
-        while batch := await next_batch:
-            next_batch = _receive_next(receiver)
+        while batch := await asyncio.to_thread(_receive, receiver):
             yield batch
     finally:
         # Terminated first, which releases a thread that waits for the next batch.
         process.terminate()
-        with suppress(ChildProcessError):
-            await next_batch
         await asyncio.to_thread(process.join)
         receiver.close()
 
@@ -47,13 +43,9 @@ def _send_batches(source: BatchSource[T], uses: int, seed: int, sender: Connecti
         sender.send(None)
 
 
-def _receive_next(receiver: Connection) -> asyncio.Task[Any]:
-    """Receives the next batch in a thread; None after the last one."""
-
-    def receive() -> Any:
-        try:
-            return receiver.recv()
-        except EOFError:
-            raise ChildProcessError("the process that generates the demo ended early") from None
-
-    return asyncio.create_task(asyncio.to_thread(receive))
+def _receive(receiver: Connection) -> Any:
+    """Waits for the next batch; None after the last one."""
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise ChildProcessError("the process that generates the demo ended early") from None

@@ -1,8 +1,7 @@
-"""Runs over the whole store: renewals, timed-out holds and expiry, a few hundred at a time.
+"""Scheduled jobs over the whole store: renewals, timed-out holds and expiry, in batches.
 
-Each batch is a unit of its own, so a run that is cut short has done whole batches, and runs beside
-each other share the work (rules 26 to 28). This module must not know who starts a run, nor where
-its progress shows.
+Each batch is its own transaction, so a job that is cut short has completed whole batches, and
+concurrent jobs share the work (rules 26 to 28).
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ async def run_credit_expiry(
 ) -> AsyncIterator[list[AccountKey]]:
     """Writes the expiry lines that are missing; gives the credits of each batch (rule 28).
 
-    Holds that are over are let go before, or what they held would stay without its line.
+    Releases timed-out holds first, so that the credit they reserved expires with the rest.
     """
     for mapping in MAPPINGS.values():
         after = 0

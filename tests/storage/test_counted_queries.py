@@ -119,7 +119,7 @@ async def test_shards_equal_concurrent_writers(store: Store) -> None:
     assert isinstance(store, PostgreSQLStore)
     async with store.pool.acquire() as connection:
         shards = await connection.fetch(
-            "SELECT shard, n FROM journal_line_tally WHERE location = 0 "
+            "SELECT shard, n FROM journal_line_counters WHERE location = 0 "
             f"AND bits = {CREATED_ON_BUCKETS.bucket_bits[-1]} AND bucket = "
             f"{int(at(50_000).timestamp() * 10**6) >> CREATED_ON_BUCKETS.bucket_bits[-1]}"
         )
@@ -148,7 +148,7 @@ async def touched(store: Store) -> Touched:
                     f"FROM (SELECT n, timestamptz '{start}' + n * interval '{apart.total_seconds()} "
                     f"seconds' AS m FROM generate_series(1, {rows}) AS n)"
                 )
-            await connection.execute(f"VACUUM ANALYZE {table}, {table}_tally")
+            await connection.execute(f"VACUUM ANALYZE {table}, {table}_counters")
     else:
         assert isinstance(store, SQLiteStore)
         for number, (start, rows, apart) in enumerate(starts):

@@ -362,7 +362,7 @@ async def test_changed_counter_is_reported(api: LocationRecords) -> None:
     moment, _, _ = next(row for row in api.rows() if row[0] > DAY and row[2] == here)
     bucket = to_microseconds(moment) >> LOCATION_BUCKET_BITS[0]
     text = (
-        "UPDATE coworker_booking_credit_use_history_tally SET n = n + 2 "
+        "UPDATE coworker_booking_credit_use_history_counters SET n = n + 2 "
         f"WHERE bits = {LOCATION_BUCKET_BITS[0]} AND location = {here} AND bucket = {bucket} AND shard = 0"
     )
     await run_sql_in_store(api.store, text)

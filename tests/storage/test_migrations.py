@@ -371,9 +371,9 @@ async def strip_copies(url: str) -> None:
 
 async def strip_locations(url: str, table: str, location: str) -> None:
     """Removes the counters by location."""
-    for event in ("in", "out", "move"):
+    for event in ("insert", "delete", "update"):
         on = "" if url.startswith("sqlite") else f" ON {table}"
-        await run_sql(url, f"DROP TRIGGER {table}_tally_{event}{on}")
+        await run_sql(url, f"DROP TRIGGER {table}_counters_{event}{on}")
     await run_sql(url, f"DROP INDEX {shortened_name(f'{table}_{location}_created_on', '_ix')}_ix")
 
 
@@ -396,3 +396,8 @@ async def rows_from_before(url: str) -> dict[str, int]:
             "unique_id)", f"unique_id, {columns})"
         ))  # fmt: skip
     return {"currency": 1}
+
+
+def test_steps_are_numbered_without_gaps_and_described() -> None:
+    assert [each.number for each in MIGRATIONS] == list(range(1, LATEST_VERSION + 1))
+    assert all(each.name and each.description.endswith(".") for each in MIGRATIONS)

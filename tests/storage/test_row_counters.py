@@ -104,7 +104,7 @@ async def test_existing_rows_are_counted(
     """As after an upgrade from a release that counted by day."""
     await run_sql_in_store(
         store,
-        "DROP TABLE journal_line_tally",
+        "DROP TABLE journal_line_counters",
         "CREATE TABLE row_tally (table_name TEXT, day BIGINT, shard BIGINT, n BIGINT)",
         "DELETE FROM schema_version WHERE number > 1",
     )

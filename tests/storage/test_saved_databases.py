@@ -55,18 +55,25 @@ async def saved(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     drop_postgres_database(server, url)
 
 
-async def tables_of(url: str) -> list[str]:
-    """The names of the tables."""
-    text = (
-        "SELECT name FROM sqlite_master WHERE type = 'table'"
-        if url.startswith("sqlite")
-        else "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    )
+_NAMES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'",
+    "postgresql": """
+SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i', 'S')
+UNION ALL SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+""",
+}
+
+
+async def schema_names(url: str) -> list[str]:
+    """The names of tables, indexes, constraints, triggers and functions, read directly."""
+    text = _NAMES["sqlite" if url.startswith("sqlite") else "postgresql"]
     return sorted(str(name) for (name,) in await run_sql(url, text))
 
 
 async def test_plan_lists_pending_steps_and_changes_nothing(saved: Saved) -> None:
-    before = await tables_of(saved.url)
+    before = await schema_names(saved.url)
     pending = [step for step, applied_on in await migration_steps(saved.url) if not applied_on]
     changes = await planned_changes(saved.url)
     assert pending
@@ -75,7 +82,7 @@ async def test_plan_lists_pending_steps_and_changes_nothing(saved: Saved) -> Non
     ]
     statements = [statement for change in changes for statement in change.statements]
     assert "ALTER TABLE credit_state RENAME TO account_state;" in statements
-    assert await tables_of(saved.url) == before
+    assert await schema_names(saved.url) == before
     with pytest.raises(OlderDatabase):
         await open_store(saved.url)
 
@@ -94,7 +101,18 @@ async def test_saved_database_migrates_and_verifies(saved: Saved) -> None:
         await store.close()
     assert await planned_changes(saved.url) == []
     assert all(applied_on for _, applied_on in await migration_steps(saved.url))
-    assert "credit_state" not in await tables_of(saved.url)
+
+
+async def test_migrated_schema_has_the_names_of_a_new_one(
+    saved: Saved, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if saved.url.startswith("sqlite"):
+        new = f"sqlite:///{tmp_path / 'new.db'}"
+    else:
+        new = create_postgres_database(request.getfixturevalue("postgres_server"))
+    for url in (saved.url, new):
+        await (await open_store(url, migrated=True)).close()
+    assert await schema_names(saved.url) == await schema_names(new)
 
 
 async def test_saved_database_answers_as_before(saved: Saved) -> None:

@@ -60,7 +60,7 @@ async def test_counter_mismatch_is_reported(store: Store) -> None:
     async with store.read_session() as session:
         uses = await session.count(CoworkerBookingCreditUseHistory)
     wrong = (
-        "UPDATE coworker_booking_credit_use_history_tally SET n = n - 3 "
+        "UPDATE coworker_booking_credit_use_history_counters SET n = n - 3 "
         "WHERE bucket = 0 AND bits = 18"
     )
     if hasattr(store, "pool"):

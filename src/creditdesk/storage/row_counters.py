@@ -64,7 +64,7 @@ class CountedTable:
     @property
     def counter_table(self) -> str:
         """The table that holds the counters."""
-        return f"{self.table}_tally"
+        return f"{self.table}_counters"
 
     def counters(self, row: str = "") -> tuple[tuple[BucketedColumn, int, str], ...]:
         """Key, width and location of every counter that a row belongs to, wider buckets first.
@@ -191,15 +191,15 @@ class SQLiteRowCounters(RowCounters):
         came, went = step("NEW.", 1), step("OLD.", -1)
         moved = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in counted.columns)
         for name, event, steps in (
-            ("in", f"INSERT ON {table}", came),
-            ("out", f"DELETE ON {table}", went),
+            ("insert", f"INSERT ON {table}", came),
+            ("delete", f"DELETE ON {table}", went),
             (
-                "move",
+                "update",
                 f"UPDATE OF {', '.join(counted.columns)} ON {table} WHEN {moved}",
                 f"{went} {came}",
             ),
         ):
-            trigger = f"{table}_tally_{name}"
+            trigger = f"{counted.counter_table}_{name}"
             yield f"DROP TRIGGER IF EXISTS {trigger}"
             yield f"CREATE TRIGGER {trigger} AFTER {event} BEGIN {steps} END"
 
@@ -261,7 +261,7 @@ class PostgreSQLRowCounters(RowCounters):
             )
 
         yield (
-            "CREATE OR REPLACE FUNCTION creditdesk_tally_shard() RETURNS bigint LANGUAGE plpgsql "
+            "CREATE OR REPLACE FUNCTION creditdesk_counter_shard() RETURNS bigint LANGUAGE plpgsql "
             "AS $$ DECLARE mine integer := 0; BEGIN "
             f"WHILE NOT pg_try_advisory_xact_lock({_SHARD_LOCK_CLASS}, mine) LOOP mine := mine + 1; "
             "END LOOP; RETURN mine; END $$"
@@ -271,18 +271,18 @@ class PostgreSQLRowCounters(RowCounters):
         # For each statement: a credit that moves to another location takes all its uses along, and
         # their changes are written once for each bucket.
         for name, event, counting in (
-            ("in", f"INSERT ON {table} REFERENCING NEW TABLE AS came", step(came, "count(*)")),
-            ("out", f"DELETE ON {table} REFERENCING OLD TABLE AS went", step(went, "-count(*)")),
+            ("insert", f"INSERT ON {table} REFERENCING NEW TABLE AS came", step(came, "count(*)")),
+            ("delete", f"DELETE ON {table} REFERENCING OLD TABLE AS went", step(went, "-count(*)")),
             (
-                "move",
+                "update",
                 f"UPDATE ON {table} REFERENCING OLD TABLE AS went NEW TABLE AS came",
                 step(f"{came} UNION ALL {went}", net, f" HAVING {net} <> 0"),
             ),
         ):
-            trigger = f"{table}_tally_{name}"
+            trigger = f"{counted.counter_table}_{name}"
             yield (
                 f"CREATE OR REPLACE FUNCTION {trigger}() RETURNS trigger LANGUAGE plpgsql "
-                "AS $$ DECLARE mine bigint := creditdesk_tally_shard(); "
+                "AS $$ DECLARE mine bigint := creditdesk_counter_shard(); "
                 f"BEGIN {counting} RETURN NULL; END $$"
             )
             yield (

@@ -1,10 +1,11 @@
-"""Step 10: standard names of internal tables."""
+"""Steps 10 and 11: standard names of internal tables and of row counters."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
+from creditdesk.storage.migrations.row_counters import COUNTED_TABLES, EVENTS
 from creditdesk.storage.migrations.step import Migration, existing_columns
 
 _RENAMED_TABLES: Final = {
@@ -64,11 +65,36 @@ async def _rename_on_postgresql(execute: Execute, old: str, new: str) -> None:
             await execute(f"ALTER TRIGGER {name} ON {new} RENAME TO {renamed}", ())
 
 
+async def _rename_counters(execute: Execute, dialect: Dialect) -> None:
+    """Renames the tables of row counters; their triggers are dropped, and created again."""
+    existing = await existing_columns(execute, dialect)
+    for table in COUNTED_TABLES:
+        old, new = f"{table}_tally", f"{table}_counters"
+        if old not in existing:
+            continue
+        for event in EVENTS:
+            if dialect.name == "postgresql":
+                await execute(f"DROP FUNCTION IF EXISTS {old}_{event}() CASCADE", ())
+            else:
+                await execute(f"DROP TRIGGER IF EXISTS {old}_{event}", ())
+        await execute(f"ALTER TABLE {old} RENAME TO {new}", ())
+        if dialect.name == "postgresql":
+            await _rename_on_postgresql(execute, old, new)
+    if dialect.name == "postgresql":
+        await execute("DROP FUNCTION IF EXISTS creditdesk_tally_shard()", ())
+
+
 MIGRATIONS = (
     Migration(
         10,
         "standard names of internal tables",
         "Renames five internal tables and their indexes, constraints and sequences.",
         _rename_tables,
+    ),
+    Migration(
+        11,
+        "standard names of row counters",
+        "Renames the tables of row counters and replaces their triggers.",
+        _rename_counters,
     ),
 )

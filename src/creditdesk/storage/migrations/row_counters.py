@@ -8,20 +8,20 @@ from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.migrations.step import Migration, drop_indexes, nothing
 
 _USE_TABLES: Final = ("coworker_booking_credit_use_history", "coworker_extra_service_use_history")
-_COUNTED_TABLES: Final = (*_USE_TABLES, "journal_line")
-_EVENTS: Final = ("in", "out", "move")
+COUNTED_TABLES: Final = (*_USE_TABLES, "journal_line")
+EVENTS: Final = ("in", "out", "move")
 
 
 async def _drop_shared_functions(execute: Execute, dialect: Dialect) -> None:
     await execute("DROP TABLE IF EXISTS row_tally", ())
     if dialect.name == "postgresql":
-        for event in _EVENTS:
+        for event in EVENTS:
             await execute(f"DROP FUNCTION IF EXISTS creditdesk_tally_{event}() CASCADE", ())
 
 
 async def _drop_shared_counters(execute: Execute, dialect: Dialect) -> None:
-    for table in _COUNTED_TABLES:
-        for event in _EVENTS:
+    for table in COUNTED_TABLES:
+        for event in EVENTS:
             trigger = f"{table}_tally_{event}"
             if dialect.name == "postgresql":
                 await execute(f"DROP FUNCTION IF EXISTS {trigger}() CASCADE", ())

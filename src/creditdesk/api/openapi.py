@@ -28,7 +28,7 @@ _STATUS_DESCRIPTIONS: Final = {
     401: "No, bad or expired credentials, or a user without API access.",
     403: "The caller lacks the role of this verb.",
     404: "No such record, or none that the caller may see.",
-    409: "A concurrent change won, or a request with this idempotency key is in progress. Nothing was changed.",
+    409: "A concurrent change won, or the idempotency key is in use. Nothing was changed.",
     413: "The body is larger than the limit.",
     422: "The idempotency key was used with another request before.",
     429: "Too many requests; Retry-After says how many seconds to wait.",
@@ -95,7 +95,7 @@ class _DocumentBuilder:
             on_record["put"] = operation | {"operationId": f"update{name}ById"}
         if "delete" in entity.verbs:
             content = _json(action_schema({"type": "integer", "format": "int64"}))
-            on_record["delete"] = _operation(entity, "delete", content, (*_READ_STATUSES, 409))
+            on_record["delete"] = _operation(entity, "delete", content, (*_READ_STATUSES, 409, 413))
         return {
             path: on_collection,
             f"{path}/{{id}}": on_record,

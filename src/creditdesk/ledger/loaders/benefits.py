@@ -15,16 +15,14 @@ from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredi
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
-from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
-    AccountKey,
     CreditTypeMapping,
     where,
 )
 from creditdesk.ledger.loaders.rates import load_rates
-from creditdesk.ledger.loaders.rows import TypedRow, find_rows
+from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_rows
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, ServiceRenewalTime
 from creditdesk.ledger.rules.units import ChargePeriod
@@ -74,7 +72,7 @@ class ProductBenefit(Benefit, frozen=True):
     lifetime: int | None
 
 
-class GrantRow(TypedRow, frozen=True, gc=False):
+class GrantRow(AccountRow, frozen=True, gc=False):
     """One credit that was granted of a benefit, under a key that is unique."""
 
     entity = BenefitGrant
@@ -83,12 +81,6 @@ class GrantRow(TypedRow, frozen=True, gc=False):
     contract_id: int
     benefit: str
     period_start: datetime
-    credit_kind: AccountType
-    credit_id: int
-
-    @property
-    def account(self) -> AccountKey:
-        return (self.credit_kind, self.credit_id)
 
 
 class _RolloverRow(TypedRow, frozen=True, gc=False):

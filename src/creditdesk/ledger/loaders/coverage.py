@@ -11,7 +11,7 @@ from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, where
-from creditdesk.ledger.loaders.rows import TypedRow, find_filtered, find_rows
+from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_filtered, find_rows
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditType, SourceKey, SourceKind
 from creditdesk.ledger.rules.currency import round_to_currency
@@ -30,24 +30,18 @@ class _DocumentRow(TypedRow, frozen=True, gc=False):
     document: dict[str, object]
 
 
-class _EntryRow(TypedRow, frozen=True, gc=False):
+class _EntryRow(AccountRow, frozen=True, gc=False):
     """A journal entry about one source."""
 
     entity = JournalLine
 
     source_kind: SourceKind
     source_id: int
-    credit_kind: AccountType
-    credit_id: int
     sequence: int
     kind: EntryType
     amount: Amount
     reverses: int | None
     recorded_on: datetime
-
-    @property
-    def account(self) -> AccountKey:
-        return (self.credit_kind, self.credit_id)
 
 
 class _Part(NamedTuple):

@@ -7,9 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
-from creditdesk.ledger.loaders.rows import TypedRow, find_rows, lock_rows
+from creditdesk.ledger.journal.mapping import MAPPINGS, where
+from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_rows, lock_rows
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.query import Comparison, Filter
@@ -24,7 +23,7 @@ class HoldState(StrEnum):
     RELEASED = "released"
 
 
-class HoldRow(TypedRow, frozen=True, gc=False):
+class HoldRow(AccountRow, frozen=True, gc=False):
     """A part of one credit that is reserved for one source.
 
     `amount` is in ten-thousandths also for uses; `covered` in those of the source's currency.
@@ -35,18 +34,12 @@ class HoldRow(TypedRow, frozen=True, gc=False):
     business_id: int
     coworker_id: int | None
     group: int
-    credit_kind: AccountType
-    credit_id: int
     amount: Amount
     covered: Amount
     source_kind: SourceKind
     source_id: int
     until: datetime | None
     state: HoldState
-
-    @property
-    def account(self) -> AccountKey:
-        return (self.credit_kind, self.credit_id)
 
     @property
     def source(self) -> SourceKey:

@@ -29,6 +29,7 @@ from creditdesk.ledger.loaders.locations import (
 )
 from creditdesk.ledger.loaders.payers import Payers
 from creditdesk.ledger.loaders.rows import (
+    AccountRow,
     Flag,
     TypedRow,
     find_by_id,
@@ -62,36 +63,24 @@ class _LocatedCap(_CapRow, frozen=True, gc=False):
     team_business_id: int | None
 
 
-class _UseRow(TypedRow, frozen=True, gc=False):
+class _UseRow(AccountRow, frozen=True, gc=False):
     """A use of a credit that is not the member's own."""
 
     entity = JournalLine
 
     member_id: int
-    credit_kind: AccountType
-    credit_id: int
     sequence: int
     source_kind: str | None
     source_id: int | None
     amount: Amount
     recorded_on: datetime
 
-    @property
-    def account(self) -> AccountKey:
-        return (self.credit_kind, self.credit_id)
 
-
-class _ReversalRow(TypedRow, frozen=True, gc=False):
+class _ReversalRow(AccountRow, frozen=True, gc=False):
     entity = JournalLine
 
-    credit_kind: AccountType
-    credit_id: int
     reverses: int
     amount: Amount
-
-    @property
-    def account(self) -> AccountKey:
-        return (self.credit_kind, self.credit_id)
 
 
 class _MoneyPoolRow(TypedRow, frozen=True, gc=False):

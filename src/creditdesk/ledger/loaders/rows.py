@@ -11,7 +11,8 @@ from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct, convert
 
-from creditdesk.ledger.journal.mapping import where
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import AccountKey, where
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Filter
@@ -37,6 +38,17 @@ class UniqueRow(TypedRow, frozen=True, gc=False):
     """A row that other records refer to by its `UniqueId`."""
 
     unique_id: str
+
+
+class AccountRow(TypedRow, frozen=True, gc=False):
+    """A row that refers to a credit by the account of its journal."""
+
+    credit_kind: AccountType
+    credit_id: int
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.credit_kind, self.credit_id)
 
 
 def columns_of(row_type: type[TypedRow]) -> tuple[str, ...]:

@@ -133,7 +133,6 @@ BANNED_PROSE: Final = {
 
 SHARED_NAMES: Final = {
     "MIGRATIONS": "each module of migrations lists its steps",
-    "expire": "the operation and the command that runs it",
     "migrate": "the operation and the command that runs it",
     "translate_error": "each engine translates the errors of its driver",
 }

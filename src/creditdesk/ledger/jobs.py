@@ -25,7 +25,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext
 
 BATCH_SIZE: Final = 300
-"""How many credits a unit touches at most, where one contract or one group has no more."""
+"""The most credits of one transaction, unless a single contract or hold group has more."""
 
 
 async def run_benefit_renewals(
@@ -36,9 +36,9 @@ async def run_benefit_renewals(
     since: date | None = None,
     batch: int = BATCH_SIZE,
 ) -> AsyncIterator[list[tuple[DueRenewal, int]]]:
-    """Grants what is due, some contracts at a time; gives each batch's grants (rule 27).
+    """Grants due renewals, a batch of contracts at a time; yields each batch's grants (rule 27).
 
-    `since` as for `due_renewals`.
+    `since` as for `find_due_renewals`.
     """
     async with store.read_session() as read_session:
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
@@ -53,7 +53,7 @@ async def run_benefit_renewals(
 async def run_hold_release(
     store: Store, context: RequestContext, ledger: LedgerContext, *, batch: int = BATCH_SIZE
 ) -> AsyncIterator[list[int]]:
-    """Lets the holds go whose time is over; gives the groups of each batch (rule 26)."""
+    """Releases timed-out holds; yields the groups of each batch (rule 26)."""
     while True:
         async with store.read_session() as read_session:
             waiting = await read_session.count(Hold, due_hold_filters(ledger.clock()))
@@ -67,7 +67,7 @@ async def run_hold_release(
 async def run_credit_expiry(
     store: Store, context: RequestContext, ledger: LedgerContext, *, batch: int = BATCH_SIZE
 ) -> AsyncIterator[list[AccountKey]]:
-    """Writes the expiry lines that are missing; gives the credits of each batch (rule 28).
+    """Writes the missing expiry entries; yields the credits of each batch (rule 28).
 
     Releases timed-out holds first, so that the credit they reserved expires with the rest.
     """
@@ -88,7 +88,7 @@ async def run_credit_expiry(
 
 
 def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[int]]:
-    """Contracts in order of Id, together with at most `most` grants unless one alone has more."""
+    """Contracts in id order, in batches of at most `max_grants`, unless one alone has more."""
     counts: dict[int, int] = {}
     for each in due:
         counts[each.contract.id] = counts.get(each.contract.id, 0) + 1

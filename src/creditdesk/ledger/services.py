@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS_BY_CREDIT,
@@ -13,13 +14,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_use,
 )
-from creditdesk.ledger.journal.transaction import (
-    EntryMetadata,
-    JournalTransaction,
-    LedgerContext,
-    LockedAccount,
-    lock_accounts,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
 from creditdesk.ledger.journal.values import CreditTerms, StoredCredit
 from creditdesk.ledger.loaders.bookings import BookingWrite, LockedBooking
 from creditdesk.ledger.loaders.rates import load_rates, total_price

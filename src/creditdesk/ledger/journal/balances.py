@@ -14,6 +14,7 @@ from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
     entry_from_record,
+    recorded_by,
     state_id,
     stored_credit,
     stored_state,
@@ -22,7 +23,6 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired
-from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
 
@@ -76,10 +76,9 @@ async def credit_balance_at(
     kind, credit_id = account
     of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
     if as_known_at is None:
-        recorded = JournalLine.meta().columns["RecordedOn"]
-        recorded_by_then = Filter(recorded, Comparison.AT_MOST, at)
+        recorded_by_then, latest_first = recorded_by(at)
         last = await session.find(
-            JournalLine, (*of_credit, recorded_by_then), Order(recorded, descending=True), limit=1
+            JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1
         )
         return entry_from_record(last[0]).balance_after if last else 0
     found = await session.find(JournalLine, of_credit)

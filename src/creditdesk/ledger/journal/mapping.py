@@ -33,7 +33,7 @@ from creditdesk.ledger.rules.amounts import AMOUNT_SCALE, Amount, format_money
 from creditdesk.ledger.rules.credit import CreditKey, CreditType, SourceKind
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, ValidationError
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.records import new_record
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
@@ -355,6 +355,12 @@ def _unscaled(scaled: int, mapping: CreditTypeMapping) -> Amount:
         return scaled
     whole, rest = divmod(scaled, mapping.scale)
     return scaled if rest else whole
+
+
+def recorded_by(at: datetime) -> tuple[Filter, Order]:
+    """The filter for journal entries recorded by `at`, and the order with the latest first."""
+    recorded = JournalLine.meta().columns["RecordedOn"]
+    return Filter(recorded, Comparison.AT_MOST, at), Order(recorded, descending=True)
 
 
 def where(entity: type[Entity], **values: object) -> tuple[Filter, ...]:

@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.accounts import (
+    EntryMetadata,
+    HistoryColumns,
+    LockedAccount,
+    PendingEntry,
+    Savepoint,
+)
 from creditdesk.ledger.journal.entry import (
     RAISES_TOTAL,
     EntryType,
@@ -24,11 +31,10 @@ from creditdesk.ledger.journal.entry import (
     held_change,
 )
 from creditdesk.ledger.journal.hash_chain import entry_digest
-from creditdesk.ledger.journal.invariants import AccountBalances, check_invariants
+from creditdesk.ledger.journal.invariants import check_invariants
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     AccountKey,
-    CreditTypeMapping,
     RowChange,
     entry_record,
     new_state_record,
@@ -37,7 +43,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_state,
 )
-from creditdesk.ledger.journal.values import StoredCredit, StoredState
+from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
@@ -45,9 +51,6 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
-
-HistoryColumns = Mapping[str, object]
-"""Columns of a use-history row, by name."""
 
 Clock = Callable[[], datetime]
 """Read once after the locks are taken, so that recorded time follows the locks (rule 4)."""
@@ -60,93 +63,6 @@ class LedgerContext:
     clock: Clock
     settings: LedgerSettings = field(default_factory=LedgerSettings)
     solutions: SolutionCache = field(default_factory=SolutionCache)
-
-
-class EntryMetadata(Struct, frozen=True, gc=False):
-    """Who writes an entry, why, and for what.
-
-    `effective` is when it takes effect; None means when it is recorded. `customer_id` is the
-    customer it was written for.
-    """
-
-    actor: str
-    reason: str = ""
-    source_kind: str | None = None
-    source_id: int | None = None
-    idempotency_key: str | None = None
-    reverses: int | None = None
-    effective: datetime | None = None
-    override: bool = False
-    customer_id: int | None = None
-
-
-class LockedAccount(Struct, frozen=True, gc=False):
-    """One credit under lock: as it was stored, its state, and its balances now."""
-
-    mapping: CreditTypeMapping
-    stored: StoredCredit
-    state: StoredState
-    remaining: Amount
-    held: Amount
-    total: Amount
-    sequence: int
-    recorded: datetime
-    overdraft: Amount = 0
-
-    @classmethod
-    def of(
-        cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState, now: datetime
-    ) -> LockedAccount:
-        """The account as stored. Recorded time never runs backwards on one credit (rule 4)."""
-        return cls(
-            mapping,
-            credit,
-            state,
-            credit.remaining,
-            state.held,
-            credit.total,
-            state.sequence,
-            max(now, state.last_recorded) if state.last_recorded else now,
-            credit.overdraft,
-        )
-
-    @property
-    def account(self) -> AccountKey:
-        return (self.mapping.account_type, self.stored.id)
-
-    @property
-    def name(self) -> str:
-        return f"{self.mapping.credit_entity.__name__} {self.stored.id}"
-
-    @property
-    def unreserved(self) -> Amount:
-        """What remains and is not held (rule 26); below zero where an overdraft is in use."""
-        return self.remaining - self.held
-
-    @property
-    def balances(self) -> AccountBalances:
-        return AccountBalances(self.remaining, self.held, self.total, self.sequence, self.overdraft)
-
-
-@dataclass(slots=True)
-class PendingEntry:
-    """An entry in memory, with the further columns of the history row that shows it.
-
-    The history row gets its id at the flush. `member_id` is the customer it was written for, where
-    that is not the credit's owner (rule 16).
-    """
-
-    entry: JournalEntry
-    history: HistoryColumns | None = None
-    member_id: int | None = None
-
-
-class Savepoint(Struct, frozen=True, gc=False):
-    """A point of a journal transaction: what was pending, and the accounts as they stood."""
-
-    pending_count: int
-    accounts: dict[AccountKey, LockedAccount]
-    changed_states: set[AccountKey]
 
 
 @dataclass(slots=True)

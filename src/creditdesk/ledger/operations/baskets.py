@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from creditdesk.ledger.journal.accounts import LockedAccount
 from creditdesk.ledger.journal.mapping import (
     AccountKey,
     account_key,
     unknown_reference,
 )
-from creditdesk.ledger.journal.transaction import JournalTransaction, LockedAccount
+from creditdesk.ledger.journal.transaction import JournalTransaction
 from creditdesk.ledger.loaders.coverage import covered_amounts
 from creditdesk.ledger.loaders.credits import load_credits
 from creditdesk.ledger.loaders.dataloader import gather_loads

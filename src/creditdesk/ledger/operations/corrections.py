@@ -11,6 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
 from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
 from creditdesk.ledger.journal.mapping import (
     AccountKey,
@@ -19,13 +20,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     unknown_reference,
 )
-from creditdesk.ledger.journal.transaction import (
-    EntryMetadata,
-    JournalTransaction,
-    LedgerContext,
-    LockedAccount,
-    lock_accounts,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
 from creditdesk.ledger.loaders.credits import load_credit_values
 from creditdesk.ledger.loaders.entries import load_entries
 from creditdesk.ledger.loaders.uses import UseRow, load_uses

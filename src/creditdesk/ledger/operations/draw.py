@@ -13,15 +13,10 @@ from msgspec import structs
 
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, account_key
-from creditdesk.ledger.journal.transaction import (
-    EntryMetadata,
-    JournalTransaction,
-    LedgerContext,
-    PendingEntry,
-    lock_accounts,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
 from creditdesk.ledger.loaders.holds import HoldRow, HoldState
 from creditdesk.ledger.loaders.items import ItemRequest
 from creditdesk.ledger.loaders.uses import HISTORY_REFERENCES

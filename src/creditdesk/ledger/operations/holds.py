@@ -10,15 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
-from creditdesk.ledger.journal.transaction import (
-    EntryMetadata,
-    JournalTransaction,
-    LedgerContext,
-    PendingEntry,
-    lock_accounts,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
 from creditdesk.ledger.loaders.holds import (
     HoldRow,
     HoldState,

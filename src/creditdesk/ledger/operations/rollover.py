@@ -10,14 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
+from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import (
-    EntryMetadata,
-    JournalTransaction,
-    LedgerContext,
-    lock_accounts,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
 from creditdesk.ledger.loaders.benefits import GrantRow, find_rollover_ids, load_grants
 from creditdesk.ledger.operations.benefit_grants import GrantKey, grant_benefit
 from creditdesk.ledger.operations.corrections import NewCredit

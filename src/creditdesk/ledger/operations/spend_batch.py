@@ -20,14 +20,10 @@ from creditdesk.ledger.idempotency import (
     save_responses,
     scoped_key,
 )
+from creditdesk.ledger.journal.accounts import PendingEntry
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import (
-    JournalTransaction,
-    LedgerContext,
-    PendingEntry,
-    lock_accounts,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.holds import find_holds, lock_holds
 from creditdesk.ledger.loaders.items import BasketRequest, lock_items

@@ -9,14 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount, PendingEntry
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import CreditTypeMapping
-from creditdesk.ledger.journal.transaction import (
-    EntryMetadata,
-    JournalTransaction,
-    LockedAccount,
-    PendingEntry,
-)
+from creditdesk.ledger.journal.transaction import JournalTransaction
 from creditdesk.ledger.loaders.use_references import UseReferences
 from creditdesk.ledger.loaders.uses import HISTORY_REFERENCES, PostedUse
 from creditdesk.ledger.rules.amounts import Amount

@@ -370,9 +370,11 @@ def _part_document(part: AllocationPart) -> dict[str, object]:
     }
     if part.credit.kind is CreditType.MONEY:
         return document | {"at_credit_price": part.at_credit_price}
-    document["all_units"] = part.total_units
+    document |= {"all_units": part.total_units}
     if part.rate is not None:
-        document["rate"] = part.rate.id
-        document["charge_period"] = part.rate.charge_period.name.lower()
-        document["unit_price"] = format_money(part.rate.price)
+        document |= {
+            "rate": part.rate.id,
+            "charge_period": part.rate.charge_period.name.lower(),
+            "unit_price": format_money(part.rate.price),
+        }
     return document

@@ -1,0 +1,105 @@
+"""A credit under lock, and the entries pending on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec import Struct
+
+from creditdesk.ledger.journal.entry import JournalEntry
+from creditdesk.ledger.journal.invariants import AccountBalances
+from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
+from creditdesk.ledger.journal.values import StoredCredit, StoredState
+from creditdesk.ledger.rules.amounts import Amount
+
+HistoryColumns = Mapping[str, object]
+"""Columns of a use-history row, by name."""
+
+
+class EntryMetadata(Struct, frozen=True, gc=False):
+    """Who writes an entry, why, and for what.
+
+    `effective` is when it takes effect; None means when it is recorded. `customer_id` is the
+    customer it was written for.
+    """
+
+    actor: str
+    reason: str = ""
+    source_kind: str | None = None
+    source_id: int | None = None
+    idempotency_key: str | None = None
+    reverses: int | None = None
+    effective: datetime | None = None
+    override: bool = False
+    customer_id: int | None = None
+
+
+class LockedAccount(Struct, frozen=True, gc=False):
+    """One credit under lock: as it was stored, its state, and its balances now."""
+
+    mapping: CreditTypeMapping
+    stored: StoredCredit
+    state: StoredState
+    remaining: Amount
+    held: Amount
+    total: Amount
+    sequence: int
+    recorded: datetime
+    overdraft: Amount = 0
+
+    @classmethod
+    def of(
+        cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState, now: datetime
+    ) -> LockedAccount:
+        """The account as stored. Recorded time never runs backwards on one credit (rule 4)."""
+        return cls(
+            mapping,
+            credit,
+            state,
+            credit.remaining,
+            state.held,
+            credit.total,
+            state.sequence,
+            max(now, state.last_recorded) if state.last_recorded else now,
+            credit.overdraft,
+        )
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.mapping.account_type, self.stored.id)
+
+    @property
+    def name(self) -> str:
+        return f"{self.mapping.credit_entity.__name__} {self.stored.id}"
+
+    @property
+    def unreserved(self) -> Amount:
+        """What remains and is not held (rule 26); below zero where an overdraft is in use."""
+        return self.remaining - self.held
+
+    @property
+    def balances(self) -> AccountBalances:
+        return AccountBalances(self.remaining, self.held, self.total, self.sequence, self.overdraft)
+
+
+@dataclass(slots=True)
+class PendingEntry:
+    """An entry in memory, with the further columns of the history row that shows it.
+
+    The history row gets its id at the flush. `member_id` is the customer it was written for, where
+    that is not the credit's owner (rule 16).
+    """
+
+    entry: JournalEntry
+    history: HistoryColumns | None = None
+    member_id: int | None = None
+
+
+class Savepoint(Struct, frozen=True, gc=False):
+    """A point of a journal transaction: what was pending, and the accounts as they stood."""
+
+    pending_count: int
+    accounts: dict[AccountKey, LockedAccount]
+    changed_states: set[AccountKey]

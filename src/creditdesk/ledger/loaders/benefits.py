@@ -139,7 +139,7 @@ async def load_plan_benefits(
 
 
 async def load_product_benefits(finder: Finder, product_id: int) -> list[ProductBenefit]:
-    """The benefits of a product; money before time, each by Id."""
+    """The benefits of a product that grant something; money before time, each by Id."""
     life = ("ExpirationType", "ExpiresIn", "ExpireTimeInMonths", "ExpireTimeInWeeks")
     money = await _find(
         finder,
@@ -161,6 +161,7 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
                 *_lifetime(record),
             )
             for record in money
+            if record["Credit"] > 0
         ),
         *(
             ProductBenefit(
@@ -172,6 +173,7 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
                 *_lifetime(record),
             )
             for record, values in await _with_time_values(finder, time)
+            if record["UsesIncluded"] > 0
         ),
     ]
 

@@ -152,11 +152,7 @@ async def _load_ungranted(session: ReadSession, sale: SaleRow) -> list[ProductBe
     """The product's benefits that this sale has not been granted."""
     if sale.quantity < 1:
         return []
-    benefits = [
-        benefit
-        for benefit in await load_product_benefits(session, sale.product_id)
-        if benefit.amount > 0
-    ]
+    benefits = await load_product_benefits(session, sale.product_id)
     granted = await load_granted_keys(session, [_benefit_key(sale, each) for each in benefits])
     return [benefit for benefit in benefits if _benefit_key(sale, benefit) not in granted]
 

@@ -39,9 +39,7 @@ LOAD_SECONDS = 120
 @contextmanager
 def load_process(database: str) -> Iterator[subprocess.Popen[str]]:
     """Runs a process that loads a demo."""
-    environs = process_environment() | {
-        "PYTHONPATH": f"{SOURCE_FOLDER}:{SOURCE_FOLDER.parent}:{SOURCE_FOLDER.parent}/tests"
-    }
+    environs = process_environment() | {"PYTHONPATH": f"{SOURCE_FOLDER}:{SOURCE_FOLDER.parent}"}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.crash.demo_load", database, str(USES)],
         env=environs, stdout=subprocess.PIPE, text=True, start_new_session=True,

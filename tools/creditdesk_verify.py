@@ -210,7 +210,7 @@ def check(proof: Any, public_key: bytes) -> Document:
         digest = sha256(b"\x04", digest, later)
     require(
         digest == octets(proof["head"], "head"),
-        "The lines after this one do not lead to the credit's sealed head.",
+        "The lines after this one do not lead to the credit's head in the checkpoint.",
     )
     sequence = line["sequence"] + len(following)
     require(sequence < 2**63, "The line's number is not one that a journal counts.")
@@ -219,7 +219,7 @@ def check(proof: Any, public_key: bytes) -> Document:
     index, path = number(proof["index"], "index", 0), digests(proof["path"], "path")
     require(
         root_of_path(leaf, index, checkpoint["credits"], path) == bytes.fromhex(checkpoint["root"]),
-        "The credit's sealed head does not lead to the checkpoint's root.",
+        "The credit's head does not lead to the checkpoint's root.",
     )
     return line
 
@@ -350,7 +350,7 @@ def summary(line: Document, checkpoint: Document) -> str:
         f"Valid: line {line['sequence']} of {line['credit_kind']} credit {line['credit_id']}, "
         f"a {line['kind']} of {amount} by {line['actor']!a}, "
         f"recorded {utc(line['recorded_microseconds'])}, "
-        f"sealed {utc(checkpoint['created_microseconds'])}."
+        f"checkpoint {utc(checkpoint['created_microseconds'])}."
     )
 
 

@@ -92,5 +92,7 @@ def test_verify_with_checkpoint(
         file.execute("DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = 1")
     capsys.readouterr()
     assert run(kept) == FAILED
-    assert "money credit 1, line 1: sealed by the checkpoint, is cut off" in capsys.readouterr().out
+    assert (
+        "money credit 1, line 1: covered by the checkpoint, is missing" in capsys.readouterr().out
+    )
     assert run(["verify", "--checkpoint", str(tmp_path / "none.json")]) == FAILED

@@ -236,8 +236,8 @@ async def test_concurrent_checkpoints_conflict(ledger: LedgerBuilder, store: Sto
 
     made = await gather(*(make() for _ in range(3)), return_exceptions=True)
     assert {type(each) for each in made} <= {Checkpoint, Conflict}
-    sealed = [each.previous for each in made if isinstance(each, Checkpoint)]
-    assert len(set(sealed)) == len(sealed) >= 1
+    previous = [each.previous for each in made if isinstance(each, Checkpoint)]
+    assert len(set(previous)) == len(previous) >= 1
 
 
 async def test_unknown_entry_is_not_found(store: Store) -> None:

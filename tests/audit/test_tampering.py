@@ -202,10 +202,10 @@ async def test_truncation_is_found_by_checkpoint(
     (tmp_path / "kept.json").write_text(json.dumps(checkpoint.document()))
     kept = read_checkpoint(tmp_path / "kept.json")
     assert await checkpoint_problems(store, kept, credit) == [
-        f"money credit {credit}, lines 3 to 4: sealed by the checkpoint, are cut off"
+        f"money credit {credit}, lines 3 to 4: covered by the checkpoint, are missing"
     ]
     async with store.read_session() as session:
-        with pytest.raises(Conflict, match="is not what its checkpoint sealed"):
+        with pytest.raises(Conflict, match="differs from its checkpoint"):
             await prove_entry(session, lines[0]["Id"])
 
 
@@ -223,10 +223,10 @@ async def test_truncated_entry_and_removed_credit(
     ):
         await tamper(statement)
     assert await checkpoint_problems(store, checkpoint, one) == [
-        f"money credit {one}, line 4: sealed by the checkpoint, is cut off"
+        f"money credit {one}, line 4: covered by the checkpoint, is missing"
     ]
     assert await checkpoint_problems(store, checkpoint, gone) == [
-        f"money credit {gone}, lines 1 to 4: sealed by the checkpoint, are cut off"
+        f"money credit {gone}, lines 1 to 4: covered by the checkpoint, are missing"
     ]
 
 
@@ -247,7 +247,7 @@ async def test_rewritten_history_is_found_by_checkpoint(
     )
     assert await verify_problems(store, credit) == []
     assert await checkpoint_problems(store, checkpoint, credit) == [
-        f"money credit {credit}, line 4: this line or one before it is not what a checkpoint sealed"
+        f"money credit {credit}, line 4: this line or one before it differs from the checkpoint"
     ]
 
 
@@ -318,7 +318,7 @@ async def test_changed_heads_are_reported(
     await tamper(f"DELETE FROM checkpoint_heads WHERE id = {run['Id']}")
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
-    assert report.problems[-1] == "the heads kept for the checkpoint are not those it sealed"
+    assert report.problems[-1] == "the heads stored for the checkpoint do not match it"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
     assert await of(unverified_api, credit) == []
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
-    assert f"money credit {credit}, line 4: sealed by the checkpoint, is cut off" in report.problems
+    assert (
+        f"money credit {credit}, line 4: covered by the checkpoint, is missing" in report.problems
+    )
 
 
 @pytest.mark.parametrize(

@@ -202,14 +202,14 @@ def test_rewritten_history_is_found_by_the_checkpoint() -> None:
     now = journal(3, 3) | {2: journal(0, 4, amount=1)[2]}
     [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(now))
     assert str(finding) == (
-        "money credit 2, line 3: this line or one before it is not what a checkpoint sealed"
+        "money credit 2, line 3: this line or one before it differs from the checkpoint"
     )
 
 
 def test_heads_outside_the_checkpoint_are_found() -> None:
     tree, other = tree_of(journal(3, 3)), tree_of(journal(3, 2))
     [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), other, stored(journal(3, 2)))
-    assert str(finding) == "the heads kept for the checkpoint are not those it sealed"
+    assert str(finding) == "the heads stored for the checkpoint do not match it"
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.data())
@@ -241,7 +241,7 @@ def test_proof_of_inconsistent_data_is_not_issued() -> None:
         (second, digest, []),
         (first, None, [third]),
     ]:
-        with pytest.raises(ValueError, match="do not lead to the credit's sealed head"):
+        with pytest.raises(ValueError, match="do not lead to the credit's head in the checkpoint"):
             create_proof(line, previous, following, tree, checkpoint)
     with pytest.raises(ValueError, match="does not lead to the checkpoint's root"):
         create_proof(second, digest, [third], tree, replace(checkpoint, root=bytes(32)))
@@ -256,11 +256,17 @@ def test_proof_of_inconsistent_data_is_not_issued() -> None:
         ({"line": use(2, 0)}, "The line's number is not one that a journal counts"),
         ({"line": use(2, 2**63 - 1)}, "The line's number is not one that a journal counts"),
         ({"line": use(2, 1)}, "The first line does not start from its credit"),
-        ({"following": ()}, "The lines after this one do not lead to the credit's sealed head"),
-        ({"head": bytes(32)}, "The lines after this one do not lead to the credit's sealed head"),
-        ({"blind": bytes(32)}, "The credit's sealed head does not lead to the checkpoint's root"),
-        ({"index": 2}, "The credit's sealed head does not lead to the checkpoint's root"),
-        ({"path": ()}, "The credit's sealed head does not lead to the checkpoint's root"),
+        (
+            {"following": ()},
+            "The lines after this one do not lead to the credit's head in the checkpoint",
+        ),
+        (
+            {"head": bytes(32)},
+            "The lines after this one do not lead to the credit's head in the checkpoint",
+        ),
+        ({"blind": bytes(32)}, "The credit's head does not lead to the checkpoint's root"),
+        ({"index": 2}, "The credit's head does not lead to the checkpoint's root"),
+        ({"path": ()}, "The credit's head does not lead to the checkpoint's root"),
     ],
 )
 def test_tampered_proof_reports_the_failure(change: dict[str, Any], sentence: str) -> None:

@@ -81,7 +81,7 @@ def test_valid_proof(options: tuple[str, ...]) -> None:
     assert run(GOLDEN / "proof.json", GOLDEN / "public_key.pem", *options) == (
         0,
         "Valid: line 2 of money credit 17, a use of 25.0000 by 'anna@example.com', "
-        "recorded 2026-03-02 11:00:00 UTC, sealed 2026-03-02 11:40:00 UTC.\n",
+        "recorded 2026-03-02 11:00:00 UTC, checkpoint 2026-03-02 11:40:00 UTC.\n",
     )
 
 

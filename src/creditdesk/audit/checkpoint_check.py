@@ -71,7 +71,7 @@ async def verify_checkpoint(store: Store, checkpoint: Checkpoint, report: Progre
         try:
             tree = await load_tree(reading, found)
         except (KeyError, ValueError):
-            report.problem("the heads kept for the checkpoint cannot be read")
+            report.problem("the heads stored for the checkpoint cannot be read")
             return
         report.step("credits of the checkpoint", len(tree.heads))
         await _check_journal(reading, checkpoint, tree, report)
@@ -90,11 +90,11 @@ async def _check_journal(
             where(JournalLine, CreditKind=kind.value, CreditId=[h.credit_id for h in heads]),
         )
         lines.sort(key=lambda line: (line["CreditId"], line["Sequence"]))
-        sealed = {head.credit_id: head.sequence for head in heads}
+        last = {head.credit_id: head.sequence for head in heads}
         for line in lines:
             credit_id, sequence = line["CreditId"], line["Sequence"]
             ends[kind, credit_id] = sequence
-            if sequence == sealed[credit_id]:
+            if sequence == last[credit_id]:
                 stored[kind, credit_id, sequence] = _digest(line)
         wrong += await _orphan_findings(session, kind, heads, lines)
         report.advance(len(heads))
@@ -116,20 +116,20 @@ async def _orphan_findings(
 
 def _describe_finding(finding: ChainFinding, ends: dict[tuple[AccountType, int], int]) -> str:
     """The finding's text; with the range of entries where the newest are missing."""
-    kind, credit_id, sealed = finding.credit_kind, finding.credit_id, finding.sequence
+    kind, credit_id, last = finding.credit_kind, finding.credit_id, finding.sequence
     if (
         finding.kind is not FindingKind.TRUNCATED
         or kind is None
         or credit_id is None
-        or sealed is None
+        or last is None
     ):
         return str(finding)
     first = ends.get((kind, credit_id), 0) + 1
-    if first > sealed:
+    if first > last:
         return str(finding)
-    which = f"line {sealed}" if first == sealed else f"lines {first} to {sealed}"
-    gone = "is" if first == sealed else "are"
-    return f"{kind} credit {credit_id}, {which}: sealed by the checkpoint, {gone} cut off"
+    which = f"line {last}" if first == last else f"lines {first} to {last}"
+    verb = "is" if first == last else "are"
+    return f"{kind} credit {credit_id}, {which}: covered by the checkpoint, {verb} missing"
 
 
 def _parse_stored(records: Sequence[Record], report: ProgressReporter) -> list[LoadedCheckpoint]:

@@ -201,33 +201,33 @@ def check_checkpoint_sequence(
 
 def compare_heads(
     checkpoint: Checkpoint,
-    sealed: MerkleTree,
+    tree: MerkleTree,
     stored: Mapping[tuple[AccountType, int, int], bytes],
 ) -> list[ChainFinding]:
     """Finds credits whose newest entries are missing or whose history was rewritten.
 
-    sealed: the tree of the checkpoint. stored: the digest in the journal now, by the type, id and
+    tree: the tree of the checkpoint. stored: the digest in the journal now, by the type, id and
     sequence of each head of the tree.
     """
     if (
-        sealed.root != checkpoint.root
-        or len(sealed.heads) != checkpoint.credits
-        or sum(head.sequence for head in sealed.heads) != checkpoint.lines
+        tree.root != checkpoint.root
+        or len(tree.heads) != checkpoint.credits
+        or sum(head.sequence for head in tree.heads) != checkpoint.lines
     ):
         return [
             ChainFinding(
-                FindingKind.CHECKPOINT, "the heads kept for the checkpoint are not those it sealed"
+                FindingKind.CHECKPOINT, "the heads stored for the checkpoint do not match it"
             )
         ]
     findings = []
-    for head in sealed.heads:
+    for head in tree.heads:
         place = (head.credit_kind, head.credit_id, head.sequence)
         digest = stored.get(place)
         if digest is None:
-            message = "the journal no longer reaches this line, which a checkpoint sealed"
+            message = "a checkpoint covers this line, but the journal ends before it"
             findings.append(ChainFinding(FindingKind.TRUNCATED, message, *place))
         elif digest != head.digest:
-            message = "this line or one before it is not what a checkpoint sealed"
+            message = "this line or one before it differs from the checkpoint"
             findings.append(ChainFinding(FindingKind.REWRITTEN, message, *place))
     return findings
 
@@ -278,26 +278,26 @@ def create_proof(
     line: JournalEntry,
     previous: bytes | None,
     following: Iterable[JournalEntry],
-    sealed: MerkleTree,
+    tree: MerkleTree,
     checkpoint: Checkpoint,
 ) -> Proof:
     """Creates the proof that a checkpoint covers an entry.
 
     previous: the digest before the entry, None for a first one. following: the later entries of its
-    credit up to the head in `sealed`. Raises KeyError when the checkpoint does not cover the credit,
+    credit up to the head in `tree`. Raises KeyError when the checkpoint does not cover the credit,
     and ValueError when the entries do not lead to its head, so an invalid proof is never returned.
     """
     start = genesis_digest(line.credit_kind, line.credit_id) if previous is None else previous
-    index = sealed.index_of(line.credit_kind, line.credit_id)
+    index = tree.index_of(line.credit_kind, line.credit_id)
     proof = Proof(
         line=line,
         previous=start,
         digest=entry_digest(start, line),
         following=tuple(content_digest(later) for later in following),
-        head=sealed.heads[index].digest,
-        blind=sealed.blind(index),
+        head=tree.heads[index].digest,
+        blind=tree.blind(index),
         index=index,
-        path=sealed.path(index),
+        path=tree.path(index),
         checkpoint=checkpoint,
     )
     if wrong := _path_error(proof):
@@ -324,11 +324,11 @@ def _path_error(proof: Proof) -> str | None:
     for content in proof.following:
         digest = link_digest(digest, content)
     if digest != proof.head:
-        return "The lines after this one do not lead to the credit's sealed head."
+        return "The lines after this one do not lead to the credit's head in the checkpoint."
     leaf = leaf_digest(ChainHead(line.credit_kind, line.credit_id, sequence, digest), proof.blind)
-    sealed = proof.checkpoint
-    if not check_path(leaf, proof.index, sealed.credits, proof.path, sealed.root):
-        return "The credit's sealed head does not lead to the checkpoint's root."
+    checkpoint = proof.checkpoint
+    if not check_path(leaf, proof.index, checkpoint.credits, proof.path, checkpoint.root):
+        return "The credit's head does not lead to the checkpoint's root."
     return None
 
 

@@ -105,7 +105,7 @@ class MerkleTreeCache:
         if tree is None:
             tree = await load_tree(session, checkpoint)
             if tree.root != checkpoint.checkpoint.root:
-                raise ValueError("the heads kept for the checkpoint are not those it sealed")
+                raise ValueError("the heads stored for the checkpoint do not match it")
             self._trees[checkpoint.id] = tree
             if len(self._trees) > self._max_trees:
                 self._trees.popitem(last=False)
@@ -137,7 +137,7 @@ async def prove_entry(
         return create_proof(entry_from_record(record), previous, following, tree, kept.checkpoint)
     except (KeyError, ValueError):
         raise Conflict(
-            "This line cannot be proven: the journal is not what its checkpoint sealed."
+            "This line cannot be proven: the journal differs from its checkpoint."
         ) from None
 
 
@@ -219,9 +219,9 @@ def _head_records(
     heads: Iterable[ChainHead], checkpoint_id: int, now: datetime
 ) -> Iterator[Record]:
     for kind, of_kind in groupby(heads, key=lambda head: head.credit_kind):
-        sealed = list(of_kind)
-        for start in range(0, len(sealed), HEADS_PER_RECORD):
-            run = sealed[start : start + HEADS_PER_RECORD]
+        same_kind = list(of_kind)
+        for start in range(0, len(same_kind), HEADS_PER_RECORD):
+            run = same_kind[start : start + HEADS_PER_RECORD]
             values: dict[str, Any] = {
                 "StoredCheckpointId": checkpoint_id,
                 "CreditKind": kind.value,
@@ -251,13 +251,13 @@ async def _covering_checkpoint(session: ReadSession, line: Record) -> tuple[Load
     ]
     last = await latest_checkpoint(session)
     for kept in [*tried, *([last] if last else [])]:
-        sequence = await _sealed_sequence(session, kept, line)
+        sequence = await _covered_sequence(session, kept, line)
         if sequence >= line["Sequence"]:
             return kept, sequence
     raise Conflict("No checkpoint covers this line yet; its proof can be had after the next one.")
 
 
-async def _sealed_sequence(session: ReadSession, kept: LoadedCheckpoint, line: Record) -> int:
+async def _covered_sequence(session: ReadSession, kept: LoadedCheckpoint, line: Record) -> int:
     columns = CheckpointHeads.meta().columns
     filters = (
         *where(CheckpointHeads, StoredCheckpointId=kept.id, CreditKind=line["CreditKind"]),

@@ -87,6 +87,11 @@ class ApiSettings:
     body_limit_bytes: int = setting(
         1_048_576, "Longest request body; a longer one is answered 413.", minimum=1
     )
+    allowed_origins: str = setting(
+        "",
+        "Origins of other sites whose pages may write, separated by commas, such as"
+        " `https://app.example.com`.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,12 @@ class BodyTooLarge(DomainError):
     status = 413
 
 
-def error_response(error: DomainError) -> Response:
-    """The documented status, body and headers of an error a caller can cause."""
-    return json_response(error.status, _body(error), _headers(error))
+def error_response(error: DomainError, *, offers_basic: bool = True) -> Response:
+    """The documented status, body and headers of an error a caller can cause.
+
+    Basic is not offered to browsers, which would remember the password and add it to every request.
+    """
+    return json_response(error.status, _body(error), _headers(error, offers_basic=offers_basic))
 
 
 def internal_error_response(error: Exception) -> Response:
@@ -71,9 +74,10 @@ def _body(error: DomainError) -> Any:
     }
 
 
-def _headers(error: DomainError) -> dict[str, str]:
+def _headers(error: DomainError, *, offers_basic: bool) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
-        return {"WWW-Authenticate": 'Bearer, Basic realm="creditdesk"'}
+        offered = 'Bearer, Basic realm="creditdesk"' if offers_basic else "Bearer"
+        return {"WWW-Authenticate": offered}
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.retry_after_seconds)}
     return {}

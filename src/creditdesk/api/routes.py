@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creditdesk.api import read_handlers, reference_data
 from creditdesk.api.action_handlers import RunAction, list_actions
+from creditdesk.api.browser_requests import (
+    SAFE_METHODS,
+    is_browser,
+    require_declared_type,
+    require_own_site,
+)
 from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.error_handlers import (
     error_response,
@@ -34,6 +41,9 @@ class Api:
 
     def __init__(self, api: ApiContext, pages: Iterable[Route] = ()) -> None:
         self.context = api
+        self._allowed_origins = frozenset(
+            origin.strip().lower().rstrip("/") for origin in api.settings.allowed_origins.split(",")
+        ) - {""}
         self._routes: dict[str, dict[str, Route]] = {}
         for route in (*_entity_routes(api), *_REFERENCE_ROUTES, *api.extra_routes, *pages):
             self._routes.setdefault(route.path.lower(), {})[route.method] = route
@@ -45,7 +55,7 @@ class Api:
         try:
             response = await self._dispatch(request)
         except DomainError as error:
-            response = error_response(error)
+            response = error_response(error, offers_basic=not is_browser(request.headers))
         except ClientDisconnect:
             return
         except self.context.transient_errors as error:
@@ -68,10 +78,18 @@ class Api:
             response = error_response(MethodNotAllowed("This path does not support the method"))
             response.headers["Allow"] = ", ".join(methods)
             return response
+        if route.method not in SAFE_METHODS:
+            self._check_site(request.headers, route)
         if route.is_public:
             return await route.handler(self.context, request)
         context = await self._authenticate(request.scope)
         return await route.handler(self.context, request, context, record_id)
+
+    def _check_site(self, headers: Headers, route: Route) -> None:
+        """Refuses writes of other sites. The token endpoint reads a form whatever its type."""
+        require_own_site(headers, self._allowed_origins)
+        if not route.is_public:
+            require_declared_type(headers)
 
     async def _authenticate(self, scope: Scope) -> RequestContext:
         """Identifies the caller and counts the request. Raises Unauthenticated or RateLimited."""

@@ -1,0 +1,74 @@
+"""Requests of browsers: writes that another site starts are refused, whatever credentials they carry.
+
+A browser adds remembered Basic credentials to every request, also to one that a foreign page makes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from creditdesk.schema.errors import DomainError, PermissionDenied
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE: Final = frozenset({"same-origin", "none"})
+"""`none` is a request that the user started, such as from the address bar."""
+_BODY_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class UnsupportedMediaType(DomainError):
+    """A browser sent a body whose type does not say that it is JSON or a form."""
+
+    status = 415
+
+
+def require_own_site(headers: Headers, allowed_origins: frozenset[str]) -> None:
+    """Raises PermissionDenied for a write that a page of another site started.
+
+    Origins compare by host and port: behind a proxy the scheme of a request is not known.
+    """
+    origin = headers.get("origin")
+    if origin is not None and origin.lower().rstrip("/") in allowed_origins:
+        return
+    site = headers.get("sec-fetch-site")
+    if site is not None and site.lower() not in _OWN_SITE:
+        raise PermissionDenied("Pages of another site cannot write here")
+    if origin is not None and not _is_own(origin, headers.get("host", "")):
+        raise PermissionDenied(f"Pages of another site cannot write here: {origin[:200]}")
+
+
+def require_declared_type(headers: Headers) -> None:
+    """Raises UnsupportedMediaType for a browser's body that does not say what it is.
+
+    A foreign page can send text or a file without asking first, but not `application/json`.
+    """
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if has_body and is_browser(headers) and content_type not in _BODY_TYPES:
+        raise UnsupportedMediaType("A browser must send the body as application/json")
+
+
+def is_browser(headers: Headers) -> bool:
+    """Whether a browser sent the request. Older ones are known by their User-Agent alone."""
+    return (
+        "sec-fetch-site" in headers
+        or "sec-fetch-mode" in headers
+        or "origin" in headers
+        or headers.get("user-agent", "").startswith("Mozilla/")
+    )
+
+
+def _is_own(origin: str, host: str) -> bool:
+    try:
+        sent = urlsplit(origin)
+        own = urlsplit(f"{sent.scheme}://{host}")
+        sent_port, own_port = sent.port, own.port
+    except ValueError:
+        return False
+    default = _DEFAULT_PORTS.get(sent.scheme)
+    if default is None or sent.hostname is None:
+        return False
+    return (sent.hostname, sent_port or default) == (own.hostname, own_port or default)

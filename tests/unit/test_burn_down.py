@@ -57,7 +57,7 @@ def time(
 
 
 def printing(number: int, uses: int, **changes: Any) -> Credit:
-    rate = Rate(700, ChargePeriod.USES, price=EURO // 100, is_printing=True)
+    rate = Rate(700, ChargePeriod.USES, price=EURO // 100)
     credit = money(
         number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate
     )

@@ -46,7 +46,7 @@ RATE = Rate(
     id=5, charge_period=ChargePeriod.MINUTES, price=5000, resource_types=frozenset({40, 41})
 )
 TIME = replace(MONEY, kind=CreditType.TIME, id=2, remaining=60, limits=CreditLimits(), rate=RATE)
-PRINTING = replace(TIME, kind=CreditType.PRINTING, id=3, rate=replace(RATE, is_printing=True))
+PRINTING = replace(TIME, kind=CreditType.PRINTING, id=3)
 BOOKING = Source(
     kind=SourceKind.BOOKING,
     id=11,

@@ -35,7 +35,7 @@ MEMBER = Customer(7, teams=(TeamSharing(4, shares_extra_services=True),))
 def printing(number: int, uses: int, overdraft: int = 0, **changes: Any) -> Credit:
     credit = Credit(
         CreditType.PRINTING, number, 7, 3, "EUR", uses, datetime(2026, 1, 1, tzinfo=UTC),
-        limits=CreditLimits(), rate=Rate(9, ChargePeriod.USES, is_printing=True), overdraft=overdraft,
+        limits=CreditLimits(), rate=Rate(9, ChargePeriod.USES), overdraft=overdraft,
     )  # fmt: skip
     return replace(credit, **changes)
 

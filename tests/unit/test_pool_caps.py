@@ -56,7 +56,7 @@ def shared_time(number: int, minutes: int) -> Credit:
 
 
 def shared_printing(number: int, uses: int) -> Credit:
-    rate = Rate(9, ChargePeriod.USES, is_printing=True)
+    rate = Rate(9, ChargePeriod.USES)
     return shared(
         number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate
     )

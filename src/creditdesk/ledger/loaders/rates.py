@@ -47,7 +47,6 @@ class RateRow(TypedRow, frozen=True, gc=False):
             self.price,
             self.credit_price,
             self.resource_types,
-            bool(self.is_printing_credit),
         )
 
     def units(self, starts: datetime, ends: datetime, clock: LocationClock) -> int:

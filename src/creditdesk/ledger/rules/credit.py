@@ -93,7 +93,6 @@ class Rate(Struct, frozen=True, gc=False):
     price: Amount = 0
     credit_price: Amount | None = None
     resource_types: Ids = NO_IDS
-    is_printing: bool = False
 
 
 class Credit(Struct, frozen=True, gc=False):

@@ -6,8 +6,8 @@ Amounts are those of a use: positive when credit was taken.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import CreditKey
+from creditdesk.ledger.rules.amounts import Amount, format_money
+from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.ledger.rules.renewal import has_expired
 
 
@@ -39,9 +39,11 @@ def reversal_amount(use: ReversibleUse, requested: Amount | None = None) -> Amou
     if requested is None:
         return use.reversible
     if requested < 0:
-        raise ValueError("a reversal gives back, it does not take")
+        raise ValueError("must not be negative")
     if requested > use.reversible:
-        raise ReversalExceedsUse(f"{use.reversible} of use {use.id} can still be reversed")
+        is_money = use.credit.kind is CreditType.MONEY
+        left = format_money(use.reversible) if is_money else str(use.reversible)
+        raise ReversalExceedsUse(f"exceeds the {left} of use #{use.id} that can still be reversed")
     return requested
 
 

@@ -14,7 +14,8 @@ from creditdesk.entities.catalog import CATALOG
 
 ROOT = Path(creditdesk.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-MAX_LINES = 420
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
 BANNED_MODULE_NAMES = {
     "utils",
     "util",
@@ -60,6 +61,15 @@ class TestModules:
 
     def test_is_short(self, path: Path) -> None:
         assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+
+    def test_functions_are_short(self, path: Path) -> None:
+        long = [
+            node.name
+            for node in ast.walk(parse_module(path))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (node.end_lineno or 0) - node.lineno >= MAX_FUNCTION_LINES
+        ]
+        assert not long
 
     def test_name_is_specific(self, path: Path) -> None:
         assert not BANNED_MODULE_NAMES & set(path.relative_to(ROOT).with_suffix("").parts)

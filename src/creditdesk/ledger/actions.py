@@ -152,6 +152,14 @@ def _product_actions(ledger: LedgerContext) -> tuple[Action, ...]:
 
 
 def _credit_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Action, ...]:
+    return (
+        _adjust_action(ledger, mapping),
+        _void_action(ledger, mapping),
+        _priority_action(ledger, mapping),
+    )
+
+
+def _adjust_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
     amount = Param("Amount", _amount_field(mapping), required=True)
 
     async def adjust_credits(
@@ -175,6 +183,11 @@ def _credit_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[
             )
         return ActionResult(f"{len(value)} credits were adjusted.", value)
 
+    params = (amount, _REQUIRED_REASON)
+    return Action("ADJUST_CREDIT", "Adjust remaining credit", adjust_credits, params, order=1)
+
+
+def _void_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
     async def void_credits(
         session: WriteSession,
         ids: Sequence[int],
@@ -194,6 +207,10 @@ def _credit_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[
         ]
         return ActionResult(f"{len(done)} credits were voided.", value)
 
+    return Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2)
+
+
+def _priority_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
     async def prioritise_credits(
         session: WriteSession,
         ids: Sequence[int],
@@ -204,23 +221,7 @@ def _credit_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[
         await set_priority(session, accounts, params[_PRIORITY], context, ledger)
         return ActionResult(f"{len(ids)} credits have priority {params[_PRIORITY]}.")
 
-    return (
-        Action(
-            "ADJUST_CREDIT",
-            "Adjust remaining credit",
-            adjust_credits,
-            (amount, _REQUIRED_REASON),
-            order=1,
-        ),
-        Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2),
-        Action(
-            "SET_PRIORITY",
-            "Set the priority",
-            prioritise_credits,
-            (_PRIORITY,),
-            order=3,
-        ),
-    )
+    return Action("SET_PRIORITY", "Set the priority", prioritise_credits, (_PRIORITY,), order=3)
 
 
 def _overdraft_action(ledger: LedgerContext) -> Action:

@@ -142,7 +142,9 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitSettings:
-    """Calls that one caller may make in a fixed window; 0 is no limit. All are off by default.
+    """Calls that one caller may make to the whole service in a fixed window.
+
+    0 is no limit, which is the default of all.
 
     The imitated service allows 60 writes a minute and 5,000 a day, and of all methods 120 a minute,
     5,000 an hour and 200,000 a day.

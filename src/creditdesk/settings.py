@@ -80,6 +80,9 @@ class ApiSettings:
     unknown_filters: Literal["ignore", "refuse"] = setting(
         "ignore", "Whether list parameters that no entity declares are ignored or refused."
     )
+    max_filters: int = setting(
+        50, "Most filters of one list; further ones are refused.", minimum=1, maximum=200
+    )
     require_list_filters: bool = setting(
         False,
         "Refuses a list without any of the filters that its entity asks for.",

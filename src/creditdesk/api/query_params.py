@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
-from creditdesk.schema.conversions import ParseError, parse_datetime
+from creditdesk.schema.conversions import ParseError, check_storable, parse_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, FilterParameter
 from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import (
@@ -130,6 +130,7 @@ class _QueryReader:
                 self._filters.append(_parse_filter(found, value))
             else:
                 custom = name[len(meta.custom_field_prefix) :]
+                check_storable(custom)
                 self._filters.append(
                     _custom_field_filter(meta.columns["CustomFields"], custom, value)
                 )
@@ -141,6 +142,9 @@ class _QueryReader:
         entity, settings = self._entity, self._settings
         if settings.require_list_filters and entity.required_filters:
             self._require_one_filter()
+        if len(self._filters) > settings.max_filters:
+            message = f"must have at most {settings.max_filters} filters"
+            self._errors.append(FieldError("query", message))
         column = _order_column(entity, self._sent.get("orderby", ("", ""))[1])
         descending = self._direction()
         page = min(self._positive_or_default("page", 1), MAX_PAGE)

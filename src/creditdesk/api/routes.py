@@ -57,7 +57,8 @@ class Api:
         except DomainError as error:
             response = error_response(error, offers_basic=not is_browser(request.headers))
         except ClientDisconnect:
-            return
+            # A broken encoding of the body ends it in the same way, and that client still listens.
+            response = error_response(invalid_field("Body", "ended before it was complete"))
         except self.context.transient_errors as error:
             response = unavailable_response(error)
         except Exception as error:  # the trace goes to the log, never to a client

@@ -17,6 +17,7 @@ import jwt
 from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.schema.errors import Conflict
+from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
@@ -88,9 +89,10 @@ class AccessTokens:
                     "verify_iat": False,
                 },
             )
-            return Claims(int(payload["sub"]), int(payload["ver"]), int(payload["exp"]))
-        except (jwt.InvalidTokenError, ValueError, TypeError):
+            claims = Claims(int(payload["sub"]), int(payload["ver"]), int(payload["exp"]))
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
             return None
+        return claims if 0 < claims.user_id <= MAX_INTEGER else None
 
 
 async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:

@@ -187,7 +187,7 @@ def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys
     capsys.readouterr()
     assert run(["import", str(tmp_path / "in")]) == FAILED
     output = capsys.readouterr()
-    assert output.out == "Booking: 1 new, 0 changed, 0 same\nProblems: 1\n"
+    assert output.out == "Booking: 1 new, 0 changed, 0 same\nRefused: 0, adjusted: 1, ignored: 0\n"
     assert "Booking.CoworkerId refers to the missing Coworker 99" in output.err
 
 

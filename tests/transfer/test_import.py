@@ -192,24 +192,25 @@ async def test_rounded_money_is_reported(sqlite_store: Store, tmp_path: Path) ->
     )
     report = await import_files(sqlite_store, files)
     assert (await get_record(sqlite_store, CoworkerBookingCredit, 70))["TotalCredit"] == 1001
-    assert report.notes == [
+    assert report.problems == [
         "coworkerbookingcredits.json: row 1: TotalCredit 0.10005 is rounded to 4 decimal places"
     ]
 
 
-async def test_unreadable_row_is_skipped(sqlite_store: Store, tmp_path: Path) -> None:
+async def test_unreadable_row_is_refused(sqlite_store: Store, tmp_path: Path) -> None:
     bad = [CREDIT | {"Id": 71, "TotalCredit": "much"}, CREDIT | {"Id": 72, "RemainingCredit": 200}]
     files = write_files(
         tmp_path, coworkerbookingcredits_json=[*bad, CREDIT], currencies_json='[{"Id": 2}'
     )
     report = await import_files(sqlite_store, files)
     assert report.problems[:1] == [
-        "currencies.json ends in the middle of a record or list; the rest of the file is skipped"
+        "currencies.json ends in the middle of a record or list; the rest of the file is refused"
     ]
     assert sorted(report.problems[1:]) == [
-        "CoworkerBookingCredit 72: RemainingCredit must be between 0 and TotalCredit;"
-        " the record is skipped",
-        "coworkerbookingcredits.json: row 1: TotalCredit must be a number; the row is skipped",
+        'coworkerbookingcredits.json: row 1: TotalCredit "much" must be a number such as 12.50;'
+        " the row is refused",
+        "coworkerbookingcredits.json: row 2: RemainingCredit must be between 0 and TotalCredit;"
+        " the row is refused",
     ]
     assert (await get_record(sqlite_store, Currency, 2))["Id"] == 2
 
@@ -234,7 +235,7 @@ async def test_changed_rows_are_updated(sqlite_store: Store, tmp_path: Path) -> 
     await import_files(sqlite_store, files)
     write_files(tmp_path, coworkers_json=[{"Id": 5, "FullName": "Ada L."}, {"FullName": "No Id"}])
     importer = Importer(sqlite_store, CollectingReporter(), NOW)
-    count = (await importer.run(tmp_path))["Coworker"]
+    count = (await importer.run(tmp_path)).counts["Coworker"]
     assert (count.added, count.changed, count.unchanged) == (0, 1, 1)
     assert (await get_record(sqlite_store, Coworker, 5))["FullName"] == "Ada L."
 
@@ -258,12 +259,17 @@ async def test_duplicate_id_or_unique_id_is_reported(
     store = await new_store()
     ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
     coworkers = [ada, ada, ada | {"FullName": "Eve"}, {"Id": 6, "UniqueId": USE["UniqueId"]}]
-    end = "has the Id or UniqueId of row 1 and is skipped"
+    end = "has the Id or UniqueId of row 1; the row is refused"
     report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
-    assert report.problems == [f"coworkers: row 3 {end}", f"coworkers: row 4 {end}"]
+    assert report.problems == [
+        f"coworkers.json: row 3: {end}",
+        f"coworkers.json: row 4: {end}",
+    ]
     coworkers = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}, {"Nix": 1}]
     report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
-    assert report.problems == ["coworkers: row 1 has the UniqueId of another record and is skipped"]
+    assert report.problems == [
+        "coworkers.json: row 1: has the UniqueId of another record; the row is refused"
+    ]
     assert (await get_record(store, Coworker, 5))["FullName"] == "Ada"
     assert (await get_record(store, Coworker, 7))["FullName"] == "Bo"
 

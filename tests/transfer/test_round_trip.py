@@ -32,7 +32,7 @@ async def test_export_import_export_is_byte_identical(
     await load_demo(source, 120, 3, CollectingReporter())
     await export_records(source, tmp_path / "first", CollectingReporter(), form)
     report = CollectingReporter()
-    counts = await Importer(target, report, NOW).run(tmp_path / "first")
+    counts = (await Importer(target, report, NOW).run(tmp_path / "first")).counts
     await export_records(target, tmp_path / "second", CollectingReporter(), form)
     assert (report.problems, report.notes) == ([], [])
     assert counts["CoworkerBookingCreditUseHistory"].added > 60
@@ -49,7 +49,7 @@ async def test_reimport_changes_nothing(new_store: NewStore, tmp_path: Path) -> 
     await export_records(source, tmp_path / "first", CollectingReporter())
     await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
     lines = await verify_ledger(target, CollectingReporter())
-    counts = await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
+    counts = (await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")).counts
     assert {(count.added, count.changed) for count in counts.values()} == {(0, 0)}
     assert await verify_ledger(target, CollectingReporter()) == lines
     await export_records(target, tmp_path / "second", CollectingReporter())

@@ -113,7 +113,8 @@ def import_(
     """Import records from CSV, JSON and JSON-lines files named like coworkers.csv.
 
     Ids, dates and balances are kept as they are. Importing the same files again changes nothing.
-    The exit code is 1 when anything was skipped.
+    A value that cannot be read refuses its row. The exit code is 1 when anything was refused or
+    adjusted.
     """
 
     async def run() -> int:
@@ -122,15 +123,15 @@ def import_(
         async with open_database(database) as store:
             with ProgressDisplay() as display:
                 importer = Importer(store, display, datetime.now(UTC), keep_dangling=keep_dangling)
-                counts = await importer.run(path)
-        for name, count in counts.items():
+                state = await importer.run(path)
+        if not state.counts:
+            raise CliError(f"{path} holds no file named after an entity's records.")
+        for name, count in state.counts.items():
             if count.added or count.changed or count.unchanged:
                 echo(f"{name}: {count.added} new, {count.changed} changed, {count.unchanged} same")
-        if not counts:
-            raise CliError(f"{path} holds no file named after an entity's records.")
-        if display.problems:
-            echo(f"Problems: {display.problems}")
-        return 1 if display.problems else 0
+        report = state.report
+        echo(f"Refused: {report.refused}, adjusted: {report.adjusted}, ignored: {report.ignored}")
+        return 1 if report.refused or report.adjusted else 0
 
     return asyncio.run(run())
 

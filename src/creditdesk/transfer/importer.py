@@ -35,6 +35,7 @@ from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.transfer.dependency_order import deferred_columns, load_order
 from creditdesk.transfer.file_discovery import FilesByEntity, find_files, should_bulk_load
 from creditdesk.transfer.files import MalformedFile, estimate_row_count, read_rows
+from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.import_state import BulkLoadUnsupported, ImportCounts, ImportState
 from creditdesk.transfer.link_writer import write_links
 from creditdesk.transfer.record_writer import write_records
@@ -57,31 +58,34 @@ class Importer:
     now: datetime
     keep_dangling: bool = False
 
-    async def run(self, path: Path) -> dict[str, ImportCounts]:
-        """Imports a folder or a file; returns the counts by entity name.
+    async def run(self, path: Path) -> ImportState:
+        """Imports a folder or a file; the state returned counts records, and rows by consequence.
 
-        Files that are not named after an entity are noted and skipped.
+        Files that are not named after an entity are noted and ignored.
         """
-        files = find_files(path, self.report)
         report = self.report
+        found = ImportReport(report)
+        files = find_files(path, found)
         if await should_bulk_load(self.store, files):
             recording = RecordingReporter(report)
             loaded = await self._bulk_load_records(files, recording)
             if loaded is not None:
                 async with self.store.bulk_load((JournalLine, AccountState)) as session:
                     await self._open_journals(lambda: nullcontext(session))
-                return loaded.counts
+                loaded.report.ignored += found.ignored
+                return loaded
             report = DeduplicatingReporter(report, recording)
-        state = ImportState(report, self.now, self.keep_dangling)
+        state = ImportState(ImportReport(report), self.now, self.keep_dangling)
+        state.report.ignored += found.ignored
         await self._import_files(state, files, self.store.write_session)
         await self._open_journals(self.store.write_session)
-        return state.counts
+        return state
 
     async def _bulk_load_records(
         self, files: FilesByEntity, report: ProgressReporter
     ) -> ImportState | None:
         """Loads all records in one transaction; None when that is impossible and nothing is kept."""
-        state = ImportState(report, self.now, self.keep_dangling, is_bulk_load=True)
+        state = ImportState(ImportReport(report), self.now, self.keep_dangling, is_bulk_load=True)
         try:
             async with self.store.bulk_load(_ordered(files)) as session:
                 await self._import_files(state, files, lambda: nullcontext(session))
@@ -100,17 +104,19 @@ class Importer:
         for entity in order:
             state.counts[entity.__name__] = ImportCounts()
             for file in files[entity.__name__]:
-                state.report.step(file.name, estimate_row_count(file))
+                state.report.reporter.step(file.name, estimate_row_count(file))
                 parser = RowParser(entity, file, state.report)
                 try:
                     await _import_file(state, entity, parser, open_session, write_records)
                 except MalformedFile as error:
-                    state.report.problem(f"{error}; the rest of the file is skipped")
+                    state.report.refuse(f"{error}; the rest of the file is refused")
         for entity in order:
             for file in files[entity.__name__] if entity in state.entities_with_links else ():
-                state.report.step(f"{file.name}, links", estimate_row_count(file))
+                state.report.reporter.step(f"{file.name}, links", estimate_row_count(file))
                 # The first pass has reported everything about these rows.
-                parser = RowParser(entity, file, NullReporter(), deferred_columns(entity))
+                parser = RowParser(
+                    entity, file, ImportReport(NullReporter()), deferred_columns(entity)
+                )
                 with suppress(MalformedFile):
                     await _import_file(state, entity, parser, open_session, write_links)
 
@@ -147,12 +153,13 @@ async def _import_file(
     write: BatchWriter,
 ) -> None:
     """Writes the rows of one file in batches. Raises MalformedFile after the last readable row."""
+    state.file_name = parser.path.name
     parsed = parse_batches(parser, read_rows(parser.path), IMPORT_BATCH_SIZE)
     # The next batch is parsed while the database stores this one.
     async with aclosing(prefetch(parsed)) as batches:
         async for batch in batches:
             await _write_batch(state, entity, batch, open_session, write)
-            state.report.advance(len(batch))
+            state.report.reporter.advance(len(batch))
 
 
 async def _write_batch(
@@ -172,7 +179,7 @@ async def _write_batch(
         # The rollback may have removed placeholders.
         state.references.clear()
         if len(rows) == 1:
-            state.report_skipped(entity, rows[0], "has the UniqueId of another record")
+            state.refuse(rows[0], "has the UniqueId of another record")
             return
         for row in rows:
             await _write_batch(state, entity, [row], open_session, write)

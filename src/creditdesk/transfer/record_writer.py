@@ -13,7 +13,7 @@ from creditdesk.ledger.journal.mapping import MAPPINGS_BY_HISTORY
 from creditdesk.ledger.journal.opening import append_imported_uses
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
-from creditdesk.transfer.balances import BALANCE_FIELDS, is_valid_balance, journal_managed_fields
+from creditdesk.transfer.balances import BALANCE_FIELDS, balance_error, journal_managed_fields
 from creditdesk.transfer.dependency_order import deferred_columns
 from creditdesk.transfer.import_state import ImportState
 from creditdesk.transfer.row_parser import ParsedRow
@@ -25,12 +25,12 @@ async def write_records(
     """Inserts or updates the records of one batch and counts them.
 
     Rows that contradict an earlier row of the batch, and records with an impossible balance, are
-    reported and skipped. Raises Conflict when a UniqueId belongs to another record.
+    refused. Raises Conflict when a UniqueId belongs to another record.
     """
     if entity is Role:
         await state.role_ids.load(session, rows)
         rows = state.role_ids.map_rows(rows)
-    rows = _without_duplicates(state, entity, rows)
+    rows = _without_duplicates(state, rows)
     ids = await state.record_ids(session, entity, rows)
     stored = await session.lock(entity, [i for i in ids.values() if i])
     deferred = deferred_columns(entity)
@@ -44,7 +44,7 @@ async def write_records(
     await state.references.resolve(session, entity, values)
     new: list[Record] = []
     changes: list[tuple[int, Record]] = []
-    skipped = 0
+    refused = 0
     for row, given in zip(rows, values, strict=True):
         record_id = ids[row.unique_id]
         if record_id and record_id in stored:
@@ -52,10 +52,11 @@ async def write_records(
                 changes.append((record_id, changed))
             continue
         record = _complete_record(state, entity, record_id, row.unique_id, given)
-        if is_valid_balance(entity, record, state.report):
-            new.append(record)
+        if error := balance_error(entity, record):
+            state.refuse(row, error)
+            refused += 1
         else:
-            skipped += 1
+            new.append(record)
     if new:
         await _insert(state, session, entity, new)
     if changes:
@@ -63,7 +64,7 @@ async def write_records(
     counts = state.counts[entity.__name__]
     counts.added += len(new)
     counts.changed += len(changes)
-    counts.unchanged += len(rows) - len(new) - len(changes) - skipped
+    counts.unchanged += len(rows) - len(new) - len(changes) - refused
 
 
 def _importable_values(
@@ -93,7 +94,7 @@ async def _insert(
     if mapping := MAPPINGS_BY_HISTORY.get(entity):
         uses = [record | {"Id": i} for i, record in zip(ids, records, strict=True)]
         for problem in await append_imported_uses(session, mapping, uses):
-            state.report.problem(problem)
+            state.report.adjust(problem)
 
 
 def _complete_record(
@@ -119,9 +120,7 @@ def _complete_record(
     return record
 
 
-def _without_duplicates(
-    state: ImportState, entity: type[Entity], rows: Sequence[ParsedRow]
-) -> list[ParsedRow]:
+def _without_duplicates(state: ImportState, rows: Sequence[ParsedRow]) -> list[ParsedRow]:
     """The rows without repetitions; another row with the same Id or UniqueId is reported."""
     kept: dict[str, ParsedRow] = {}
     by_id: dict[int, ParsedRow] = {}
@@ -132,5 +131,5 @@ def _without_duplicates(
             if row.id:
                 by_id[row.id] = row
         elif (earlier.id, earlier.values) != (row.id, row.values):
-            state.report_skipped(entity, row, f"has the Id or UniqueId of row {earlier.number}")
+            state.refuse(row, f"has the Id or UniqueId of row {earlier.number}")
     return list(kept.values())

@@ -10,11 +10,11 @@ from uuid import UUID, uuid5
 
 from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
 from creditdesk.schema.fields import Collection, Reference, Text
-from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.dependency_order import collection_columns, reference_columns
+from creditdesk.transfer.import_report import ImportReport
 
 MAX_REMEMBERED_IDS: Final = 200_000
 _NAMESPACE: Final = UUID("b9a0a7c6-40d3-5b8e-8f6e-31d1fb0b6a44")
@@ -28,7 +28,7 @@ class ReferenceChecker:
     cleared. Each missing record is reported once.
     """
 
-    report: ProgressReporter
+    report: ImportReport
     now: datetime
     keep_dangling: bool = False
     _existing: dict[str, set[int]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class ReferenceChecker:
             return
         self._reported.add(key)
         done = "a placeholder is created" if self.keep_dangling else "the reference is cleared"
-        self.report.problem(
+        self.report.adjust(
             f"{entity.__name__}.{column.name} refers to the missing {target.__name__} {record_id};"
             f" {done}"
         )

@@ -193,7 +193,7 @@ def _build_basket(
     return Basket(
         payers.owner,
         tuple(
-            structs.replace(source, price=max(0, source.price - covered[source.key]))
+            structs.replace(source, price=source.price_less(covered[source.key]))
             if source.key in net_priced
             else source
             for source in sources

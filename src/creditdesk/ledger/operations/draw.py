@@ -277,7 +277,7 @@ def without_held(
     return replace(
         basket,
         sources=tuple(
-            structs.replace(source, price=max(0, source.price - sum(h.covered for h in held)))
+            structs.replace(source, price=source.price_less(sum(h.covered for h in held)))
             if (held := holds.get(source.key)) and item.amount is None
             else source
             for source, item in zip(basket.sources, items, strict=True)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from creditdesk.ledger.rules.amounts import Amount, format_money
+from creditdesk.ledger.rules.amounts import Amount, format_money, smallest_amount
 from creditdesk.ledger.rules.assignment import assign
 from creditdesk.ledger.rules.credit import (
     Credit,
@@ -272,7 +272,11 @@ def _reject_partial_print_jobs(
 
 
 def _step(credit: Credit, source: Source) -> int:
-    """The smallest number of uses taken at once: a booking interval of minutes, else 1 (rule 21)."""
+    """The least that is taken at once: the currency's smallest amount of money, a booking interval
+    of minutes, else 1 use (rules 3, 21).
+    """
+    if credit.kind is CreditType.MONEY:
+        return smallest_amount(source.currency_digits)
     minutes = credit.rate is not None and credit.rate.charge_period is ChargePeriod.MINUTES
     return source.interval_minutes if minutes else 1
 

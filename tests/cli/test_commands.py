@@ -66,12 +66,10 @@ def test_usage_errors_exit_with_2(arguments: list[str], message: str, capsys: Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["verify"], "The database is not up to date. Run: creditdesk migrate\n"),
         (
             ["verify", "--database", "mysql://x"],
             "The database must be sqlite:///path or postgresql://…\n",
         ),
-        (["serve"], "The database is not up to date. Run: creditdesk migrate\n"),
     ],
 )
 @pytest.mark.usefixtures("database")

@@ -34,6 +34,21 @@ async def find_user_id(session: ReadSession, email: str) -> int | None:
     return int(found["Id"]) if found else None
 
 
+async def count_users_who_can_sign_in(session: ReadSession) -> int:
+    """The number of active users with API access and a password."""
+    password = Filter(Credential.meta().columns["PasswordHash"], Comparison.NOT_NULL)
+    credentials = await session.find(Credential, [password], columns=["UserId"])
+    user = User.meta().columns
+    return await session.count(
+        User,
+        [
+            Filter(user["Id"], Comparison.ONE_OF, tuple(each["UserId"] for each in credentials)),
+            Filter(user["Active"], Comparison.EQUALS, value=True),
+            Filter(user["APIAccess"], Comparison.EQUALS, value=True),
+        ],
+    )
+
+
 async def create_user(
     session: WriteSession,
     email: str,

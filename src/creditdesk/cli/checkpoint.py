@@ -16,6 +16,7 @@ from creditdesk.audit.checkpoint_format import Checkpoint, checkpoint_digest, pr
 from creditdesk.audit.checkpoints import create_checkpoint
 from creditdesk.cli.database import DatabaseOption, open_database
 from creditdesk.cli.output import CliError, echo
+from creditdesk.private_files import open_private_text
 from creditdesk.settings import CHECKPOINT_KEY_VARIABLE
 
 
@@ -49,7 +50,8 @@ def checkpoint(
     made = asyncio.run(create())
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(made.document(), indent=2) + "\n", encoding="utf-8")
+        with open_private_text(out) as file:
+            file.write(json.dumps(made.document(), indent=2) + "\n")
     echo(f"The checkpoint covers {made.lines} journal entries of {made.credits} credits.")
     echo(f"Digest: {checkpoint_digest(made).hex()}")
     return 0

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import platformdirs
 from cyclopts import Parameter
@@ -36,6 +37,15 @@ def database_url(option: str | None) -> str:
     if configured := load_settings(os.environ, settings_file()).database:
         return configured
     return f"sqlite:///{platformdirs.user_data_path('creditdesk') / 'creditdesk.db'}"
+
+
+def describe_database(url: str) -> str:
+    """The path of a file, or server and name without user, password and options."""
+    if url.startswith("sqlite:///"):
+        return str(Path(url.removeprefix("sqlite:///")).resolve())
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "")
+    return f"postgresql://{host}{parts.path}"
 
 
 def settings_file() -> Path | None:

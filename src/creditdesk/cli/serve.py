@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+from functools import partial
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -17,10 +18,12 @@ from starlette.types import Receive, Scope, Send
 
 from creditdesk.api.routes import Api
 from creditdesk.app import build_app
+from creditdesk.auth.users_admin import count_users_who_can_sign_in
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
     DatabaseOption,
     database_url,
+    describe_database,
     open_database,
     settings_for,
 )
@@ -54,7 +57,7 @@ def serve(
     """Serve the API and its pages until interrupted; prints the address."""
     url = database_url(database)
     settings_for(url)
-    asyncio.run(_check_database(url))
+    users = asyncio.run(_check_database(url))
     port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
@@ -71,15 +74,28 @@ def serve(
         log_level=LogLevels.warning,
     )
     shown = f"[{host}]" if ":" in host else host
-    server.on_startup(lambda: echo(f"creditdesk serves http://{shown}:{port}"))
+    server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
     server.serve()
     return 0
 
 
-async def _check_database(url: str) -> None:
-    """Raises the error of a database that cannot be opened, before any worker starts."""
-    async with open_database(url):
-        pass
+def _print_start(address: str, url: str, users: int) -> None:
+    echo(f"creditdesk serves {address}")
+    echo(f"Database: {describe_database(url)}")
+    echo(f"Page: {address}/docs")
+    if users:
+        echo(f"Users who can sign in: {users}")
+    else:
+        echo("Nobody can sign in yet. Run: creditdesk init --admin EMAIL")
+
+
+async def _check_database(url: str) -> int:
+    """The number of users who can sign in.
+
+    Raises the error of a database that cannot be opened, before any worker starts.
+    """
+    async with open_database(url) as store, store.read_session() as session:
+        return await count_users_who_can_sign_in(session)
 
 
 def _free_port(host: str, port: int, tries: int) -> int:

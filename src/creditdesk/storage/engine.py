@@ -12,6 +12,7 @@ import creditdesk.entities.catalog  # noqa: F401 - the tables derive from what i
 from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import (
     MIGRATIONS,
+    MissingDatabase,
     PlannedChange,
     applied,
     check_version,
@@ -42,9 +43,12 @@ async def open_store(
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
-    With `migrated` the schema is brought up to date first. Without it, raises OlderDatabase or
-    NewerDatabase for a database whose schema is not this program's.
+    With `migrated` the database is created if it is missing, and its schema brought up to date.
+    Without it, raises MissingDatabase, OlderDatabase or NewerDatabase for a database that is
+    missing or whose schema is not this program's.
     """
+    if not migrated:
+        _require_file(url)
     store = await _open(url, connections)
     try:
         if migrated:
@@ -102,8 +106,18 @@ async def _existing(url: str) -> AsyncIterator[_AnyStore]:
         await store.close()
 
 
+def _require_file(url: str) -> None:
+    """Raises MissingDatabase for a SQLite file that does not exist."""
+    if _is_missing_file(url):
+        path = Path(url.removeprefix(_SQLITE_PREFIX)).resolve()
+        raise MissingDatabase(f"There is no database at {path}. Run: creditdesk init --admin EMAIL")
+
+
 def _is_missing_file(url: str) -> bool:
-    return url.startswith(_SQLITE_PREFIX) and not Path(url.removeprefix(_SQLITE_PREFIX)).exists()
+    if not url.startswith(_SQLITE_PREFIX):
+        return False
+    file = Path(url.removeprefix(_SQLITE_PREFIX))
+    return not file.exists() or (file.is_file() and file.stat().st_size == 0)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from creditdesk.private_files import ensure_private
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
@@ -135,6 +136,7 @@ class SQLiteStore:
         self._folder = TemporaryDirectory() if path == ":memory:" else None
         file = Path(self._folder.name, "memory.db") if self._folder else Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(file)
         self.path = str(file)
         self.statements = Statements(SQLite())
         self.connection = _connect(self.path)
@@ -245,6 +247,16 @@ class SQLiteStore:
         self._close_readers()
         if self._folder:
             self._folder.cleanup()
+
+
+def _make_private(file: Path) -> None:
+    """Makes the database private before SQLite opens it; SQLite gives new logs the same mode."""
+    ensure_private(file)
+    for suffix in ("-wal", "-shm", "-journal"):
+        # Another process that closes the database may delete its logs meanwhile.
+        log = Path(f"{file}{suffix}")
+        if log.exists():
+            ensure_private(log)
 
 
 def translate_error(error: sqlite3.Error) -> Exception:

@@ -25,6 +25,7 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.private_files import open_private_text
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Record
@@ -197,4 +198,4 @@ def _quote(text: str) -> str:
 
 def _create_file(file: Path) -> IO[str]:
     file.parent.mkdir(parents=True, exist_ok=True)
-    return file.open("w", encoding="utf-8")
+    return open_private_text(file)

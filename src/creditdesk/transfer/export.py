@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from creditdesk.private_files import open_private_bytes, open_private_text
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
 from creditdesk.schema.progress import ProgressReporter
@@ -65,7 +66,7 @@ async def _write_jsonl(
         for column in columns
         if type(column.field) not in JSON_NATIVE_FIELDS
     ]
-    with path.open("wb") as file:
+    with open_private_bytes(path) as file:
         async for batch in find_batches(session, entity, EXPORT_BATCH_SIZE, names):
             for record in batch:
                 for name, encode in encoders:
@@ -83,7 +84,7 @@ async def _write_csv(
 ) -> int:
     columns, count = exported_columns(entity), 0
     names = [column.name for column in columns]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with open_private_text(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         async for batch in find_batches(session, entity, EXPORT_BATCH_SIZE, names):

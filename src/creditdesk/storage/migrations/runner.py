@@ -41,6 +41,10 @@ class OlderDatabase(Exception):
     """The database lacks steps of this program; `creditdesk migrate` applies them."""
 
 
+class MissingDatabase(OlderDatabase):
+    """There is no database, or an empty one; `creditdesk init` prepares it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
     """A pending change, and the statements it would execute."""
@@ -59,6 +63,8 @@ async def applied(execute: Execute, dialect: Dialect) -> dict[int, str]:
 
 def check_version(steps: Mapping[int, str]) -> None:
     """Raises NewerDatabase or OlderDatabase unless exactly this program's steps are applied."""
+    if not steps:
+        raise MissingDatabase("The database is empty. Run: creditdesk init --admin EMAIL")
     version = max(steps, default=0)
     if version > LATEST_VERSION:
         raise NewerDatabase(

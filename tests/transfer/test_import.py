@@ -153,15 +153,16 @@ async def test_list_response_jsonl_and_csv_import_alike(
     assert (await get_record(sqlite_store, Business, 3))["Name"] == ""
 
 
-async def test_missing_reference_is_reported_once(sqlite_store: Store, tmp_path: Path) -> None:
-    other = CREDIT | {"Id": 71, "CoworkerId": 55}
-    files = write_files(tmp_path, coworkerbookingcredits_json=[CREDIT | {"CoworkerId": 55}, other])
+async def test_missing_optional_reference_is_reported_once(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    coworkers = [{"Id": 5, "FullName": "Ada", "TariffId": 9}, {"Id": 6, "TariffId": 9}]
+    files = write_files(tmp_path, coworkers_json=coworkers)
     report = await import_files(sqlite_store, files)
     assert report.problems == [
-        "CoworkerBookingCredit.CoworkerId refers to the missing Coworker 55;"
-        " the reference is cleared"
+        "Coworker.TariffId refers to the missing Tariff 9; the reference is cleared"
     ]
-    assert (await get_record(sqlite_store, CoworkerBookingCredit, 71))["CoworkerId"] is None
+    assert (await get_record(sqlite_store, Coworker, 6))["TariffId"] is None
 
 
 async def test_placeholder_for_missing_record(sqlite_store: Store, tmp_path: Path) -> None:

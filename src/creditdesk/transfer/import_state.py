@@ -49,9 +49,9 @@ class ImportState:
     def __post_init__(self) -> None:
         self.references = ReferenceChecker(self.report, self.now, self.keep_dangling)
 
-    def refuse(self, row: ParsedRow, reason: str) -> None:
+    def refuse(self, row: ParsedRow, reason: str, consequence: str = "the row is refused") -> None:
         """Reports a row of the current file that is not imported."""
-        self.report.refuse(f"{self.file_name}: row {row.number}: {reason}; the row is refused")
+        self.report.refuse(f"{self.file_name}: row {row.number}: {reason}; {consequence}")
 
     async def record_ids(
         self, session: WriteSession, entity: type[Entity], rows: Sequence[ParsedRow]

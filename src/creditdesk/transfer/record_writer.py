@@ -14,8 +14,9 @@ from creditdesk.ledger.journal.opening import append_imported_uses
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.balances import BALANCE_FIELDS, balance_error, journal_managed_fields
-from creditdesk.transfer.dependency_order import deferred_columns
+from creditdesk.transfer.dependency_order import deferred_columns, required_references
 from creditdesk.transfer.import_state import ImportState
+from creditdesk.transfer.references import placeholder_unique_id
 from creditdesk.transfer.row_parser import ParsedRow
 
 
@@ -24,15 +25,16 @@ async def write_records(
 ) -> None:
     """Inserts or updates the records of one batch and counts them.
 
-    Rows that contradict an earlier row of the batch, and records with an impossible balance, are
-    refused. Raises Conflict when a UniqueId belongs to another record.
+    Rows that contradict an earlier row of the batch, lack a required record or have an impossible
+    balance are refused. Raises Conflict when a UniqueId belongs to another record.
     """
     if entity is Role:
         await state.role_ids.load(session, rows)
         rows = state.role_ids.map_rows(rows)
     rows = _without_duplicates(state, rows)
     ids = await state.record_ids(session, entity, rows)
-    stored = await session.lock(entity, [i for i in ids.values() if i])
+    rows = await _hold_back(state, session, entity, rows)
+    stored = await session.lock(entity, [i for row in rows if (i := ids[row.unique_id])])
     deferred = deferred_columns(entity)
     # The deferred columns of new records without links already hold their values.
     if deferred and (stored or any(row.values.get(name) for row in rows for name in deferred)):
@@ -47,16 +49,21 @@ async def write_records(
     refused = 0
     for row, given in zip(rows, values, strict=True):
         record_id = ids[row.unique_id]
-        if record_id and record_id in stored:
-            if changed := _differences(given, stored[record_id]):
-                changes.append((record_id, changed))
-            continue
-        record = _complete_record(state, entity, record_id, row.unique_id, given)
-        if error := balance_error(entity, record):
+        before = stored.get(record_id or 0)
+        record = (
+            _differences(given, before)
+            if before
+            else _complete_record(state, entity, record_id, row.unique_id, given)
+        )
+        if error := _empty_requirement(entity, record) or (
+            None if before else balance_error(entity, record)
+        ):
             state.refuse(row, error)
             refused += 1
-        else:
+        elif not before:
             new.append(record)
+        elif record_id and record:
+            changes.append((record_id, record))
     if new:
         await _insert(state, session, entity, new)
     if changes:
@@ -65,6 +72,25 @@ async def write_records(
     counts.added += len(new)
     counts.changed += len(changes)
     counts.unchanged += len(rows) - len(new) - len(changes) - refused
+
+
+async def _hold_back(
+    state: ImportState, session: WriteSession, entity: type[Entity], rows: Sequence[ParsedRow]
+) -> list[ParsedRow]:
+    """The rows whose required records exist; reports the others."""
+    reasons = await state.references.missing_requirements(session, entity, rows)
+    for row in rows:
+        if reason := reasons.get(row.number):
+            state.refuse(row, reason, "the row is held back until that record is imported")
+    return [row for row in rows if row.number not in reasons]
+
+
+def _empty_requirement(entity: type[Entity], values: Record) -> str | None:
+    """The owner, location or credit that these values of a credit or use leave empty."""
+    if entity not in BALANCE_FIELDS and entity not in MAPPINGS_BY_HISTORY:
+        return None
+    names = (column.name for column in required_references(entity))
+    return next((f"{name} is empty" for name in names if values.get(name, 0) is None), None)
 
 
 def _importable_values(
@@ -79,6 +105,8 @@ def _importable_values(
     if entity in BALANCE_FIELDS:
         managed = journal_managed_fields(entity)
         values = {k: v for k, v in values.items() if k not in managed}
+    if stored["UniqueId"] == placeholder_unique_id(entity, stored["Id"]):
+        values["UniqueId"] = row.unique_id
     return _differences(values, stored)
 
 

@@ -368,3 +368,25 @@ async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     for path in ("/api/billing/nothing", "/api", "/nowhere", "/api/billing/coworkers"):
         response = await client.get(path)
         assert (response.status_code, response.text) == (404, '"Not found"')
+
+
+async def test_an_alias_path_serves_the_same_collection(client: httpx.AsyncClient) -> None:
+    """Users are found under `/api/spaces/users` too."""
+    main, alias = "/api/sys/users", "/api/spaces/users"
+    listed = (await client.get(main)).json()
+    assert (await client.get(alias)).json() == listed
+    [user] = listed["Records"][:1]
+    whole = (await client.get(f"{main}/{user['Id']}")).json()
+    assert (await client.get(f"{alias}/{user['Id']}")).json() == whole
+    assert (await client.get(f"{alias}/?id=[{user['Id']}]")).json() == [whole]
+    commands = (await client.get(f"{main}/commands")).json()
+    assert (await client.get(f"{alias}/commands")).json() == commands
+    body = {"FullName": "Bea", "Email": "bea.alias@example.com", "Language": 1}
+    created = (await client.post(alias, json=body)).json()
+    assert created["WasSuccessful"] is True, created
+    sent = {**body, "Id": created["Value"]["Id"], "FullName": "Bea Two"}
+    assert (await client.put(alias, json=sent)).json()["Value"]["FullName"] == "Bea Two"
+    assert (await client.patch(alias)).status_code == 405
+    document = (await client.get("/openapi.json")).json()
+    assert main in document["paths"]
+    assert alias not in document["paths"]

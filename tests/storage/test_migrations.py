@@ -15,7 +15,9 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _META, _REGISTRY, Entity, declared_entities
 from creditdesk.schema.fields import Integer, Money, Reference, Text
@@ -401,3 +403,32 @@ async def rows_from_before(url: str) -> dict[str, int]:
 def test_steps_are_numbered_without_gaps_and_described() -> None:
     assert [each.number for each in MIGRATIONS] == list(range(1, LATEST_VERSION + 1))
     assert all(each.name and each.description.endswith(".") for each in MIGRATIONS)
+
+
+async def test_step_12_fills_defaults_and_moves_preferences_into_lists(empty: str) -> None:
+    """Plans had one number for each delivery preference, and fields with a default were empty."""
+    await migrate(empty)
+    await run_sql(empty, "DELETE FROM schema_version WHERE number > 11")
+    for kind in ("mail", "parcels", "checks", "publicity", "other"):
+        await run_sql(empty, f"DROP TABLE tariff__delivery_preferences_{kind}")
+        await run_sql(empty, f"ALTER TABLE tariff ADD COLUMN delivery_preferences_{kind} BIGINT")
+    instant = "0" if empty.startswith("sqlite") else "now()"
+    base = f"created_on, updated_on, unique_id) VALUES ({{}}, {instant}, {instant}, 'u{{}}')"
+    for number in (1, 2):
+        await run_sql(empty, f"INSERT INTO tariff (id, {base}".format(number, number))
+    await run_sql(empty, f"INSERT INTO booking (id, {base}".format(1, 1))
+    await run_sql(empty, "UPDATE tariff SET delivery_preferences_mail = 3 WHERE id = 1")
+    await run_sql(empty, "UPDATE tariff SET delivery_preferences_mail = 0 WHERE id = 2")
+    await run_sql(empty, "UPDATE tariff SET identity_check_provider = 2 WHERE id = 2")
+    store = await open_store(empty, migrated=True)
+    async with store.read_session() as session:
+        plans = await session.get_many(Tariff, (1, 2))
+        [booking] = await session.find(Booking)
+    await store.close()
+    assert [plans[n]["DeliveryPreferencesMail"] for n in (1, 2)] == [(3,), ()]
+    assert [plans[n]["DeliveryPreferencesOther"] for n in (1, 2)] == [(), ()]
+    assert [plans[n]["IdentityCheckProvider"] for n in (1, 2)] == [1, 2]
+    assert (plans[1]["DisplayOrder"], booking["Repeats"]) == (0, 2)
+    again = await schema(empty)
+    await migrate(empty)
+    assert await schema(empty) == again

@@ -153,11 +153,11 @@ _REFERENCE_ROUTES: Final = (
 
 def _entity_routes(api: ApiContext) -> Iterable[Route]:
     for entity in api.entities:
-        yield from _routes_of(api, entity)
+        for path in (entity.path(), *entity.aliases):
+            yield from _routes_of(api, entity, path)
 
 
-def _routes_of(api: ApiContext, entity: type[Entity]) -> Iterable[Route]:
-    path = entity.path()
+def _routes_of(api: ApiContext, entity: type[Entity], path: str) -> Iterable[Route]:
     if "list" in entity.verbs:
         yield Route("GET", path, partial(read_handlers.list_or_batch, entity))
     if "create" in entity.verbs:

@@ -81,6 +81,7 @@ def create_time_credit(
         CoworkerId=customer["Id"],
         BusinessId=location.business["Id"],
         ExtraServiceId=service["Id"],
+        Price=0,
         TotalUses=sum(use.amount for use in uses) + spare,
         ChargePeriod=service["ChargePeriod"],
         Free=True,

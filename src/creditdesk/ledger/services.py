@@ -77,7 +77,8 @@ class CreditService:
         set_by_ledger = (mapping.remaining_field, mapping.total_field, "Id")
         values = {name: value for name, value in record.items() if name not in set_by_ledger}
         values |= update_stamp(context.now, context.principal.email)
-        if mapping.account_type is AccountType.TIME and terms.price is None:
+        was_priced = credit_terms(mapping, before).price is not None
+        if mapping.account_type is AccountType.TIME and was_priced and terms.price is None:
             values |= {"Price": await _default_price(session, terms)}
         if credit.is_booking_charge:
             values |= {mapping.total_field: terms.total}

@@ -85,7 +85,8 @@ class Entity:
     """Base of every entity declaration.
 
     Class arguments:
-    area, plural: the path, `/api/{area}/{plural}`. verbs: what the API offers. order: the default
+    area, plural: the path, `/api/{area}/{plural}`. aliases: further paths of the same collection, which
+    the OpenAPI document leaves out. verbs: what the API offers. order: the default
     sort column. label: the column that names a record to people. scope: the column or collection
     that holds a record's location, None for records of all locations. public: whether the API has
     the entity. counted: the database keeps row counters by CreatedOn and Id, so that totals and deep
@@ -97,6 +98,7 @@ class Entity:
 
     area: ClassVar[str]
     plural: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]]
     verbs: ClassVar[tuple[Verb, ...]]
     order: ClassVar[str]
     label: ClassVar[str | None]
@@ -117,6 +119,7 @@ class Entity:
         *,
         area: str = "",
         plural: str = "",
+        aliases: tuple[str, ...] = (),
         verbs: tuple[Verb, ...] = ALL_VERBS,
         order: str = "Id",
         label: str | None = None,
@@ -136,6 +139,7 @@ class Entity:
         own_fields = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
         cls.area, cls.plural, cls.verbs, cls.order, cls.label = area, plural, verbs, order, label
         cls.scope, cls.public, cls.counted = scope, public, counted
+        cls.aliases = aliases
         cls.append_only, cls.mutable_fields = append_only, mutable_fields
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
         cls.required_filters, cls.indexed = required_filters, indexed

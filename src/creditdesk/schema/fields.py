@@ -289,8 +289,8 @@ class Reference(Field):
 class Collection(Field):
     """References to any number of records of the entity `of`; a list of ids in the API.
 
-    inverse_of: the collection of `of` that holds the same links. delta_fields: whether a body may
-    send `Added{Name}` and `Removed{Name}`.
+    A single id is a list of one; 0 is none. inverse_of: the collection of `of` that holds the same
+    links. delta_fields: whether a body may send `Added{Name}` and `Removed{Name}`.
     """
 
     of: str = field(kw_only=False)
@@ -302,6 +302,8 @@ class Collection(Field):
     def parse(self, value: object) -> tuple[int, ...]:
         if isinstance(value, str):
             value = [part for part in value.strip("[] ").split(",") if part.strip()]
+        if type(value) is int:
+            value = [value] if value else []
         if not isinstance(value, list | tuple):
             raise ParseError("must be a list of ids")
         ids = tuple(Integer(minimum=1).parse(item) for item in value)

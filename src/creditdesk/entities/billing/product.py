@@ -29,7 +29,7 @@ class Product(
     InvoiceLineDisplayAs = Text()
     Sku = Text()
     Tags = Text()
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     Price = Money(required=True)
     Visible = Boolean(nullable=False)
     VisibleInKiosk = Boolean(nullable=False)

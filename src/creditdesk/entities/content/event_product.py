@@ -30,7 +30,7 @@ class EventProduct(
     Description = Text()
     TicketNotes = Text()
     Visible = Boolean(nullable=False)
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     StartDate = DateTime(required=True)
     EndDate = DateTime(required=True)
     Allocation = Integer()

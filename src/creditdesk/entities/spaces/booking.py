@@ -73,7 +73,7 @@ class Booking(
     TariffAtTheTimeOfBooking = Text()
     RepeatSeriesUniqueId = Guid()
     RepeatBooking = Boolean(create_only=True, nullable=False)
-    Repeats = Enum(eBookingRepeatCycle, required=True)
+    Repeats = Enum(eBookingRepeatCycle, default=2, nullable=False)
     WhichBookingsToUpdate = Enum(eRepeatedBookingUpdateAction, nullable=False)
     RepeatEvery = Integer(create_only=True)
     RepeatUntil = DateTime(create_only=True)

@@ -33,7 +33,7 @@ class Resource(
     EmailConfirmationContent = Text()
     Visible = Boolean(nullable=False)
     RequiresConfirmation = Boolean(nullable=False)
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     GroupName = Text()
     Projector = Boolean(nullable=False)
     Internet = Boolean(nullable=False)

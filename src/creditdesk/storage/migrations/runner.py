@@ -9,6 +9,7 @@ from typing import Any, Final
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
+    field_defaults,
     initial,
     internal_tables,
     printing_overdraft,
@@ -22,6 +23,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *printing_overdraft.MIGRATIONS,
     *row_counters.MIGRATIONS,
     *internal_tables.MIGRATIONS,
+    *field_defaults.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -21,6 +21,7 @@ from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.routes import Api
 from creditdesk.api.token import token_route
 from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.users import UserRoleService, UserService
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -82,7 +83,12 @@ def build_context(
         default_service=default_service,
         user_entity=User,
         services={
-            User: UserService(default_service, passwords, on_change=authenticator.clear_cache),
+            User: UserService(
+                default_service,
+                passwords,
+                on_change=authenticator.clear_cache,
+                cipher=SecretCipher(settings.auth.encryption_key),
+            ),
             UserRole: UserRoleService(default_service, on_change=authenticator.clear_cache),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,

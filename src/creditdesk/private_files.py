@@ -21,6 +21,17 @@ def open_private_bytes(path: Path) -> BinaryIO:
     return os.fdopen(_open(path, _WRITE | os.O_TRUNC), "wb")
 
 
+def create_private_text(path: Path, text: str) -> bool:
+    """Creates a file with this text; False, changing nothing, where it exists already."""
+    try:
+        descriptor = _open(path, _WRITE | os.O_EXCL)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
 def ensure_private(path: Path) -> None:
     """Creates the file if it is missing, and makes it private where it is ours."""
     os.close(_open(path, os.O_RDONLY | os.O_CREAT))

@@ -106,6 +106,17 @@ class AuthSettings:
         "Key that signs access tokens; empty, a key is made once and kept in the database.",
         secret=True,
     )
+    encryption_key: str = setting(
+        "",
+        "Keys that encrypt the secrets in the database, separated by commas: the first encrypts, all"
+        " decrypt. Empty, they are the lines of the key file.",
+        secret=True,
+    )
+    encryption_key_file: str = setting(
+        "",
+        "Path of the key file; empty, the database's path with `.key`, on PostgreSQL"
+        " `encryption.key` in the user's data folder. A missing file is created.",
+    )
     access_seconds: int = setting(604_799, "Lifetime of an access token.", minimum=1)
     refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
     revocation_seconds: int = setting(

@@ -28,6 +28,7 @@ from creditdesk.audit.checkpoint_format import (
     sign_checkpoint,
 )
 from creditdesk.audit.merkle import BLINDING_BYTES, MerkleTree, encode_head
+from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.checkpoint_heads import CheckpointHeads
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -64,14 +65,17 @@ class LoadedCheckpoint:
 
 
 async def create_checkpoint(
-    session: WriteSession, now: datetime, key: Ed25519PrivateKey | None = None
+    session: WriteSession,
+    now: datetime,
+    key: Ed25519PrivateKey | None = None,
+    cipher: SecretCipher = NO_CIPHER,
 ) -> Checkpoint:
     """Creates and stores a checkpoint of every credit's journal, with the heads for its proofs.
 
     Without `key` the database's own is used, which the first call creates. The time of a checkpoint
     is never before that of the last one. Raises Conflict when another one is created concurrently.
     """
-    signer = key or await _database_key(session, now)
+    signer = key or await _database_key(session, now, cipher)
     previous = await latest_checkpoint(session)
     heads = await _load_heads(session)
     blinding = secrets.token_bytes(BLINDING_BYTES)
@@ -191,12 +195,14 @@ def load_record(record: Record) -> LoadedCheckpoint:
     )
 
 
-async def _database_key(session: WriteSession, now: datetime) -> Ed25519PrivateKey:
+async def _database_key(
+    session: WriteSession, now: datetime, cipher: SecretCipher
+) -> Ed25519PrivateKey:
     found = await session.find(SigningKey, where(SigningKey, Name=SIGNING_KEY_NAME), limit=1)
     if found:
-        return private_from_pem(found[0]["Secret"].encode())
+        return private_from_pem(cipher.decrypt(found[0]["Secret"]).encode())
     key = generate_key()
-    values = {"Name": SIGNING_KEY_NAME, "Secret": private_pem(key).decode()}
+    values = {"Name": SIGNING_KEY_NAME, "Secret": cipher.encrypt(private_pem(key).decode())}
     await session.insert(SigningKey, [new_record(SigningKey, values, now, "")])
     return key
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from creditdesk.auth.credentials import find_credential_by_login, normalize_login
+from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.login_throttle import (
     clear_failures,
     login_counters,
@@ -39,6 +40,7 @@ class SignIn:
         self._passwords = passwords
         self._slots = asyncio.Semaphore(settings.argon2_threads)
         self._waiting = 0
+        self._cipher = SecretCipher(settings.encryption_key)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -121,7 +123,9 @@ class SignIn:
         """Whether no code is needed or this one is right; its step is then used up."""
         if not locked["TotpSecret"]:
             return True
-        step = accepted_step(locked["TotpSecret"], code, now, locked["LastStep"])
+        step = accepted_step(
+            self._cipher.decrypt(locked["TotpSecret"]), code, now, locked["LastStep"]
+        )
         if step is None:
             return False
         await session.update(

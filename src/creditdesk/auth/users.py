@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
+from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
 from creditdesk.auth.records import merged_collection
@@ -55,9 +56,11 @@ class UserService:
         default_service: EntityService,
         passwords: Passwords,
         on_change: Callable[[], None] = lambda: None,
+        cipher: SecretCipher = NO_CIPHER,
     ) -> None:
         self._default_service = default_service
         self._passwords = passwords
+        self._cipher = cipher
         self._on_change = on_change
 
     async def create(
@@ -125,7 +128,7 @@ class UserService:
             raise invalid_field("TwoFactorSecret", "must be a base-32 secret of at least 80 bits")
         await save_credential(
             session, user_id, email, context.now,
-            password_hash=password_hash, totp_secret=secret or None,
+            password_hash=password_hash, totp_secret=secret or None, cipher=self._cipher,
         )  # fmt: skip
         if secret:
             await session.update(User, [(user_id, {"TwoFactorEnabled": True})])

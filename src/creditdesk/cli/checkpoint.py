@@ -14,7 +14,9 @@ from cyclopts import Parameter
 from creditdesk.audit.checkpoint_check import read_checkpoint
 from creditdesk.audit.checkpoint_format import Checkpoint, checkpoint_digest, private_from_pem
 from creditdesk.audit.checkpoints import create_checkpoint
-from creditdesk.cli.database import DatabaseOption, open_database
+from creditdesk.auth.encryption import SecretCipher
+from creditdesk.cli.database import DatabaseOption, database_url, open_database
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
 from creditdesk.private_files import open_private_text
 from creditdesk.settings import CHECKPOINT_KEY_VARIABLE
@@ -43,7 +45,9 @@ def checkpoint(
     async def create() -> Checkpoint:
         signer = _load_signing_key(key) if key else None
         async with open_database(database) as store, store.write_session() as session:
-            return await create_checkpoint(session, datetime.now(UTC), signer)
+            keys = settings_with_key(database_url(database)).auth.encryption_key
+            cipher = SecretCipher(keys)
+            return await create_checkpoint(session, datetime.now(UTC), signer, cipher)
 
     if out is not None and out.exists():
         raise CliError(f"{out} already exists; a checkpoint is never overwritten.")

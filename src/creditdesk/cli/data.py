@@ -17,9 +17,11 @@ from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import create_user, ensure_roles, find_user_id
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.migrations import print_plan, print_steps
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.progress import ProgressDisplay
@@ -59,6 +61,8 @@ def migrate(
             store.write_session() as session,
         ):
             await ensure_roles(session, datetime.now(UTC))
+            keys = settings_with_key(database_url(database)).auth.encryption_key
+            await encrypt_stored_secrets(session, SecretCipher(keys))
         echo("The database is up to date.")
 
     asyncio.run(run())

@@ -14,7 +14,8 @@ import asyncpg
 from cyclopts import App, CycloptsError
 
 import creditdesk
-from creditdesk.cli import checkpoint, data, jobs, serve, users
+from creditdesk.auth.encryption import EncryptionKeyError
+from creditdesk.cli import checkpoint, data, encryption_keys, jobs, serve, users
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
@@ -44,6 +45,7 @@ app.command(jobs.renew)
 app.command(jobs.expire)
 app.command(data.openapi)
 app.command(checkpoint.checkpoint)
+app.command(encryption_keys.rotate_key)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,6 +78,7 @@ def _error_message(error: Exception) -> str:
         case (
             CliError()
             | DomainError()
+            | EncryptionKeyError()
             | SettingsError()
             | DatabaseNotEmpty()
             | UnknownEngine()

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from creditdesk.api.routes import Api
 from creditdesk.app import build_app
+from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import count_users_who_can_sign_in
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
@@ -27,6 +28,7 @@ from creditdesk.cli.database import (
     open_database,
     settings_for,
 )
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
 from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
@@ -90,11 +92,13 @@ def _print_start(address: str, url: str, users: int) -> None:
 
 
 async def _check_database(url: str) -> int:
-    """The number of users who can sign in.
+    """The number of users who can sign in. Secrets that are not encrypted yet are, from now on.
 
     Raises the error of a database that cannot be opened, before any worker starts.
     """
-    async with open_database(url) as store, store.read_session() as session:
+    async with open_database(url) as store, store.write_session() as session:
+        cipher = SecretCipher(settings_with_key(url).auth.encryption_key)
+        await encrypt_stored_secrets(session, cipher)
         return await count_users_who_can_sign_in(session)
 
 
@@ -141,7 +145,7 @@ class WorkerApplication:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    settings = settings_for(self._url)
+                    settings = settings_with_key(self._url)
                     self._store = await open_store(self._url, connections=settings.connections)
                     self._app = build_app(self._store, settings)
                     await load_solver()

@@ -20,7 +20,8 @@ from creditdesk.auth.users_admin import (
     set_password,
     set_roles,
 )
-from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.database import DatabaseOption, database_url, open_database
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
 from creditdesk.schema.repository import ReadSession
 
@@ -151,8 +152,8 @@ def token(email: Email, *, database: DatabaseOption = None) -> int:
 
     async def run() -> None:
         now = datetime.now(UTC)
-        settings = settings_for(database_url(database)).auth
         async with open_database(database) as store:
+            settings = settings_with_key(database_url(database)).auth
             secret = await signing_secret(store, settings, now)
             async with store.write_session() as session:
                 user_id = await _require_user_id(session, email)

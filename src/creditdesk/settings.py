@@ -203,6 +203,13 @@ class Settings:
         secret=True,
     )
     connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
+    busy_seconds: int = setting(
+        5,
+        "Seconds for which a write of the server waits for its turn while another program holds the"
+        " SQLite file; then it is answered 503.",
+        minimum=1,
+        maximum=60,
+    )
     api: ApiSettings = field(default_factory=ApiSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)

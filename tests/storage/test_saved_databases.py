@@ -99,6 +99,8 @@ async def test_saved_database_migrates_and_verifies(saved: Saved) -> None:
         assert report.problems == []
     finally:
         await store.close()
+    if saved.url.startswith("sqlite"):
+        assert await run_sql(saved.url, "PRAGMA integrity_check") == [("ok",)]
     assert await planned_changes(saved.url) == []
     assert all(applied_on for _, applied_on in await migration_steps(saved.url))
 

@@ -15,6 +15,7 @@ from creditdesk.schema.errors import (
     RateLimited,
     StateConflict,
     Unauthenticated,
+    Unavailable,
     ValidationError,
 )
 
@@ -78,6 +79,6 @@ def _headers(error: DomainError, *, offers_basic: bool) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
         offered = 'Bearer, Basic realm="creditdesk"' if offers_basic else "Bearer"
         return {"WWW-Authenticate": offered}
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | Unavailable):
         return {"Retry-After": str(error.retry_after_seconds)}
     return {}

@@ -146,7 +146,11 @@ class WorkerApplication:
             if message["type"] == "lifespan.startup":
                 try:
                     settings = settings_with_key(self._url)
-                    self._store = await open_store(self._url, connections=settings.connections)
+                    self._store = await open_store(
+                        self._url,
+                        connections=settings.connections,
+                        busy_seconds=settings.busy_seconds,
+                    )
                     self._app = build_app(self._store, settings)
                     await load_solver()
                 except Exception as error:

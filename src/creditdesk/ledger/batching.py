@@ -14,7 +14,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
-from creditdesk.schema.errors import Conflict, DomainError
+from creditdesk.schema.errors import Conflict, DomainError, Unavailable
 
 MAX_BATCH_SIZE: Final = 64
 MAX_GATHER_DELAY: Final = timedelta(milliseconds=10)
@@ -154,6 +154,12 @@ class BatchQueue(Generic[Session, Request, Result]):
             async with self._open_session() as session:
                 requests = [pending.request for pending in batch]
                 results = await self._execute(session, requests, must_wait)
+        except Unavailable as error:
+            # Everyone who waits has waited as long, and would wait for the same again.
+            waiting, self._queue = self._queue, []
+            for pending in (*batch, *waiting):
+                pending.resolve(error)
+            return []
         except Exception as error:
             await self._retry_alone(batch, results, error)
             return []

@@ -21,7 +21,7 @@ from creditdesk.storage.migrations import (
 )
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.session import BaseWriteSession
-from creditdesk.storage.sqlite import SQLiteStore
+from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
 
 DEFAULT_POOL_SIZE: Final = 6
 _MIGRATION_LOCK: Final = 7230521
@@ -39,7 +39,11 @@ class _Undone(Exception):
 
 
 async def open_store(
-    url: str, *, migrated: bool = False, connections: int = DEFAULT_POOL_SIZE
+    url: str,
+    *,
+    migrated: bool = False,
+    connections: int = DEFAULT_POOL_SIZE,
+    busy_seconds: float = BUSY_SECONDS,
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
@@ -49,7 +53,7 @@ async def open_store(
     """
     if not migrated:
         _require_file(url)
-    store = await _open(url, connections)
+    store = await _open(url, connections, busy_seconds)
     try:
         if migrated:
             async with _schema_change(store) as session:
@@ -88,9 +92,9 @@ async def planned_changes(url: str) -> list[PlannedChange]:
             return changes
 
 
-async def _open(url: str, connections: int) -> _AnyStore:
+async def _open(url: str, connections: int, busy_seconds: float = BUSY_SECONDS) -> _AnyStore:
     if url.startswith(_SQLITE_PREFIX):
-        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:")
+        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds)
     if url.startswith(("postgresql://", "postgres://")):
         return await connect(url, connections)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")

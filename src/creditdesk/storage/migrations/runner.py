@@ -9,6 +9,7 @@ from typing import Any, Final
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
+    counter_columns,
     field_defaults,
     initial,
     internal_tables,
@@ -24,6 +25,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *row_counters.MIGRATIONS,
     *internal_tables.MIGRATIONS,
     *field_defaults.MIGRATIONS,
+    *counter_columns.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -165,7 +165,8 @@ def test_demo_export_import_verify(database: str, tmp_path: Path, capsys: Captur
     assert "every balance agree" in capsys.readouterr().out
     other = ["--database", f"sqlite:///{tmp_path / 'other.db'}"]
     assert run(["migrate", *other]) == OK
-    assert run(["import", str(tmp_path / "out"), *other]) == OK
+    admin = ["--admin", "admin@demo.creditdesk.example"]
+    assert run(["import", str(tmp_path / "out"), *admin, *other]) == OK
     assert run(["verify", *other]) == OK
     assert run(["import", str(tmp_path / "nowhere")]) == FAILED
     capsys.readouterr()
@@ -262,3 +263,23 @@ def test_migrate_lists_and_plans_without_changing_anything(database: str, capsys
     assert run(["migrate", "--list"]) == OK
     assert "pending" not in capsys.readouterr().out
     assert file.read_bytes() == before
+
+
+def test_import_makes_administrators_only_by_name(
+    database: str, tmp_path: Path, capsys: Captured
+) -> None:
+    assert run(["migrate", "--database", database]) == OK
+    (tmp_path / "in").mkdir()
+    users = (
+        '[{"Id": 7, "FullName": "Eve", "Email": "eve@x.example", "Language": 1, "IsAdmin": true}]'
+    )
+    (tmp_path / "in" / "users.json").write_text(users, encoding="utf-8")
+    capsys.readouterr()
+    assert run(["import", str(tmp_path / "in")]) == FAILED
+    assert "IsAdmin of eve@x.example is not imported" in capsys.readouterr().err
+    named = ["--admin", "eve@x.example"]
+    assert run(["import", str(tmp_path / "in"), *named]) == FAILED
+    assert "the user eve@x.example exists" in capsys.readouterr().err
+    named += ["--overwrite-user", "eve@x.example"]
+    assert run(["import", str(tmp_path / "in"), *named]) == OK
+    assert capsys.readouterr().out.startswith("User: 0 new, 1 changed, 0 same\n")

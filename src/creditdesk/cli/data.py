@@ -112,6 +112,14 @@ def import_(
         bool,
         Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
+    admin: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="E-mail of a user that may come in as an administrator."),
+    ] = (),
+    overwrite_user: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="E-mail of an existing user that the files may change."),
+    ] = (),
     database: DatabaseOption = None,
 ) -> int:
     """Import records from CSV, JSON and JSON-lines files named like coworkers.csv.
@@ -126,7 +134,9 @@ def import_(
             raise CliError(f"{path} does not exist.")
         async with open_database(database) as store:
             with ProgressDisplay() as display:
-                importer = Importer(store, display, datetime.now(UTC), keep_dangling=keep_dangling)
+                importer = Importer(
+                    store, display, datetime.now(UTC), keep_dangling, admin, overwrite_user
+                )
                 state = await importer.run(path)
         if not state.counts:
             raise CliError(f"{path} holds no file named after an entity's records.")

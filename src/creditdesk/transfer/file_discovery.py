@@ -29,10 +29,17 @@ async def should_bulk_load(store: Store, files: FilesByEntity) -> bool:
 
 
 def find_files(path: Path, report: ImportReport) -> FilesByEntity:
-    """The files by entity name; a file is named like the entity's plural. Others are noted."""
+    """The files by entity name; a file is named like the entity's plural. Others are noted.
+
+    A link in a folder to a file outside of it is refused.
+    """
+    root = path.resolve()
     by_plural = {entity.plural.lower(): entity.__name__ for entity in TRANSFERRED}
     found: FilesByEntity = {}
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if path.is_dir() and not file.resolve().is_relative_to(root):
+            report.refuse(f"{file.name} is a link to a file outside of the folder and is refused")
+            continue
         name = by_plural.get(file.stem.lower())
         if file.is_file() and name and file.suffix.lower() in FILE_SUFFIXES:
             found.setdefault(name, []).append(file)

@@ -18,6 +18,12 @@ class ImportReport:
         self.reporter: Final = reporter
         self.refused = self.adjusted = self.ignored = 0
 
+    def add(self, other: ImportReport) -> None:
+        """Adds the counts of another report, whose messages are already forwarded."""
+        self.refused += other.refused
+        self.adjusted += other.adjusted
+        self.ignored += other.ignored
+
     def refuse(self, message: str) -> None:
         """Reports a row, or the rest of a file, that is not imported."""
         self.refused += 1

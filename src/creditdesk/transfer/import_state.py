@@ -13,6 +13,7 @@ from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.references import ReferenceChecker
 from creditdesk.transfer.role_assignments import RoleIdMapping
 from creditdesk.transfer.row_parser import ParsedRow
+from creditdesk.transfer.user_guard import UserGuard
 
 
 class BulkLoadUnsupported(Exception):
@@ -40,6 +41,7 @@ class ImportState:
     now: datetime
     keep_dangling: bool
     is_bulk_load: bool = False
+    users: UserGuard = field(default_factory=UserGuard)
     file_name: str = ""
     counts: dict[str, ImportCounts] = field(default_factory=dict)
     entities_with_links: set[type[Entity]] = field(default_factory=set)
@@ -52,6 +54,10 @@ class ImportState:
     def refuse(self, row: ParsedRow, reason: str, consequence: str = "the row is refused") -> None:
         """Reports a row of the current file that is not imported."""
         self.report.refuse(f"{self.file_name}: row {row.number}: {reason}; {consequence}")
+
+    def adjust(self, row: ParsedRow, message: str) -> None:
+        """Reports a row of the current file that is not imported as it is."""
+        self.report.adjust(f"{self.file_name}: row {row.number}: {message}")
 
     async def record_ids(
         self, session: WriteSession, entity: type[Entity], rows: Sequence[ParsedRow]

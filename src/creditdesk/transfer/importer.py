@@ -40,6 +40,7 @@ from creditdesk.transfer.import_state import BulkLoadUnsupported, ImportCounts, 
 from creditdesk.transfer.link_writer import write_links
 from creditdesk.transfer.record_writer import write_records
 from creditdesk.transfer.row_parser import ParsedRow, RowParser, parse_batches
+from creditdesk.transfer.user_guard import UserGuard
 
 IMPORT_BATCH_SIZE: Final = 1000
 
@@ -51,12 +52,18 @@ BatchWriter = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Imports files into a store; `keep_dangling` creates placeholders for missing records."""
+    """Imports files into a store.
+
+    keep_dangling: creates placeholders for missing records. admins: e-mails of users that may come
+    in as administrators. overwritten_users: e-mails of existing users that files may change.
+    """
 
     store: Store
     report: ProgressReporter
     now: datetime
     keep_dangling: bool = False
+    admins: tuple[str, ...] = ()
+    overwritten_users: tuple[str, ...] = ()
 
     async def run(self, path: Path) -> ImportState:
         """Imports a folder or a file; the state returned counts records, and rows by consequence.
@@ -72,20 +79,26 @@ class Importer:
             if loaded is not None:
                 async with self.store.bulk_load((JournalLine, AccountState)) as session:
                     await self._open_journals(lambda: nullcontext(session))
-                loaded.report.ignored += found.ignored
+                loaded.report.add(found)
                 return loaded
             report = DeduplicatingReporter(report, recording)
-        state = ImportState(ImportReport(report), self.now, self.keep_dangling)
-        state.report.ignored += found.ignored
+        state = self._new_state(report)
+        state.report.add(found)
         await self._import_files(state, files, self.store.write_session)
         await self._open_journals(self.store.write_session)
         return state
+
+    def _new_state(self, report: ProgressReporter, *, is_bulk_load: bool = False) -> ImportState:
+        users = UserGuard(self.admins, self.overwritten_users)
+        return ImportState(
+            ImportReport(report), self.now, self.keep_dangling, is_bulk_load, users=users
+        )
 
     async def _bulk_load_records(
         self, files: FilesByEntity, report: ProgressReporter
     ) -> ImportState | None:
         """Loads all records in one transaction; None when that is impossible and nothing is kept."""
-        state = ImportState(ImportReport(report), self.now, self.keep_dangling, is_bulk_load=True)
+        state = self._new_state(report, is_bulk_load=True)
         try:
             async with self.store.bulk_load(_ordered(files)) as session:
                 await self._import_files(state, files, lambda: nullcontext(session))

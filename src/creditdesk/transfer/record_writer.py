@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from creditdesk.entities.security.role import Role
+from creditdesk.entities.sys.user import User
 from creditdesk.ledger.journal.mapping import MAPPINGS_BY_HISTORY
 from creditdesk.ledger.journal.opening import append_imported_uses
 from creditdesk.schema.entity import Entity, Record
@@ -35,6 +36,8 @@ async def write_records(
     ids = await state.record_ids(session, entity, rows)
     rows = await _hold_back(state, session, entity, rows)
     stored = await session.lock(entity, [i for row in rows if (i := ids[row.unique_id])])
+    if entity is User:
+        rows = await state.users.admit(session, rows, ids, stored, state.refuse, state.adjust)
     deferred = deferred_columns(entity)
     # The deferred columns of new records without links already hold their values.
     if deferred and (stored or any(row.values.get(name) for row in rows for name in deferred)):
@@ -119,6 +122,8 @@ async def _insert(
 ) -> None:
     """Inserts records; uses of credits that have a journal are appended to it."""
     ids = await session.insert(entity, records)
+    if entity is User:
+        state.users.writable.update(ids)
     if mapping := MAPPINGS_BY_HISTORY.get(entity):
         uses = [record | {"Id": i} for i, record in zip(ids, records, strict=True)]
         for problem in await append_imported_uses(session, mapping, uses):

@@ -16,8 +16,8 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.ledger.actions import ledger_actions
-from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
+from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse, void

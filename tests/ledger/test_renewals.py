@@ -11,8 +11,8 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
-from creditdesk.ledger.journal.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
+from creditdesk.ledger.loaders.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
 from tests.support.ledger_builder import NOON, LedgerBuilder, money

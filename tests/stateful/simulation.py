@@ -23,7 +23,6 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.journal.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.hash_chain import ChainHead
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
@@ -37,6 +36,7 @@ from creditdesk.ledger.journal.mapping import (
     state_id,
     where,
 )
+from creditdesk.ledger.loaders.balances import credit_balance_at, customer_balances
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import DomainError
 from creditdesk.schema.query import Comparison, Filter, Order

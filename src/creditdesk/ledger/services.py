@@ -14,13 +14,14 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_use,
 )
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.journal.values import CreditTerms, StoredCredit
 from creditdesk.ledger.loaders.bookings import BookingWrite, LockedBooking
 from creditdesk.ledger.loaders.rates import load_rates, total_price
 from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.schema.entity import Entity, Record

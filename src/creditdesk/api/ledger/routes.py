@@ -44,9 +44,9 @@ from creditdesk.api.ledger.params import (
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
-from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import lock_items
 from creditdesk.ledger.loaders.payers import load_visible_payers
@@ -117,7 +117,7 @@ async def _hold(request: WriteRequest) -> ActionResult:
     without_amount = {item.key for item in items if item.amount is None}
     holds = await lock_holds_of(session, without_amount)
     basket = without_held(
-        await load_basket_for_update(session, buyer, items, context), items, holds
+        await load_basket_for_update(session, buyer, items, context), items, holds, context.now
     )
     held = await create_hold(session, basket, context, request.ledger, request.params[UNTIL])
     value = {

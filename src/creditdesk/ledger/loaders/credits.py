@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
@@ -15,9 +16,11 @@ from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
     CreditTypeMapping,
+    account_key,
     state_id,
 )
 from creditdesk.ledger.loaders.dataloader import gather_loads
+from creditdesk.ledger.loaders.holds import load_ended_amounts
 from creditdesk.ledger.loaders.rates import RateRow, load_rates
 from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, query_of, to_row
 from creditdesk.ledger.rules.amounts import Amount
@@ -153,9 +156,11 @@ NO_STATE: Final = StateRow(0, 0, DEFAULT_PRIORITY, False)
 
 
 async def load_credits(
-    finder: Finder, customer_ids: Collection[int], *, skip_states: bool
+    finder: Finder, customer_ids: Collection[int], now: datetime, *, skip_states: bool
 ) -> dict[int, tuple[Credit, ...]]:
     """Every credit of the customers, by customer id; credits are the customer's own, of no team.
+
+    What is held past its time at `now` is not held any more (rule 26).
 
     With `skip_states` nothing is held, at the default priority: for credits that are locked later,
     since the lock reads their states.
@@ -188,7 +193,17 @@ async def load_credits(
         rate = rates.get(time_credit.extra_service_id or 0)
         state = states.get(state_id((TIME_MAPPING.account_type, time_credit.id)))
         credits_[time_credit.coworker_id].append(time_credit.to_credit(rate, state))
-    return {customer_id: tuple(found) for customer_id, found in credits_.items()}
+    found = [credit for of_customer in credits_.values() for credit in of_customer]
+    ended = await load_ended_amounts(finder, {account_key(c.key) for c in found if c.held}, now)
+    return {
+        customer_id: tuple(
+            replace(credit, held=credit.held - ended.get(account_key(credit.key), 0))
+            if credit.held
+            else credit
+            for credit in of_customer
+        )
+        for customer_id, of_customer in credits_.items()
+    }
 
 
 class _PrintingRow(TypedRow, frozen=True, gc=False):

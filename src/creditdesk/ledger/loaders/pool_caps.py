@@ -257,7 +257,7 @@ def _with_usage(cap: MemberCap, member: PoolMember, usage: _MemberUsage) -> Memb
     held = {
         hold.id: _smallest_units(hold.amount, cap.pool.kind)
         for hold in usage.holds.get(member.id, ())
-        if is_in_pool(hold.account)
+        if is_in_pool(hold.account) and not hold.has_ended(member.now)
     }
     return replace(cap, draws=draws, held=held)
 

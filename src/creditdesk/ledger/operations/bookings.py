@@ -11,7 +11,7 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
-from creditdesk.ledger.journal.transaction import LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.bookings import (
     LockedBooking,
     load_booking_charges,
@@ -30,6 +30,7 @@ from creditdesk.ledger.operations.draw import (
     preview,
     write_releases,
 )
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.ledger.rules.credit import Credit, SourceKey, SourceKind

@@ -20,10 +20,11 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     unknown_reference,
 )
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.credits import load_credit_values
 from creditdesk.ledger.loaders.entries import load_entries
 from creditdesk.ledger.loaders.uses import UseRow, load_uses
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.ledger.rules.renewal import has_expired

@@ -16,11 +16,12 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, account_key
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.holds import HoldRow, HoldState
 from creditdesk.ledger.loaders.items import ItemRequest
 from creditdesk.ledger.loaders.uses import HISTORY_REFERENCES
 from creditdesk.ledger.operations.baskets import Basket
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
@@ -75,6 +76,7 @@ class SpendPlan:
 
         Raises SearchRequired for a basket that was not searched over these balances.
         """
+        self.holds = [hold for hold in self.holds if not hold.has_ended(journal.now)]
         write_releases(journal, self.holds, self.context)
         credits_ = self.basket.with_locked_balances(journal, {hold.id for hold in self.holds})
         held = {hold.account for hold in self.holds}
@@ -131,8 +133,10 @@ def _history_row(account: AccountKey, source: SourceKey, description: str) -> di
 def write_releases(
     journal: JournalTransaction, holds: Iterable[HoldRow], context: RequestContext, reason: str = ""
 ) -> None:
-    """Writes the release of each hold (rule 26)."""
+    """Writes the release of each hold (rule 26); one that ended was released by the lock."""
     for hold in holds:
+        if hold.has_ended(journal.now):
+            continue
         metadata = EntryMetadata(
             context.principal.email,
             reason,
@@ -271,14 +275,20 @@ def _document_records(
 
 
 def without_held(
-    basket: Basket, items: Sequence[ItemRequest], holds: Mapping[SourceKey, Sequence[HoldRow]]
+    basket: Basket,
+    items: Sequence[ItemRequest],
+    holds: Mapping[SourceKey, Sequence[HoldRow]],
+    now: datetime,
 ) -> Basket:
     """The basket less what is held for its sources, except where an amount was requested."""
+    standing = {
+        source: [hold for hold in held if not hold.has_ended(now)] for source, held in holds.items()
+    }
     return replace(
         basket,
         sources=tuple(
             structs.replace(source, price=source.price_less(sum(h.covered for h in held)))
-            if (held := holds.get(source.key)) and item.amount is None
+            if (held := standing.get(source.key)) and item.amount is None
             else source
             for source, item in zip(basket.sources, items, strict=True)
         ),

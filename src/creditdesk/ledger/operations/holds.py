@@ -13,7 +13,7 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.holds import (
     HoldRow,
     HoldState,
@@ -27,9 +27,10 @@ from creditdesk.ledger.operations.draw import (
     write_releases,
     write_use,
 )
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.schema.entity import Record
-from creditdesk.schema.errors import NotFound, StateConflict
+from creditdesk.schema.errors import NotFound, StateConflict, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
@@ -51,8 +52,13 @@ async def create_hold(
     ledger: LedgerContext,
     until: datetime | None = None,
 ) -> HoldResult:
-    """Reserves what a spend on the basket would take now, until `until` or until released."""
+    """Reserves what a spend on the basket would take now, until `until` or until released.
+
+    Raises ValidationError for an `until` that does not lie ahead.
+    """
     journal = await lock_accounts(session, basket.accounts, ledger.clock)
+    if until is not None and until <= journal.now:
+        raise invalid_field("Until", "must lie ahead")
     locked = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
     allocation = preview(locked, ledger, journal.now)
     (stored,) = await store_allocations(session, [(allocation, basket, context)])
@@ -128,9 +134,9 @@ async def confirm_hold(
     holds = _still_held(group_holds)
     if not holds:
         return False
-    if any(hold.until is not None and hold.until <= context.now for hold in holds):
-        raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
     journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
+    if any(hold.has_ended(journal.now) for hold in holds):
+        raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
     write_releases(journal, holds, context, "confirmed")
     for hold in holds:
         _write_held_use(journal, hold, context)

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
-from creditdesk.ledger.journal.transaction import LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.credits import load_printing_ids
 from creditdesk.ledger.operations.corrections import require_visible
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import WriteSession

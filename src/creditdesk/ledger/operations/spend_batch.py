@@ -23,7 +23,7 @@ from creditdesk.ledger.idempotency import (
 from creditdesk.ledger.journal.accounts import PendingEntry
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.holds import find_holds, lock_holds
 from creditdesk.ledger.loaders.items import BasketRequest, lock_items
@@ -31,6 +31,7 @@ from creditdesk.ledger.loaders.use_references import UseReferences, load_use_ref
 from creditdesk.ledger.loaders.uses import PostedUse
 from creditdesk.ledger.operations.baskets import load_baskets_for_update
 from creditdesk.ledger.operations.draw import SpendPlan, SpendResult, attempt, store_spends
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.operations.use_posting import post_use
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused

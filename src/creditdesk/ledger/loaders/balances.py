@@ -21,6 +21,7 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.journal.values import StoredCredit
+from creditdesk.ledger.loaders.holds import load_ended_amounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired
 from creditdesk.schema.repository import ReadSession
@@ -100,8 +101,10 @@ async def customer_balances(
         credits_ = await _visible_credits(session, mapping, customer_id, context)
         ids = [state_id((mapping.account_type, credit.id)) for credit in credits_]
         states = await session.get_many(AccountState, ids) if ids else {}
-        for credit in credits_:
-            account = (mapping.account_type, credit.id)
+        accounts = [(mapping.account_type, credit.id) for credit in credits_]
+        instant = at or context.now
+        ended = await load_ended_amounts(session, accounts, instant)
+        for account, credit in zip(accounts, credits_, strict=True):
             state = stored_state(account, states.get(state_id(account)))
             remaining = credit.remaining
             if at is not None:
@@ -111,8 +114,8 @@ async def customer_balances(
                     account,
                     credit,
                     remaining,
-                    state.held,
-                    at or context.now,
+                    state.held - ended.get(account, 0),
+                    instant,
                     timedelta(days=expiring_within_days),
                 )
             )

@@ -33,6 +33,7 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
@@ -41,6 +42,7 @@ from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
+from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
@@ -92,6 +94,7 @@ def build_context(
             UserRole: UserRoleService(default_service, on_change=authenticator.clear_cache),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,
+            ExtraService: RateService(default_service),
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
             Booking: BookingService(ledger, default_service),

@@ -22,6 +22,7 @@ from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.operations.locking import lock_accounts
+from creditdesk.ledger.operations.reassignment import reassign
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.schema.entity import Entity, Record
@@ -87,6 +88,7 @@ class CreditService:
             return
         account = (mapping.account_type, credit.id)
         journal = await lock_accounts(session, [account], self.ledger.clock)
+        await reassign(session, journal, journal.accounts[account], terms, context)
         _change_total(journal, journal.accounts[account], terms.total, context)
         _change_expiry(journal, journal.accounts[account], terms, context)
         await session.update(entity, [(credit.id, values)])

@@ -174,10 +174,11 @@ def credit_terms(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Credi
     """The terms in the record of a create or update; `record` has every required field."""
     return CreditTerms(
         business_id=record["BusinessId"],
+        customer_id=record["CoworkerId"],
         total=record[mapping.total_field],
         valid_from=record.get("ValidFrom"),
         expires=record.get("ExpireDate"),
-        rate_id=record.get("ExtraServiceId"),
+        rate_id=None if mapping is MONEY_MAPPING else record.get("ExtraServiceId"),
         price=record.get("Price"),
         is_free=bool(record.get("Free")),
         is_booking_charge=is_booking_charge(mapping, record),

@@ -18,6 +18,7 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     account_key,
     state_id,
+    where,
 )
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.holds import load_ended_amounts
@@ -31,6 +32,7 @@ from creditdesk.ledger.rules.credit import (
     CreditType,
     extra_service_type,
 )
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder, ReadSession
 
 
@@ -204,6 +206,17 @@ async def load_credits(
         )
         for customer_id, of_customer in credits_.items()
     }
+
+
+async def has_credits_on_rate(session: ReadSession, rate_id: int) -> bool:
+    """Whether any credit counts in the units of a rate; booking charges have no balance."""
+    columns = CoworkerExtraService.meta().columns
+    filters = (
+        *where(CoworkerExtraService, ExtraServiceId=rate_id),
+        Filter(columns["BookingId"], Comparison.NULL),
+        Filter(columns["BookingUniqueId"], Comparison.NULL),
+    )
+    return bool(await session.find(CoworkerExtraService, filters, limit=1, columns=("Id",)))
 
 
 class _PrintingRow(TypedRow, frozen=True, gc=False):

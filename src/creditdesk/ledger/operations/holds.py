@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.ledger.journal import transaction
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
@@ -27,7 +28,7 @@ from creditdesk.ledger.operations.draw import (
     write_releases,
     write_use,
 )
-from creditdesk.ledger.operations.locking import lock_accounts
+from creditdesk.ledger.operations.locking import lock_accounts, write_ends
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import NotFound, StateConflict, invalid_field
@@ -188,7 +189,10 @@ async def release_due_holds(
     holds = _still_held(await lock_hold_groups(session, groups))
     if not holds:
         return []
-    await _release(session, holds, context, ledger, "timed out")
+    # Only these: the lock of an operation would release all that have ended on the account.
+    accounts = {hold.account for hold in holds}
+    journal = await transaction.lock_accounts(session, accounts, ledger.clock)
+    await write_ends(session, journal, holds, context.principal.email)
     return sorted({hold.group for hold in holds})
 
 

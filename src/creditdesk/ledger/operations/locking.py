@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal import transaction
@@ -33,23 +33,20 @@ async def lock_accounts(
     ended = await lock_ended_holds(session, holding, journal.now)
     if not ended:
         return journal
-    await _write_ends(session, journal, ended)
+    await write_ends(session, journal, ended, SYSTEM_ACTOR)
     found = journal.accounts.keys()
     return await transaction.lock_accounts(session, found, lambda: journal.now)
 
 
-async def _write_ends(
-    session: WriteSession, journal: JournalTransaction, ended: Iterable[HoldRow]
+async def write_ends(
+    session: WriteSession, journal: JournalTransaction, ended: Sequence[HoldRow], actor: str
 ) -> None:
-    released = {
-        "State": HoldState.RELEASED.value,
-        **update_stamp(journal.now, SYSTEM_ACTOR),
-    }
-    holds = list(ended)
-    for hold in holds:
+    """Writes the release of locked holds that have ended, as of when they did (rule 26)."""
+    for hold in ended:
         metadata = EntryMetadata(
-            SYSTEM_ACTOR, "timed out", hold.source_kind.value, hold.source_id, effective=hold.until
+            actor, "timed out", hold.source_kind.value, hold.source_id, effective=hold.until
         )
         journal.append(hold.account, EntryType.RELEASE, hold.held_amount, metadata)
     await journal.flush(session)
-    await session.update(Hold, [(hold.id, released) for hold in holds])
+    released = {"State": HoldState.RELEASED.value, **update_stamp(journal.now, actor)}
+    await session.update(Hold, [(hold.id, released) for hold in ended])

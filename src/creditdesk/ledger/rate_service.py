@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from creditdesk.ledger.loaders.credits import has_credits_on_rate
+from creditdesk.ledger.loaders.rates import RateUnitRow
+from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import EntityService, RequestContext
-
-_UNIT_FIELDS: Final = ("IsPrintingCredit", "ChargePeriod")
-"""What decides the kind and unit of the credits on a rate."""
 
 
 class RateService:
@@ -33,14 +30,14 @@ class RateService:
         record: Record,
         context: RequestContext,
     ) -> None:
-        changed = [
-            name for name in _UNIT_FIELDS if (record.get(name, before[name]) or 0) != before[name]
-        ]
-        if changed and await has_credits_on_rate(session, before["Id"]):
+        unit = to_row(RateUnitRow, before)
+        changed = to_row(RateUnitRow, {**before, **record})
+        kind_changes = bool(changed.is_printing_credit) != bool(unit.is_printing_credit)
+        period_changes = changed.charge_period is not unit.charge_period
+        if (kind_changes or period_changes) and await has_credits_on_rate(session, unit.id):
             raise invalid_field(
-                changed[0],
+                "IsPrintingCredit" if kind_changes else "ChargePeriod",
                 "cannot be changed while the rate has credits: they count in its units",
-                record[changed[0]],
             )
         await self.default_service.update(session, entity, before, record, context)
 

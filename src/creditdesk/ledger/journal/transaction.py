@@ -67,7 +67,7 @@ class LedgerContext:
 
 @dataclass(slots=True)
 class JournalTransaction:
-    """Locked accounts and the entries pending on them. Made by `lock_accounts`."""
+    """Locked accounts and the entries pending on them. Made by `lock_stored_accounts`."""
 
     now: datetime
     accounts: dict[AccountKey, LockedAccount]
@@ -298,7 +298,7 @@ class JournalTransaction:
         return new, changes
 
 
-async def lock_accounts(
+async def lock_stored_accounts(
     session: WriteSession,
     accounts: Iterable[AccountKey],
     clock: Clock,

@@ -61,6 +61,15 @@ class RateRow(TypedRow, frozen=True, gc=False):
         )
 
 
+class RateUnitRow(TypedRow, frozen=True, gc=False):
+    """What decides the kind and the unit of the credits on a rate (rules 5, 20)."""
+
+    entity = ExtraService
+
+    is_printing_credit: Flag
+    charge_period: ChargePeriod
+
+
 async def load_rates(finder: Finder, rate_ids: Iterable[int | None]) -> dict[int, RateRow]:
     """The rates with these ids, by Id."""
     return await find_by_id(finder, RateRow, rate_ids)

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal import transaction
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
+from creditdesk.ledger.journal.transaction import (
+    JournalTransaction,
+    LedgerContext,
+    lock_stored_accounts,
+)
 from creditdesk.ledger.loaders.holds import (
     HoldRow,
     HoldState,
@@ -191,7 +194,7 @@ async def release_due_holds(
         return []
     # Only these: the lock of an operation would release all that have ended on the account.
     accounts = {hold.account for hold in holds}
-    journal = await transaction.lock_accounts(session, accounts, ledger.clock)
+    journal = await lock_stored_accounts(session, accounts, ledger.clock)
     await write_ends(session, journal, holds, context.principal.email)
     return sorted({hold.group for hold in holds})
 

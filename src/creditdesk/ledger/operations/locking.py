@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal import transaction
 from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import SYSTEM_ACTOR, AccountKey
-from creditdesk.ledger.journal.transaction import Clock, JournalTransaction
+from creditdesk.ledger.journal.transaction import Clock, JournalTransaction, lock_stored_accounts
 from creditdesk.ledger.loaders.holds import HoldRow, HoldState, lock_ended_holds
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import WriteSession
@@ -28,14 +27,14 @@ async def lock_accounts(
     as it is where another session has locked the hold, as that session settles it.
     """
     required, optional = set(accounts), set(skip_locked)
-    journal = await transaction.lock_accounts(session, required, clock, skip_locked=optional)
+    journal = await lock_stored_accounts(session, required, clock, skip_locked=optional)
     holding = [account for account, locked in journal.accounts.items() if locked.held]
     ended = await lock_ended_holds(session, holding, journal.now)
     if not ended:
         return journal
     await write_ends(session, journal, ended, SYSTEM_ACTOR)
     found = journal.accounts.keys()
-    return await transaction.lock_accounts(session, found, lambda: journal.now)
+    return await lock_stored_accounts(session, found, lambda: journal.now)
 
 
 async def write_ends(

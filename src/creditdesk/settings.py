@@ -90,6 +90,14 @@ class ApiSettings:
     body_limit_bytes: int = setting(
         1_048_576, "Longest request body; a longer one is answered 413.", minimum=1
     )
+    publish_docs: bool = setting(
+        True, "Whether anybody may read the OpenAPI document and the page at `/docs`."
+    )
+    require_ledger_roles: bool = setting(
+        True,
+        "Whether commands that move credit need the role of the same act under `/api/ledger`. The"
+        " imitated API asks for the entity's edit role alone.",
+    )
     allowed_origins: str = setting(
         "",
         "Origins of other sites whose pages may write, separated by commas, such as"
@@ -201,6 +209,9 @@ class Settings:
         "`sqlite:///path` or `postgresql://user:password@host/name`; empty, a file in the user's"
         " data folder.",
         secret=True,
+    )
+    database_password_file: str = setting(
+        "", "Path of a file with the password of PostgreSQL, in place of one in the URL."
     )
     connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
     busy_seconds: int = setting(

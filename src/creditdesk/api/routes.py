@@ -26,6 +26,7 @@ from creditdesk.api.error_handlers import (
     internal_error_response,
     unavailable_response,
 )
+from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, invalid_field
@@ -63,6 +64,7 @@ class Api:
             response = unavailable_response(error)
         except Exception as error:  # the trace goes to the log, never to a client
             response = internal_error_response(error)
+        add_security_headers(response, scope["path"])
         await response(scope, receive, send)
 
     async def _dispatch(self, request: Request) -> Response:

@@ -157,6 +157,14 @@ def export(
         Literal["jsonl", "csv", "beancount"],
         Parameter(help="beancount is the credit ledger as a plain-text accounting file."),
     ] = "jsonl",
+    escape_formulas: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="For CSV that people open in a spreadsheet: put an apostrophe before text that it"
+            " would compute. Such files are not for importing.",
+        ),
+    ] = False,
     database: DatabaseOption = None,
 ) -> int:
     """Export every record to files, one per entity, in order of Id.
@@ -172,7 +180,9 @@ def export(
                     credits_ = await export_beancount(store, file, display)
                     echo(f"Exported {credits_} credits to {file}.")
                     return 1 if display.problems else 0
-                counts = await export_records(store, path, display, format)
+                counts = await export_records(
+                    store, path, display, format, escape_formulas=escape_formulas
+                )
         echo(f"Exported {sum(counts.values())} records to {path}.")
         return 0
 

@@ -84,7 +84,8 @@ def serve(
 def _print_start(address: str, url: str, users: int) -> None:
     echo(f"creditdesk serves {address}")
     echo(f"Database: {describe_database(url)}")
-    echo(f"Page: {address}/docs")
+    if settings_for(url).api.publish_docs:
+        echo(f"Page: {address}/docs")
     if users:
         echo(f"Users who can sign in: {users}")
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -23,6 +24,7 @@ from creditdesk.api.token import token_route
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.permission import require_named_role
 from creditdesk.auth.users import UserRoleService, UserService
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
@@ -35,6 +37,7 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.roles import SPEND_ROLE
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
@@ -45,7 +48,8 @@ from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.schema.repository import Store
-from creditdesk.settings import Settings
+from creditdesk.schema.service import Principal
+from creditdesk.settings import ApiSettings, Settings
 
 TRANSIENT_ERRORS: Final = (
     asyncpg.PostgresConnectionError,
@@ -63,6 +67,13 @@ def build_app(store: Store, settings: Settings, clock: Callable[[], datetime] = 
     """The application over a migrated store. `clock` is read once per request."""
     api = build_context(store, settings, clock)
     return Api(api, page_routes(api))
+
+
+def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
+    """The check of a write that charges a booking: the role of a spend, unless it is not asked for."""
+    if not settings.require_ledger_roles:
+        return lambda _principal: None
+    return partial(require_named_role, role=SPEND_ROLE)
 
 
 def build_context(
@@ -97,7 +108,7 @@ def build_context(
             ExtraService: RateService(default_service),
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
-            Booking: BookingService(ledger, default_service),
+            Booking: BookingService(ledger, default_service, _charge_authorization(settings.api)),
             CoworkerProduct: ProductService(ledger, default_service),
         },
         create_endpoints={history: CreateUse(history, queue) for history in histories},

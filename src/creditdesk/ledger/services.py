@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
@@ -29,7 +30,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
-from creditdesk.schema.service import EntityService, RequestContext
+from creditdesk.schema.service import EntityService, Principal, RequestContext
 
 ALREADY_CHARGED: Final = "This booking has already been charged to this customer."
 MUTABLE_USE_FIELDS: Final = frozenset({"Description", "SystemId", "CustomFields"})
@@ -172,17 +173,27 @@ class UseService:
 
 
 class BookingService:
-    """Bookings as `default_service` writes them, charged or recalculated with it (rules 23 to 25)."""
+    """Bookings as `default_service` writes them, charged or recalculated with it (rules 23 to 25).
 
-    def __init__(self, ledger: LedgerContext, default_service: EntityService) -> None:
+    `authorize_charge` raises PermissionDenied for a principal that may not charge a booking.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerContext,
+        default_service: EntityService,
+        authorize_charge: Callable[[Principal], None] = lambda _principal: None,
+    ) -> None:
         self.ledger = ledger
         self.default_service = default_service
+        self._authorize_charge = authorize_charge
 
     async def create(
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
         booking_id = await self.default_service.create(session, entity, record, context)
         if BookingWrite.of(record).is_charged_now:
+            self._authorize_charge(context.principal)
             await charge_bookings(session, [booking_id], context, self.ledger)
         return booking_id
 
@@ -198,6 +209,7 @@ class BookingService:
         booking = to_row(LockedBooking, before)
         if not booking.invoiced:
             if BookingWrite.of(record).is_charged_now:
+                self._authorize_charge(context.principal)
                 await charge_bookings(session, [booking.id], context, self.ledger)
         elif any(record.get(name, before[name]) != before[name] for name in _PRICED_FIELDS):
             await recalculate_booking(session, booking.id, context, self.ledger)

@@ -20,7 +20,7 @@ from creditdesk.ledger.journal.values import CreditTerms, StoredCredit
 from creditdesk.ledger.loaders.bookings import BookingWrite, LockedBooking
 from creditdesk.ledger.loaders.rates import load_rates, total_price
 from creditdesk.ledger.loaders.rows import to_row
-from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
+from creditdesk.ledger.operations.bookings import charge_bookings, decide_again
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.operations.reassignment import reassign
@@ -35,8 +35,11 @@ from creditdesk.schema.service import EntityService, Principal, RequestContext
 ALREADY_CHARGED: Final = "This booking has already been charged to this customer."
 MUTABLE_USE_FIELDS: Final = frozenset({"Description", "SystemId", "CustomFields"})
 """What a PUT may change on a use (rule 11)."""
-_PRICED_FIELDS: Final = ("FromTime", "ToTime", "ResourceId", "ExtraServiceId", "OverridePrice")
-"""The fields of a booking that its price depends on."""
+_DECIDING_FIELDS: Final = (
+    *("FromTime", "ToTime", "ResourceId", "ExtraServiceId", "OverridePrice"),
+    *("CoworkerId", "Tentative", "DoNotUseBookingCredit"),
+)
+"""The fields of a booking that decide who pays and how much (rules 15, 25)."""
 
 
 class CreditService:
@@ -211,8 +214,10 @@ class BookingService:
             if BookingWrite.of(record).is_charged_now:
                 self._authorize_charge(context.principal)
                 await charge_bookings(session, [booking.id], context, self.ledger)
-        elif any(record.get(name, before[name]) != before[name] for name in _PRICED_FIELDS):
-            await recalculate_booking(session, booking.id, context, self.ledger)
+        elif any(
+            _differs(record.get(name, before[name]), before[name]) for name in _DECIDING_FIELDS
+        ):
+            await decide_again(session, booking.id, context, self.ledger)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
@@ -220,6 +225,11 @@ class BookingService:
         if to_row(LockedBooking, before).invoiced:
             raise StateConflict(ALREADY_CHARGED)
         await self.default_service.delete(session, entity, before, context)
+
+
+def _differs(value: object, before: object) -> bool:
+    """Whether a field changes: a flag that is not set is false."""
+    return (None if value is False else value) != (None if before is False else before)
 
 
 def _change_total(

@@ -258,6 +258,21 @@ async def revert_charge(
     return [reversal for reversal in reversals if reversal.amount]
 
 
+async def decide_again(
+    session: WriteSession, booking_id: int, context: RequestContext, ledger: LedgerContext
+) -> None:
+    """Decides a charged booking again after a change of who pays or how much (rules 15, 25).
+
+    One that can no longer be charged gets its payment back.
+    """
+    [booking] = (await lock_bookings(session, [booking_id])).values()
+    if booking.tentative or not booking.coworker_id:
+        reason = "booking can no longer be charged"
+        await revert_charge(session, booking, context, ledger, reason)
+    else:
+        await recalculate_booking(session, booking_id, context, ledger)
+
+
 @dataclass(frozen=True, slots=True)
 class RecalculationResult:
     """What a recalculation changes: the amount taken of each credit, and the uncovered rest.

@@ -283,3 +283,36 @@ def test_import_makes_administrators_only_by_name(
     named += ["--overwrite-user", "eve@x.example"]
     assert run(["import", str(tmp_path / "in"), *named]) == OK
     assert capsys.readouterr().out.startswith("User: 0 new, 1 changed, 0 same\n")
+
+
+def test_import_reads_numbers_and_dates_as_asked(
+    database: str, tmp_path: Path, capsys: Captured
+) -> None:
+    assert run(["migrate", "--database", database]) == OK
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "businesses.csv").write_text("Id;Name\n1;Zo\xeb\n", encoding="latin-1")
+    (tmp_path / "in" / "coworkers.csv").write_text("Id;FullName\n5;Ada\n", encoding="utf-16")
+    (tmp_path / "in" / "coworkerbookingcredits.csv").write_text(
+        "Id;CoworkerId;BusinessId;TotalCredit;ExpireDate;Shoe\n"
+        "7;5;1;1.234,50;31/12/2026;4\n8;5\n9;5;1;2.5;31/12/2026;4\n"
+    )
+    capsys.readouterr()
+    assert run(["import", str(tmp_path / "in")]) == FAILED
+    refused = capsys.readouterr()
+    assert "businesses.csv is not UTF-8 text; save it as UTF-8" in refused.err
+    assert "--dates dmy reads day/month/year" in refused.err
+    asked = ["--format", "european", "--dates", "dmy", "--encoding", "latin-1"]
+    assert run(["import", str(tmp_path / "in"), *asked]) == FAILED
+    shown = capsys.readouterr()
+    assert shown.out.endswith(
+        "CoworkerBookingCredit: 1 new, 0 changed, 0 same\nRefused: 2, adjusted: 0, ignored: 1\n"
+    )
+    assert "row 2: has 2 cells where the first line names 6; the row is refused" in shown.err
+    assert 'row 3: TotalCredit "2.5" must be a number such as 1.234,50' in shown.err
+    assert "coworkerbookingcredits.csv: unknown columns are ignored: Shoe" in shown.err
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        found = connection.execute(
+            "SELECT id, total_credit, expire_date IS NOT NULL FROM coworker_booking_credit"
+        ).fetchall()
+    connection.close()
+    assert found == [(7, 12_345_000, 1)]

@@ -37,14 +37,22 @@ async def import_credits(store: Store, folder: Path, *credits_: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("ExpireDate", "31/12/2020", f'"31/12/2020" {DATE}'),
+        (
+            "ExpireDate",
+            "31/12/2020",
+            f'"31/12/2020" {DATE}; --dates dmy reads day/month/year, --dates mdy month/day/year',
+        ),
         ("ValidFrom", "soon", f'"soon" {DATE}'),
         ("ExpireDate", 20201231, f"20201231 {DATE}"),
         ("ValidFrom", "2026-02-30", '"2026-02-30" is not a date of the calendar'),
         ("CreatedOn", "x" * 99, f'"{"x" * 60}…" {DATE}'),
         ("CoworkerId", "Ada", '"Ada" must be a whole number'),
         ("BusinessId", -1, "-1 must be an id"),
-        ("TotalCredit", "12,50", '"12,50" must be a number such as 12.50'),
+        (
+            "TotalCredit",
+            "12,50",
+            '"12,50" must be a number such as 12.50; --format european reads decimal commas',
+        ),
         ("IsUniversalCredit", "maybe", '"maybe" must be true or false'),
         ("CoworkerContractUniqueId", "none", '"none" must be a GUID'),
         ("ElegibleResourceTypes", "desk", '"desk" must be a whole number'),

@@ -30,6 +30,7 @@ from creditdesk.demo.load import load_demo
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
+from creditdesk.transfer.file_format import DateOrder, Encoding, FileFormat, NumberFormat
 from creditdesk.transfer.importer import Importer
 
 
@@ -112,6 +113,15 @@ def import_(
         bool,
         Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
+    format: Annotated[
+        NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")
+    ] = "standard",
+    dates: Annotated[
+        DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")
+    ] = "iso",
+    encoding: Annotated[
+        Encoding, Parameter(help="Encoding of CSV files; UTF-16 is recognised.")
+    ] = "utf-8",
     admin: Annotated[
         tuple[str, ...],
         Parameter(negative="", help="E-mail of a user that may come in as an administrator."),
@@ -135,7 +145,13 @@ def import_(
         async with open_database(database) as store:
             with ProgressDisplay() as display:
                 importer = Importer(
-                    store, display, datetime.now(UTC), keep_dangling, admin, overwrite_user
+                    store,
+                    display,
+                    datetime.now(UTC),
+                    keep_dangling,
+                    admin,
+                    overwrite_user,
+                    FileFormat(format, dates, encoding),
                 )
                 state = await importer.run(path)
         if not state.counts:

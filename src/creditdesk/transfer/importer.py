@@ -34,6 +34,7 @@ from creditdesk.schema.progress import (
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.transfer.dependency_order import deferred_columns, load_order
 from creditdesk.transfer.file_discovery import FilesByEntity, find_files, should_bulk_load
+from creditdesk.transfer.file_format import STANDARD_FORMAT, FileFormat
 from creditdesk.transfer.files import MalformedFile, estimate_row_count, read_rows
 from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.import_state import BulkLoadUnsupported, ImportCounts, ImportState
@@ -64,6 +65,7 @@ class Importer:
     keep_dangling: bool = False
     admins: tuple[str, ...] = ()
     overwritten_users: tuple[str, ...] = ()
+    file_format: FileFormat = STANDARD_FORMAT
 
     async def run(self, path: Path) -> ImportState:
         """Imports a folder or a file; the state returned counts records, and rows by consequence.
@@ -118,17 +120,22 @@ class Importer:
             state.counts[entity.__name__] = ImportCounts()
             for file in files[entity.__name__]:
                 state.report.reporter.step(file.name, estimate_row_count(file))
-                parser = RowParser(entity, file, state.report)
+                parser = RowParser(entity, file, state.report, None, self.file_format)
                 try:
                     await _import_file(state, entity, parser, open_session, write_records)
                 except MalformedFile as error:
                     state.report.refuse(f"{error}; the rest of the file is refused")
+                parser.report_unknown_columns()
         for entity in order:
             for file in files[entity.__name__] if entity in state.entities_with_links else ():
                 state.report.reporter.step(f"{file.name}, links", estimate_row_count(file))
                 # The first pass has reported everything about these rows.
                 parser = RowParser(
-                    entity, file, ImportReport(NullReporter()), deferred_columns(entity)
+                    entity,
+                    file,
+                    ImportReport(NullReporter()),
+                    deferred_columns(entity),
+                    self.file_format,
                 )
                 with suppress(MalformedFile):
                     await _import_file(state, entity, parser, open_session, write_links)
@@ -167,7 +174,9 @@ async def _import_file(
 ) -> None:
     """Writes the rows of one file in batches. Raises MalformedFile after the last readable row."""
     state.file_name = parser.path.name
-    parsed = parse_batches(parser, read_rows(parser.path), IMPORT_BATCH_SIZE)
+    parsed = parse_batches(
+        parser, read_rows(parser.path, parser.format.encoding), IMPORT_BATCH_SIZE
+    )
     # The next batch is parsed while the database stores this one.
     async with aclosing(prefetch(parsed)) as batches:
         async for batch in batches:

@@ -24,7 +24,8 @@ from creditdesk.schema.fields import (
     Text,
 )
 from creditdesk.transfer.cell_values import FAST_PARSERS, blank_value, parse_value
-from creditdesk.transfer.files import FileRow, MalformedFile
+from creditdesk.transfer.file_format import STANDARD_FORMAT, FileFormat
+from creditdesk.transfer.files import BadRow, FileRow, MalformedFile
 from creditdesk.transfer.import_report import ImportReport
 
 MAX_CACHED_LAYOUTS: Final = 1000
@@ -32,6 +33,7 @@ ROWS_PER_YIELD: Final = 50
 """Rows parsed without giving way to other tasks; about a millisecond."""
 MAX_SHOWN_CHARACTERS: Final = 60
 """How much of an unreadable value a message shows."""
+MAX_SHOWN_COLUMNS: Final = 20
 _PROFILES: Final = (Coworker, User)
 _PROFILE_FIELDS: Final = (DateTime, Enum, Integer, Object)
 """What only describes the person of a profile, beside text."""
@@ -70,15 +72,21 @@ class RowParser:
         path: Path,
         report: ImportReport,
         only: Container[str] | None = None,
+        file_format: FileFormat = STANDARD_FORMAT,
     ) -> None:
         self.path: Final = path
         self._entity, self._report = entity, report
+        self.format: Final = file_format
+        self._unknown: list[str] = []
         self._importable = _importable_columns(entity, only)
         self._columns_by_name: dict[str, Column | None] = {}
         self._layouts: dict[tuple[str, ...], _HeaderLayout] = {}
 
-    def parse(self, row: FileRow) -> ParsedRow | None:
+    def parse(self, row: FileRow | BadRow) -> ParsedRow | None:
         """The row's values; None, with a report, when a value that matters cannot be parsed."""
+        if isinstance(row, BadRow):
+            self._report.refuse(self._locate(row, f"{row.message}; the row is refused"))
+            return None
         names = tuple(row.values)
         layout = self._layouts.get(names)
         if layout is None:
@@ -104,7 +112,7 @@ class RowParser:
         return ParsedRow(row.number, record_id, unique_id, values)
 
     def _parse_value(self, row: FileRow, name: str, field: Field, raw: object) -> Any:
-        parsed = parse_value(field, raw)
+        parsed = parse_value(field, self.format.normalize(field, raw))
         if parsed.rounded and isinstance(field, Scaled):
             message = f"{name} {raw} is rounded to {field.places} decimal places"
             self._report.adjust(self._locate(row, message))
@@ -114,7 +122,8 @@ class RowParser:
         self, name: str, field: Field, row: FileRow, raw: object, error: ParseError
     ) -> bool:
         """Reports a value; returns whether the row is imported without it."""
-        message = self._locate(row, f"{name} {_shown(raw)} {error}")
+        remedy = self.format.remedy(field, raw)
+        message = self._locate(row, f"{name} {_shown(raw)} {error}{remedy}")
         if is_descriptive(self._entity, field):
             self._report.adjust(f"{message}; it is left empty")
             return True
@@ -132,11 +141,11 @@ class RowParser:
         return layout
 
     def _column_for(self, name: str) -> Column | None:
-        """The column of a name in the file; notes an unknown name once."""
+        """The column of a name in the file; remembers an unknown name."""
         if name not in self._columns_by_name:
             known = self._importable.get(name.lower(), ...)
             if known is ...:
-                self._report.ignore(f"{self.path.name}: the unknown column {name} is skipped")
+                self._unknown.append(name)
             self._columns_by_name[name] = known if isinstance(known, Column) else None
         return self._columns_by_name[name]
 
@@ -145,7 +154,15 @@ class RowParser:
         key = f"#{record_id}" if record_id else f"{row.number} {sorted(row.values.items())!r}"
         return str(uuid5(_NAMESPACE, f"{self._entity.__name__} {key}"))
 
-    def _locate(self, row: FileRow, message: str) -> str:
+    def report_unknown_columns(self) -> None:
+        """Reports the names in the file that are no column, in one line."""
+        if self._unknown:
+            names = ", ".join(self._unknown[:MAX_SHOWN_COLUMNS])
+            more = len(self._unknown) - MAX_SHOWN_COLUMNS
+            rest = f" and {more} more" if more > 0 else ""
+            self._report.ignore(f"{self.path.name}: unknown columns are ignored: {names}{rest}")
+
+    def _locate(self, row: FileRow | BadRow, message: str) -> str:
         return f"{self.path.name}: row {row.number}: {message}"
 
 
@@ -187,7 +204,7 @@ def _importable_columns(
 
 
 async def parse_batches(
-    parser: RowParser, rows: Iterable[FileRow], size: int
+    parser: RowParser, rows: Iterable[FileRow | BadRow], size: int
 ) -> AsyncGenerator[list[ParsedRow]]:
     """Yields the parsed rows in batches of `size`, giving way to other tasks between rows.
 

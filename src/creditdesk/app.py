@@ -58,6 +58,7 @@ TRANSIENT_ERRORS: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.ReadOnlySQLTransactionError,
     ConnectionError,
 )
 """What a driver raises while the database is away, restarts, or has no free connection."""

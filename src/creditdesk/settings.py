@@ -221,6 +221,13 @@ class Settings:
         minimum=1,
         maximum=60,
     )
+    statement_seconds: int = setting(
+        10,
+        "Seconds for which the server waits for one statement of PostgreSQL; then it is answered"
+        " 503.",
+        minimum=1,
+        maximum=600,
+    )
     api: ApiSettings = field(default_factory=ApiSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)

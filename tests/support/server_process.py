@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -48,10 +49,21 @@ class ServerProcess:
                     await asyncio.sleep(0.05)
         raise AssertionError(f"the server does not answer: {self._log.read_text()}")
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server, which starts the workers."""
+        return self._process.pid if self._process else None
+
+    def wait(self, seconds: float) -> int:
+        """Waits until the server ends; returns its exit status. Raises TimeoutExpired."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def kill(self) -> None:
         """Kills the server and its workers."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 

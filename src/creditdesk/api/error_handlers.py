@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from creditdesk.api.responses import json_response, state_conflict_body
 from creditdesk.schema.errors import (
-    Conflict,
     DomainError,
     NotFound,
     RateLimited,
@@ -49,9 +48,9 @@ def internal_error_response(error: Exception) -> Response:
 
 
 def unavailable_response(error: Exception) -> Response:
-    """409: the connection was lost, so a write may or may not have been committed."""
+    """503: the connection was lost, so a write may or may not have been committed."""
     _logger.warning("database unavailable", exc_info=error)
-    return error_response(Conflict(UNAVAILABLE_MESSAGE))
+    return error_response(Unavailable(UNAVAILABLE_MESSAGE))
 
 
 def _body(error: DomainError) -> Any:

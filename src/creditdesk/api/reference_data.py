@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ ENUM_TYPES: Final[dict[str, type[IntEnum]]] = {
     for name, kind in vars(enums).items()
     if isinstance(kind, type) and issubclass(kind, IntEnum) and kind is not IntEnum
 }
+READY_SECONDS: Final = 1.0
 _NAME: Final = Param("name", required=True)
 
 
@@ -83,10 +85,14 @@ def _default_fields(location: Record) -> dict[str, Any]:
 
 
 async def ready(api: ApiContext, _request: Request) -> Response:
-    """200 when the store answers, else 503."""
+    """200 when the store answers within READY_SECONDS and takes writes, else 503."""
     try:
-        async with api.store.read_session(snapshot=False) as session:
-            await session.get(api.user_entity, 0)
+        async with (
+            asyncio.timeout(READY_SECONDS),
+            api.store.read_session(snapshot=False) as session,
+        ):
+            if not await session.is_writable():
+                return json_response(503, {"Status": "read-only"})
     except Exception:  # whichever error the engine raises, the store does not answer
         return json_response(503, {"Status": "unavailable"})
     return json_response(200, {"Status": "ready"})

@@ -36,6 +36,9 @@ from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
 
 MAX_PORTS_TRIED: Final = 100
+STOP_SECONDS: Final = 10
+"""How long workers may take to answer what they have accepted, before they are killed."""
+
 GC_THRESHOLD: Final = 50_000
 """Objects that a worker allocates between two collections of the youngest generation."""
 
@@ -71,6 +74,8 @@ def serve(
         interface=Interfaces.ASGI,
         workers=workers,
         factory=True,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
         websockets=False,
         log_enabled=True,
         log_level=LogLevels.warning,
@@ -151,6 +156,7 @@ class WorkerApplication:
                         self._url,
                         connections=settings.connections,
                         busy_seconds=settings.busy_seconds,
+                        statement_seconds=settings.statement_seconds,
                     )
                     self._app = build_app(self._store, settings)
                     await load_solver()

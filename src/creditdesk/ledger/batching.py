@@ -180,21 +180,27 @@ class BatchQueue(Generic[Session, Request, Result]):
         """Retries the requests of a failed batch one by one, each in a session of its own.
 
         After a commit with an unknown outcome only idempotent and deferred requests may run again;
-        the others get `error`.
+        the others get `error`. So does the rest once the database cannot be reached: each would wait
+        for the same deadline.
         """
         is_unknown = bool(results) and not isinstance(error, Conflict)
+        is_reachable = True
         for place, pending in enumerate(batch):
-            if is_unknown and not (pending.idempotent or isinstance(results[place], Deferred)):
+            if not is_reachable or (
+                is_unknown and not (pending.idempotent or isinstance(results[place], Deferred))
+            ):
                 pending.resolve(error)
             else:
-                await self._execute_alone(pending)
+                is_reachable = await self._execute_alone(pending)
 
-    async def _execute_alone(self, pending: _Pending[Request, Result]) -> None:
+    async def _execute_alone(self, pending: _Pending[Request, Result]) -> bool:
+        """Resolves one request; returns False when the database could not be reached."""
         try:
             async with self._open_session() as session:
                 (result,) = await self._execute(session, [pending.request], 1)
         except Exception as error:
             pending.resolve(error)
-        else:
-            assert not isinstance(result, Deferred)
-            pending.resolve(result)
+            return not isinstance(error, ConnectionError | Unavailable)
+        assert not isinstance(result, Deferred)
+        pending.resolve(result)
+        return True

@@ -54,6 +54,9 @@ class Finder(Protocol):
 class ReadSession(Finder, Protocol):
     """A session that only reads."""
 
+    async def is_writable(self) -> bool:
+        """Whether the database takes writes, which a replica does not."""
+
     async def page(self, query: ListQuery) -> Page:
         """One page, by `meta().list_columns`, with the exact total."""
 

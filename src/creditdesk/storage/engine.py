@@ -44,6 +44,7 @@ async def open_store(
     migrated: bool = False,
     connections: int = DEFAULT_POOL_SIZE,
     busy_seconds: float = BUSY_SECONDS,
+    statement_seconds: float | None = None,
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
@@ -53,7 +54,7 @@ async def open_store(
     """
     if not migrated:
         _require_file(url)
-    store = await _open(url, connections, busy_seconds)
+    store = await _open(url, connections, busy_seconds, statement_seconds)
     try:
         if migrated:
             async with _schema_change(store) as session:
@@ -92,11 +93,16 @@ async def planned_changes(url: str) -> list[PlannedChange]:
             return changes
 
 
-async def _open(url: str, connections: int, busy_seconds: float = BUSY_SECONDS) -> _AnyStore:
+async def _open(
+    url: str,
+    connections: int,
+    busy_seconds: float = BUSY_SECONDS,
+    statement_seconds: float | None = None,
+) -> _AnyStore:
     if url.startswith(_SQLITE_PREFIX):
         return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds)
     if url.startswith(("postgresql://", "postgres://")):
-        return await connect(url, connections)
+        return await connect(url, connections, statement_seconds)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")
 
 

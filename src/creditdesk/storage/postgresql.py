@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
@@ -12,6 +13,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.repository import FindQuery, Insert, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
+from creditdesk.storage.connector import HostConnector
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.fragments import (
     NO_COLUMNS,
@@ -49,6 +51,11 @@ class PostgreSQLReadSession(BaseReadSession):
     async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         rows: Sequence[Sequence[Any]] = await self.connection.fetch(text, *parameters)
         return rows
+
+    async def is_writable(self) -> bool:
+        # Both a replica and an operator's setting make transactions read-only.
+        [(read_only,)] = await self.fetch("SELECT current_setting('transaction_read_only')", ())
+        return bool(read_only == "off")
 
     async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
         if len(queries) == 1:
@@ -238,13 +245,22 @@ class PostgreSQLStore:
                 yield session
                 return
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield session
+                try:
+                    yield session
+                except (TimeoutError, CancelledError):
+                    connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
         try:
             async with self.pool.acquire() as connection, connection.transaction():
-                yield PostgreSQLWriteSession(self.statements, connection)
+                try:
+                    yield PostgreSQLWriteSession(self.statements, connection)
+                except (TimeoutError, CancelledError):
+                    # A rollback would wait for the same silent server.
+                    connection.terminate()
+                    raise
         except asyncpg.PostgresError as error:
             raise translate_error(error) from error
 
@@ -278,10 +294,18 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
-async def connect(url: str, pool_size: int) -> PostgreSQLStore:
-    """A store over a pool of at most `pool_size` connections."""
+async def connect(
+    url: str, pool_size: int, statement_seconds: float | None = None
+) -> PostgreSQLStore:
+    """A store over a pool of at most `pool_size` connections.
+
+    A statement, and the wait for a connection, end after `statement_seconds`, if given.
+    """
+    connector: Any = HostConnector(url)
     pool = await asyncpg.create_pool(
         url,
+        connect=connector,
+        command_timeout=statement_seconds,
         min_size=1,
         max_size=pool_size,
         statement_cache_size=1024,
@@ -294,4 +318,4 @@ async def connect(url: str, pool_size: int) -> PostgreSQLStore:
             "application_name": "creditdesk",
         },
     )
-    return PostgreSQLStore(ConnectionPool(pool, pool_size))
+    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds))

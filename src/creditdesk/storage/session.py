@@ -52,6 +52,10 @@ class BaseReadSession(ABC):
     async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Executes a statement and returns its rows."""
 
+    async def is_writable(self) -> bool:
+        [(answer,)] = await self.fetch("SELECT 1", ())
+        return bool(answer)
+
     async def page(self, query: ListQuery) -> Page:
         offset = min((query.page - 1) * query.size, MAX_OFFSET)
         if offset < DEEP_PAGE_OFFSET:

@@ -90,6 +90,12 @@ class ApiSettings:
     body_limit_bytes: int = setting(
         1_048_576, "Longest request body; a longer one is answered 413.", minimum=1
     )
+    stored_response_days: int = setting(
+        30,
+        "Days for which the response to an `Idempotency-Key` is kept; `creditdesk expire` removes"
+        " older ones.",
+        minimum=1,
+    )
     publish_docs: bool = setting(
         True, "Whether anybody may read the OpenAPI document and the page at `/docs`."
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from tests.support.api_client import BOOKINGS, ApiClient, result_value, succeeded
+from creditdesk.schema.conversions import format_datetime
+from tests.support.api_client import BOOKINGS, CREDITS, ApiClient, result_value, succeeded
 from tests.support.ledger_builder import money
 
 
@@ -70,3 +72,21 @@ async def test_rule_25_a_change_that_decides_nothing_moves_nothing(api: ApiClien
     assert len(await api.list_journal_lines(credit)) == lines
     stored = await api.ledger.get(CoworkerBookingCredit, credit)
     assert stored["RemainingCredit"] == money("20.00")
+
+
+async def test_rule_25_a_lapsed_credit_keeps_what_it_paid(api: ApiClient) -> None:
+    """It pays again up to what it paid; beyond that another credit does."""
+    lapsed = await api.create_credit("30.00", ExpireDate=api.timestamp(days=9))
+    other = await api.create_credit("90.00")
+    booking = await charged_booking(api)
+    assert await api.remaining(lapsed) == 10
+    shown = (await api.http.get(f"{CREDITS}/{lapsed}")).json()
+    ended = {**shown, "ExpireDate": api.timestamp(hours=1)}
+    assert succeeded(await api.http.put(CREDITS, json=ended))
+    starts = (await api.get(f"{BOOKINGS}/{booking}"))["FromTime"]
+    begins = datetime.fromisoformat(starts)
+    for minutes, left, others in ((30, 20, 90), (60, 20, 80), (120, 20, 60)):
+        ends = format_datetime(begins + timedelta(minutes=minutes))
+        assert succeeded(await put(api, booking, ToTime=ends))
+        assert (await api.remaining(lapsed), await api.remaining(other)) == (left, others)
+    assert await api.verify_problems() == []

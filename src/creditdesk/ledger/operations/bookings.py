@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -33,7 +34,7 @@ from creditdesk.ledger.operations.draw import (
 from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import Credit, SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
 from creditdesk.schema.errors import StateConflict, raise_first_error
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import WriteSession
@@ -108,7 +109,7 @@ async def _charge_round(
     holds: Mapping[SourceKey, Sequence[HoldRow]],
     context: RequestContext,
     ledger: LedgerContext,
-    preferred: Sequence[Credit] = (),
+    kept: Mapping[CreditKey, Amount] = MappingProxyType({}),
 ) -> list[ChargeResult]:
     """Charges bookings of different customers and returns a result for each, in their order."""
     for booking in bookings:
@@ -120,7 +121,7 @@ async def _charge_round(
             context,
             ledger,
             holds.get(booking.key, ()),
-            [credit.key for credit in preferred],
+            kept,
             f"Booking #{booking.id}",
         )
         for booking, basket in zip(bookings, baskets, strict=True)
@@ -308,7 +309,11 @@ async def recalculate_booking(
     await lock_holds_of(session, [booking.key])
     (basket,) = await _load_booking_baskets(session, [booking], context, ignore_covered=True)
     taken = await load_booking_amounts(session, booking_id)
-    used = [credit for credit in basket.credits if account_key(credit.key) in taken]
+    kept = {
+        credit.key: taken[account_key(credit.key)]
+        for credit in basket.credits
+        if account_key(credit.key) in taken
+    }
     # All accounts are locked here, before the first reversal, to keep the one order of locks
     # (rule 31).
     journal = await lock_accounts(session, {*basket.accounts, *taken}, ledger.clock)
@@ -320,7 +325,7 @@ async def recalculate_booking(
             for credit in basket.with_locked_balances(journal)
         ),
     )
-    allocation = preview(reversed_basket, ledger, journal.now, [credit.key for credit in used])
+    allocation = preview(reversed_basket, ledger, journal.now, kept=kept)
     result = RecalculationResult(
         booking_id,
         {f"{kind.value}/{credit_id}": amount for (kind, credit_id), amount in taken.items()},
@@ -330,5 +335,5 @@ async def recalculate_booking(
     if dry_run:
         return result
     await revert_charge(session, booking, context, ledger, "booking decided again")
-    (charged,) = await _charge_round(session, [booking], {}, context, ledger, used)
+    (charged,) = await _charge_round(session, [booking], {}, context, ledger, kept)
     return RecalculationResult(booking_id, result.before, result.after, result.uncovered, charged)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from msgspec import structs
 
@@ -25,6 +26,7 @@ from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
+from creditdesk.ledger.rules.kept_payments import with_kept_payments
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import DomainError, raise_first_error
 from creditdesk.schema.records import new_record
@@ -33,19 +35,29 @@ from creditdesk.schema.service import RequestContext
 
 
 def preview(
-    basket: Basket, ledger: LedgerContext, now: datetime, preferred: Collection[CreditKey] = ()
+    basket: Basket,
+    ledger: LedgerContext,
+    now: datetime,
+    preferred: Collection[CreditKey] = (),
+    kept: Mapping[CreditKey, Amount] = MappingProxyType({}),
 ) -> Allocation:
     """What a spend on the basket would do now (rule 19).
 
+    `kept` is what credits paid for the basket's one source before it changed (rule 25).
+
     Raises SearchRequired for a basket whose sources compete for credit and that was not searched.
     """
+    credits_ = basket.credits
+    if kept:
+        (source,) = basket.sources
+        credits_ = with_kept_payments(credits_, source, kept, ledger.settings, now)
     return allocate(
         basket.sources,
-        basket.credits,
+        credits_,
         basket.owner,
         ledger.settings,
         now,
-        previously_used=preferred,
+        previously_used={*preferred, *kept},
         assign=ledger.solutions.assign,
     )
 
@@ -54,15 +66,15 @@ def preview(
 class SpendPlan:
     """A basket to be spent. `allocation` is set once it is decided.
 
-    `holds` are released first and their credits preferred, as are those in `preferred` (rules 25,
-    26).
+    `holds` are released first and their credits preferred, as are those in `kept`, by what they
+    paid before the source changed (rules 25, 26).
     """
 
     basket: Basket
     context: RequestContext
     ledger: LedgerContext
     holds: Sequence[HoldRow] = ()
-    preferred: Collection[CreditKey] = ()
+    kept: Mapping[CreditKey, Amount] = field(default_factory=dict)
     description: str = ""
     allocation: Allocation | None = field(default=None, init=False)
 
@@ -80,9 +92,9 @@ class SpendPlan:
         write_releases(journal, self.holds, self.context)
         credits_ = self.basket.with_locked_balances(journal, {hold.id for hold in self.holds})
         held = {hold.account for hold in self.holds}
-        preferred = {c.key for c in credits_ if account_key(c.key) in held} | set(self.preferred)
+        preferred = {c.key for c in credits_ if account_key(c.key) in held}
         self.allocation = preview(
-            replace(self.basket, credits=credits_), self.ledger, journal.now, preferred
+            replace(self.basket, credits=credits_), self.ledger, journal.now, preferred, self.kept
         )
         return [
             write_use(

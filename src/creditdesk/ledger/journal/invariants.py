@@ -5,7 +5,7 @@ Each check returns a message about what is wrong, or None. Nothing is repaired (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -71,10 +71,12 @@ def check_invariants(balances: AccountBalances, credit_name: str) -> None:
         raise InvariantViolation(f"{credit_name}: {'; '.join(violations)}")
 
 
-def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
-    """The balances after these entries, from their kinds and amounts alone (rule 34)."""
+def replay_steps(
+    entries: Iterable[JournalEntry],
+) -> Iterator[tuple[JournalEntry, AccountBalances]]:
+    """Each entry with the balances after it, from kinds and amounts alone (rule 34)."""
     remaining = held = total = 0
-    for entry in entries:
+    for count, entry in enumerate(entries, 1):
         remaining += entry.balance_change
         held += entry.held_change
         if entry.kind is EntryType.GRANT:
@@ -83,7 +85,15 @@ def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
             total -= entry.amount
         elif entry.kind in RAISES_TOTAL:
             total = max(total, remaining)
-    return AccountBalances(remaining, held, total, len(entries))
+        yield entry, AccountBalances(remaining, held, total, count)
+
+
+def replay(entries: Iterable[JournalEntry]) -> AccountBalances:
+    """The balances after these entries, from their kinds and amounts alone (rule 34)."""
+    balances = AccountBalances(0, 0, 0, 0)
+    for _, balances in replay_steps(entries):  # noqa: B007 - the last one counts
+        pass
+    return balances
 
 
 def balance_differences(

@@ -79,9 +79,14 @@ class CreditTypeMapping:
     @property
     def use_columns(self) -> tuple[str, ...]:
         """The columns of the history that `stored_use` reads."""
+        own = ("Id", self.credit_reference, "CreditUsed", "CreatedOn", "UpdatedBy")
+        return (*own, *self.source_columns.values())
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        """The columns by which the history names what was paid, by kind of source."""
         columns = self.history_entity.meta().columns
-        references = (name for name in SOURCE_REFERENCES if name in columns)
-        return ("Id", self.credit_reference, "CreditUsed", "CreatedOn", "UpdatedBy", *references)
+        return {kind.value: name for name, kind in SOURCE_REFERENCES.items() if name in columns}
 
     @property
     def credit_relation(self) -> str:

@@ -223,7 +223,7 @@ class JournalTransaction:
             entries.append({**record, "Id": entry_id})
             if pending.history is not None:
                 history = locked.mapping.history_entity
-                row = new_record(history, pending.history, self.now, entry.actor)
+                row = new_record(history, pending.history, locked.recorded, entry.actor)
                 histories.setdefault(history, []).append({**row, "Id": entry.history_id})
             last_actors[account] = entry.actor
         new_states, state_updates = self._state_writes(digests)

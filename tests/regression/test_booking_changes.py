@@ -74,13 +74,13 @@ async def test_rule_25_a_change_that_decides_nothing_moves_nothing(api: ApiClien
     assert stored["RemainingCredit"] == money("20.00")
 
 
-async def test_rule_25_a_lapsed_credit_keeps_what_it_paid(api: ApiClient) -> None:
+async def test_rule_25_an_expired_credit_keeps_what_it_paid(api: ApiClient) -> None:
     """It pays again up to what it paid; beyond that another credit does."""
-    lapsed = await api.create_credit("30.00", ExpireDate=api.timestamp(days=9))
+    expired = await api.create_credit("30.00", ExpireDate=api.timestamp(days=9))
     other = await api.create_credit("90.00")
     booking = await charged_booking(api)
-    assert await api.remaining(lapsed) == 10
-    shown = (await api.http.get(f"{CREDITS}/{lapsed}")).json()
+    assert await api.remaining(expired) == 10
+    shown = (await api.http.get(f"{CREDITS}/{expired}")).json()
     ended = {**shown, "ExpireDate": api.timestamp(hours=1)}
     assert succeeded(await api.http.put(CREDITS, json=ended))
     starts = (await api.get(f"{BOOKINGS}/{booking}"))["FromTime"]
@@ -88,5 +88,5 @@ async def test_rule_25_a_lapsed_credit_keeps_what_it_paid(api: ApiClient) -> Non
     for minutes, left, others in ((30, 20, 90), (60, 20, 80), (120, 20, 60)):
         ends = format_datetime(begins + timedelta(minutes=minutes))
         assert succeeded(await put(api, booking, ToTime=ends))
-        assert (await api.remaining(lapsed), await api.remaining(other)) == (left, others)
+        assert (await api.remaining(expired), await api.remaining(other)) == (left, others)
     assert await api.verify_problems() == []

@@ -285,7 +285,7 @@ def test_import_makes_administrators_only_by_name(
     assert capsys.readouterr().out.startswith("User: 0 new, 1 changed, 0 same\n")
 
 
-def test_import_reads_numbers_and_dates_as_asked(
+def test_import_reads_numbers_and_dates_by_option(
     database: str, tmp_path: Path, capsys: Captured
 ) -> None:
     assert run(["migrate", "--database", database]) == OK
@@ -301,8 +301,8 @@ def test_import_reads_numbers_and_dates_as_asked(
     refused = capsys.readouterr()
     assert "businesses.csv is not UTF-8 text; save it as UTF-8" in refused.err
     assert "--dates dmy reads day/month/year" in refused.err
-    asked = ["--format", "european", "--dates", "dmy", "--encoding", "latin-1"]
-    assert run(["import", str(tmp_path / "in"), *asked]) == FAILED
+    options = ["--format", "european", "--dates", "dmy", "--encoding", "latin-1"]
+    assert run(["import", str(tmp_path / "in"), *options]) == FAILED
     shown = capsys.readouterr()
     assert shown.out.endswith(
         "CoworkerBookingCredit: 1 new, 0 changed, 0 same\nRefused: 2, adjusted: 0, ignored: 1\n"

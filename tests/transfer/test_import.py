@@ -292,3 +292,29 @@ async def test_interrupted_import_is_completed_by_the_next(
     assert await verify_problems(sqlite_store) != []
     assert (await import_files(sqlite_store, files)).problems == []
     assert await verify_problems(sqlite_store) == []
+
+
+async def test_dry_run_reports_like_an_import_and_changes_nothing(
+    new_store: Callable[[], Awaitable[Store]], tmp_path: Path
+) -> None:
+    store = await new_store()
+    ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
+    await import_files(store, write_files(tmp_path, coworkers_json=[ada]))
+    people = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}]
+    later = USE | {"Id": 901, "CreditUsed": 7.5, "UniqueId": None}
+    bad = CREDIT | {"Id": 71, "ExpireDate": "soon"}
+    files = write_files(
+        tmp_path,
+        coworkers_json=people,
+        coworkerbookingcredits_json=[CREDIT, bad],
+        coworkerbookingcreditusehistories_json=[USE, later],
+    )
+    dry = CollectingReporter()
+    state = await Importer(store, dry, NOW, dry_run=True).run(files)
+    assert (await get_record(store, CoworkerBookingCredit, 70))["RemainingCredit"] == 875_000
+    async with store.read_session() as session:
+        assert await session.count(Coworker) == 1
+    report = CollectingReporter()
+    assert (await Importer(store, report, NOW).run(files)).counts == state.counts
+    assert (dry.problems, len(dry.problems)) == (report.problems, 2)
+    assert (await get_record(store, CoworkerBookingCredit, 70))["RemainingCredit"] == 800_000

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -106,6 +107,25 @@ def demo(
     return 0
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FormatOptions:
+    """How the files of an import are written."""
+
+    format: Annotated[
+        NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")
+    ] = "standard"
+    dates: Annotated[
+        DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")
+    ] = "iso"
+    encoding: Annotated[
+        Encoding, Parameter(help="Encoding of CSV files; UTF-16 is recognised.")
+    ] = "utf-8"
+
+
+_STANDARD_FORMAT: Final = FormatOptions()
+
+
 def import_(
     path: Annotated[Path, Parameter(help="Folder of files, or one file.")],
     *,
@@ -113,15 +133,10 @@ def import_(
         bool,
         Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
-    format: Annotated[
-        NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")
-    ] = "standard",
-    dates: Annotated[
-        DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")
-    ] = "iso",
-    encoding: Annotated[
-        Encoding, Parameter(help="Encoding of CSV files; UTF-16 is recognised.")
-    ] = "utf-8",
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Report what an import would do; change nothing.")
+    ] = False,
+    file_format: FormatOptions = _STANDARD_FORMAT,
     admin: Annotated[
         tuple[str, ...],
         Parameter(negative="", help="E-mail of a user that may come in as an administrator."),
@@ -151,7 +166,8 @@ def import_(
                     keep_dangling,
                     admin,
                     overwrite_user,
-                    FileFormat(format, dates, encoding),
+                    FileFormat(file_format.format, file_format.dates, file_format.encoding),
+                    dry_run,
                 )
                 state = await importer.run(path)
         if not state.counts:

@@ -51,12 +51,17 @@ BatchWriter = Callable[
 ]
 
 
+class _RolledBack(Exception):
+    """Ends the transaction of a dry run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Importer:
     """Imports files into a store.
 
     keep_dangling: creates placeholders for missing records. admins: e-mails of users that may come
     in as administrators. overwritten_users: e-mails of existing users that files may change.
+    dry_run: imports in one transaction, which is rolled back.
     """
 
     store: Store
@@ -66,6 +71,7 @@ class Importer:
     admins: tuple[str, ...] = ()
     overwritten_users: tuple[str, ...] = ()
     file_format: FileFormat = STANDARD_FORMAT
+    dry_run: bool = False
 
     async def run(self, path: Path) -> ImportState:
         """Imports a folder or a file; the state returned counts records, and rows by consequence.
@@ -75,6 +81,15 @@ class Importer:
         report = self.report
         found = ImportReport(report)
         files = find_files(path, found)
+        if self.dry_run:
+            state = self._new_state(report)
+            state.report.add(found)
+            with suppress(_RolledBack):
+                async with self.store.write_session() as session:
+                    await self._import_files(state, files, lambda: nullcontext(session))
+                    await self._open_journals(lambda: nullcontext(session))
+                    raise _RolledBack
+            return state
         if await should_bulk_load(self.store, files):
             recording = RecordingReporter(report)
             loaded = await self._bulk_load_records(files, recording)

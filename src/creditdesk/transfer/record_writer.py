@@ -13,6 +13,7 @@ from creditdesk.entities.sys.user import User
 from creditdesk.ledger.journal.mapping import MAPPINGS_BY_HISTORY
 from creditdesk.ledger.journal.opening import append_imported_uses
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.balances import BALANCE_FIELDS, balance_error, journal_managed_fields
 from creditdesk.transfer.dependency_order import deferred_columns, required_references
@@ -36,6 +37,8 @@ async def write_records(
     ids = await state.record_ids(session, entity, rows)
     rows = await _hold_back(state, session, entity, rows)
     stored = await session.lock(entity, [i for row in rows if (i := ids[row.unique_id])])
+    if not state.is_bulk_load:
+        rows = await _with_free_unique_ids(state, session, entity, rows, ids, stored)
     if entity is User:
         rows = await state.users.admit(session, rows, ids, stored, state.refuse, state.adjust)
     deferred = deferred_columns(entity)
@@ -86,6 +89,29 @@ async def _hold_back(
         if reason := reasons.get(row.number):
             state.refuse(row, reason, "the row is held back until that record is imported")
     return [row for row in rows if row.number not in reasons]
+
+
+async def _with_free_unique_ids(
+    state: ImportState,
+    session: WriteSession,
+    entity: type[Entity],
+    rows: Sequence[ParsedRow],
+    ids: Mapping[str, int | None],
+    stored: Mapping[int, Record],
+) -> list[ParsedRow]:
+    """The rows whose UniqueId no other record has; reports the others."""
+    new = [row.unique_id for row in rows if (ids[row.unique_id] or 0) not in stored]
+    if not new:
+        return list(rows)
+    unique = entity.meta().columns["UniqueId"]
+    found = await session.find(
+        entity, [Filter(unique, Comparison.ONE_OF, new)], columns=("Id", "UniqueId")
+    )
+    taken = {record["UniqueId"] for record in found} & set(new)
+    for row in rows:
+        if row.unique_id in taken:
+            state.refuse(row, "has the UniqueId of another record")
+    return [row for row in rows if row.unique_id not in taken]
 
 
 def _empty_requirement(entity: type[Entity], values: Record) -> str | None:

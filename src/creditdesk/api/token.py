@@ -100,7 +100,12 @@ TOKEN_OPERATION: Final[dict[str, Any]] = {
                         "client_id": {"type": "string"},
                     },
                     "required": ["grant_type"],
-                }
+                },
+                "example": {
+                    "grant_type": "password",
+                    "username": "ada@example.com",
+                    "password": "correct horse battery",
+                },
             }
         },
     },

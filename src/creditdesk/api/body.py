@@ -19,7 +19,7 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The body's bytes. Raises BodyTooLarge without reading past the limit."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
+    if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0

@@ -152,7 +152,8 @@ def _example(column: Column) -> Any:
         case Boolean():
             return True
         case DateTime():
-            return "2026-03-01T09:00:00Z"
+            is_end = column.name.startswith(("To", "End", "Expire"))
+            return "2026-03-01T10:00:00Z" if is_end else "2026-03-01T09:00:00Z"
         case Collection():
             return [1]
         case Money() | Number():

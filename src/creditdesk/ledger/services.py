@@ -26,8 +26,9 @@ from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.operations.reassignment import reassign
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import StateConflict, invalid_field
+from creditdesk.schema.errors import FieldError, StateConflict, ValidationError, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import EntityService, Principal, RequestContext
@@ -40,6 +41,8 @@ _DECIDING_FIELDS: Final = (
     *("CoworkerId", "Tentative", "DoNotUseBookingCredit"),
 )
 """The fields of a booking that decide who pays and how much (rules 15, 25)."""
+MIN_YEAR: Final = 1900
+MAX_YEAR: Final = 9998
 
 
 class CreditService:
@@ -194,6 +197,7 @@ class BookingService:
     async def create(
         self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
     ) -> int:
+        _validate_times(BookingWrite.of(record))
         booking_id = await self.default_service.create(session, entity, record, context)
         if BookingWrite.of(record).is_charged_now:
             self._authorize_charge(context.principal)
@@ -208,8 +212,10 @@ class BookingService:
         record: Record,
         context: RequestContext,
     ) -> None:
+        booking, write = to_row(LockedBooking, before), BookingWrite.of(record)
+        if (write.from_time, write.to_time) != (booking.from_time, booking.to_time):
+            _validate_times(write)
         await self.default_service.update(session, entity, before, record, context)
-        booking = to_row(LockedBooking, before)
         if not booking.invoiced:
             if BookingWrite.of(record).is_charged_now:
                 self._authorize_charge(context.principal)
@@ -230,6 +236,20 @@ class BookingService:
 def _differs(value: object, before: object) -> bool:
     """Whether a field changes: a flag that is not set is false."""
     return (None if value is False else value) != (None if before is False else before)
+
+
+def _validate_times(booking: BookingWrite) -> None:
+    """A booking ends after it starts, in years whose local dates the calendar has (rule 20)."""
+    errors = [
+        FieldError(name, f"must be in the years {MIN_YEAR} to {MAX_YEAR}", format_datetime(instant))
+        for name, instant in (("FromTime", booking.from_time), ("ToTime", booking.to_time))
+        if instant is not None and not MIN_YEAR <= instant.year <= MAX_YEAR
+    ]
+    if booking.from_time and booking.to_time and booking.to_time <= booking.from_time:
+        sent = format_datetime(booking.to_time)
+        errors.append(FieldError("ToTime", "must be later than FromTime", sent))
+    if errors:
+        raise ValidationError(*errors)
 
 
 def _change_total(

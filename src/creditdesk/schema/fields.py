@@ -24,6 +24,7 @@ MAX_INTEGER: Final = 2**63 - 1
 MAX_TEXT_LENGTH: Final = 100_000
 _FAST_DIGITS: Final = 18
 _DIGITS: Final = re.compile("[0-9]+")
+_GUID: Final = re.compile(r"(urn:uuid:)?\{?[0-9A-Fa-f-]{32,36}\}?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,11 @@ class Guid(Field):
     json_type: ClassVar[str] = "string"
 
     def parse(self, value: object) -> str:
+        text = str(value).strip()
+        if not _GUID.fullmatch(text):
+            raise ParseError("must be a GUID")
         try:
-            return str(UUID(str(value)))
+            return str(UUID(text))
         except ValueError:
             raise ParseError("must be a GUID") from None
 

@@ -7,6 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from creditdesk.audit.chain_verifier import ChainVerifier, check_heads
+from creditdesk.audit.derived_columns import (
+    LINE_COLUMNS,
+    STATE_COLUMNS,
+    line_differences,
+    state_differences,
+)
 from creditdesk.audit.hold_rows import HOLD_COLUMNS, hold_differences
 from creditdesk.audit.use_rows import use_row_differences
 from creditdesk.entities.ledger.account_state import AccountState
@@ -72,12 +78,12 @@ async def read_accounts(
     states = await session.find(
         AccountState,
         where(AccountState, Id=list(accounts)),
-        columns=("Id", "CreditKind", "CreditId", "Held", "Sequence", "Digest"),
+        columns=("Id", "CreditKind", "CreditId", "Held", "Sequence", "Digest", *STATE_COLUMNS),
     )
     lines = await session.find(
         JournalLine,
         where(JournalLine, CreditKind=mapping.account_type.value, CreditId=credit_ids),
-        columns=("Id", *ENTRY_COLUMNS, "Digest"),
+        columns=("Id", *ENTRY_COLUMNS, "Digest", *LINE_COLUMNS),
     )
     lines.sort(key=lambda record: (record["CreditId"], record["Sequence"]))
     rows = await session.find(
@@ -181,11 +187,16 @@ def _differences(
     )
     yield from balance_differences(stored, entries, sum(use.used or 0 for use in uses))
     yield from use_row_differences(mapping, entries, uses)
+    if state is not None:
+        yield from state_differences(entries, state)
 
 
 def journal_problems(batch: AccountBatch, journals: Journals) -> Iterator[str]:
     """What is wrong with the chains of the journals and with the states that record their ends."""
     yield from journals.problems
+    for record in batch.lines:
+        for problem in line_differences(batch.mapping, record):
+            yield f"{batch.mapping.credit_entity.__name__} {record['CreditId']}: {problem}"
     verifier = ChainVerifier()
     kind = batch.mapping.account_type
     verifier.add(

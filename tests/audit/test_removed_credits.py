@@ -97,8 +97,10 @@ async def test_chain_of_deleted_credit_is_still_checked(
         f"UPDATE journal_line SET actor = 'x' WHERE credit_kind = 'money' AND credit_id = {credit} "
         "AND sequence = 1"
     )
-    (problem,) = await problems_of(store, credit)
-    assert problem.startswith(f"money credit {credit}, line 1: its content does not match")
+    assert await problems_of(store, credit) == [
+        f"CoworkerBookingCredit {credit}: line 1: UpdatedBy differs from the entry",
+        f"money credit {credit}, line 1: its content does not match its digest and the line before it",
+    ]
 
 
 async def test_line_of_unknown_credit_type_is_reported(

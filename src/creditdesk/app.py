@@ -77,9 +77,7 @@ def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
     return partial(require_named_role, role=SPEND_ROLE)
 
 
-def build_context(
-    store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
-) -> ApiContext:
+def build_context(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> ApiContext:
     """The services behind the API."""
     passwords = Passwords(settings.auth)
     authenticator = Authenticator(store, settings.auth, passwords)

@@ -71,9 +71,7 @@ async def test_max_filters_is_a_setting(store: Store, admin_token: str) -> None:
     ],
     ids=str,
 )
-async def test_token_with_claims_out_of_range_is_refused(
-    app: ASGIApp, store: Store, changes: dict[str, Any]
-) -> None:
+async def test_token_with_claims_out_of_range_is_refused(app: ASGIApp, store: Store, changes: dict[str, Any]) -> None:
     settings, now = AuthSettings(), datetime.now(UTC)
     tokens = AccessTokens(await signing_secret(store, settings, now), settings)
     expires = int((now + timedelta(days=1)).timestamp())
@@ -100,12 +98,8 @@ async def test_credentials_that_cannot_be_stored_are_refused(app: ASGIApp, text:
         assert (await client.get(TYPES, headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "custom_fields", ['{"a\\u0000": 1}', '{"a": "\\u0000"}', '{"a": {"b\\u0000": []}}']
-)
-async def test_custom_fields_that_cannot_be_stored_are_invalid(
-    client: httpx.AsyncClient, custom_fields: str
-) -> None:
+@pytest.mark.parametrize("custom_fields", ['{"a\\u0000": 1}', '{"a": "\\u0000"}', '{"a": {"b\\u0000": []}}'])
+async def test_custom_fields_that_cannot_be_stored_are_invalid(client: httpx.AsyncClient, custom_fields: str) -> None:
     body = f'{{"Name": "Desk", "BusinessId": 1, "CustomFields": {custom_fields}}}'
     answer = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400, answer.text

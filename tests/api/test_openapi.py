@@ -61,9 +61,7 @@ def test_operation_ids_are_unique(openapi_json: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
-def test_every_verb_and_every_filter_is_documented(
-    openapi_json: dict[str, Any], entity: type[Entity]
-) -> None:
+def test_every_verb_and_every_filter_is_documented(openapi_json: dict[str, Any], entity: type[Entity]) -> None:
     paths = openapi_json["paths"]
     on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
     assert ("post" in on_collection) == ("create" in entity.verbs)
@@ -167,9 +165,7 @@ def test_document_offers_bearer_and_basic(openapi_json: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-async def test_docs_page_signs_in_with_a_password(
-    client: httpx.AsyncClient, openapi_json: dict[str, Any]
-) -> None:
+async def test_docs_page_signs_in_with_a_password(client: httpx.AsyncClient, openapi_json: dict[str, Any]) -> None:
     """The page adds the OAuth password flow itself, as its token address must be absolute."""
     script = (await client.get("/docs/docs.js")).text
     [path] = re.findall(r'tokenUrl: new URL\("([^"]+)"', script)
@@ -246,8 +242,6 @@ def test_integers_and_amounts_have_bounds(openapi_json: dict[str, Any]) -> None:
         if not name.endswith(("Create", "Update", "UpdateById")):
             continue
         for field, described in schema["properties"].items():
-            kinds = (
-                described["type"] if isinstance(described["type"], list) else [described["type"]]
-            )
+            kinds = described["type"] if isinstance(described["type"], list) else [described["type"]]
             if {"integer", "number"} & set(kinds) and "enum" not in described:
                 assert {"minimum", "maximum"} <= described.keys(), (name, field)

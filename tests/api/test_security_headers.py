@@ -18,9 +18,7 @@ PAGES = ("/docs", "/docs/docs.js", "/openapi.json", "/health", "/ready", "/nothi
 
 @pytest.mark.parametrize("path", [*RECORDS, *PAGES])
 @pytest.mark.parametrize("signed_in", [True, False])
-async def test_every_response_has_security_headers(
-    app: ASGIApp, admin_token: str, path: str, signed_in: bool
-) -> None:
+async def test_every_response_has_security_headers(app: ASGIApp, admin_token: str, path: str, signed_in: bool) -> None:
     async with http_client(app, admin_token if signed_in else None) as client:
         response = await client.get(path)
     policy = response.headers["Content-Security-Policy"]

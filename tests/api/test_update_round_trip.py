@@ -29,9 +29,7 @@ async def demo(store: Store) -> None:
     await load_demo(store, DEMO_USES, DEMO_SEED, NullReporter())
 
 
-async def changes_of_own_put(
-    client: httpx.AsyncClient, entity: type[Entity], record_id: int
-) -> dict[str, Any]:
+async def changes_of_own_put(client: httpx.AsyncClient, entity: type[Entity], record_id: int) -> dict[str, Any]:
     """Sends a record back as it was shown; returns what changed, the stamp left out."""
     path = f"{entity.path()}/{record_id}"
     shown = (await client.get(path)).json()
@@ -40,18 +38,12 @@ async def changes_of_own_put(
     assert response.json()["WasSuccessful"] is True, (shown, response.text)
     after = (await client.get(path)).json()
     assert response.json()["Value"] == after
-    return {
-        name: (shown[name], after[name])
-        for name in shown
-        if name not in STAMP and shown[name] != after[name]
-    }
+    return {name: (shown[name], after[name]) for name in shown if name not in STAMP and shown[name] != after[name]}
 
 
 @pytest.mark.usefixtures("demo")
 @every_updatable
-async def test_every_demo_record_is_accepted_as_it_is_shown(
-    client: httpx.AsyncClient, entity: type[Entity]
-) -> None:
+async def test_every_demo_record_is_accepted_as_it_is_shown(client: httpx.AsyncClient, entity: type[Entity]) -> None:
     page = (await client.get(entity.path(), params={"size": 1000})).json()
     assert page["TotalItems"] <= 1000
     assert page["Records"] or entity.__name__ in ("UserRole", "PoolCap"), entity

@@ -24,9 +24,7 @@ def booking_body(ledger: LedgerBuilder, starts: str, ends: str) -> dict[str, Any
 
 
 @pytest.mark.parametrize("sent", ["1_000", "١٢", "１２", "1_0.5", "0x10", "1e", "--1", "+", "."])
-async def test_amounts_in_other_digits_are_refused(
-    client: httpx.AsyncClient, ledger: LedgerBuilder, sent: str
-) -> None:
+async def test_amounts_in_other_digits_are_refused(client: httpx.AsyncClient, ledger: LedgerBuilder, sent: str) -> None:
     response = await client.post(CREDITS, json=credit_body(ledger, sent))
     assert response.status_code == 400
     assert response.json()["Errors"] == [
@@ -52,9 +50,7 @@ async def test_amounts_may_come_as_text(
     assert response.json()["Value"]["TotalCredit"] == stored
 
 
-async def test_dates_and_guids_in_other_digits_are_refused(
-    client: httpx.AsyncClient, ledger: LedgerBuilder
-) -> None:
+async def test_dates_and_guids_in_other_digits_are_refused(client: httpx.AsyncClient, ledger: LedgerBuilder) -> None:
     body = booking_body(ledger, "٢٠٢٦-05-01", END)
     body["RepeatSeriesUniqueId"] = "1_345678-1234-1234-1234-123456789012"
     response = await client.post(BOOKINGS, json=body)
@@ -64,9 +60,7 @@ async def test_dates_and_guids_in_other_digits_are_refused(
 
 
 @pytest.mark.parametrize("ends", [START, "2026-05-01T09:00:00Z"])
-async def test_a_booking_ends_after_it_starts(
-    client: httpx.AsyncClient, ledger: LedgerBuilder, ends: str
-) -> None:
+async def test_a_booking_ends_after_it_starts(client: httpx.AsyncClient, ledger: LedgerBuilder, ends: str) -> None:
     response = await client.post(BOOKINGS, json=booking_body(ledger, START, ends))
     assert response.status_code == 400
     assert response.json()["Errors"] == [LATER | {"AttemptedValue": ends}]

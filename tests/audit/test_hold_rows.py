@@ -71,9 +71,7 @@ async def test_changed_hold_is_reported(
 
 
 @pytest.mark.parametrize("outcome", ["confirm", "release"])
-async def test_reopened_hold_is_reported(
-    unverified_api: ApiClient, store: Store, tamper: Tamper, outcome: str
-) -> None:
+async def test_reopened_hold_is_reported(unverified_api: ApiClient, store: Store, tamper: Tamper, outcome: str) -> None:
     credit, hold, booking = await held_credit(unverified_api)
     result_value(await unverified_api.post(f"/api/ledger/holds/{hold}/{outcome}"))
     assert await problems_of(store, credit) == []
@@ -83,9 +81,7 @@ async def test_reopened_hold_is_reported(
     ]
 
 
-async def test_unknown_state_of_hold_is_reported(
-    unverified_api: ApiClient, store: Store, tamper: Tamper
-) -> None:
+async def test_unknown_state_of_hold_is_reported(unverified_api: ApiClient, store: Store, tamper: Tamper) -> None:
     credit, hold, _ = await held_credit(unverified_api)
     await tamper(f"UPDATE hold SET state = 'lost' WHERE id = {hold}")
     assert f"hold #{hold} is in the unknown state 'lost'" in await problems_of(store, credit)

@@ -62,40 +62,27 @@ async def test_removed_credit_is_reported_when_only_its_state_is_left(
     await tamper(f"DELETE FROM {USES} WHERE coworker_booking_credit_id = {credit}")
     await tamper(f"DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = {credit}")
     await tamper(f"DELETE FROM coworker_booking_credit WHERE id = {credit}")
-    assert (
-        f"money credit {credit}, line 2: the newest lines are cut off: the journal ends at 0"
-        in await problems_of(store, credit)
+    assert f"money credit {credit}, line 2: the newest lines are cut off: the journal ends at 0" in await problems_of(
+        store, credit
     )
 
 
-async def test_uses_of_removed_credit_are_reported(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_uses_of_removed_credit_are_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await used_credit(ledger)
     await tamper(f"DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = {credit}")
     await tamper(f"DELETE FROM account_state WHERE id = {state_id((AccountType.MONEY, credit))}")
-    await execute_without_foreign_keys(
-        store, f"DELETE FROM coworker_booking_credit WHERE id = {credit}"
-    )
-    assert (
-        f"CoworkerBookingCredit {credit}: the credit is gone and has 1 uses"
-        in await problems_of(store, credit)
-    )
+    await execute_without_foreign_keys(store, f"DELETE FROM coworker_booking_credit WHERE id = {credit}")
+    assert f"CoworkerBookingCredit {credit}: the credit is gone and has 1 uses" in await problems_of(store, credit)
 
 
-async def test_chain_of_deleted_credit_is_still_checked(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_chain_of_deleted_credit_is_still_checked(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await ledger.add_money_credit("40.00")
     before = await ledger.get(CoworkerBookingCredit, credit)
     async with store.write_session() as session:
-        await CreditService(ledger.context).delete(
-            session, CoworkerBookingCredit, before, ledger.request_context()
-        )
+        await CreditService(ledger.context).delete(session, CoworkerBookingCredit, before, ledger.request_context())
     assert await problems_of(store, credit) == []
     await tamper(
-        f"UPDATE journal_line SET actor = 'x' WHERE credit_kind = 'money' AND credit_id = {credit} "
-        "AND sequence = 1"
+        f"UPDATE journal_line SET actor = 'x' WHERE credit_kind = 'money' AND credit_id = {credit} AND sequence = 1"
     )
     assert await problems_of(store, credit) == [
         f"CoworkerBookingCredit {credit}: line 1: UpdatedBy differs from the entry",
@@ -103,18 +90,14 @@ async def test_chain_of_deleted_credit_is_still_checked(
     ]
 
 
-async def test_line_of_unknown_credit_type_is_reported(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_line_of_unknown_credit_type_is_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await used_credit(ledger)
     (line, _) = await ledger.journal_lines("money", credit)
     await tamper(f"UPDATE journal_line SET credit_kind = 'shells' WHERE id = {line['Id']}")
     report = CollectingReporter()
     await verify_ledger(store, report)
     assert f"JournalLine {line['Id']}: 'shells grant' is no kind of entry" in report.problems
-    await tamper(
-        f"UPDATE journal_line SET credit_kind = 'money', kind = 'gift' WHERE id = {line['Id']}"
-    )
+    await tamper(f"UPDATE journal_line SET credit_kind = 'money', kind = 'gift' WHERE id = {line['Id']}")
     report = CollectingReporter()
     await verify_ledger(store, report)
     assert f"JournalLine {line['Id']}: 'money gift' is no kind of entry" in report.problems

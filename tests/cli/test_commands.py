@@ -73,9 +73,7 @@ def test_usage_errors_exit_with_2(arguments: list[str], message: str, capsys: Ca
     ],
 )
 @pytest.mark.usefixtures("database")
-def test_failures_exit_with_1_and_one_message(
-    arguments: list[str], message: str, capsys: Captured
-) -> None:
+def test_failures_exit_with_1_and_one_message(arguments: list[str], message: str, capsys: Captured) -> None:
     assert run(arguments) == FAILED
     assert capsys.readouterr() == ("", message)
 
@@ -171,9 +169,7 @@ def test_demo_export_import_verify(database: str, tmp_path: Path, capsys: Captur
     assert run(["import", str(tmp_path / "nowhere")]) == FAILED
     capsys.readouterr()
     with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
-        connection.execute(
-            "UPDATE coworker_booking_credit SET total_credit = total_credit + 1 WHERE id = 1"
-        )
+        connection.execute("UPDATE coworker_booking_credit SET total_credit = total_credit + 1 WHERE id = 1")
     connection.close()
     assert run(["verify"]) == FAILED
     assert capsys.readouterr().out.startswith("CoworkerBookingCredit 1: total is ")
@@ -204,9 +200,7 @@ def test_serve_prints_address_and_uses_next_port(database: str, capsys: Captured
     try:
         addresses = []
         for _ in range(2):
-            server = subprocess.Popen(
-                [*command, "--database", database], stdout=subprocess.PIPE, text=True
-            )
+            server = subprocess.Popen([*command, "--database", database], stdout=subprocess.PIPE, text=True)
             servers.append(server)
             assert server.stdout is not None
             output = server.stdout.readline()
@@ -247,9 +241,7 @@ def test_migrate_lists_and_plans_without_changing_anything(database: str, capsys
     file = Path(database.removeprefix("sqlite:///"))
     assert run(["migrate", "--list"]) == OK
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines] == [
-        ["pending", str(number)] for number in range(1, len(lines) + 1)
-    ]
+    assert [line.split()[:2] for line in lines] == [["pending", str(number)] for number in range(1, len(lines) + 1)]
     assert run(["migrate", "--plan"]) == OK
     planned = capsys.readouterr().out
     assert "-- 1 initial schema: " in planned
@@ -265,14 +257,10 @@ def test_migrate_lists_and_plans_without_changing_anything(database: str, capsys
     assert file.read_bytes() == before
 
 
-def test_import_makes_administrators_only_by_name(
-    database: str, tmp_path: Path, capsys: Captured
-) -> None:
+def test_import_makes_administrators_only_by_name(database: str, tmp_path: Path, capsys: Captured) -> None:
     assert run(["migrate", "--database", database]) == OK
     (tmp_path / "in").mkdir()
-    users = (
-        '[{"Id": 7, "FullName": "Eve", "Email": "eve@x.example", "Language": 1, "IsAdmin": true}]'
-    )
+    users = '[{"Id": 7, "FullName": "Eve", "Email": "eve@x.example", "Language": 1, "IsAdmin": true}]'
     (tmp_path / "in" / "users.json").write_text(users, encoding="utf-8")
     capsys.readouterr()
     assert run(["import", str(tmp_path / "in")]) == FAILED
@@ -285,9 +273,7 @@ def test_import_makes_administrators_only_by_name(
     assert capsys.readouterr().out.startswith("User: 0 new, 1 changed, 0 same\n")
 
 
-def test_import_reads_numbers_and_dates_by_option(
-    database: str, tmp_path: Path, capsys: Captured
-) -> None:
+def test_import_reads_numbers_and_dates_by_option(database: str, tmp_path: Path, capsys: Captured) -> None:
     assert run(["migrate", "--database", database]) == OK
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "businesses.csv").write_text("Id;Name\n1;Zo\xeb\n", encoding="latin-1")
@@ -304,9 +290,7 @@ def test_import_reads_numbers_and_dates_by_option(
     options = ["--format", "european", "--dates", "dmy", "--encoding", "latin-1"]
     assert run(["import", str(tmp_path / "in"), *options]) == FAILED
     shown = capsys.readouterr()
-    assert shown.out.endswith(
-        "CoworkerBookingCredit: 1 new, 0 changed, 0 same\nRefused: 2, adjusted: 0, ignored: 1\n"
-    )
+    assert shown.out.endswith("CoworkerBookingCredit: 1 new, 0 changed, 0 same\nRefused: 2, adjusted: 0, ignored: 1\n")
     assert "row 2: has 2 cells where the first line names 6; the row is refused" in shown.err
     assert 'row 3: TotalCredit "2.5" must be a number such as 1.234,50' in shown.err
     assert "coworkerbookingcredits.csv: unknown columns are ignored: Shoe" in shown.err

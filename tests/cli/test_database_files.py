@@ -55,9 +55,7 @@ def test_missing_file_is_named_and_not_created(
 
 
 @pytest.mark.parametrize("command", ["serve", "verify", "export"])
-def test_empty_postgresql_database_stays_empty(
-    command: str, postgres_server: str, capsys: Captured
-) -> None:
+def test_empty_postgresql_database_stays_empty(command: str, postgres_server: str, capsys: Captured) -> None:
     url = create_postgres_database(postgres_server)
     arguments = [command, "out"] if command == "export" else [command]
     assert run([*arguments, "--database", url]) == FAILED

@@ -35,9 +35,7 @@ def test_formula_cells(cell: str, escaped: str) -> None:
     assert escape_formula(cell) == escaped
 
 
-def test_export_escapes_formulas_on_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_export_escapes_formulas_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x.db"
     monkeypatch.setenv(VARIABLE, f"sqlite:///{file}")
     assert run(["demo", "--uses", "12"]) == OK
@@ -58,9 +56,7 @@ def test_export_escapes_formulas_on_request(
     assert first_name(tmp_path / "people") == f"'{formula}"
 
 
-@pytest.mark.parametrize(
-    "url", [WITH_PASSWORD, "postgresql://db.example/credit?user=ann&password=s3cret"]
-)
+@pytest.mark.parametrize("url", [WITH_PASSWORD, "postgresql://db.example/credit?user=ann&password=s3cret"])
 def test_password_among_the_arguments_is_refused(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,9 +37,7 @@ async def store(database: str) -> AsyncIterator[Store]:
 
 
 @pytest.mark.parametrize("kind", ["use", "record", "basket"])
-async def test_writes_beside_another_writer_end_within_the_bound(
-    api: ApiClient, database: str, kind: str
-) -> None:
+async def test_writes_beside_another_writer_end_within_the_bound(api: ApiClient, database: str, kind: str) -> None:
     credit = await api.create_credit("500.00", IsUniversalCredit=True)
     requests = {
         "use": (USES, {"CoworkerBookingCreditId": credit, "CreditUsed": 1}),
@@ -74,9 +72,7 @@ async def test_writes_beside_another_writer_end_within_the_bound(
         assert await api.remaining(credit) == 500 - len(numbers)
 
 
-async def test_write_goes_on_when_the_other_writer_ends_in_time(
-    api: ApiClient, database: str
-) -> None:
+async def test_write_goes_on_when_the_other_writer_ends_in_time(api: ApiClient, database: str) -> None:
     with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as other:
         other.execute("BEGIN IMMEDIATE")
         sending = asyncio.create_task(api.post(CREDITS, api.credit_body("1.00")))

@@ -13,9 +13,7 @@ from tests.contract.facts import CONTRACT, EntityFacts
 from tests.support.record_builder import RecordBuilder, entities_with_verb
 
 USES = {"CoworkerBookingCreditUseHistory", "CoworkerExtraServiceUseHistory"}
-CREATABLE = [
-    e for e in entities_with_verb(PUBLIC_ENTITIES, "create") if e.__name__ in CONTRACT.keys() - USES
-]
+CREATABLE = [e for e in entities_with_verb(PUBLIC_ENTITIES, "create") if e.__name__ in CONTRACT.keys() - USES]
 WITH_DEFAULTS = [facts for facts in CONTRACT.values() if facts.defaults]
 
 

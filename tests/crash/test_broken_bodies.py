@@ -21,9 +21,7 @@ CHUNKED = "Transfer-Encoding: chunked"
 
 
 @pytest_asyncio.fixture(scope="module")
-async def server(
-    database: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ServerProcess]:
+async def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
     log: Path = tmp_path_factory.mktemp("server") / "server.log"
     serving = ServerProcess(database, log)
     await serving.start()

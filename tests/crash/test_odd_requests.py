@@ -18,9 +18,7 @@ ODD_REQUESTS = {
     "bare line feeds": b"GET /health HTTP/1.1\nHost: x\nConnection: close\n\n",
     "no host": b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n",
     "two hosts": b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
-    "long header": b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: "
-    + b"a" * 300_000
-    + b"\r\n\r\n",
+    "long header": b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: " + b"a" * 300_000 + b"\r\n\r\n",
     "many headers": b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(300))
     + b"\r\n",
@@ -29,9 +27,7 @@ ODD_REQUESTS = {
 
 
 @pytest_asyncio.fixture(scope="module")
-async def server(
-    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ServerProcess]:
+async def server(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
     log: Path = tmp_path_factory.mktemp("server") / "log"
     with new_database("sqlite") as url:
         process = ServerProcess(url, log)

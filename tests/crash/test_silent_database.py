@@ -52,9 +52,7 @@ class Host:
             task = asyncio.create_task(self._forward(source, target, is_client))
             self.tasks.add(task)
 
-    async def _forward(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_client: bool
-    ) -> None:
+    async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_client: bool) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
                 if self.silent:
@@ -166,9 +164,7 @@ async def test_both_hosts_silent_are_503_for_everyone_within_the_deadlines(
     assert await api.remaining(credit) == 100
 
 
-async def test_read_only_database_is_not_ready(
-    api: ApiClient, database: str, admin_token: str
-) -> None:
+async def test_read_only_database_is_not_ready(api: ApiClient, database: str, admin_token: str) -> None:
     name = database_name(database)
     await run_sql(database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     store = await open_store(database)

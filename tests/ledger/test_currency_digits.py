@@ -83,9 +83,7 @@ async def test_rule_3_money_credit_pays_in_currency_digits_and_posted_uses_stay_
     assert await ledger.remaining_money(credit) == left - 1
 
 
-async def test_rule_3_a_requested_amount_stays_exact(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_3_a_requested_amount_stays_exact(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     await use_currency(ledger, "JPY", "1000")
     await ledger.add_money_credit("30", IsUniversalCredit=True)
     body = {
@@ -98,9 +96,7 @@ async def test_rule_3_a_requested_amount_stays_exact(
     assert (source["price"], source["uncovered"]) == ("12.5000", "0.0000")
 
 
-async def test_rule_3_a_small_print_job_still_takes_its_units(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_3_a_small_print_job_still_takes_its_units(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     await use_currency(ledger, "JPY", "1000")
     rate = await ledger.add_rate(5, "1", resource_types=(), IsPrintingCredit=True)
     await ledger.add_time_credit(100, ExtraServiceId=rate)
@@ -139,18 +135,14 @@ async def test_rule_3_the_leftover_of_an_amount_paid_by_hand_has_the_currency_di
     assert money(source["price"]) == money(source["parts"][0]["taken"]) == money(rest)
 
 
-@pytest.mark.parametrize(
-    ("currency", "held", "rest"), [("JPY", "12.5", "988"), ("GBP", "12.345", "987.66")]
-)
+@pytest.mark.parametrize(("currency", "held", "rest"), [("JPY", "12.5", "988"), ("GBP", "12.345", "987.66")])
 async def test_rule_3_the_leftover_of_a_hold_has_the_currency_digits(
     ledger: LedgerBuilder, client: httpx.AsyncClient, currency: str, held: str, rest: str
 ) -> None:
     await use_currency(ledger, currency, "1000")
     await ledger.add_money_credit("2000.00")
     booking = await ledger.add_booking(hours=1)
-    await client.post(
-        "/api/ledger/holds", json=basket(ledger, booking_item(booking, Amount=float(held)))
-    )
+    await client.post("/api/ledger/holds", json=basket(ledger, booking_item(booking, Amount=float(held))))
     answer = await client.post("/api/ledger/holds", json=basket(ledger, booking_item(booking)))
     (source,) = result_value(answer)["Allocation"]["sources"]
     assert money(source["price"]) == money(rest)
@@ -179,9 +171,7 @@ async def test_rule_3_what_an_amount_by_hand_leaves_is_paid_in_the_currency_digi
     items = (charge_item(1, 12.5), booking_item(booking))
     answer = await client.post("/api/ledger/spends", json=basket(ledger, *items))
     taken = [
-        money(part["taken"])
-        for source in result_value(answer)["Allocation"]["sources"]
-        for part in source["parts"]
+        money(part["taken"]) for source in result_value(answer)["Allocation"]["sources"] for part in source["parts"]
     ]
     assert sum(amount % 10_000 != 0 for amount in taken) <= 1
     assert sum(taken) in {money("29.5"), money("30")}

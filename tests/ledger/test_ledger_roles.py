@@ -27,9 +27,7 @@ _numbers = count(1)
 
 
 @asynccontextmanager
-async def signed_in(
-    api: ApiClient, *roles: str, settings: Settings | None = None
-) -> AsyncIterator[httpx.AsyncClient]:
+async def signed_in(api: ApiClient, *roles: str, settings: Settings | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a new user at the customer's location, with the edit roles and `roles`."""
     store, email = api.ledger.store, f"user-{next(_numbers)}@example.org"
     business = api.ledger.business
@@ -42,9 +40,7 @@ async def signed_in(
         yield client
 
 
-async def run_command(
-    client: httpx.AsyncClient, path: str, key: str, record: int, **params: Any
-) -> httpx.Response:
+async def run_command(client: httpx.AsyncClient, path: str, key: str, record: int, **params: Any) -> httpx.Response:
     named = [{"Name": name, "Type": "string", "Value": value} for name, value in params.items()]
     body = {"Key": key, "Ids": [record], "Parameters": named}
     return await client.post(f"{path}/runcommand", json=body)
@@ -80,9 +76,7 @@ async def target_of(api: ApiClient, key: str) -> tuple[str, int, dict[str, Any]]
         ("RECALCULATE_BOOKING", "Ledger-Spend", "Ledger-Correct"),
     ],
 )
-async def test_command_needs_the_ledger_role(
-    api: ApiClient, key: str, role: str, other: str
-) -> None:
+async def test_command_needs_the_ledger_role(api: ApiClient, key: str, role: str, other: str) -> None:
     path, record, params = await target_of(api, key)
     for roles in ((), (other,)):
         async with signed_in(api, *roles) as client:
@@ -105,9 +99,7 @@ async def test_charging_with_a_write_needs_the_spend_role(api: ApiClient) -> Non
     credit = await api.create_credit("100")
     booking = await api.create_booking()
     stored = await api.get(f"{BOOKINGS}/{booking}")
-    fresh = {
-        name: stored[name] for name in ("ResourceId", "CoworkerId", "FromTime", "ToTime", "Repeats")
-    }
+    fresh = {name: stored[name] for name in ("ResourceId", "CoworkerId", "FromTime", "ToTime", "Repeats")}
     charged = {"ChargeNow": True}
     async with signed_in(api) as client:
         assert (await client.post(BOOKINGS, json=fresh | charged)).status_code == 403

@@ -57,9 +57,7 @@ async def test_partly_paid_hold_cannot_be_released(api: ApiClient) -> None:
     credit = await api.create_credit("40.00")
     booking = await api.create_booking(hours=2)
     group = await api.create_hold(booking_item(booking))
-    assert paid_parts(
-        result_value(await api.spend(booking_item(booking, Amount=15)))["Allocation"]["sources"][0]
-    )
+    assert paid_parts(result_value(await api.spend(booking_item(booking, Amount=15)))["Allocation"]["sources"][0])
     assert not succeeded(await api.post(f"/api/ledger/holds/{group}/release"))
     assert not succeeded(await api.post(f"/api/ledger/holds/{group}/release"))
     seen = await api.get_balance(credit)
@@ -160,9 +158,7 @@ async def test_held_credit_expires_on_schedule(api: ApiClient) -> None:
     group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
     result_value(await api.post(f"/api/ledger/holds/{group}/release"))
     named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
-    assert [(c["Id"], c["ExpireDate"]) for c in await api.list_records(CREDITS, **named)] == [
-        (credit, until)
-    ]
+    assert [(c["Id"], c["ExpireDate"]) for c in await api.list_records(CREDITS, **named)] == [(credit, until)]
     api.clock.advance(days=3)
     assert (await api.get_balance(credit))["Available"] == "0.0000"
 

@@ -109,9 +109,7 @@ async def recalculate_charge(simulation: Simulation) -> None:
     only_show = simulation.random.random() < 0.4
     refused = not booking.charged or (booking.charge_invoiced and not only_show)
     done = await simulation.transact_expecting(
-        lambda unit: recalculate_booking(
-            unit, booking.id, ledger.request_context(), ledger.context, dry_run=only_show
-        ),
+        lambda unit: recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context, dry_run=only_show),
         fails=refused,
         changes=not only_show,
     )
@@ -129,9 +127,7 @@ async def change_booking(simulation: Simulation) -> None:
     before = await ledger.get(Booking, booking.id)
     writer = BookingService(ledger.context, DefaultService())
     await simulation.transact(
-        lambda unit: writer.update(
-            unit, Booking, before, {"ToTime": ends}, ledger.request_context()
-        )
+        lambda unit: writer.update(unit, Booking, before, {"ToTime": ends}, ledger.request_context())
     )
     booking.ends = ends
 
@@ -148,12 +144,8 @@ async def change_charged_booking(simulation: Simulation) -> None:
 
     async def change(unit: WriteSession) -> None:
         # The same steps as the service takes, to see the new charge.
-        await DefaultService().update(
-            unit, Booking, before, {"ToTime": ends}, ledger.request_context()
-        )
-        again.append(
-            await recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context)
-        )
+        await DefaultService().update(unit, Booking, before, {"ToTime": ends}, ledger.request_context())
+        again.append(await recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context))
 
     await simulation.transact_expecting(change, fails=booking.charge_invoiced)
     if not booking.charge_invoiced:
@@ -179,11 +171,7 @@ async def _record_cancellation(
     simulation: Simulation, booking: models.ModelBooking
 ) -> list[tuple[models.ModelUse, int]]:
     """Records the reversal of every use of the booking: money first, newest first."""
-    named = [
-        row
-        for row in simulation.model.uses_for_booking(booking.id)
-        if row.is_use and row.unreversed
-    ]
+    named = [row for row in simulation.model.uses_for_booking(booking.id) if row.is_use and row.unreversed]
     named.sort(key=lambda row: (row.credit.mapping is not MONEY_MAPPING, -row.id))
     backs = [(row, row.unreversed) for row in named]
     await record_reversals(simulation, backs)

@@ -32,9 +32,7 @@ def pick_credit(simulation: Simulation) -> ModelCredit | None:
     """A random credit, rarely a deleted one."""
     found = list(simulation.model.credits.values())
     alive = simulation.model.existing_credits()
-    return simulation.random.choice(
-        alive if alive and simulation.random.random() < 0.98 else found or [None]
-    )
+    return simulation.random.choice(alive if alive and simulation.random.random() < 0.98 else found or [None])
 
 
 def pick_amount(simulation: Simulation, maximum: int) -> int:
@@ -63,11 +61,7 @@ async def create_credit(simulation: Simulation) -> None:
     """Creates a credit as the API does, or a record without a journal."""
     random, ledger = simulation.random, simulation.ledger
     side = random.choice((MONEY_MAPPING, MONEY_MAPPING, TIME_MAPPING))
-    pays = (
-        "money"
-        if side is MONEY_MAPPING
-        else random.choice(("minutes", "minutes", "uses", "prints"))
-    )
+    pays = "money" if side is MONEY_MAPPING else random.choice(("minutes", "minutes", "uses", "prints"))
     total = random.choice((0, 1, money("5.00"), money("40.00"), random.randint(1, 500_000)))
     if side is TIME_MAPPING:
         total = random.choice((0, 1, 45, 120, 600))
@@ -93,9 +87,7 @@ async def create_credit(simulation: Simulation) -> None:
         credit.id = await ledger.add(side.credit_entity, **values, **{side.remaining_field: total})
         simulation.model.add(credit, journal=False)
         return
-    record = {
-        c.name: c.field.default_value for c in side.credit_entity.meta().stored_columns
-    } | values
+    record = {c.name: c.field.default_value for c in side.credit_entity.meta().stored_columns} | values
     writer = CreditService(ledger.context)
     made = await simulation.transact_expecting(
         lambda unit: writer.create(unit, side.credit_entity, record, ledger.request_context()),
@@ -126,9 +118,7 @@ async def post_use(simulation: Simulation) -> None:
         entity = TIME_USE
         minutes = booking.minutes if booking else None
         used = minutes if credit.covers == "minutes" else 1
-    by_start = (
-        booking is not None and ledger.settings.validity_instant is ValidityInstant.SERVICE_START
-    )
+    by_start = booking is not None and ledger.settings.validity_instant is ValidityInstant.SERVICE_START
     at = booking.starts if by_start and booking else ledger.now
     out_of_window = used is None or not credit.is_valid(at)
     refused = (
@@ -186,9 +176,7 @@ async def reverse_uses(simulation: Simulation) -> None:
             break
         backs.append((row, left if amount is None else amount))
     await simulation.transact_expecting(
-        lambda unit: reverse(
-            unit, side, ids, ledger.request_context(), ledger.context, amount=amount
-        ),
+        lambda unit: reverse(unit, side, ids, ledger.request_context(), ledger.context, amount=amount),
         fails=refused,
         changes=any(n for _, n in backs),
     )
@@ -245,11 +233,7 @@ async def adjust_credit(simulation: Simulation) -> None:
 
 
 async def void_credits(simulation: Simulation) -> None:
-    found = [
-        credit
-        for credit in (pick_credit(simulation), pick_credit(simulation))
-        if credit is not None
-    ]
+    found = [credit for credit in (pick_credit(simulation), pick_credit(simulation)) if credit is not None]
     if not found:
         return
     ledger = simulation.ledger
@@ -267,9 +251,7 @@ async def void_credits(simulation: Simulation) -> None:
                 simulation.model.post(credit, "void", credit.available)
 
 
-def _expire_all(
-    mapping: CreditTypeMapping, ledger: LedgerBuilder
-) -> Callable[[WriteSession], Awaitable[Any]]:
+def _expire_all(mapping: CreditTypeMapping, ledger: LedgerBuilder) -> Callable[[WriteSession], Awaitable[Any]]:
     return lambda session: expire(session, mapping, ledger.request_context(), ledger.context)
 
 
@@ -308,9 +290,7 @@ async def change_credit(simulation: Simulation) -> None:
     before = await ledger.get(side.credit_entity, credit.id)
     writer, values = CreditService(ledger.context), {"ExpireDate": ends, side.total_field: total}
     await simulation.transact_expecting(
-        lambda unit: writer.update(
-            unit, side.credit_entity, before, values, ledger.request_context()
-        ),
+        lambda unit: writer.update(unit, side.credit_entity, before, values, ledger.request_context()),
         fails=refused,
     )
     if refused:
@@ -366,9 +346,7 @@ async def edit_use(simulation: Simulation) -> None:
 async def renew_benefits(simulation: Simulation) -> None:
     """Runs the renewal job twice; the second run grants nothing."""
     ledger = simulation.ledger
-    granted = await simulation.transact(
-        lambda unit: run_renewals(unit, ledger.request_context(), ledger.context)
-    )
+    granted = await simulation.transact(lambda unit: run_renewals(unit, ledger.request_context(), ledger.context))
     for due, credit_id in granted:
         starts = due.period.valid_from(due.clock.zone)
         ends = due.period.expires(due.clock.zone)

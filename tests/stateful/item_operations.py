@@ -30,9 +30,7 @@ MONEY_CENT = 100
 def pick_booking(simulation: Simulation) -> models.ModelBooking | None:
     found = list(simulation.model.bookings.values())
     open_ones = [b for b in found if not b.deleted]
-    return simulation.random.choice(
-        (open_ones if simulation.random.random() < 0.97 else found) or [None]
-    )
+    return simulation.random.choice((open_ones if simulation.random.random() < 0.97 else found) or [None])
 
 
 def _pick_items(simulation: Simulation) -> list[ItemRequest]:
@@ -44,12 +42,8 @@ def _pick_items(simulation: Simulation) -> list[ItemRequest]:
             if all(each.id != booking.id for each in items):
                 items.append(ItemRequest(SourceKind.BOOKING, booking.id))
         elif simulation.random.random() < 0.7:
-            amount = simulation.random.choice(
-                (0, MONEY_CENT, simulation.random.randint(1, 2000) * MONEY_CENT)
-            )
-            items.append(
-                ItemRequest(SourceKind.CHARGE, simulation.random.randint(1, 2**40), amount)
-            )
+            amount = simulation.random.choice((0, MONEY_CENT, simulation.random.randint(1, 2000) * MONEY_CENT))
+            items.append(ItemRequest(SourceKind.CHARGE, simulation.random.randint(1, 2**40), amount))
         else:
             units = simulation.random.randint(1, 60)
             number = simulation.random.randint(1, 2**40)
@@ -71,9 +65,7 @@ async def preview_items(simulation: Simulation) -> None:
     async def show(unit: WriteSession) -> Allocation:
         return preview(await _load_basket(simulation, unit, items), ledger.context, ledger.now)
 
-    check_allocation(
-        simulation, items, await simulation.transact_expecting(show, fails=False, changes=False)
-    )
+    check_allocation(simulation, items, await simulation.transact_expecting(show, fails=False, changes=False))
 
 
 async def spend_on_items(simulation: Simulation) -> None:
@@ -114,9 +106,7 @@ async def hold_items(simulation: Simulation) -> None:
     async def keep(unit: WriteSession) -> Any:
         await lock_items(unit, items)
         basket = await _load_basket(simulation, unit, items)
-        return await hold_operations.create_hold(
-            unit, basket, ledger.request_context(), ledger.context, ends
-        )
+        return await hold_operations.create_hold(unit, basket, ledger.request_context(), ledger.context, ends)
 
     refused = _has_deleted_booking(simulation, items)
     held = await simulation.transact_expecting(keep, fails=refused)
@@ -138,9 +128,7 @@ async def hold_items(simulation: Simulation) -> None:
 
 def _pick_hold_group(simulation: Simulation) -> int:
     groups = sorted({held.group for held in simulation.model.holds})
-    return simulation.random.choice(
-        groups if groups and simulation.random.random() < 0.95 else [UNKNOWN_ID]
-    )
+    return simulation.random.choice(groups if groups and simulation.random.random() < 0.95 else [UNKNOWN_ID])
 
 
 async def confirm_hold(simulation: Simulation) -> None:
@@ -151,9 +139,7 @@ async def confirm_hold(simulation: Simulation) -> None:
     gone = any(h.booking and model.bookings[h.booking].deleted for h in left)
     refused = not holds or all(h.state == "released" for h in holds) or over or gone
     done = await simulation.transact_expecting(
-        lambda unit: hold_operations.confirm_hold(
-            unit, group, ledger.request_context(), ledger.context
-        ),
+        lambda unit: hold_operations.confirm_hold(unit, group, ledger.request_context(), ledger.context),
         fails=refused,
         changes=bool(left),
     )
@@ -174,9 +160,7 @@ async def release_hold(simulation: Simulation) -> None:
     left = [h for h in holds if h.state == "held"]
     refused = not holds or all(h.state == "confirmed" for h in holds)
     done = await simulation.transact_expecting(
-        lambda unit: hold_operations.release_hold(
-            unit, group, ledger.request_context(), ledger.context
-        ),
+        lambda unit: hold_operations.release_hold(unit, group, ledger.request_context(), ledger.context),
         fails=refused,
         changes=bool(left),
     )
@@ -191,9 +175,7 @@ async def expire_holds(simulation: Simulation) -> None:
     model, ledger = simulation.model, simulation.ledger
     due = [h for h in model.holds if h.state == "held" and h.until and h.until <= ledger.now]
     groups = await simulation.transact_expecting(
-        lambda unit: hold_operations.release_due_holds(
-            unit, ledger.request_context(), ledger.context
-        ),
+        lambda unit: hold_operations.release_due_holds(unit, ledger.request_context(), ledger.context),
         fails=False,
         changes=bool(due),
     )
@@ -207,9 +189,7 @@ def record_released_holds(simulation: Simulation, booking: int, state: str) -> N
         simulation.model.release(held, state)
 
 
-async def _load_basket(
-    simulation: Simulation, unit: WriteSession, items: Sequence[ItemRequest]
-) -> Basket:
+async def _load_basket(simulation: Simulation, unit: WriteSession, items: Sequence[ItemRequest]) -> Basket:
     buyer = Buyer(simulation.ledger.customer, simulation.ledger.business)
     return await load_basket(unit, buyer, items, simulation.ledger.request_context())
 
@@ -225,9 +205,7 @@ def record_uses(simulation: Simulation, allocation: Allocation) -> None:
                 simulation.model.bookings[booking].payments.append((row, part.covered))
 
 
-def check_allocation(
-    simulation: Simulation, items: Sequence[ItemRequest], allocation: Allocation
-) -> None:
+def check_allocation(simulation: Simulation, items: Sequence[ItemRequest], allocation: Allocation) -> None:
     """Checks eligibility, available balances, and that no eligible credit is left over."""
     model = simulation.model
     taken: dict[Any, int] = {}
@@ -257,11 +235,7 @@ def _check_nothing_stranded(
     if source.uncovered < MONEY_CENT:
         return
     for credit in simulation.model.existing_credits():
-        if (
-            credit.mapping is MONEY_MAPPING
-            and not credit.uses_credit_price
-            and _is_eligible(simulation, credit, item)
-        ):
+        if credit.mapping is MONEY_MAPPING and not credit.uses_credit_price and _is_eligible(simulation, credit, item):
             left = credit.available - taken.get(credit.account, 0)
             assert left < MONEY_CENT, f"{credit.account} has {left} left, {source} is not covered"
 

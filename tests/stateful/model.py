@@ -176,9 +176,7 @@ class LedgerModel:
             credit.uses.append(row)
             self.uses_without_id.append(row)
 
-    def _append(
-        self, credit: ModelCredit, kind: str, amount: int, effective: datetime | None = None
-    ) -> int:
+    def _append(self, credit: ModelCredit, kind: str, amount: int, effective: datetime | None = None) -> int:
         before = (credit.total, credit.remaining)
         credit.remaining += BALANCE_SIGN.get(kind, 0) * amount
         credit.held += HELD_SIGN.get(kind, 0) * amount
@@ -198,18 +196,14 @@ class LedgerModel:
         self.changed[credit.account] = credit
         return (credit.total - before[0]) - (credit.remaining - before[1])
 
-    def add_use(
-        self, credit: ModelCredit, amount: int | None, booking: int | None = None
-    ) -> ModelUse:
+    def add_use(self, credit: ModelCredit, amount: int | None, booking: int | None = None) -> ModelUse:
         row = ModelUse(credit, amount, True, booking_id=booking)
         self.post(credit, "use", amount or 0, row)
         return row
 
     def add_reversal(self, row: ModelUse, amount: int) -> None:
         row.reversed += amount
-        self.post(
-            row.credit, "reversal", amount, ModelUse(row.credit, -amount, booking_id=row.booking_id)
-        )
+        self.post(row.credit, "reversal", amount, ModelUse(row.credit, -amount, booking_id=row.booking_id))
 
     def release(self, held: ModelHold, state: str) -> None:
         self.post(held.credit, "release", held.amount)

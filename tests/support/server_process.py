@@ -17,6 +17,9 @@ import httpx
 SOURCE_FOLDER = Path(__file__).parents[2] / "src"
 START_TIMEOUT_SECONDS = 30.0
 
+ENCRYPTION_KEY = "c2VydmVyLXByb2Nlc3MtdGVzdC1rZXktMzItYnl0ZXM="
+"""The key of secrets that a server and the test's own application share."""
+
 
 class ServerProcess:
     """`creditdesk serve` over one database on a free loopback port."""
@@ -85,7 +88,12 @@ def creditdesk_command(*arguments: str) -> list[str]:
 
 
 def process_environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCE_FOLDER)}
+    """The environment of the program, with a key of its own: no key file is created."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE_FOLDER),
+        "CREDITDESK_AUTH_ENCRYPTION_KEY": ENCRYPTION_KEY,
+    }
 
 
 def free_port() -> int:

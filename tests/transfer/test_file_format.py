@@ -34,9 +34,7 @@ LAST_DAY = datetime(2026, 12, 31, tzinfo=UTC)
         (MONTH_FIRST, DateTime(), "12/31/2026", LAST_DAY),
     ],
 )
-def test_value_is_read_in_its_format(
-    form: FileFormat, field: Any, raw: object, value: object
-) -> None:
+def test_value_is_read_in_its_format(form: FileFormat, field: Any, raw: object, value: object) -> None:
     assert parse_value(field, form.normalize(field, raw)).value == value
 
 

@@ -77,9 +77,7 @@ async def test_credit_without_owner_or_location_is_refused(
         coworkerbookingcreditusehistories_json=[],
     )
     report = await import_files(store, files)
-    assert report.problems == [
-        f"coworkerbookingcredits.json: row 1: {name} is empty; the row is refused"
-    ]
+    assert report.problems == [f"coworkerbookingcredits.json: row 1: {name} is empty; the row is refused"]
 
 
 async def test_stored_credit_keeps_owner_and_limits(new_store: NewStore, tmp_path: Path) -> None:
@@ -95,9 +93,7 @@ async def test_stored_credit_keeps_owner_and_limits(new_store: NewStore, tmp_pat
         assert (credit["CoworkerId"], credit["ElegibleResourceTypes"]) == (5, (9,))
 
 
-async def test_later_run_with_the_owner_imports_credit_and_uses(
-    new_store: NewStore, tmp_path: Path
-) -> None:
+async def test_later_run_with_the_owner_imports_credit_and_uses(new_store: NewStore, tmp_path: Path) -> None:
     store = await new_store()
     files = write_files(tmp_path, coworkers_json=[])
     assert len((await import_files(store, files)).problems) == 2
@@ -110,22 +106,17 @@ async def test_later_run_with_the_owner_imports_credit_and_uses(
 
 async def test_owner_in_a_later_file_is_found(new_store: NewStore, tmp_path: Path) -> None:
     store = await new_store()
-    files = write_files(
-        tmp_path, coworkers_json=[], coworkers_jsonl='{"Id": 5, "FullName": "Ada"}\n'
-    )
+    files = write_files(tmp_path, coworkers_json=[], coworkers_jsonl='{"Id": 5, "FullName": "Ada"}\n')
     assert (await import_files(store, files)).problems == []
     assert (await get_record(store, CoworkerBookingCredit, 70))["CoworkerId"] == 5
 
 
-async def test_placeholder_becomes_the_record_that_comes_later(
-    new_store: NewStore, tmp_path: Path
-) -> None:
+async def test_placeholder_becomes_the_record_that_comes_later(new_store: NewStore, tmp_path: Path) -> None:
     store = await new_store()
     files = write_files(tmp_path, coworkers_json=[])
     report = await import_files(store, files, keep_dangling=True)
     assert report.problems == [
-        "CoworkerBookingCredit.CoworkerId refers to the missing Coworker 5;"
-        " a placeholder is created"
+        "CoworkerBookingCredit.CoworkerId refers to the missing Coworker 5; a placeholder is created"
     ]
     ada = {"Id": 5, "FullName": "Ada", "UniqueId": "a1b2c3d4-0000-7890-abcd-ef1234567890"}
     write_files(tmp_path, coworkers_json=[ada])
@@ -139,8 +130,7 @@ async def test_time_credit_waits_for_its_rate(new_store: NewStore, tmp_path: Pat
     files = write_files(tmp_path, coworkerextraservices_json=[TIME_CREDIT])
     report = await import_files(store, files)
     assert report.problems == [
-        f"coworkerextraservices.json: row 1: ExtraServiceId refers to the missing ExtraService 3;"
-        f" {HELD}"
+        f"coworkerextraservices.json: row 1: ExtraServiceId refers to the missing ExtraService 3; {HELD}"
     ]
 
 

@@ -30,9 +30,7 @@ ROLE = {"Id": 4, "BusinessId": 1, "Name": "Front", "Roles": [1], "Users": [1]}
 async def new_store_with_admin(new_store: NewStore) -> Store:
     store = await new_store()
     async with store.write_session() as session:
-        await create_user(
-            session, "boss@x.example", None, "Boss", is_admin=True, now=NOW, businesses=()
-        )
+        await create_user(session, "boss@x.example", None, "Boss", is_admin=True, now=NOW, businesses=())
     return store
 
 
@@ -70,8 +68,7 @@ async def test_existing_user_is_not_overwritten(new_store: NewStore, tmp_path: P
     before = await get_record(store, User, 1)
     problems = await import_users(store, tmp_path, EVE | {"Id": 1, "IsAdmin": False})
     assert problems[0] == (
-        "users.json: row 1: the user boss@x.example exists; --overwrite-user names it;"
-        " the row is refused"
+        "users.json: row 1: the user boss@x.example exists; --overwrite-user names it; the row is refused"
     )
     assert await get_record(store, User, 1) == before
 
@@ -122,7 +119,5 @@ async def test_link_out_of_the_folder_is_not_followed(
         folder = tmp_path / "link"
     report = CollectingReporter()
     state = await Importer(sqlite_store, report, NOW).run(folder)
-    assert report.problems[0] == (
-        "businesses.csv is a link to a file outside of the folder and is refused"
-    )
+    assert report.problems[0] == ("businesses.csv is a link to a file outside of the folder and is refused")
     assert (state.counts["Business"].added, state.report.refused) == (0, len(report.problems))

@@ -98,9 +98,7 @@ async def test_unreadable_profile_value_is_left_empty(new_store: NewStore, tmp_p
     files = write_files(tmp_path, coworkers_json=json.dumps([coworker]))
     state = await Importer(store, report, NOW).run(files)
     assert (state.report.refused, state.report.adjusted) == (0, 1)
-    assert report.problems == [
-        f'coworkers.json: row 1: RegistrationDate "some day" {DATE}; it is left empty'
-    ]
+    assert report.problems == [f'coworkers.json: row 1: RegistrationDate "some day" {DATE}; it is left empty']
     async with store.read_session() as session:
         found = await session.get(Coworker, 5)
     assert found is not None

@@ -25,9 +25,7 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("import_into_empty")
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-async def test_export_import_export_is_byte_identical(
-    new_store: NewStore, tmp_path: Path, form: ExportFormat
-) -> None:
+async def test_export_import_export_is_byte_identical(new_store: NewStore, tmp_path: Path, form: ExportFormat) -> None:
     source, target = await new_store(), await new_store()
     await load_demo(source, 120, 3, CollectingReporter())
     await export_records(source, tmp_path / "first", CollectingReporter(), form)
@@ -56,9 +54,7 @@ async def test_reimport_changes_nothing(new_store: NewStore, tmp_path: Path) -> 
     assert folder_contents(tmp_path / "first") == folder_contents(tmp_path / "second")
 
 
-async def test_demo_is_identical_on_both_engines(
-    new_store: NewStore, sqlite_store: Store, tmp_path: Path
-) -> None:
+async def test_demo_is_identical_on_both_engines(new_store: NewStore, sqlite_store: Store, tmp_path: Path) -> None:
     store = await new_store()
     await load_demo(store, 40, 9, CollectingReporter())
     await load_demo(sqlite_store, 40, 9, CollectingReporter())

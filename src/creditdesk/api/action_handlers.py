@@ -99,9 +99,7 @@ def _describe(action: Action) -> dict[str, Any]:
         "Icon": None,
         "NeedsEntitiesToRun": True,
         "Order": action.order,
-        "RequiresParameters": [
-            {"Name": param.name, "Type": param.field.json_type} for param in action.parameters
-        ],
+        "RequiresParameters": [{"Name": param.name, "Type": param.field.json_type} for param in action.parameters],
     }
 
 
@@ -120,11 +118,7 @@ def _named_values(values: Mapping[str, Any]) -> dict[str, Any]:
     listed = next((value for key, value in values.items() if key.lower() == "parameters"), None)
     if listed is not None and not isinstance(listed, list):
         raise invalid_field("Parameters", "must be a list of Name, Type and Value")
-    return {
-        str(item.get("Name", "")): item.get("Value")
-        for item in listed or ()
-        if isinstance(item, Mapping)
-    }
+    return {str(item.get("Name", "")): item.get("Value") for item in listed or () if isinstance(item, Mapping)}
 
 
 async def _require_records(

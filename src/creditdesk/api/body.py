@@ -52,9 +52,7 @@ def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
 def parse_form(body: bytes, max_fields: int = MAX_FORM_FIELDS) -> dict[str, Any]:
     """The fields of a form; repeated names become lists. Raises ValidationError."""
     try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields
-        )
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields)
     except ValueError:
         raise invalid_field("Body", "is not a well-formed form") from None
     values: dict[str, Any] = {}

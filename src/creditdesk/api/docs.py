@@ -50,9 +50,7 @@ def page_routes(api: ApiContext) -> list[Route]:
             **{path: partial(_static_file, *file) for path, file in STATIC_FILES.items()},
         }
     return [
-        Route(method, path, handler, is_public=True)
-        for path, handler in pages.items()
-        for method in ("GET", "HEAD")
+        Route(method, path, handler, is_public=True) for path, handler in pages.items() for method in ("GET", "HEAD")
     ]
 
 
@@ -67,6 +65,4 @@ def _content(file: str) -> bytes:
 
 
 async def _static_file(file: str, media_type: str, _api: ApiContext, _request: Request) -> Response:
-    return Response(
-        _content(file), media_type=media_type, headers={"Content-Security-Policy": PAGE_POLICY}
-    )
+    return Response(_content(file), media_type=media_type, headers={"Content-Security-Policy": PAGE_POLICY})

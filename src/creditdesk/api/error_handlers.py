@@ -18,12 +18,8 @@ from creditdesk.schema.errors import (
     ValidationError,
 )
 
-INTERNAL_ERROR_MESSAGE: Final = (
-    "Something went wrong on our side. Nothing was changed; please try again."
-)
-UNAVAILABLE_MESSAGE: Final = (
-    "The records cannot be reached now; try again with the same idempotency key."
-)
+INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side. Nothing was changed; please try again."
+UNAVAILABLE_MESSAGE: Final = "The records cannot be reached now; try again with the same idempotency key."
 _logger = logging.getLogger("creditdesk.api")
 
 

@@ -94,9 +94,7 @@ class _DocumentBuilder:
         if "get" in entity.verbs:
             on_record["get"] = _operation(entity, "get", _json(_schema(name)), _READ_STATUSES)
         if "update" in entity.verbs:
-            on_record["put"] = self._write_operation(
-                entity, "update", (*_WRITE_STATUSES, 404), suffix="ById"
-            )
+            on_record["put"] = self._write_operation(entity, "update", (*_WRITE_STATUSES, 404), suffix="ById")
         if "delete" in entity.verbs:
             content = _json(action_schema({"type": "integer", "format": "int64"}))
             on_record["delete"] = _operation(entity, "delete", content, (*_READ_STATUSES, 409, 413))
@@ -244,9 +242,7 @@ def _filter_parameter(found: FilterParameter) -> dict[str, Any]:
     }
 
 
-def _operation(
-    entity: type[Entity], verb: Verb, content: dict[str, Any], statuses: Iterable[int]
-) -> dict[str, Any]:
+def _operation(entity: type[Entity], verb: Verb, content: dict[str, Any], statuses: Iterable[int]) -> dict[str, Any]:
     name = entity.__name__
     role = entity.roles[verb]
     return {
@@ -299,9 +295,7 @@ def _run_action_operation(entity: type[Entity]) -> dict[str, Any]:
         "parameters": [_parameter("Idempotency-Key")],
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {"schema": body, "example": {"Key": "COMMAND_KEY", "Ids": [1]}}
-            },
+            "content": {"application/json": {"schema": body, "example": {"Key": "COMMAND_KEY", "Ids": [1]}}},
         },
     }
 
@@ -326,12 +320,8 @@ def _enums_operation() -> dict[str, Any]:
         "operationId": "enums",
         "tags": ["utils"],
         "summary": "The values of a numbered list",
-        "parameters": [
-            {"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}
-        ],
-        "responses": _responses(
-            _json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)
-        ),
+        "parameters": [{"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}],
+        "responses": _responses(_json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)),
     }
 
 

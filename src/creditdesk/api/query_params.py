@@ -76,9 +76,7 @@ def _batch_value(query_string: bytes) -> str | None:
     return None
 
 
-def parse_list_query(
-    entity: type[Entity], query_string: bytes, settings: ApiSettings
-) -> ParsedListQuery:
+def parse_list_query(entity: type[Entity], query_string: bytes, settings: ApiSettings) -> ParsedListQuery:
     """The list query of a query string. Raises ValidationError for a known parameter."""
     key = (entity, query_string, settings)
     parsed = _CACHE.get(key)
@@ -91,9 +89,7 @@ def parse_list_query(
     return parsed
 
 
-def _parse_uncached(
-    entity: type[Entity], query_string: bytes, settings: ApiSettings
-) -> ParsedListQuery:
+def _parse_uncached(entity: type[Entity], query_string: bytes, settings: ApiSettings) -> ParsedListQuery:
     reader = _QueryReader(entity, settings)
     for name, value in _split_pairs(query_string):
         reader.add(name, value)
@@ -131,9 +127,7 @@ class _QueryReader:
             else:
                 custom = name[len(meta.custom_field_prefix) :]
                 check_storable(custom)
-                self._filters.append(
-                    _custom_field_filter(meta.columns["CustomFields"], custom, value)
-                )
+                self._filters.append(_custom_field_filter(meta.columns["CustomFields"], custom, value))
         except ParseError as error:
             self._errors.append(FieldError(name, str(error), value))
 
@@ -268,9 +262,7 @@ def _datetime_filter(column: Column, value: str) -> Filter:
 def _ids_of(value: str) -> list[int]:
     """The ids of a list such as `[1,2,3]`, without duplicates. Raises ParseError."""
     try:
-        ids = [
-            _INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()
-        ]
+        ids = [_INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()]
     except ParseError:
         raise ParseError("must be a list of ids such as [1,2,3]") from None
     if len(ids) > MAX_PAGE_SIZE:
@@ -292,10 +284,6 @@ def _sort_column(entity: type[Entity], column: Column) -> Column:
     columns = entity.meta().columns
     if column.name == "ToStringText" and entity.label:
         return columns[entity.label]
-    if (
-        column.name in COMPUTED_FIELDS
-        or column.field.write_only
-        or isinstance(column.field, Object)
-    ):
+    if column.name in COMPUTED_FIELDS or column.field.write_only or isinstance(column.field, Object):
         return columns["Id"]
     return column

@@ -28,23 +28,17 @@ READY_SECONDS: Final = 1.0
 _NAME: Final = Param("name", required=True)
 
 
-async def list_enum(
-    _api: ApiContext, request: Request, _context: RequestContext, _id: int
-) -> Response:
+async def list_enum(_api: ApiContext, request: Request, _context: RequestContext, _id: int) -> Response:
     """`?name=eChargePeriod`: the members as Id and Name; 404 for an unknown name."""
     params = Params((_NAME,), request.query_params)
     params.raise_errors()
     kind = ENUM_TYPES.get(params[_NAME].strip().lower())
     if kind is None:
         raise NotFound
-    return json_response(
-        200, [{"Id": int(member), "Name": member.name.rstrip("_")} for member in kind]
-    )
+    return json_response(200, [{"Id": int(member), "Name": member.name.rstrip("_")} for member in kind])
 
 
-async def current_user(
-    api: ApiContext, _request: Request, context: RequestContext, _id: int
-) -> Response:
+async def current_user(api: ApiContext, _request: Request, context: RequestContext, _id: int) -> Response:
     """The caller's own record, with its location's name, currency, country and time zone."""
     async with api.store.read_session() as session:
         record = await session.get(api.user_entity, context.principal.user_id)

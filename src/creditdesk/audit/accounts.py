@@ -70,9 +70,7 @@ class Journals:
     problems: Sequence[str]
 
 
-async def read_accounts(
-    session: ReadSession, mapping: CreditTypeMapping, credit_ids: Sequence[int]
-) -> AccountBatch:
+async def read_accounts(session: ReadSession, mapping: CreditTypeMapping, credit_ids: Sequence[int]) -> AccountBatch:
     """The states, entries, use rows and holds of credits of one type, whether the credits exist or not."""
     accounts = {state_id((mapping.account_type, i)): i for i in credit_ids}
     states = await session.find(
@@ -153,9 +151,7 @@ def credit_problems(
     mapping = batch.mapping
     for credit in credits_:
         credit_id = credit["Id"]
-        for problem in _differences(
-            batch, credit, journals.entries.get(credit_id, ()), overdrawn.get(credit_id)
-        ):
+        for problem in _differences(batch, credit, journals.entries.get(credit_id, ()), overdrawn.get(credit_id)):
             yield f"{mapping.credit_entity.__name__} {credit_id}: {problem}"
 
 
@@ -199,9 +195,7 @@ def journal_problems(batch: AccountBatch, journals: Journals) -> Iterator[str]:
             yield f"{batch.mapping.credit_entity.__name__} {record['CreditId']}: {problem}"
     verifier = ChainVerifier()
     kind = batch.mapping.account_type
-    verifier.add(
-        (e for of_credit in journals.entries.values() for e in of_credit), journals.digests
-    )
+    verifier.add((e for of_credit in journals.entries.values() for e in of_credit), journals.digests)
     recorded = [
         ChainHead(kind, credit_id, state["Sequence"], read_digest(state))
         for credit_id, state in batch.states.items()

@@ -51,7 +51,7 @@ def state_differences(entries: Sequence[JournalEntry], state: Record) -> Iterato
     expected = {
         "Priority": priority,
         "GrantedFrom": int(origin[1]) if origin else None,
-        # An expiry that was put off again is forgotten.
+        # An expiry that was extended later is forgotten.
         "ExpirySwept": None if state["ExpirySwept"] is None else expired,
     }
     for name, value in expected.items():

@@ -16,9 +16,7 @@ HOLD_COLUMNS = ("Id", "CreditKind", "CreditId", "Amount", "SourceKind", "SourceI
 _HoldKey = tuple[str | None, int | None, Amount]
 
 
-def hold_differences(
-    scale: int, entries: Iterable[JournalEntry], holds: Sequence[Record]
-) -> Iterator[str]:
+def hold_differences(scale: int, entries: Iterable[JournalEntry], holds: Sequence[Record]) -> Iterator[str]:
     """The differences between one credit's holds and its entries.
 
     Each hold has an entry of its source and amount, and another once nothing is held any more.
@@ -44,13 +42,10 @@ def _hold_key(hold: Record) -> _HoldKey:
     return (hold["SourceKind"], hold["SourceId"], hold["Amount"])
 
 
-def _count_differences(
-    what: str, expected: Counter[_HoldKey], found: Counter[_HoldKey]
-) -> Iterator[str]:
+def _count_differences(what: str, expected: Counter[_HoldKey], found: Counter[_HoldKey]) -> Iterator[str]:
     for key in sorted(expected.keys() | found.keys(), key=str):
         if expected[key] != found[key]:
             kind, source_id, amount = key
             yield (
-                f"the {what} of {amount} for {kind} {source_id} are {found[key]} "
-                f"and the journal says {expected[key]}"
+                f"the {what} of {amount} for {kind} {source_id} are {found[key]} and the journal says {expected[key]}"
             )

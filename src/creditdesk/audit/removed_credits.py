@@ -59,9 +59,7 @@ async def check_removed_credits(
     return more_rows
 
 
-async def _removed_credits(
-    session: ReadSession, mapping: CreditTypeMapping, entity: type[Entity]
-) -> set[int]:
+async def _removed_credits(session: ReadSession, mapping: CreditTypeMapping, entity: type[Entity]) -> set[int]:
     """The credits of one type that records name and that do not exist."""
     is_history = entity is mapping.history_entity
     credit = mapping.credit_reference if is_history else "CreditId"
@@ -72,9 +70,7 @@ async def _removed_credits(
     return removed
 
 
-async def _report_unknown_kinds(
-    session: ReadSession, entity: type[Entity], report: ProgressReporter
-) -> None:
+async def _report_unknown_kinds(session: ReadSession, entity: type[Entity], report: ProgressReporter) -> None:
     async for records in find_batches(session, entity, REMOVED_BATCH_SIZE, ("Id", "CreditKind")):
         for record in records:
             if record["CreditKind"] not in set(AccountType):
@@ -82,15 +78,11 @@ async def _report_unknown_kinds(
                 report.problem(f"{name}: {record['CreditKind']!r} is no type of credit")
 
 
-async def _missing(
-    session: ReadSession, credit_entity: type[Entity], credit_ids: Collection[int]
-) -> set[int]:
+async def _missing(session: ReadSession, credit_entity: type[Entity], credit_ids: Collection[int]) -> set[int]:
     """Those of the ids that no credit has."""
     if not credit_ids:
         return set()
-    found = await session.find(
-        credit_entity, where(credit_entity, Id=tuple(credit_ids)), columns=("Id",)
-    )
+    found = await session.find(credit_entity, where(credit_entity, Id=tuple(credit_ids)), columns=("Id",))
     return set(credit_ids) - {record["Id"] for record in found}
 
 

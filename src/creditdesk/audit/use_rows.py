@@ -44,9 +44,7 @@ def use_row_differences(
             yield f"use #{row.id} is in no line of the journal"
 
 
-def _row_differences(
-    mapping: CreditTypeMapping, row: StoredUse, entry: JournalEntry, taken: Amount
-) -> Iterator[str]:
+def _row_differences(mapping: CreditTypeMapping, row: StoredUse, entry: JournalEntry, taken: Amount) -> Iterator[str]:
     line = f"line {entry.sequence}"
     if (row.used or 0) != taken:
         yield f"use #{row.id} is {row.used} and {line} says {taken}"

@@ -77,18 +77,14 @@ class _CreditBatch:
     overdrawn: Mapping[int, Record]
 
 
-async def _credit_batches(
-    session: ReadSession, mapping: CreditTypeMapping
-) -> AsyncGenerator[_CreditBatch]:
+async def _credit_batches(session: ReadSession, mapping: CreditTypeMapping) -> AsyncGenerator[_CreditBatch]:
     """Every credit of one type in order of Id, in batches."""
     columns = credit_columns(mapping)
     async for credits_ in find_batches(session, mapping.credit_entity, VERIFY_BATCH_SIZE, columns):
         accounts = await read_accounts(session, mapping, [credit["Id"] for credit in credits_])
         # The overdraft is only in the whole record, and few credits are below zero.
         below = [
-            c["Id"]
-            for c in credits_
-            if c[mapping.remaining_field] < held_amount(mapping, accounts.states.get(c["Id"]))
+            c["Id"] for c in credits_ if c[mapping.remaining_field] < held_amount(mapping, accounts.states.get(c["Id"]))
         ]
         overdrawn = await session.get_many(mapping.credit_entity, below) if below else {}
         yield _CreditBatch(credits_, accounts, overdrawn)

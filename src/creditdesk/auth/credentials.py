@@ -33,9 +33,7 @@ def normalize_login(email: str) -> str:
 async def find_credential(session: ReadSession, user_id: int) -> Record | None:
     """The credential of a user, or None."""
     column = Credential.meta().columns["UserId"]
-    return first_or_none(
-        await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1)
-    )
+    return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1))
 
 
 async def find_credential_by_login(session: ReadSession, login: str) -> Record | None:
@@ -43,9 +41,7 @@ async def find_credential_by_login(session: ReadSession, login: str) -> Record |
     if not login:
         return None
     column = Credential.meta().columns["Login"]
-    return first_or_none(
-        await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1)
-    )
+    return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1))
 
 
 async def save_credential(

@@ -33,9 +33,7 @@ class SecretCipher:
         try:
             fernets = [Fernet(key.strip()) for key in keys.split(",") if key.strip()]
         except ValueError:
-            raise EncryptionKeyError(
-                "An encryption key must be 32 random bytes in URL-safe base 64."
-            ) from None
+            raise EncryptionKeyError("An encryption key must be 32 random bytes in URL-safe base 64.") from None
         self._first = fernets[0] if fernets else None
         self._all = MultiFernet(fernets) if fernets else None
 

@@ -28,9 +28,7 @@ from creditdesk.settings import AuthSettings
 async def find_user_id(session: ReadSession, email: str) -> int | None:
     """The id of the user with this e-mail, without case; None without one."""
     column = User.meta().columns["Email"]
-    found = first_or_none(
-        await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1)
-    )
+    found = first_or_none(await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1))
     return int(found["Id"]) if found else None
 
 
@@ -69,9 +67,7 @@ async def create_user(
         raise invalid_field("Email", "must be an e-mail address", email)
     if await find_user_id(session, email) is not None:
         raise invalid_field("Email", "is already used by another user", email)
-    password_hash = (
-        await (passwords or Passwords(AuthSettings())).hash(password) if password else None
-    )
+    password_hash = await (passwords or Passwords(AuthSettings())).hash(password) if password else None
     values = {
         "Email": email,
         "FullName": full_name,

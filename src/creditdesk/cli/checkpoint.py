@@ -28,13 +28,10 @@ def checkpoint(
         Path | None,
         Parameter(
             env_var=CHECKPOINT_KEY_VARIABLE,
-            help="PEM file with the Ed25519 private key that signs. By default the database's own"
-            " key.",
+            help="PEM file with the Ed25519 private key that signs. By default the database's own key.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, Parameter(help="New file for the checkpoint. Keep it on another machine.")
-    ] = None,
+    out: Annotated[Path | None, Parameter(help="New file for the checkpoint. Keep it on another machine.")] = None,
     database: DatabaseOption = None,
 ) -> int:
     """Create a signed checkpoint of every credit's journal.

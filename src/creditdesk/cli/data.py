@@ -73,9 +73,7 @@ def migrate(
 
 def demo(
     *,
-    uses: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Number of uses of credit.")
-    ] = 2000,
+    uses: Annotated[int, Parameter(validator=Number(gte=1), help="Number of uses of credit.")] = 2000,
     seed: Annotated[int, Parameter(help="One seed always gives the same records.")] = 1,
     database: DatabaseOption = None,
 ) -> int:
@@ -96,9 +94,7 @@ def demo(
                 await ensure_roles(session, now)
                 known = await find_user_id(session, DEMO_ADMIN_EMAIL) is not None
                 if not known:
-                    await create_user(
-                        session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now
-                    )
+                    await create_user(session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now)
         echo(f"The demo is ready after {time.monotonic() - started:.1f} seconds.")
         echo(f"E-mail:   {DEMO_ADMIN_EMAIL}")
         echo("Password: as before" if known else f"Password: {password}")
@@ -112,15 +108,11 @@ def demo(
 class FormatOptions:
     """How the files of an import are written."""
 
-    format: Annotated[
-        NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")
-    ] = "standard"
-    dates: Annotated[
-        DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")
-    ] = "iso"
-    encoding: Annotated[
-        Encoding, Parameter(help="Encoding of CSV files; UTF-16 is recognised.")
-    ] = "utf-8"
+    format: Annotated[NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")] = "standard"
+    dates: Annotated[DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")] = (
+        "iso"
+    )
+    encoding: Annotated[Encoding, Parameter(help="Encoding of CSV files; UTF-16 is recognised.")] = "utf-8"
 
 
 _STANDARD_FORMAT: Final = FormatOptions()
@@ -133,9 +125,7 @@ def import_(
         bool,
         Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="Report what an import would do; change nothing.")
-    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Report what an import would do; change nothing.")] = False,
     file_format: FormatOptions = _STANDARD_FORMAT,
     admin: Annotated[
         tuple[str, ...],
@@ -212,9 +202,7 @@ def export(
                     credits_ = await export_beancount(store, file, display)
                     echo(f"Exported {credits_} credits to {file}.")
                     return 1 if display.problems else 0
-                counts = await export_records(
-                    store, path, display, format, escape_formulas=escape_formulas
-                )
+                counts = await export_records(store, path, display, format, escape_formulas=escape_formulas)
         echo(f"Exported {sum(counts.values())} records to {path}.")
         return 0
 

@@ -31,14 +31,11 @@ JOB_ACTOR: Final = "creditdesk"
 
 def renew(
     *,
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="Only print the grants that are due.")
-    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only print the grants that are due.")] = False,
     since: Annotated[
         date | None,
         Parameter(
-            help="First day of benefits that were never granted before. By default they begin with"
-            " the current period."
+            help="First day of benefits that were never granted before. By default they begin with the current period."
         ),
     ] = None,
     database: DatabaseOption = None,
@@ -112,10 +109,7 @@ def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:
 def _describe_grant(grant: DueRenewal) -> str:
     """`contract 3: 120 of time/2 from 2026-03-01 until 2026-04-01`."""
     amount, period = document_amount(grant.benefit.mapping, grant.amount), grant.period
-    return (
-        f"contract {grant.contract.id}: {amount} of {grant.benefit.name}"
-        f" from {period.starts} until {period.ends}"
-    )
+    return f"contract {grant.contract.id}: {amount} of {grant.benefit.name} from {period.starts} until {period.ends}"
 
 
 def _pluralize(number: int, noun: str) -> str:

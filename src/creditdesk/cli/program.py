@@ -27,8 +27,7 @@ OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 app = App(
     name="creditdesk",
-    help="The credit ledger for coworking spaces."
-    " Begin with `creditdesk demo`, then `creditdesk serve`.",
+    help="The credit ledger for coworking spaces. Begin with `creditdesk demo`, then `creditdesk serve`.",
     version=getattr(creditdesk, "__version__", "unknown"),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
@@ -94,10 +93,7 @@ def _error_message(error: Exception) -> str:
             name = f" ({error.filename})" if error.filename else ""
             return f"The operating system reports: {error.strerror or error}{name}"
         case _:
-            return (
-                f"An unexpected error occurred, {type(error).__name__}: {error}."
-                f" {TRACEBACK_VARIABLE}=1 shows where."
-            )
+            return f"An unexpected error occurred, {type(error).__name__}: {error}. {TRACEBACK_VARIABLE}=1 shows where."
 
 
 def _print_error(message: str) -> None:

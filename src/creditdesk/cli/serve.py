@@ -45,15 +45,9 @@ GC_THRESHOLD: Final = 50_000
 
 def serve(
     *,
-    host: Annotated[
-        str, Parameter(help="Address to listen on; 0.0.0.0 for every one.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")
-    ] = 8400,
-    workers: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")
-    ] = 1,
+    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")] = 8400,
+    workers: Annotated[int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")] = 1,
     port_or_next: Annotated[
         bool, Parameter(negative="", help="Use the next free port when this one is in use.")
     ] = False,

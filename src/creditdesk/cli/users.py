@@ -117,9 +117,7 @@ def roles(
     async def run() -> None:
         now = datetime.now(UTC)
         async with open_database(database) as store, store.write_session() as session:
-            await set_roles(
-                session, await _require_user_id(session, email), business, role, now=now
-            )
+            await set_roles(session, await _require_user_id(session, email), business, role, now=now)
         echo(f"{email} has {_join_names(role)}.")
 
     asyncio.run(run())
@@ -127,17 +125,13 @@ def roles(
 
 
 @users.command
-def password(
-    email: Email, *, password_stdin: PasswordStdin = False, database: DatabaseOption = None
-) -> int:
+def password(email: Email, *, password_stdin: PasswordStdin = False, database: DatabaseOption = None) -> int:
     """Set a new password for a user and revoke their tokens."""
 
     async def run() -> None:
         new, generated = _read_or_generate_password(from_stdin=password_stdin)
         async with open_database(database) as store, store.write_session() as session:
-            await set_password(
-                session, await _require_user_id(session, email), new, now=datetime.now(UTC)
-            )
+            await set_password(session, await _require_user_id(session, email), new, now=datetime.now(UTC))
         echo(f"{email} has a new password.")
         if generated:
             echo(f"Password: {new}")

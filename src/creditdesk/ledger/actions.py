@@ -107,10 +107,7 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
         context: RequestContext,
     ) -> ActionResult:
         only_show = bool(params[_PREVIEW])
-        found = [
-            await recalculate_booking(session, each, context, ledger, dry_run=only_show)
-            for each in ids
-        ]
+        found = [await recalculate_booking(session, each, context, ledger, dry_run=only_show) for each in ids]
         verb = "would be" if only_show else "were"
         message = f"{len(found)} bookings {verb} recalculated."
         return ActionResult(message, [_recalculation_document(each) for each in found])
@@ -173,9 +170,7 @@ def _adjust_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
         value = []
         for credit_id in ids:
             account = (mapping.account_type, credit_id)
-            after = await adjust(
-                session, account, params[amount], params[_REQUIRED_REASON], context, ledger
-            )
+            after = await adjust(session, account, params[amount], params[_REQUIRED_REASON], context, ledger)
             value.append(
                 {
                     "Id": credit_id,
@@ -216,9 +211,7 @@ def _void_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
         ]
         return ActionResult(f"{len(done)} credits were voided.", value)
 
-    return Action(
-        "VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2, role=CORRECT_ROLE
-    )
+    return Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2, role=CORRECT_ROLE)
 
 
 def _priority_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
@@ -349,6 +342,4 @@ def _recalculation_document(each: RecalculationResult) -> dict[str, Any]:
 
 
 def _credit_amount(credit: str, amount: Amount) -> str | int:
-    return document_amount(
-        MONEY_MAPPING if credit.startswith(AccountType.MONEY.value) else TIME_MAPPING, amount
-    )
+    return document_amount(MONEY_MAPPING if credit.startswith(AccountType.MONEY.value) else TIME_MAPPING, amount)

@@ -64,9 +64,7 @@ class BatchQueue(Generic[Session, Request, Result]):
     def __init__(
         self,
         open_session: Callable[[], AbstractAsyncContextManager[Session]],
-        execute: Callable[
-            [Session, Sequence[Request], int], Awaitable[Sequence[Result | DomainError | Deferred]]
-        ],
+        execute: Callable[[Session, Sequence[Request], int], Awaitable[Sequence[Result | DomainError | Deferred]]],
         max_batch_size: int = MAX_BATCH_SIZE,
     ) -> None:
         self._open_session = open_session
@@ -143,9 +141,7 @@ class BatchQueue(Generic[Session, Request, Result]):
         self._queue = later
         return batch
 
-    async def _execute_batch(
-        self, batch: Sequence[_Pending[Request, Result]]
-    ) -> list[_Pending[Request, Result]]:
+    async def _execute_batch(self, batch: Sequence[_Pending[Request, Result]]) -> list[_Pending[Request, Result]]:
         """Resolves every future of the batch; returns the requests that were deferred."""
         # A request that is alone in its batch delays nobody.
         must_wait = 1 if len(batch) == 1 else sum(pending.was_deferred for pending in batch)
@@ -186,9 +182,7 @@ class BatchQueue(Generic[Session, Request, Result]):
         is_unknown = bool(results) and not isinstance(error, Conflict)
         is_reachable = True
         for place, pending in enumerate(batch):
-            if not is_reachable or (
-                is_unknown and not (pending.idempotent or isinstance(results[place], Deferred))
-            ):
+            if not is_reachable or (is_unknown and not (pending.idempotent or isinstance(results[place], Deferred))):
                 pending.resolve(error)
             else:
                 is_reachable = await self._execute_alone(pending)

@@ -45,9 +45,7 @@ async def run_benefit_renewals(
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
     for contract_ids in _contract_batches(due, batch):
         async with store.write_session() as session:
-            granted = await run_renewals(
-                session, context, ledger, since=since, contract_ids=contract_ids
-            )
+            granted = await run_renewals(session, context, ledger, since=since, contract_ids=contract_ids)
         yield granted
 
 
@@ -76,9 +74,7 @@ async def run_credit_expiry(
         after = 0
         while True:
             async with store.read_session() as read_session:
-                page = await find_expired(
-                    read_session, mapping, ledger.clock(), limit=batch, after_id=after
-                )
+                page = await find_expired(read_session, mapping, ledger.clock(), limit=batch, after_id=after)
             if page.last_id is None:
                 break
             after = page.last_id
@@ -88,9 +84,7 @@ async def run_credit_expiry(
                 yield expired
 
 
-async def run_response_removal(
-    store: Store, older_than: datetime, *, batch: int = BATCH_SIZE
-) -> AsyncIterator[int]:
+async def run_response_removal(store: Store, older_than: datetime, *, batch: int = BATCH_SIZE) -> AsyncIterator[int]:
     """Removes stored responses of requests before `older_than`; gives the number of each batch.
 
     Ids ascend in time, so the run ends at the first response that is kept.

@@ -17,9 +17,7 @@ class RateService:
     def __init__(self, default_service: EntityService) -> None:
         self.default_service = default_service
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         return await self.default_service.create(session, entity, record, context)
 
     async def update(

@@ -51,9 +51,7 @@ class CreditService:
     def __init__(self, ledger: LedgerContext) -> None:
         self.ledger = ledger
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         mapping = MAPPINGS_BY_CREDIT[entity]
         terms = credit_terms(mapping, record)
         _validate_terms(mapping, terms)
@@ -65,9 +63,7 @@ class CreditService:
                 entity, [new_record(entity, charge, context.now, context.principal.email)]
             )
             return charge_id
-        (credit_id,) = await grant(
-            session, mapping, [NewCredit(terms.total, record)], context, self.ledger
-        )
+        (credit_id,) = await grant(session, mapping, [NewCredit(terms.total, record)], context, self.ledger)
         return credit_id
 
     async def update(
@@ -112,8 +108,7 @@ class CreditService:
             locked = journal.accounts[account]
             if locked.sequence > 1 or locked.remaining != locked.total:
                 raise StateConflict(
-                    f"This credit has {locked.sequence} journal lines and cannot be deleted: "
-                    "void it instead."
+                    f"This credit has {locked.sequence} journal lines and cannot be deleted: void it instead."
                 )
             # The journal outlives the credit, so its balance must end at zero.
             metadata = EntryMetadata(context.principal.email, "deleted")
@@ -161,9 +156,7 @@ class UseService:
             )
             journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
             await journal.flush(session)
-        await session.update(
-            entity, [(use.id, {**changed, **update_stamp(context.now, context.principal.email)})]
-        )
+        await session.update(entity, [(use.id, {**changed, **update_stamp(context.now, context.principal.email)})])
 
     async def delete(
         self,
@@ -173,8 +166,7 @@ class UseService:
         context: RequestContext,  # noqa: ARG002
     ) -> None:
         raise StateConflict(
-            "A use cannot be deleted, as it is part of the journal. "
-            "Reverse it with the command REVERSE_USE."
+            "A use cannot be deleted, as it is part of the journal. Reverse it with the command REVERSE_USE."
         )
 
 
@@ -194,9 +186,7 @@ class BookingService:
         self.default_service = default_service
         self._authorize_charge = authorize_charge
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         _validate_times(BookingWrite.of(record))
         booking_id = await self.default_service.create(session, entity, record, context)
         if BookingWrite.of(record).is_charged_now:
@@ -220,9 +210,7 @@ class BookingService:
             if BookingWrite.of(record).is_charged_now:
                 self._authorize_charge(context.principal)
                 await charge_bookings(session, [booking.id], context, self.ledger)
-        elif any(
-            _differs(record.get(name, before[name]), before[name]) for name in _DECIDING_FIELDS
-        ):
+        elif any(_differs(record.get(name, before[name]), before[name]) for name in _DECIDING_FIELDS):
             await decide_again(session, booking.id, context, self.ledger)
 
     async def delete(
@@ -252,13 +240,9 @@ def _validate_times(booking: BookingWrite) -> None:
         raise ValidationError(*errors)
 
 
-def _change_total(
-    journal: JournalTransaction, locked: LockedAccount, total: Amount, context: RequestContext
-) -> None:
+def _change_total(journal: JournalTransaction, locked: LockedAccount, total: Amount, context: RequestContext) -> None:
     require_total_covers_used(locked.mapping, locked, total)
-    metadata = EntryMetadata(
-        context.principal.email, "total changed", idempotency_key=context.idempotency_key
-    )
+    metadata = EntryMetadata(context.principal.email, "total changed", idempotency_key=context.idempotency_key)
     if total > locked.total:
         journal.append(locked.account, EntryType.GRANT, total - locked.total, metadata)
     elif total < locked.total:
@@ -271,9 +255,7 @@ def _change_expiry(
     """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
     expires = locked.stored.expires
     if reopens_credit(expires, terms.expires, journal.now):
-        metadata = EntryMetadata(
-            context.principal.email, "expiry extended", idempotency_key=context.idempotency_key
-        )
+        metadata = EntryMetadata(context.principal.email, "expiry extended", idempotency_key=context.idempotency_key)
         reopened = max(0, locked.unreserved)
         journal.append(locked.account, EntryType.REOPENING, reopened, metadata)
     if expires != terms.expires and not has_expired(terms.expires, journal.now):
@@ -282,9 +264,7 @@ def _change_expiry(
 
 def _validate_terms(mapping: CreditTypeMapping, terms: CreditTerms) -> None:
     if terms.total < 0:
-        raise invalid_field(
-            mapping.total_field, "must not be negative", mapping.format_amount(terms.total)
-        )
+        raise invalid_field(mapping.total_field, "must not be negative", mapping.format_amount(terms.total))
     starts, ends = terms.valid_from, terms.expires
     if starts is not None and ends is not None and ends <= starts:
         # The message of the imitated API, its slip included.
@@ -300,9 +280,7 @@ def _validate_changes(credit: StoredCredit, terms: CreditTerms) -> None:
             "cannot be changed while the credit has an overdraft: set the overdraft to 0 first",
         )
     if credit.is_booking_charge != terms.is_booking_charge:
-        raise invalid_field(
-            "BookingId", "cannot turn a credit into a booking charge, or a charge into a credit"
-        )
+        raise invalid_field("BookingId", "cannot turn a credit into a booking charge, or a charge into a credit")
 
 
 def _validate_use_changes(entity: type[Entity], before: Record, record: Record) -> None:
@@ -313,9 +291,7 @@ def _validate_use_changes(entity: type[Entity], before: Record, record: Record) 
         if name in unchecked or record.get(name) is None:
             continue
         if record[name] != before[name]:
-            raise invalid_field(
-                column.leaf, "cannot be changed; reverse the use with the command REVERSE_USE"
-            )
+            raise invalid_field(column.leaf, "cannot be changed; reverse the use with the command REVERSE_USE")
 
 
 async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
@@ -323,8 +299,4 @@ async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
     if terms.is_free or terms.rate_id is None:
         return 0
     rate = (await load_rates(session, [terms.rate_id])).get(terms.rate_id)
-    return (
-        0
-        if rate is None
-        else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0
-    )
+    return 0 if rate is None else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0

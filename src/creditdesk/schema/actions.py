@@ -22,9 +22,7 @@ class ActionResult:
     value: Any = None
 
 
-ActionHandler = Callable[
-    [WriteSession, Sequence[int], Params, RequestContext], Awaitable[ActionResult]
-]
+ActionHandler = Callable[[WriteSession, Sequence[int], Params, RequestContext], Awaitable[ActionResult]]
 """`run(session, ids, parameters, context)` raises DomainError and never commits."""
 
 

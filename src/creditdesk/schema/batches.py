@@ -25,9 +25,7 @@ async def find_batches(
     Only the given columns are read, `Id` must be one of them; by default all but the collections.
     """
     last = 0
-    while records := await session.find(
-        entity, filters, limit=size, after_id=last, columns=columns
-    ):
+    while records := await session.find(entity, filters, limit=size, after_id=last, columns=columns):
         last = records[-1]["Id"]
         yield records
 

@@ -95,9 +95,7 @@ class ParsedWrite:
             values[name] = change.apply_to(stored.get(name) or ())
         return values
 
-    def _missing_reference_errors(
-        self, missing: Mapping[str, set[int]], stored: Record
-    ) -> list[FieldError]:
+    def _missing_reference_errors(self, missing: Mapping[str, set[int]], stored: Record) -> list[FieldError]:
         return [
             FieldError(check.name, NOT_FOUND_MESSAGE, check.attempted_value)
             for check in self.reference_checks

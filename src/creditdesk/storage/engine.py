@@ -72,10 +72,7 @@ async def migration_steps(url: str) -> list[tuple[str, str | None]]:
     """Every numbered step with its description, and when it was applied, None if it is pending."""
     async with _existing(url) as store, store.read_session() as session:
         dates = await applied(session.fetch, session.dialect)
-    return [
-        (f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number))
-        for each in MIGRATIONS
-    ]
+    return [(f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number)) for each in MIGRATIONS]
 
 
 async def planned_changes(url: str) -> list[PlannedChange]:

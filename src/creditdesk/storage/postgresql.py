@@ -64,16 +64,12 @@ class PostgreSQLReadSession(BaseReadSession):
         values: list[Any] = []
         decoders: list[RowDecoder] = []
         for each in queries:
-            statement = self.statements.find_as_rows(
-                each.entity, each.filters, tuple(each.columns), len(values) + 1
-            )
+            statement = self.statements.find_as_rows(each.entity, each.filters, tuple(each.columns), len(values) + 1)
             texts.append(f"ARRAY({statement.text})")
             values += statement.values
             decoders.append(statement.decoder)
         [arrays] = await self.fetch(f"SELECT {', '.join(texts)}", values)
-        return [
-            decoder.decode_records(rows) for decoder, rows in zip(decoders, arrays, strict=True)
-        ]
+        return [decoder.decode_records(rows) for decoder, rows in zip(decoders, arrays, strict=True)]
 
 
 class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
@@ -113,12 +109,8 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
     async def update_rows(self, rows: EncodedRows) -> None:
         await self._execute("update", rows, update_arrays)
 
-    async def _execute(
-        self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]
-    ) -> None:
-        statement = self.statements.statement(
-            (kind, rows.shape), lambda: compose(rows).numbered(self.dialect)
-        )
+    async def _execute(self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]) -> None:
+        statement = self.statements.statement((kind, rows.shape), lambda: compose(rows).numbered(self.dialect))
         await self.connection.execute(statement.text, *statement.bind((rows,)).values)
 
     async def write(
@@ -142,9 +134,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
             return {}
         return {record["Id"]: record for record in await self._records(bound)}
 
-    def _write_all(
-        self, encoded: Sequence[tuple[_Kind, EncodedRows]], returning: type[Entity] | None
-    ) -> Statement:
+    def _write_all(self, encoded: Sequence[tuple[_Kind, EncodedRows]], returning: type[Entity] | None) -> Statement:
         """One statement for writes on different tables; it selects what is inserted of one."""
         select = Statement("SELECT 1", (), NO_COLUMNS)
         ctes: list[Fragment] = []
@@ -194,9 +184,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         return (Fragment("SELECT ") + Fragment.join(", ", locks)).numbered(self.dialect)
 
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
-        await self.connection.execute(
-            f"DELETE FROM {table} WHERE {self.dialect.in_array(column, '$1')}", list(ids)
-        )
+        await self.connection.execute(f"DELETE FROM {table} WHERE {self.dialect.in_array(column, '$1')}", list(ids))
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
         tables = tuple(table_name(entity) for entity in counts)
@@ -294,9 +282,7 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
-async def connect(
-    url: str, pool_size: int, statement_seconds: float | None = None
-) -> PostgreSQLStore:
+async def connect(url: str, pool_size: int, statement_seconds: float | None = None) -> PostgreSQLStore:
     """A store over a pool of at most `pool_size` connections.
 
     A statement, and the wait for a connection, end after `statement_seconds`, if given.

@@ -73,15 +73,8 @@ class CountedTable:
         """
         all_locations = str(ALL_LOCATIONS)
         return (
-            *(
-                (key, bits, all_locations)
-                for key in (CREATED_ON_BUCKETS, ID_BUCKETS)
-                for bits in key.bucket_bits
-            ),
-            *(
-                (CREATED_ON_BUCKETS, bits, self.location_expression(row))
-                for bits in LOCATION_BUCKET_BITS
-            ),
+            *((key, bits, all_locations) for key in (CREATED_ON_BUCKETS, ID_BUCKETS) for bits in key.bucket_bits),
+            *((CREATED_ON_BUCKETS, bits, self.location_expression(row)) for bits in LOCATION_BUCKET_BITS),
         )
 
     def location_expression(self, row: str = "") -> str:
@@ -241,14 +234,8 @@ class PostgreSQLRowCounters(RowCounters):
 
     def triggers(self, counted: CountedTable) -> Iterator[str]:
         table = counted.table
-        numbers = ", ".join(
-            f"{self.as_integer(m, m.column)} AS {m.column}"
-            for m in (CREATED_ON_BUCKETS, ID_BUCKETS)
-        )
-        counts = ", ".join(
-            f"({bits}, {location}, r.{key.column})"
-            for key, bits, location in counted.counters("r.")
-        )
+        numbers = ", ".join(f"{self.as_integer(m, m.column)} AS {m.column}" for m in (CREATED_ON_BUCKETS, ID_BUCKETS))
+        counts = ", ".join(f"({bits}, {location}, r.{key.column})" for key, bits, location in counted.counters("r."))
 
         def read(rows: str, change: int) -> str:
             return f"SELECT {numbers}, {counted.location}, {change} AS change FROM {rows}"
@@ -289,10 +276,7 @@ class PostgreSQLRowCounters(RowCounters):
                 "AS $$ DECLARE mine bigint := creditdesk_counter_shard(); "
                 f"BEGIN {counting} RETURN NULL; END $$"
             )
-            yield (
-                f"CREATE OR REPLACE TRIGGER {trigger} AFTER {event} "
-                f"FOR EACH STATEMENT EXECUTE FUNCTION {trigger}()"
-            )
+            yield (f"CREATE OR REPLACE TRIGGER {trigger} AFTER {event} FOR EACH STATEMENT EXECUTE FUNCTION {trigger}()")
 
 
 def _bucket_start(bits: int, bucket: str) -> str:

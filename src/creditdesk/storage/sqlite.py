@@ -44,9 +44,7 @@ from creditdesk.storage.session import (
 BUSY_SECONDS: Final = 20.0
 """How long a write waits by default for its turn and for other programs."""
 
-BUSY_MESSAGE: Final = (
-    "Another program holds the database; nothing was changed. Try again in a moment."
-)
+BUSY_MESSAGE: Final = "Another program holds the database; nothing was changed. Try again in a moment."
 CACHE_KILOBYTES = 65_536
 BULK_LOAD_CACHE_KILOBYTES = 16_384
 MAX_IDLE_READERS = 2
@@ -59,9 +57,7 @@ ANALYZE_MIN_CHANGES = 1000
 class SQLiteReadSession(BaseReadSession):
     """Reads over one connection, which a snapshot keeps in a transaction, or over any idle one."""
 
-    def __init__(
-        self, statements: Statements, connection: Callable[[], sqlite3.Connection]
-    ) -> None:
+    def __init__(self, statements: Statements, connection: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(statements)
         self._connection = connection
 
@@ -88,12 +84,8 @@ class SQLiteWriteSession(BaseWriteSession):
     async def update_rows(self, rows: EncodedRows) -> None:
         self._execute_many("update", rows, update_row)
 
-    def _execute_many(
-        self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]
-    ) -> None:
-        statement = self.statements.statement(
-            (kind, rows.shape), lambda: compose(rows).numbered(self.dialect)
-        )
+    def _execute_many(self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]) -> None:
+        statement = self.statements.statement((kind, rows.shape), lambda: compose(rows).numbered(self.dialect))
         values = statement.bind(rows.values).values
         self.connection.executemany(statement.text, zip(*values, strict=True))
 
@@ -115,9 +107,7 @@ class SQLiteWriteSession(BaseWriteSession):
 
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
         within = self.dialect.in_array(column, "?1")
-        self.connection.execute(
-            f"DELETE FROM {table} WHERE {within}", (self.dialect.array_parameter(ids),)
-        )
+        self.connection.execute(f"DELETE FROM {table} WHERE {within}", (self.dialect.array_parameter(ids),))
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
         fresh = {}
@@ -157,9 +147,7 @@ class SQLiteStore:
         self._write_lock = asyncio.Lock()
         self._single_reads = SQLiteReadSession(self.statements, self._idle_connection)
 
-    def read_session(
-        self, *, snapshot: bool = True
-    ) -> AbstractAsyncContextManager[SQLiteReadSession]:
+    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[SQLiteReadSession]:
         return self._snapshot() if snapshot else nullcontext(self._single_reads)
 
     @asynccontextmanager
@@ -298,9 +286,7 @@ def translate_error(error: sqlite3.Error) -> Exception:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512
-    )
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.create_function("fold", 1, _casefold, deterministic=True)
     for pragma in (
         # First of all: another process may be closing the same file.

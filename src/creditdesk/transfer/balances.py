@@ -8,8 +8,7 @@ from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.schema.entity import Entity
 
 BALANCE_FIELDS: Final = {
-    mapping.credit_entity: (mapping.remaining_field, mapping.total_field)
-    for mapping in MAPPINGS.values()
+    mapping.credit_entity: (mapping.remaining_field, mapping.total_field) for mapping in MAPPINGS.values()
 }
 """(remaining, total) of each credit entity. Once stored, only the journal changes them (rule 1)."""
 

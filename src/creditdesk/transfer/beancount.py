@@ -59,12 +59,8 @@ async def export_beancount(store: Store, file: Path, report: ProgressReporter) -
         out.write(_HEADER)
         async with store.read_session() as session:
             for mapping in MAPPINGS.values():
-                report.step(
-                    mapping.credit_entity.plural, await session.count(mapping.credit_entity)
-                )
-                async for credits_ in find_batches(
-                    session, mapping.credit_entity, BEANCOUNT_BATCH_SIZE
-                ):
+                report.step(mapping.credit_entity.plural, await session.count(mapping.credit_entity))
+                async for credits_ in find_batches(session, mapping.credit_entity, BEANCOUNT_BATCH_SIZE):
                     written += await _write_credits(session, mapping, credits_, out, report)
                     report.advance(len(credits_))
     return written
@@ -126,9 +122,7 @@ def _movements_without_journal(mapping: CreditTypeMapping, credit: Record) -> It
         yield Movement(EntryType.USE, -used, created)
 
 
-def beancount_directives(
-    mapping: CreditTypeMapping, credit: Record, movements: Sequence[Movement]
-) -> Iterator[str]:
+def beancount_directives(mapping: CreditTypeMapping, credit: Record, movements: Sequence[Movement]) -> Iterator[str]:
     """One credit's directives: open, a transaction per movement, a balance assertion."""
     name = f"{mapping.account_type.value.title()}{credit['Id']}"
     account = f"Assets:Credit:{name}"
@@ -165,11 +159,7 @@ def _split_at_zero(movements: Sequence[Movement]) -> Iterator[Movement]:
     """
     remains = 0
     for movement in movements:
-        if (
-            remains
-            and remains + movement.amount
-            and (remains < 0) != (remains + movement.amount < 0)
-        ):
+        if remains and remains + movement.amount and (remains < 0) != (remains + movement.amount < 0):
             yield replace(movement, amount=-remains)
             movement = replace(movement, amount=movement.amount + remains)
             remains = 0

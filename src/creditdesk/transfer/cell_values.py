@@ -146,9 +146,7 @@ JSON_ENCODERS: Final[dict[type[Field], Callable[[Any], Any]]] = {
     Collection: list,
 }
 
-JSON_NATIVE_FIELDS: Final = frozenset(
-    field for field, encode in JSON_ENCODERS.items() if encode is _identity
-)
+JSON_NATIVE_FIELDS: Final = frozenset(field for field, encode in JSON_ENCODERS.items() if encode is _identity)
 """Field types whose stored values are JSON values as they are."""
 
 

@@ -12,9 +12,7 @@ from creditdesk.schema.fields import Collection, Reference
 
 TRANSFERRED: Final = tuple(entity for entity in PUBLIC_ENTITIES if entity is not JournalLine)
 """The entities of files. The journal is not one: an import opens it from credits and uses."""
-_LIMITED: Final = frozenset(
-    ("CoworkerBookingCredit", "TariffBookingCredit", "ProductBookingCredit", "ExtraService")
-)
+_LIMITED: Final = frozenset(("CoworkerBookingCredit", "TariffBookingCredit", "ProductBookingCredit", "ExtraService"))
 
 
 def target_of(column: Column) -> type[Entity]:
@@ -26,11 +24,7 @@ def target_of(column: Column) -> type[Entity]:
 
 def reference_columns(entity: type[Entity]) -> tuple[Column, ...]:
     """The references to stored entities."""
-    return tuple(
-        c
-        for c in entity.meta().stored_columns
-        if isinstance(c.field, Reference) and c.field.is_local
-    )
+    return tuple(c for c in entity.meta().stored_columns if isinstance(c.field, Reference) and c.field.is_local)
 
 
 def collection_columns(entity: type[Entity]) -> tuple[Column, ...]:
@@ -49,8 +43,7 @@ def bidirectional_collections(entity: type[Entity]) -> frozenset[str]:
     return frozenset(
         c.name
         for c in collection_columns(entity)
-        if isinstance(c.field, Collection)
-        and (c.field.inverse_of or (entity.__name__, c.name) in mirrored)
+        if isinstance(c.field, Collection) and (c.field.inverse_of or (entity.__name__, c.name) in mirrored)
     )
 
 
@@ -63,11 +56,7 @@ def limit_collections(entity: type[Entity]) -> tuple[Column, ...]:
     """The collections that limit what a credit pays for; empty means no limit (rule 13)."""
     if entity.__name__ not in _LIMITED:
         return ()
-    return tuple(
-        c
-        for c in collection_columns(entity)
-        if isinstance(c.field, Collection) and c.field.of != "Team"
-    )
+    return tuple(c for c in collection_columns(entity) if isinstance(c.field, Collection) and c.field.of != "Team")
 
 
 def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Entity], ...]:
@@ -97,9 +86,7 @@ def deferred_references(entity: type[Entity]) -> frozenset[str]:
     """The references to the entity itself or to entities imported after it."""
     here = _POSITIONS[entity.__name__]
     return frozenset(
-        c.name
-        for c in reference_columns(entity)
-        if isinstance(c.field, Reference) and _POSITIONS[c.field.to] >= here
+        c.name for c in reference_columns(entity) if isinstance(c.field, Reference) and _POSITIONS[c.field.to] >= here
     )
 
 

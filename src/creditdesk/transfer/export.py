@@ -70,9 +70,7 @@ def exported_columns(entity: type[Entity]) -> tuple[Column, ...]:
     )
 
 
-async def _write_jsonl(
-    session: ReadSession, entity: type[Entity], path: Path, report: ProgressReporter
-) -> int:
+async def _write_jsonl(session: ReadSession, entity: type[Entity], path: Path, report: ProgressReporter) -> int:
     columns, count = exported_columns(entity), 0
     names = [column.name for column in columns]
     # Most values are null or JSON values as they are.
@@ -115,9 +113,7 @@ async def _write_csv(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         async for batch in find_batches(session, entity, EXPORT_BATCH_SIZE, names):
-            writer.writerows(
-                [escape(to_cell(c.field, record[c.name])) for c in columns] for record in batch
-            )
+            writer.writerows([escape(to_cell(c.field, record[c.name])) for c in columns] for record in batch)
             count += len(batch)
             report.advance(len(batch))
     return count

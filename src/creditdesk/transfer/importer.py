@@ -46,9 +46,7 @@ from creditdesk.transfer.user_guard import UserGuard
 IMPORT_BATCH_SIZE: Final = 1000
 
 OpenSession = Callable[[], AbstractAsyncContextManager[WriteSession]]
-BatchWriter = Callable[
-    [ImportState, WriteSession, type[Entity], Sequence[ParsedRow]], Awaitable[None]
-]
+BatchWriter = Callable[[ImportState, WriteSession, type[Entity], Sequence[ParsedRow]], Awaitable[None]]
 
 
 class _RolledBack(Exception):
@@ -107,13 +105,9 @@ class Importer:
 
     def _new_state(self, report: ProgressReporter, *, is_bulk_load: bool = False) -> ImportState:
         users = UserGuard(self.admins, self.overwritten_users)
-        return ImportState(
-            ImportReport(report), self.now, self.keep_dangling, is_bulk_load, users=users
-        )
+        return ImportState(ImportReport(report), self.now, self.keep_dangling, is_bulk_load, users=users)
 
-    async def _bulk_load_records(
-        self, files: FilesByEntity, report: ProgressReporter
-    ) -> ImportState | None:
+    async def _bulk_load_records(self, files: FilesByEntity, report: ProgressReporter) -> ImportState | None:
         """Loads all records in one transaction; None when that is impossible and nothing is kept."""
         state = self._new_state(report, is_bulk_load=True)
         try:
@@ -127,9 +121,7 @@ class Importer:
             return state
         return None
 
-    async def _import_files(
-        self, state: ImportState, files: FilesByEntity, open_session: OpenSession
-    ) -> None:
+    async def _import_files(self, state: ImportState, files: FilesByEntity, open_session: OpenSession) -> None:
         order = _ordered(files)
         for entity in order:
             state.counts[entity.__name__] = ImportCounts()
@@ -165,9 +157,7 @@ class Importer:
             last = 0
             while True:
                 async with open_session() as session:
-                    found = await session.find(
-                        credit_entity, limit=IMPORT_BATCH_SIZE, after_id=last, columns=("Id",)
-                    )
+                    found = await session.find(credit_entity, limit=IMPORT_BATCH_SIZE, after_id=last, columns=("Id",))
                     if not found:
                         break
                     ids = [credit["Id"] for credit in found]
@@ -189,9 +179,7 @@ async def _import_file(
 ) -> None:
     """Writes the rows of one file in batches. Raises MalformedFile after the last readable row."""
     state.file_name = parser.path.name
-    parsed = parse_batches(
-        parser, read_rows(parser.path, parser.format.encoding), IMPORT_BATCH_SIZE
-    )
+    parsed = parse_batches(parser, read_rows(parser.path, parser.format.encoding), IMPORT_BATCH_SIZE)
     # The next batch is parsed while the database stores this one.
     async with aclosing(prefetch(parsed)) as batches:
         async for batch in batches:

@@ -45,10 +45,7 @@ async def write_records(
     # The deferred columns of new records without links already hold their values.
     if deferred and (stored or any(row.values.get(name) for row in rows for name in deferred)):
         state.entities_with_links.add(entity)
-    values = [
-        _importable_values(entity, row, stored.get(ids[row.unique_id] or 0), deferred)
-        for row in rows
-    ]
+    values = [_importable_values(entity, row, stored.get(ids[row.unique_id] or 0), deferred) for row in rows]
     await state.references.resolve(session, entity, values)
     new: list[Record] = []
     changes: list[tuple[int, Record]] = []
@@ -57,13 +54,9 @@ async def write_records(
         record_id = ids[row.unique_id]
         before = stored.get(record_id or 0)
         record = (
-            _differences(given, before)
-            if before
-            else _complete_record(state, entity, record_id, row.unique_id, given)
+            _differences(given, before) if before else _complete_record(state, entity, record_id, row.unique_id, given)
         )
-        if error := _empty_requirement(entity, record) or (
-            None if before else balance_error(entity, record)
-        ):
+        if error := _empty_requirement(entity, record) or (None if before else balance_error(entity, record)):
             state.refuse(row, error)
             refused += 1
         elif not before:
@@ -104,9 +97,7 @@ async def _with_free_unique_ids(
     if not new:
         return list(rows)
     unique = entity.meta().columns["UniqueId"]
-    found = await session.find(
-        entity, [Filter(unique, Comparison.ONE_OF, new)], columns=("Id", "UniqueId")
-    )
+    found = await session.find(entity, [Filter(unique, Comparison.ONE_OF, new)], columns=("Id", "UniqueId"))
     taken = {record["UniqueId"] for record in found} & set(new)
     for row in rows:
         if row.unique_id in taken:
@@ -122,9 +113,7 @@ def _empty_requirement(entity: type[Entity], values: Record) -> str | None:
     return next((f"{name} is empty" for name in names if values.get(name, 0) is None), None)
 
 
-def _importable_values(
-    entity: type[Entity], row: ParsedRow, stored: Record | None, deferred: frozenset[str]
-) -> Record:
+def _importable_values(entity: type[Entity], row: ParsedRow, stored: Record | None, deferred: frozenset[str]) -> Record:
     """The row's values for this pass; of a stored record only those that may change and differ."""
     values = {k: v for k, v in row.values.items() if k not in deferred}
     if stored is None:
@@ -143,9 +132,7 @@ def _differences(values: Record, stored: Mapping[str, Any]) -> Record:
     return {name: value for name, value in values.items() if stored[name] != value}
 
 
-async def _insert(
-    state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]
-) -> None:
+async def _insert(state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]) -> None:
     """Inserts records; uses of credits that have a journal are appended to it."""
     ids = await session.insert(entity, records)
     if entity is User:

@@ -58,9 +58,7 @@ class ReferenceChecker:
         for column in (*required_references(entity), *limit_collections(entity)):
             ids = {row.number: _ids_of(row.values.get(column.name)) for row in rows}
             wanted = {i for of_row in ids.values() for i in of_row}
-            missing = await self._missing(
-                session, entity, column, wanted, reported=self.keep_dangling
-            )
+            missing = await self._missing(session, entity, column, wanted, reported=self.keep_dangling)
             for number, of_row in ids.items() if missing else ():
                 if absent := [i for i in of_row if i in missing]:
                     target = target_of(column).__name__
@@ -68,9 +66,7 @@ class ReferenceChecker:
                     reasons.setdefault(number, reason)
         return reasons
 
-    async def resolve(
-        self, session: WriteSession, entity: type[Entity], rows: Sequence[dict[str, Any]]
-    ) -> None:
+    async def resolve(self, session: WriteSession, entity: type[Entity], rows: Sequence[dict[str, Any]]) -> None:
         """Changes `rows` so that every optional reference and collection member exists.
 
         Limits with a missing member are left out of `rows`, so that none of them is widened.
@@ -116,9 +112,7 @@ class ReferenceChecker:
         if len(existing) > MAX_REMEMBERED_IDS:
             existing.clear()
         identity = target.meta().columns["Id"]
-        found = await session.find(
-            target, [Filter(identity, Comparison.ONE_OF, unknown)], columns=("Id",)
-        )
+        found = await session.find(target, [Filter(identity, Comparison.ONE_OF, unknown)], columns=("Id",))
         existing.update(record["Id"] for record in found)
         missing = set(unknown) - existing
         for record_id in sorted(missing) if reported else ():
@@ -129,17 +123,14 @@ class ReferenceChecker:
             return set()
         return missing
 
-    def _report_missing(
-        self, entity: type[Entity], column: Column, target: type[Entity], record_id: int
-    ) -> None:
+    def _report_missing(self, entity: type[Entity], column: Column, target: type[Entity], record_id: int) -> None:
         key = (target.__name__, record_id)
         if key in self._reported or len(self._reported) > MAX_REMEMBERED_IDS:
             return
         self._reported.add(key)
         done = "a placeholder is created" if self.keep_dangling else "the reference is cleared"
         self.report.adjust(
-            f"{entity.__name__}.{column.name} refers to the missing {target.__name__} {record_id};"
-            f" {done}"
+            f"{entity.__name__}.{column.name} refers to the missing {target.__name__} {record_id}; {done}"
         )
 
     def _placeholder(self, target: type[Entity], record_id: int) -> Record:

@@ -118,9 +118,7 @@ class RowParser:
             self._report.adjust(self._locate(row, message))
         return parsed.value
 
-    def _report_unreadable(
-        self, name: str, field: Field, row: FileRow, raw: object, error: ParseError
-    ) -> bool:
+    def _report_unreadable(self, name: str, field: Field, row: FileRow, raw: object, error: ParseError) -> bool:
         """Reports a value; returns whether the row is imported without it."""
         remedy = self.format.remedy(field, raw)
         message = self._locate(row, f"{name} {_shown(raw)} {error}{remedy}")
@@ -175,9 +173,7 @@ def is_descriptive(entity: type[Entity], field: Field) -> bool:
     """
     if field.required:
         return False
-    return (isinstance(field, Text) and not field.exact) or (
-        entity in _PROFILES and isinstance(field, _PROFILE_FIELDS)
-    )
+    return (isinstance(field, Text) and not field.exact) or (entity in _PROFILES and isinstance(field, _PROFILE_FIELDS))
 
 
 def _shown(raw: object) -> str:
@@ -187,9 +183,7 @@ def _shown(raw: object) -> str:
     return f'"{text}"' if isinstance(raw, str) else text
 
 
-def _importable_columns(
-    entity: type[Entity], only: Container[str] | None
-) -> dict[str, Column | None]:
+def _importable_columns(entity: type[Entity], only: Container[str] | None) -> dict[str, Column | None]:
     """Lower-case name -> column; None for a known name whose value is derived."""
     meta = entity.meta()
     stored = {column.name for column in (*meta.stored_columns, *meta.collection_columns)}

@@ -52,9 +52,7 @@ class UserGuard:
             if before is not None:
                 if self._may_overwrite(before):
                     self.writable.add(before["Id"])
-                elif any(
-                    before.get(name, value) != value for name, value in checked.values.items()
-                ):
+                elif any(before.get(name, value) != value for name, value in checked.values.items()):
                     refuse(row, f"the user {before['Email']} exists; --overwrite-user names it")
                     continue
                 else:

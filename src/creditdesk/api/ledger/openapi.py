@@ -66,9 +66,5 @@ def _object_schema(params: Sequence[Param | ParamList]) -> Schema:
 
 
 def _value_schema(param: Param) -> Schema:
-    schema = (
-        {"type": "string", "enum": list(param.choices)}
-        if param.choices
-        else field_schema(param.field)
-    )
+    schema = {"type": "string", "enum": list(param.choices)} if param.choices else field_schema(param.field)
     return schema | ({"description": param.description} if param.description else {})

@@ -21,9 +21,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Tariff(
-    Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"
-):
+class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"):
     """A plan that customers subscribe to."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -123,21 +121,11 @@ class Tariff(
     ProductsReturn = Collection("Product")
     ProductsDeposit = Collection("Product")
     ProductsCollect = Collection("Product")
-    DeliveryPreferencesMail = Collection(
-        "DeliveryHandlingPreference", is_local=False, delta_fields=False
-    )
-    DeliveryPreferencesParcels = Collection(
-        "DeliveryHandlingPreference", is_local=False, delta_fields=False
-    )
-    DeliveryPreferencesChecks = Collection(
-        "DeliveryHandlingPreference", is_local=False, delta_fields=False
-    )
-    DeliveryPreferencesPublicity = Collection(
-        "DeliveryHandlingPreference", is_local=False, delta_fields=False
-    )
-    DeliveryPreferencesOther = Collection(
-        "DeliveryHandlingPreference", is_local=False, delta_fields=False
-    )
+    DeliveryPreferencesMail = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesParcels = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesChecks = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesPublicity = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesOther = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
     MaximumDeliveryStorageDays = Integer()
     MaximumCompanyAliases = Integer()
     MaximumRecipients = Integer()

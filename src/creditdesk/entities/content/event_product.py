@@ -39,9 +39,7 @@ class EventProduct(
     Price = Money(required=True)
     Currency = Reference("Currency", required=True, embeds=("Code",))
     TaxRate = Reference("TaxRate", embeds=(Embed("Name", trailing=True),), is_local=False)
-    FinancialAccount = Reference(
-        "FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False
-    )
+    FinancialAccount = Reference("FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False)
     Tariffs = Collection("Tariff")
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)

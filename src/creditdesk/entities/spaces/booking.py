@@ -18,9 +18,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Booking(
-    Entity, area="spaces", plural="bookings", order="FromTime", scope="ResourceBusinessId"
-):
+class Booking(Entity, area="spaces", plural="bookings", order="FromTime", scope="ResourceBusinessId"):
     """A resource that is reserved for a customer from one time to another."""
 
     Resource = Reference(

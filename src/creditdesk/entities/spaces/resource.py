@@ -17,9 +17,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Resource(
-    Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"
-):
+class Resource(Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"):
     """A room, desk or object that can be booked."""
 
     Business = Reference("Business", required=True, embeds=("Name",))

@@ -34,11 +34,7 @@ def remaining_within_overdraft(balances: AccountBalances) -> str | None:
     """Nothing is drawn beyond the credit and its overdraft (rules 2 and 33)."""
     if balances.remaining >= -balances.overdraft:
         return None
-    return (
-        "less remains than its overdraft allows"
-        if balances.overdraft
-        else "less than nothing remains"
-    )
+    return "less remains than its overdraft allows" if balances.overdraft else "less than nothing remains"
 
 
 def remaining_within_total(balances: AccountBalances) -> str | None:
@@ -96,9 +92,7 @@ def replay(entries: Iterable[JournalEntry]) -> AccountBalances:
     return balances
 
 
-def balance_differences(
-    stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount
-) -> list[str]:
+def balance_differences(stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount) -> list[str]:
     """The differences between a credit, its journal and its use history (rules 2 and 34).
 
     `history_used` is the sum of `CreditUsed` over the credit's history rows.

@@ -238,9 +238,7 @@ def state_values(account: AccountKey, state: StoredState) -> dict[str, object]:
     }
 
 
-def new_state_record(
-    account: AccountKey, state: StoredState, now: datetime, unique_id: str | None = None
-) -> Record:
+def new_state_record(account: AccountKey, state: StoredState, now: datetime, unique_id: str | None = None) -> Record:
     """The record of an account's first state, under a new UniqueId unless one is given."""
     kind, credit_id = account
     values = {

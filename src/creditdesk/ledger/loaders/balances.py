@@ -47,9 +47,7 @@ class CreditBalance:
     expires: datetime | None
 
 
-def balance_at(
-    entries: Iterable[JournalEntry], at: datetime, as_known_at: datetime | None = None
-) -> Amount:
+def balance_at(entries: Iterable[JournalEntry], at: datetime, as_known_at: datetime | None = None) -> Amount:
     """What remained of a credit at `at`, in its smallest unit.
 
     Without `as_known_at`: after the last entry recorded by `at`. With it: the entries recorded by
@@ -60,9 +58,7 @@ def balance_at(
         return sum(e.balance_change for e in entries if e.recorded_microseconds <= instant)
     known = epoch_microseconds(as_known_at)
     return sum(
-        e.balance_change
-        for e in entries
-        if e.recorded_microseconds <= known and e.effective_microseconds <= instant
+        e.balance_change for e in entries if e.recorded_microseconds <= known and e.effective_microseconds <= instant
     )
 
 
@@ -78,9 +74,7 @@ async def credit_balance_at(
     of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
     if as_known_at is None:
         recorded_by_then, latest_first = recorded_by(at)
-        last = await session.find(
-            JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1
-        )
+        last = await session.find(JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1)
         return entry_from_record(last[0]).balance_after if last else 0
     found = await session.find(JournalLine, of_credit)
     return balance_at([entry_from_record(record) for record in found], at, as_known_at)

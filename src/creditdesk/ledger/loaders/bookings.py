@@ -92,9 +92,7 @@ class _ResourceNameRow(TypedRow, frozen=True, gc=False):
     resource_name: str | None
 
 
-async def lock_bookings(
-    session: WriteSession, booking_ids: Sequence[int]
-) -> dict[int, LockedBooking]:
+async def lock_bookings(session: WriteSession, booking_ids: Sequence[int]) -> dict[int, LockedBooking]:
     """Locks bookings in id order and returns them by Id, in that order."""
     return await lock_rows(session, LockedBooking, booking_ids)
 

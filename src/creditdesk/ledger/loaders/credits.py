@@ -176,11 +176,7 @@ async def load_credits(
         ]
     )
     money = [to_row(MoneyCreditRow, record) for record in money_records]
-    time = [
-        row
-        for row in (to_row(TimeCreditRow, record) for record in time_records)
-        if not row.is_booking_charge
-    ]
+    time = [row for row in (to_row(TimeCreditRow, record) for record in time_records) if not row.is_booking_charge]
     state_ids = () if skip_states else _state_ids(money, time)
     rates, states = await gather_loads(
         finder,
@@ -199,9 +195,7 @@ async def load_credits(
     ended = await load_ended_amounts(finder, {account_key(c.key) for c in found if c.held}, now)
     return {
         customer_id: tuple(
-            replace(credit, held=credit.held - ended.get(account_key(credit.key), 0))
-            if credit.held
-            else credit
+            replace(credit, held=credit.held - ended.get(account_key(credit.key), 0)) if credit.held else credit
             for credit in of_customer
         )
         for customer_id, of_customer in credits_.items()
@@ -234,9 +228,7 @@ async def load_printing_ids(finder: Finder, credit_ids: Iterable[int]) -> set[in
 _NOT_REISSUED: Final = ("Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy", "Overdraft")
 
 
-async def load_credit_values(
-    session: ReadSession, mapping: CreditTypeMapping, credit_id: int
-) -> dict[str, object]:
+async def load_credit_values(session: ReadSession, mapping: CreditTypeMapping, credit_id: int) -> dict[str, object]:
     """The values of a credit that a new credit in its place takes over, collections included."""
     record = await session.get(mapping.credit_entity, credit_id)
     assert record is not None

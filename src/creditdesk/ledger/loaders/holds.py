@@ -110,9 +110,7 @@ async def lock_holds(
     return held
 
 
-async def lock_holds_of(
-    session: WriteSession, sources: Collection[SourceKey]
-) -> dict[SourceKey, list[HoldRow]]:
+async def lock_holds_of(session: WriteSession, sources: Collection[SourceKey]) -> dict[SourceKey, list[HoldRow]]:
     """Locks the holds on each source and returns those still held.
 
     Call it before prices are loaded, so that a confirmation has been counted or waits, and before
@@ -121,9 +119,7 @@ async def lock_holds_of(
     return await lock_holds(session, sources, await find_holds(session, sources))
 
 
-async def find_ended_holds(
-    finder: Finder, accounts: Collection[AccountKey], now: datetime
-) -> list[HoldRow]:
+async def find_ended_holds(finder: Finder, accounts: Collection[AccountKey], now: datetime) -> list[HoldRow]:
     """The holds on these accounts that have ended at `now` without a release, by Id."""
     if not accounts:
         return []
@@ -136,9 +132,7 @@ async def find_ended_holds(
     return [hold for hold in found if hold.account in accounts]
 
 
-async def lock_ended_holds(
-    session: WriteSession, accounts: Collection[AccountKey], now: datetime
-) -> list[HoldRow]:
+async def lock_ended_holds(session: WriteSession, accounts: Collection[AccountKey], now: datetime) -> list[HoldRow]:
     """Locks the holds of `find_ended_holds` and returns those still held.
 
     Holds come before accounts in the one order of locks (rule 31), so those that another session

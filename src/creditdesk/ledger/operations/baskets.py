@@ -93,9 +93,7 @@ async def load_basket_for_update(
     return basket
 
 
-async def load_baskets(
-    session: ReadSession, requests: Sequence[BasketRequest]
-) -> list[Basket | ValidationError]:
+async def load_baskets(session: ReadSession, requests: Sequence[BasketRequest]) -> list[Basket | ValidationError]:
     """The basket of each request, or its error."""
     return await _load(session, requests, None)
 

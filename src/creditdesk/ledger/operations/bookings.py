@@ -207,9 +207,7 @@ async def cancel_bookings(
     bookings = await lock_bookings(session, booking_ids)
     results = []
     for booking_id, booking in bookings.items():
-        reversals = await revert_charge(
-            session, booking, context, ledger, reason or "booking cancelled"
-        )
+        reversals = await revert_charge(session, booking, context, ledger, reason or "booking cancelled")
         try:
             await session.delete(Booking, [booking_id])
             removed = True
@@ -230,9 +228,7 @@ async def revert_charge(
     charges = await load_booking_charges(session, booking.id)
     is_invoiced = booking.billed or booking.coworker_invoice_id
     if is_invoiced or any(charge.invoiced for charge in charges):
-        raise StateConflict(
-            f"The charge of booking #{booking.id} is invoiced. Credit the invoice first."
-        )
+        raise StateConflict(f"The charge of booking #{booking.id} is invoiced. Credit the invoice first.")
     [holds] = (await lock_holds_of(session, [booking.key])).values()
     reversals: list[ReversalResult] = []
     for mapping in MAPPINGS.values():
@@ -241,9 +237,7 @@ async def revert_charge(
         if used:
             # The last use is reversed first (rule 25).
             newest_first = used[::-1]
-            reversals += await reverse(
-                session, mapping, newest_first, context, ledger, reason=reason
-            )
+            reversals += await reverse(session, mapping, newest_first, context, ledger, reason=reason)
     if holds:
         journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
         write_releases(journal, holds, context, reason)
@@ -259,9 +253,7 @@ async def revert_charge(
     return [reversal for reversal in reversals if reversal.amount]
 
 
-async def decide_again(
-    session: WriteSession, booking_id: int, context: RequestContext, ledger: LedgerContext
-) -> None:
+async def decide_again(session: WriteSession, booking_id: int, context: RequestContext, ledger: LedgerContext) -> None:
     """Decides a charged booking again after a change of who pays or how much (rules 15, 25).
 
     One that can no longer be charged gets its payment back.
@@ -303,17 +295,11 @@ async def recalculate_booking(
     """
     [booking] = (await lock_bookings(session, [booking_id])).values()
     if not booking.invoiced:
-        raise StateConflict(
-            f"Booking #{booking_id} is not charged, so there is nothing to decide again."
-        )
+        raise StateConflict(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
     await lock_holds_of(session, [booking.key])
     (basket,) = await _load_booking_baskets(session, [booking], context, ignore_covered=True)
     taken = await load_booking_amounts(session, booking_id)
-    kept = {
-        credit.key: taken[account_key(credit.key)]
-        for credit in basket.credits
-        if account_key(credit.key) in taken
-    }
+    kept = {credit.key: taken[account_key(credit.key)] for credit in basket.credits if account_key(credit.key) in taken}
     # All accounts are locked here, before the first reversal, to keep the one order of locks
     # (rule 31).
     journal = await lock_accounts(session, {*basket.accounts, *taken}, ledger.clock)

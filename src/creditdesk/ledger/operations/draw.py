@@ -188,9 +188,7 @@ class SpendResult:
     stored: StoredAllocation
 
 
-async def execute_spend(
-    session: WriteSession, plan: SpendPlan, ledger: LedgerContext
-) -> SpendResult:
+async def execute_spend(session: WriteSession, plan: SpendPlan, ledger: LedgerContext) -> SpendResult:
     """Executes one plan. Raises its DomainError."""
     (result,) = raise_first_error(await execute_spends(session, [plan], ledger))
     return result
@@ -207,11 +205,7 @@ async def execute_spends(
     journal = await lock_accounts(session, accounts, ledger.clock)
     outcomes = [attempt(journal, plan.decide) for plan in plans]
     await journal.flush(session)
-    executed = [
-        plan
-        for plan, outcome in zip(plans, outcomes, strict=True)
-        if not isinstance(outcome, DomainError)
-    ]
+    executed = [plan for plan, outcome in zip(plans, outcomes, strict=True) if not isinstance(outcome, DomainError)]
     results = iter(await store_spends(session, executed))
     return [outcome if isinstance(outcome, DomainError) else next(results) for outcome in outcomes]
 
@@ -219,10 +213,7 @@ async def execute_spends(
 async def store_spends(session: WriteSession, executed: Sequence[SpendPlan]) -> list[SpendResult]:
     """Stores the allocations of executed plans and marks the holds that became uses."""
     allocations = [plan.allocation for plan in executed if plan.allocation is not None]
-    decided = [
-        (allocation, plan.basket, plan.context)
-        for plan, allocation in zip(executed, allocations, strict=True)
-    ]
+    decided = [(allocation, plan.basket, plan.context) for plan, allocation in zip(executed, allocations, strict=True)]
     settled = [hold.id for plan in executed for hold in plan.holds]
     stored = await store_allocations(session, decided, settled)
     return [SpendResult(*each) for each in zip(allocations, stored, strict=True)]
@@ -293,9 +284,7 @@ def without_held(
     now: datetime,
 ) -> Basket:
     """The basket less what is held for its sources, except where an amount was requested."""
-    standing = {
-        source: [hold for hold in held if not hold.has_ended(now)] for source, held in holds.items()
-    }
+    standing = {source: [hold for hold in held if not hold.has_ended(now)] for source, held in holds.items()}
     return replace(
         basket,
         sources=tuple(

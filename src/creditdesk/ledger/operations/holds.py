@@ -77,9 +77,7 @@ async def create_hold(
     return HoldResult(ids[0], allocation, stored.allocation_group)
 
 
-def _write_holds(
-    journal: JournalTransaction, allocation: Allocation, context: RequestContext
-) -> None:
+def _write_holds(journal: JournalTransaction, allocation: Allocation, context: RequestContext) -> None:
     for source in allocation.sources:
         for part in source.parts:
             metadata = EntryMetadata(
@@ -125,9 +123,7 @@ def _hold_records(
     return records
 
 
-async def confirm_hold(
-    session: WriteSession, group: int, context: RequestContext, ledger: LedgerContext
-) -> bool:
+async def confirm_hold(session: WriteSession, group: int, context: RequestContext, ledger: LedgerContext) -> bool:
     """Turns what is still held of a group into uses; False when nothing is, and nothing changed.
 
     Raises NotFound, and StateConflict for holds that were all released or have timed out.
@@ -149,12 +145,8 @@ async def confirm_hold(
     return True
 
 
-def _write_held_use(
-    journal: JournalTransaction, hold: HoldRow, context: RequestContext
-) -> PendingEntry:
-    return write_use(
-        journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context
-    )
+def _write_held_use(journal: JournalTransaction, hold: HoldRow, context: RequestContext) -> PendingEntry:
+    return write_use(journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context)
 
 
 async def release_hold(
@@ -170,9 +162,7 @@ async def release_hold(
     """
     group_holds = await _lock_group(session, group, context)
     if all(hold.state is HoldState.CONFIRMED for hold in group_holds):
-        raise StateConflict(
-            f"Hold #{group} became uses and cannot be released; reverse them instead."
-        )
+        raise StateConflict(f"Hold #{group} became uses and cannot be released; reverse them instead.")
     holds = _still_held(group_holds)
     if not holds:
         return False

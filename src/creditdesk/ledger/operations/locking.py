@@ -37,14 +37,10 @@ async def lock_accounts(
     return await lock_stored_accounts(session, found, lambda: journal.now)
 
 
-async def write_ends(
-    session: WriteSession, journal: JournalTransaction, ended: Sequence[HoldRow], actor: str
-) -> None:
+async def write_ends(session: WriteSession, journal: JournalTransaction, ended: Sequence[HoldRow], actor: str) -> None:
     """Writes the release of locked holds that have ended, as of when they did (rule 26)."""
     for hold in ended:
-        metadata = EntryMetadata(
-            actor, "timed out", hold.source_kind.value, hold.source_id, effective=hold.until
-        )
+        metadata = EntryMetadata(actor, "timed out", hold.source_kind.value, hold.source_id, effective=hold.until)
         journal.append(hold.account, EntryType.RELEASE, hold.held_amount, metadata)
     await journal.flush(session)
     released = {"State": HoldState.RELEASED.value, **update_stamp(journal.now, actor)}

@@ -119,9 +119,7 @@ def _void_rolled_over(
         metadata = EntryMetadata(context.principal.email, "part of it is rolled over")
         journal.append(account, EntryType.REOPENING, credit.unreserved, metadata)
         journal.set_state(account, expiry_recorded=None)
-    journal.append(
-        account, EntryType.VOID, amount, EntryMetadata(context.principal.email, "rolled over")
-    )
+    journal.append(account, EntryType.VOID, amount, EntryMetadata(context.principal.email, "rolled over"))
 
 
 async def _grant_rolled_over(

@@ -33,9 +33,7 @@ async def set_overdraft(
     """
     if limit < 0:
         raise invalid_field("Limit", "must not be negative")
-    accounts: list[AccountKey] = [
-        (TIME_MAPPING.account_type, credit_id) for credit_id in credit_ids
-    ]
+    accounts: list[AccountKey] = [(TIME_MAPPING.account_type, credit_id) for credit_id in credit_ids]
     journal = await lock_accounts(session, accounts, ledger.clock)
     printing = await load_printing_ids(session, credit_ids)
     for account in accounts:
@@ -48,12 +46,8 @@ async def set_overdraft(
                 f"must not be less than the {-credit.unreserved} that is overdrawn",
             )
         journal.accounts[account] = replace(credit, overdraft=limit)
-        metadata = EntryMetadata(
-            context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key
-        )
+        metadata = EntryMetadata(context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key)
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
     # The limit first: the database checks every balance against it.
-    await session.update(
-        TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids]
-    )
+    await session.update(TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids])
     await journal.flush(session)

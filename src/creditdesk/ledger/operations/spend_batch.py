@@ -118,9 +118,7 @@ def _response_of(step: _Step) -> Response:
     return step.response
 
 
-async def _plan_baskets(
-    session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext
-) -> None:
+async def _plan_baskets(session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext) -> None:
     """Locks the items, holds and caps of baskets and sets their plans, or how they ended."""
     baskets = [(step, step.spend) for step in steps if isinstance(step.spend, BasketSpend)]
     if not baskets:
@@ -153,9 +151,7 @@ async def _plan_baskets(
             step.plan = SpendPlan(basket, spend.context, ledger, settled)
 
 
-async def _lock_accounts(
-    session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext
-) -> JournalTransaction:
+async def _lock_accounts(session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext) -> JournalTransaction:
     """Locks the accounts of all spends; those of posted uses that may be deferred only if free."""
     required = {account for step in steps if step.plan for account in step.plan.accounts}
     optional: set[AccountKey] = set()
@@ -204,9 +200,7 @@ def _decision(
     if isinstance(spend, BasketSpend):
         assert step.plan is not None
         return step.plan.decide
-    return lambda journal: [
-        post_use(journal, references, spend.mapping, spend.use, spend.context, ledger.settings)
-    ]
+    return lambda journal: [post_use(journal, references, spend.mapping, spend.use, spend.context, ledger.settings)]
 
 
 async def _load_use_context(
@@ -232,14 +226,10 @@ def _rate_ids(accounts: Collection[AccountKey], journal: JournalTransaction) -> 
     }
 
 
-async def _flush(
-    session: WriteSession, steps: Sequence[_Step], journal: JournalTransaction
-) -> Rows:
+async def _flush(session: WriteSession, steps: Sequence[_Step], journal: JournalTransaction) -> Rows:
     """Writes the journal and returns the new history rows of posted uses."""
     histories = {
-        step.spend.mapping.history_entity
-        for step in steps
-        if isinstance(step.spend, UseSpend) and step.entries
+        step.spend.mapping.history_entity for step in steps if isinstance(step.spend, UseSpend) and step.entries
     }
     # The rows of one history come back with the write; a mixed batch reads the others.
     first = min(histories, key=lambda history: history.__name__, default=None)

@@ -215,9 +215,7 @@ class Source(Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         if self.price < 0:
             raise ValueError(f"{self.key} has a price below zero")
-        if self.kind is SourceKind.BOOKING and not (
-            self.starts and self.ends and self.starts < self.ends
-        ):
+        if self.kind is SourceKind.BOOKING and not (self.starts and self.ends and self.starts < self.ends):
             raise ValueError(f"{self.key} does not end after it starts")
 
     @property

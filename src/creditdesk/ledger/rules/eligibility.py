@@ -111,9 +111,7 @@ def matches_location_and_currency(query: EligibilityQuery) -> ReasonCode | None:
     return None if credit.currency == source.currency else ReasonCode.OTHER_CURRENCY
 
 
-def in_validity_window(
-    credit: Credit, source: Source, settings: LedgerSettings, now: datetime
-) -> bool:
+def in_validity_window(credit: Credit, source: Source, settings: LedgerSettings, now: datetime) -> bool:
     """Whether the credit is valid at the instant that counts for the source (rules 12, 28)."""
     return _window_mismatch(credit, required_validity_instant(source, settings, now)) is None
 

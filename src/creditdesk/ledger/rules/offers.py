@@ -170,9 +170,7 @@ class Purse:
     def __init__(self, problem: BasketProblem) -> None:
         self._left = list(problem.available)
         self._cap_left = [cap.limit for cap in problem.caps]
-        self._cap_of = {
-            credit: place for place, cap in enumerate(problem.caps) for credit in cap.credits
-        }
+        self._cap_of = {credit: place for place, cap in enumerate(problem.caps) for credit in cap.credits}
 
     def copy(self) -> Purse:
         """Another purse that holds the same, to try a payment."""

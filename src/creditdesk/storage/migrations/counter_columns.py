@@ -29,9 +29,7 @@ async def _put_key_first(execute: Execute, dialect: Dialect) -> None:
             "PRIMARY KEY (bits, location, bucket, shard)) WITHOUT ROWID",
             (),
         )
-        await execute(
-            f"INSERT INTO {counters} ({_COLUMNS}) SELECT {_COLUMNS} FROM {counters}_before", ()
-        )
+        await execute(f"INSERT INTO {counters} ({_COLUMNS}) SELECT {_COLUMNS} FROM {counters}_before", ())
         await execute(f"DROP TABLE {counters}_before", ())
 
 

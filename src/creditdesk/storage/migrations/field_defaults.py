@@ -34,9 +34,7 @@ _DEFAULTS: Final = {
         "identity_check_repeat_pattern": 1,
     },
 }
-_LISTS: Final = tuple(
-    f"delivery_preferences_{kind}" for kind in ("mail", "parcels", "checks", "publicity", "other")
-)
+_LISTS: Final = tuple(f"delivery_preferences_{kind}" for kind in ("mail", "parcels", "checks", "publicity", "other"))
 
 
 async def _fill_defaults(execute: Execute, dialect: Dialect) -> None:

@@ -72,8 +72,7 @@ def check_version(steps: Mapping[int, str]) -> None:
     version = max(steps, default=0)
     if version > LATEST_VERSION:
         raise NewerDatabase(
-            f"The database has schema {version}; this program knows up to {LATEST_VERSION}. "
-            "Use the newer program."
+            f"The database has schema {version}; this program knows up to {LATEST_VERSION}. Use the newer program."
         )
     if version < LATEST_VERSION:
         raise OlderDatabase("The database is not up to date. Run: creditdesk migrate")
@@ -116,9 +115,7 @@ async def plan(execute: Execute, dialect: Dialect, applied_on: str) -> list[Plan
 _Change = Callable[[Execute, Dialect], Awaitable[None]]
 
 
-async def _pending_changes(
-    execute: Execute, dialect: Dialect, applied_on: str
-) -> list[tuple[str, _Change]]:
+async def _pending_changes(execute: Execute, dialect: Dialect, applied_on: str) -> list[tuple[str, _Change]]:
     """What is to be done, each with a title: the pending steps, then what is declared."""
     steps = await applied(execute, dialect)
     version = max(steps, default=0)

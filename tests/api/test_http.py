@@ -304,7 +304,7 @@ async def test_internal_error_is_generic_and_logged(
     assert "the secret reason" in caplog.text
 
 
-async def test_a_lost_connection_is_a_409(
+async def test_a_lost_connection_is_a_503(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(**_: object) -> NoReturn:
@@ -312,7 +312,7 @@ async def test_a_lost_connection_is_a_409(
 
     monkeypatch.setattr(store, "read_session", lost)
     response = await client.get(TYPES)
-    assert response.status_code == 409
+    assert response.status_code == 503
     assert list(response.json()) == FAILURE
 
 

@@ -67,7 +67,7 @@ class RateUnitRow(TypedRow, frozen=True, gc=False):
     entity = ExtraService
 
     is_printing_credit: Flag
-    charge_period: ChargePeriod
+    charge_period: ChargePeriod | None
 
 
 async def load_rates(finder: Finder, rate_ids: Iterable[int | None]) -> dict[int, RateRow]:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     MONEY_MAPPING,
@@ -17,9 +19,10 @@ from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.errors import DomainError
 from creditdesk.schema.repository import WriteSession
 from creditdesk.settings import ValidityInstant
-from tests.stateful.model import ModelCredit, ModelUse
+from tests.stateful.model import ModelBooking, ModelCredit, ModelUse
 from tests.stateful.simulation import Simulation
 from tests.support.expiry import expire
 from tests.support.ledger_builder import MONEY_USE, TIME_USE, LedgerBuilder, money, serialize_record
@@ -118,15 +121,7 @@ async def post_use(simulation: Simulation) -> None:
         entity = TIME_USE
         minutes = booking.minutes if booking else None
         used = minutes if credit.covers == "minutes" else 1
-    by_start = booking is not None and ledger.settings.validity_instant is ValidityInstant.SERVICE_START
-    at = booking.starts if by_start and booking else ledger.now
-    out_of_window = used is None or not credit.is_valid(at)
-    refused = (
-        credit.deleted
-        or (booking is not None and booking.deleted)
-        or not 0 <= (used or 0) <= credit.available
-        or (ledger.settings.strict_posts and out_of_window)
-    )
+    refused = _refuses_use(simulation, credit, booking, used)
     key = f"key {random.random()}" if random.random() < 0.3 else None
     spends, call = ledger.spends(), ledger.request_context(key)
     first: list[bytes] = []
@@ -135,9 +130,11 @@ async def post_use(simulation: Simulation) -> None:
         response = await spends.post(entity, values, call, fingerprint, serialize_record)
         first.append(response.body)
 
-    await simulation.expect(post, fails=refused)
     if refused:
+        await _expect_refused_use(simulation, credit, post)
         return
+    await simulation.expect(post, fails=False)
+    model.lock([credit])
     answer = json.loads(first[0])
     if credit.mapping is MONEY_MAPPING:
         assert int(answer["CoworkerBookingCreditRemainingCredit"]) == credit.remaining
@@ -149,6 +146,28 @@ async def post_use(simulation: Simulation) -> None:
     if booking is not None:
         # Allocations and posted uses differ by their instant; a real clock never returns one twice.
         simulation.advance_clock(timedelta(microseconds=1))
+
+
+def _refuses_use(simulation: Simulation, credit: ModelCredit, booking: ModelBooking | None, used: int | None) -> bool:
+    settings = simulation.ledger.settings
+    by_start = booking is not None and settings.validity_instant is ValidityInstant.SERVICE_START
+    at = booking.starts if by_start and booking else simulation.ledger.now
+    out_of_window = used is None or not credit.is_valid(at)
+    return (
+        credit.deleted
+        or (booking is not None and booking.deleted)
+        or not 0 <= (used or 0) <= credit.available
+        or (settings.strict_posts and out_of_window)
+    )
+
+
+async def _expect_refused_use(simulation: Simulation, credit: ModelCredit, post: Callable[[], Awaitable[None]]) -> None:
+    """A refused use leaves no trace, but the queue commits the releases of what has ended on its credit."""
+    if credit.ended:
+        with pytest.raises(DomainError):
+            await post()
+        simulation.model.lock([credit])
+    await simulation.expect(post, fails=True)
 
 
 async def reverse_uses(simulation: Simulation) -> None:
@@ -178,9 +197,10 @@ async def reverse_uses(simulation: Simulation) -> None:
     await simulation.transact_expecting(
         lambda unit: reverse(unit, side, ids, ledger.request_context(), ledger.context, amount=amount),
         fails=refused,
-        changes=any(n for _, n in backs),
+        changes=any(n for _, n in backs) or any(row.credit.ended for row, _ in backs),
     )
     if not refused:
+        model.lock(row.credit for row, _ in backs)
         await record_reversals(simulation, backs)
 
 
@@ -229,6 +249,7 @@ async def adjust_credit(simulation: Simulation) -> None:
         fails=refused,
     )
     if not refused:
+        model.lock([credit])
         model.post(credit, "adjustment", amount, ModelUse(credit, 0), effective_on)
 
 
@@ -246,6 +267,7 @@ async def void_credits(simulation: Simulation) -> None:
         changes=any(credit.available for credit in voided),
     )
     if not refused:
+        simulation.model.lock(voided)
         for credit in voided:
             if credit.available:
                 simulation.model.post(credit, "void", credit.available)
@@ -259,16 +281,18 @@ async def expire_credits(simulation: Simulation) -> None:
     """Runs the expiry job for both types of credit."""
     model, ledger = simulation.model, simulation.ledger
     for side in MAPPINGS.values():
-        due = [
+        found = [
             c for c in model.existing_credits()
-            if c.mapping is side and c.is_expired(ledger.now) and c.available and c.expiry_posted != c.expires
+            if c.mapping is side and c.is_expired(ledger.now) and c.remaining and c.expiry_posted != c.expires
         ]  # fmt: skip
+        due = [c for c in found if c.available]
         swept = await simulation.transact_expecting(
             _expire_all(side, ledger),
             fails=False,
             changes=bool(due),
         )
         assert sorted(swept) == sorted(credit.account for credit in due)
+        model.lock(found)
         for credit in due:
             model.post(credit, "expiry", credit.available, effective=credit.expires)
             credit.expiry_posted = credit.expires
@@ -295,6 +319,7 @@ async def change_credit(simulation: Simulation) -> None:
     )
     if refused:
         return
+    model.lock([credit])
     if total != credit.total:
         kind = "grant" if total > credit.total else "void"
         model.post(credit, kind, abs(total - credit.total))
@@ -340,6 +365,7 @@ async def edit_use(simulation: Simulation) -> None:
         fails=refused,
     )
     if not refused:
+        simulation.model.lock([row.credit])
         simulation.model.post(row.credit, "adjustment", 0)
 
 

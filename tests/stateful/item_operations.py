@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from creditdesk.ledger.journal.mapping import MONEY_MAPPING, account_key
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, AccountKey, account_key
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest, lock_items
 from creditdesk.ledger.operations import holds as hold_operations
@@ -81,13 +82,14 @@ async def spend_on_items(simulation: Simulation) -> None:
         shown = preview(basket, ledger.context, ledger.now)
         drawing = SpendPlan(basket, ledger.request_context(), ledger.context, holds)
         allocation = (await execute_spend(unit, drawing, ledger.context)).allocation
-        if not holds:
+        if all(hold.has_ended(ledger.now) for hold in holds):
             assert shown == allocation, "the preview is not the decision (rule 19)"
         return allocation
 
     refused = _has_deleted_booking(simulation, items)
     allocation = await simulation.transact_expecting(pay, fails=refused)
     if not refused:
+        model.lock(model.existing_credits())
         for each in items:
             if each.kind is SourceKind.BOOKING:
                 record_released_holds(simulation, each.id, "confirmed")
@@ -100,6 +102,10 @@ async def hold_items(simulation: Simulation) -> None:
     items, ledger = _pick_items(simulation), simulation.ledger
     if not items:
         return
+    bookings = simulation.model.bookings
+    if any(each.kind is SourceKind.BOOKING and bookings[each.id].payments for each in items):
+        # Decisions and uses differ by their instant; a real clock never returns one twice.
+        simulation.advance_clock(timedelta(microseconds=1))
     until = ledger.now + timedelta(hours=simulation.random.choice((1, 30)))
     ends = until if simulation.random.random() < 0.5 else None
 
@@ -112,6 +118,7 @@ async def hold_items(simulation: Simulation) -> None:
     held = await simulation.transact_expecting(keep, fails=refused)
     if refused:
         return
+    simulation.model.lock(simulation.model.existing_credits())
     check_allocation(simulation, items, held.allocation)
     for source in held.allocation.sources:
         of_booking = source.source.kind is SourceKind.BOOKING
@@ -135,7 +142,7 @@ async def confirm_hold(simulation: Simulation) -> None:
     model, ledger, group = simulation.model, simulation.ledger, _pick_hold_group(simulation)
     holds = model.hold_group(group)
     left = [h for h in holds if h.state == "held"]
-    over = any(h.until is not None and h.until <= ledger.now for h in left)
+    over = any(h.has_ended(ledger.now) for h in left)
     gone = any(h.booking and model.bookings[h.booking].deleted for h in left)
     refused = not holds or all(h.state == "released" for h in holds) or over or gone
     done = await simulation.transact_expecting(
@@ -146,6 +153,7 @@ async def confirm_hold(simulation: Simulation) -> None:
     if refused:
         return
     assert done == bool(left)
+    model.lock(h.credit for h in left)
     for held in left:
         model.release(held, "confirmed")
     for held in left:
@@ -167,13 +175,15 @@ async def release_hold(simulation: Simulation) -> None:
     if refused:
         return
     assert done == bool(left)
+    model.lock(h.credit for h in left)
     for held in left:
-        model.release(held, "released")
+        if held.state == "held":
+            model.release(held, "released")
 
 
 async def expire_holds(simulation: Simulation) -> None:
     model, ledger = simulation.model, simulation.ledger
-    due = [h for h in model.holds if h.state == "held" and h.until and h.until <= ledger.now]
+    due = [h for h in model.holds if h.state == "held" and h.has_ended(ledger.now)]
     groups = await simulation.transact_expecting(
         lambda unit: hold_operations.release_due_holds(unit, ledger.request_context(), ledger.context),
         fails=False,
@@ -205,10 +215,18 @@ def record_uses(simulation: Simulation, allocation: Allocation) -> None:
                 simulation.model.bookings[booking].payments.append((row, part.covered))
 
 
-def check_allocation(simulation: Simulation, items: Sequence[ItemRequest], allocation: Allocation) -> None:
-    """Checks eligibility, available balances, and that no eligible credit is left over."""
+def check_allocation(
+    simulation: Simulation,
+    items: Sequence[ItemRequest],
+    allocation: Allocation,
+    kept: Mapping[AccountKey, int] = MappingProxyType({}),
+) -> None:
+    """Checks eligibility, available balances, and that no eligible credit is left over.
+
+    `kept` is what credits paid for the one booking before; that much they pay outside their window (rule 25).
+    """
     model = simulation.model
-    taken: dict[Any, int] = {}
+    taken: dict[AccountKey, int] = {}
     for each, source in zip(items, allocation.sources, strict=True):
         if each.kind is SourceKind.BOOKING:
             model.bookings[each.id].was_allocated = True
@@ -218,25 +236,32 @@ def check_allocation(simulation: Simulation, items: Sequence[ItemRequest], alloc
             _expected_price(simulation, each),
         )
         assert sum(part.covered for part in source.parts) + source.uncovered == source.price
+        for_item: dict[AccountKey, int] = {}
         for part in source.parts:
-            credit = model.credits[account_key(part.credit)]
-            assert _is_eligible(simulation, credit, each), (credit, each)
             assert part.taken > 0
-            taken[credit.account] = taken.get(credit.account, 0) + part.taken
+            account = account_key(part.credit)
+            for_item[account] = for_item.get(account, 0) + part.taken
+        for account, amount in for_item.items():
+            assert amount <= _usable(simulation, model.credits[account], each, kept), (model.credits[account], each)
+            taken[account] = taken.get(account, 0) + amount
     for account, amount in taken.items():
         assert amount <= model.credits[account].available
     for each, source in zip(items, allocation.sources, strict=True):
-        _check_nothing_stranded(simulation, each, source, taken)
+        _check_nothing_stranded(simulation, each, source, taken, kept)
 
 
 def _check_nothing_stranded(
-    simulation: Simulation, item: ItemRequest, source: SourceAllocation, taken: dict[Any, int]
+    simulation: Simulation,
+    item: ItemRequest,
+    source: SourceAllocation,
+    taken: Mapping[AccountKey, int],
+    kept: Mapping[AccountKey, int],
 ) -> None:
     if source.uncovered < MONEY_CENT:
         return
     for credit in simulation.model.existing_credits():
-        if credit.mapping is MONEY_MAPPING and not credit.uses_credit_price and _is_eligible(simulation, credit, item):
-            left = credit.available - taken.get(credit.account, 0)
+        if credit.mapping is MONEY_MAPPING and not credit.uses_credit_price:
+            left = _usable(simulation, credit, item, kept) - taken.get(credit.account, 0)
             assert left < MONEY_CENT, f"{credit.account} has {left} left, {source} is not covered"
 
 
@@ -247,12 +272,23 @@ def _expected_price(simulation: Simulation, item: ItemRequest) -> int:
     return item.print_units * MONEY_CENT if item.amount is None else item.amount
 
 
-def _is_eligible(simulation: Simulation, credit: models.ModelCredit, item: ItemRequest) -> bool:
+def _usable(
+    simulation: Simulation, credit: models.ModelCredit, item: ItemRequest, kept: Mapping[AccountKey, int]
+) -> int:
+    """How much of a credit may pay for an item."""
+    fits, at = _fit_and_instant(simulation, credit, item)
+    if not fits:
+        return 0
+    return credit.available if credit.is_valid(at) else min(credit.available, kept.get(credit.account, 0))
+
+
+def _fit_and_instant(simulation: Simulation, credit: models.ModelCredit, item: ItemRequest) -> tuple[bool, datetime]:
+    """Whether a credit fits an item, window aside, and the instant at which it must be valid."""
     booking = simulation.model.bookings.get(item.id) if item.kind is SourceKind.BOOKING else None
     if booking is None:
         fits = credit.universal or (item.kind is SourceKind.PRINT_JOB and credit.covers == "prints")
-        return fits and credit.is_valid(simulation.ledger.now)
+        return fits, simulation.ledger.now
     by_start = simulation.ledger.settings.validity_instant is ValidityInstant.SERVICE_START
     fits = credit.for_bookings if credit.mapping is MONEY_MAPPING else credit.covers == "minutes"
     at = booking.starts if by_start else simulation.ledger.now
-    return fits and not booking.tentative and credit.is_valid(at)
+    return fits and not booking.tentative, at

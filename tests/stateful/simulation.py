@@ -244,6 +244,7 @@ class Simulation:
             self._compare_heads(await self._states(reading))
             held = await reading.find(Hold, after_id=marks[Hold])
             assert [h["State"] for h in held] == [h.state for h in model.holds]
+            await self._compare_current_balances(reading)
             await self._compare_past_balances(reading)
 
     async def _compare_journal(self, reading: ReadSession, lines: list[Any], found: list[Record]) -> None:
@@ -269,6 +270,13 @@ class Simulation:
         ]  # fmt: skip
         findings = [str(finding) for finding in check_heads(self.chain.heads, heads)]
         assert not findings, findings
+
+    async def _compare_current_balances(self, reading: ReadSession) -> None:
+        """A balance shows what is held without what has ended, written or not (rule 26)."""
+        for person in self.coworker_ids:
+            for shown in await customer_balances(reading, person, self.ledger.request_context()):
+                credit = self.model.credits[shown.account]
+                assert (shown.remaining, shown.held) == (credit.remaining, credit.held - credit.ended), shown
 
     async def _compare_past_balances(self, reading: ReadSession) -> None:
         model, random, call = self.model, self.random, self.ledger.request_context()
@@ -298,7 +306,7 @@ class Simulation:
         """Advances the clock; the balances at the old instant are recorded."""
         self.model.record_balances()
         self.ledger.now += step
-        self.model.now = self.ledger.now
+        self.model.advance_to(self.ledger.now)
 
 
 async def _highest(reading: ReadSession, entity: type[Entity], name: str, filters: Sequence[Filter] = ()) -> int:

@@ -7,10 +7,9 @@ from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
-from creditdesk.settings import AuthSettings, Settings
+from creditdesk.settings import Settings
 from tests.support.api_client import AdjustableClock
 from tests.support.failing_store import FailingStore
-from tests.support.server_process import ENCRYPTION_KEY
 
 
 @pytest.fixture(scope="module")
@@ -21,5 +20,4 @@ def failing_store(store: Store) -> FailingStore:
 @pytest.fixture(scope="module")
 def app(failing_store: FailingStore, clock: AdjustableClock) -> ASGIApp:
     """The application over a connection that tests can cut."""
-    settings = Settings(auth=AuthSettings(encryption_key=ENCRYPTION_KEY))
-    return build_app(failing_store, settings, clock)
+    return build_app(failing_store, Settings(), clock)

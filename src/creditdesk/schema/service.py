@@ -46,7 +46,9 @@ class EntityService(Protocol):
     the session back.
     """
 
-    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
+    async def create(
+        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
+    ) -> int:
         """Inserts the record and returns its Id."""
 
     async def update(

@@ -12,7 +12,6 @@ import creditdesk.entities.catalog  # noqa: F401 - the tables derive from what i
 from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import (
     MIGRATIONS,
-    MissingDatabase,
     PlannedChange,
     applied,
     check_version,
@@ -21,7 +20,7 @@ from creditdesk.storage.migrations import (
 )
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.session import BaseWriteSession
-from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
+from creditdesk.storage.sqlite import SQLiteStore
 
 DEFAULT_POOL_SIZE: Final = 6
 _MIGRATION_LOCK: Final = 7230521
@@ -39,22 +38,14 @@ class _Undone(Exception):
 
 
 async def open_store(
-    url: str,
-    *,
-    migrated: bool = False,
-    connections: int = DEFAULT_POOL_SIZE,
-    busy_seconds: float = BUSY_SECONDS,
-    statement_seconds: float | None = None,
+    url: str, *, migrated: bool = False, connections: int = DEFAULT_POOL_SIZE
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
-    With `migrated` the database is created if it is missing, and its schema brought up to date.
-    Without it, raises MissingDatabase, OlderDatabase or NewerDatabase for a database that is
-    missing or whose schema is not this program's.
+    With `migrated` the schema is brought up to date first. Without it, raises OlderDatabase or
+    NewerDatabase for a database whose schema is not this program's.
     """
-    if not migrated:
-        _require_file(url)
-    store = await _open(url, connections, busy_seconds, statement_seconds)
+    store = await _open(url, connections)
     try:
         if migrated:
             async with _schema_change(store) as session:
@@ -72,7 +63,10 @@ async def migration_steps(url: str) -> list[tuple[str, str | None]]:
     """Every numbered step with its description, and when it was applied, None if it is pending."""
     async with _existing(url) as store, store.read_session() as session:
         dates = await applied(session.fetch, session.dialect)
-    return [(f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number)) for each in MIGRATIONS]
+    return [
+        (f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number))
+        for each in MIGRATIONS
+    ]
 
 
 async def planned_changes(url: str) -> list[PlannedChange]:
@@ -90,16 +84,11 @@ async def planned_changes(url: str) -> list[PlannedChange]:
             return changes
 
 
-async def _open(
-    url: str,
-    connections: int,
-    busy_seconds: float = BUSY_SECONDS,
-    statement_seconds: float | None = None,
-) -> _AnyStore:
+async def _open(url: str, connections: int) -> _AnyStore:
     if url.startswith(_SQLITE_PREFIX):
-        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds)
+        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:")
     if url.startswith(("postgresql://", "postgres://")):
-        return await connect(url, connections, statement_seconds)
+        return await connect(url, connections)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")
 
 
@@ -113,18 +102,8 @@ async def _existing(url: str) -> AsyncIterator[_AnyStore]:
         await store.close()
 
 
-def _require_file(url: str) -> None:
-    """Raises MissingDatabase for a SQLite file that does not exist."""
-    if _is_missing_file(url):
-        path = Path(url.removeprefix(_SQLITE_PREFIX)).resolve()
-        raise MissingDatabase(f"There is no database at {path}. Run: creditdesk init --admin EMAIL")
-
-
 def _is_missing_file(url: str) -> bool:
-    if not url.startswith(_SQLITE_PREFIX):
-        return False
-    file = Path(url.removeprefix(_SQLITE_PREFIX))
-    return not file.exists() or (file.is_file() and file.stat().st_size == 0)
+    return url.startswith(_SQLITE_PREFIX) and not Path(url.removeprefix(_SQLITE_PREFIX)).exists()
 
 
 @asynccontextmanager

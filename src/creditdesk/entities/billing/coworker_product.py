@@ -17,7 +17,9 @@ from creditdesk.schema.fields import (
 )
 
 
-class CoworkerProduct(Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId"):
+class CoworkerProduct(
+    Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId"
+):
     """A product that a customer bought, once or at regular intervals."""
 
     Coworker = Reference(
@@ -32,7 +34,9 @@ class CoworkerProduct(Entity, area="billing", plural="coworkerproducts", order="
         ),
     )
     Business = Reference("Business", required=True)
-    Product = Reference("Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code"))
+    Product = Reference(
+        "Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code")
+    )
     Notes = Text()
     PurchaseOrder = Text()
     OrderNumber = Text(read_only=True, exact=True)

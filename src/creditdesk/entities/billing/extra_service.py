@@ -32,7 +32,7 @@ class ExtraService(
     Description = Text()
     InvoiceLineDisplayAs = Text()
     Visible = Boolean(nullable=False)
-    DisplayOrder = Integer(default=0, nullable=False)
+    DisplayOrder = Integer(required=True)
     ResourceTypes = Collection("ResourceType")
     Price = Money(required=True)
     CreditPrice = Money()

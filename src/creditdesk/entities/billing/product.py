@@ -17,7 +17,9 @@ from creditdesk.schema.fields import (
 )
 
 
-class Product(Entity, area="billing", plural="products", order="Name", label="Name", scope="BusinessId"):
+class Product(
+    Entity, area="billing", plural="products", order="Name", label="Name", scope="BusinessId"
+):
     """Something a location sells."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -27,7 +29,7 @@ class Product(Entity, area="billing", plural="products", order="Name", label="Na
     InvoiceLineDisplayAs = Text()
     Sku = Text()
     Tags = Text()
-    DisplayOrder = Integer(default=0, nullable=False)
+    DisplayOrder = Integer(required=True)
     Price = Money(required=True)
     Visible = Boolean(nullable=False)
     VisibleInKiosk = Boolean(nullable=False)
@@ -40,7 +42,9 @@ class Product(Entity, area="billing", plural="products", order="Name", label="Na
     TaxRate = Reference("TaxRate", embeds=(Embed("Name", trailing=True),), is_local=False)
     ReducedTaxRate = Reference("ReducedTaxRate", is_local=False)
     ExemptTaxRate = Reference("ExemptTaxRate", is_local=False)
-    FinancialAccount = Reference("FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False)
+    FinancialAccount = Reference(
+        "FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False
+    )
     AvailableAs = Enum(eRecurrentProductOptions, required=True)
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)

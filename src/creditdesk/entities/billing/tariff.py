@@ -21,7 +21,9 @@ from creditdesk.schema.fields import (
 )
 
 
-class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"):
+class Tariff(
+    Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"
+):
     """A plan that customers subscribe to."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -48,7 +50,7 @@ class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name
     NewContractDocumentUrl = Text(write_only=True)
     ClearContractDocumentFile = Boolean(write_only=True)
     CancellationPeriod = Integer(required=True)
-    DisplayOrder = Integer(default=0, nullable=False)
+    DisplayOrder = Integer(required=True)
     GroupName = Text()
     DisablePortalCancellations = Boolean(nullable=False)
     SubscribersLimit = Integer()
@@ -91,7 +93,7 @@ class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name
     CanBePaused = Boolean(nullable=False)
     PauseYearlyLimit = Integer()
     PauseCyclesLimit = Integer()
-    BookingDueDateStrategy = Enum(eTariffBookingDueDateStrategy, default=1, nullable=False)
+    BookingDueDateStrategy = Enum(eTariffBookingDueDateStrategy, required=True)
     BookingDueDateDayOfMonth = Integer()
     TotalSignUpPrice = Money(read_only=True, nullable=False)
     TotalPrice = Money(read_only=True, nullable=False)
@@ -99,12 +101,12 @@ class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name
     WaitForIdentityChecksToActivate = Boolean(nullable=False)
     RequestAddressIdentityCheck = Boolean(nullable=False)
     AddressIdentityCheckDescription = Text()
-    AddressIdentityCheckProvider = Enum(eIdentityCheckProvider, default=1, nullable=False)
+    AddressIdentityCheckProvider = Enum(eIdentityCheckProvider, required=True)
     KeepPausedIfAddressMismatch = Boolean(nullable=False)
-    AddressIdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, default=1, nullable=False)
+    AddressIdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, required=True)
     RequestIdentityCheck = Boolean(nullable=False)
-    IdentityCheckProvider = Enum(eIdentityCheckProvider, default=1, nullable=False)
-    IdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, default=1, nullable=False)
+    IdentityCheckProvider = Enum(eIdentityCheckProvider, required=True)
+    IdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, required=True)
     IdentityCheckDescription = Text()
     RequestAmlCheck = Boolean(nullable=False)
     AmlCheckOpenSanctionsEnabled = Boolean(nullable=False)
@@ -121,11 +123,11 @@ class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name
     ProductsReturn = Collection("Product")
     ProductsDeposit = Collection("Product")
     ProductsCollect = Collection("Product")
-    DeliveryPreferencesMail = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
-    DeliveryPreferencesParcels = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
-    DeliveryPreferencesChecks = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
-    DeliveryPreferencesPublicity = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
-    DeliveryPreferencesOther = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesMail = Integer(required=True)
+    DeliveryPreferencesParcels = Integer(required=True)
+    DeliveryPreferencesChecks = Integer(required=True)
+    DeliveryPreferencesPublicity = Integer(required=True)
+    DeliveryPreferencesOther = Integer(required=True)
     MaximumDeliveryStorageDays = Integer()
     MaximumCompanyAliases = Integer()
     MaximumRecipients = Integer()

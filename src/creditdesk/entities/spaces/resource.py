@@ -17,7 +17,9 @@ from creditdesk.schema.fields import (
 )
 
 
-class Resource(Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"):
+class Resource(
+    Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"
+):
     """A room, desk or object that can be booked."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -31,7 +33,7 @@ class Resource(Entity, area="spaces", plural="resources", order="Name", label="N
     EmailConfirmationContent = Text()
     Visible = Boolean(nullable=False)
     RequiresConfirmation = Boolean(nullable=False)
-    DisplayOrder = Integer(default=0, nullable=False)
+    DisplayOrder = Integer(required=True)
     GroupName = Text()
     Projector = Boolean(nullable=False)
     Internet = Boolean(nullable=False)

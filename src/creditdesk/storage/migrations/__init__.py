@@ -3,7 +3,6 @@
 from creditdesk.storage.migrations.runner import (
     LATEST_VERSION,
     MIGRATIONS,
-    MissingDatabase,
     NewerDatabase,
     OlderDatabase,
     PlannedChange,
@@ -16,7 +15,6 @@ from creditdesk.storage.migrations.runner import (
 __all__ = [
     "LATEST_VERSION",
     "MIGRATIONS",
-    "MissingDatabase",
     "NewerDatabase",
     "OlderDatabase",
     "PlannedChange",

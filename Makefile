@@ -37,7 +37,7 @@ run: .venv/run                ## a server on 127.0.0.1:8400 (or the next free po
 test: .venv/dev check         ## everything, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest -q -m "not deep" $(SHARED)
 
-test-fast: .venv/dev          ## the fast tests: under two minutes on two cores
+test-fast: .venv/dev          ## the fast tests: some two minutes on two cores
 	$(BIN)/python -m pytest -q -m "not deep and not long" $(SHARED) $(FAST)
 
 coverage: .venv/dev           ## what the tests cover, which has a floor

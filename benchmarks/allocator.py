@@ -53,9 +53,7 @@ def random_basket(random: Random, sources: int, times: int, moneys: int) -> Bask
         if random.random() < _ELIGIBLE_SHARE
     ]
     offers: list[MoneyOffer | UnitOffer] = [
-        UnitOffer(credit, source, hours[source] * 60, _STEP_MINUTES)
-        if credit < times
-        else MoneyOffer(credit, source)
+        UnitOffer(credit, source, hours[source] * 60, _STEP_MINUTES) if credit < times else MoneyOffer(credit, source)
         for credit, source in eligible
     ]
     available = [random.randrange(1, 20) * _STEP_MINUTES for _ in range(times)]
@@ -72,8 +70,7 @@ def measure(shape: str, baskets: int, seed: int) -> list[str]:
     in_order = [_milliseconds(burn_down, problem) for problem in problems]
     found = [assign(problem) for problem in problems]
     gains = [
-        sum(share.covered for share in each.shares)
-        / max(1, sum(share.covered for share in burn_down(problem)))
+        sum(share.covered for share in each.shares) / max(1, sum(share.covered for share in burn_down(problem)))
         for each, problem in zip(found, problems, strict=True)
     ]
     exact = sum(each.exact for each in found)

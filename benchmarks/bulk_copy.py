@@ -55,9 +55,7 @@ async def _postgresql(source: str, target: str, folder: Path) -> list[CopiedTabl
     there = await asyncpg.connect(source)
     try:
         for table, columns in names:
-            await there.copy_from_table(
-                table, columns=columns, output=folder / table, format="binary"
-            )
+            await there.copy_from_table(table, columns=columns, output=folder / table, format="binary")
     finally:
         await there.close()
     copied: list[CopiedTable] = []
@@ -71,9 +69,7 @@ async def _postgresql(source: str, target: str, folder: Path) -> list[CopiedTabl
         async with here.transaction():
             for table, columns in names:
                 began, spent = time.monotonic(), cpu()
-                done = await here.copy_to_table(
-                    table, columns=columns, source=folder / table, format="binary"
-                )
+                done = await here.copy_to_table(table, columns=columns, source=folder / table, format="binary")
                 rows = int(done.split()[1])
                 copied.append(CopiedTable(table, rows, time.monotonic() - began, cpu() - spent))
             began, spent = time.monotonic(), cpu()
@@ -91,9 +87,7 @@ def _sqlite(source: Path, target: Path) -> Iterator[CopiedTable]:
     here.execute("BEGIN IMMEDIATE")
     for table in import_tables(SQLite()):
         names = [column.name for column in table.columns]
-        text = (
-            f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-        )
+        text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
         rows, took, used = 0, 0.0, 0.0
         found = there.execute(f"SELECT {', '.join(names)} FROM {table.name}")
         while batch := found.fetchmany(_BATCH_ROWS):

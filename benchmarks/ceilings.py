@@ -22,9 +22,7 @@ _PGBENCH_GRACE_SECONDS: Final = 60
 _PGBENCH_WARMUP_SECONDS: Final = 2
 
 
-def pgbench(
-    postgres: TemporaryPostgres, ceiling: Ceiling, clients: int, seconds: float, folder: Path
-) -> Sample:
+def pgbench(postgres: TemporaryPostgres, ceiling: Ceiling, clients: int, seconds: float, folder: Path) -> Sample:
     """One sample of pgbench with prepared statements and one thread.
 
     Its connections are new each time, so their first seconds, in which they plan and fill caches, are

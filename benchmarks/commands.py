@@ -68,9 +68,7 @@ def run_command(command: Sequence[str], database_pids: Sequence[int], log: Path)
                 process.kill()
                 process.wait()
     if process.returncode:
-        raise CommandFailed(
-            f"{command[3:]}: {log.read_text()[-2000:]}{out_file.read_text()[-2000:]}"
-        )
+        raise CommandFailed(f"{command[3:]}: {log.read_text()[-2000:]}{out_file.read_text()[-2000:]}")
     return CommandUsage(
         time.monotonic() - began,
         usage.ru_utime + usage.ru_stime,

@@ -59,10 +59,7 @@ def main() -> int:
     ]
     for engine in (options.engine,) if options.engine else ENGINES:
         with ExitStack() as stack:
-            ledgers = [
-                _start_server(stack, engine, size, options.folder, options.seconds)
-                for size in sizes
-            ]
+            ledgers = [_start_server(stack, engine, size, options.folder, options.seconds) for size in sizes]
             found = dict(_measure_paths(ledgers, chosen, options.rounds))
         parts += ["", f"## {engine}", "", *_table(found, [ledger.uses for ledger in ledgers])]
         options.out.write_text("\n".join(parts) + "\n")
@@ -79,21 +76,15 @@ class SeededServer:
     loads: Mapping[str, LoadPlan]
 
 
-def _start_server(
-    stack: ExitStack, name: str, size: int, kept: Path | None, seconds: float
-) -> SeededServer:
+def _start_server(stack: ExitStack, name: str, size: int, kept: Path | None, seconds: float) -> SeededServer:
     """A server over about `size` uses, until the stack ends."""
     folder = stack.enter_context(database_folder(kept, f"{name}-{size}"))
     engine = stack.enter_context(running_engine(name, 1, folder))
     print(f"{name}: filling with {size:,}", flush=True)
     there = seed_engine(engine, size)
-    server = stack.enter_context(
-        running_server(engine.url, DEFAULT_WORKERS[name], folder / "server.log")
-    )
+    server = stack.enter_context(running_server(engine.url, DEFAULT_WORKERS[name], folder / "server.log"))
     loads = {
-        way.name: LoadPlan(
-            way.requests, server.port, there.token, 1, seconds, way.idempotency_keys, folder
-        )
+        way.name: LoadPlan(way.requests, server.port, there.token, 1, seconds, way.idempotency_keys, folder)
         for way in all_scenarios(there, engine.dialect)
     }
     return SeededServer(there.uses, loads)

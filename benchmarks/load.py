@@ -70,9 +70,7 @@ def measure_load(load: LoadPlan) -> Sample:
     else:
         plan = [str(load.port), str(load.clients), str(load.seconds)]
         command = [sys.executable, "-m", "benchmarks.load", *plan, *tail]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=load.seconds + _GRACE_SECONDS, check=True
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=load.seconds + _GRACE_SECONDS, check=True)
     [result] = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     requests, microseconds, errors, p50, p99 = (float(word) for word in result.split()[1:])
     return Sample(requests / (microseconds / 1e6), p50 / 1e3, p99 / 1e3, int(errors))
@@ -93,11 +91,7 @@ class _GeneratorState:
     def next_request(self) -> bytes:
         head, body = random.choice(self.heads)
         self.sent += 1
-        key = (
-            f"Idempotency-Key: {self.seed}-{self.sent}\r\n".encode()
-            if self.idempotency_keys
-            else b""
-        )
+        key = f"Idempotency-Key: {self.seed}-{self.sent}\r\n".encode() if self.idempotency_keys else b""
         return head + key + b"\r\n" + body
 
 
@@ -147,13 +141,9 @@ def _encode_request(ask: HttpRequest, token: str) -> tuple[bytes, bytes]:
     return "\r\n".join(lines).encode(), body
 
 
-async def _generate(
-    port: int, clients: int, seconds: float, requests: str, token: str, seed: str, keyed: bool
-) -> None:
+async def _generate(port: int, clients: int, seconds: float, requests: str, token: str, seed: str, keyed: bool) -> None:
     lines = (line.split("\t") for line in requests.splitlines())
-    heads = [
-        _encode_request(HttpRequest(method, target, body), token) for method, target, body in lines
-    ]
+    heads = [_encode_request(HttpRequest(method, target, body), token) for method, target, body in lines]
     began = time.perf_counter()
     plan = _GeneratorState(heads, keyed, seed, began + seconds)
     loop = asyncio.get_running_loop()
@@ -171,8 +161,4 @@ async def _generate(
 
 if __name__ == "__main__":
     port, clients, seconds, file, token, seed, *keys = sys.argv[1:]
-    asyncio.run(
-        _generate(
-            int(port), int(clients), float(seconds), Path(file).read_text(), token, seed, bool(keys)
-        )
-    )
+    asyncio.run(_generate(int(port), int(clients), float(seconds), Path(file).read_text(), token, seed, bool(keys)))

@@ -84,9 +84,7 @@ def screen_table(results: Iterable[Measurement]) -> str:
     )
 
 
-def render_page(
-    results: Sequence[Measurement], facts: Sequence[str], command: str, now: datetime
-) -> str:
+def render_page(results: Sequence[Measurement], facts: Sequence[str], command: str, now: datetime) -> str:
     """The page of one run."""
     parts = ["# Performance", "", "Method: benchmarks/README.md.", "", "## Measured", ""]
     parts += [f"Written by `{command}` on {now:%Y-%m-%d %H:%M} UTC.", ""]

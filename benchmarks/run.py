@@ -89,9 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _measure_engine(
-    engine: MeasuredEngine, plan: RunOptions, folder: Path, facts: list[str]
-) -> Iterator[Measurement]:
+def _measure_engine(engine: MeasuredEngine, plan: RunOptions, folder: Path, facts: list[str]) -> Iterator[Measurement]:
     print(f"{engine.name}: filling", flush=True)
     there = seed_engine(engine, plan.rows)
     workers = plan.workers or DEFAULT_WORKERS[engine.name]
@@ -153,9 +151,7 @@ def _measure_scenario(
     for _ in range(plan.rounds):
         taken.append(_take_quiet_sample(partial(ours, plan.seconds), pids))
         if ceiling := way.ceiling:
-            best.append(
-                _take_quiet_sample(partial(engine.measure_ceiling, ceiling, plan.seconds), pids)
-            )
+            best.append(_take_quiet_sample(partial(engine.measure_ceiling, ceiling, plan.seconds), pids))
     measured = Measurement(engine.name, way.name, way.title, tuple(taken), tuple(best))
     print("  ".join(report.table_row(measured)), flush=True)
     return measured

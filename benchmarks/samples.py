@@ -37,10 +37,7 @@ class Measurement:
         """The median over the rounds of the rate relative to the ceiling."""
         if not self.ceiling:
             return None
-        return median(
-            ours.per_second / best.per_second
-            for ours, best in zip(self.server, self.ceiling, strict=True)
-        )
+        return median(ours.per_second / best.per_second for ours, best in zip(self.server, self.ceiling, strict=True))
 
 
 def rate(samples: Sequence[Sample]) -> float:

@@ -94,16 +94,12 @@ def all_scenarios(filled: SeedData, dialect: Dialect) -> Iterator[Scenario]:
     tills, others = filled.spend_credits, filled.ceiling_credits
     hot, other_hot = tills[:1], others[:1]
     draw = _minimal_spend(dialect)
-    yield Scenario(
-        "spend", f"spend on {len(tills):,} credits", _spend_requests(tills), draw(others)
-    )
+    yield Scenario("spend", f"spend on {len(tills):,} credits", _spend_requests(tills), draw(others))
     yield Scenario("hot", "spend on one hot credit", _spend_requests(hot), draw(other_hot))
     yield Scenario("keyed", f"spend on {len(tills):,} credits, each with an idempotency key",
                _spend_requests(tills), draw(others), idempotency_keys=True)  # fmt: skip
     of_five = f"of a booking over {CREDITS_PER_CUSTOMER} candidates"
-    yield Scenario(
-        "preview", f"preview {of_five}", _basket_requests("previews", filled.booking_cases), None
-    )
+    yield Scenario("preview", f"preview {of_five}", _basket_requests("previews", filled.booking_cases), None)
     yield Scenario(
         "booking",
         f"spend {of_five}",
@@ -126,9 +122,7 @@ def _format_datetime(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _list_scenario(
-    statements: NaiveQueries, name: str, title: str, queries: Sequence[dict[str, Any]]
-) -> Scenario:
+def _list_scenario(statements: NaiveQueries, name: str, title: str, queries: Sequence[dict[str, Any]]) -> Scenario:
     requests: list[HttpRequest] = []
     variants: list[tuple[Any, ...]] = []
     texts: set[str] = set()

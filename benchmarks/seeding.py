@@ -77,9 +77,7 @@ async def seed(store: Store, uses: int) -> SeedData:
         f"GROUP BY coworker_booking_credit_id HAVING count(*) >= {MIN_CREDIT_USES} "
         "ORDER BY coworker_booking_credit_id",
     )
-    middle = await _rows(
-        store, f"SELECT created_on FROM {_USES} ORDER BY created_on LIMIT 1 OFFSET {uses // 2}"
-    )
+    middle = await _rows(store, f"SELECT created_on FROM {_USES} ORDER BY created_on LIMIT 1 OFFSET {uses // 2}")
     tills, visits = await _add_spend_credits(store, now)
     chosen = [random.randint(1, uses) for _ in range(min(VARIANTS, uses))]
     return SeedData(
@@ -107,12 +105,7 @@ async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[
     async with store.write_session() as unit:
         people = await unit.insert(
             Coworker,
-            [
-                new_record(
-                    Coworker, {"FullName": name, "Businesses": (business,)}, now, _ACTOR_EMAIL
-                )
-                for name in names
-            ],
+            [new_record(Coworker, {"FullName": name, "Businesses": (business,)}, now, _ACTOR_EMAIL) for name in names],
         )
         given = {
             "BusinessId": business, "Description": "Till", "CaneBeUsedForBookings": True,
@@ -121,26 +114,19 @@ async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[
         owners = [person for person in people for _ in range(CREDITS_PER_CUSTOMER)]
         ids = await unit.insert(
             CoworkerBookingCredit,
-            [
-                new_record(CoworkerBookingCredit, {**given, "CoworkerId": owner}, now, _ACTOR_EMAIL)
-                for owner in owners
-            ],
+            [new_record(CoworkerBookingCredit, {**given, "CoworkerId": owner}, now, _ACTOR_EMAIL) for owner in owners],
         )
         times = {"FromTime": now + timedelta(days=1), "ToTime": now + timedelta(days=1, hours=2)}
         ours = people[:SPEND_CREDITS]
         bookings = await unit.insert(
             Booking,
             [
-                new_record(
-                    Booking, {"ResourceId": resource, "CoworkerId": who, **times}, now, _ACTOR_EMAIL
-                )
+                new_record(Booking, {"ResourceId": resource, "CoworkerId": who, **times}, now, _ACTOR_EMAIL)
                 for who in ours
             ],
         )
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-    visits = (
-        BookingCase(who, business, booking) for who, booking in zip(ours, bookings, strict=True)
-    )
+    visits = (BookingCase(who, business, booking) for who, booking in zip(ours, bookings, strict=True))
     return range(ids[0], ids[0] + len(ids)), tuple(visits)
 
 

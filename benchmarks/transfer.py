@@ -98,9 +98,7 @@ def main() -> int:
     parts = [_METHOD, f"Written on {now:%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}."]
     for engine in (options.engine,) if options.engine else ENGINES:
         streams = []
-        for uses in (
-            (options.rows,) if options.once else (options.rows // _SMALL_DIVISOR, options.rows)
-        ):
+        for uses in (options.rows,) if options.once else (options.rows // _SMALL_DIVISOR, options.rows):
             with TemporaryDirectory(prefix="creditdesk-streams-") as folder:
                 # PostgreSQL runs as another user where this runs as root.
                 Path(folder).chmod(0o755)
@@ -153,9 +151,7 @@ def _measure_transfer(place: EngineDatabases, uses: int, folder: Path) -> Transf
     shutil.rmtree(files)
     run("migrate", creditdesk_command("migrate", "--database", third))
     (folder / "copies").mkdir()
-    copied = run(
-        "copy", module_command("benchmarks.bulk_copy", target, third, str(folder / "copies"))
-    )
+    copied = run("copy", module_command("benchmarks.bulk_copy", target, third, str(folder / "copies")))
     best = json.loads(copied.output)
     return TransferRun(
         uses, best["rows"], demo, export, imported, verified,

@@ -105,9 +105,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def new_database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> NewDatabase:
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewDatabase:
     """Makes a fresh, migrated database of an engine, which goes when the block ends."""
 
     @contextmanager
@@ -178,9 +176,7 @@ async def ledger(store: Store) -> LedgerBuilder:
 
 
 @pytest_asyncio.fixture
-async def unverified_api(
-    client: httpx.AsyncClient, ledger: LedgerBuilder, clock: AdjustableClock
-) -> ApiClient:
+async def unverified_api(client: httpx.AsyncClient, ledger: LedgerBuilder, clock: AdjustableClock) -> ApiClient:
     """The API as one test uses it, with a new customer and the clock at the real time."""
     clock.offset *= 0
     ledger.now = clock()

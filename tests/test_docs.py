@@ -47,9 +47,7 @@ def test_decisions_have_date_and_status_and_are_listed() -> None:
     assert numbers == list(range(1, len(records) + 1))
     for record in records:
         text = record.read_text()
-        assert re.search(r"\*\*Date\.\*\* \d{4}-\d\d-\d\d · \*\*Status\.\*\* \w+", text), (
-            record.name
-        )
+        assert re.search(r"\*\*Date\.\*\* \d{4}-\d\d-\d\d · \*\*Status\.\*\* \w+", text), record.name
         for part in ("Context", "Decision", "Consequences", "Rejected"):
             assert f"**{part}.**" in text, f"{record.name} lacks {part}"
         assert f"]({record.name})" in index, f"{record.name} is not in index.md"

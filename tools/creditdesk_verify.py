@@ -146,9 +146,7 @@ def line_bytes(line: Document) -> bytes:
 def check_signature(checkpoint: Document, public_key: bytes) -> None:
     names = "format created_microseconds credits lines root previous key_fingerprint signature"
     fields(checkpoint, names.split(), "checkpoint")
-    require(
-        checkpoint["format"] == "creditdesk-checkpoint-1", "The checkpoint's format is unknown."
-    )
+    require(checkpoint["format"] == "creditdesk-checkpoint-1", "The checkpoint's format is unknown.")
     signed = b"creditdesk checkpoint 1\n" + struct.pack(
         ">qQQ32s32s32s",
         number(checkpoint["created_microseconds"], "created_microseconds"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -21,7 +22,9 @@ from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.routes import Api
 from creditdesk.api.token import token_route
 from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.permission import require_named_role
 from creditdesk.auth.users import UserRoleService, UserService
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
@@ -32,7 +35,9 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
 )
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.roles import SPEND_ROLE
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
@@ -40,9 +45,11 @@ from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
+from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.schema.repository import Store
-from creditdesk.settings import Settings
+from creditdesk.schema.service import Principal
+from creditdesk.settings import ApiSettings, Settings
 
 TRANSIENT_ERRORS: Final = (
     asyncpg.PostgresConnectionError,
@@ -51,6 +58,7 @@ TRANSIENT_ERRORS: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.ReadOnlySQLTransactionError,
     ConnectionError,
 )
 """What a driver raises while the database is away, restarts, or has no free connection."""
@@ -62,9 +70,14 @@ def build_app(store: Store, settings: Settings, clock: Callable[[], datetime] = 
     return Api(api, page_routes(api))
 
 
-def build_context(
-    store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now
-) -> ApiContext:
+def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
+    """The check of a write that charges a booking: the role of a spend, unless it is not asked for."""
+    if not settings.require_ledger_roles:
+        return lambda _principal: None
+    return partial(require_named_role, role=SPEND_ROLE)
+
+
+def build_context(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> ApiContext:
     """The services behind the API."""
     passwords = Passwords(settings.auth)
     authenticator = Authenticator(store, settings.auth, passwords)
@@ -82,13 +95,19 @@ def build_context(
         default_service=default_service,
         user_entity=User,
         services={
-            User: UserService(default_service, passwords, on_change=authenticator.clear_cache),
+            User: UserService(
+                default_service,
+                passwords,
+                on_change=authenticator.clear_cache,
+                cipher=SecretCipher(settings.auth.encryption_key),
+            ),
             UserRole: UserRoleService(default_service, on_change=authenticator.clear_cache),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,
+            ExtraService: RateService(default_service),
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
-            Booking: BookingService(ledger, default_service),
+            Booking: BookingService(ledger, default_service, _charge_authorization(settings.api)),
             CoworkerProduct: ProductService(ledger, default_service),
         },
         create_endpoints={history: CreateUse(history, queue) for history in histories},

@@ -74,23 +74,31 @@ class ApiSettings:
 
     dir_convention: Literal["seed", "later"] = setting(
         "seed",
-        "Meaning of the parameter `dir`: `seed` is 1 ascending, -1 descending;"
-        " `later` is 0 ascending, 1 descending.",
+        "Meaning of the parameter `dir`: `seed` is 1 ascending, -1 descending; `later` is 0 ascending, 1 descending.",
     )
     unknown_filters: Literal["ignore", "refuse"] = setting(
         "ignore", "Whether list parameters that no entity declares are ignored or refused."
     )
+    max_filters: int = setting(50, "Most filters of one list; further ones are refused.", minimum=1, maximum=200)
     require_list_filters: bool = setting(
         False,
         "Refuses a list without any of the filters that its entity asks for.",
     )
-    body_limit_bytes: int = setting(
-        1_048_576, "Longest request body; a longer one is answered 413.", minimum=1
+    body_limit_bytes: int = setting(1_048_576, "Longest request body; a longer one is answered 413.", minimum=1)
+    stored_response_days: int = setting(
+        30,
+        "Days for which the response to an `Idempotency-Key` is kept; `creditdesk expire` removes older ones.",
+        minimum=1,
+    )
+    publish_docs: bool = setting(True, "Whether anybody may read the OpenAPI document and the page at `/docs`.")
+    require_ledger_roles: bool = setting(
+        True,
+        "Whether commands that move credit need the role of the same act under `/api/ledger`. The"
+        " imitated API asks for the entity's edit role alone.",
     )
     allowed_origins: str = setting(
         "",
-        "Origins of other sites whose pages may write, separated by commas, such as"
-        " `https://app.example.com`.",
+        "Origins of other sites whose pages may write, separated by commas, such as `https://app.example.com`.",
     )
 
 
@@ -103,38 +111,40 @@ class AuthSettings:
         "Key that signs access tokens; empty, a key is made once and kept in the database.",
         secret=True,
     )
+    encryption_key: str = setting(
+        "",
+        "Keys that encrypt the secrets in the database, separated by commas: the first encrypts, all"
+        " decrypt. Empty, they are the lines of the key file.",
+        secret=True,
+    )
+    encryption_key_file: str = setting(
+        "",
+        "Path of the key file; empty, the database's path with `.key`, on PostgreSQL"
+        " `encryption.key` in the user's data folder. A missing file is created.",
+    )
     access_seconds: int = setting(604_799, "Lifetime of an access token.", minimum=1)
     refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
     revocation_seconds: int = setting(
         5, "How long a change of a user, role or password may take to be noticed.", minimum=0
     )
-    basic_seconds: int = setting(
-        300, "How long a verified Basic password is cached in memory.", minimum=0
-    )
-    password_min_length: int = setting(
-        8, "Fewest characters of a new password.", minimum=1, maximum=128
-    )
+    basic_seconds: int = setting(300, "How long a verified Basic password is cached in memory.", minimum=0)
+    password_min_length: int = setting(8, "Fewest characters of a new password.", minimum=1, maximum=128)
     sign_in_failures_per_account: int = setting(
         10, "Failed sign-ins to one account that block it for the window; 0 is no limit.", minimum=0
     )
     sign_in_failures_per_address: int = setting(
         100, "Failed sign-ins from one address that block it; 0 is no limit.", minimum=0
     )
-    sign_in_window_seconds: int = setting(
-        300, "Window in which failed sign-ins are counted.", minimum=1
-    )
+    sign_in_window_seconds: int = setting(300, "Window in which failed sign-ins are counted.", minimum=1)
     proxy_hops: int = setting(
         0,
-        "Trusted proxies in front: a client's address is read that many places from the end of"
-        " X-Forwarded-For.",
+        "Trusted proxies in front: a client's address is read that many places from the end of X-Forwarded-For.",
         minimum=0,
     )
     argon2_time_cost: int = setting(2, "Passes of a password hash.", minimum=1)
     argon2_memory_kib: int = setting(19_456, "Memory of a password hash, in KiB.", minimum=8)
     argon2_parallelism: int = setting(1, "Lanes of a password hash.", minimum=1)
-    argon2_threads: int = setting(
-        2, "Threads that hash passwords, per worker.", minimum=1, maximum=256
-    )
+    argon2_threads: int = setting(2, "Threads that hash passwords, per worker.", minimum=1, maximum=256)
     max_pending_sign_ins: int = setting(
         256, "Sign-ins that may wait for a thread; further ones are refused.", minimum=1
     )
@@ -184,11 +194,26 @@ class Settings:
 
     database: str = setting(
         "",
-        "`sqlite:///path` or `postgresql://user:password@host/name`; empty, a file in the user's"
-        " data folder.",
+        "`sqlite:///path` or `postgresql://user:password@host/name`; empty, a file in the user's data folder.",
         secret=True,
     )
+    database_password_file: str = setting(
+        "", "Path of a file with the password of PostgreSQL, in place of one in the URL."
+    )
     connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
+    busy_seconds: int = setting(
+        5,
+        "Seconds for which a write of the server waits for its turn while another program holds the"
+        " SQLite file; then it is answered 503.",
+        minimum=1,
+        maximum=60,
+    )
+    statement_seconds: int = setting(
+        10,
+        "Seconds for which the server waits for one statement of PostgreSQL; then it is answered 503.",
+        minimum=1,
+        maximum=600,
+    )
     api: ApiSettings = field(default_factory=ApiSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)
@@ -348,8 +373,7 @@ def _typed(declared: DeclaredSetting, raw: object, source: str) -> Any:
     try:
         value = msgspec.convert(given, declared.type, strict=False)
         in_range = declared.type is not int or (
-            (limits.minimum is None or value >= limits.minimum)
-            and (limits.maximum is None or value <= limits.maximum)
+            (limits.minimum is None or value >= limits.minimum) and (limits.maximum is None or value <= limits.maximum)
         )
     except msgspec.ValidationError:
         in_range = False

@@ -99,9 +99,7 @@ async def test_foreign_page_cannot_sign_a_browser_in(app: ASGIApp) -> None:
     ],
     ids=str,
 )
-async def test_own_pages_and_other_clients_write(
-    basic: httpx.AsyncClient, headers: dict[str, str]
-) -> None:
+async def test_own_pages_and_other_clients_write(basic: httpx.AsyncClient, headers: dict[str, str]) -> None:
     email = f"own-{abs(hash(str(headers)))}@example.org"
     response = await basic.post(USERS, json=new_administrator(email), headers=headers)
     assert response.status_code == 200, response.text
@@ -141,9 +139,7 @@ async def test_browser_sends_json_as_json(basic: httpx.AsyncClient, content_type
         ({SITE: "none", "user-agent": "x"}, "Bearer"),
     ],
 )
-async def test_basic_is_offered_to_programs_only(
-    app: ASGIApp, headers: dict[str, str], offered: str
-) -> None:
+async def test_basic_is_offered_to_programs_only(app: ASGIApp, headers: dict[str, str], offered: str) -> None:
     async with http_client(app) as client:
         response = await client.get(USERS, headers=headers)
     assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, offered)

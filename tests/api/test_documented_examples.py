@@ -75,13 +75,9 @@ def grant(client: httpx.AsyncClient, builder: RecordBuilder) -> GrantCredit:
     return granted
 
 
-async def test_a_money_use_is_created_as_documented(
-    client: httpx.AsyncClient, grant: GrantCredit
-) -> None:
+async def test_a_money_use_is_created_as_documented(client: httpx.AsyncClient, grant: GrantCredit) -> None:
     credit = await grant(100)
-    response = await client.post(
-        MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 0}
-    )
+    response = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 0})
     assert response.status_code == 200, response.text
     body = response.json()
     assert list(body) == ACTION
@@ -95,9 +91,7 @@ async def test_a_money_use_is_created_as_documented(
     assert body["UpdatedBy"] == "admin@example.com"
 
 
-async def test_money_use_without_an_amount_is_the_documented_400(
-    client: httpx.AsyncClient, grant: GrantCredit
-) -> None:
+async def test_money_use_without_an_amount_is_the_documented_400(client: httpx.AsyncClient, grant: GrantCredit) -> None:
     credit = await grant(100)
     response = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit})
     assert response.status_code == 400
@@ -111,16 +105,12 @@ async def test_a_missing_credit_is_reported_under_its_relation(client: httpx.Asy
     for missing in ({}, {"CoworkerBookingCreditId": 0}):
         response = await client.post(MONEY_USES, json=missing | {"CreditUsed": 0})
         assert response.json()["Message"] == "CoworkerBookingCredit: is a required field"
-    response = await client.post(
-        MONEY_USES, json={"CoworkerBookingCreditId": 987654, "CreditUsed": 1}
-    )
+    response = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": 987654, "CreditUsed": 1})
     assert response.status_code == 400
     assert response.json()["Message"] == "CoworkerBookingCredit: is not found"
 
 
-async def test_an_overspend_is_the_documented_400(
-    client: httpx.AsyncClient, grant: GrantCredit
-) -> None:
+async def test_an_overspend_is_the_documented_400(client: httpx.AsyncClient, grant: GrantCredit) -> None:
     credit = await grant(5)
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": 5.01}
     response = await client.post(MONEY_USES, json=use)
@@ -134,9 +124,7 @@ async def test_an_overspend_is_the_documented_400(
     assert seen.json()["CoworkerBookingCreditRemainingCredit"] == 0
 
 
-async def test_money_uses_are_listed_as_documented(
-    client: httpx.AsyncClient, grant: GrantCredit
-) -> None:
+async def test_money_uses_are_listed_as_documented(client: httpx.AsyncClient, grant: GrantCredit) -> None:
     credit = await grant(50)
     await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 2.5})
     response = await client.get(
@@ -154,13 +142,9 @@ async def test_money_uses_are_listed_as_documented(
     ]  # fmt: skip
 
 
-async def test_the_documented_ranges_are_inclusive(
-    client: httpx.AsyncClient, grant: GrantCredit
-) -> None:
+async def test_the_documented_ranges_are_inclusive(client: httpx.AsyncClient, grant: GrantCredit) -> None:
     credit = await grant(50)
-    made = await client.post(
-        MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 7.25}
-    )
+    made = await client.post(MONEY_USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 7.25})
     name, instant = "CoworkerBookingCreditUseHistory", made.json()["UpdatedOn"]
     mine = {f"{name}_CoworkerBookingCredit": credit}
 
@@ -197,25 +181,19 @@ async def test_a_time_use_is_created_and_listed_as_documented(
     assert used.status_code == 200, used.text
     assert list(used.json()) == ACTION
     assert used.json()["Value"]["CreditUsed"] == 1
-    listed = await client.get(
-        f"{TIME_USES}?CoworkerExtraServiceUseHistory_CoworkerExtraService={credit['Id']}"
-    )
+    listed = await client.get(f"{TIME_USES}?CoworkerExtraServiceUseHistory_CoworkerExtraService={credit['Id']}")
     [record] = listed.json()["Records"]
     assert list(record) == [*TIME_SAMPLE, *TIME_NEWEST, *BASE]
     assert record["CoworkerExtraServiceRemainingUses"] == 2
 
 
-async def test_use_with_a_key_is_replayed_byte_for_byte(
-    client: httpx.AsyncClient, grant: GrantCredit
-) -> None:
+async def test_use_with_a_key_is_replayed_byte_for_byte(client: httpx.AsyncClient, grant: GrantCredit) -> None:
     use = {"CoworkerBookingCreditId": await grant(10), "CreditUsed": 6}
     headers = {"Idempotency-Key": "Spend-1"}
     first = await client.post(MONEY_USES, json=use, headers=headers)
     again = await client.post(MONEY_USES, json=use, headers=headers)
     other = await client.post(MONEY_USES, json=use | {"CreditUsed": 1}, headers=headers)
-    spelled = await client.post(
-        MONEY_USES, json=use | {"CreditUsed": 1}, headers={"Idempotency-Key": "SPEND-1"}
-    )
+    spelled = await client.post(MONEY_USES, json=use | {"CreditUsed": 1}, headers={"Idempotency-Key": "SPEND-1"})
     assert (first.status_code, again.content) == (200, first.content)
     assert other.status_code == 422
     assert spelled.status_code == 200

@@ -132,18 +132,14 @@ async def test_batch_is_an_array_in_the_requested_order(
 
 
 @every
-async def test_a_missing_record_is_not_found(
-    client: httpx.AsyncClient, entity: type[Entity]
-) -> None:
+async def test_a_missing_record_is_not_found(client: httpx.AsyncClient, entity: type[Entity]) -> None:
     for path in ("999999999", "0", "-1", "word", "99999999999999999999"):
         response = await client.get(f"{entity.path()}/{path}")
         assert (response.status_code, response.text) == (404, '"Not found"')
 
 
 @every
-async def test_unsupported_verb_is_405(
-    client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
-) -> None:
+async def test_unsupported_verb_is_405(client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]) -> None:
     made = await builder.create(entity)
     for verb, method, path in (
         ("create", "POST", ""), ("update", "PUT", ""), ("update", "PUT", f"/{made}"),
@@ -182,9 +178,7 @@ async def test_every_filter_finds_its_record_by_value_and_by_presence(
     assert await total(client, entity, made, ids) == 1
 
 
-async def total(
-    client: httpx.AsyncClient, entity: type[Entity], made: int, params: dict[str, str]
-) -> int:
+async def total(client: httpx.AsyncClient, entity: type[Entity], made: int, params: dict[str, str]) -> int:
     response = await client.get(entity.path(), params=params | {"Id": made})
     assert response.status_code == 200, (params, response.text)
     return int(response.json()["TotalItems"])
@@ -225,9 +219,7 @@ def first(value: Any) -> Any:
 
 
 @every
-async def test_an_unparsable_value_names_its_parameter(
-    client: httpx.AsyncClient, entity: type[Entity]
-) -> None:
+async def test_an_unparsable_value_names_its_parameter(client: httpx.AsyncClient, entity: type[Entity]) -> None:
     for found in entity.meta().filters.values():
         kind = found.column.field
         if isinstance(kind, Text | Guid | Object):
@@ -265,9 +257,7 @@ async def test_fields_sort_and_ties_break_by_id_across_pages(
 def full_body(entity: type[Entity]) -> list[Column]:
     """One column of each type, own and embedded: how a column is sorted depends on both."""
     kinds = {(type(c.field), len(c.path), c.as_text): c for c in entity.meta().list_columns}
-    return list(
-        {c.name: c for c in [*kinds.values(), *list(entity.meta().list_columns)[-10:]]}.values()
-    )
+    return list({c.name: c for c in [*kinds.values(), *list(entity.meta().list_columns)[-10:]]}.values())
 
 
 @every_plain
@@ -292,14 +282,10 @@ async def test_a_full_body_comes_back_as_it_was_sent(
 
 
 @every_plain
-async def test_required_fields_are_all_reported_in_field_order(
-    client: httpx.AsyncClient, entity: type[Entity]
-) -> None:
+async def test_required_fields_are_all_reported_in_field_order(client: httpx.AsyncClient, entity: type[Entity]) -> None:
     response = await client.post(entity.path(), json={"Id": None})
     wanted = [
-        name
-        for name, kind in entity.fields.items()
-        if kind.required and not kind.read_only and not kind.update_only
+        name for name, kind in entity.fields.items() if kind.required and not kind.read_only and not kind.update_only
     ]
     if not wanted:
         return
@@ -307,8 +293,7 @@ async def test_required_fields_are_all_reported_in_field_order(
     body = response.json()
     assert list(body) == FAILURE
     assert body["Errors"] == [
-        {"AttemptedValue": None, "Message": "is a required field", "PropertyName": name}
-        for name in wanted
+        {"AttemptedValue": None, "Message": "is a required field", "PropertyName": name} for name in wanted
     ]
     assert body["Message"] == "; ".join(f"{name}: is a required field" for name in wanted)
     assert (body["Value"], body["WasSuccessful"]) == (None, False)
@@ -376,9 +361,7 @@ async def test_wrong_types_are_all_reported(
 async def test_put_clears_what_is_left_out_and_keeps_collections(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
-    full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()[
-        "Value"
-    ]
+    full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()["Value"]
     required = {
         c.name: full[c.name]
         for c in entity.meta().columns.values()
@@ -424,9 +407,7 @@ async def test_collections_change_in_place(
             continue
         if kind.read_only or kind.create_only:
             continue
-        full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()[
-            "Value"
-        ]
+        full = (await client.post(entity.path(), json=await builder.request_body(entity))).json()["Value"]
         [there] = full[column.name]
         [target] = [e for e in PUBLIC_ENTITIES if e.__name__ == kind.of]
         fresh = await builder.create(target)
@@ -437,9 +418,7 @@ async def test_collections_change_in_place(
         assert response.json()["Value"][column.name] == [fresh]
 
 
-@pytest.mark.parametrize(
-    "entity", [e for e in creatable if "delete" in e.verbs], ids=lambda e: e.__name__
-)
+@pytest.mark.parametrize("entity", [e for e in creatable if "delete" in e.verbs], ids=lambda e: e.__name__)
 async def test_delete_answers_the_id_and_the_record_is_gone(
     client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:

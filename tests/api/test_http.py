@@ -33,10 +33,7 @@ FAILURE = ["Message", "Value", "Errors", "WasSuccessful"]
 async def location(store: Store, builder: RecordBuilder) -> int:
     """Sixty room types of one location, with names in another order than their ids."""
     business = await builder.create_business("Paging")
-    rows = [
-        stored_row(ResourceType, Name=f"Room {n * 7 % 60:02d}", BusinessId=business)
-        for n in range(60)
-    ]
+    rows = [stored_row(ResourceType, Name=f"Room {n * 7 % 60:02d}", BusinessId=business) for n in range(60)]
     async with store.write_session() as unit:
         await unit.insert(ResourceType, rows)
     return business
@@ -73,9 +70,7 @@ async def list_names(client: httpx.AsyncClient, location: int, **params: Any) ->
         ({"PageNumber": 3, "PageSize": 5}, (1, 25, 1, 3, True, False)),
     ],
 )
-async def test_paging(
-    client: httpx.AsyncClient, location: int, params: dict[str, Any], where: tuple[Any, ...]
-) -> None:
+async def test_paging(client: httpx.AsyncClient, location: int, params: dict[str, Any], where: tuple[Any, ...]) -> None:
     assert page_position(await list_names(client, location, **params)) == where
 
 
@@ -96,9 +91,7 @@ async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, loca
         ({"orderBy": "ToStringText"}, ["Room 00", "Room 01"]),
     ],
 )
-async def test_sorting(
-    client: httpx.AsyncClient, location: int, order: dict[str, Any], names: list[str]
-) -> None:
+async def test_sorting(client: httpx.AsyncClient, location: int, order: dict[str, Any], names: list[str]) -> None:
     body = await list_names(client, location, size=2, **order)
     assert [record["Name"] for record in body["Records"]] == names
 
@@ -161,9 +154,7 @@ async def test_unknown_filters_are_ignored_or_refused(
     assert response.json()["Message"] == "NoSuchFilter: is not a known parameter"
 
 
-async def test_list_may_require_a_filter(
-    client: httpx.AsyncClient, store: Store, admin_token: str
-) -> None:
+async def test_list_may_require_a_filter(client: httpx.AsyncClient, store: Store, admin_token: str) -> None:
     path = CoworkerExtraService.path()
     assert (await client.get(path)).status_code == 200
     app = build_app(store, Settings(api=ApiSettings(require_list_filters=True)))
@@ -172,9 +163,7 @@ async def test_list_may_require_a_filter(
         assert (await strict.get(f"{path}?CoworkerExtraService_Coworker=1")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5000, b'{"Name": NaN}', b"\xff"]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"[" * 5000, b'{"Name": NaN}', b"\xff"])
 async def test_non_object_body_is_rejected(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post(TYPES, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
@@ -192,9 +181,7 @@ async def test_body_keys_match_without_case_and_unknown_ones_are_ignored(
     client: httpx.AsyncClient, builder: RecordBuilder
 ) -> None:
     business = await builder.shared_id("Business")
-    response = await client.post(
-        TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1}
-    )
+    response = await client.post(TYPES, json={"name": "Desk", "businessid": str(business), "Foo": 1})
     assert response.status_code == 200
     assert response.json()["Value"]["Name"] == "Desk"
 
@@ -223,9 +210,7 @@ async def test_custom_fields_keep_the_first_of_a_name_and_filter(
         assert (await client.get(TYPES, params=params)).json()["TotalItems"] == found
 
 
-async def test_put_finds_its_record_by_path_or_body(
-    client: httpx.AsyncClient, builder: RecordBuilder
-) -> None:
+async def test_put_finds_its_record_by_path_or_body(client: httpx.AsyncClient, builder: RecordBuilder) -> None:
     body = await builder.request_body(ResourceType, only_required=True)
     made = (await client.post(TYPES, json=body)).json()["Value"]["Id"]
     assert (await client.put(f"{TYPES}/{made}", json=body)).status_code == 200
@@ -236,9 +221,7 @@ async def test_put_finds_its_record_by_path_or_body(
     assert (await client.put(f"{TYPES}/999999999", json=body)).status_code == 404
 
 
-async def test_a_blocked_delete_answers_200_without_success(
-    client: httpx.AsyncClient, builder: RecordBuilder
-) -> None:
+async def test_a_blocked_delete_answers_200_without_success(client: httpx.AsyncClient, builder: RecordBuilder) -> None:
     business = await builder.shared_id("Business")
     kept = await builder.create(ResourceType, BusinessId=business)
     await builder.create(Resource, ResourceTypeId=kept, BusinessId=business)
@@ -259,9 +242,7 @@ async def test_missing_credentials_are_401(app: ASGIApp) -> None:
 
 
 async def test_missing_role_is_403(app: ASGIApp, store: Store, location: int) -> None:
-    token = await create_user_token(
-        store, "powerless@example.com", is_admin=False, business_ids=(location,)
-    )
+    token = await create_user_token(store, "powerless@example.com", is_admin=False, business_ids=(location,))
     async with http_client(app, token) as limited:
         for method, path in (
             ("GET", TYPES), ("GET", f"{TYPES}/1"), ("GET", f"{TYPES}?id=[1]"), ("POST", TYPES),
@@ -323,7 +304,7 @@ async def test_internal_error_is_generic_and_logged(
     assert "the secret reason" in caplog.text
 
 
-async def test_a_lost_connection_is_a_409(
+async def test_a_lost_connection_is_a_503(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(**_: object) -> NoReturn:
@@ -331,7 +312,7 @@ async def test_a_lost_connection_is_a_409(
 
     monkeypatch.setattr(store, "read_session", lost)
     response = await client.get(TYPES)
-    assert response.status_code == 409
+    assert response.status_code == 503
     assert list(response.json()) == FAILURE
 
 
@@ -340,9 +321,7 @@ async def test_records_of_other_locations_are_not_found(
 ) -> None:
     """For a caller of one location, other records are not found, listed, counted or referable."""
     roles = [f"ResourceType-{word}" for word in ("List", "Read", "Create", "Edit", "Delete")]
-    token = await create_user_token(
-        store, "local@example.com", is_admin=False, business_ids=(location,)
-    )
+    token = await create_user_token(store, "local@example.com", is_admin=False, business_ids=(location,))
     async with store.write_session() as unit:
         user_id = await find_user_id(unit, "local@example.com")
         assert user_id is not None
@@ -368,3 +347,25 @@ async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     for path in ("/api/billing/nothing", "/api", "/nowhere", "/api/billing/coworkers"):
         response = await client.get(path)
         assert (response.status_code, response.text) == (404, '"Not found"')
+
+
+async def test_an_alias_path_serves_the_same_collection(client: httpx.AsyncClient) -> None:
+    """Users are found under `/api/spaces/users` too."""
+    main, alias = "/api/sys/users", "/api/spaces/users"
+    listed = (await client.get(main)).json()
+    assert (await client.get(alias)).json() == listed
+    [user] = listed["Records"][:1]
+    whole = (await client.get(f"{main}/{user['Id']}")).json()
+    assert (await client.get(f"{alias}/{user['Id']}")).json() == whole
+    assert (await client.get(f"{alias}/?id=[{user['Id']}]")).json() == [whole]
+    commands = (await client.get(f"{main}/commands")).json()
+    assert (await client.get(f"{alias}/commands")).json() == commands
+    body = {"FullName": "Bea", "Email": "bea.alias@example.com", "Language": 1}
+    created = (await client.post(alias, json=body)).json()
+    assert created["WasSuccessful"] is True, created
+    sent = {**body, "Id": created["Value"]["Id"], "FullName": "Bea Two"}
+    assert (await client.put(alias, json=sent)).json()["Value"]["FullName"] == "Bea Two"
+    assert (await client.patch(alias)).status_code == 405
+    document = (await client.get("/openapi.json")).json()
+    assert main in document["paths"]
+    assert alias not in document["paths"]

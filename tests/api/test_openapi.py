@@ -61,9 +61,7 @@ def test_operation_ids_are_unique(openapi_json: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda e: e.__name__)
-def test_every_verb_and_every_filter_is_documented(
-    openapi_json: dict[str, Any], entity: type[Entity]
-) -> None:
+def test_every_verb_and_every_filter_is_documented(openapi_json: dict[str, Any], entity: type[Entity]) -> None:
     paths = openapi_json["paths"]
     on_collection, on_record = paths[entity.path()], paths[entity.path() + "/{id}"]
     assert ("post" in on_collection) == ("create" in entity.verbs)
@@ -167,9 +165,7 @@ def test_document_offers_bearer_and_basic(openapi_json: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-async def test_docs_page_signs_in_with_a_password(
-    client: httpx.AsyncClient, openapi_json: dict[str, Any]
-) -> None:
+async def test_docs_page_signs_in_with_a_password(client: httpx.AsyncClient, openapi_json: dict[str, Any]) -> None:
     """The page adds the OAuth password flow itself, as its token address must be absolute."""
     script = (await client.get("/docs/docs.js")).text
     [path] = re.findall(r'tokenUrl: new URL\("([^"]+)"', script)
@@ -188,14 +184,64 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert (await client.get("/ready")).json() == {"Status": "ready"}
 
 
+def with_components(openapi_json: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"components": openapi_json["components"]}
+
+
+def test_every_body_has_one_media_type_and_an_example_that_matches_it(
+    openapi_json: dict[str, Any],
+) -> None:
+    """Generators write code that cannot be imported for a body with two media types."""
+    for path, methods in openapi_json["paths"].items():
+        for method in methods.keys() - {"parameters"}:
+            body = methods[method].get("requestBody")
+            if body is None:
+                continue
+            [(media_type, content)] = body["content"].items()
+            is_form = path == "/api/token"
+            assert media_type.endswith("x-www-form-urlencoded" if is_form else "json"), path
+            example, schema = content["example"], content["schema"]
+            jsonschema_rs.validate(with_components(openapi_json, schema), example)
+
+
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
-def test_create_examples_match_their_schema(
+def test_a_list_has_one_schema_and_a_batch_its_own_operation(
     openapi_json: dict[str, Any], entity: type[Entity]
 ) -> None:
-    if "create" not in entity.verbs:
-        return
-    body = openapi_json["paths"][entity.path()]["post"]["requestBody"]
-    example = body["content"]["application/json"]["example"]
-    jsonschema_rs.validate(
-        openapi_json["components"]["schemas"][f"{entity.__name__}Create"], example
-    )
+    def shown(path: str) -> Any:
+        response = openapi_json["paths"][path]["get"]["responses"]["200"]
+        return response["content"]["application/json"]["schema"]
+
+    record = f"#/components/schemas/{entity.__name__}"
+    assert shown(entity.path()) == {"$ref": f"{record}List"}
+    batch = {"type": "array", "items": {"$ref": record}}
+    assert shown(entity.path() + "/") == {"anyOf": [batch, {"$ref": f"{record}List"}]}
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [entity for entity in PUBLIC_ENTITIES if "update" in entity.verbs],
+    ids=lambda entity: entity.__name__,
+)
+async def test_the_id_and_the_key_that_a_write_needs_are_required(
+    openapi_json: dict[str, Any], client: httpx.AsyncClient, entity: type[Entity]
+) -> None:
+    schemas, path = openapi_json["components"]["schemas"], entity.path()
+    assert "Id" in schemas[f"{entity.__name__}Update"]["required"]
+    assert "Id" not in schemas[f"{entity.__name__}UpdateById"].get("required", ())
+    refused = await client.put(path, json={})
+    assert refused.status_code == 400
+    assert [e["PropertyName"] for e in refused.json()["Errors"]] == ["Id"]
+    run = openapi_json["paths"][f"{path}/runcommand"]["post"]["requestBody"]
+    assert run["content"]["application/json"]["schema"]["required"] == ["Key"]
+
+
+def test_integers_and_amounts_have_bounds(openapi_json: dict[str, Any]) -> None:
+    schemas = openapi_json["components"]["schemas"]
+    for name, schema in schemas.items():
+        if not name.endswith(("Create", "Update", "UpdateById")):
+            continue
+        for field, described in schema["properties"].items():
+            kinds = described["type"] if isinstance(described["type"], list) else [described["type"]]
+            if {"integer", "number"} & set(kinds) and "enum" not in described:
+                assert {"minimum", "maximum"} <= described.keys(), (name, field)

@@ -30,8 +30,7 @@ def test_repeated_query_string_is_cached() -> None:
 
 def test_cache_distinguishes_entities() -> None:
     types, credits_ = (
-        parse_list_query(entity, b"size=9", SEED).query.entity
-        for entity in (ResourceType, CoworkerBookingCredit)
+        parse_list_query(entity, b"size=9", SEED).query.entity for entity in (ResourceType, CoworkerBookingCredit)
     )
     assert (types, credits_) == (ResourceType, CoworkerBookingCredit)
 

@@ -39,9 +39,7 @@ async def body(builder: RecordBuilder) -> dict[str, object]:
 
 
 @pytest.fixture
-def losing(
-    store: Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> LosingStore:
+def losing(store: Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> LosingStore:
     lost = LosingStore(store, request.param)
     monkeypatch.setattr(store, "write_session", lost.write_session)
     return lost
@@ -57,9 +55,7 @@ async def test_a_lost_race_is_retried_once(
     client: httpx.AsyncClient, body: dict[str, object], losing: LosingStore
 ) -> None:
     before = await count(client)
-    response = await client.post(
-        ResourceType.path(), json=body, headers={"Idempotency-Key": "once"}
-    )
+    response = await client.post(ResourceType.path(), json=body, headers={"Idempotency-Key": "once"})
     assert response.json()["WasSuccessful"], response.text
     assert (losing.opened, await count(client)) == (2, before + 1)
     again = await client.post(ResourceType.path(), json=body, headers={"Idempotency-Key": "once"})

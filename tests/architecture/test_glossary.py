@@ -21,10 +21,8 @@ PYTHON: Final = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if path != Path(__file__)
 )
-DOCUMENTS: Final = (
-    sorted(  # without benchmarks/results, which keeps measurements as they were written
-        [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
-    )
+DOCUMENTS: Final = sorted(  # without benchmarks/results, which keeps measurements as they were written
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
 )
 
 BANNED_WORDS: Final = {
@@ -227,11 +225,7 @@ def public_names(module: ast.Module) -> Iterator[str]:
     """The classes, functions and constants that a module defines for others."""
     for node in module.body:
         match node:
-            case (
-                ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.ClassDef(name=name)
-            ):
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names = [name]
             case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
                 names = []

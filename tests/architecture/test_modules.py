@@ -95,11 +95,7 @@ class TestPurePackages:
             (node.lineno, ast.unparse(node))
             for node in ast.walk(parse_module(path))
             if (isinstance(node, ast.Constant) and isinstance(node.value, float))
-            or (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "float"
-            )
+            or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float")
         ]
         assert not found
 

@@ -23,10 +23,7 @@ def rules_cited(path: Path) -> set[int]:
 
 
 RULES_WITH_TESTS = {
-    rule
-    for path in TESTS.rglob("test_*.py")
-    if UNIT_TESTS not in path.parents
-    for rule in rules_cited(path)
+    rule for path in TESTS.rglob("test_*.py") if UNIT_TESTS not in path.parents for rule in rules_cited(path)
 }
 
 

@@ -13,10 +13,7 @@ SOURCE: Final = Path(__file__).parents[2] / "src" / "creditdesk"
 LEDGER: Final = SOURCE / "ledger"
 MAPPING: Final = LEDGER / "journal" / "mapping.py"
 TYPED: Final = [
-    path
-    for package in ("rules", "journal")
-    for path in sorted((LEDGER / package).glob("*.py"))
-    if path != MAPPING
+    path for package in ("rules", "journal") for path in sorted((LEDGER / package).glob("*.py")) if path != MAPPING
 ]
 
 

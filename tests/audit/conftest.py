@@ -49,9 +49,7 @@ class _StaticPrincipals:
     def __init__(self, principals: dict[str, Principal]) -> None:
         self.principals = principals
 
-    async def authenticate(
-        self, authorization: str | None, now: datetime, address: str | None = None
-    ) -> Principal:
+    async def authenticate(self, authorization: str | None, now: datetime, address: str | None = None) -> Principal:
         found = self.principals.get((authorization or "").removeprefix("Bearer "))
         if found is None:
             raise Unauthenticated("Sign in first.")
@@ -59,15 +57,11 @@ class _StaticPrincipals:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client_for(
-    store: Store, ledger: LedgerBuilder
-) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
+async def client_for(store: Store, ledger: LedgerBuilder) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
     """Clients: `reader` of the location, `outsider` of another one, `clerk` without a role, `nobody`."""
     reads = frozenset({"ledger-read"})
     principals = {
-        "reader": Principal(
-            2, "reader@example.com", roles=reads, locations=frozenset({ledger.business})
-        ),
+        "reader": Principal(2, "reader@example.com", roles=reads, locations=frozenset({ledger.business})),
         "outsider": Principal(3, "away@example.com", roles=reads, locations=frozenset({999})),
         "clerk": Principal(4, "clerk@example.com", locations=frozenset({ledger.business})),
     }

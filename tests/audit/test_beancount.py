@@ -28,9 +28,7 @@ from tests.support.ledger_builder import LedgerBuilder
 from tests.support.progress import CollectingReporter
 
 
-async def export_and_check(
-    store: Store, folder: Path
-) -> tuple[list[Any], list[str], CollectingReporter]:
+async def export_and_check(store: Store, folder: Path) -> tuple[list[Any], list[str], CollectingReporter]:
     """Exports; returns the parsed directives, Beancount's errors, and the export's own report."""
     file, report = folder / "credits.beancount", CollectingReporter()
     await export_beancount(store, file, report)
@@ -58,9 +56,7 @@ async def test_beancount_computes_same_balances(store: Store, tmp_path: Path) ->
             assert sum((position.units.number for position in held), Decimal(0)) == expected
 
 
-async def test_every_entry_kind_is_exported(
-    store: Store, ledger: LedgerBuilder, tmp_path: Path
-) -> None:
+async def test_every_entry_kind_is_exported(store: Store, ledger: LedgerBuilder, tmp_path: Path) -> None:
     money = await ledger.add_money_credit("40.00")
     await ledger.post_use(money, "0.0001")
     await ledger.post_use(money, "39.9999")
@@ -72,9 +68,7 @@ async def test_every_entry_kind_is_exported(
     assert errors == []
     opened = {e.account: e.currencies for e in entries if isinstance(e, data.Open)}
     assert opened[f"Assets:Credit:Money{money}"] == ["GBP.CREDIT"]
-    assert [opened[f"Assets:Credit:Time{credit}"] for credit in held] == [
-        [f"RATE{rate}"] for rate in rates
-    ]
+    assert [opened[f"Assets:Credit:Time{credit}"] for credit in held] == [[f"RATE{rate}"] for rate in rates]
     asserted = {e.account: e.amount.number for e in entries if isinstance(e, data.Balance)}
     assert asserted[f"Assets:Credit:Money{money}"] == 0
     assert asserted[f"Assets:Credit:Money{unopened}"] == 10
@@ -87,18 +81,14 @@ async def test_every_entry_kind_is_exported(
     assert lots == {f"Money{money}"}
 
 
-async def test_balance_off_by_smallest_unit_is_rejected(
-    store: Store, ledger: LedgerBuilder, tmp_path: Path
-) -> None:
+async def test_balance_off_by_smallest_unit_is_rejected(store: Store, ledger: LedgerBuilder, tmp_path: Path) -> None:
     money, time = await ledger.add_money_credit("40.00"), await ledger.add_time_credit(600)
     await ledger.post_use(money, "1.50")
     await ledger.post_time_use(time, BookingId=await ledger.add_booking())
     before = await ledger.get(CoworkerExtraService, time)
     async with store.write_session() as session:
         await session.update(CoworkerBookingCredit, [(money, {"RemainingCredit": 385_001})])
-        await session.update(
-            CoworkerExtraService, [(time, {"RemainingUses": before["RemainingUses"] - 1})]
-        )
+        await session.update(CoworkerExtraService, [(time, {"RemainingUses": before["RemainingUses"] - 1})])
     _, errors, report = await export_and_check(store, tmp_path)
     assert [error.partition("'")[2].partition("'")[0] for error in errors] == [
         f"Assets:Credit:Money{money}", f"Assets:Credit:Time{time}",

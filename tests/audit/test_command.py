@@ -32,9 +32,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-def test_checkpoints_are_written_and_chained(
-    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_checkpoints_are_written_and_chained(database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = generate_key()
     (tmp_path / "key.pem").write_bytes(private_pem(key))
     made: list[Checkpoint] = []
@@ -80,9 +78,7 @@ async def _verify(database: str, kept: Checkpoint, report: CollectingReporter) -
         await store.close()
 
 
-def test_verify_with_checkpoint(
-    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_with_checkpoint(database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "kept.json"
     assert run(["checkpoint", "--out", str(out), "--database", database]) == OK
     kept = ["verify", "--checkpoint", str(out), "--database", database]
@@ -92,7 +88,5 @@ def test_verify_with_checkpoint(
         file.execute("DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = 1")
     capsys.readouterr()
     assert run(kept) == FAILED
-    assert (
-        "money credit 1, line 1: covered by the checkpoint, is missing" in capsys.readouterr().out
-    )
+    assert "money credit 1, line 1: covered by the checkpoint, is missing" in capsys.readouterr().out
     assert run(["verify", "--checkpoint", str(tmp_path / "none.json")]) == FAILED

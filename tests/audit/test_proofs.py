@@ -40,15 +40,11 @@ async def spend_from_new_credit(ledger: LedgerBuilder, amount: str = "1.50") -> 
     await ledger.post_use(credit, "2.00")
     use = await ledger.post_use(credit, amount, Description="coffee")
     await ledger.post_use(credit, "3.00")
-    (line,) = [
-        x for x in await ledger.journal_lines("money", credit) if x["HistoryId"] == int(use["Id"])
-    ]
+    (line,) = [x for x in await ledger.journal_lines("money", credit) if x["HistoryId"] == int(use["Id"])]
     return line
 
 
-async def test_no_proof_before_first_checkpoint(
-    ledger: LedgerBuilder, client_for: ClientFor
-) -> None:
+async def test_no_proof_before_first_checkpoint(ledger: LedgerBuilder, client_for: ClientFor) -> None:
     line = await spend_from_new_credit(ledger)
     answer = await client_for("reader").get(f"/api/ledger/proofs/{line['Id']}")
     assert answer.status_code == 409
@@ -90,16 +86,12 @@ async def test_time_credit_and_first_entries_are_provable(
     for line in await ledger.journal_lines("time", credit):
         proof = (await reader.get(f"/api/ledger/proofs/{line['Id']}")).text
         assert run_verifier(tmp_path, proof, key)[0] == 0
-    by_history = await reader.get(
-        "/api/ledger/proofs", params={"history": use["Id"], "kind": "time"}
-    )
+    by_history = await reader.get("/api/ledger/proofs", params={"history": use["Id"], "kind": "time"})
     assert by_history.json()["line"]["history_id"] == int(use["Id"])
     assert run_verifier(tmp_path, by_history.text, key)[0] == 0
 
 
-async def test_proof_is_stable(
-    ledger: LedgerBuilder, client_for: ClientFor, make_checkpoint: CreateCheckpoint
-) -> None:
+async def test_proof_is_stable(ledger: LedgerBuilder, client_for: ClientFor, make_checkpoint: CreateCheckpoint) -> None:
     line = await spend_from_new_credit(ledger)
     first = await make_checkpoint()
     before = (await client_for("reader").get(f"/api/ledger/proofs/{line['Id']}")).content
@@ -134,9 +126,7 @@ async def test_proof_reveals_no_other_credits(
     assert "Blinding" not in proof
 
 
-@pytest.mark.parametrize(
-    ("who", "status"), [("reader", 200), ("outsider", 404), ("clerk", 403), ("nobody", 401)]
-)
+@pytest.mark.parametrize(("who", "status"), [("reader", 200), ("outsider", 404), ("clerk", 403), ("nobody", 401)])
 async def test_proof_requires_role_and_location(
     ledger: LedgerBuilder,
     client_for: ClientFor,
@@ -246,9 +236,7 @@ async def test_unknown_entry_is_not_found(store: Store) -> None:
             await prove_entry(session, 10**12)
 
 
-async def test_paths_are_served_and_documented(
-    client: httpx.AsyncClient, make_checkpoint: CreateCheckpoint
-) -> None:
+async def test_paths_are_served_and_documented(client: httpx.AsyncClient, make_checkpoint: CreateCheckpoint) -> None:
     made = await make_checkpoint()
     listed = (await client.get("/api/ledger/checkpoints?size=1")).json()
     assert listed["Records"] == [made.document()]

@@ -70,9 +70,7 @@ async def findings(store: Any) -> list[str]:
     return report.problems
 
 
-async def test_verify_sees_no_half_of_a_spend(
-    store: Store, spend: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_verify_sees_no_half_of_a_spend(store: Store, spend: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "VERIFY_BATCH_SIZE", 2)
     interleaving = InterleavingStore(store, spend)
     assert await findings(interleaving) == []
@@ -82,9 +80,7 @@ async def test_verify_sees_no_half_of_a_spend(
     assert await findings(store) == []
 
 
-async def test_export_sees_no_half_of_a_spend(
-    store: Store, credits_: list[int], spend: Write, tmp_path: Path
-) -> None:
+async def test_export_sees_no_half_of_a_spend(store: Store, credits_: list[int], spend: Write, tmp_path: Path) -> None:
     await export_records(InterleavingStore(store, spend), tmp_path, CollectingReporter())  # type: ignore[arg-type] # reads only
     left = {
         record["Id"]: round(record["TotalCredit"] - record["RemainingCredit"], 2)
@@ -99,9 +95,7 @@ async def test_export_sees_no_half_of_a_spend(
     }
 
 
-async def test_beancount_export_sees_no_half_of_a_spend(
-    store: Store, spend: Write, tmp_path: Path
-) -> None:
+async def test_beancount_export_sees_no_half_of_a_spend(store: Store, spend: Write, tmp_path: Path) -> None:
     report = CollectingReporter()
     await export_beancount(InterleavingStore(store, spend), tmp_path / "ledger.beancount", report)  # type: ignore[arg-type] # reads only
     assert report.problems == []

@@ -97,22 +97,15 @@ CHANGED_COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("column", "value"), CHANGED_COLUMNS, ids=[column for column, _ in CHANGED_COLUMNS]
-)
+@pytest.mark.parametrize(("column", "value"), CHANGED_COLUMNS, ids=[column for column, _ in CHANGED_COLUMNS])
 async def test_changed_entry_is_reported(
     store: Store, ledger: LedgerBuilder, tamper: Tamper, column: str, value: str
 ) -> None:
     credit = await credit_with_uses(ledger)
     await tamper(f"UPDATE journal_line SET {column} = {value} {entry_condition(credit, 3)}")
     found = await verify_problems(store, credit)
-    assert (
-        f"money credit {credit}, line 3: its content does not match its digest and the line"
-        " before it" in found
-    )
-    assert not any(
-        f"money credit {credit}, line {n}:" in output for n in (1, 2, 4) for output in found
-    )
+    assert f"money credit {credit}, line 3: its content does not match its digest and the line before it" in found
+    assert not any(f"money credit {credit}, line {n}:" in output for n in (1, 2, 4) for output in found)
 
 
 @pytest.mark.parametrize("column", ["recorded_on", "effective_on"])
@@ -121,16 +114,12 @@ async def test_changed_microsecond_is_reported(
 ) -> None:
     credit = await credit_with_uses(ledger)
     later = "+ 1" if isinstance(store, SQLiteStore) else "+ interval '1 microsecond'"
-    await tamper(
-        f"UPDATE journal_line SET {column} = {column} {later} {entry_condition(credit, 2)}"
-    )
+    await tamper(f"UPDATE journal_line SET {column} = {column} {later} {entry_condition(credit, 2)}")
     (output,) = await verify_problems(store, credit)
     assert output.startswith(f"money credit {credit}, line 2: its content does not match")
 
 
-async def test_changed_time_credit_entry_is_reported(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_changed_time_credit_entry_is_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await ledger.add_time_credit(600)
     await ledger.post_time_use(credit, BookingId=await ledger.add_booking())
     await tamper(
@@ -139,45 +128,29 @@ async def test_changed_time_credit_entry_is_reported(
     )
     report = CollectingReporter()
     await verify_ledger(store, report)
-    assert any(
-        output.startswith(f"time credit {credit}, line 2: its") for output in report.problems
-    )
+    assert any(output.startswith(f"time credit {credit}, line 2: its") for output in report.problems)
 
 
-async def test_removed_entry_is_reported(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_removed_entry_is_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await credit_with_uses(ledger)
     await tamper(f"DELETE FROM journal_line {entry_condition(credit, 2)}")
-    assert f"money credit {credit}, line 2: the line is missing" in await verify_problems(
-        store, credit
-    )
+    assert f"money credit {credit}, line 2: the line is missing" in await verify_problems(store, credit)
 
 
-async def test_reordered_entries_are_reported(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_reordered_entries_are_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await credit_with_uses(ledger)
     for sequence, other in ((2, 99), (3, 2), (99, 3)):
-        await tamper(
-            f"UPDATE journal_line SET sequence = {other} {entry_condition(credit, sequence)}"
-        )
+        await tamper(f"UPDATE journal_line SET sequence = {other} {entry_condition(credit, sequence)}")
     found = await verify_problems(store, credit)
     for sequence in (2, 3):
-        assert any(
-            output.startswith(f"money credit {credit}, line {sequence}: ") for output in found
-        )
+        assert any(output.startswith(f"money credit {credit}, line {sequence}: ") for output in found)
 
 
-async def test_inserted_entry_is_reported(
-    store: Store, ledger: LedgerBuilder, tamper: Tamper
-) -> None:
+async def test_inserted_entry_is_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     credit = await credit_with_uses(ledger)
     copied = (await ledger.journal_lines("money", credit))[2]
     for sequence in (4, 3):
-        await tamper(
-            f"UPDATE journal_line SET sequence = {sequence + 1} {entry_condition(credit, sequence)}"
-        )
+        await tamper(f"UPDATE journal_line SET sequence = {sequence + 1} {entry_condition(credit, sequence)}")
     forged = {"Id": None, "UniqueId": str(uuid4()), "Sequence": 3, "Amount": money("9.00")}
     async with store.write_session() as session:
         await session.insert(JournalLine, [copied | forged])
@@ -242,9 +215,7 @@ async def test_rewritten_history_is_found_by_checkpoint(
         digest = entry_digest(digest, line)
         changes = f"actor = '{line.actor}', digest = '{digest.hex()}'"
         await tamper(f"UPDATE journal_line SET {changes} WHERE id = {record['Id']}")
-    await tamper(
-        f"UPDATE account_state SET digest = '{digest.hex()}' WHERE id = {state_id(account)}"
-    )
+    await tamper(f"UPDATE account_state SET digest = '{digest.hex()}' WHERE id = {state_id(account)}")
     assert await verify_problems(store, credit) == []
     assert await checkpoint_problems(store, checkpoint, credit) == [
         f"money credit {credit}, line 4: this line or one before it differs from the checkpoint"
@@ -256,9 +227,7 @@ async def test_changed_entry_of_deleted_credit_is_reported(
 ) -> None:
     credit = await credit_with_uses(ledger)
     checkpoint = await make_checkpoint()
-    await tamper(
-        f"DELETE FROM coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {credit}"
-    )
+    await tamper(f"DELETE FROM coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {credit}")
     await tamper(f"DELETE FROM coworker_booking_credit WHERE id = {credit}")
     assert await checkpoint_problems(store, checkpoint, credit) == []
     await tamper(f"UPDATE journal_line SET amount = amount + 1 {entry_condition(credit, 2)}")
@@ -266,9 +235,7 @@ async def test_changed_entry_of_deleted_credit_is_reported(
     assert output.startswith(f"money credit {credit}, line 2: its content does not match")
 
 
-async def test_foreign_checkpoint_is_rejected(
-    store: Store, make_checkpoint: CreateCheckpoint
-) -> None:
+async def test_foreign_checkpoint_is_rejected(store: Store, make_checkpoint: CreateCheckpoint) -> None:
     checkpoint = await make_checkpoint()
     report = CollectingReporter()
     other = replace(checkpoint, root=bytes(32))
@@ -305,16 +272,12 @@ async def test_changed_stored_checkpoint_is_reported(
     await tamper(f"UPDATE stored_checkpoint SET document = '{true}' WHERE id = {kept.id}")
 
 
-async def test_changed_heads_are_reported(
-    store: Store, make_checkpoint: CreateCheckpoint, tamper: Tamper
-) -> None:
+async def test_changed_heads_are_reported(store: Store, make_checkpoint: CreateCheckpoint, tamper: Tamper) -> None:
     checkpoint = await make_checkpoint()
     async with store.read_session() as session:
         kept = await latest_checkpoint(session)
         assert kept is not None
-        run = (
-            await session.find(CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=kept.id))
-        )[0]
+        run = (await session.find(CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=kept.id)))[0]
     await tamper(f"DELETE FROM checkpoint_heads WHERE id = {run['Id']}")
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
@@ -344,11 +307,9 @@ async def _truncate_journal(
     last = lines[keep - 1]
     ids = ", ".join(str(line["HistoryId"]) for line in lines[keep:])
     for statement in (
-        f"DELETE FROM journal_line WHERE credit_id = {credit} AND credit_kind = 'money' "
-        f"AND sequence > {keep}",
+        f"DELETE FROM journal_line WHERE credit_id = {credit} AND credit_kind = 'money' AND sequence > {keep}",
         f"DELETE FROM coworker_booking_credit_use_history WHERE id IN ({ids})",
-        f"UPDATE coworker_booking_credit SET remaining_credit = {last['BalanceAfter']} "
-        f"WHERE id = {credit}",
+        f"UPDATE coworker_booking_credit SET remaining_credit = {last['BalanceAfter']} WHERE id = {credit}",
         f"UPDATE account_state SET sequence = {keep}, digest = '{last['Digest']}' "
         f"WHERE id = {state_id((AccountType.MONEY, credit))}",
     ):

@@ -21,9 +21,7 @@ async def store(new_database: NewDatabase) -> AsyncIterator[Store]:
 
 
 @pytest_asyncio.fixture(params=ENGINES)
-async def each_store(
-    request: pytest.FixtureRequest, new_database: NewDatabase
-) -> AsyncIterator[Store]:
+async def each_store(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Store]:
     with new_database(request.param) as url:
         opened = await open_store(url)
         yield opened

@@ -102,9 +102,7 @@ async def test_administrator_is_limited_to_assigned_locations(each_store: Store)
 
 async def test_roles_are_union_of_user_roles_in_lower_case(each_store: Store) -> None:
     north = await create_location(each_store)
-    user_id = await create_person(
-        each_store, is_admin=False, business_ids=(north,), roles=("Tariff-List",)
-    )
+    user_id = await create_person(each_store, is_admin=False, business_ids=(north,), roles=("Tariff-List",))
     await create_user_role(each_store, north, ("tariff-list", "Booking-READ"), (user_id,))
     caller = await caller_of(each_store, user_id)
     assert caller.roles == {"tariff-list", "booking-read"}
@@ -146,15 +144,11 @@ async def test_role_granted_by_same_worker_applies_immediately(store: Store) -> 
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
     async with store.write_session() as session:
         before = await stored(session, UserRole, user_role_id)
-        await user_roles.update(
-            session, UserRole, before, {"Users": (user_id,)}, request_context(ROOT_PRINCIPAL)
-        )
+        await user_roles.update(session, UserRole, before, {"Users": (user_id,)}, request_context(ROOT_PRINCIPAL))
     assert (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles == {"tariff-list"}
     async with store.write_session() as session:
         before = await stored(session, User, user_id)
-        await users.update(
-            session, User, before, {"UserRoles": ()}, request_context(ROOT_PRINCIPAL)
-        )
+        await users.update(session, User, before, {"UserRoles": ()}, request_context(ROOT_PRINCIPAL))
     assert not (await auth.authenticate(basic_authorization(), SIGN_IN_TIME)).roles
 
 
@@ -182,8 +176,7 @@ def test_scope_is_a_location_column(entity: type[Entity]) -> None:
     if entity.scope is None:
         assert scope_filters(somewhere, entity) == ()
         assert not entity.public or not any(
-            isinstance(f, Reference) and f.is_local and f.to == "Business"
-            for f in entity.fields.values()
+            isinstance(f, Reference) and f.is_local and f.to == "Business" for f in entity.fields.values()
         )
         return
     column = scope_column(entity, entity.scope)
@@ -226,9 +219,7 @@ async def test_sign_in_entities_are_not_public() -> None:
 async def manager(store: Store) -> tuple[Principal, int, int]:
     """A user with some roles at one of two locations; returns it and both locations."""
     north, south = await create_location(store), await create_location(store, "South")
-    user_id = await create_person(
-        store, "manager@example.org", is_admin=False, business_ids=(north,), roles=MANAGER
-    )
+    user_id = await create_person(store, "manager@example.org", is_admin=False, business_ids=(north,), roles=MANAGER)
     return await caller_of(store, user_id), north, south
 
 
@@ -238,9 +229,7 @@ async def test_user_is_created_with_credentials(each_store: Store) -> None:
         IsAdmin=True, Active=True, APIAccess=True, PasswordSalt="ignored", AccessToken="ignored",
     )  # fmt: skip
     auth = create_authenticator(each_store)
-    caller = await auth.authenticate(
-        basic_authorization("bob@example.org", "a good password"), SIGN_IN_TIME
-    )
+    caller = await auth.authenticate(basic_authorization("bob@example.org", "a good password"), SIGN_IN_TIME)
     assert (caller.user_id, caller.unrestricted) == (user_id, True)
     for taken in ("bob@example.org", "BOB@Example.org"):
         with pytest.raises(ValidationError) as refused:
@@ -262,9 +251,7 @@ async def test_changed_password_or_email_revokes_tokens(store: Store) -> None:
         with pytest.raises(Exception, match="Sign in"):
             await auth.authenticate(stale, SIGN_IN_TIME)
     await change(store, ROOT_PRINCIPAL, user_id, Email="countess@example.org")
-    assert await auth.authenticate(
-        basic_authorization("countess@example.org", "a new password"), SIGN_IN_TIME
-    )
+    assert await auth.authenticate(basic_authorization("countess@example.org", "a new password"), SIGN_IN_TIME)
     with pytest.raises(ValidationError) as refused:
         await change(store, ROOT_PRINCIPAL, user_id, NewPassword="short")
     assert refused.value.errors[0].PropertyName == "NewPassword"
@@ -280,9 +267,7 @@ async def test_posted_secret_enables_second_factor(store: Store) -> None:
     with pytest.raises(TokenError) as refused:
         await auth.sign_in(password_form(), None, SIGN_IN_TIME)
     assert refused.value.error == "two_factor_auth_check"
-    assert await auth.sign_in(
-        password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME)), None, SIGN_IN_TIME
-    )
+    assert await auth.sign_in(password_form(totp=pyotp.TOTP(secret).at(SIGN_IN_TIME)), None, SIGN_IN_TIME)
     async with store.read_session() as reading:
         assert (await stored(reading, User, user_id))["TwoFactorEnabled"]
 
@@ -290,9 +275,7 @@ async def test_posted_secret_enables_second_factor(store: Store) -> None:
 async def test_manager_grants_own_roles(store: Store) -> None:
     caller, north, _ = await manager(store)
     mine = await create_user_role(store, north, MANAGER[:2])
-    user_id = await create(
-        store, caller, Email="bob@example.org", Businesses=(north,), UserRoles=(mine,)
-    )
+    user_id = await create(store, caller, Email="bob@example.org", Businesses=(north,), UserRoles=(mine,))
     assert (await caller_of_any(store, user_id)) == (
         frozenset({"user-edit", "user-create"}),
         frozenset({north}),
@@ -330,9 +313,7 @@ async def test_manager_cannot_change_user_with_more_roles(store: Store) -> None:
         await create_person(store, "root@example.org"),
         await create_person(store, "chief@example.org", business_ids=(north,)),
         await create_person(store, "both@example.org", is_admin=False, business_ids=(north, south)),
-        await create_person(
-            store, "more@example.org", is_admin=False, business_ids=(north,), roles=("Tariff-Edit",)
-        ),
+        await create_person(store, "more@example.org", is_admin=False, business_ids=(north,), roles=("Tariff-Edit",)),
     ]
     for chief in chiefs:
         for fields in (

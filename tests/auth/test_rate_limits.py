@@ -82,9 +82,7 @@ async def test_a_lease_that_is_not_used_is_lost_and_never_more_than_a_part(store
 
 async def test_concurrent_requests_share_one_lease(store: Store) -> None:
     worker = limiter(store, calls_per_minute=10)
-    results = await asyncio.gather(
-        *(worker.check(ADA, "GET", SIGN_IN_TIME) for _ in range(12)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(worker.check(ADA, "GET", SIGN_IN_TIME) for _ in range(12)), return_exceptions=True)
     assert sum(isinstance(result, RateLimited) for result in results) == 2
 
 

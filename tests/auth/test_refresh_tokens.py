@@ -24,17 +24,13 @@ from tests.support.users import (
 DAY = timedelta(days=1)
 
 
-async def refused(
-    auth: Authenticator, token: str, client_id: str | None = None, now: datetime = SIGN_IN_TIME
-) -> bool:
+async def refused(auth: Authenticator, token: str, client_id: str | None = None, now: datetime = SIGN_IN_TIME) -> bool:
     with pytest.raises(TokenError) as caught:
         await auth.refresh_tokens({"refresh_token": token}, client_id, now)
     return caught.value.error == "invalid_grant"
 
 
-async def again(
-    auth: Authenticator, token: str, client_id: str | None = None, now: datetime = SIGN_IN_TIME
-) -> str:
+async def again(auth: Authenticator, token: str, client_id: str | None = None, now: datetime = SIGN_IN_TIME) -> str:
     return (await auth.refresh_tokens({"refresh_token": token}, client_id, now)).refresh_token
 
 
@@ -140,9 +136,7 @@ async def test_password_change_and_lost_access_end_token(store: Store) -> None:
     auth = create_authenticator(store)
     token = (await auth.sign_in(password_form(), None, SIGN_IN_TIME)).refresh_token
     async with store.write_session() as session:
-        await set_password(
-            session, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS
-        )
+        await set_password(session, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS)
     assert await refused(auth, token)
     form = password_form(password="another password")
     token = (await auth.sign_in(form, None, SIGN_IN_TIME)).refresh_token

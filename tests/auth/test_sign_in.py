@@ -52,9 +52,7 @@ async def test_email_and_scheme_ignore_case(store: Store) -> None:
     await create_person(store, "Ada@Example.org")
     auth = create_authenticator(store)
     grant = await auth.sign_in(password_form(username=" aDa@example.ORG "), None, SIGN_IN_TIME)
-    assert (
-        await auth.authenticate(f"bEARER {grant.access_token}", SIGN_IN_TIME)
-    ).email == "Ada@Example.org"
+    assert (await auth.authenticate(f"bEARER {grant.access_token}", SIGN_IN_TIME)).email == "Ada@Example.org"
 
 
 async def test_wrong_password_and_unknown_user_return_same_error(store: Store) -> None:
@@ -203,9 +201,7 @@ async def test_token_issued_after_revocation_works_on_all_workers(store: Store) 
     await there.authenticate(f"Bearer {fresh.access_token}", SIGN_IN_TIME)
 
 
-async def test_basic_authentication_hashes_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_basic_authentication_hashes_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await create_person(store)
     auth = create_authenticator(store)
     checks: list[str] = []
@@ -216,9 +212,7 @@ async def test_basic_authentication_hashes_once(
         return await plain(stored, password)
 
     monkeypatch.setattr(PASSWORDS, "verify", verify)
-    await asyncio.gather(
-        *(auth.authenticate(basic_authorization(), SIGN_IN_TIME) for _ in range(8))
-    )
+    await asyncio.gather(*(auth.authenticate(basic_authorization(), SIGN_IN_TIME) for _ in range(8)))
     await auth.authenticate(basic_authorization(), SIGN_IN_TIME + 299 * SECOND)
     assert len(checks) <= FAST_HASHING.argon2_threads
     before = len(checks)
@@ -231,23 +225,17 @@ async def test_basic_authentication_ends_after_password_change(store: Store) -> 
     auth = create_authenticator(store)
     await auth.authenticate(basic_authorization(), SIGN_IN_TIME)
     async with store.write_session() as session:
-        await set_password(
-            session, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS
-        )
+        await set_password(session, user_id, "another password", now=SIGN_IN_TIME, passwords=PASSWORDS)
     with pytest.raises(Unauthenticated):
         await auth.authenticate(basic_authorization(), SIGN_IN_TIME + 5 * SECOND)
-    await auth.authenticate(
-        basic_authorization(password="another password"), SIGN_IN_TIME + 5 * SECOND
-    )
+    await auth.authenticate(basic_authorization(password="another password"), SIGN_IN_TIME + 5 * SECOND)
 
 
 async def test_password_may_contain_colon_and_accents(store: Store) -> None:
     user_id = await create_person(store)
     async with store.write_session() as session:
         await set_password(session, user_id, "pa:ss:wörd 1", now=SIGN_IN_TIME, passwords=PASSWORDS)
-    await create_authenticator(store).authenticate(
-        basic_authorization(password="pa:ss:wörd 1"), SIGN_IN_TIME
-    )
+    await create_authenticator(store).authenticate(basic_authorization(password="pa:ss:wörd 1"), SIGN_IN_TIME)
 
 
 async def test_deleted_user_has_no_live_token(store: Store) -> None:
@@ -298,10 +286,7 @@ def test_codes_of_adjacent_steps_are_accepted() -> None:
     generator = pyotp.TOTP(secret)
     step = int(SIGN_IN_TIME.timestamp()) // 30
     for offset in (-1, 0, 1):
-        assert (
-            accepted_step(secret, generator.generate_otp(step + offset), SIGN_IN_TIME, 0)
-            == step + offset
-        )
+        assert accepted_step(secret, generator.generate_otp(step + offset), SIGN_IN_TIME, 0) == step + offset
     for offset in (-2, 2):
         assert accepted_step(secret, generator.generate_otp(step + offset), SIGN_IN_TIME, 0) is None
     assert accepted_step(secret, generator.generate_otp(step - 1), SIGN_IN_TIME, step - 1) is None
@@ -316,9 +301,7 @@ async def test_failures_throttle_account_across_workers(each_store: Store) -> No
     workers = [create_authenticator(each_store, sign_in_failures_per_account=3) for _ in range(2)]
     for n in range(3):
         with pytest.raises(TokenError):
-            await workers[n % 2].sign_in(
-                password_form(password="wrong"), None, SIGN_IN_TIME + n * SECOND
-            )
+            await workers[n % 2].sign_in(password_form(password="wrong"), None, SIGN_IN_TIME + n * SECOND)
     for form in (password_form(), password_form(username="ADA@example.org")):
         with pytest.raises(RateLimited) as throttled:
             await workers[0].sign_in(form, None, SIGN_IN_TIME + 10 * SECOND)
@@ -343,9 +326,7 @@ async def test_address_is_throttled_across_accounts(store: Store) -> None:
     auth = create_authenticator(store, sign_in_failures_per_address=3)
     for n in range(3):
         with pytest.raises(TokenError):
-            await auth.sign_in(
-                password_form(username=f"n{n}@example.org"), None, SIGN_IN_TIME, "192.0.2.7"
-            )
+            await auth.sign_in(password_form(username=f"n{n}@example.org"), None, SIGN_IN_TIME, "192.0.2.7")
     with pytest.raises(RateLimited):
         await auth.sign_in(password_form(), None, SIGN_IN_TIME, "192.0.2.7")
     assert await auth.sign_in(password_form(), None, SIGN_IN_TIME, "192.0.2.8")
@@ -369,10 +350,7 @@ async def test_concurrent_guesses_are_counted(store: Store) -> None:
     await create_person(store)
     auth = create_authenticator(store, sign_in_failures_per_account=3, argon2_threads=2)
     answers = await asyncio.gather(
-        *(
-            auth.sign_in(password_form(password=f"guess {n}"), None, SIGN_IN_TIME)
-            for n in range(20)
-        ),
+        *(auth.sign_in(password_form(password=f"guess {n}"), None, SIGN_IN_TIME) for n in range(20)),
         return_exceptions=True,
     )
     tried = sum(isinstance(answer, TokenError) for answer in answers)
@@ -389,9 +367,7 @@ async def test_command_line_issues_token_without_password(store: Store) -> None:
     async with store.write_session() as session:
         grant = await issue_token(session, user_id, secret, FAST_HASHING, now=SIGN_IN_TIME)
     auth = create_authenticator(store)
-    assert (
-        await auth.authenticate(f"Bearer {grant.access_token}", SIGN_IN_TIME)
-    ).user_id == user_id
+    assert (await auth.authenticate(f"Bearer {grant.access_token}", SIGN_IN_TIME)).user_id == user_id
     assert await auth.refresh_tokens({"refresh_token": grant.refresh_token}, None, SIGN_IN_TIME)
 
 

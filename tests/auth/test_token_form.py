@@ -93,9 +93,7 @@ async def test_wrong_password_is_400(client: httpx.AsyncClient) -> None:
         {"data": {"username": "ada@example.org"}},
     ],
 )
-async def test_json_or_other_grant_type_is_unsupported(
-    client: httpx.AsyncClient, sent: dict[str, Any]
-) -> None:
+async def test_json_or_other_grant_type_is_unsupported(client: httpx.AsyncClient, sent: dict[str, Any]) -> None:
     answer = await client.post("/api/token", **sent)
     assert (answer.status_code, answer.json()) == (400, UNSUPPORTED)
 
@@ -105,9 +103,7 @@ async def test_json_or_other_grant_type_is_unsupported(
     ["a=1&a=2&grant_type=password", "password=" + "x" * 20_000, b"\xff\xfe=1", "a=%ff",
      "&".join(f"f{n}=1" for n in range(40))],
 )  # fmt: skip
-async def test_malformed_form_is_invalid_request(
-    client: httpx.AsyncClient, content: str | bytes
-) -> None:
+async def test_malformed_form_is_invalid_request(client: httpx.AsyncClient, content: str | bytes) -> None:
     answer = await client.post("/api/token", content=content)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
@@ -138,9 +134,7 @@ async def test_too_many_failures_return_retry_after(client: httpx.AsyncClient) -
     assert "Wait 300 seconds" in answer.json()["error_description"]
 
 
-async def test_refresh_and_retry_after_expired_token(
-    client: httpx.AsyncClient, auth: Authenticator
-) -> None:
+async def test_refresh_and_retry_after_expired_token(client: httpx.AsyncClient, auth: Authenticator) -> None:
     first = (await client.post("/api/token", data=password_form())).json()
     week = SIGN_IN_TIME + timedelta(days=8)
     with pytest.raises(Exception, match="Sign in"):

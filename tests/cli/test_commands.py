@@ -19,7 +19,7 @@ from creditdesk.cli.program import FAILED, OK, USAGE_ERROR, run
 
 COMMANDS = (
     "serve", "init", "migrate", "user", "demo", "import", "export", "verify", "renew", "expire",
-    "checkpoint", "openapi",
+    "checkpoint", "rotate-key", "openapi",
 )  # fmt: skip
 
 
@@ -66,18 +66,14 @@ def test_usage_errors_exit_with_2(arguments: list[str], message: str, capsys: Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["verify"], "The database is not up to date. Run: creditdesk migrate\n"),
         (
             ["verify", "--database", "mysql://x"],
             "The database must be sqlite:///path or postgresql://…\n",
         ),
-        (["serve"], "The database is not up to date. Run: creditdesk migrate\n"),
     ],
 )
 @pytest.mark.usefixtures("database")
-def test_failures_exit_with_1_and_one_message(
-    arguments: list[str], message: str, capsys: Captured
-) -> None:
+def test_failures_exit_with_1_and_one_message(arguments: list[str], message: str, capsys: Captured) -> None:
     assert run(arguments) == FAILED
     assert capsys.readouterr() == ("", message)
 
@@ -167,14 +163,13 @@ def test_demo_export_import_verify(database: str, tmp_path: Path, capsys: Captur
     assert "every balance agree" in capsys.readouterr().out
     other = ["--database", f"sqlite:///{tmp_path / 'other.db'}"]
     assert run(["migrate", *other]) == OK
-    assert run(["import", str(tmp_path / "out"), *other]) == OK
+    admin = ["--admin", "admin@demo.creditdesk.example"]
+    assert run(["import", str(tmp_path / "out"), *admin, *other]) == OK
     assert run(["verify", *other]) == OK
     assert run(["import", str(tmp_path / "nowhere")]) == FAILED
     capsys.readouterr()
     with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
-        connection.execute(
-            "UPDATE coworker_booking_credit SET total_credit = total_credit + 1 WHERE id = 1"
-        )
+        connection.execute("UPDATE coworker_booking_credit SET total_credit = total_credit + 1 WHERE id = 1")
     connection.close()
     assert run(["verify"]) == FAILED
     assert capsys.readouterr().out.startswith("CoworkerBookingCredit 1: total is ")
@@ -187,7 +182,7 @@ def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys
     capsys.readouterr()
     assert run(["import", str(tmp_path / "in")]) == FAILED
     output = capsys.readouterr()
-    assert output.out == "Booking: 1 new, 0 changed, 0 same\nProblems: 1\n"
+    assert output.out == "Booking: 1 new, 0 changed, 0 same\nRefused: 0, adjusted: 1, ignored: 0\n"
     assert "Booking.CoworkerId refers to the missing Coworker 99" in output.err
 
 
@@ -205,9 +200,7 @@ def test_serve_prints_address_and_uses_next_port(database: str, capsys: Captured
     try:
         addresses = []
         for _ in range(2):
-            server = subprocess.Popen(
-                [*command, "--database", database], stdout=subprocess.PIPE, text=True
-            )
+            server = subprocess.Popen([*command, "--database", database], stdout=subprocess.PIPE, text=True)
             servers.append(server)
             assert server.stdout is not None
             output = server.stdout.readline()
@@ -248,9 +241,7 @@ def test_migrate_lists_and_plans_without_changing_anything(database: str, capsys
     file = Path(database.removeprefix("sqlite:///"))
     assert run(["migrate", "--list"]) == OK
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines] == [
-        ["pending", str(number)] for number in range(1, len(lines) + 1)
-    ]
+    assert [line.split()[:2] for line in lines] == [["pending", str(number)] for number in range(1, len(lines) + 1)]
     assert run(["migrate", "--plan"]) == OK
     planned = capsys.readouterr().out
     assert "-- 1 initial schema: " in planned
@@ -264,3 +255,48 @@ def test_migrate_lists_and_plans_without_changing_anything(database: str, capsys
     assert run(["migrate", "--list"]) == OK
     assert "pending" not in capsys.readouterr().out
     assert file.read_bytes() == before
+
+
+def test_import_makes_administrators_only_by_name(database: str, tmp_path: Path, capsys: Captured) -> None:
+    assert run(["migrate", "--database", database]) == OK
+    (tmp_path / "in").mkdir()
+    users = '[{"Id": 7, "FullName": "Eve", "Email": "eve@x.example", "Language": 1, "IsAdmin": true}]'
+    (tmp_path / "in" / "users.json").write_text(users, encoding="utf-8")
+    capsys.readouterr()
+    assert run(["import", str(tmp_path / "in")]) == FAILED
+    assert "IsAdmin of eve@x.example is not imported" in capsys.readouterr().err
+    named = ["--admin", "eve@x.example"]
+    assert run(["import", str(tmp_path / "in"), *named]) == FAILED
+    assert "the user eve@x.example exists" in capsys.readouterr().err
+    named += ["--overwrite-user", "eve@x.example"]
+    assert run(["import", str(tmp_path / "in"), *named]) == OK
+    assert capsys.readouterr().out.startswith("User: 0 new, 1 changed, 0 same\n")
+
+
+def test_import_reads_numbers_and_dates_by_option(database: str, tmp_path: Path, capsys: Captured) -> None:
+    assert run(["migrate", "--database", database]) == OK
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "businesses.csv").write_text("Id;Name\n1;Zo\xeb\n", encoding="latin-1")
+    (tmp_path / "in" / "coworkers.csv").write_text("Id;FullName\n5;Ada\n", encoding="utf-16")
+    (tmp_path / "in" / "coworkerbookingcredits.csv").write_text(
+        "Id;CoworkerId;BusinessId;TotalCredit;ExpireDate;Shoe\n"
+        "7;5;1;1.234,50;31/12/2026;4\n8;5\n9;5;1;2.5;31/12/2026;4\n"
+    )
+    capsys.readouterr()
+    assert run(["import", str(tmp_path / "in")]) == FAILED
+    refused = capsys.readouterr()
+    assert "businesses.csv is not UTF-8 text; save it as UTF-8" in refused.err
+    assert "--dates dmy reads day/month/year" in refused.err
+    options = ["--format", "european", "--dates", "dmy", "--encoding", "latin-1"]
+    assert run(["import", str(tmp_path / "in"), *options]) == FAILED
+    shown = capsys.readouterr()
+    assert shown.out.endswith("CoworkerBookingCredit: 1 new, 0 changed, 0 same\nRefused: 2, adjusted: 0, ignored: 1\n")
+    assert "row 2: has 2 cells where the first line names 6; the row is refused" in shown.err
+    assert 'row 3: TotalCredit "2.5" must be a number such as 1.234,50' in shown.err
+    assert "coworkerbookingcredits.csv: unknown columns are ignored: Shoe" in shown.err
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        found = connection.execute(
+            "SELECT id, total_credit, expire_date IS NOT NULL FROM coworker_booking_credit"
+        ).fetchall()
+    connection.close()
+    assert found == [(7, 12_345_000, 1)]

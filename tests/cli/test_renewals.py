@@ -45,10 +45,7 @@ def with_ledger(database: str, work: Callable[[LedgerBuilder], Coroutine[Any, An
 def run_twice_concurrently(database: str, command: str) -> list[str]:
     """The output of two processes that run a command at the same time."""
     words = [sys.executable, "-m", "creditdesk", command, "--database", database]
-    both = [
-        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     output = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [OK, OK], output
     return [out for out, _ in output]
@@ -88,9 +85,7 @@ def test_concurrent_expire_releases_and_expires_once(database: str, capsys: Capt
         credit = await ledger.add_money_credit("100.00")
         for _ in range(3):
             await add_hold(ledger, until=LONG_AGO + timedelta(hours=1))
-        await ledger.update_credit(
-            credit, TotalCredit=money("100.00"), ExpireDate=LONG_AGO + timedelta(days=1)
-        )
+        await ledger.update_credit(credit, TotalCredit=money("100.00"), ExpireDate=LONG_AGO + timedelta(days=1))
         given = await ledger.money_credit_values(
             "10.00", RemainingCredit=money("10.00"), ExpireDate=LONG_AGO + timedelta(days=1)
         )

@@ -15,9 +15,7 @@ from tests.support.users import http_client
 
 
 @pytest_asyncio.fixture(scope="module")
-async def other_worker(
-    database: str, admin_token: str, clock: AdjustableClock
-) -> AsyncIterator[httpx.AsyncClient]:
+async def other_worker(database: str, admin_token: str, clock: AdjustableClock) -> AsyncIterator[httpx.AsyncClient]:
     """A client of another worker: an application with its own connections."""
     store = await open_store(database)
     async with http_client(build_app(store, Settings(), clock), admin_token) as opened:

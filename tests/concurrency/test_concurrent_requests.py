@@ -38,9 +38,7 @@ CONFLICT_TIMEOUT_SECONDS = 10.0
 
 async def test_exactly_40_of_64_spends_succeed(api: ApiClient) -> None:
     credit = await api.create_credit("40.00")
-    answers = await asyncio.gather(
-        *(api.post_use(credit, "1.00") for _ in range(CONCURRENT_SPENDS))
-    )
+    answers = await asyncio.gather(*(api.post_use(credit, "1.00") for _ in range(CONCURRENT_SPENDS)))
     await assert_forty_spent(api, credit, answers)
 
 
@@ -61,10 +59,7 @@ async def test_exactly_40_of_64_spends_succeed_over_two_workers(
 async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient) -> None:
     credit = await api.create_credit("40.00", IsUniversalCredit=True)
     answers = await asyncio.gather(
-        *(
-            retry_conflicts(partial(api.spend, charge_item(n, 1)))
-            for n in range(1, CONCURRENT_SPENDS + 1)
-        )
+        *(retry_conflicts(partial(api.spend, charge_item(n, 1))) for n in range(1, CONCURRENT_SPENDS + 1))
     )
     covered = [result_value(a)["Allocation"]["sources"][0]["uncovered"] for a in answers]
     assert sorted(covered) == ["0.0000"] * 40 + ["1.0000"] * 24
@@ -72,9 +67,7 @@ async def test_exactly_40_of_64_baskets_are_covered(api: ApiClient) -> None:
     assert len(await api.list_uses(credit)) == 40
 
 
-async def test_pool_cap_holds_over_two_workers(
-    api: ApiClient, other_worker: httpx.AsyncClient
-) -> None:
+async def test_pool_cap_holds_over_two_workers(api: ApiClient, other_worker: httpx.AsyncClient) -> None:
     payer = await api.ledger.add_customer("Paula")
     team = await api.ledger.add(
         Team,
@@ -91,9 +84,7 @@ async def test_pool_cap_holds_over_two_workers(
     clients = (api.http, other_worker) * (RETRIES // 2)
     answers = await asyncio.gather(
         *(
-            retry_conflicts(
-                partial(client.post, "/api/ledger/spends", json=api.basket_body(charge_item(n, 3)))
-            )
+            retry_conflicts(partial(client.post, "/api/ledger/spends", json=api.basket_body(charge_item(n, 3))))
             for n, client in enumerate(clients, 1)
         )
     )
@@ -218,9 +209,7 @@ async def test_concurrent_operations_end_like_a_serial_order(
     assert kinds.count("reversal") == 1
 
 
-async def test_rule_31_opposite_lock_orders_do_not_deadlock(
-    api: ApiClient, other_worker: httpx.AsyncClient
-) -> None:
+async def test_rule_31_opposite_lock_orders_do_not_deadlock(api: ApiClient, other_worker: httpx.AsyncClient) -> None:
     """Credits are locked in one order, whatever order a request names them in (rule 31)."""
     credits_ = [await api.create_credit("30.00") for _ in range(2)]
     uses = [created_id(await api.post_use(credit, "10.00")) for credit in credits_]
@@ -228,10 +217,7 @@ async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     other = replace(api, http=other_worker)
     turns = [(api, uses), (other, uses[::-1])] * 4
     answers = await asyncio.gather(
-        *(
-            retry_conflicts(partial(worker.run_command, USES, "REVERSE_USE", ids))
-            for worker, ids in turns
-        ),
+        *(retry_conflicts(partial(worker.run_command, USES, "REVERSE_USE", ids)) for worker, ids in turns),
         retry_conflicts(lambda: other.spend(source)),
     )
     assert all(succeeded(a) for a in answers)
@@ -239,9 +225,7 @@ async def test_rule_31_opposite_lock_orders_do_not_deadlock(
     assert sum([await api.remaining(credit) for credit in credits_]) == 20
 
 
-async def test_concurrent_spend_and_delete_exclude_each_other(
-    api: ApiClient, other_worker: httpx.AsyncClient
-) -> None:
+async def test_concurrent_spend_and_delete_exclude_each_other(api: ApiClient, other_worker: httpx.AsyncClient) -> None:
     for _ in range(4):
         credit = await api.create_credit("1.00")
         path = f"{CREDITS}/{credit}"

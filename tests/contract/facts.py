@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 FOLDER: Final = Path(__file__).parent
 CORE: Final = (
@@ -44,6 +44,7 @@ class FieldFact:
     type: str
     nullable: bool = True
     required_on_create: bool = False
+    default: Any = None
     writable_on_create: bool = False
     writable_on_update: bool = False
     read_only: bool = False
@@ -96,6 +97,11 @@ class EntityFacts:
     @cached_property
     def by_name(self) -> dict[str, FieldFact]:
         return {field.name: field for field in self.fields}
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """What a field becomes that a create or an update leaves out."""
+        return {f.name: f.default for f in self.fields if f.default is not None}
 
     @cached_property
     def list_fields(self) -> tuple[FieldFact, ...]:

@@ -186,9 +186,7 @@ def _absent_value(field: FieldFact, names: dict[str, int], choose: Choose) -> An
                 return choose(_WORD_VALUES[field.name])
             return choose(("zzz", "ß", "É", "0", "%", "_", "a"))
         case "datetime":
-            return choose(
-                (datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
-            )
+            return choose((datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)))
         case "number":
             return choose((Decimal("0.0001"), Decimal(7), Decimal("-0.5")))
         case "boolean":

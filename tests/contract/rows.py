@@ -79,8 +79,7 @@ def generate_rows(seed: int, count: int = ROWS_PER_ENTITY) -> dict[str, list[dic
     """`count` rows of every entity, by API field names; every reference is to an existing row."""
     random = Random(seed)
     rows = {
-        name: [_row(facts, number, random, count) for number in range(1, count + 1)]
-        for name, facts in CONTRACT.items()
+        name: [_row(facts, number, random, count) for number in range(1, count + 1)] for name, facts in CONTRACT.items()
     }
     for name in CONTRACT:
         _fill_mirrored_collections(entity_by_name(name), rows)
@@ -108,9 +107,7 @@ def _row(facts: EntityFacts, number: int, random: Random, count: int) -> dict[st
     return row
 
 
-def _value(
-    facts: EntityFacts, entity: type[Entity], field: FieldFact, random: Random, count: int
-) -> Any:
+def _value(facts: EntityFacts, entity: type[Entity], field: FieldFact, random: Random, count: int) -> Any:
     kind = entity.meta().columns[field.name].field
     if isinstance(kind, Collection):
         return tuple(sorted(random.sample(range(1, count + 1), random.choice((0, 0, 1, 2, 5)))))
@@ -142,9 +139,7 @@ def _fill_mirrored_collections(entity: type[Entity], rows: dict[str, list[dict[s
         kind = column.field
         if isinstance(kind, Collection) and kind.inverse_of:
             for row in rows[entity.__name__]:
-                row[column.name] = tuple(
-                    other["Id"] for other in rows[kind.of] if row["Id"] in other[kind.inverse_of]
-                )
+                row[column.name] = tuple(other["Id"] for other in rows[kind.of] if row["Id"] in other[kind.inverse_of])
 
 
 async def insert_rows(store: Store, rows: Mapping[str, Sequence[Row]]) -> ContractModel:
@@ -153,9 +148,7 @@ async def insert_rows(store: Store, rows: Mapping[str, Sequence[Row]]) -> Contra
     async with store.write_session() as unit:
         for name, entity in entities.items():
             if not entity.append_only:
-                await unit.insert(
-                    entity, [_stored_row(entity, row, links=False) for row in rows[name]]
-                )
+                await unit.insert(entity, [_stored_row(entity, row, links=False) for row in rows[name]])
         for name, entity in entities.items():
             stored = [_stored_row(entity, row, links=True) for row in rows[name]]
             if entity.append_only:

@@ -47,9 +47,7 @@ async def assert_matches_model(
 
 
 @ENTITIES
-async def test_every_filter_and_every_sort(
-    api: ContractClient, facts: EntityFacts, database: str
-) -> None:
+async def test_every_filter_and_every_sort(api: ContractClient, facts: EntityFacts, database: str) -> None:
     """Each parameter once, each sort in both directions, combined at random per engine."""
     random = Random(f"{SEED} {facts.entity} {database.partition(':')[0]}")
     sorts = [(name, way) for name in sortable_fields(facts) for way in (RISING, FALLING)]
@@ -62,9 +60,7 @@ async def test_every_filter_and_every_sort(
         page, size = random.choice((1, 1, 2)), random.choice(SIZES)
         await assert_matches_model(api, facts, [cases], sort, random.choice(ways), page, size)
     for sort, ways in sorts[len(filters) :]:
-        await assert_matches_model(
-            api, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10"
-        )
+        await assert_matches_model(api, facts, [], sort, random.choice(ways), random.choice((1, 2)), "10")
 
 
 @ENTITIES
@@ -102,17 +98,13 @@ def example_settings(examples: int) -> settings:
     )
 
 
-async def assert_combination_matches(
-    api: ContractClient, facts: EntityFacts, data: st.DataObject
-) -> None:
+async def assert_combination_matches(api: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
     """Several filters at once, in any case, with any sort, direction, page and size."""
 
     def choose(among: Sequence[Any]) -> Any:
         return data.draw(st.sampled_from(among))
 
-    filters = data.draw(
-        st.lists(st.sampled_from(facts.filters), max_size=4, unique_by=lambda f: f.param.lower())
-    )
+    filters = data.draw(st.lists(st.sampled_from(facts.filters), max_size=4, unique_by=lambda f: f.param.lower()))
     cases = [api.model.filter_case(facts, each, choose) for each in filters]
     recase = choose((str, str.lower, str.upper))
     cases = [FilterCase(recase(each.param), each.text, each.matches) for each in cases]
@@ -124,15 +116,11 @@ async def assert_combination_matches(
 @pytest.mark.parametrize("facts", [CONTRACT[name] for name in CORE], ids=entity_id)
 @example_settings(25)
 @given(data=st.data())
-async def test_combinations_on_the_core(
-    api: ContractClient, facts: EntityFacts, data: st.DataObject
-) -> None:
+async def test_combinations_on_the_core(api: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
     await assert_combination_matches(api, facts, data)
 
 
-@pytest.mark.parametrize(
-    "facts", [f for f in CONTRACT.values() if f.entity not in CORE], ids=entity_id
-)
+@pytest.mark.parametrize("facts", [f for f in CONTRACT.values() if f.entity not in CORE], ids=entity_id)
 @example_settings(5)
 @given(data=st.data())
 async def test_combinations(api: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
@@ -143,7 +131,5 @@ async def test_combinations(api: ContractClient, facts: EntityFacts, data: st.Da
 @ENTITIES
 @example_settings(500)
 @given(data=st.data())
-async def test_many_combinations(
-    api: ContractClient, facts: EntityFacts, data: st.DataObject
-) -> None:
+async def test_many_combinations(api: ContractClient, facts: EntityFacts, data: st.DataObject) -> None:
     await assert_combination_matches(api, facts, data)

@@ -57,9 +57,7 @@ async def scene(store: Store, builder: RecordBuilder, app: ASGIApp) -> AsyncIter
     tokens = {
         "no_token": None,
         "bad_token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
-        "no_roles": await create_user_token(
-            store, "idle@example.com", is_admin=False, business_ids=[here]
-        ),
+        "no_roles": await create_user_token(store, "idle@example.com", is_admin=False, business_ids=[here]),
         "other_location": await create_user_token(
             store,
             "far@example.com",
@@ -149,18 +147,14 @@ async def test_filters_do_not_reveal_other_locations(scene: TwoLocations, strang
 
 @pytest.mark.parametrize("stranger", UNPRIVILEGED)
 @pytest.mark.parametrize("path", ["/api/auth/me", "/api/utils/enums?name=eChargePeriod"])
-async def test_shared_entities_require_authentication(
-    scene: TwoLocations, stranger: str, path: str
-) -> None:
+async def test_shared_entities_require_authentication(scene: TwoLocations, stranger: str, path: str) -> None:
     response = await scene.clients[stranger].get(path)
     assert response.status_code == (401 if stranger in ("no_token", "bad_token") else 200)
 
 
 @pytest.mark.parametrize("stranger", ["no_token", "bad_token", "no_roles"])
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
-async def test_actions_need_a_role(
-    scene: TwoLocations, entity: type[Entity], stranger: str
-) -> None:
+async def test_actions_need_a_role(scene: TwoLocations, entity: type[Entity], stranger: str) -> None:
     before = await scene.counts()
     client = scene.clients[stranger]
     listed = await client.get(f"{entity.path()}/commands")
@@ -172,9 +166,7 @@ async def test_actions_need_a_role(
 
 
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
-async def test_actions_do_not_reach_other_locations(
-    scene: TwoLocations, entity: type[Entity]
-) -> None:
+async def test_actions_do_not_reach_other_locations(scene: TwoLocations, entity: type[Entity]) -> None:
     if entity in SHARED:
         return
     client, before = scene.clients["other_location"], await scene.counts()

@@ -41,9 +41,7 @@ def is_of_type(field: FieldFact, value: Any) -> bool:
 class TestRecords:
     """The fields of a record."""
 
-    async def test_get_shows_every_field_with_its_type_and_value(
-        self, api: ContractClient, facts: EntityFacts
-    ) -> None:
+    async def test_get_shows_every_field_with_its_type_and_value(self, api: ContractClient, facts: EntityFacts) -> None:
         for row in api.model.rows[facts.entity][:8]:
             record = await api.get(f"{facts.path}/{row['Id']}")
             assert set(record) == set(facts.by_name)
@@ -54,9 +52,7 @@ class TestRecords:
                     wanted = api.model.value(facts, row, field)
                     assert model_value(field, shown) == wanted, field.name
 
-    async def test_a_list_shows_all_but_collections(
-        self, api: ContractClient, facts: EntityFacts
-    ) -> None:
+    async def test_a_list_shows_all_but_collections(self, api: ContractClient, facts: EntityFacts) -> None:
         response = await api.get(facts.path, size="1000", orderBy="Id")
         rows = api.model.select(facts, sort="Id")
         assert [record["Id"] for record in response["Records"]] == [row["Id"] for row in rows]
@@ -69,9 +65,7 @@ class TestRecords:
                     wanted = api.model.value(facts, row, field)
                     assert model_value(field, shown) == wanted, field.name
 
-    async def test_keys_come_in_the_documented_order(
-        self, api: ContractClient, facts: EntityFacts
-    ) -> None:
+    async def test_keys_come_in_the_documented_order(self, api: ContractClient, facts: EntityFacts) -> None:
         row = api.model.rows[facts.entity][0]
         whole = await api.get(f"{facts.path}/{row['Id']}")
         assert [key for key in whole if not facts.by_name[key].is_delta_field] == facts.key_order
@@ -91,17 +85,13 @@ class TestRecords:
                 assert whole[field.name] is None
                 assert 0 < keys.index(field.name) - keys.index(collection) <= 2
 
-    async def test_batch_returns_full_records_in_requested_order(
-        self, api: ContractClient, facts: EntityFacts
-    ) -> None:
+    async def test_batch_returns_full_records_in_requested_order(self, api: ContractClient, facts: EntityFacts) -> None:
         ids = [row["Id"] for row in api.model.rows[facts.entity][3:0:-1]]
         batch = await api.get(facts.path + "/", id=f"[{ids[0]},999999999,{ids[1]},{ids[2]}]")
         assert [record["Id"] for record in batch] == ids
         assert batch[0] == await api.get(f"{facts.path}/{ids[0]}")
 
-    async def test_the_label_of_a_record_is_text(
-        self, api: ContractClient, facts: EntityFacts
-    ) -> None:
+    async def test_the_label_of_a_record_is_text(self, api: ContractClient, facts: EntityFacts) -> None:
         response = await api.get(facts.path, size="1000", orderBy="ToStringText")
         labels = [record["ToStringText"] for record in response["Records"]]
         if facts.entity in CORE:
@@ -111,9 +101,7 @@ class TestRecords:
                 (w for w in labels if not w.startswith("#")), key=str.casefold
             )
 
-    async def test_verbs_are_supported_or_405(
-        self, api: ContractClient, facts: EntityFacts
-    ) -> None:
+    async def test_verbs_are_supported_or_405(self, api: ContractClient, facts: EntityFacts) -> None:
         # Histories of time credit are not edited (rule 11), whatever the documentation offers.
         withheld = {"update", "delete"} if facts.entity == "CoworkerExtraServiceUseHistory" else ()
         for verb, method in METHODS.items():
@@ -126,20 +114,14 @@ class TestRecords:
                 assert method not in response.headers["Allow"].split(", ")
 
 
-@pytest.mark.parametrize(
-    "facts", [f for f in CONTRACT.values() if f.seed_record_keys], ids=entity_id
-)
-async def test_without_the_newest_fields_a_record_is_the_sample(
-    api: ContractClient, facts: EntityFacts
-) -> None:
+@pytest.mark.parametrize("facts", [f for f in CONTRACT.values() if f.seed_record_keys], ids=entity_id)
+async def test_without_the_newest_fields_a_record_is_the_sample(api: ContractClient, facts: EntityFacts) -> None:
     newest = {field.name for field in facts.fields if field.newest_docs_only}
     [record] = (await api.get(facts.path, Id="1"))["Records"]
     assert tuple(key for key in record if key not in newest) == facts.seed_record_keys
 
 
-@pytest.mark.parametrize(
-    "facts", [f for f in CONTRACT.values() if f.documented_filters_exact], ids=entity_id
-)
+@pytest.mark.parametrize("facts", [f for f in CONTRACT.values() if f.documented_filters_exact], ids=entity_id)
 def test_every_filter_of_the_sample_pages_is_in_the_contract(facts: EntityFacts) -> None:
     assert set(facts.documented_filters_exact) <= {each.param for each in facts.filters}
 
@@ -147,8 +129,6 @@ def test_every_filter_of_the_sample_pages_is_in_the_contract(facts: EntityFacts)
 async def test_only_journal_and_caps_are_public_beyond_the_contract() -> None:
     from creditdesk.entities.catalog import PUBLIC_ENTITIES
 
-    assert {
-        e.__name__: e.path()
-        for e in PUBLIC_ENTITIES
-        if e.__name__ not in ("JournalLine", "PoolCap")
-    } == {name: facts.path for name, facts in CONTRACT.items()}
+    assert {e.__name__: e.path() for e in PUBLIC_ENTITIES if e.__name__ not in ("JournalLine", "PoolCap")} == {
+        name: facts.path for name, facts in CONTRACT.items()
+    }

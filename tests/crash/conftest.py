@@ -7,9 +7,10 @@ from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
-from creditdesk.settings import Settings
+from creditdesk.settings import AuthSettings, Settings
 from tests.support.api_client import AdjustableClock
 from tests.support.failing_store import FailingStore
+from tests.support.server_process import ENCRYPTION_KEY
 
 
 @pytest.fixture(scope="module")
@@ -20,4 +21,5 @@ def failing_store(store: Store) -> FailingStore:
 @pytest.fixture(scope="module")
 def app(failing_store: FailingStore, clock: AdjustableClock) -> ASGIApp:
     """The application over a connection that tests can cut."""
-    return build_app(failing_store, Settings(), clock)
+    settings = Settings(auth=AuthSettings(encryption_key=ENCRYPTION_KEY))
+    return build_app(failing_store, settings, clock)

@@ -32,9 +32,7 @@ def report_statements(session_type: type[BaseWriteSession]) -> None:
     """Makes sessions of this class print what they suspend or restore of the schema."""
     fetch = session_type.fetch
 
-    async def reported(
-        self: BaseReadSession, text: str, parameters: Sequence[Any]
-    ) -> Sequence[Sequence[Any]]:
+    async def reported(self: BaseReadSession, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         if text.startswith("CREATE") or " ADD CONSTRAINT " in text or " ENABLE TRIGGER " in text:
             print(RESTORING, flush=True)
         found = await fetch(self, text, parameters)

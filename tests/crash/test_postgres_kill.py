@@ -98,9 +98,7 @@ class DatabaseLoad:
         while time.monotonic() < until:
             headers = {"Idempotency-Key": keyed_request.key}
             try:
-                answer = await self.client.post(
-                    keyed_request.path, json=keyed_request.body, headers=headers
-                )
+                answer = await self.client.post(keyed_request.path, json=keyed_request.body, headers=headers)
             except httpx.TransportError as fault:
                 self.errors_seen.add(type(fault).__name__)
             else:
@@ -153,9 +151,7 @@ async def test_rule_32_many_database_kills_lose_and_repeat_nothing(
     await run_kills_under_load(api, server, postgres, DEEP_DATABASE_KILLS)
 
 
-async def run_kills_under_load(
-    api: ApiClient, server: ServerProcess, postgres: DurablePostgres, kills: int
-) -> None:
+async def run_kills_under_load(api: ApiClient, server: ServerProcess, postgres: DurablePostgres, kills: int) -> None:
     credits_ = [await api.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
     headers = {"Authorization": api.http.headers["Authorization"]}
     async with httpx.AsyncClient(base_url=server.address, headers=headers) as client:
@@ -172,9 +168,7 @@ async def run_kills_under_load(
         finally:
             running.cancel()
         for keyed_request in [*load.answered, *renewed]:
-            assert (
-                await load.send_until_answered(keyed_request)
-            ).content == keyed_request.response, keyed_request
+            assert (await load.send_until_answered(keyed_request)).content == keyed_request.response, keyed_request
     effects = await effects_by_key(api)
     assert {key: effects[key] for key in effects if key.startswith("call ")} == {
         keyed_request.key: 1 for keyed_request in load.answered
@@ -184,9 +178,7 @@ async def run_kills_under_load(
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-async def renew_during_crash(
-    load: DatabaseLoad, postgres: DurablePostgres, number: int
-) -> KeyedRequest:
+async def renew_during_crash(load: DatabaseLoad, postgres: DurablePostgres, number: int) -> KeyedRequest:
     """Kills the database at a random moment of the renewal of a new contract's first credit."""
     api = load.api
     member = await api.ledger.add_customer("Grace")
@@ -203,8 +195,6 @@ async def renew_during_crash(
     return keyed_request
 
 
-async def _send_later(
-    load: DatabaseLoad, keyed_request: KeyedRequest, delay: float
-) -> httpx.Response:
+async def _send_later(load: DatabaseLoad, keyed_request: KeyedRequest, delay: float) -> httpx.Response:
     await asyncio.sleep(delay * load.random.uniform(0.9, 1.02))
     return await load.send_until_answered(keyed_request)

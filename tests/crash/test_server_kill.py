@@ -85,9 +85,7 @@ async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
     serving.kill()
 
 
-async def test_rule_32_killed_server_loses_and_repeats_nothing(
-    api: ApiClient, server: ServerProcess
-) -> None:
+async def test_rule_32_killed_server_loses_and_repeats_nothing(api: ApiClient, server: ServerProcess) -> None:
     credits_ = [await api.create_credit("1000.00", IsUniversalCredit=True) for _ in range(3)]
     headers = {"Authorization": api.http.headers["Authorization"]}
     load = ServerLoad(api, credits_, headers)
@@ -98,9 +96,7 @@ async def test_rule_32_killed_server_loses_and_repeats_nothing(
         server.kill()
         await under_load
     effects = await effects_by_key(api)
-    acknowledged = {
-        keyed_request.key for keyed_request in load.requests if keyed_request.response is not None
-    }
+    acknowledged = {keyed_request.key for keyed_request in load.requests if keyed_request.response is not None}
     assert len(acknowledged) > SERVER_KILLS
     assert acknowledged <= effects.keys()
     assert set(effects.values()) == {1}
@@ -119,9 +115,7 @@ async def test_rule_32_killed_server_loses_and_repeats_nothing(
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-async def send_until_answered(
-    client: httpx.AsyncClient, keyed_request: KeyedRequest
-) -> httpx.Response:
+async def send_until_answered(client: httpx.AsyncClient, keyed_request: KeyedRequest) -> httpx.Response:
     """Sends a request, again while it conflicts with another or its key is in use."""
     while True:
         headers = {"Idempotency-Key": keyed_request.key}

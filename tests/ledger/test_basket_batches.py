@@ -28,9 +28,7 @@ PREVIEWS = "/api/ledger/previews"
 USES = "/api/billing/coworkerbookingcreditusehistories"
 
 
-async def add_visitors(
-    ledger: LedgerBuilder, count: int, total: str = "30.00"
-) -> list[tuple[int, int, int]]:
+async def add_visitors(ledger: LedgerBuilder, count: int, total: str = "30.00") -> list[tuple[int, int, int]]:
     """Adds `count` customers, each with a credit and a one-hour booking for 20.00."""
     made = []
     for number in range(count):
@@ -58,9 +56,7 @@ async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(
     people = await add_visitors(ledger, 4)
     spends = [
         BasketSpend(
-            BasketRequest(
-                Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context()
-            ),
+            BasketRequest(Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context()),
             "print",
             lambda drawn: str(drawn.allocation.sources[0].uncovered).encode(),
         )
@@ -81,9 +77,7 @@ async def test_rule_31_a_booking_locked_elsewhere_delays_only_its_own_spend(
             money("10.00"),
         ]
     async with ledger.store.write_session() as session:
-        assert await execute_batch(session, [spends[2]], 0, ledger.context) == [
-            SavedResponse(200, b"0")
-        ]
+        assert await execute_batch(session, [spends[2]], 0, ledger.context) == [SavedResponse(200, b"0")]
     assert await money_left(ledger, people) == [money("10.00")] * 4
 
 
@@ -96,9 +90,7 @@ async def test_rule_31_spends_of_different_customers_share_a_transaction(
 ) -> None:
     people = await add_visitors(ledger, 8)
     counters.clear()
-    answers = await asyncio.gather(
-        *(client.post(SPENDS, json=basket_body(who, booking)) for who, _, booking in people)
-    )
+    answers = await asyncio.gather(*(client.post(SPENDS, json=basket_body(who, booking)) for who, _, booking in people))
     assert [source_of(answer)["uncovered"] for answer in answers] == ["0.0000"] * 8
     assert counters["write_session"] < 8
     for _, credit, booking in people:
@@ -113,10 +105,7 @@ async def test_rule_31_posted_uses_and_baskets_share_a_transaction(
     counters.clear()
     answers = await asyncio.gather(
         *(client.post(SPENDS, json=basket_body(who, booking)) for who, _, booking in people),
-        *(
-            client.post(USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 10})
-            for _, credit, _ in people
-        ),
+        *(client.post(USES, json={"CoworkerBookingCreditId": credit, "CreditUsed": 10}) for _, credit, _ in people),
     )
     assert all(answer.json()["WasSuccessful"] for answer in answers)
     assert counters["write_session"] < 8
@@ -155,13 +144,9 @@ async def test_rule_31_a_failed_basket_leaves_the_rest_of_the_batch(
     assert await ledger.remaining_money(credit) == money("10.00")
 
 
-async def test_concurrent_spends_of_one_booking_pay_it_once(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_concurrent_spends_of_one_booking_pay_it_once(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     [(ada, credit, booking)] = await add_visitors(ledger, 1, "100.00")
-    answers = await asyncio.gather(
-        *(client.post(SPENDS, json=basket_body(ada, booking)) for _ in range(5))
-    )
+    answers = await asyncio.gather(*(client.post(SPENDS, json=basket_body(ada, booking)) for _ in range(5)))
     prices = [source_of(answer)["price"] for answer in answers]
     assert sorted(prices) == ["0.0000"] * 4 + ["20.0000"]
     assert await ledger.remaining_money(credit) == money("80.00")
@@ -177,9 +162,7 @@ async def test_holds_of_two_customers_on_equal_source_keys_settle_once(
     for who, _, _ in people:
         held = await client.post("/api/ledger/holds", json={"CoworkerId": who, **charge})
         assert held.json()["WasSuccessful"]
-    answers = await asyncio.gather(
-        *(client.post(SPENDS, json={"CoworkerId": who, **charge}) for who, _, _ in people)
-    )
+    answers = await asyncio.gather(*(client.post(SPENDS, json={"CoworkerId": who, **charge}) for who, _, _ in people))
     assert [source_of(answer)["uncovered"] for answer in answers] == ["0.0000"] * 2
     for _, credit, _ in people:
         assert await ledger.remaining_money(credit) == money("25.00")
@@ -245,9 +228,7 @@ async def test_loading_baskets_takes_a_constant_number_of_statements(
         async with ledger.store.write_session() as session:
             await charge_bookings(session, [booking], ledger.request_context(), ledger.context)
     requests = [
-        BasketRequest(
-            Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context()
-        )
+        BasketRequest(Buyer(who), (ItemRequest(SourceKind.BOOKING, booking),), ledger.request_context())
         for who, _, booking in people
     ]
     counts = []

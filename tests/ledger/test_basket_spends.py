@@ -48,9 +48,7 @@ def parts(answer: httpx.Response) -> list[list[tuple[str, Any, str]]]:
     ]
 
 
-async def test_basket_of_two_bookings_is_paid_as_previewed(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_basket_of_two_bookings_is_paid_as_previewed(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     body = await two_bookings(ledger)
     time = await ledger.add_time_credit(60)
     credit = await ledger.add_money_credit("30.00")
@@ -66,9 +64,7 @@ async def test_basket_of_two_bookings_is_paid_as_previewed(
     assert await ledger.remaining_money(credit) == 0
 
 
-async def test_basket_is_held_after_a_search(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_basket_is_held_after_a_search(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     body = await two_bookings(ledger)
     await ledger.add_money_credit("30.00")
 
@@ -122,6 +118,4 @@ async def test_rule_31_credit_that_changes_during_every_search_is_a_conflict(
     assert {use["CreditUsed"] for use in uses} == {money("0.50")}
     assert await ledger.remaining_money(credit) == money("30.00") - len(uses) * money("0.50")
     monkeypatch.undo()
-    assert (await client.post(SPENDS, json=body, headers={"Idempotency-Key": "k"})).json()[
-        "WasSuccessful"
-    ]
+    assert (await client.post(SPENDS, json=body, headers={"Idempotency-Key": "k"})).json()["WasSuccessful"]

@@ -37,11 +37,7 @@ class CountingStore:
         if self.faults:
             raise self.faults.pop(0)
         return [
-            DEFERRED
-            if word in self.held and place >= urgent
-            else StateConflict(word)
-            if word == "no"
-            else word.upper()
+            DEFERRED if word in self.held and place >= urgent else StateConflict(word) if word == "no" else word.upper()
             for place, word in enumerate(words)
         ]
 
@@ -115,9 +111,7 @@ async def test_batch_size_is_limited() -> None:
 async def test_an_error_is_raised_to_its_own_caller() -> None:
     counter = CountingStore()
     queue = counter.queue()
-    results = await asyncio.gather(
-        *(queue.submit(w) for w in ("a", "no", "b")), return_exceptions=True
-    )
+    results = await asyncio.gather(*(queue.submit(w) for w in ("a", "no", "b")), return_exceptions=True)
     assert (results[0], results[2]) == ("A", "B")
     assert isinstance(results[1], StateConflict)
     assert counter.batches == [["a", "no", "b"]]
@@ -127,9 +121,7 @@ async def test_requests_with_a_common_conflict_key_run_in_separate_batches() -> 
     counter = CountingStore()
     queue = counter.queue()
     marks = {"a": {1}, "b": {1, 2}, "c": {2}, "d": set(), "e": set(), "f": {1}}
-    await asyncio.gather(
-        *(queue.submit(word, conflict_keys=frozenset(of)) for word, of in marks.items())
-    )
+    await asyncio.gather(*(queue.submit(word, conflict_keys=frozenset(of)) for word, of in marks.items()))
     assert counter.batches == [["a", "c", "d", "e"], ["b"], ["f"]]
 
 
@@ -145,9 +137,7 @@ async def test_after_a_fault_each_request_is_retried_alone() -> None:
 async def test_after_an_unknown_commit_only_idempotent_requests_are_retried() -> None:
     counter = CountingStore(commit_faults=[ConnectionError("gone")])
     queue = counter.queue()
-    results = await asyncio.gather(
-        queue.submit("once"), queue.submit("again", idempotent=True), return_exceptions=True
-    )
+    results = await asyncio.gather(queue.submit("once"), queue.submit("again", idempotent=True), return_exceptions=True)
     assert isinstance(results[0], ConnectionError)
     assert results[1] == "AGAIN"
     assert counter.batches == [["once", "again"], ["again"]]
@@ -195,7 +185,5 @@ async def test_a_later_request_does_not_overtake_a_deferred_one_with_a_common_ke
     counter = CountingStore(held="b")
     queue = counter.queue()
     marks = {"a": {1}, "b": {2}, "c": {2}, "d": {3}}
-    await asyncio.gather(
-        *(queue.submit(word, conflict_keys=frozenset(of)) for word, of in marks.items())
-    )
+    await asyncio.gather(*(queue.submit(word, conflict_keys=frozenset(of)) for word, of in marks.items()))
     assert counter.batches == [["a", "b", "d"], ["b"], ["c"]]

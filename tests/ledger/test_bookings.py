@@ -45,9 +45,7 @@ async def charge(ledger: LedgerBuilder, *bookings: int) -> list[ChargeResult]:
 
 async def cancel(ledger: LedgerBuilder, booking: int) -> CancelResult:
     async with ledger.store.write_session() as session:
-        (done,) = await cancel_bookings(
-            session, [booking], ledger.request_context(), ledger.context
-        )
+        (done,) = await cancel_bookings(session, [booking], ledger.request_context(), ledger.context)
         return done
 
 
@@ -182,9 +180,7 @@ async def test_rule_25_recalculation_previews_then_applies_new_credit(
     await charge(ledger, booking)
     late = await ledger.add_money_credit("50.00")
     async with ledger.store.write_session() as session:
-        shown = await recalculate_booking(
-            session, booking, ledger.request_context(), ledger.context, dry_run=True
-        )
+        shown = await recalculate_booking(session, booking, ledger.request_context(), ledger.context, dry_run=True)
     assert shown.before == {f"money/{early}": money("5.00")}
     assert shown.after == {f"money/{early}": money("5.00"), f"money/{late}": money("15.00")}
     assert await ledger.remaining_money(late) == money("50.00")
@@ -218,9 +214,7 @@ async def test_rule_25_recalculation_previews_the_difference(ledger: LedgerBuild
     async with ledger.store.write_session() as session:
         await session.update(Booking, [(booking, {"ToTime": starts + timedelta(hours=1)})])
     async with ledger.store.write_session() as session:
-        shown = await recalculate_booking(
-            session, booking, ledger.request_context(), ledger.context, dry_run=True
-        )
+        shown = await recalculate_booking(session, booking, ledger.request_context(), ledger.context, dry_run=True)
     assert shown.before == {f"money/{credit}": money("60.00")}
     assert shown.after == {f"money/{credit}": money("20.00")}
     assert shown.uncovered == 0
@@ -281,18 +275,14 @@ async def test_rule_26_a_hold_is_released_once_or_times_out(ledger: LedgerBuilde
         async with ledger.store.write_session() as session:
             await confirm_hold(session, groups[1], ledger.request_context(), ledger.context)
     async with ledger.store.write_session() as session:
-        assert await release_due_holds(session, ledger.request_context(), ledger.context) == [
-            groups[1]
-        ]
+        assert await release_due_holds(session, ledger.request_context(), ledger.context) == [groups[1]]
     (state,) = await ledger.find(AccountState, CreditId=credit)
     assert state["Held"] == 0
     assert {h["State"] for h in await ledger.find(Hold)} == {"released"}
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(NotFound):
         async with ledger.store.write_session() as session:
-            await release_hold(
-                session, groups[0], ledger.request_context(caller=stranger), ledger.context
-            )
+            await release_hold(session, groups[0], ledger.request_context(caller=stranger), ledger.context)
 
 
 async def test_rule_26_charging_turns_the_hold_into_uses_of_the_same_credit(

@@ -40,9 +40,7 @@ async def add_members(shared_team: SharedTeam, count: int) -> list[int]:
     ledger = shared_team.ledger
     made = [ledger.customer, *[await ledger.add_customer(f"Member {n}") for n in range(1, count)]]
     async with ledger.store.write_session() as session:
-        await session.update(
-            Team, [(shared_team.team, {"TeamMembers": (shared_team.payer, *made)})]
-        )
+        await session.update(Team, [(shared_team.team, {"TeamMembers": (shared_team.payer, *made)})])
     return made
 
 
@@ -104,10 +102,7 @@ async def test_rule_16_a_pool_smaller_than_its_caps_is_not_overdrawn(
     credit = await shared_team.pool("50.00")
     await shared_team.cap("20.00")
     answers = await asyncio.gather(
-        *(
-            client.post(SPENDS, json=charge(shared_team, who, n, 30))
-            for n, who in enumerate(people, 1)
-        )
+        *(client.post(SPENDS, json=charge(shared_team, who, n, 30)) for n, who in enumerate(people, 1))
     )
     left = sorted(source_of(answer)["uncovered"] for answer in answers)
     assert left == ["10.0000", "10.0000", "20.0000", "30.0000"]
@@ -123,9 +118,7 @@ async def test_rule_19_concurrent_previews_count_each_members_draws(
     for drawn, who in zip((0, 5, 20), people, strict=True):
         await client.post(SPENDS, json=charge(shared_team, who, 100 + who, drawn))
     counters.clear()
-    answers = await asyncio.gather(
-        *(client.post(PREVIEWS, json=charge(shared_team, who, who, 30)) for who in people)
-    )
+    answers = await asyncio.gather(*(client.post(PREVIEWS, json=charge(shared_team, who, who, 30)) for who in people))
     seen = [source_of(answer) for answer in answers]
     assert [each["uncovered"] for each in seen] == ["10.0000", "15.0000", "30.0000"]
     assert [each["considered"][0]["reason"] for each in seen] == ["used", "used", "member_cap"]

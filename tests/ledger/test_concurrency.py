@@ -31,9 +31,7 @@ async def verification_findings(ledger: LedgerBuilder, credit: int) -> list[str]
     whole = await ledger.get(CoworkerBookingCredit, credit)
     (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=credit)
     rows = await ledger.find(MONEY_USE, CoworkerBookingCreditId=credit)
-    stored = AccountBalances(
-        whole["RemainingCredit"], state["Held"], whole["TotalCredit"], state["Sequence"]
-    )
+    stored = AccountBalances(whole["RemainingCredit"], state["Held"], whole["TotalCredit"], state["Sequence"])
     return balance_differences(stored, lines, sum(row["CreditUsed"] for row in rows))
 
 
@@ -51,9 +49,7 @@ async def test_rule_30_concurrent_reversals_return_the_amount_once(ledger: Ledge
 
     async def back() -> int:
         async with ledger.store.write_session() as session:
-            (done,) = await reverse(
-                session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context
-            )
+            (done,) = await reverse(session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context)
             return done.amount
 
     done = await asyncio.gather(*(back() for _ in range(4)), return_exceptions=True)
@@ -71,9 +67,7 @@ async def test_rule_31_a_credit_locked_elsewhere_delays_only_its_own_spends(
 
     def use(credit: int) -> asyncio.Task[SavedResponse]:
         values = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
-        return asyncio.create_task(
-            spends.post(MONEY_USE, values, ledger.request_context(), "print", serialize_record)
-        )
+        return asyncio.create_task(spends.post(MONEY_USE, values, ledger.request_context(), "print", serialize_record))
 
     async with ledger.store.write_session() as session:
         await session.lock(CoworkerBookingCredit, [held])
@@ -138,9 +132,7 @@ async def test_rule_29_a_void_concurrent_with_spends_leaves_nothing(ledger: Ledg
                 ledger.context,
             )
 
-    await asyncio.gather(
-        succeeds(away()), *(succeeds(ledger.post_use(credit, "3.00")) for _ in range(4))
-    )
+    await asyncio.gather(succeeds(away()), *(succeeds(ledger.post_use(credit, "3.00")) for _ in range(4)))
     assert await ledger.remaining_money(credit) in (0, money("1.00"))
     assert await verification_findings(ledger, credit) == []
 

@@ -31,9 +31,7 @@ async def test_rule_30_a_reversal_goes_back_to_the_same_credit_as_a_negative_row
     booking = await ledger.add_booking()
     use = await ledger.post_use(credit, "4.00", BookingId=booking)
     async with ledger.store.write_session() as session:
-        (back,) = await reverse(
-            session, MONEY_MAPPING, [int(use["Id"])], ledger.request_context(), ledger.context
-        )
+        (back,) = await reverse(session, MONEY_MAPPING, [int(use["Id"])], ledger.request_context(), ledger.context)
     assert back.amount == money("4.00")
     assert await ledger.remaining_money(credit) == money("10.00")
     rows = await ledger.find(MONEY_USE)
@@ -62,9 +60,7 @@ async def test_rule_30_repeated_reversals_return_the_amount_once(
         assert back.amount == money(expected)
     with pytest.raises(ValidationError, match="can still be reversed"):
         async with ledger.store.write_session() as session:
-            await reverse(
-                session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context, amount=1
-            )
+            await reverse(session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context, amount=1)
     assert await ledger.remaining_money(credit) == money("10.00")
 
 
@@ -77,9 +73,7 @@ async def test_rule_30_a_reversal_cannot_be_reversed(ledger: LedgerBuilder) -> N
     assert back["CreditUsed"] == -1
     with pytest.raises(StateConflict, match="is not a use"):
         async with ledger.store.write_session() as session:
-            await reverse(
-                session, TIME_MAPPING, [back["Id"]], ledger.request_context(), ledger.context
-            )
+            await reverse(session, TIME_MAPPING, [back["Id"]], ledger.request_context(), ledger.context)
 
 
 async def test_rule_30_returns_to_an_expired_credit_are_reissued_with_grace_days(
@@ -89,9 +83,7 @@ async def test_rule_30_returns_to_an_expired_credit_are_reissued_with_grace_days
     credit = await ledger.add_money_credit("10.00", ExpireDate=NOON)
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
     async with ledger.store.write_session() as session:
-        (back,) = await reverse(
-            session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context
-        )
+        (back,) = await reverse(session, MONEY_MAPPING, [use], ledger.request_context(), ledger.context)
     assert back.reissued_id is not None
     again = await ledger.get(CoworkerBookingCredit, back.reissued_id)
     assert again["RemainingCredit"] == money("4.00")
@@ -107,18 +99,14 @@ async def test_rule_2_a_correction_past_the_total_raises_the_total(ledger: Ledge
     await ledger.post_use(credit, "4.00")
     async with ledger.store.write_session() as session:
         account = (MONEY_MAPPING.account_type, credit)
-        await adjust(
-            session, account, money("9.00"), "goodwill", ledger.request_context(), ledger.context
-        )
+        await adjust(session, account, money("9.00"), "goodwill", ledger.request_context(), ledger.context)
     record = await ledger.get(CoworkerBookingCredit, credit)
     assert (record["RemainingCredit"], record["TotalCredit"]) == (money("15.00"), money("15.00"))
     used = [row["CreditUsed"] for row in await ledger.find(MONEY_USE)]
     assert used == [money("4.00"), money("-4.00")]
     with pytest.raises(ValidationError, match="that remains and is not held"):
         async with ledger.store.write_session() as session:
-            await adjust(
-                session, account, money("-15.01"), "slip", ledger.request_context(), ledger.context
-            )
+            await adjust(session, account, money("-15.01"), "slip", ledger.request_context(), ledger.context)
 
 
 async def test_rule_29_void_removes_the_unused_part_and_reports_the_used_one(
@@ -145,10 +133,7 @@ async def test_rule_28_expiry_is_written_once_and_keeps_the_balance(ledger: Ledg
     await ledger.add_money_credit("10.00", ExpireDate=NOON + timedelta(seconds=1))
     for expected in ([(MONEY_MAPPING.account_type, expired)], []):
         async with ledger.store.write_session() as session:
-            assert (
-                await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context)
-                == expected
-            )
+            assert await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context) == expected
     assert await ledger.remaining_money(expired) == money("10.00")
     lines = await ledger.journal_lines("money", expired)
     assert entry_kinds(lines) == ["grant", "expiry"]
@@ -173,14 +158,10 @@ async def test_rule_6_a_new_credit_has_its_total_remaining_and_a_valid_period(
     writer = CreditService(ledger.context)
     values = await ledger.money_credit_values("25.00", RemainingCredit=0)
     async with ledger.store.write_session() as session:
-        credit = await writer.create(
-            session, CoworkerBookingCredit, values, ledger.request_context()
-        )
+        credit = await writer.create(session, CoworkerBookingCredit, values, ledger.request_context())
     assert await ledger.remaining_money(credit) == money("25.00")
     assert entry_kinds(await ledger.journal_lines("money", credit)) == ["grant"]
-    with pytest.raises(
-        ValidationError, match="Expiration data must be greater than valid from date"
-    ):
+    with pytest.raises(ValidationError, match="Expiration data must be greater than valid from date"):
         async with ledger.store.write_session() as session:
             wrong = {**values, "ValidFrom": NOON, "ExpireDate": NOON}
             await writer.create(session, CoworkerBookingCredit, wrong, ledger.request_context())
@@ -214,14 +195,10 @@ async def test_a_credit_with_entries_beyond_its_grant_is_voided_not_deleted(
         if credit == used:
             with pytest.raises(StateConflict, match="void it instead"):
                 async with ledger.store.write_session() as session:
-                    await writer.delete(
-                        session, CoworkerBookingCredit, before, ledger.request_context()
-                    )
+                    await writer.delete(session, CoworkerBookingCredit, before, ledger.request_context())
         else:
             async with ledger.store.write_session() as session:
-                await writer.delete(
-                    session, CoworkerBookingCredit, before, ledger.request_context()
-                )
+                await writer.delete(session, CoworkerBookingCredit, before, ledger.request_context())
     assert [c["Id"] for c in await ledger.find(CoworkerBookingCredit)] == [used]
     assert entry_kinds(await ledger.journal_lines("money", fresh)) == ["grant", "void"]
 
@@ -242,9 +219,7 @@ async def test_rule_11_only_the_description_of_a_use_changes_and_is_journaled(
 
 async def test_actions_format_amounts_like_documents(ledger: LedgerBuilder) -> None:
     actions = {
-        (name, action.key): action
-        for name, offered in ledger_actions(ledger.context).items()
-        for action in offered
+        (name, action.key): action for name, offered in ledger_actions(ledger.context).items() for action in offered
     }
     credit = await ledger.add_money_credit("10.00")
     use = int((await ledger.post_use(credit, "4.00"))["Id"])

@@ -18,9 +18,7 @@ def basket_body(ledger: LedgerBuilder, **source: Any) -> dict[str, Any]:
     return {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "Sources": [source]}
 
 
-async def test_rule_19_a_spend_has_the_parts_of_its_preview(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_19_a_spend_has_the_parts_of_its_preview(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     credit = await ledger.add_money_credit("30.00", IsUniversalCredit=True)
     body = basket_body(ledger, Kind="charge", Id=7, Amount=12.5)
     seen = (await client.post("/api/ledger/previews", json=body)).json()
@@ -60,9 +58,7 @@ async def test_a_key_used_on_one_path_is_refused_on_the_history(
 ) -> None:
     credit = await ledger.add_money_credit("30.00")
     key = {"Idempotency-Key": "once"}
-    await client.post(
-        "/api/ledger/spends", json=basket_body(ledger, Kind="charge", Id=1, Amount=1), headers=key
-    )
+    await client.post("/api/ledger/spends", json=basket_body(ledger, Kind="charge", Id=1, Amount=1), headers=key)
     answer = await client.post(
         "/api/billing/coworkerbookingcreditusehistories",
         json={"CoworkerBookingCreditId": credit, "CreditUsed": 1},
@@ -72,9 +68,7 @@ async def test_a_key_used_on_one_path_is_refused_on_the_history(
     assert await ledger.remaining_money(credit) == money("30.00")
 
 
-async def test_rule_26_a_confirmed_hold_cannot_be_released(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_26_a_confirmed_hold_cannot_be_released(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     credit = await ledger.add_money_credit("30.00")
     body = basket_body(ledger, Kind="booking", Id=await ledger.add_booking(hours=1))
     held = (await client.post("/api/ledger/holds", json=body)).json()["Value"]["HoldId"]
@@ -99,9 +93,7 @@ async def test_corrections_over_http(ledger: LedgerBuilder, client: httpx.AsyncC
         )
     ).json()["Value"]
     assert use["CoworkerBookingCreditRemainingCredit"] == 30
-    back = await client.post(
-        "/api/ledger/reversals", json={"Kind": "money", "Ids": [use["Id"]], "Amount": 2}
-    )
+    back = await client.post("/api/ledger/reversals", json={"Kind": "money", "Ids": [use["Id"]], "Amount": 2})
     assert back.json()["Value"][0]["Amount"] == "2.0000"
     more = await client.post(
         "/api/ledger/adjustments",
@@ -114,9 +106,7 @@ async def test_corrections_over_http(ledger: LedgerBuilder, client: httpx.AsyncC
     assert [line["Kind"] for line in lines] == ["grant", "use", "reversal", "adjustment"]
 
 
-async def test_rule_23_actions_charge_and_cancel_a_booking(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_23_actions_charge_and_cancel_a_booking(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     credit = await ledger.add_money_credit("30.00")
     booking = await ledger.add_booking(hours=1)
     path = "/api/spaces/bookings"
@@ -130,9 +120,7 @@ async def test_rule_23_actions_charge_and_cancel_a_booking(
     assert await ledger.remaining_money(credit) == money("30.00")
 
 
-async def test_roles_and_locations_are_required(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_roles_and_locations_are_required(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     await ledger.add_money_credit("30.00", IsUniversalCredit=True)
     token = await create_user_token(ledger.store, "clerk@example.com", is_admin=False)
     async with http_client(ledger_app(ledger), token) as clerk:
@@ -145,16 +133,12 @@ async def test_roles_and_locations_are_required(
     assert wrong.json()["Errors"][0]["PropertyName"] == "Sources"
 
 
-async def test_rule_27_renewals_are_shown_and_run(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_27_renewals_are_shown_and_run(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/ledger/renewals")).json()["Value"] == []
     assert (await client.post("/api/ledger/renewals", json={"DryRun": True})).json()["Value"] == []
 
 
-async def test_rule_34_a_day_of_operations_verifies(
-    ledger: LedgerBuilder, client: httpx.AsyncClient
-) -> None:
+async def test_rule_34_a_day_of_operations_verifies(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
     credit = await ledger.add_money_credit("30.00", ExpireDate=NOON + timedelta(days=9000))
     for amount in (1, 2, 3):
         await client.post(
@@ -167,9 +151,7 @@ async def test_rule_34_a_day_of_operations_verifies(
     lines = [entry_from_record(record) for record in await ledger.journal_lines("money", credit)]
     stored = AccountBalances(money("24.00"), 0, money("30.00"), 4)
     assert balance_differences(stored, lines, money("6.00")) == []
-    wrong = balance_differences(
-        AccountBalances(money("25.00"), 0, money("30.00"), 4), lines, money("6.00")
-    )
+    wrong = balance_differences(AccountBalances(money("25.00"), 0, money("30.00"), 4), lines, money("6.00"))
     assert wrong == ["remaining is 250000 and the journal says 240000"]
 
 
@@ -288,18 +270,12 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
     (refused,) = (await limit(20, credit, time))["Errors"]
     assert refused["Message"] == f"credit #{time} is not printing credit"
     job = basket_body(ledger, Kind="print_job", Id=1, Units=25)
-    (paid,) = (await client.post("/api/ledger/spends", json=job)).json()["Value"]["Allocation"][
-        "sources"
-    ]
-    assert [(part["credit"], part["taken"]) for part in paid["parts"]] == [
-        (f"printing/{credit}", 25)
-    ]
+    (paid,) = (await client.post("/api/ledger/spends", json=job)).json()["Value"]["Allocation"]["sources"]
+    assert [(part["credit"], part["taken"]) for part in paid["parts"]] == [(f"printing/{credit}", 25)]
     record = (await client.get(f"{path}/{credit}")).json()
     assert record["RemainingUses"] == -15
     assert "Overdraft" not in record
-    (balance, _) = (await client.get(f"/api/ledger/balances?CoworkerId={ledger.customer}")).json()[
-        "Value"
-    ]
+    (balance, _) = (await client.get(f"/api/ledger/balances?CoworkerId={ledger.customer}")).json()["Value"]
     assert (balance["Remaining"], balance["Available"]) == (-15, 5)
     (refused,) = (await limit(14, credit))["Errors"]
     assert refused["Message"] == "must not be less than the 15 that is overdrawn"

@@ -16,8 +16,8 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.ledger.actions import ledger_actions
-from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
+from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse, void
@@ -51,9 +51,7 @@ class Printer:
     async def allow(self, limit: int, *credits_: int) -> None:
         async with self.ledger.store.write_session() as session:
             ids = credits_ or (self.credit,)
-            await set_overdraft(
-                session, ids, limit, self.ledger.request_context(), self.ledger.context
-            )
+            await set_overdraft(session, ids, limit, self.ledger.request_context(), self.ledger.context)
 
     async def print(self, units: int) -> int:
         """Sends a print job and returns how many uses it took: all or none (rule 21)."""
@@ -63,9 +61,7 @@ class Printer:
         async with self.ledger.store.write_session() as session:
             buyer = Buyer(self.ledger.customer, self.ledger.business)
             basket = await load_basket_for_update(session, buyer, [item], context)
-            result = await execute_spend(
-                session, SpendPlan(basket, context, self.ledger.context), self.ledger.context
-            )
+            result = await execute_spend(session, SpendPlan(basket, context, self.ledger.context), self.ledger.context)
             return sum(result.allocation.taken_by_credit().values())
 
     async def left(self) -> int:
@@ -73,9 +69,7 @@ class Printer:
 
     async def balance(self) -> CreditBalance:
         async with self.ledger.store.read_session() as session:
-            (found,) = await customer_balances(
-                session, self.ledger.customer, self.ledger.request_context()
-            )
+            (found,) = await customer_balances(session, self.ledger.customer, self.ledger.request_context())
             return found
 
     async def findings(self) -> list[str]:
@@ -214,9 +208,7 @@ async def test_rule_30_only_returns_beyond_the_overdraft_are_reissued(
     ledger.settings = replace(ledger.settings, return_grace_days=7)
     first, _ = await ledger.find(TIME_USE)
     async with ledger.store.write_session() as session:
-        (back,) = await reverse(
-            session, TIME_MAPPING, [first["Id"]], ledger.request_context(), ledger.context
-        )
+        (back,) = await reverse(session, TIME_MAPPING, [first["Id"]], ledger.request_context(), ledger.context)
     assert back.reissued_id is not None
     granted = await ledger.get(CoworkerExtraService, back.reissued_id)
     assert (granted["TotalUses"], granted["RemainingUses"], granted["Overdraft"]) == (3, 3, None)
@@ -230,13 +222,9 @@ async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer
     await printer.print(15)
     with pytest.raises(ValidationError, match="more than the 0 that remains"):
         async with ledger.store.write_session() as session:
-            await adjust(
-                session, printer.account, -1, "slip", ledger.request_context(), ledger.context
-            )
+            await adjust(session, printer.account, -1, "slip", ledger.request_context(), ledger.context)
     async with ledger.store.write_session() as session:
-        after = await adjust(
-            session, printer.account, 3, "goodwill", ledger.request_context(), ledger.context
-        )
+        after = await adjust(session, printer.account, 3, "goodwill", ledger.request_context(), ledger.context)
     assert (after.remaining, after.total) == (-2, 10)
     assert await printer.findings() == []
 
@@ -246,9 +234,7 @@ async def test_rule_28_and_29_an_overdraft_neither_expires_nor_is_voided(printer
     await printer.allow(20)
     await printer.print(15)
     async with ledger.store.write_session() as session:
-        (voided,) = await void(
-            session, [printer.account], "", ledger.request_context(), ledger.context
-        )
+        (voided,) = await void(session, [printer.account], "", ledger.request_context(), ledger.context)
     assert (voided.removed, voided.used) == (0, 15)
     async with ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"ExpireDate": NOON})])
@@ -273,9 +259,7 @@ async def test_rule_28_an_overdrawn_credit_may_be_extended_and_topped_up(printer
         before = await ledger.get(CoworkerExtraService, printer.credit)
         async with ledger.store.write_session() as session:
             writer = CreditService(ledger.context)
-            await writer.update(
-                session, CoworkerExtraService, before, changes, ledger.request_context()
-            )
+            await writer.update(session, CoworkerExtraService, before, changes, ledger.request_context())
     assert await printer.left() == 5
     assert await printer.findings() == []
 
@@ -292,9 +276,7 @@ async def test_rule_6_an_overdrawn_total_does_not_fall(printer: Printer) -> None
         with pytest.raises(ValidationError, match=sentence):
             async with ledger.store.write_session() as session:
                 writer = CreditService(ledger.context)
-                await writer.update(
-                    session, CoworkerExtraService, before, changes, ledger.request_context()
-                )
+                await writer.update(session, CoworkerExtraService, before, changes, ledger.request_context())
 
 
 async def test_rule_26_a_hold_may_use_the_overdraft(printer: Printer) -> None:
@@ -360,18 +342,14 @@ async def test_the_action_is_offered_on_time_and_printing_credit_only(
     assert done.message == "1 credits have no overdraft."
 
 
-async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(
-    printer: Printer, tmp_path: Path
-) -> None:
+async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(printer: Printer, tmp_path: Path) -> None:
     ledger = printer.ledger
     await printer.allow(30)
     for units in (4, 21, 3):
         await printer.print(units)
     for amount in (5, 40, -20):
         async with ledger.store.write_session() as session:
-            await adjust(
-                session, printer.account, amount, "count", ledger.request_context(), ledger.context
-            )
+            await adjust(session, printer.account, amount, "count", ledger.request_context(), ledger.context)
     await printer.print(20)
     report, file = CollectingReporter(), tmp_path / "credits.beancount"
     await export_beancount(ledger.store, file, report)
@@ -400,9 +378,7 @@ async def test_an_overdrawn_credit_survives_export_and_import(
     assert report.problems == []
     name = "coworkerextraservices.jsonl"
     assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
-    changed: Any = (
-        (tmp_path / "first" / name).read_text().replace('"Overdraft":20', '"Overdraft":90')
-    )
+    changed: Any = (tmp_path / "first" / name).read_text().replace('"Overdraft":20', '"Overdraft":90')
     (tmp_path / "first" / name).write_text(changed)
     await Importer(other, CollectingReporter(), NOON).run(tmp_path / "first")
     async with other.read_session() as session:

@@ -113,9 +113,7 @@ async def test_rule_13_a_booking_takes_credit_for_its_resource_type(ledger: Ledg
     other = await ledger.add(ResourceType, Name="Desk", BusinessId=ledger.business)
     not_for = await ledger.add_money_credit("5.00", CaneBeUsedForBookings=False)
     elsewhere = await ledger.add_money_credit("5.00", ElegibleResourceTypes=(other,))
-    fits = await ledger.add_money_credit(
-        "5.00", ElegibleResourceTypes=(other, ledger.resource_type)
-    )
+    fits = await ledger.add_money_credit("5.00", ElegibleResourceTypes=(other, ledger.resource_type))
     item = ItemRequest(SourceKind.BOOKING, await ledger.add_booking())
     assert await reason_codes(ledger, item) == {
         not_for: "not_for_bookings", elsewhere: "wrong_resource_type", fits: "used",
@@ -126,16 +124,11 @@ async def test_rule_13_an_event_takes_credit_for_events_and_its_categories(
     ledger: LedgerBuilder,
 ) -> None:
     music, talks = [
-        await ledger.add(CalendarEventCategory, Title=title, BusinessId=ledger.business)
-        for title in ("Music", "Talks")
+        await ledger.add(CalendarEventCategory, Title=title, BusinessId=ledger.business) for title in ("Music", "Talks")
     ]
     not_for = await ledger.add_money_credit("5.00")
-    elsewhere = await ledger.add_money_credit(
-        "5.00", CaneBeUsedForEvents=True, EventCategories=(music,)
-    )
-    fits = await ledger.add_money_credit(
-        "5.00", CaneBeUsedForEvents=True, EventCategories=(music, talks)
-    )
+    elsewhere = await ledger.add_money_credit("5.00", CaneBeUsedForEvents=True, EventCategories=(music,))
+    fits = await ledger.add_money_credit("5.00", CaneBeUsedForEvents=True, EventCategories=(music, talks))
     item = await add_attendance(ledger, "12.00", EventCategories=(talks,))
     assert await reason_codes(ledger, item) == {
         not_for: "not_for_events", elsewhere: "wrong_event_category", fits: "used",
@@ -154,13 +147,9 @@ async def test_rule_13_other_items_take_universal_and_listed_credit(ledger: Ledg
         Product, Name="Coffee", BusinessId=ledger.business, CurrencyId=ledger.currency, Price=10_000
     )
     narrow = await ledger.add_money_credit("5.00")
-    for_product = await ledger.add_money_credit(
-        "5.00", IsUniversalCredit=True, ElegibleProducts=(coffee,)
-    )
+    for_product = await ledger.add_money_credit("5.00", IsUniversalCredit=True, ElegibleProducts=(coffee,))
     for_day = await ledger.add_money_credit("5.00", IsUniversalCredit=True, ElegiblePasses=(day,))
-    for_charges = await ledger.add_money_credit(
-        "5.00", IsUniversalCredit=True, AppliesToCharges=True
-    )
+    for_charges = await ledger.add_money_credit("5.00", IsUniversalCredit=True, AppliesToCharges=True)
     wide = await ledger.add_money_credit("5.00", IsUniversalCredit=True)
     common = {narrow: "not_universal", for_product: "not_listed", wide: "used"}
     assert await reason_codes(ledger, ItemRequest(SourceKind.TIME_PASS, day)) == {
@@ -243,9 +232,7 @@ async def test_rule_22_credit_pays_the_credit_price_and_the_rest_is_at_the_stand
     credit = await ledger.add_money_credit("5.00", UseCreditPrice=True)
     booking = await ledger.add_booking(hours=1, ExtraServiceId=rate)
     async with ledger.store.write_session() as session:
-        (charged,) = await charge_bookings(
-            session, [booking], ledger.request_context(), ledger.context
-        )
+        (charged,) = await charge_bookings(session, [booking], ledger.request_context(), ledger.context)
     assert await ledger.remaining_money(credit) == 0
     assert charged.charge_id is not None
     rest = await ledger.get(CoworkerExtraService, charged.charge_id)

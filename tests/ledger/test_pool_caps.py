@@ -155,14 +155,10 @@ async def test_rule_26_held_amounts_count_once(shared_team: SharedTeam) -> None:
     first, second = await shared_team.hold("20.00", 101), await shared_team.hold("6.00", 102)
     assert await shared_team.covered("50.00") == money("4.00")
     async with shared_team.ledger.store.write_session() as session:
-        await confirm_hold(
-            session, first or 0, shared_team.ledger.request_context(), shared_team.ledger.context
-        )
+        await confirm_hold(session, first or 0, shared_team.ledger.request_context(), shared_team.ledger.context)
     assert await shared_team.covered("50.00") == 0
     async with shared_team.ledger.store.write_session() as session:
-        await release_hold(
-            session, second or 0, shared_team.ledger.request_context(), shared_team.ledger.context
-        )
+        await release_hold(session, second or 0, shared_team.ledger.request_context(), shared_team.ledger.context)
     assert await shared_team.covered("50.00") == money("6.00")
 
 
@@ -175,9 +171,7 @@ async def test_rule_26_a_hold_of_an_earlier_period_is_confirmed_within_the_cap(
     shared_team.ledger.now += timedelta(days=40)
     assert await shared_team.covered("50.00") == money("10.00")
     async with shared_team.ledger.store.write_session() as session:
-        await confirm_hold(
-            session, held or 0, shared_team.ledger.request_context(), shared_team.ledger.context
-        )
+        await confirm_hold(session, held or 0, shared_team.ledger.request_context(), shared_team.ledger.context)
     assert await shared_team.covered("50.00") == 0
 
 
@@ -212,17 +206,13 @@ async def test_rule_16_time_is_capped_in_whole_uses(shared_team: SharedTeam) -> 
     await shared_team.cap("90.00", kind=TIME_CREDIT)
     bookings = [await shared_team.ledger.add_booking(hours=1) for _ in range(2)]
     async with shared_team.ledger.store.write_session() as session:
-        await charge_bookings(
-            session, bookings, shared_team.ledger.request_context(), shared_team.ledger.context
-        )
+        await charge_bookings(session, bookings, shared_team.ledger.request_context(), shared_team.ledger.context)
     assert await shared_team.ledger.remaining_uses(credit) == 510
 
 
 async def test_rule_16_printing_and_time_are_capped_separately(shared_team: SharedTeam) -> None:
     rate = await shared_team.ledger.add_rate(5, "1.00", IsPrintingCredit=True)
-    credit = await shared_team.ledger.add_time_credit(
-        600, CoworkerId=shared_team.payer, ExtraServiceId=rate
-    )
+    credit = await shared_team.ledger.add_time_credit(600, CoworkerId=shared_team.payer, ExtraServiceId=rate)
     await shared_team.cap("10.00", kind=TIME_CREDIT)
     await shared_team.cap("50.00", kind=PRINTING_CREDIT)
 
@@ -311,18 +301,12 @@ async def test_rule_31_concurrent_spends_on_separate_credits_stay_within_the_cap
     callers = [
         (
             place,
-            RequestContext(
-                Principal(9, "staff@example.com", locations=frozenset({place})), ledger.now
-            ),
+            RequestContext(Principal(9, "staff@example.com", locations=frozenset({place})), ledger.now),
         )
         for place in (ledger.business, elsewhere)
     ]
     covered = await asyncio.gather(
-        *(
-            shared_team.covered("7.00", call=context, business=place)
-            for _ in range(4)
-            for place, context in callers
-        )
+        *(shared_team.covered("7.00", call=context, business=place) for _ in range(4) for place, context in callers)
     )
     assert sum(covered) == money("30.00")
     left = [(await ledger.get(CoworkerBookingCredit, c))["RemainingCredit"] for c in credits_]

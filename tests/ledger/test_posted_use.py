@@ -64,9 +64,7 @@ async def test_rule_31_of_64_parallel_spends_of_1_on_40_exactly_40_succeed(
     async def one() -> bool:
         use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
         try:
-            response = await spends.post(
-                MONEY_USE, use, ledger.request_context(), "", serialize_record
-            )
+            response = await spends.post(MONEY_USE, use, ledger.request_context(), "", serialize_record)
         except ValidationError:
             return False
         return response.status == 200
@@ -119,35 +117,23 @@ async def test_rule_32_the_same_key_and_body_return_the_first_response(
 ) -> None:
     credit = await ledger.add_money_credit("40.00")
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
-    first = await ledger.spends().post(
-        MONEY_USE, use, ledger.request_context("K"), "body", serialize_record
-    )
+    first = await ledger.spends().post(MONEY_USE, use, ledger.request_context("K"), "body", serialize_record)
     await ledger.post_use(credit, "1.00")
-    again = await ledger.spends().post(
-        MONEY_USE, use, ledger.request_context("K"), "body", serialize_record
-    )
+    again = await ledger.spends().post(MONEY_USE, use, ledger.request_context("K"), "body", serialize_record)
     assert again == first
     assert await ledger.remaining_money(credit) == money("38.00")
-    other = await ledger.spends().post(
-        MONEY_USE, use, ledger.request_context("k"), "body", serialize_record
-    )
+    other = await ledger.spends().post(MONEY_USE, use, ledger.request_context("k"), "body", serialize_record)
     assert other != first
 
 
 async def test_rule_32_a_key_reused_with_another_body_is_rejected(ledger: LedgerBuilder) -> None:
     credit = await ledger.add_money_credit("40.00")
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
-    await ledger.spends().post(
-        MONEY_USE, use, ledger.request_context("K"), "body", serialize_record
-    )
+    await ledger.spends().post(MONEY_USE, use, ledger.request_context("K"), "body", serialize_record)
     with pytest.raises(IdempotencyKeyReused):
-        await ledger.spends().post(
-            MONEY_USE, use, ledger.request_context("K"), "other", serialize_record
-        )
+        await ledger.spends().post(MONEY_USE, use, ledger.request_context("K"), "other", serialize_record)
     stranger = Principal(2, "other@example.com", unrestricted=True)
-    await ledger.spends().post(
-        MONEY_USE, use, ledger.request_context("K", stranger), "other", serialize_record
-    )
+    await ledger.spends().post(MONEY_USE, use, ledger.request_context("K", stranger), "other", serialize_record)
     assert await ledger.remaining_money(credit) == money("38.00")
 
 
@@ -178,8 +164,7 @@ async def test_rule_8_a_use_out_of_window_is_accepted_and_marked(ledger: LedgerB
         await ledger.post_use(credit, "1.00")
     await ledger.post_use(good, "1.00", BookingId=late_booking)
     marks = [
-        [line["Override"] for line in await ledger.journal_lines("money", credit)]
-        for credit in (expired, early, good)
+        [line["Override"] for line in await ledger.journal_lines("money", credit)] for credit in (expired, early, good)
     ]
     assert marks == [[False, True], [False, True], [False, False, True]]
 
@@ -236,9 +221,7 @@ async def test_rule_10_amounts_are_not_negative_and_one_source_is_named(
     with pytest.raises(ValidationError, match="must not be negative"):
         await ledger.post_use(credit, "-1.00")
     await ledger.post_use(credit, "0.00", BookingId=booking)
-    attendee = await ledger.add(
-        EventAttendee, BusinessId=ledger.business, CoworkerId=ledger.customer
-    )
+    attendee = await ledger.add(EventAttendee, BusinessId=ledger.business, CoworkerId=ledger.customer)
     with pytest.raises(ValidationError, match="a use names one booking"):
         await ledger.post_use(credit, "1.00", BookingId=booking, EventAttendeeId=attendee)
 
@@ -324,9 +307,7 @@ async def test_rule_31_a_transient_error_is_retried_one_by_one_without_double_co
     use = {"CoworkerBookingCreditId": credit, "CreditUsed": money("1.00")}
     done = await asyncio.gather(
         *(
-            spends.post(
-                MONEY_USE, use, ledger.request_context(key=f"key {n}"), "same", serialize_record
-            )
+            spends.post(MONEY_USE, use, ledger.request_context(key=f"key {n}"), "same", serialize_record)
             for n in range(4)
         ),
         return_exceptions=True,

@@ -38,9 +38,7 @@ DAY, WEEK, MONTH, YEAR, END_OF_MONTH, PLAN = 2, 3, 4, 5, 6, 1
 
 async def add_product(ledger: LedgerBuilder, expiration: int = MONTH, **values: Any) -> int:
     """Adds a product that grants 50.00 for bookings and 120 minutes."""
-    product = await ledger.add(
-        Product, Name="Pack", BusinessId=ledger.business, CurrencyId=ledger.currency
-    )
+    product = await ledger.add(Product, Name="Pack", BusinessId=ledger.business, CurrencyId=ledger.currency)
     lifetime = {"ProductId": product, "ExpirationType": expiration, **values}
     await ledger.add(
         ProductBookingCredit, Name="Rooms", Credit=money("50.00"), CaneBeUsedForBookings=True,
@@ -52,11 +50,7 @@ async def add_product(ledger: LedgerBuilder, expiration: int = MONTH, **values: 
 
 async def add_sale(ledger: LedgerBuilder, product: int, **values: Any) -> int:
     """Creates a sale as the API does."""
-    record = {
-        c.name: c.field.default_value
-        for c in CoworkerProduct.meta().stored_columns
-        if c.name != "Id"
-    }
+    record = {c.name: c.field.default_value for c in CoworkerProduct.meta().stored_columns if c.name != "Id"}
     record |= {
         "CoworkerId": ledger.customer, "BusinessId": ledger.business, "ProductId": product,
         "Quantity": 1, **values,
@@ -122,9 +116,7 @@ async def test_rule_27_the_grant_key_prevents_a_second_grant(ledger: LedgerBuild
 
 
 @pytest.mark.parametrize("mark", ["Activated", "CoworkerInvoicePaid"])
-async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(
-    ledger: LedgerBuilder, mark: str
-) -> None:
+async def test_rule_27_a_paid_or_activated_sale_grants_its_benefits(ledger: LedgerBuilder, mark: str) -> None:
     sale = await add_sale(ledger, await add_product(ledger))
     await update_sale(ledger, sale, Notes="thanks")
     assert await ledger.find(CoworkerBookingCredit) == []
@@ -209,9 +201,7 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
     results = []
     for _ in range(2):
         async with ledger.store.write_session() as session:
-            results.append(
-                await action.run(session, sales, Params((), {}), ledger.request_context())
-            )
+            results.append(await action.run(session, sales, Params((), {}), ledger.request_context()))
     assert [each.message for each in results] == [
         "2 products are active; 2 credits added.",
         "2 products are active; 0 credits added.",
@@ -220,9 +210,7 @@ async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuil
     stranger = Principal(2, "far@example.com", locations=frozenset({999}))
     with pytest.raises(ValidationError):
         async with ledger.store.write_session() as session:
-            await action.run(
-                session, sales, Params((), {}), ledger.request_context(caller=stranger)
-            )
+            await action.run(session, sales, Params((), {}), ledger.request_context(caller=stranger))
 
 
 async def test_a_sale_is_activated_on_create_or_by_action_over_http(ledger: LedgerBuilder) -> None:
@@ -249,7 +237,5 @@ async def _signed_in_token(store: Store) -> str:
     settings = AuthSettings()
     secret = await signing_secret(store, settings, NOON)
     async with store.write_session() as session:
-        user = await create_user(
-            session, ADMIN_PRINCIPAL.email, None, "Some One", is_admin=True, now=NOON
-        )
+        user = await create_user(session, ADMIN_PRINCIPAL.email, None, "Some One", is_admin=True, now=NOON)
         return (await issue_token(session, user, secret, settings, now=NOON)).access_token

@@ -11,17 +11,15 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
-from creditdesk.ledger.journal.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
+from creditdesk.ledger.loaders.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
 from tests.support.ledger_builder import NOON, LedgerBuilder, money
 
 
 async def add_contract(ledger: LedgerBuilder) -> int:
-    tariff = await ledger.add(
-        Tariff, Name="Hot desk", BusinessId=ledger.business, CurrencyId=ledger.currency
-    )
+    tariff = await ledger.add(Tariff, Name="Hot desk", BusinessId=ledger.business, CurrencyId=ledger.currency)
     await ledger.add(
         TariffBookingCredit, Name="Rooms", TariffId=tariff, Credit=money("30.00"),
         ServiceRenewalTime=2, CaneBeUsedForBookings=True,
@@ -76,9 +74,7 @@ async def test_rule_4_a_balance_at_an_instant_and_as_known_then(ledger: LedgerBu
     ledger.now = NOON + timedelta(days=2)
     async with ledger.store.write_session() as session:
         early = NOON + timedelta(days=1)
-        await adjust(
-            session, account, money("5.00"), "late", ledger.request_context(), ledger.context, early
-        )
+        await adjust(session, account, money("5.00"), "late", ledger.request_context(), ledger.context, early)
     async with ledger.store.read_session() as session:
         one, two = NOON + timedelta(days=1), NOON + timedelta(days=2)
         assert await credit_balance_at(session, account, one) == money("9.00")
@@ -92,9 +88,7 @@ async def test_balances_show_what_expires_soon(ledger: LedgerBuilder) -> None:
     await ledger.add_money_credit("20.00", ExpireDate=NOON + timedelta(days=5))
     await ledger.add_time_credit(60)
     async with ledger.store.read_session() as session:
-        found = await customer_balances(
-            session, ledger.customer, ledger.request_context(), expiring_within_days=7
-        )
+        found = await customer_balances(session, ledger.customer, ledger.request_context(), expiring_within_days=7)
     assert [(b.remaining, b.available, b.expiring) for b in found] == [
         (money("10.00"), 0, 0),
         (money("20.00"), money("20.00"), money("20.00")),

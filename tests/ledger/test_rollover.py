@@ -28,13 +28,9 @@ from tests.support.expiry import expire
 from tests.support.ledger_builder import LedgerBuilder, money
 
 
-async def set_cap(
-    ledger: LedgerBuilder, mapping: CreditTypeMapping, cap: int, periods: int
-) -> None:
+async def set_cap(ledger: LedgerBuilder, mapping: CreditTypeMapping, cap: int, periods: int) -> None:
     async with ledger.store.write_session() as session:
-        await set_rollover(
-            session, mapping, 1, RolloverLimit(cap, periods), ledger.request_context()
-        )
+        await set_rollover(session, mapping, 1, RolloverLimit(cap, periods), ledger.request_context())
 
 
 async def active_credits(ledger: LedgerBuilder) -> list[int]:
@@ -51,12 +47,8 @@ async def next_month(ledger: LedgerBuilder) -> None:
     await run_due_renewals(ledger)
 
 
-async def grant_origin(
-    ledger: LedgerBuilder, mapping: CreditTypeMapping, credit: int
-) -> tuple[int | None, int]:
-    (state,) = await ledger.find(
-        AccountState, CreditKind=mapping.account_type.value, CreditId=credit
-    )
+async def grant_origin(ledger: LedgerBuilder, mapping: CreditTypeMapping, credit: int) -> tuple[int | None, int]:
+    (state,) = await ledger.find(AccountState, CreditKind=mapping.account_type.value, CreditId=credit)
     return state["GrantedFrom"], state["TimesRolled"]
 
 
@@ -160,9 +152,7 @@ async def test_the_action_turns_rollover_on_and_off(ledger: LedgerBuilder) -> No
         async with ledger.store.write_session() as session:
             result = await action.run(session, [1], params, ledger.request_context())
         assert result.message == sentence
-        kept = [
-            (r["Cap"], r["Periods"]) for r in await ledger.find(BenefitRollover, Benefit="money/1")
-        ]
+        kept = [(r["Cap"], r["Periods"]) for r in await ledger.find(BenefitRollover, Benefit="money/1")]
         assert kept == ([(money(cap), periods)] if money(cap) else [])
     with pytest.raises(ValidationError):
         await set_cap(ledger, MONEY_MAPPING, -1, 1)

@@ -46,14 +46,8 @@ async def test_credit_moved_to_another_customer_is_spent_once(api: ApiClient) ->
     other = await api.ledger.add_customer("Bea")
     body = {"Id": credit, **api.credit_body("10.00"), "CoworkerId": other}
     sources = [booking_item(await api.create_booking(hours=0.5)) for _ in range(3)]
-    answers = await asyncio.gather(
-        *(api.spend(source) for source in sources), api.http.put(CREDITS, json=body)
-    )
-    paid = sum(
-        bool(paid_parts(result_value(a)["Allocation"]["sources"][0]))
-        for a in answers[:3]
-        if succeeded(a)
-    )
+    answers = await asyncio.gather(*(api.spend(source) for source in sources), api.http.put(CREDITS, json=body))
+    paid = sum(bool(paid_parts(result_value(a)["Allocation"]["sources"][0])) for a in answers[:3] if succeeded(a))
     assert paid <= 1
     assert await api.remaining(credit) == 10 - 10 * paid
 
@@ -76,9 +70,7 @@ async def test_concurrent_partial_reversals_never_exceed_use(api: ApiClient) -> 
     """Line 7, for parts."""
     credit = await api.create_credit("40.00")
     use = created_id(await api.post_use(credit, "10.00"))
-    answers = await asyncio.gather(
-        *(api.run_command(USES, "REVERSE_USE", [use], Amount=3) for _ in range(TOGETHER))
-    )
+    answers = await asyncio.gather(*(api.run_command(USES, "REVERSE_USE", [use], Amount=3) for _ in range(TOGETHER)))
     assert sum(succeeded(a) for a in answers) <= 3
     while succeeded(await api.run_command(USES, "REVERSE_USE", [use], Amount=3)):
         pass
@@ -200,9 +192,7 @@ async def test_reversed_invoice_payment_returns_to_its_credit(api: ApiClient) ->
     line = await api.create_invoice_line("20.00")
     source = {"Kind": "invoice_line", "Id": line}
     result_value(await api.spend(source))
-    paid = await api.list_records(
-        USES, CoworkerBookingCreditUseHistory_CoworkerInvoiceLine=line, orderby="Id"
-    )
+    paid = await api.list_records(USES, CoworkerBookingCreditUseHistory_CoworkerInvoiceLine=line, orderby="Id")
     ids = [row["Id"] for row in paid]
     result_value(await api.run_command(USES, "REVERSE_USE", ids, Reason="invoice voided"))
     shown = await api.get(f"{CREDITS}/{credit}")

@@ -38,9 +38,7 @@ async def test_expiry_job_during_spends_takes_only_expired_credit(api: ApiClient
 
 async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient) -> None:
     """Line 12: expired credit spendable before the expiry job."""
-    credit = await api.create_credit(
-        "30.00", ExpireDate=api.timestamp(minutes=5), IsUniversalCredit=True
-    )
+    credit = await api.create_credit("30.00", ExpireDate=api.timestamp(minutes=5), IsUniversalCredit=True)
     api.clock.advance(minutes=5)
     (charge,) = result_value(await api.spend(charge_item(1, 10)))["Allocation"]["sources"]
     assert (paid_parts(charge), charge["uncovered"]) == ([], "10.0000")
@@ -54,9 +52,7 @@ async def test_expired_credit_pays_nothing_before_expiry_job(api: ApiClient) -> 
 async def test_credit_does_not_pay_booking_after_its_expiry(api: ApiClient) -> None:
     """Line 12, by the time of the booking."""
     credit = await api.create_credit("30.00", ExpireDate=api.timestamp(hours=12))
-    (charged,) = result_value(
-        await api.run_command(BOOKINGS, "CHARGE_BOOKING", [await api.create_booking(hours=1)])
-    )
+    (charged,) = result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [await api.create_booking(hours=1)]))
     (source,) = charged["Allocation"]["sources"]
     assert reason_codes(source) == {f"money/{credit}": "expired"}
     assert await api.remaining(credit) == 30
@@ -66,9 +62,7 @@ async def test_credit_expiring_between_draft_and_invoice_keeps_earlier_payment(
     api: ApiClient,
 ) -> None:
     """Line 13: expiry between draft and final invoice."""
-    credit = await api.create_credit(
-        "30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True
-    )
+    credit = await api.create_credit("30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True)
     line = {"Kind": "invoice_line", "Id": await api.create_invoice_line("50.00")}
     (draft,) = result_value(await api.spend({**line, "Amount": 10}))["Allocation"]["sources"]
     assert paid_parts(draft) == [(f"money/{credit}", "10.0000")]
@@ -80,9 +74,7 @@ async def test_credit_expiring_between_draft_and_invoice_keeps_earlier_payment(
 
 async def test_preview_promises_nothing_after_expiry(api: ApiClient) -> None:
     """Line 13, for a preview of the draft."""
-    credit = await api.create_credit(
-        "30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True
-    )
+    credit = await api.create_credit("30.00", ExpireDate=api.timestamp(hours=1), IsUniversalCredit=True)
     line = {"Kind": "invoice_line", "Id": await api.create_invoice_line("20.00")}
     assert paid_parts((await api.preview(line))[0]) == [(f"money/{credit}", "20.0000")]
     api.clock.advance(hours=2)
@@ -93,14 +85,10 @@ async def test_preview_promises_nothing_after_expiry(api: ApiClient) -> None:
 
 async def test_later_period_credit_does_not_pay_earlier_period(api: ApiClient) -> None:
     """Line 14: a grant made later pays an earlier period."""
-    later = await api.create_credit(
-        "90.00", ValidFrom=api.timestamp(days=3), ExpireDate=api.timestamp(days=33)
-    )
+    later = await api.create_credit("90.00", ValidFrom=api.timestamp(days=3), ExpireDate=api.timestamp(days=33))
     early, late = (
         await api.create_booking(hours=1),
-        await api.create_booking(
-            hours=1, FromTime=api.timestamp(days=4), ToTime=api.timestamp(days=4, hours=1)
-        ),
+        await api.create_booking(hours=1, FromTime=api.timestamp(days=4), ToTime=api.timestamp(days=4, hours=1)),
     )
     first, second = await api.preview(booking_item(early), booking_item(late))
     assert reason_codes(first) == {f"money/{later}": "not_yet_valid"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import httpx
 
@@ -56,9 +57,7 @@ async def test_partly_paid_hold_cannot_be_released(api: ApiClient) -> None:
     credit = await api.create_credit("40.00")
     booking = await api.create_booking(hours=2)
     group = await api.create_hold(booking_item(booking))
-    assert paid_parts(
-        result_value(await api.spend(booking_item(booking, Amount=15)))["Allocation"]["sources"][0]
-    )
+    assert paid_parts(result_value(await api.spend(booking_item(booking, Amount=15)))["Allocation"]["sources"][0])
     assert not succeeded(await api.post(f"/api/ledger/holds/{group}/release"))
     assert not succeeded(await api.post(f"/api/ledger/holds/{group}/release"))
     seen = await api.get_balance(credit)
@@ -159,8 +158,65 @@ async def test_held_credit_expires_on_schedule(api: ApiClient) -> None:
     group = await api.create_hold(booking_item(await api.create_booking(hours=1)))
     result_value(await api.post(f"/api/ledger/holds/{group}/release"))
     named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
-    assert [(c["Id"], c["ExpireDate"]) for c in await api.list_records(CREDITS, **named)] == [
-        (credit, until)
-    ]
+    assert [(c["Id"], c["ExpireDate"]) for c in await api.list_records(CREDITS, **named)] == [(credit, until)]
     api.clock.advance(days=3)
     assert (await api.get_balance(credit))["Available"] == "0.0000"
+
+
+async def test_rule_26_until_must_lie_ahead(api: ApiClient) -> None:
+    credit = await api.create_credit("40.00")
+    source = booking_item(await api.create_booking(hours=1))
+    for until in (api.timestamp(seconds=-1), api.timestamp(days=-1)):
+        answer = await api.post("/api/ledger/holds", {**api.basket_body(source), "Until": until})
+        assert answer.status_code == 400
+        assert "must lie ahead" in answer.text
+    assert (await api.get_balance(credit))["Held"] == "0.0000"
+
+
+async def hold_for_an_hour(api: ApiClient, source: dict[str, Any]) -> int:
+    body = {**api.basket_body(source), "Until": api.timestamp(hours=1)}
+    group = result_value(await api.post("/api/ledger/holds", body))["HoldId"]
+    return int(group)
+
+
+async def test_rule_26_a_hold_ends_by_itself(api: ApiClient) -> None:
+    """No job has run: what was held is available, spendable, and written as released."""
+    credit = await api.create_credit("40.00", IsUniversalCredit=True)
+    time = await api.create_time_credit(30)
+    booking = await api.create_booking(hours=2)
+    group = await hold_for_an_hour(api, booking_item(booking))
+    assert (await api.get_balance(credit))["Available"] == "10.0000"
+    assert (await api.get_balance(time, "time"))["Available"] == 0
+    api.clock.advance(hours=2)
+    seen = await api.get_balance(credit)
+    assert (seen["Held"], seen["Available"]) == ("0.0000", "40.0000")
+    assert (await api.get_balance(time, "time"))["Available"] == 30
+    (shown,) = await api.preview(charge_item(1, 40))
+    assert shown["uncovered"] == "0.0000"
+    assert (await api.post_use(credit, "1.00")).status_code == 200
+    assert [line["Kind"] for line in await api.list_journal_lines(credit)] == [
+        "grant",
+        "hold",
+        "release",
+        "use",
+    ]
+    result_value(await api.spend(charge_item(2, 39)))
+    assert await api.remaining(credit) == 0
+    assert not succeeded(await api.post(f"/api/ledger/holds/{group}/confirm"))
+    assert await api.verify_problems() == []
+
+
+async def test_rule_26_an_ended_hold_counts_for_nothing_of_its_own_booking(api: ApiClient) -> None:
+    credit = await api.create_credit("40.00")
+    sooner = await api.create_booking(hours=1)
+    await hold_for_an_hour(api, booking_item(sooner))
+    api.clock.advance(hours=2)
+    again = await hold_for_an_hour(api, booking_item(sooner))
+    assert again is not None
+    api.clock.advance(hours=2)
+    result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [sooner]))
+    assert await api.remaining(credit) == 20
+    assert (await api.get_balance(credit))["Held"] == "0.0000"
+    result_value(await api.run_command(BOOKINGS, "CANCEL_BOOKING", [sooner]))
+    result_value(await api.run_command(CREDITS, "VOID_CREDIT", [credit]))
+    assert await api.verify_problems() == []

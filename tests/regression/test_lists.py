@@ -32,9 +32,7 @@ async def test_combined_filters_intersect(api: ApiClient) -> None:
         values: dict[str, Any] = {"BookingId": booking} if number % 3 == 0 else {}
         values["Description"] = f"coffee {number % 4}"
         result_value(await api.post_use((first, second)[number % 2], str(number % 5), **values))
-    await api.run_command(
-        USES, "REVERSE_USE", [row["Id"] for row in await api.list_uses(first)][:3]
-    )
+    await api.run_command(USES, "REVERSE_USE", [row["Id"] for row in await api.list_uses(first)][:3])
     rows = await api.list_uses(first) + await api.list_uses(second)
     filters: dict[tuple[str, str], Callable[[Row], bool]] = {
         ("CoworkerBookingCredit", str(first)): lambda r: r["CoworkerBookingCreditId"] == first,

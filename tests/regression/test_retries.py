@@ -31,9 +31,7 @@ async def test_concurrent_spends_pay_booking_once(api: ApiClient) -> None:
     credit = await api.create_credit("100.00")
     source = booking_item(await api.create_booking(hours=1))
     answers = await asyncio.gather(*(api.spend(source) for _ in range(TOGETHER)))
-    paid = [
-        parts for a in answers if succeeded(a) for parts in result_value(a)["Allocation"]["sources"]
-    ]
+    paid = [parts for a in answers if succeeded(a) for parts in result_value(a)["Allocation"]["sources"]]
     assert {a.status_code for a in answers} <= {200, 409}
     assert min(source["uncovered"] for source in paid) == "0.0000"
     assert await api.remaining(credit) == 80
@@ -44,9 +42,7 @@ async def test_concurrent_charges_charge_booking_once(api: ApiClient) -> None:
     """Line 1, by the action: time first, then money, then one charge for the rest."""
     time, money = await api.create_time_credit(30), await api.create_credit("5.00")
     booking = await api.create_booking(hours=1)
-    answers = await asyncio.gather(
-        *(api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]) for _ in range(TOGETHER))
-    )
+    answers = await asyncio.gather(*(api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]) for _ in range(TOGETHER)))
     assert sum(not result_value(a)[0]["AlreadyCharged"] for a in answers if succeeded(a)) == 1
     assert await api.remaining(money) == 0
     assert (await api.get_balance(time, "time"))["Remaining"] == 0
@@ -72,12 +68,8 @@ async def test_retried_top_up_is_granted_once(api: ApiClient) -> None:
     )
     assert len({a.content for a in answers}) == 1
     named = {"CoworkerBookingCredit_Coworker": api.ledger.customer}
-    assert [row["Id"] for row in await api.list_records(CREDITS, **named)] == [
-        created_id(answers[0])
-    ]
-    assert [line["Kind"] for line in await api.list_journal_lines(created_id(answers[0]))] == [
-        "grant"
-    ]
+    assert [row["Id"] for row in await api.list_records(CREDITS, **named)] == [created_id(answers[0])]
+    assert [line["Kind"] for line in await api.list_journal_lines(created_id(answers[0]))] == ["grant"]
 
 
 async def test_failed_request_does_not_consume_idempotency_key(api: ApiClient) -> None:
@@ -94,20 +86,14 @@ async def test_idempotency_key_of_failed_spend_or_command_is_reusable(api: ApiCl
     """Line 4, on the other paths: after an error the key accepts any body."""
     credit, key = await api.create_credit("10.00"), f"other-{api.ledger.customer}"
     assert (await api.spend(charge_item(1, -5), key=key)).status_code == 400
-    assert (
-        await api.run_command(CREDITS, "ADJUST_CREDIT", [credit], key, Amount=1)
-    ).status_code == 400
-    assert succeeded(
-        await api.run_command(CREDITS, "ADJUST_CREDIT", [credit], key, Amount=-1, Reason="slip")
-    )
+    assert (await api.run_command(CREDITS, "ADJUST_CREDIT", [credit], key, Amount=1)).status_code == 400
+    assert succeeded(await api.run_command(CREDITS, "ADJUST_CREDIT", [credit], key, Amount=-1, Reason="slip"))
     assert await api.remaining(credit) == 9
 
 
 async def test_retry_across_expiry_returns_first_response(api: ApiClient) -> None:
     """Line 5: a retry that crosses an expiry moment spends again or fails."""
-    credit = await api.create_credit(
-        "10.00", ExpireDate=api.timestamp(minutes=30), IsUniversalCredit=True
-    )
+    credit = await api.create_credit("10.00", ExpireDate=api.timestamp(minutes=30), IsUniversalCredit=True)
     use, paid = f"use-{api.ledger.customer}", f"paid-{api.ledger.customer}"
     source = charge_item(5, 3)
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 4}
@@ -120,9 +106,7 @@ async def test_retry_across_expiry_returns_first_response(api: ApiClient) -> Non
     assert await api.remaining(credit) == 3
 
 
-async def test_retry_after_expiry_is_answered_while_new_posts_fail(
-    api: ApiClient, client: httpx.AsyncClient
-) -> None:
+async def test_retry_after_expiry_is_answered_while_new_posts_fail(api: ApiClient, client: httpx.AsyncClient) -> None:
     """Line 5, where posts outside the validity period fail."""
     strict = Settings(ledger=LedgerSettings(strict_posts=True))
     app = build_app(api.ledger.store, strict, api.clock)
@@ -162,9 +146,7 @@ async def test_double_cancel_cancels_once(api: ApiClient) -> None:
     booking = await api.create_booking(hours=2)
     result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
     assert await api.remaining(credit) == 10
-    answers = await asyncio.gather(
-        *(api.run_command(BOOKINGS, "CANCEL_BOOKING", [booking]) for _ in range(TOGETHER))
-    )
+    answers = await asyncio.gather(*(api.run_command(BOOKINGS, "CANCEL_BOOKING", [booking]) for _ in range(TOGETHER)))
     back = [each for a in answers if succeeded(a) for each in parse_body(a)["Value"][0]["Returned"]]
     assert [each["Amount"] for each in back] == ["40.0000"]
     assert await api.remaining(credit) == 50

@@ -42,24 +42,18 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
         f"DELETE FROM journal_line WHERE credit_id = {credit} AND sequence > {sequence}",
         "DELETE FROM coworker_booking_credit_use_history WHERE id = (SELECT max(id) FROM "
         f"coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {credit})",
-        "UPDATE coworker_booking_credit SET remaining_credit = remaining_credit + 10000 "
-        f"WHERE id = {credit}",
-        f"UPDATE account_state SET sequence = {sequence}, digest = '{digest}' "
-        f"WHERE credit_id = {credit}",
+        f"UPDATE coworker_booking_credit SET remaining_credit = remaining_credit + 10000 WHERE id = {credit}",
+        f"UPDATE account_state SET sequence = {sequence}, digest = '{digest}' WHERE credit_id = {credit}",
     ):
         await execute(store, text)
     assert await unverified_api.remaining(credit) == 8
     assert await of(unverified_api, credit) == []
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
-    assert (
-        f"money credit {credit}, line 4: covered by the checkpoint, is missing" in report.problems
-    )
+    assert f"money credit {credit}, line 4: covered by the checkpoint, is missing" in report.problems
 
 
-@pytest.mark.parametrize(
-    "change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"]
-)
+@pytest.mark.parametrize("change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"])
 async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, change: str) -> None:
     """Line 24: a past row edited without detection."""
     credit = await used_thrice(unverified_api)
@@ -69,18 +63,14 @@ async def test_edited_line_is_named(unverified_api: ApiClient, store: Store, cha
             else "interval '1 second' FROM journal_line)"
         )  # fmt: skip
     await without_guards(store, "journal_line")
-    await execute(
-        store, f"UPDATE journal_line SET {change} WHERE credit_id = {credit} AND sequence = 2"
-    )
+    await execute(store, f"UPDATE journal_line SET {change} WHERE credit_id = {credit} AND sequence = 2")
     assert any("line 2" in finding for finding in await of(unverified_api, credit))
 
 
 async def test_edited_balance_is_named(unverified_api: ApiClient, store: Store) -> None:
     """Line 24, for a balance."""
     credit = await used_thrice(unverified_api)
-    await execute(
-        store, f"UPDATE coworker_booking_credit SET remaining_credit = 95000 WHERE id = {credit}"
-    )
+    await execute(store, f"UPDATE coworker_booking_credit SET remaining_credit = 95000 WHERE id = {credit}")
     assert any("remaining" in finding for finding in await of(unverified_api, credit))
 
 
@@ -118,9 +108,7 @@ async def of(api: ApiClient, credit: int) -> list[str]:
 async def heads(store: Store, credit: int) -> tuple[int, str]:
     """The newest journal line of a money credit."""
     async with store.read_session() as reading:
-        (state,) = await reading.find(
-            AccountState, where(AccountState, CreditKind="money", CreditId=credit)
-        )
+        (state,) = await reading.find(AccountState, where(AccountState, CreditKind="money", CreditId=credit))
     return state["Sequence"], state["Digest"]
 
 

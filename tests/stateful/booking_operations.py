@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from creditdesk.api.default_service import DefaultService
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.mapping import MONEY_MAPPING
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, AccountKey
 from creditdesk.ledger.loaders.items import ItemRequest
 from creditdesk.ledger.operations.bookings import (
     cancel_bookings,
@@ -60,12 +62,25 @@ async def charge_booking(simulation: Simulation) -> None:
         changes=not idle,
     )
     if not refused and not idle:
+        simulation.model.lock(simulation.model.existing_credits())
         await _record_charge(simulation, booking, done[0])
 
 
-async def _record_charge(simulation: Simulation, booking: models.ModelBooking, done: Any) -> None:
+def _sum_by_account(backs: list[tuple[models.ModelUse, int]]) -> dict[AccountKey, int]:
+    sums: dict[AccountKey, int] = {}
+    for row, amount in backs:
+        sums[row.credit.account] = sums.get(row.credit.account, 0) + amount
+    return sums
+
+
+async def _record_charge(
+    simulation: Simulation,
+    booking: models.ModelBooking,
+    done: Any,
+    kept: Mapping[AccountKey, int] = MappingProxyType({}),
+) -> None:
     record_released_holds(simulation, booking.id, "confirmed")
-    check_allocation(simulation, [ItemRequest(SourceKind.BOOKING, booking.id)], done.allocation)
+    check_allocation(simulation, [ItemRequest(SourceKind.BOOKING, booking.id)], done.allocation, kept)
     record_uses(simulation, done.allocation)
     booking.charged, booking.charge = True, done.charge_id
     rest = done.allocation.sources[0].uncovered
@@ -96,6 +111,8 @@ async def cancel_booking(simulation: Simulation) -> None:
     )
     if booking.charge_invoiced or booking.deleted:
         return
+    used = [row.credit for row in model.uses_for_booking(booking.id) if row.is_use and row.used]
+    model.lock([*used, *(held.credit for held in model.active_holds(booking.id))])
     backs = await _record_cancellation(simulation, booking)
     assert [each.amount for each in done[0].reversals] == [amount for _, amount in backs]
     assert done[0].removed == (not model.uses_for_booking(booking.id))
@@ -109,15 +126,15 @@ async def recalculate_charge(simulation: Simulation) -> None:
     only_show = simulation.random.random() < 0.4
     refused = not booking.charged or (booking.charge_invoiced and not only_show)
     done = await simulation.transact_expecting(
-        lambda unit: recalculate_booking(
-            unit, booking.id, ledger.request_context(), ledger.context, dry_run=only_show
-        ),
+        lambda unit: recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context, dry_run=only_show),
         fails=refused,
-        changes=not only_show,
+        changes=not only_show or any(c.ended for c in simulation.model.existing_credits()),
     )
+    if not refused:
+        simulation.model.lock(simulation.model.existing_credits())
     if not refused and not only_show:
-        await _record_cancellation(simulation, booking)
-        await _record_charge(simulation, booking, done.charged)
+        kept = _sum_by_account(await _record_cancellation(simulation, booking))
+        await _record_charge(simulation, booking, done.charged, kept)
 
 
 async def change_booking(simulation: Simulation) -> None:
@@ -129,9 +146,7 @@ async def change_booking(simulation: Simulation) -> None:
     before = await ledger.get(Booking, booking.id)
     writer = BookingService(ledger.context, DefaultService())
     await simulation.transact(
-        lambda unit: writer.update(
-            unit, Booking, before, {"ToTime": ends}, ledger.request_context()
-        )
+        lambda unit: writer.update(unit, Booking, before, {"ToTime": ends}, ledger.request_context())
     )
     booking.ends = ends
 
@@ -148,18 +163,15 @@ async def change_charged_booking(simulation: Simulation) -> None:
 
     async def change(unit: WriteSession) -> None:
         # The same steps as the service takes, to see the new charge.
-        await DefaultService().update(
-            unit, Booking, before, {"ToTime": ends}, ledger.request_context()
-        )
-        again.append(
-            await recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context)
-        )
+        await DefaultService().update(unit, Booking, before, {"ToTime": ends}, ledger.request_context())
+        again.append(await recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context))
 
     await simulation.transact_expecting(change, fails=booking.charge_invoiced)
     if not booking.charge_invoiced:
-        await _record_cancellation(simulation, booking)
+        simulation.model.lock(simulation.model.existing_credits())
+        kept = _sum_by_account(await _record_cancellation(simulation, booking))
         booking.ends = ends
-        await _record_charge(simulation, booking, again[0].charged)
+        await _record_charge(simulation, booking, again[0].charged, kept)
 
 
 async def delete_booking(simulation: Simulation) -> None:
@@ -179,11 +191,7 @@ async def _record_cancellation(
     simulation: Simulation, booking: models.ModelBooking
 ) -> list[tuple[models.ModelUse, int]]:
     """Records the reversal of every use of the booking: money first, newest first."""
-    named = [
-        row
-        for row in simulation.model.uses_for_booking(booking.id)
-        if row.is_use and row.unreversed
-    ]
+    named = [row for row in simulation.model.uses_for_booking(booking.id) if row.is_use and row.unreversed]
     named.sort(key=lambda row: (row.credit.mapping is not MONEY_MAPPING, -row.id))
     backs = [(row, row.unreversed) for row in named]
     await record_reversals(simulation, backs)

@@ -75,8 +75,4 @@ class PostgreSQLChangeDetector:
 
 def change_detector_for(store: Any) -> ChangeDetector:
     """The change detector for the engine of a store."""
-    return (
-        SQLiteChangeDetector(store)
-        if isinstance(store, SQLiteStore)
-        else PostgreSQLChangeDetector(store)
-    )
+    return SQLiteChangeDetector(store) if isinstance(store, SQLiteStore) else PostgreSQLChangeDetector(store)

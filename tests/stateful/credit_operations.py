@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     MONEY_MAPPING,
@@ -17,9 +19,10 @@ from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.errors import DomainError
 from creditdesk.schema.repository import WriteSession
 from creditdesk.settings import ValidityInstant
-from tests.stateful.model import ModelCredit, ModelUse
+from tests.stateful.model import ModelBooking, ModelCredit, ModelUse
 from tests.stateful.simulation import Simulation
 from tests.support.expiry import expire
 from tests.support.ledger_builder import MONEY_USE, TIME_USE, LedgerBuilder, money, serialize_record
@@ -32,9 +35,7 @@ def pick_credit(simulation: Simulation) -> ModelCredit | None:
     """A random credit, rarely a deleted one."""
     found = list(simulation.model.credits.values())
     alive = simulation.model.existing_credits()
-    return simulation.random.choice(
-        alive if alive and simulation.random.random() < 0.98 else found or [None]
-    )
+    return simulation.random.choice(alive if alive and simulation.random.random() < 0.98 else found or [None])
 
 
 def pick_amount(simulation: Simulation, maximum: int) -> int:
@@ -63,11 +64,7 @@ async def create_credit(simulation: Simulation) -> None:
     """Creates a credit as the API does, or a record without a journal."""
     random, ledger = simulation.random, simulation.ledger
     side = random.choice((MONEY_MAPPING, MONEY_MAPPING, TIME_MAPPING))
-    pays = (
-        "money"
-        if side is MONEY_MAPPING
-        else random.choice(("minutes", "minutes", "uses", "prints"))
-    )
+    pays = "money" if side is MONEY_MAPPING else random.choice(("minutes", "minutes", "uses", "prints"))
     total = random.choice((0, 1, money("5.00"), money("40.00"), random.randint(1, 500_000)))
     if side is TIME_MAPPING:
         total = random.choice((0, 1, 45, 120, 600))
@@ -93,9 +90,7 @@ async def create_credit(simulation: Simulation) -> None:
         credit.id = await ledger.add(side.credit_entity, **values, **{side.remaining_field: total})
         simulation.model.add(credit, journal=False)
         return
-    record = {
-        c.name: c.field.default_value for c in side.credit_entity.meta().stored_columns
-    } | values
+    record = {c.name: c.field.default_value for c in side.credit_entity.meta().stored_columns} | values
     writer = CreditService(ledger.context)
     made = await simulation.transact_expecting(
         lambda unit: writer.create(unit, side.credit_entity, record, ledger.request_context()),
@@ -126,17 +121,7 @@ async def post_use(simulation: Simulation) -> None:
         entity = TIME_USE
         minutes = booking.minutes if booking else None
         used = minutes if credit.covers == "minutes" else 1
-    by_start = (
-        booking is not None and ledger.settings.validity_instant is ValidityInstant.SERVICE_START
-    )
-    at = booking.starts if by_start and booking else ledger.now
-    out_of_window = used is None or not credit.is_valid(at)
-    refused = (
-        credit.deleted
-        or (booking is not None and booking.deleted)
-        or not 0 <= (used or 0) <= credit.available
-        or (ledger.settings.strict_posts and out_of_window)
-    )
+    refused = _refuses_use(simulation, credit, booking, used)
     key = f"key {random.random()}" if random.random() < 0.3 else None
     spends, call = ledger.spends(), ledger.request_context(key)
     first: list[bytes] = []
@@ -145,9 +130,11 @@ async def post_use(simulation: Simulation) -> None:
         response = await spends.post(entity, values, call, fingerprint, serialize_record)
         first.append(response.body)
 
-    await simulation.expect(post, fails=refused)
     if refused:
+        await _expect_refused_use(simulation, credit, post)
         return
+    await simulation.expect(post, fails=False)
+    model.lock([credit])
     answer = json.loads(first[0])
     if credit.mapping is MONEY_MAPPING:
         assert int(answer["CoworkerBookingCreditRemainingCredit"]) == credit.remaining
@@ -159,6 +146,28 @@ async def post_use(simulation: Simulation) -> None:
     if booking is not None:
         # Allocations and posted uses differ by their instant; a real clock never returns one twice.
         simulation.advance_clock(timedelta(microseconds=1))
+
+
+def _refuses_use(simulation: Simulation, credit: ModelCredit, booking: ModelBooking | None, used: int | None) -> bool:
+    settings = simulation.ledger.settings
+    by_start = booking is not None and settings.validity_instant is ValidityInstant.SERVICE_START
+    at = booking.starts if by_start and booking else simulation.ledger.now
+    out_of_window = used is None or not credit.is_valid(at)
+    return (
+        credit.deleted
+        or (booking is not None and booking.deleted)
+        or not 0 <= (used or 0) <= credit.available
+        or (settings.strict_posts and out_of_window)
+    )
+
+
+async def _expect_refused_use(simulation: Simulation, credit: ModelCredit, post: Callable[[], Awaitable[None]]) -> None:
+    """A refused use leaves no trace, but the queue commits the releases of what has ended on its credit."""
+    if credit.ended:
+        with pytest.raises(DomainError):
+            await post()
+        simulation.model.lock([credit])
+    await simulation.expect(post, fails=True)
 
 
 async def reverse_uses(simulation: Simulation) -> None:
@@ -186,13 +195,12 @@ async def reverse_uses(simulation: Simulation) -> None:
             break
         backs.append((row, left if amount is None else amount))
     await simulation.transact_expecting(
-        lambda unit: reverse(
-            unit, side, ids, ledger.request_context(), ledger.context, amount=amount
-        ),
+        lambda unit: reverse(unit, side, ids, ledger.request_context(), ledger.context, amount=amount),
         fails=refused,
-        changes=any(n for _, n in backs),
+        changes=any(n for _, n in backs) or any(row.credit.ended for row, _ in backs),
     )
     if not refused:
+        model.lock(row.credit for row, _ in backs)
         await record_reversals(simulation, backs)
 
 
@@ -241,15 +249,12 @@ async def adjust_credit(simulation: Simulation) -> None:
         fails=refused,
     )
     if not refused:
+        model.lock([credit])
         model.post(credit, "adjustment", amount, ModelUse(credit, 0), effective_on)
 
 
 async def void_credits(simulation: Simulation) -> None:
-    found = [
-        credit
-        for credit in (pick_credit(simulation), pick_credit(simulation))
-        if credit is not None
-    ]
+    found = [credit for credit in (pick_credit(simulation), pick_credit(simulation)) if credit is not None]
     if not found:
         return
     ledger = simulation.ledger
@@ -262,14 +267,13 @@ async def void_credits(simulation: Simulation) -> None:
         changes=any(credit.available for credit in voided),
     )
     if not refused:
+        simulation.model.lock(voided)
         for credit in voided:
             if credit.available:
                 simulation.model.post(credit, "void", credit.available)
 
 
-def _expire_all(
-    mapping: CreditTypeMapping, ledger: LedgerBuilder
-) -> Callable[[WriteSession], Awaitable[Any]]:
+def _expire_all(mapping: CreditTypeMapping, ledger: LedgerBuilder) -> Callable[[WriteSession], Awaitable[Any]]:
     return lambda session: expire(session, mapping, ledger.request_context(), ledger.context)
 
 
@@ -277,16 +281,18 @@ async def expire_credits(simulation: Simulation) -> None:
     """Runs the expiry job for both types of credit."""
     model, ledger = simulation.model, simulation.ledger
     for side in MAPPINGS.values():
-        due = [
+        found = [
             c for c in model.existing_credits()
-            if c.mapping is side and c.is_expired(ledger.now) and c.available and c.expiry_posted != c.expires
+            if c.mapping is side and c.is_expired(ledger.now) and c.remaining and c.expiry_posted != c.expires
         ]  # fmt: skip
+        due = [c for c in found if c.available]
         swept = await simulation.transact_expecting(
             _expire_all(side, ledger),
             fails=False,
             changes=bool(due),
         )
         assert sorted(swept) == sorted(credit.account for credit in due)
+        model.lock(found)
         for credit in due:
             model.post(credit, "expiry", credit.available, effective=credit.expires)
             credit.expiry_posted = credit.expires
@@ -308,13 +314,12 @@ async def change_credit(simulation: Simulation) -> None:
     before = await ledger.get(side.credit_entity, credit.id)
     writer, values = CreditService(ledger.context), {"ExpireDate": ends, side.total_field: total}
     await simulation.transact_expecting(
-        lambda unit: writer.update(
-            unit, side.credit_entity, before, values, ledger.request_context()
-        ),
+        lambda unit: writer.update(unit, side.credit_entity, before, values, ledger.request_context()),
         fails=refused,
     )
     if refused:
         return
+    model.lock([credit])
     if total != credit.total:
         kind = "grant" if total > credit.total else "void"
         model.post(credit, kind, abs(total - credit.total))
@@ -360,15 +365,14 @@ async def edit_use(simulation: Simulation) -> None:
         fails=refused,
     )
     if not refused:
+        simulation.model.lock([row.credit])
         simulation.model.post(row.credit, "adjustment", 0)
 
 
 async def renew_benefits(simulation: Simulation) -> None:
     """Runs the renewal job twice; the second run grants nothing."""
     ledger = simulation.ledger
-    granted = await simulation.transact(
-        lambda unit: run_renewals(unit, ledger.request_context(), ledger.context)
-    )
+    granted = await simulation.transact(lambda unit: run_renewals(unit, ledger.request_context(), ledger.context))
     for due, credit_id in granted:
         starts = due.period.valid_from(due.clock.zone)
         ends = due.period.expires(due.clock.zone)

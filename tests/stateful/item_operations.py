@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from creditdesk.ledger.journal.mapping import MONEY_MAPPING, account_key
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, AccountKey, account_key
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest, lock_items
 from creditdesk.ledger.operations import holds as hold_operations
@@ -30,9 +31,7 @@ MONEY_CENT = 100
 def pick_booking(simulation: Simulation) -> models.ModelBooking | None:
     found = list(simulation.model.bookings.values())
     open_ones = [b for b in found if not b.deleted]
-    return simulation.random.choice(
-        (open_ones if simulation.random.random() < 0.97 else found) or [None]
-    )
+    return simulation.random.choice((open_ones if simulation.random.random() < 0.97 else found) or [None])
 
 
 def _pick_items(simulation: Simulation) -> list[ItemRequest]:
@@ -44,12 +43,8 @@ def _pick_items(simulation: Simulation) -> list[ItemRequest]:
             if all(each.id != booking.id for each in items):
                 items.append(ItemRequest(SourceKind.BOOKING, booking.id))
         elif simulation.random.random() < 0.7:
-            amount = simulation.random.choice(
-                (0, MONEY_CENT, simulation.random.randint(1, 2000) * MONEY_CENT)
-            )
-            items.append(
-                ItemRequest(SourceKind.CHARGE, simulation.random.randint(1, 2**40), amount)
-            )
+            amount = simulation.random.choice((0, MONEY_CENT, simulation.random.randint(1, 2000) * MONEY_CENT))
+            items.append(ItemRequest(SourceKind.CHARGE, simulation.random.randint(1, 2**40), amount))
         else:
             units = simulation.random.randint(1, 60)
             number = simulation.random.randint(1, 2**40)
@@ -71,9 +66,7 @@ async def preview_items(simulation: Simulation) -> None:
     async def show(unit: WriteSession) -> Allocation:
         return preview(await _load_basket(simulation, unit, items), ledger.context, ledger.now)
 
-    check_allocation(
-        simulation, items, await simulation.transact_expecting(show, fails=False, changes=False)
-    )
+    check_allocation(simulation, items, await simulation.transact_expecting(show, fails=False, changes=False))
 
 
 async def spend_on_items(simulation: Simulation) -> None:
@@ -89,13 +82,14 @@ async def spend_on_items(simulation: Simulation) -> None:
         shown = preview(basket, ledger.context, ledger.now)
         drawing = SpendPlan(basket, ledger.request_context(), ledger.context, holds)
         allocation = (await execute_spend(unit, drawing, ledger.context)).allocation
-        if not holds:
+        if all(hold.has_ended(ledger.now) for hold in holds):
             assert shown == allocation, "the preview is not the decision (rule 19)"
         return allocation
 
     refused = _has_deleted_booking(simulation, items)
     allocation = await simulation.transact_expecting(pay, fails=refused)
     if not refused:
+        model.lock(model.existing_credits())
         for each in items:
             if each.kind is SourceKind.BOOKING:
                 record_released_holds(simulation, each.id, "confirmed")
@@ -108,20 +102,23 @@ async def hold_items(simulation: Simulation) -> None:
     items, ledger = _pick_items(simulation), simulation.ledger
     if not items:
         return
+    bookings = simulation.model.bookings
+    if any(each.kind is SourceKind.BOOKING and bookings[each.id].payments for each in items):
+        # Decisions and uses differ by their instant; a real clock never returns one twice.
+        simulation.advance_clock(timedelta(microseconds=1))
     until = ledger.now + timedelta(hours=simulation.random.choice((1, 30)))
     ends = until if simulation.random.random() < 0.5 else None
 
     async def keep(unit: WriteSession) -> Any:
         await lock_items(unit, items)
         basket = await _load_basket(simulation, unit, items)
-        return await hold_operations.create_hold(
-            unit, basket, ledger.request_context(), ledger.context, ends
-        )
+        return await hold_operations.create_hold(unit, basket, ledger.request_context(), ledger.context, ends)
 
     refused = _has_deleted_booking(simulation, items)
     held = await simulation.transact_expecting(keep, fails=refused)
     if refused:
         return
+    simulation.model.lock(simulation.model.existing_credits())
     check_allocation(simulation, items, held.allocation)
     for source in held.allocation.sources:
         of_booking = source.source.kind is SourceKind.BOOKING
@@ -138,28 +135,25 @@ async def hold_items(simulation: Simulation) -> None:
 
 def _pick_hold_group(simulation: Simulation) -> int:
     groups = sorted({held.group for held in simulation.model.holds})
-    return simulation.random.choice(
-        groups if groups and simulation.random.random() < 0.95 else [UNKNOWN_ID]
-    )
+    return simulation.random.choice(groups if groups and simulation.random.random() < 0.95 else [UNKNOWN_ID])
 
 
 async def confirm_hold(simulation: Simulation) -> None:
     model, ledger, group = simulation.model, simulation.ledger, _pick_hold_group(simulation)
     holds = model.hold_group(group)
     left = [h for h in holds if h.state == "held"]
-    over = any(h.until is not None and h.until <= ledger.now for h in left)
+    over = any(h.has_ended(ledger.now) for h in left)
     gone = any(h.booking and model.bookings[h.booking].deleted for h in left)
     refused = not holds or all(h.state == "released" for h in holds) or over or gone
     done = await simulation.transact_expecting(
-        lambda unit: hold_operations.confirm_hold(
-            unit, group, ledger.request_context(), ledger.context
-        ),
+        lambda unit: hold_operations.confirm_hold(unit, group, ledger.request_context(), ledger.context),
         fails=refused,
         changes=bool(left),
     )
     if refused:
         return
     assert done == bool(left)
+    model.lock(h.credit for h in left)
     for held in left:
         model.release(held, "confirmed")
     for held in left:
@@ -174,26 +168,24 @@ async def release_hold(simulation: Simulation) -> None:
     left = [h for h in holds if h.state == "held"]
     refused = not holds or all(h.state == "confirmed" for h in holds)
     done = await simulation.transact_expecting(
-        lambda unit: hold_operations.release_hold(
-            unit, group, ledger.request_context(), ledger.context
-        ),
+        lambda unit: hold_operations.release_hold(unit, group, ledger.request_context(), ledger.context),
         fails=refused,
         changes=bool(left),
     )
     if refused:
         return
     assert done == bool(left)
+    model.lock(h.credit for h in left)
     for held in left:
-        model.release(held, "released")
+        if held.state == "held":
+            model.release(held, "released")
 
 
 async def expire_holds(simulation: Simulation) -> None:
     model, ledger = simulation.model, simulation.ledger
-    due = [h for h in model.holds if h.state == "held" and h.until and h.until <= ledger.now]
+    due = [h for h in model.holds if h.state == "held" and h.has_ended(ledger.now)]
     groups = await simulation.transact_expecting(
-        lambda unit: hold_operations.release_due_holds(
-            unit, ledger.request_context(), ledger.context
-        ),
+        lambda unit: hold_operations.release_due_holds(unit, ledger.request_context(), ledger.context),
         fails=False,
         changes=bool(due),
     )
@@ -207,9 +199,7 @@ def record_released_holds(simulation: Simulation, booking: int, state: str) -> N
         simulation.model.release(held, state)
 
 
-async def _load_basket(
-    simulation: Simulation, unit: WriteSession, items: Sequence[ItemRequest]
-) -> Basket:
+async def _load_basket(simulation: Simulation, unit: WriteSession, items: Sequence[ItemRequest]) -> Basket:
     buyer = Buyer(simulation.ledger.customer, simulation.ledger.business)
     return await load_basket(unit, buyer, items, simulation.ledger.request_context())
 
@@ -226,11 +216,17 @@ def record_uses(simulation: Simulation, allocation: Allocation) -> None:
 
 
 def check_allocation(
-    simulation: Simulation, items: Sequence[ItemRequest], allocation: Allocation
+    simulation: Simulation,
+    items: Sequence[ItemRequest],
+    allocation: Allocation,
+    kept: Mapping[AccountKey, int] = MappingProxyType({}),
 ) -> None:
-    """Checks eligibility, available balances, and that no eligible credit is left over."""
+    """Checks eligibility, available balances, and that no eligible credit is left over.
+
+    `kept` is what credits paid for the one booking before; that much they pay outside their window (rule 25).
+    """
     model = simulation.model
-    taken: dict[Any, int] = {}
+    taken: dict[AccountKey, int] = {}
     for each, source in zip(items, allocation.sources, strict=True):
         if each.kind is SourceKind.BOOKING:
             model.bookings[each.id].was_allocated = True
@@ -240,29 +236,32 @@ def check_allocation(
             _expected_price(simulation, each),
         )
         assert sum(part.covered for part in source.parts) + source.uncovered == source.price
+        for_item: dict[AccountKey, int] = {}
         for part in source.parts:
-            credit = model.credits[account_key(part.credit)]
-            assert _is_eligible(simulation, credit, each), (credit, each)
             assert part.taken > 0
-            taken[credit.account] = taken.get(credit.account, 0) + part.taken
+            account = account_key(part.credit)
+            for_item[account] = for_item.get(account, 0) + part.taken
+        for account, amount in for_item.items():
+            assert amount <= _usable(simulation, model.credits[account], each, kept), (model.credits[account], each)
+            taken[account] = taken.get(account, 0) + amount
     for account, amount in taken.items():
         assert amount <= model.credits[account].available
     for each, source in zip(items, allocation.sources, strict=True):
-        _check_nothing_stranded(simulation, each, source, taken)
+        _check_nothing_stranded(simulation, each, source, taken, kept)
 
 
 def _check_nothing_stranded(
-    simulation: Simulation, item: ItemRequest, source: SourceAllocation, taken: dict[Any, int]
+    simulation: Simulation,
+    item: ItemRequest,
+    source: SourceAllocation,
+    taken: Mapping[AccountKey, int],
+    kept: Mapping[AccountKey, int],
 ) -> None:
     if source.uncovered < MONEY_CENT:
         return
     for credit in simulation.model.existing_credits():
-        if (
-            credit.mapping is MONEY_MAPPING
-            and not credit.uses_credit_price
-            and _is_eligible(simulation, credit, item)
-        ):
-            left = credit.available - taken.get(credit.account, 0)
+        if credit.mapping is MONEY_MAPPING and not credit.uses_credit_price:
+            left = _usable(simulation, credit, item, kept) - taken.get(credit.account, 0)
             assert left < MONEY_CENT, f"{credit.account} has {left} left, {source} is not covered"
 
 
@@ -273,12 +272,23 @@ def _expected_price(simulation: Simulation, item: ItemRequest) -> int:
     return item.print_units * MONEY_CENT if item.amount is None else item.amount
 
 
-def _is_eligible(simulation: Simulation, credit: models.ModelCredit, item: ItemRequest) -> bool:
+def _usable(
+    simulation: Simulation, credit: models.ModelCredit, item: ItemRequest, kept: Mapping[AccountKey, int]
+) -> int:
+    """How much of a credit may pay for an item."""
+    fits, at = _fit_and_instant(simulation, credit, item)
+    if not fits:
+        return 0
+    return credit.available if credit.is_valid(at) else min(credit.available, kept.get(credit.account, 0))
+
+
+def _fit_and_instant(simulation: Simulation, credit: models.ModelCredit, item: ItemRequest) -> tuple[bool, datetime]:
+    """Whether a credit fits an item, window aside, and the instant at which it must be valid."""
     booking = simulation.model.bookings.get(item.id) if item.kind is SourceKind.BOOKING else None
     if booking is None:
         fits = credit.universal or (item.kind is SourceKind.PRINT_JOB and credit.covers == "prints")
-        return fits and credit.is_valid(simulation.ledger.now)
+        return fits, simulation.ledger.now
     by_start = simulation.ledger.settings.validity_instant is ValidityInstant.SERVICE_START
     fits = credit.for_bookings if credit.mapping is MONEY_MAPPING else credit.covers == "minutes"
     at = booking.starts if by_start else simulation.ledger.now
-    return fits and not booking.tentative and credit.is_valid(at)
+    return fits and not booking.tentative, at

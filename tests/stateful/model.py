@@ -5,6 +5,7 @@ Amounts are in a credit's smallest step.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -61,6 +62,8 @@ class ModelCredit:
     """`money`, `minutes` of the resource, `uses` without a resource, or `prints`."""
     remaining: int = 0
     held: int = 0
+    ended: int = 0
+    """Of what is held, how much is past its time: it counts no more, but its release is not written."""
     entries: list[ModelEntry] = field(default_factory=list)
     uses: list[ModelUse] = field(default_factory=list)
     expiry_posted: datetime | None = None
@@ -77,7 +80,7 @@ class ModelCredit:
 
     @property
     def available(self) -> int:
-        return self.remaining - self.held
+        return self.remaining - self.held + self.ended
 
     def is_expired(self, at: datetime) -> bool:
         return self.expires is not None and self.expires <= at
@@ -134,6 +137,9 @@ class ModelHold:
     until: datetime | None
     state: str = "held"
 
+    def has_ended(self, at: datetime) -> bool:
+        return self.until is not None and self.until <= at
+
 
 class LedgerModel:
     """The credits, uses, bookings and holds of one customer, and the changes since the last comparison."""
@@ -147,6 +153,13 @@ class LedgerModel:
         self.changed: dict[AccountKey, ModelCredit] = {}
         self.uses_without_id: list[ModelUse] = []
         self.balances_at: list[tuple[datetime, dict[AccountKey, int]]] = []
+
+    def advance_to(self, instant: datetime) -> None:
+        """A later instant: what is held past its time counts no more (rule 26)."""
+        for held in self.holds:
+            if held.state == "held" and held.has_ended(instant) and not held.has_ended(self.now):
+                held.credit.ended += held.amount
+        self.now = instant
 
     def add(self, credit: ModelCredit, *, journal: bool = True) -> ModelCredit:
         """A new credit; without a journal its first entry is written with its first change."""
@@ -176,9 +189,7 @@ class LedgerModel:
             credit.uses.append(row)
             self.uses_without_id.append(row)
 
-    def _append(
-        self, credit: ModelCredit, kind: str, amount: int, effective: datetime | None = None
-    ) -> int:
+    def _append(self, credit: ModelCredit, kind: str, amount: int, effective: datetime | None = None) -> int:
         before = (credit.total, credit.remaining)
         credit.remaining += BALANCE_SIGN.get(kind, 0) * amount
         credit.held += HELD_SIGN.get(kind, 0) * amount
@@ -198,22 +209,31 @@ class LedgerModel:
         self.changed[credit.account] = credit
         return (credit.total - before[0]) - (credit.remaining - before[1])
 
-    def add_use(
-        self, credit: ModelCredit, amount: int | None, booking: int | None = None
-    ) -> ModelUse:
+    def add_use(self, credit: ModelCredit, amount: int | None, booking: int | None = None) -> ModelUse:
         row = ModelUse(credit, amount, True, booking_id=booking)
         self.post(credit, "use", amount or 0, row)
         return row
 
     def add_reversal(self, row: ModelUse, amount: int) -> None:
         row.reversed += amount
-        self.post(
-            row.credit, "reversal", amount, ModelUse(row.credit, -amount, booking_id=row.booking_id)
-        )
+        self.post(row.credit, "reversal", amount, ModelUse(row.credit, -amount, booking_id=row.booking_id))
 
     def release(self, held: ModelHold, state: str) -> None:
-        self.post(held.credit, "release", held.amount)
-        held.state = state
+        """Releases a hold; one that has ended is released, whatever is asked, as of when it ended."""
+        if held.has_ended(self.now):
+            held.credit.ended -= held.amount
+            self.post(held.credit, "release", held.amount, effective=held.until)
+            held.state = "released"
+        else:
+            self.post(held.credit, "release", held.amount)
+            held.state = state
+
+    def lock(self, credits_: Iterable[ModelCredit]) -> None:
+        """What an operation that commits does first: it writes the releases of ended holds (rule 26)."""
+        accounts = {credit.account for credit in credits_}
+        for held in self.holds:
+            if held.state == "held" and held.has_ended(self.now) and held.credit.account in accounts:
+                self.release(held, "released")
 
     def active_holds(self, booking: int) -> list[ModelHold]:
         return [h for h in self.holds if h.state == "held" and h.booking == booking]

@@ -23,7 +23,6 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.team import Team
-from creditdesk.ledger.journal.balances import credit_balance_at, customer_balances
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.hash_chain import ChainHead
 from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
@@ -37,6 +36,7 @@ from creditdesk.ledger.journal.mapping import (
     state_id,
     where,
 )
+from creditdesk.ledger.loaders.balances import credit_balance_at, customer_balances
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import DomainError
 from creditdesk.schema.query import Comparison, Filter, Order
@@ -118,9 +118,7 @@ class Simulation:
 
     async def _add_contract(self) -> None:
         ledger = self.ledger
-        tariff = await ledger.add(
-            Tariff, Name="Desk", BusinessId=ledger.business, CurrencyId=ledger.currency
-        )
+        tariff = await ledger.add(Tariff, Name="Desk", BusinessId=ledger.business, CurrencyId=ledger.currency)
         await ledger.add(
             TariffBookingCredit, Name="Rooms", TariffId=tariff, Credit=money("30.00"),
             ServiceRenewalTime=self.random.choice((1, 2, 3)), CaneBeUsedForBookings=True,
@@ -153,9 +151,7 @@ class Simulation:
         """Runs an operation in its own transaction; it must fail, change nothing, or succeed."""
         return await self.expect(lambda: self.transact(operation), fails=fails, changes=changes)
 
-    async def expect(
-        self, run: Callable[[], Awaitable[Any]], *, fails: bool, changes: bool = True
-    ) -> Any:
+    async def expect(self, run: Callable[[], Awaitable[Any]], *, fails: bool, changes: bool = True) -> Any:
         """The same for an operation that opens its own transaction."""
         if not fails and changes:
             return await run()
@@ -213,13 +209,9 @@ class Simulation:
             waiting = [row for row in model.uses_without_id if row.credit.mapping is side]
             if not waiting:
                 continue
-            last = max(
-                (n for s, n in model.uses if s is side), default=self.first_ids[side.history_entity]
-            )
+            last = max((n for s, n in model.uses if s is side), default=self.first_ids[side.history_entity])
             rows = await reading.find(side.history_entity, after_id=last)
-            shown = [
-                (r[side.credit_reference], r["CreditUsed"], r["BookingId"] or None) for r in rows
-            ]
+            shown = [(r[side.credit_reference], r["CreditUsed"], r["BookingId"] or None) for r in rows]
             assert shown == [(row.credit.id, row.used, row.booking_id) for row in waiting]
             for row, record in zip(waiting, rows, strict=True):
                 row.id = record["Id"]
@@ -232,15 +224,9 @@ class Simulation:
             if not ours:
                 continue
             ids = tuple(c.id for c in ours)
-            records = {
-                r["Id"]: r
-                for r in await reading.find(side.credit_entity, where(side.credit_entity, Id=ids))
-            }
+            records = {r["Id"]: r for r in await reading.find(side.credit_entity, where(side.credit_entity, Id=ids))}
             numbers = tuple(state_id(c.account) for c in ours)
-            states = {
-                s["Id"]: s
-                for s in await reading.find(AccountState, where(AccountState, Id=numbers))
-            }
+            states = {s["Id"]: s for s in await reading.find(AccountState, where(AccountState, Id=numbers))}
             for credit in ours:
                 _compare_balance(credit, records[credit.id], states.get(state_id(credit.account)))
 
@@ -258,11 +244,10 @@ class Simulation:
             self._compare_heads(await self._states(reading))
             held = await reading.find(Hold, after_id=marks[Hold])
             assert [h["State"] for h in held] == [h.state for h in model.holds]
+            await self._compare_current_balances(reading)
             await self._compare_past_balances(reading)
 
-    async def _compare_journal(
-        self, reading: ReadSession, lines: list[Any], found: list[Record]
-    ) -> None:
+    async def _compare_journal(self, reading: ReadSession, lines: list[Any], found: list[Record]) -> None:
         used: dict[AccountKey, int] = {}
         for history, side in MAPPINGS_BY_HISTORY.items():
             for row in await reading.find(history, after_id=self.first_ids[history]):
@@ -272,9 +257,7 @@ class Simulation:
             own = [x for x in lines if (x.credit_kind, x.credit_id) == account]
             if not own:
                 continue
-            stored = AccountBalances(
-                credit.remaining, credit.held, credit.total, len(credit.entries)
-            )
+            stored = AccountBalances(credit.remaining, credit.held, credit.total, len(credit.entries))
             assert balance_differences(stored, own, used.get(account, 0)) == []
             assert credit.total - used.get(account, 0) == credit.remaining
             own_records = [r for r in found if (r["CreditKind"], r["CreditId"]) == account]
@@ -287,6 +270,13 @@ class Simulation:
         ]  # fmt: skip
         findings = [str(finding) for finding in check_heads(self.chain.heads, heads)]
         assert not findings, findings
+
+    async def _compare_current_balances(self, reading: ReadSession) -> None:
+        """A balance shows what is held without what has ended, written or not (rule 26)."""
+        for person in self.coworker_ids:
+            for shown in await customer_balances(reading, person, self.ledger.request_context()):
+                credit = self.model.credits[shown.account]
+                assert (shown.remaining, shown.held) == (credit.remaining, credit.held - credit.ended), shown
 
     async def _compare_past_balances(self, reading: ReadSession) -> None:
         model, random, call = self.model, self.random, self.ledger.request_context()
@@ -307,9 +297,7 @@ class Simulation:
     async def new_credit_ids(self, side: CreditTypeMapping) -> list[int]:
         """Credits of this simulation that the model does not have yet, by Id."""
         async with self.ledger.store.read_session() as reading:
-            found = await reading.find(
-                side.credit_entity, after_id=self.first_ids[side.credit_entity]
-            )
+            found = await reading.find(side.credit_entity, after_id=self.first_ids[side.credit_entity])
         known = {credit.id for credit in self.model.credits.values() if credit.mapping is side}
         fresh = [r for r in found if r["Id"] not in known and r["CoworkerId"] in self.coworker_ids]
         return [r["Id"] for r in fresh if side is MONEY_MAPPING or not r["BookingId"]]
@@ -318,12 +306,10 @@ class Simulation:
         """Advances the clock; the balances at the old instant are recorded."""
         self.model.record_balances()
         self.ledger.now += step
-        self.model.now = self.ledger.now
+        self.model.advance_to(self.ledger.now)
 
 
-async def _highest(
-    reading: ReadSession, entity: type[Entity], name: str, filters: Sequence[Filter] = ()
-) -> int:
+async def _highest(reading: ReadSession, entity: type[Entity], name: str, filters: Sequence[Filter] = ()) -> int:
     """The highest number in a column, or 0."""
     found = await reading.find(entity, filters, Order(entity.meta().columns[name], True), 1)
     return int(found[0][name]) if found else 0

@@ -24,9 +24,7 @@ async def ledger(fast_store: Store) -> LedgerBuilder:
     return await LedgerBuilder.create(fast_store)
 
 
-async def test_reads_and_locks_are_not_changes(
-    ledger: LedgerBuilder, change_detector: ChangeDetector
-) -> None:
+async def test_reads_and_locks_are_not_changes(ledger: LedgerBuilder, change_detector: ChangeDetector) -> None:
     credit = await ledger.add_money_credit("10.00")
     before = await change_detector.fingerprint(ALL_ROWS)
     await ledger.remaining_money(credit)
@@ -35,9 +33,7 @@ async def test_reads_and_locks_are_not_changes(
     assert await change_detector.fingerprint(ALL_ROWS) == before
 
 
-async def test_rolled_back_writes_are_not_changes(
-    ledger: LedgerBuilder, change_detector: ChangeDetector
-) -> None:
+async def test_rolled_back_writes_are_not_changes(ledger: LedgerBuilder, change_detector: ChangeDetector) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "1.00")
     before = await change_detector.fingerprint(ALL_ROWS)
@@ -73,9 +69,7 @@ async def test_inserted_row_is_a_change(
     assert await change_detector.fingerprint(ALL_ROWS) != before
 
 
-async def test_updated_row_is_a_change(
-    ledger: LedgerBuilder, change_detector: ChangeDetector
-) -> None:
+async def test_updated_row_is_a_change(ledger: LedgerBuilder, change_detector: ChangeDetector) -> None:
     credit = await ledger.add_money_credit("10.00")
     before = await change_detector.fingerprint(ALL_ROWS)
     async with ledger.store.write_session() as unit:
@@ -83,9 +77,7 @@ async def test_updated_row_is_a_change(
     assert await change_detector.fingerprint(ALL_ROWS) != before
 
 
-async def test_deleted_row_is_a_change(
-    ledger: LedgerBuilder, change_detector: ChangeDetector
-) -> None:
+async def test_deleted_row_is_a_change(ledger: LedgerBuilder, change_detector: ChangeDetector) -> None:
     credit = await ledger.add_money_credit("10.00")
     before = await change_detector.fingerprint(ALL_ROWS)
     async with ledger.store.write_session() as unit:
@@ -93,15 +85,11 @@ async def test_deleted_row_is_a_change(
     assert await change_detector.fingerprint(ALL_ROWS) != before
 
 
-async def test_updated_account_state_is_a_change(
-    ledger: LedgerBuilder, change_detector: ChangeDetector
-) -> None:
+async def test_updated_account_state_is_a_change(ledger: LedgerBuilder, change_detector: ChangeDetector) -> None:
     credit = await ledger.add_money_credit("10.00")
     await ledger.post_use(credit, "1.00")
     marks = {**dict.fromkeys(LEDGER_TABLES, 10**9), CoworkerBookingCredit: credit - 1}
     before = await change_detector.fingerprint(marks)
     async with ledger.store.write_session() as unit:
-        await unit.update(
-            AccountState, [(state_id((MONEY_MAPPING.account_type, credit)), {"Priority": 7})]
-        )
+        await unit.update(AccountState, [(state_id((MONEY_MAPPING.account_type, credit)), {"Priority": 7})])
     assert await change_detector.fingerprint(marks) != before

@@ -35,9 +35,7 @@ async def test_rule_30_use_named_twice_is_reversed_once(ledger: LedgerBuilder) -
     use = int((await ledger.post_use(credit, "4.00"))["Id"])
     await ledger.post_use(credit, "4.00")
     async with ledger.store.write_session() as unit:
-        backs = await reverse(
-            unit, MONEY_MAPPING, [use, use], request_context(ledger), ledger.context
-        )
+        backs = await reverse(unit, MONEY_MAPPING, [use, use], request_context(ledger), ledger.context)
     assert [back.amount for back in backs] == [money("4.00"), 0]
     assert await ledger.remaining_money(credit) == money("6.00")
 
@@ -47,9 +45,7 @@ async def test_rule_2_reversal_after_adjustment_raises_total(ledger: LedgerBuild
     use = int((await ledger.post_use(credit, "10.00"))["Id"])
     async with ledger.store.write_session() as unit:
         account = (MONEY_MAPPING.account_type, credit)
-        await adjust(
-            unit, account, money("10.00"), "goodwill", request_context(ledger), ledger.context
-        )
+        await adjust(unit, account, money("10.00"), "goodwill", request_context(ledger), ledger.context)
     async with ledger.store.write_session() as unit:
         await reverse(unit, MONEY_MAPPING, [use], request_context(ledger), ledger.context)
     record = await ledger.get(MONEY_MAPPING.credit_entity, credit)
@@ -69,9 +65,7 @@ async def test_rule_26_half_charged_hold_group_releases_the_rest(ledger: LedgerB
         await charge_bookings(unit, bookings[:1], request_context(ledger), ledger.context)
     ledger.now = NOON + timedelta(hours=2)
     async with ledger.store.write_session() as unit:
-        assert await release_due_holds(unit, request_context(ledger), ledger.context) == [
-            held.group
-        ]
+        assert await release_due_holds(unit, request_context(ledger), ledger.context) == [held.group]
     (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=credit)
     assert state["Held"] == 0
     assert await ledger.remaining_money(credit) == money("80.00")

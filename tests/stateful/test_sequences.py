@@ -86,9 +86,7 @@ async def run_sequence(
     try:
         await simulation.start()
         for step in range(1, steps + 1):
-            (move,) = simulation.random.choices(
-                list(OPERATION_WEIGHTS), list(OPERATION_WEIGHTS.values())
-            )
+            (move,) = simulation.random.choices(list(OPERATION_WEIGHTS), list(OPERATION_WEIGHTS.values()))
             await move(simulation)
             await simulation.compare_step()
             if step % FULL_COMPARISON_EVERY == 0:
@@ -104,18 +102,15 @@ async def close_accounts(simulation: Simulation) -> None:
     model, ledger = simulation.model, simulation.ledger
     for group in sorted({held.group for held in model.holds if held.state == "held"}):
         await simulation.transact(
-            partial(
-                release_hold, group=group, context=ledger.request_context(), ledger=ledger.context
-            )
+            partial(release_hold, group=group, context=ledger.request_context(), ledger=ledger.context)
         )
+        model.lock(h.credit for h in model.hold_group(group) if h.state == "held")
         for held in model.hold_group(group):
             if held.state == "held":
                 model.release(held, "released")
     left = [credit for credit in model.existing_credits() if credit.available]
     accounts = [credit.account for credit in left]
-    await simulation.transact(
-        lambda unit: void(unit, accounts, "closed", ledger.request_context(), ledger.context)
-    )
+    await simulation.transact(lambda unit: void(unit, accounts, "closed", ledger.request_context(), ledger.context))
     for credit in left:
         model.post(credit, "void", credit.available)
     if simulation.contract:
@@ -133,9 +128,7 @@ def seeds(count: int, first: int = 0) -> list[int]:
 
 
 @pytest.mark.long
-async def test_random_operation_sequences_match_model(
-    fast_store: Store, change_detector: ChangeDetector
-) -> None:
+async def test_random_operation_sequences_match_model(fast_store: Store, change_detector: ChangeDetector) -> None:
     ledger = await LedgerBuilder.create(fast_store)
     rates = await create_rates(ledger)
     for seed in seeds(SEQUENCE_COUNTS[type(fast_store)]):
@@ -143,9 +136,7 @@ async def test_random_operation_sequences_match_model(
 
 
 @pytest.mark.deep
-async def test_many_random_operation_sequences_match_model(
-    fast_store: Store, change_detector: ChangeDetector
-) -> None:
+async def test_many_random_operation_sequences_match_model(fast_store: Store, change_detector: ChangeDetector) -> None:
     ledger = await LedgerBuilder.create(fast_store)
     rates = await create_rates(ledger)
     for seed in seeds(DEEP_SEQUENCE_COUNT, FIRST_DEEP_SEED):

@@ -21,18 +21,12 @@ from tests.support.record_builder import RecordBuilder, sample_value, stored_row
 DENORMALIZED_ENTITIES = tuple(entity for entity in CATALOG if entity.meta().denormalized_columns)
 USES = (MoneyUse, TimeUse)
 DENORMALIZED_COLUMNS = [
-    (entity, column)
-    for entity in DENORMALIZED_ENTITIES
-    for column in entity.meta().denormalized_columns
+    (entity, column) for entity in DENORMALIZED_ENTITIES for column in entity.meta().denormalized_columns
 ]
 OWN_COLUMNS = [(entity, entity.meta().columns["CreditUsed"]) for entity in USES]
 OWN_COLUMNS += [(MoneyUse, MoneyUse.meta().columns["Description"])]
-OWN_COLUMNS += [
-    (entity, entity.meta().columns[n]) for entity in USES for n in ("SystemId", "UpdatedBy")
-]
-INDEXED_COLUMNS = [
-    (entity, column) for entity, column in DENORMALIZED_COLUMNS if column.indexed
-] + OWN_COLUMNS
+OWN_COLUMNS += [(entity, entity.meta().columns[n]) for entity in USES for n in ("SystemId", "UpdatedBy")]
+INDEXED_COLUMNS = [(entity, column) for entity, column in DENORMALIZED_COLUMNS if column.indexed] + OWN_COLUMNS
 
 
 async def expected_value(reading: ReadSession, record: Record, column: Column) -> Any:
@@ -97,9 +91,7 @@ class RandomRecords:
             return None
         if isinstance(column.field, Reference):
             return self.random.choice(self.ids[column.field.to])
-        return column.field.parse(
-            sample_value(column.field, self.random.choice(("Straße ", "ÉCOLE ")))
-        )
+        return column.field.parse(sample_value(column.field, self.random.choice(("Straße ", "ÉCOLE "))))
 
     def use(self, entity: type[Entity]) -> Record:
         links = {

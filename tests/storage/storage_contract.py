@@ -49,18 +49,14 @@ async def insert_rows(store: Store, entity: type[Entity], *rows: dict[str, Any])
         return await unit.insert(entity, [stored_row(entity, **row) for row in rows])
 
 
-async def matching_positions(
-    store: Store, entity: type[Entity], ids: list[int], *filters: Filter
-) -> list[int]:
+async def matching_positions(store: Store, entity: type[Entity], ids: list[int], *filters: Filter) -> list[int]:
     """The positions among the ids of the rows that match the filters."""
     async with store.read_session() as reading:
         rows = await reading.find(entity, (with_ids(entity, ids), *filters))
     return [ids.index(row["Id"]) for row in rows]
 
 
-async def sorted_positions(
-    store: Store, entity: type[Entity], ids: list[int], order: Order
-) -> list[int]:
+async def sorted_positions(store: Store, entity: type[Entity], ids: list[int], order: Order) -> list[int]:
     """The positions of the rows among the ids, in the order of a page."""
     at = [c.name for c in entity.meta().list_columns].index("Id")
     async with store.read_session() as reading:
@@ -77,9 +73,7 @@ class StorageContract:
             [record_id] = await unit.insert(Currency, [row])
         async with store.read_session() as reading:
             record = await reading.get(Currency, record_id)
-        assert record == {**row, "Id": record_id} | dict.fromkeys(
-            ("IsNew", "ToStringText", "LocalizationDetails")
-        )
+        assert record == {**row, "Id": record_id} | dict.fromkeys(("IsNew", "ToStringText", "LocalizationDetails"))
 
     async def test_missing_record_is_none(self, store: Store) -> None:
         async with store.read_session() as reading:
@@ -107,9 +101,7 @@ class StorageContract:
             assert await reading.get(Currency, ids[1], (only,)) is None
             assert set(await reading.get_many(Currency, ids, (only,))) == {ids[0]}
 
-    async def test_embedded_values_cross_two_relations(
-        self, store: Store, builder: RecordBuilder
-    ) -> None:
+    async def test_embedded_values_cross_two_relations(self, store: Store, builder: RecordBuilder) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
         [dollar] = await insert_rows(store, Currency, {"Code": "USD"})
         business = await builder.shared_id("Business")
@@ -126,9 +118,7 @@ class StorageContract:
         assert await matching_positions(
             store, TimePass, ids, where(TimePass, "CurrencyCode", Comparison.EQUALS, "eur")
         ) == [0]
-        assert await matching_positions(
-            store, TimePass, ids, where(TimePass, "CurrencyCode", Comparison.NULL)
-        ) == [2]
+        assert await matching_positions(store, TimePass, ids, where(TimePass, "CurrencyCode", Comparison.NULL)) == [2]
         order = order_by(TimePass, "CurrencyCode", descending=True)
         assert await sorted_positions(store, TimePass, ids, order) == [1, 0, 2]
 
@@ -140,9 +130,7 @@ class StorageContract:
         assert [r["Id"] for r in first] == ids[:2]
         assert [r["Id"] for r in rest] == ids[2:]
 
-    async def test_find_returns_only_named_columns(
-        self, store: Store, builder: RecordBuilder
-    ) -> None:
+    async def test_find_returns_only_named_columns(self, store: Store, builder: RecordBuilder) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
         business = await builder.shared_id("Business")
         ids = await insert_rows(
@@ -159,20 +147,14 @@ class StorageContract:
             [("CurrencyCode", None), ("Businesses", ()), ("Id", ids[1])],
         ]
 
-    async def test_find_returns_filter_only_columns(
-        self, store: Store, builder: RecordBuilder
-    ) -> None:
+    async def test_find_returns_filter_only_columns(self, store: Store, builder: RecordBuilder) -> None:
         business = await builder.shared_id("Business")
         booking = await builder.create(Booking)
         async with store.read_session() as reading:
-            [record] = await reading.find(
-                Booking, (with_ids(Booking, [booking]),), columns=("ResourceBusinessId",)
-            )
+            [record] = await reading.find(Booking, (with_ids(Booking, [booking]),), columns=("ResourceBusinessId",))
         assert record == {"ResourceBusinessId": business}
 
-    async def test_find_many_equals_separate_finds(
-        self, store: Store, builder: RecordBuilder
-    ) -> None:
+    async def test_find_many_equals_separate_finds(self, store: Store, builder: RecordBuilder) -> None:
         [euro] = await insert_rows(store, Currency, {"Code": "EUR"})
         business = await builder.shared_id("Business")
         passes = await insert_rows(
@@ -198,9 +180,7 @@ class StorageContract:
         assert booking in [record["Id"] for record in found[1]]
 
     async def test_lock_returns_only_named_columns(self, store: Store) -> None:
-        ids = await insert_rows(
-            store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"}
-        )
+        ids = await insert_rows(store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"})
         async with store.write_session() as unit:
             locked = await unit.lock(Currency, ids, ("Id", "Code"))
             with pytest.raises(KeyError):
@@ -213,9 +193,7 @@ class StorageContract:
 
         async def page(number: int, size: int) -> Page:
             async with store.read_session() as reading:
-                return await reading.page(
-                    ListQuery(Currency, (with_ids(Currency, ids),), order, number, size)
-                )
+                return await reading.page(ListQuery(Currency, (with_ids(Currency, ids),), order, number, size))
 
         assert [(len(p.rows), p.total) for p in [await page(n, 2) for n in (1, 2, 3, 4)]] == [
             (2, 5), (2, 5), (1, 5), (0, 5),
@@ -229,9 +207,7 @@ class StorageContract:
             assert await reading.count(Currency, matching) == 2
 
     async def test_update_sets_only_named_values(self, store: Store) -> None:
-        ids = await insert_rows(
-            store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"}
-        )
+        ids = await insert_rows(store, Currency, {"Name": "a", "Code": "A"}, {"Name": "b", "Code": "B"})
         async with store.write_session() as unit:
             await unit.update(Currency, [(ids[0], {"Name": "Ä"}), (ids[1], {"Code": None})])
         async with store.read_session() as reading:
@@ -258,9 +234,7 @@ class StorageContract:
                 Currency, [ids[1]], ("Id", "Name"), skip_locked=[ids[2], ids[0], ids[1], 987654321]
             )
             alone = await unit.lock(Currency, [], ("Id",), skip_locked=[ids[2]])
-        assert {i: record["Name"] for i, record in locked.items()} == dict(
-            zip(ids, "abc", strict=True)
-        )
+        assert {i: record["Name"] for i, record in locked.items()} == dict(zip(ids, "abc", strict=True))
         assert alone == {ids[2]: {"Id": ids[2]}}
 
     async def test_write_changes_several_tables(self, store: Store) -> None:
@@ -268,12 +242,9 @@ class StorageContract:
         async with store.write_session() as unit:
             fresh = (await unit.next_ids({Business: 2}))[Business]
             places = [
-                stored_row(Business, Id=i, Name=f"Place {i}", CurrencyId=money, WebAddress=f"p{i}")
-                for i in fresh
+                stored_row(Business, Id=i, Name=f"Place {i}", CurrencyId=money, WebAddress=f"p{i}") for i in fresh
             ]
-            shown = await unit.write(
-                [Insert(Business, places), Update(Currency, [(money, {"Code": "XYZ"})])], Business
-            )
+            shown = await unit.write([Insert(Business, places), Update(Currency, [(money, {"Code": "XYZ"})])], Business)
         assert sorted(shown) == fresh
         assert shown[fresh[0]]["Name"] == f"Place {fresh[0]}"
         # Embedded values are read as they were before the other writes.
@@ -289,19 +260,14 @@ class StorageContract:
         async with store.read_session() as reading:
             made = await reading.find(Currency, after_id=money)
         assert sorted(row["Name"] for row in made) == ["first", "second"]
-        assert (
-            max(row["Id"] for row in made)
-            < (await insert_rows(store, Currency, {"Name": "next"}))[0]
-        )
+        assert max(row["Id"] for row in made) < (await insert_rows(store, Currency, {"Name": "next"}))[0]
 
     async def test_failed_write_undoes_the_others(self, store: Store) -> None:
         (money,) = await insert_rows(store, Currency, {"Name": "Euro", "Code": "EUR"})
         broken = stored_row(Business, Id=987654, Name="Nowhere", CurrencyId=987654321)
         with pytest.raises((StateConflict, Conflict)):
             async with store.write_session() as unit:
-                await unit.write(
-                    [Insert(Business, [broken]), Update(Currency, [(money, {"Code": "XYZ"})])]
-                )
+                await unit.write([Insert(Business, [broken]), Update(Currency, [(money, {"Code": "XYZ"})])])
         async with store.read_session() as reading:
             assert (await reading.get_many(Currency, [money]))[money]["Code"] == "EUR"
 
@@ -335,9 +301,7 @@ class StorageContract:
         async with store.read_session() as reading:
             assert set(await reading.get_many(Currency, ids)) == {ids[1]}
 
-    async def test_referenced_record_is_not_deleted(
-        self, store: Store, builder: RecordBuilder
-    ) -> None:
+    async def test_referenced_record_is_not_deleted(self, store: Store, builder: RecordBuilder) -> None:
         [currency] = await insert_rows(store, Currency, {"Code": "EUR"})
         business = await builder.shared_id("Business")
         await insert_rows(store, TimePass, {"BusinessId": business, "CurrencyId": currency})
@@ -347,9 +311,7 @@ class StorageContract:
         async with store.read_session() as reading:
             assert await reading.get(Currency, currency)
 
-    async def test_collection_member_is_not_deleted(
-        self, store: Store, builder: RecordBuilder
-    ) -> None:
+    async def test_collection_member_is_not_deleted(self, store: Store, builder: RecordBuilder) -> None:
         business = await builder.shared_id("Business")
         [kind] = await insert_rows(store, ResourceType, {"BusinessId": business, "Name": "Room"})
         from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -376,9 +338,7 @@ class StorageContract:
                 await unit.update(Currency, [(ids[0], {"Name": "changed"})])
                 raise RuntimeError("midway")
         async with store.read_session() as reading:
-            assert not await reading.count(
-                Currency, (where(Currency, "UniqueId", Comparison.EQUALS, unique),)
-            )
+            assert not await reading.count(Currency, (where(Currency, "UniqueId", Comparison.EQUALS, unique),))
             record = await reading.get(Currency, ids[0])
         assert record is not None
         assert record["Name"] == "stays"

@@ -50,9 +50,7 @@ def test_append_only_entities() -> None:
 class TestHistory:
     """A row of history stays as it was written."""
 
-    async def test_program_cannot_delete_it(
-        self, store: Store, builder: RecordBuilder, entity: type[Entity]
-    ) -> None:
+    async def test_program_cannot_delete_it(self, store: Store, builder: RecordBuilder, entity: type[Entity]) -> None:
         line = await history(builder, entity)
         with pytest.raises(Exception, match=r"append-only|Another change"):
             async with store.write_session() as unit:
@@ -60,9 +58,7 @@ class TestHistory:
         async with store.read_session() as reading:
             assert await reading.get(entity, line)
 
-    async def test_sql_cannot_delete_it(
-        self, builder: RecordBuilder, store: Store, entity: type[Entity]
-    ) -> None:
+    async def test_sql_cannot_delete_it(self, builder: RecordBuilder, store: Store, entity: type[Entity]) -> None:
         line = await history(builder, entity)
         with pytest.raises(Exception, match="append-only"):
             await run_sql_in_store(store, f"DELETE FROM {table_name(entity)} WHERE id = {line}")
@@ -76,16 +72,12 @@ class TestHistory:
             if column.name in entity.mutable_fields:
                 continue
             name = column_name(column)
-            [(kept,)] = await run_sql_in_store(
-                store, f"SELECT {name} FROM {table} WHERE id = {line}"
-            )
+            [(kept,)] = await run_sql_in_store(store, f"SELECT {name} FROM {table} WHERE id = {line}")
             new = "-id" if name == "id" else "NULL"
             if kept is None:
                 new = "CURRENT_TIMESTAMP" if isinstance(column.field, DateTime) else "'1'"
             with pytest.raises(Exception, match="append-only"):
-                await run_sql_in_store(
-                    store, f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})"
-                )
+                await run_sql_in_store(store, f"UPDATE {table} SET {name} = {new} WHERE id IN ({line}, {other})")
 
     async def test_sql_cannot_replace_or_truncate(
         self, builder: RecordBuilder, store: Store, database: str, entity: type[Entity]
@@ -93,9 +85,7 @@ class TestHistory:
         line, table = await history(builder, entity), table_name(entity)
         with pytest.raises(Exception, match="append-only"):
             if database.startswith("sqlite"):
-                await run_sql_in_store(
-                    store, f"REPLACE INTO {table} SELECT * FROM {table} WHERE id = {line}"
-                )
+                await run_sql_in_store(store, f"REPLACE INTO {table} SELECT * FROM {table} WHERE id = {line}")
             else:
                 await run_sql_in_store(store, f"TRUNCATE {table} CASCADE")
 

@@ -54,16 +54,12 @@ async def load(store: Store, builder: RecordBuilder, count: int, **wrong: Any) -
         rows = [stored_row(Use, **values) for _ in range(count)]
         rows[-1] |= wrong
         await unit.insert(Use, rows)
-        await unit.insert(
-            Team, [stored_row(Team, BusinessId=business, Name="Crew", TeamMembers=(coworker,))]
-        )
+        await unit.insert(Team, [stored_row(Team, BusinessId=business, Name="Crew", TeamMembers=(coworker,))])
 
 
 async def assert_loaded(store: Store) -> None:
     """Counters and denormalized values are correct."""
-    [counted] = await run_sql_in_store(
-        store, "SELECT count(*) FROM coworker_booking_credit_use_history"
-    )
+    [counted] = await run_sql_in_store(store, "SELECT count(*) FROM coworker_booking_credit_use_history")
     async with store.read_session() as reading:
         assert (await reading.count(Use),) == tuple(counted)
         assert await reading.counter_mismatches(Use) == []
@@ -102,20 +98,14 @@ async def test_lookup_by_id_uses_index_during_bulk_load(store: Store) -> None:
         assert isinstance(unit, BaseWriteSession)
         engine = unit.dialect
         explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
-        text = (
-            f"{explain} SELECT id FROM booking WHERE {engine.in_array('id', engine.placeholder(1))}"
-        )
-        plan = " ".join(
-            str(row[-1]) for row in await unit.fetch(text, (engine.array_parameter(range(1000)),))
-        )
+        text = f"{explain} SELECT id FROM booking WHERE {engine.in_array('id', engine.placeholder(1))}"
+        plan = " ".join(str(row[-1]) for row in await unit.fetch(text, (engine.array_parameter(range(1000)),)))
     assert "booking" in plan
     assert "Seq Scan" not in plan
     assert "SCAN booking" not in plan
 
 
-async def test_update_during_bulk_load_reaches_denormalized_values(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_update_during_bulk_load_reaches_denormalized_values(store: Store, builder: RecordBuilder) -> None:
     room = await builder.shared_id("Resource")
     async with store.bulk_load(LOADED) as unit:
         row = stored_row(Booking, ResourceId=room, FromTime=NOW, ToTime=NOW)
@@ -130,17 +120,13 @@ async def test_update_during_bulk_load_reaches_denormalized_values(
 
 async def test_new_ids_follow_loaded_ids(store: Store, builder: RecordBuilder) -> None:
     async with store.bulk_load((Team,)) as unit:
-        row = stored_row(
-            Team, BusinessId=await builder.shared_id("Business"), Name="Far", Id=90_000
-        )
+        row = stored_row(Team, BusinessId=await builder.shared_id("Business"), Name="Far", Id=90_000)
         await unit.insert(Team, [row])
     assert await builder.create(Team) > 90_000
 
 
 @pytest.mark.parametrize("others", [False, True])
-async def test_sqlite_bulk_load_writes_no_wal_without_other_connections(
-    tmp_path: Path, *, others: bool
-) -> None:
+async def test_sqlite_bulk_load_writes_no_wal_without_other_connections(tmp_path: Path, *, others: bool) -> None:
     store = await open_store(f"sqlite:///{tmp_path / 'books.db'}", migrated=True)
     beside = await open_store(f"sqlite:///{tmp_path / 'books.db'}") if others else None
 

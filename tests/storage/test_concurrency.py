@@ -52,9 +52,7 @@ async def test_locking_in_any_order_does_not_deadlock(store: Store) -> None:
 async def test_skip_locked_omits_rows_of_other_sessions(
     store: Store,
 ) -> None:
-    theirs, free = await insert_rows(
-        store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 1}
-    )
+    theirs, free = await insert_rows(store, TimePass, {"MinutesIncluded": 0}, {"MinutesIncluded": 1})
     async with store.write_session() as holder, store.write_session() as unit:
         await holder.lock(TimePass, [theirs])
         async with asyncio.timeout(5):
@@ -92,13 +90,9 @@ async def test_failed_concurrent_writers_leave_nothing(store: Store) -> None:
                 raise RuntimeError("half of them")
 
     done = await asyncio.gather(*(write(n) for n in range(WRITERS)), return_exceptions=True)
-    assert [isinstance(each, RuntimeError) for each in done] == [
-        bool(n % 2) for n in range(WRITERS)
-    ]
+    assert [isinstance(each, RuntimeError) for each in done] == [bool(n % 2) for n in range(WRITERS)]
     async with store.read_session() as reading:
-        kept = await reading.find(
-            Currency, (where(Currency, "SystemId", Comparison.CONTAINS, "half"),)
-        )
+        kept = await reading.find(Currency, (where(Currency, "SystemId", Comparison.CONTAINS, "half"),))
     assert sorted(int(row["Name"]) for row in kept) == list(range(0, WRITERS, 2))
 
 

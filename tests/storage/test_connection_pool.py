@@ -103,9 +103,7 @@ async def test_cancelled_query_leaves_no_result_behind(
             assert await connection.fetchval("SELECT 'mine'") == "mine"
 
 
-async def test_long_idle_connection_is_replaced(
-    connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_long_idle_connection_is_replaced(connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await use_once(connections)
     monkeypatch.setattr(pool, "MAX_IDLE_SECONDS", 0)
     assert await use_once(connections) != first

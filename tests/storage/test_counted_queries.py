@@ -40,9 +40,7 @@ def at(number: int) -> datetime:
     return START + timedelta(minutes=10 * number)
 
 
-async def test_page_and_total_agree_during_writes(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_page_and_total_agree_during_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row of each number is created after those of lower numbers, and only ever appended, so a
     total tells which rows any page must hold.
     """
@@ -77,11 +75,7 @@ async def test_page_and_total_agree_during_writes(
             looks.add(page.total)
 
     since = (where(TimeUse, "CreatedOn", Comparison.AT_LEAST, START),)
-    orders = [
-        order_by(TimeUse, name, descending=down)
-        for name in ("CreatedOn", "Id")
-        for down in (False, True)
-    ]
+    orders = [order_by(TimeUse, name, descending=down) for name in ("CreatedOn", "Id") for down in (False, True)]
     lists = [(order, (), 9) for order in orders] + [(order, since, 3) for order in orders[:2]]
     await asyncio.gather(write(), *(read(*each) for each in lists))
     assert len(looks) > 5

@@ -24,8 +24,7 @@ from tests.support.record_builder import stored_row
 
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 EDGE = from_microseconds(
-    ((to_microseconds(DAY) >> CREATED_ON_BUCKETS.bucket_bits[0]) + 1)
-    << CREATED_ON_BUCKETS.bucket_bits[0]
+    ((to_microseconds(DAY) >> CREATED_ON_BUCKETS.bucket_bits[0]) + 1) << CREATED_ON_BUCKETS.bucket_bits[0]
 )
 """The start of a bucket of every width."""
 
@@ -65,10 +64,7 @@ async def filled(store: Store) -> list[tuple[datetime, int]]:
     """Uses created at these instants, their ids in no order of creation: (instant, id)."""
     random = Random(5)
     moments = random.sample(MOMENTS, len(MOMENTS))
-    rows = [
-        {"UniqueId": str(UUID(int=random.getrandbits(128))), "CreatedOn": moment}
-        for moment in moments
-    ]
+    rows = [{"UniqueId": str(UUID(int=random.getrandbits(128))), "CreatedOn": moment} for moment in moments]
     ids = [*await insert_rows(store, Use, *rows[:150]), *await insert_rows(store, Use, *rows[150:])]
     return list(zip(moments, ids, strict=True))
 
@@ -89,9 +85,7 @@ async def pages(store: Store, listing: ListQuery, right: list[int]) -> None:
     size = listing.size
     async with store.read_session() as reading:
         for number in [*range(1, len(right) // size + 3), 2**63 // 1000]:
-            page = await reading.page(
-                ListQuery(listing.entity, listing.filters, listing.order, number, size)
-            )
+            page = await reading.page(ListQuery(listing.entity, listing.filters, listing.order, number, size))
             assert page.total == len(right)
             assert ids_of(listing.entity, page) == right[(number - 1) * size : number * size]
 

@@ -76,10 +76,7 @@ async def test_rollback_restores_denormalized_values(store: Store, builder: Reco
 async def test_bulk_inserts_have_denormalized_values(store: Store, builder: RecordBuilder) -> None:
     bookings = [await builder.create(Booking) for _ in range(3)]
     credit = await builder.create(CoworkerBookingCredit)
-    rows = [
-        stored_row(MoneyUse, CoworkerBookingCreditId=credit, BookingId=bookings[n % 3])
-        for n in range(1200)
-    ]
+    rows = [stored_row(MoneyUse, CoworkerBookingCreditId=credit, BookingId=bookings[n % 3]) for n in range(1200)]
     async with store.write_session() as unit:
         ids = await unit.insert(MoneyUse, rows)
     async with store.read_session() as reading:
@@ -95,10 +92,7 @@ async def test_inserts_copy_changes_of_the_same_write(
         await builder.create(CoworkerExtraService),
     )
     async with store.write_session() as unit:
-        ids = {
-            entity: fresh
-            for entity, [fresh] in (await unit.next_ids(dict.fromkeys(USES, 1))).items()
-        }
+        ids = {entity: fresh for entity, [fresh] in (await unit.next_ids(dict.fromkeys(USES, 1))).items()}
         await unit.write(
             [
                 Update(CoworkerBookingCredit, [(money, {"UpdatedBy": "a spend"})]),
@@ -113,9 +107,7 @@ async def test_inserts_copy_changes_of_the_same_write(
             await assert_not_stale(reading, entity, [ids[entity]])
 
 
-@pytest.mark.parametrize(
-    ("entity", "column"), DENORMALIZED_COLUMNS, ids=lambda x: getattr(x, "name", None)
-)
+@pytest.mark.parametrize(("entity", "column"), DENORMALIZED_COLUMNS, ids=lambda x: getattr(x, "name", None))
 async def test_sql_cannot_make_a_copy_stale(
     store: Store, builder: RecordBuilder, database: str, entity: type[Entity], column: Column
 ) -> None:
@@ -127,9 +119,7 @@ async def test_sql_cannot_make_a_copy_stale(
             f"AND column_name = '{name}'",
         )  # fmt: skip
         value = other.get(kind, "'untrue'")
-    [(before,)] = await run_sql_in_store(
-        store, f"SELECT {name} FROM {table} WHERE id = {record_id}"
-    )
+    [(before,)] = await run_sql_in_store(store, f"SELECT {name} FROM {table} WHERE id = {record_id}")
     if before is True:
         value = "false"
     with pytest.raises(Exception, match="copies only what"):
@@ -144,9 +134,7 @@ async def test_spend_updates_no_use(store: Store, builder: RecordBuilder, databa
     async def version() -> Any:
         if database.startswith("sqlite"):
             return store.connection.total_changes  # type: ignore[attr-defined]
-        return await run_sql_in_store(
-            store, f"SELECT xmin::text FROM {table_name(MoneyUse)} WHERE id = {use}"
-        )
+        return await run_sql_in_store(store, f"SELECT xmin::text FROM {table_name(MoneyUse)} WHERE id = {use}")
 
     before = await version()
     async with store.write_session() as unit:

@@ -51,9 +51,7 @@ async def sources(store: Store, builder: RecordBuilder) -> dict[str, int]:
     ids["Resource"], ids["Other"] = await builder.create(Resource), await builder.create(Resource)
     ids["Booking"] = await builder.create(Booking, ResourceId=ids["Resource"])
     ids["EventAttendee"] = await builder.create(EventAttendee)
-    ids["CoworkerBookingCredit"] = await builder.create(
-        CoworkerBookingCredit, BusinessId=ids["Business"]
-    )
+    ids["CoworkerBookingCredit"] = await builder.create(CoworkerBookingCredit, BusinessId=ids["Business"])
     return ids
 
 
@@ -62,9 +60,7 @@ def new_use(ids: dict[str, int]) -> Record:
     return stored_row(MoneyUse, CreditUsed=1, **{f"{name}Id": ids[name] for name in links})
 
 
-async def unit_of(
-    store: Store, work: Callable[[Any], Awaitable[Any]], done: asyncio.Event, go: asyncio.Event
-) -> Any:
+async def unit_of(store: Store, work: Callable[[Any], Awaitable[Any]], done: asyncio.Event, go: asyncio.Event) -> Any:
     """A session that has done its work and commits on request."""
     async with store.write_session() as unit:
         result = await work(unit)
@@ -74,14 +70,10 @@ async def unit_of(
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_insert_during_change_of_its_source(
-    store: Store, builder: RecordBuilder, what: str
-) -> None:
+async def test_insert_during_change_of_its_source(store: Store, builder: RecordBuilder, what: str) -> None:
     ids = await sources(store, builder)
     written, go = asyncio.Event(), asyncio.Event()
-    use = asyncio.create_task(
-        unit_of(store, lambda unit: unit.insert(MoneyUse, [new_use(ids)]), written, go)
-    )
+    use = asyncio.create_task(unit_of(store, lambda unit: unit.insert(MoneyUse, [new_use(ids)]), written, go))
     await written.wait()
 
     async def change_it() -> None:
@@ -97,14 +89,10 @@ async def test_insert_during_change_of_its_source(
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_change_of_source_during_insert(
-    store: Store, builder: RecordBuilder, database: str, what: str
-) -> None:
+async def test_change_of_source_during_insert(store: Store, builder: RecordBuilder, database: str, what: str) -> None:
     ids = await sources(store, builder)
     changed, go = asyncio.Event(), asyncio.Event()
-    changing = asyncio.create_task(
-        unit_of(store, lambda unit: CHANGES[what](unit, ids), changed, go)
-    )
+    changing = asyncio.create_task(unit_of(store, lambda unit: CHANGES[what](unit, ids), changed, go))
     await changed.wait()
 
     async def write_it() -> list[int]:
@@ -124,9 +112,7 @@ async def test_change_of_source_during_insert(
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("how", ["an insert", "a new link"])
-async def test_insert_waiting_for_a_change_copies_the_new_value(
-    store: Store, builder: RecordBuilder, how: str
-) -> None:
+async def test_insert_waiting_for_a_change_copies_the_new_value(store: Store, builder: RecordBuilder, how: str) -> None:
     """The change is complete but for its commit, so no trigger of it runs after the insert."""
     ids = await sources(store, builder)
     elsewhere = await builder.create(Booking)
@@ -188,9 +174,7 @@ async def test_change_between_copy_and_insert(store: Store, builder: RecordBuild
         await assert_not_stale(reading, MoneyUse, [use_id])
 
 
-async def test_booking_moved_to_a_resource_during_its_rename(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_booking_moved_to_a_resource_during_its_rename(store: Store, builder: RecordBuilder) -> None:
     ids = await sources(store, builder)
     async with store.write_session() as unit:
         [use] = await unit.insert(MoneyUse, [new_use(ids)])
@@ -212,9 +196,7 @@ async def test_booking_moved_to_a_resource_during_its_rename(
         await assert_not_stale(reading, Booking, [ids["Booking"]])
 
 
-async def test_spend_and_moved_booking_do_not_deadlock(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_spend_and_moved_booking_do_not_deadlock(store: Store, builder: RecordBuilder) -> None:
     """The spend locks the credit, then the booking; the move locks the booking, then both."""
     ids = await sources(store, builder)
     locked, moved = asyncio.Event(), asyncio.Event()
@@ -238,9 +220,7 @@ async def test_spend_and_moved_booking_do_not_deadlock(
         await assert_not_stale(reading, MoneyUse, [use])
 
 
-async def test_concurrent_inserts_and_changes_leave_no_stale_value(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_concurrent_inserts_and_changes_leave_no_stale_value(store: Store, builder: RecordBuilder) -> None:
     ids = await sources(store, builder)
     uses: list[int] = []
 

@@ -35,9 +35,7 @@ async def thousands(store: Store, builder: RecordBuilder, database: str) -> None
     await run_sql_in_store(store, "ANALYZE")
 
 
-@pytest.mark.parametrize(
-    ("entity", "column"), INDEXED_COLUMNS, ids=lambda x: getattr(x, "name", None)
-)
+@pytest.mark.parametrize(("entity", "column"), INDEXED_COLUMNS, ids=lambda x: getattr(x, "name", None))
 async def test_sort_and_equality_use_the_index(
     store: Any, database: str, thousands: None, entity: type[Entity], column: Column
 ) -> None:
@@ -49,9 +47,7 @@ async def test_sort_and_equality_use_the_index(
     wanted = [index for text, index in found if f"ON {'' if 'USING' not in text else 'public.'}{table_name(entity)} " in text and f"({name}" in text]  # fmt: skip
     assert wanted
     order = Order(column, descending=True)
-    some = {"integer": 1, "number": 1, "boolean": True, "string": "x", "datetime": None}[
-        column.field.json_type
-    ]
+    some = {"integer": 1, "number": 1, "boolean": True, "string": "x", "datetime": None}[column.field.json_type]
     test = Comparison.NULL if some is None else Comparison.EQUALS
     equal = (Filter(column, test, some),)
     by_id = Order(entity.meta().columns["Id"])

@@ -29,9 +29,7 @@ from tests.support.record_builder import RecordBuilder, stored_row
 
 LOCATION = "CoworkerBookingCreditBusinessId"
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
-EDGE = from_microseconds(
-    ((to_microseconds(DAY) >> LOCATION_BUCKET_BITS[0]) + 1) << LOCATION_BUCKET_BITS[0]
-)
+EDGE = from_microseconds(((to_microseconds(DAY) >> LOCATION_BUCKET_BITS[0]) + 1) << LOCATION_BUCKET_BITS[0])
 """The start of a bucket."""
 
 MOMENTS = [
@@ -106,8 +104,7 @@ def location_choices(api: LocationRecords) -> list[tuple[Filter, ...]]:
 def matches(filters: tuple[Filter, ...], location: int) -> bool:
     """Whether the filters match this location; 0 is none."""
     return location > 0 and all(
-        location == each.value if each.comparison is Comparison.EQUALS else location in each.value
-        for each in filters
+        location == each.value if each.comparison is Comparison.EQUALS else location in each.value for each in filters
     )
 
 
@@ -123,9 +120,7 @@ async def assert_counters_correct(api: LocationRecords) -> None:
                 range_ = [where(Use, "CreatedOn", Comparison.AT_LEAST, low)] if low else []
                 range_ += [where(Use, "CreatedOn", Comparison.AT_MOST, high)] if high else []
                 right = sum(
-                    matches(filters, location)
-                    and (low is None or moment >= low)
-                    and (high is None or moment <= high)
+                    matches(filters, location) and (low is None or moment >= low) and (high is None or moment <= high)
                     for moment, _, location in rows
                 )
                 # The location filter may have any position among the filters.
@@ -141,9 +136,7 @@ async def test_ranges_of_locations_are_counted(
 
 async def test_location_totals_add_up(api: LocationRecords) -> None:
     async with api.store.read_session() as reading:
-        apart = [
-            await reading.count(Use, (location_filter(location),)) for location in api.locations
-        ]
+        apart = [await reading.count(Use, (location_filter(location),)) for location in api.locations]
         nowhere = await reading.count(Use, (where(Use, LOCATION, Comparison.NULL),))
         assert nowhere == 40
         assert sum(apart) == await reading.count(Use, (location_filter(*api.locations),))
@@ -204,13 +197,9 @@ async def test_pages_of_locations_by_id_are_slices_of_the_list(api: LocationReco
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("name", "second"), [("Id", "id>?"), ("CreatedOn", "created_on")])
-async def test_several_locations_use_the_index_in_query_order(
-    api: Any, name: str, second: str
-) -> None:
+async def test_several_locations_use_the_index_in_query_order(api: Any, name: str, second: str) -> None:
     """One index by location is sorted by Id, one by CreatedOn; either could be used."""
-    listing = ListQuery(
-        Use, (location_filter(*api.locations),), order_by(Use, name, descending=True)
-    )
+    listing = ListQuery(Use, (location_filter(*api.locations),), order_by(Use, name, descending=True))
     text, values, _ = api.store.statements.page(listing, 0, 25)
     plan = api.store.connection.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
     walked = next(row[3] for row in plan if "coworker_booking_credit_business_id=?" in row[3])
@@ -221,9 +210,7 @@ async def test_several_locations_use_the_index_in_query_order(
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(
-    "narrow", ["CoworkerBookingCreditCoworkerId", "CoworkerBookingCreditId", "BookingId"]
-)
+@pytest.mark.parametrize("narrow", ["CoworkerBookingCreditCoworkerId", "CoworkerBookingCreditId", "BookingId"])
 async def test_customer_index_is_preferred_to_location_index(api: Any, narrow: str) -> None:
     """The location's index has the order of the query, but a thousand times the rows."""
     since = Filter(Use.meta().columns["CreatedOn"], Comparison.AT_LEAST, DAY)
@@ -243,9 +230,7 @@ def test_pages_of_one_location_by_creation_are_seekable() -> None:
     assert not is_seekable(Use, (location_filter(1),), identity)
 
 
-async def test_journal_line_counts_at_its_own_location(
-    store: Store, builder: RecordBuilder
-) -> None:
+async def test_journal_line_counts_at_its_own_location(store: Store, builder: RecordBuilder) -> None:
     here, there = [await builder.create_business(name) for name in ("Here", "There")]
     lines = [
         stored_row(JournalLine, BusinessId=business, CreditId=number, Sequence=1)
@@ -255,9 +240,7 @@ async def test_journal_line_counts_at_its_own_location(
         await unit.insert(JournalLine, lines)
     async with store.read_session() as reading:
         totals = [
-            await reading.count(
-                JournalLine, (where(JournalLine, "BusinessId", Comparison.EQUALS, each),)
-            )
+            await reading.count(JournalLine, (where(JournalLine, "BusinessId", Comparison.EQUALS, each),))
             for each in (here, there)
         ]
         assert totals == [2, 1]
@@ -367,11 +350,6 @@ async def test_changed_counter_is_reported(api: LocationRecords) -> None:
     )
     await run_sql_in_store(api.store, text)
     begins = from_microseconds(bucket << LOCATION_BUCKET_BITS[0])
-    right = sum(
-        at == here and to_microseconds(m) >> LOCATION_BUCKET_BITS[0] == bucket
-        for m, _, at in api.rows()
-    )
+    right = sum(at == here and to_microseconds(m) >> LOCATION_BUCKET_BITS[0] == bucket for m, _, at in api.rows())
     async with api.store.read_session() as reading:
-        assert await reading.counter_mismatches(Use) == [
-            CounterMismatch("CreatedOn", begins, here, right + 2, right)
-        ]
+        assert await reading.counter_mismatches(Use) == [CounterMismatch("CreatedOn", begins, here, right + 2, right)]

@@ -15,7 +15,9 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _META, _REGISTRY, Entity, declared_entities
 from creditdesk.schema.fields import Integer, Money, Reference, Text
@@ -95,9 +97,7 @@ async def take_back_the_overdraft(url: str) -> None:
         await run_sql(url, "ALTER TABLE coworker_extra_service DROP COLUMN overdraft")
         await run_sql(url, f"ALTER TABLE coworker_extra_service ADD {OLD_CHECK}")
         return
-    [(create_table,)] = await run_sql(
-        url, "SELECT sql FROM sqlite_master WHERE name = 'coworker_extra_service'"
-    )
+    [(create_table,)] = await run_sql(url, "SELECT sql FROM sqlite_master WHERE name = 'coworker_extra_service'")
     kept = [line for line in str(create_table).splitlines() if "overdraft" not in line]
     first_key = next(place for place, line in enumerate(kept) if "FOREIGN KEY" in line)
     kept.insert(first_key, f"  {OLD_CHECK},")
@@ -141,9 +141,7 @@ async def test_step_5_allows_printing_overdraft(
 
 async def test_newer_database_is_left_unchanged(empty: str) -> None:
     await migrate(empty)
-    await run_sql(
-        empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')"
-    )
+    await run_sql(empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')")
     before = await schema(empty)
     with pytest.raises(NewerDatabase):
         await open_store(empty)
@@ -227,8 +225,7 @@ async def test_step_9_replaces_partial_indexes(empty: str) -> None:
     await run_sql(empty, f"DROP INDEX {table}_system_id_ix")
     await run_sql(
         empty,
-        f"CREATE INDEX {table}_system_id_ix ON {table} (system_id_fold, id) "
-        "WHERE system_id_fold IS NOT NULL",
+        f"CREATE INDEX {table}_system_id_ix ON {table} (system_id_fold, id) WHERE system_id_fold IS NOT NULL",
     )
     await run_sql(empty, "DELETE FROM schema_version WHERE number > 8")
     await migrate(empty)
@@ -264,18 +261,14 @@ async def restore_old_names(url: str) -> None:
             await run_sql(url, f"ALTER {kind} {name}{of_table} RENAME TO {renamed}")
     for name in await _names_on_sqlite(url) if sqlite else ():
         new = next(new for new in OLD_TABLES if name.startswith(new))
-        [(kind, sql)] = await run_sql(
-            url, f"SELECT type, sql FROM sqlite_master WHERE name = '{name}'"
-        )
+        [(kind, sql)] = await run_sql(url, f"SELECT type, sql FROM sqlite_master WHERE name = '{name}'")
         await run_sql(url, f"DROP {kind} {name}")
         await run_sql(url, str(sql).replace(new, OLD_TABLES[new]))
     await run_sql(url, "DELETE FROM schema_version WHERE number > 9")
 
 
 async def _names_on_sqlite(url: str) -> list[str]:
-    rows = await run_sql(
-        url, "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql NOT NULL"
-    )
+    rows = await run_sql(url, "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql NOT NULL")
     return [str(name) for (name,) in rows if str(name).startswith(tuple(OLD_TABLES))]
 
 
@@ -309,9 +302,7 @@ async def test_step_10_renames_tables_with_their_rows(empty: str) -> None:
     async with store.write_session() as session:
         [kept] = await session.find(BenefitGrant)
         assert (kept["Id"], kept["Key"], kept["UniqueId"]) == (before, "k", grant["UniqueId"])
-        [after] = await session.insert(
-            BenefitGrant, [stored_row(BenefitGrant, **values | {"Key": "l"})]
-        )
+        [after] = await session.insert(BenefitGrant, [stored_row(BenefitGrant, **values | {"Key": "l"})])
     assert after == before + 1
     await store.close()
     again = await schema(empty)
@@ -332,9 +323,7 @@ async def test_existing_rows_get_denormalized_values(empty: str) -> None:
         assert await reading.stale(CoworkerBookingCreditUseHistory, 0, 10) == []
         assert await reading.stale(CoworkerBookingCredit, 0, 10) == []
         assert await reading.counter_mismatches(CoworkerBookingCreditUseHistory) == []
-        here = where(
-            CoworkerBookingCreditUseHistory, "CoworkerBookingCreditBusinessId", Comparison.EQUALS, 1
-        )
+        here = where(CoworkerBookingCreditUseHistory, "CoworkerBookingCreditBusinessId", Comparison.EQUALS, 1)
         assert await reading.count(CoworkerBookingCreditUseHistory, (here,)) == 1
     assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "EUR"
     assert use["CoworkerBookingCreditDescription"] == "Grant"
@@ -361,9 +350,7 @@ async def strip_copies(url: str) -> None:
             await strip_locations(url, table_name(entity), location_column(entity))
     for each in every:
         for column in each.columns:
-            await run_sql(
-                url, f"DROP INDEX IF EXISTS {shortened_name(f'{each.table}_{column}', '_ix')}_ix"
-            )
+            await run_sql(url, f"DROP INDEX IF EXISTS {shortened_name(f'{each.table}_{column}', '_ix')}_ix")
             await run_sql(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
     [number] = [each.number for each in MIGRATIONS if each.name == "denormalized values"]
     await run_sql(url, f"DELETE FROM schema_version WHERE number >= {number}")
@@ -401,3 +388,32 @@ async def rows_from_before(url: str) -> dict[str, int]:
 def test_steps_are_numbered_without_gaps_and_described() -> None:
     assert [each.number for each in MIGRATIONS] == list(range(1, LATEST_VERSION + 1))
     assert all(each.name and each.description.endswith(".") for each in MIGRATIONS)
+
+
+async def test_step_12_fills_defaults_and_moves_preferences_into_lists(empty: str) -> None:
+    """Plans had one number for each delivery preference, and fields with a default were empty."""
+    await migrate(empty)
+    await run_sql(empty, "DELETE FROM schema_version WHERE number > 11")
+    for kind in ("mail", "parcels", "checks", "publicity", "other"):
+        await run_sql(empty, f"DROP TABLE tariff__delivery_preferences_{kind}")
+        await run_sql(empty, f"ALTER TABLE tariff ADD COLUMN delivery_preferences_{kind} BIGINT")
+    instant = "0" if empty.startswith("sqlite") else "now()"
+    base = f"created_on, updated_on, unique_id) VALUES ({{}}, {instant}, {instant}, 'u{{}}')"
+    for number in (1, 2):
+        await run_sql(empty, f"INSERT INTO tariff (id, {base}".format(number, number))
+    await run_sql(empty, f"INSERT INTO booking (id, {base}".format(1, 1))
+    await run_sql(empty, "UPDATE tariff SET delivery_preferences_mail = 3 WHERE id = 1")
+    await run_sql(empty, "UPDATE tariff SET delivery_preferences_mail = 0 WHERE id = 2")
+    await run_sql(empty, "UPDATE tariff SET identity_check_provider = 2 WHERE id = 2")
+    store = await open_store(empty, migrated=True)
+    async with store.read_session() as session:
+        plans = await session.get_many(Tariff, (1, 2))
+        [booking] = await session.find(Booking)
+    await store.close()
+    assert [plans[n]["DeliveryPreferencesMail"] for n in (1, 2)] == [(3,), ()]
+    assert [plans[n]["DeliveryPreferencesOther"] for n in (1, 2)] == [(), ()]
+    assert [plans[n]["IdentityCheckProvider"] for n in (1, 2)] == [1, 2]
+    assert (plans[1]["DisplayOrder"], booking["Repeats"]) == (0, 2)
+    again = await schema(empty)
+    await migrate(empty)
+    assert await schema(empty) == again

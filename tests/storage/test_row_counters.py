@@ -92,15 +92,11 @@ async def test_date_is_counted(store: Store, filled: list[datetime]) -> None:
     for day in (DAY, DAY + timedelta(days=3), datetime(1969, 12, 31, tzinfo=UTC)):
         end = day + timedelta(days=1)
         async with store.read_session() as reading:
-            found = await reading.count(
-                JournalLine, (where(JournalLine, "CreatedOn", Comparison.BETWEEN, (day, end)),)
-            )
+            found = await reading.count(JournalLine, (where(JournalLine, "CreatedOn", Comparison.BETWEEN, (day, end)),))
         assert found == sum(day <= t < end for t in filled) > 0
 
 
-async def test_existing_rows_are_counted(
-    store: Store, database: str, filled: list[datetime]
-) -> None:
+async def test_existing_rows_are_counted(store: Store, database: str, filled: list[datetime]) -> None:
     """As after an upgrade from a release that counted by day."""
     await run_sql_in_store(
         store,
@@ -127,9 +123,7 @@ async def test_changed_and_deleted_rows_are_counted(store: Store, builder: Recor
     if hasattr(store, "connection"):
         unguarded = [f"DROP TRIGGER {table}_no_{event}" for event in ("update", "delete")]
     else:
-        unguarded = [
-            f"DROP TRIGGER {table}_no_{event} ON {table}" for event in ("update", "delete")
-        ]
+        unguarded = [f"DROP TRIGGER {table}_no_{event} ON {table}" for event in ("update", "delete")]
     await run_sql_in_store(
         store,
         *unguarded,

@@ -28,9 +28,7 @@ def test_packed_value_is_unchanged(value: Any) -> None:
     assert through([value]) == [value]
 
 
-@pytest.mark.parametrize(
-    "width", [1, MAX_PACKED_VALUES - 1, MAX_PACKED_VALUES, MAX_PACKED_VALUES + 1, 250]
-)
+@pytest.mark.parametrize("width", [1, MAX_PACKED_VALUES - 1, MAX_PACKED_VALUES, MAX_PACKED_VALUES + 1, 250])
 def test_packed_row_of_any_width_keeps_its_order(width: int) -> None:
     values = [AWKWARD[position % len(AWKWARD)] for position in range(width)]
     assert through(values) == values

@@ -77,9 +77,7 @@ async def test_plan_lists_pending_steps_and_changes_nothing(saved: Saved) -> Non
     pending = [step for step, applied_on in await migration_steps(saved.url) if not applied_on]
     changes = await planned_changes(saved.url)
     assert pending
-    assert [change.title for change in changes][: len(pending)] == [
-        step.strip().replace("  ", " ") for step in pending
-    ]
+    assert [change.title for change in changes][: len(pending)] == [step.strip().replace("  ", " ") for step in pending]
     statements = [statement for change in changes for statement in change.statements]
     assert "ALTER TABLE credit_state RENAME TO account_state;" in statements
     assert await schema_names(saved.url) == before
@@ -99,6 +97,8 @@ async def test_saved_database_migrates_and_verifies(saved: Saved) -> None:
         assert report.problems == []
     finally:
         await store.close()
+    if saved.url.startswith("sqlite"):
+        assert await run_sql(saved.url, "PRAGMA integrity_check") == [("ok",)]
     assert await planned_changes(saved.url) == []
     assert all(applied_on for _, applied_on in await migration_steps(saved.url))
 

@@ -52,9 +52,7 @@ def holds(text: str) -> Filter:
 )
 async def test_contains_ignores_case(store: Store, part: str, words: list[str]) -> None:
     ids = await insert_rows(store, Currency, *({"Name": word} for word in WORDS))
-    assert [
-        WORDS[at] for at in await matching_positions(store, Currency, ids, holds(part))
-    ] == words
+    assert [WORDS[at] for at in await matching_positions(store, Currency, ids, holds(part))] == words
 
 
 async def test_exact_text_ignores_case(store: Store) -> None:
@@ -83,18 +81,12 @@ async def test_text_sorts_by_casefolded_code_points(store: Store, descending: bo
 
 
 async def test_nulls_sort_first(store: Store) -> None:
-    ids = await insert_rows(
-        store, Currency, {"Name": "b"}, {"Name": None}, {"Name": "a"}, {"Name": None}
-    )
+    ids = await insert_rows(store, Currency, {"Name": "b"}, {"Name": None}, {"Name": "a"}, {"Name": None})
     assert await sorted_positions(store, Currency, ids, order_by(Currency, "Name")) == [1, 3, 2, 0]
     falling = order_by(Currency, "Name", descending=True)
     assert await sorted_positions(store, Currency, ids, falling) == [0, 2, 3, 1]
-    assert await matching_positions(
-        store, Currency, ids, where(Currency, "Name", Comparison.NULL)
-    ) == [1, 3]
-    assert await matching_positions(
-        store, Currency, ids, where(Currency, "Name", Comparison.NOT_NULL)
-    ) == [0, 2]
+    assert await matching_positions(store, Currency, ids, where(Currency, "Name", Comparison.NULL)) == [1, 3]
+    assert await matching_positions(store, Currency, ids, where(Currency, "Name", Comparison.NOT_NULL)) == [0, 2]
 
 
 FIELDS = {
@@ -122,19 +114,15 @@ FIELDS = {
 async def test_custom_field_filter_matches_name_and_substring(
     store: Store, name: str, value: str, holds_it: bool
 ) -> None:
-    ids = await insert_rows(
-        store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}}
-    )
+    ids = await insert_rows(store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}})
     column = Currency.meta().columns["CustomFields"]
-    assert await matching_positions(
-        store, Currency, ids, Filter(column, Comparison.CONTAINS, value, name)
-    ) == ([0] if holds_it else [])
+    assert await matching_positions(store, Currency, ids, Filter(column, Comparison.CONTAINS, value, name)) == (
+        [0] if holds_it else []
+    )
 
 
 async def test_custom_field_presence_is_a_filter(store: Store) -> None:
-    ids = await insert_rows(
-        store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}}
-    )
+    ids = await insert_rows(store, Currency, {"CustomFields": FIELDS}, {}, {"CustomFields": {"Data": []}})
     column = Currency.meta().columns["CustomFields"]
 
     async def places(test: Comparison, name: str) -> list[int]:

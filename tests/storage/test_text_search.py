@@ -54,10 +54,7 @@ async def uses(store: Store, builder: RecordBuilder) -> None:
             moments = (DAY + timedelta(hours=random.randrange(200)) for _ in some)
             await unit.insert(
                 entity,
-                [
-                    stored_row(entity, CreatedOn=moment, **row)
-                    for row, moment in zip(some, moments, strict=True)
-                ],
+                [stored_row(entity, CreatedOn=moment, **row) for row, moment in zip(some, moments, strict=True)],
             )
 
 
@@ -118,8 +115,7 @@ async def test_every_indexed_text_is_searchable(store: Store, column: Column) ->
                             key=lambda record: (record[order.column.name], record["Id"]),
                             reverse=order.descending,
                         )
-                        if holds(record, wanted_filter)
-                        and (len(filters) == 1 or record["CreatedOn"] >= since.value)
+                        if holds(record, wanted_filter) and (len(filters) == 1 or record["CreatedOn"] >= since.value)
                     ]
                     assert await reading.count(entity, filters) == len(right)
                     for number in (1, 2, 3):
@@ -138,9 +134,7 @@ async def test_two_substring_filters_combine(store: Store) -> None:
     async with store.write_session() as unit:
         [booked] = await unit.find(MoneyUse, (part(room, "saal"),), limit=1)
         [attended] = await unit.find(MoneyUse, (part(guest, "nook"),), limit=1)
-        links = {
-            name: row[name] for name, row in (("BookingId", booked), ("EventAttendeeId", attended))
-        }
+        links = {name: row[name] for name, row in (("BookingId", booked), ("EventAttendeeId", attended))}
         await unit.insert(MoneyUse, [stored_row(MoneyUse, **links)])
     records = await everything(store, MoneyUse)
     for filters in ((part(room, "SAAL"), part(guest, "NOO")), (part(guest, "k"), part(room, "a"))):
@@ -153,16 +147,12 @@ async def test_two_substring_filters_combine(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("uses", "most")
-async def test_deep_page_of_a_substring_filter(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_deep_page_of_a_substring_filter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage_unit, "DEEP_PAGE_OFFSET", 1)
     column = MoneyUse.meta().columns["BookingResourceName"]
     order = Order(MoneyUse.meta().columns["BookingResourceName"], descending=True)
     records = [r for r in await everything(store, MoneyUse) if holds(r, part(column, "o"))]
-    right = sorted(
-        records, key=lambda r: (fold_case(r["BookingResourceName"]), r["Id"]), reverse=True
-    )
+    right = sorted(records, key=lambda r: (fold_case(r["BookingResourceName"]), r["Id"]), reverse=True)
     place = [each.name for each in MoneyUse.meta().list_columns].index("Id")
     async with store.read_session() as reading:
         for number in range(1, len(right) // 2 + 2):
@@ -194,9 +184,7 @@ def test_embedded_text_is_searched_before_own_text() -> None:
         ("SystemId", ("coworker_booking_credit_use_history_system_id_ix",)),
     ],
 )
-async def test_substring_matches_use_an_index(
-    store: Any, name: str, indexes: tuple[str, ...]
-) -> None:
+async def test_substring_matches_use_an_index(store: Any, name: str, indexes: tuple[str, ...]) -> None:
     column = MoneyUse.meta().columns[name]
     text, values, _ = store.statements.count(MoneyUse, (part(column, "saal"),))
     if hasattr(store, "connection"):

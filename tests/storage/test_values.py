@@ -43,9 +43,7 @@ async def value(store: Store, entity: type[Entity], record_id: int, name: str) -
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
-async def test_amount_of_63_bits_is_exact(
-    store: Store, builder: RecordBuilder, amount: int
-) -> None:
+async def test_amount_of_63_bits_is_exact(store: Store, builder: RecordBuilder, amount: int) -> None:
     business = await builder.shared_id("Business")
     ids = await insert_rows(
         store,
@@ -56,22 +54,14 @@ async def test_amount_of_63_bits_is_exact(
     kept = await value(store, TimePass, ids[0], "Price")
     assert (kept, type(kept)) == (amount, int)
     assert await value(store, TimePass, ids[0], "MinutesIncluded") == amount
-    assert await matching_positions(
-        store, TimePass, ids, where(TimePass, "Price", Comparison.EQUALS, amount)
-    ) == [0]
-    assert 0 in await matching_positions(
-        store, TimePass, ids, where(TimePass, "Price", Comparison.AT_LEAST, amount)
-    )
-    assert 0 in await matching_positions(
-        store, TimePass, ids, where(TimePass, "Price", Comparison.AT_MOST, amount)
-    )
+    assert await matching_positions(store, TimePass, ids, where(TimePass, "Price", Comparison.EQUALS, amount)) == [0]
+    assert 0 in await matching_positions(store, TimePass, ids, where(TimePass, "Price", Comparison.AT_LEAST, amount))
+    assert 0 in await matching_positions(store, TimePass, ids, where(TimePass, "Price", Comparison.AT_MOST, amount))
 
 
 async def test_amounts_sort_as_numbers(store: Store, builder: RecordBuilder) -> None:
     business = await builder.shared_id("Business")
-    ids = await insert_rows(
-        store, TimePass, *({"BusinessId": business, "Price": a} for a in AMOUNTS)
-    )
+    ids = await insert_rows(store, TimePass, *({"BusinessId": business, "Price": a} for a in AMOUNTS))
     expected = sorted(range(len(AMOUNTS)), key=lambda at: AMOUNTS[at])
     assert await sorted_positions(store, TimePass, ids, order_by(TimePass, "Price")) == expected
 
@@ -100,17 +90,12 @@ async def test_datetimes_compare_across_time_zones(store: Store) -> None:
     ids = await insert_rows(store, User, *({"LastAccess": instant} for instant in INSTANTS))
     expected = sorted(range(len(INSTANTS)), key=lambda at: (INSTANTS[at], at))
     assert await sorted_positions(store, User, ids, order_by(User, "LastAccess")) == expected
-    same = where(
-        User, "LastAccess", Comparison.BETWEEN, (INSTANTS[0], INSTANTS[0] + timedelta(seconds=1))
-    )
+    same = where(User, "LastAccess", Comparison.BETWEEN, (INSTANTS[0], INSTANTS[0] + timedelta(seconds=1)))
     assert await matching_positions(store, User, ids, same) == [0, 1, 2]
     for bound in INSTANTS:
         later = [at for at, instant in enumerate(INSTANTS) if instant >= bound]
         assert (
-            await matching_positions(
-                store, User, ids, where(User, "LastAccess", Comparison.AT_LEAST, bound)
-            )
-            == later
+            await matching_positions(store, User, ids, where(User, "LastAccess", Comparison.AT_LEAST, bound)) == later
         )
 
 
@@ -128,9 +113,7 @@ AWKWARD = [
 
 @pytest.mark.parametrize("text", AWKWARD, ids=ascii)
 async def test_text_is_unchanged(store: Store, text: str) -> None:
-    put_at_once, changed = await insert_rows(
-        store, User, {"FullName": text}, {"FullName": "before"}
-    )
+    put_at_once, changed = await insert_rows(store, User, {"FullName": text}, {"FullName": "before"})
     async with store.write_session() as unit:
         await unit.update(User, [(changed, {"FullName": text})])
     assert await value(store, User, put_at_once, "FullName") == text
@@ -143,9 +126,7 @@ async def test_updated_datetime_keeps_microseconds(store: Store, instant: dateti
     async with store.write_session() as unit:
         await unit.update(User, [(ids[0], {"LastAccess": instant})])
     assert await value(store, User, ids[0], "LastAccess") == instant
-    assert await matching_positions(
-        store, User, ids, where(User, "LastAccess", Comparison.EQUALS, instant)
-    ) == [0]
+    assert await matching_positions(store, User, ids, where(User, "LastAccess", Comparison.EQUALS, instant)) == [0]
 
 
 @pytest.mark.parametrize("boolean", [True, False, None])
@@ -183,9 +164,7 @@ async def test_collection_filter_matches_members(store: Store, builder: RecordBu
     business = await builder.shared_id("Business")
     kinds = await insert_rows(store, ResourceType, *({"BusinessId": business} for _ in range(3)))
     ids = [
-        await builder.create(
-            CoworkerBookingCredit, TotalCredit=1, RemainingCredit=1, ElegibleResourceTypes=held
-        )
+        await builder.create(CoworkerBookingCredit, TotalCredit=1, RemainingCredit=1, ElegibleResourceTypes=held)
         for held in [(), (kinds[0],), (kinds[0], kinds[1])]
     ]
 

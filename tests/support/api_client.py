@@ -104,9 +104,7 @@ class ApiClient:
         }
         return created_id(await self.post(TIME_CREDITS, body))
 
-    async def post_use(
-        self, credit: int, amount: str, key: str | None = None, **values: Any
-    ) -> httpx.Response:
+    async def post_use(self, credit: int, amount: str, key: str | None = None, **values: Any) -> httpx.Response:
         body = {"CoworkerBookingCreditId": credit, "CreditUsed": float(amount), **values}
         return await self.post(USES, body, key)
 
@@ -149,9 +147,7 @@ class ApiClient:
     async def run_command(
         self, path: str, command: str, ids: list[int], key: str | None = None, **parameters: Any
     ) -> httpx.Response:
-        named = [
-            {"Name": name, "Type": "string", "Value": value} for name, value in parameters.items()
-        ]
+        named = [{"Name": name, "Type": "string", "Value": value} for name, value in parameters.items()]
         body = {"Key": command, "Ids": ids, "Parameters": named}
         return await self.post(f"{path}/runcommand", body, key)
 
@@ -172,9 +168,7 @@ class ApiClient:
 
     async def create_hold(self, *sources: dict[str, Any]) -> int | None:
         """Creates a hold and returns its number, None when no credit could be held."""
-        group: int | None = result_value(
-            await self.post("/api/ledger/holds", self.basket_body(*sources))
-        )["HoldId"]
+        group: int | None = result_value(await self.post("/api/ledger/holds", self.basket_body(*sources)))["HoldId"]
         return group
 
     async def remaining(self, credit: int) -> Decimal:

@@ -51,9 +51,7 @@ class FailingStore:
     def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
         return self.store.read_session(snapshot=snapshot)
 
-    def bulk_load(
-        self, entities: Sequence[type[Entity]]
-    ) -> AbstractAsyncContextManager[WriteSession]:
+    def bulk_load(self, entities: Sequence[type[Entity]]) -> AbstractAsyncContextManager[WriteSession]:
         return self.store.bulk_load(entities)
 
     @asynccontextmanager

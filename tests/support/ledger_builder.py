@@ -82,9 +82,7 @@ class LedgerBuilder:
         ledger.currency = await ledger.add(Currency, Code="GBP", Name="Pound")
         ledger.business = await ledger.add(Business, Name="Mill", CurrencyId=ledger.currency)
         ledger.customer = await ledger.add_customer("Ada")
-        ledger.resource_type = await ledger.add(
-            ResourceType, Name="Room", BusinessId=ledger.business
-        )
+        ledger.resource_type = await ledger.add(ResourceType, Name="Room", BusinessId=ledger.business)
         ledger.resource = await ledger.add(
             Resource, Name="Blue", BusinessId=ledger.business, ResourceTypeId=ledger.resource_type
         )
@@ -132,9 +130,7 @@ class LedgerBuilder:
             "CaneBeUsedForBookings": True,
             **values,
         }
-        return {
-            c.name: c.field.default_value for c in CoworkerBookingCredit.meta().stored_columns
-        } | defaults
+        return {c.name: c.field.default_value for c in CoworkerBookingCredit.meta().stored_columns} | defaults
 
     async def update_credit(self, credit: int, **values: Any) -> None:
         """A PUT on a money credit."""
@@ -147,9 +143,7 @@ class LedgerBuilder:
         """A PUT on a money use."""
         before = await self.get(MONEY_USE, use)
         async with self.store.write_session() as unit:
-            await UseService(self.context).update(
-                unit, MONEY_USE, before, values, self.request_context()
-            )
+            await UseService(self.context).update(unit, MONEY_USE, before, values, self.request_context())
 
     async def add_time_credit(self, total: int = 600, **values: Any) -> int:
         defaults = {
@@ -174,9 +168,7 @@ class LedgerBuilder:
             BookingIntervalMinutes=interval_minutes,
         )
 
-    def request_context(
-        self, key: str | None = None, caller: Principal = ADMIN_PRINCIPAL
-    ) -> RequestContext:
+    def request_context(self, key: str | None = None, caller: Principal = ADMIN_PRINCIPAL) -> RequestContext:
         return RequestContext(caller, self.now, key)
 
     @property
@@ -188,9 +180,7 @@ class LedgerBuilder:
 
     async def post_use(self, credit: int, amount: str, **values: Any) -> dict[str, Any]:
         """Posts a money use and returns the response."""
-        return await self.post(
-            MONEY_USE, CoworkerBookingCreditId=credit, CreditUsed=money(amount), **values
-        )
+        return await self.post(MONEY_USE, CoworkerBookingCreditId=credit, CreditUsed=money(amount), **values)
 
     async def post_time_use(self, credit: int, **values: Any) -> dict[str, Any]:
         return await self.post(TIME_USE, CoworkerExtraServiceId=credit, **values)
@@ -217,9 +207,7 @@ class LedgerBuilder:
 
     async def journal_lines(self, kind: str, credit: int) -> list[Record]:
         async with self.store.read_session() as reading:
-            return await reading.find(
-                JournalLine, where(JournalLine, CreditKind=kind, CreditId=credit)
-            )
+            return await reading.find(JournalLine, where(JournalLine, CreditKind=kind, CreditId=credit))
 
     async def find(self, entity: type[Entity], **values: Any) -> list[Record]:
         async with self.store.read_session() as reading:

@@ -99,9 +99,7 @@ class RecordBuilder:
         """The id of a new location."""
         return await self.create(entity_by_name("Business"), Name=name)
 
-    async def request_body(
-        self, entity: type[Entity], *, only_required: bool = False
-    ) -> dict[str, Any]:
+    async def request_body(self, entity: type[Entity], *, only_required: bool = False) -> dict[str, Any]:
         """A valid POST body with every writable field, or the required ones."""
         body: dict[str, Any] = {}
         for name, kind in entity.fields.items():

@@ -9,12 +9,16 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 SOURCE_FOLDER = Path(__file__).parents[2] / "src"
 START_TIMEOUT_SECONDS = 30.0
+
+ENCRYPTION_KEY = "c2VydmVyLXByb2Nlc3MtdGVzdC1rZXktMzItYnl0ZXM="
+"""The key of secrets that a server and the test's own application share."""
 
 
 class ServerProcess:
@@ -48,10 +52,21 @@ class ServerProcess:
                     await asyncio.sleep(0.05)
         raise AssertionError(f"the server does not answer: {self._log.read_text()}")
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server, which starts the workers."""
+        return self._process.pid if self._process else None
+
+    def wait(self, seconds: float) -> int:
+        """Waits until the server ends; returns its exit status. Raises TimeoutExpired."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def kill(self) -> None:
         """Kills the server and its workers."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -73,7 +88,12 @@ def creditdesk_command(*arguments: str) -> list[str]:
 
 
 def process_environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCE_FOLDER)}
+    """The environment of the program, with a key of its own: no key file is created."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE_FOLDER),
+        "CREDITDESK_AUTH_ENCRYPTION_KEY": ENCRYPTION_KEY,
+    }
 
 
 def free_port() -> int:

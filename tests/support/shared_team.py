@@ -46,9 +46,7 @@ class SharedTeam:
         return cls(ledger, payer, team)
 
     async def cap(self, amount: str, kind: int = MONEY_CREDIT, period: int = MONTH) -> int:
-        return await self.ledger.add(
-            PoolCap, TeamId=self.team, CreditKind=kind, Period=period, Amount=money(amount)
-        )
+        return await self.ledger.add(PoolCap, TeamId=self.team, CreditKind=kind, Period=period, Amount=money(amount))
 
     async def pool(self, total: str = "100.00", **values: Any) -> int:
         given = {"CoworkerId": self.payer, "IsUniversalCredit": True, **values}
@@ -80,11 +78,5 @@ class SharedTeam:
         item = ItemRequest(SourceKind.CHARGE, source, money(amount))
         async with self.ledger.store.write_session() as session:
             buyer = Buyer(self.ledger.customer, self.ledger.business)
-            basket = await load_basket_for_update(
-                session, buyer, [item], self.ledger.request_context()
-            )
-            return (
-                await create_hold(
-                    session, basket, self.ledger.request_context(), self.ledger.context
-                )
-            ).group
+            basket = await load_basket_for_update(session, buyer, [item], self.ledger.request_context())
+            return (await create_hold(session, basket, self.ledger.request_context(), self.ledger.context)).group

@@ -157,6 +157,4 @@ def http_client(app: ASGIApp, token: str | None = None) -> httpx.AsyncClient:
     """A client of an application; without a token it is not signed in."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(
-        transport=transport, base_url="http://creditdesk.test", headers=headers
-    )
+    return httpx.AsyncClient(transport=transport, base_url="http://creditdesk.test", headers=headers)

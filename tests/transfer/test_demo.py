@@ -61,9 +61,7 @@ async def test_worker_process_generates_same_records() -> None:
     assert made == list(record_batches(120, 3))
 
 
-async def test_large_demo_uses_worker_process(
-    new_store: NewStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_large_demo_uses_worker_process(new_store: NewStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "MIN_USES_FOR_PROCESS", 100)
     store = await new_store()
     await load_demo(store, 120, 3, NullReporter())

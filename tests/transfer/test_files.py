@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from creditdesk.transfer import files
-from creditdesk.transfer.files import MalformedFile, read_rows
+from creditdesk.transfer.files import BadRow, FileRow, MalformedFile, read_rows
 
 
 def read(path: Path, text: str) -> list[dict[str, object]]:
     path.write_text(text, encoding="utf-8", newline="")
-    return [row.values for row in read_rows(path)]
+    rows = list(read_rows(path))
+    assert not any(isinstance(row, BadRow) for row in rows)
+    return [row.values for row in rows if isinstance(row, FileRow)]
 
 
 @pytest.mark.parametrize(
@@ -55,13 +57,41 @@ def test_empty_file_has_no_rows(text: str, tmp_path: Path) -> None:
         ("x.json", '[{"Id": 1}', "x.json ends in the middle of a record or list"),
         ("x.json", '[{"Id": 1}, {"C": ' + "[" * 9000, "x.json: record 2 is nested too deeply"),
         ("x.json", '[{"Id": 1, "Name": "tru', "x.json ends in the middle of a record or list"),
-        ("x.jsonl", '{"Id": 1}\n7\n', "x.jsonl: record 2 is not an object"),
-        ("x.csv", "Id,Name\n1\n", "x.csv: row 1 has 1 cells where the first line names 2"),
     ],
 )
 def test_malformed_file_names_the_place(name: str, text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(MalformedFile, match=f"^{message}"):
         read(tmp_path / name, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.jsonl", '{"Id": 1}\n7\n{"Id": 3}\n', "is not a JSON object"),
+        ("x.jsonl", '{"Id": 1}\n{"Id": \n{"Id": 3}\n', "is not a JSON object"),
+        ("x.json", '[{"Id": 1}, 7, {"Id": 3}]', "is not an object"),
+        ("x.csv", "Id\n1\n2,2\n3\n", "has 2 cells where the first line names 1"),
+        ("x.csv", 'Id\n1\n"2\n3\n', "unexpected end of data"),
+        ("x.csv", 'Id\n1\n"2"x\n3\n', "',' expected after '\"'"),
+    ],
+)
+def test_bad_row_never_ends_the_file(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    first, bad, last = read_rows(tmp_path / name)
+    assert bad == BadRow(2, message)
+    assert isinstance(first, FileRow)
+    assert isinstance(last, FileRow)
+    assert (int(first.values["Id"]), int(last.values["Id"]), last.number) == (1, 3, 3)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_delimiter_and_encoding_of_csv(delimiter: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"Id{delimiter}Name\n1{delimiter}Zoë\n", encoding=encoding)
+    [row] = read_rows(path, "latin-1" if encoding == "latin-1" else "utf-8")
+    assert isinstance(row, FileRow)
+    assert row.values == {"Id": "1", "Name": "Zoë"}
 
 
 def test_non_utf8_file_is_rejected(tmp_path: Path) -> None:

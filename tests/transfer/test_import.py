@@ -56,9 +56,7 @@ def write_files(folder: Path, **files: Any) -> Path:
     return folder
 
 
-async def import_files(
-    store: Store, folder: Path, *, keep_dangling: bool = False
-) -> CollectingReporter:
+async def import_files(store: Store, folder: Path, *, keep_dangling: bool = False) -> CollectingReporter:
     report = CollectingReporter()
     await Importer(store, report, NOW, keep_dangling=keep_dangling).run(folder)
     return report
@@ -94,21 +92,13 @@ async def test_balances_are_imported_as_is(sqlite_store: Store, tmp_path: Path) 
     assert await verify_problems(sqlite_store) == []
 
 
-async def test_unexplained_balance_is_reported_by_verify(
-    sqlite_store: Store, tmp_path: Path
-) -> None:
-    await import_files(
-        sqlite_store, write_files(tmp_path, coworkerbookingcreditusehistories_json=[])
-    )
+async def test_unexplained_balance_is_reported_by_verify(sqlite_store: Store, tmp_path: Path) -> None:
+    await import_files(sqlite_store, write_files(tmp_path, coworkerbookingcreditusehistories_json=[]))
     found = await verify_problems(sqlite_store)
-    assert found[0] == (
-        "CoworkerBookingCredit 70: remaining is 875000 and the journal says 1000000"
-    )
+    assert found[0] == ("CoworkerBookingCredit 70: remaining is 875000 and the journal says 1000000")
 
 
-async def test_later_use_of_existing_credit_lowers_balance(
-    sqlite_store: Store, tmp_path: Path
-) -> None:
+async def test_later_use_of_existing_credit_lowers_balance(sqlite_store: Store, tmp_path: Path) -> None:
     await import_files(sqlite_store, write_files(tmp_path))
     later = USE | {"Id": 901, "CreditUsed": 7.5, "UniqueId": None}
     files = write_files(tmp_path, coworkerbookingcreditusehistories_json=[USE, later])
@@ -130,9 +120,7 @@ async def test_later_use_exceeding_balance_is_reported(sqlite_store: Store, tmp_
     ]
 
 
-async def test_list_response_jsonl_and_csv_import_alike(
-    sqlite_store: Store, tmp_path: Path
-) -> None:
+async def test_list_response_jsonl_and_csv_import_alike(sqlite_store: Store, tmp_path: Path) -> None:
     write_files(
         tmp_path,
         coworkers_json={"Records": [{"Id": 5, "FullName": "Ada"}], "TotalItems": 1},
@@ -153,15 +141,12 @@ async def test_list_response_jsonl_and_csv_import_alike(
     assert (await get_record(sqlite_store, Business, 3))["Name"] == ""
 
 
-async def test_missing_reference_is_reported_once(sqlite_store: Store, tmp_path: Path) -> None:
-    other = CREDIT | {"Id": 71, "CoworkerId": 55}
-    files = write_files(tmp_path, coworkerbookingcredits_json=[CREDIT | {"CoworkerId": 55}, other])
+async def test_missing_optional_reference_is_reported_once(sqlite_store: Store, tmp_path: Path) -> None:
+    coworkers = [{"Id": 5, "FullName": "Ada", "TariffId": 9}, {"Id": 6, "TariffId": 9}]
+    files = write_files(tmp_path, coworkers_json=coworkers)
     report = await import_files(sqlite_store, files)
-    assert report.problems == [
-        "CoworkerBookingCredit.CoworkerId refers to the missing Coworker 55;"
-        " the reference is cleared"
-    ]
-    assert (await get_record(sqlite_store, CoworkerBookingCredit, 71))["CoworkerId"] is None
+    assert report.problems == ["Coworker.TariffId refers to the missing Tariff 9; the reference is cleared"]
+    assert (await get_record(sqlite_store, Coworker, 6))["TariffId"] is None
 
 
 async def test_placeholder_for_missing_record(sqlite_store: Store, tmp_path: Path) -> None:
@@ -173,13 +158,14 @@ async def test_placeholder_for_missing_record(sqlite_store: Store, tmp_path: Pat
 
 
 async def test_unknown_columns_are_reported_once(sqlite_store: Store, tmp_path: Path) -> None:
-    coworkers = [{"Id": 5, "FullName": "Ada", "Shoe": 41}, {"Id": 6, "FullName": "Bo", "Shoe": 43}]
-    report = await import_files(
-        sqlite_store, write_files(tmp_path, coworkers_json=coworkers, notes_txt="hello")
-    )
+    coworkers = [
+        {"Id": 5, "FullName": "Ada", "Shoe": 41},
+        {"Id": 6, "FullName": "Bo", "Shoe": 43, "Hat": 1},
+    ]
+    report = await import_files(sqlite_store, write_files(tmp_path, coworkers_json=coworkers, notes_txt="hello"))
     assert report.notes == [
         "notes.txt is not named after an entity's records and is skipped",
-        "coworkers.json: the unknown column Shoe is skipped",
+        "coworkers.json: unknown columns are ignored: Shoe, Hat",
     ]
 
 
@@ -192,24 +178,19 @@ async def test_rounded_money_is_reported(sqlite_store: Store, tmp_path: Path) ->
     )
     report = await import_files(sqlite_store, files)
     assert (await get_record(sqlite_store, CoworkerBookingCredit, 70))["TotalCredit"] == 1001
-    assert report.notes == [
-        "coworkerbookingcredits.json: row 1: TotalCredit 0.10005 is rounded to 4 decimal places"
-    ]
+    assert report.problems == ["coworkerbookingcredits.json: row 1: TotalCredit 0.10005 is rounded to 4 decimal places"]
 
 
-async def test_unreadable_row_is_skipped(sqlite_store: Store, tmp_path: Path) -> None:
+async def test_unreadable_row_is_refused(sqlite_store: Store, tmp_path: Path) -> None:
     bad = [CREDIT | {"Id": 71, "TotalCredit": "much"}, CREDIT | {"Id": 72, "RemainingCredit": 200}]
-    files = write_files(
-        tmp_path, coworkerbookingcredits_json=[*bad, CREDIT], currencies_json='[{"Id": 2}'
-    )
+    files = write_files(tmp_path, coworkerbookingcredits_json=[*bad, CREDIT], currencies_json='[{"Id": 2}')
     report = await import_files(sqlite_store, files)
     assert report.problems[:1] == [
-        "currencies.json ends in the middle of a record or list; the rest of the file is skipped"
+        "currencies.json ends in the middle of a record or list; the rest of the file is refused"
     ]
     assert sorted(report.problems[1:]) == [
-        "CoworkerBookingCredit 72: RemainingCredit must be between 0 and TotalCredit;"
-        " the record is skipped",
-        "coworkerbookingcredits.json: row 1: TotalCredit must be a number; the row is skipped",
+        'coworkerbookingcredits.json: row 1: TotalCredit "much" must be a number such as 12.50; the row is refused',
+        "coworkerbookingcredits.json: row 2: RemainingCredit must be between 0 and TotalCredit; the row is refused",
     ]
     assert (await get_record(sqlite_store, Currency, 2))["Id"] == 2
 
@@ -228,13 +209,11 @@ async def test_either_side_of_a_link_imports_it(sqlite_store: Store, tmp_path: P
 
 
 async def test_changed_rows_are_updated(sqlite_store: Store, tmp_path: Path) -> None:
-    files = write_files(
-        tmp_path, coworkers_json=[{"Id": 5, "FullName": "Ada"}, {"FullName": "No Id"}]
-    )
+    files = write_files(tmp_path, coworkers_json=[{"Id": 5, "FullName": "Ada"}, {"FullName": "No Id"}])
     await import_files(sqlite_store, files)
     write_files(tmp_path, coworkers_json=[{"Id": 5, "FullName": "Ada L."}, {"FullName": "No Id"}])
     importer = Importer(sqlite_store, CollectingReporter(), NOW)
-    count = (await importer.run(tmp_path))["Coworker"]
+    count = (await importer.run(tmp_path)).counts["Coworker"]
     assert (count.added, count.changed, count.unchanged) == (0, 1, 1)
     assert (await get_record(sqlite_store, Coworker, 5))["FullName"] == "Ada L."
 
@@ -252,18 +231,19 @@ async def test_roles_match_by_name(sqlite_store: Store, tmp_path: Path) -> None:
         assert sorted(names) == ["Booking-List", "Team-List"]
 
 
-async def test_duplicate_id_or_unique_id_is_reported(
-    new_store: Callable[[], Awaitable[Store]], tmp_path: Path
-) -> None:
+async def test_duplicate_id_or_unique_id_is_reported(new_store: Callable[[], Awaitable[Store]], tmp_path: Path) -> None:
     store = await new_store()
     ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
     coworkers = [ada, ada, ada | {"FullName": "Eve"}, {"Id": 6, "UniqueId": USE["UniqueId"]}]
-    end = "has the Id or UniqueId of row 1 and is skipped"
+    end = "has the Id or UniqueId of row 1; the row is refused"
     report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
-    assert report.problems == [f"coworkers: row 3 {end}", f"coworkers: row 4 {end}"]
+    assert report.problems == [
+        f"coworkers.json: row 3: {end}",
+        f"coworkers.json: row 4: {end}",
+    ]
     coworkers = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}, {"Nix": 1}]
     report = await import_files(store, write_files(tmp_path / "in", coworkers_json=coworkers))
-    assert report.problems == ["coworkers: row 1 has the UniqueId of another record and is skipped"]
+    assert report.problems == ["coworkers.json: row 1: has the UniqueId of another record; the row is refused"]
     assert (await get_record(store, Coworker, 5))["FullName"] == "Ada"
     assert (await get_record(store, Coworker, 7))["FullName"] == "Bo"
 
@@ -282,3 +262,29 @@ async def test_interrupted_import_is_completed_by_the_next(
     assert await verify_problems(sqlite_store) != []
     assert (await import_files(sqlite_store, files)).problems == []
     assert await verify_problems(sqlite_store) == []
+
+
+async def test_dry_run_reports_like_an_import_and_changes_nothing(
+    new_store: Callable[[], Awaitable[Store]], tmp_path: Path
+) -> None:
+    store = await new_store()
+    ada = {"Id": 5, "FullName": "Ada", "UniqueId": USE["UniqueId"]}
+    await import_files(store, write_files(tmp_path, coworkers_json=[ada]))
+    people = [{"Id": 6, "UniqueId": USE["UniqueId"]}, {"Id": 7, "FullName": "Bo"}]
+    later = USE | {"Id": 901, "CreditUsed": 7.5, "UniqueId": None}
+    bad = CREDIT | {"Id": 71, "ExpireDate": "soon"}
+    files = write_files(
+        tmp_path,
+        coworkers_json=people,
+        coworkerbookingcredits_json=[CREDIT, bad],
+        coworkerbookingcreditusehistories_json=[USE, later],
+    )
+    dry = CollectingReporter()
+    state = await Importer(store, dry, NOW, dry_run=True).run(files)
+    assert (await get_record(store, CoworkerBookingCredit, 70))["RemainingCredit"] == 875_000
+    async with store.read_session() as session:
+        assert await session.count(Coworker) == 1
+    report = CollectingReporter()
+    assert (await Importer(store, report, NOW).run(files)).counts == state.counts
+    assert (dry.problems, len(dry.problems)) == (report.problems, 2)
+    assert (await get_record(store, CoworkerBookingCredit, 70))["RemainingCredit"] == 800_000

@@ -71,9 +71,7 @@ def write_coworkers(files: Path, coworkers: list[dict[str, Any]]) -> Path:
 
 
 @pytest.mark.usefixtures("_worth_it")
-async def test_records_and_journal_are_bulk_loaded_once(
-    new_store: NewStore, tmp_path: Path
-) -> None:
+async def test_records_and_journal_are_bulk_loaded_once(new_store: NewStore, tmp_path: Path) -> None:
     source, target = await new_store(), await new_store()
     await load_demo(source, 60, 4, NullReporter())
     await export_records(source, tmp_path / "files", NullReporter())
@@ -109,9 +107,7 @@ async def test_failed_bulk_load_falls_back_with_same_report(
 
 @pytest.mark.usefixtures("_worth_it", "_one_by_one")
 async def test_record_without_id_falls_back_to_batches(new_store: NewStore, tmp_path: Path) -> None:
-    files = write_coworkers(
-        tmp_path / "files", [{"Id": 5, "FullName": "Ada"}, {"FullName": "No Id"}]
-    )
+    files = write_coworkers(tmp_path / "files", [{"Id": 5, "FullName": "Ada"}, {"FullName": "No Id"}])
     store = await new_store()
     loads, report = await import_counting_loads(store, files)
     assert (loads, report.problems) == (0, [])

@@ -25,14 +25,12 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("import_into_empty")
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-async def test_export_import_export_is_byte_identical(
-    new_store: NewStore, tmp_path: Path, form: ExportFormat
-) -> None:
+async def test_export_import_export_is_byte_identical(new_store: NewStore, tmp_path: Path, form: ExportFormat) -> None:
     source, target = await new_store(), await new_store()
     await load_demo(source, 120, 3, CollectingReporter())
     await export_records(source, tmp_path / "first", CollectingReporter(), form)
     report = CollectingReporter()
-    counts = await Importer(target, report, NOW).run(tmp_path / "first")
+    counts = (await Importer(target, report, NOW).run(tmp_path / "first")).counts
     await export_records(target, tmp_path / "second", CollectingReporter(), form)
     assert (report.problems, report.notes) == ([], [])
     assert counts["CoworkerBookingCreditUseHistory"].added > 60
@@ -49,16 +47,14 @@ async def test_reimport_changes_nothing(new_store: NewStore, tmp_path: Path) -> 
     await export_records(source, tmp_path / "first", CollectingReporter())
     await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
     lines = await verify_ledger(target, CollectingReporter())
-    counts = await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")
+    counts = (await Importer(target, CollectingReporter(), NOW).run(tmp_path / "first")).counts
     assert {(count.added, count.changed) for count in counts.values()} == {(0, 0)}
     assert await verify_ledger(target, CollectingReporter()) == lines
     await export_records(target, tmp_path / "second", CollectingReporter())
     assert folder_contents(tmp_path / "first") == folder_contents(tmp_path / "second")
 
 
-async def test_demo_is_identical_on_both_engines(
-    new_store: NewStore, sqlite_store: Store, tmp_path: Path
-) -> None:
+async def test_demo_is_identical_on_both_engines(new_store: NewStore, sqlite_store: Store, tmp_path: Path) -> None:
     store = await new_store()
     await load_demo(store, 40, 9, CollectingReporter())
     await load_demo(sqlite_store, 40, 9, CollectingReporter())

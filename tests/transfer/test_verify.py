@@ -33,9 +33,7 @@ async def tamper(store: Store, entity: type[Entity], record_id: int, **values: A
         await session.update(entity, [(record_id, values)])
 
 
-async def test_beancount_accepts_ledger_and_rejects_wrong_balance(
-    sqlite_store: Store, tmp_path: Path
-) -> None:
+async def test_beancount_accepts_ledger_and_rejects_wrong_balance(sqlite_store: Store, tmp_path: Path) -> None:
     await load_demo(sqlite_store, 80, 5, CollectingReporter())
     file = tmp_path / "accounts" / "credits.beancount"
     assert await export_beancount(sqlite_store, file, CollectingReporter()) > 10
@@ -59,18 +57,14 @@ async def test_counter_mismatch_is_reported(store: Store) -> None:
     assert await verify_problems(store) == []
     async with store.read_session() as session:
         uses = await session.count(CoworkerBookingCreditUseHistory)
-    wrong = (
-        "UPDATE coworker_booking_credit_use_history_counters SET n = n - 3 "
-        "WHERE bucket = 0 AND bits = 18"
-    )
+    wrong = "UPDATE coworker_booking_credit_use_history_counters SET n = n - 3 WHERE bucket = 0 AND bits = 18"
     if hasattr(store, "pool"):
         async with store.pool.acquire() as connection:
             await connection.execute(wrong)
     else:
         store.connection.execute(wrong)  # type: ignore[attr-defined]
     assert await verify_problems(store) == [
-        f"CoworkerBookingCreditUseHistory: {uses - 3} are counted with Id from 0, "
-        f"but there are {uses}"
+        f"CoworkerBookingCreditUseHistory: {uses - 3} are counted with Id from 0, but there are {uses}"
     ]
 
 
@@ -123,6 +117,5 @@ async def test_stale_denormalized_value_is_reported(sqlite_store: Store) -> None
         "WHERE booking_id IS NOT NULL) RETURNING id",
     )
     assert await verify_problems(sqlite_store) == [
-        f"CoworkerBookingCreditUseHistory {use}: BookingResourceName differs from the record it "
-        "is copied from"
+        f"CoworkerBookingCreditUseHistory {use}: BookingResourceName differs from the record it is copied from"
     ]

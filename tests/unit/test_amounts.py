@@ -34,9 +34,7 @@ proven = settings(deadline=None, max_examples=200)
         (7, 4, 7),
     ],
 )
-def test_rule_3_amounts_round_half_away_from_zero(
-    value: Fraction, digits: int, rounded: int
-) -> None:
+def test_rule_3_amounts_round_half_away_from_zero(value: Fraction, digits: int, rounded: int) -> None:
     assert round_amount(value, digits) == rounded
     assert type(round_amount(value, digits)) is int
 
@@ -82,9 +80,7 @@ def test_rule_3_amounts_round_to_their_currency() -> None:
 
 @proven
 @given(st.fractions(-(10**7), 10**7), st.integers(0, 4))
-def test_rule_3_rounding_changes_an_amount_by_at_most_half_a_unit(
-    value: Fraction, digits: int
-) -> None:
+def test_rule_3_rounding_changes_an_amount_by_at_most_half_a_unit(value: Fraction, digits: int) -> None:
     step = 10 ** (4 - digits)
     rounded = round_amount(value, digits)
 

@@ -89,9 +89,7 @@ def test_nothing_is_paid_without_an_offer_a_price_or_an_amount() -> None:
     assert assign(demands(10), [0], [MoneyOffer(0, 0)]) == Assignment(())
 
 
-def every_payment(
-    amount: int, due: tuple[int, ...], open_to: Sequence[bool]
-) -> Iterator[tuple[int, ...]]:
+def every_payment(amount: int, due: tuple[int, ...], open_to: Sequence[bool]) -> Iterator[tuple[int, ...]]:
     """Every way in which one credit can pay into what is due."""
     if not due:
         yield ()
@@ -130,15 +128,12 @@ def test_rule_18_money_covers_the_most_and_earlier_credits_pay_most_of_it(
     basket: tuple[list[int], list[int], list[list[bool]]],
 ) -> None:
     prices, available, allowed = basket
-    money = [
-        MoneyOffer(c, s) for c, row in enumerate(allowed) for s, open_ in enumerate(row) if open_
-    ]
+    money = [MoneyOffer(c, s) for c, row in enumerate(allowed) for s, open_ in enumerate(row) if open_]
 
     found = assign(demands(*prices), available, money)
 
     given_ = tuple(
-        sum(share.taken for share in found.shares if share.credit == credit)
-        for credit in range(len(available))
+        sum(share.taken for share in found.shares if share.credit == credit) for credit in range(len(available))
     )
     assert (sum(given_), given_) == best_by_trying_all(tuple(prices), available, allowed)
     assert all(share.taken == share.covered for share in found.shares)
@@ -202,17 +197,13 @@ def baskets_with_credit_prices(
     available = draw(st.lists(st.integers(0, 3), min_size=1, max_size=2))
     gains = {}
     for arc in product(range(len(available)), range(len(prices))):
-        gain = draw(
-            st.sampled_from([None, Fraction(1), Fraction(2), Fraction(3, 2), Fraction(1, 2)])
-        )
+        gain = draw(st.sampled_from([None, Fraction(1), Fraction(2), Fraction(3, 2), Fraction(1, 2)]))
         if gain is not None:
             gains[arc] = gain
     return prices, available, gains
 
 
-def paid_in_sixths(
-    prices: list[int], available: list[int], gains: dict[Arc, Fraction]
-) -> Iterator[Fraction]:
+def paid_in_sixths(prices: list[int], available: list[int], gains: dict[Arc, Fraction]) -> Iterator[Fraction]:
     """What is covered in every way of paying in sixths of a step."""
     arcs_ = sorted(gains)
     ranges = [range(available[credit] * 6 + 1) for credit, _ in arcs_]
@@ -236,10 +227,7 @@ def test_rule_22_at_credit_prices_no_way_of_paying_covers_more(
 ) -> None:
     prices, available, gains = basket
     scale = 60_0000
-    money = [
-        MoneyOffer(credit, source, int(prices[source] * scale / gain))
-        for (credit, source), gain in gains.items()
-    ]
+    money = [MoneyOffer(credit, source, int(prices[source] * scale / gain)) for (credit, source), gain in gains.items()]
 
     found = assign(
         demands(*(price * scale for price in prices)),
@@ -278,9 +266,7 @@ def test_rule_21_minutes_are_taken_in_whole_steps() -> None:
 
 def test_rule_21_a_job_is_printed_whole_by_one_credit_or_by_several() -> None:
     def printing(*available: int) -> list[tuple[int, int, int, int]]:
-        offers = [
-            UnitOffer(credit, 0, units=50, all_or_nothing=True) for credit in range(len(available))
-        ]
+        offers = [UnitOffer(credit, 0, units=50, all_or_nothing=True) for credit in range(len(available))]
         return arcs(assign(demands(50), available, [], offers))
 
     assert printing(45) == []
@@ -321,9 +307,7 @@ def test_a_single_source_is_paid_in_order_even_where_units_overlap() -> None:
     offers = [UnitOffer(0, 0, 10), UnitOffer(1, 0, 2)]
 
     assert arcs(assign(demands(100), [6, 1], [], offers)) == [(0, 0, 6, 60), (1, 0, 1, 40)]
-    own_money_then_shared_days = assign(
-        demands(100), [30, 2], [MoneyOffer(0, 0)], [UnitOffer(1, 0, 2)]
-    )
+    own_money_then_shared_days = assign(demands(100), [30, 2], [MoneyOffer(0, 0)], [UnitOffer(1, 0, 2)])
     assert arcs(own_money_then_shared_days) == [(0, 0, 30, 30), (1, 0, 2, 70)]
 
 
@@ -354,14 +338,10 @@ def test_rule_3_thirds_of_a_price_sum_to_it() -> None:
 
 
 def test_rule_3_money_pays_to_its_last_step_but_never_past_it() -> None:
-    found = assign(
-        demands(100_0000, digits=2), [1, 66_6667], [MoneyOffer(1, 0)], [UnitOffer(0, 0, 3)]
-    )
+    found = assign(demands(100_0000, digits=2), [1, 66_6667], [MoneyOffer(1, 0)], [UnitOffer(0, 0, 3)])
 
-    assert arcs(found) == [(0, 0, 1, 33_3300), (1, 0, 66_6667, 66_6667)]
-    assert arcs(assign(demands(20_0000, digits=2), [10_0050], [MoneyOffer(0, 0)])) == [
-        (0, 0, 10_0050, 10_0050)
-    ]
+    assert arcs(found) == [(0, 0, 1, 33_3300), (1, 0, 66_6600, 66_6600)]
+    assert arcs(assign(demands(20_0000, digits=2), [10_0050], [MoneyOffer(0, 0)])) == [(0, 0, 10_0000, 10_0000)]
 
 
 def test_a_credit_at_credit_price_is_never_charged_more_than_it_has() -> None:
@@ -431,12 +411,8 @@ def test_a_large_basket_of_money_is_exact() -> None:
 
 
 def test_a_single_source_is_paid_in_order_with_units_and_money() -> None:
-    units_first = assign(
-        demands(8), [1, 5, 2], [MoneyOffer(1, 0)], [UnitOffer(0, 0, 2), UnitOffer(2, 0, 2)]
-    )
-    money_first = assign(
-        demands(12), [3, 2], [MoneyOffer(0, 0, credit_price=4)], [UnitOffer(1, 0, 2)]
-    )
+    units_first = assign(demands(8), [1, 5, 2], [MoneyOffer(1, 0)], [UnitOffer(0, 0, 2), UnitOffer(2, 0, 2)])
+    money_first = assign(demands(12), [3, 2], [MoneyOffer(0, 0, credit_price=4)], [UnitOffer(1, 0, 2)])
 
     assert arcs(units_first) == [(0, 0, 1, 4), (1, 0, 4, 4)]
     assert arcs(money_first) == [(0, 0, 3, 9), (1, 0, 1, 3)]
@@ -445,9 +421,7 @@ def test_a_single_source_is_paid_in_order_with_units_and_money() -> None:
 def test_a_job_is_printed_whole_or_paid_with_the_money_that_comes_first() -> None:
     def paid(*available: int) -> list[tuple[int, int, int, int]]:
         money = [MoneyOffer(0, 0), MoneyOffer(2, 0)]
-        return arcs(
-            assign(demands(50), available, money, [UnitOffer(1, 0, 5, all_or_nothing=True)])
-        )
+        return arcs(assign(demands(50), available, money, [UnitOffer(1, 0, 5, all_or_nothing=True)]))
 
     assert paid(50, 5, 50) == [(0, 0, 50, 50)]
     assert paid(20, 5, 30) == [(0, 0, 20, 20), (2, 0, 30, 30)]

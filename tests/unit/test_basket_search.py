@@ -54,9 +54,7 @@ def small_basket(random: Random) -> BasketProblem:
                 step = random.choice([1, 2]) if count == 4 else 1
                 units.append(UnitOffer(credit, source, count, step))
     caps = [Cap(frozenset(credits_), random.randint(0, 7)) for credits_ in pools.values()]
-    return BasketProblem.of(
-        [Demand(price, 4) for price in prices], available, [*money, *units], caps
-    )
+    return BasketProblem.of([Demand(price, 4) for price in prices], available, [*money, *units], caps)
 
 
 def ways_to_give(problem: BasketProblem, credit: int) -> Iterator[dict[int, int]]:

@@ -45,22 +45,16 @@ def money(number: int, euros: float, **changes: Any) -> Credit:
     return replace(credit, **changes)
 
 
-def time(
-    number: int, uses: int, period: ChargePeriod = ChargePeriod.MINUTES, **changes: Any
-) -> Credit:
+def time(number: int, uses: int, period: ChargePeriod = ChargePeriod.MINUTES, **changes: Any) -> Credit:
     """A time credit for meeting rooms, type 40."""
     rate = Rate(500 + number, period, price=12 * EURO, resource_types=frozenset({40}))
-    credit = money(
-        number, 0, kind=CreditType.TIME, remaining=uses, limits=CreditLimits(), rate=rate
-    )
+    credit = money(number, 0, kind=CreditType.TIME, remaining=uses, limits=CreditLimits(), rate=rate)
     return replace(credit, **changes)
 
 
 def printing(number: int, uses: int, **changes: Any) -> Credit:
     rate = Rate(700, ChargePeriod.USES, price=EURO // 100)
-    credit = money(
-        number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate
-    )
+    credit = money(number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate)
     return replace(credit, **changes)
 
 
@@ -91,9 +85,7 @@ def paid(
     already_used: tuple[CreditKey, ...] = (),
 ) -> Allocation:
     basket = [sources] if isinstance(sources, Source) else sources
-    return allocate(
-        basket, credits_, owner, policy or LedgerSettings(), NOW, previously_used=already_used
-    )
+    return allocate(basket, credits_, owner, policy or LedgerSettings(), NOW, previously_used=already_used)
 
 
 def parts(allocation: Allocation, place: int = 0) -> list[tuple[str, int, int]]:
@@ -129,9 +121,7 @@ def test_rule_18_own_credit_pays_before_team_credit() -> None:
 
 
 def test_rule_16_credit_shared_by_two_teams_pays_once() -> None:
-    owner = Customer(
-        7, teams=(TeamSharing(4, shares_money=True), TeamSharing(6, shares_money=True))
-    )
+    owner = Customer(7, teams=(TeamSharing(4, shares_money=True), TeamSharing(6, shares_money=True)))
     reached = money(1, 15, customer_id=8)
     ways = [replace(reached, team_id=6), replace(reached, team_id=4)]
 
@@ -150,15 +140,11 @@ def test_rule_16_first_of_several_shares_counts() -> None:
 
 
 def test_rule_16_member_draws_up_to_the_cap() -> None:
-    assert parts(paid(booking(), money(1, 15, member_cap_left=4 * EURO))) == [
-        ("money/1", 4 * EURO, 4 * EURO)
-    ]
+    assert parts(paid(booking(), money(1, 15, member_cap_left=4 * EURO))) == [("money/1", 4 * EURO, 4 * EURO)]
 
 
 def test_rule_26_held_amount_is_not_available() -> None:
-    assert parts(paid(booking(), money(1, 15, held=5 * EURO))) == [
-        ("money/1", 10 * EURO, 10 * EURO)
-    ]
+    assert parts(paid(booking(), money(1, 15, held=5 * EURO))) == [("money/1", 10 * EURO, 10 * EURO)]
 
 
 # Rules 20 and 21
@@ -190,9 +176,7 @@ def test_rule_21_partial_cover_is_in_whole_units(
 
 def test_rule_21_less_than_one_interval_pays_nothing() -> None:
     assert reasons(paid(booking(), time(1, 14))) == {"time/1": ReasonCode.LESS_THAN_A_STEP}
-    assert reasons(paid(booking(interval_minutes=30), time(1, 29))) == {
-        "time/1": ReasonCode.LESS_THAN_A_STEP
-    }
+    assert reasons(paid(booking(interval_minutes=30), time(1, 29))) == {"time/1": ReasonCode.LESS_THAN_A_STEP}
     assert reasons(paid(booking(interval_minutes=10), time(1, 14))) == {"time/1": ReasonCode.USED}
 
 
@@ -200,9 +184,7 @@ def test_rule_20_night_pricing_counts_nights() -> None:
     stay = booking(euros=90, hours=48)
 
     assert parts(paid(stay, time(1, 3, ChargePeriod.DAYS))) == [("time/1", 3, 90 * EURO)]
-    assert parts(paid(replace(stay, per_night=True), time(1, 3, ChargePeriod.DAYS))) == [
-        ("time/1", 2, 90 * EURO)
-    ]
+    assert parts(paid(replace(stay, per_night=True), time(1, 3, ChargePeriod.DAYS))) == [("time/1", 2, 90 * EURO)]
 
 
 def test_rule_20_end_of_summer_time_adds_an_hour() -> None:
@@ -230,9 +212,7 @@ def test_rule_21_uncovered_price_is_proportional_and_rounded() -> None:
     ("currency", "covered", "uncovered"),
     [("JPY", 33_0000, 67_0000), ("EUR", 33_3300, 66_6700), ("KWD", 33_3330, 66_6670)],
 )
-def test_rule_3_parts_and_uncovered_price_have_currency_digits(
-    currency: str, covered: int, uncovered: int
-) -> None:
+def test_rule_3_parts_and_uncovered_price_have_currency_digits(currency: str, covered: int, uncovered: int) -> None:
     three_days = booking(euros=100, hours=60, currency=currency)
 
     found = paid(three_days, time(1, 1, ChargePeriod.DAYS, currency=currency))
@@ -250,9 +230,7 @@ def test_rule_3_exact_half_is_rounded() -> None:
     assert found.sources[0].uncovered == 88_0000
 
 
-@pytest.mark.parametrize(
-    ("currency", "taken"), [("JPY", 10_0000), ("EUR", 10_9900), ("KWD", 10_9990)]
-)
+@pytest.mark.parametrize(("currency", "taken"), [("JPY", 10_0000), ("EUR", 10_9900), ("KWD", 10_9990)])
 def test_rule_3_money_credit_pays_in_currency_digits(currency: str, taken: int) -> None:
     found = paid(booking(currency=currency), money(1, 10.9999, currency=currency))
 
@@ -271,9 +249,7 @@ def test_rule_3_member_cap_has_currency_digits(currency: str, taken: int) -> Non
     shared = money(1, 20, currency=currency, customer_id=8, team_id=5, member_cap_left=7_1428)
     member = Customer(7, teams=(TeamSharing(5, shares_money=True),))
 
-    assert parts(paid(booking(currency=currency), shared, owner=member)) == [
-        ("money/1", taken, taken)
-    ]
+    assert parts(paid(booking(currency=currency), shared, owner=member)) == [("money/1", taken, taken)]
 
 
 def test_rule_21_print_job_is_all_or_nothing() -> None:
@@ -305,9 +281,7 @@ def test_rule_21_money_pays_print_job_beyond_printing_credit() -> None:
     found = paid(print_job(50, 0.5), printing(1, 49), money(2, 1))
 
     assert parts(found) == [("money/2", 5000, 5000)]
-    assert parts(paid(print_job(50, 0.5), printing(1, 49), money(2, 0.3))) == [
-        ("money/2", 3000, 3000)
-    ]
+    assert parts(paid(print_job(50, 0.5), printing(1, 49), money(2, 0.3))) == [("money/2", 3000, 3000)]
 
 
 # Rule 22
@@ -386,9 +360,7 @@ def test_free_source_takes_no_credit() -> None:
 
 
 def test_free_source_still_reports_ineligible_credit() -> None:
-    assert reasons(paid(booking(euros=0), money(1, 5, currency="GBP"))) == {
-        "money/1": ReasonCode.OTHER_CURRENCY
-    }
+    assert reasons(paid(booking(euros=0), money(1, 5, currency="GBP"))) == {"money/1": ReasonCode.OTHER_CURRENCY}
 
 
 # Several sources
@@ -431,9 +403,7 @@ def test_rule_25_changed_booking_prefers_previous_credits() -> None:
     first, second = money(1, 20, priority=1), money(2, 20)
 
     assert parts(paid(booking(), first, second)) == [("money/1", 20 * EURO, 20 * EURO)]
-    assert parts(paid(booking(), first, second, already_used=(second.key,))) == [
-        ("money/2", 20 * EURO, 20 * EURO)
-    ]
+    assert parts(paid(booking(), first, second, already_used=(second.key,))) == [("money/2", 20 * EURO, 20 * EURO)]
 
 
 def test_settings_reach_every_check() -> None:

@@ -112,9 +112,7 @@ def test_rounding_at_a_credit_price_never_passes_the_cap() -> None:
     assert sum(share.taken for share in found.shares) <= 7_2000
 
 
-def payments(
-    due: tuple[int, ...], open_to: Sequence[bool], amount: int
-) -> Iterator[tuple[int, ...]]:
+def payments(due: tuple[int, ...], open_to: Sequence[bool], amount: int) -> Iterator[tuple[int, ...]]:
     if not due:
         yield ()
         return
@@ -138,10 +136,7 @@ def most_by_trying_all(
             for paid in payments(left, open_to, min([amount, *mine])):
                 total = sum(paid)
                 after = tuple(d - p for d, p in zip(left, paid, strict=True))
-                room = tuple(
-                    r - total if credit in c.credits else r
-                    for r, c in zip(rooms, caps, strict=True)
-                )
+                room = tuple(r - total if credit in c.credits else r for r, c in zip(rooms, caps, strict=True))
                 following[after, room] = max(following.get((after, room), 0), covered + total)
         ways = following
     return max(ways.values())
@@ -169,9 +164,7 @@ def test_rule_16_money_covers_the_most_that_the_caps_allow(
     basket: tuple[list[int], list[int], list[list[bool]], list[Cap]],
 ) -> None:
     prices, available, allowed, caps = basket
-    money = [
-        MoneyOffer(c, s) for c, row in enumerate(allowed) for s, open_ in enumerate(row) if open_
-    ]
+    money = [MoneyOffer(c, s) for c, row in enumerate(allowed) for s, open_ in enumerate(row) if open_]
 
     found = assign(demands(*prices), available, money, caps=caps)
 

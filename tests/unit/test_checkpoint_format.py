@@ -82,9 +82,7 @@ def tree_of(chains: Journal) -> MerkleTree:
 
 def stored(chains: Journal) -> dict[tuple[AccountType, int, int], bytes]:
     return {
-        (line.credit_kind, line.credit_id, line.sequence): digest
-        for chain in chains.values()
-        for line, digest in chain
+        (line.credit_kind, line.credit_id, line.sequence): digest for chain in chains.values() for line, digest in chain
     }
 
 
@@ -92,9 +90,7 @@ def proof_of(chains: Journal, credit_id: int, sequence: int) -> Proof:
     tree, chain = tree_of(chains), chains[credit_id]
     previous = chain[sequence - 2][1] if sequence > 1 else None
     following = [line for line, _ in chain[sequence:]]
-    return create_proof(
-        chain[sequence - 1][0], previous, following, tree, sign_checkpoint(tree, None, 1, KEY)
-    )
+    return create_proof(chain[sequence - 1][0], previous, following, tree, sign_checkpoint(tree, None, 1, KEY))
 
 
 def test_golden_checkpoints_of_format_1() -> None:
@@ -142,9 +138,7 @@ def test_checkpoint_counts_credits_and_entries_and_links_to_the_previous() -> No
     assert (second.credits, second.lines, second.created_microseconds) == (2, 7, 20)
     assert second.previous == checkpoint_digest(first)
     assert signature_error(second, PUBLIC_KEY) is None
-    assert signature_error(second, generate_key().public_key()) == (
-        "The checkpoint was signed with another key."
-    )
+    assert signature_error(second, generate_key().public_key()) == ("The checkpoint was signed with another key.")
 
 
 @given(st.integers(0, 10**6))
@@ -172,9 +166,7 @@ def test_missing_or_misplaced_checkpoint_is_found() -> None:
     assert sentences(first, second, third) == []
     assert sentences(first, third) == ["checkpoint 2 does not follow the one before it"]
     assert sentences(second, third) == ["checkpoint 1 does not follow the one before it"]
-    assert sentences(first, second, shrunk) == [
-        "checkpoint 3 is earlier or smaller than the one before it"
-    ]
+    assert sentences(first, second, shrunk) == ["checkpoint 3 is earlier or smaller than the one before it"]
     assert sentences(replace(first, lines=3))[0] == "checkpoint 1 has a signature that is not valid"
     keys.clear()
     assert sentences(first) == ["checkpoint 1 was signed with an unknown key"]
@@ -201,9 +193,7 @@ def test_rewritten_history_is_found_by_the_checkpoint() -> None:
     tree = tree_of(journal(3, 3))
     now = journal(3, 3) | {2: journal(0, 4, amount=1)[2]}
     [finding] = compare_heads(sign_checkpoint(tree, None, 1, KEY), tree, stored(now))
-    assert str(finding) == (
-        "money credit 2, line 3: this line or one before it differs from the checkpoint"
-    )
+    assert str(finding) == ("money credit 2, line 3: this line or one before it differs from the checkpoint")
 
 
 def test_heads_outside_the_checkpoint_are_found() -> None:

@@ -42,9 +42,7 @@ MONEY = Credit(
     created=datetime(2026, 1, 1, tzinfo=UTC),
     limits=CreditLimits(for_bookings=True, for_events=True, universal=True),
 )
-RATE = Rate(
-    id=5, charge_period=ChargePeriod.MINUTES, price=5000, resource_types=frozenset({40, 41})
-)
+RATE = Rate(id=5, charge_period=ChargePeriod.MINUTES, price=5000, resource_types=frozenset({40, 41}))
 TIME = replace(MONEY, kind=CreditType.TIME, id=2, remaining=60, limits=CreditLimits(), rate=RATE)
 PRINTING = replace(TIME, kind=CreditType.PRINTING, id=3)
 BOOKING = Source(
@@ -58,9 +56,7 @@ BOOKING = Source(
     ends=STARTS + timedelta(hours=1),
     resource_type=40,
 )
-EVENT = replace(
-    BOOKING, kind=SourceKind.EVENT_ATTENDANCE, resource_type=None, event_categories=frozenset({80})
-)
+EVENT = replace(BOOKING, kind=SourceKind.EVENT_ATTENDANCE, resource_type=None, event_categories=frozenset({80}))
 THING = replace(BOOKING, kind=SourceKind.PRODUCT, starts=None, ends=None, resource_type=None)
 PRODUCT = replace(THING, product_id=60)
 TIME_PASS = replace(THING, kind=SourceKind.TIME_PASS, pass_id=61)
@@ -107,9 +103,7 @@ def test_own_valid_credit_pays_for_a_booking(credit: Credit) -> None:
 def test_rule_5_type_of_an_extra_service(
     booking_id: int | None, unique_id: str | None, printing: bool, kind: CreditType
 ) -> None:
-    found = extra_service_type(
-        booking_id=booking_id, booking_unique_id=unique_id, is_printing_credit=printing
-    )
+    found = extra_service_type(booking_id=booking_id, booking_unique_id=unique_id, is_printing_credit=printing)
 
     assert found is kind
 
@@ -221,9 +215,7 @@ LISTS: dict[str, dict[str, Any]] = {
     ],
 )
 @pytest.mark.parametrize("limit", LISTS)
-def test_rule_13_universal_credit_with_lists_pays_only_listed_items(
-    source: Source, listed_by: str, limit: str
-) -> None:
+def test_rule_13_universal_credit_with_lists_pays_only_listed_items(source: Source, listed_by: str, limit: str) -> None:
     expected = None if limit == listed_by else ReasonCode.NOT_LISTED
 
     assert against(limited(universal=True, **LISTS[limit]), source) is expected
@@ -242,9 +234,7 @@ def test_rule_14_plans_on_non_universal_credit_limit_its_users() -> None:
     for_plan_holders = limited(for_bookings=True, tariffs={62})
 
     assert against(for_plan_holders) is None
-    assert (
-        against(for_plan_holders, owner=Customer(7, plans=frozenset({63}))) is ReasonCode.WRONG_PLAN
-    )
+    assert against(for_plan_holders, owner=Customer(7, plans=frozenset({63}))) is ReasonCode.WRONG_PLAN
     assert against(for_plan_holders, owner=Customer(7)) is ReasonCode.WRONG_PLAN
 
 
@@ -308,13 +298,9 @@ def test_rule_16_team_shares_the_selected_types(team: TeamSharing, money: bool, 
     owner = Customer(7, teams=(TeamSharing(3), team))
     shared: dict[str, Any] = {"customer_id": 8, "team_id": 4}
 
-    assert against(replace(MONEY, **shared), owner=owner) is (
-        None if money else ReasonCode.NOT_SHARED
-    )
+    assert against(replace(MONEY, **shared), owner=owner) is (None if money else ReasonCode.NOT_SHARED)
     for credit, source in ((TIME, BOOKING), (PRINTING, PRINT_JOB)):
-        assert against(replace(credit, **shared), source, owner) is (
-            None if time else ReasonCode.NOT_SHARED
-        )
+        assert against(replace(credit, **shared), source, owner) is (None if time else ReasonCode.NOT_SHARED)
 
 
 def test_rule_16_non_members_have_no_access() -> None:

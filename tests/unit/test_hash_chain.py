@@ -268,9 +268,7 @@ def test_changed_field_is_found(size: int, at: int, other: JournalEntry, name: s
         assert found == [(FindingKind.CHANGED, sequence)]
 
 
-def heads_of(
-    lines: list[JournalEntry], digests: list[bytes], size: int
-) -> tuple[list[ChainHead], list[ChainHead]]:
+def heads_of(lines: list[JournalEntry], digests: list[bytes], size: int) -> tuple[list[ChainHead], list[ChainHead]]:
     reading = ChainVerifier()
     reading.add(lines, digests)
     return reading.heads, [ChainHead(AccountType.MONEY, 7, size, journal(size)[1][-1])]
@@ -410,8 +408,7 @@ def test_stored_heads_reveal_truncation_and_rewriting() -> None:
     assert [str(finding) for finding in check_heads(found, recorded)] == [
         "money credit 2, line 4: the newest lines are cut off: the journal ends at 3",
         "money credit 3, line 2: the journal goes on to line 3, the credit does not know them",
-        "money credit 4, line 3: the journal's newest digest is not the one recorded with"
-        " the credit",
+        "money credit 4, line 3: the journal's newest digest is not the one recorded with the credit",
         "money credit 5, line 2: the newest lines are cut off: the journal ends at 0",
         "money credit 6, line 1: the journal has lines of a credit that records none",
     ]

@@ -22,9 +22,7 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
         (NEW_YORK, utc(2026, 3, 1, 5), utc(2026, 4, 1, 4)),
     ],
 )
-def test_rule_27_period_starts_and_expires_at_local_midnight(
-    zone: ZoneInfo, starts: datetime, ends: datetime
-) -> None:
+def test_rule_27_period_starts_and_expires_at_local_midnight(zone: ZoneInfo, starts: datetime, ends: datetime) -> None:
     march = RenewalPeriod(date(2026, 3, 1), date(2026, 4, 1))
     assert march.valid_from(zone) == starts
     assert march.expires(zone) == ends
@@ -41,9 +39,7 @@ def test_rule_27_period_starts_and_expires_at_local_midnight(
         (ExpirationType.LAST_DAY_OF_MONTH, utc(2026, 4, 1, 4)),
     ],
 )
-def test_rule_27_product_benefit_expires_at_local_time(
-    expiration: ExpirationType, expires: datetime
-) -> None:
+def test_rule_27_product_benefit_expires_at_local_time(expiration: ExpirationType, expires: datetime) -> None:
     # 23:30 on 6 March. New York's clocks go forward on the 8th, so the day after still expires in
     # winter time and the week after in summer time.
     released = utc(2026, 3, 7, 4, 30)

@@ -103,19 +103,12 @@ def test_only_printing_credit_has_an_overdraft(kind: CreditType) -> None:
 
 
 @given(st.integers(-20, 20), st.integers(0, 20), st.integers(0, 30), st.integers(0, 40))
-def test_available_amount_includes_the_overdraft(
-    remaining: int, held: int, overdraft: int, cap: int
-) -> None:
+def test_available_amount_includes_the_overdraft(remaining: int, held: int, overdraft: int, cap: int) -> None:
     for credit in (
         printing(1, remaining, overdraft, held=held),
         printing(1, remaining, overdraft, held=held, member_cap_left=cap),
     ):
-        assert (
-            0
-            <= credit.available_without_overdraft
-            <= credit.available
-            <= max(0, remaining - held + overdraft)
-        )
+        assert 0 <= credit.available_without_overdraft <= credit.available <= max(0, remaining - held + overdraft)
         assert credit.available_without_overdraft == min(credit.available, max(0, remaining - held))
 
 

@@ -33,9 +33,7 @@ MONEY = Credit(
     created=CREATED,
     limits=CreditLimits(for_bookings=True),
 )
-TIME = replace(
-    MONEY, kind=CreditType.TIME, limits=CreditLimits(), rate=Rate(1, ChargePeriod.MINUTES)
-)
+TIME = replace(MONEY, kind=CreditType.TIME, limits=CreditLimits(), rate=Rate(1, ChargePeriod.MINUTES))
 PRINTING = replace(TIME, kind=CreditType.PRINTING)
 UNIVERSAL = CreditLimits(for_bookings=True, for_events=True, universal=True)
 
@@ -91,9 +89,7 @@ def test_rule_18_5_narrower_before_wider() -> None:
         CreditLimits(for_bookings=True, for_events=True),
         CreditLimits(universal=True),
     ]
-    credits_ = [
-        replace(MONEY, limits=limits, paid=place == 0) for place, limits in enumerate(widening)
-    ]
+    credits_ = [replace(MONEY, limits=limits, paid=place == 0) for place, limits in enumerate(widening)]
 
     for narrower, wider in pairwise(credits_):
         assert goes_before(narrower, wider)
@@ -123,9 +119,7 @@ def test_rule_18_6_free_before_paid() -> None:
 
 def test_rule_18_7_earliest_start_then_creation_then_id() -> None:
     assert goes_before(replace(MONEY, created=LATER), replace(MONEY, valid_from=CREATED))
-    assert goes_before(
-        replace(MONEY, valid_from=CREATED, created=LATER), replace(MONEY, valid_from=LATER)
-    )
+    assert goes_before(replace(MONEY, valid_from=CREATED, created=LATER), replace(MONEY, valid_from=LATER))
     assert goes_before(replace(MONEY, id=6), replace(MONEY, created=LATER))
     assert goes_before(MONEY, replace(MONEY, id=6))
 

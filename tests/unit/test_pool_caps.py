@@ -50,16 +50,12 @@ def shared(number: int, euros: int, **changes: Any) -> Credit:
 
 def shared_time(number: int, minutes: int) -> Credit:
     rate = Rate(9, ChargePeriod.MINUTES, resource_types=frozenset({40}))
-    return shared(
-        number, 0, kind=CreditType.TIME, remaining=minutes, limits=CreditLimits(), rate=rate
-    )
+    return shared(number, 0, kind=CreditType.TIME, remaining=minutes, limits=CreditLimits(), rate=rate)
 
 
 def shared_printing(number: int, uses: int) -> Credit:
     rate = Rate(9, ChargePeriod.USES)
-    return shared(
-        number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate
-    )
+    return shared(number, 0, kind=CreditType.PRINTING, remaining=uses, limits=CreditLimits(), rate=rate)
 
 
 def booking(number: int = 1, euros: int = 20) -> Source:
@@ -156,9 +152,7 @@ def test_rule_19_capped_credit_has_member_cap_reason() -> None:
     found = paid(shared(1, 50), shared(2, 50), caps=[cap(10 * EURO)], sources=sources)
     assert reported_reasons(found) == {"money/1": "used", "money/2": "member_cap"}
 
-    found = paid(
-        shared(1, 50), caps=[cap(10 * EURO, draws=(PoolDraw(NOW, 12 * EURO),))], sources=sources
-    )
+    found = paid(shared(1, 50), caps=[cap(10 * EURO, draws=(PoolDraw(NOW, 12 * EURO),))], sources=sources)
     assert reported_reasons(found) == {"money/1": "member_cap"}
 
     found = paid(shared(1, 50), shared(2, 50), caps=[cap(20 * EURO)], sources=sources)

@@ -167,9 +167,7 @@ def test_rule_27_no_period_after_the_contract_end() -> None:
 
 
 def test_rule_27_renewal_key() -> None:
-    assert renewal_key("c-1", "b-2", RenewalPeriod(day("2026-03-01"), day("2026-04-01"))) == (
-        "c-1/b-2/2026-03-01"
-    )
+    assert renewal_key("c-1", "b-2", RenewalPeriod(day("2026-03-01"), day("2026-04-01"))) == ("c-1/b-2/2026-03-01")
 
 
 def test_rule_27_period_is_midnight_to_midnight_local_time() -> None:
@@ -211,9 +209,9 @@ def test_rule_27_plan_bound_benefit_ends_with_the_billing_period(
 ) -> None:
     period = RenewalPeriod(day("2026-03-15"), day("2026-04-15"))
 
-    assert product_expiry(
-        ExpirationType.PRICE_PLAN, expires_in, MOMENT, LONDON, plan_period=period
-    ) == at("2026-04-15T00:00")
+    assert product_expiry(ExpirationType.PRICE_PLAN, expires_in, MOMENT, LONDON, plan_period=period) == at(
+        "2026-04-15T00:00"
+    )
 
 
 def test_rule_27_plan_bound_benefit_needs_a_main_contract() -> None:
@@ -222,12 +220,8 @@ def test_rule_27_plan_bound_benefit_needs_a_main_contract() -> None:
 
 
 @pytest.mark.parametrize("expires_in", [0, -1])
-@pytest.mark.parametrize(
-    "expiration", [e for e in ExpirationType if e is not ExpirationType.PRICE_PLAN]
-)
-def test_rule_27_lifetime_below_one_is_rejected(
-    expiration: ExpirationType, expires_in: int
-) -> None:
+@pytest.mark.parametrize("expiration", [e for e in ExpirationType if e is not ExpirationType.PRICE_PLAN])
+def test_rule_27_lifetime_below_one_is_rejected(expiration: ExpirationType, expires_in: int) -> None:
     with pytest.raises(ValueError, match="at least one period"):
         product_expiry(expiration, expires_in, MOMENT, LONDON)
 

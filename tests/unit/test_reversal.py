@@ -52,8 +52,6 @@ def test_rule_30_return_keeps_credit_and_expiry() -> None:
 def test_rule_30_return_to_expired_credit_is_reissued_only_with_grace() -> None:
     assert plan_return(MONEY, NOW, 5, NOW) == ReturnPlan(MONEY, 5, False, NOW)
     assert plan_return(MONEY, NOW, 5, NOW, 1) == ReturnPlan(MONEY, 5, True, NOW + timedelta(days=1))
-    assert plan_return(MONEY, NOW, 1, NOW, 14) == ReturnPlan(
-        MONEY, 1, True, NOW + timedelta(days=14)
-    )
+    assert plan_return(MONEY, NOW, 1, NOW, 14) == ReturnPlan(MONEY, 1, True, NOW + timedelta(days=14))
     assert plan_return(MONEY, NOW, 0, NOW, 14) == ReturnPlan(MONEY, 0, False, NOW)
     assert plan_return(MONEY, NOW, 5, NOW, -1) == ReturnPlan(MONEY, 5, False, NOW)

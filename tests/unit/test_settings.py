@@ -78,8 +78,7 @@ def test_former_name_of_a_section_in_the_file(toml: Path) -> None:
     [
         (
             {"CREDITDESK_AUTH_ACESS_SECONDS": "5"},
-            "There is no setting CREDITDESK_AUTH_ACESS_SECONDS."
-            " Did you mean CREDITDESK_AUTH_ACCESS_SECONDS?",
+            "There is no setting CREDITDESK_AUTH_ACESS_SECONDS. Did you mean CREDITDESK_AUTH_ACCESS_SECONDS?",
         ),
         (
             {"CREDITDESK_CONNECTIONS": "0"},
@@ -150,7 +149,5 @@ def test_other_variables_are_left_alone() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    shown = repr(
-        load_settings({"CREDITDESK_AUTH_SIGNING_KEY": "hush", "CREDITDESK_DATABASE": "hush"})
-    )
+    shown = repr(load_settings({"CREDITDESK_AUTH_SIGNING_KEY": "hush", "CREDITDESK_DATABASE": "hush"}))
     assert "hush" not in shown

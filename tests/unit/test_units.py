@@ -48,14 +48,9 @@ def at(text: str, zone: ZoneInfo = LONDON) -> datetime:
         ("2026-06-01T00:00", "2026-06-22T00:00", 15, 21 * 24 * 60),
     ],
 )
-def test_rule_20_elapsed_minutes_round_up_to_the_interval(
-    starts: str, ends: str, interval: int, expected: int
-) -> None:
+def test_rule_20_elapsed_minutes_round_up_to_the_interval(starts: str, ends: str, interval: int, expected: int) -> None:
     assert minutes(at(starts), at(ends), interval) == expected
-    assert (
-        units(ChargePeriod.MINUTES, at(starts), at(ends), LONDON, interval_minutes=interval)
-        == expected
-    )
+    assert units(ChargePeriod.MINUTES, at(starts), at(ends), LONDON, interval_minutes=interval) == expected
 
 
 def test_rule_20_default_interval_is_15_minutes() -> None:
@@ -119,9 +114,7 @@ def test_rule_20_day_with_repeated_midnight_starts_at_the_first() -> None:
     ("dates", "weeks", "four_week_months"),
     [(1, 1, 1), (7, 1, 1), (8, 2, 1), (14, 2, 1), (15, 3, 1), (28, 4, 1), (29, 5, 2), (57, 9, 3)],
 )
-def test_rule_20_weeks_and_four_week_months_round_up(
-    dates: int, weeks: int, four_week_months: int
-) -> None:
+def test_rule_20_weeks_and_four_week_months_round_up(dates: int, weeks: int, four_week_months: int) -> None:
     starts = at("2026-03-01T00:00")
     ends = at((date(2026, 3, 1) + timedelta(days=dates)).isoformat())
 
@@ -134,9 +127,7 @@ def test_rule_20_weeks_and_four_week_months_round_up(
     ("period", "nights", "dates"),
     [(ChargePeriod.WEEKS, 1, 2), (ChargePeriod.FOUR_WEEK_MONTHS, 1, 1)],
 )
-def test_rule_20_seven_nights_are_eight_dates(
-    period: ChargePeriod, nights: int, dates: int
-) -> None:
+def test_rule_20_seven_nights_are_eight_dates(period: ChargePeriod, nights: int, dates: int) -> None:
     starts, ends = at("2026-06-01T14:00"), at("2026-06-08T11:00")
 
     assert units(period, starts, ends, LONDON, per_night=True) == nights
@@ -216,9 +207,7 @@ instants = st.integers(0, 5 * 365 * 24 * 60).map(
     st.timedeltas(timedelta(seconds=1), timedelta(days=400)),
     st.sampled_from([LONDON, NEW_YORK, HAVANA, SYDNEY, CAIRO]),
 )
-def test_rule_20_one_month_fewer_never_reaches_the_end(
-    starts: datetime, length: timedelta, zone: ZoneInfo
-) -> None:
+def test_rule_20_one_month_fewer_never_reaches_the_end(starts: datetime, length: timedelta, zone: ZoneInfo) -> None:
     count = months(starts, starts + length, zone)
 
     assert add_local_months(starts, count, zone) >= starts + length

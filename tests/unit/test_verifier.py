@@ -148,9 +148,7 @@ def others(value: object) -> list[object]:
     return [0, "", "x", False]
 
 
-@pytest.mark.parametrize(
-    "place", [p for p, _ in leaves(PROOF)], ids=lambda p: ".".join(map(str, p))
-)
+@pytest.mark.parametrize("place", [p for p, _ in leaves(PROOF)], ids=lambda p: ".".join(map(str, p)))
 def test_every_document_value_is_covered(place: tuple[Any, ...]) -> None:
     for other in others(dict(leaves(PROOF))[place]):
         document = copy.deepcopy(PROOF)

@@ -13,7 +13,7 @@ from creditdesk.api.context import ApiContext
 from creditdesk.api.responses import action_body, json_response
 from creditdesk.api.write_handlers import EntityWrite
 from creditdesk.api.write_pipeline import TransactionWrite, WriteInput
-from creditdesk.auth.permission import require_role
+from creditdesk.auth.permission import require_named_role, require_role
 from creditdesk.auth.scope import scope_filters
 from creditdesk.schema.actions import Action
 from creditdesk.schema.entity import Entity
@@ -73,11 +73,13 @@ class RunAction(EntityWrite[ActionRun], TransactionWrite[ActionRun]):
 
     async def execute(
         self,
-        api: ApiContext,  # noqa: ARG002 - the signature of every write
+        api: ApiContext,
         session: WriteSession,
         parsed: ActionRun,
         context: RequestContext,
     ) -> bytes:
+        if parsed.action.role and api.settings.require_ledger_roles:
+            require_named_role(context.principal, parsed.action.role)
         await _require_records(session, self.entity, parsed.ids, context)
         result = await parsed.action.run(session, parsed.ids, parsed.params, context)
         now = context.now.replace(microsecond=0)
@@ -97,9 +99,7 @@ def _describe(action: Action) -> dict[str, Any]:
         "Icon": None,
         "NeedsEntitiesToRun": True,
         "Order": action.order,
-        "RequiresParameters": [
-            {"Name": param.name, "Type": param.field.json_type} for param in action.parameters
-        ],
+        "RequiresParameters": [{"Name": param.name, "Type": param.field.json_type} for param in action.parameters],
     }
 
 
@@ -118,11 +118,7 @@ def _named_values(values: Mapping[str, Any]) -> dict[str, Any]:
     listed = next((value for key, value in values.items() if key.lower() == "parameters"), None)
     if listed is not None and not isinstance(listed, list):
         raise invalid_field("Parameters", "must be a list of Name, Type and Value")
-    return {
-        str(item.get("Name", "")): item.get("Value")
-        for item in listed or ()
-        if isinstance(item, Mapping)
-    }
+    return {str(item.get("Name", "")): item.get("Value") for item in listed or () if isinstance(item, Mapping)}
 
 
 async def _require_records(

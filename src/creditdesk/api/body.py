@@ -19,7 +19,7 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The body's bytes. Raises BodyTooLarge without reading past the limit."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
+    if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0
@@ -52,9 +52,7 @@ def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
 def parse_form(body: bytes, max_fields: int = MAX_FORM_FIELDS) -> dict[str, Any]:
     """The fields of a form; repeated names become lists. Raises ValidationError."""
     try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields
-        )
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=max_fields)
     except ValueError:
         raise invalid_field("Body", "is not a well-formed form") from None
     values: dict[str, Any] = {}

@@ -21,9 +21,7 @@ from creditdesk.settings import ApiSettings
 class RequestAuthenticator(Protocol):
     """Identifies the caller of a request."""
 
-    async def authenticate(
-        self, authorization: str | None, now: datetime, address: str | None = None
-    ) -> Principal:
+    async def authenticate(self, authorization: str | None, now: datetime, address: str | None = None) -> Principal:
         """The user of an `Authorization` header. Raises Unauthenticated."""
 
 

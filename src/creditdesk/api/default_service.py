@@ -13,9 +13,7 @@ from creditdesk.schema.service import RequestContext
 class DefaultService:
     """Creates, updates and deletes records. Implements `EntityService`."""
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         values = _stored_values(entity, record)
         new = new_record(entity, values, context.now, context.principal.email)
         [record_id] = await session.insert(entity, [new])

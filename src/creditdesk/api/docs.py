@@ -12,24 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from creditdesk.api.context import ApiContext, Route, RouteHandler
 from creditdesk.api.openapi import openapi_document
 from creditdesk.api.reference_data import health, ready
 from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.api.security_headers import PAGE_POLICY
 from creditdesk.api.serializer import encode
 
 _STATIC: Final = Path(__file__).with_name("static")
-_SECURITY_HEADERS: Final = {
-    # Swagger UI sets style attributes and draws its icons from data: addresses.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-}
 STATIC_FILES: Final = {
     "/docs": ("docs.html", "text/html"),
     "/docs/docs.js": ("docs.js", "text/javascript"),
@@ -41,7 +33,7 @@ STATIC_FILES: Final = {
 
 
 def page_routes(api: ApiContext) -> list[Route]:
-    """`/openapi.json`, `/docs` with its files, `/health` and `/ready`, for GET and HEAD."""
+    """`/health` and `/ready`; `/openapi.json`, `/docs` with its files and `/`, unless they are closed."""
 
     @cache
     def document() -> bytes:
@@ -50,17 +42,21 @@ def page_routes(api: ApiContext) -> list[Route]:
     async def openapi(_api: ApiContext, _request: Request) -> Response:
         return JsonBytesResponse(document())
 
-    pages: dict[str, RouteHandler] = {
-        "/openapi.json": openapi,
-        "/health": health,
-        "/ready": ready,
-        **{path: partial(_static_file, *file) for path, file in STATIC_FILES.items()},
-    }
+    pages: dict[str, RouteHandler] = {"/health": health, "/ready": ready}
+    if api.settings.publish_docs:
+        pages |= {
+            "": _redirect_to_docs,
+            "/openapi.json": openapi,
+            **{path: partial(_static_file, *file) for path, file in STATIC_FILES.items()},
+        }
     return [
-        Route(method, path, handler, is_public=True)
-        for path, handler in pages.items()
-        for method in ("GET", "HEAD")
+        Route(method, path, handler, is_public=True) for path, handler in pages.items() for method in ("GET", "HEAD")
     ]
+
+
+async def _redirect_to_docs(_api: ApiContext, _request: Request) -> Response:
+    # Relative, so that it also works under a path of a proxy.
+    return RedirectResponse("docs")
 
 
 @cache
@@ -69,4 +65,4 @@ def _content(file: str) -> bytes:
 
 
 async def _static_file(file: str, media_type: str, _api: ApiContext, _request: Request) -> Response:
-    return Response(_content(file), media_type=media_type, headers=_SECURITY_HEADERS)
+    return Response(_content(file), media_type=media_type, headers={"Content-Security-Policy": PAGE_POLICY})

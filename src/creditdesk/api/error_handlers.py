@@ -9,21 +9,17 @@ from starlette.responses import Response
 
 from creditdesk.api.responses import json_response, state_conflict_body
 from creditdesk.schema.errors import (
-    Conflict,
     DomainError,
     NotFound,
     RateLimited,
     StateConflict,
     Unauthenticated,
+    Unavailable,
     ValidationError,
 )
 
-INTERNAL_ERROR_MESSAGE: Final = (
-    "Something went wrong on our side. Nothing was changed; please try again."
-)
-UNAVAILABLE_MESSAGE: Final = (
-    "The records cannot be reached now; try again with the same idempotency key."
-)
+INTERNAL_ERROR_MESSAGE: Final = "Something went wrong on our side. Nothing was changed; please try again."
+UNAVAILABLE_MESSAGE: Final = "The records cannot be reached now; try again with the same idempotency key."
 _logger = logging.getLogger("creditdesk.api")
 
 
@@ -48,9 +44,9 @@ def internal_error_response(error: Exception) -> Response:
 
 
 def unavailable_response(error: Exception) -> Response:
-    """409: the connection was lost, so a write may or may not have been committed."""
+    """503: the connection was lost, so a write may or may not have been committed."""
     _logger.warning("database unavailable", exc_info=error)
-    return error_response(Conflict(UNAVAILABLE_MESSAGE))
+    return error_response(Unavailable(UNAVAILABLE_MESSAGE))
 
 
 def _body(error: DomainError) -> Any:
@@ -78,6 +74,6 @@ def _headers(error: DomainError, *, offers_basic: bool) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
         offered = 'Bearer, Basic realm="creditdesk"' if offers_basic else "Bearer"
         return {"WWW-Authenticate": offered}
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | Unavailable):
         return {"Retry-After": str(error.retry_after_seconds)}
     return {}

@@ -20,7 +20,7 @@ from creditdesk.api.schemas import (
     list_schema,
     record_schema,
 )
-from creditdesk.schema.entity import Entity, FilterParameter
+from creditdesk.schema.entity import Entity, FilterParameter, Verb
 from creditdesk.schema.fields import MAX_INTEGER, Collection, DateTime, Scaled, Text
 
 _STATUS_DESCRIPTIONS: Final = {
@@ -82,7 +82,10 @@ class _DocumentBuilder:
         self._schemas_of(entity)
         on_collection: dict[str, Any] = {}
         on_record: dict[str, Any] = {"parameters": [_parameter("recordId")]}
+        paths: dict[str, dict[str, Any]] = {path: on_collection}
         if "list" in entity.verbs:
+            # The path with a slash is the same list; in the document it stands for the batch alone.
+            paths[f"{path}/"] = {"get": _batch_operation(entity)}
             on_collection["get"] = self._list_operation(entity)
         if "create" in entity.verbs:
             on_collection["post"] = self._write_operation(entity, "create", (*_WRITE_STATUSES, 422))
@@ -91,13 +94,11 @@ class _DocumentBuilder:
         if "get" in entity.verbs:
             on_record["get"] = _operation(entity, "get", _json(_schema(name)), _READ_STATUSES)
         if "update" in entity.verbs:
-            operation = self._write_operation(entity, "update", (*_WRITE_STATUSES, 404))
-            on_record["put"] = operation | {"operationId": f"update{name}ById"}
+            on_record["put"] = self._write_operation(entity, "update", (*_WRITE_STATUSES, 404), suffix="ById")
         if "delete" in entity.verbs:
             content = _json(action_schema({"type": "integer", "format": "int64"}))
             on_record["delete"] = _operation(entity, "delete", content, (*_READ_STATUSES, 409, 413))
-        return {
-            path: on_collection,
+        return paths | {
             f"{path}/{{id}}": on_record,
             f"{path}/commands": {"get": _list_actions_operation(entity)},
             f"{path}/runcommand": {"post": _run_action_operation(entity)},
@@ -112,36 +113,47 @@ class _DocumentBuilder:
         if "create" in entity.verbs:
             self.schemas[f"{name}Create"] = body_schema(entity, creating=True)
         if "update" in entity.verbs:
-            self.schemas[f"{name}Update"] = body_schema(entity, creating=False)
+            by_id = body_schema(entity, creating=False)
+            self.schemas[f"{name}UpdateById"] = by_id
+            required = ["Id", *by_id.get("required", ())]
+            self.schemas[f"{name}Update"] = by_id | {"required": required}
 
     def _list_operation(self, entity: type[Entity]) -> dict[str, Any]:
         name = entity.__name__
         filters = {found.name: found for found in entity.meta().filters.values()}
         for parameter, found in filters.items():
             self.parameters.setdefault(parameter, _filter_parameter(found))
-        batch = {"type": "array", "items": _schema(name)}
-        content = _json({"anyOf": [_schema(f"{name}List"), batch]})
+        content = _json(_schema(f"{name}List"))
         operation = _operation(entity, "list", content, (400, 401, 403, 429, 500))
         names = [*_PAGING, *filters]
         return operation | {"parameters": [_parameter(each) for each in names]}
 
     def _write_operation(
-        self, entity: type[Entity], verb: str, statuses: Iterable[int]
+        self, entity: type[Entity], verb: Verb, statuses: Iterable[int], suffix: str = ""
     ) -> dict[str, Any]:
         name = entity.__name__
-        body: dict[str, Any] = {"schema": _schema(f"{name}{verb.capitalize()}")}
-        if verb == "create":
-            body["example"] = example_body(entity)
-        forms = ("application/json", "application/x-www-form-urlencoded")
         operation = _operation(entity, verb, _json(_schema(f"{name}Answer")), statuses)
+        operation["operationId"] += suffix
+        example = example_body(entity, creating=verb == "create")
         if verb == "create":
             operation["parameters"] = [_parameter("Idempotency-Key")]
-        content = dict.fromkeys(forms, body)
-        return operation | {"requestBody": {"required": True, "content": content}}
+        elif not suffix:
+            example = {"Id": 1} | example
+        schema = _schema(f"{name}{verb.capitalize()}{suffix}")
+        # One media type: generators merge two of the same schema into code that does not run.
+        content = {"application/json": {"schema": schema, "example": example}}
+        body = {"description": _BODY_DESCRIPTION, "required": True, "content": content}
+        return operation | {"requestBody": body}
 
 
 _PAGING: Final = ("page", "size", "orderBy", "dir")
-_INT64: Final[Schema] = {"type": "integer", "format": "int64"}
+_BODY_DESCRIPTION: Final = (
+    "JSON. A form (`application/x-www-form-urlencoded`) with the same fields is accepted too: a list is "
+    "`[1,2]` or a repeated field, an empty field is null."
+)
+_INT64: Final[Schema] = {
+    "type": "integer", "format": "int64", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER,
+}  # fmt: skip
 _COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "recordId": {
         "name": "id",
@@ -182,10 +194,16 @@ _COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "Id": {
         "name": "Id",
         "in": "query",
-        "description": "One id filters the list; `[1,2,3]` returns those records as a bare array.",
-        "schema": {
-            "anyOf": [_INT64, {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"}]
-        },
+        "description": "The record with this id.",
+        "schema": _INT64,
+    },
+    "batchIds": {
+        "name": "id",
+        "in": "query",
+        "required": True,
+        "description": "The ids of at most 1000 records, in the order to return them.",
+        "schema": {"type": "string", "pattern": "^\\[(\\d{1,9}(,\\d{1,9})*)?\\]$"},
+        "example": "[1,2,3]",
     },
 }
 _FILTER_DESCRIPTIONS: Final = {
@@ -224,17 +242,27 @@ def _filter_parameter(found: FilterParameter) -> dict[str, Any]:
     }
 
 
-def _operation(
-    entity: type[Entity], verb: str, content: dict[str, Any], statuses: Iterable[int]
-) -> dict[str, Any]:
+def _operation(entity: type[Entity], verb: Verb, content: dict[str, Any], statuses: Iterable[int]) -> dict[str, Any]:
     name = entity.__name__
-    role = entity.roles[verb]  # type: ignore[index]
+    role = entity.roles[verb]
     return {
         "operationId": f"{verb}{name}",
         "tags": [name],
         "summary": f"{verb.capitalize()} {name}",
         "description": f"{(entity.__doc__ or '').strip()} Needs the role {role}.",
         "responses": _responses(content, statuses),
+    }
+
+
+def _batch_operation(entity: type[Entity]) -> dict[str, Any]:
+    name = entity.__name__
+    # Without a list of ids the path with a slash answers the list, as the path without it.
+    batch = {"type": "array", "items": _schema(name)}
+    content = _json({"anyOf": [batch, _schema(f"{name}List")]})
+    return _operation(entity, "get", content, (400, 401, 403, 429, 500)) | {
+        "operationId": f"batch{name}",
+        "summary": f"Get {name} records by id",
+        "parameters": [_parameter("batchIds")],
     }
 
 
@@ -255,7 +283,7 @@ def _run_action_operation(entity: type[Entity]) -> dict[str, Any]:
     body: Schema = {
         "type": "object",
         "properties": {
-            "Key": {"type": "string"},
+            "Key": {"type": "string", "pattern": "\\S"},
             "Ids": {"type": "array", "items": _INT64 | {"minimum": 1}},
             "Parameters": {"type": ["array", "null"], "items": parameter},
         },
@@ -265,7 +293,10 @@ def _run_action_operation(entity: type[Entity]) -> dict[str, Any]:
         "operationId": f"run{entity.__name__}Command",
         "summary": f"Run a command on {entity.__name__}",
         "parameters": [_parameter("Idempotency-Key")],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": body, "example": {"Key": "COMMAND_KEY", "Ids": [1]}}},
+        },
     }
 
 
@@ -289,12 +320,8 @@ def _enums_operation() -> dict[str, Any]:
         "operationId": "enums",
         "tags": ["utils"],
         "summary": "The values of a numbered list",
-        "parameters": [
-            {"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}
-        ],
-        "responses": _responses(
-            _json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)
-        ),
+        "parameters": [{"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}],
+        "responses": _responses(_json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)),
     }
 
 

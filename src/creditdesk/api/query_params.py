@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
-from creditdesk.schema.conversions import ParseError, parse_datetime
+from creditdesk.schema.conversions import ParseError, check_storable, parse_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity, FilterParameter
 from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import (
@@ -76,9 +76,7 @@ def _batch_value(query_string: bytes) -> str | None:
     return None
 
 
-def parse_list_query(
-    entity: type[Entity], query_string: bytes, settings: ApiSettings
-) -> ParsedListQuery:
+def parse_list_query(entity: type[Entity], query_string: bytes, settings: ApiSettings) -> ParsedListQuery:
     """The list query of a query string. Raises ValidationError for a known parameter."""
     key = (entity, query_string, settings)
     parsed = _CACHE.get(key)
@@ -91,9 +89,7 @@ def parse_list_query(
     return parsed
 
 
-def _parse_uncached(
-    entity: type[Entity], query_string: bytes, settings: ApiSettings
-) -> ParsedListQuery:
+def _parse_uncached(entity: type[Entity], query_string: bytes, settings: ApiSettings) -> ParsedListQuery:
     reader = _QueryReader(entity, settings)
     for name, value in _split_pairs(query_string):
         reader.add(name, value)
@@ -130,9 +126,8 @@ class _QueryReader:
                 self._filters.append(_parse_filter(found, value))
             else:
                 custom = name[len(meta.custom_field_prefix) :]
-                self._filters.append(
-                    _custom_field_filter(meta.columns["CustomFields"], custom, value)
-                )
+                check_storable(custom)
+                self._filters.append(_custom_field_filter(meta.columns["CustomFields"], custom, value))
         except ParseError as error:
             self._errors.append(FieldError(name, str(error), value))
 
@@ -141,6 +136,9 @@ class _QueryReader:
         entity, settings = self._entity, self._settings
         if settings.require_list_filters and entity.required_filters:
             self._require_one_filter()
+        if len(self._filters) > settings.max_filters:
+            message = f"must have at most {settings.max_filters} filters"
+            self._errors.append(FieldError("query", message))
         column = _order_column(entity, self._sent.get("orderby", ("", ""))[1])
         descending = self._direction()
         page = min(self._positive_or_default("page", 1), MAX_PAGE)
@@ -264,9 +262,7 @@ def _datetime_filter(column: Column, value: str) -> Filter:
 def _ids_of(value: str) -> list[int]:
     """The ids of a list such as `[1,2,3]`, without duplicates. Raises ParseError."""
     try:
-        ids = [
-            _INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()
-        ]
+        ids = [_INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()]
     except ParseError:
         raise ParseError("must be a list of ids such as [1,2,3]") from None
     if len(ids) > MAX_PAGE_SIZE:
@@ -288,10 +284,6 @@ def _sort_column(entity: type[Entity], column: Column) -> Column:
     columns = entity.meta().columns
     if column.name == "ToStringText" and entity.label:
         return columns[entity.label]
-    if (
-        column.name in COMPUTED_FIELDS
-        or column.field.write_only
-        or isinstance(column.field, Object)
-    ):
+    if column.name in COMPUTED_FIELDS or column.field.write_only or isinstance(column.field, Object):
         return columns["Id"]
     return column

@@ -108,10 +108,7 @@ class RateLimiter:
         """Takes a lease of each limit, in one transaction."""
         async with self._store.write_session() as session:
             windows = await _lock_windows(session, user_id)
-            return [
-                await _take_lease(session, user_id, limit, windows.get(limit.name), now)
-                for limit in limits
-            ]
+            return [await _take_lease(session, user_id, limit, windows.get(limit.name), now) for limit in limits]
 
     def _evict(self, now: datetime) -> None:
         """Drops leases that are over and, if that is not enough, the oldest half.
@@ -127,9 +124,7 @@ class RateLimiter:
 async def _lock_windows(session: WriteSession, user_id: int) -> dict[str, Record]:
     """The caller's windows by the name of their limit, locked."""
     column = RateLimitWindow.meta().columns["UserId"]
-    found = await session.find(
-        RateLimitWindow, [Filter(column, Comparison.EQUALS, user_id)], columns=["Id"]
-    )
+    found = await session.find(RateLimitWindow, [Filter(column, Comparison.EQUALS, user_id)], columns=["Id"])
     locked = await session.lock(RateLimitWindow, [row["Id"] for row in found])
     return {window["LimitName"]: window for window in locked.values()}
 

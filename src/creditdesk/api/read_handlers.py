@@ -40,9 +40,7 @@ async def list_or_batch(
     return JsonBytesResponse(encode(list_envelope(rows, parsed, page.total)))
 
 
-async def _get_batch(
-    entity: type[Entity], api: ApiContext, ids: list[int], context: RequestContext
-) -> Response:
+async def _get_batch(entity: type[Entity], api: ApiContext, ids: list[int], context: RequestContext) -> Response:
     require_role(context.principal, entity, "get")
     scope = scope_filters(context.principal, entity)
     async with api.store.read_session(snapshot=False) as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import IntEnum
 from typing import Any, Final
 
@@ -23,26 +24,21 @@ ENUM_TYPES: Final[dict[str, type[IntEnum]]] = {
     for name, kind in vars(enums).items()
     if isinstance(kind, type) and issubclass(kind, IntEnum) and kind is not IntEnum
 }
+READY_SECONDS: Final = 1.0
 _NAME: Final = Param("name", required=True)
 
 
-async def list_enum(
-    _api: ApiContext, request: Request, _context: RequestContext, _id: int
-) -> Response:
+async def list_enum(_api: ApiContext, request: Request, _context: RequestContext, _id: int) -> Response:
     """`?name=eChargePeriod`: the members as Id and Name; 404 for an unknown name."""
     params = Params((_NAME,), request.query_params)
     params.raise_errors()
     kind = ENUM_TYPES.get(params[_NAME].strip().lower())
     if kind is None:
         raise NotFound
-    return json_response(
-        200, [{"Id": int(member), "Name": member.name.rstrip("_")} for member in kind]
-    )
+    return json_response(200, [{"Id": int(member), "Name": member.name.rstrip("_")} for member in kind])
 
 
-async def current_user(
-    api: ApiContext, _request: Request, context: RequestContext, _id: int
-) -> Response:
+async def current_user(api: ApiContext, _request: Request, context: RequestContext, _id: int) -> Response:
     """The caller's own record, with its location's name, currency, country and time zone."""
     async with api.store.read_session() as session:
         record = await session.get(api.user_entity, context.principal.user_id)
@@ -83,10 +79,14 @@ def _default_fields(location: Record) -> dict[str, Any]:
 
 
 async def ready(api: ApiContext, _request: Request) -> Response:
-    """200 when the store answers, else 503."""
+    """200 when the store answers within READY_SECONDS and takes writes, else 503."""
     try:
-        async with api.store.read_session(snapshot=False) as session:
-            await session.get(api.user_entity, 0)
+        async with (
+            asyncio.timeout(READY_SECONDS),
+            api.store.read_session(snapshot=False) as session,
+        ):
+            if not await session.is_writable():
+                return json_response(503, {"Status": "read-only"})
     except Exception:  # whichever error the engine raises, the store does not answer
         return json_response(503, {"Status": "unavailable"})
     return json_response(200, {"Status": "ready"})

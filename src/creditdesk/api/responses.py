@@ -20,17 +20,14 @@ _CONTENT_TYPE_JSON: Final = (b"content-type", b"application/json")
 class JsonBytesResponse(Response):
     """A body that is encoded already; skips Starlette's encoding of headers."""
 
-    def __init__(
-        self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status_code = status
         self.body = body
         self.background = None
         self.raw_headers = [(b"content-length", b"%d" % len(body)), _CONTENT_TYPE_JSON]
         if headers:
             self.raw_headers[:0] = [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in headers.items()
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
             ]
 
 
@@ -94,9 +91,7 @@ def list_envelope(records: Sequence[Any], parsed: ParsedListQuery, total: int) -
     )
 
 
-def action_body(
-    message: str, value: Any, updated_on: datetime | None, updated_by: str | None
-) -> bytes:
+def action_body(message: str, value: Any, updated_on: datetime | None, updated_by: str | None) -> bytes:
     """The body of a write that succeeded."""
     return encode(ActionEnvelope(200, message, value, UpdatedOn=updated_on, UpdatedBy=updated_by))
 

@@ -26,6 +26,7 @@ from creditdesk.api.error_handlers import (
     internal_error_response,
     unavailable_response,
 )
+from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, invalid_field
@@ -57,11 +58,13 @@ class Api:
         except DomainError as error:
             response = error_response(error, offers_basic=not is_browser(request.headers))
         except ClientDisconnect:
-            return
+            # A broken encoding of the body ends it in the same way, and that client still listens.
+            response = error_response(invalid_field("Body", "ended before it was complete"))
         except self.context.transient_errors as error:
             response = unavailable_response(error)
         except Exception as error:  # the trace goes to the log, never to a client
             response = internal_error_response(error)
+        add_security_headers(response, scope["path"])
         await response(scope, receive, send)
 
     async def _dispatch(self, request: Request) -> Response:
@@ -152,11 +155,11 @@ _REFERENCE_ROUTES: Final = (
 
 def _entity_routes(api: ApiContext) -> Iterable[Route]:
     for entity in api.entities:
-        yield from _routes_of(api, entity)
+        for path in (entity.path(), *entity.aliases):
+            yield from _routes_of(api, entity, path)
 
 
-def _routes_of(api: ApiContext, entity: type[Entity]) -> Iterable[Route]:
-    path = entity.path()
+def _routes_of(api: ApiContext, entity: type[Entity], path: str) -> Iterable[Route]:
     if "list" in entity.verbs:
         yield Route("GET", path, partial(read_handlers.list_or_batch, entity))
     if "create" in entity.verbs:

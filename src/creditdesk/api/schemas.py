@@ -23,7 +23,7 @@ from creditdesk.schema.fields import (
 )
 
 Schema = dict[str, Any]
-_INT64_SCHEMA: Final[Schema] = {"type": "integer", "format": "int64"}
+_INT64_SCHEMA: Final[Schema] = {"type": "integer", "format": "int64", "maximum": MAX_INTEGER}
 _ID_SCHEMA: Final[Schema] = _INT64_SCHEMA | {"minimum": 1, "maximum": MAX_INTEGER}
 _CUSTOM_FIELDS_SCHEMA: Final[Schema] = {
     "type": "object",
@@ -56,8 +56,14 @@ def _integer(field: Field) -> Schema:
 
 
 def _number(field: Field) -> Schema:
-    places = cast("Money", field).places
-    return {"type": "number", "description": f"Exact, to {places} decimal places."}
+    scaled = cast("Money", field)
+    largest = MAX_INTEGER // 10**scaled.places
+    return {
+        "type": "number",
+        "minimum": -largest if scaled.allow_negative else 0,
+        "maximum": largest,
+        "description": f"Exact, to {scaled.places} decimal places.",
+    }
 
 
 def _enum(field: Field) -> Schema:
@@ -126,12 +132,14 @@ def body_schema(entity: type[Entity], *, creating: bool) -> Schema:
     return found | ({"required": required} if required else {})
 
 
-def example_body(entity: type[Entity]) -> dict[str, Any]:
-    """A body with every required field, as an example of a create."""
+def example_body(entity: type[Entity], *, creating: bool) -> dict[str, Any]:
+    """A body with every required field, as an example of a create or an update."""
     return {
         column.name: _example(column)
         for column in entity.meta().columns.values()
-        if column.is_own and column.field.required and not column.field.update_only
+        if column.is_own
+        and column.field.required
+        and not (column.field.update_only if creating else column.field.create_only)
     }
 
 
@@ -144,7 +152,8 @@ def _example(column: Column) -> Any:
         case Boolean():
             return True
         case DateTime():
-            return "2026-03-01T09:00:00Z"
+            is_end = column.name.startswith(("To", "End", "Expire"))
+            return "2026-03-01T10:00:00Z" if is_end else "2026-03-01T09:00:00Z"
         case Collection():
             return [1]
         case Money() | Number():
@@ -169,6 +178,7 @@ def _shown_schema(column: Column) -> Schema:
     if column.name == "LocalizationDetails" or field.write_only:
         return {"type": "null"}
     schema: Schema = {"type": "string"} if column.as_text else field_schema(field)
+    # Stored values may lie beyond what a body may set: 0 for no id, the balance of an overdraft.
     schema.pop("minimum", None)
     never_null = column.is_own and (not field.nullable or isinstance(field, Collection))
     return schema if never_null else nullable(schema)

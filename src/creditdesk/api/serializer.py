@@ -114,11 +114,7 @@ class Serializer:
         for column in shape.columns.values():
             if column.visible:
                 full.append((column.name, column))
-            if (
-                column.visible
-                and isinstance(column.field, Collection)
-                and column.field.delta_fields
-            ):
+            if column.visible and isinstance(column.field, Collection) and column.field.delta_fields:
                 full += [(f"{prefix}{column.name}", column) for prefix in ("Added", "Removed")]
         self._records = _RowLayout(entity, full)
         self._values_of = itemgetter(*(column.name for _, column in full))
@@ -135,9 +131,7 @@ class Serializer:
         for at in layout.null_positions:
             formatted[at] = repeat(None)
         formatted[layout.is_new_position] = repeat(False)
-        formatted[layout.label_text_position] = [
-            layout.label_text(value) for value in columns[layout.label_position]
-        ]
+        formatted[layout.label_text_position] = [layout.label_text(value) for value in columns[layout.label_position]]
         return list(map(layout.struct_type, *formatted))
 
     def record(self, record: Record) -> Struct:
@@ -161,18 +155,14 @@ class _RowLayout:
 
     def __init__(self, entity: type[Entity], formatted: Sequence[tuple[str, Column]]) -> None:
         names = [name for name, _ in formatted]
-        self.struct_type = defstruct(
-            entity.__name__, [(name, Any) for name in names], gc=False, frozen=True
-        )
+        self.struct_type = defstruct(entity.__name__, [(name, Any) for name in names], gc=False, frozen=True)
         self.null_positions = tuple(
             at for at, (name, column) in enumerate(formatted)
             if name != column.name or name == "LocalizationDetails" or column.field.write_only
         )  # fmt: skip
         shows = ((at, _column_formatter(column)) for at, (_, column) in enumerate(formatted))
         self.conversions = tuple(
-            (at, formatter)
-            for at, formatter in shows
-            if formatter is not None and at not in self.null_positions
+            (at, formatter) for at, formatter in shows if formatter is not None and at not in self.null_positions
         )
         self.is_new_position = names.index("IsNew")
         self.label_text_position = names.index("ToStringText")

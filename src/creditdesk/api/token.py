@@ -33,9 +33,7 @@ def token_route(authenticator: Authenticator) -> Route:
     return Route("POST", "/api/token", handler, TOKEN_OPERATION, is_public=True)
 
 
-async def _issue_tokens(
-    authenticator: Authenticator, api: ApiContext, request: Request
-) -> Response:
+async def _issue_tokens(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
     try:
         form = await _read_form(request)
         client_id = request.headers.get("client_id") or request.headers.get("client-id")
@@ -100,7 +98,12 @@ TOKEN_OPERATION: Final[dict[str, Any]] = {
                         "client_id": {"type": "string"},
                     },
                     "required": ["grant_type"],
-                }
+                },
+                "example": {
+                    "grant_type": "password",
+                    "username": "ada@example.com",
+                    "password": "correct horse battery",
+                },
             }
         },
     },

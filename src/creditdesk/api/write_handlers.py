@@ -93,9 +93,7 @@ class DeleteRecord(EntityWrite[int], TransactionWrite[int]):
     def parse(self, write_input: WriteInput) -> int:
         return write_input.record_id
 
-    async def execute(
-        self, api: ApiContext, session: WriteSession, parsed: int, context: RequestContext
-    ) -> bytes:
+    async def execute(self, api: ApiContext, session: WriteSession, parsed: int, context: RequestContext) -> bytes:
         before = await _lock_record(session, self.entity, parsed, context)
         await self.service(api).delete(session, self.entity, before, context)
         now = context.now.replace(microsecond=0)
@@ -146,9 +144,7 @@ def _record_id(values: Mapping[str, Any], path_id: int) -> int:
     return path_id or body_id
 
 
-async def _lock_record(
-    session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
-) -> Record:
+async def _lock_record(session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext) -> Record:
     await session.lock(entity, [record_id])
     record = await session.get(entity, record_id, scope_filters(context.principal, entity))
     if record is None:
@@ -156,9 +152,7 @@ async def _lock_record(
     return record
 
 
-async def _read_back(
-    session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
-) -> Record:
+async def _read_back(session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext) -> Record:
     """The written record. Raises PermissionDenied when it is outside the caller's locations."""
     record = await session.get(entity, record_id, scope_filters(context.principal, entity))
     if record is None:

@@ -46,9 +46,7 @@ class WriteInput:
 class WriteEndpoint(ABC, Generic[ParsedT]):
     """One kind of write request. Subclasses say how it is authorized, parsed and executed."""
 
-    async def __call__(
-        self, api: ApiContext, request: Request, context: RequestContext, record_id: int
-    ) -> Response:
+    async def __call__(self, api: ApiContext, request: Request, context: RequestContext, record_id: int) -> Response:
         self.authorize(context.principal)
         body = await read_body(request, api.settings.body_limit_bytes)
         content_type = request.headers.get("content-type", "")
@@ -76,9 +74,7 @@ class TransactionWrite(WriteEndpoint[ParsedT]):
     """A write that executes in a transaction of its own."""
 
     @abstractmethod
-    async def execute(
-        self, api: ApiContext, session: WriteSession, parsed: ParsedT, context: RequestContext
-    ) -> bytes:
+    async def execute(self, api: ApiContext, session: WriteSession, parsed: ParsedT, context: RequestContext) -> bytes:
         """Performs the write and returns the body of the response. Raises DomainError.
 
         Runs again, in a new transaction, after a deadlock or a lost race.

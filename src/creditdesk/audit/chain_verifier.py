@@ -80,8 +80,7 @@ class ChainVerifier:
                 computed = entry_digest(position.digest, entry)
                 is_valid = computed == digest or (
                     # If only the stored digest before it was altered, this entry is still valid.
-                    position.computed_digest is not None
-                    and entry_digest(position.computed_digest, entry) == digest
+                    position.computed_digest is not None and entry_digest(position.computed_digest, entry) == digest
                 )
             except ValueError:
                 # Every chained entry could be encoded, so this one was altered.
@@ -113,14 +112,10 @@ class ChainVerifier:
         """The last entry read of each credit, by type and id."""
         return [
             ChainHead(kind, credit_id, position.sequence, position.digest)
-            for (kind, credit_id), position in sorted(
-                self._positions.items(), key=_account_sort_key
-            )
+            for (kind, credit_id), position in sorted(self._positions.items(), key=_account_sort_key)
         ]
 
-    def _check_out_of_order(
-        self, position: _ChainPosition, entry: JournalEntry, digest: bytes
-    ) -> None:
+    def _check_out_of_order(self, position: _ChainPosition, entry: JournalEntry, digest: bytes) -> None:
         if entry.sequence > position.sequence:
             # The digest before this entry is unknown, so verification resumes after it.
             position.gaps.append((position.sequence + 1, entry.sequence - 1))

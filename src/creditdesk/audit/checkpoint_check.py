@@ -55,9 +55,7 @@ async def verify_checkpoint(store: Store, checkpoint: Checkpoint, report: Progre
         records = await reading.find(StoredCheckpoint)
         loaded = _parse_stored(records, report)
         keys = {each.checkpoint.key_fingerprint: each.public_key for each in loaded}
-        for finding in check_checkpoint_sequence(
-            [each.checkpoint for each in loaded], keys.values()
-        ):
+        for finding in check_checkpoint_sequence([each.checkpoint for each in loaded], keys.values()):
             report.problem(str(finding))
         digest = checkpoint_digest(checkpoint)
         found = next((k for k in loaded if checkpoint_digest(k.checkpoint) == digest), None)
@@ -117,12 +115,7 @@ async def _orphan_findings(
 def _describe_finding(finding: ChainFinding, ends: dict[tuple[AccountType, int], int]) -> str:
     """The finding's text; with the range of entries where the newest are missing."""
     kind, credit_id, last = finding.credit_kind, finding.credit_id, finding.sequence
-    if (
-        finding.kind is not FindingKind.TRUNCATED
-        or kind is None
-        or credit_id is None
-        or last is None
-    ):
+    if finding.kind is not FindingKind.TRUNCATED or kind is None or credit_id is None or last is None:
         return str(finding)
     first = ends.get((kind, credit_id), 0) + 1
     if first > last:

@@ -56,9 +56,7 @@ def generate_key() -> Ed25519PrivateKey:
 
 def private_pem(key: Ed25519PrivateKey, password: bytes | None = None) -> bytes:
     """The private key as PKCS #8 PEM, encrypted when a password is given."""
-    encryption: KeySerializationEncryption = (
-        BestAvailableEncryption(password) if password else NoEncryption()
-    )
+    encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
@@ -110,9 +108,7 @@ class Checkpoint:
     @classmethod
     def from_document(cls, document: object) -> "Checkpoint":
         """Reads a checkpoint's JSON object. Raises ValueError with what is wrong with it."""
-        values = _document_values(
-            document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)]
-        )
+        values = _document_values(document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)])
         return cls(
             created_microseconds=read_int64(values, "created_microseconds"),
             credits=read_int64(values, "credits", minimum=0),
@@ -192,9 +188,7 @@ def check_checkpoint_sequence(
             or checkpoint.lines < previous.lines
         ):
             wrong.append("is earlier or smaller than the one before it")
-        findings += [
-            ChainFinding(FindingKind.CHECKPOINT, f"checkpoint {number} {what}") for what in wrong
-        ]
+        findings += [ChainFinding(FindingKind.CHECKPOINT, f"checkpoint {number} {what}") for what in wrong]
         previous = checkpoint
     return findings
 
@@ -214,11 +208,7 @@ def compare_heads(
         or len(tree.heads) != checkpoint.credits
         or sum(head.sequence for head in tree.heads) != checkpoint.lines
     ):
-        return [
-            ChainFinding(
-                FindingKind.CHECKPOINT, "the heads stored for the checkpoint do not match it"
-            )
-        ]
+        return [ChainFinding(FindingKind.CHECKPOINT, "the heads stored for the checkpoint do not match it")]
     findings = []
     for head in tree.heads:
         place = (head.credit_kind, head.credit_id, head.sequence)

@@ -28,6 +28,7 @@ from creditdesk.audit.checkpoint_format import (
     sign_checkpoint,
 )
 from creditdesk.audit.merkle import BLINDING_BYTES, MerkleTree, encode_head
+from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.checkpoint_heads import CheckpointHeads
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -64,14 +65,17 @@ class LoadedCheckpoint:
 
 
 async def create_checkpoint(
-    session: WriteSession, now: datetime, key: Ed25519PrivateKey | None = None
+    session: WriteSession,
+    now: datetime,
+    key: Ed25519PrivateKey | None = None,
+    cipher: SecretCipher = NO_CIPHER,
 ) -> Checkpoint:
     """Creates and stores a checkpoint of every credit's journal, with the heads for its proofs.
 
     Without `key` the database's own is used, which the first call creates. The time of a checkpoint
     is never before that of the last one. Raises Conflict when another one is created concurrently.
     """
-    signer = key or await _database_key(session, now)
+    signer = key or await _database_key(session, now, cipher)
     previous = await latest_checkpoint(session)
     heads = await _load_heads(session)
     blinding = secrets.token_bytes(BLINDING_BYTES)
@@ -136,9 +140,7 @@ async def prove_entry(
         following = [entry_from_record(line) for line in later]
         return create_proof(entry_from_record(record), previous, following, tree, kept.checkpoint)
     except (KeyError, ValueError):
-        raise Conflict(
-            "This line cannot be proven: the journal differs from its checkpoint."
-        ) from None
+        raise Conflict("This line cannot be proven: the journal differs from its checkpoint.") from None
 
 
 async def entry_id_of_use(session: ReadSession, kind: AccountType, history_id: int) -> int:
@@ -159,9 +161,7 @@ async def entry_id_of_use(session: ReadSession, kind: AccountType, history_id: i
     return int(found[0]["Id"])
 
 
-async def latest_checkpoint(
-    session: ReadSession, key_fingerprint: str | None = None
-) -> LoadedCheckpoint | None:
+async def latest_checkpoint(session: ReadSession, key_fingerprint: str | None = None) -> LoadedCheckpoint | None:
     """The newest checkpoint, or the newest under the key with this fingerprint (hex)."""
     filters = where(StoredCheckpoint, KeyFingerprint=key_fingerprint) if key_fingerprint else ()
     newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
@@ -171,13 +171,9 @@ async def latest_checkpoint(
 
 async def load_tree(session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
     """The tree of the heads stored for a checkpoint. Raises ValueError for a duplicate credit."""
-    runs = await session.find(
-        CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=checkpoint.id)
-    )
+    runs = await session.find(CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=checkpoint.id))
     return await asyncio.to_thread(
-        lambda: MerkleTree(
-            [head for run in runs for head in _decode_heads(run)], checkpoint.blinding
-        )
+        lambda: MerkleTree([head for run in runs for head in _decode_heads(run)], checkpoint.blinding)
     )
 
 
@@ -191,12 +187,12 @@ def load_record(record: Record) -> LoadedCheckpoint:
     )
 
 
-async def _database_key(session: WriteSession, now: datetime) -> Ed25519PrivateKey:
+async def _database_key(session: WriteSession, now: datetime, cipher: SecretCipher) -> Ed25519PrivateKey:
     found = await session.find(SigningKey, where(SigningKey, Name=SIGNING_KEY_NAME), limit=1)
     if found:
-        return private_from_pem(found[0]["Secret"].encode())
+        return private_from_pem(cipher.decrypt(found[0]["Secret"]).encode())
     key = generate_key()
-    values = {"Name": SIGNING_KEY_NAME, "Secret": private_pem(key).decode()}
+    values = {"Name": SIGNING_KEY_NAME, "Secret": cipher.encrypt(private_pem(key).decode())}
     await session.insert(SigningKey, [new_record(SigningKey, values, now, "")])
     return key
 
@@ -215,9 +211,7 @@ async def _load_heads(session: ReadSession) -> list[ChainHead]:
     ]
 
 
-def _head_records(
-    heads: Iterable[ChainHead], checkpoint_id: int, now: datetime
-) -> Iterator[Record]:
+def _head_records(heads: Iterable[ChainHead], checkpoint_id: int, now: datetime) -> Iterator[Record]:
     for kind, of_kind in groupby(heads, key=lambda head: head.credit_kind):
         same_kind = list(of_kind)
         for start in range(0, len(same_kind), HEADS_PER_RECORD):
@@ -245,9 +239,7 @@ async def _covering_checkpoint(session: ReadSession, line: Record) -> tuple[Load
     # clocks that differ even the newest may seem older than the entry.
     tried = [
         load_record(record)
-        for record in await session.find(
-            StoredCheckpoint, (since,), limit=_MAX_CANDIDATES, after_id=0
-        )
+        for record in await session.find(StoredCheckpoint, (since,), limit=_MAX_CANDIDATES, after_id=0)
     ]
     last = await latest_checkpoint(session)
     for kept in [*tried, *([last] if last else [])]:

@@ -22,9 +22,7 @@ async def check_counters(session: ReadSession, report: ProgressReporter) -> None
 
 
 def _describe_mismatch(entity: type[Entity], mismatch: CounterMismatch) -> str:
-    location = {None: "", 0: ", of no location"}.get(
-        mismatch.location, f", of location {mismatch.location}"
-    )
+    location = {None: "", 0: ", of no location"}.get(mismatch.location, f", of location {mismatch.location}")
     return (
         f"{entity.__name__}: {mismatch.stored} are counted with {mismatch.column} from "
         f"{mismatch.start}{location}, but there are {mismatch.actual}"

@@ -25,8 +25,7 @@ async def check_denormalized_values(session: ReadSession, report: ProgressReport
             stale = await session.stale(entity, last, DENORMALIZATION_BATCH_SIZE)
             for record_id, names in stale:
                 report.problem(
-                    f"{entity.__name__} {record_id}: {', '.join(names)} "
-                    "differs from the record it is copied from"
+                    f"{entity.__name__} {record_id}: {', '.join(names)} differs from the record it is copied from"
                 )
                 last = record_id
             found = len(stale)

@@ -50,9 +50,7 @@ class _VerifiedBasic:
 class Authenticator:
     """Authenticates requests and issues tokens, over one store."""
 
-    def __init__(
-        self, store: Store, settings: AuthSettings, passwords: Passwords | None = None
-    ) -> None:
+    def __init__(self, store: Store, settings: AuthSettings, passwords: Passwords | None = None) -> None:
         self._store = store
         self._settings = settings
         self._sign_in = SignIn(store, settings, passwords or Passwords(settings))
@@ -61,13 +59,9 @@ class Authenticator:
         self._basic: OrderedDict[bytes, _VerifiedBasic] = OrderedDict()
         self._basic_key = secrets.token_bytes(32)
 
-    async def authenticate(
-        self, authorization: str | None, now: datetime, address: str | None = None
-    ) -> Principal:
+    async def authenticate(self, authorization: str | None, now: datetime, address: str | None = None) -> Principal:
         """The principal of an Authorization header. Raises Unauthenticated, or RateLimited for Basic."""
-        standing = self._from_cache(authorization or "", now) or await self._look_up(
-            authorization or "", now, address
-        )
+        standing = self._from_cache(authorization or "", now) or await self._look_up(authorization or "", now, address)
         if standing is None:
             raise Unauthenticated(_SIGN_IN_MESSAGE)
         if standing.principal is None:
@@ -81,9 +75,7 @@ class Authenticator:
         claims = self._access.cached(authorization[7:], now)
         return self._cached_user(claims.user_id, claims.version, now) if claims else None
 
-    async def _look_up(
-        self, authorization: str, now: datetime, address: str | None
-    ) -> UserSnapshot | None:
+    async def _look_up(self, authorization: str, now: datetime, address: str | None) -> UserSnapshot | None:
         scheme, _, credentials = authorization.strip().partition(" ")
         match scheme.lower():
             case "bearer":
@@ -124,9 +116,7 @@ class Authenticator:
         )  # fmt: skip
         return await self._token_response(user_id, version, refresh_token, now)
 
-    async def refresh_tokens(
-        self, form: Mapping[str, str], client_id: str | None, now: datetime
-    ) -> TokenResponse:
+    async def refresh_tokens(self, form: Mapping[str, str], client_id: str | None, now: datetime) -> TokenResponse:
         """Exchanges a refresh token for new tokens; a replayed one revokes its whole family."""
         async with self._store.write_session() as session:
             # Raise outside the session: what a replay revokes must be committed.
@@ -148,9 +138,7 @@ class Authenticator:
         """Forgets all users, so that a change by this worker applies at once."""
         self._users.clear()
 
-    async def _token_response(
-        self, user_id: int, version: int, refresh_token: str, now: datetime
-    ) -> TokenResponse:
+    async def _token_response(self, user_id: int, version: int, refresh_token: str, now: datetime) -> TokenResponse:
         tokens = await self._access_tokens(now)
         access_token = tokens.issue(user_id, version, now)
         return TokenResponse(access_token, "bearer", self._settings.access_seconds, refresh_token)
@@ -165,9 +153,7 @@ class Authenticator:
         claims = (await self._access_tokens(now)).parse(token, now)
         return await self._current_user(claims.user_id, claims.version, now) if claims else None
 
-    async def _authenticate_basic(
-        self, credentials: str, now: datetime, address: str | None
-    ) -> UserSnapshot | None:
+    async def _authenticate_basic(self, credentials: str, now: datetime, address: str | None) -> UserSnapshot | None:
         header_digest = hmac.digest(self._basic_key, credentials.encode(errors="replace"), "sha256")
         if cached := await self._cached_basic(header_digest, now):
             return cached
@@ -185,9 +171,7 @@ class Authenticator:
         if credential["TotpSecret"]:
             raise Unauthenticated("This user has a second factor: request a token")
         expires_at = now.timestamp() + self._settings.basic_seconds
-        self._basic[header_digest] = _VerifiedBasic(
-            credential["UserId"], credential["Version"], expires_at
-        )
+        self._basic[header_digest] = _VerifiedBasic(credential["UserId"], credential["Version"], expires_at)
         _evict_oldest(self._basic)
         return await self._current_user(credential["UserId"], credential["Version"], now)
 

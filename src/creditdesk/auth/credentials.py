@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
@@ -32,9 +33,7 @@ def normalize_login(email: str) -> str:
 async def find_credential(session: ReadSession, user_id: int) -> Record | None:
     """The credential of a user, or None."""
     column = Credential.meta().columns["UserId"]
-    return first_or_none(
-        await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1)
-    )
+    return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1))
 
 
 async def find_credential_by_login(session: ReadSession, login: str) -> Record | None:
@@ -42,9 +41,7 @@ async def find_credential_by_login(session: ReadSession, login: str) -> Record |
     if not login:
         return None
     column = Credential.meta().columns["Login"]
-    return first_or_none(
-        await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1)
-    )
+    return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1))
 
 
 async def save_credential(
@@ -55,6 +52,7 @@ async def save_credential(
     *,
     password_hash: str | None = None,
     totp_secret: str | None = None,
+    cipher: SecretCipher = NO_CIPHER,
 ) -> None:
     """Creates or updates a user's credential.
 
@@ -62,12 +60,13 @@ async def save_credential(
     unchanged values revokes nothing.
     """
     stored = await find_credential(session, user_id)
+    encrypted = cipher.encrypt(totp_secret) if totp_secret else None
     if stored is None:
         values = {
             "UserId": user_id,
             "Login": normalize_login(email),
             "PasswordHash": password_hash,
-            "TotpSecret": totp_secret or None,
+            "TotpSecret": encrypted,
         }
         await session.insert(Credential, [new_record(Credential, values, now)])
         return
@@ -77,8 +76,8 @@ async def save_credential(
         changes["Login"] = normalize_login(email)
     if password_hash is not None:
         changes["PasswordHash"] = password_hash
-    if totp_secret is not None and (totp_secret or None) != locked["TotpSecret"]:
-        changes |= {"TotpSecret": totp_secret or None, "LastStep": 0}
+    if totp_secret is not None and totp_secret != cipher.decrypt(locked["TotpSecret"] or ""):
+        changes |= {"TotpSecret": encrypted, "LastStep": 0}
     if changes:
         changes |= {"Version": locked["Version"] + 1, **update_stamp(now, None)}
         await session.update(Credential, [(stored["Id"], changes)])

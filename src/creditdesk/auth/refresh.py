@@ -48,9 +48,7 @@ async def rotate_refresh_token(
     Returns None for a token that is not valid for this client. A replay also deletes the family,
     which the caller must commit. The client id defaults to the user's e-mail.
     """
-    found = first_or_none(
-        await session.find(RefreshToken, [_equals("TokenHash", _hash(token))], limit=1)
-    )
+    found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", _hash(token))], limit=1))
     credential = await find_credential(session, found["UserId"]) if found else None
     if found is None or credential is None:
         return None
@@ -66,9 +64,7 @@ async def rotate_refresh_token(
         return None
     await session.update(RefreshToken, [(stored["Id"], {"UsedOn": now, **update_stamp(now, None)})])
     await _delete_expired(session, stored["UserId"], now)
-    next_token = await _insert(
-        session, credential, stored["ClientId"], stored["Family"], now, seconds
-    )
+    next_token = await _insert(session, credential, stored["ClientId"], stored["Family"], now, seconds)
     return stored["UserId"], credential["Version"], next_token
 
 
@@ -104,9 +100,7 @@ async def _insert(
     return token
 
 
-async def _delete(
-    session: WriteSession, filters: Sequence[Filter], limit: int | None = None
-) -> None:
+async def _delete(session: WriteSession, filters: Sequence[Filter], limit: int | None = None) -> None:
     rows = await session.find(RefreshToken, filters, limit=limit)
     if rows:
         await session.delete(RefreshToken, [row["Id"] for row in rows])

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from creditdesk.auth.credentials import find_credential_by_login, normalize_login
+from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.login_throttle import (
     clear_failures,
     login_counters,
@@ -39,6 +40,7 @@ class SignIn:
         self._passwords = passwords
         self._slots = asyncio.Semaphore(settings.argon2_threads)
         self._waiting = 0
+        self._cipher = SecretCipher(settings.encryption_key)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -55,9 +57,7 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    async def verify_password(
-        self, email: str, password: str, now: datetime, address: str | None
-    ) -> Record:
+    async def verify_password(self, email: str, password: str, now: datetime, address: str | None) -> Record:
         """The credential of the user with this e-mail and password; call it with a slot held.
 
         Raises RateLimited after too many failures, TokenError for a wrong e-mail or password.
@@ -105,9 +105,7 @@ class SignIn:
                 accepted = await self._consume_code(session, locked, code or "", now)
                 if accepted:
                     seconds = self._settings.refresh_seconds
-                    refresh_token = await issue_refresh_token(
-                        session, locked, client_id, now, seconds
-                    )
+                    refresh_token = await issue_refresh_token(session, locked, client_id, now, seconds)
                     await clear_failures(session, counters)
                 else:
                     await record_failure(session, counters, now)
@@ -115,16 +113,12 @@ class SignIn:
                 raise wrong_code()
             return locked["UserId"], locked["Version"], refresh_token
 
-    async def _consume_code(
-        self, session: WriteSession, locked: Record, code: str, now: datetime
-    ) -> bool:
+    async def _consume_code(self, session: WriteSession, locked: Record, code: str, now: datetime) -> bool:
         """Whether no code is needed or this one is right; its step is then used up."""
         if not locked["TotpSecret"]:
             return True
-        step = accepted_step(locked["TotpSecret"], code, now, locked["LastStep"])
+        step = accepted_step(self._cipher.decrypt(locked["TotpSecret"]), code, now, locked["LastStep"])
         if step is None:
             return False
-        await session.update(
-            Credential, [(locked["Id"], {"LastStep": step, **update_stamp(now, None)})]
-        )
+        await session.update(Credential, [(locked["Id"], {"LastStep": step, **update_stamp(now, None)})])
         return True

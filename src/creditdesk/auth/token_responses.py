@@ -26,9 +26,7 @@ class TokenError(DomainError):
 
 
 def unsupported_grant_type() -> TokenError:
-    return TokenError(
-        "unsupported_grant_type", "Send grant_type password or refresh_token as a form"
-    )
+    return TokenError("unsupported_grant_type", "Send grant_type password or refresh_token as a form")
 
 
 def wrong_password() -> TokenError:

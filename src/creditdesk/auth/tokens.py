@@ -14,9 +14,11 @@ from typing import Final
 
 import jwt
 
+from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.schema.errors import Conflict
+from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
@@ -88,28 +90,29 @@ class AccessTokens:
                     "verify_iat": False,
                 },
             )
-            return Claims(int(payload["sub"]), int(payload["ver"]), int(payload["exp"]))
-        except (jwt.InvalidTokenError, ValueError, TypeError):
+            claims = Claims(int(payload["sub"]), int(payload["ver"]), int(payload["exp"]))
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
             return None
+        return claims if 0 < claims.user_id <= MAX_INTEGER else None
 
 
 async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:
     """The secret in the settings, else the one in the database, created where there is none."""
     if settings.signing_key:
         return settings.signing_key
+    cipher = SecretCipher(settings.encryption_key)
     stored = await _stored_secret(store)
     if stored is None:
         try:
             async with store.write_session() as session:
-                values = {"Name": _KEY_NAME, "Secret": secrets.token_urlsafe(48)}
+                stored = cipher.encrypt(secrets.token_urlsafe(48))
+                values = {"Name": _KEY_NAME, "Secret": stored}
                 await session.insert(SigningKey, [new_record(SigningKey, values, now)])
         except Conflict:
             # Another worker inserted the unique name first.
             if (stored := await _stored_secret(store)) is None:
                 raise
-        else:
-            stored = values["Secret"]
-    return stored
+    return cipher.decrypt(stored)
 
 
 async def _stored_secret(store: Store) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
+from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
 from creditdesk.auth.records import merged_collection
@@ -55,14 +56,14 @@ class UserService:
         default_service: EntityService,
         passwords: Passwords,
         on_change: Callable[[], None] = lambda: None,
+        cipher: SecretCipher = NO_CIPHER,
     ) -> None:
         self._default_service = default_service
         self._passwords = passwords
+        self._cipher = cipher
         self._on_change = on_change
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         require_rights(context.principal, await _user_rights(session, record, {}))
         email = _email(record, {})
         await _require_unique_email(session, email, None)
@@ -125,7 +126,7 @@ class UserService:
             raise invalid_field("TwoFactorSecret", "must be a base-32 secret of at least 80 bits")
         await save_credential(
             session, user_id, email, context.now,
-            password_hash=password_hash, totp_secret=secret or None,
+            password_hash=password_hash, totp_secret=secret or None, cipher=self._cipher,
         )  # fmt: skip
         if secret:
             await session.update(User, [(user_id, {"TwoFactorEnabled": True})])
@@ -134,19 +135,13 @@ class UserService:
 class UserRoleService:
     """Writes user roles; calls `on_change` after each write."""
 
-    def __init__(
-        self, default_service: EntityService, on_change: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, default_service: EntityService, on_change: Callable[[], None] = lambda: None) -> None:
         self._default_service = default_service
         self._on_change = on_change
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         require_rights(context.principal, await _user_role_rights(session, record, {}))
-        await _require_visible_users(
-            session, context.principal, merged_collection(record, "Users", {})
-        )
+        await _require_visible_users(session, context.principal, merged_collection(record, "Users", {}))
         user_role_id = await self._default_service.create(session, entity, record, context)
         self._on_change()
         return user_role_id
@@ -193,9 +188,7 @@ async def _user_role_rights(session: ReadSession, record: Record, before: Record
     )
 
 
-async def _require_visible_users(
-    session: ReadSession, principal: Principal, user_ids: tuple[int, ...]
-) -> None:
+async def _require_visible_users(session: ReadSession, principal: Principal, user_ids: tuple[int, ...]) -> None:
     """Raises ValidationError for a user that the principal may not see."""
     filters = scope_filters(principal, User)
     if user_ids and filters:
@@ -205,9 +198,7 @@ async def _require_visible_users(
 
 
 async def _require_unique_email(session: ReadSession, email: str, user_id: int | None) -> None:
-    same = await session.find(
-        User, [Filter(User.meta().columns["Email"], Comparison.EQUALS, email)]
-    )
+    same = await session.find(User, [Filter(User.meta().columns["Email"], Comparison.EQUALS, email)])
     if any(user["Id"] != user_id for user in same):
         raise invalid_field("Email", "is already used by another user", email)
 

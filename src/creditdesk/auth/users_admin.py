@@ -28,10 +28,23 @@ from creditdesk.settings import AuthSettings
 async def find_user_id(session: ReadSession, email: str) -> int | None:
     """The id of the user with this e-mail, without case; None without one."""
     column = User.meta().columns["Email"]
-    found = first_or_none(
-        await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1)
-    )
+    found = first_or_none(await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1))
     return int(found["Id"]) if found else None
+
+
+async def count_users_who_can_sign_in(session: ReadSession) -> int:
+    """The number of active users with API access and a password."""
+    password = Filter(Credential.meta().columns["PasswordHash"], Comparison.NOT_NULL)
+    credentials = await session.find(Credential, [password], columns=["UserId"])
+    user = User.meta().columns
+    return await session.count(
+        User,
+        [
+            Filter(user["Id"], Comparison.ONE_OF, tuple(each["UserId"] for each in credentials)),
+            Filter(user["Active"], Comparison.EQUALS, value=True),
+            Filter(user["APIAccess"], Comparison.EQUALS, value=True),
+        ],
+    )
 
 
 async def create_user(
@@ -54,9 +67,7 @@ async def create_user(
         raise invalid_field("Email", "must be an e-mail address", email)
     if await find_user_id(session, email) is not None:
         raise invalid_field("Email", "is already used by another user", email)
-    password_hash = (
-        await (passwords or Passwords(AuthSettings())).hash(password) if password else None
-    )
+    password_hash = await (passwords or Passwords(AuthSettings())).hash(password) if password else None
     values = {
         "Email": email,
         "FullName": full_name,

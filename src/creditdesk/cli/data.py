@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -17,9 +18,11 @@ from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import create_user, ensure_roles, find_user_id
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.migrations import print_plan, print_steps
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.progress import ProgressDisplay
@@ -28,6 +31,7 @@ from creditdesk.demo.load import load_demo
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
+from creditdesk.transfer.file_format import DateOrder, Encoding, FileFormat, NumberFormat
 from creditdesk.transfer.importer import Importer
 
 
@@ -59,6 +63,8 @@ def migrate(
             store.write_session() as session,
         ):
             await ensure_roles(session, datetime.now(UTC))
+            keys = settings_with_key(database_url(database)).auth.encryption_key
+            await encrypt_stored_secrets(session, SecretCipher(keys))
         echo("The database is up to date.")
 
     asyncio.run(run())
@@ -67,9 +73,7 @@ def migrate(
 
 def demo(
     *,
-    uses: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Number of uses of credit.")
-    ] = 2000,
+    uses: Annotated[int, Parameter(validator=Number(gte=1), help="Number of uses of credit.")] = 2000,
     seed: Annotated[int, Parameter(help="One seed always gives the same records.")] = 1,
     database: DatabaseOption = None,
 ) -> int:
@@ -90,15 +94,28 @@ def demo(
                 await ensure_roles(session, now)
                 known = await find_user_id(session, DEMO_ADMIN_EMAIL) is not None
                 if not known:
-                    await create_user(
-                        session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now
-                    )
+                    await create_user(session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now)
         echo(f"The demo is ready after {time.monotonic() - started:.1f} seconds.")
         echo(f"E-mail:   {DEMO_ADMIN_EMAIL}")
         echo("Password: as before" if known else f"Password: {password}")
 
     asyncio.run(run())
     return 0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FormatOptions:
+    """How the files of an import are written."""
+
+    format: Annotated[NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")] = "standard"
+    dates: Annotated[DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")] = (
+        "iso"
+    )
+    encoding: Annotated[Encoding, Parameter(help="Encoding of CSV files; UTF-16 is recognised.")] = "utf-8"
+
+
+_STANDARD_FORMAT: Final = FormatOptions()
 
 
 def import_(
@@ -108,12 +125,23 @@ def import_(
         bool,
         Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Report what an import would do; change nothing.")] = False,
+    file_format: FormatOptions = _STANDARD_FORMAT,
+    admin: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="E-mail of a user that may come in as an administrator."),
+    ] = (),
+    overwrite_user: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="E-mail of an existing user that the files may change."),
+    ] = (),
     database: DatabaseOption = None,
 ) -> int:
     """Import records from CSV, JSON and JSON-lines files named like coworkers.csv.
 
     Ids, dates and balances are kept as they are. Importing the same files again changes nothing.
-    The exit code is 1 when anything was skipped.
+    A value that cannot be read refuses its row. The exit code is 1 when anything was refused or
+    adjusted.
     """
 
     async def run() -> int:
@@ -121,16 +149,25 @@ def import_(
             raise CliError(f"{path} does not exist.")
         async with open_database(database) as store:
             with ProgressDisplay() as display:
-                importer = Importer(store, display, datetime.now(UTC), keep_dangling=keep_dangling)
-                counts = await importer.run(path)
-        for name, count in counts.items():
+                importer = Importer(
+                    store,
+                    display,
+                    datetime.now(UTC),
+                    keep_dangling,
+                    admin,
+                    overwrite_user,
+                    FileFormat(file_format.format, file_format.dates, file_format.encoding),
+                    dry_run,
+                )
+                state = await importer.run(path)
+        if not state.counts:
+            raise CliError(f"{path} holds no file named after an entity's records.")
+        for name, count in state.counts.items():
             if count.added or count.changed or count.unchanged:
                 echo(f"{name}: {count.added} new, {count.changed} changed, {count.unchanged} same")
-        if not counts:
-            raise CliError(f"{path} holds no file named after an entity's records.")
-        if display.problems:
-            echo(f"Problems: {display.problems}")
-        return 1 if display.problems else 0
+        report = state.report
+        echo(f"Refused: {report.refused}, adjusted: {report.adjusted}, ignored: {report.ignored}")
+        return 1 if report.refused or report.adjusted else 0
 
     return asyncio.run(run())
 
@@ -142,6 +179,14 @@ def export(
         Literal["jsonl", "csv", "beancount"],
         Parameter(help="beancount is the credit ledger as a plain-text accounting file."),
     ] = "jsonl",
+    escape_formulas: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="For CSV that people open in a spreadsheet: put an apostrophe before text that it"
+            " would compute. Such files are not for importing.",
+        ),
+    ] = False,
     database: DatabaseOption = None,
 ) -> int:
     """Export every record to files, one per entity, in order of Id.
@@ -157,7 +202,7 @@ def export(
                     credits_ = await export_beancount(store, file, display)
                     echo(f"Exported {credits_} credits to {file}.")
                     return 1 if display.problems else 0
-                counts = await export_records(store, path, display, format)
+                counts = await export_records(store, path, display, format, escape_formulas=escape_formulas)
         echo(f"Exported {sum(counts.values())} records to {path}.")
         return 0
 

@@ -6,7 +6,7 @@ They may run at any time, repeatedly, and on several machines at once.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -15,7 +15,12 @@ from creditdesk.cli.database import DatabaseOption, database_url, open_database,
 from creditdesk.cli.output import echo
 from creditdesk.cli.progress import ProgressDisplay
 from creditdesk.ledger.actions import document_amount
-from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release
+from creditdesk.ledger.jobs import (
+    run_benefit_renewals,
+    run_credit_expiry,
+    run_hold_release,
+    run_response_removal,
+)
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals
 from creditdesk.schema.service import Principal, RequestContext
@@ -26,14 +31,11 @@ JOB_ACTOR: Final = "creditdesk"
 
 def renew(
     *,
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="Only print the grants that are due.")
-    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only print the grants that are due.")] = False,
     since: Annotated[
         date | None,
         Parameter(
-            help="First day of benefits that were never granted before. By default they begin with"
-            " the current period."
+            help="First day of benefits that were never granted before. By default they begin with the current period."
         ),
     ] = None,
     database: DatabaseOption = None,
@@ -66,7 +68,7 @@ def renew(
 
 
 def expire(*, database: DatabaseOption = None) -> int:
-    """Release overdue holds and record the expiry of expired credits.
+    """Release overdue holds, record the expiry of expired credits, remove old stored responses.
 
     Expired credit cannot be used even before this runs. Safe to repeat, and to run from several
     machines at once: each expiry is recorded once.
@@ -74,7 +76,8 @@ def expire(*, database: DatabaseOption = None) -> int:
 
     async def run() -> None:
         ledger, request = _ledger_context(database)
-        released = expired = 0
+        released = expired = removed = 0
+        days = settings_for(database_url(database)).api.stored_response_days
         async with open_database(database) as store:
             with ProgressDisplay() as display:
                 display.step("holds")
@@ -85,8 +88,14 @@ def expire(*, database: DatabaseOption = None) -> int:
                 async for accounts in run_credit_expiry(store, request, ledger):
                     expired += len(accounts)
                     display.advance(len(accounts))
+                display.step("stored responses")
+                async for number in run_response_removal(store, request.now - timedelta(days=days)):
+                    removed += number
+                    display.advance(number)
         echo(f"{_pluralize(released, 'hold')} released.")
         echo(f"{_pluralize(expired, 'credit')} expired.")
+        if removed:
+            echo(f"{_pluralize(removed, 'stored response')} removed.")
 
     asyncio.run(run())
     return 0
@@ -100,10 +109,7 @@ def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:
 def _describe_grant(grant: DueRenewal) -> str:
     """`contract 3: 120 of time/2 from 2026-03-01 until 2026-04-01`."""
     amount, period = document_amount(grant.benefit.mapping, grant.amount), grant.period
-    return (
-        f"contract {grant.contract.id}: {amount} of {grant.benefit.name}"
-        f" from {period.starts} until {period.ends}"
-    )
+    return f"contract {grant.contract.id}: {amount} of {grant.benefit.name} from {period.starts} until {period.ends}"
 
 
 def _pluralize(number: int, noun: str) -> str:

@@ -14,7 +14,8 @@ import asyncpg
 from cyclopts import App, CycloptsError
 
 import creditdesk
-from creditdesk.cli import checkpoint, data, jobs, serve, users
+from creditdesk.auth.encryption import EncryptionKeyError
+from creditdesk.cli import checkpoint, data, encryption_keys, jobs, serve, users
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
@@ -26,8 +27,7 @@ OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 app = App(
     name="creditdesk",
-    help="The credit ledger for coworking spaces."
-    " Begin with `creditdesk demo`, then `creditdesk serve`.",
+    help="The credit ledger for coworking spaces. Begin with `creditdesk demo`, then `creditdesk serve`.",
     version=getattr(creditdesk, "__version__", "unknown"),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
@@ -44,6 +44,7 @@ app.command(jobs.renew)
 app.command(jobs.expire)
 app.command(data.openapi)
 app.command(checkpoint.checkpoint)
+app.command(encryption_keys.rotate_key)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,6 +77,7 @@ def _error_message(error: Exception) -> str:
         case (
             CliError()
             | DomainError()
+            | EncryptionKeyError()
             | SettingsError()
             | DatabaseNotEmpty()
             | UnknownEngine()
@@ -91,10 +93,7 @@ def _error_message(error: Exception) -> str:
             name = f" ({error.filename})" if error.filename else ""
             return f"The operating system reports: {error.strerror or error}{name}"
         case _:
-            return (
-                f"An unexpected error occurred, {type(error).__name__}: {error}."
-                f" {TRACEBACK_VARIABLE}=1 shows where."
-            )
+            return f"An unexpected error occurred, {type(error).__name__}: {error}. {TRACEBACK_VARIABLE}=1 shows where."
 
 
 def _print_error(message: str) -> None:

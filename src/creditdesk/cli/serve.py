@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+from functools import partial
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -17,13 +18,17 @@ from starlette.types import Receive, Scope, Send
 
 from creditdesk.api.routes import Api
 from creditdesk.app import build_app
+from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
+from creditdesk.auth.users_admin import count_users_who_can_sign_in
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
     DatabaseOption,
     database_url,
+    describe_database,
     open_database,
     settings_for,
 )
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
 from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
@@ -31,21 +36,18 @@ from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
 
 MAX_PORTS_TRIED: Final = 100
+STOP_SECONDS: Final = 10
+"""How long workers may take to answer what they have accepted, before they are killed."""
+
 GC_THRESHOLD: Final = 50_000
 """Objects that a worker allocates between two collections of the youngest generation."""
 
 
 def serve(
     *,
-    host: Annotated[
-        str, Parameter(help="Address to listen on; 0.0.0.0 for every one.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")
-    ] = 8400,
-    workers: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")
-    ] = 1,
+    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")] = 8400,
+    workers: Annotated[int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")] = 1,
     port_or_next: Annotated[
         bool, Parameter(negative="", help="Use the next free port when this one is in use.")
     ] = False,
@@ -54,7 +56,7 @@ def serve(
     """Serve the API and its pages until interrupted; prints the address."""
     url = database_url(database)
     settings_for(url)
-    asyncio.run(_check_database(url))
+    users = asyncio.run(_check_database(url))
     port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
@@ -66,20 +68,38 @@ def serve(
         interface=Interfaces.ASGI,
         workers=workers,
         factory=True,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
         websockets=False,
         log_enabled=True,
         log_level=LogLevels.warning,
     )
     shown = f"[{host}]" if ":" in host else host
-    server.on_startup(lambda: echo(f"creditdesk serves http://{shown}:{port}"))
+    server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
     server.serve()
     return 0
 
 
-async def _check_database(url: str) -> None:
-    """Raises the error of a database that cannot be opened, before any worker starts."""
-    async with open_database(url):
-        pass
+def _print_start(address: str, url: str, users: int) -> None:
+    echo(f"creditdesk serves {address}")
+    echo(f"Database: {describe_database(url)}")
+    if settings_for(url).api.publish_docs:
+        echo(f"Page: {address}/docs")
+    if users:
+        echo(f"Users who can sign in: {users}")
+    else:
+        echo("Nobody can sign in yet. Run: creditdesk init --admin EMAIL")
+
+
+async def _check_database(url: str) -> int:
+    """The number of users who can sign in. Secrets that are not encrypted yet are, from now on.
+
+    Raises the error of a database that cannot be opened, before any worker starts.
+    """
+    async with open_database(url) as store, store.write_session() as session:
+        cipher = SecretCipher(settings_with_key(url).auth.encryption_key)
+        await encrypt_stored_secrets(session, cipher)
+        return await count_users_who_can_sign_in(session)
 
 
 def _free_port(host: str, port: int, tries: int) -> int:
@@ -125,8 +145,13 @@ class WorkerApplication:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    settings = settings_for(self._url)
-                    self._store = await open_store(self._url, connections=settings.connections)
+                    settings = settings_with_key(self._url)
+                    self._store = await open_store(
+                        self._url,
+                        connections=settings.connections,
+                        busy_seconds=settings.busy_seconds,
+                        statement_seconds=settings.statement_seconds,
+                    )
                     self._app = build_app(self._store, settings)
                     await load_solver()
                 except Exception as error:

@@ -20,7 +20,8 @@ from creditdesk.auth.users_admin import (
     set_password,
     set_roles,
 )
-from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
+from creditdesk.cli.database import DatabaseOption, database_url, open_database
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
 from creditdesk.schema.repository import ReadSession
 
@@ -116,9 +117,7 @@ def roles(
     async def run() -> None:
         now = datetime.now(UTC)
         async with open_database(database) as store, store.write_session() as session:
-            await set_roles(
-                session, await _require_user_id(session, email), business, role, now=now
-            )
+            await set_roles(session, await _require_user_id(session, email), business, role, now=now)
         echo(f"{email} has {_join_names(role)}.")
 
     asyncio.run(run())
@@ -126,17 +125,13 @@ def roles(
 
 
 @users.command
-def password(
-    email: Email, *, password_stdin: PasswordStdin = False, database: DatabaseOption = None
-) -> int:
+def password(email: Email, *, password_stdin: PasswordStdin = False, database: DatabaseOption = None) -> int:
     """Set a new password for a user and revoke their tokens."""
 
     async def run() -> None:
         new, generated = _read_or_generate_password(from_stdin=password_stdin)
         async with open_database(database) as store, store.write_session() as session:
-            await set_password(
-                session, await _require_user_id(session, email), new, now=datetime.now(UTC)
-            )
+            await set_password(session, await _require_user_id(session, email), new, now=datetime.now(UTC))
         echo(f"{email} has a new password.")
         if generated:
             echo(f"Password: {new}")
@@ -151,8 +146,8 @@ def token(email: Email, *, database: DatabaseOption = None) -> int:
 
     async def run() -> None:
         now = datetime.now(UTC)
-        settings = settings_for(database_url(database)).auth
         async with open_database(database) as store:
+            settings = settings_with_key(database_url(database)).auth
             secret = await signing_secret(store, settings, now)
             async with store.write_session() as session:
                 user_id = await _require_user_id(session, email)

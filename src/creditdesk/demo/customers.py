@@ -88,9 +88,7 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
     return customer
 
 
-def create_history(
-    factory: RecordFactory, location: DemoLocation, customer: Record, uses: int, number: int
-) -> None:
+def create_history(factory: RecordFactory, location: DemoLocation, customer: Record, uses: int, number: int) -> None:
     """Creates this many uses over a year and a half, and the credits that paid them."""
     if number < 4:
         create_unused_credits(factory, location, customer)
@@ -102,17 +100,13 @@ def create_history(
         money_uses = [activity.money_use(at, limits) for at in times]
         create_money_credit(factory, location, customer, money_uses, limits)
     for times in _use_times(factory, time, USES_PER_TIME_CREDIT):
-        create_time_credit(
-            factory, location, customer, [activity.time_use(at) for at in times], location.rate
-        )
+        create_time_credit(factory, location, customer, [activity.time_use(at) for at in times], location.rate)
     for times in _use_times(factory, uses - money - time, USES_PER_MONEY_CREDIT):
         pages = [PlannedUse(at, factory.random.randrange(1, 30), {}) for at in times]
         create_time_credit(factory, location, customer, pages, location.printing)
 
 
-def create_team(
-    factory: RecordFactory, location: DemoLocation, members: list[Record], number: int
-) -> None:
+def create_team(factory: RecordFactory, location: DemoLocation, members: list[Record], number: int) -> None:
     """Creates a team of customers that share credit; what they share differs by team."""
     ids = tuple(member["Id"] for member in members)
     factory.create(

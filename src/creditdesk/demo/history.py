@@ -81,6 +81,7 @@ def create_time_credit(
         CoworkerId=customer["Id"],
         BusinessId=location.business["Id"],
         ExtraServiceId=service["Id"],
+        Price=0,
         TotalUses=sum(use.amount for use in uses) + spare,
         ChargePeriod=service["ChargePeriod"],
         Free=True,
@@ -168,9 +169,7 @@ def credit_restrictions(place: int, location: DemoLocation) -> dict[str, Any]:
             }
 
 
-def _validity_period(
-    factory: RecordFactory, uses: Sequence[PlannedUse]
-) -> tuple[datetime, datetime | None]:
+def _validity_period(factory: RecordFactory, uses: Sequence[PlannedUse]) -> tuple[datetime, datetime | None]:
     """Granted some days before the first use; valid beyond the last one, or without limit."""
     granted = uses[0].at - timedelta(days=factory.random.randrange(1, 11))
     expires = uses[-1].at + timedelta(days=factory.random.randrange(20, 90))
@@ -193,13 +192,9 @@ def _create_use(
     )
 
 
-def _open_journal(
-    factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record]
-) -> None:
+def _open_journal(factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record]) -> None:
     """Derives the credit's journal and its balance from its uses."""
     credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
-    journal = open_journal(
-        side, stored_credit(side, credit), [stored_use(side, row) for row in rows]
-    )
+    journal = open_journal(side, stored_credit(side, credit), [stored_use(side, row) for row in rows])
     factory.add(JournalLine, journal.entry_records(factory.unique_id))
     factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id())])

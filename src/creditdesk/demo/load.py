@@ -70,8 +70,7 @@ async def load_demo(store: Store, uses: int, seed: int, progress: ProgressReport
     async with store.read_session() as reading:
         if await has_records(reading, BUSINESS_ENTITIES):
             raise DatabaseNotEmpty(
-                "This database already holds records. The demo needs an empty one:"
-                " name another with --database."
+                "This database already holds records. The demo needs an empty one: name another with --database."
             )
     async with (
         store.bulk_load(_BULK_ENTITIES) as session,

@@ -72,9 +72,7 @@ def create_locations(factory: RecordFactory) -> list[DemoLocation]:
     return [_create_location(factory, place) for place in DEMO_LOCATIONS]
 
 
-def _create_location(
-    factory: RecordFactory, place: tuple[str, str, str, str, str, int]
-) -> DemoLocation:
+def _create_location(factory: RecordFactory, place: tuple[str, str, str, str, str, int]) -> DemoLocation:
     name, currency_name, code, form, zone, interval = place
     currency = factory.create(Currency, DEMO_START, Name=currency_name, Code=code, Format=form)
     slug = name.lower().replace(" ", "-")
@@ -97,9 +95,7 @@ def _create_location(
     )
     location = DemoLocation(business, currency)
     for type_name, kind, rooms in DEMO_RESOURCES:
-        of_type = factory.create(
-            ResourceType, DEMO_START, BusinessId=business["Id"], Name=type_name
-        )
+        of_type = factory.create(ResourceType, DEMO_START, BusinessId=business["Id"], Name=type_name)
         location.types.append(of_type)
         location.rooms += [
             factory.create(

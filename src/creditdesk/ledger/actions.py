@@ -16,6 +16,7 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
+from creditdesk.entities.roles import CORRECT_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping
@@ -106,16 +107,13 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
         context: RequestContext,
     ) -> ActionResult:
         only_show = bool(params[_PREVIEW])
-        found = [
-            await recalculate_booking(session, each, context, ledger, dry_run=only_show)
-            for each in ids
-        ]
+        found = [await recalculate_booking(session, each, context, ledger, dry_run=only_show) for each in ids]
         verb = "would be" if only_show else "were"
         message = f"{len(found)} bookings {verb} recalculated."
         return ActionResult(message, [_recalculation_document(each) for each in found])
 
     return (
-        Action("CHARGE_BOOKING", "Charge booking", charge, order=1),
+        Action("CHARGE_BOOKING", "Charge booking", charge, order=1, role=SPEND_ROLE),
         Action(
             "CANCEL_BOOKING",
             "Cancel booking",
@@ -129,6 +127,7 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
             recalculate,
             (_PREVIEW,),
             order=3,
+            role=SPEND_ROLE,
         ),
     )
 
@@ -171,9 +170,7 @@ def _adjust_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
         value = []
         for credit_id in ids:
             account = (mapping.account_type, credit_id)
-            after = await adjust(
-                session, account, params[amount], params[_REQUIRED_REASON], context, ledger
-            )
+            after = await adjust(session, account, params[amount], params[_REQUIRED_REASON], context, ledger)
             value.append(
                 {
                     "Id": credit_id,
@@ -184,7 +181,14 @@ def _adjust_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
         return ActionResult(f"{len(value)} credits were adjusted.", value)
 
     params = (amount, _REQUIRED_REASON)
-    return Action("ADJUST_CREDIT", "Adjust remaining credit", adjust_credits, params, order=1)
+    return Action(
+        "ADJUST_CREDIT",
+        "Adjust remaining credit",
+        adjust_credits,
+        params,
+        order=1,
+        role=CORRECT_ROLE,
+    )
 
 
 def _void_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
@@ -207,7 +211,7 @@ def _void_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
         ]
         return ActionResult(f"{len(done)} credits were voided.", value)
 
-    return Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2)
+    return Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2, role=CORRECT_ROLE)
 
 
 def _priority_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
@@ -236,7 +240,14 @@ def _overdraft_action(ledger: LedgerContext) -> Action:
         how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
         return ActionResult(f"{len(ids)} credits {how_far}.")
 
-    return Action("SET_OVERDRAFT", "Set the overdraft of printing credit", run, (_LIMIT,), order=4)
+    return Action(
+        "SET_OVERDRAFT",
+        "Set the overdraft of printing credit",
+        run,
+        (_LIMIT,),
+        order=4,
+        role=CORRECT_ROLE,
+    )
 
 
 def _rollover_action(mapping: CreditTypeMapping) -> Action:
@@ -279,7 +290,16 @@ def _use_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[Act
         message = f"{count} of {len(done)} uses were reversed."
         return ActionResult(message, [_reversal_document(each) for each in done])
 
-    return (Action("REVERSE_USE", "Reverse use", reverse_uses, (amount, _REASON), order=1),)
+    return (
+        Action(
+            "REVERSE_USE",
+            "Reverse use",
+            reverse_uses,
+            (amount, _REASON),
+            order=1,
+            role=CORRECT_ROLE,
+        ),
+    )
 
 
 def _amount_field(mapping: CreditTypeMapping) -> Field:
@@ -322,6 +342,4 @@ def _recalculation_document(each: RecalculationResult) -> dict[str, Any]:
 
 
 def _credit_amount(credit: str, amount: Amount) -> str | int:
-    return document_amount(
-        MONEY_MAPPING if credit.startswith(AccountType.MONEY.value) else TIME_MAPPING, amount
-    )
+    return document_amount(MONEY_MAPPING if credit.startswith(AccountType.MONEY.value) else TIME_MAPPING, amount)

@@ -27,9 +27,7 @@ _THREAD: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="basket-se
 _ResultT = TypeVar("_ResultT")
 
 
-async def execute_with_search(
-    solutions: SolutionCache, execute: Callable[[], Awaitable[_ResultT]]
-) -> _ResultT:
+async def execute_with_search(solutions: SolutionCache, execute: Callable[[], Awaitable[_ResultT]]) -> _ResultT:
     """Executes a write or a preview, again after each search that it requires.
 
     `execute` opens its own session and leaves no trace when it raises SearchRequired. Raises
@@ -45,9 +43,7 @@ async def execute_with_search(
 
 async def load_solver() -> None:
     """Imports the solver, which would hold the event loop for up to 50 ms at the first search."""
-    await asyncio.get_running_loop().run_in_executor(
-        _THREAD, import_module, "creditdesk.ledger.rules.integer_program"
-    )
+    await asyncio.get_running_loop().run_in_executor(_THREAD, import_module, "creditdesk.ledger.rules.integer_program")
 
 
 async def search(problem: BasketProblem) -> Assignment:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
-from creditdesk.schema.errors import Conflict, DomainError
+from creditdesk.schema.errors import Conflict, DomainError, Unavailable
 
 MAX_BATCH_SIZE: Final = 64
 MAX_GATHER_DELAY: Final = timedelta(milliseconds=10)
@@ -64,9 +64,7 @@ class BatchQueue(Generic[Session, Request, Result]):
     def __init__(
         self,
         open_session: Callable[[], AbstractAsyncContextManager[Session]],
-        execute: Callable[
-            [Session, Sequence[Request], int], Awaitable[Sequence[Result | DomainError | Deferred]]
-        ],
+        execute: Callable[[Session, Sequence[Request], int], Awaitable[Sequence[Result | DomainError | Deferred]]],
         max_batch_size: int = MAX_BATCH_SIZE,
     ) -> None:
         self._open_session = open_session
@@ -143,9 +141,7 @@ class BatchQueue(Generic[Session, Request, Result]):
         self._queue = later
         return batch
 
-    async def _execute_batch(
-        self, batch: Sequence[_Pending[Request, Result]]
-    ) -> list[_Pending[Request, Result]]:
+    async def _execute_batch(self, batch: Sequence[_Pending[Request, Result]]) -> list[_Pending[Request, Result]]:
         """Resolves every future of the batch; returns the requests that were deferred."""
         # A request that is alone in its batch delays nobody.
         must_wait = 1 if len(batch) == 1 else sum(pending.was_deferred for pending in batch)
@@ -154,6 +150,12 @@ class BatchQueue(Generic[Session, Request, Result]):
             async with self._open_session() as session:
                 requests = [pending.request for pending in batch]
                 results = await self._execute(session, requests, must_wait)
+        except Unavailable as error:
+            # Everyone who waits has waited as long, and would wait for the same again.
+            waiting, self._queue = self._queue, []
+            for pending in (*batch, *waiting):
+                pending.resolve(error)
+            return []
         except Exception as error:
             await self._retry_alone(batch, results, error)
             return []
@@ -174,21 +176,25 @@ class BatchQueue(Generic[Session, Request, Result]):
         """Retries the requests of a failed batch one by one, each in a session of its own.
 
         After a commit with an unknown outcome only idempotent and deferred requests may run again;
-        the others get `error`.
+        the others get `error`. So does the rest once the database cannot be reached: each would wait
+        for the same deadline.
         """
         is_unknown = bool(results) and not isinstance(error, Conflict)
+        is_reachable = True
         for place, pending in enumerate(batch):
-            if is_unknown and not (pending.idempotent or isinstance(results[place], Deferred)):
+            if not is_reachable or (is_unknown and not (pending.idempotent or isinstance(results[place], Deferred))):
                 pending.resolve(error)
             else:
-                await self._execute_alone(pending)
+                is_reachable = await self._execute_alone(pending)
 
-    async def _execute_alone(self, pending: _Pending[Request, Result]) -> None:
+    async def _execute_alone(self, pending: _Pending[Request, Result]) -> bool:
+        """Resolves one request; returns False when the database could not be reached."""
         try:
             async with self._open_session() as session:
                 (result,) = await self._execute(session, [pending.request], 1)
         except Exception as error:
             pending.resolve(error)
-        else:
-            assert not isinstance(result, Deferred)
-            pending.resolve(result)
+            return not isinstance(error, ConnectionError | Unavailable)
+        assert not isinstance(result, Deferred)
+        pending.resolve(result)
+        return True

@@ -57,9 +57,7 @@ async def find_responses(
 
     A key that was used with another body maps to IdempotencyKeyReused; a new key is left out.
     """
-    fingerprints = {
-        key: fingerprint for context, fingerprint in requests if (key := scoped_key(context))
-    }
+    fingerprints = {key: fingerprint for context, fingerprint in requests if (key := scoped_key(context))}
     if not fingerprints:
         return {}
     users = tuple({user for user, _ in fingerprints})
@@ -72,29 +70,21 @@ async def find_responses(
         if key not in fingerprints:
             continue
         if row.fingerprint != fingerprints[key]:
-            responses[key] = IdempotencyKeyReused(
-                "This idempotency key was used with a different request before."
-            )
+            responses[key] = IdempotencyKeyReused("This idempotency key was used with a different request before.")
         else:
             responses[key] = SavedResponse(row.status, row.body.encode())
     return responses
 
 
-async def find_response(
-    session: ReadSession, context: RequestContext, fingerprint: str
-) -> SavedResponse | None:
+async def find_response(session: ReadSession, context: RequestContext, fingerprint: str) -> SavedResponse | None:
     """The stored response to this request, if any. Raises IdempotencyKeyReused."""
-    found = (await find_responses(session, [(context, fingerprint)])).get(
-        scoped_key(context) or (0, "")
-    )
+    found = (await find_responses(session, [(context, fingerprint)])).get(scoped_key(context) or (0, ""))
     if isinstance(found, IdempotencyKeyReused):
         raise found
     return found
 
 
-async def save_responses(
-    session: WriteSession, responses: Sequence[tuple[RequestContext, str, SavedResponse]]
-) -> None:
+async def save_responses(session: WriteSession, responses: Sequence[tuple[RequestContext, str, SavedResponse]]) -> None:
     """Stores the responses to the requests that have a key, in one statement."""
     records = [
         new_record(

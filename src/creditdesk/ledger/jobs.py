@@ -7,10 +7,11 @@ concurrent jobs share the work (rules 26 to 28).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.ledger.stored_response import StoredResponse
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     AccountKey,
@@ -44,9 +45,7 @@ async def run_benefit_renewals(
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
     for contract_ids in _contract_batches(due, batch):
         async with store.write_session() as session:
-            granted = await run_renewals(
-                session, context, ledger, since=since, contract_ids=contract_ids
-            )
+            granted = await run_renewals(session, context, ledger, since=since, contract_ids=contract_ids)
         yield granted
 
 
@@ -75,9 +74,7 @@ async def run_credit_expiry(
         after = 0
         while True:
             async with store.read_session() as read_session:
-                page = await find_expired(
-                    read_session, mapping, ledger.clock(), limit=batch, after_id=after
-                )
+                page = await find_expired(read_session, mapping, ledger.clock(), limit=batch, after_id=after)
             if page.last_id is None:
                 break
             after = page.last_id
@@ -85,6 +82,23 @@ async def run_credit_expiry(
                 async with store.write_session() as session:
                     expired = await write_expiry(session, page.accounts, context, ledger)
                 yield expired
+
+
+async def run_response_removal(store: Store, older_than: datetime, *, batch: int = BATCH_SIZE) -> AsyncIterator[int]:
+    """Removes stored responses of requests before `older_than`; gives the number of each batch.
+
+    Ids ascend in time, so the run ends at the first response that is kept.
+    """
+    while True:
+        async with store.write_session() as session:
+            oldest = await session.find(StoredResponse, limit=batch, columns=["Id", "CreatedOn"])
+            ids = [row["Id"] for row in oldest if row["CreatedOn"] < older_than]
+            if ids:
+                await session.delete(StoredResponse, ids)
+        if ids:
+            yield len(ids)
+        if len(ids) < batch:
+            return
 
 
 def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[int]]:

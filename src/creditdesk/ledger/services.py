@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
@@ -14,26 +15,34 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_use,
 )
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.journal.values import CreditTerms, StoredCredit
 from creditdesk.ledger.loaders.bookings import BookingWrite, LockedBooking
 from creditdesk.ledger.loaders.rates import load_rates, total_price
 from creditdesk.ledger.loaders.rows import to_row
-from creditdesk.ledger.operations.bookings import charge_bookings, recalculate_booking
+from creditdesk.ledger.operations.bookings import charge_bookings, decide_again
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
+from creditdesk.ledger.operations.locking import lock_accounts
+from creditdesk.ledger.operations.reassignment import reassign
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import StateConflict, invalid_field
+from creditdesk.schema.errors import FieldError, StateConflict, ValidationError, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
-from creditdesk.schema.service import EntityService, RequestContext
+from creditdesk.schema.service import EntityService, Principal, RequestContext
 
 ALREADY_CHARGED: Final = "This booking has already been charged to this customer."
 MUTABLE_USE_FIELDS: Final = frozenset({"Description", "SystemId", "CustomFields"})
 """What a PUT may change on a use (rule 11)."""
-_PRICED_FIELDS: Final = ("FromTime", "ToTime", "ResourceId", "ExtraServiceId", "OverridePrice")
-"""The fields of a booking that its price depends on."""
+_DECIDING_FIELDS: Final = (
+    *("FromTime", "ToTime", "ResourceId", "ExtraServiceId", "OverridePrice"),
+    *("CoworkerId", "Tentative", "DoNotUseBookingCredit"),
+)
+"""The fields of a booking that decide who pays and how much (rules 15, 25)."""
+MIN_YEAR: Final = 1900
+MAX_YEAR: Final = 9998
 
 
 class CreditService:
@@ -42,9 +51,7 @@ class CreditService:
     def __init__(self, ledger: LedgerContext) -> None:
         self.ledger = ledger
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         mapping = MAPPINGS_BY_CREDIT[entity]
         terms = credit_terms(mapping, record)
         _validate_terms(mapping, terms)
@@ -56,9 +63,7 @@ class CreditService:
                 entity, [new_record(entity, charge, context.now, context.principal.email)]
             )
             return charge_id
-        (credit_id,) = await grant(
-            session, mapping, [NewCredit(terms.total, record)], context, self.ledger
-        )
+        (credit_id,) = await grant(session, mapping, [NewCredit(terms.total, record)], context, self.ledger)
         return credit_id
 
     async def update(
@@ -77,7 +82,8 @@ class CreditService:
         set_by_ledger = (mapping.remaining_field, mapping.total_field, "Id")
         values = {name: value for name, value in record.items() if name not in set_by_ledger}
         values |= update_stamp(context.now, context.principal.email)
-        if mapping.account_type is AccountType.TIME and terms.price is None:
+        was_priced = credit_terms(mapping, before).price is not None
+        if mapping.account_type is AccountType.TIME and was_priced and terms.price is None:
             values |= {"Price": await _default_price(session, terms)}
         if credit.is_booking_charge:
             values |= {mapping.total_field: terms.total}
@@ -85,6 +91,7 @@ class CreditService:
             return
         account = (mapping.account_type, credit.id)
         journal = await lock_accounts(session, [account], self.ledger.clock)
+        await reassign(session, journal, journal.accounts[account], terms, context)
         _change_total(journal, journal.accounts[account], terms.total, context)
         _change_expiry(journal, journal.accounts[account], terms, context)
         await session.update(entity, [(credit.id, values)])
@@ -101,8 +108,7 @@ class CreditService:
             locked = journal.accounts[account]
             if locked.sequence > 1 or locked.remaining != locked.total:
                 raise StateConflict(
-                    f"This credit has {locked.sequence} journal lines and cannot be deleted: "
-                    "void it instead."
+                    f"This credit has {locked.sequence} journal lines and cannot be deleted: void it instead."
                 )
             # The journal outlives the credit, so its balance must end at zero.
             metadata = EntryMetadata(context.principal.email, "deleted")
@@ -150,9 +156,7 @@ class UseService:
             )
             journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
             await journal.flush(session)
-        await session.update(
-            entity, [(use.id, {**changed, **update_stamp(context.now, context.principal.email)})]
-        )
+        await session.update(entity, [(use.id, {**changed, **update_stamp(context.now, context.principal.email)})])
 
     async def delete(
         self,
@@ -162,23 +166,31 @@ class UseService:
         context: RequestContext,  # noqa: ARG002
     ) -> None:
         raise StateConflict(
-            "A use cannot be deleted, as it is part of the journal. "
-            "Reverse it with the command REVERSE_USE."
+            "A use cannot be deleted, as it is part of the journal. Reverse it with the command REVERSE_USE."
         )
 
 
 class BookingService:
-    """Bookings as `default_service` writes them, charged or recalculated with it (rules 23 to 25)."""
+    """Bookings as `default_service` writes them, charged or recalculated with it (rules 23 to 25).
 
-    def __init__(self, ledger: LedgerContext, default_service: EntityService) -> None:
+    `authorize_charge` raises PermissionDenied for a principal that may not charge a booking.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerContext,
+        default_service: EntityService,
+        authorize_charge: Callable[[Principal], None] = lambda _principal: None,
+    ) -> None:
         self.ledger = ledger
         self.default_service = default_service
+        self._authorize_charge = authorize_charge
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
+        _validate_times(BookingWrite.of(record))
         booking_id = await self.default_service.create(session, entity, record, context)
         if BookingWrite.of(record).is_charged_now:
+            self._authorize_charge(context.principal)
             await charge_bookings(session, [booking_id], context, self.ledger)
         return booking_id
 
@@ -190,13 +202,16 @@ class BookingService:
         record: Record,
         context: RequestContext,
     ) -> None:
+        booking, write = to_row(LockedBooking, before), BookingWrite.of(record)
+        if (write.from_time, write.to_time) != (booking.from_time, booking.to_time):
+            _validate_times(write)
         await self.default_service.update(session, entity, before, record, context)
-        booking = to_row(LockedBooking, before)
         if not booking.invoiced:
             if BookingWrite.of(record).is_charged_now:
+                self._authorize_charge(context.principal)
                 await charge_bookings(session, [booking.id], context, self.ledger)
-        elif any(record.get(name, before[name]) != before[name] for name in _PRICED_FIELDS):
-            await recalculate_booking(session, booking.id, context, self.ledger)
+        elif any(_differs(record.get(name, before[name]), before[name]) for name in _DECIDING_FIELDS):
+            await decide_again(session, booking.id, context, self.ledger)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
@@ -206,13 +221,28 @@ class BookingService:
         await self.default_service.delete(session, entity, before, context)
 
 
-def _change_total(
-    journal: JournalTransaction, locked: LockedAccount, total: Amount, context: RequestContext
-) -> None:
+def _differs(value: object, before: object) -> bool:
+    """Whether a field changes: a flag that is not set is false."""
+    return (None if value is False else value) != (None if before is False else before)
+
+
+def _validate_times(booking: BookingWrite) -> None:
+    """A booking ends after it starts, in years whose local dates the calendar has (rule 20)."""
+    errors = [
+        FieldError(name, f"must be in the years {MIN_YEAR} to {MAX_YEAR}", format_datetime(instant))
+        for name, instant in (("FromTime", booking.from_time), ("ToTime", booking.to_time))
+        if instant is not None and not MIN_YEAR <= instant.year <= MAX_YEAR
+    ]
+    if booking.from_time and booking.to_time and booking.to_time <= booking.from_time:
+        sent = format_datetime(booking.to_time)
+        errors.append(FieldError("ToTime", "must be later than FromTime", sent))
+    if errors:
+        raise ValidationError(*errors)
+
+
+def _change_total(journal: JournalTransaction, locked: LockedAccount, total: Amount, context: RequestContext) -> None:
     require_total_covers_used(locked.mapping, locked, total)
-    metadata = EntryMetadata(
-        context.principal.email, "total changed", idempotency_key=context.idempotency_key
-    )
+    metadata = EntryMetadata(context.principal.email, "total changed", idempotency_key=context.idempotency_key)
     if total > locked.total:
         journal.append(locked.account, EntryType.GRANT, total - locked.total, metadata)
     elif total < locked.total:
@@ -225,9 +255,7 @@ def _change_expiry(
     """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
     expires = locked.stored.expires
     if reopens_credit(expires, terms.expires, journal.now):
-        metadata = EntryMetadata(
-            context.principal.email, "expiry extended", idempotency_key=context.idempotency_key
-        )
+        metadata = EntryMetadata(context.principal.email, "expiry extended", idempotency_key=context.idempotency_key)
         reopened = max(0, locked.unreserved)
         journal.append(locked.account, EntryType.REOPENING, reopened, metadata)
     if expires != terms.expires and not has_expired(terms.expires, journal.now):
@@ -236,9 +264,7 @@ def _change_expiry(
 
 def _validate_terms(mapping: CreditTypeMapping, terms: CreditTerms) -> None:
     if terms.total < 0:
-        raise invalid_field(
-            mapping.total_field, "must not be negative", mapping.format_amount(terms.total)
-        )
+        raise invalid_field(mapping.total_field, "must not be negative", mapping.format_amount(terms.total))
     starts, ends = terms.valid_from, terms.expires
     if starts is not None and ends is not None and ends <= starts:
         # The message of the imitated API, its slip included.
@@ -254,9 +280,7 @@ def _validate_changes(credit: StoredCredit, terms: CreditTerms) -> None:
             "cannot be changed while the credit has an overdraft: set the overdraft to 0 first",
         )
     if credit.is_booking_charge != terms.is_booking_charge:
-        raise invalid_field(
-            "BookingId", "cannot turn a credit into a booking charge, or a charge into a credit"
-        )
+        raise invalid_field("BookingId", "cannot turn a credit into a booking charge, or a charge into a credit")
 
 
 def _validate_use_changes(entity: type[Entity], before: Record, record: Record) -> None:
@@ -267,9 +291,7 @@ def _validate_use_changes(entity: type[Entity], before: Record, record: Record) 
         if name in unchecked or record.get(name) is None:
             continue
         if record[name] != before[name]:
-            raise invalid_field(
-                column.leaf, "cannot be changed; reverse the use with the command REVERSE_USE"
-            )
+            raise invalid_field(column.leaf, "cannot be changed; reverse the use with the command REVERSE_USE")
 
 
 async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
@@ -277,8 +299,4 @@ async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
     if terms.is_free or terms.rate_id is None:
         return 0
     rate = (await load_rates(session, [terms.rate_id])).get(terms.rate_id)
-    return (
-        0
-        if rate is None
-        else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0
-    )
+    return 0 if rate is None else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0

@@ -22,9 +22,7 @@ class ActionResult:
     value: Any = None
 
 
-ActionHandler = Callable[
-    [WriteSession, Sequence[int], Params, RequestContext], Awaitable[ActionResult]
-]
+ActionHandler = Callable[[WriteSession, Sequence[int], Params, RequestContext], Awaitable[ActionResult]]
 """`run(session, ids, parameters, context)` raises DomainError and never commits."""
 
 
@@ -33,7 +31,7 @@ class Action:
     """One action as it is listed and run. The caller may see every record that `run` gets.
 
     `requires_records` is False where it runs without ids. `record_count` is the exact number of
-    ids (1 or 2), or None for any number.
+    ids (1 or 2), or None for any number. `role` is needed beside that of updating the entity.
     """
 
     key: str
@@ -41,3 +39,4 @@ class Action:
     run: ActionHandler
     parameters: tuple[Param, ...] = ()
     order: int = 0
+    role: str | None = None

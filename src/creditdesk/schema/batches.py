@@ -7,20 +7,25 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TypeVar
 
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import Filter
 from creditdesk.schema.repository import ReadSession
 
 T = TypeVar("T")
 
 
 async def find_batches(
-    session: ReadSession, entity: type[Entity], size: int, columns: Sequence[str] = ()
+    session: ReadSession,
+    entity: type[Entity],
+    size: int,
+    columns: Sequence[str] = (),
+    filters: Sequence[Filter] = (),
 ) -> AsyncGenerator[list[Record]]:
-    """Yields all records of an entity in order of Id, `size` at a time.
+    """Yields the records of an entity that match the filters, in order of Id, `size` at a time.
 
     Only the given columns are read, `Id` must be one of them; by default all but the collections.
     """
     last = 0
-    while records := await session.find(entity, limit=size, after_id=last, columns=columns):
+    while records := await session.find(entity, filters, limit=size, after_id=last, columns=columns):
         last = records[-1]["Id"]
         yield records
 

@@ -9,8 +9,10 @@ from typing import Final
 
 _DATETIME_PATTERN: Final = re.compile(
     r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*"
-    r"(Z|z|[+ -]\d\d:?\d\d)?$"
+    r"(Z|z|[+ -]\d\d:?\d\d)?$",
+    re.ASCII,
 )
+_DECIMAL_PATTERN: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?\d+)?", re.ASCII)
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -77,11 +79,14 @@ def fold_case(text: str) -> str:
 
 
 def parse_decimal(value: object, message: str) -> Decimal:
-    """A finite number of at most 40 digits. Raises ParseError, with `message` for no number."""
+    """A finite number of at most 40 digits, 0 to 9 alone. Raises ParseError, with `message` for no number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ParseError(message)
+    text = str(value).strip()
+    if isinstance(value, str) and not _DECIMAL_PATTERN.fullmatch(text):
+        raise ParseError(message)
     try:
-        number = Decimal(str(value).strip())
+        number = Decimal(text)
     except InvalidOperation:
         raise ParseError(message) from None
     if not number.is_finite():

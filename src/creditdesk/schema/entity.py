@@ -85,7 +85,8 @@ class Entity:
     """Base of every entity declaration.
 
     Class arguments:
-    area, plural: the path, `/api/{area}/{plural}`. verbs: what the API offers. order: the default
+    area, plural: the path, `/api/{area}/{plural}`. aliases: further paths of the same collection, which
+    the OpenAPI document leaves out. verbs: what the API offers. order: the default
     sort column. label: the column that names a record to people. scope: the column or collection
     that holds a record's location, None for records of all locations. public: whether the API has
     the entity. counted: the database keeps row counters by CreatedOn and Id, so that totals and deep
@@ -97,6 +98,7 @@ class Entity:
 
     area: ClassVar[str]
     plural: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]]
     verbs: ClassVar[tuple[Verb, ...]]
     order: ClassVar[str]
     label: ClassVar[str | None]
@@ -117,6 +119,7 @@ class Entity:
         *,
         area: str = "",
         plural: str = "",
+        aliases: tuple[str, ...] = (),
         verbs: tuple[Verb, ...] = ALL_VERBS,
         order: str = "Id",
         label: str | None = None,
@@ -136,6 +139,7 @@ class Entity:
         own_fields = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
         cls.area, cls.plural, cls.verbs, cls.order, cls.label = area, plural, verbs, order, label
         cls.scope, cls.public, cls.counted = scope, public, counted
+        cls.aliases = aliases
         cls.append_only, cls.mutable_fields = append_only, mutable_fields
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
         cls.required_filters, cls.indexed = required_filters, indexed
@@ -198,19 +202,13 @@ class EntityMeta:
                     filter_only.append(self._embedded_column(name, field, embed, visible=False))
         base = [self._own_column(name, field, name) for name, field in BASE_FIELDS.items()]
         first = [c for c in ordered if not c.trailing]
-        self.columns: dict[str, Column] = {
-            c.name: c for c in [*first, *(c for c in ordered if c.trailing), *base]
-        }
+        self.columns: dict[str, Column] = {c.name: c for c in [*first, *(c for c in ordered if c.trailing), *base]}
         self.filter_only: dict[str, Column] = {c.name: c for c in filter_only}
-        self.list_columns: tuple[Column, ...] = tuple(
-            c for c in self.columns.values() if c.in_lists
-        )
+        self.list_columns: tuple[Column, ...] = tuple(c for c in self.columns.values() if c.in_lists)
         self.collection_columns: tuple[Column, ...] = tuple(
             c for c in self.columns.values() if isinstance(c.field, Collection)
         )
-        self.columns_by_lower_name: dict[str, Column] = {
-            n.lower(): c for n, c in self.columns.items()
-        }
+        self.columns_by_lower_name: dict[str, Column] = {n.lower(): c for n, c in self.columns.items()}
 
     def _own_column(self, name: str, field: Field, column_name: str) -> Column:
         return Column(
@@ -219,16 +217,12 @@ class EntityMeta:
             indexed=field.indexed or name in self.entity.indexed,
         )  # fmt: skip
 
-    def _embedded_column(
-        self, relation: str, field: Reference, embed: Embed, *, visible: bool
-    ) -> Column:
+    def _embedded_column(self, relation: str, field: Reference, embed: Embed, *, visible: bool) -> Column:
         path = embed.path.split(".")
         name = relation + "".join(path)
         if not field.is_local:
             text = Text(read_only=True, exact=path[-1].endswith("Code"))
-            return Column(
-                self.entity, name, text, (), name, visible=visible, trailing=embed.trailing
-            )
+            return Column(self.entity, name, text, (), name, visible=visible, trailing=embed.trailing)
         target: type[Entity] = entity_by_name(field.to)
         relations = [relation]
         for step in path[:-1]:
@@ -270,9 +264,7 @@ class EntityMeta:
     @cached_property
     def denormalized_columns(self) -> tuple[Column, ...]:
         """The embedded columns of which the row has a copy."""
-        return tuple(
-            c for c in (*self.columns.values(), *self.filter_only.values()) if c.denormalized
-        )
+        return tuple(c for c in (*self.columns.values(), *self.filter_only.values()) if c.denormalized)
 
     @cached_property
     def filters(self) -> dict[str, FilterParameter]:
@@ -293,9 +285,7 @@ class EntityMeta:
             if isinstance(column.field, Reference):
                 yield FilterParameter(column, "equals", f"{prefix}_{column.leaf}")
             if column.path:
-                yield FilterParameter(
-                    column, "equals", f"{prefix}_{'_'.join((*column.path, column.leaf))}"
-                )
+                yield FilterParameter(column, "equals", f"{prefix}_{'_'.join((*column.path, column.leaf))}")
             elif column.name != column.leaf or column.leaf not in self.entity.fields:
                 yield from self._external_filters(column, prefix)
             yield FilterParameter(column, "equals", f"{prefix}_{column.name}")

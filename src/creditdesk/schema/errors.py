@@ -94,6 +94,19 @@ class RateLimited(DomainError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Unavailable(DomainError):
+    """The database cannot be reached or is held by another program; the request may be repeated.
+
+    `retry_after_seconds` is the value of the Retry-After header.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 def raise_first_error(results: Iterable[ResultT | DomainError]) -> list[ResultT]:
     """The results of a batch; raises the first that is an error."""
     values: list[ResultT] = []

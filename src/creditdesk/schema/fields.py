@@ -24,6 +24,7 @@ MAX_INTEGER: Final = 2**63 - 1
 MAX_TEXT_LENGTH: Final = 100_000
 _FAST_DIGITS: Final = 18
 _DIGITS: Final = re.compile("[0-9]+")
+_GUID: Final = re.compile(r"(urn:uuid:)?\{?[0-9A-Fa-f-]{32,36}\}?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,11 @@ class Guid(Field):
     json_type: ClassVar[str] = "string"
 
     def parse(self, value: object) -> str:
+        text = str(value).strip()
+        if not _GUID.fullmatch(text):
+            raise ParseError("must be a GUID")
         try:
-            return str(UUID(str(value)))
+            return str(UUID(text))
         except ValueError:
             raise ParseError("must be a GUID") from None
 
@@ -289,8 +293,8 @@ class Reference(Field):
 class Collection(Field):
     """References to any number of records of the entity `of`; a list of ids in the API.
 
-    inverse_of: the collection of `of` that holds the same links. delta_fields: whether a body may
-    send `Added{Name}` and `Removed{Name}`.
+    A single id is a list of one; 0 is none. inverse_of: the collection of `of` that holds the same
+    links. delta_fields: whether a body may send `Added{Name}` and `Removed{Name}`.
     """
 
     of: str = field(kw_only=False)
@@ -302,6 +306,8 @@ class Collection(Field):
     def parse(self, value: object) -> tuple[int, ...]:
         if isinstance(value, str):
             value = [part for part in value.strip("[] ").split(",") if part.strip()]
+        if type(value) is int:
+            value = [value] if value else []
         if not isinstance(value, list | tuple):
             raise ParseError("must be a list of ids")
         ids = tuple(Integer(minimum=1).parse(item) for item in value)

@@ -120,8 +120,7 @@ class Params:
             self.add_error(params, f"must name at most {params.max_items}")
             return []
         items = [
-            Params(params.params, item, f"{self._prefix}{params.name}[{index}].")
-            for index, item in enumerate(raw)
+            Params(params.params, item, f"{self._prefix}{params.name}[{index}].") for index, item in enumerate(raw)
         ]
         if params.check is not None:
             for item in items:

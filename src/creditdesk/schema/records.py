@@ -14,9 +14,7 @@ _VERSION_7: Final = (0x7 << 76) | (0x2 << 62)
 _RANDOM_BYTES: Final = 10
 
 
-def new_record(
-    entity: type[Entity], values: Mapping[str, Any], now: datetime, by: str | None = None
-) -> Record:
+def new_record(entity: type[Entity], values: Mapping[str, Any], now: datetime, by: str | None = None) -> Record:
     """A complete record of `entity`, ready to insert.
 
     values: by column name; an absent column gets its default, an absent UniqueId a random UUIDv7.

@@ -54,12 +54,13 @@ class Finder(Protocol):
 class ReadSession(Finder, Protocol):
     """A session that only reads."""
 
+    async def is_writable(self) -> bool:
+        """Whether the database takes writes, which a replica does not."""
+
     async def page(self, query: ListQuery) -> Page:
         """One page, by `meta().list_columns`, with the exact total."""
 
-    async def get(
-        self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
-    ) -> Record | None:
+    async def get(self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()) -> Record | None:
         """The whole record with embedded values and collections, or None."""
 
     async def get_many(
@@ -82,9 +83,7 @@ class ReadSession(Finder, Protocol):
         columns: own, embedded or filter-only columns and collections; only these are read.
         """
 
-    async def stale(
-        self, entity: type[Entity], after_id: int, limit: int
-    ) -> list[tuple[int, tuple[str, ...]]]:
+    async def stale(self, entity: type[Entity], after_id: int, limit: int) -> list[tuple[int, tuple[str, ...]]]:
         """Records after `after_id` whose denormalized values differ from their source.
 
         Returns at most `limit` pairs of Id and the names of the columns that differ.
@@ -136,9 +135,7 @@ class WriteSession(ReadSession, Protocol):
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
         """Inserts records with their collections; returns their ids, new ones where Id is absent."""
 
-    async def update(
-        self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
-    ) -> None:
+    async def update(self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """Sets values by Id; a collection is replaced."""
 
     async def write(
@@ -167,9 +164,7 @@ class Store(Protocol):
     def write_session(self) -> AbstractAsyncContextManager[WriteSession]:
         """A transaction that commits when its block ends and rolls back on exception."""
 
-    def bulk_load(
-        self, entities: Sequence[type[Entity]]
-    ) -> AbstractAsyncContextManager[WriteSession]:
+    def bulk_load(self, entities: Sequence[type[Entity]]) -> AbstractAsyncContextManager[WriteSession]:
         """A write session for a large number of new records of `entities`.
 
         Until it ends, it locks their tables, only Id is indexed, and unique and reference

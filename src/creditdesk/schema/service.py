@@ -46,9 +46,7 @@ class EntityService(Protocol):
     the session back.
     """
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         """Inserts the record and returns its Id."""
 
     async def update(

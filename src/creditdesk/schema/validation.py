@@ -7,7 +7,7 @@ parsed `reference_checks` in its transaction, and `ParsedWrite.resolve` returns 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,8 +21,9 @@ NOT_FOUND_MESSAGE: Final = "is not found"
 
 @dataclass(frozen=True, slots=True)
 class ReferenceCheck:
-    """Ids of `entity` that must exist; `name` and `attempted_value` go into the field error."""
+    """Ids of `entity` that must exist in `column`; the other two go into the field error."""
 
+    column: str
     name: str
     entity: str
     ids: tuple[int, ...]
@@ -48,23 +49,42 @@ class CollectionChange:
 
 @dataclass(frozen=True, slots=True)
 class ParsedWrite:
-    """A parsed body: values by column name, the references to check, and the errors so far."""
+    """A parsed body: values by column name, the references to check, and the errors so far.
+
+    missing: the required columns that the body leaves without a value. objects: the CustomFields that
+    the body sent.
+    """
 
     entity: type[Entity]
     values: Record
     collection_changes: Mapping[str, CollectionChange]
     reference_checks: tuple[ReferenceCheck, ...]
     errors: tuple[FieldError, ...]
+    missing: tuple[Column, ...] = ()
+    objects: Mapping[str, Any] = field(default_factory=dict)
 
     def resolve(self, missing: Mapping[str, set[int]], before: Record | None = None) -> Record:
         """The values to write, once the references were looked up.
 
-        missing: ids that do not exist, by entity name. before: the stored record of an update.
-        Raises ValidationError with every error in field order: those of parsing, missing
+        missing: ids that do not exist, by entity name. before: the stored record of an update; what
+        it holds is accepted again, so a client may send back what it was shown.
+        Raises ValidationError with every error in field order: those of parsing, missing values and
         references, and immutable fields that differ from `before`.
         """
-        errors = [*self.errors, *self._missing_reference_errors(missing)]
-        values = dict(self.values)
+        stored = before or {}
+        unchanged = {name for name, raw in self.objects.items() if stored.get(name) == raw}
+        errors = [error for error in self.errors if error.PropertyName not in unchanged]
+        errors += self._missing_reference_errors(missing, stored)
+        errors += [
+            missing_field(_error_name(column))
+            for column in self.missing
+            if before is None or not _is_blank(before.get(column.name))
+        ]
+        values = {
+            name: stored.get(name) if value is None and _is_blank(stored.get(name)) else value
+            for name, value in self.values.items()
+        }
+        values |= {name: stored[name] for name in unchanged}
         if before is not None:
             errors += self._immutable_errors(before)
             columns = self.entity.meta().columns
@@ -72,14 +92,16 @@ class ParsedWrite:
         if errors:
             raise ValidationError(*_in_field_order(self.entity, errors))
         for name, change in self.collection_changes.items():
-            values[name] = change.apply_to((before or {}).get(name) or ())
+            values[name] = change.apply_to(stored.get(name) or ())
         return values
 
-    def _missing_reference_errors(self, missing: Mapping[str, set[int]]) -> list[FieldError]:
+    def _missing_reference_errors(self, missing: Mapping[str, set[int]], stored: Record) -> list[FieldError]:
         return [
             FieldError(check.name, NOT_FOUND_MESSAGE, check.attempted_value)
             for check in self.reference_checks
-            if missing.get(check.entity, set()).intersection(check.ids)
+            if missing.get(check.entity, set())
+            .intersection(check.ids)
+            .difference(_stored_ids(stored.get(check.column)))
         ]
 
     def _immutable_errors(self, before: Record) -> list[FieldError]:
@@ -124,22 +146,30 @@ class _BodyParser:
         self._changes: dict[str, CollectionChange] = {}
         self._checks: list[ReferenceCheck] = []
         self._errors: list[FieldError] = []
+        self._missing: list[Column] = []
+        self._objects: Record = {}
 
     def result(self) -> ParsedWrite:
         return ParsedWrite(
-            self._entity, self._values, self._changes, tuple(self._checks), tuple(self._errors)
+            self._entity,
+            self._values,
+            self._changes,
+            tuple(self._checks),
+            tuple(self._errors),
+            tuple(self._missing),
+            self._objects,
         )
 
     def parse_column(self, column: Column, *, ignore_body: bool = False) -> None:
         if isinstance(column.field, Collection):
-            self._parse_collection(column.name, column.field, ignore_body=ignore_body)
+            self._parse_collection(column, column.field, ignore_body=ignore_body)
         else:
             self._parse_scalar(column, ignore_body=ignore_body)
 
     def _parse_scalar(self, column: Column, *, ignore_body: bool) -> None:
         field = column.field
         raw = None if ignore_body else self._body.get(column.name.lower())
-        blank = raw is None or (isinstance(raw, str) and not raw.strip())
+        blank = _is_blank(raw)
         if blank and (field.write_only or (field.immutable and not self._creating)):
             return
         errors_before = len(self._errors)
@@ -147,18 +177,19 @@ class _BodyParser:
         if value is None:
             settable = not field.read_only and not (self._creating and field.update_only)
             if field.required and settable and len(self._errors) == errors_before:
-                self._errors.append(missing_field(_error_name(column)))
+                self._missing.append(column)
             value = field.default_value
             if value is None and not field.nullable and not self._creating:
                 return
         self._values[column.name] = value
         if isinstance(field, Reference) and field.is_local and value:
-            check = ReferenceCheck(_error_name(column), field.to, (value,), raw)
+            check = ReferenceCheck(column.name, _error_name(column), field.to, (value,), raw)
             self._checks.append(check)
 
     def _parse_value(self, column: Column, raw: Any) -> Any:
         try:
             if column.name == "CustomFields":
+                self._objects[column.name] = raw
                 return _parse_custom_fields(raw)
             return column.field.parse(raw)
         except ParseError as error:
@@ -166,7 +197,8 @@ class _BodyParser:
             self._errors.append(FieldError(_error_name(column), str(error), attempted))
             return None
 
-    def _parse_collection(self, name: str, field: Collection, *, ignore_body: bool) -> None:
+    def _parse_collection(self, column: Column, field: Collection, *, ignore_body: bool) -> None:
+        name = column.name
         replacement = added = removed = None
         if not ignore_body:
             replacement = self._parse_ids(field, name)
@@ -174,13 +206,13 @@ class _BodyParser:
             removed = self._parse_ids(field, f"Removed{name}")
         if self._creating:
             if field.required and not (replacement or added):
-                self._errors.append(missing_field(name))
+                self._missing.append(column)
             replacement = replacement or ()
         if replacement is not None or added or removed:
             self._changes[name] = CollectionChange(replacement, added or (), removed or ())
         if field.is_local and (replacement or added):
             ids = tuple(sorted({*(replacement or ()), *(added or ())}))
-            self._checks.append(ReferenceCheck(name, field.of, ids, list(ids)))
+            self._checks.append(ReferenceCheck(name, name, field.of, ids, list(ids)))
 
     def _parse_ids(self, field: Collection, name: str) -> tuple[int, ...] | None:
         raw = self._body.get(name.lower())
@@ -230,6 +262,18 @@ def _parse_custom_value(value: Any) -> Any:
     if isinstance(value, str):
         check_storable(value)
     return value
+
+
+def _is_blank(value: object) -> bool:
+    """Whether a body with this value sets nothing: null, or text of white space alone."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _stored_ids(value: Any) -> tuple[int, ...]:
+    """The ids that a reference or a collection holds."""
+    if isinstance(value, int):
+        return (value,)
+    return tuple(value or ())
 
 
 def _error_name(column: Column) -> str:

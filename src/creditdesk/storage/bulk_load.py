@@ -56,9 +56,7 @@ Update and delete triggers stay: they cost nothing while rows are inserted.
 
 
 @asynccontextmanager
-async def suspend(
-    execute: Execute, dialect: Dialect, entities: Sequence[type[Entity]]
-) -> AsyncIterator[None]:
+async def suspend(execute: Execute, dialect: Dialect, entities: Sequence[type[Entity]]) -> AsyncIterator[None]:
     """Suspends what slows inserts into the tables of these entities until the block ends.
 
     Runs inside the caller's transaction. Violations of unique indexes and foreign keys are raised as the
@@ -69,9 +67,7 @@ async def suspend(
         await execute("SET LOCAL maintenance_work_mem = '256MB'", ())
         suspended = await _find_suspendable(execute, _SUSPENDABLE_POSTGRESQL, names)
     else:
-        suspended = await _find_suspendable(
-            execute, _SUSPENDABLE_SQLITE, dialect.array_parameter(names)
-        )
+        suspended = await _find_suspendable(execute, _SUSPENDABLE_SQLITE, dialect.array_parameter(names))
     for item in suspended:
         await execute(item.remove, ())
     if dialect.name == "postgresql":

@@ -52,8 +52,7 @@ class Joins:
         alias = f"j{len(self.aliases)}"
         self.aliases[path] = alias
         self.clauses.append(
-            f" LEFT JOIN {table_name(target)} AS {alias} "
-            f"ON {alias}.id = {before}.{snake_case(path[-1] + 'Id')}"
+            f" LEFT JOIN {table_name(target)} AS {alias} ON {alias}.id = {before}.{snake_case(path[-1] + 'Id')}"
         )
         return alias
 
@@ -90,9 +89,7 @@ class ClauseBuilder:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
 
-    def select_expressions(
-        self, columns: Iterable[Column], joins: Joins
-    ) -> tuple[list[str], RowDecoder]:
+    def select_expressions(self, columns: Iterable[Column], joins: Joins) -> tuple[list[str], RowDecoder]:
         """The stored values of columns one by one, and how they become inner values."""
         expressions: list[str] = []
         names: list[str] = []
@@ -166,17 +163,13 @@ class ClauseBuilder:
         compared = self.compared_expression(column, joins)
         return "" if compared == "NULL" else compared
 
-    def where(
-        self, entity: type[Entity], filters: Sequence[Filter], joins: Joins | None = None
-    ) -> Fragment:
+    def where(self, entity: type[Entity], filters: Sequence[Filter], joins: Joins | None = None) -> Fragment:
         """The WHERE clause of all filters, empty without any."""
         joins = joins or Joins(entity)
         # Locations have an index along CreatedOn, but many rows each.
         scope = entity.scope if entity.counted else None
         other_index = any(
-            each.comparison is Comparison.EQUALS
-            and each.column.name != scope
-            and _is_selective(each.column)
+            each.comparison is Comparison.EQUALS and each.column.name != scope and _is_selective(each.column)
             for each in filters
         )
         parameters = self.filter_parameters(filters)
@@ -257,9 +250,7 @@ class ClauseBuilder:
         encode = self._encoder(column)
         if comparison in (Comparison.ONE_OF, Comparison.OVERLAPS):
             array = self.dialect.array_parameter
-            yield Parameter(
-                name, position, lambda f: array([encode(value) for value in sorted(f.value)])
-            )
+            yield Parameter(name, position, lambda f: array([encode(value) for value in sorted(f.value)]))
         elif comparison is Comparison.BETWEEN:
             yield Parameter(f"{name}_from", position, lambda f: encode(f.value[0]))
             yield Parameter(f"{name}_until", position, lambda f: encode(f.value[1]))
@@ -303,9 +294,7 @@ def _stored_names(entity: type[Entity]) -> frozenset[str]:
     """The names of the columns a table holds; worked out once, as hashing a column is slow."""
     found = _STORED_NAMES.get(entity)
     if found is None:
-        found = _STORED_NAMES[entity] = frozenset(
-            column.name for column in entity.meta().stored_columns
-        )
+        found = _STORED_NAMES[entity] = frozenset(column.name for column in entity.meta().stored_columns)
     return found
 
 

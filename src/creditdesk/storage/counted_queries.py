@@ -89,9 +89,7 @@ def counted_total(
     """
     if not entity.counted or not _is_creation_range(_without_location_filters(entity, filters)):
         return None
-    low, high = _range_bounds(
-        _counted_range(entity, filters, parameters, dialect), CREATED_ON_BUCKETS
-    )
+    low, high = _range_bounds(_counted_range(entity, filters, parameters, dialect), CREATED_ON_BUCKETS)
     # Materialized, as an engine would otherwise compute each bound as often as it is named.
     bounds = f"SELECT {low} AS low, {high} AS high"
     return f"WITH bounds AS MATERIALIZED ({bounds}) SELECT {_RANGE_SIZE} FROM bounds"
@@ -178,10 +176,7 @@ def _bucket_query(selected: _CountedRange, bits: int, wider: int | None) -> str:
         found, finer = _bucket_cte(wider), wider - bits
         # CROSS JOIN fixes the join order, so that the index finds the buckets by number.
         source, before = f"{found} CROSS JOIN {counters} AS r", f"{found}.rows_before"
-        within = (
-            f" AND r.bucket >= ({found}.bucket << {finer})"
-            f" AND r.bucket < (({found}.bucket + 1) << {finer})"
-        )
+        within = f" AND r.bucket >= ({found}.bucket << {finer}) AND r.bucket < (({found}.bucket + 1) << {finer})"
     # Peers of a window, the shards of a bucket, share its running sum.
     through = f"SELECT r.bucket, {before} + sum(r.n) OVER (ORDER BY r.bucket) AS through"
     own = f"(SELECT sum(r.n) FROM {counters} AS r WHERE {condition} AND r.bucket = first.bucket)"
@@ -195,8 +190,7 @@ def _bucket_query(selected: _CountedRange, bits: int, wider: int | None) -> str:
 def spans_locations(entity: type[Entity], filters: Sequence[Filter]) -> bool:
     """Whether a list of a counted entity is filtered by several locations."""
     return entity.counted and any(
-        each.column.name == entity.scope and each.comparison is Comparison.ONE_OF
-        for each in filters
+        each.column.name == entity.scope and each.comparison is Comparison.ONE_OF for each in filters
     )
 
 

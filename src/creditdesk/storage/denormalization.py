@@ -96,8 +96,7 @@ def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[str]:
             near = [c for c in entity.meta().denormalized_columns if len(c.path) == depth]
             if near:
                 sets = ", ".join(
-                    _assignment(each, f"{each.table}.{each.reference_column}")
-                    for each in _by_reference(entity, near)
+                    _assignment(each, f"{each.table}.{each.reference_column}") for each in _by_reference(entity, near)
                 )
                 yield f"UPDATE {table_name(entity)} SET {sets}"
 
@@ -112,9 +111,7 @@ def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect)
             yield from dialect.update_trigger(
                 f"{name}_follow", "AFTER", each.source_table, each.source_columns, moved, follow
             )
-            yield from dialect.deferred_trigger(
-                f"{name}_late", each.source_table, each.source_columns, moved, follow
-            )
+            yield from dialect.deferred_trigger(f"{name}_late", each.source_table, each.source_columns, moved, follow)
             # The foreign key was checked before, and holds a lock on the source.
             assignment = _assignment(each, f"NEW.{each.reference_column}")
             yield from dialect.update_trigger(
@@ -168,10 +165,7 @@ def _propagate(each: Denormalization, dialect: Dialect) -> str:
 
 def _assignment(each: Denormalization, source_id: str) -> str:
     origins = ", ".join(f"s.{origin}" for origin in each.source_columns)
-    return (
-        f"({', '.join(each.columns)}) = "
-        f"(SELECT {origins} FROM {each.source_table} AS s WHERE s.id = {source_id})"
-    )
+    return f"({', '.join(each.columns)}) = (SELECT {origins} FROM {each.source_table} AS s WHERE s.id = {source_id})"
 
 
 def _stale_condition(each: Denormalization, row: str, source_id: str, dialect: Dialect) -> str:

@@ -106,9 +106,7 @@ class Dialect(ABC):
         return [row[skip:] for row in rows]
 
     @abstractmethod
-    def custom_field_condition(
-        self, expression: str, name_placeholder: str, value_placeholder: str
-    ) -> str:
+    def custom_field_condition(self, expression: str, name_placeholder: str, value_placeholder: str) -> str:
         """Whether casefolded custom fields have an entry of this name whose value contains a text.
 
         With an empty `value_placeholder`: whether they have an entry with any value.
@@ -132,9 +130,7 @@ class Dialect(ABC):
         """A row trigger BEFORE or AFTER an UPDATE of one of the columns."""
 
     @abstractmethod
-    def deferred_trigger(
-        self, name: str, table: str, columns: Sequence[str], when: str, body: str
-    ) -> list[str]:
+    def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:
         """A trigger that executes `body` at commit, once no other transaction shares the updated row.
 
         So it sees what others copied from the row before the update.
@@ -219,15 +215,9 @@ class SQLite(Dialect):
             return [_decode_packed(row[skip]) for row in rows]
         return [[value for part in row[skip:] for value in _decode_packed(part)] for row in rows]
 
-    def custom_field_condition(
-        self, expression: str, name_placeholder: str, value_placeholder: str
-    ) -> str:
+    def custom_field_condition(self, expression: str, name_placeholder: str, value_placeholder: str) -> str:
         value = "json_extract(entry.value, '$.Value')"
-        holds = (
-            f"instr({value}, {value_placeholder}) > 0"
-            if value_placeholder
-            else f"{value} IS NOT NULL"
-        )
+        holds = f"instr({value}, {value_placeholder}) > 0" if value_placeholder else f"{value} IS NOT NULL"
         return (
             f"EXISTS (SELECT 1 FROM json_each({expression}, '$.Data') AS entry "
             f"WHERE json_extract(entry.value, '$.Name') = {name_placeholder} AND {holds})"
@@ -244,8 +234,7 @@ class SQLite(Dialect):
     ) -> list[str]:
         return [
             f"DROP TRIGGER IF EXISTS {name}",
-            f"CREATE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} ON {table} "
-            f"WHEN {when} BEGIN {body} END",
+            f"CREATE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} ON {table} WHEN {when} BEGIN {body} END",
         ]
 
     def deferred_trigger(
@@ -322,15 +311,9 @@ class PostgreSQL(Dialect):
     def decode_collection(self, value: Any) -> tuple[int, ...]:
         return tuple(value or ())
 
-    def custom_field_condition(
-        self, expression: str, name_placeholder: str, value_placeholder: str
-    ) -> str:
+    def custom_field_condition(self, expression: str, name_placeholder: str, value_placeholder: str) -> str:
         value = "entry ->> 'Value'"
-        holds = (
-            f"strpos({value}, {value_placeholder}::text) > 0"
-            if value_placeholder
-            else f"{value} IS NOT NULL"
-        )
+        holds = f"strpos({value}, {value_placeholder}::text) > 0" if value_placeholder else f"{value} IS NOT NULL"
         return (
             f"EXISTS (SELECT 1 FROM jsonb_array_elements({expression}::jsonb -> 'Data') AS entry "
             f"WHERE entry ->> 'Name' = {name_placeholder}::text AND {holds})"
@@ -351,9 +334,7 @@ class PostgreSQL(Dialect):
             f"ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
         ]
 
-    def deferred_trigger(
-        self, name: str, table: str, columns: Sequence[str], when: str, body: str
-    ) -> list[str]:
+    def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:
         # Two statements: the second takes a new snapshot after the first has waited.
         wait = f"PERFORM 1 FROM {table} WHERE id = NEW.id FOR UPDATE;"
         return [
@@ -391,7 +372,4 @@ class PostgreSQL(Dialect):
 
 
 def _trigger_function(name: str, body: str) -> str:
-    return (
-        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql "
-        f"AS $$ BEGIN {body} RETURN NEW; END $$"
-    )
+    return f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$"

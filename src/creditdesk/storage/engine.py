@@ -12,6 +12,7 @@ import creditdesk.entities.catalog  # noqa: F401 - the tables derive from what i
 from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import (
     MIGRATIONS,
+    MissingDatabase,
     PlannedChange,
     applied,
     check_version,
@@ -20,7 +21,7 @@ from creditdesk.storage.migrations import (
 )
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.session import BaseWriteSession
-from creditdesk.storage.sqlite import SQLiteStore
+from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
 
 DEFAULT_POOL_SIZE: Final = 6
 _MIGRATION_LOCK: Final = 7230521
@@ -38,14 +39,22 @@ class _Undone(Exception):
 
 
 async def open_store(
-    url: str, *, migrated: bool = False, connections: int = DEFAULT_POOL_SIZE
+    url: str,
+    *,
+    migrated: bool = False,
+    connections: int = DEFAULT_POOL_SIZE,
+    busy_seconds: float = BUSY_SECONDS,
+    statement_seconds: float | None = None,
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
-    With `migrated` the schema is brought up to date first. Without it, raises OlderDatabase or
-    NewerDatabase for a database whose schema is not this program's.
+    With `migrated` the database is created if it is missing, and its schema brought up to date.
+    Without it, raises MissingDatabase, OlderDatabase or NewerDatabase for a database that is
+    missing or whose schema is not this program's.
     """
-    store = await _open(url, connections)
+    if not migrated:
+        _require_file(url)
+    store = await _open(url, connections, busy_seconds, statement_seconds)
     try:
         if migrated:
             async with _schema_change(store) as session:
@@ -63,10 +72,7 @@ async def migration_steps(url: str) -> list[tuple[str, str | None]]:
     """Every numbered step with its description, and when it was applied, None if it is pending."""
     async with _existing(url) as store, store.read_session() as session:
         dates = await applied(session.fetch, session.dialect)
-    return [
-        (f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number))
-        for each in MIGRATIONS
-    ]
+    return [(f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number)) for each in MIGRATIONS]
 
 
 async def planned_changes(url: str) -> list[PlannedChange]:
@@ -84,11 +90,16 @@ async def planned_changes(url: str) -> list[PlannedChange]:
             return changes
 
 
-async def _open(url: str, connections: int) -> _AnyStore:
+async def _open(
+    url: str,
+    connections: int,
+    busy_seconds: float = BUSY_SECONDS,
+    statement_seconds: float | None = None,
+) -> _AnyStore:
     if url.startswith(_SQLITE_PREFIX):
-        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:")
+        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds)
     if url.startswith(("postgresql://", "postgres://")):
-        return await connect(url, connections)
+        return await connect(url, connections, statement_seconds)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")
 
 
@@ -102,8 +113,18 @@ async def _existing(url: str) -> AsyncIterator[_AnyStore]:
         await store.close()
 
 
+def _require_file(url: str) -> None:
+    """Raises MissingDatabase for a SQLite file that does not exist."""
+    if _is_missing_file(url):
+        path = Path(url.removeprefix(_SQLITE_PREFIX)).resolve()
+        raise MissingDatabase(f"There is no database at {path}. Run: creditdesk init --admin EMAIL")
+
+
 def _is_missing_file(url: str) -> bool:
-    return url.startswith(_SQLITE_PREFIX) and not Path(url.removeprefix(_SQLITE_PREFIX)).exists()
+    if not url.startswith(_SQLITE_PREFIX):
+        return False
+    file = Path(url.removeprefix(_SQLITE_PREFIX))
+    return not file.exists() or (file.is_file() and file.stat().st_size == 0)
 
 
 @asynccontextmanager

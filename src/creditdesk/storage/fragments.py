@@ -52,9 +52,7 @@ class Fragment:
         parameters = (parameter for part in parts for parameter in part.parameters)
         return cls(separator.join(part.text for part in parts), tuple(parameters))
 
-    def numbered(
-        self, dialect: Dialect, decoder: RowDecoder | None = None, *, first: int = 1
-    ) -> Statement:
+    def numbered(self, dialect: Dialect, decoder: RowDecoder | None = None, *, first: int = 1) -> Statement:
         """The statement in which each parameter has a number, in order of appearance.
 
         `first` is the number of the first one, for a statement that follows others in one text.

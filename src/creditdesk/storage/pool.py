@@ -5,7 +5,7 @@ Acquiring from this one costs half as much, and waiters are served in order of a
 
 from __future__ import annotations
 
-from asyncio import Semaphore
+from asyncio import CancelledError, Semaphore, timeout
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -16,11 +16,24 @@ MAX_IDLE_SECONDS: Final = 300
 """A connection idle for longer is replaced: a proxy or firewall may have dropped it."""
 
 
+_UNUSABLE: Final = (
+    # The server went away between two statements.
+    asyncpg.InternalClientError,
+    # It may be silent, and the end of the statement is unknown.
+    TimeoutError,
+    CancelledError,
+    # It has become a replica.
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""Errors after which a connection is closed."""
+
+
 class ConnectionPool:
     """Hands out at most `max_size` connections of an asyncpg pool of that size."""
 
-    def __init__(self, pool: Any, max_size: int) -> None:
+    def __init__(self, pool: Any, max_size: int, wait_seconds: float | None = None) -> None:
         self._pool = pool
+        self._wait_seconds = wait_seconds
         self._slots = Semaphore(max_size)
         self._idle: list[tuple[Any, float]] = []
         self._closing = False
@@ -31,7 +44,7 @@ class ConnectionPool:
 
     async def checkout(self) -> Any:
         """A connection that must be checked in again."""
-        await self._slots.acquire()
+        await self._take_slot()
         try:
             while self._idle:
                 connection, since = self._idle.pop()
@@ -47,11 +60,21 @@ class ConnectionPool:
             self._slots.release()
             raise
 
+    async def _take_slot(self) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        try:
+            async with timeout(self._wait_seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise ConnectionError("every connection to the database is in use") from None
+
     async def checkin(self, connection: Any, error: BaseException | None) -> None:
         """Takes a connection back from a block that ended with this error, if any."""
         try:
-            if isinstance(error, asyncpg.InternalClientError):
-                # The server went away between two statements; the driver's state is unusable.
+            if isinstance(error, _UNUSABLE):
+                # Releasing would wait for the answer of a silent server.
                 await self._discard(connection)
             elif error is not None or self._closing:
                 await self._pool.release(connection)
@@ -89,7 +112,7 @@ class PooledConnection:
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         await self._pool.checkin(self._connection, error)
-        if isinstance(error, asyncpg.InternalClientError):
+        if isinstance(error, asyncpg.InternalClientError | TimeoutError):
             raise ConnectionError(f"the database went away: {error}") from error
 
 

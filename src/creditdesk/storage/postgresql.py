@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
@@ -12,6 +13,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.repository import FindQuery, Insert, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
+from creditdesk.storage.connector import HostConnector
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.fragments import (
     NO_COLUMNS,
@@ -50,6 +52,11 @@ class PostgreSQLReadSession(BaseReadSession):
         rows: Sequence[Sequence[Any]] = await self.connection.fetch(text, *parameters)
         return rows
 
+    async def is_writable(self) -> bool:
+        # Both a replica and an operator's setting make transactions read-only.
+        [(read_only,)] = await self.fetch("SELECT current_setting('transaction_read_only')", ())
+        return bool(read_only == "off")
+
     async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
         if len(queries) == 1:
             return await super().find_many(queries)
@@ -57,16 +64,12 @@ class PostgreSQLReadSession(BaseReadSession):
         values: list[Any] = []
         decoders: list[RowDecoder] = []
         for each in queries:
-            statement = self.statements.find_as_rows(
-                each.entity, each.filters, tuple(each.columns), len(values) + 1
-            )
+            statement = self.statements.find_as_rows(each.entity, each.filters, tuple(each.columns), len(values) + 1)
             texts.append(f"ARRAY({statement.text})")
             values += statement.values
             decoders.append(statement.decoder)
         [arrays] = await self.fetch(f"SELECT {', '.join(texts)}", values)
-        return [
-            decoder.decode_records(rows) for decoder, rows in zip(decoders, arrays, strict=True)
-        ]
+        return [decoder.decode_records(rows) for decoder, rows in zip(decoders, arrays, strict=True)]
 
 
 class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
@@ -106,12 +109,8 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
     async def update_rows(self, rows: EncodedRows) -> None:
         await self._execute("update", rows, update_arrays)
 
-    async def _execute(
-        self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]
-    ) -> None:
-        statement = self.statements.statement(
-            (kind, rows.shape), lambda: compose(rows).numbered(self.dialect)
-        )
+    async def _execute(self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]) -> None:
+        statement = self.statements.statement((kind, rows.shape), lambda: compose(rows).numbered(self.dialect))
         await self.connection.execute(statement.text, *statement.bind((rows,)).values)
 
     async def write(
@@ -135,9 +134,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
             return {}
         return {record["Id"]: record for record in await self._records(bound)}
 
-    def _write_all(
-        self, encoded: Sequence[tuple[_Kind, EncodedRows]], returning: type[Entity] | None
-    ) -> Statement:
+    def _write_all(self, encoded: Sequence[tuple[_Kind, EncodedRows]], returning: type[Entity] | None) -> Statement:
         """One statement for writes on different tables; it selects what is inserted of one."""
         select = Statement("SELECT 1", (), NO_COLUMNS)
         ctes: list[Fragment] = []
@@ -187,9 +184,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         return (Fragment("SELECT ") + Fragment.join(", ", locks)).numbered(self.dialect)
 
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
-        await self.connection.execute(
-            f"DELETE FROM {table} WHERE {self.dialect.in_array(column, '$1')}", list(ids)
-        )
+        await self.connection.execute(f"DELETE FROM {table} WHERE {self.dialect.in_array(column, '$1')}", list(ids))
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
         tables = tuple(table_name(entity) for entity in counts)
@@ -238,13 +233,22 @@ class PostgreSQLStore:
                 yield session
                 return
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield session
+                try:
+                    yield session
+                except (TimeoutError, CancelledError):
+                    connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
         try:
             async with self.pool.acquire() as connection, connection.transaction():
-                yield PostgreSQLWriteSession(self.statements, connection)
+                try:
+                    yield PostgreSQLWriteSession(self.statements, connection)
+                except (TimeoutError, CancelledError):
+                    # A rollback would wait for the same silent server.
+                    connection.terminate()
+                    raise
         except asyncpg.PostgresError as error:
             raise translate_error(error) from error
 
@@ -278,10 +282,16 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
-async def connect(url: str, pool_size: int) -> PostgreSQLStore:
-    """A store over a pool of at most `pool_size` connections."""
+async def connect(url: str, pool_size: int, statement_seconds: float | None = None) -> PostgreSQLStore:
+    """A store over a pool of at most `pool_size` connections.
+
+    A statement, and the wait for a connection, end after `statement_seconds`, if given.
+    """
+    connector: Any = HostConnector(url)
     pool = await asyncpg.create_pool(
         url,
+        connect=connector,
+        command_timeout=statement_seconds,
         min_size=1,
         max_size=pool_size,
         statement_cache_size=1024,
@@ -294,4 +304,4 @@ async def connect(url: str, pool_size: int) -> PostgreSQLStore:
             "application_name": "creditdesk",
         },
     )
-    return PostgreSQLStore(ConnectionPool(pool, pool_size))
+    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds))

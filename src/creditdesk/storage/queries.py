@@ -44,9 +44,7 @@ class Statements(ClauseBuilder):
         found: Statement = self.cached(key, build)
         return found
 
-    def page(
-        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False
-    ) -> BoundStatement:
+    def page(self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False) -> BoundStatement:
         """One statement for the total (first column) and `size` packed rows from `offset` on.
 
         With `use_counters` the first row is found by the row counters; the list must be seekable.
@@ -60,9 +58,7 @@ class Statements(ClauseBuilder):
         )
         return statement.bind((*filters, offset))
 
-    def _page_statement(
-        self, query: ListQuery, size: int, has_offset: bool, use_counters: bool
-    ) -> Statement:
+    def _page_statement(self, query: ListQuery, size: int, has_offset: bool, use_counters: bool) -> Statement:
         # The size is part of the text: a planner that does not know it would sort the whole table
         # rather than read the first rows of an index.
         entity, filters, order = query.entity, query.filters, query.order
@@ -72,13 +68,9 @@ class Statements(ClauseBuilder):
         ctes, where, start = "", condition.text, str(offset)
         if use_counters:
             parameters = self.filter_parameters(filters)
-            ctes, where, start, total = seek_plan(
-                entity, filters, order, parameters, offset, self.dialect
-            )
+            ctes, where, start, total = seek_plan(entity, filters, order, parameters, offset, self.dialect)
         else:
-            total = self._counted_total(entity, filters) or (
-                f"SELECT count(*) FROM {table} AS t{joins.text}{where}"
-            )
+            total = self._counted_total(entity, filters) or (f"SELECT count(*) FROM {table} AS t{joins.text}{where}")
         skipped = f" OFFSET {start}" if has_offset else ""
         sort = self.sort_expression(order, joins)
         direction, id_direction = self._direction(order)
@@ -184,9 +176,7 @@ class Statements(ClauseBuilder):
                 tail += Fragment(" LIMIT :limit", (Parameter("limit", count + 1),))
             meta = entity.meta()
             chosen: Iterable[Column] = meta.columns.values() if whole else meta.list_columns
-            select, decoder = self.select(
-                _named(entity, columns) if columns else chosen, entity, where + tail, joins
-            )
+            select, decoder = self.select(_named(entity, columns) if columns else chosen, entity, where + tail, joins)
             return select.numbered(self.dialect, decoder)
 
         return self.statement(key, build).bind((*filters, after_id, limit))
@@ -212,9 +202,7 @@ class Statements(ClauseBuilder):
         key = ("find as rows", entity, _filter_shape(filters), columns, first)
         return self.statement(key, build).bind(filters)
 
-    def get(
-        self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
-    ) -> BoundStatement:
+    def get(self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()) -> BoundStatement:
         """The whole record of an id, if the filters match it."""
 
         def build() -> Statement:
@@ -249,9 +237,7 @@ class Statements(ClauseBuilder):
 
             def select(parameter: Parameter, locking: str) -> Fragment:
                 where = f" WHERE {self.dialect.in_array('t.id', str(parameter))} ORDER BY t.id"
-                return self.select(chosen, entity, Fragment(where + locking, (parameter,)), joins)[
-                    0
-                ]
+                return self.select(chosen, entity, Fragment(where + locking, (parameter,)), joins)[0]
 
             fragment = select(Parameter("ids", 0), self.dialect.lock_clause())
             if skippable_ids:
@@ -280,9 +266,7 @@ class Statements(ClauseBuilder):
     def stale(self, entity: type[Entity], after_id: int, limit: int) -> BoundStatement:
         """The first records after an id with denormalized columns that differ from their source."""
         key = ("stale", entity)
-        statement = self.statement(
-            key, lambda: stale_query(entity, self.dialect).numbered(self.dialect)
-        )
+        statement = self.statement(key, lambda: stale_query(entity, self.dialect).numbered(self.dialect))
         return statement.bind((after_id, limit))
 
 

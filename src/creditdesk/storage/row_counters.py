@@ -73,15 +73,8 @@ class CountedTable:
         """
         all_locations = str(ALL_LOCATIONS)
         return (
-            *(
-                (key, bits, all_locations)
-                for key in (CREATED_ON_BUCKETS, ID_BUCKETS)
-                for bits in key.bucket_bits
-            ),
-            *(
-                (CREATED_ON_BUCKETS, bits, self.location_expression(row))
-                for bits in LOCATION_BUCKET_BITS
-            ),
+            *((key, bits, all_locations) for key in (CREATED_ON_BUCKETS, ID_BUCKETS) for bits in key.bucket_bits),
+            *((CREATED_ON_BUCKETS, bits, self.location_expression(row)) for bits in LOCATION_BUCKET_BITS),
         )
 
     def location_expression(self, row: str = "") -> str:
@@ -92,11 +85,15 @@ class RowCounters(ABC):
     """What differs between engines: values as integers, and the triggers that count."""
 
     def create_table(self, counted: CountedTable) -> str:
-        """The table of counters; they are INTEGER, as PostgreSQL sums BIGINT as slower decimals."""
+        """The table of counters; they are INTEGER, as PostgreSQL sums BIGINT as slower decimals.
+
+        The key's columns come first and in its order: the integrity check of SQLite 3.40 reports
+        every other order as NULL values.
+        """
         return (
-            f"CREATE TABLE IF NOT EXISTS {counted.counter_table} (location BIGINT NOT NULL, "
-            "bucket BIGINT NOT NULL, n INTEGER NOT NULL, bits SMALLINT NOT NULL, "
-            "shard SMALLINT NOT NULL, PRIMARY KEY (bits, location, bucket, shard))"
+            f"CREATE TABLE IF NOT EXISTS {counted.counter_table} (bits SMALLINT NOT NULL, "
+            "location BIGINT NOT NULL, bucket BIGINT NOT NULL, shard SMALLINT NOT NULL, "
+            "n INTEGER NOT NULL, PRIMARY KEY (bits, location, bucket, shard))"
         )
 
     def backfill(self, counted: CountedTable) -> str:
@@ -237,14 +234,8 @@ class PostgreSQLRowCounters(RowCounters):
 
     def triggers(self, counted: CountedTable) -> Iterator[str]:
         table = counted.table
-        numbers = ", ".join(
-            f"{self.as_integer(m, m.column)} AS {m.column}"
-            for m in (CREATED_ON_BUCKETS, ID_BUCKETS)
-        )
-        counts = ", ".join(
-            f"({bits}, {location}, r.{key.column})"
-            for key, bits, location in counted.counters("r.")
-        )
+        numbers = ", ".join(f"{self.as_integer(m, m.column)} AS {m.column}" for m in (CREATED_ON_BUCKETS, ID_BUCKETS))
+        counts = ", ".join(f"({bits}, {location}, r.{key.column})" for key, bits, location in counted.counters("r."))
 
         def read(rows: str, change: int) -> str:
             return f"SELECT {numbers}, {counted.location}, {change} AS change FROM {rows}"
@@ -285,10 +276,7 @@ class PostgreSQLRowCounters(RowCounters):
                 "AS $$ DECLARE mine bigint := creditdesk_counter_shard(); "
                 f"BEGIN {counting} RETURN NULL; END $$"
             )
-            yield (
-                f"CREATE OR REPLACE TRIGGER {trigger} AFTER {event} "
-                f"FOR EACH STATEMENT EXECUTE FUNCTION {trigger}()"
-            )
+            yield (f"CREATE OR REPLACE TRIGGER {trigger} AFTER {event} FOR EACH STATEMENT EXECUTE FUNCTION {trigger}()")
 
 
 def _bucket_start(bits: int, bucket: str) -> str:

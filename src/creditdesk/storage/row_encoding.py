@@ -80,9 +80,7 @@ def _transpose(records: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]
     """The values of all records by field name, None where a record lacks the field."""
     names = tuple(records[0])
     if all(tuple(record) == names for record in records):
-        return dict(
-            zip(names, zip(*(record.values() for record in records), strict=True), strict=True)
-        )
+        return dict(zip(names, zip(*(record.values() for record in records), strict=True), strict=True))
     every: set[str] = set().union(*records)
     return {name: [record.get(name) for record in records] for name in every}
 
@@ -132,6 +130,4 @@ def _column_encoders(columns: Sequence[Column], dialect: Dialect) -> Iterator[_C
         yield _ColumnEncoder(column.name, TypedColumn(column_name(column), sql_type), encode)
         if is_casefolded(column):
             folded = fold_case if isinstance(column.field, Text) else casefold_custom_fields
-            yield _ColumnEncoder(
-                column.name, TypedColumn(casefolded_name(column), sql_type), folded
-            )
+            yield _ColumnEncoder(column.name, TypedColumn(casefolded_name(column), sql_type), folded)

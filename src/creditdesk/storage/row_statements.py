@@ -16,8 +16,7 @@ def insert_row(rows: EncodedRows) -> Fragment:
     names = [*(each.name for each in parameters), *names]
     values = [*(str(each) for each in parameters), *values]
     return Fragment(
-        f"INSERT INTO {rows.table} ({', '.join(names)}) "
-        f"SELECT {', '.join(values)} FROM (SELECT 1){joins}",
+        f"INSERT INTO {rows.table} ({', '.join(names)}) SELECT {', '.join(values)} FROM (SELECT 1){joins}",
         parameters,
     )
 
@@ -56,8 +55,7 @@ def update_arrays(rows: EncodedRows, argument: int = 0) -> Fragment:
     names = [column.name for column in rows.columns]
     sets = ", ".join(f"{name} = v.{name}" for name in names[1:])
     return Fragment(
-        f"UPDATE {rows.table} AS t SET {sets} FROM unnest({arrays.text}) "
-        f"AS v ({', '.join(names)}) WHERE t.id = v.id",
+        f"UPDATE {rows.table} AS t SET {sets} FROM unnest({arrays.text}) AS v ({', '.join(names)}) WHERE t.id = v.id",
         arrays.parameters,
     )
 
@@ -70,14 +68,10 @@ def _arrays(rows: EncodedRows, argument: int) -> Fragment:
         parameter = Parameter(f"rows_{argument}_{name}", argument, values)
         return Fragment(f"{parameter}::{sql_type}[]", (parameter,))
 
-    return Fragment.join(
-        ", ", (array(i, column.name, column.sql_type) for i, column in enumerate(rows.columns))
-    )
+    return Fragment.join(", ", (array(i, column.name, column.sql_type) for i, column in enumerate(rows.columns)))
 
 
-def _source_values(
-    rows: EncodedRows, reference: Callable[[str], str]
-) -> tuple[Sequence[str], Sequence[str], str]:
+def _source_values(rows: EncodedRows, reference: Callable[[str], str]) -> tuple[Sequence[str], Sequence[str], str]:
     """Denormalized columns, their values, and the joins to the rows that they are copied from."""
     names: list[str] = []
     values: list[str] = []
@@ -86,8 +80,5 @@ def _source_values(
         source = f"s{number}"
         names += each.columns
         values += [f"{source}.{column}" for column in each.source_columns]
-        joins += (
-            f" LEFT JOIN {each.source_table} AS {source}"
-            f" ON {source}.id = {reference(each.reference_column)}"
-        )
+        joins += f" LEFT JOIN {each.source_table} AS {source} ON {source}.id = {reference(each.reference_column)}"
     return names, values, joins

@@ -52,6 +52,10 @@ class BaseReadSession(ABC):
     async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Executes a statement and returns its rows."""
 
+    async def is_writable(self) -> bool:
+        [(answer,)] = await self.fetch("SELECT 1", ())
+        return bool(answer)
+
     async def page(self, query: ListQuery) -> Page:
         offset = min((query.page - 1) * query.size, MAX_OFFSET)
         if offset < DEEP_PAGE_OFFSET:
@@ -60,9 +64,7 @@ class BaseReadSession(ABC):
             return await self._fetch_page(query, offset, query.size, use_counters=True)
         return await self._deep_page(query, offset)
 
-    async def _fetch_page(
-        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False
-    ) -> Page:
+    async def _fetch_page(self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False) -> Page:
         statement = self.statements.page(query, offset, size, use_counters=use_counters)
         rows = await self.fetch(statement.text, statement.values)
         records = self.dialect.unpack_rows(rows, 1)
@@ -96,9 +98,7 @@ class BaseReadSession(ABC):
         statement = self.statements.count(entity, filters)
         return int((await self.fetch(statement.text, statement.values))[0][0])
 
-    async def get(
-        self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()
-    ) -> Record | None:
+    async def get(self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()) -> Record | None:
         records = await self._records(self.statements.get(entity, record_id, filters))
         return records[0] if records else None
 
@@ -119,9 +119,7 @@ class BaseReadSession(ABC):
         after_id: int | None = None,
         columns: Sequence[str] = (),
     ) -> list[Record]:
-        statement = self.statements.find(
-            entity, filters, order, limit=limit, after_id=after_id, columns=tuple(columns)
-        )
+        statement = self.statements.find(entity, filters, order, limit=limit, after_id=after_id, columns=tuple(columns))
         return await self._records(statement)
 
     async def _records(self, statement: BoundStatement) -> list[Record]:
@@ -130,18 +128,13 @@ class BaseReadSession(ABC):
     async def find_many(self, queries: Sequence[FindQuery]) -> list[list[Record]]:
         return [await self.find(q.entity, q.filters, columns=q.columns) for q in queries]
 
-    async def stale(
-        self, entity: type[Entity], after_id: int, limit: int
-    ) -> list[tuple[int, tuple[str, ...]]]:
+    async def stale(self, entity: type[Entity], after_id: int, limit: int) -> list[tuple[int, tuple[str, ...]]]:
         columns = entity.meta().denormalized_columns
         if not columns:
             return []
         statement = self.statements.stale(entity, after_id, limit)
         rows = await self.fetch(statement.text, statement.values)
-        return [
-            (row[0], tuple(c.name for c, differs in zip(columns, row[1:], strict=True) if differs))
-            for row in rows
-        ]
+        return [(row[0], tuple(c.name for c, differs in zip(columns, row[1:], strict=True) if differs)) for row in rows]
 
     async def counter_mismatches(self, entity: type[Entity]) -> list[CounterMismatch]:
         counted = CountedTable(table_name(entity), location_column(entity))
@@ -149,9 +142,7 @@ class BaseReadSession(ABC):
         return [
             CounterMismatch(
                 "CreatedOn" if bits in CREATED_ON_BUCKETS.bucket_bits else "Id",
-                _bucket_start_datetime(bucket << bits)
-                if bits in CREATED_ON_BUCKETS.bucket_bits
-                else bucket << bits,
+                _bucket_start_datetime(bucket << bits) if bits in CREATED_ON_BUCKETS.bucket_bits else bucket << bits,
                 None if location == ALL_LOCATIONS else max(location, 0),
                 stored,
                 actual,
@@ -217,9 +208,7 @@ class BaseWriteSession(BaseReadSession):
             await self._insert_links(entity, column, zip(ids, records, strict=True))
         return ids
 
-    async def update(
-        self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]
-    ) -> None:
+    async def update(self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         groups: dict[tuple[str, ...], list[tuple[int, Mapping[str, Any]]]] = {}
         for record_id, change in changes:
             groups.setdefault(tuple(change), []).append((record_id, change))
@@ -248,8 +237,7 @@ class BaseWriteSession(BaseReadSession):
             count = await self.count(other, (wanted,))
             if count:
                 raise StateConflict(
-                    f"This record cannot be deleted: {count} "
-                    f"{other.plural or other.__name__} refer to it."
+                    f"This record cannot be deleted: {count} {other.plural or other.__name__} refer to it."
                 )
         await self.delete_rows(table_name(entity), "id", ids)
 
@@ -260,15 +248,11 @@ class BaseWriteSession(BaseReadSession):
         records: Iterable[tuple[int, Mapping[str, Any]]],
     ) -> None:
         """Inserts the links of a collection for records by their ids."""
-        links = [
-            (owner, item) for owner, values in records for item in values.get(column.name) or ()
-        ]
+        links = [(owner, item) for owner, values in records for item in values.get(column.name) or ()]
         if links:
             table, owner_column, item_column = link_table(entity, column.leaf)
             columns = [TypedColumn(owner_column, "BIGINT"), TypedColumn(item_column, "BIGINT")]
-            await self.insert_rows(
-                EncodedRows(table, columns, [*map(list, zip(*links, strict=True))])
-            )
+            await self.insert_rows(EncodedRows(table, columns, [*map(list, zip(*links, strict=True))]))
 
 
 def _bucket_start_datetime(microseconds: int) -> datetime:
@@ -290,18 +274,8 @@ def _referencing_columns(entity: type[Entity]) -> list[tuple[type[Entity], Colum
     for other in declared_entities():
         for column in other.meta().columns.values():
             field = column.field
-            refers = (
-                isinstance(field, Reference)
-                and column.is_own
-                and field.is_local
-                and field.to == name
-            )
-            holds = (
-                isinstance(field, Collection)
-                and field.is_local
-                and not field.inverse_of
-                and field.of == name
-            )
+            refers = isinstance(field, Reference) and column.is_own and field.is_local and field.to == name
+            holds = isinstance(field, Collection) and field.is_local and not field.inverse_of and field.of == name
             if refers or holds:
                 found.append((other, column))
     return found

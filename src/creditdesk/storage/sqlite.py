@@ -18,11 +18,13 @@ from contextlib import (
 )
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
+from creditdesk.private_files import ensure_private
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import Conflict, StateConflict
+from creditdesk.schema.errors import Conflict, StateConflict, Unavailable
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.dialects import SQLite
@@ -39,7 +41,10 @@ from creditdesk.storage.session import (
     given_ids,
 )
 
-BUSY_TIMEOUT_SECONDS = 20.0
+BUSY_SECONDS: Final = 20.0
+"""How long a write waits by default for its turn and for other programs."""
+
+BUSY_MESSAGE: Final = "Another program holds the database; nothing was changed. Try again in a moment."
 CACHE_KILOBYTES = 65_536
 BULK_LOAD_CACHE_KILOBYTES = 16_384
 MAX_IDLE_READERS = 2
@@ -52,14 +57,15 @@ ANALYZE_MIN_CHANGES = 1000
 class SQLiteReadSession(BaseReadSession):
     """Reads over one connection, which a snapshot keeps in a transaction, or over any idle one."""
 
-    def __init__(
-        self, statements: Statements, connection: Callable[[], sqlite3.Connection]
-    ) -> None:
+    def __init__(self, statements: Statements, connection: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(statements)
         self._connection = connection
 
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connection().execute(text, parameters).fetchall()
+        try:
+            return self._connection().execute(text, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise translate_error(error) from error
 
 
 class SQLiteWriteSession(BaseWriteSession):
@@ -78,12 +84,8 @@ class SQLiteWriteSession(BaseWriteSession):
     async def update_rows(self, rows: EncodedRows) -> None:
         self._execute_many("update", rows, update_row)
 
-    def _execute_many(
-        self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]
-    ) -> None:
-        statement = self.statements.statement(
-            (kind, rows.shape), lambda: compose(rows).numbered(self.dialect)
-        )
+    def _execute_many(self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]) -> None:
+        statement = self.statements.statement((kind, rows.shape), lambda: compose(rows).numbered(self.dialect))
         values = statement.bind(rows.values).values
         self.connection.executemany(statement.text, zip(*values, strict=True))
 
@@ -105,9 +107,7 @@ class SQLiteWriteSession(BaseWriteSession):
 
     async def delete_rows(self, table: str, column: str, ids: Sequence[int]) -> None:
         within = self.dialect.in_array(column, "?1")
-        self.connection.execute(
-            f"DELETE FROM {table} WHERE {within}", (self.dialect.array_parameter(ids),)
-        )
+        self.connection.execute(f"DELETE FROM {table} WHERE {within}", (self.dialect.array_parameter(ids),))
 
     async def next_ids(self, counts: Mapping[type[Entity], int]) -> dict[type[Entity], list[int]]:
         fresh = {}
@@ -129,12 +129,17 @@ class SQLiteWriteSession(BaseWriteSession):
 
 
 class SQLiteStore:
-    """Sessions over one database file."""
+    """Sessions over one database file.
 
-    def __init__(self, path: str) -> None:
+    A write waits at most `busy_seconds` for its turn and for writers of other processes together.
+    """
+
+    def __init__(self, path: str, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._busy_seconds = busy_seconds
         self._folder = TemporaryDirectory() if path == ":memory:" else None
         file = Path(self._folder.name, "memory.db") if self._folder else Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(file)
         self.path = str(file)
         self.statements = Statements(SQLite())
         self.connection = _connect(self.path)
@@ -142,9 +147,7 @@ class SQLiteStore:
         self._write_lock = asyncio.Lock()
         self._single_reads = SQLiteReadSession(self.statements, self._idle_connection)
 
-    def read_session(
-        self, *, snapshot: bool = True
-    ) -> AbstractAsyncContextManager[SQLiteReadSession]:
+    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[SQLiteReadSession]:
         return self._snapshot() if snapshot else nullcontext(self._single_reads)
 
     @asynccontextmanager
@@ -175,12 +178,26 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[SQLiteWriteSession]:
-        async with self._write_lock, self._transaction() as session:
+        async with self._turn() as deadline, self._transaction(deadline) as session:
             yield session
 
     @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[float]:
+        """Holds the write lock; yields when the wait for other processes must end."""
+        deadline = monotonic() + self._busy_seconds
+        try:
+            async with asyncio.timeout(self._busy_seconds):
+                await self._write_lock.acquire()
+        except TimeoutError:
+            raise Unavailable(BUSY_MESSAGE) from None
+        try:
+            yield deadline
+        finally:
+            self._write_lock.release()
+
+    @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
-        async with self._write_lock:
+        async with self._turn() as deadline:
             # Indexes are sorted on disk, in pieces as large as the cache. Inserts need little of it,
             # so memory stays flat however many rows there are.
             self.connection.execute("PRAGMA temp_store = FILE")
@@ -188,7 +205,7 @@ class SQLiteStore:
             self._set_journal_mode("DELETE")
             try:
                 async with (
-                    self._transaction() as session,
+                    self._transaction(deadline) as session,
                     suspend(session.fetch, session.dialect, entities),
                 ):
                     yield session
@@ -208,8 +225,8 @@ class SQLiteStore:
             self.connection.execute(f"PRAGMA journal_mode = {mode}")
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[SQLiteWriteSession]:
-        await self._begin()
+    async def _transaction(self, deadline: float) -> AsyncIterator[SQLiteWriteSession]:
+        await self._begin(deadline)
         try:
             yield SQLiteWriteSession(self.statements, self.connection)
             self.connection.execute("COMMIT")
@@ -220,20 +237,19 @@ class SQLiteStore:
                 raise translate_error(error) from error
             raise
 
-    async def _begin(self) -> None:
-        waited = 0.0
+    async def _begin(self, deadline: float) -> None:
+        pause = 0.001
         while True:
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or waited > BUSY_TIMEOUT_SECONDS:
+                if not busy or monotonic() > deadline:
                     raise translate_error(error) from error
             else:
                 return
-            pause = min(0.001 + waited / 4, 0.05)
             await asyncio.sleep(pause)
-            waited += pause
+            pause = min(pause * 1.25, 0.05)
 
     async def close(self) -> None:
         if self.connection.total_changes >= ANALYZE_MIN_CHANGES:
@@ -247,20 +263,30 @@ class SQLiteStore:
             self._folder.cleanup()
 
 
+def _make_private(file: Path) -> None:
+    """Makes the database private before SQLite opens it; SQLite gives new logs the same mode."""
+    ensure_private(file)
+    for suffix in ("-wal", "-shm", "-journal"):
+        # Another process that closes the database may delete its logs meanwhile.
+        log = Path(f"{file}{suffix}")
+        if log.exists():
+            ensure_private(log)
+
+
 def translate_error(error: sqlite3.Error) -> Exception:
     """The DomainError that a driver's error means, or the error itself."""
     code = getattr(error, "sqlite_errorcode", 0)
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
         return StateConflict(REFERENCED)
-    if code & 0xFF == sqlite3.SQLITE_CONSTRAINT or code & 0xFF == sqlite3.SQLITE_BUSY:
+    if code & 0xFF == sqlite3.SQLITE_CONSTRAINT:
         return Conflict(LOST_RACE)
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable(BUSY_MESSAGE)
     return error
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512
-    )
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.create_function("fold", 1, _casefold, deterministic=True)
     for pragma in (
         # First of all: another process may be closing the same file.

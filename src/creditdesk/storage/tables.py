@@ -135,8 +135,7 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
                 target = table_name(entity_by_name(field.of))
                 yield (
                     name,
-                    f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({item}) "
-                    f"REFERENCES {target} (id)",
+                    f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({item}) REFERENCES {target} (id)",
                 )
 
 

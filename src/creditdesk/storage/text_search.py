@@ -56,8 +56,7 @@ def substring_match(column: Column, placeholder: str, dialect: Dialect) -> Subst
         candidates = f"{_matching_sources(column, placeholder, dialect)} LIMIT {MAX_CANDIDATES + 1}"
     is_match = dialect.in_subquery(searched, "SELECT value FROM matching")
     few_candidates, few_rows = (
-        f"(SELECT count(*) <= {MAX_CANDIDATES} FROM {name})"
-        for name in ("candidates", "matched_rows")
+        f"(SELECT count(*) <= {MAX_CANDIDATES} FROM {name})" for name in ("candidates", "matched_rows")
     )
     return SubstringMatch(
         f"candidates (value) AS MATERIALIZED ({candidates}), "

@@ -25,6 +25,7 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.private_files import open_private_text
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Record
@@ -58,12 +59,8 @@ async def export_beancount(store: Store, file: Path, report: ProgressReporter) -
         out.write(_HEADER)
         async with store.read_session() as session:
             for mapping in MAPPINGS.values():
-                report.step(
-                    mapping.credit_entity.plural, await session.count(mapping.credit_entity)
-                )
-                async for credits_ in find_batches(
-                    session, mapping.credit_entity, BEANCOUNT_BATCH_SIZE
-                ):
+                report.step(mapping.credit_entity.plural, await session.count(mapping.credit_entity))
+                async for credits_ in find_batches(session, mapping.credit_entity, BEANCOUNT_BATCH_SIZE):
                     written += await _write_credits(session, mapping, credits_, out, report)
                     report.advance(len(credits_))
     return written
@@ -125,9 +122,7 @@ def _movements_without_journal(mapping: CreditTypeMapping, credit: Record) -> It
         yield Movement(EntryType.USE, -used, created)
 
 
-def beancount_directives(
-    mapping: CreditTypeMapping, credit: Record, movements: Sequence[Movement]
-) -> Iterator[str]:
+def beancount_directives(mapping: CreditTypeMapping, credit: Record, movements: Sequence[Movement]) -> Iterator[str]:
     """One credit's directives: open, a transaction per movement, a balance assertion."""
     name = f"{mapping.account_type.value.title()}{credit['Id']}"
     account = f"Assets:Credit:{name}"
@@ -164,11 +159,7 @@ def _split_at_zero(movements: Sequence[Movement]) -> Iterator[Movement]:
     """
     remains = 0
     for movement in movements:
-        if (
-            remains
-            and remains + movement.amount
-            and (remains < 0) != (remains + movement.amount < 0)
-        ):
+        if remains and remains + movement.amount and (remains < 0) != (remains + movement.amount < 0):
             yield replace(movement, amount=-remains)
             movement = replace(movement, amount=movement.amount + remains)
             remains = 0
@@ -197,4 +188,4 @@ def _quote(text: str) -> str:
 
 def _create_file(file: Path) -> IO[str]:
     file.parent.mkdir(parents=True, exist_ok=True)
-    return file.open("w", encoding="utf-8")
+    return open_private_text(file)

@@ -7,12 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from creditdesk.ledger.rules.amounts import round_amount
-from creditdesk.schema.conversions import ParseError, format_datetime, format_decimal
+from creditdesk.schema.conversions import (
+    ParseError,
+    format_datetime,
+    format_decimal,
+    parse_decimal,
+)
 from creditdesk.schema.fields import (
     MAX_INTEGER,
     Boolean,
@@ -110,13 +115,8 @@ _GUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a
 
 
 def _parse_scaled(field: Scaled, raw: object) -> Parsed:
-    if isinstance(raw, bool) or not isinstance(raw, int | str | float | Decimal):
-        raise ParseError("must be a number")
-    try:
-        number = raw if isinstance(raw, Decimal) else Decimal(str(raw).strip())
-    except InvalidOperation:
-        raise ParseError("must be a number") from None
-    if not number.is_finite() or number.adjusted() > 18 or number.adjusted() < -40:
+    number = parse_decimal(raw, "must be a number such as 12.50")
+    if number.adjusted() > 18 or number.adjusted() < -40:
         raise ParseError("must be a number of ordinary size")
     numerator, denominator = number.as_integer_ratio()
     scaled = numerator * 10**field.places
@@ -146,9 +146,7 @@ JSON_ENCODERS: Final[dict[type[Field], Callable[[Any], Any]]] = {
     Collection: list,
 }
 
-JSON_NATIVE_FIELDS: Final = frozenset(
-    field for field, encode in JSON_ENCODERS.items() if encode is _identity
-)
+JSON_NATIVE_FIELDS: Final = frozenset(field for field, encode in JSON_ENCODERS.items() if encode is _identity)
 """Field types whose stored values are JSON values as they are."""
 
 

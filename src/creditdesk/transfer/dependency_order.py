@@ -7,20 +7,24 @@ from typing import Final
 
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.schema.entity import Column, Entity
+from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Reference
 
 TRANSFERRED: Final = tuple(entity for entity in PUBLIC_ENTITIES if entity is not JournalLine)
 """The entities of files. The journal is not one: an import opens it from credits and uses."""
+_LIMITED: Final = frozenset(("CoworkerBookingCredit", "TariffBookingCredit", "ProductBookingCredit", "ExtraService"))
+
+
+def target_of(column: Column) -> type[Entity]:
+    """The entity that a reference or collection refers to."""
+    field = column.field
+    assert isinstance(field, Reference | Collection)
+    return entity_by_name(field.to if isinstance(field, Reference) else field.of)
 
 
 def reference_columns(entity: type[Entity]) -> tuple[Column, ...]:
     """The references to stored entities."""
-    return tuple(
-        c
-        for c in entity.meta().stored_columns
-        if isinstance(c.field, Reference) and c.field.is_local
-    )
+    return tuple(c for c in entity.meta().stored_columns if isinstance(c.field, Reference) and c.field.is_local)
 
 
 def collection_columns(entity: type[Entity]) -> tuple[Column, ...]:
@@ -39,13 +43,27 @@ def bidirectional_collections(entity: type[Entity]) -> frozenset[str]:
     return frozenset(
         c.name
         for c in collection_columns(entity)
-        if isinstance(c.field, Collection)
-        and (c.field.inverse_of or (entity.__name__, c.name) in mirrored)
+        if isinstance(c.field, Collection) and (c.field.inverse_of or (entity.__name__, c.name) in mirrored)
     )
 
 
+def required_references(entity: type[Entity]) -> tuple[Column, ...]:
+    """The references that a record is meaningless without, such as a credit's owner."""
+    return tuple(column for column in reference_columns(entity) if column.field.required)
+
+
+def limit_collections(entity: type[Entity]) -> tuple[Column, ...]:
+    """The collections that limit what a credit pays for; empty means no limit (rule 13)."""
+    if entity.__name__ not in _LIMITED:
+        return ()
+    return tuple(c for c in collection_columns(entity) if isinstance(c.field, Collection) and c.field.of != "Team")
+
+
 def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Entity], ...]:
-    """Every entity after those it refers to; in a cycle, after those it requires."""
+    """Every entity after those it refers to; in a cycle, after those it requires.
+
+    Credits and benefits also come after what their limits list.
+    """
     named = {entity.__name__: entity for entity in entities}
     placed: dict[str, type[Entity]] = {}
     visiting: set[str] = set()
@@ -54,9 +72,9 @@ def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Ent
         if name in placed or name in visiting or name not in named:
             return
         visiting.add(name)
-        for column in sorted(reference_columns(named[name]), key=lambda c: not c.field.required):
-            assert isinstance(column.field, Reference)
-            place(column.field.to)
+        references = sorted(reference_columns(named[name]), key=lambda c: not c.field.required)
+        for column in (*references, *limit_collections(named[name])):
+            place(target_of(column).__name__)
         placed[name] = named[name]
 
     for name in named:
@@ -68,9 +86,7 @@ def deferred_references(entity: type[Entity]) -> frozenset[str]:
     """The references to the entity itself or to entities imported after it."""
     here = _POSITIONS[entity.__name__]
     return frozenset(
-        c.name
-        for c in reference_columns(entity)
-        if isinstance(c.field, Reference) and _POSITIONS[c.field.to] >= here
+        c.name for c in reference_columns(entity) if isinstance(c.field, Reference) and _POSITIONS[c.field.to] >= here
     )
 
 

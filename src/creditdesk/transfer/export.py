@@ -7,11 +7,15 @@ lists leave out, such as collections, are included.
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from creditdesk.private_files import open_private_bytes, open_private_text
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
 from creditdesk.schema.progress import ProgressReporter
@@ -21,20 +25,32 @@ from creditdesk.transfer.dependency_order import TRANSFERRED
 
 ExportFormat = Literal["jsonl", "csv"]
 EXPORT_BATCH_SIZE: Final = 1000
+_FORMULA_STARTS: Final = frozenset("=+-@\t\r\n＝＋－＠")
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 async def export_records(
-    store: Store, folder: Path, report: ProgressReporter, file_format: ExportFormat = "jsonl"
+    store: Store,
+    folder: Path,
+    report: ProgressReporter,
+    file_format: ExportFormat = "jsonl",
+    *,
+    escape_formulas: bool = False,
 ) -> dict[str, int]:
-    """Writes the files from one snapshot; returns the number of records by entity name."""
+    """Writes the files from one snapshot; returns the number of records by entity name.
+
+    `escape_formulas` puts an apostrophe before CSV text that a spreadsheet would compute.
+    """
     _create_folder(folder)
     counts: dict[str, int] = {}
     async with store.read_session() as session:
         for entity in TRANSFERRED:
             report.step(entity.plural, await session.count(entity))
             path = folder / f"{entity.plural}.{file_format}"
-            write = _write_csv if file_format == "csv" else _write_jsonl
+            write = _write_jsonl
+            if file_format == "csv":
+                write = partial(_write_csv, escape=escape_formula if escape_formulas else str)
             counts[entity.__name__] = await write(session, entity, path, report)
     return counts
 
@@ -54,9 +70,7 @@ def exported_columns(entity: type[Entity]) -> tuple[Column, ...]:
     )
 
 
-async def _write_jsonl(
-    session: ReadSession, entity: type[Entity], path: Path, report: ProgressReporter
-) -> int:
+async def _write_jsonl(session: ReadSession, entity: type[Entity], path: Path, report: ProgressReporter) -> int:
     columns, count = exported_columns(entity), 0
     names = [column.name for column in columns]
     # Most values are null or JSON values as they are.
@@ -65,7 +79,7 @@ async def _write_jsonl(
         for column in columns
         if type(column.field) not in JSON_NATIVE_FIELDS
     ]
-    with path.open("wb") as file:
+    with open_private_bytes(path) as file:
         async for batch in find_batches(session, entity, EXPORT_BATCH_SIZE, names):
             for record in batch:
                 for name, encode in encoders:
@@ -78,18 +92,28 @@ async def _write_jsonl(
     return count
 
 
+def escape_formula(cell: str) -> str:
+    """The cell, as text where a spreadsheet would take it for a formula; numbers are numbers."""
+    if cell[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
 async def _write_csv(
-    session: ReadSession, entity: type[Entity], path: Path, report: ProgressReporter
+    session: ReadSession,
+    entity: type[Entity],
+    path: Path,
+    report: ProgressReporter,
+    *,
+    escape: Callable[[str], str],
 ) -> int:
     columns, count = exported_columns(entity), 0
     names = [column.name for column in columns]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with open_private_text(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         async for batch in find_batches(session, entity, EXPORT_BATCH_SIZE, names):
-            writer.writerows(
-                [to_cell(c.field, record[c.name]) for c in columns] for record in batch
-            )
+            writer.writerows([escape(to_cell(c.field, record[c.name])) for c in columns] for record in batch)
             count += len(batch)
             report.advance(len(batch))
     return count

@@ -7,10 +7,10 @@ from typing import Final
 
 from creditdesk.entities.catalog import BUSINESS_ENTITIES
 from creditdesk.schema.batches import has_records
-from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.dependency_order import TRANSFERRED
 from creditdesk.transfer.files import FILE_SUFFIXES
+from creditdesk.transfer.import_report import ImportReport
 
 FilesByEntity = dict[str, list[Path]]
 """Entity name -> its files."""
@@ -28,14 +28,21 @@ async def should_bulk_load(store: Store, files: FilesByEntity) -> bool:
         return not await has_records(session, BUSINESS_ENTITIES)
 
 
-def find_files(path: Path, report: ProgressReporter) -> FilesByEntity:
-    """The files by entity name; a file is named like the entity's plural. Others are noted."""
+def find_files(path: Path, report: ImportReport) -> FilesByEntity:
+    """The files by entity name; a file is named like the entity's plural. Others are noted.
+
+    A link in a folder to a file outside of it is refused.
+    """
+    root = path.resolve()
     by_plural = {entity.plural.lower(): entity.__name__ for entity in TRANSFERRED}
     found: FilesByEntity = {}
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if path.is_dir() and not file.resolve().is_relative_to(root):
+            report.refuse(f"{file.name} is a link to a file outside of the folder and is refused")
+            continue
         name = by_plural.get(file.stem.lower())
         if file.is_file() and name and file.suffix.lower() in FILE_SUFFIXES:
             found.setdefault(name, []).append(file)
         else:
-            report.note(f"{file.name} is not named after an entity's records and is skipped")
+            report.ignore(f"{file.name} is not named after an entity's records and is skipped")
     return found

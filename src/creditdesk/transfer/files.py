@@ -5,7 +5,9 @@ Memory stays flat however long a file is: JSON is parsed as a stream of events.
 
 from __future__ import annotations
 
+import codecs
 import csv
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,11 +18,17 @@ from typing import Any, Final, TextIO
 import ijson
 import msgspec
 
+from creditdesk.transfer.file_format import Encoding
+
 FILE_SUFFIXES: Final = (".csv", ".json", ".jsonl", ".ndjson")
 MAX_CELL_CHARACTERS: Final = 64 << 20
 MAX_LINE_BYTES: Final = 1 << 20
 """A longer line is read by the streaming parser."""
 _CHUNK: Final = 1 << 16
+_DELIMITERS: Final = (",", ";", "\t")
+_LINE_SUFFIXES: Final = (".jsonl", ".ndjson")
+_NO_OBJECT: Final = "is not an object"
+_ENCODING_REMEDY: Final = "save it as UTF-8, or use --encoding latin-1 for CSV"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _OPENING: Final = ("start_map", "start_array")
 _Event = tuple[str, Any]
@@ -40,17 +48,33 @@ class FileRow:
     is_csv: bool
 
 
-def read_rows(path: Path) -> Iterator[FileRow]:
-    """Yields the file's records in order. Raises MalformedFile at the first unreadable one."""
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A record that cannot be read; the ones after it can."""
+
+    number: int
+    message: str
+
+
+def read_rows(path: Path, encoding: Encoding = "utf-8") -> Iterator[FileRow | BadRow]:
+    """Yields the file's records in order. Raises MalformedFile where no further one can be found."""
     try:
         if path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as stream:
+            with path.open(encoding=_csv_encoding(path, encoding), newline="") as stream:
                 yield from _csv_rows(path, stream)
         else:
             with path.open("rb") as stream:
                 yield from _json_rows(path, stream)
-    except UnicodeDecodeError:
-        raise MalformedFile(f"{path.name} is not UTF-8 text") from None
+    except UnicodeError:
+        raise MalformedFile(f"{path.name} is not UTF-8 text; {_ENCODING_REMEDY}") from None
+
+
+def _csv_encoding(path: Path, encoding: Encoding) -> str:
+    """A UTF-16 file says so in its first bytes; Latin-1 is read as Windows writes it."""
+    with path.open("rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+    return "utf-8-sig" if encoding == "utf-8" else "cp1252"
 
 
 def estimate_row_count(path: Path) -> int | None:
@@ -61,36 +85,71 @@ def estimate_row_count(path: Path) -> int | None:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(_CHUNK), b""))
 
 
-def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow]:
+class _RereadableLines:
+    """Lines of which those of the record being read can be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self._again = lines, deque[str]()
+        self.record: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.record.append(line)
+        return line
+
+    def reread(self, first: int) -> None:
+        """Reads the lines of the record from `first` on again."""
+        self._again.extendleft(reversed(self.record[first:]))
+        self.record = []
+
+
+def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow | BadRow]:
+    """A record that is not valid ends with its first line, so an open quote costs one row."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    reader = csv.reader(stream, strict=True)
+    lines = _RereadableLines(iter(stream))
+    header = next(lines, "")
+    lines.reread(0)
+    reader = csv.reader(lines, strict=True, delimiter=max(_DELIMITERS, key=header.count))
     try:
         names = [name.strip() for name in next(reader, [])]
-        for number, cells in enumerate(reader, 1):
-            if not cells:
-                continue
-            if len(cells) != len(names):
-                raise MalformedFile(
-                    f"{path.name}: row {number} has {len(cells)} cells where the first line"
-                    f" names {len(names)}"
-                )
-            yield FileRow(number, dict(zip(names, cells, strict=True)), is_csv=True)
     except csv.Error as error:
-        raise MalformedFile(f"{path.name}: line {reader.line_num}: {error}") from None
+        raise MalformedFile(f"{path.name}: the first line: {error}") from None
+    number = 0
+    while True:
+        lines.record = []
+        number += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines.reread(1)
+            yield BadRow(number, f"{error}")
+            continue
+        if len(cells) == len(names):
+            yield FileRow(number, dict(zip(names, cells, strict=True)), is_csv=True)
+        elif cells:
+            lines.reread(1)
+            yield BadRow(number, f"has {len(cells)} cells where the first line names {len(names)}")
 
 
-def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow]:
+def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow | BadRow]:
     if stream.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
         stream.seek(0)
     number = 0
+    by_line = path.suffix.lower() in _LINE_SUFFIXES
     try:
-        for number, record in enumerate(_json_records(stream), 1):
-            if not isinstance(record, dict):
-                raise MalformedFile(f"{path.name}: record {number} is not an object")
-            yield FileRow(number, record, is_csv=False)
+        for number, record in enumerate(_json_records(stream, by_line=by_line), 1):
+            if isinstance(record, dict):
+                yield FileRow(number, record, is_csv=False)
+            else:
+                yield BadRow(number, record.message if isinstance(record, BadRow) else _NO_OBJECT)
     except ijson.JSONError as error:
         if "invalid bytes in UTF8" in f"{error}":
-            raise MalformedFile(f"{path.name} is not UTF-8 text") from None
+            raise MalformedFile(f"{path.name} is not UTF-8 text; {_ENCODING_REMEDY}") from None
         if "premature EOF" in f"{error}":
             raise MalformedFile(f"{path.name} ends in the middle of a record or list") from None
         raise MalformedFile(f"{path.name}: record {number + 1} is not JSON") from None
@@ -98,10 +157,10 @@ def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow]:
         raise MalformedFile(f"{path.name}: record {number + 1} is nested too deeply") from None
 
 
-def _json_records(stream: BufferedReader) -> Iterator[Any]:
+def _json_records(stream: BufferedReader, *, by_line: bool) -> Iterator[Any]:
     """The records of arrays, list responses and bare objects, however many follow one another."""
     # Exports are JSON lines, and decoding a whole line is several times faster than its events.
-    yield from _json_lines(stream)
+    yield from _json_lines(stream, by_line=by_line)
     if not stream.peek(1):
         return
     events = ijson.basic_parse(stream, multiple_values=True, buf_size=_CHUNK)
@@ -114,8 +173,12 @@ def _json_records(stream: BufferedReader) -> Iterator[Any]:
             yield value
 
 
-def _json_lines(stream: BufferedReader) -> Iterator[dict[str, Any]]:
-    """The leading lines that hold one whole record each; leaves the stream after them."""
+def _json_lines(stream: BufferedReader, *, by_line: bool) -> Iterator[dict[str, Any] | BadRow]:
+    """The leading lines that hold one whole record each; leaves the stream after them.
+
+    `by_line`: once the first line was one, every line is; one that is not is a bad row.
+    """
+    count = 0
     while True:
         position = stream.tell()
         line = stream.readline(MAX_LINE_BYTES)
@@ -126,8 +189,12 @@ def _json_lines(stream: BufferedReader) -> Iterator[dict[str, Any]]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             record = None
         if not isinstance(record, dict) or isinstance(record.get("Records"), list):
+            if by_line and count and line and len(line) < MAX_LINE_BYTES:
+                yield BadRow(count, "is not a JSON object")
+                continue
             stream.seek(position)
             return
+        count += 1
         yield record
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import WriteSession
+from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.references import ReferenceChecker
 from creditdesk.transfer.role_assignments import RoleIdMapping
 from creditdesk.transfer.row_parser import ParsedRow
+from creditdesk.transfer.user_guard import UserGuard
 
 
 class BulkLoadUnsupported(Exception):
@@ -32,13 +33,16 @@ class ImportCounts:
 class ImportState:
     """The state of one attempt at an import; a bulk load that fails starts over with a new one.
 
-    `entities_with_links` are those whose files the second pass must read again.
+    `entities_with_links` are those whose files the second pass must read again; `file_name` is the
+    file whose rows are being written.
     """
 
-    report: ProgressReporter
+    report: ImportReport
     now: datetime
     keep_dangling: bool
     is_bulk_load: bool = False
+    users: UserGuard = field(default_factory=UserGuard)
+    file_name: str = ""
     counts: dict[str, ImportCounts] = field(default_factory=dict)
     entities_with_links: set[type[Entity]] = field(default_factory=set)
     role_ids: RoleIdMapping = field(default_factory=RoleIdMapping)
@@ -47,8 +51,13 @@ class ImportState:
     def __post_init__(self) -> None:
         self.references = ReferenceChecker(self.report, self.now, self.keep_dangling)
 
-    def report_skipped(self, entity: type[Entity], row: ParsedRow, reason: str) -> None:
-        self.report.problem(f"{entity.plural}: row {row.number} {reason} and is skipped")
+    def refuse(self, row: ParsedRow, reason: str, consequence: str = "the row is refused") -> None:
+        """Reports a row of the current file that is not imported."""
+        self.report.refuse(f"{self.file_name}: row {row.number}: {reason}; {consequence}")
+
+    def adjust(self, row: ParsedRow, message: str) -> None:
+        """Reports a row of the current file that is not imported as it is."""
+        self.report.adjust(f"{self.file_name}: row {row.number}: {message}")
 
     async def record_ids(
         self, session: WriteSession, entity: type[Entity], rows: Sequence[ParsedRow]

@@ -34,54 +34,82 @@ from creditdesk.schema.progress import (
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.transfer.dependency_order import deferred_columns, load_order
 from creditdesk.transfer.file_discovery import FilesByEntity, find_files, should_bulk_load
+from creditdesk.transfer.file_format import STANDARD_FORMAT, FileFormat
 from creditdesk.transfer.files import MalformedFile, estimate_row_count, read_rows
+from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.import_state import BulkLoadUnsupported, ImportCounts, ImportState
 from creditdesk.transfer.link_writer import write_links
 from creditdesk.transfer.record_writer import write_records
 from creditdesk.transfer.row_parser import ParsedRow, RowParser, parse_batches
+from creditdesk.transfer.user_guard import UserGuard
 
 IMPORT_BATCH_SIZE: Final = 1000
 
 OpenSession = Callable[[], AbstractAsyncContextManager[WriteSession]]
-BatchWriter = Callable[
-    [ImportState, WriteSession, type[Entity], Sequence[ParsedRow]], Awaitable[None]
-]
+BatchWriter = Callable[[ImportState, WriteSession, type[Entity], Sequence[ParsedRow]], Awaitable[None]]
+
+
+class _RolledBack(Exception):
+    """Ends the transaction of a dry run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Imports files into a store; `keep_dangling` creates placeholders for missing records."""
+    """Imports files into a store.
+
+    keep_dangling: creates placeholders for missing records. admins: e-mails of users that may come
+    in as administrators. overwritten_users: e-mails of existing users that files may change.
+    dry_run: imports in one transaction, which is rolled back.
+    """
 
     store: Store
     report: ProgressReporter
     now: datetime
     keep_dangling: bool = False
+    admins: tuple[str, ...] = ()
+    overwritten_users: tuple[str, ...] = ()
+    file_format: FileFormat = STANDARD_FORMAT
+    dry_run: bool = False
 
-    async def run(self, path: Path) -> dict[str, ImportCounts]:
-        """Imports a folder or a file; returns the counts by entity name.
+    async def run(self, path: Path) -> ImportState:
+        """Imports a folder or a file; the state returned counts records, and rows by consequence.
 
-        Files that are not named after an entity are noted and skipped.
+        Files that are not named after an entity are noted and ignored.
         """
-        files = find_files(path, self.report)
         report = self.report
+        found = ImportReport(report)
+        files = find_files(path, found)
+        if self.dry_run:
+            state = self._new_state(report)
+            state.report.add(found)
+            with suppress(_RolledBack):
+                async with self.store.write_session() as session:
+                    await self._import_files(state, files, lambda: nullcontext(session))
+                    await self._open_journals(lambda: nullcontext(session))
+                    raise _RolledBack
+            return state
         if await should_bulk_load(self.store, files):
             recording = RecordingReporter(report)
             loaded = await self._bulk_load_records(files, recording)
             if loaded is not None:
                 async with self.store.bulk_load((JournalLine, AccountState)) as session:
                     await self._open_journals(lambda: nullcontext(session))
-                return loaded.counts
+                loaded.report.add(found)
+                return loaded
             report = DeduplicatingReporter(report, recording)
-        state = ImportState(report, self.now, self.keep_dangling)
+        state = self._new_state(report)
+        state.report.add(found)
         await self._import_files(state, files, self.store.write_session)
         await self._open_journals(self.store.write_session)
-        return state.counts
+        return state
 
-    async def _bulk_load_records(
-        self, files: FilesByEntity, report: ProgressReporter
-    ) -> ImportState | None:
+    def _new_state(self, report: ProgressReporter, *, is_bulk_load: bool = False) -> ImportState:
+        users = UserGuard(self.admins, self.overwritten_users)
+        return ImportState(ImportReport(report), self.now, self.keep_dangling, is_bulk_load, users=users)
+
+    async def _bulk_load_records(self, files: FilesByEntity, report: ProgressReporter) -> ImportState | None:
         """Loads all records in one transaction; None when that is impossible and nothing is kept."""
-        state = ImportState(report, self.now, self.keep_dangling, is_bulk_load=True)
+        state = self._new_state(report, is_bulk_load=True)
         try:
             async with self.store.bulk_load(_ordered(files)) as session:
                 await self._import_files(state, files, lambda: nullcontext(session))
@@ -93,24 +121,29 @@ class Importer:
             return state
         return None
 
-    async def _import_files(
-        self, state: ImportState, files: FilesByEntity, open_session: OpenSession
-    ) -> None:
+    async def _import_files(self, state: ImportState, files: FilesByEntity, open_session: OpenSession) -> None:
         order = _ordered(files)
         for entity in order:
             state.counts[entity.__name__] = ImportCounts()
             for file in files[entity.__name__]:
-                state.report.step(file.name, estimate_row_count(file))
-                parser = RowParser(entity, file, state.report)
+                state.report.reporter.step(file.name, estimate_row_count(file))
+                parser = RowParser(entity, file, state.report, None, self.file_format)
                 try:
                     await _import_file(state, entity, parser, open_session, write_records)
                 except MalformedFile as error:
-                    state.report.problem(f"{error}; the rest of the file is skipped")
+                    state.report.refuse(f"{error}; the rest of the file is refused")
+                parser.report_unknown_columns()
         for entity in order:
             for file in files[entity.__name__] if entity in state.entities_with_links else ():
-                state.report.step(f"{file.name}, links", estimate_row_count(file))
+                state.report.reporter.step(f"{file.name}, links", estimate_row_count(file))
                 # The first pass has reported everything about these rows.
-                parser = RowParser(entity, file, NullReporter(), deferred_columns(entity))
+                parser = RowParser(
+                    entity,
+                    file,
+                    ImportReport(NullReporter()),
+                    deferred_columns(entity),
+                    self.file_format,
+                )
                 with suppress(MalformedFile):
                     await _import_file(state, entity, parser, open_session, write_links)
 
@@ -124,9 +157,7 @@ class Importer:
             last = 0
             while True:
                 async with open_session() as session:
-                    found = await session.find(
-                        credit_entity, limit=IMPORT_BATCH_SIZE, after_id=last, columns=("Id",)
-                    )
+                    found = await session.find(credit_entity, limit=IMPORT_BATCH_SIZE, after_id=last, columns=("Id",))
                     if not found:
                         break
                     ids = [credit["Id"] for credit in found]
@@ -147,12 +178,13 @@ async def _import_file(
     write: BatchWriter,
 ) -> None:
     """Writes the rows of one file in batches. Raises MalformedFile after the last readable row."""
-    parsed = parse_batches(parser, read_rows(parser.path), IMPORT_BATCH_SIZE)
+    state.file_name = parser.path.name
+    parsed = parse_batches(parser, read_rows(parser.path, parser.format.encoding), IMPORT_BATCH_SIZE)
     # The next batch is parsed while the database stores this one.
     async with aclosing(prefetch(parsed)) as batches:
         async for batch in batches:
             await _write_batch(state, entity, batch, open_session, write)
-            state.report.advance(len(batch))
+            state.report.reporter.advance(len(batch))
 
 
 async def _write_batch(
@@ -172,7 +204,7 @@ async def _write_batch(
         # The rollback may have removed placeholders.
         state.references.clear()
         if len(rows) == 1:
-            state.report_skipped(entity, rows[0], "has the UniqueId of another record")
+            state.refuse(rows[0], "has the UniqueId of another record")
             return
         for row in rows:
             await _write_batch(state, entity, [row], open_session, write)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
+from creditdesk.entities.sys.user import User
 from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
@@ -38,8 +39,10 @@ async def write_links(
     changes: list[tuple[int, Record]] = []
     for record_id, values in links:
         before = stored.get(record_id)
-        if before is None:
+        if before is None or (entity is User and record_id not in state.users.writable):
             continue
+        if message := state.users.limit_links(entity, before, values):
+            state.report.adjust(message)
         for name in merged & values.keys():
             values[name] = tuple(sorted({*before[name], *values[name]}))
         changed = {name: value for name, value in values.items() if before[name] != value}

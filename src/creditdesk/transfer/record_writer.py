@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from creditdesk.entities.security.role import Role
+from creditdesk.entities.sys.user import User
 from creditdesk.ledger.journal.mapping import MAPPINGS_BY_HISTORY
 from creditdesk.ledger.journal.opening import append_imported_uses
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import WriteSession
-from creditdesk.transfer.balances import BALANCE_FIELDS, is_valid_balance, journal_managed_fields
-from creditdesk.transfer.dependency_order import deferred_columns
+from creditdesk.transfer.balances import BALANCE_FIELDS, balance_error, journal_managed_fields
+from creditdesk.transfer.dependency_order import deferred_columns, required_references
 from creditdesk.transfer.import_state import ImportState
+from creditdesk.transfer.references import placeholder_unique_id
 from creditdesk.transfer.row_parser import ParsedRow
 
 
@@ -24,38 +27,42 @@ async def write_records(
 ) -> None:
     """Inserts or updates the records of one batch and counts them.
 
-    Rows that contradict an earlier row of the batch, and records with an impossible balance, are
-    reported and skipped. Raises Conflict when a UniqueId belongs to another record.
+    Rows that contradict an earlier row of the batch, lack a required record or have an impossible
+    balance are refused. Raises Conflict when a UniqueId belongs to another record.
     """
     if entity is Role:
         await state.role_ids.load(session, rows)
         rows = state.role_ids.map_rows(rows)
-    rows = _without_duplicates(state, entity, rows)
+    rows = _without_duplicates(state, rows)
     ids = await state.record_ids(session, entity, rows)
-    stored = await session.lock(entity, [i for i in ids.values() if i])
+    rows = await _hold_back(state, session, entity, rows)
+    stored = await session.lock(entity, [i for row in rows if (i := ids[row.unique_id])])
+    if not state.is_bulk_load:
+        rows = await _with_free_unique_ids(state, session, entity, rows, ids, stored)
+    if entity is User:
+        rows = await state.users.admit(session, rows, ids, stored, state.refuse, state.adjust)
     deferred = deferred_columns(entity)
     # The deferred columns of new records without links already hold their values.
     if deferred and (stored or any(row.values.get(name) for row in rows for name in deferred)):
         state.entities_with_links.add(entity)
-    values = [
-        _importable_values(entity, row, stored.get(ids[row.unique_id] or 0), deferred)
-        for row in rows
-    ]
+    values = [_importable_values(entity, row, stored.get(ids[row.unique_id] or 0), deferred) for row in rows]
     await state.references.resolve(session, entity, values)
     new: list[Record] = []
     changes: list[tuple[int, Record]] = []
-    skipped = 0
+    refused = 0
     for row, given in zip(rows, values, strict=True):
         record_id = ids[row.unique_id]
-        if record_id and record_id in stored:
-            if changed := _differences(given, stored[record_id]):
-                changes.append((record_id, changed))
-            continue
-        record = _complete_record(state, entity, record_id, row.unique_id, given)
-        if is_valid_balance(entity, record, state.report):
+        before = stored.get(record_id or 0)
+        record = (
+            _differences(given, before) if before else _complete_record(state, entity, record_id, row.unique_id, given)
+        )
+        if error := _empty_requirement(entity, record) or (None if before else balance_error(entity, record)):
+            state.refuse(row, error)
+            refused += 1
+        elif not before:
             new.append(record)
-        else:
-            skipped += 1
+        elif record_id and record:
+            changes.append((record_id, record))
     if new:
         await _insert(state, session, entity, new)
     if changes:
@@ -63,12 +70,50 @@ async def write_records(
     counts = state.counts[entity.__name__]
     counts.added += len(new)
     counts.changed += len(changes)
-    counts.unchanged += len(rows) - len(new) - len(changes) - skipped
+    counts.unchanged += len(rows) - len(new) - len(changes) - refused
 
 
-def _importable_values(
-    entity: type[Entity], row: ParsedRow, stored: Record | None, deferred: frozenset[str]
-) -> Record:
+async def _hold_back(
+    state: ImportState, session: WriteSession, entity: type[Entity], rows: Sequence[ParsedRow]
+) -> list[ParsedRow]:
+    """The rows whose required records exist; reports the others."""
+    reasons = await state.references.missing_requirements(session, entity, rows)
+    for row in rows:
+        if reason := reasons.get(row.number):
+            state.refuse(row, reason, "the row is held back until that record is imported")
+    return [row for row in rows if row.number not in reasons]
+
+
+async def _with_free_unique_ids(
+    state: ImportState,
+    session: WriteSession,
+    entity: type[Entity],
+    rows: Sequence[ParsedRow],
+    ids: Mapping[str, int | None],
+    stored: Mapping[int, Record],
+) -> list[ParsedRow]:
+    """The rows whose UniqueId no other record has; reports the others."""
+    new = [row.unique_id for row in rows if (ids[row.unique_id] or 0) not in stored]
+    if not new:
+        return list(rows)
+    unique = entity.meta().columns["UniqueId"]
+    found = await session.find(entity, [Filter(unique, Comparison.ONE_OF, new)], columns=("Id", "UniqueId"))
+    taken = {record["UniqueId"] for record in found} & set(new)
+    for row in rows:
+        if row.unique_id in taken:
+            state.refuse(row, "has the UniqueId of another record")
+    return [row for row in rows if row.unique_id not in taken]
+
+
+def _empty_requirement(entity: type[Entity], values: Record) -> str | None:
+    """The owner, location or credit that these values of a credit or use leave empty."""
+    if entity not in BALANCE_FIELDS and entity not in MAPPINGS_BY_HISTORY:
+        return None
+    names = (column.name for column in required_references(entity))
+    return next((f"{name} is empty" for name in names if values.get(name, 0) is None), None)
+
+
+def _importable_values(entity: type[Entity], row: ParsedRow, stored: Record | None, deferred: frozenset[str]) -> Record:
     """The row's values for this pass; of a stored record only those that may change and differ."""
     values = {k: v for k, v in row.values.items() if k not in deferred}
     if stored is None:
@@ -78,6 +123,8 @@ def _importable_values(
     if entity in BALANCE_FIELDS:
         managed = journal_managed_fields(entity)
         values = {k: v for k, v in values.items() if k not in managed}
+    if stored["UniqueId"] == placeholder_unique_id(entity, stored["Id"]):
+        values["UniqueId"] = row.unique_id
     return _differences(values, stored)
 
 
@@ -85,15 +132,15 @@ def _differences(values: Record, stored: Mapping[str, Any]) -> Record:
     return {name: value for name, value in values.items() if stored[name] != value}
 
 
-async def _insert(
-    state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]
-) -> None:
+async def _insert(state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]) -> None:
     """Inserts records; uses of credits that have a journal are appended to it."""
     ids = await session.insert(entity, records)
+    if entity is User:
+        state.users.writable.update(ids)
     if mapping := MAPPINGS_BY_HISTORY.get(entity):
         uses = [record | {"Id": i} for i, record in zip(ids, records, strict=True)]
         for problem in await append_imported_uses(session, mapping, uses):
-            state.report.problem(problem)
+            state.report.adjust(problem)
 
 
 def _complete_record(
@@ -119,9 +166,7 @@ def _complete_record(
     return record
 
 
-def _without_duplicates(
-    state: ImportState, entity: type[Entity], rows: Sequence[ParsedRow]
-) -> list[ParsedRow]:
+def _without_duplicates(state: ImportState, rows: Sequence[ParsedRow]) -> list[ParsedRow]:
     """The rows without repetitions; another row with the same Id or UniqueId is reported."""
     kept: dict[str, ParsedRow] = {}
     by_id: dict[int, ParsedRow] = {}
@@ -132,5 +177,5 @@ def _without_duplicates(
             if row.id:
                 by_id[row.id] = row
         elif (earlier.id, earlier.values) != (row.id, row.values):
-            state.report_skipped(entity, row, f"has the Id or UniqueId of row {earlier.number}")
+            state.refuse(row, f"has the Id or UniqueId of row {earlier.number}")
     return list(kept.values())

@@ -9,16 +9,34 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.sys.user import User
 from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
-from creditdesk.schema.fields import Collection, Field, Money, Scaled
-from creditdesk.schema.progress import ProgressReporter
+from creditdesk.schema.fields import (
+    Collection,
+    DateTime,
+    Enum,
+    Field,
+    Integer,
+    Object,
+    Scaled,
+    Text,
+)
 from creditdesk.transfer.cell_values import FAST_PARSERS, blank_value, parse_value
-from creditdesk.transfer.files import FileRow, MalformedFile
+from creditdesk.transfer.file_format import STANDARD_FORMAT, FileFormat
+from creditdesk.transfer.files import BadRow, FileRow, MalformedFile
+from creditdesk.transfer.import_report import ImportReport
 
 MAX_CACHED_LAYOUTS: Final = 1000
 ROWS_PER_YIELD: Final = 50
 """Rows parsed without giving way to other tasks; about a millisecond."""
+MAX_SHOWN_CHARACTERS: Final = 60
+"""How much of an unreadable value a message shows."""
+MAX_SHOWN_COLUMNS: Final = 20
+_PROFILES: Final = (Coworker, User)
+_PROFILE_FIELDS: Final = (DateTime, Enum, Integer, Object)
+"""What only describes the person of a profile, beside text."""
 _NAMESPACE: Final = UUID("6f2f6d0e-8f43-5c0b-9d5a-6a6ed0f6a3c1")
 
 
@@ -52,17 +70,23 @@ class RowParser:
         self,
         entity: type[Entity],
         path: Path,
-        report: ProgressReporter,
+        report: ImportReport,
         only: Container[str] | None = None,
+        file_format: FileFormat = STANDARD_FORMAT,
     ) -> None:
         self.path: Final = path
         self._entity, self._report = entity, report
+        self.format: Final = file_format
+        self._unknown: list[str] = []
         self._importable = _importable_columns(entity, only)
         self._columns_by_name: dict[str, Column | None] = {}
         self._layouts: dict[tuple[str, ...], _HeaderLayout] = {}
 
-    def parse(self, row: FileRow) -> ParsedRow | None:
-        """The row's values; None, with a report, when a required value cannot be parsed."""
+    def parse(self, row: FileRow | BadRow) -> ParsedRow | None:
+        """The row's values; None, with a report, when a value that matters cannot be parsed."""
+        if isinstance(row, BadRow):
+            self._report.refuse(self._locate(row, f"{row.message}; the row is refused"))
+            return None
         names = tuple(row.values)
         layout = self._layouts.get(names)
         if layout is None:
@@ -78,7 +102,7 @@ class RowParser:
                 try:
                     value = self._parse_value(row, name, column.field, raw)
                 except ParseError as error:
-                    if not self._report_unreadable(name, column.field, row, error):
+                    if not self._report_unreadable(name, column.field, row, raw, error):
                         return None
                     values.pop(column.name, None)
                     continue
@@ -88,18 +112,21 @@ class RowParser:
         return ParsedRow(row.number, record_id, unique_id, values)
 
     def _parse_value(self, row: FileRow, name: str, field: Field, raw: object) -> Any:
-        parsed = parse_value(field, raw)
+        parsed = parse_value(field, self.format.normalize(field, raw))
         if parsed.rounded and isinstance(field, Scaled):
             message = f"{name} {raw} is rounded to {field.places} decimal places"
-            self._report.note(self._locate(row, message))
+            self._report.adjust(self._locate(row, message))
         return parsed.value
 
-    def _report_unreadable(self, name: str, field: Field, row: FileRow, error: ParseError) -> bool:
+    def _report_unreadable(self, name: str, field: Field, row: FileRow, raw: object, error: ParseError) -> bool:
         """Reports a value; returns whether the row is imported without it."""
-        is_optional = not (field.required or isinstance(field, Money) or name == "Id")
-        consequence = "it is left empty" if is_optional else "the row is skipped"
-        self._report.problem(self._locate(row, f"{name} {error}; {consequence}"))
-        return is_optional
+        remedy = self.format.remedy(field, raw)
+        message = self._locate(row, f"{name} {_shown(raw)} {error}{remedy}")
+        if is_descriptive(self._entity, field):
+            self._report.adjust(f"{message}; it is left empty")
+            return True
+        self._report.refuse(f"{message}; the row is refused")
+        return False
 
     def _layout_for(self, names: tuple[str, ...], *, is_csv: bool) -> _HeaderLayout:
         columns = [self._column_for(name) for name in names]
@@ -112,11 +139,11 @@ class RowParser:
         return layout
 
     def _column_for(self, name: str) -> Column | None:
-        """The column of a name in the file; notes an unknown name once."""
+        """The column of a name in the file; remembers an unknown name."""
         if name not in self._columns_by_name:
             known = self._importable.get(name.lower(), ...)
             if known is ...:
-                self._report.note(f"{self.path.name}: the unknown column {name} is skipped")
+                self._unknown.append(name)
             self._columns_by_name[name] = known if isinstance(known, Column) else None
         return self._columns_by_name[name]
 
@@ -125,13 +152,38 @@ class RowParser:
         key = f"#{record_id}" if record_id else f"{row.number} {sorted(row.values.items())!r}"
         return str(uuid5(_NAMESPACE, f"{self._entity.__name__} {key}"))
 
-    def _locate(self, row: FileRow, message: str) -> str:
+    def report_unknown_columns(self) -> None:
+        """Reports the names in the file that are no column, in one line."""
+        if self._unknown:
+            names = ", ".join(self._unknown[:MAX_SHOWN_COLUMNS])
+            more = len(self._unknown) - MAX_SHOWN_COLUMNS
+            rest = f" and {more} more" if more > 0 else ""
+            self._report.ignore(f"{self.path.name}: unknown columns are ignored: {names}{rest}")
+
+    def _locate(self, row: FileRow | BadRow, message: str) -> str:
         return f"{self.path.name}: row {row.number}: {message}"
 
 
-def _importable_columns(
-    entity: type[Entity], only: Container[str] | None
-) -> dict[str, Column | None]:
+def is_descriptive(entity: type[Entity], field: Field) -> bool:
+    """Whether the field may stay empty without changing an amount, owner, window or kind.
+
+    Only optional free text does, and the dates, counts and choices of a person's profile. Everything
+    else decides something: a credit without its ExpireDate would never expire, one without its
+    ElegibleResourceTypes would pay for every resource.
+    """
+    if field.required:
+        return False
+    return (isinstance(field, Text) and not field.exact) or (entity in _PROFILES and isinstance(field, _PROFILE_FIELDS))
+
+
+def _shown(raw: object) -> str:
+    text = raw if isinstance(raw, str) else str(raw)
+    if len(text) > MAX_SHOWN_CHARACTERS:
+        text = text[:MAX_SHOWN_CHARACTERS] + "…"
+    return f'"{text}"' if isinstance(raw, str) else text
+
+
+def _importable_columns(entity: type[Entity], only: Container[str] | None) -> dict[str, Column | None]:
     """Lower-case name -> column; None for a known name whose value is derived."""
     meta = entity.meta()
     stored = {column.name for column in (*meta.stored_columns, *meta.collection_columns)}
@@ -146,7 +198,7 @@ def _importable_columns(
 
 
 async def parse_batches(
-    parser: RowParser, rows: Iterable[FileRow], size: int
+    parser: RowParser, rows: Iterable[FileRow | BadRow], size: int
 ) -> AsyncGenerator[list[ParsedRow]]:
     """Yields the parsed rows in batches of `size`, giving way to other tasks between rows.
 

@@ -7,9 +7,7 @@ from typing import Any, Final
 PEM_MEDIA_TYPE: Final = "application/x-pem-file"
 
 
-def _query_parameter(
-    name: str, schema: dict[str, Any], *, required: bool = False
-) -> dict[str, Any]:
+def _query_parameter(name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": required, "schema": schema}
 
 

@@ -44,9 +44,7 @@ def audit_routes() -> tuple[Route, ...]:
         "/api/ledger/checkpoints": _list_checkpoints,
         "/api/ledger/checkpoints/key": _get_key,
     }
-    return tuple(
-        Route("GET", path, handler, AUDIT_OPERATIONS[path]) for path, handler in handlers.items()
-    )
+    return tuple(Route("GET", path, handler, AUDIT_OPERATIONS[path]) for path, handler in handlers.items())
 
 
 async def _get_proof(
@@ -78,9 +76,7 @@ async def _get_proof_of_use(
     return json_response(200, proof.document())
 
 
-async def _list_checkpoints(
-    api: ApiContext, request: Request, context: RequestContext, _id: int
-) -> Response:
+async def _list_checkpoints(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
     require_role(context.principal, JournalLine, "get")
     params = Params((PAGE, SIZE), request.query_params)
     params.raise_errors()
@@ -101,9 +97,7 @@ async def _list_checkpoints(
     )
 
 
-async def _get_key(
-    api: ApiContext, request: Request, context: RequestContext, _id: int
-) -> Response:
+async def _get_key(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
     require_role(context.principal, JournalLine, "get")
     params = Params((_FINGERPRINT,), request.query_params)
     params.raise_errors()

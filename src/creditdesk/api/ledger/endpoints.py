@@ -54,9 +54,7 @@ class LedgerRead:
         self.params = params
         self._run = run
 
-    async def __call__(
-        self, api: ApiContext, request: Request, context: RequestContext, _id: int
-    ) -> Response:
+    async def __call__(self, api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
         require_named_role(context.principal, self.role)
         params = Params(self.params, request.query_params)
         params.raise_errors()
@@ -130,9 +128,7 @@ class LedgerWrite(LedgerPost, TransactionWrite[ParsedLedgerWrite]):
         fingerprint: str,
     ) -> SavedResponse:
         transact = super()._transact
-        return await execute_with_search(
-            self.ledger.solutions, lambda: transact(api, parsed, context, fingerprint)
-        )
+        return await execute_with_search(self.ledger.solutions, lambda: transact(api, parsed, context, fingerprint))
 
 
 def result_body(result: ActionResult, context: RequestContext) -> bytes:

@@ -32,7 +32,7 @@ def write_operation(
     example: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The operation of a POST with these parameters in its body."""
-    content = {"schema": _object_schema(params)} | ({"example": example} if example else {})
+    content = {"schema": _object_schema(params)} | {"example": dict(example or {})}
     required = any(param.required for param in params)
     body = {"required": required, "content": {"application/json": content}}
     return _base_operation(path, title, role) | {"requestBody": body}
@@ -66,9 +66,5 @@ def _object_schema(params: Sequence[Param | ParamList]) -> Schema:
 
 
 def _value_schema(param: Param) -> Schema:
-    schema = (
-        {"type": "string", "enum": list(param.choices)}
-        if param.choices
-        else field_schema(param.field)
-    )
+    schema = {"type": "string", "enum": list(param.choices)} if param.choices else field_schema(param.field)
     return schema | ({"description": param.description} if param.description else {})

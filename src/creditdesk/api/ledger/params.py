@@ -15,12 +15,8 @@ from creditdesk.schema.params import Param, ParamList, Params
 
 _ID: Final = Integer(minimum=1)
 COWORKER_ID: Final = Param("CoworkerId", _ID, required=True)
-BUSINESS_ID: Final = Param(
-    "BusinessId", _ID, description="The location of what has no record of its own."
-)
-SOURCE_KIND: Final = Param(
-    "Kind", required=True, choices=tuple(sorted(each.value for each in SourceKind))
-)
+BUSINESS_ID: Final = Param("BusinessId", _ID, description="The location of what has no record of its own.")
+SOURCE_KIND: Final = Param("Kind", required=True, choices=tuple(sorted(each.value for each in SourceKind)))
 SOURCE_ID: Final = Param("Id", _ID, required=True)
 SOURCE_AMOUNT: Final = Param(
     "Amount",

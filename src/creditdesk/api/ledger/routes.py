@@ -44,9 +44,9 @@ from creditdesk.api.ledger.params import (
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
-from creditdesk.ledger.journal.balances import CreditBalance, customer_balances
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import lock_items
 from creditdesk.ledger.loaders.payers import load_visible_payers
@@ -94,9 +94,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
     )
 
 
-def _post(
-    name: str, endpoint: LedgerPost, title: str, example: Mapping[str, Any] | None = None
-) -> Route:
+def _post(name: str, endpoint: LedgerPost, title: str, example: Mapping[str, Any] | None = None) -> Route:
     path = f"/api/ledger/{name}"
     operation = write_operation(path, title, endpoint.role, endpoint.params, example)
     return Route("POST", path, endpoint, operation)
@@ -116,9 +114,7 @@ async def _hold(request: WriteRequest) -> ActionResult:
     await lock_items(session, items)
     without_amount = {item.key for item in items if item.amount is None}
     holds = await lock_holds_of(session, without_amount)
-    basket = without_held(
-        await load_basket_for_update(session, buyer, items, context), items, holds
-    )
+    basket = without_held(await load_basket_for_update(session, buyer, items, context), items, holds, context.now)
     held = await create_hold(session, basket, context, request.ledger, request.params[UNTIL])
     value = {
         "HoldId": held.group,

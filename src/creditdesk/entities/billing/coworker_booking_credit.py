@@ -31,9 +31,7 @@ class CoworkerBookingCredit(
         embeds=("Name", Embed("Currency.Code", denormalized=True)),
     )
     Description = Text()
-    TariffBookingCredit = Reference(
-        "TariffBookingCredit", read_only=True, embeds=(Embed("Name", denormalized=True),)
-    )
+    TariffBookingCredit = Reference("TariffBookingCredit", read_only=True, embeds=(Embed("Name", denormalized=True),))
     ElegibleResourceTypes = Collection("ResourceType")
     ElegibleProducts = Collection("Product")
     ElegibleTariffs = Collection("Tariff")

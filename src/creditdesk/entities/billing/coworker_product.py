@@ -17,9 +17,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class CoworkerProduct(
-    Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId"
-):
+class CoworkerProduct(Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId"):
     """A product that a customer bought, once or at regular intervals."""
 
     Coworker = Reference(
@@ -34,9 +32,7 @@ class CoworkerProduct(
         ),
     )
     Business = Reference("Business", required=True)
-    Product = Reference(
-        "Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code")
-    )
+    Product = Reference("Product", required=True, embeds=("Name", "Price", "ApplyProRating", "Currency.Code"))
     Notes = Text()
     PurchaseOrder = Text()
     OrderNumber = Text(read_only=True, exact=True)

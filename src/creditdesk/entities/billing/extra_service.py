@@ -32,7 +32,7 @@ class ExtraService(
     Description = Text()
     InvoiceLineDisplayAs = Text()
     Visible = Boolean(nullable=False)
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     ResourceTypes = Collection("ResourceType")
     Price = Money(required=True)
     CreditPrice = Money()

@@ -17,9 +17,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Product(
-    Entity, area="billing", plural="products", order="Name", label="Name", scope="BusinessId"
-):
+class Product(Entity, area="billing", plural="products", order="Name", label="Name", scope="BusinessId"):
     """Something a location sells."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -29,7 +27,7 @@ class Product(
     InvoiceLineDisplayAs = Text()
     Sku = Text()
     Tags = Text()
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     Price = Money(required=True)
     Visible = Boolean(nullable=False)
     VisibleInKiosk = Boolean(nullable=False)
@@ -42,9 +40,7 @@ class Product(
     TaxRate = Reference("TaxRate", embeds=(Embed("Name", trailing=True),), is_local=False)
     ReducedTaxRate = Reference("ReducedTaxRate", is_local=False)
     ExemptTaxRate = Reference("ExemptTaxRate", is_local=False)
-    FinancialAccount = Reference(
-        "FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False
-    )
+    FinancialAccount = Reference("FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False)
     AvailableAs = Enum(eRecurrentProductOptions, required=True)
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)

@@ -7,9 +7,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Embed, Enum, Integer, Reference
 
 
-class ProductExtraService(
-    Entity, area="billing", plural="productextraservices", scope="ProductBusinessId"
-):
+class ProductExtraService(Entity, area="billing", plural="productextraservices", scope="ProductBusinessId"):
     """Time or printing credit that a product includes."""
 
     Product = Reference("Product", required=True, embeds=("Name",), filter_only=("Business.Id",))

@@ -21,9 +21,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Tariff(
-    Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"
-):
+class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"):
     """A plan that customers subscribe to."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -50,7 +48,7 @@ class Tariff(
     NewContractDocumentUrl = Text(write_only=True)
     ClearContractDocumentFile = Boolean(write_only=True)
     CancellationPeriod = Integer(required=True)
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     GroupName = Text()
     DisablePortalCancellations = Boolean(nullable=False)
     SubscribersLimit = Integer()
@@ -93,7 +91,7 @@ class Tariff(
     CanBePaused = Boolean(nullable=False)
     PauseYearlyLimit = Integer()
     PauseCyclesLimit = Integer()
-    BookingDueDateStrategy = Enum(eTariffBookingDueDateStrategy, required=True)
+    BookingDueDateStrategy = Enum(eTariffBookingDueDateStrategy, default=1, nullable=False)
     BookingDueDateDayOfMonth = Integer()
     TotalSignUpPrice = Money(read_only=True, nullable=False)
     TotalPrice = Money(read_only=True, nullable=False)
@@ -101,12 +99,12 @@ class Tariff(
     WaitForIdentityChecksToActivate = Boolean(nullable=False)
     RequestAddressIdentityCheck = Boolean(nullable=False)
     AddressIdentityCheckDescription = Text()
-    AddressIdentityCheckProvider = Enum(eIdentityCheckProvider, required=True)
+    AddressIdentityCheckProvider = Enum(eIdentityCheckProvider, default=1, nullable=False)
     KeepPausedIfAddressMismatch = Boolean(nullable=False)
-    AddressIdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, required=True)
+    AddressIdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, default=1, nullable=False)
     RequestIdentityCheck = Boolean(nullable=False)
-    IdentityCheckProvider = Enum(eIdentityCheckProvider, required=True)
-    IdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, required=True)
+    IdentityCheckProvider = Enum(eIdentityCheckProvider, default=1, nullable=False)
+    IdentityCheckRepeatPattern = Enum(eIdentityCheckRepeatPattern, default=1, nullable=False)
     IdentityCheckDescription = Text()
     RequestAmlCheck = Boolean(nullable=False)
     AmlCheckOpenSanctionsEnabled = Boolean(nullable=False)
@@ -123,11 +121,11 @@ class Tariff(
     ProductsReturn = Collection("Product")
     ProductsDeposit = Collection("Product")
     ProductsCollect = Collection("Product")
-    DeliveryPreferencesMail = Integer(required=True)
-    DeliveryPreferencesParcels = Integer(required=True)
-    DeliveryPreferencesChecks = Integer(required=True)
-    DeliveryPreferencesPublicity = Integer(required=True)
-    DeliveryPreferencesOther = Integer(required=True)
+    DeliveryPreferencesMail = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesParcels = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesChecks = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesPublicity = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
+    DeliveryPreferencesOther = Collection("DeliveryHandlingPreference", is_local=False, delta_fields=False)
     MaximumDeliveryStorageDays = Integer()
     MaximumCompanyAliases = Integer()
     MaximumRecipients = Integer()

@@ -7,9 +7,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Embed, Enum, Integer, Reference
 
 
-class TariffExtraService(
-    Entity, area="billing", plural="tariffextraservices", scope="TariffBusinessId"
-):
+class TariffExtraService(Entity, area="billing", plural="tariffextraservices", scope="TariffBusinessId"):
     """Time or printing credit that a plan renews."""
 
     Tariff = Reference("Tariff", required=True, embeds=("Name",), filter_only=("Business.Id",))

@@ -65,7 +65,7 @@ class CalendarEvent(
     TicketsPage = Text()
     RepeatSeriesUniqueId = Guid()
     RepeatEvent = Boolean(create_only=True, nullable=False)
-    Repeats = Enum(eCalendarEventRepeatCycle, required=True)
+    Repeats = Enum(eCalendarEventRepeatCycle, default=2, nullable=False)
     WhichEventsToUpdate = Enum(eRepeatedCalendarEventUpdateAction, required=True)
     RepeatEvery = Integer(create_only=True)
     RepeatUntil = DateTime(create_only=True)

@@ -6,15 +6,11 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, DateTime, Embed, Integer, Reference, Text
 
 
-class EventAttendee(
-    Entity, area="content", plural="eventattendees", label="FullName", scope="BusinessId"
-):
+class EventAttendee(Entity, area="content", plural="eventattendees", label="FullName", scope="BusinessId"):
     """One person's ticket to an event."""
 
     Business = Reference("Business", required=True)
-    CalendarEvent = Reference(
-        "CalendarEvent", required=True, embeds=(Embed("Name", denormalized=True),)
-    )
+    CalendarEvent = Reference("CalendarEvent", required=True, embeds=(Embed("Name", denormalized=True),))
     EventProduct = Reference(
         "EventProduct",
         required=True,

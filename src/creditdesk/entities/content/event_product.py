@@ -30,7 +30,7 @@ class EventProduct(
     Description = Text()
     TicketNotes = Text()
     Visible = Boolean(nullable=False)
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     StartDate = DateTime(required=True)
     EndDate = DateTime(required=True)
     Allocation = Integer()
@@ -39,9 +39,7 @@ class EventProduct(
     Price = Money(required=True)
     Currency = Reference("Currency", required=True, embeds=("Code",))
     TaxRate = Reference("TaxRate", embeds=(Embed("Name", trailing=True),), is_local=False)
-    FinancialAccount = Reference(
-        "FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False
-    )
+    FinancialAccount = Reference("FinancialAccount", embeds=(Embed("Name", trailing=True),), is_local=False)
     Tariffs = Collection("Tariff")
     OnlyForContacts = Boolean(nullable=False)
     OnlyForMembers = Boolean(nullable=False)

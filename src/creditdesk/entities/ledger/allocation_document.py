@@ -6,9 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Object, Reference, Text
 
 
-class AllocationDocument(
-    Entity, area="ledger", plural="allocations", public=False, scope="BusinessId"
-):
+class AllocationDocument(Entity, area="ledger", plural="allocations", public=False, scope="BusinessId"):
     """The decision that a spend executed, as it was made (rules 19, 22).
 
     A spend on several sources keeps one document for each, with the same `Group`.

@@ -6,9 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Money, Text
 
 
-class BenefitRollover(
-    Entity, area="ledger", plural="benefitrollovers", public=False, unique=(("Benefit",),)
-):
+class BenefitRollover(Entity, area="ledger", plural="benefitrollovers", public=False, unique=(("Benefit",),)):
     """How much unused credit of a plan's benefit rolls over when it renews (rule 27).
 
     Without a record nothing does. `Benefit` is the benefit part of a grant's key, such as `money/3`.

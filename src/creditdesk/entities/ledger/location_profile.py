@@ -6,9 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Reference, Text
 
 
-class LocationProfile(
-    Entity, area="ledger", plural="locationprofiles", public=False, unique=(("BusinessId",),)
-):
+class LocationProfile(Entity, area="ledger", plural="locationprofiles", public=False, unique=(("BusinessId",),)):
     """The time zone and booking interval of a location, which count uses (rule 20)."""
 
     Business = Reference("Business", required=True)

@@ -18,9 +18,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Booking(
-    Entity, area="spaces", plural="bookings", order="FromTime", scope="ResourceBusinessId"
-):
+class Booking(Entity, area="spaces", plural="bookings", order="FromTime", scope="ResourceBusinessId"):
     """A resource that is reserved for a customer from one time to another."""
 
     Resource = Reference(
@@ -73,7 +71,7 @@ class Booking(
     TariffAtTheTimeOfBooking = Text()
     RepeatSeriesUniqueId = Guid()
     RepeatBooking = Boolean(create_only=True, nullable=False)
-    Repeats = Enum(eBookingRepeatCycle, required=True)
+    Repeats = Enum(eBookingRepeatCycle, default=2, nullable=False)
     WhichBookingsToUpdate = Enum(eRepeatedBookingUpdateAction, nullable=False)
     RepeatEvery = Integer(create_only=True)
     RepeatUntil = DateTime(create_only=True)

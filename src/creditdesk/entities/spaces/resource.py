@@ -17,9 +17,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class Resource(
-    Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"
-):
+class Resource(Entity, area="spaces", plural="resources", order="Name", label="Name", scope="BusinessId"):
     """A room, desk or object that can be booked."""
 
     Business = Reference("Business", required=True, embeds=("Name",))
@@ -33,7 +31,7 @@ class Resource(
     EmailConfirmationContent = Text()
     Visible = Boolean(nullable=False)
     RequiresConfirmation = Boolean(nullable=False)
-    DisplayOrder = Integer(required=True)
+    DisplayOrder = Integer(default=0, nullable=False)
     GroupName = Text()
     Projector = Boolean(nullable=False)
     Internet = Boolean(nullable=False)

@@ -30,9 +30,7 @@ class Business(
     VisitedHelpItems = Integer(update_only=True, nullable=False)
     Name = Text(update_only=True, nullable=False)
     DefaultLanguage = Enum(eLanguage, update_only=True, nullable=False)
-    SpaceWebsiteLanguage = Reference(
-        "SpaceWebsiteLanguage", update_only=True, embeds=("Culture",), is_local=False
-    )
+    SpaceWebsiteLanguage = Reference("SpaceWebsiteLanguage", update_only=True, embeds=("Culture",), is_local=False)
     RootLocation = Reference("Business", read_only=True)
     WebAddress = Text(update_only=True)
     DefaultPaymentGateway = Reference("DefaultPaymentGateway", update_only=True, is_local=False)
@@ -52,9 +50,7 @@ class Business(
     TrialExpireDate = DateTime(update_only=True)
     LastOverDueInvoiceReminder = DateTime(update_only=True)
     LastWelcomeEmail = DateTime(update_only=True)
-    Country = Reference(
-        "Country", update_only=True, nullable=False, embeds=("Name",), is_local=False
-    )
+    Country = Reference("Country", update_only=True, nullable=False, embeds=("Name",), is_local=False)
     Currency = Reference(
         "Currency",
         update_only=True,

@@ -6,9 +6,7 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Text
 
 
-class Currency(
-    Entity, area="sys", plural="currencies", verbs=("list", "get"), order="Name", label="Name"
-):
+class Currency(Entity, area="sys", plural="currencies", verbs=("list", "get"), order="Name", label="Name"):
     """A currency that locations charge in."""
 
     Name = Text(read_only=True, nullable=False)

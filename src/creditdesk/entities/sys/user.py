@@ -7,7 +7,14 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, Collection, DateTime, Enum, Integer, Reference, Text
 
 
-class User(Entity, area="sys", plural="users", label="FullName", scope="Businesses"):
+class User(
+    Entity,
+    area="sys",
+    plural="users",
+    aliases=("/api/spaces/users",),
+    label="FullName",
+    scope="Businesses",
+):
     """A person who signs in."""
 
     FullName = Text(required=True)

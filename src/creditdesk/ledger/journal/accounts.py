@@ -50,9 +50,7 @@ class LockedAccount(Struct, frozen=True, gc=False):
     overdraft: Amount = 0
 
     @classmethod
-    def of(
-        cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState, now: datetime
-    ) -> LockedAccount:
+    def of(cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState, now: datetime) -> LockedAccount:
         """The account as stored. Recorded time never runs backwards on one credit (rule 4)."""
         return cls(
             mapping,

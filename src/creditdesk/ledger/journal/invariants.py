@@ -5,7 +5,7 @@ Each check returns a message about what is wrong, or None. Nothing is repaired (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,11 +34,7 @@ def remaining_within_overdraft(balances: AccountBalances) -> str | None:
     """Nothing is drawn beyond the credit and its overdraft (rules 2 and 33)."""
     if balances.remaining >= -balances.overdraft:
         return None
-    return (
-        "less remains than its overdraft allows"
-        if balances.overdraft
-        else "less than nothing remains"
-    )
+    return "less remains than its overdraft allows" if balances.overdraft else "less than nothing remains"
 
 
 def remaining_within_total(balances: AccountBalances) -> str | None:
@@ -71,10 +67,12 @@ def check_invariants(balances: AccountBalances, credit_name: str) -> None:
         raise InvariantViolation(f"{credit_name}: {'; '.join(violations)}")
 
 
-def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
-    """The balances after these entries, from their kinds and amounts alone (rule 34)."""
+def replay_steps(
+    entries: Iterable[JournalEntry],
+) -> Iterator[tuple[JournalEntry, AccountBalances]]:
+    """Each entry with the balances after it, from kinds and amounts alone (rule 34)."""
     remaining = held = total = 0
-    for entry in entries:
+    for count, entry in enumerate(entries, 1):
         remaining += entry.balance_change
         held += entry.held_change
         if entry.kind is EntryType.GRANT:
@@ -83,12 +81,18 @@ def replay(entries: Sequence[JournalEntry]) -> AccountBalances:
             total -= entry.amount
         elif entry.kind in RAISES_TOTAL:
             total = max(total, remaining)
-    return AccountBalances(remaining, held, total, len(entries))
+        yield entry, AccountBalances(remaining, held, total, count)
 
 
-def balance_differences(
-    stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount
-) -> list[str]:
+def replay(entries: Iterable[JournalEntry]) -> AccountBalances:
+    """The balances after these entries, from their kinds and amounts alone (rule 34)."""
+    balances = AccountBalances(0, 0, 0, 0)
+    for _, balances in replay_steps(entries):  # noqa: B007 - the last one counts
+        pass
+    return balances
+
+
+def balance_differences(stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount) -> list[str]:
     """The differences between a credit, its journal and its use history (rules 2 and 34).
 
     `history_used` is the sum of `CreditUsed` over the credit's history rows.

@@ -79,9 +79,14 @@ class CreditTypeMapping:
     @property
     def use_columns(self) -> tuple[str, ...]:
         """The columns of the history that `stored_use` reads."""
+        own = ("Id", self.credit_reference, "CreditUsed", "CreatedOn", "UpdatedBy")
+        return (*own, *self.source_columns.values())
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        """The columns by which the history names what was paid, by kind of source."""
         columns = self.history_entity.meta().columns
-        references = (name for name in SOURCE_REFERENCES if name in columns)
-        return ("Id", self.credit_reference, "CreditUsed", "CreatedOn", "UpdatedBy", *references)
+        return {kind.value: name for name, kind in SOURCE_REFERENCES.items() if name in columns}
 
     @property
     def credit_relation(self) -> str:
@@ -174,10 +179,11 @@ def credit_terms(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Credi
     """The terms in the record of a create or update; `record` has every required field."""
     return CreditTerms(
         business_id=record["BusinessId"],
+        customer_id=record["CoworkerId"],
         total=record[mapping.total_field],
         valid_from=record.get("ValidFrom"),
         expires=record.get("ExpireDate"),
-        rate_id=record.get("ExtraServiceId"),
+        rate_id=None if mapping is MONEY_MAPPING else record.get("ExtraServiceId"),
         price=record.get("Price"),
         is_free=bool(record.get("Free")),
         is_booking_charge=is_booking_charge(mapping, record),
@@ -232,9 +238,7 @@ def state_values(account: AccountKey, state: StoredState) -> dict[str, object]:
     }
 
 
-def new_state_record(
-    account: AccountKey, state: StoredState, now: datetime, unique_id: str | None = None
-) -> Record:
+def new_state_record(account: AccountKey, state: StoredState, now: datetime, unique_id: str | None = None) -> Record:
     """The record of an account's first state, under a new UniqueId unless one is given."""
     kind, credit_id = account
     values = {

@@ -70,9 +70,7 @@ class JournalOpening:
         return opening
 
     @classmethod
-    def from_state(
-        cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState
-    ) -> JournalOpening:
+    def from_state(cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState) -> JournalOpening:
         """A journal that continues after its last stored entry."""
         recorded = epoch_microseconds(state.last_recorded or credit.created)
         return cls(mapping, credit, state, credit.remaining, credit.total, recorded, state.digest)

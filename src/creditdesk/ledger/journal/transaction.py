@@ -67,7 +67,7 @@ class LedgerContext:
 
 @dataclass(slots=True)
 class JournalTransaction:
-    """Locked accounts and the entries pending on them. Made by `lock_accounts`."""
+    """Locked accounts and the entries pending on them. Made by `lock_stored_accounts`."""
 
     now: datetime
     accounts: dict[AccountKey, LockedAccount]
@@ -91,9 +91,7 @@ class JournalTransaction:
             self.open_account(account)
         return self._append(account, kind, amount, metadata, history)
 
-    def open_account(
-        self, account: AccountKey, metadata: EntryMetadata | None = None
-    ) -> PendingEntry:
+    def open_account(self, account: AccountKey, metadata: EntryMetadata | None = None) -> PendingEntry:
         """Appends the first entries of a credit, which explain the balance it was found with.
 
         A new credit gets its grant (rule 6). A credit stored without a journal, such as by import,
@@ -147,9 +145,7 @@ class JournalTransaction:
             recorded_microseconds=epoch_microseconds(before.recorded),
             override=metadata.override,
         )
-        after = replace(
-            before, remaining=remaining, held=held, total=total, sequence=entry.sequence
-        )
+        after = replace(before, remaining=remaining, held=held, total=total, sequence=entry.sequence)
         check_invariants(after.balances, after.name)
         row = None
         if history is not None:
@@ -196,9 +192,7 @@ class JournalTransaction:
         self.changed_states = savepoint.changed_states
         del self.pending[savepoint.pending_count :]
 
-    async def flush(
-        self, session: WriteSession, returning: type[Entity] | None = None
-    ) -> dict[int, Record]:
+    async def flush(self, session: WriteSession, returning: type[Entity] | None = None) -> dict[int, Record]:
         """Writes history rows, journal lines, balances and states in one exchange with the store.
 
         Returns the new rows of the history `returning`, whole, by id.
@@ -217,13 +211,11 @@ class JournalTransaction:
             digest = entry_digest(digests.get(account, locked.state.digest), entry)
             digests[account] = digest
             credit = locked.stored
-            record = entry_record(
-                entry, digest, credit.business_id, credit.customer_id, pending.member_id
-            )
+            record = entry_record(entry, digest, credit.business_id, credit.customer_id, pending.member_id)
             entries.append({**record, "Id": entry_id})
             if pending.history is not None:
                 history = locked.mapping.history_entity
-                row = new_record(history, pending.history, self.now, entry.actor)
+                row = new_record(history, pending.history, locked.recorded, entry.actor)
                 histories.setdefault(history, []).append({**row, "Id": entry.history_id})
             last_actors[account] = entry.actor
         new_states, state_updates = self._state_writes(digests)
@@ -262,9 +254,7 @@ class JournalTransaction:
                 pending.entry = replace(pending.entry, history_id=history_id)
         return ids[JournalLine]
 
-    def _balance_updates(
-        self, last_actors: Mapping[AccountKey, str]
-    ) -> dict[type[Entity], list[RowChange]]:
+    def _balance_updates(self, last_actors: Mapping[AccountKey, str]) -> dict[type[Entity], list[RowChange]]:
         changes: dict[type[Entity], list[RowChange]] = {}
         for account, actor in last_actors.items():
             locked = self.accounts[account]
@@ -276,9 +266,7 @@ class JournalTransaction:
             changes.setdefault(locked.mapping.credit_entity, []).append((account[1], values))
         return changes
 
-    def _state_writes(
-        self, digests: Mapping[AccountKey, bytes]
-    ) -> tuple[list[Record], list[RowChange]]:
+    def _state_writes(self, digests: Mapping[AccountKey, bytes]) -> tuple[list[Record], list[RowChange]]:
         """The new state records, and the changes of stored ones in id order."""
         new: list[Record] = []
         changes: list[RowChange] = []
@@ -298,7 +286,7 @@ class JournalTransaction:
         return new, changes
 
 
-async def lock_accounts(
+async def lock_stored_accounts(
     session: WriteSession,
     accounts: Iterable[AccountKey],
     clock: Clock,

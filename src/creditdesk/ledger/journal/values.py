@@ -40,6 +40,7 @@ class CreditTerms(Struct, frozen=True, gc=False):
     """What a caller sets of a credit. `price` and `is_free` are of time credit."""
 
     business_id: int
+    customer_id: int | None
     total: Amount
     valid_from: datetime | None = None
     expires: datetime | None = None

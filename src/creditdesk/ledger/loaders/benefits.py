@@ -100,9 +100,7 @@ class PlanRow(TypedRow, frozen=True, gc=False):
     invoice_every_weeks: int | None
 
 
-async def load_plan_benefits(
-    finder: Finder, tariff_ids: Collection[int]
-) -> dict[int, list[PlanBenefit]]:
+async def load_plan_benefits(finder: Finder, tariff_ids: Collection[int]) -> dict[int, list[PlanBenefit]]:
     """The benefits of plans by plan id; money before time, each by Id."""
     money_columns = ("TariffId", "Credit", "ServiceRenewalTime", "Name", *_MONEY_VALUES)
     time_columns = ("TariffId", "UsesIncluded", "ServiceRenewalTime", "ExtraServiceId")
@@ -147,9 +145,7 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
         ("Credit", "Name", *life, *_MONEY_VALUES),
         ProductId=product_id,
     )
-    time = await _find(
-        finder, ProductExtraService, ("UsesIncluded", "ExtraServiceId", *life), ProductId=product_id
-    )
+    time = await _find(finder, ProductExtraService, ("UsesIncluded", "ExtraServiceId", *life), ProductId=product_id)
     return [
         *(
             ProductBenefit(
@@ -178,9 +174,7 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
     ]
 
 
-async def load_rollovers(
-    finder: Finder, benefits: Mapping[str, CreditTypeMapping]
-) -> dict[str, RolloverLimit]:
+async def load_rollovers(finder: Finder, benefits: Mapping[str, CreditTypeMapping]) -> dict[str, RolloverLimit]:
     """The rollover of those benefits that have one, by benefit name."""
     return {
         row.benefit: RolloverLimit(row.cap // benefits[row.benefit].scale, row.periods)
@@ -206,9 +200,7 @@ async def load_grants(
     return await find_rows(finder, GrantRow, ContractId=tuple(contract_ids), **named)
 
 
-async def _find(
-    finder: Finder, entity: type[Entity], columns: tuple[str, ...], **values: object
-) -> list[Record]:
+async def _find(finder: Finder, entity: type[Entity], columns: tuple[str, ...], **values: object) -> list[Record]:
     return await finder.find(entity, where(entity, **values), columns=("Id", *columns))
 
 
@@ -219,9 +211,7 @@ def _money_values(record: Record) -> dict[str, object]:
     }
 
 
-async def _with_time_values(
-    finder: Finder, benefits: Collection[Record]
-) -> list[tuple[Record, dict[str, object]]]:
+async def _with_time_values(finder: Finder, benefits: Collection[Record]) -> list[tuple[Record, dict[str, object]]]:
     """Each benefit of time credit with what its credits take over from it."""
     rates = await load_rates(finder, {record["ExtraServiceId"] for record in benefits})
     found = []

@@ -60,8 +60,10 @@ class LockedBooking(UniqueRow, frozen=True, gc=False):
 
 
 class BookingWrite(Struct, frozen=True, gc=False, rename="pascal"):
-    """The values of a create or update that decide whether the booking is charged with it."""
+    """The values of a create or update that decide its length and whether it is charged with it."""
 
+    from_time: datetime | None = None
+    to_time: datetime | None = None
     charge_now: Flag = None
     coworker_id: int | None = None
     tentative: Flag = None
@@ -90,9 +92,7 @@ class _ResourceNameRow(TypedRow, frozen=True, gc=False):
     resource_name: str | None
 
 
-async def lock_bookings(
-    session: WriteSession, booking_ids: Sequence[int]
-) -> dict[int, LockedBooking]:
+async def lock_bookings(session: WriteSession, booking_ids: Sequence[int]) -> dict[int, LockedBooking]:
     """Locks bookings in id order and returns them by Id, in that order."""
     return await lock_rows(session, LockedBooking, booking_ids)
 

@@ -39,9 +39,7 @@ async def lock_contracts(session: WriteSession, contract_ids: Collection[int]) -
     await session.lock(CoworkerContract, sorted(contract_ids), ("Id",))
 
 
-async def load_active_contracts(
-    finder: Finder, contract_ids: Collection[int] | None = None
-) -> list[ContractRow]:
+async def load_active_contracts(finder: Finder, contract_ids: Collection[int] | None = None) -> list[ContractRow]:
     """The active contracts by Id; only those of `contract_ids`, where given."""
     named = {} if contract_ids is None else {"Id": tuple(contract_ids)}
     return await find_rows(finder, ContractRow, Active=True, **named)
@@ -49,6 +47,4 @@ async def load_active_contracts(
 
 async def load_main_contracts(finder: Finder, customer_id: int) -> list[ContractRow]:
     """The active main contracts of a customer, by Id."""
-    return await find_rows(
-        finder, ContractRow, CoworkerId=customer_id, Active=True, MainContract=True
-    )
+    return await find_rows(finder, ContractRow, CoworkerId=customer_id, Active=True, MainContract=True)

@@ -64,20 +64,14 @@ class _Part(NamedTuple):
         return round_to_currency(rest, self.currency)
 
 
-async def covered_amounts(
-    finder: Finder, sources: Collection[SourceKey]
-) -> dict[SourceKey, Amount]:
+async def covered_amounts(finder: Finder, sources: Collection[SourceKey]) -> dict[SourceKey, Amount]:
     """What is covered of each source, in ten-thousandths of its currency."""
     parts = await _load_parts(finder, sources)
     entries = await _load_entries(finder, parts)
-    return {
-        source: _sum_covered(parts.get(source, ()), entries.get(source, ())) for source in sources
-    }
+    return {source: _sum_covered(parts.get(source, ()), entries.get(source, ())) for source in sources}
 
 
-async def _load_parts(
-    finder: Finder, sources: Collection[SourceKey]
-) -> dict[SourceKey, list[_Part]]:
+async def _load_parts(finder: Finder, sources: Collection[SourceKey]) -> dict[SourceKey, list[_Part]]:
     """The parts of all decisions about each source, oldest first; sources without any left out."""
     if not sources:
         return {}
@@ -104,9 +98,7 @@ def _parts(document: Mapping[str, object]) -> Iterable[_Part]:
         )
 
 
-async def _load_entries(
-    finder: Finder, parts: Mapping[SourceKey, Sequence[_Part]]
-) -> dict[SourceKey, list[_EntryRow]]:
+async def _load_entries(finder: Finder, parts: Mapping[SourceKey, Sequence[_Part]]) -> dict[SourceKey, list[_EntryRow]]:
     """The journal entries about each source on the credits that its decisions name, by Id.
 
     Only entries since the first decision: an index finds them, however long the journal is.
@@ -150,9 +142,7 @@ def _sum_covered(parts: Sequence[_Part], entries: Sequence[_EntryRow]) -> Amount
             continue
         for position in reversed(range(len(open_parts))):
             part = open_parts[position]
-            if (part.account, part.taken) == (entry.account, entry.amount) and (
-                part.decided <= entry.recorded_on
-            ):
+            if (part.account, part.taken) == (entry.account, entry.amount) and (part.decided <= entry.recorded_on):
                 covered += part.covered_after(reversed_.get((entry.account, entry.sequence), 0))
                 del open_parts[position]
                 break

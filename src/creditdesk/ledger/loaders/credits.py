@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import field
+from msgspec.structs import replace
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
@@ -15,9 +16,12 @@ from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
     CreditTypeMapping,
+    account_key,
     state_id,
+    where,
 )
 from creditdesk.ledger.loaders.dataloader import gather_loads
+from creditdesk.ledger.loaders.holds import load_ended_amounts
 from creditdesk.ledger.loaders.rates import RateRow, load_rates
 from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, query_of, to_row
 from creditdesk.ledger.rules.amounts import Amount
@@ -28,6 +32,7 @@ from creditdesk.ledger.rules.credit import (
     CreditType,
     extra_service_type,
 )
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder, ReadSession
 
 
@@ -153,9 +158,11 @@ NO_STATE: Final = StateRow(0, 0, DEFAULT_PRIORITY, False)
 
 
 async def load_credits(
-    finder: Finder, customer_ids: Collection[int], *, skip_states: bool
+    finder: Finder, customer_ids: Collection[int], now: datetime, *, skip_states: bool
 ) -> dict[int, tuple[Credit, ...]]:
     """Every credit of the customers, by customer id; credits are the customer's own, of no team.
+
+    What is held past its time at `now` is not held any more (rule 26).
 
     With `skip_states` nothing is held, at the default priority: for credits that are locked later,
     since the lock reads their states.
@@ -169,11 +176,7 @@ async def load_credits(
         ]
     )
     money = [to_row(MoneyCreditRow, record) for record in money_records]
-    time = [
-        row
-        for row in (to_row(TimeCreditRow, record) for record in time_records)
-        if not row.is_booking_charge
-    ]
+    time = [row for row in (to_row(TimeCreditRow, record) for record in time_records) if not row.is_booking_charge]
     state_ids = () if skip_states else _state_ids(money, time)
     rates, states = await gather_loads(
         finder,
@@ -188,7 +191,26 @@ async def load_credits(
         rate = rates.get(time_credit.extra_service_id or 0)
         state = states.get(state_id((TIME_MAPPING.account_type, time_credit.id)))
         credits_[time_credit.coworker_id].append(time_credit.to_credit(rate, state))
-    return {customer_id: tuple(found) for customer_id, found in credits_.items()}
+    found = [credit for of_customer in credits_.values() for credit in of_customer]
+    ended = await load_ended_amounts(finder, {account_key(c.key) for c in found if c.held}, now)
+    return {
+        customer_id: tuple(
+            replace(credit, held=credit.held - ended.get(account_key(credit.key), 0)) if credit.held else credit
+            for credit in of_customer
+        )
+        for customer_id, of_customer in credits_.items()
+    }
+
+
+async def has_credits_on_rate(session: ReadSession, rate_id: int) -> bool:
+    """Whether any credit counts in the units of a rate; booking charges have no balance."""
+    columns = CoworkerExtraService.meta().columns
+    filters = (
+        *where(CoworkerExtraService, ExtraServiceId=rate_id),
+        Filter(columns["BookingId"], Comparison.NULL),
+        Filter(columns["BookingUniqueId"], Comparison.NULL),
+    )
+    return bool(await session.find(CoworkerExtraService, filters, limit=1, columns=("Id",)))
 
 
 class _PrintingRow(TypedRow, frozen=True, gc=False):
@@ -206,9 +228,7 @@ async def load_printing_ids(finder: Finder, credit_ids: Iterable[int]) -> set[in
 _NOT_REISSUED: Final = ("Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy", "Overdraft")
 
 
-async def load_credit_values(
-    session: ReadSession, mapping: CreditTypeMapping, credit_id: int
-) -> dict[str, object]:
+async def load_credit_values(session: ReadSession, mapping: CreditTypeMapping, credit_id: int) -> dict[str, object]:
     """The values of a credit that a new credit in its place takes over, collections included."""
     record = await session.get(mapping.credit_entity, credit_id)
     assert record is not None

@@ -24,9 +24,7 @@ Loader = Callable[[Finder], Coroutine[Any, Any, A]]
 @overload
 async def gather_loads(finder: Finder, first: Loader[A], second: Loader[B], /) -> tuple[A, B]: ...
 @overload
-async def gather_loads(
-    finder: Finder, first: Loader[A], second: Loader[B], third: Loader[C], /
-) -> tuple[A, B, C]: ...
+async def gather_loads(finder: Finder, first: Loader[A], second: Loader[B], third: Loader[C], /) -> tuple[A, B, C]: ...
 @overload
 async def gather_loads(
     finder: Finder, first: Loader[A], second: Loader[B], third: Loader[C], fourth: Loader[D], /
@@ -50,10 +48,7 @@ async def gather_loads(finder: Finder, *loaders: Loader[Any]) -> tuple[Any, ...]
                     results[position] = ended.value
             queries = [query for of_loader in pending.values() for query in of_loader]
             found = iter(await finder.find_many(queries) if queries else ())
-            answers = {
-                position: [next(found) for _ in of_loader]
-                for position, of_loader in pending.items()
-            }
+            answers = {position: [next(found) for _ in of_loader] for position, of_loader in pending.items()}
     finally:
         for coroutine in coroutines:
             coroutine.close()

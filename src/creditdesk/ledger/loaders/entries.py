@@ -13,9 +13,7 @@ from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.repository import ReadSession
 
 
-async def load_entries(
-    session: ReadSession, accounts: Collection[AccountKey]
-) -> dict[AccountKey, list[JournalEntry]]:
+async def load_entries(session: ReadSession, accounts: Collection[AccountKey]) -> dict[AccountKey, list[JournalEntry]]:
     """The journal entries of accounts, each account's in order of sequence."""
     found: dict[AccountKey, list[JournalEntry]] = {}
     for account_type in {account_type for account_type, _ in accounts}:

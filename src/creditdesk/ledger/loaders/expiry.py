@@ -57,8 +57,6 @@ async def find_expired(
     states = await find_by_id(session, _ExpiryRow, [state_id(account) for account in expires])
     recorded = {account: states.get(state_id(account)) for account in expires}
     accounts = [
-        account
-        for account, state in recorded.items()
-        if state is None or state.expiry_swept != expires[account]
+        account for account, state in recorded.items() if state is None or state.expiry_swept != expires[account]
     ]
     return ExpiredPage(accounts, found[-1]["Id"])

@@ -7,8 +7,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from creditdesk.entities.ledger.hold import Hold
-from creditdesk.ledger.journal.mapping import MAPPINGS, where
-from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_rows, lock_rows
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.loaders.rows import (
+    AccountRow,
+    TypedRow,
+    columns_of,
+    find_filtered,
+    find_rows,
+    lock_rows,
+    to_row,
+)
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.query import Comparison, Filter
@@ -54,6 +62,10 @@ class HoldRow(AccountRow, frozen=True, gc=False):
     def is_held(self) -> bool:
         return self.state is HoldState.HELD
 
+    def has_ended(self, now: datetime) -> bool:
+        """Whether its time is over: it then reserves nothing, written or not (rule 26)."""
+        return self.until is not None and self.until <= now
+
 
 class _HoldKeyRow(TypedRow, frozen=True, gc=False):
     entity = Hold
@@ -98,15 +110,51 @@ async def lock_holds(
     return held
 
 
-async def lock_holds_of(
-    session: WriteSession, sources: Collection[SourceKey]
-) -> dict[SourceKey, list[HoldRow]]:
+async def lock_holds_of(session: WriteSession, sources: Collection[SourceKey]) -> dict[SourceKey, list[HoldRow]]:
     """Locks the holds on each source and returns those still held.
 
     Call it before prices are loaded, so that a confirmation has been counted or waits, and before
     caps and accounts are locked (rule 31: one order of locks).
     """
     return await lock_holds(session, sources, await find_holds(session, sources))
+
+
+async def find_ended_holds(finder: Finder, accounts: Collection[AccountKey], now: datetime) -> list[HoldRow]:
+    """The holds on these accounts that have ended at `now` without a release, by Id."""
+    if not accounts:
+        return []
+    on_accounts = where(
+        Hold,
+        CreditKind={account_type.value for account_type, _ in accounts},
+        CreditId={credit_id for _, credit_id in accounts},
+    )
+    found = await find_filtered(finder, HoldRow, (*due_hold_filters(now), *on_accounts))
+    return [hold for hold in found if hold.account in accounts]
+
+
+async def lock_ended_holds(session: WriteSession, accounts: Collection[AccountKey], now: datetime) -> list[HoldRow]:
+    """Locks the holds of `find_ended_holds` and returns those still held.
+
+    Holds come before accounts in the one order of locks (rule 31), so those that another session
+    has locked are left out.
+    """
+    found = await find_ended_holds(session, accounts, now)
+    if not found:
+        return []
+    ids = [hold.id for hold in found]
+    locked = await session.lock(Hold, (), columns_of(HoldRow), skip_locked=ids)
+    holds = [to_row(HoldRow, locked[hold_id]) for hold_id in sorted(locked)]
+    return [hold for hold in holds if hold.is_held]
+
+
+async def load_ended_amounts(
+    finder: Finder, accounts: Collection[AccountKey], now: datetime
+) -> dict[AccountKey, Amount]:
+    """What is held past its time of each account, in the credit's smallest unit."""
+    amounts: dict[AccountKey, Amount] = {}
+    for hold in await find_ended_holds(finder, accounts, now):
+        amounts[hold.account] = amounts.get(hold.account, 0) + hold.held_amount
+    return amounts
 
 
 async def lock_hold_groups(session: WriteSession, groups: Collection[int]) -> list[HoldRow]:

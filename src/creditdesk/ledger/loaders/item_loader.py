@@ -130,9 +130,7 @@ async def _load_rows(finder: Finder, keys: Iterable[SourceKey]) -> dict[SourceKe
     for key in keys:
         if key.kind in _ROW_TYPES:
             wanted.setdefault(key.kind, set()).add(key.id)
-    found = await finder.find_many(
-        [query_of(_ROW_TYPES[kind], Id=ids) for kind, ids in wanted.items()]
-    )
+    found = await finder.find_many([query_of(_ROW_TYPES[kind], Id=ids) for kind, ids in wanted.items()])
     return {
         SourceKey(kind, row.id): row
         for kind, records in zip(wanted, found, strict=True)

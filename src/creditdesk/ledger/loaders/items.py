@@ -115,9 +115,7 @@ async def lock_items(
     return missed
 
 
-async def load_sources(
-    finder: Finder, baskets: Sequence[BasketRequest]
-) -> list[tuple[Source, ...] | ValidationError]:
+async def load_sources(finder: Finder, baskets: Sequence[BasketRequest]) -> list[tuple[Source, ...] | ValidationError]:
     """The sources of each basket with their prices.
 
     A basket with an item that is missing, invisible or another customer's gets a ValidationError.
@@ -131,28 +129,19 @@ async def load_sources(
     return [
         each
         if isinstance(each, ValidationError)
-        else tuple(
-            _in_currency(source, item, currencies)
-            for source, item in zip(each, basket.items, strict=True)
-        )
+        else tuple(_in_currency(source, item, currencies) for source, item in zip(each, basket.items, strict=True))
         for each, basket in zip(built, baskets, strict=True)
     ]
 
 
-def _build_sources(
-    basket: BasketRequest, loaded: PricedItems
-) -> tuple[Source, ...] | ValidationError:
+def _build_sources(basket: BasketRequest, loaded: PricedItems) -> tuple[Source, ...] | ValidationError:
     try:
-        return tuple(
-            _build_source(item, basket.buyer, basket.context, loaded) for item in basket.items
-        )
+        return tuple(_build_source(item, basket.buyer, basket.context, loaded) for item in basket.items)
     except ValidationError as error:
         return error
 
 
-def _build_source(
-    item: ItemRequest, buyer: Buyer, context: RequestContext, loaded: PricedItems
-) -> Source:
+def _build_source(item: ItemRequest, buyer: Buyer, context: RequestContext, loaded: PricedItems) -> Source:
     source = _BUILDERS[item.kind](item, buyer, loaded)
     if not context.principal.sees_location(source.business_id):
         raise unknown_reference("Sources", str(source.key))
@@ -209,9 +198,7 @@ def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> So
     )
 
 
-def _booking_price(
-    item: ItemRequest, booking: BookingRow, rate: RateRow | None, units: int, currency: str
-) -> Amount:
+def _booking_price(item: ItemRequest, booking: BookingRow, rate: RateRow | None, units: int, currency: str) -> Amount:
     """The requested amount, else the booking's own price, else the rate's up to its maximum."""
     if item.amount is not None:
         return item.amount

@@ -42,17 +42,13 @@ class _BusinessRow(TypedRow, frozen=True, gc=False):
     currency_code: str | None
 
 
-async def load_location_clocks(
-    finder: Finder, business_ids: Iterable[int | None]
-) -> dict[int, LocationClock]:
+async def load_location_clocks(finder: Finder, business_ids: Iterable[int | None]) -> dict[int, LocationClock]:
     """The clocks of the locations that have a profile; `DEFAULT_CLOCK` holds for the others."""
     wanted = {business_id for business_id in business_ids if business_id}
     if not wanted:
         return {}
     return {
-        profile.business_id: LocationClock(
-            _zone(profile.time_zone), profile.booking_interval_minutes
-        )
+        profile.business_id: LocationClock(_zone(profile.time_zone), profile.booking_interval_minutes)
         for profile in await find_rows(finder, _ProfileRow, BusinessId=wanted)
     }
 

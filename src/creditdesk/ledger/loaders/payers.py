@@ -60,9 +60,7 @@ class Payers:
         return principal.sees_any_location(self.location_ids)
 
 
-async def load_visible_payers(
-    session: ReadSession, customer_id: int, context: RequestContext
-) -> Payers:
+async def load_visible_payers(session: ReadSession, customer_id: int, context: RequestContext) -> Payers:
     """The payers of one customer. Raises ValidationError when it is missing or invisible."""
     payers = (await load_payers(session, [customer_id])).get(customer_id)
     if payers is None or not payers.visible_to(context.principal):
@@ -83,10 +81,7 @@ async def load_payers(finder: Finder, customer_ids: Iterable[int]) -> dict[int, 
             plans.setdefault(contract.coworker_id or 0, set()).add(contract.tariff_id)
     found = await find_by_id(finder, _TeamRow, {team for c in customers for team in c.teams})
     teams = list(found.values())
-    return {
-        customer.id: _to_payers(customer, plans.get(customer.id, set()), teams)
-        for customer in customers
-    }
+    return {customer.id: _to_payers(customer, plans.get(customer.id, set()), teams) for customer in customers}
 
 
 def _to_payers(customer: _CustomerRow, plans: Iterable[int], teams: Sequence[_TeamRow]) -> Payers:

@@ -101,9 +101,7 @@ class _TimePoolRow(TypedRow, frozen=True, gc=False):
 
     def to_pool(self) -> _CreditPool:
         is_printing = self.extra_service_is_printing_credit
-        return _CreditPool(
-            self.coworker_id, CreditType.PRINTING if is_printing else CreditType.TIME, ""
-        )
+        return _CreditPool(self.coworker_id, CreditType.PRINTING if is_printing else CreditType.TIME, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +193,13 @@ async def load_caps(
     ]
 
 
-async def _load_cap_rows(
-    session: ReadSession, teams: set[int], lock_in: WriteSession | None
-) -> list[_LocatedCap]:
+async def _load_cap_rows(session: ReadSession, teams: set[int], lock_in: WriteSession | None) -> list[_LocatedCap]:
     """The caps of teams, by Id; locked before any use is read, so that no earlier use is missed."""
     found = await find_rows(session, _LocatedCap, TeamId=teams)
     if lock_in is None or not found:
         return found
     locked = await lock_rows(lock_in, _CapRow, [cap.id for cap in found])
-    return [
-        structs.replace(cap, **structs.asdict(locked[cap.id])) for cap in found if cap.id in locked
-    ]
+    return [structs.replace(cap, **structs.asdict(locked[cap.id])) for cap in found if cap.id in locked]
 
 
 def _caps_over(
@@ -219,9 +213,7 @@ def _caps_over(
                 yield MemberCap(pool, _smallest_units(cap.amount, pool.kind), cap.period, zone)
 
 
-async def _load_usage(
-    session: ReadSession, members: Sequence[PoolMember], since: datetime
-) -> _MemberUsage:
+async def _load_usage(session: ReadSession, members: Sequence[PoolMember], since: datetime) -> _MemberUsage:
     ids = {member.id for member in members}
     # Holds come first: one that turns into uses meanwhile is counted twice rather than not at all.
     found = await find_rows(session, HoldRow, CoworkerId=ids, State="held")
@@ -257,14 +249,12 @@ def _with_usage(cap: MemberCap, member: PoolMember, usage: _MemberUsage) -> Memb
     held = {
         hold.id: _smallest_units(hold.amount, cap.pool.kind)
         for hold in usage.holds.get(member.id, ())
-        if is_in_pool(hold.account)
+        if is_in_pool(hold.account) and not hold.has_ended(member.now)
     }
     return replace(cap, draws=draws, held=held)
 
 
-async def _load_uses(
-    session: ReadSession, members: set[int], since: datetime
-) -> dict[int, list[_MemberUse]]:
+async def _load_uses(session: ReadSession, members: set[int], since: datetime) -> dict[int, list[_MemberUse]]:
     """By member, the uses of others' credits recorded since then, less what was reversed."""
     recorded = Filter(JournalLine.meta().columns["RecordedOn"], Comparison.AT_LEAST, since)
     by_members = where(JournalLine, MemberId=members, Kind=EntryType.USE.value)
@@ -290,14 +280,10 @@ async def _load_uses(
     return by_member
 
 
-async def _load_credit_pools(
-    session: ReadSession, accounts: Collection[AccountKey]
-) -> dict[AccountKey, _CreditPool]:
+async def _load_credit_pools(session: ReadSession, accounts: Collection[AccountKey]) -> dict[AccountKey, _CreditPool]:
     """The pools of credits that the caller does not see: uses of them count too."""
     rows: dict[AccountType, Mapping[int, _MoneyPoolRow] | Mapping[int, _TimePoolRow]] = {
-        AccountType.MONEY: await find_by_id(
-            session, _MoneyPoolRow, _ids(accounts, AccountType.MONEY)
-        ),
+        AccountType.MONEY: await find_by_id(session, _MoneyPoolRow, _ids(accounts, AccountType.MONEY)),
         AccountType.TIME: await find_by_id(session, _TimePoolRow, _ids(accounts, AccountType.TIME)),
     }
     return {

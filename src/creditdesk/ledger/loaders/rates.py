@@ -61,14 +61,21 @@ class RateRow(TypedRow, frozen=True, gc=False):
         )
 
 
+class RateUnitRow(TypedRow, frozen=True, gc=False):
+    """What decides the kind and the unit of the credits on a rate (rules 5, 20)."""
+
+    entity = ExtraService
+
+    is_printing_credit: Flag
+    charge_period: ChargePeriod | None
+
+
 async def load_rates(finder: Finder, rate_ids: Iterable[int | None]) -> dict[int, RateRow]:
     """The rates with these ids, by Id."""
     return await find_by_id(finder, RateRow, rate_ids)
 
 
-async def load_booking_rates(
-    finder: Finder, bookings: Collection[BookingRow]
-) -> dict[int, RateRow]:
+async def load_booking_rates(finder: Finder, bookings: Collection[BookingRow]) -> dict[int, RateRow]:
     """Every rate that `select_booking_rate` may choose for one of these bookings, by Id."""
     rates = await load_rates(finder, [booking.extra_service_id for booking in bookings])
     unnamed = [booking for booking in bookings if not booking.extra_service_id]
@@ -96,9 +103,7 @@ def select_booking_rate(booking: BookingRow, rates: Iterable[RateRow]) -> RateRo
     return min(matching, key=lambda r: (not r.is_default_price, r.price, r.id), default=None)
 
 
-def total_price(
-    price: Amount | None, rate: RateRow, unit_count: int, currency: str
-) -> Amount | None:
+def total_price(price: Amount | None, rate: RateRow, unit_count: int, currency: str) -> Amount | None:
     """What all units cost at a price of the rate, in the currency's digits (rule 3).
 
     A minutes rate states its price by the hour.

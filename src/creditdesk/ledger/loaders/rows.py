@@ -85,9 +85,7 @@ async def find_by_id(finder: Finder, row_type: type[R], ids: Iterable[int | None
     return {row.id: row for row in await find_rows(finder, row_type, Id=wanted)}
 
 
-async def find_by_unique_id(
-    finder: Finder, row_type: type[U], unique_ids: Iterable[str | None]
-) -> dict[str, U]:
+async def find_by_unique_id(finder: Finder, row_type: type[U], unique_ids: Iterable[str | None]) -> dict[str, U]:
     """The rows with these unique ids, by case-folded unique id."""
     wanted = {fold_case(unique_id) for unique_id in unique_ids if unique_id}
     if not wanted:

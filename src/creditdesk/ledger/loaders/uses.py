@@ -20,9 +20,7 @@ HISTORY_REFERENCES: Final[Mapping[SourceKind, str]] = {
 }
 """The columns by which a history row names what was paid."""
 
-_SET_BY_LEDGER: Final = frozenset(
-    {"Id", "CreatedOn", "UpdatedOn", "UniqueId", "UpdatedBy", "CreditUsed"}
-)
+_SET_BY_LEDGER: Final = frozenset({"Id", "CreatedOn", "UpdatedOn", "UniqueId", "UpdatedBy", "CreditUsed"})
 
 
 class PostedUse(Struct, frozen=True):
@@ -59,31 +57,21 @@ def posted_use(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> PostedU
         record.get("CreditUsed"),
         tuple(SourceKey(kind, item_id) for kind, item_id in named if item_id),
         record.get("Description") or "",
-        {
-            name: value
-            for name, value in record.items()
-            if value is not None and name not in _SET_BY_LEDGER
-        },
+        {name: value for name, value in record.items() if value is not None and name not in _SET_BY_LEDGER},
     )
 
 
-async def load_uses(
-    session: ReadSession, mapping: CreditTypeMapping, use_ids: Sequence[int]
-) -> dict[int, UseRow]:
+async def load_uses(session: ReadSession, mapping: CreditTypeMapping, use_ids: Sequence[int]) -> dict[int, UseRow]:
     """The history rows with these ids, by Id."""
     return await _find_uses(session, mapping, Id=tuple(use_ids)) if use_ids else {}
 
 
-async def load_booking_uses(
-    session: ReadSession, mapping: CreditTypeMapping, booking_id: int
-) -> dict[int, UseRow]:
+async def load_booking_uses(session: ReadSession, mapping: CreditTypeMapping, booking_id: int) -> dict[int, UseRow]:
     """The history rows that name a booking, by Id."""
     return await _find_uses(session, mapping, BookingId=booking_id)
 
 
-async def _find_uses(
-    session: ReadSession, mapping: CreditTypeMapping, **values: object
-) -> dict[int, UseRow]:
+async def _find_uses(session: ReadSession, mapping: CreditTypeMapping, **values: object) -> dict[int, UseRow]:
     history, stored = mapping.history_entity, mapping.history_entity.meta().columns
     links = [name for name in HISTORY_REFERENCES.values() if name in stored]
     columns = ("Id", mapping.credit_reference, "CreditUsed", *links)

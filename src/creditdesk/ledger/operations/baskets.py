@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from msgspec import structs
 
@@ -92,9 +93,7 @@ async def load_basket_for_update(
     return basket
 
 
-async def load_baskets(
-    session: ReadSession, requests: Sequence[BasketRequest]
-) -> list[Basket | ValidationError]:
+async def load_baskets(session: ReadSession, requests: Sequence[BasketRequest]) -> list[Basket | ValidationError]:
     """The basket of each request, or its error."""
     return await _load(session, requests, None)
 
@@ -118,7 +117,12 @@ async def _load(
     customers = {request.buyer.customer_id for request in requests}
     (payers, credits_), sources, covered = await gather_loads(
         session,
-        lambda finder: _load_payer_credits(finder, customers, skip_states=lock_in is not None),
+        lambda finder: _load_payer_credits(
+            finder,
+            customers,
+            max(request.context.now for request in requests),
+            skip_states=lock_in is not None,
+        ),
         lambda finder: load_sources(finder, requests),
         lambda finder: covered_amounts(finder, set(_net_priced_keys(requests))),
     )
@@ -130,12 +134,12 @@ async def _load(
 
 
 async def _load_payer_credits(
-    finder: Finder, customer_ids: Collection[int], *, skip_states: bool
+    finder: Finder, customer_ids: Collection[int], now: datetime, *, skip_states: bool
 ) -> tuple[dict[int, Payers], dict[int, tuple[Credit, ...]]]:
     """The payers of each customer, and the credits of all payers by customer id."""
     payers = await load_payers(finder, customer_ids)
     payer_ids = {payer_id for each in payers.values() for payer_id in each.payer_ids}
-    return payers, await load_credits(finder, payer_ids, skip_states=skip_states)
+    return payers, await load_credits(finder, payer_ids, now, skip_states=skip_states)
 
 
 async def _apply_caps(
@@ -193,7 +197,7 @@ def _build_basket(
     return Basket(
         payers.owner,
         tuple(
-            structs.replace(source, price=max(0, source.price - covered[source.key]))
+            structs.replace(source, price=source.price_less(covered[source.key]))
             if source.key in net_priced
             else source
             for source in sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -11,7 +12,7 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
-from creditdesk.ledger.journal.transaction import LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.bookings import (
     LockedBooking,
     load_booking_charges,
@@ -30,9 +31,10 @@ from creditdesk.ledger.operations.draw import (
     preview,
     write_releases,
 )
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import Credit, SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
 from creditdesk.schema.errors import StateConflict, raise_first_error
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import WriteSession
@@ -107,7 +109,7 @@ async def _charge_round(
     holds: Mapping[SourceKey, Sequence[HoldRow]],
     context: RequestContext,
     ledger: LedgerContext,
-    preferred: Sequence[Credit] = (),
+    kept: Mapping[CreditKey, Amount] = MappingProxyType({}),
 ) -> list[ChargeResult]:
     """Charges bookings of different customers and returns a result for each, in their order."""
     for booking in bookings:
@@ -119,7 +121,7 @@ async def _charge_round(
             context,
             ledger,
             holds.get(booking.key, ()),
-            [credit.key for credit in preferred],
+            kept,
             f"Booking #{booking.id}",
         )
         for booking, basket in zip(bookings, baskets, strict=True)
@@ -205,9 +207,7 @@ async def cancel_bookings(
     bookings = await lock_bookings(session, booking_ids)
     results = []
     for booking_id, booking in bookings.items():
-        reversals = await revert_charge(
-            session, booking, context, ledger, reason or "booking cancelled"
-        )
+        reversals = await revert_charge(session, booking, context, ledger, reason or "booking cancelled")
         try:
             await session.delete(Booking, [booking_id])
             removed = True
@@ -228,9 +228,7 @@ async def revert_charge(
     charges = await load_booking_charges(session, booking.id)
     is_invoiced = booking.billed or booking.coworker_invoice_id
     if is_invoiced or any(charge.invoiced for charge in charges):
-        raise StateConflict(
-            f"The charge of booking #{booking.id} is invoiced. Credit the invoice first."
-        )
+        raise StateConflict(f"The charge of booking #{booking.id} is invoiced. Credit the invoice first.")
     [holds] = (await lock_holds_of(session, [booking.key])).values()
     reversals: list[ReversalResult] = []
     for mapping in MAPPINGS.values():
@@ -239,9 +237,7 @@ async def revert_charge(
         if used:
             # The last use is reversed first (rule 25).
             newest_first = used[::-1]
-            reversals += await reverse(
-                session, mapping, newest_first, context, ledger, reason=reason
-            )
+            reversals += await reverse(session, mapping, newest_first, context, ledger, reason=reason)
     if holds:
         journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
         write_releases(journal, holds, context, reason)
@@ -255,6 +251,19 @@ async def revert_charge(
         [(booking.id, UNCHARGED_VALUES | update_stamp(context.now, context.principal.email))],
     )
     return [reversal for reversal in reversals if reversal.amount]
+
+
+async def decide_again(session: WriteSession, booking_id: int, context: RequestContext, ledger: LedgerContext) -> None:
+    """Decides a charged booking again after a change of who pays or how much (rules 15, 25).
+
+    One that can no longer be charged gets its payment back.
+    """
+    [booking] = (await lock_bookings(session, [booking_id])).values()
+    if booking.tentative or not booking.coworker_id:
+        reason = "booking can no longer be charged"
+        await revert_charge(session, booking, context, ledger, reason)
+    else:
+        await recalculate_booking(session, booking_id, context, ledger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,13 +295,11 @@ async def recalculate_booking(
     """
     [booking] = (await lock_bookings(session, [booking_id])).values()
     if not booking.invoiced:
-        raise StateConflict(
-            f"Booking #{booking_id} is not charged, so there is nothing to decide again."
-        )
+        raise StateConflict(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
     await lock_holds_of(session, [booking.key])
     (basket,) = await _load_booking_baskets(session, [booking], context, ignore_covered=True)
     taken = await load_booking_amounts(session, booking_id)
-    used = [credit for credit in basket.credits if account_key(credit.key) in taken]
+    kept = {credit.key: taken[account_key(credit.key)] for credit in basket.credits if account_key(credit.key) in taken}
     # All accounts are locked here, before the first reversal, to keep the one order of locks
     # (rule 31).
     journal = await lock_accounts(session, {*basket.accounts, *taken}, ledger.clock)
@@ -304,7 +311,7 @@ async def recalculate_booking(
             for credit in basket.with_locked_balances(journal)
         ),
     )
-    allocation = preview(reversed_basket, ledger, journal.now, [credit.key for credit in used])
+    allocation = preview(reversed_basket, ledger, journal.now, kept=kept)
     result = RecalculationResult(
         booking_id,
         {f"{kind.value}/{credit_id}": amount for (kind, credit_id), amount in taken.items()},
@@ -314,5 +321,5 @@ async def recalculate_booking(
     if dry_run:
         return result
     await revert_charge(session, booking, context, ledger, "booking decided again")
-    (charged,) = await _charge_round(session, [booking], {}, context, ledger, used)
+    (charged,) = await _charge_round(session, [booking], {}, context, ledger, kept)
     return RecalculationResult(booking_id, result.before, result.after, result.uncovered, charged)

@@ -41,18 +41,14 @@ async def add_charges(
 ) -> list[BookingCharge | None]:
     """Adds a charge for each price above zero at a rate; None for the others."""
     rates = [each.source.rate if each.price else None for each in uncovered]
-    charged = [
-        (each, rate) for each, rate in zip(uncovered, rates, strict=True) if rate is not None
-    ]
+    charged = [(each, rate) for each, rate in zip(uncovered, rates, strict=True) if rate is not None]
     if not charged:
         return [None] * len(uncovered)
     names = await load_resource_names(session, [each.booking.id for each, _ in charged])
     records = [_charge_record(each, rate, names, context) for each, rate in charged]
     charge_ids = await session.insert(CoworkerExtraService, records)
     charges = iter(
-        BookingCharge(
-            charge_id, each.price, rate.charge_period, each.source.units(rate.charge_period)
-        )
+        BookingCharge(charge_id, each.price, rate.charge_period, each.source.units(rate.charge_period))
         for charge_id, (each, rate) in zip(charge_ids, charged, strict=True)
     )
     return [None if rate is None else next(charges) for rate in rates]

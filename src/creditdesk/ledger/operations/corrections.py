@@ -20,10 +20,11 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     unknown_reference,
 )
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.credits import load_credit_values
 from creditdesk.ledger.loaders.entries import load_entries
 from creditdesk.ledger.loaders.uses import UseRow, load_uses
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditKey, CreditType
 from creditdesk.ledger.rules.renewal import has_expired
@@ -126,9 +127,7 @@ async def reverse(
         on_account = entries.get(account, [])
         returned = _write_reversal(journal, mapping, use, on_account, amount, reason, context)
         reissued_id = (
-            await _reissue_if_expired(session, journal, account, returned, context, ledger)
-            if returned
-            else None
+            await _reissue_if_expired(session, journal, account, returned, context, ledger) if returned else None
         )
         results.append(ReversalResult(history_id, account, returned, reissued_id))
     await journal.flush(session)
@@ -162,17 +161,13 @@ def _write_reversal(
     is_money = mapping.account_type is AccountType.MONEY
     description = {"Description": metadata.reason} if is_money else {}
     row = {**use.references, **description}
-    pending = journal.append(
-        (mapping.account_type, use.credit_id), EntryType.REVERSAL, amount, metadata, row
-    )
+    pending = journal.append((mapping.account_type, use.credit_id), EntryType.REVERSAL, amount, metadata, row)
     # The same use may be named again further on.
     entries.append(pending.entry)
     return amount
 
 
-def _reversible_amount(
-    use: JournalEntry, entries: Sequence[JournalEntry], requested: Amount | None
-) -> Amount:
+def _reversible_amount(use: JournalEntry, entries: Sequence[JournalEntry], requested: Amount | None) -> Amount:
     reversible = ReversibleUse(
         use.history_id or 0,
         CreditKey(CreditType(use.credit_kind.value), use.credit_id),
@@ -350,13 +345,9 @@ def require_visible(
     return credit
 
 
-def require_total_covers_used(
-    mapping: CreditTypeMapping, credit: LockedAccount, total: Amount
-) -> None:
+def require_total_covers_used(mapping: CreditTypeMapping, credit: LockedAccount, total: Amount) -> None:
     """Raises ValidationError for a total below what is used and held (rule 6)."""
     used = credit.total - credit.unreserved
     if total < min(used, credit.total):
         left = mapping.format_amount(used)
-        raise invalid_field(
-            mapping.total_field, f"must not be less than the {left} that is used or held"
-        )
+        raise invalid_field(mapping.total_field, f"must not be less than the {left} that is used or held")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from msgspec import structs
 
@@ -16,14 +17,16 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, account_key
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.holds import HoldRow, HoldState
 from creditdesk.ledger.loaders.items import ItemRequest
 from creditdesk.ledger.loaders.uses import HISTORY_REFERENCES
 from creditdesk.ledger.operations.baskets import Basket
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
+from creditdesk.ledger.rules.kept_payments import with_kept_payments
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import DomainError, raise_first_error
 from creditdesk.schema.records import new_record
@@ -32,19 +35,29 @@ from creditdesk.schema.service import RequestContext
 
 
 def preview(
-    basket: Basket, ledger: LedgerContext, now: datetime, preferred: Collection[CreditKey] = ()
+    basket: Basket,
+    ledger: LedgerContext,
+    now: datetime,
+    preferred: Collection[CreditKey] = (),
+    kept: Mapping[CreditKey, Amount] = MappingProxyType({}),
 ) -> Allocation:
     """What a spend on the basket would do now (rule 19).
 
+    `kept` is what credits paid for the basket's one source before it changed (rule 25).
+
     Raises SearchRequired for a basket whose sources compete for credit and that was not searched.
     """
+    credits_ = basket.credits
+    if kept:
+        (source,) = basket.sources
+        credits_ = with_kept_payments(credits_, source, kept, ledger.settings, now)
     return allocate(
         basket.sources,
-        basket.credits,
+        credits_,
         basket.owner,
         ledger.settings,
         now,
-        previously_used=preferred,
+        previously_used={*preferred, *kept},
         assign=ledger.solutions.assign,
     )
 
@@ -53,15 +66,15 @@ def preview(
 class SpendPlan:
     """A basket to be spent. `allocation` is set once it is decided.
 
-    `holds` are released first and their credits preferred, as are those in `preferred` (rules 25,
-    26).
+    `holds` are released first and their credits preferred, as are those in `kept`, by what they
+    paid before the source changed (rules 25, 26).
     """
 
     basket: Basket
     context: RequestContext
     ledger: LedgerContext
     holds: Sequence[HoldRow] = ()
-    preferred: Collection[CreditKey] = ()
+    kept: Mapping[CreditKey, Amount] = field(default_factory=dict)
     description: str = ""
     allocation: Allocation | None = field(default=None, init=False)
 
@@ -75,12 +88,13 @@ class SpendPlan:
 
         Raises SearchRequired for a basket that was not searched over these balances.
         """
+        self.holds = [hold for hold in self.holds if not hold.has_ended(journal.now)]
         write_releases(journal, self.holds, self.context)
         credits_ = self.basket.with_locked_balances(journal, {hold.id for hold in self.holds})
         held = {hold.account for hold in self.holds}
-        preferred = {c.key for c in credits_ if account_key(c.key) in held} | set(self.preferred)
+        preferred = {c.key for c in credits_ if account_key(c.key) in held}
         self.allocation = preview(
-            replace(self.basket, credits=credits_), self.ledger, journal.now, preferred
+            replace(self.basket, credits=credits_), self.ledger, journal.now, preferred, self.kept
         )
         return [
             write_use(
@@ -131,8 +145,10 @@ def _history_row(account: AccountKey, source: SourceKey, description: str) -> di
 def write_releases(
     journal: JournalTransaction, holds: Iterable[HoldRow], context: RequestContext, reason: str = ""
 ) -> None:
-    """Writes the release of each hold (rule 26)."""
+    """Writes the release of each hold (rule 26); one that ended was released by the lock."""
     for hold in holds:
+        if hold.has_ended(journal.now):
+            continue
         metadata = EntryMetadata(
             context.principal.email,
             reason,
@@ -172,9 +188,7 @@ class SpendResult:
     stored: StoredAllocation
 
 
-async def execute_spend(
-    session: WriteSession, plan: SpendPlan, ledger: LedgerContext
-) -> SpendResult:
+async def execute_spend(session: WriteSession, plan: SpendPlan, ledger: LedgerContext) -> SpendResult:
     """Executes one plan. Raises its DomainError."""
     (result,) = raise_first_error(await execute_spends(session, [plan], ledger))
     return result
@@ -191,11 +205,7 @@ async def execute_spends(
     journal = await lock_accounts(session, accounts, ledger.clock)
     outcomes = [attempt(journal, plan.decide) for plan in plans]
     await journal.flush(session)
-    executed = [
-        plan
-        for plan, outcome in zip(plans, outcomes, strict=True)
-        if not isinstance(outcome, DomainError)
-    ]
+    executed = [plan for plan, outcome in zip(plans, outcomes, strict=True) if not isinstance(outcome, DomainError)]
     results = iter(await store_spends(session, executed))
     return [outcome if isinstance(outcome, DomainError) else next(results) for outcome in outcomes]
 
@@ -203,10 +213,7 @@ async def execute_spends(
 async def store_spends(session: WriteSession, executed: Sequence[SpendPlan]) -> list[SpendResult]:
     """Stores the allocations of executed plans and marks the holds that became uses."""
     allocations = [plan.allocation for plan in executed if plan.allocation is not None]
-    decided = [
-        (allocation, plan.basket, plan.context)
-        for plan, allocation in zip(executed, allocations, strict=True)
-    ]
+    decided = [(allocation, plan.basket, plan.context) for plan, allocation in zip(executed, allocations, strict=True)]
     settled = [hold.id for plan in executed for hold in plan.holds]
     stored = await store_allocations(session, decided, settled)
     return [SpendResult(*each) for each in zip(allocations, stored, strict=True)]
@@ -271,14 +278,18 @@ def _document_records(
 
 
 def without_held(
-    basket: Basket, items: Sequence[ItemRequest], holds: Mapping[SourceKey, Sequence[HoldRow]]
+    basket: Basket,
+    items: Sequence[ItemRequest],
+    holds: Mapping[SourceKey, Sequence[HoldRow]],
+    now: datetime,
 ) -> Basket:
     """The basket less what is held for its sources, except where an amount was requested."""
+    standing = {source: [hold for hold in held if not hold.has_ended(now)] for source, held in holds.items()}
     return replace(
         basket,
         sources=tuple(
-            structs.replace(source, price=max(0, source.price - sum(h.covered for h in held)))
-            if (held := holds.get(source.key)) and item.amount is None
+            structs.replace(source, price=source.price_less(sum(h.covered for h in held)))
+            if (held := standing.get(source.key)) and item.amount is None
             else source
             for source, item in zip(basket.sources, items, strict=True)
         ),

@@ -13,7 +13,11 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import (
+    JournalTransaction,
+    LedgerContext,
+    lock_stored_accounts,
+)
 from creditdesk.ledger.loaders.holds import (
     HoldRow,
     HoldState,
@@ -27,9 +31,10 @@ from creditdesk.ledger.operations.draw import (
     write_releases,
     write_use,
 )
+from creditdesk.ledger.operations.locking import lock_accounts, write_ends
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.schema.entity import Record
-from creditdesk.schema.errors import NotFound, StateConflict
+from creditdesk.schema.errors import NotFound, StateConflict, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
@@ -51,8 +56,13 @@ async def create_hold(
     ledger: LedgerContext,
     until: datetime | None = None,
 ) -> HoldResult:
-    """Reserves what a spend on the basket would take now, until `until` or until released."""
+    """Reserves what a spend on the basket would take now, until `until` or until released.
+
+    Raises ValidationError for an `until` that does not lie ahead.
+    """
     journal = await lock_accounts(session, basket.accounts, ledger.clock)
+    if until is not None and until <= journal.now:
+        raise invalid_field("Until", "must lie ahead")
     locked = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
     allocation = preview(locked, ledger, journal.now)
     (stored,) = await store_allocations(session, [(allocation, basket, context)])
@@ -67,9 +77,7 @@ async def create_hold(
     return HoldResult(ids[0], allocation, stored.allocation_group)
 
 
-def _write_holds(
-    journal: JournalTransaction, allocation: Allocation, context: RequestContext
-) -> None:
+def _write_holds(journal: JournalTransaction, allocation: Allocation, context: RequestContext) -> None:
     for source in allocation.sources:
         for part in source.parts:
             metadata = EntryMetadata(
@@ -115,9 +123,7 @@ def _hold_records(
     return records
 
 
-async def confirm_hold(
-    session: WriteSession, group: int, context: RequestContext, ledger: LedgerContext
-) -> bool:
+async def confirm_hold(session: WriteSession, group: int, context: RequestContext, ledger: LedgerContext) -> bool:
     """Turns what is still held of a group into uses; False when nothing is, and nothing changed.
 
     Raises NotFound, and StateConflict for holds that were all released or have timed out.
@@ -128,9 +134,9 @@ async def confirm_hold(
     holds = _still_held(group_holds)
     if not holds:
         return False
-    if any(hold.until is not None and hold.until <= context.now for hold in holds):
-        raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
     journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
+    if any(hold.has_ended(journal.now) for hold in holds):
+        raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
     write_releases(journal, holds, context, "confirmed")
     for hold in holds:
         _write_held_use(journal, hold, context)
@@ -139,12 +145,8 @@ async def confirm_hold(
     return True
 
 
-def _write_held_use(
-    journal: JournalTransaction, hold: HoldRow, context: RequestContext
-) -> PendingEntry:
-    return write_use(
-        journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context
-    )
+def _write_held_use(journal: JournalTransaction, hold: HoldRow, context: RequestContext) -> PendingEntry:
+    return write_use(journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context)
 
 
 async def release_hold(
@@ -160,9 +162,7 @@ async def release_hold(
     """
     group_holds = await _lock_group(session, group, context)
     if all(hold.state is HoldState.CONFIRMED for hold in group_holds):
-        raise StateConflict(
-            f"Hold #{group} became uses and cannot be released; reverse them instead."
-        )
+        raise StateConflict(f"Hold #{group} became uses and cannot be released; reverse them instead.")
     holds = _still_held(group_holds)
     if not holds:
         return False
@@ -182,7 +182,10 @@ async def release_due_holds(
     holds = _still_held(await lock_hold_groups(session, groups))
     if not holds:
         return []
-    await _release(session, holds, context, ledger, "timed out")
+    # Only these: the lock of an operation would release all that have ended on the account.
+    accounts = {hold.account for hold in holds}
+    journal = await lock_stored_accounts(session, accounts, ledger.clock)
+    await write_ends(session, journal, holds, context.principal.email)
     return sorted({hold.group for hold in holds})
 
 

@@ -64,13 +64,9 @@ class ProductService:
         self.ledger = ledger
         self.default = default
 
-    async def create(
-        self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext
-    ) -> int:
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         is_active = bool(record.get("ActivateNow")) or _is_active_or_paid(record)
-        sale_id = await self.default.create(
-            session, entity, {**record, "Activated": False}, context
-        )
+        sale_id = await self.default.create(session, entity, {**record, "Activated": False}, context)
         if is_active:
             await activate_products(session, [sale_id], context, self.ledger)
         return sale_id
@@ -203,13 +199,10 @@ async def _expiry(
     if benefit.expiration is ExpirationType.PRICE_PLAN:
         period = await _load_plan_period(session, sale, local_date(now, clock.zone), clock)
     try:
-        return product_expiry(
-            benefit.expiration, benefit.lifetime, now, clock.zone, plan_period=period
-        )
+        return product_expiry(benefit.expiration, benefit.lifetime, now, clock.zone, plan_period=period)
     except MissingMainContract:
         raise StateConflict(
-            "A benefit of this product ends with the plan's period, but the customer has no active "
-            "main contract."
+            "A benefit of this product ends with the plan's period, but the customer has no active main contract."
         ) from None
     except ValueError as error:
         raise invalid_field("ExpiresIn", str(error), benefit.lifetime) from None
@@ -232,9 +225,7 @@ async def _load_plan_period(
     return _billing_period(plan, start, today, main.billing_day or None)
 
 
-def _billing_period(
-    plan: PlanRow | None, started: date, today: date, billing_day: int | None
-) -> RenewalPeriod:
+def _billing_period(plan: PlanRow | None, started: date, today: date, billing_day: int | None) -> RenewalPeriod:
     """The period that `today` is in: some months from the billing day on, or some weeks."""
     months = (plan.invoice_every if plan else None) or 0
     weeks = (plan.invoice_every_weeks if plan else None) or 0

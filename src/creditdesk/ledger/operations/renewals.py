@@ -77,8 +77,7 @@ async def find_due_renewals(
     contracts = [
         contract
         for contract in await load_active_contracts(session, contract_ids)
-        if context.principal.sees_location(contract.issued_by_id)
-        and contract.start_date is not None
+        if context.principal.sees_location(contract.issued_by_id) and contract.start_date is not None
     ]
     if not contracts:
         return []
@@ -116,9 +115,7 @@ async def run_renewals(
     # A concurrent run waits here, then finds the keys of these grants.
     await lock_contracts(session, contract_ids)
     found = await find_due_renewals(session, context, now, since=since, contract_ids=contract_ids)
-    rollovers = await load_rollovers(
-        session, {due.benefit.name: due.benefit.mapping for due in found}
-    )
+    rollovers = await load_rollovers(session, {due.benefit.name: due.benefit.mapping for due in found})
     await lock_granted_credits(session, contract_ids, rollovers, ledger)
     granted = []
     for due in found:
@@ -169,9 +166,7 @@ def _periods_due(
     return [period for period in periods if period.starts >= first.starts]
 
 
-async def _load_last_granted(
-    session: ReadSession, contract_ids: Sequence[int]
-) -> dict[tuple[int, str], datetime]:
+async def _load_last_granted(session: ReadSession, contract_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:
     """The start of the last period granted, by contract and benefit name."""
     last: dict[tuple[int, str], datetime] = {}
     for grant in await load_grants(session, contract_ids):

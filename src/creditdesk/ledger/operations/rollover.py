@@ -13,10 +13,11 @@ from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
 from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.benefits import GrantRow, find_rollover_ids, load_grants
 from creditdesk.ledger.operations.benefit_grants import GrantKey, grant_benefit
 from creditdesk.ledger.operations.corrections import NewCredit
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import RolloverLimit, has_expired, rollover_amount
 from creditdesk.schema.errors import invalid_field
@@ -118,9 +119,7 @@ def _void_rolled_over(
         metadata = EntryMetadata(context.principal.email, "part of it is rolled over")
         journal.append(account, EntryType.REOPENING, credit.unreserved, metadata)
         journal.set_state(account, expiry_recorded=None)
-    journal.append(
-        account, EntryType.VOID, amount, EntryMetadata(context.principal.email, "rolled over")
-    )
+    journal.append(account, EntryType.VOID, amount, EntryMetadata(context.principal.email, "rolled over"))
 
 
 async def _grant_rolled_over(

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
-from creditdesk.ledger.journal.transaction import LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.credits import load_printing_ids
 from creditdesk.ledger.operations.corrections import require_visible
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import WriteSession
@@ -32,9 +33,7 @@ async def set_overdraft(
     """
     if limit < 0:
         raise invalid_field("Limit", "must not be negative")
-    accounts: list[AccountKey] = [
-        (TIME_MAPPING.account_type, credit_id) for credit_id in credit_ids
-    ]
+    accounts: list[AccountKey] = [(TIME_MAPPING.account_type, credit_id) for credit_id in credit_ids]
     journal = await lock_accounts(session, accounts, ledger.clock)
     printing = await load_printing_ids(session, credit_ids)
     for account in accounts:
@@ -47,12 +46,8 @@ async def set_overdraft(
                 f"must not be less than the {-credit.unreserved} that is overdrawn",
             )
         journal.accounts[account] = replace(credit, overdraft=limit)
-        metadata = EntryMetadata(
-            context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key
-        )
+        metadata = EntryMetadata(context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key)
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
     # The limit first: the database checks every balance against it.
-    await session.update(
-        TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids]
-    )
+    await session.update(TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids])
     await journal.flush(session)

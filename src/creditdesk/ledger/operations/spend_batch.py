@@ -23,7 +23,7 @@ from creditdesk.ledger.idempotency import (
 from creditdesk.ledger.journal.accounts import PendingEntry
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping
-from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext, lock_accounts
+from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.holds import find_holds, lock_holds
 from creditdesk.ledger.loaders.items import BasketRequest, lock_items
@@ -31,6 +31,7 @@ from creditdesk.ledger.loaders.use_references import UseReferences, load_use_ref
 from creditdesk.ledger.loaders.uses import PostedUse
 from creditdesk.ledger.operations.baskets import load_baskets_for_update
 from creditdesk.ledger.operations.draw import SpendPlan, SpendResult, attempt, store_spends
+from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.operations.use_posting import post_use
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused
@@ -117,9 +118,7 @@ def _response_of(step: _Step) -> Response:
     return step.response
 
 
-async def _plan_baskets(
-    session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext
-) -> None:
+async def _plan_baskets(session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext) -> None:
     """Locks the items, holds and caps of baskets and sets their plans, or how they ended."""
     baskets = [(step, step.spend) for step in steps if isinstance(step.spend, BasketSpend)]
     if not baskets:
@@ -152,9 +151,7 @@ async def _plan_baskets(
             step.plan = SpendPlan(basket, spend.context, ledger, settled)
 
 
-async def _lock_accounts(
-    session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext
-) -> JournalTransaction:
+async def _lock_accounts(session: WriteSession, steps: Sequence[_Step], ledger: LedgerContext) -> JournalTransaction:
     """Locks the accounts of all spends; those of posted uses that may be deferred only if free."""
     required = {account for step in steps if step.plan for account in step.plan.accounts}
     optional: set[AccountKey] = set()
@@ -203,9 +200,7 @@ def _decision(
     if isinstance(spend, BasketSpend):
         assert step.plan is not None
         return step.plan.decide
-    return lambda journal: [
-        post_use(journal, references, spend.mapping, spend.use, spend.context, ledger.settings)
-    ]
+    return lambda journal: [post_use(journal, references, spend.mapping, spend.use, spend.context, ledger.settings)]
 
 
 async def _load_use_context(
@@ -231,14 +226,10 @@ def _rate_ids(accounts: Collection[AccountKey], journal: JournalTransaction) -> 
     }
 
 
-async def _flush(
-    session: WriteSession, steps: Sequence[_Step], journal: JournalTransaction
-) -> Rows:
+async def _flush(session: WriteSession, steps: Sequence[_Step], journal: JournalTransaction) -> Rows:
     """Writes the journal and returns the new history rows of posted uses."""
     histories = {
-        step.spend.mapping.history_entity
-        for step in steps
-        if isinstance(step.spend, UseSpend) and step.entries
+        step.spend.mapping.history_entity for step in steps if isinstance(step.spend, UseSpend) and step.entries
     }
     # The rows of one history come back with the write; a mixed batch reads the others.
     first = min(histories, key=lambda history: history.__name__, default=None)

@@ -37,9 +37,7 @@ class SpendQueue:
     the same way.
     """
 
-    def __init__(
-        self, store: Store, ledger: LedgerContext, max_batch_size: int = MAX_BATCH_SIZE
-    ) -> None:
+    def __init__(self, store: Store, ledger: LedgerContext, max_batch_size: int = MAX_BATCH_SIZE) -> None:
         self._store = store
         self._ledger = ledger
         self._spends = BatchQueue[WriteSession, Spend, SavedResponse](
@@ -82,16 +80,12 @@ class SpendQueue:
         conflict_keys = frozenset({*request.conflict_keys, *((key,) if key else ())})
         return await execute_with_search(
             self._ledger.solutions,
-            lambda: self._spends.submit(
-                spend, conflict_keys=conflict_keys, idempotent=key is not None
-            ),
+            lambda: self._spends.submit(spend, conflict_keys=conflict_keys, idempotent=key is not None),
         )
 
     async def preview(self, request: BasketRequest) -> Allocation:
         """What a spend on the basket would do now; changes nothing (rule 19). Raises its error."""
-        return await execute_with_search(
-            self._ledger.solutions, lambda: self._previews.submit(request)
-        )
+        return await execute_with_search(self._ledger.solutions, lambda: self._previews.submit(request))
 
     def _write_session(self) -> AbstractAsyncContextManager[WriteSession]:
         return self._store.write_session()
@@ -99,9 +93,7 @@ class SpendQueue:
     def _read_session(self) -> AbstractAsyncContextManager[ReadSession]:
         return self._store.read_session()
 
-    async def _execute(
-        self, session: WriteSession, spends: Sequence[Spend], must_wait: int
-    ) -> list[Response]:
+    async def _execute(self, session: WriteSession, spends: Sequence[Spend], must_wait: int) -> list[Response]:
         return await execute_batch(session, spends, must_wait, self._ledger)
 
     async def _preview(

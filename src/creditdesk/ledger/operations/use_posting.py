@@ -39,15 +39,9 @@ def post_use(
     if credit.stored.is_booking_charge:
         raise invalid_field(mapping.credit_relation, "is a booking charge and has no balance")
     source = _named_source(use)
-    amount = (
-        use.amount
-        if mapping.account_type is AccountType.MONEY
-        else _units_used(credit, source, references)
-    )
+    amount = use.amount if mapping.account_type is AccountType.MONEY else _units_used(credit, source, references)
     _require_available(mapping, credit, amount)
-    out_of_window = amount is None or _is_out_of_window(
-        credit, source, references, settings, journal.now
-    )
+    out_of_window = amount is None or _is_out_of_window(credit, source, references, settings, journal.now)
     if out_of_window and settings.strict_posts:
         raise invalid_field(mapping.credit_relation, _out_of_window_message(amount))
     metadata = EntryMetadata(
@@ -89,9 +83,7 @@ def _require_references(
 def _named_source(use: PostedUse) -> SourceKey | None:
     """The one item that the use says it paid. Raises ValidationError for several."""
     if len(use.named) > 1:
-        raise invalid_field(
-            _relation(use.named[1]), "a use names one booking, invoice line or event attendance"
-        )
+        raise invalid_field(_relation(use.named[1]), "a use names one booking, invoice line or event attendance")
     return use.named[0] if use.named else None
 
 
@@ -99,9 +91,7 @@ def _relation(key: SourceKey) -> str:
     return HISTORY_REFERENCES[key.kind].removesuffix("Id")
 
 
-def _units_used(
-    credit: LockedAccount, source: SourceKey | None, references: UseReferences
-) -> Amount | None:
+def _units_used(credit: LockedAccount, source: SourceKey | None, references: UseReferences) -> Amount | None:
     """The uses that a booking takes (rules 9, 20); None where no length is known."""
     rate = references.rates.get(credit.stored.rate_id or 0)
     period = rate.charge_period if rate else ChargePeriod.USES
@@ -121,9 +111,7 @@ def _units_used(
     )
 
 
-def _require_available(
-    mapping: CreditTypeMapping, credit: LockedAccount, amount: Amount | None
-) -> None:
+def _require_available(mapping: CreditTypeMapping, credit: LockedAccount, amount: Amount | None) -> None:
     if amount is None:
         return
     if amount < 0:
@@ -137,11 +125,7 @@ def _require_available(
 
 
 def _amount_error(mapping: CreditTypeMapping, amount: Amount, message: str) -> ValidationError:
-    attempted = (
-        Decimal(format_decimal(amount, Money.places))
-        if mapping.account_type is AccountType.MONEY
-        else amount
-    )
+    attempted = Decimal(format_decimal(amount, Money.places)) if mapping.account_type is AccountType.MONEY else amount
     return ValidationError(FieldError("CreditUsed", message, attempted))
 
 

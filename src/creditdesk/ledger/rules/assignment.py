@@ -75,9 +75,7 @@ class SearchRequired(Conflict):
     """The basket needs a search that was not made for the balances it has now."""
 
     def __init__(self, problem: BasketProblem) -> None:
-        super().__init__(
-            "The credits of this basket keep changing. Nothing was changed: try again."
-        )
+        super().__init__("The credits of this basket keep changing. Nothing was changed: try again.")
         self.problem = problem
 
 

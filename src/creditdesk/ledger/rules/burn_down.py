@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from creditdesk.ledger.rules.amounts import Amount, format_money
+from creditdesk.ledger.rules.amounts import Amount, format_money, smallest_amount
 from creditdesk.ledger.rules.assignment import assign
 from creditdesk.ledger.rules.credit import (
     Credit,
@@ -173,10 +173,7 @@ def allocate(
         if source.customer_id != customer.id:
             raise ValueError(f"{source.key} is not of customer {customer.id}")
     ordered = _in_payment_order(credits_, customer, previously_used)
-    reasons = [
-        [_rejection_reason(credit, source, customer, settings, now) for credit in ordered]
-        for source in sources
-    ]
+    reasons = [[_rejection_reason(credit, source, customer, settings, now) for credit in ordered] for source in sources]
     caps = caps_by_position(ordered)
     for source, against in zip(sources, reasons, strict=True):
         _reject_partial_print_jobs(source, ordered, against, caps)
@@ -233,9 +230,7 @@ def _in_payment_order(
     credits_: Sequence[Credit], customer: Customer, previously_used: Collection[CreditKey]
 ) -> list[Credit]:
     """The credits in the order of payment; one reached in several ways appears once."""
-    ordered = sorted(
-        credits_, key=lambda credit: payment_order_key(credit, customer, previously_used)
-    )
+    ordered = sorted(credits_, key=lambda credit: payment_order_key(credit, customer, previously_used))
     return list({credit.key: credit for credit in reversed(ordered)}.values())[::-1]
 
 
@@ -258,9 +253,7 @@ def _reject_partial_print_jobs(
 ) -> None:
     """Rejects printing credit that cannot print the whole job (rule 21)."""
     printing = [
-        place
-        for place, credit in enumerate(ordered)
-        if credit.kind is CreditType.PRINTING and against[place] is None
+        place for place, credit in enumerate(ordered) if credit.kind is CreditType.PRINTING and against[place] is None
     ]
     available = {place: ordered[place].available for place in printing}
     if capped_total(available, caps) >= source.print_units:
@@ -272,7 +265,11 @@ def _reject_partial_print_jobs(
 
 
 def _step(credit: Credit, source: Source) -> int:
-    """The smallest number of uses taken at once: a booking interval of minutes, else 1 (rule 21)."""
+    """The least that is taken at once: the currency's smallest amount of money, a booking interval
+    of minutes, else 1 use (rules 3, 21).
+    """
+    if credit.kind is CreditType.MONEY:
+        return smallest_amount(source.currency_digits)
     minutes = credit.rate is not None and credit.rate.charge_period is ChargePeriod.MINUTES
     return source.interval_minutes if minutes else 1
 
@@ -331,9 +328,7 @@ def _source_allocation(
 def _allocation_part(credit: Credit, source: Source, share: Share) -> AllocationPart:
     if credit.kind is CreditType.MONEY:
         at_credit_price = _credit_price(credit, source) is not None
-        return AllocationPart(
-            credit.key, share.taken, share.covered, at_credit_price=at_credit_price
-        )
+        return AllocationPart(credit.key, share.taken, share.covered, at_credit_price=at_credit_price)
     all_units = _total_units(credit, source)
     return AllocationPart(credit.key, share.taken, share.covered, all_units, credit.rate)
 

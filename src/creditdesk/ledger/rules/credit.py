@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from creditdesk.ledger.rules.amounts import Amount, floor_amount
-from creditdesk.ledger.rules.currency import currency_digits
+from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
 from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES, ChargePeriod, units
 
 DEFAULT_PRIORITY = 50
@@ -215,9 +215,7 @@ class Source(Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         if self.price < 0:
             raise ValueError(f"{self.key} has a price below zero")
-        if self.kind is SourceKind.BOOKING and not (
-            self.starts and self.ends and self.starts < self.ends
-        ):
+        if self.kind is SourceKind.BOOKING and not (self.starts and self.ends and self.starts < self.ends):
             raise ValueError(f"{self.key} does not end after it starts")
 
     @property
@@ -228,6 +226,10 @@ class Source(Struct, frozen=True, gc=False):
     @property
     def key(self) -> SourceKey:
         return SourceKey(self.kind, self.id)
+
+    def price_less(self, paid: Amount) -> Amount:
+        """What is left of the price when `paid` is paid, in the currency's digits (rule 3)."""
+        return round_to_currency(max(0, self.price - paid), self.currency)
 
     def units(self, period: ChargePeriod) -> int:
         """The units of the whole booking (rule 20)."""

@@ -111,13 +111,21 @@ def matches_location_and_currency(query: EligibilityQuery) -> ReasonCode | None:
     return None if credit.currency == source.currency else ReasonCode.OTHER_CURRENCY
 
 
+def in_validity_window(credit: Credit, source: Source, settings: LedgerSettings, now: datetime) -> bool:
+    """Whether the credit is valid at the instant that counts for the source (rules 12, 28)."""
+    return _window_mismatch(credit, required_validity_instant(source, settings, now)) is None
+
+
 def is_in_validity_window(query: EligibilityQuery) -> ReasonCode | None:
     """From `valid_from` on, and strictly before `expires` (rules 12, 28).
 
     Only the instants count, so expired credit is unusable at once, with or without its expiry entry.
     """
-    credit = query.credit
     instant = required_validity_instant(query.source, query.settings, query.now)
+    return _window_mismatch(query.credit, instant)
+
+
+def _window_mismatch(credit: Credit, instant: datetime) -> ReasonCode | None:
     if credit.expires is not None and credit.expires <= instant:
         return ReasonCode.EXPIRED
     if credit.valid_from is not None and credit.valid_from > instant:

@@ -52,8 +52,7 @@ def propose(problem: BasketProblem, time_limit: timedelta) -> Proposal | None:
     first = len(program.offers)
     value = sum(found.values[first : first + len(program.sources)], start=Fraction(0))
     pays = {
-        (offer.credit, offer.source): paid
-        * (offer.step if isinstance(offer, UnitOffer) else program.unit)
+        (offer.credit, offer.source): paid * (offer.step if isinstance(offer, UnitOffer) else program.unit)
         for offer, paid in zip(program.offers, found.values, strict=False)
     }
     return Proposal(pays, value * program.unit, found.proven)
@@ -79,17 +78,10 @@ class _Program:
         self.row: dict[tuple[str, int], int] = {}
         self._add_rows()
         self.worth = [self._worth(offer) for offer in self.offers]
-        self.columns = [
-            self._offer_column(offer, worth)
-            for offer, worth in zip(self.offers, self.worth, strict=True)
-        ]
+        self.columns = [self._offer_column(offer, worth) for offer, worth in zip(self.offers, self.worth, strict=True)]
+        self.columns += [Variable(self.price[source], {self.row["source", source]: -1}) for source in self.sources]
         self.columns += [
-            Variable(self.price[source], {self.row["source", source]: -1})
-            for source in self.sources
-        ]
-        self.columns += [
-            Variable(1, {self.row["job", source]: -units}, is_integer=True)
-            for source, units in self._jobs().items()
+            Variable(1, {self.row["job", source]: -units}, is_integer=True) for source, units in self._jobs().items()
         ]
 
     def _jobs(self) -> dict[int, int]:

@@ -13,7 +13,7 @@ from math import ceil
 
 from msgspec import Struct, structs
 
-from creditdesk.ledger.rules.amounts import DECIMALS, Amount, round_amount
+from creditdesk.ledger.rules.amounts import Amount, floor_amount, round_amount, smallest_amount
 
 
 class Demand(Struct, frozen=True, gc=False):
@@ -170,9 +170,7 @@ class Purse:
     def __init__(self, problem: BasketProblem) -> None:
         self._left = list(problem.available)
         self._cap_left = [cap.limit for cap in problem.caps]
-        self._cap_of = {
-            credit: place for place, cap in enumerate(problem.caps) for credit in cap.credits
-        }
+        self._cap_of = {credit: place for place, cap in enumerate(problem.caps) for credit in cap.credits}
 
     def copy(self) -> Purse:
         """Another purse that holds the same, to try a payment."""
@@ -198,7 +196,7 @@ class Payment:
 
     What stays open is kept exactly and rounded to the currency after each share, so the shares and
     the rest sum to the price, and the last share takes the residual. A credit without a credit price
-    pays to its last ten-thousandth.
+    pays to its last amount in the currency's digits.
     """
 
     def __init__(self, source: int, demand: Demand, purse: Purse) -> None:
@@ -212,8 +210,7 @@ class Payment:
     @property
     def smallest_step(self) -> Amount:
         """The least amount of the currency, in ten-thousandths."""
-        step: Amount = 10 ** (DECIMALS - self.demand.digits)
-        return step
+        return smallest_amount(self.demand.digits)
 
     def units_needed(self, offer: UnitOffer) -> int:
         """The least whole steps that cover what is open, the last of them perhaps only in part."""
@@ -234,9 +231,15 @@ class Payment:
             self._add(offer.credit, units, open_, min(self._unpaid, self._rounded(open_)))
 
     def take_money(self, offer: MoneyOffer, amount: Amount) -> None:
-        """Takes `amount` at most: no more than the credit has, and no more than is needed."""
+        """Takes `amount` at most: no more than the credit has, and no more than is needed.
+
+        Less than what is needed is taken in the currency's digits (rule 3): a cap or an amount that
+        was posted by hand may leave a credit with more of them.
+        """
         needed = self.money_needed(offer)
         amount = min(amount, needed, self.purse.holds(offer.credit))
+        if amount < needed:
+            amount = floor_amount(amount, self.demand.digits)
         if amount <= 0:
             return
         covered = Fraction(amount * self.demand.price, most_needed(offer, self.demand))

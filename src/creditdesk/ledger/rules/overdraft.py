@@ -42,11 +42,7 @@ class OverdraftCredits:
         added = {place: self.credit_count + n for n, place in enumerate(self.places)}
         return [
             *offers,
-            *(
-                structs.replace(offer, credit=added[offer.credit])
-                for offer in offers
-                if offer.credit in added
-            ),
+            *(structs.replace(offer, credit=added[offer.credit]) for offer in offers if offer.credit in added),
         ]
 
     def extend_caps(self, caps: Sequence[Cap]) -> list[Cap]:
@@ -55,11 +51,7 @@ class OverdraftCredits:
             structs.replace(
                 cap,
                 credits=cap.credits
-                | {
-                    self.credit_count + n
-                    for n, place in enumerate(self.places)
-                    if place in cap.credits
-                },
+                | {self.credit_count + n for n, place in enumerate(self.places) if place in cap.credits},
             )
             for cap in caps
         ]

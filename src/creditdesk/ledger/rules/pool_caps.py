@@ -93,9 +93,7 @@ def apply_caps(
         of_this = cap.remaining(now, released_holds)
         remaining[cap.pool] = min(of_this, remaining.get(cap.pool, of_this))
     return tuple(
-        replace(credit, member_cap_left=remaining[credit.pool])
-        if credit.pool in remaining
-        else credit
+        replace(credit, member_cap_left=remaining[credit.pool]) if credit.pool in remaining else credit
         for credit in credits_
     )
 
@@ -106,10 +104,7 @@ def caps_by_position(ordered: Sequence[Credit]) -> list[Cap]:
     for place, credit in enumerate(ordered):
         if credit.pool is not None and credit.member_cap_left is not None:
             capped.setdefault(credit.pool, []).append(place)
-    return [
-        Cap(frozenset(places), min(_cap_left(ordered[place]) for place in places))
-        for places in capped.values()
-    ]
+    return [Cap(frozenset(places), min(_cap_left(ordered[place]) for place in places)) for places in capped.values()]
 
 
 def _cap_left(credit: Credit) -> Amount:

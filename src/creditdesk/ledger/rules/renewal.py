@@ -153,9 +153,7 @@ def product_expiry(
     match expiration:
         case ExpirationType.PRICE_PLAN:
             if plan_period is None:
-                raise MissingMainContract(
-                    "the benefit ends with a plan's period, but there is no plan"
-                )
+                raise MissingMainContract("the benefit ends with a plan's period, but there is no plan")
             return plan_period.expires(zone)
         case ExpirationType.DAY:
             return add_local_days(released, count, zone)

@@ -3,6 +3,7 @@
 from creditdesk.storage.migrations.runner import (
     LATEST_VERSION,
     MIGRATIONS,
+    MissingDatabase,
     NewerDatabase,
     OlderDatabase,
     PlannedChange,
@@ -15,6 +16,7 @@ from creditdesk.storage.migrations.runner import (
 __all__ = [
     "LATEST_VERSION",
     "MIGRATIONS",
+    "MissingDatabase",
     "NewerDatabase",
     "OlderDatabase",
     "PlannedChange",

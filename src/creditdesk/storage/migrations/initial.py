@@ -15,17 +15,14 @@ _INTERNAL_TABLES = (
 async def _create_id_sequence(execute: Execute, dialect: Dialect) -> None:
     if dialect.name == "sqlite":
         await execute(
-            "CREATE TABLE IF NOT EXISTS id_sequence "
-            "(name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS id_sequence (name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
             (),
         )
 
 
 async def _drop_unused_indexes(execute: Execute, _dialect: Dialect) -> None:
     names = [
-        f"{table}_{column}_ix"
-        for table in _INTERNAL_TABLES
-        for column in ("updated_on", "created_on", "unique_id")
+        f"{table}_{column}_ix" for table in _INTERNAL_TABLES for column in ("updated_on", "created_on", "unique_id")
     ]
     replaced = ("credit_state_unique_1", "stored_answer_key_number_ix", "stored_answer_unique_1")
     await drop_indexes(execute, (*names, *replaced))

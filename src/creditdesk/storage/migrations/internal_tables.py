@@ -23,9 +23,7 @@ async def _rename_tables(execute: Execute, dialect: Dialect) -> None:
     for old, new in _RENAMED_TABLES.items():
         if old in existing:
             await execute(f"ALTER TABLE {old} RENAME TO {new}", ())
-            rename_dependents = (
-                _rename_on_sqlite if dialect.name == "sqlite" else _rename_on_postgresql
-            )
+            rename_dependents = _rename_on_sqlite if dialect.name == "sqlite" else _rename_on_postgresql
             await rename_dependents(execute, old, new)
 
 
@@ -33,8 +31,7 @@ async def _rename_on_sqlite(execute: Execute, old: str, new: str) -> None:
     """Renames the id sequence; SQLite renames no index or trigger, so these are created again."""
     await execute("UPDATE id_sequence SET name = ?2 WHERE name = ?1", (old, new))
     for kind, name in await execute(
-        "SELECT type, name FROM sqlite_master "
-        "WHERE tbl_name = ?1 AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+        "SELECT type, name FROM sqlite_master WHERE tbl_name = ?1 AND type IN ('index', 'trigger') AND sql IS NOT NULL",
         (new,),
     ):
         await execute(f"DROP {kind} {name}", ())

@@ -9,6 +9,8 @@ from typing import Any, Final
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
+    counter_columns,
+    field_defaults,
     initial,
     internal_tables,
     printing_overdraft,
@@ -22,6 +24,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *printing_overdraft.MIGRATIONS,
     *row_counters.MIGRATIONS,
     *internal_tables.MIGRATIONS,
+    *field_defaults.MIGRATIONS,
+    *counter_columns.MIGRATIONS,
 )
 """Every step in order."""
 
@@ -39,6 +43,10 @@ class NewerDatabase(Exception):
 
 class OlderDatabase(Exception):
     """The database lacks steps of this program; `creditdesk migrate` applies them."""
+
+
+class MissingDatabase(OlderDatabase):
+    """There is no database, or an empty one; `creditdesk init` prepares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,12 @@ async def applied(execute: Execute, dialect: Dialect) -> dict[int, str]:
 
 def check_version(steps: Mapping[int, str]) -> None:
     """Raises NewerDatabase or OlderDatabase unless exactly this program's steps are applied."""
+    if not steps:
+        raise MissingDatabase("The database is empty. Run: creditdesk init --admin EMAIL")
     version = max(steps, default=0)
     if version > LATEST_VERSION:
         raise NewerDatabase(
-            f"The database has schema {version}; this program knows up to {LATEST_VERSION}. "
-            "Use the newer program."
+            f"The database has schema {version}; this program knows up to {LATEST_VERSION}. Use the newer program."
         )
     if version < LATEST_VERSION:
         raise OlderDatabase("The database is not up to date. Run: creditdesk migrate")
@@ -106,9 +115,7 @@ async def plan(execute: Execute, dialect: Dialect, applied_on: str) -> list[Plan
 _Change = Callable[[Execute, Dialect], Awaitable[None]]
 
 
-async def _pending_changes(
-    execute: Execute, dialect: Dialect, applied_on: str
-) -> list[tuple[str, _Change]]:
+async def _pending_changes(execute: Execute, dialect: Dialect, applied_on: str) -> list[tuple[str, _Change]]:
     """What is to be done, each with a title: the pending steps, then what is declared."""
     steps = await applied(execute, dialect)
     version = max(steps, default=0)

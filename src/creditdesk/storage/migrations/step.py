@@ -26,14 +26,12 @@ async def existing_columns(execute: Execute, dialect: Dialect) -> dict[str, set[
     """The column names of every table, by table name."""
     if dialect.name == "sqlite":
         rows = await execute(
-            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
-            "WHERE m.type = 'table'",
+            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'",
             (),
         )
     else:
         rows = await execute(
-            "SELECT table_name, column_name FROM information_schema.columns "
-            "WHERE table_schema = current_schema()",
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()",
             (),
         )
     found: dict[str, set[str]] = {}

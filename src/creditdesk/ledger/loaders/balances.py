@@ -21,6 +21,7 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.journal.values import StoredCredit
+from creditdesk.ledger.loaders.holds import load_ended_amounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired
 from creditdesk.schema.repository import ReadSession
@@ -46,9 +47,7 @@ class CreditBalance:
     expires: datetime | None
 
 
-def balance_at(
-    entries: Iterable[JournalEntry], at: datetime, as_known_at: datetime | None = None
-) -> Amount:
+def balance_at(entries: Iterable[JournalEntry], at: datetime, as_known_at: datetime | None = None) -> Amount:
     """What remained of a credit at `at`, in its smallest unit.
 
     Without `as_known_at`: after the last entry recorded by `at`. With it: the entries recorded by
@@ -59,9 +58,7 @@ def balance_at(
         return sum(e.balance_change for e in entries if e.recorded_microseconds <= instant)
     known = epoch_microseconds(as_known_at)
     return sum(
-        e.balance_change
-        for e in entries
-        if e.recorded_microseconds <= known and e.effective_microseconds <= instant
+        e.balance_change for e in entries if e.recorded_microseconds <= known and e.effective_microseconds <= instant
     )
 
 
@@ -77,9 +74,7 @@ async def credit_balance_at(
     of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
     if as_known_at is None:
         recorded_by_then, latest_first = recorded_by(at)
-        last = await session.find(
-            JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1
-        )
+        last = await session.find(JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1)
         return entry_from_record(last[0]).balance_after if last else 0
     found = await session.find(JournalLine, of_credit)
     return balance_at([entry_from_record(record) for record in found], at, as_known_at)
@@ -100,8 +95,10 @@ async def customer_balances(
         credits_ = await _visible_credits(session, mapping, customer_id, context)
         ids = [state_id((mapping.account_type, credit.id)) for credit in credits_]
         states = await session.get_many(AccountState, ids) if ids else {}
-        for credit in credits_:
-            account = (mapping.account_type, credit.id)
+        accounts = [(mapping.account_type, credit.id) for credit in credits_]
+        instant = at or context.now
+        ended = await load_ended_amounts(session, accounts, instant)
+        for account, credit in zip(accounts, credits_, strict=True):
             state = stored_state(account, states.get(state_id(account)))
             remaining = credit.remaining
             if at is not None:
@@ -111,8 +108,8 @@ async def customer_balances(
                     account,
                     credit,
                     remaining,
-                    state.held,
-                    at or context.now,
+                    state.held - ended.get(account, 0),
+                    instant,
                     timedelta(days=expiring_within_days),
                 )
             )

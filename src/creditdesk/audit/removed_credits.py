@@ -1,0 +1,105 @@
+"""Checks what is stored of credits that no longer exist (rule 34).
+
+The ledger removes only a credit that was never used, and its journal says so. Any other credit that
+is gone was removed from the database directly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from creditdesk.audit.accounts import (
+    AccountBatch,
+    journal_problems,
+    read_accounts,
+    read_journals,
+)
+from creditdesk.audit.hold_rows import hold_differences
+from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.entry import AccountType, EntryType
+from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping, where
+from creditdesk.schema.batches import find_batches
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.progress import ProgressReporter
+from creditdesk.schema.repository import ReadSession
+
+REMOVED_BATCH_SIZE: Final = 1000
+"""Ids of credits that are looked up at once."""
+
+
+async def check_removed_credits(
+    session: ReadSession, rows_read: Counter[type[Entity]], report: ProgressReporter
+) -> Counter[type[Entity]]:
+    """Reports the problems of credits that are gone; returns how many rows it read of what.
+
+    `rows_read` says how many rows the existing credits have. Only tables with more are searched.
+    """
+    more_rows: Counter[type[Entity]] = Counter()
+    for mapping in MAPPINGS.values():
+        removed: set[int] = set()
+        for entity in (AccountState, JournalLine, Hold, mapping.history_entity):
+            if await session.count(entity) > rows_read[entity]:
+                removed |= await _removed_credits(session, mapping, entity)
+        ordered = sorted(removed)
+        report.step(f"{mapping.credit_entity.plural} that are gone", len(ordered))
+        for start in range(0, len(ordered), REMOVED_BATCH_SIZE):
+            credit_ids = ordered[start : start + REMOVED_BATCH_SIZE]
+            batch = await read_accounts(session, mapping, credit_ids)
+            for problem in _removed_problems(batch, credit_ids):
+                report.problem(problem)
+            more_rows.update(batch.row_counts)
+            report.advance(len(credit_ids))
+    for entity in (AccountState, JournalLine, Hold):
+        if await session.count(entity) > rows_read[entity] + more_rows[entity]:
+            await _report_unknown_kinds(session, entity, report)
+    return more_rows
+
+
+async def _removed_credits(session: ReadSession, mapping: CreditTypeMapping, entity: type[Entity]) -> set[int]:
+    """The credits of one type that records name and that do not exist."""
+    is_history = entity is mapping.history_entity
+    credit = mapping.credit_reference if is_history else "CreditId"
+    filters = () if is_history else where(entity, CreditKind=mapping.account_type.value)
+    removed: set[int] = set()
+    async for records in find_batches(session, entity, REMOVED_BATCH_SIZE, ("Id", credit), filters):
+        removed |= await _missing(session, mapping.credit_entity, {r[credit] for r in records})
+    return removed
+
+
+async def _report_unknown_kinds(session: ReadSession, entity: type[Entity], report: ProgressReporter) -> None:
+    async for records in find_batches(session, entity, REMOVED_BATCH_SIZE, ("Id", "CreditKind")):
+        for record in records:
+            if record["CreditKind"] not in set(AccountType):
+                name = f"{entity.__name__} {record['Id']}"
+                report.problem(f"{name}: {record['CreditKind']!r} is no type of credit")
+
+
+async def _missing(session: ReadSession, credit_entity: type[Entity], credit_ids: Collection[int]) -> set[int]:
+    """Those of the ids that no credit has."""
+    if not credit_ids:
+        return set()
+    found = await session.find(credit_entity, where(credit_entity, Id=tuple(credit_ids)), columns=("Id",))
+    return set(credit_ids) - {record["Id"] for record in found}
+
+
+def _removed_problems(batch: AccountBatch, credit_ids: Collection[int]) -> Iterator[str]:
+    journals = read_journals(batch.lines)
+    name = batch.mapping.credit_entity.__name__
+    for credit_id in credit_ids:
+        if uses := batch.uses.get(credit_id):
+            yield f"{name} {credit_id}: the credit is gone and has {len(uses)} uses"
+        entries = journals.entries.get(credit_id, ())
+        holds = batch.holds.get(credit_id, ())
+        for problem in hold_differences(batch.mapping.scale, entries, holds):
+            yield f"{name} {credit_id}: {problem}"
+        last = entries[-1] if entries else None
+        if last is None or last.kind is not EntryType.VOID or last.total_after:
+            yield (
+                f"{name} {credit_id}: the credit is gone and its journal of {len(entries)} lines "
+                "does not say that it was deleted"
+            )
+    yield from journal_problems(batch, journals)

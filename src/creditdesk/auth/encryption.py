@@ -1,0 +1,94 @@
+"""Encryption of secrets in the database: the keys that sign, and the seeds of one-time codes.
+
+The keys come from the settings or a key file, so that a copy of the database alone reveals nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from creditdesk.entities.security.credential import Credential
+from creditdesk.entities.security.signing_key import SigningKey
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import WriteSession
+
+_PREFIX: Final = "fernet:"
+_SECRETS: Final = ((SigningKey, "Secret"), (Credential, "TotpSecret"))
+
+
+class EncryptionKeyError(ValueError):
+    """A key is malformed, or is not the one that a stored secret was encrypted with."""
+
+
+class SecretCipher:
+    """Encrypts with the first of its keys and decrypts with any of them; keys are Fernet keys.
+
+    Without keys it stores secrets as they are. It returns stored secrets that no key encrypted as
+    they are.
+    """
+
+    def __init__(self, keys: str = "") -> None:
+        try:
+            fernets = [Fernet(key.strip()) for key in keys.split(",") if key.strip()]
+        except ValueError:
+            raise EncryptionKeyError("An encryption key must be 32 random bytes in URL-safe base 64.") from None
+        self._first = fernets[0] if fernets else None
+        self._all = MultiFernet(fernets) if fernets else None
+
+    def encrypt(self, secret: str) -> str:
+        if self._first is None:
+            return secret
+        return _PREFIX + self._first.encrypt(secret.encode()).decode()
+
+    def decrypt(self, stored: str) -> str:
+        """The secret. Raises EncryptionKeyError where none of the keys encrypted it."""
+        if not stored.startswith(_PREFIX):
+            return stored
+        try:
+            if self._all is not None:
+                return self._all.decrypt(stored.removeprefix(_PREFIX)).decode()
+        except InvalidToken:
+            pass
+        raise EncryptionKeyError(
+            "The secrets of the database are encrypted with another key. Restore its key file, or"
+            " set auth.encryption_key."
+        )
+
+    def is_current(self, stored: str) -> bool:
+        """Whether the first key encrypted the stored secret."""
+        if self._first is None:
+            return not stored.startswith(_PREFIX)
+        try:
+            self._first.decrypt(stored.removeprefix(_PREFIX))
+        except InvalidToken:
+            return False
+        return stored.startswith(_PREFIX)
+
+
+NO_CIPHER: Final = SecretCipher()
+"""Stores secrets as they are."""
+
+
+def generate_encryption_key() -> str:
+    """A new key."""
+    return Fernet.generate_key().decode()
+
+
+async def encrypt_stored_secrets(session: WriteSession, cipher: SecretCipher) -> int:
+    """Encrypts every secret that the first key has not encrypted; returns how many there were."""
+    count = 0
+    for entity, column in _SECRETS:
+        is_set = Filter(entity.meta().columns[column], Comparison.NOT_NULL)
+        found = await session.find(entity, [is_set], columns=["Id"])
+        rows = await session.lock(entity, [row["Id"] for row in found])
+        changes = [
+            (row_id, {column: cipher.encrypt(cipher.decrypt(row[column]))})
+            for row_id, row in rows.items()
+            if row[column] and not cipher.is_current(row[column])
+        ]
+        if changes:
+            await session.update(entity, changes)
+        count += len(changes)
+    return count

@@ -1,0 +1,45 @@
+"""What an update of a rate means for the credits that count in its units (rules 5, 33)."""
+
+from __future__ import annotations
+
+from creditdesk.ledger.loaders.credits import has_credits_on_rate
+from creditdesk.ledger.loaders.rates import RateUnitRow
+from creditdesk.ledger.loaders.rows import to_row
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import EntityService, RequestContext
+
+
+class RateService:
+    """Rates as `default_service` writes them; the unit of existing credits never changes."""
+
+    def __init__(self, default_service: EntityService) -> None:
+        self.default_service = default_service
+
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
+        return await self.default_service.create(session, entity, record, context)
+
+    async def update(
+        self,
+        session: WriteSession,
+        entity: type[Entity],
+        before: Record,
+        record: Record,
+        context: RequestContext,
+    ) -> None:
+        unit = to_row(RateUnitRow, before)
+        changed = to_row(RateUnitRow, {**before, **record})
+        kind_changes = bool(changed.is_printing_credit) != bool(unit.is_printing_credit)
+        period_changes = changed.charge_period is not unit.charge_period
+        if (kind_changes or period_changes) and await has_credits_on_rate(session, unit.id):
+            raise invalid_field(
+                "IsPrintingCredit" if kind_changes else "ChargePeriod",
+                "cannot be changed while the rate has credits: they count in its units",
+            )
+        await self.default_service.update(session, entity, before, record, context)
+
+    async def delete(
+        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
+    ) -> None:
+        await self.default_service.delete(session, entity, before, context)

@@ -1,0 +1,45 @@
+"""Files that only their owner may read: databases, exports, checkpoints and keys (mode 0600)."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO
+
+PRIVATE_MODE: Final = 0o600
+_WRITE: Final = os.O_WRONLY | os.O_CREAT
+
+
+def open_private_text(path: Path, newline: str | None = None) -> TextIO:
+    """An empty UTF-8 file to write; an existing one is emptied and becomes private."""
+    return os.fdopen(_open(path, _WRITE | os.O_TRUNC), "w", encoding="utf-8", newline=newline)
+
+
+def open_private_bytes(path: Path) -> BinaryIO:
+    """The same for bytes."""
+    return os.fdopen(_open(path, _WRITE | os.O_TRUNC), "wb")
+
+
+def create_private_text(path: Path, text: str) -> bool:
+    """Creates a file with this text; False, changing nothing, where it exists already."""
+    try:
+        descriptor = _open(path, _WRITE | os.O_EXCL)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
+def ensure_private(path: Path) -> None:
+    """Creates the file if it is missing, and makes it private where it is ours."""
+    os.close(_open(path, os.O_RDONLY | os.O_CREAT))
+
+
+def _open(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags, PRIVATE_MODE)
+    # The mode counts for new files only; another owner's file keeps its mode.
+    with suppress(PermissionError):
+        os.fchmod(descriptor, PRIVATE_MODE)
+    return descriptor

@@ -1,0 +1,87 @@
+"""Opens connections to PostgreSQL: each host of a URL alone, with a deadline of its own.
+
+The host that answered last is tried first, so a silent one delays the first connection only.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+CONNECT_SECONDS: Final = 2.0
+"""How long one host may take to accept a connection and to sign in."""
+
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", None), 10),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", None), 5),
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", None), 3),
+    # Milliseconds that sent data may stay unacknowledged.
+    (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", None), 10_000),
+)
+
+
+class HostConnector:
+    """The `connect` function of an asyncpg pool, over a URL that may name several hosts.
+
+    Of several hosts the first that takes writes is used, unless the URL names another
+    `target_session_attrs`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._urls = list(single_host_urls(url))
+
+    async def __call__(self, _url: str, **options: Any) -> Any:
+        """A connection; raises the error of the last host when none can be used."""
+        failure: Exception | None = None
+        for url in tuple(self._urls):
+            try:
+                connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                failure = error
+                continue
+            _keep_alive(connection)
+            if self._urls[0] != url:
+                self._urls.remove(url)
+                self._urls.insert(0, url)
+            return connection
+        assert failure is not None
+        raise failure
+
+
+def single_host_urls(url: str) -> Iterator[str]:
+    """One URL for each host that a URL names, in its order."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," in query.get("host", ""):
+        ports = query.pop("port", "").split(",")
+        names = query.pop("host").split(",")
+        pairs = [(name, ports[min(n, len(ports) - 1)]) for n, name in enumerate(names)]
+        chosen = [{"host": name} | ({"port": port} if port else {}) for name, port in pairs]
+        netlocs = [user + at] * len(chosen)
+    elif "," in hosts:
+        netlocs = [f"{user}{at}{host}" for host in hosts.split(",")]
+        chosen = [{} for _ in netlocs]
+    else:
+        yield url
+        return
+    query.setdefault("target_session_attrs", "read-write")
+    for netloc, host in zip(netlocs, chosen, strict=True):
+        yield urlunsplit((parts.scheme, netloc, parts.path, urlencode(query | host), ""))
+
+
+def _keep_alive(connection: Any) -> None:
+    # asyncpg offers no option for sockets, and no public name of its transport.
+    plain = connection._transport.get_extra_info("socket")  # noqa: SLF001
+    if plain is None or plain.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    for level, option, value in _KEEPALIVE:
+        if option is not None:
+            with suppress(OSError):
+                plain.setsockopt(level, option, value)

@@ -1,0 +1,76 @@
+"""Workers that are killed are replaced; signals end or roll them without a broken answer."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import pytest_asyncio
+
+from tests.support.databases import NewDatabase
+from tests.support.server_process import ServerProcess
+
+REPLACE_SECONDS = 2.0
+START_SECONDS = 10.0
+"""What the start of a Python process may take on a busy machine."""
+STOP_SECONDS = 15.0
+
+
+@pytest.fixture(scope="module")
+def database(new_database: NewDatabase) -> Iterator[str]:
+    with new_database("sqlite") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def server(database: str, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    serving = ServerProcess(database, tmp_path / "server.log")
+    await serving.start()
+    yield serving
+    serving.kill()
+
+
+def workers(server: ServerProcess) -> list[psutil.Process]:
+    """The processes that accept requests."""
+    assert server.pid is not None
+    found: list[psutil.Process] = []
+    for process in psutil.Process(server.pid).children():
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "resource_tracker" not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+async def test_killed_worker_is_replaced(server: ServerProcess) -> None:
+    before = {each.pid for each in workers(server)}
+    killed_at = time.monotonic()
+    for pid in before:
+        psutil.Process(pid).kill()
+    while not {each.pid for each in workers(server)} - before:
+        assert time.monotonic() - killed_at < REPLACE_SECONDS
+        await asyncio.sleep(0.02)
+    async with httpx.AsyncClient(base_url=server.address) as client:
+        while True:
+            try:
+                assert (await client.get("/health")).status_code == 200
+            except httpx.TransportError:
+                assert time.monotonic() - killed_at < REPLACE_SECONDS + START_SECONDS
+                await asyncio.sleep(0.05)
+            else:
+                break
+
+
+async def test_termination_ends_the_server_in_time(server: ServerProcess) -> None:
+    assert server.pid is not None
+    process = psutil.Process(server.pid)
+    async with httpx.AsyncClient(base_url=server.address) as client:
+        assert (await client.get("/health")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(server.wait, STOP_SECONDS)

@@ -13,6 +13,7 @@ from creditdesk.app import build_app
 from creditdesk.auth.users_admin import find_user_id, set_roles
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.currency import Currency
@@ -141,6 +142,38 @@ async def test_text_filter_matches_substring_and_codes_match_whole(
     ):
         total = (await client.get(Currency.path(), params=params)).json()["TotalItems"]
         assert total == found or (found is None and total > 0), params
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        ({"from": 9}, ["Apart", "High"]),
+        ({"to": 1}, ["Apart", "Low"]),
+        ({"from": 3, "to": 5}, ["Middle"]),
+        ({"from": 1, "to": 9}, ["Apart", "High", "Low", "Middle"]),
+        ({"from": 9, "to": 2**63 - 1}, ["Apart", "High"]),
+        ({"from": -5, "to": 0}, []),
+        ({"from": "null"}, ["Empty"]),
+        ({"from": 3, "to": "notnull"}, ["Apart", "High", "Middle"]),
+    ],
+)
+async def test_a_range_of_a_list_holds_for_one_of_its_numbers(
+    client: httpx.AsyncClient, preferences: int, params: dict[str, Any], names: list[str]
+) -> None:
+    ranges = {f"{bound}_Tariff_DeliveryPreferencesMail": value for bound, value in params.items()}
+    response = await client.get(Tariff.path(), params={"Tariff_Business": preferences, "orderBy": "Name", **ranges})
+    assert response.status_code == 200, response.text
+    assert [record["Name"] for record in response.json()["Records"]] == names
+
+
+@pytest.fixture(scope="module")
+async def preferences(builder: RecordBuilder) -> int:
+    """Plans of one location with lists of delivery preferences."""
+    business = await builder.create_business("Deliveries")
+    lists = {"Low": (1,), "High": (9,), "Apart": (1, 9), "Middle": (3, 4), "Empty": ()}
+    for name, numbers in lists.items():
+        await builder.create(Tariff, BusinessId=business, Name=name, DeliveryPreferencesMail=numbers)
+    return business
 
 
 async def test_unknown_filters_are_ignored_or_refused(

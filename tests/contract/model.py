@@ -35,6 +35,15 @@ class FilterCase:
     param: str
     text: str
     matches: Callable[[Row], bool]
+    members: MemberRange | None = None
+
+
+@dataclass(frozen=True)
+class MemberRange:
+    """A bound of a collection's members. All bounds of a field hold for one and the same member."""
+
+    field: str
+    holds: Predicate
 
 
 class ContractModel:
@@ -79,7 +88,19 @@ class ContractModel:
         descending: bool = False,
     ) -> list[Row]:
         """The rows that match every filter, in the requested order; ties by Id."""
-        passing = [row for row in self.rows[facts.entity] if all(a.matches(row) for a in filters)]
+        ranges = [each.members for each in filters if each.members]
+        passing = [
+            row
+            for row in self.rows[facts.entity]
+            if all(a.matches(row) for a in filters)
+            and all(
+                any(
+                    all(other.holds(member) for other in ranges if other.field == each.field)
+                    for member in row[each.field]
+                )
+                for each in ranges
+            )
+        ]
         field = facts.by_name[sort or facts.default_sort]
 
         def key(row: Row) -> tuple[Any, ...]:
@@ -112,6 +133,10 @@ class ContractModel:
             names = facts.enums.get(field.type.removeprefix("enum:"), {})
         here = [read(row) for row in self.rows[facts.entity]]
         text, holds = _value_and_predicate(leaf, each.kind, here, names, choose)
+        if leaf.is_collection and each.kind in ("gte", "lte") and text.isdigit():
+            bound = int(text)
+            within: Predicate = bound.__le__ if each.kind == "gte" else bound.__ge__
+            return FilterCase(each.param, text, lambda _: True, MemberRange(leaf.name, within))
         return FilterCase(each.param, text, lambda row: holds(read(row)))
 
 

@@ -213,6 +213,11 @@ _FILTER_DESCRIPTIONS: Final = {
     "ids": "One of `[1,2,3]`",
     "custom": "Contains",
 }
+_MEMBER_DESCRIPTIONS: Final = {
+    "equals": "Has this member",
+    "from": "Has a member of at least (with the upper bound: between both)",
+    "to": "Has a member of at most (with the lower bound: between both)",
+}
 
 
 def _filter_parameter(found: FilterParameter) -> dict[str, Any]:
@@ -222,10 +227,8 @@ def _filter_parameter(found: FilterParameter) -> dict[str, Any]:
     if found.variant == "ids":
         schema = {"type": "string", "pattern": "^\\[\\d{1,9}(,\\d{1,9})*\\]$"}
     elif isinstance(field, Collection):
-        schema, description = (
-            dict(_INT64 | {"minimum": 1}),
-            f"Has this member: {found.column.name}.",
-        )
+        schema = dict(_INT64 | {"minimum": 1})
+        description = f"{_MEMBER_DESCRIPTIONS[found.variant]}: {found.column.name}."
     elif isinstance(field, Scaled):
         schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "multipleOf": 0.01}
     else:

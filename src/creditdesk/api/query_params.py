@@ -6,6 +6,7 @@ it is written in: a minute, a second, a day.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -146,7 +147,7 @@ class _QueryReader:
         if self._errors:
             raise ValidationError(*self._errors)
         order = Order(_sort_column(entity, column), descending)
-        query = ListQuery(entity, tuple(self._filters), order, page, size)
+        query = ListQuery(entity, _with_member_ranges(self._filters), order, page, size)
         ascending = 0 if settings.dir_convention == "later" else 1
         direction = (1 if ascending == 0 else -1) if descending else ascending
         return ParsedListQuery(query, column.name, direction)
@@ -201,13 +202,29 @@ def _parse_filter(found: FilterParameter, value: str) -> Filter:
         return Filter(column, presence)
     if found.variant == "ids":
         return Filter(column, Comparison.ONE_OF, tuple(_ids_of(value)))
-    if found.variant == "from":
-        return Filter(column, Comparison.AT_LEAST, field.parse_filter(value))
-    if found.variant == "to":
-        return Filter(column, Comparison.AT_MOST, field.parse_filter(value))
+    if found.variant in ("from", "to"):
+        bound = _INTEGER if isinstance(field, Collection) else field
+        comparison = Comparison.AT_LEAST if found.variant == "from" else Comparison.AT_MOST
+        return Filter(column, comparison, bound.parse_filter(value))
     if column.as_text:
         return Filter(column, Comparison.EQUALS, _text_operand(column, value))
     return _equality_filter(column, value)
+
+
+def _with_member_ranges(filters: Sequence[Filter]) -> tuple[Filter, ...]:
+    """The filters, in which both bounds of a collection are one: a single member lies between them."""
+    of_collections = {
+        (each.column.name, each.comparison): each.value for each in filters if isinstance(each.column.field, Collection)
+    }
+    merged: list[Filter] = []
+    for each in filters:
+        least = of_collections.get((each.column.name, Comparison.AT_LEAST))
+        most = of_collections.get((each.column.name, Comparison.AT_MOST))
+        if least is None or most is None or each.comparison not in (Comparison.AT_LEAST, Comparison.AT_MOST):
+            merged.append(each)
+        elif each.comparison is Comparison.AT_LEAST:
+            merged.append(each if most == MAX_INTEGER else Filter(each.column, Comparison.BETWEEN, (least, most + 1)))
+    return tuple(merged)
 
 
 def _equality_filter(column: Column, value: str) -> Filter:

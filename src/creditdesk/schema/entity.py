@@ -289,7 +289,7 @@ class EntityMeta:
             elif column.name != column.leaf or column.leaf not in self.entity.fields:
                 yield from self._external_filters(column, prefix)
             yield FilterParameter(column, "equals", f"{prefix}_{column.name}")
-            if column.field.supports_range and not isinstance(column.field, Reference):
+            if _has_range(column.field):
                 yield FilterParameter(column, "from", f"from_{prefix}_{column.name}")
                 yield FilterParameter(column, "to", f"to_{prefix}_{column.name}")
 
@@ -306,3 +306,10 @@ class EntityMeta:
     def custom_field_prefix(self) -> str:
         """What the lower-case names of filters on custom fields begin with."""
         return f"{self.entity.__name__}_CustomFields_".lower()
+
+
+def _has_range(field: Field) -> bool:
+    """Whether filters compare its values by size; ids of stored records have no meaningful size."""
+    if isinstance(field, Reference | Collection) and field.is_local:
+        return False
+    return field.supports_range

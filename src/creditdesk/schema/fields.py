@@ -302,6 +302,7 @@ class Collection(Field):
     is_local: bool = True
     delta_fields: bool = True
     json_type: ClassVar[str] = "integer[]"
+    supports_range: ClassVar[bool] = True
 
     def parse(self, value: object) -> tuple[int, ...]:
         if isinstance(value, str):

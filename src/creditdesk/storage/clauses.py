@@ -221,6 +221,7 @@ class ClauseBuilder:
                 return f"{compared} = {values[0]}"
 
     def _membership_condition(self, filter_: Filter, values: Sequence[str]) -> str:
+        """Whether the record has a member, or any member that compares so."""
         table, owner, item = link_table(filter_.column.entity, filter_.column.leaf)
         exists = f"EXISTS (SELECT 1 FROM {table} AS l WHERE l.{owner} = t.id"
         match filter_.comparison:
@@ -230,6 +231,12 @@ class ClauseBuilder:
                 return f"{exists})"
             case Comparison.OVERLAPS | Comparison.ONE_OF:
                 return f"{exists} AND {self.dialect.in_array(f'l.{item}', values[0])})"
+            case Comparison.AT_LEAST:
+                return f"{exists} AND l.{item} >= {values[0]})"
+            case Comparison.AT_MOST:
+                return f"{exists} AND l.{item} <= {values[0]})"
+            case Comparison.BETWEEN:
+                return f"{exists} AND l.{item} >= {values[0]} AND l.{item} < {values[1]})"
             case _:
                 return f"{exists} AND l.{item} = {values[0]})"
 

@@ -213,7 +213,7 @@ async def test_rewritten_history_is_found_by_checkpoint(
     for record in await ledger.journal_lines("money", credit):
         line = structs.replace(entry_from_record(record), actor="someone@example.com")
         digest = entry_digest(digest, line)
-        changes = f"actor = '{line.actor}', digest = '{digest.hex()}'"
+        changes = f"actor = '{line.actor}', updated_by = '{line.actor}', digest = '{digest.hex()}'"
         await tamper(f"UPDATE journal_line SET {changes} WHERE id = {record['Id']}")
     await tamper(f"UPDATE account_state SET digest = '{digest.hex()}' WHERE id = {state_id(account)}")
     assert await verify_problems(store, credit) == []

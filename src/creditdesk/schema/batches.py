@@ -26,8 +26,11 @@ async def find_batches(
     """
     last = 0
     while records := await session.find(entity, filters, limit=size, after_id=last, columns=columns):
-        last = records[-1]["Id"]
         yield records
+        # Asking once more would never end in a session without a snapshot while others write.
+        if len(records) < size:
+            return
+        last = records[-1]["Id"]
 
 
 async def has_records(session: ReadSession, entities: Iterable[type[Entity]]) -> bool:

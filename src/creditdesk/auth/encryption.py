@@ -11,8 +11,9 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.signing_key import SigningKey
+from creditdesk.schema.entity import Entity
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.repository import Finder, WriteSession
 
 _PREFIX: Final = "fernet:"
 _SECRETS: Final = ((SigningKey, "Secret"), (Credential, "TotpSecret"))
@@ -76,12 +77,18 @@ def generate_encryption_key() -> str:
     return Fernet.generate_key().decode()
 
 
+async def check_stored_secrets(session: Finder, cipher: SecretCipher) -> None:
+    """Raises EncryptionKeyError for a stored secret that no key of the cipher encrypted."""
+    for entity, column in _SECRETS:
+        for row in await session.find(entity, [_is_set(entity, column)], columns=["Id", column]):
+            cipher.decrypt(row[column])
+
+
 async def encrypt_stored_secrets(session: WriteSession, cipher: SecretCipher) -> int:
     """Encrypts every secret that the first key has not encrypted; returns how many there were."""
     count = 0
     for entity, column in _SECRETS:
-        is_set = Filter(entity.meta().columns[column], Comparison.NOT_NULL)
-        found = await session.find(entity, [is_set], columns=["Id"])
+        found = await session.find(entity, [_is_set(entity, column)], columns=["Id"])
         rows = await session.lock(entity, [row["Id"] for row in found])
         changes = [
             (row_id, {column: cipher.encrypt(cipher.decrypt(row[column]))})
@@ -92,3 +99,7 @@ async def encrypt_stored_secrets(session: WriteSession, cipher: SecretCipher) ->
             await session.update(entity, changes)
         count += len(changes)
     return count
+
+
+def _is_set(entity: type[Entity], column: str) -> Filter:
+    return Filter(entity.meta().columns[column], Comparison.NOT_NULL)

@@ -27,6 +27,13 @@ def settings_with_key(url: str) -> Settings:
     return replace(settings, auth=replace(settings.auth, encryption_key=keys))
 
 
+def existing_keys(url: str) -> str:
+    """The keys in force, "" where there are none; creates no file."""
+    settings = settings_for(url)
+    file = key_file(settings, url)
+    return settings.auth.encryption_key or (",".join(file.read_text("utf-8").split()) if file.exists() else "")
+
+
 def key_file(settings: Settings, url: str) -> Path:
     """The file of the settings, else beside a SQLite database, else in the user's data folder."""
     if settings.auth.encryption_key_file:

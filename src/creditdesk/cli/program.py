@@ -15,11 +15,12 @@ from cyclopts import App, CycloptsError
 
 import creditdesk
 from creditdesk.auth.encryption import EncryptionKeyError
-from creditdesk.cli import checkpoint, data, encryption_keys, jobs, serve, users
+from creditdesk.cli import backup, checkpoint, data, encryption_keys, jobs, serve, users
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
 from creditdesk.settings import TRACEBACK_VARIABLE, SettingsError
+from creditdesk.storage.backup import BackupError
 from creditdesk.storage.engine import UnknownEngine
 from creditdesk.storage.migrations import NewerDatabase, OlderDatabase
 
@@ -44,6 +45,8 @@ app.command(jobs.renew)
 app.command(jobs.expire)
 app.command(data.openapi)
 app.command(checkpoint.checkpoint)
+app.command(backup.backup)
+app.command(backup.drill)
 app.command(encryption_keys.rotate_key)
 
 
@@ -77,6 +80,7 @@ def _error_message(error: Exception) -> str:
         case (
             CliError()
             | DomainError()
+            | BackupError()
             | EncryptionKeyError()
             | SettingsError()
             | DatabaseNotEmpty()

@@ -19,6 +19,7 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.expiry import find_expired
 from creditdesk.ledger.loaders.holds import due_hold_filters
+from creditdesk.ledger.loaders.stored_responses import load_old_response_ids
 from creditdesk.ledger.operations.corrections import write_expiry
 from creditdesk.ledger.operations.holds import release_due_holds
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
@@ -85,14 +86,10 @@ async def run_credit_expiry(
 
 
 async def run_response_removal(store: Store, older_than: datetime, *, batch: int = BATCH_SIZE) -> AsyncIterator[int]:
-    """Removes stored responses of requests before `older_than`; gives the number of each batch.
-
-    Ids ascend in time, so the run ends at the first response that is kept.
-    """
+    """Removes stored responses of requests before `older_than`; gives the number of each batch."""
     while True:
         async with store.write_session() as session:
-            oldest = await session.find(StoredResponse, limit=batch, columns=["Id", "CreatedOn"])
-            ids = [row["Id"] for row in oldest if row["CreatedOn"] < older_than]
+            ids = await load_old_response_ids(session, older_than, batch)
             if ids:
                 await session.delete(StoredResponse, ids)
         if ids:

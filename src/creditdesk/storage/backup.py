@@ -1,0 +1,154 @@
+"""Copies a database to a file and restores it: SQLite's online copy, or pg_dump and pg_restore.
+
+A backup is consistent and holds up no writer. Its file is private, and whole as soon as it exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+import asyncpg
+
+from creditdesk.private_files import ensure_private
+
+SQLITE_PREFIX: Final = "sqlite:///"
+_PASSWORD_VARIABLE: Final = "PGPASSWORD"  # noqa: S105 - a name
+_SQLITE_HEADER: Final = b"SQLite format 3\0"
+_DUMP_HEADER: Final = b"PGDMP"
+
+
+class BackupError(Exception):
+    """A backup or a restore failed; the message says why."""
+
+
+async def back_up(url: str, target: Path) -> None:
+    """Copies the database into a new file: a SQLite database, or a dump in pg_dump's custom format.
+
+    Raises BackupError where the file exists, or where pg_dump is missing or fails.
+    """
+    partial = _prepare_partial(target)
+    try:
+        if url.startswith(SQLITE_PREFIX):
+            await asyncio.to_thread(_copy_sqlite, Path(url.removeprefix(SQLITE_PREFIX)), partial)
+        else:
+            await _run_postgresql_tool("pg_dump", url, "--format=custom", "--no-owner", f"--file={partial}")
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+async def restore(backup: Path, url: str) -> None:
+    """Restores a backup into an empty database.
+
+    Raises BackupError where the backup is of another engine, or where pg_restore is missing or fails.
+    """
+    with backup.open("rb") as file:
+        header = file.read(len(_SQLITE_HEADER))
+    is_sqlite = url.startswith(SQLITE_PREFIX)
+    if not header.startswith(_SQLITE_HEADER if is_sqlite else _DUMP_HEADER):
+        raise BackupError(f"{backup} is no backup of a {'SQLite' if is_sqlite else 'PostgreSQL'} database.")
+    if is_sqlite:
+        target = Path(url.removeprefix(SQLITE_PREFIX))
+        ensure_private(target)
+        await asyncio.to_thread(_copy_sqlite, backup, target)
+    else:
+        options = ("--no-owner", "--no-privileges", "--exit-on-error")
+        await _run_postgresql_tool("pg_restore", url, *options, str(backup))
+
+
+@asynccontextmanager
+async def scratch_database(url: str) -> AsyncIterator[str]:
+    """An empty database of the same engine for a block, removed at its end.
+
+    For SQLite it is a file in a temporary folder, for PostgreSQL one more database on the same
+    server, which needs the right to create databases.
+    """
+    if url.startswith(SQLITE_PREFIX):
+        with tempfile.TemporaryDirectory(prefix="creditdesk-drill-") as folder:
+            yield f"{SQLITE_PREFIX}{folder}/restored.db"
+        return
+    name = f"creditdesk_drill_{secrets.token_hex(6)}"
+    await _execute(url, f"CREATE DATABASE {name}")
+    try:
+        yield _join(urlsplit(url)._replace(path=f"/{name}"))
+    finally:
+        await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _prepare_partial(target: Path) -> Path:
+    """An empty private file beside the target, which it becomes when it is whole."""
+    if target.exists():
+        raise BackupError(f"{target} already exists; a backup is never overwritten.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.partial")
+    ensure_private(partial)
+    return partial
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    # All pages in one step: in write-ahead mode the copy reads one snapshot and blocks nobody.
+    with (
+        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as read,
+        closing(sqlite3.connect(target)) as written,
+    ):
+        read.backup(written)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _run_postgresql_tool(program: str, url: str, *arguments: str) -> None:
+    """Runs pg_dump or pg_restore; the password goes through the environment, which `ps` does not show."""
+    address, password = _without_password(url)
+    environment = dict(os.environ)
+    if password:
+        environment[_PASSWORD_VARIABLE] = password
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *arguments,
+            f"--dbname={address}",
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except FileNotFoundError:
+        raise BackupError(f"{program} is not on the path: install PostgreSQL's client programs.") from None
+    try:
+        _, errors = await process.communicate()
+    except BaseException:
+        process.terminate()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise BackupError(f"{program} failed: {errors.decode(errors='replace').strip()}")
+
+
+def _without_password(url: str) -> tuple[str, str | None]:
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query)
+    password = unquote(parts.password) if parts.password else dict(options).get("password")
+    user, at, hosts = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}{at}{hosts}"
+    query = urlencode([option for option in options if option[0] != "password"])
+    return _join(parts._replace(netloc=netloc, query=query)), password
+
+
+def _join(parts: SplitResult) -> str:
+    # `geturl` leaves out the two slashes where no host follows.
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")

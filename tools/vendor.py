@@ -3,8 +3,9 @@
     python tools/vendor.py                              # fetch and compare with the recorded hashes
     python tools/vendor.py --update swagger-ui-dist 5.35.0   # record another version
 
-Each folder under `src/creditdesk/api/static` that holds a `vendor.json` is one package. npm must be
-installed; the recorded SHA-256 of every file decides whether what it delivers is taken.
+Each folder under `src/creditdesk` that holds a `vendor.json` is one package; its files are named by their
+paths in the package and stand beside the manifest. npm must be installed; the recorded SHA-256 of every
+file decides whether what it delivers is taken.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-STATIC = Path(__file__).parent.parent / "src" / "creditdesk" / "api" / "static"
+SOURCE = Path(__file__).parent.parent / "src" / "creditdesk"
 
 
 def fetch(name: str, version: str, files: list[str]) -> dict[str, bytes]:
@@ -61,7 +62,7 @@ def refresh(manifest: Path, version: str | None) -> None:
         record |= {"version": version, "sha256": hashes}
         manifest.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     for file, content in contents.items():
-        manifest.with_name(file).write_bytes(content)
+        manifest.with_name(Path(file).name).write_bytes(content)
     print(f"{record['name']} {record['version']}: {len(contents)} files")
 
 
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--update", nargs=2, metavar=("NAME", "VERSION"))
     update = parser.parse_args(arguments).update
-    for manifest in sorted(STATIC.glob("*/vendor.json")):
+    for manifest in sorted(SOURCE.rglob("vendor.json")):
         name = json.loads(manifest.read_text("utf-8"))["name"]
         if update is None or update[0] == name:
             refresh(manifest, update[1] if update else None)

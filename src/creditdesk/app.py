@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 import asyncpg
+from starlette.types import ASGIApp
 
 from creditdesk.api.audit.routes import audit_routes
 from creditdesk.api.context import ApiContext, utc_now
@@ -26,6 +27,7 @@ from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.permission import require_named_role
 from creditdesk.auth.users import UserRoleService, UserService
+from creditdesk.console.application import Console
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
@@ -64,10 +66,11 @@ TRANSIENT_ERRORS: Final = (
 """What a driver raises while the database is away, restarts, or has no free connection."""
 
 
-def build_app(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Api:
-    """The application over a migrated store. `clock` is read once per request."""
-    api = build_context(store, settings, clock)
-    return Api(api, page_routes(api))
+def build_app(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> ASGIApp:
+    """The application over a migrated store: the API, and the console. `clock` is read once per request."""
+    context = build_context(store, settings, clock)
+    api = Api(context, page_routes(context))
+    return Console(api) if settings.console.enabled else api
 
 
 def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:

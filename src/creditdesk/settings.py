@@ -103,6 +103,13 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """The operator's pages under `/console`."""
+
+    enabled: bool = setting(True, "Whether the server has the console; without it, `/` leads to the API's page.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
     """How users prove who they are, and for how long."""
 
@@ -215,6 +222,7 @@ class Settings:
         maximum=600,
     )
     api: ApiSettings = field(default_factory=ApiSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)

@@ -14,9 +14,8 @@ from cyclopts.validators import Number
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from creditdesk.api.routes import Api
 from creditdesk.app import build_app
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import count_users_who_can_sign_in
@@ -83,6 +82,8 @@ def serve(
 def _print_start(address: str, url: str, users: int) -> None:
     echo(f"creditdesk serves {address}")
     echo(f"Database: {describe_database(url)}")
+    if settings_for(url).console.enabled:
+        echo(f"Console: {address}/console/")
     if settings_for(url).api.publish_docs:
         echo(f"Page: {address}/docs")
     if users:
@@ -131,7 +132,7 @@ class WorkerApplication:
     def __init__(self, url: str) -> None:
         self._url = url
         self._store: Store | None = None
-        self._app: Api | None = None
+        self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

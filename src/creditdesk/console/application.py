@@ -1,0 +1,131 @@
+"""The ASGI application of the pages, in front of the API: `/` and `/console` are its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route as StarletteRoute
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from creditdesk.api.browser_requests import SAFE_METHODS
+from creditdesk.api.routes import Api, client_address
+from creditdesk.console.api_client import ApiError, InProcessClient
+from creditdesk.console.error_pages import error_page
+from creditdesk.console.locations import LocationCache
+from creditdesk.console.page import Page, Screen
+from creditdesk.console.preferences import read_preferences
+from creditdesk.console.screens.registry import ALL_SCREENS
+from creditdesk.console.security import PAGE_HEADERS, require_own_page
+from creditdesk.console.session import end_session, session_token
+from creditdesk.console.sign_in import SIGN_IN_PATH, show_sign_in, sign_in, sign_out
+from creditdesk.console.static_files import serve_static
+from creditdesk.schema.errors import DomainError, Unauthenticated
+
+_logger = logging.getLogger("creditdesk.console")
+_COMPRESS_FROM_BYTES = 1_000
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Console:
+    """Serves the pages, and hands every other path to the API."""
+
+    def __init__(self, api: Api) -> None:
+        self.context = api.context
+        self._api = api
+        self._locations = LocationCache()
+        routes = [
+            StarletteRoute("/", _to_console),
+            StarletteRoute("/console", _to_console),
+            StarletteRoute("/console/static/{version}/{name}", serve_static),
+            StarletteRoute(SIGN_IN_PATH, self._public(show_sign_in)),
+            StarletteRoute(SIGN_IN_PATH, self._public(sign_in), methods=["POST"]),
+            StarletteRoute("/console/sign-out", self._public(sign_out), methods=["POST"]),
+            *(
+                StarletteRoute(each.path, self._signed_in(each), methods=list(each.methods), name=each.path)
+                for each in ALL_SCREENS
+            ),
+        ]
+        router = Router(routes, redirect_slashes=True, default=self._not_found)
+        self._pages: ASGIApp = GZipMiddleware(router, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=5)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_page = scope["type"] == "http" and (path in ("/", "/console") or path.startswith("/console/"))
+        await (self._pages if is_page else self._api)(scope, receive, send)
+
+    def _public(self, handler: Callable[[Request, InProcessClient], Awaitable[Response]]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return await handler(request, InProcessClient(self._api, request.scope))
+
+        return partial(self._guarded, endpoint)
+
+    def _signed_in(self, screen: Screen) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return await screen.handler(await self._page(request))
+
+        return partial(self._guarded, endpoint)
+
+    async def _page(self, request: Request) -> Page:
+        """The page of a signed-in user. Raises Unauthenticated."""
+        token = session_token(request)
+        now = self.context.clock()
+        address = client_address(request.scope, self.context.proxy_hops)
+        principal = await self.context.authenticator.authenticate(f"Bearer {token or ''}", now, address)
+        client = InProcessClient(self._api, request.scope, token)
+        locations = await self._locations.load(client, now)
+        return Page(request, self.context, client, principal, read_preferences(request), locations, now)
+
+    async def _guarded(self, endpoint: Endpoint, request: Request) -> Response:
+        """Runs an endpoint; every error becomes a page, and no session leads to the sign-in."""
+        try:
+            if request.method not in SAFE_METHODS:
+                require_own_page(request.headers)
+            return await endpoint(request)
+        except Unauthenticated:
+            return _to_sign_in(request)
+        except ApiError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                return _to_sign_in(request)
+            return error_page(request, error.status, error.message)
+        except DomainError as error:
+            return error_page(request, error.status, error.message)
+        except self.context.transient_errors as error:
+            _logger.warning("database unavailable", exc_info=error)
+            return error_page(request, HTTPStatus.SERVICE_UNAVAILABLE)
+        except Exception:  # the trace goes to the log, never to a browser
+            _logger.exception("page failed")
+            return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = error_page(Request(scope, receive), HTTPStatus.NOT_FOUND)
+        await response(scope, receive, send)
+
+
+async def _to_console(_request: Request) -> Response:
+    return RedirectResponse("/console/", headers=PAGE_HEADERS)
+
+
+def _to_sign_in(request: Request) -> Response:
+    """The sign-in, which leads back to the page; a script of a page is sent there as a whole."""
+    path = request.url.path
+    query: dict[str, str] = {}
+    if request.method in SAFE_METHODS and path != "/console/":
+        query["next"] = f"{path}?{request.url.query}" if request.url.query else path
+    target = f"{SIGN_IN_PATH}?{urlencode(query)}" if query else SIGN_IN_PATH
+    response: Response
+    if request.headers.get("hx-request") == "true":
+        response = Response(headers={**PAGE_HEADERS, "HX-Redirect": SIGN_IN_PATH})
+    else:
+        response = RedirectResponse(target, HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
+    if session_token(request):
+        end_session(response, request)
+    return response

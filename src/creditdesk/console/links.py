@@ -1,0 +1,26 @@
+"""Where the pages of records are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from creditdesk.schema.entity import Entity
+
+_OWN_SCREENS: Final[dict[str, str]] = {}
+"""The screens made for an entity, with a place for the id."""
+
+
+def list_path(entity: type[Entity]) -> str:
+    """The page that lists an entity."""
+    return f"/console/records/{entity.area}/{entity.plural}"
+
+
+def fields_path(entity: type[Entity], record_id: object) -> str:
+    """The page with all fields of a record."""
+    return f"{list_path(entity)}/{record_id}"
+
+
+def record_path(entity: type[Entity], record_id: object) -> str:
+    """The page of a record: a screen made for it, else the one with all its fields."""
+    own = _OWN_SCREENS.get(entity.__name__)
+    return own.format(record_id) if own else fields_path(entity, record_id)

@@ -1,0 +1,1 @@
+"""The pages of a signed-in user, one module per screen."""

@@ -1,0 +1,29 @@
+"""Language, colours, density and location of this browser."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from creditdesk.console.page import Page, Screen, safe_path
+from creditdesk.console.preferences import PREFERENCE_NAMES, save_preference
+
+
+async def _show(page: Page) -> Response:
+    return page.render("preferences.html", back=safe_path(page.request.query_params.get("next")))
+
+
+async def _save(page: Page) -> Response:
+    form = await page.form()
+    response = page.redirect(safe_path(str(form.get("next", ""))))
+    for name in PREFERENCE_NAMES:
+        if name in form:
+            save_preference(response, page.request, name, str(form[name])[:40])
+    return response
+
+
+PREFERENCE_SCREENS: Final = (
+    Screen("/console/preferences", _show),
+    Screen("/console/preferences", _save, ("POST",)),
+)

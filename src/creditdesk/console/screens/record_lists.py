@@ -1,0 +1,213 @@
+"""The list of any entity, from its declaration: filters, order, pages, columns, and the file of a view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from creditdesk.console.api_client import ApiError, RecordPage
+from creditdesk.console.displays import CellText, cell, is_numeric
+from creditdesk.console.labels import column_title, entity_plural
+from creditdesk.console.links import list_path
+from creditdesk.console.list_query import (
+    COLUMNS_PARAM,
+    OPERATORS,
+    FilterChip,
+    ListAddress,
+    filter_columns,
+    filter_pair,
+    is_instant,
+    parameter_name,
+)
+from creditdesk.console.page import Page, Screen
+from creditdesk.schema.conversions import ParseError, format_datetime, parse_datetime
+from creditdesk.schema.entity import Column, Entity
+from creditdesk.schema.errors import NotFound
+from creditdesk.schema.fields import Reference
+
+PAGE_SIZES: Final = (25, 50, 100, 250)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnHeading:
+    """A column of a table: its title, and the query string that sorts by it."""
+
+    column: Column
+    title: str
+    numeric: bool
+    sorted: str
+    sort_query: str
+
+
+def entity_of_path(page: Page) -> type[Entity]:
+    """The entity that the address names. Raises NotFound."""
+    area, plural = page.request.path_params["area"], page.request.path_params["plural"]
+    for entity in page.context.entities:
+        if (entity.area, entity.plural) == (area, plural):
+            return entity
+    raise NotFound
+
+
+async def _catalog(page: Page) -> Response:
+    """Every entity that the user may list."""
+    areas: dict[str, list[tuple[str, str, str]]] = {}
+    for entity in page.context.entities:
+        if page.may(entity, "list"):
+            summary = (entity.__doc__ or "").strip().split("\n", maxsplit=1)[0]
+            areas.setdefault(entity.area, []).append((entity_plural(entity), list_path(entity), summary))
+    groups = [(area, sorted(entries)) for area, entries in sorted(areas.items())]
+    return page.render("catalog.html", groups=groups)
+
+
+async def _list(page: Page) -> Response:
+    entity = entity_of_path(page)
+    address = ListAddress(entity, tuple(page.query))
+    error: ApiError | None = None
+    listed = RecordPage([], 0)
+    try:
+        listed = await page.client.find(entity.path(), with_location(page, address))
+    except ApiError as raised:
+        if raised.status not in (400, 422):
+            raise
+        error = raised
+    columns = address.shown_columns
+    return page.render(
+        "record_list.html",
+        400 if error else 200,
+        entity=entity,
+        title=entity_plural(entity),
+        path=list_path(entity),
+        address=address,
+        listed=listed,
+        error=error,
+        headings=[_heading(address, listed, column) for column in columns],
+        rows=[_row(page, columns, record) for record in listed.records],
+        chips=[(column_title(chip.column), chip, await _chip_value(page, chip)) for chip in address.chips()],
+        filter_choices=[(column.name, column_title(column)) for column in filter_columns(entity)],
+        column_choices=[(c, column_title(c), c in columns) for c in entity.meta().list_columns],
+        operators=OPERATORS,
+        page_sizes=PAGE_SIZES,
+        may_create=page.may(entity, "create"),
+        jump_column=_jump_column(entity, listed),
+    )
+
+
+def with_location(page: Page, address: ListAddress) -> list[tuple[str, str]]:
+    """The API's parameters, limited to the chosen location unless the address says which."""
+    pairs, entity = address.api_pairs, address.entity
+    if page.location is None or entity.scope is None:
+        return pairs
+    meta = entity.meta()
+    column = meta.columns.get(entity.scope) or meta.filter_only[entity.scope]
+    names = {each.name.lower() for each in meta.filters.values() if each.column.name == column.name}
+    if names & {name.lower() for name, _ in pairs}:
+        return pairs
+    return [*pairs, (parameter_name(entity, column, "equals"), str(page.location.id))]
+
+
+def _heading(address: ListAddress, listed: RecordPage, column: Column) -> ColumnHeading:
+    is_sorted = column.name == listed.order
+    descending = is_sorted and address.value("dir").lower() in ("descending", "-1")
+    following = "ascending" if descending or not is_sorted else "descending"
+    order = ("descending" if descending else "ascending") if is_sorted else "none"
+    query = address.with_values(orderby=column.name, dir=following)
+    return ColumnHeading(column, column_title(column), is_numeric(column), order, query)
+
+
+def _row(
+    page: Page, columns: tuple[Column, ...], record: Mapping[str, Any]
+) -> list[tuple[ColumnHeading | bool, CellText]]:
+    formatter = page.format_at(record.get("BusinessId"))
+    return [(is_numeric(column), cell(formatter, column, record)) for column in columns]
+
+
+async def _chip_value(page: Page, chip: FilterChip) -> str:
+    """What a filter compares with; a reference is called by its name where the user may read it."""
+    field = chip.column.field
+    if not (isinstance(field, Reference) and field.is_local and chip.value.isdecimal()):
+        return chip.value
+    target = next((each for each in page.context.entities if each.__name__ == field.to), None)
+    if target is None:
+        return chip.value
+    try:
+        record = await page.client.get(f"{target.path()}/{chip.value}")
+    except ApiError:
+        return f"#{chip.value}"
+    return str(record["ToStringText"] or f"#{chip.value}")
+
+
+def _jump_column(entity: type[Entity], listed: RecordPage) -> Column | None:
+    """The column by which the list is sorted, where a date can be looked up in it."""
+    column = entity.meta().columns.get(listed.order)
+    return column if column is not None and is_instant(column) and column.is_own else None
+
+
+async def _add_filter(page: Page) -> Response:
+    """Turns the filter form into the list's address."""
+    entity = entity_of_path(page)
+    own = {"field", "operator", "value"}
+    pairs = [(name, value) for name, value in page.query if name not in own]
+    chosen = page.request.query_params
+    columns = {column.name: column for column in filter_columns(entity)}
+    column = columns.get(chosen.get("field", ""))
+    if column is None:
+        raise NotFound
+    address = ListAddress(entity, tuple(pairs))
+    try:
+        name, value = filter_pair(entity, column, chosen.get("operator", ""), chosen.get("value", "").strip())
+    except KeyError:
+        # Not every column has a range: the nearest comparison is the equality.
+        name, value = filter_pair(entity, column, "is", chosen.get("value", "").strip())
+    return _to_list(page, entity, address.with_values(**{name: value}))
+
+
+async def _choose_columns(page: Page) -> Response:
+    """Turns the column form into the list's address."""
+    entity = entity_of_path(page)
+    chosen = [value for name, value in page.query if name == "column"]
+    address = ListAddress(entity, tuple(pair for pair in page.query if pair[0] != "column"))
+    return _to_list(page, entity, address.with_values(**{COLUMNS_PARAM: ",".join(chosen)}))
+
+
+async def _jump(page: Page) -> Response:
+    """Shows the page on which a date begins, by counting what comes before it."""
+    entity = entity_of_path(page)
+    address = ListAddress(entity, tuple(pair for pair in page.query if pair[0] not in ("date", "column")))
+    column = entity.meta().columns.get(page.request.query_params.get("column", ""))
+    if column is None or not is_instant(column):
+        raise NotFound
+    try:
+        day = parse_datetime(page.request.query_params.get("date", ""))[0].date()
+    except ParseError:
+        return _to_list(page, entity, address.with_values())
+    descending = address.value("dir").lower() in ("descending", "-1")
+    local_day = day + timedelta(days=1) if descending else day
+    edge = datetime.combine(local_day, time(), page.format.zone)
+    variant, bound = ("from", edge) if descending else ("to", edge - timedelta(microseconds=1))
+    name = parameter_name(entity, column, variant)
+    pairs = [
+        (key, value) for key, value in with_location(page, address) if key.lower() not in (name.lower(), "page", "size")
+    ]
+    before = await page.client.find(
+        entity.path(), [*pairs, (name, format_datetime(bound.astimezone(UTC))), ("size", "1")]
+    )
+    size = int(address.value("size") or PAGE_SIZES[0]) if (address.value("size") or "1").isdecimal() else PAGE_SIZES[0]
+    return _to_list(page, entity, address.with_values(page=before.total // size + 1))
+
+
+def _to_list(page: Page, entity: type[Entity], query: str) -> Response:
+    return page.redirect(f"{list_path(entity)}?{query}" if query else list_path(entity))
+
+
+_PATH: Final = "/console/records/{area}/{plural}"
+LIST_SCREENS: Final = (
+    Screen("/console/records", _catalog),
+    Screen(_PATH, _list),
+    Screen(f"{_PATH}/filter", _add_filter),
+    Screen(f"{_PATH}/columns", _choose_columns),
+    Screen(f"{_PATH}/jump", _jump),
+)

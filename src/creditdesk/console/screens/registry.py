@@ -1,0 +1,20 @@
+"""Every screen, in the order in which paths are matched."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from creditdesk.console.page import Screen
+from creditdesk.console.screens.commands import COMMAND_SCREENS
+from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
+from creditdesk.console.screens.record_lists import LIST_SCREENS
+from creditdesk.console.screens.records import RECORD_SCREENS
+from creditdesk.console.screens.today import TODAY_SCREENS
+
+ALL_SCREENS: Final[tuple[Screen, ...]] = (
+    *TODAY_SCREENS,
+    *PREFERENCE_SCREENS,
+    *LIST_SCREENS,
+    *RECORD_SCREENS,
+    *COMMAND_SCREENS,
+)

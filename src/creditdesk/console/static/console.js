@@ -1,0 +1,64 @@
+/* Enhances pages that work without it: the search shortcut, menus that close, forms that submit once. */
+"use strict";
+
+const search = () => document.querySelector("[data-palette]");
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target instanceof Element && event.target.closest("input, textarea, select");
+  const palette = search();
+  const wanted = (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey)
+    || (event.key.toLowerCase() === "k" && (event.metaKey || event.ctrlKey));
+  if (wanted && palette) {
+    event.preventDefault();
+    palette.focus();
+    palette.select();
+  }
+  if (event.key === "Escape") {
+    closeMenus(null);
+    document.querySelector("#palette")?.replaceChildren();
+  }
+  moveInPalette(event);
+});
+
+/* The arrow keys walk from the search field through its results. */
+function moveInPalette(event) {
+  const results = [...document.querySelectorAll("#palette a")];
+  const at = results.indexOf(document.activeElement);
+  if (!results.length || (at < 0 && document.activeElement !== search())) return;
+  if (event.key === "ArrowDown") {
+    event.preventDefault();
+    results[Math.min(at + 1, results.length - 1)].focus();
+  } else if (event.key === "ArrowUp" && at >= 0) {
+    event.preventDefault();
+    (results[at - 1] ?? search()).focus();
+  }
+}
+
+function closeMenus(except) {
+  for (const open of document.querySelectorAll("details.pop[open], details.phone-menu[open]")) {
+    if (open !== except) open.removeAttribute("open");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  closeMenus(target?.closest("details.pop, details.phone-menu") ?? null);
+  if (!target?.closest(".search")) document.querySelector("#palette")?.replaceChildren();
+  const copied = target?.closest("[data-copy]");
+  if (copied) {
+    navigator.clipboard?.writeText(copied.dataset.copy);
+    copied.classList.add("copied");
+  }
+});
+
+/* A second click on a button of the same form is a mistake; the server would replay the answer anyway. */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method === "post" && !form.hasAttribute("hx-post")) {
+    setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
+  }
+});
+/* A page that comes back from the browser's history can be sent again. */
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("button[disabled]").forEach((button) => { button.disabled = false; });
+});

@@ -1,0 +1,1 @@
+"""The operator's pages over HTTP, and in a browser."""

@@ -1,0 +1,157 @@
+"""Lists and records of every entity, from its declaration alone."""
+
+from __future__ import annotations
+
+import csv
+import re
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+
+from creditdesk.console.displays import DISPLAYS
+from creditdesk.console.inputs import CONTROLS
+from creditdesk.console.list_query import filter_columns, filter_pair, operators_of
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.spaces.resource_type import ResourceType
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.fields import FIELD_TYPES
+from tests.support.api_client import ApiClient
+from tests.support.record_builder import RecordBuilder
+
+CREDIT_LIST = "/console/records/billing/coworkerbookingcredits"
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The hidden fields of a page's last form."""
+    form = page.rpartition("<form")[2]
+    return dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+
+
+@pytest.mark.parametrize("table", [DISPLAYS, CONTROLS], ids=["displays", "controls"])
+def test_every_field_type_is_covered(table: dict[Any, Any]) -> None:
+    assert set(table) == set(FIELD_TYPES)
+
+
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
+async def test_entity_has_list_record_and_forms(
+    console: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
+) -> None:
+    record_id = await builder.insert(entity)
+    path = f"/console/records/{entity.area}/{entity.plural}"
+    listed = await console.get(f"{path}?orderby=Id&dir=descending")
+    assert listed.status_code == 200
+    assert f"#{record_id}</a>" in listed.text
+    shown = await console.get(f"{path}/{record_id}")
+    assert (shown.status_code, f"<dd>{record_id}</dd>" in shown.text) == (200, True)
+    created = await console.get(f"{path}/new")
+    assert created.status_code == (200 if "create" in entity.verbs else 403)
+    edited = await console.get(f"{path}/{record_id}/edit")
+    assert edited.status_code == (200 if "update" in entity.verbs else 403)
+
+
+@pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
+def test_every_filter_of_the_form_is_a_parameter_of_the_api(entity: type[Entity]) -> None:
+    for column in filter_columns(entity):
+        for operator in operators_of(column):
+            name, _ = filter_pair(entity, column, operator, "1")
+            assert name.lower() in entity.meta().filters
+
+
+async def test_filter_form_becomes_the_address_of_the_list(console: httpx.AsyncClient) -> None:
+    chosen = {"field": "RemainingCredit", "operator": "from", "value": "20", "orderby": "ExpireDate", "page": "4"}
+    answer = await console.get(f"{CREDIT_LIST}/filter", params=chosen)
+    expected = f"{CREDIT_LIST}?orderby=ExpireDate&from_CoworkerBookingCredit_RemainingCredit=20"
+    assert answer.headers["location"] == expected
+
+
+async def test_list_filters_sorts_and_counts_as_the_api(console: httpx.AsyncClient, api: ApiClient) -> None:
+    for total in ("5", "20", "30"):
+        await api.create_credit(total)
+    query = {
+        "CoworkerBookingCredit_Coworker": api.ledger.customer,
+        "from_CoworkerBookingCredit_TotalCredit": "20",
+        "orderby": "TotalCredit",
+        "dir": "descending",
+        "columns": "TotalCredit",
+    }
+    page = (await console.get(CREDIT_LIST, params=query)).text
+    assert re.findall(r'<td class="number">([^<]+)</td>', page) == ["30.00", "20.00"]
+    assert "1–2 of 2" in page
+    assert "<b>Total credit</b> is at least 20" in page
+    assert "<b>Coworker</b> is Ada" in page
+
+
+async def test_bad_filter_is_explained_in_the_words_of_the_api(console: httpx.AsyncClient) -> None:
+    answer = await console.get(f"{CREDIT_LIST}?CoworkerBookingCredit_TotalCredit=lots")
+    assert answer.status_code == 400
+    assert "<code>CoworkerBookingCredit_TotalCredit</code> must be a number" in answer.text
+
+
+async def test_date_leads_to_its_page(console: httpx.AsyncClient, api: ApiClient) -> None:
+    for day in range(1, 8):
+        await api.create_credit("1", ExpireDate=f"2031-01-0{day}T12:00:00Z")
+    mine = {"CoworkerBookingCredit_Coworker": str(api.ledger.customer), "orderby": "ExpireDate", "size": "3"}
+    for direction, page in (("ascending", "2"), ("descending", "1")):
+        query = mine | {"dir": direction, "column": "ExpireDate", "date": "2031-01-05"}
+        answer = await console.get(f"{CREDIT_LIST}/jump", params=query)
+        assert answer.headers["location"].endswith(f"&page={page}")
+        assert "January" not in answer.headers["location"]
+    last = await console.get(f"{CREDIT_LIST}/jump", params=mine | {"column": "ExpireDate", "date": "2031-01-07"})
+    assert last.headers["location"].endswith("&page=3")
+
+
+async def test_view_is_exported_with_exact_values_and_inert_formulas(
+    console: httpx.AsyncClient, api: ApiClient
+) -> None:
+    await api.create_credit("1234.5", Description='=HYPERLINK("http://evil")')
+    query = {
+        "CoworkerBookingCredit_Coworker": api.ledger.customer,
+        "columns": "TotalCredit,Description,CaneBeUsedForBookings,ExpireDate",
+    }
+    answer = await console.get(f"{CREDIT_LIST}/export.csv", params=query)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.reader(StringIO(answer.text.removeprefix("\ufeff"), newline="")))
+    assert rows == [
+        ["TotalCredit", "Description", "CaneBeUsedForBookings", "ExpireDate"],
+        ["1234.5", '\'=HYPERLINK("http://evil")', "true", ""],
+    ]
+
+
+async def test_record_is_created_once_edited_and_deleted(console: httpx.AsyncClient) -> None:
+    path = "/console/records/spaces/resourcetypes"
+    form = fields_of((await console.get(f"{path}/new")).text) | {"Name": "Phone booth"}
+    answers = [await console.post(f"{path}/new", data=form) for _ in range(2)]
+    assert {answer.headers["location"] for answer in answers} == {answers[0].headers["location"]}
+    record = answers[0].headers["location"]
+    shown = await console.get(record)
+    assert "Phone booth" in shown.text
+    assert 'role="status"' in shown.text
+    assert 'role="status"' not in (await console.get(record)).text
+    edit = fields_of((await console.get(f"{record}/edit")).text) | {"Name": "Phone box"}
+    assert (await console.post(f"{record}/edit", data=edit)).status_code == 303
+    assert "Phone box" in (await console.get(record)).text
+    assert (await console.post(f"{record}/delete")).headers["location"] == path
+    assert (await console.get(record)).status_code == 404
+
+
+async def test_field_errors_stand_at_their_fields_and_keep_what_was_entered(console: httpx.AsyncClient) -> None:
+    form = fields_of((await console.get(f"{CREDIT_LIST}/new")).text) | {"Description": "Gift", "TotalCredit": "many"}
+    answer = await console.post(f"{CREDIT_LIST}/new", data=form)
+    assert answer.status_code == 400
+    assert re.search(r'<p class="field-error" id="e-TotalCredit">must be a number</p>', answer.text)
+    assert re.search(r'<p class="field-error" id="e-CoworkerId">is a required field</p>', answer.text)
+    assert 'value="Gift"' in answer.text
+
+
+async def test_change_by_somebody_else_is_shown_before_it_is_overwritten(
+    console: httpx.AsyncClient, builder: RecordBuilder
+) -> None:
+    record_id = await builder.insert(ResourceType)
+    path = f"/console/records/spaces/resourcetypes/{record_id}/edit"
+    form = fields_of((await console.get(path)).text) | {"Name": "Mine", "read": "2001-01-01T00:00:00Z"}
+    answer = await console.post(path, data=form)
+    assert answer.status_code == 409
+    assert "Somebody changed this record meanwhile" in answer.text
+    assert (await console.post(path, data=form | {"again": "1"})).status_code == 303

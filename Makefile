@@ -12,7 +12,7 @@ FAST := tests/unit tests/architecture tests/api tests/ledger tests/contract/test
 COVERED := $(FAST) tests/auth tests/audit tests/cli tests/transfer
 COVERAGE_FLOOR := 85
 
-.PHONY: install install-dev run test test-fast coverage test-deep check bench docs reference format lock clean
+.PHONY: install install-dev run test test-fast coverage test-deep check bench docs reference screenshots format lock clean
 
 .venv/run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -60,6 +60,9 @@ docs: .venv/dev               ## builds the documentation into build/docs; a bro
 
 reference: .venv/dev          ## writes the generated pages of docs/reference
 	PYTHONPATH=src $(BIN)/python -m tests.support.reference_pages
+
+screenshots: .venv/dev         ## takes the pictures of the console for docs/assets/console
+	PYTHONPATH=src $(BIN)/python -m tests.support.screenshots
 
 format: .venv/dev
 	$(BIN)/ruff format src tests benchmarks tools

@@ -23,9 +23,11 @@ PREFIX: Final = "CREDITDESK_"
 SETTINGS_VARIABLE: Final = "CREDITDESK_SETTINGS"
 TRACEBACK_VARIABLE: Final = "CREDITDESK_TRACEBACK"
 CHECKPOINT_KEY_VARIABLE: Final = "CREDITDESK_CHECKPOINT_KEY"
+BROWSER_VARIABLE: Final = f"{PREFIX}BROWSER"
 COMMAND_VARIABLES: Final = {
     SETTINGS_VARIABLE: "Path of the TOML file with settings.",
     TRACEBACK_VARIABLE: "1 shows where an unexpected error happened.",
+    BROWSER_VARIABLE: "Path of the Chromium that the tests of the console and `make screenshots` drive.",
     CHECKPOINT_KEY_VARIABLE: "Path of the key file that `creditdesk checkpoint` signs with.",
 }
 """Variables that a command reads by itself; everything else with the prefix is a setting."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 from starlette.types import ASGIApp
@@ -9,10 +11,11 @@ from starlette.types import ASGIApp
 from creditdesk.app import build_app
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.repository import Store
-from creditdesk.settings import ApiSettings, Settings
+from creditdesk.settings import ApiSettings, ConsoleSettings, Settings
 from tests.support.users import http_client
 
 RECORDS = (User.path(), f"{User.path()}/1", "/api/auth/me", "/api/nothing", "/API/sys/users")
+WITHOUT_CONSOLE = Settings(console=ConsoleSettings(enabled=False))
 PAGES = ("/docs", "/docs/docs.js", "/openapi.json", "/health", "/ready", "/nothing")
 
 
@@ -35,16 +38,18 @@ async def test_writes_and_tokens_are_not_stored(client: httpx.AsyncClient) -> No
         assert response.headers.get_list("Cache-Control") == ["no-store"]
 
 
-async def test_root_leads_to_the_page(client: httpx.AsyncClient) -> None:
-    response = await client.get("/")
-    assert (response.status_code, response.headers["Location"]) == (307, "docs")
-    followed = await client.get("/", follow_redirects=True)
+async def test_root_leads_to_the_page_where_there_is_no_console(store: Store) -> None:
+    async with http_client(build_app(store, WITHOUT_CONSOLE)) as client:
+        response = await client.get("/")
+        assert (response.status_code, response.headers["Location"]) == (307, "docs")
+        followed = await client.get("/", follow_redirects=True)
+        assert (await client.get("/console/")).status_code == 404
     assert followed.status_code == 200
     assert "<title>creditdesk API</title>" in followed.text
 
 
 async def test_pages_can_be_closed(store: Store, admin_token: str) -> None:
-    app = build_app(store, Settings(api=ApiSettings(publish_docs=False)))
+    app = build_app(store, replace(WITHOUT_CONSOLE, api=ApiSettings(publish_docs=False)))
     async with http_client(app, admin_token) as client:
         for path in ("/", "/docs", "/docs/docs.js", "/openapi.json"):
             assert (await client.get(path)).status_code == 404

@@ -87,17 +87,18 @@ def test_serve_says_which_database_where_the_page_is_and_who_can_sign_in(file: P
     start = [
         "creditdesk serves http://127.0.0.1:PORT",
         f"Database: {file}",
+        "Console: http://127.0.0.1:PORT/console/",
         "Page: http://127.0.0.1:PORT/docs",
     ]
     nobody = "Nobody can sign in yet. Run: creditdesk init --admin EMAIL"
-    assert first_lines(url, 4) == [*start, nobody]
+    assert first_lines(url, 5) == [*start, nobody]
     assert run(["init", "--admin", "boss@x.example"]) == OK
-    assert first_lines(url, 4) == [*start, "Users who can sign in: 1"]
+    assert first_lines(url, 5) == [*start, "Users who can sign in: 1"]
 
 
 def test_serve_shows_no_password(postgres_server: str, postgres_template: str) -> None:
     url = create_postgres_database(postgres_server, postgres_template)
-    lines = first_lines(url, 4)
+    lines = first_lines(url, 5)
     assert lines[1].startswith("Database: postgresql://")
     assert lines[1].endswith(f"/{database_name(url)}")
     assert "@" not in lines[1]

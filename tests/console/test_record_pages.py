@@ -17,16 +17,11 @@ from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import FIELD_TYPES
+from tests.console.forms import fields_of
 from tests.support.api_client import ApiClient
 from tests.support.record_builder import RecordBuilder
 
 CREDIT_LIST = "/console/records/billing/coworkerbookingcredits"
-
-
-def fields_of(page: str) -> dict[str, str]:
-    """The hidden fields of a page's last form."""
-    form = page.rpartition("<form")[2]
-    return dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
 
 
 @pytest.mark.parametrize("table", [DISPLAYS, CONTROLS], ids=["displays", "controls"])
@@ -38,7 +33,7 @@ def test_every_field_type_is_covered(table: dict[Any, Any]) -> None:
 async def test_entity_has_list_record_and_forms(
     console: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]
 ) -> None:
-    record_id = await builder.insert(entity)
+    record_id = await builder.create(entity)
     path = f"/console/records/{entity.area}/{entity.plural}"
     listed = await console.get(f"{path}?orderby=Id&dir=descending")
     assert listed.status_code == 200
@@ -66,11 +61,11 @@ async def test_filter_form_becomes_the_address_of_the_list(console: httpx.AsyncC
     assert answer.headers["location"] == expected
 
 
-async def test_list_filters_sorts_and_counts_as_the_api(console: httpx.AsyncClient, api: ApiClient) -> None:
+async def test_list_filters_sorts_and_counts_as_the_api(console: httpx.AsyncClient, unverified_api: ApiClient) -> None:
     for total in ("5", "20", "30"):
-        await api.create_credit(total)
-    query = {
-        "CoworkerBookingCredit_Coworker": api.ledger.customer,
+        await unverified_api.create_credit(total)
+    query: dict[str, str | int] = {
+        "CoworkerBookingCredit_Coworker": unverified_api.ledger.customer,
         "from_CoworkerBookingCredit_TotalCredit": "20",
         "orderby": "TotalCredit",
         "dir": "descending",
@@ -89,10 +84,10 @@ async def test_bad_filter_is_explained_in_the_words_of_the_api(console: httpx.As
     assert "<code>CoworkerBookingCredit_TotalCredit</code> must be a number" in answer.text
 
 
-async def test_date_leads_to_its_page(console: httpx.AsyncClient, api: ApiClient) -> None:
+async def test_date_leads_to_its_page(console: httpx.AsyncClient, unverified_api: ApiClient) -> None:
     for day in range(1, 8):
-        await api.create_credit("1", ExpireDate=f"2031-01-0{day}T12:00:00Z")
-    mine = {"CoworkerBookingCredit_Coworker": str(api.ledger.customer), "orderby": "ExpireDate", "size": "3"}
+        await unverified_api.create_credit("1", ExpireDate=f"2031-01-0{day}T12:00:00Z")
+    mine = {"CoworkerBookingCredit_Coworker": str(unverified_api.ledger.customer), "orderby": "ExpireDate", "size": "3"}
     for direction, page in (("ascending", "2"), ("descending", "1")):
         query = mine | {"dir": direction, "column": "ExpireDate", "date": "2031-01-05"}
         answer = await console.get(f"{CREDIT_LIST}/jump", params=query)
@@ -103,11 +98,11 @@ async def test_date_leads_to_its_page(console: httpx.AsyncClient, api: ApiClient
 
 
 async def test_view_is_exported_with_exact_values_and_inert_formulas(
-    console: httpx.AsyncClient, api: ApiClient
+    console: httpx.AsyncClient, unverified_api: ApiClient
 ) -> None:
-    await api.create_credit("1234.5", Description='=HYPERLINK("http://evil")')
-    query = {
-        "CoworkerBookingCredit_Coworker": api.ledger.customer,
+    await unverified_api.create_credit("1234.5", Description='=HYPERLINK("http://evil")')
+    query: dict[str, str | int] = {
+        "CoworkerBookingCredit_Coworker": unverified_api.ledger.customer,
         "columns": "TotalCredit,Description,CaneBeUsedForBookings,ExpireDate",
     }
     answer = await console.get(f"{CREDIT_LIST}/export.csv", params=query)
@@ -119,9 +114,10 @@ async def test_view_is_exported_with_exact_values_and_inert_formulas(
     ]
 
 
-async def test_record_is_created_once_edited_and_deleted(console: httpx.AsyncClient) -> None:
+async def test_record_is_created_once_edited_and_deleted(console: httpx.AsyncClient, builder: RecordBuilder) -> None:
+    business = str(await builder.shared_id("Business"))
     path = "/console/records/spaces/resourcetypes"
-    form = fields_of((await console.get(f"{path}/new")).text) | {"Name": "Phone booth"}
+    form = fields_of((await console.get(f"{path}/new")).text) | {"Name": "Phone booth", "BusinessId": business}
     answers = [await console.post(f"{path}/new", data=form) for _ in range(2)]
     assert {answer.headers["location"] for answer in answers} == {answers[0].headers["location"]}
     record = answers[0].headers["location"]
@@ -148,7 +144,7 @@ async def test_field_errors_stand_at_their_fields_and_keep_what_was_entered(cons
 async def test_change_by_somebody_else_is_shown_before_it_is_overwritten(
     console: httpx.AsyncClient, builder: RecordBuilder
 ) -> None:
-    record_id = await builder.insert(ResourceType)
+    record_id = await builder.create(ResourceType)
     path = f"/console/records/spaces/resourcetypes/{record_id}/edit"
     form = fields_of((await console.get(path)).text) | {"Name": "Mine", "read": "2001-01-01T00:00:00Z"}
     answer = await console.post(path, data=form)

@@ -59,7 +59,7 @@ async def test_browser_that_keeps_no_cookie_learns_why(stranger: httpx.AsyncClie
     assert "did not keep the session" in answer.text
 
 
-async def test_wrong_password_is_said_without_the_password(stranger: httpx.AsyncClient) -> None:
+async def test_wrong_password_is_reported_without_the_password(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.post(SIGN_IN, data={"email": "nobody@example.org", "password": "secret-word"})
     assert answer.status_code == 400
     assert "The user name or password is incorrect" in answer.text

@@ -35,6 +35,7 @@ ERRORS: Final[tuple[type[errors.DomainError], ...]] = (
 SECTION_TITLES: Final = {
     "": "General",
     "api": "HTTP API",
+    "console": "The console",
     "auth": "Sign-in",
     "limits": "Rate limits",
     "ledger": "Ledger",

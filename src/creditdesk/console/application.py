@@ -20,7 +20,7 @@ from creditdesk.api.routes import Api, client_address
 from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.error_pages import error_page
 from creditdesk.console.locations import LocationCache
-from creditdesk.console.page import Page, Screen
+from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.preferences import read_preferences
 from creditdesk.console.screens.registry import ALL_SCREENS
 from creditdesk.console.security import PAGE_HEADERS, require_own_page
@@ -74,7 +74,7 @@ class Console:
 
         return partial(self._guarded, endpoint)
 
-    async def _page(self, request: Request) -> Page:
+    async def _page(self, request: Request) -> ConsolePage:
         """The page of a signed-in user. Raises Unauthenticated."""
         token = session_token(request)
         now = self.context.clock()
@@ -82,7 +82,7 @@ class Console:
         principal = await self.context.authenticator.authenticate(f"Bearer {token or ''}", now, address)
         client = InProcessClient(self._api, request.scope, token)
         locations = await self._locations.load(client, now)
-        return Page(request, self.context, client, principal, read_preferences(request), locations, now)
+        return ConsolePage(request, self.context, client, principal, read_preferences(request), locations, now)
 
     async def _guarded(self, endpoint: Endpoint, request: Request) -> Response:
         """Runs an endpoint; every error becomes a page, and no session leads to the sign-in."""

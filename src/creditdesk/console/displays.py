@@ -95,13 +95,17 @@ DISPLAYS: Final[dict[type[Field], CellDisplay]] = {
 """How a value of each field type is shown."""
 
 
-def cell(formatter: Formatter, column: Column, record: Mapping[str, Any]) -> CellText:
-    """A column of a record; the id leads to the record itself."""
+def cell(
+    formatter: Formatter, column: Column, record: Mapping[str, Any], names: Mapping[int, str] | None = None
+) -> CellText:
+    """A column of a record; the id leads to the record itself, a reference to the one with that name."""
     value = record.get(column.name)
     if value is None or value in ("", []):
         return ABSENT
     if column.name == "Id":
         return Markup('<a href="{}">#{}</a>').format(record_path(column.entity, value), value)
+    if names and value in names:
+        return _named_link(column, column.name, record, names[value])
     if reference := naming_reference(column):
         return _named_link(column, reference, record, str(value))
     if column.name.endswith("Id") and isinstance(column.field, Integer):

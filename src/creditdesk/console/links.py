@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.entity import Entity
 
-_OWN_SCREENS: Final[dict[str, str]] = {}
+_OWN_SCREENS: Final[dict[str, str]] = {
+    Coworker.__name__: "/console/customers/{}",
+    CoworkerBookingCredit.__name__: "/console/credits/money/{}",
+    CoworkerExtraService.__name__: "/console/credits/time/{}",
+}
 """The screens made for an entity, with a place for the id."""
 
 

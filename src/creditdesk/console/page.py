@@ -34,7 +34,7 @@ _MAX_NOTICE: Final = 500
 
 
 @dataclass
-class Page:
+class ConsolePage:
     """What a screen works with. `now` is read once a request."""
 
     request: Request
@@ -131,7 +131,7 @@ def safe_path(path: str | None) -> str:
     return "/console/"
 
 
-ScreenHandler = Callable[[Page], Awaitable[Response]]
+ScreenHandler = Callable[[ConsolePage], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from creditdesk.console.api_client import ApiError
 from creditdesk.console.command_effects import command_effects
 from creditdesk.console.inputs import CONTROLS, FormField
 from creditdesk.console.labels import words
-from creditdesk.console.links import fields_path, record_path
-from creditdesk.console.page import Page, Screen, safe_path
+from creditdesk.console.links import fields_path, list_path, record_path
+from creditdesk.console.page import ConsolePage, Screen, safe_path
 from creditdesk.console.screens.record_lists import entity_of_path
 from creditdesk.console.screens.records import record_name
 from creditdesk.console.translations import mark
@@ -27,13 +27,13 @@ _REASON: Final = "Reason"
 REASON_NEEDED: Final = mark("Say why: the reason is written into the journal.")
 
 
-async def _show(page: Page) -> Response:
+async def _show(page: ConsolePage) -> Response:
     entity, action = _action(page)
     entered = dict(page.query)
     return await _form(page, entity, action, entered)
 
 
-async def _effects(page: Page) -> Response:
+async def _effects(page: ConsolePage) -> Response:
     """The part of the form that shows before → after, while it is filled in."""
     entity, action = _action(page)
     record = await _record(page, entity)
@@ -41,7 +41,7 @@ async def _effects(page: Page) -> Response:
     return page.render("command_effects.html", changes=changes, formatter=page.format, entity=entity)
 
 
-async def _run(page: Page) -> Response:
+async def _run(page: ConsolePage) -> Response:
     entity, action = _action(page)
     form = await page.form()
     entered = _entered(action, form)
@@ -60,11 +60,19 @@ async def _run(page: Page) -> Response:
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
             raise
         return await _form(page, entity, action, entered, error)
-    target = safe_path(str(form["next"])) if form.get("next") else record_path(entity, record_id)
-    return page.redirect(target, notice=str(answer["Message"]))
+    return page.redirect(await _target(page, entity, form), notice=str(answer["Message"]))
 
 
-def _action(page: Page) -> tuple[type[Entity], Action]:
+async def _target(page: ConsolePage, entity: type[Entity], form: Mapping[str, Any]) -> str:
+    """The page to show after a command: the one it came from, or the list where the record is gone."""
+    try:
+        await _record(page, entity)
+    except ApiError:
+        return list_path(entity)
+    return safe_path(str(form["next"])) if form.get("next") else record_path(entity, page.request.path_params["id"])
+
+
+def _action(page: ConsolePage) -> tuple[type[Entity], Action]:
     """The command that the address names. Raises NotFound."""
     entity = entity_of_path(page)
     key = page.request.path_params["command"]
@@ -74,7 +82,7 @@ def _action(page: Page) -> tuple[type[Entity], Action]:
     raise NotFound
 
 
-async def _record(page: Page, entity: type[Entity]) -> dict[str, Any]:
+async def _record(page: ConsolePage, entity: type[Entity]) -> dict[str, Any]:
     record: dict[str, Any] = await page.client.get(f"{entity.path()}/{page.request.path_params['id']}")
     return record
 
@@ -89,7 +97,7 @@ def _needs_reason(action: Action) -> bool:
 
 
 async def _form(
-    page: Page, entity: type[Entity], action: Action, entered: Mapping[str, str], error: ApiError | None = None
+    page: ConsolePage, entity: type[Entity], action: Action, entered: Mapping[str, str], error: ApiError | None = None
 ) -> Response:
     record = await _record(page, entity)
     return page.render(
@@ -103,7 +111,7 @@ async def _form(
     )  # fmt: skip
 
 
-def _field(page: Page, param: Param, entered: Mapping[str, str], error: ApiError | None) -> FormField:
+def _field(page: ConsolePage, param: Param, entered: Mapping[str, str], error: ApiError | None) -> FormField:
     required = param.required or param.name == _REASON
     message = error.fields.get(param.name, "") if error else ""
     control = CONTROLS[type(param.field)]

@@ -6,15 +6,15 @@ from typing import Final
 
 from starlette.responses import Response
 
-from creditdesk.console.page import Page, Screen, safe_path
+from creditdesk.console.page import ConsolePage, Screen, safe_path
 from creditdesk.console.preferences import PREFERENCE_NAMES, save_preference
 
 
-async def _show(page: Page) -> Response:
+async def _show(page: ConsolePage) -> Response:
     return page.render("preferences.html", back=safe_path(page.request.query_params.get("next")))
 
 
-async def _save(page: Page) -> Response:
+async def _save(page: ConsolePage) -> Response:
     form = await page.form()
     response = page.redirect(safe_path(str(form.get("next", ""))))
     for name in PREFERENCE_NAMES:

@@ -23,7 +23,8 @@ from creditdesk.console.list_query import (
     is_instant,
     parameter_name,
 )
-from creditdesk.console.page import Page, Screen
+from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.reference_names import ReferenceNames, reference_names
 from creditdesk.schema.conversions import ParseError, format_datetime, parse_datetime
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.errors import NotFound
@@ -43,7 +44,7 @@ class ColumnHeading:
     sort_query: str
 
 
-def entity_of_path(page: Page) -> type[Entity]:
+def entity_of_path(page: ConsolePage) -> type[Entity]:
     """The entity that the address names. Raises NotFound."""
     area, plural = page.request.path_params["area"], page.request.path_params["plural"]
     for entity in page.context.entities:
@@ -52,7 +53,7 @@ def entity_of_path(page: Page) -> type[Entity]:
     raise NotFound
 
 
-async def _catalog(page: Page) -> Response:
+async def _catalog(page: ConsolePage) -> Response:
     """Every entity that the user may list."""
     areas: dict[str, list[tuple[str, str, str]]] = {}
     for entity in page.context.entities:
@@ -63,7 +64,7 @@ async def _catalog(page: Page) -> Response:
     return page.render("catalog.html", groups=groups)
 
 
-async def _list(page: Page) -> Response:
+async def _list(page: ConsolePage) -> Response:
     entity = entity_of_path(page)
     address = ListAddress(entity, tuple(page.query))
     error: ApiError | None = None
@@ -75,6 +76,7 @@ async def _list(page: Page) -> Response:
             raise
         error = raised
     columns = address.shown_columns
+    names = await reference_names(page, columns, listed.records)
     return page.render(
         "record_list.html",
         400 if error else 200,
@@ -85,7 +87,7 @@ async def _list(page: Page) -> Response:
         listed=listed,
         error=error,
         headings=[_heading(address, listed, column) for column in columns],
-        rows=[_row(page, columns, record) for record in listed.records],
+        rows=[_row(page, columns, record, names) for record in listed.records],
         chips=[(column_title(chip.column), chip, await _chip_value(page, chip)) for chip in address.chips()],
         filter_choices=[(column.name, column_title(column)) for column in filter_columns(entity)],
         column_choices=[(c, column_title(c), c in columns) for c in entity.meta().list_columns],
@@ -96,7 +98,7 @@ async def _list(page: Page) -> Response:
     )
 
 
-def with_location(page: Page, address: ListAddress) -> list[tuple[str, str]]:
+def with_location(page: ConsolePage, address: ListAddress) -> list[tuple[str, str]]:
     """The API's parameters, limited to the chosen location unless the address says which."""
     pairs, entity = address.api_pairs, address.entity
     if page.location is None or entity.scope is None:
@@ -119,13 +121,14 @@ def _heading(address: ListAddress, listed: RecordPage, column: Column) -> Column
 
 
 def _row(
-    page: Page, columns: tuple[Column, ...], record: Mapping[str, Any]
-) -> list[tuple[ColumnHeading | bool, CellText]]:
+    page: ConsolePage, columns: tuple[Column, ...], record: Mapping[str, Any], names: ReferenceNames
+) -> list[tuple[bool, CellText]]:
+    """The cells of a record, each with whether it is a quantity."""
     formatter = page.format_at(record.get("BusinessId"))
-    return [(is_numeric(column), cell(formatter, column, record)) for column in columns]
+    return [(is_numeric(column), cell(formatter, column, record, names.get(column.name))) for column in columns]
 
 
-async def _chip_value(page: Page, chip: FilterChip) -> str:
+async def _chip_value(page: ConsolePage, chip: FilterChip) -> str:
     """What a filter compares with; a reference is called by its name where the user may read it."""
     field = chip.column.field
     if not (isinstance(field, Reference) and field.is_local and chip.value.isdecimal()):
@@ -146,7 +149,7 @@ def _jump_column(entity: type[Entity], listed: RecordPage) -> Column | None:
     return column if column is not None and is_instant(column) and column.is_own else None
 
 
-async def _add_filter(page: Page) -> Response:
+async def _add_filter(page: ConsolePage) -> Response:
     """Turns the filter form into the list's address."""
     entity = entity_of_path(page)
     own = {"field", "operator", "value"}
@@ -165,7 +168,7 @@ async def _add_filter(page: Page) -> Response:
     return _to_list(page, entity, address.with_values(**{name: value}))
 
 
-async def _choose_columns(page: Page) -> Response:
+async def _choose_columns(page: ConsolePage) -> Response:
     """Turns the column form into the list's address."""
     entity = entity_of_path(page)
     chosen = [value for name, value in page.query if name == "column"]
@@ -173,7 +176,7 @@ async def _choose_columns(page: Page) -> Response:
     return _to_list(page, entity, address.with_values(**{COLUMNS_PARAM: ",".join(chosen)}))
 
 
-async def _jump(page: Page) -> Response:
+async def _jump(page: ConsolePage) -> Response:
     """Shows the page on which a date begins, by counting what comes before it."""
     entity = entity_of_path(page)
     address = ListAddress(entity, tuple(pair for pair in page.query if pair[0] not in ("date", "column")))
@@ -199,7 +202,7 @@ async def _jump(page: Page) -> Response:
     return _to_list(page, entity, address.with_values(page=before.total // size + 1))
 
 
-def _to_list(page: Page, entity: type[Entity], query: str) -> Response:
+def _to_list(page: ConsolePage, entity: type[Entity], query: str) -> Response:
     return page.redirect(f"{list_path(entity)}?{query}" if query else list_path(entity))
 
 

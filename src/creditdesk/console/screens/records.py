@@ -15,7 +15,8 @@ from creditdesk.console.inputs import CONTROLS, FormField, form_field
 from creditdesk.console.labels import column_title, entity_plural, entity_title
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.list_query import ListAddress
-from creditdesk.console.page import Page, Screen
+from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.reference_names import reference_names
 from creditdesk.console.screens.record_lists import entity_of_path, with_location
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.console.translations import mark
@@ -34,11 +35,12 @@ def record_name(entity: type[Entity], record: Mapping[str, Any]) -> str:
     return str(label) if label and not label.startswith("#") else f"{entity_title(entity)} #{record['Id']}"
 
 
-async def _show(page: Page) -> Response:
+async def _show(page: ConsolePage) -> Response:
     entity, record = await _read(page)
     formatter = page.format_at(record.get("BusinessId"))
     meta = entity.meta()
     shown = [c for c in meta.columns.values() if c.visible and not c.field.write_only and c.name != "Id"]
+    names = await reference_names(page, shown, [record])
     facts: list[tuple[str, CellText]] = []
     system: list[tuple[str, CellText]] = []
     empty: list[str] = []
@@ -48,7 +50,7 @@ async def _show(page: Page) -> Response:
             empty.append(column_title(column))
             continue
         (system if column.name in BASE_FIELDS else facts).append(
-            (column_title(column), cell(formatter, column, record))
+            (column_title(column), cell(formatter, column, record, names.get(column.name)))
         )
     return page.render(
         "record.html",
@@ -60,7 +62,7 @@ async def _show(page: Page) -> Response:
     )  # fmt: skip
 
 
-async def _read(page: Page) -> tuple[type[Entity], dict[str, Any]]:
+async def _read(page: ConsolePage) -> tuple[type[Entity], dict[str, Any]]:
     entity = entity_of_path(page)
     record = await page.client.get(f"{entity.path()}/{page.request.path_params['id']}")
     return entity, record
@@ -71,7 +73,7 @@ def _own_screen(entity: type[Entity], record_id: int) -> str:
     return path if path != fields_path(entity, record_id) else ""
 
 
-async def _commands(page: Page, entity: type[Entity]) -> list[tuple[str, str]]:
+async def _commands(page: ConsolePage, entity: type[Entity]) -> list[tuple[str, str]]:
     """Key and name of the commands of the entity, for those who may run one."""
     if not page.may(entity, "update"):
         return []
@@ -79,13 +81,13 @@ async def _commands(page: Page, entity: type[Entity]) -> list[tuple[str, str]]:
     return [(action.key, action.name) for action in listed if action.role is None or page.has_role(action.role)]
 
 
-async def _new(page: Page) -> Response:
+async def _new(page: ConsolePage) -> Response:
     entity = entity_of_path(page)
     values = dict(page.query)
     return await _form(page, entity, values, None)
 
 
-async def _create(page: Page) -> Response:
+async def _create(page: ConsolePage) -> Response:
     entity = entity_of_path(page)
     form = await page.form()
     body = _body(page, entity, form, {}, creating=True)
@@ -97,12 +99,12 @@ async def _create(page: Page) -> Response:
     return page.redirect(record_path(entity, created["Id"]), notice=mark("Created"))
 
 
-async def _edit(page: Page) -> Response:
+async def _edit(page: ConsolePage) -> Response:
     entity, record = await _read(page)
     return await _form(page, entity, record, record)
 
 
-async def _update(page: Page) -> Response:
+async def _update(page: ConsolePage) -> Response:
     entity, record = await _read(page)
     form = await page.form()
     if form.get("read") != record["UpdatedOn"] and "again" not in form:
@@ -123,7 +125,7 @@ def _fields_only(error: ApiError) -> ApiError:
     return error
 
 
-async def _confirm_delete(page: Page) -> Response:
+async def _confirm_delete(page: ConsolePage) -> Response:
     entity, record = await _read(page)
     return page.render(
         "record_delete.html",
@@ -132,7 +134,7 @@ async def _confirm_delete(page: Page) -> Response:
     )  # fmt: skip
 
 
-async def _delete(page: Page) -> Response:
+async def _delete(page: ConsolePage) -> Response:
     entity, record = await _read(page)
     try:
         await page.client.delete(f"{entity.path()}/{record['Id']}")
@@ -158,7 +160,7 @@ def _form_columns(entity: type[Entity], *, creating: bool) -> list[Column]:
 
 
 def _body(
-    page: Page, entity: type[Entity], form: Mapping[str, Any], record: Mapping[str, Any], *, creating: bool
+    page: ConsolePage, entity: type[Entity], form: Mapping[str, Any], record: Mapping[str, Any], *, creating: bool
 ) -> dict[str, Any]:
     """The body of a write: the record as it stands, with what the form has. A PUT replaces a record."""
     formatter = page.format_at(record.get("BusinessId"))
@@ -175,7 +177,7 @@ def _body(
 
 
 async def _form(
-    page: Page,
+    page: ConsolePage,
     entity: type[Entity],
     values: Mapping[str, Any],
     record: Mapping[str, Any] | None,
@@ -206,7 +208,7 @@ async def _form(
     )  # fmt: skip
 
 
-async def _reference_options(page: Page, fields: list[FormField]) -> dict[str, list[tuple[str, str]]]:
+async def _reference_options(page: ConsolePage, fields: list[FormField]) -> dict[str, list[tuple[str, str]]]:
     """The records that the first fields may refer to, where they are few and the user may list them."""
     found: dict[str, list[tuple[str, str]]] = {}
     for name in {field.target for field in fields if field.target}:
@@ -222,7 +224,7 @@ async def _reference_options(page: Page, fields: list[FormField]) -> dict[str, l
     return found
 
 
-async def _export(page: Page) -> Response:
+async def _export(page: ConsolePage) -> Response:
     """The view as a file; refused where it is too long, not cut."""
     entity = entity_of_path(page)
     address = ListAddress(entity, tuple(page.query))

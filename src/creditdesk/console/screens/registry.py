@@ -6,13 +6,21 @@ from typing import Final
 
 from creditdesk.console.page import Screen
 from creditdesk.console.screens.commands import COMMAND_SCREENS
+from creditdesk.console.screens.credits import CREDIT_SCREENS
+from creditdesk.console.screens.customers import CUSTOMER_SCREENS
 from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
 from creditdesk.console.screens.record_lists import LIST_SCREENS
 from creditdesk.console.screens.records import RECORD_SCREENS
+from creditdesk.console.screens.search import SEARCH_SCREENS
+from creditdesk.console.screens.spend import SPEND_SCREENS
 from creditdesk.console.screens.today import TODAY_SCREENS
 
 ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *TODAY_SCREENS,
+    *CUSTOMER_SCREENS,
+    *CREDIT_SCREENS,
+    *SPEND_SCREENS,
+    *SEARCH_SCREENS,
     *PREFERENCE_SCREENS,
     *LIST_SCREENS,
     *RECORD_SCREENS,

@@ -1,0 +1,150 @@
+"""Journal lines as rows of a table: when, what, for, by, amount and balance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from creditdesk.console.api_client import ApiError
+from creditdesk.console.links import fields_path, record_path
+from creditdesk.console.page import ConsolePage
+from creditdesk.console.sources import SourceLink, source_links
+from creditdesk.console.translations import mark
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.coworker_extra_service_use_history import CoworkerExtraServiceUseHistory
+from creditdesk.entities.roles import CORRECT_ROLE
+from creditdesk.schema.entity import Entity
+
+CREDIT_ENTITIES: Final[dict[str, type[Entity]]] = {"money": CoworkerBookingCredit, "time": CoworkerExtraService}
+USE_ENTITIES: Final[dict[str, type[Entity]]] = {
+    "money": CoworkerBookingCreditUseHistory,
+    "time": CoworkerExtraServiceUseHistory,
+}
+LINE_TITLES: Final = {
+    "grant": mark("Granted"),
+    "use": mark("Used"),
+    "reversal": mark("Given back"),
+    "adjustment": mark("Adjusted"),
+    "expiry": mark("Expired"),
+    "reopening": mark("Reopened"),
+    "void": mark("Voided"),
+    "hold": mark("Held"),
+    "release": mark("Released"),
+    "change": mark("Changed"),
+}
+_SIGNS: Final = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": -1}
+"""How a line moves the balance; the others leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One line as it is shown. `undo` is the form that reverses it, empty where there is none."""
+
+    id: int
+    kind: str
+    title: str
+    when: Markup | str
+    source: SourceLink | None
+    credit_text: str
+    credit_path: str
+    actor: str
+    amount: str
+    moves_balance: bool
+    balance: str
+    reason: str
+    is_override: bool
+    undo: str
+
+
+def signed_amount(line: Mapping[str, Any]) -> Decimal:
+    """How much the line moved the balance."""
+    return Decimal(str(line["Amount"])) * _SIGNS.get(line["Kind"], 0)
+
+
+async def journal_rows(
+    page: ConsolePage, lines: Sequence[Mapping[str, Any]], credits_: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> list[JournalRow]:
+    """The rows of lines; `credits_` are the records of their credits, where they are known."""
+    wanted = [(line["SourceKind"], line["SourceId"]) for line in lines if line["SourceKind"] and line["SourceId"]]
+    sources = await source_links(page, wanted)
+    return [_row(page, line, sources, credits_) for line in lines]
+
+
+async def credits_of(page: ConsolePage, keys: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The records of credits by kind and id; those that are gone or hidden are left out."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for kind, entity in CREDIT_ENTITIES.items():
+        ids = sorted(credit_id for each, credit_id in keys if each == kind)
+        if not ids:
+            continue
+        try:
+            listed = await page.client.get(entity.path(), {"id": f"[{','.join(map(str, ids))}]"})
+        except ApiError:
+            continue
+        found |= {(kind, record["Id"]): record for record in listed}
+    return found
+
+
+def credit_name(credit_id: int, record: Mapping[str, Any] | None) -> str:
+    """What people call a credit: its description, its plan or its rate; else its number."""
+    names = ("Description", "TariffBookingCreditName", "ExtraServiceName")
+    known = next((str(record[name]) for name in names if record.get(name)), "") if record else ""
+    return known or f"#{credit_id}"
+
+
+def _row(
+    page: ConsolePage,
+    line: Mapping[str, Any],
+    sources: Mapping[tuple[str, int], SourceLink],
+    credits_: Mapping[tuple[str, int], Mapping[str, Any]],
+) -> JournalRow:
+    formatter = page.format_at(line["BusinessId"])
+    kind, credit_id = line["CreditKind"], line["CreditId"]
+    record = credits_.get((kind, credit_id))
+    currency = record.get("BusinessCurrencyCode") if record else None
+    sign = _SIGNS.get(line["Kind"], 0)
+    amount = formatter.amount(signed_amount(line) if sign else line["Amount"], kind, currency, signed=bool(sign))
+    return JournalRow(
+        line["Id"],
+        line["Kind"],
+        page.translate(LINE_TITLES.get(line["Kind"], line["Kind"])),
+        formatter.instant(line["RecordedOn"]),
+        sources.get((line["SourceKind"], line["SourceId"])) if line["SourceKind"] else None,
+        credit_name(credit_id, record),
+        record_path(CREDIT_ENTITIES[kind], credit_id),
+        person(line["Actor"]),
+        amount,
+        bool(sign),
+        formatter.amount(line["BalanceAfter"], kind, currency),
+        line["Reason"] or "",
+        bool(line["Override"]),
+        _undo_path(page, line),
+    )
+
+
+def person(email: str) -> str:
+    """The short name of an actor; the whole address is in its title."""
+    return email.partition("@")[0]
+
+
+def _undo_path(page: ConsolePage, line: Mapping[str, Any]) -> str:
+    """The form that takes a line back: a reversal of a use, an adjustment of an adjustment or a void."""
+    if not page.has_role(CORRECT_ROLE):
+        return ""
+    kind, amount = line["CreditKind"], Decimal(str(line["Amount"]))
+    credit_path = fields_path(CREDIT_ENTITIES[kind], line["CreditId"])
+    match line["Kind"]:
+        case "use" if line["HistoryId"]:
+            return f"{fields_path(USE_ENTITIES[kind], line['HistoryId'])}/commands/REVERSE_USE?next=/console/credits/{kind}/{line['CreditId']}"
+        case "adjustment" if amount:
+            return f"{credit_path}/commands/ADJUST_CREDIT?Amount={-amount}"
+        case "void" if amount:
+            return f"{credit_path}/commands/ADJUST_CREDIT?Amount={amount}"
+        case _:
+            return ""

@@ -1,0 +1,104 @@
+"""The search field: customers, credits, bookings, pages and actions; the same as a page and in the palette."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from creditdesk.console.api_client import RecordPage
+from creditdesk.console.labels import entity_plural
+from creditdesk.console.links import list_path, record_path
+from creditdesk.console.navigation import menu_of
+from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.screens.customers import allowed
+from creditdesk.console.translations import mark
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.roles import SPEND_ROLE
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.schema.entity import Entity
+
+_MAX_HITS: Final = 6
+_MAX_TEXT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One result: its name, its page, and what tells it from others of that name."""
+
+    text: str
+    path: str
+    note: str = ""
+
+
+async def _search(page: ConsolePage) -> Response:
+    text = page.request.query_params.get("q", "").strip()[:_MAX_TEXT]
+    groups = await _groups(page, text) if text else []
+    if page.is_fragment:
+        return page.render("search_results.html", groups=groups, text=text)
+    return page.render("search.html", groups=groups, text=text)
+
+
+async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHit]]]:
+    """The results by kind, those of records as the API finds and scopes them."""
+    number = text.lstrip("#")
+    customers, credits_, bookings = await asyncio.gather(
+        _find(page, Coworker, {"Coworker_FullName": text}),
+        _find(page, CoworkerBookingCredit, _by_number(number) or {"CoworkerBookingCredit_Description": text}),
+        _find(
+            page,
+            Booking,
+            _by_number(number) or {"Booking_Resource_Name": text, "orderby": "FromTime", "dir": "descending"},
+        ),
+    )
+    found = [
+        (mark("Customers"), [_customer(each) for each in customers]),
+        (mark("Credits"), [_credit(each) for each in credits_]),
+        (mark("Bookings"), [_booking(page, each) for each in bookings]),
+        (mark("Pages and actions"), _pages(page, text.lower())),
+    ]
+    return [(title, hits) for title, hits in found if hits]
+
+
+def _by_number(text: str) -> dict[str, str]:
+    return {"Id": text} if text.isascii() and text.isdecimal() and len(text) < 19 else {}
+
+
+async def _find(page: ConsolePage, entity: type[Entity], query: dict[str, Any]) -> list[dict[str, Any]]:
+    if not page.may(entity, "list"):
+        return []
+    listed = await allowed(page.client.find(entity.path(), {**query, "size": _MAX_HITS}), RecordPage([], 0))
+    return listed.records
+
+
+def _customer(record: dict[str, Any]) -> SearchHit:
+    return SearchHit(record["FullName"], record_path(Coworker, record["Id"]), record["Email"] or "")
+
+
+def _credit(record: dict[str, Any]) -> SearchHit:
+    name = record["Description"] or f"#{record['Id']}"
+    return SearchHit(
+        name, record_path(CoworkerBookingCredit, record["Id"]), f"{record['CoworkerFullName']} · #{record['Id']}"
+    )
+
+
+def _booking(page: ConsolePage, record: dict[str, Any]) -> SearchHit:
+    at = page.format_at(record.get("BusinessId")).instant(record["FromTime"])
+    shown = at.striptags() if hasattr(at, "striptags") else at
+    return SearchHit(record["ResourceName"] or f"#{record['Id']}", record_path(Booking, record["Id"]), shown)
+
+
+def _pages(page: ConsolePage, text: str) -> list[SearchHit]:
+    entries = [(page.translate(entry.title), entry.path) for entry, _ in menu_of(page.has_role, "")]
+    if page.may(CoworkerBookingCredit, "create"):
+        entries.append((page.translate(mark("Grant money credit")), f"{list_path(CoworkerBookingCredit)}/new"))
+    if page.has_role(SPEND_ROLE):
+        entries.append((page.translate(mark("Pay with credit")), "/console/spend"))
+    entries += [(entity_plural(each), list_path(each)) for each in page.context.entities if page.may(each, "list")]
+    return [SearchHit(title, path) for title, path in entries if text in title.lower()][:_MAX_HITS]
+
+
+SEARCH_SCREENS: Final = (Screen("/console/search", _search),)

@@ -1,0 +1,234 @@
+"""Today, customers, credits and the spend desk: what they show and what they write."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from creditdesk.console.reasons import REASON_TEXTS
+from creditdesk.entities.roles import READ_ROLE
+from creditdesk.ledger.rules.eligibility import ReasonCode
+from creditdesk.schema.repository import Store
+from tests.console.conftest import browser
+from tests.console.forms import fields_of
+from tests.support.api_client import ApiClient
+from tests.support.users import create_location, create_user_role, create_user_token
+
+CREDIT = "/console/records/billing/coworkerbookingcredits"
+USE = "/console/records/billing/coworkerbookingcreditusehistories"
+
+
+def figures(page: str) -> list[str]:
+    """The large figures of a page, in order, without the currency."""
+    values = re.findall(r'<dd class="value">(?:<small>[^<]*</small>)?(?:<a[^>]*>)?([^<]*)', page)
+    return [value.strip() for value in values]
+
+
+def amounts(page: str) -> list[str]:
+    """The signed amounts of a page's journal, the latest first."""
+    return re.findall(r'<td class="number">([−+][^<]+)</td>', page)
+
+
+def test_every_reason_code_has_words() -> None:
+    assert REASON_TEXTS.keys() == {code.value for code in ReasonCode}
+
+
+async def test_credit_page_adds_up(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("120", Description="Flex 10 allowance")
+    await api.post_use(credit, "45")
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    assert figures(page) == ["120.00", "45.00", "0.00", "75.00"]
+    assert amounts(page) == ["−45.00", "+120.00"]
+    assert "adds up to 75.00" in page
+    assert "Flex 10 allowance" in page
+
+
+async def test_held_credit_is_not_available(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("50")
+    booking = await api.create_booking()
+    await api.create_hold({"Kind": "booking", "Id": booking})
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    assert figures(page) == ["50.00", "0.00", "20.00", "30.00"]
+
+
+async def test_adjustment_shows_before_and_after_and_writes_once(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("20")
+    path = f"{CREDIT}/{credit}/commands/ADJUST_CREDIT"
+    form = fields_of((await console.get(path)).text) | {"Amount": "5.5", "Reason": "Goodwill"}
+    effects = await console.post(f"{path}/effects", data=form)
+    assert re.findall(r"[\d.]+(?=\s*<span)|(?<=>)[\d.]+(?=</span>)", effects.text) == [
+        "20.00",
+        "25.50",
+        "20.00",
+        "25.50",
+    ]
+    for _ in range(2):
+        answer = await console.post(path, data=form)
+        assert answer.headers["location"] == f"/console/credits/money/{credit}"
+    assert await api.remaining(credit) == Decimal("25.5")
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    assert "1 credits were adjusted" in page
+    assert amounts(page) == ["+5.50", "+20.00"]
+    assert "Goodwill" in page
+
+
+async def test_undo_of_an_adjustment_is_an_adjustment(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("20")
+    await api.run_command("/api/billing/coworkerbookingcredits", "ADJUST_CREDIT", [credit], Amount="-8", Reason="Oops")
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    [undo] = re.findall(r'href="([^"]+)">Undo…', page)
+    form = fields_of((await console.get(undo)).text)
+    assert form["Amount"] == "8"
+    await console.post(undo.partition("?")[0], data=form | {"Reason": "Undo"})
+    assert await api.remaining(credit) == 20
+
+
+async def test_undo_of_a_use_is_a_reversal(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("20")
+    await api.post_use(credit, "6")
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    [undo] = re.findall(r'href="([^"]+)">Undo…', page)
+    shown = (await console.get(undo)).text
+    assert "14.00" in shown
+    answer = await console.post(undo.partition("?")[0], data=fields_of(shown) | {"Reason": "Wrong booking"})
+    assert answer.headers["location"] == f"/console/credits/money/{credit}"
+    assert await api.remaining(credit) == 20
+    assert (await api.list_journal_lines(credit))[-1]["Kind"] == "reversal"
+
+
+@pytest.mark.parametrize("command", ["VOID_CREDIT", "ADJUST_CREDIT"])
+async def test_reason_is_required(console: httpx.AsyncClient, api: ApiClient, command: str) -> None:
+    credit = await api.create_credit("20")
+    path = f"{CREDIT}/{credit}/commands/{command}"
+    answer = await console.post(path, data=fields_of((await console.get(path)).text) | {"Amount": "1", "Reason": " "})
+    assert answer.status_code == 422
+    assert "Say why" in answer.text
+    assert await api.remaining(credit) == 20
+
+
+async def test_void_and_extension(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("20", ExpireDate=api.timestamp(days=3))
+    extend = f"/console/credits/money/{credit}/extend"
+    form = fields_of((await console.get(extend)).text) | {"ExpireDate": "2031-05-01T12:00"}
+    assert (await console.post(extend, data=form)).status_code == 303
+    assert (await api.get(f"/api/billing/coworkerbookingcredits/{credit}"))["ExpireDate"] == "2031-05-01T12:00:00Z"
+    path = f"{CREDIT}/{credit}/commands/VOID_CREDIT"
+    await console.post(path, data=fields_of((await console.get(path)).text) | {"Reason": "Left"})
+    assert await api.remaining(credit) == 0
+
+
+async def test_customer_page_never_adds_currencies_or_kinds(console: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("20")
+    await api.create_credit("8.75", ExpireDate=api.timestamp(days=2))
+    await api.create_time_credit(120)
+    page = (await console.get(f"/console/customers/{api.ledger.customer}")).text
+    assert figures(page) == ["28.75", "120"]
+    assert "Expires soon" in page
+    assert "<svg" in page
+
+
+async def test_customer_page_as_of_a_past_day(console: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("20")
+    page = (await console.get(f"/console/customers/{api.ledger.customer}", params={"at": "2020-01-01"})).text
+    assert figures(page)[0] == "0.00"
+
+
+async def test_preview_of_the_desk_equals_the_spend(console: httpx.AsyncClient, api: ApiClient) -> None:
+    first = await api.create_credit("15", ExpireDate=api.timestamp(days=9))
+    second = await api.create_credit("30")
+    await api.create_credit("30", CaneBeUsedForBookings=False, CaneBeUsedForEvents=True)
+    booking = await api.create_booking()
+    desk = (await console.get(f"/console/spend?customer={api.ledger.customer}")).text
+    form = fields_of(desk) | {"booking": str(booking)}
+    preview = (await console.post("/console/spend/preview", data=form)).text
+    assert re.findall(r"<b>(−[\d.]+)</b>", preview) == ["−15.00", "−5.00"]
+    assert "it is not for bookings (rule 13)" in preview
+    assert "Covered by credit." in preview
+    assert (await api.remaining(first), await api.remaining(second)) == (15, 30)
+    for _ in range(2):
+        answer = await console.post("/console/spend", data=form | {"act": "pay"})
+        assert answer.headers["location"] == f"/console/customers/{api.ledger.customer}"
+    assert (await api.remaining(first), await api.remaining(second)) == (0, 25)
+
+
+async def test_desk_without_scripts_previews_on_the_whole_page(console: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("30", IsUniversalCredit=True, AppliesToCharges=True)
+    form = {"customer": str(api.ledger.customer), "location": str(api.ledger.business), "amount": "12.5", "number": "7"}
+    page = (await console.post("/console/spend", data=form | {"act": "preview"})).text
+    assert "−12.50" in page
+    assert 'value="12.5"' in page
+    held = await console.post("/console/spend", data=form | {"act": "hold", "key": "hold-once"})
+    assert held.status_code == 303
+    assert (await api.get("/api/ledger/balances", CoworkerId=api.ledger.customer))["Value"][0]["Held"] == "12.5000"
+
+
+async def test_desk_shows_the_errors_of_the_api(console: httpx.AsyncClient, api: ApiClient) -> None:
+    form = {"customer": str(api.ledger.customer), "location": str(api.ledger.business), "amount": "lots"}
+    preview = await console.post("/console/spend/preview", data=form)
+    assert "must be a number" in preview.text
+    assert (await console.post("/console/spend", data=form | {"act": "pay"})).status_code == 400
+
+
+async def test_booking_is_charged_and_cancelled_by_its_commands(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("50")
+    booking = await api.create_booking()
+    record = f"/console/records/spaces/bookings/{booking}"
+    assert "Charge booking…" in (await console.get(record)).text
+    path = f"{record}/commands/CHARGE_BOOKING"
+    assert (await console.post(path, data=fields_of((await console.get(path)).text))).status_code == 303
+    assert await api.remaining(credit) == 30
+    path = f"{record}/commands/CANCEL_BOOKING"
+    answer = await console.post(path, data=fields_of((await console.get(path)).text))
+    assert answer.status_code == 303
+    assert await api.remaining(credit) == 50
+    assert (await console.get(answer.headers["location"])).status_code == 200
+
+
+async def test_today_counts_and_leads_to_the_lists(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("20", ExpireDate=api.timestamp(days=2))
+    await api.post_use(credit, "1")
+    page = (await console.get("/console/")).text
+    [path] = re.findall(r'href="(/console/records/billing/coworkerbookingcredits\?[^"]+)"', page)
+    listed = await console.get(path.replace("&amp;", "&"))
+    assert f"#{credit}</a>" in listed.text
+
+
+async def test_search_finds_customers_credits_and_actions(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("20", Description="Spring gift")
+    hits = (await console.get("/console/search?q=spring", headers={"HX-Request": "true"})).text
+    assert f"/console/credits/money/{credit}" in hits
+    assert "<html" not in hits
+    assert "/console/spend" in (await console.get("/console/search?q=spend")).text
+    assert f"/console/credits/money/{credit}" in (await console.get(f"/console/search?q=%23{credit}")).text
+
+
+async def test_location_and_roles_limit_every_page(app: ASGIApp, store: Store, api: ApiClient) -> None:
+    credit = await api.create_credit("20", Description="Secret gift")
+    elsewhere = await create_location(store, "Elsewhere")
+    roles = (READ_ROLE, "Coworker-List", "Coworker-Read", "CoworkerBookingCredit-List", "CoworkerBookingCredit-Read",
+             "CoworkerBookingCredit-Edit", "Booking-List")  # fmt: skip
+    role = await create_user_role(store, elsewhere, roles)
+    token = await create_user_token(
+        store, f"else{credit}@example.org", is_admin=False, business_ids=[elsewhere], user_role_id=role
+    )
+    hidden = [
+        f"/console/customers/{api.ledger.customer}",
+        f"/console/credits/money/{credit}",
+        f"{CREDIT}/{credit}",
+        f"{CREDIT}/{credit}/edit",
+        f"{CREDIT}/{credit}/commands/ADJUST_CREDIT",
+        f"/console/spend?customer={api.ledger.customer}",
+    ]
+    async with browser(app, token) as other:
+        assert [(await other.get(path)).status_code for path in hidden] == [404] * len(hidden)
+        for path in (CREDIT, f"{CREDIT}/export.csv", "/console/search?q=secret", "/console/", "/console/spend?q=Ada"):
+            answer = await other.get(path)
+            assert answer.status_code == 200
+            assert "Secret gift" not in answer.text
+            assert "Ada" not in answer.text.replace("Ada”", "").replace('value="Ada"', "")
+        assert "Spend desk" not in (await other.get("/console/")).text
+        assert (await other.get("/console/records/sys/users")).status_code == 403

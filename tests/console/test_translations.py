@@ -1,0 +1,78 @@
+"""Every text of the pages is in every catalogue, translated, with the same placeholders."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import httpx
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.pofile import read_po
+
+import creditdesk.console
+from creditdesk.console.translations import LOCALE_FOLDER, SOURCE_LANGUAGE, languages
+
+CONSOLE = Path(creditdesk.console.__file__).parent
+METHODS = [("templates/**.html", "jinja2.ext.babel_extract"), ("**.py", "python")]
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+CATALOGUES = [code for code in languages() if code != SOURCE_LANGUAGE]
+
+MessageKey = str | tuple[str, ...]
+
+
+@cache
+def used_texts() -> frozenset[MessageKey]:
+    """The texts of templates and modules, plural forms as pairs."""
+    keywords = {**DEFAULT_KEYWORDS, "mark": None, "translate": None}
+    options = {"templates/**.html": {"trimmed": "false", "silent": "false"}}
+    found = extract_from_dir(str(CONSOLE), METHODS, options, keywords)
+    return frozenset(message if isinstance(message, str) else tuple(message) for _, _, message, _, _ in found)
+
+
+def catalogue(code: str) -> Catalog:
+    with (LOCALE_FOLDER / f"{code}.po").open("rb") as file:
+        return read_po(file, locale=code)
+
+
+def texts_of(value: str | list[str] | tuple[str, ...] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ("",))
+
+
+def test_english_and_spanish_are_offered() -> None:
+    assert languages() == ("en", "es")
+
+
+@pytest.mark.parametrize("code", CATALOGUES)
+def test_catalogue_has_exactly_the_texts_that_are_used(code: str) -> None:
+    kept = {
+        message.id if isinstance(message.id, str) else tuple(message.id) for message in catalogue(code) if message.id
+    }
+    assert (sorted(map(str, used_texts() - kept)), sorted(map(str, kept - used_texts()))) == ([], [])
+
+
+@pytest.mark.parametrize("code", CATALOGUES)
+def test_every_text_is_translated_with_its_placeholders(code: str) -> None:
+    for message in catalogue(code):
+        if not message.id:
+            continue
+        translated = texts_of(message.string)
+        assert all(translated), message.id
+        assert not message.fuzzy, message.id
+        expected = {name for text in texts_of(message.id) for name in PLACEHOLDER.findall(text)}
+        for text in translated:
+            assert set(PLACEHOLDER.findall(text)) == expected, message.id
+
+
+async def test_browser_language_and_choice_decide(console: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+    spanish = await stranger.get("/console/sign-in", headers={"accept-language": "es-MX,es;q=0.9,en;q=0.5"})
+    assert '<html lang="es"' in spanish.text
+    assert "Contraseña" in spanish.text
+    unknown = await stranger.get("/console/sign-in", headers={"accept-language": "fi"})
+    assert '<html lang="en"' in unknown.text
+    chosen = await console.post("/console/preferences", data={"language": "es", "theme": "dark", "next": "/console/"})
+    page = await console.get(chosen.headers["location"])
+    assert '<html lang="es" data-theme="dark"' in page.text
+    await console.post("/console/preferences", data={"language": "en", "theme": "auto"})

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.auth.users_admin import create_user, find_user_id, issue_token
+from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.demo.load import load_demo
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.booking import Booking

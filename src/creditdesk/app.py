@@ -21,6 +21,7 @@ from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.routes import Api
+from creditdesk.api.sessions import session_routes
 from creditdesk.api.token import token_route
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.encryption import SecretCipher
@@ -101,10 +102,9 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             User: UserService(
                 default_service,
                 passwords,
-                on_change=authenticator.clear_cache,
                 cipher=SecretCipher(settings.auth.encryption_key),
             ),
-            UserRole: UserRoleService(default_service, on_change=authenticator.clear_cache),
+            UserRole: UserRoleService(default_service),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,
             ExtraService: RateService(default_service),
@@ -115,7 +115,12 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
         },
         create_endpoints={history: CreateUse(history, queue) for history in histories},
         actions=ledger_actions(ledger),
-        extra_routes=(token_route(authenticator), *ledger_routes(ledger, queue), *audit_routes()),
+        extra_routes=(
+            token_route(authenticator),
+            *session_routes(authenticator),
+            *ledger_routes(ledger, queue),
+            *audit_routes(),
+        ),
         transient_errors=TRANSIENT_ERRORS,
         clock=clock,
         proxy_hops=settings.auth.proxy_hops,

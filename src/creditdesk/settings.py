@@ -133,9 +133,6 @@ class AuthSettings:
     )
     access_seconds: int = setting(604_799, "Lifetime of an access token.", minimum=1)
     refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
-    revocation_seconds: int = setting(
-        5, "How long a change of a user, role or password may take to be noticed.", minimum=0
-    )
     basic_seconds: int = setting(300, "How long a verified Basic password is cached in memory.", minimum=0)
     password_min_length: int = setting(8, "Fewest characters of a new password.", minimum=1, maximum=128)
     sign_in_failures_per_account: int = setting(
@@ -244,6 +241,9 @@ FORMER_NAMES: Final = {
 }
 """Accepted spellings of earlier versions, and `CREDITDESK_DATABASE_URL`, which commands document."""
 
+RETIRED_NAMES: Final = frozenset({"auth.revocation_seconds"})
+"""Settings of earlier versions that have no effect any more; they are not refused."""
+
 # A cluster announces services to every container: CREDITDESK_API_PORT_80_TCP_ADDR and the like.
 _SERVICE_ANNOUNCEMENT: Final = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_\w+)?$")
 _FOR_TESTS: Final = f"{PREFIX}TEST_"
@@ -331,6 +331,8 @@ def _read_file(path: Path) -> Iterator[tuple[str, str, object]]:
         raise SettingsError(f"{path.name} is not a TOML file: {error}.") from None
     known = {name: name for name in declared_settings()} | FORMER_NAMES
     for written, raw in _flatten(document):
+        if written in RETIRED_NAMES:
+            continue
         if written not in known:
             raise SettingsError(_unknown(written, declared_settings()))
         yield written, known[written], raw
@@ -348,8 +350,9 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, ob
     """(variable, dotted name, raw value) of every setting in the environment."""
     known = {variable_of(name): name for name in declared_settings()}
     known |= {variable_of(former): name for former, name in FORMER_NAMES.items()}
+    retired = {variable_of(name) for name in RETIRED_NAMES}
     for variable, raw in environ.items():
-        if not variable.startswith(PREFIX) or variable.startswith(_FOR_TESTS):
+        if not variable.startswith(PREFIX) or variable.startswith(_FOR_TESTS) or variable in retired:
             continue
         if variable in known:
             yield variable, known[variable], raw

@@ -10,7 +10,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
-from creditdesk.auth.users_admin import find_user_id, set_roles
+from creditdesk.auth.credentials import find_user_id
+from creditdesk.auth.users_admin import set_roles
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.tariff import Tariff

@@ -11,7 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from creditdesk.api.routes import Api, client_address
+from creditdesk.api.origin import client_address
+from creditdesk.api.routes import Api
 from creditdesk.api.token import token_route
 from creditdesk.app import build_context
 from creditdesk.auth.authenticator import Authenticator

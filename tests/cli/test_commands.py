@@ -40,7 +40,9 @@ def test_help_lists_every_command(capsys: Captured) -> None:
     assert [name for name in COMMANDS if f" {name} " not in shown] == []
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "user add", "user roles", "user token"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "user add", "user roles", "user sessions", "user sign-out", "user token"]
+)
 def test_every_command_has_help(command: str, capsys: Captured) -> None:
     assert run([*command.split(), "--help"]) == OK
     assert "Usage: creditdesk" in capsys.readouterr().out
@@ -136,6 +138,23 @@ def test_users_and_tokens(capsys: Captured) -> None:
     assert run(["user", "token", "nobody@x.example"]) == FAILED
     assert capsys.readouterr().err == "There is no user nobody@x.example.\n"
     assert run(["user", "password", "ann@x.example"]) == OK
+
+
+@pytest.mark.usefixtures("database")
+def test_sessions_are_listed_and_ended(capsys: Captured) -> None:
+    assert run(["migrate"]) == OK
+    assert run(["user", "add", "ann@x.example"]) == OK
+    capsys.readouterr()
+    assert run(["user", "sessions", "ann@x.example"]) == OK
+    assert capsys.readouterr().out == "ann@x.example has no session.\n"
+    assert run(["user", "token", "ann@x.example"]) == OK
+    capsys.readouterr()
+    assert run(["user", "sessions", "ann@x.example"]) == OK
+    assert re.fullmatch(r"1  open until \S+Z  ann@x.example \(command line\) since \S+Z\n", capsys.readouterr().out)
+    assert run(["user", "sign-out", "ann@x.example"]) == OK
+    assert capsys.readouterr().out == "1 session of ann@x.example ended.\n"
+    assert run(["user", "sessions", "ann@x.example"]) == OK
+    assert "ended by a command" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("database")

@@ -12,7 +12,7 @@ from creditdesk.console.security import CONSOLE_POLICY
 from creditdesk.console.session import LOCAL_COOKIE, SECURE_COOKIE
 from creditdesk.schema.repository import Store
 from tests.console.conftest import browser
-from tests.support.users import PASSWORD, create_person, set_two_factor
+from tests.support.users import PASSWORD, create_person, create_user_token, set_two_factor
 
 SIGN_IN = "/console/sign-in"
 
@@ -79,11 +79,14 @@ async def test_second_factor(stranger: httpx.AsyncClient, store: Store) -> None:
     assert right.status_code == 303
 
 
-async def test_sign_out_removes_the_cookie(app: ASGIApp, admin_token: str) -> None:
-    async with browser(app, admin_token) as leaving:
+async def test_sign_out_removes_the_cookie_and_ends_its_session(app: ASGIApp, store: Store) -> None:
+    token = await create_user_token(store, "leaver@example.org")
+    async with browser(app, token) as leaving, browser(app, token) as copied:
+        assert (await copied.get("/console/")).status_code == 200
         answer = await leaving.post("/console/sign-out")
         assert answer.headers["location"] == SIGN_IN
         assert "max-age=0" in answer.headers["set-cookie"].lower()
+        assert (await copied.get("/console/")).headers["location"] == SIGN_IN
 
 
 @pytest.mark.parametrize(

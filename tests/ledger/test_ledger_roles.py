@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from creditdesk.app import build_app
-from creditdesk.auth.users_admin import find_user_id, set_roles
+from creditdesk.auth.credentials import find_user_id
+from creditdesk.auth.users_admin import set_roles
 from creditdesk.settings import ApiSettings, Settings
 from tests.support.api_client import BOOKINGS, CREDITS, TIME_CREDITS, USES, ApiClient, created_id
 from tests.support.record_builder import NOW

@@ -17,8 +17,9 @@ from creditdesk.app import build_app
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.checkpoints import latest_checkpoint
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.auth.users_admin import find_user_id, issue_token
+from creditdesk.auth.users_admin import issue_token
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import OlderDatabase
@@ -141,6 +142,17 @@ async def test_saved_database_answers_as_before(saved: Saved) -> None:
     await verify_ledger(store, report)
     await store.close()
     assert report.problems == []
+
+
+async def test_logins_are_migrated_to_form_nfkc(saved: Saved) -> None:
+    [(credential_id,)] = await run_sql(saved.url, "SELECT min(id) FROM credential")
+    await run_sql(
+        saved.url,
+        f"UPDATE credential SET login = 'ﬁona@example.com', login_fold = 'ﬁona@example.com' WHERE id = {credential_id}",
+    )
+    await (await open_store(saved.url, migrated=True)).close()
+    rows = await run_sql(saved.url, f"SELECT login, login_fold FROM credential WHERE id = {credential_id}")
+    assert rows == [("fiona@example.com", "fiona@example.com")]
 
 
 def _stable(answer: Any) -> Any:

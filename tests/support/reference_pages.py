@@ -16,7 +16,13 @@ from creditdesk.api.openapi import openapi_document
 from creditdesk.app import build_context
 from creditdesk.cli.program import app
 from creditdesk.schema import errors
-from creditdesk.settings import COMMAND_VARIABLES, FORMER_NAMES, Settings, declared_settings
+from creditdesk.settings import (
+    COMMAND_VARIABLES,
+    FORMER_NAMES,
+    RETIRED_NAMES,
+    Settings,
+    declared_settings,
+)
 from creditdesk.storage.engine import open_store
 
 REFERENCE: Final = Path(__file__).parents[2] / "docs" / "reference"
@@ -75,6 +81,8 @@ def _configuration() -> str:
     lines += [_row(f"`{name}`", meaning) for name, meaning in COMMAND_VARIABLES.items()]
     lines += ["\n## Former names\n", "These still work.\n", "| former | now |", "|---|---|"]
     lines += [_row(f"`{former}`", f"`{name}`") for former, name in FORMER_NAMES.items()]
+    retired = ", ".join(f"`{name}`" for name in sorted(RETIRED_NAMES))
+    lines += [f"\nWithout effect since: {retired}."]
     return "\n".join(lines) + "\n"
 
 

@@ -60,11 +60,10 @@ async def create_person(
     return user_id
 
 
-async def revoke_tokens(auth: Authenticator, store: Store, user_id: int) -> None:
-    """Revokes all tokens of a user, as setting a password does; `auth` applies it at once."""
+async def revoke_tokens(store: Store, user_id: int) -> None:
+    """Revokes all tokens of a user, as setting a password does."""
     async with store.write_session() as session:
         await set_password(session, user_id, PASSWORD, now=SIGN_IN_TIME, passwords=PASSWORDS)
-    auth.clear_cache()
 
 
 async def set_two_factor(store: Store, user_id: int, *, on: bool) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from creditdesk.settings import (
     FORMER_NAMES,
+    RETIRED_NAMES,
     AuthSettings,
     Settings,
     SettingsError,
@@ -64,6 +65,13 @@ def test_every_setting_has_a_meaning_and_a_default_in_range() -> None:
 def test_former_names_keep_working(former: str) -> None:
     declared = declared_settings()[FORMER_NAMES[former]]
     load_settings({variable_of(former): str(declared.default)})
+
+
+@pytest.mark.parametrize("retired", sorted(RETIRED_NAMES))
+def test_retired_names_are_accepted_without_effect(retired: str, toml: Path) -> None:
+    section, _, name = retired.partition(".")
+    toml.write_text(f"[{section}]\n{name} = 5\n")
+    assert load_settings({variable_of(retired): "5"}, toml) == Settings()
 
 
 def test_former_name_of_a_section_in_the_file(toml: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +26,7 @@ from creditdesk.api.error_handlers import (
     internal_error_response,
     unavailable_response,
 )
+from creditdesk.api.origin import client_address
 from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
@@ -104,20 +105,6 @@ class Api:
         if api.rate_limiter.is_active:
             await api.rate_limiter.check(principal, method, now)
         return RequestContext(principal, now, _idempotency_key(scope) if method == "POST" else None)
-
-
-def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
-    """The client's address, where `proxy_hops` proxies in front of the server are trusted.
-
-    Without trusted proxies a forwarded header is ignored, since any client can send one.
-    """
-    if proxy_hops > 0:
-        sent = [v for k, v in scope.get("headers", ()) if k == b"x-forwarded-for"]
-        hops = [hop.strip() for hop in b",".join(sent).decode("latin-1").split(",") if hop.strip()]
-        if len(hops) >= proxy_hops:
-            return hops[-proxy_hops]
-    client = scope.get("client")
-    return str(client[0]) if client else None
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

@@ -17,14 +17,14 @@ from starlette.responses import JSONResponse, Response
 from creditdesk.api.body import parse_form, read_body
 from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.error_handlers import BodyTooLarge
-from creditdesk.api.routes import client_address
+from creditdesk.api.origin import request_origin
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.token_responses import TokenError, unsupported_grant_type
 from creditdesk.schema.errors import RateLimited, ValidationError
 
 MAX_TOKEN_FORM_BYTES: Final = 16_384
 MAX_TOKEN_FORM_FIELDS: Final = 32
-_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def token_route(authenticator: Authenticator) -> Route:
@@ -35,20 +35,20 @@ def token_route(authenticator: Authenticator) -> Route:
 
 async def _issue_tokens(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
     try:
-        form = await _read_form(request)
+        form = await read_token_form(request)
         client_id = request.headers.get("client_id") or request.headers.get("client-id")
-        address = client_address(request.scope, api.proxy_hops)
-        tokens = await authenticator.issue_tokens(form, client_id, api.clock(), address)
+        tokens = await authenticator.issue_tokens(form, client_id, api.clock(), request_origin(api, request))
     except TokenError as error:
-        return _error(error.error, error.message, 400)
+        return token_error(error.error, error.message, 400)
     except RateLimited as error:
-        response = _error("slow_down", error.message, error.status)
+        response = token_error("slow_down", error.message, error.status)
         response.headers["Retry-After"] = str(error.retry_after_seconds)
         return response
-    return JSONResponse(asdict(tokens), headers=_NO_STORE)
+    return JSONResponse(asdict(tokens), headers=NO_STORE)
 
 
-async def _read_form(request: Request) -> Mapping[str, str]:
+async def read_token_form(request: Request) -> Mapping[str, str]:
+    """The form of a request about tokens. Raises TokenError."""
     try:
         body = await read_body(request, MAX_TOKEN_FORM_BYTES)
     except BodyTooLarge:
@@ -65,9 +65,10 @@ async def _read_form(request: Request) -> Mapping[str, str]:
     return form
 
 
-def _error(error: str, description: str, status: int) -> JSONResponse:
+def token_error(error: str, description: str, status: int) -> JSONResponse:
+    """An error in the form of RFC 6749."""
     content = {"error": error, "error_description": description}
-    return JSONResponse(content, status, headers=_NO_STORE)
+    return JSONResponse(content, status, headers=NO_STORE)
 
 
 TOKEN_OPERATION: Final[dict[str, Any]] = {

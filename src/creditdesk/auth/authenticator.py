@@ -1,8 +1,4 @@
-"""Authentication: Bearer and Basic credentials of requests, and the token endpoint's grants.
-
-Users are cached for `revocation_seconds`, so every worker applies another's change within that
-time.
-"""
+"""Authentication: Bearer and Basic credentials of requests, and the token endpoint's grants."""
 
 from __future__ import annotations
 
@@ -16,14 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
-from creditdesk.auth.refresh import rotate_refresh_token
+from creditdesk.auth.refresh import IssuedToken, find_session_of_token, rotate_refresh_token
+from creditdesk.auth.sessions import EndReason, end_sessions, find_session
 from creditdesk.auth.sign_in import SignIn
+from creditdesk.auth.snapshot_cache import SnapshotCache
 from creditdesk.auth.token_responses import (
     TokenError,
     TokenResponse,
-    no_access,
+    refused_user,
     unsupported_grant_type,
     wrong_refresh_token,
 )
@@ -33,7 +32,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import AuthSettings
 
-MAX_CACHED_USERS: Final = 10_000
+MAX_CACHED_PASSWORDS: Final = 10_000
 MAX_CLIENT_ID_LENGTH: Final = 320
 _SIGN_IN_MESSAGE: Final = "Sign in with a valid token, or with e-mail and password"
 
@@ -55,25 +54,25 @@ class Authenticator:
         self._settings = settings
         self._sign_in = SignIn(store, settings, passwords or Passwords(settings))
         self._access: AccessTokens | None = None
-        self._users: OrderedDict[int, tuple[float, UserSnapshot | None]] = OrderedDict()
+        self._snapshots = SnapshotCache(store)
         self._basic: OrderedDict[bytes, _VerifiedBasic] = OrderedDict()
         self._basic_key = secrets.token_bytes(32)
 
     async def authenticate(self, authorization: str | None, now: datetime, address: str | None = None) -> Principal:
         """The principal of an Authorization header. Raises Unauthenticated, or RateLimited for Basic."""
-        standing = self._from_cache(authorization or "", now) or await self._look_up(authorization or "", now, address)
-        if standing is None:
+        snapshot = self._from_cache(authorization or "", now) or await self._look_up(authorization or "", now, address)
+        if snapshot is None:
             raise Unauthenticated(_SIGN_IN_MESSAGE)
-        if standing.principal is None:
-            raise Unauthenticated("This user has no API access")
-        return standing.principal
+        if snapshot.principal is None:
+            raise Unauthenticated(snapshot.message)
+        return snapshot.principal
 
     def _from_cache(self, authorization: str, now: datetime) -> UserSnapshot | None:
-        """The user of a Bearer token, where token and user are cached."""
+        """The user of a Bearer token, where token and session are cached."""
         if self._access is None or not authorization.startswith("Bearer "):
             return None
         claims = self._access.cached(authorization[7:], now)
-        return self._cached_user(claims.user_id, claims.version, now) if claims else None
+        return self._snapshots.cached(claims.user_id, claims.session_id) if claims else None
 
     async def _look_up(self, authorization: str, now: datetime, address: str | None) -> UserSnapshot | None:
         scheme, _, credentials = authorization.strip().partition(" ")
@@ -90,12 +89,12 @@ class Authenticator:
         form: Mapping[str, str],
         client_id: str | None,
         now: datetime,
-        address: str | None = None,
+        origin: RequestOrigin = NO_ORIGIN,
     ) -> TokenResponse:
         """Executes a request to the token endpoint. Raises TokenError or RateLimited."""
         match form.get("grant_type"):
             case "password":
-                return await self.sign_in(form, client_id, now, address)
+                return await self.sign_in(form, client_id, now, origin)
             case "refresh_token":
                 return await self.refresh_tokens(form, client_id, now)
             case _:
@@ -106,42 +105,53 @@ class Authenticator:
         form: Mapping[str, str],
         client_id: str | None,
         now: datetime,
-        address: str | None = None,
+        origin: RequestOrigin = NO_ORIGIN,
     ) -> TokenResponse:
-        """Issues tokens for `username`, `password` and, with a second factor, `totp`."""
+        """Opens a session for `username`, `password` and, with a second factor, `totp`."""
         client = _client_of(form, client_id) or form.get("username", "").strip()
-        user_id, version, refresh_token = await self._sign_in.sign_in(
+        issued = await self._sign_in.sign_in(
             form.get("username", ""), form.get("password", ""), form.get("totp"),
-            client, now, address,
+            client, now, origin,
         )  # fmt: skip
-        return await self._token_response(user_id, version, refresh_token, now)
+        return await self._token_response(issued, now)
 
     async def refresh_tokens(self, form: Mapping[str, str], client_id: str | None, now: datetime) -> TokenResponse:
-        """Exchanges a refresh token for new tokens; a replayed one revokes its whole family."""
+        """Exchanges a refresh token for new tokens; a replayed one ends its session."""
         async with self._store.write_session() as session:
             # Raise outside the session: what a replay revokes must be committed.
-            rotated = await rotate_refresh_token(
-                session,
-                form.get("refresh_token", ""),
-                _client_of(form, client_id),
-                now,
-                self._settings.refresh_seconds,
+            issued = await rotate_refresh_token(
+                session, form.get("refresh_token", ""), _client_of(form, client_id), now, self._settings
             )
-            standing = await load_user_snapshot(session, rotated[0]) if rotated else None
-        if rotated is None or standing is None:
+            snapshot = await load_user_snapshot(session, issued.user_id) if issued else None
+        if issued is None or snapshot is None:
             raise wrong_refresh_token()
-        if standing.principal is None:
-            raise no_access()
-        return await self._token_response(*rotated, now)
+        if snapshot.principal is None:
+            raise refused_user(snapshot)
+        return await self._token_response(issued, now)
 
-    def clear_cache(self) -> None:
-        """Forgets all users, so that a change by this worker applies at once."""
-        self._users.clear()
+    async def change_password(
+        self, email: str, password: str, code: str | None, new_password: str, now: datetime, origin: RequestOrigin
+    ) -> None:
+        """Sets a user's own new password and ends its sessions.
 
-    async def _token_response(self, user_id: int, version: int, refresh_token: str, now: datetime) -> TokenResponse:
+        Raises TokenError or RateLimited like a sign-in, ValidationError for an unusable password.
+        """
+        await self._sign_in.change_password(email, password, code, new_password, now, origin)
+
+    async def revoke(self, token: str, now: datetime) -> None:
+        """Ends the session of an access or refresh token; does nothing for any other text."""
+        claims = (await self._access_tokens(now)).parse(token, now)
+        async with self._store.write_session() as session:
+            if claims is not None:
+                opened = await find_session(session, claims.session_id)
+            else:
+                opened = await find_session_of_token(session, token)
+            await end_sessions(session, [opened] if opened else [], EndReason.SIGNED_OUT, now)
+
+    async def _token_response(self, issued: IssuedToken, now: datetime) -> TokenResponse:
         tokens = await self._access_tokens(now)
-        access_token = tokens.issue(user_id, version, now)
-        return TokenResponse(access_token, "bearer", self._settings.access_seconds, refresh_token)
+        access_token = tokens.issue(issued.user_id, issued.session_id, now)
+        return TokenResponse(access_token, "bearer", self._settings.access_seconds, issued.refresh_token)
 
     async def _access_tokens(self, now: datetime) -> AccessTokens:
         if self._access is None:
@@ -151,7 +161,7 @@ class Authenticator:
 
     async def _authenticate_bearer(self, token: str, now: datetime) -> UserSnapshot | None:
         claims = (await self._access_tokens(now)).parse(token, now)
-        return await self._current_user(claims.user_id, claims.version, now) if claims else None
+        return await self._snapshots.get(claims.user_id, claims.session_id) if claims else None
 
     async def _authenticate_basic(self, credentials: str, now: datetime, address: str | None) -> UserSnapshot | None:
         header_digest = hmac.digest(self._basic_key, credentials.encode(errors="replace"), "sha256")
@@ -165,7 +175,7 @@ class Authenticator:
             if cached := await self._cached_basic(header_digest, now):
                 return cached
             try:
-                credential = await self._sign_in.verify_password(*login_and_password, now, address)
+                credential = await self._sign_in.verify_password(*login_and_password, now, RequestOrigin(address))
             except TokenError:
                 return None
         if credential["TotpSecret"]:
@@ -173,39 +183,23 @@ class Authenticator:
         expires_at = now.timestamp() + self._settings.basic_seconds
         self._basic[header_digest] = _VerifiedBasic(credential["UserId"], credential["Version"], expires_at)
         _evict_oldest(self._basic)
-        return await self._current_user(credential["UserId"], credential["Version"], now)
+        return await self._user_of_version(credential["UserId"], credential["Version"])
 
     async def _cached_basic(self, header_digest: bytes, now: datetime) -> UserSnapshot | None:
         cached = self._basic.get(header_digest)
         if cached is None:
             return None
         if now.timestamp() < cached.expires_at:
-            standing = await self._current_user(cached.user_id, cached.version, now)
-            if standing is not None:
-                return standing
+            snapshot = await self._user_of_version(cached.user_id, cached.version)
+            if snapshot is not None:
+                return snapshot
         self._basic.pop(header_digest, None)
         return None
 
-    async def _current_user(self, user_id: int, version: int, now: datetime) -> UserSnapshot | None:
-        """The user, if this is still the version of its credential; read again when not fresh."""
-        read_at, standing = self._users.get(user_id, (0.0, None))
-        if not self._is_fresh(read_at, now) or standing is None or standing.version < version:
-            # A newer version than the cached one: another worker has issued the token.
-            async with self._store.read_session() as session:
-                standing = await load_user_snapshot(session, user_id)
-            self._users[user_id] = (now.timestamp(), standing)
-            _evict_oldest(self._users)
-        return standing if standing is not None and standing.version == version else None
-
-    def _cached_user(self, user_id: int, version: int, now: datetime) -> UserSnapshot | None:
-        """The same from the cache alone."""
-        read_at, standing = self._users.get(user_id, (0.0, None))
-        if standing is None or standing.version != version or not self._is_fresh(read_at, now):
-            return None
-        return standing
-
-    def _is_fresh(self, read_at: float, now: datetime) -> bool:
-        return 0 <= now.timestamp() - read_at < self._settings.revocation_seconds
+    async def _user_of_version(self, user_id: int, version: int) -> UserSnapshot | None:
+        """The user, if this is still the version of its credential."""
+        snapshot = await self._snapshots.get(user_id)
+        return snapshot if snapshot is not None and snapshot.version == version else None
 
 
 def _client_of(form: Mapping[str, str], client_id: str | None) -> str | None:
@@ -227,5 +221,5 @@ def _parse_basic(credentials: str) -> tuple[str, str] | None:
 
 
 def _evict_oldest(cache: OrderedDict[Any, Any]) -> None:
-    while len(cache) > MAX_CACHED_USERS:
+    while len(cache) > MAX_CACHED_PASSWORDS:
         cache.popitem(last=False)

@@ -1,6 +1,6 @@
 """Credentials of users: finding, saving and revoking them.
 
-Every change raises the credential's version, which revokes all earlier tokens.
+Every change raises the credential's version and ends the user's sessions.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.records import first_or_none
+from creditdesk.auth.sessions import EndReason, delete_sessions_of, end_sessions_of
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
-from creditdesk.schema.conversions import fold_case
+from creditdesk.entities.sys.user import User
+from creditdesk.schema.conversions import fold_compatible
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record, update_stamp
@@ -22,11 +24,11 @@ MAX_LOGIN_LENGTH: Final = 320
 
 
 def normalize_login(email: str) -> str:
-    """The e-mail as sign-ins compare it, without case and surrounding spaces.
+    """The e-mail as sign-ins compare it: in Unicode's form NFKC, without case and surrounding spaces.
 
     Empty, which matches no user, for text that cannot be an e-mail.
     """
-    login = fold_case(email.strip())
+    login = fold_compatible(email)
     return login if len(login) <= MAX_LOGIN_LENGTH and login.isprintable() else ""
 
 
@@ -42,6 +44,19 @@ async def find_credential_by_login(session: ReadSession, login: str) -> Record |
         return None
     column = Credential.meta().columns["Login"]
     return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1))
+
+
+async def find_user_id(session: ReadSession, email: str) -> int | None:
+    """The id of the user with this e-mail, as sign-ins compare it; None without one.
+
+    A user that was imported has no credential, and is found by its e-mail alone.
+    """
+    credential = await find_credential_by_login(session, normalize_login(email))
+    if credential is not None:
+        return int(credential["UserId"])
+    column = User.meta().columns["Email"]
+    found = first_or_none(await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1))
+    return int(found["Id"]) if found else None
 
 
 async def save_credential(
@@ -81,10 +96,12 @@ async def save_credential(
     if changes:
         changes |= {"Version": locked["Version"] + 1, **update_stamp(now, None)}
         await session.update(Credential, [(stored["Id"], changes)])
+        await end_sessions_of(session, user_id, EndReason.CREDENTIAL, now)
 
 
 async def delete_credential(session: WriteSession, user_id: int) -> None:
-    """Deletes the credential and refresh tokens of a user that is about to be deleted."""
+    """Deletes the credential, sessions and refresh tokens of a user that is about to be deleted."""
+    await delete_sessions_of(session, user_id)
     for entity in (RefreshToken, Credential):
         column = entity.meta().columns["UserId"]
         rows = await session.find(entity, [Filter(column, Comparison.EQUALS, user_id)])

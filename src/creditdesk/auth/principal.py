@@ -1,15 +1,17 @@
 """Principals: the roles and locations of users, from User, UserRole and Role.
 
-A user must be active and have API access. An IsAdmin user without Businesses is unrestricted; any
+A user must be active, have API access, and not have to reset its password. An IsAdmin user without Businesses is unrestricted; any
 other has the roles of all its UserRoles, at its Businesses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from creditdesk.auth.credentials import find_credential
+from creditdesk.auth.sessions import find_session
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
@@ -18,13 +20,17 @@ from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import Principal
 
+NO_ACCESS_MESSAGE: Final = "This user has no API access"
+RESET_MESSAGE: Final = "This user must set a new password first: POST /api/auth/password"
+
 
 @dataclass(frozen=True, slots=True)
 class UserSnapshot:
-    """The version of a user's credential, and its principal; None without API access."""
+    """The version of a user's credential, and its principal; without one, why it may not call."""
 
     version: int
     principal: Principal | None
+    message: str = ""
 
 
 async def load_user_snapshot(session: ReadSession, user_id: int) -> UserSnapshot | None:
@@ -33,9 +39,22 @@ async def load_user_snapshot(session: ReadSession, user_id: int) -> UserSnapshot
     user = await session.get(User, user_id) if credential else None
     if credential is None or user is None:
         return None
-    may_call = user["Active"] and user["APIAccess"]
-    principal = await _principal(session, user) if may_call else None
-    return UserSnapshot(credential["Version"], principal)
+    if not (user["Active"] and user["APIAccess"]):
+        return UserSnapshot(credential["Version"], None, NO_ACCESS_MESSAGE)
+    if user["MustResetPassword"]:
+        return UserSnapshot(credential["Version"], None, RESET_MESSAGE)
+    return UserSnapshot(credential["Version"], await _principal(session, user))
+
+
+async def load_session_snapshot(session: ReadSession, user_id: int, session_id: int) -> UserSnapshot | None:
+    """The user of an open session as it is now; None where the session has ended."""
+    opened = await find_session(session, session_id)
+    if opened is None or opened["UserId"] != user_id or opened["EndedOn"] is not None:
+        return None
+    snapshot = await load_user_snapshot(session, user_id)
+    if snapshot is None or snapshot.principal is None:
+        return snapshot
+    return replace(snapshot, principal=replace(snapshot.principal, session_id=session_id))
 
 
 async def granted_role_names(session: ReadSession, user_role_ids: Iterable[int]) -> frozenset[str]:

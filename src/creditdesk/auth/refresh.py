@@ -1,54 +1,84 @@
 """Refresh tokens: opaque, stored as hashes, one valid per client, rotated at each use.
 
 A used token is kept until it expires: when it is used again, it or its successor was stolen, and the
-whole family is deleted.
+session ends.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from uuid import uuid4
 
 from creditdesk.auth.credentials import find_credential
+from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
 from creditdesk.auth.records import first_or_none
+from creditdesk.auth.sessions import (
+    EndReason,
+    SignInMethod,
+    end_sessions,
+    find_session_of_family,
+    open_session,
+)
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
+from creditdesk.entities.security.user_session import UserSession
 from creditdesk.entities.sys.user import User
-from creditdesk.schema.conversions import fold_case
+from creditdesk.schema.conversions import fold_compatible
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record, update_stamp
-from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.settings import AuthSettings
 
 _TOKEN_BYTES = 32
 _DELETE_BATCH_SIZE = 100
 
 
-async def issue_refresh_token(
-    session: WriteSession, credential: Record, client_id: str, now: datetime, seconds: int
-) -> str:
-    """Issues a token for a client after a sign-in; deletes earlier ones of that client.
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new refresh token, its session and user."""
 
-    The credential must be locked, so that two sign-ins of a client leave one valid token.
+    user_id: int
+    session_id: int
+    refresh_token: str
+
+
+async def issue_refresh_token(
+    session: WriteSession,
+    credential: Record,
+    client_id: str,
+    now: datetime,
+    settings: AuthSettings,
+    method: SignInMethod,
+    origin: RequestOrigin = NO_ORIGIN,
+) -> IssuedToken:
+    """Opens a session of a client and issues its first token; deletes earlier tokens of that client.
+
+    The credential must be locked, so that two sign-ins of a client leave one valid token. Earlier
+    sessions of the client last as long as their access tokens.
     """
     user_id = credential["UserId"]
-    await _delete(session, [_equals("UserId", user_id), _equals("ClientId", client_id)])
+    earlier = await session.find(RefreshToken, [_equals("UserId", user_id), _equals("ClientId", client_id)])
+    await _supersede(session, earlier, now + timedelta(seconds=settings.access_seconds))
     await _delete_expired(session, user_id, now)
-    return await _insert(session, credential, client_id, str(uuid4()), now, seconds)
+    expires = now + timedelta(seconds=settings.refresh_seconds)
+    opened = await open_session(session, user_id, client_id, method, now, expires, origin)
+    token = await _insert(session, credential, client_id, opened["UniqueId"], now, expires)
+    return IssuedToken(user_id, opened["Id"], token)
 
 
 async def rotate_refresh_token(
-    session: WriteSession, token: str, client_id: str | None, now: datetime, seconds: int
-) -> tuple[int, int, str] | None:
-    """Exchanges a token for the next one; returns the user's id, credential version and new token.
+    session: WriteSession, token: str, client_id: str | None, now: datetime, settings: AuthSettings
+) -> IssuedToken | None:
+    """Exchanges a token for the next one of its session.
 
-    Returns None for a token that is not valid for this client. A replay also deletes the family,
-    which the caller must commit. The client id defaults to the user's e-mail.
+    Returns None for a token that is not valid for this client. A replay also ends the session, which
+    the caller must commit. The client id defaults to the user's e-mail.
     """
-    found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", _hash(token))], limit=1))
+    found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", hash_token(token))], limit=1))
     credential = await find_credential(session, found["UserId"]) if found else None
     if found is None or credential is None:
         return None
@@ -57,15 +87,45 @@ async def rotate_refresh_token(
     stored = (await session.lock(RefreshToken, [found["Id"]])).get(found["Id"])
     if stored is None:
         return None
+    opened = await find_session_of_family(session, stored["Family"])
     if stored["UsedOn"] is not None:
+        await end_sessions(session, [opened] if opened else [], EndReason.REPLAYED, now)
         await _delete(session, [_equals("Family", stored["Family"])])
         return None
     if not await _is_usable(session, stored, credential, client_id, now):
         return None
     await session.update(RefreshToken, [(stored["Id"], {"UsedOn": now, **update_stamp(now, None)})])
     await _delete_expired(session, stored["UserId"], now)
-    next_token = await _insert(session, credential, stored["ClientId"], stored["Family"], now, seconds)
-    return stored["UserId"], credential["Version"], next_token
+    expires = now + timedelta(seconds=settings.refresh_seconds)
+    if opened is None:
+        opened = await open_session(
+            session, stored["UserId"], stored["ClientId"], SignInMethod.EARLIER_VERSION, now, expires,
+            family=stored["Family"],
+        )  # fmt: skip
+    else:
+        change = {"LastUsedOn": now, "ExpireDate": expires, **update_stamp(now, None)}
+        await session.update(UserSession, [(opened["Id"], change)])
+    next_token = await _insert(session, credential, stored["ClientId"], stored["Family"], now, expires)
+    return IssuedToken(stored["UserId"], opened["Id"], next_token)
+
+
+async def find_session_of_token(session: ReadSession, token: str) -> Record | None:
+    """The session of a refresh token, used or not."""
+    found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", hash_token(token))], limit=1))
+    return await find_session_of_family(session, found["Family"]) if found else None
+
+
+async def _supersede(session: WriteSession, tokens: Sequence[Record], expires: datetime) -> None:
+    """Deletes tokens that a new sign-in replaces; their sessions end with their access tokens."""
+    if not tokens:
+        return
+    family = UserSession.meta().columns["UniqueId"]
+    families = tuple({token["Family"] for token in tokens})
+    opened = await session.find(UserSession, [Filter(family, Comparison.ONE_OF, families)])
+    shortened = [each["Id"] for each in opened if each["ExpireDate"] > expires]
+    if shortened:
+        await session.update(UserSession, [(session_id, {"ExpireDate": expires}) for session_id in shortened])
+    await session.delete(RefreshToken, [token["Id"] for token in tokens])
 
 
 async def _is_usable(
@@ -76,7 +136,7 @@ async def _is_usable(
     if client_id is None:
         user = await session.get(User, stored["UserId"])
         client_id = str(user["Email"]) if user else ""
-    return fold_case(client_id.strip()) == fold_case(stored["ClientId"])
+    return fold_compatible(client_id) == fold_compatible(stored["ClientId"])
 
 
 async def _insert(
@@ -85,16 +145,16 @@ async def _insert(
     client_id: str,
     family: str,
     now: datetime,
-    seconds: int,
+    expires: datetime,
 ) -> str:
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     values = {
         "UserId": credential["UserId"],
-        "TokenHash": _hash(token),
+        "TokenHash": hash_token(token),
         "ClientId": client_id,
         "Family": family,
         "Version": credential["Version"],
-        "ExpireDate": now + timedelta(seconds=seconds),
+        "ExpireDate": expires,
     }
     await session.insert(RefreshToken, [new_record(RefreshToken, values, now)])
     return token
@@ -115,5 +175,6 @@ def _equals(name: str, value: object) -> Filter:
     return Filter(RefreshToken.meta().columns[name], Comparison.EQUALS, value)
 
 
-def _hash(token: str) -> str:
+def hash_token(token: str) -> str:
+    """What the database has of an opaque token."""
     return sha256(token.encode(errors="replace")).hexdigest()

@@ -10,7 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from creditdesk.auth.credentials import find_credential_by_login, normalize_login
+from creditdesk.auth.credentials import (
+    find_credential_by_login,
+    normalize_login,
+    save_credential,
+)
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.login_throttle import (
     clear_failures,
@@ -18,14 +22,22 @@ from creditdesk.auth.login_throttle import (
     record_failure,
     retry_after_seconds,
 )
+from creditdesk.auth.origin import RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import load_user_snapshot
-from creditdesk.auth.refresh import issue_refresh_token
-from creditdesk.auth.token_responses import code_required, no_access, wrong_code, wrong_password
+from creditdesk.auth.refresh import IssuedToken, issue_refresh_token
+from creditdesk.auth.sessions import SignInMethod
+from creditdesk.auth.token_responses import (
+    code_required,
+    refused_user,
+    wrong_code,
+    wrong_password,
+)
 from creditdesk.auth.totp import accepted_step
 from creditdesk.entities.security.credential import Credential
+from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record
-from creditdesk.schema.errors import RateLimited
+from creditdesk.schema.errors import RateLimited, invalid_field
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.settings import AuthSettings
@@ -57,13 +69,13 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    async def verify_password(self, email: str, password: str, now: datetime, address: str | None) -> Record:
+    async def verify_password(self, email: str, password: str, now: datetime, origin: RequestOrigin) -> Record:
         """The credential of the user with this e-mail and password; call it with a slot held.
 
         Raises RateLimited after too many failures, TokenError for a wrong e-mail or password.
         """
         login = normalize_login(email)
-        counters = login_counters(login, address, self._settings)
+        counters = login_counters(login, origin.address, self._settings)
         async with self._store.read_session() as reading:
             retry_after = await retry_after_seconds(reading, counters, now)
             credential = await find_credential_by_login(reading, login)
@@ -83,35 +95,61 @@ class SignIn:
         code: str | None,
         client_id: str,
         now: datetime,
-        address: str | None,
-    ) -> tuple[int, int, str]:
-        """Returns the user's id, its credential's version and a refresh token for the client.
+        origin: RequestOrigin,
+    ) -> IssuedToken:
+        """Opens a session for the client and issues its refresh token.
 
         An accepted one-time code is not accepted again. Raises TokenError or RateLimited.
         """
+        async with self.slot(), self._verified(email, password, code, now, origin) as (session, locked):
+            snapshot = await load_user_snapshot(session, locked["UserId"])
+            if snapshot is None or snapshot.principal is None:
+                raise refused_user(snapshot)
+            return await issue_refresh_token(
+                session, locked, client_id, now, self._settings, SignInMethod.PASSWORD, origin
+            )
+
+    async def change_password(
+        self, email: str, password: str, code: str | None, new_password: str, now: datetime, origin: RequestOrigin
+    ) -> None:
+        """Sets the user's new password, which satisfies MustResetPassword, and ends its sessions.
+
+        Raises TokenError or RateLimited like a sign-in, ValidationError for an unusable password.
+        """
         async with self.slot():
-            verified = await self.verify_password(email, password, now, address)
-            if verified["TotpSecret"] and not (code or "").strip():
-                raise code_required()
-            async with self._store.write_session() as session:
-                locked = (await session.lock(Credential, [verified["Id"]])).get(verified["Id"])
-                # The password may have changed during its verification.
-                if locked is None or locked["PasswordHash"] != verified["PasswordHash"]:
+            if new_password == password:
+                raise invalid_field("NewPassword", "must differ from the present one")
+            password_hash = await self._passwords.hash(new_password, "NewPassword", email)
+            async with self._verified(email, password, code, now, origin) as (session, locked):
+                user = await session.get(User, locked["UserId"])
+                if user is None or not user["Active"]:
                     raise wrong_password()
-                standing = await load_user_snapshot(session, locked["UserId"])
-                if standing is None or standing.principal is None:
-                    raise no_access()
-                counters = login_counters(normalize_login(email), address, self._settings)
-                accepted = await self._consume_code(session, locked, code or "", now)
-                if accepted:
-                    seconds = self._settings.refresh_seconds
-                    refresh_token = await issue_refresh_token(session, locked, client_id, now, seconds)
-                    await clear_failures(session, counters)
-                else:
-                    await record_failure(session, counters, now)
-            if not accepted:
-                raise wrong_code()
-            return locked["UserId"], locked["Version"], refresh_token
+                await save_credential(session, user["Id"], user["Email"], now, password_hash=password_hash)
+                change = {"MustResetPassword": False, **update_stamp(now, user["Email"])}
+                await session.update(User, [(user["Id"], change)])
+
+    @asynccontextmanager
+    async def _verified(
+        self, email: str, password: str, code: str | None, now: datetime, origin: RequestOrigin
+    ) -> AsyncIterator[tuple[WriteSession, Record]]:
+        """A transaction with the locked credential of a user who has proved who it is."""
+        verified = await self.verify_password(email, password, now, origin)
+        if verified["TotpSecret"] and not (code or "").strip():
+            raise code_required()
+        counters = login_counters(normalize_login(email), origin.address, self._settings)
+        async with self._store.write_session() as session:
+            locked = (await session.lock(Credential, [verified["Id"]])).get(verified["Id"])
+            # The password may have changed during its verification.
+            if locked is None or locked["PasswordHash"] != verified["PasswordHash"]:
+                raise wrong_password()
+            accepted = await self._consume_code(session, locked, code or "", now)
+            if accepted:
+                await clear_failures(session, counters)
+                yield session, locked
+            else:
+                await record_failure(session, counters, now)
+        if not accepted:
+            raise wrong_code()
 
     async def _consume_code(self, session: WriteSession, locked: Record, code: str, now: datetime) -> bool:
         """Whether no code is needed or this one is right; its step is then used up."""

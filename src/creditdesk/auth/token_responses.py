@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from creditdesk.auth.principal import NO_ACCESS_MESSAGE, RESET_MESSAGE, UserSnapshot
 from creditdesk.schema.errors import DomainError
 
 
@@ -41,8 +42,10 @@ def wrong_code() -> TokenError:
     return TokenError("invalid_grant", "The one-time code is not valid")
 
 
-def no_access() -> TokenError:
-    return TokenError("invalid_grant", "This user has no API access")
+def refused_user(snapshot: UserSnapshot | None) -> TokenError:
+    """The error of a user who proved who it is, but may not call."""
+    message = snapshot.message if snapshot else NO_ACCESS_MESSAGE
+    return TokenError("password_reset_required" if message == RESET_MESSAGE else "invalid_grant", message)
 
 
 def code_required() -> TokenError:

@@ -1,6 +1,6 @@
-"""Access tokens: signed JWTs that name a user and the version of its credential.
+"""Access tokens: signed JWTs that name a user and its session.
 
-Verified tokens are cached. The authenticator checks the version.
+Verified tokens are cached. The authenticator checks that the session is open.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _KEY_NAME: Final = "access tokens"
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a token: its user, the credential version, and its expiry in Unix seconds."""
+    """The claims of a token: its user and session, and its expiry in Unix seconds."""
 
     user_id: int
-    version: int
+    session_id: int
     expires_at: int
 
 
@@ -47,11 +47,11 @@ class AccessTokens:
         self._seconds = settings.access_seconds
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
-    def issue(self, user_id: int, version: int, now: datetime) -> str:
+    def issue(self, user_id: int, session_id: int, now: datetime) -> str:
         issued = int(now.timestamp())
         claims = {
             "sub": str(user_id),
-            "ver": version,
+            "sid": session_id,
             "iat": issued,
             "exp": issued + self._seconds,
             "jti": secrets.token_hex(8),
@@ -85,15 +85,16 @@ class AccessTokens:
                 self._key,
                 algorithms=[_ALGORITHM],
                 options={
-                    "require": ["sub", "ver", "exp"],
+                    "require": ["sub", "sid", "exp"],
                     "verify_exp": False,
                     "verify_iat": False,
                 },
             )
-            claims = Claims(int(payload["sub"]), int(payload["ver"]), int(payload["exp"]))
+            claims = Claims(int(payload["sub"]), int(payload["sid"]), int(payload["exp"]))
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
             return None
-        return claims if 0 < claims.user_id <= MAX_INTEGER else None
+        is_possible = 0 < claims.user_id <= MAX_INTEGER and 0 < claims.session_id <= MAX_INTEGER
+        return claims if is_possible else None
 
 
 async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:

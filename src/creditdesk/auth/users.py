@@ -7,21 +7,25 @@ over the account of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
+from creditdesk.auth.credentials import (
+    delete_credential,
+    find_user_id,
+    normalize_login,
+    save_credential,
+)
 from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
 from creditdesk.auth.records import merged_collection
 from creditdesk.auth.scope import scope_filters
+from creditdesk.auth.sessions import EndReason, end_sessions_of
 from creditdesk.auth.totp import is_valid_secret
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import NotFound, PermissionDenied, invalid_field
-from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, Principal, RequestContext
 
@@ -49,27 +53,24 @@ def require_rights(principal: Principal, rights: Rights) -> None:
 
 
 class UserService:
-    """Writes users and their credentials; calls `on_change` after each write."""
+    """Writes users and their credentials."""
 
     def __init__(
         self,
         default_service: EntityService,
         passwords: Passwords,
-        on_change: Callable[[], None] = lambda: None,
         cipher: SecretCipher = NO_CIPHER,
     ) -> None:
         self._default_service = default_service
         self._passwords = passwords
         self._cipher = cipher
-        self._on_change = on_change
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
-        require_rights(context.principal, await _user_rights(session, record, {}))
+        require_rights(context.principal, await user_rights(session, record, {}))
         email = _email(record, {})
         await _require_unique_email(session, email, None)
         user_id = await self._default_service.create(session, entity, record, context)
-        await self._save_credential(session, user_id, email, record, context)
-        self._on_change()
+        await self._save_credential(session, user_id, record | {"Email": email}, context)
         return user_id
 
     async def update(
@@ -82,8 +83,8 @@ class UserService:
     ) -> None:
         user_id = before["Id"]
         stored = await _get_stored(session, User, user_id)
-        rights_before = await _user_rights(session, {}, stored)
-        rights_after = await _user_rights(session, record, stored)
+        rights_before = await user_rights(session, {}, stored)
+        rights_after = await user_rights(session, record, stored)
         if user_id == context.principal.user_id and rights_before.admin and rights_after.locations:
             # An administrator of locations may edit itself, and stays one: only an administrator
             # without locations is unrestricted.
@@ -95,37 +96,36 @@ class UserService:
         if normalize_login(email) != normalize_login(stored["Email"]):
             await _require_unique_email(session, email, user_id)
         await self._default_service.update(session, entity, before, record, context)
-        await self._save_credential(session, user_id, email, record, context)
-        self._on_change()
+        await self._save_credential(session, user_id, stored | record | {"Email": email}, context)
+        if _may_call(stored) and not _may_call(stored | record):
+            await end_sessions_of(session, user_id, EndReason.DEACTIVATED, context.now)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
         user_id = before["Id"]
         stored = await _get_stored(session, User, user_id)
-        require_rights(context.principal, await _user_rights(session, {}, stored))
+        require_rights(context.principal, await user_rights(session, {}, stored))
         await delete_credential(session, user_id)
         if stored["UserRoles"]:
             await session.update(User, [(user_id, {"UserRoles": ()})])
         await self._default_service.delete(session, entity, before, context)
-        self._on_change()
 
     async def _save_credential(
         self,
         session: WriteSession,
         user_id: int,
-        email: str,
         record: Record,
         context: RequestContext,
     ) -> None:
         name = "NewPassword" if record.get("NewPassword") else "Password"
         password = record.get(name)
-        password_hash = await self._passwords.hash(password, name) if password else None
+        password_hash = await self._passwords.hash(password, name, record["Email"]) if password else None
         secret = "".join((record.get("TwoFactorSecret") or "").split())
         if secret and not is_valid_secret(secret):
             raise invalid_field("TwoFactorSecret", "must be a base-32 secret of at least 80 bits")
         await save_credential(
-            session, user_id, email, context.now,
+            session, user_id, record["Email"], context.now,
             password_hash=password_hash, totp_secret=secret or None, cipher=self._cipher,
         )  # fmt: skip
         if secret:
@@ -133,18 +133,15 @@ class UserService:
 
 
 class UserRoleService:
-    """Writes user roles; calls `on_change` after each write."""
+    """Writes user roles."""
 
-    def __init__(self, default_service: EntityService, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, default_service: EntityService) -> None:
         self._default_service = default_service
-        self._on_change = on_change
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         require_rights(context.principal, await _user_role_rights(session, record, {}))
         await _require_visible_users(session, context.principal, merged_collection(record, "Users", {}))
-        user_role_id = await self._default_service.create(session, entity, record, context)
-        self._on_change()
-        return user_role_id
+        return await self._default_service.create(session, entity, record, context)
 
     async def update(
         self,
@@ -160,7 +157,6 @@ class UserRoleService:
         users = set(merged_collection(record, "Users", stored)) ^ set(stored["Users"])
         await _require_visible_users(session, context.principal, tuple(users))
         await self._default_service.update(session, entity, before, record, context)
-        self._on_change()
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
@@ -168,10 +164,13 @@ class UserRoleService:
         stored = await _get_stored(session, UserRole, before["Id"])
         require_rights(context.principal, await _user_role_rights(session, {}, stored))
         await self._default_service.delete(session, entity, before, context)
-        self._on_change()
 
 
-async def _user_rights(session: ReadSession, record: Record, before: Record) -> Rights:
+def _may_call(user: Record) -> bool:
+    return bool(user["Active"] and user["APIAccess"])
+
+
+async def user_rights(session: ReadSession, record: Record, before: Record) -> Rights:
     admin = record["IsAdmin"] if "IsAdmin" in record else before.get("IsAdmin")
     return Rights(
         bool(admin),
@@ -198,8 +197,7 @@ async def _require_visible_users(session: ReadSession, principal: Principal, use
 
 
 async def _require_unique_email(session: ReadSession, email: str, user_id: int | None) -> None:
-    same = await session.find(User, [Filter(User.meta().columns["Email"], Comparison.EQUALS, email)])
-    if any(user["Id"] != user_id for user in same):
+    if await find_user_id(session, email) not in (None, user_id):
         raise invalid_field("Email", "is already used by another user", email)
 
 

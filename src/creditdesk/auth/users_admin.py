@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from creditdesk.auth.credentials import find_credential, normalize_login, save_credential
+from creditdesk.auth.credentials import (
+    find_credential,
+    find_user_id,
+    normalize_login,
+    save_credential,
+)
 from creditdesk.auth.passwords import Passwords
-from creditdesk.auth.records import first_or_none
 from creditdesk.auth.refresh import issue_refresh_token
+from creditdesk.auth.sessions import SignInMethod
 from creditdesk.auth.token_responses import TokenResponse
 from creditdesk.auth.tokens import AccessTokens
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
@@ -23,13 +28,6 @@ from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import AuthSettings
-
-
-async def find_user_id(session: ReadSession, email: str) -> int | None:
-    """The id of the user with this e-mail, without case; None without one."""
-    column = User.meta().columns["Email"]
-    found = first_or_none(await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1))
-    return int(found["Id"]) if found else None
 
 
 async def count_users_who_can_sign_in(session: ReadSession) -> int:
@@ -67,7 +65,9 @@ async def create_user(
         raise invalid_field("Email", "must be an e-mail address", email)
     if await find_user_id(session, email) is not None:
         raise invalid_field("Email", "is already used by another user", email)
-    password_hash = await (passwords or Passwords(AuthSettings())).hash(password) if password else None
+    password_hash = (
+        await (passwords or Passwords(AuthSettings())).hash(password, "Password", email) if password else None
+    )
     values = {
         "Email": email,
         "FullName": full_name,
@@ -95,7 +95,7 @@ async def set_password(
     user = await session.get(User, user_id)
     if user is None:
         raise NotFound
-    password_hash = await (passwords or Passwords(AuthSettings())).hash(password)
+    password_hash = await (passwords or Passwords(AuthSettings())).hash(password, "Password", user["Email"])
     await save_credential(session, user_id, user["Email"], now, password_hash=password_hash)
 
 
@@ -158,8 +158,6 @@ async def issue_token(
     credential = await find_credential(session, user_id)
     assert credential is not None
     locked = (await session.lock(Credential, [credential["Id"]]))[credential["Id"]]
-    refresh_token = await issue_refresh_token(
-        session, locked, client_id or user["Email"], now, settings.refresh_seconds
-    )
-    access_token = AccessTokens(secret, settings).issue(user_id, locked["Version"], now)
-    return TokenResponse(access_token, "bearer", settings.access_seconds, refresh_token)
+    issued = await issue_refresh_token(session, locked, client_id or user["Email"], now, settings, SignInMethod.COMMAND)
+    access_token = AccessTokens(secret, settings).issue(user_id, issued.session_id, now)
+    return TokenResponse(access_token, "bearer", settings.access_seconds, issued.refresh_token)

@@ -18,8 +18,9 @@ from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
-from creditdesk.auth.users_admin import create_user, ensure_roles, find_user_id
+from creditdesk.auth.users_admin import create_user, ensure_roles
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.encryption_keys import settings_with_key

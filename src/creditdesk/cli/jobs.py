@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from creditdesk.auth.sessions import delete_expired_sessions
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.output import echo
 from creditdesk.cli.progress import ProgressDisplay
@@ -23,10 +24,13 @@ from creditdesk.ledger.jobs import (
 )
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals
+from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
 
 JOB_ACTOR: Final = "creditdesk"
 """The author of journal entries that a scheduled job writes."""
+SESSION_KEPT_DAYS: Final = 30
+"""Days for which a session stays listed after it expired."""
 
 
 def renew(
@@ -68,7 +72,7 @@ def renew(
 
 
 def expire(*, database: DatabaseOption = None) -> int:
-    """Release overdue holds, record the expiry of expired credits, remove old stored responses.
+    """Release overdue holds, record the expiry of expired credits, remove old responses and sessions.
 
     Expired credit cannot be used even before this runs. Safe to repeat, and to run from several
     machines at once: each expiry is recorded once.
@@ -92,13 +96,27 @@ def expire(*, database: DatabaseOption = None) -> int:
                 async for number in run_response_removal(store, request.now - timedelta(days=days)):
                     removed += number
                     display.advance(number)
+                sessions = await _remove_sessions(store, request.now)
         echo(f"{_pluralize(released, 'hold')} released.")
         echo(f"{_pluralize(expired, 'credit')} expired.")
         if removed:
             echo(f"{_pluralize(removed, 'stored response')} removed.")
+        if sessions:
+            echo(f"{_pluralize(sessions, 'session')} removed.")
 
     asyncio.run(run())
     return 0
+
+
+async def _remove_sessions(store: Store, now: datetime) -> int:
+    """Removes the sessions that expired a month ago, in a transaction for each thousand."""
+    removed = 0
+    while True:
+        async with store.write_session() as session:
+            number = await delete_expired_sessions(session, now, SESSION_KEPT_DAYS)
+        removed += number
+        if not number:
+            return removed
 
 
 def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:

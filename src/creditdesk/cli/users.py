@@ -11,18 +11,15 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from creditdesk.auth.credentials import find_user_id
+from creditdesk.auth.sessions import EndReason, end_sessions_of, sessions_of
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.auth.users_admin import (
-    create_user,
-    ensure_roles,
-    find_user_id,
-    issue_token,
-    set_password,
-    set_roles,
-)
+from creditdesk.auth.users_admin import create_user, ensure_roles, issue_token, set_password, set_roles
 from creditdesk.cli.database import DatabaseOption, database_url, open_database
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
+from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.entity import Record
 from creditdesk.schema.repository import ReadSession
 
 Email = Annotated[str, Parameter(help="E-mail address of the user, with which they sign in.")]
@@ -141,6 +138,37 @@ def password(email: Email, *, password_stdin: PasswordStdin = False, database: D
 
 
 @users.command
+def sessions(email: Email, *, database: DatabaseOption = None) -> int:
+    """List the sessions of a user that are open, or ended or expired a short time ago."""
+
+    async def run() -> None:
+        async with open_database(database) as store, store.read_session() as session:
+            found = await sessions_of(session, await _require_user_id(session, email))
+        now = datetime.now(UTC)
+        for each in found:
+            echo(_describe_session(each, now))
+        if not found:
+            echo(f"{email} has no session.")
+
+    asyncio.run(run())
+    return 0
+
+
+@users.command
+def sign_out(email: Email, *, database: DatabaseOption = None) -> int:
+    """End every session of a user: all their tokens are void at once, on every running server."""
+
+    async def run() -> None:
+        async with open_database(database) as store, store.write_session() as session:
+            user_id = await _require_user_id(session, email)
+            ended = await end_sessions_of(session, user_id, EndReason.BY_COMMAND, datetime.now(UTC))
+        echo(f"{len(ended)} {'session' if len(ended) == 1 else 'sessions'} of {email} ended.")
+
+    asyncio.run(run())
+    return 0
+
+
+@users.command
 def token(email: Email, *, database: DatabaseOption = None) -> int:
     """Print an access token of a user, for the header `Authorization: Bearer …`."""
 
@@ -163,6 +191,19 @@ async def _require_user_id(session: ReadSession, email: str) -> int:
     if user_id is None:
         raise CliError(f"There is no user {email}.")
     return user_id
+
+
+def _describe_session(session: Record, now: datetime) -> str:
+    """`7  open until 2026-03-17T09:00:00Z  desk (password) from 192.0.2.7 since 2026-03-02T09:00:00Z`."""
+    if session["EndedOn"] is not None:
+        state = f"ended {format_datetime(session['EndedOn'])}: {session['EndReason']}"
+    elif session["ExpireDate"] <= now:
+        state = f"expired {format_datetime(session['ExpireDate'])}"
+    else:
+        state = f"open until {format_datetime(session['ExpireDate'])}"
+    origin = f" from {session['Address']}" if session["Address"] else ""
+    opened = format_datetime(session["CreatedOn"])
+    return f"{session['Id']}  {state}  {session['ClientId']} ({session['Method']}){origin} since {opened}"
 
 
 def _read_or_generate_password(*, from_stdin: bool) -> tuple[str, bool]:

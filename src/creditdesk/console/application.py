@@ -16,7 +16,8 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from creditdesk.api.browser_requests import SAFE_METHODS
-from creditdesk.api.routes import Api, client_address
+from creditdesk.api.origin import client_address
+from creditdesk.api.routes import Api
 from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.error_pages import error_page
 from creditdesk.console.locations import LocationCache

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
+from unicodedata import normalize
 
 _DATETIME_PATTERN: Final = re.compile(
     r"^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*"
@@ -76,6 +77,14 @@ def format_decimal(value: int, places: int) -> str:
 def fold_case(text: str) -> str:
     """Case-folded text, as filters and sorts compare it on every engine."""
     return text.casefold()
+
+
+def fold_compatible(text: str) -> str:
+    """Case-folded text in the form NFKC, without surrounding spaces: what people take for the same name.
+
+    Folding may undo the form, so it is applied again.
+    """
+    return normalize("NFKC", normalize("NFKC", text).casefold()).strip()
 
 
 def parse_decimal(value: object, message: str) -> Decimal:

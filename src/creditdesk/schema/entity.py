@@ -93,7 +93,8 @@ class Entity:
     pages read no rows. append_only: the database refuses deletes, and updates of all columns but
     `mutable_fields`. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
     must have one of these. indexed: base fields with an index of their own here. unique: groups of
-    columns that are unique together. checks: SQL conditions on every row.
+    columns that are unique together. checks: SQL conditions on every row. cached_fields: columns and
+    collections that processes keep in memory, and drop when they change (`cache_revision`).
     """
 
     area: ClassVar[str]
@@ -112,6 +113,7 @@ class Entity:
     indexed: ClassVar[tuple[str, ...]]
     unique: ClassVar[tuple[tuple[str, ...], ...]]
     checks: ClassVar[tuple[str, ...]]
+    cached_fields: ClassVar[frozenset[str]]
     fields: ClassVar[dict[str, Field]]
 
     def __init_subclass__(  # noqa: PLR0913 - one option of a declaration each
@@ -133,6 +135,7 @@ class Entity:
         indexed: tuple[str, ...] = (),
         unique: tuple[tuple[str, ...], ...] = (),
         checks: tuple[str, ...] = (),
+        cached_fields: tuple[str, ...] = (),
     ) -> None:
         if cls.__name__ in _REGISTRY:
             raise TypeError(f"{cls.__name__} is declared twice")
@@ -144,6 +147,7 @@ class Entity:
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
         cls.required_filters, cls.indexed = required_filters, indexed
         cls.unique, cls.checks = unique, checks
+        cls.cached_fields = frozenset(cached_fields)
         cls.fields = own_fields | BASE_FIELDS
         _REGISTRY[cls.__name__] = cls
 

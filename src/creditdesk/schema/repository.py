@@ -9,10 +9,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Filter, ListQuery, Order, Page
+
+CACHE_LEASE_MILLISECONDS: Final = 50
+"""How long a process may use what it cached of `cached_fields` after it read the cache revision.
+
+A write session that changes such a field ends this much later than its commit. So when a caller
+learns of the change, no process uses the former values any more.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,9 @@ class ReadSession(Finder, Protocol):
 
     async def is_writable(self) -> bool:
         """Whether the database takes writes, which a replica does not."""
+
+    async def cache_revision(self) -> int:
+        """A number that rises with every committed change of a `cached_fields` column."""
 
     async def page(self, query: ListQuery) -> Page:
         """One page, by `meta().list_columns`, with the exact total."""
@@ -162,7 +172,10 @@ class Store(Protocol):
         """
 
     def write_session(self) -> AbstractAsyncContextManager[WriteSession]:
-        """A transaction that commits when its block ends and rolls back on exception."""
+        """A transaction that commits when its block ends and rolls back on exception.
+
+        Ends `CACHE_LEASE_MILLISECONDS` after the commit where `cached_fields` have changed.
+        """
 
     def bulk_load(self, entities: Sequence[type[Entity]]) -> AbstractAsyncContextManager[WriteSession]:
         """A write session for a large number of new records of `entities`.

@@ -13,13 +13,17 @@ from creditdesk.schema.repository import WriteSession
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated user. Roles are in lower case; `locations` is None for all locations."""
+    """The authenticated user. Roles are in lower case; `locations` is None for all locations.
+
+    `session_id` is that of the session of its access token; None with Basic credentials.
+    """
 
     user_id: int
     email: str
     unrestricted: bool = False
     roles: frozenset[str] = frozenset()
     locations: frozenset[int] | None = None
+    session_id: int | None = None
 
     def sees_location(self, location_id: int | None) -> bool:
         """Whether records of this location exist for the principal."""

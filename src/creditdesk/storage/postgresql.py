@@ -119,6 +119,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         encoded: list[tuple[_Kind, EncodedRows]] = []
         for each in writes:
             if isinstance(each, Update):
+                self.note_changes(each.entity, [change for _, change in each.changes])
                 rows = encode_updates(self.statements, each.entity, each.changes)
                 encoded.append(("update", rows))
                 continue
@@ -243,14 +244,17 @@ class PostgreSQLStore:
     async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
         try:
             async with self.pool.acquire() as connection, connection.transaction():
+                session = PostgreSQLWriteSession(self.statements, connection)
                 try:
-                    yield PostgreSQLWriteSession(self.statements, connection)
+                    yield session
+                    await session.raise_cache_revision()
                 except (TimeoutError, CancelledError):
                     # A rollback would wait for the same silent server.
                     connection.terminate()
                     raise
         except asyncpg.PostgresError as error:
             raise translate_error(error) from error
+        await session.wait_for_caches()
 
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
@@ -258,6 +262,7 @@ class PostgreSQLStore:
             load = PostgreSQLBulkLoadSession(self.statements, session.connection)
             async with suspend(load.fetch, load.dialect, entities):
                 yield load
+            session.changes_cached_fields = load.changes_cached_fields
 
     async def close(self) -> None:
         await self.pool.close()

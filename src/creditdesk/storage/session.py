@@ -5,6 +5,7 @@ An engine adds `fetch` and the statements that write rows.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,13 @@ from creditdesk.schema.entity import Column, Entity, Record, declared_entities
 from creditdesk.schema.errors import StateConflict
 from creditdesk.schema.fields import Collection, Reference
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order, Page
-from creditdesk.schema.repository import CounterMismatch, FindQuery, Insert, Update
+from creditdesk.schema.repository import (
+    CACHE_LEASE_MILLISECONDS,
+    CounterMismatch,
+    FindQuery,
+    Insert,
+    Update,
+)
 from creditdesk.storage.codecs import from_microseconds
 from creditdesk.storage.counted_queries import is_seekable
 from creditdesk.storage.dialects import Dialect
@@ -55,6 +62,10 @@ class BaseReadSession(ABC):
     async def is_writable(self) -> bool:
         [(answer,)] = await self.fetch("SELECT 1", ())
         return bool(answer)
+
+    async def cache_revision(self) -> int:
+        rows = await self.fetch("SELECT revision FROM cache_revision", ())
+        return int(rows[0][0]) if rows else 0
 
     async def page(self, query: ListQuery) -> Page:
         offset = min((query.page - 1) * query.size, MAX_OFFSET)
@@ -154,6 +165,30 @@ class BaseReadSession(ABC):
 class BaseWriteSession(BaseReadSession):
     """Implements `WriteSession` over one engine's bulk writes."""
 
+    changes_cached_fields: bool = False
+
+    async def raise_cache_revision(self) -> None:
+        """Raises the revision where `cached_fields` have changed; the last statement before the commit.
+
+        Its row stays locked until then, so revisions commit in their order.
+        """
+        if self.changes_cached_fields:
+            await self.fetch(
+                "INSERT INTO cache_revision (id, revision) VALUES (1, 1) "
+                "ON CONFLICT (id) DO UPDATE SET revision = cache_revision.revision + 1",
+                (),
+            )
+
+    async def wait_for_caches(self) -> None:
+        """Waits after the commit until no process uses former values of `cached_fields`."""
+        if self.changes_cached_fields:
+            await asyncio.sleep(CACHE_LEASE_MILLISECONDS / 1000)
+
+    def note_changes(self, entity: type[Entity], values: Iterable[Mapping[str, Any]]) -> None:
+        """Takes note of `cached_fields` among the values that are set."""
+        if entity.cached_fields and not self.changes_cached_fields:
+            self.changes_cached_fields = any(not entity.cached_fields.isdisjoint(each) for each in values)
+
     @abstractmethod
     async def insert_rows(self, rows: EncodedRows) -> None:
         """Inserts rows into their table."""
@@ -198,6 +233,9 @@ class BaseWriteSession(BaseReadSession):
     async def insert(self, entity: type[Entity], records: Sequence[Mapping[str, Any]]) -> list[int]:
         if not records:
             return []
+        # A new record is in no cache; its links change what is cached of others.
+        collections = {column.name for column in entity.meta().collection_columns}
+        self.note_changes(entity, [{name: 1 for name in collections if record.get(name)} for record in records])
         missing = sum(1 for record in records if not record.get("Id"))
         fresh = iter((await self.next_ids({entity: missing}))[entity] if missing else ())
         ids = [record.get("Id") or next(fresh) for record in records]
@@ -209,6 +247,7 @@ class BaseWriteSession(BaseReadSession):
         return ids
 
     async def update(self, entity: type[Entity], changes: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+        self.note_changes(entity, [change for _, change in changes])
         groups: dict[tuple[str, ...], list[tuple[int, Mapping[str, Any]]]] = {}
         for record_id, change in changes:
             groups.setdefault(tuple(change), []).append((record_id, change))
@@ -239,6 +278,7 @@ class BaseWriteSession(BaseReadSession):
                 raise StateConflict(
                     f"This record cannot be deleted: {count} {other.plural or other.__name__} refer to it."
                 )
+        self.note_changes(entity, [dict.fromkeys(entity.cached_fields)])
         await self.delete_rows(table_name(entity), "id", ids)
 
     async def _insert_links(

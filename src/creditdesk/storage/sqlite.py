@@ -96,6 +96,7 @@ class SQLiteWriteSession(BaseWriteSession):
         # Returned records come first: what they embed is read as it was before the other writes.
         for each in sorted(writes, key=lambda each: each.entity is not returning):
             if isinstance(each, Update):
+                self.note_changes(each.entity, [change for _, change in each.changes])
                 await self.update_rows(encode_updates(self.statements, each.entity, each.changes))
                 continue
             entity, records = each.entity, each.records
@@ -180,6 +181,7 @@ class SQLiteStore:
     async def write_session(self) -> AsyncIterator[SQLiteWriteSession]:
         async with self._turn() as deadline, self._transaction(deadline) as session:
             yield session
+        await session.wait_for_caches()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[float]:
@@ -213,6 +215,7 @@ class SQLiteStore:
                 self._set_journal_mode("WAL")
                 self.connection.execute("PRAGMA temp_store = MEMORY")
                 self.connection.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+        await session.wait_for_caches()
 
     def _set_journal_mode(self, mode: str) -> None:
         """Sets the journal mode, unless other connections have the file open.
@@ -228,7 +231,9 @@ class SQLiteStore:
     async def _transaction(self, deadline: float) -> AsyncIterator[SQLiteWriteSession]:
         await self._begin(deadline)
         try:
-            yield SQLiteWriteSession(self.statements, self.connection)
+            session = SQLiteWriteSession(self.statements, self.connection)
+            yield session
+            await session.raise_cache_revision()
             self.connection.execute("COMMIT")
         except BaseException as error:
             if self.connection.in_transaction:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from creditdesk.auth.users_admin import find_user_id
+from creditdesk.auth.credentials import find_user_id
 from creditdesk.entities.security.user_role import UserRole
+from creditdesk.schema.conversions import fold_compatible
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.row_parser import ParsedRow
@@ -96,4 +97,4 @@ class UserGuard:
 
 
 def _fold_email(email: str | None) -> str:
-    return (email or "").strip().casefold()
+    return fold_compatible(email or "")

@@ -32,7 +32,7 @@ def write_operation(
     example: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The operation of a POST with these parameters in its body."""
-    content = {"schema": _object_schema(params)} | {"example": dict(example or {})}
+    content = {"schema": object_schema(params)} | {"example": dict(example or {})}
     required = any(param.required for param in params)
     body = {"required": required, "content": {"application/json": content}}
     return _base_operation(path, title, role) | {"requestBody": body}
@@ -50,12 +50,13 @@ def _base_operation(path: str, title: str, role: str) -> dict[str, Any]:
     }
 
 
-def _object_schema(params: Sequence[Param | ParamList]) -> Schema:
+def object_schema(params: Sequence[Param | ParamList]) -> Schema:
+    """The schema of a body with these parameters."""
     properties: dict[str, Schema] = {}
     for param in params:
         if isinstance(param, ParamList):
             limits = {"minItems": 1, "maxItems": param.max_items}
-            items = {"items": _object_schema(param.params)}
+            items = {"items": object_schema(param.params)}
             properties[param.name] = {"type": "array"} | items | limits
         else:
             schema = _value_schema(param)

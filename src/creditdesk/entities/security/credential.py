@@ -6,10 +6,11 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Reference, Text
 
 
-class Credential(Entity, public=False, unique=(("Login",), ("UserId",))):
+class Credential(Entity, public=False, unique=(("Login",), ("UserId",)), cached_fields=("Version",)):
     """What a user signs in with; apart from User, so that no list shows it.
 
-    `Login` is the e-mail in lower case. Raising `Version` revokes every earlier token. `LastStep` is
+    `Login` is the e-mail in lower case. `Version` rises with every change, and ends what
+    was verified before. `LastStep` is
     the latest 30-second step of which a one-time code was accepted.
     """
 

@@ -14,6 +14,7 @@ class User(
     aliases=("/api/spaces/users",),
     label="FullName",
     scope="Businesses",
+    cached_fields=("Email", "Active", "APIAccess", "IsAdmin", "MustResetPassword", "Businesses", "UserRoles"),
 ):
     """A person who signs in."""
 

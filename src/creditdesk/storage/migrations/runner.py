@@ -9,10 +9,12 @@ from typing import Any, Final
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
+    cache_revision,
     counter_columns,
     field_defaults,
     initial,
     internal_tables,
+    logins,
     printing_overdraft,
     row_counters,
 )
@@ -26,6 +28,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *internal_tables.MIGRATIONS,
     *field_defaults.MIGRATIONS,
     *counter_columns.MIGRATIONS,
+    *cache_revision.MIGRATIONS,
+    *logins.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,30 @@
+"""Where a request comes from: the client's address behind trusted proxies, and its User-Agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from creditdesk.api.context import ApiContext
+from creditdesk.auth.origin import RequestOrigin
+
+
+def request_origin(api: ApiContext, request: Request) -> RequestOrigin:
+    """The origin of a request that proves who its user is."""
+    return RequestOrigin(client_address(request.scope, api.proxy_hops), request.headers.get("user-agent"))
+
+
+def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
+    """The client's address, where `proxy_hops` proxies in front of the server are trusted.
+
+    Without trusted proxies a forwarded header is ignored, since any client can send one.
+    """
+    if proxy_hops > 0:
+        sent = [v for k, v in scope.get("headers", ()) if k == b"x-forwarded-for"]
+        hops = [hop.strip() for hop in b",".join(sent).decode("latin-1").split(",") if hop.strip()]
+        if len(hops) >= proxy_hops:
+            return hops[-proxy_hops]
+    client = scope.get("client")
+    return str(client[0]) if client else None

@@ -1,0 +1,211 @@
+"""Sessions: their list, log-out and revocation (RFC 7009), and a user's own new password.
+
+What ends a session has an effect on every worker before the response is sent.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from creditdesk.api.body import parse_body, read_body
+from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.ledger.openapi import object_schema
+from creditdesk.api.origin import request_origin
+from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
+from creditdesk.api.token import MAX_TOKEN_FORM_BYTES, NO_STORE, read_token_form, token_error
+from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.permission import require_role
+from creditdesk.auth.scope import scope_filters
+from creditdesk.auth.sessions import EndReason, end_sessions, find_session, sessions_of
+from creditdesk.auth.token_responses import TokenError
+from creditdesk.auth.users import require_rights, user_rights
+from creditdesk.entities.sys.user import User
+from creditdesk.schema.entity import Record, Verb
+from creditdesk.schema.errors import NotFound
+from creditdesk.schema.fields import Integer
+from creditdesk.schema.params import Param, Params
+from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.service import Principal, RequestContext
+
+_USER_ID: Final = Param("UserId", Integer(minimum=1), description="The caller's own when left out.")
+_EMAIL: Final = Param("Email", required=True)
+_PASSWORD: Final = Param("Password", required=True, description="The present password.")
+_NEW_PASSWORD: Final = Param("NewPassword", required=True)
+_CODE: Final = Param("Totp", description="The one-time code of a user with a second factor.")
+_PASSWORD_CHANGE: Final = (_EMAIL, _PASSWORD, _NEW_PASSWORD, _CODE)
+_SHOWN: Final = (
+    "Id", "UserId", "ClientId", "Method", "Address", "UserAgent", "CreatedOn", "LastUsedOn",
+    "ExpireDate", "EndedOn", "EndReason",
+)  # fmt: skip
+
+
+def session_routes(authenticator: Authenticator) -> tuple[Route, ...]:
+    """The paths about sessions and passwords."""
+    return (
+        Route("POST", "/api/token/revoke", partial(_revoke, authenticator), _REVOKE_OPERATION, is_public=True),
+        Route(
+            "POST", "/api/auth/password", partial(_change_password, authenticator), _PASSWORD_OPERATION, is_public=True
+        ),
+        Route("GET", "/api/auth/sessions", _list_sessions, _LIST_OPERATION),
+        Route("DELETE", "/api/auth/sessions/{id}", _end_session, _END_OPERATION),
+    )
+
+
+async def _revoke(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
+    """Ends the session of a token. An unknown token is no error (RFC 7009, section 2.2)."""
+    try:
+        form = await read_token_form(request)
+    except TokenError as error:
+        return token_error(error.error, error.message, 400)
+    token = form.get("token")
+    if not token:
+        return token_error("invalid_request", "Send the token as a form", 400)
+    await authenticator.revoke(token, api.clock())
+    return JSONResponse({}, headers=NO_STORE)
+
+
+async def _change_password(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
+    """Sets the caller's own new password. Public: who must reset it has no token."""
+    body = await read_body(request, MAX_TOKEN_FORM_BYTES)
+    params = Params(_PASSWORD_CHANGE, parse_body(body, request.headers.get("content-type", "")))
+    params.raise_errors()
+    now = api.clock()
+    await authenticator.change_password(
+        params[_EMAIL], params[_PASSWORD], params[_CODE], params[_NEW_PASSWORD], now, request_origin(api, request)
+    )
+    message = "The password was successfully changed. Sign in with the new one."
+    return JsonBytesResponse(action_body(message, None, now.replace(microsecond=0), params[_EMAIL]))
+
+
+async def _list_sessions(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+    """The sessions of the caller or, with the role that reads users, of another user; newest first."""
+    params = Params((_USER_ID,), request.query_params)
+    params.raise_errors()
+    user_id = params[_USER_ID] or context.principal.user_id
+    async with api.store.read_session() as session:
+        await _require_user(session, user_id, context.principal, "get")
+        found = await sessions_of(session, user_id)
+    return json_response(200, [_show(each, context.principal) for each in reversed(found)])
+
+
+async def _end_session(api: ApiContext, _request: Request, context: RequestContext, session_id: int) -> Response:
+    """Ends a session of the caller or, with the right to edit it, of another user."""
+    principal = context.principal
+    async with api.store.write_session() as session:
+        found = await find_session(session, session_id)
+        if found is None:
+            raise NotFound
+        await _require_user(session, found["UserId"], principal, "update")
+        is_own = found["UserId"] == principal.user_id
+        reason = EndReason.SIGNED_OUT if is_own else EndReason.BY_OTHER
+        await end_sessions(session, [found], reason, context.now)
+    now = context.now.replace(microsecond=0)
+    return JsonBytesResponse(action_body("The session has ended.", session_id, now, principal.email))
+
+
+async def _require_user(session: ReadSession, user_id: int, principal: Principal, verb: Verb) -> None:
+    """Raises PermissionDenied or NotFound unless the principal may use this verb on the user."""
+    if user_id == principal.user_id:
+        return
+    require_role(principal, User, verb)
+    user = await session.get(User, user_id, scope_filters(principal, User))
+    if user is None:
+        raise NotFound
+    if verb != "get":
+        require_rights(principal, await user_rights(session, {}, user))
+
+
+def _show(session: Record, principal: Principal) -> dict[str, Any]:
+    return {name: session[name] for name in _SHOWN} | {"IsCurrent": session["Id"] == principal.session_id}
+
+
+_TEXT: Final = {"type": ["string", "null"]}
+_INSTANT: Final = {"type": ["string", "null"], "format": "date-time"}
+_INTEGER: Final = {"type": "integer", "format": "int64"}
+_SESSION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "Id": _INTEGER,
+        "UserId": _INTEGER,
+        "ClientId": {"type": "string"},
+        "Method": {"type": "string"},
+        "Address": _TEXT,
+        "UserAgent": _TEXT,
+        "CreatedOn": {"type": "string", "format": "date-time"},
+        "LastUsedOn": {"type": "string", "format": "date-time"},
+        "ExpireDate": {"type": "string", "format": "date-time"},
+        "EndedOn": _INSTANT,
+        "EndReason": _TEXT,
+        "IsCurrent": {"type": "boolean"},
+    },
+    "required": [*_SHOWN, "IsCurrent"],
+}
+_REVOKE_OPERATION: Final[dict[str, Any]] = {
+    "operationId": "revokeToken",
+    "tags": ["auth"],
+    "summary": "Log out: end the session of a token",
+    "description": "RFC 7009. An access or refresh token; every token of its session is void at once.",
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"token": {"type": "string", "minLength": 1}, "token_type_hint": {"type": "string"}},
+                    "required": ["token"],
+                },
+                "example": {"token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"},
+            }
+        },
+    },
+    "responses": {
+        "200": {"description": "The token is void.", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "400": {"$ref": "#/components/responses/GrantRefused"},
+    },
+}
+_PASSWORD_OPERATION: Final[dict[str, Any]] = {
+    "operationId": "changePassword",
+    "tags": ["auth"],
+    "summary": "Set a new password of one's own",
+    "description": "Ends all sessions of the user, and satisfies `MustResetPassword`. Needs no token.",
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": object_schema(_PASSWORD_CHANGE),
+                "example": {
+                    "Email": "ada@example.com",
+                    "Password": "correct horse battery",
+                    "NewPassword": "analytical engine no. 2",
+                },
+            }
+        },
+    },
+}
+_LIST_OPERATION: Final[dict[str, Any]] = {
+    "operationId": "Sessions",
+    "tags": ["auth"],
+    "summary": "The sessions of a user",
+    "description": "One's own; those of another user need the role User-Read.",
+    "parameters": [{"name": "UserId", "in": "query", "schema": {"type": "integer", "minimum": 1}}],
+    "responses": {
+        "200": {
+            "description": "Success.",
+            "content": {"application/json": {"schema": {"type": "array", "items": _SESSION_SCHEMA}}},
+        },
+        **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (400, 401, 403, 404, 429, 500)},
+    },
+}
+_END_OPERATION: Final[dict[str, Any]] = {
+    "operationId": "Session",
+    "tags": ["auth"],
+    "summary": "End a session",
+    "description": "One's own; those of another user need the role User-Edit and every right of that user.",
+    "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}],
+}

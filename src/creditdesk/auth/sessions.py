@@ -1,0 +1,131 @@
+"""Sessions of users: opened by a sign-in, ended by log-out, a stolen token or a new password.
+
+An ended session refuses all its tokens at once, in every process: `EndedOn` is a cached field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
+from creditdesk.auth.records import first_or_none
+from creditdesk.entities.security.refresh_token import RefreshToken
+from creditdesk.entities.security.user_session import UserSession
+from creditdesk.schema.entity import Record
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.records import new_record, update_stamp
+from creditdesk.schema.repository import ReadSession, WriteSession
+
+MAX_USER_AGENT_LENGTH: Final = 200
+_DELETE_BATCH_SIZE: Final = 1000
+
+
+class SignInMethod(StrEnum):
+    """How the user of a session proved who it is."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a method
+    COMMAND = "command line"
+    EARLIER_VERSION = "earlier version"
+
+
+class EndReason(StrEnum):
+    """Why a session ended before it expired."""
+
+    SIGNED_OUT = "signed out"
+    REPLAYED = "refresh token used twice"
+    CREDENTIAL = "password or second factor changed"
+    DEACTIVATED = "user deactivated"
+    BY_OTHER = "ended by another user"
+    BY_COMMAND = "ended by a command"
+
+
+async def open_session(
+    session: WriteSession,
+    user_id: int,
+    client_id: str,
+    method: SignInMethod,
+    now: datetime,
+    expires: datetime,
+    origin: RequestOrigin = NO_ORIGIN,
+    *,
+    family: str = "",
+) -> Record:
+    """Inserts a session and returns it; `family` is that of refresh tokens which exist already."""
+    values = {
+        "UserId": user_id,
+        "ClientId": client_id,
+        "Method": method.value,
+        "Address": origin.address,
+        "UserAgent": (origin.user_agent or "")[:MAX_USER_AGENT_LENGTH] or None,
+        "LastUsedOn": now,
+        "ExpireDate": expires,
+        "UniqueId": family,
+    }
+    opened = new_record(UserSession, values, now)
+    [opened["Id"]] = await session.insert(UserSession, [opened])
+    return opened
+
+
+async def find_session(session: ReadSession, session_id: int) -> Record | None:
+    """The session with this Id, ended or not."""
+    return first_or_none(await session.find(UserSession, [_equals("Id", session_id)], limit=1))
+
+
+async def find_session_of_family(session: ReadSession, family: str) -> Record | None:
+    """The session of a family of refresh tokens."""
+    return first_or_none(await session.find(UserSession, [_equals("UniqueId", family)], limit=1))
+
+
+async def end_sessions(
+    session: WriteSession, sessions: Sequence[Record], reason: EndReason, now: datetime
+) -> list[Record]:
+    """Ends those that are open and deletes their refresh tokens; returns the sessions it ended."""
+    ended = [each for each in sessions if each["EndedOn"] is None]
+    if ended:
+        change = {"EndedOn": now, "EndReason": reason.value, **update_stamp(now, None)}
+        await session.update(UserSession, [(each["Id"], change) for each in ended])
+        family = RefreshToken.meta().columns["Family"]
+        families = tuple(each["UniqueId"] for each in ended)
+        tokens = await session.find(RefreshToken, [Filter(family, Comparison.ONE_OF, families)], columns=["Id"])
+        if tokens:
+            await session.delete(RefreshToken, [token["Id"] for token in tokens])
+    return ended
+
+
+async def sessions_of(session: ReadSession, user_id: int) -> list[Record]:
+    """Every session of a user, ended ones included, by Id."""
+    return await session.find(UserSession, [_equals("UserId", user_id)])
+
+
+async def open_sessions(session: ReadSession, user_id: int) -> list[Record]:
+    """The user's sessions that have not been ended."""
+    ended = Filter(UserSession.meta().columns["EndedOn"], Comparison.NULL)
+    return await session.find(UserSession, [_equals("UserId", user_id), ended])
+
+
+async def end_sessions_of(session: WriteSession, user_id: int, reason: EndReason, now: datetime) -> list[Record]:
+    """Ends every session of a user; returns the sessions it ended."""
+    return await end_sessions(session, await open_sessions(session, user_id), reason, now)
+
+
+async def delete_sessions_of(session: WriteSession, user_id: int) -> None:
+    """Deletes every session of a user that is about to be deleted."""
+    rows = await session.find(UserSession, [_equals("UserId", user_id)], columns=["Id"])
+    if rows:
+        await session.delete(UserSession, [row["Id"] for row in rows])
+
+
+async def delete_expired_sessions(session: WriteSession, now: datetime, days: int) -> int:
+    """Deletes up to 1000 sessions that expired so many days ago; returns how many."""
+    past = Filter(UserSession.meta().columns["ExpireDate"], Comparison.AT_MOST, now - timedelta(days=days))
+    rows = await session.find(UserSession, [past], limit=_DELETE_BATCH_SIZE, columns=["Id"])
+    if rows:
+        await session.delete(UserSession, [row["Id"] for row in rows])
+    return len(rows)
+
+
+def _equals(name: str, value: object) -> Filter:
+    return Filter(UserSession.meta().columns[name], Comparison.EQUALS, value)

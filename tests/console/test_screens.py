@@ -232,3 +232,32 @@ async def test_location_and_roles_limit_every_page(app: ASGIApp, store: Store, a
             assert "Ada" not in answer.text.replace("Ada”", "").replace('value="Ada"', "")
         assert "Spend desk" not in (await other.get("/console/")).text
         assert (await other.get("/console/records/sys/users")).status_code == 403
+
+
+async def test_grant_shows_what_can_be_spent_then_and_is_made_once(console: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("20")
+    path = f"/console/customers/{api.ledger.customer}/grant/money"
+    form = fields_of((await console.get(path)).text) | {
+        "amount": "12.5", "location": str(api.ledger.business), "Description": "Spring gift",
+        "CaneBeUsedForBookings": "true", "ExpireDate": "2031-05-01T12:00",
+    }  # fmt: skip
+    effects = (await console.post(f"{path}/effects", data=form)).text
+    assert "20.00" in effects
+    assert "32.50" in effects
+    answers = [await console.post(path, data=form) for _ in range(2)]
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    page = (await console.get(f"/console/customers/{api.ledger.customer}")).text
+    assert figures(page) == ["32.50"]
+    assert "Spring gift" in page
+
+
+async def test_grant_of_time_and_its_errors(console: httpx.AsyncClient, api: ApiClient) -> None:
+    path = f"/console/customers/{api.ledger.customer}/grant/time"
+    form = fields_of((await console.get(path)).text)
+    form |= {"location": str(api.ledger.business), "rate": str(api.ledger.rate), "Description": "Extra hours"}
+    missing = await console.post(path, data=form | {"amount": ""})
+    assert missing.status_code == 400
+    assert 'id="e-amount">is a required field' in missing.text
+    assert (await console.post(path, data=form | {"amount": "90", "Description": ""})).status_code == 422
+    assert (await console.post(path, data=form | {"amount": "90"})).status_code == 303
+    assert figures((await console.get(f"/console/customers/{api.ledger.customer}")).text) == ["90"]

@@ -32,14 +32,15 @@ class ConsideredRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """How one item is paid."""
+    """How one item is paid: the credits that pay, and the others, both in the order of payment."""
 
     source: SourceLink
     currency: str
     price: str
     uncovered: str
     is_covered: bool
-    rows: list[ConsideredRow]
+    paying: list[ConsideredRow]
+    others: list[ConsideredRow]
 
 
 async def allocation_items(page: ConsolePage, document: Mapping[str, Any]) -> list[ItemView]:
@@ -66,7 +67,8 @@ def _item(
         page.format.money(source["price"], source["currency"]),
         page.format.money(uncovered, source["currency"]),
         not uncovered,
-        sorted(rows, key=lambda row: (not row.pays, row.rank)),
+        [row for row in rows if row.pays],
+        [row for row in rows if not row.pays],
     )
 
 

@@ -41,7 +41,7 @@ def command_effects(
 
 def _adjustment(entity: type[Entity], record: Mapping[str, Any], parameters: Mapping[str, str]) -> list[ValueChange]:
     """Remaining moves by the amount; where it passes the total, the total grows by the excess (rule 2)."""
-    amount = _decimal(parameters.get("Amount"))
+    amount = entered_number(parameters.get("Amount"))
     if amount is None:
         return []
     remaining, total = _amounts(entity, record)
@@ -61,11 +61,11 @@ def _voiding(entity: type[Entity], record: Mapping[str, Any], _parameters: Mappi
 
 def _reversal(_entity: type[Entity], record: Mapping[str, Any], parameters: Mapping[str, str]) -> list[ValueChange]:
     """The credit gets the amount back, the whole use where none is named (rule 30)."""
-    remaining = _decimal(record.get("CoworkerBookingCreditRemainingCredit"))
-    used = _decimal(record.get("CreditUsed"))
+    remaining = entered_number(record.get("CoworkerBookingCreditRemainingCredit"))
+    used = entered_number(record.get("CreditUsed"))
     if remaining is None or used is None:
         return []
-    amount = _decimal(parameters.get("Amount")) or used
+    amount = entered_number(parameters.get("Amount")) or used
     problem = mark("The use was smaller than that.") if amount > used else ""
     return [ValueChange(mark("Remaining"), remaining, remaining + amount, problem)]
 
@@ -75,7 +75,7 @@ def _amounts(entity: type[Entity], record: Mapping[str, Any]) -> tuple[Decimal, 
     return Decimal(str(record[remaining])), Decimal(str(record[total]))
 
 
-def _decimal(value: object) -> Decimal | None:
+def entered_number(value: object) -> Decimal | None:
     """The number of a value; None for none, and for what is no number."""
     if value is None or value == "":
         return None

@@ -112,6 +112,8 @@ def cell(
         return str(value)
     if column.as_text:
         return str(value)
+    if isinstance(column.field, Money) and record.get("CreditKind") == "time":
+        return formatter.units(value)
     return DISPLAYS[type(column.field)](formatter, column.field, value)
 
 

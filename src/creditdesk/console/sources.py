@@ -99,7 +99,7 @@ def _link(page: ConsolePage, kind: str, source_id: int, record: Mapping[str, Any
     known = _RECORDS.get(kind)
     title = page.translate(SOURCE_TITLES[kind]) if kind in SOURCE_TITLES else kind
     if known is None or record is None:
-        return SourceLink(f"{title} #{source_id}")
+        return SourceLink(title, note=f"#{source_id}")
     entity, text, at = known
     formatter = page.format_at(record.get("BusinessId"))
     note = formatter.instant(record[at]) if at and record.get(at) else ""

@@ -38,7 +38,7 @@ async def _effects(page: ConsolePage) -> Response:
     entity, action = _action(page)
     record = await _record(page, entity)
     changes = command_effects(entity, action.key, record, _entered(action, await page.form()))
-    return page.render("command_effects.html", changes=changes, formatter=page.format, entity=entity)
+    return page.render("command_effects.html", changes=changes, formatter=page.format, kind=_amount_kind(entity))
 
 
 async def _run(page: ConsolePage) -> Response:
@@ -70,6 +70,11 @@ async def _target(page: ConsolePage, entity: type[Entity], form: Mapping[str, An
     except ApiError:
         return list_path(entity)
     return safe_path(str(form["next"])) if form.get("next") else record_path(entity, page.request.path_params["id"])
+
+
+def _amount_kind(entity: type[Entity]) -> str:
+    """Whether the amounts of a command on the entity are money or uses."""
+    return "time" if "ExtraService" in entity.__name__ else "money"
 
 
 def _action(page: ConsolePage) -> tuple[type[Entity], Action]:
@@ -107,7 +112,7 @@ async def _form(
         fields=[_field(page, param, entered, error) for param in action.parameters], error=error,
         path=f"{fields_path(entity, record['Id'])}/commands/{action.key}",
         back=safe_path(entered["next"]) if entered.get("next") else record_path(entity, record["Id"]),
-        changes=command_effects(entity, action.key, record, entered), formatter=page.format, options={},
+        changes=command_effects(entity, action.key, record, entered), formatter=page.format, options={}, kind=_amount_kind(entity),
     )  # fmt: skip
 
 

@@ -70,7 +70,6 @@ async def _show(page: ConsolePage) -> Response:
         lines=await journal_rows(page, lines.records, names), listed=lines, address=address,
         teams=await _teams(page, customer.get("Teams") or []),
         may_grant=page.may(CoworkerBookingCredit, "create"), may_spend=page.has_role(SPEND_ROLE),
-        grant_query=f"CoworkerId={customer_id}&BusinessId={customer.get('InvoicingBusinessId') or ''}",
     )  # fmt: skip
 
 

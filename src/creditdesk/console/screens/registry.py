@@ -8,6 +8,7 @@ from creditdesk.console.page import Screen
 from creditdesk.console.screens.commands import COMMAND_SCREENS
 from creditdesk.console.screens.credits import CREDIT_SCREENS
 from creditdesk.console.screens.customers import CUSTOMER_SCREENS
+from creditdesk.console.screens.grants import GRANT_SCREENS
 from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
 from creditdesk.console.screens.record_lists import LIST_SCREENS
 from creditdesk.console.screens.records import RECORD_SCREENS
@@ -18,6 +19,7 @@ from creditdesk.console.screens.today import TODAY_SCREENS
 ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *TODAY_SCREENS,
     *CUSTOMER_SCREENS,
+    *GRANT_SCREENS,
     *CREDIT_SCREENS,
     *SPEND_SCREENS,
     *SEARCH_SCREENS,

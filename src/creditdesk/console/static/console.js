@@ -20,7 +20,7 @@ document.addEventListener("keydown", (event) => {
   moveInPalette(event);
 });
 
-/* The arrow keys walk from the search field through its results. */
+/* The up and down keys walk from the search field through its results. */
 function moveInPalette(event) {
   const results = [...document.querySelectorAll("#palette a")];
   const at = results.indexOf(document.activeElement);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pyotp
 import pytest
@@ -150,3 +152,44 @@ def test_redirects_stay_in_the_console(wanted: str | None, path: str) -> None:
 
 async def test_notice_is_shown_once_and_never_from_an_address(console: httpx.AsyncClient) -> None:
     assert "Pay me" not in (await console.get("/console/?notice=Pay+me")).text
+
+
+async def test_account_lists_sessions_and_ends_another(app: ASGIApp, store: Store) -> None:
+    await create_person(store, "two-places@example.org")
+    form = {"email": "two-places@example.org", "password": PASSWORD}
+    async with browser(app) as first, browser(app) as second:
+        await first.post(SIGN_IN, data=form, headers={"user-agent": "Mozilla/5.0 (Elsewhere)"})
+        await second.post(SIGN_IN, data=form)
+        page = (await second.get("/console/account")).text
+        assert "Mozilla/5.0 (Elsewhere)" in page
+        [session] = re.findall(r'name="session" value="(\d+)"', page)
+        assert (await first.get("/console/")).status_code == 200
+        assert (await second.post("/console/account/sessions", data={"session": session})).status_code == 303
+        assert (await first.get("/console/")).status_code == 303
+        assert (await second.get("/console/")).status_code == 200
+
+
+async def test_password_change_ends_every_session(app: ASGIApp, store: Store) -> None:
+    await create_person(store, "change@example.org")
+    form = {"email": "change@example.org", "password": PASSWORD}
+    new = "a far better passphrase"
+    async with browser(app) as person:
+        await person.post(SIGN_IN, data=form)
+        sent = {"password": PASSWORD, "new": new, "again": "another one"}
+        assert (await person.post("/console/account/password", data=sent)).status_code == 422
+        wrong = await person.post("/console/account/password", data=sent | {"password": "no", "again": new})
+        assert (wrong.status_code, "incorrect" in wrong.text) == (400, True)
+        assert (await person.post("/console/account/password", data=sent | {"again": new})).status_code == 303
+        assert (await person.get("/console/")).status_code == 303
+        assert (await person.post(SIGN_IN, data=form)).status_code == 400
+        assert (await person.post(SIGN_IN, data=form | {"password": new})).status_code == 303
+
+
+async def test_copy_of_the_cookie_ends_with_the_sign_out(app: ASGIApp, store: Store) -> None:
+    await create_person(store, "copy@example.org")
+    async with browser(app) as person, browser(app) as thief:
+        await person.post(SIGN_IN, data={"email": "copy@example.org", "password": PASSWORD})
+        thief.cookies.update(person.cookies)
+        assert (await thief.get("/console/")).status_code == 200
+        await person.post("/console/sign-out")
+        assert (await thief.get("/console/")).status_code == 303

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Scope
 from creditdesk.api.serializer import encode
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
-_FORWARDED: Final = frozenset({b"x-forwarded-for"})
+_FORWARDED: Final = frozenset({b"x-forwarded-for", b"user-agent"})
 """Headers of the browser's request that the API reads as well."""
 MAX_PAGE_RECORDS: Final = 1000
 

@@ -18,7 +18,8 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_extra_service_use_history import CoworkerExtraServiceUseHistory
-from creditdesk.entities.roles import CORRECT_ROLE
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE
 from creditdesk.schema.entity import Entity
 
 CREDIT_ENTITIES: Final[dict[str, type[Entity]]] = {"money": CoworkerBookingCredit, "time": CoworkerExtraService}
@@ -26,6 +27,7 @@ USE_ENTITIES: Final[dict[str, type[Entity]]] = {
     "money": CoworkerBookingCreditUseHistory,
     "time": CoworkerExtraServiceUseHistory,
 }
+_MAX_SOURCE_LINES: Final = 50
 LINE_TITLES: Final = {
     "grant": mark("Granted"),
     "use": mark("Used"),
@@ -74,6 +76,16 @@ async def journal_rows(
     wanted = [(line["SourceKind"], line["SourceId"]) for line in lines if line["SourceKind"] and line["SourceId"]]
     sources = await source_links(page, wanted)
     return [_row(page, line, sources, credits_) for line in lines]
+
+
+async def lines_of_source(page: ConsolePage, kind: str, source_id: int) -> list[JournalRow]:
+    """What moved for a source, the latest first; nothing for a user who may not read the journal."""
+    if not kind or not page.has_role(READ_ROLE):
+        return []
+    query = {"JournalLine_SourceKind": kind, "JournalLine_SourceId": source_id, "orderby": "RecordedOn",
+             "dir": "descending", "size": _MAX_SOURCE_LINES}  # fmt: skip
+    lines = (await page.client.find(JournalLine.path(), query)).records
+    return await journal_rows(page, lines, await credits_of(page, {(x["CreditKind"], x["CreditId"]) for x in lines}))
 
 
 async def credits_of(page: ConsolePage, keys: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:

@@ -71,6 +71,11 @@ _RECORDS: Final[dict[str, tuple[type[Entity], Callable[[Mapping[str, Any]], str]
 }
 
 
+def source_kind_of(entity: type[Entity]) -> str:
+    """The kind under which the journal names records of the entity; empty where it never does."""
+    return next((kind for kind, (each, _, _) in _RECORDS.items() if each is entity), "")
+
+
 async def source_links(page: ConsolePage, wanted: Iterable[SourceId]) -> dict[SourceId, SourceLink]:
     """The sources by kind and id; one that is gone or hidden keeps its kind and number."""
     ids: dict[str, set[int]] = {}

@@ -10,8 +10,9 @@ from starlette.responses import Response, StreamingResponse
 
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.csv_export import MAX_EXPORT_ROWS, stream_csv
-from creditdesk.console.displays import CellText, cell
+from creditdesk.console.displays import CellText, cell, naming_reference
 from creditdesk.console.inputs import CONTROLS, FormField, form_field
+from creditdesk.console.journal_table import lines_of_source
 from creditdesk.console.labels import column_title, entity_plural, entity_title
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.list_query import ListAddress
@@ -19,6 +20,7 @@ from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import reference_names
 from creditdesk.console.screens.record_lists import entity_of_path, with_location
 from creditdesk.console.security import PAGE_HEADERS
+from creditdesk.console.sources import source_kind_of
 from creditdesk.console.translations import mark
 from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_by_name
 from creditdesk.schema.errors import PermissionDenied
@@ -46,6 +48,8 @@ async def _show(page: ConsolePage) -> Response:
     empty: list[str] = []
     for column in shown:
         value = record.get(column.name)
+        if naming_reference(column) in names:
+            continue
         if value is None or value in ("", [], False):
             empty.append(column_title(column))
             continue
@@ -59,6 +63,7 @@ async def _show(page: ConsolePage) -> Response:
         empty=empty, own_screen=_own_screen(entity, record["Id"]),
         may_edit=page.may(entity, "update"), may_delete=page.may(entity, "delete"),
         commands=await _commands(page, entity),
+        lines=await lines_of_source(page, source_kind_of(entity), record["Id"]),
     )  # fmt: skip
 
 

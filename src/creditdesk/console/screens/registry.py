@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.console.page import Screen
+from creditdesk.console.screens.account import ACCOUNT_SCREENS
 from creditdesk.console.screens.commands import COMMAND_SCREENS
 from creditdesk.console.screens.credits import CREDIT_SCREENS
 from creditdesk.console.screens.customers import CUSTOMER_SCREENS
@@ -24,6 +25,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *SPEND_SCREENS,
     *SEARCH_SCREENS,
     *PREFERENCE_SCREENS,
+    *ACCOUNT_SCREENS,
     *LIST_SCREENS,
     *RECORD_SCREENS,
     *COMMAND_SCREENS,

@@ -1,0 +1,199 @@
+"""The console as people use it: by mouse and keyboard, with and without scripts, in two tabs."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import ConsoleSite
+from tests.support.browser import Visitor, visitor
+
+CREDITS = "/api/billing/coworkerbookingcredits"
+AXE_RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+}
+MIN_TARGET = 24
+PAGES = (
+    "/console/",
+    "/console/customers",
+    "/console/customers/1?all=1",
+    "/console/customers/1/grant/time",
+    "/console/credits",
+    "/console/credits/money/4",
+    "/console/credits/money/4/extend",
+    "/console/spend",
+    "/console/spend?customer=1",
+    "/console/renewals",
+    "/console/search?q=a",
+    "/console/preferences",
+    "/console/account",
+    "/console/records",
+    "/console/records/ledger/entries?orderby=RecordedOn&JournalLine_CreditKind=money",
+    "/console/records/billing/coworkerbookingcredits/4",
+    "/console/records/billing/coworkerbookingcredits/4/edit",
+    "/console/records/billing/coworkerbookingcredits/4/commands/ADJUST_CREDIT",
+    "/console/records/billing/coworkerbookingcredits/4/delete",
+    "/console/records/nothing/here",
+)
+
+
+async def create_credit(site: ConsoleSite, total: float, **values: Any) -> int:
+    """A money credit of the first customer."""
+    body = {"CoworkerId": 1, "BusinessId": 1, "TotalCredit": total, "Description": "Test gift", **values}
+    async with site.http() as http:
+        return int((await http.post(CREDITS, json=body)).json()["Value"]["Id"])
+
+
+async def remaining(site: ConsoleSite, credit: int) -> Decimal:
+    async with site.http() as http:
+        return Decimal(str((await http.get(f"{CREDITS}/{credit}")).json()["RemainingCredit"]))
+
+
+async def small_targets(page: Page) -> list[str]:
+    """Buttons and fields that are smaller than a fingertip; links within sentences may be."""
+    found: list[str] = await page.evaluate(
+        """(least) => [...document.querySelectorAll("button, input, select, summary, .button, nav a, td a, th a")]
+        .filter((each) => each.checkVisibility() && !["hidden", "checkbox", "radio"].includes(each.type))
+        .filter((each) => !each.closest(".visually-hidden") && !each.classList.contains("visually-hidden"))
+        .map((each) => [each, each.getBoundingClientRect()])
+        .filter(([_, box]) => box.width > 0 && box.height < least)
+        .map(([each, box]) => each.outerHTML.slice(0, 80) + " " + box.height)""",
+        MIN_TARGET,
+    )
+    return found
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 320)])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_pages_are_accessible_and_fit(browser: Browser, site: ConsoleSite, scheme: str, width: int) -> None:
+    """No finding of axe for WCAG 2.2 A and AA; nothing is wider than the window; targets are large enough."""
+    options: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
+    findings: list[str] = []
+    async with visitor(browser, site.address, bypass_csp=True, **options) as reader:
+        page = await reader.open_tab("/console/sign-in")
+        for path in ("/console/sign-in", *PAGES):
+            if path != "/console/sign-in" and page.url.endswith("/console/sign-in"):
+                page = await reader.sign_in(site.email, site.password)
+            await page.goto(site.address + path)
+            results = await Axe().run(page, options=AXE_RULES)
+            findings += [
+                f"{path}: {each['id']} {each['nodes'][0]['html'][:120]}" for each in results.response["violations"]
+            ]
+            widest = await page.evaluate("document.documentElement.scrollWidth")
+            findings += [f"{path}: {widest} px wide"] if widest > width else []
+            findings += [f"{path}: small target {each}" for each in await small_targets(page)]
+    assert findings == []
+
+
+async def test_adjustment_with_a_live_preview_writes_once(desk: Visitor, site: ConsoleSite) -> None:
+    credit = await create_credit(site, 20)
+    page = await desk.sign_in(site.email, site.password)
+    await page.goto(f"{site.address}/console/credits/money/{credit}")
+    await page.get_by_role("link", name="Adjust…").click()
+    await page.get_by_label("Amount").fill("12.5")
+    await expect(page.locator("#effects .after").first).to_have_text("32.50")
+    await page.get_by_label("Reason").fill("Projector failed")
+    await page.get_by_role("button", name="Adjust remaining credit").dblclick()
+    await expect(page.get_by_role("status")).to_contain_text("adjusted")
+    assert await remaining(site, credit) == Decimal("32.5")
+    await page.reload()
+    await expect(page.get_by_role("status")).to_have_count(0)
+    await page.get_by_role("link", name="Undo…").click()
+    await expect(page.get_by_label("Amount")).to_have_value("-12.5")
+    await page.get_by_label("Reason").fill("Wrong credit")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_be_visible()
+    assert await remaining(site, credit) == 20
+
+
+async def test_form_that_comes_back_is_not_written_again(desk: Visitor, site: ConsoleSite) -> None:
+    credit = await create_credit(site, 20)
+    page = await desk.sign_in(site.email, site.password)
+    path = f"{site.address}/console/records/billing/coworkerbookingcredits/{credit}/commands/ADJUST_CREDIT"
+    await page.goto(path)
+    await page.get_by_label("Amount").fill("5")
+    await page.get_by_label("Reason").fill("Once")
+    await page.get_by_role("button", name="Adjust remaining credit").click()
+    await page.wait_for_url("**/console/credits/money/*")
+    await page.go_back()
+    assert page.url == path
+    await page.go_forward()
+    await page.reload()
+    assert await remaining(site, credit) == 25
+
+
+async def test_spend_desk_previews_while_it_is_filled_in(desk: Visitor, site: ConsoleSite) -> None:
+    credit = await create_credit(site, 30, IsUniversalCredit=True, AppliesToCharges=True)
+    page = await desk.sign_in(site.email, site.password)
+    await page.goto(f"{site.address}/console/spend?customer=1")
+    await page.get_by_label("Charge").fill("7.25")
+    preview = page.locator("#preview")
+    await expect(preview.get_by_text("Covered by credit.")).to_be_visible()
+    [taken] = await preview.locator("tr:not(.muted) b").all_inner_texts()
+    assert taken == "−7.25"
+    payer = await preview.locator("tr:not(.muted) td a").first.get_attribute("href")
+    await page.get_by_role("button", name="Pay with credit").click()
+    await expect(page.get_by_role("status")).to_contain_text("spend was successfully made")
+    if payer == f"/console/credits/money/{credit}":
+        assert await remaining(site, credit) == Decimal("22.75")
+    await page.goto(site.address + str(payer))
+    await expect(page.get_by_role("region", name="Journal").get_by_text("−7.25").first).to_be_visible()
+
+
+async def test_keyboard_alone_finds_a_customer(desk: Visitor, site: ConsoleSite) -> None:
+    page = await desk.sign_in(site.email, site.password)
+    async with site.http() as http:
+        name = (await http.get("/api/spaces/coworkers/1")).json()["FullName"]
+    await page.keyboard.press("/")
+    await page.keyboard.type(name[:6])
+    await expect(page.locator("#palette a").first).to_be_visible()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/console/customers/*")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(name.split()[0])
+    await page.keyboard.press("Control+k")
+    await expect(page.locator("#search")).to_be_focused()
+    await page.goto(site.address + "/console/")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+async def test_signing_out_ends_the_session_in_both_tabs(desk: Visitor, site: ConsoleSite) -> None:
+    first = await desk.sign_in(site.email, site.password)
+    second = await desk.open_tab("/console/records/ledger/entries")
+    await expect(second.get_by_role("heading", level=1)).to_have_text("Journal lines")
+    await first.get_by_role("button", name="Sign out").click()
+    await first.wait_for_url("**/console/sign-in")
+    await second.reload()
+    await second.wait_for_url("**/console/sign-in?next=*")
+
+
+async def test_everything_works_without_scripts(browser: Browser, site: ConsoleSite) -> None:
+    """Sign in, filter, page, act and export with plain forms and links."""
+    credit = await create_credit(site, 40)
+    async with visitor(browser, site.address, java_script_enabled=False, accept_downloads=True) as reader:
+        page = await reader.sign_in(site.email, site.password)
+        await page.goto(f"{site.address}/console/records/billing/coworkerbookingcredits")
+        await page.get_by_text("Filter", exact=True).click()
+        await page.get_by_label("Field", exact=True).select_option("Total credit")
+        await page.get_by_label("Comparison").select_option("is at least")
+        await page.get_by_label("Value", exact=True).fill("40")
+        await page.get_by_role("button", name="Add the filter").click()
+        await expect(page.locator(".chip")).to_contain_text("Total credit is at least 40")
+        await page.get_by_role("link", name="Next").click()
+        assert "page=2" in page.url
+        assert "from_CoworkerBookingCredit_TotalCredit=40" in page.url
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="CSV").click()
+        assert (await download.value).suggested_filename == "coworkerbookingcredits.csv"
+        await page.goto(f"{site.address}/console/credits/money/{credit}")
+        await page.get_by_role("link", name="Void rest…").click()
+        await page.get_by_label("Reason").fill("Left the space")
+        await page.get_by_role("button", name="Void unused credit").click()
+        await expect(page.get_by_role("status")).to_contain_text("voided")
+    assert await remaining(site, credit) == 0

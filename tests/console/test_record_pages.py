@@ -61,6 +61,20 @@ async def test_filter_form_becomes_the_address_of_the_list(console: httpx.AsyncC
     assert answer.headers["location"] == expected
 
 
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("CaneBeUsedForBookings", '<option value="true">Yes</option>'),
+        ("ExpireDate", 'type="date"'),
+        ("TotalCredit", 'autocomplete="off"'),
+    ],
+)
+async def test_value_of_a_filter_is_entered_as_it_suits_the_field(
+    console: httpx.AsyncClient, field: str, expected: str
+) -> None:
+    assert expected in (await console.get(f"{CREDIT_LIST}/filter-value", params={"field": field})).text
+
+
 async def test_list_filters_sorts_and_counts_as_the_api(console: httpx.AsyncClient, unverified_api: ApiClient) -> None:
     for total in ("5", "20", "30"):
         await unverified_api.create_credit(total)

@@ -29,6 +29,7 @@ from creditdesk.cli.database import (
 )
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
+from creditdesk.console.templating import warm_up
 from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
 from creditdesk.settings import variable_of
@@ -133,6 +134,7 @@ class WorkerApplication:
         self._url = url
         self._store: Store | None = None
         self._app: ASGIApp | None = None
+        self._warm_up: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -155,6 +157,9 @@ class WorkerApplication:
                     )
                     self._app = build_app(self._store, settings)
                     await load_solver()
+                    if settings.console.enabled:
+                        # Nobody waits for it: a page that comes first compiles what it needs itself.
+                        self._warm_up = asyncio.create_task(asyncio.to_thread(warm_up))
                 except Exception as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     raise
@@ -164,6 +169,8 @@ class WorkerApplication:
                 gc.set_threshold(GC_THRESHOLD)
                 await send({"type": "lifespan.startup.complete"})
             else:
+                if self._warm_up is not None:
+                    await self._warm_up
                 if self._store is not None:
                     await self._store.close()
                 await send({"type": "lifespan.shutdown.complete"})

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from creditdesk.console.formats import ABSENT, Formatter
 from creditdesk.console.labels import words
 from creditdesk.console.links import record_path
+from creditdesk.console.markup import link_element
 from creditdesk.schema.entity import Column, entity_by_name
 from creditdesk.schema.fields import (
     Boolean,
@@ -76,7 +77,7 @@ def _collection(_format: Formatter, field: Field, value: Any) -> CellText:
 
 
 def _link(entity: str, record_id: Any) -> Markup:
-    return Markup('<a href="{}">#{}</a>').format(record_path(entity_by_name(entity), record_id), record_id)
+    return link_element(record_path(entity_by_name(entity), record_id), f"#{record_id}")
 
 
 DISPLAYS: Final[dict[type[Field], CellDisplay]] = {
@@ -103,7 +104,7 @@ def cell(
     if value is None or value in ("", []):
         return ABSENT
     if column.name == "Id":
-        return Markup('<a href="{}">#{}</a>').format(record_path(column.entity, value), value)
+        return link_element(record_path(column.entity, value), f"#{value}")
     if names and value in names:
         return _named_link(column, column.name, record, names[value])
     if reference := naming_reference(column):
@@ -129,7 +130,7 @@ def _named_link(column: Column, reference: str, record: Mapping[str, Any], name:
     field = column.entity.meta().columns[reference].field
     if not (isinstance(field, Reference) and field.is_local and record.get(reference)):
         return name
-    return Markup('<a href="{}">{}</a>').format(record_path(entity_by_name(field.to), record[reference]), name)
+    return link_element(record_path(entity_by_name(field.to), record[reference]), name)
 
 
 def is_numeric(column: Column) -> bool:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
-from functools import cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Final
 
 from babel import Locale
 from babel.core import get_global
-from babel.dates import format_date, format_skeleton, format_timedelta
+from babel.dates import format_skeleton, format_timedelta
 from babel.numbers import format_decimal, get_currency_precision
 from markupsafe import Markup
 
+from creditdesk.console.markup import time_element
 from creditdesk.schema.conversions import ParseError, parse_datetime
 
 ABSENT: Final = "–"
 _MINUS: Final = "\u2212"
 _MAX_PLACES: Final = 4
 _DEFAULT_PLACES: Final = 2
+_MAX_CACHED_TEXTS: Final = 16_384
+"""Formatted numbers and days that are kept: a page repeats them, and a pattern is slow to apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Formatter:
         places = currency_places(currency)
         if amount != round(amount, places):
             places = _MAX_PLACES
-        return _with_sign(format_decimal(abs(amount), _pattern(places), self.locale), amount, signed=signed)
+        return _with_sign(_decimal_text(abs(amount), _pattern(places), self.locale), amount, signed=signed)
 
     def units(self, value: object, *, signed: bool = False) -> str:
         """A whole number with its separators."""
         if value is None:
             return ABSENT
         number = Decimal(str(value))
-        return _with_sign(format_decimal(abs(number), "#,##0.########", self.locale), number, signed=signed)
+        return _with_sign(_decimal_text(abs(number), "#,##0.########", self.locale), number, signed=signed)
 
     def amount(self, value: object, kind: str, currency: str | None = None, *, signed: bool = False) -> str:
         """An amount of a credit: money, or uses."""
@@ -61,15 +63,17 @@ class Formatter:
             return ABSENT
         local = parsed.astimezone(self.zone)
         skeleton = "yMMMd" if local.year != self.now.astimezone(self.zone).year else "MMMd"
-        day = format_skeleton(skeleton, local, locale=self.locale)
-        return _time_element(parsed, f"{day}, {local:%H:%M:%S}" if seconds else f"{day}, {local:%H:%M}")
+        day = _day_text(local.date(), skeleton, self.locale)
+        return time_element(parsed.astimezone(UTC), f"{day}, {local:%H:%M:%S}" if seconds else f"{day}, {local:%H:%M}")
 
     def day(self, value: object) -> Markup | str:
         """A `<time>` with the local date."""
         parsed = as_instant(value)
         if parsed is None:
             return ABSENT
-        return _time_element(parsed, format_date(parsed.astimezone(self.zone), "medium", self.locale))
+        return time_element(
+            parsed.astimezone(UTC), _day_text(parsed.astimezone(self.zone).date(), "yMMMd", self.locale)
+        )
 
     def distance(self, value: object) -> str:
         """How far an instant is from now, such as `in 2 days`."""
@@ -86,6 +90,16 @@ class Formatter:
         """Whether an instant lies ahead and at most so many days away."""
         parsed = as_instant(value)
         return parsed is not None and self.now < parsed <= self.now + timedelta(days=days)
+
+
+@lru_cache(_MAX_CACHED_TEXTS)
+def _decimal_text(amount: Decimal, pattern: str, locale: Locale) -> str:
+    return format_decimal(amount, pattern, locale)
+
+
+@lru_cache(_MAX_CACHED_TEXTS)
+def _day_text(day: date, skeleton: str, locale: Locale) -> str:
+    return format_skeleton(skeleton, datetime(day.year, day.month, day.day, tzinfo=UTC), locale=locale)
 
 
 def as_instant(value: object) -> datetime | None:
@@ -116,13 +130,3 @@ def _with_sign(text: str, amount: Decimal, *, signed: bool) -> str:
     if amount < 0:
         return _MINUS + text
     return f"+{text}" if signed and amount > 0 else text
-
-
-def _time_element(instant: datetime, text: str) -> Markup:
-    utc = instant.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
-        utc.isoformat().replace("+00:00", "Z"), f"{utc:%Y-%m-%d %H:%M:%S}", text
-    )
-
-
-ValueDisplay = Callable[[Formatter, Any], "Markup | str"]

@@ -21,6 +21,7 @@ COLUMNS_PARAM: Final = "columns"
 _CONSOLE_PARAMS: Final = frozenset({COLUMNS_PARAM})
 _PAGING: Final = frozenset({"page", "size", "orderby", "dir"})
 DEFAULT_COLUMN_COUNT: Final = 8
+MAX_ROWS: Final = 250
 _BASE_TAIL: Final = frozenset({"UpdatedOn", "CreatedOn", "UniqueId", "UpdatedBy", "IsNew", "SystemId", "ToStringText",
                                "LocalizationDetails", "CustomFields"})  # fmt: skip
 
@@ -62,8 +63,9 @@ class ListAddress:
 
     @property
     def api_pairs(self) -> list[tuple[str, str]]:
-        """What the API is asked, blank values left out."""
-        return [(name, value) for name, value in self.pairs if name.lower() not in _CONSOLE_PARAMS and value]
+        """The API's parameters, blank values left out; no page has more rows than can be rendered at once."""
+        sent = [(name, value) for name, value in self.pairs if name.lower() not in _CONSOLE_PARAMS and value]
+        return [(name, _page_size(value) if name.lower() == "size" else value) for name, value in sent]
 
     @property
     def filters(self) -> list[tuple[str, str]]:
@@ -101,6 +103,11 @@ class ListAddress:
                 shown = "" if operator in _PRESENCE else value
                 found.append(FilterChip(parameter.column, operator, shown, self.with_values(**{name: None})))
         return found
+
+
+def _page_size(text: str) -> str:
+    """The number of rows, at most MAX_ROWS; what is no number goes to the API as it is."""
+    return str(min(int(text), MAX_ROWS)) if text.isascii() and text.isdecimal() and len(text) < 19 else text
 
 
 def default_columns(entity: type[Entity]) -> tuple[Column, ...]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
+from babel import Locale
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from creditdesk.console import icons
+from creditdesk.console.formats import Formatter
 from creditdesk.console.static_files import static_url
 from creditdesk.console.translations import language_name, languages, translations
 
+_ANY_INSTANT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 TEMPLATE_PACKAGE: Final = "creditdesk.console"
 
 
@@ -33,3 +37,14 @@ def environment(language: str) -> Environment:
         "languages": [(code, language_name(code)) for code in languages()],
     }
     return created
+
+
+def warm_up() -> None:
+    """Compiles every template in every language; call it on a thread before the first request."""
+    for code in languages():
+        found = environment(code)
+        for name in found.list_templates():
+            found.get_template(name)
+        # The first use of a locale reads its data.
+        Formatter(Locale.parse(code), UTC, _ANY_INSTANT).instant(_ANY_INSTANT)
+        Formatter(Locale.parse(code), UTC, _ANY_INSTANT).money(1)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.displays import CellText, cell, is_numeric
-from creditdesk.console.labels import column_title, entity_plural
+from creditdesk.console.labels import column_title, entity_plural, words
 from creditdesk.console.links import list_path
 from creditdesk.console.list_query import (
     COLUMNS_PARAM,
@@ -25,10 +25,11 @@ from creditdesk.console.list_query import (
 )
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import ReferenceNames, reference_names
+from creditdesk.console.translations import mark
 from creditdesk.schema.conversions import ParseError, format_datetime, parse_datetime
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.errors import NotFound
-from creditdesk.schema.fields import Reference
+from creditdesk.schema.fields import Boolean, Enum, Reference
 
 PAGE_SIZES: Final = (25, 50, 100, 250)
 
@@ -168,6 +169,20 @@ async def _add_filter(page: ConsolePage) -> Response:
     return _to_list(page, entity, address.with_values(**{name: value}))
 
 
+async def _filter_value(page: ConsolePage) -> Response:
+    """The field for the value of a filter, as it suits the column."""
+    entity = entity_of_path(page)
+    column = next((c for c in filter_columns(entity) if c.name == page.request.query_params.get("field")), None)
+    if column is None:
+        raise NotFound
+    choices: list[tuple[str, str]] = []
+    if isinstance(column.field, Enum):
+        choices = [(str(int(member)), words(member.name.rstrip("_"))) for member in column.field.of]
+    elif isinstance(column.field, Boolean):
+        choices = [("true", page.translate(mark("Yes"))), ("false", page.translate(mark("No")))]
+    return page.render("filter_value.html", choices=choices, is_date=is_instant(column))
+
+
 async def _choose_columns(page: ConsolePage) -> Response:
     """Turns the column form into the list's address."""
     entity = entity_of_path(page)
@@ -211,6 +226,7 @@ LIST_SCREENS: Final = (
     Screen("/console/records", _catalog),
     Screen(_PATH, _list),
     Screen(f"{_PATH}/filter", _add_filter),
+    Screen(f"{_PATH}/filter-value", _filter_value),
     Screen(f"{_PATH}/columns", _choose_columns),
     Screen(f"{_PATH}/jump", _jump),
 )

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from creditdesk.console.api_client import ApiError, RecordPage
+from creditdesk.console.api_client import RecordPage
 from creditdesk.console.journal_table import credits_of, journal_rows
 from creditdesk.console.links import list_path
 from creditdesk.console.list_query import ListAddress
@@ -43,12 +43,13 @@ class Count:
 
 
 async def _today(page: ConsolePage) -> Response:
-    counts, due, lines = await asyncio.gather(_counts(page), _renewals_due(page), _latest_changes(page))
+    counts, lines = await asyncio.gather(_counts(page), _latest_changes(page))
     names = await credits_of(page, {(line["CreditKind"], line["CreditId"]) for line in lines})
     return page.render(
         "today.html",
         figures=[count for count in counts if not count.needs_attention],
-        tasks=[*(count for count in counts if count.needs_attention and count.total), *due],
+        tasks=[count for count in counts if count.needs_attention and count.total],
+        may_renew=page.has_role(READ_ROLE),
         lines=await journal_rows(page, lines, names),
         journal_path=f"{list_path(JournalLine)}?orderby=RecordedOn&dir=descending",
     )  # fmt: skip
@@ -91,15 +92,10 @@ async def _count(
     return Count(title, listed.total, f"{list_path(entity)}?{urlencode(query)}", note, needs_attention)
 
 
-async def _renewals_due(page: ConsolePage) -> list[Count]:
-    if not page.has_role(READ_ROLE):
-        return []
-    try:
-        due = await page.client.get("/api/ledger/renewals")
-    except ApiError:
-        return []
-    total = len(due["Value"])
-    return [Count(mark("Renewals due"), total, "/console/renewals", mark("benefits of plans"), True)] if total else []
+async def _due_count(page: ConsolePage) -> Response:
+    """How many renewals are due; counted when the page is there already, as it reads every contract."""
+    due = await page.client.get("/api/ledger/renewals")
+    return page.render("renewals_count.html", total=len(due["Value"]))
 
 
 async def _latest_changes(page: ConsolePage) -> list[dict[str, Any]]:
@@ -130,5 +126,6 @@ def _utc(value: datetime) -> str:
 TODAY_SCREENS: Final = (
     Screen("/console/", _today),
     Screen("/console/renewals", _renewals),
+    Screen("/console/renewals/count", _due_count),
     Screen("/console/renewals", _run_renewals, ("POST",)),
 )

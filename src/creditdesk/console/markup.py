@@ -1,0 +1,24 @@
+"""The two elements that tables have hundreds of, built without a template: a link and an instant.
+
+`Markup.format` takes some 70 µs a cell, which a page of hundreds of rows would feel.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from markupsafe import Markup, escape
+
+from creditdesk.schema.conversions import format_datetime
+
+
+def link_element(path: str, text: object) -> Markup:
+    """A link within the console."""
+    return Markup(f'<a href="{escape(path)}">{escape(text)}</a>')  # noqa: S704 - both parts are escaped
+
+
+def time_element(utc: datetime, text: str) -> Markup:
+    """A `<time>` with a text on a local clock; the instant itself is in its title, in UTC."""
+    machine = format_datetime(utc)
+    title = f"{machine[:10]} {machine[11:19]} UTC"
+    return Markup(f'<time datetime="{machine}" title="{title}">{escape(text)}</time>')  # noqa: S704 - digits and signs

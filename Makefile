@@ -12,7 +12,7 @@ FAST := tests/unit tests/architecture tests/api tests/ledger tests/contract/test
 COVERED := $(FAST) tests/auth tests/audit tests/cli tests/transfer
 COVERAGE_FLOOR := 85
 
-.PHONY: install install-dev run test test-fast coverage test-deep check bench docs reference screenshots format lock clean
+.PHONY: install install-dev run test test-fast coverage test-deep check bench failover docs reference screenshots format lock clean
 
 .venv/run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -54,6 +54,9 @@ check: .venv/dev              ## style, types, dependencies
 
 bench: .venv/dev              ## measures every path beside its ceiling; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.run
+
+failover: .venv/dev           ## kills, silences and changes the database under load; writes the table of docs
+	$(BIN)/python -m benchmarks.failover
 
 docs: .venv/dev               ## builds the documentation into build/docs; a broken link fails
 	$(BIN)/zensical build --clean --strict

@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import pytest_asyncio
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from creditdesk.storage.connector import CONNECT_SECONDS, single_host_urls
+from creditdesk.storage.connector import CONNECT_SECONDS, HostConnector, single_host_urls
 from creditdesk.storage.engine import open_store
 from tests.support.api_client import CREDITS, USES, ApiClient, created_id
 from tests.support.databases import NewDatabase, database_name, run_sql
@@ -182,6 +183,54 @@ async def test_read_only_database_is_not_ready(api: ApiClient, database: str, ad
             f"ALTER DATABASE {name} RESET default_transaction_read_only",
         )
     assert created_id(await api.post_use(await api.create_credit("1.00"), "1.00"))
+
+
+async def test_no_host_that_takes_writes_is_503(
+    api: ApiClient, connected: Store, database: str, admin_token: str
+) -> None:
+    credit = await api.create_credit("1.00")
+    body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}
+    name = database_name(database)
+    async with http_client(build_app(connected, Settings()), admin_token) as client:
+        assert (await client.get(f"{CREDITS}/{credit}")).status_code == 200
+        await run_sql(database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        try:
+            await run_sql(
+                database,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE datname = '{name}' AND pid <> pg_backend_pid()",
+            )
+            answers = [await client.post(USES, json=body) for _ in range(5)]
+        finally:
+            await run_sql(
+                database,
+                "SET default_transaction_read_only = off",
+                f"ALTER DATABASE {name} RESET default_transaction_read_only",
+            )
+        assert {(answer.status_code, answer.headers.get("Retry-After")) for answer in answers} == {(503, "1")}
+        assert (await client.post(USES, json=body)).status_code == 200
+
+
+async def test_host_that_takes_no_writes_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    class Connection:
+        _transport = asyncio.Transport()
+
+    async def connect(url: str, **options: object) -> Connection:
+        tried.append(urlsplit(url).hostname or "")
+        if tried[-1] == "replica":
+            raise TargetServerAttributeNotMatched("read-only")
+        return Connection()
+
+    monkeypatch.setattr("asyncpg.connect", connect)
+    connector = HostConnector("postgresql://replica,primary/d")
+    assert isinstance(await connector(""), Connection)
+    assert tried == ["replica", "primary"]
+    await connector("")
+    assert tried == ["replica", "primary", "primary"]
+    with pytest.raises(ConnectionError, match="no host that takes writes"):
+        await HostConnector("postgresql://replica,replica/d")("")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 CONNECT_SECONDS: Final = 2.0
 """How long one host may take to accept a connection and to sign in."""
@@ -42,6 +43,9 @@ class HostConnector:
         for url in tuple(self._urls):
             try:
                 connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
+            except TargetServerAttributeNotMatched as error:
+                failure = ConnectionError(f"no host that takes writes: {error}")
+                continue
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 failure = error
                 continue

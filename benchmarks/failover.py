@@ -26,6 +26,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+from asyncpg.connect_utils import SessionAttribute
 
 from benchmarks.failover_cluster import Cluster, Pooler, pooler_program
 from benchmarks.server import running_server
@@ -179,7 +180,7 @@ async def _run_load(address: str, credentials: tuple[str, str], failure: Callabl
 
 async def _effects(url: str) -> Counter[str]:
     """How many journal lines each key wrote; each of these requests writes one."""
-    connection = await asyncpg.connect(url, target_session_attrs="read-write")
+    connection = await asyncpg.connect(url, target_session_attrs=SessionAttribute.read_write)
     try:
         rows = await connection.fetch(
             "SELECT idempotency_key, count(*) FROM journal_line WHERE idempotency_key LIKE 'failover %' GROUP BY 1"
@@ -197,7 +198,7 @@ def run_case(case: str) -> Outcome:
             program = pooler_program()
             assert program
             pooler = Pooler(program, folder, cluster.primary)
-            url, failure = pooler.url, lambda: (pooler.kill(), pooler.start())[0]
+            url, failure = pooler.url, pooler.restart
             pooler.start()
         else:
             url, failure = cluster.url, lambda: CASES[case](cluster)

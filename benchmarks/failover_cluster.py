@@ -208,6 +208,11 @@ class Pooler:
             time.sleep(0.05)
         raise RuntimeError("PgBouncer does not listen")
 
+    def restart(self) -> None:
+        """Kills it and starts it again."""
+        self.kill()
+        self.start()
+
     def kill(self) -> None:
         """Ends it at once."""
         if self._process is not None:

@@ -125,6 +125,10 @@ def test_compose_file_names_what_it_mounts() -> None:
     assert {service["command"][0] for service in services.values() if "command" in service} <= set(app)
 
 
+def test_proxy_configuration_is_valid() -> None:
+    _run(_program("caddy"), "validate", "--adapter", "caddyfile", "--config", DEPLOY / "compose" / "Caddyfile")
+
+
 def test_copied_files_exist() -> None:
     copied = re.findall(r"^COPY (?!--)(.+)$", (DEPLOY / "Containerfile").read_text("utf-8"), re.MULTILINE)
     names = [name for line in copied for name in line.split()[:-1]]

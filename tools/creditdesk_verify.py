@@ -30,6 +30,7 @@ LINE_KINDS = {
     "void": 7,
     "hold": 8,
     "release": 9,
+    "change": 10,  # since format 2
 }
 # The order of both is that of the line's bytes; fields with a presence bit may be null.
 NUMBERS = [
@@ -47,15 +48,24 @@ NUMBERS = [
     "history_id",
 ]
 TEXTS = ["source_kind", "actor", "reason", "idempotency_key"]
+NUMBERS_OF_FORMAT_2 = ["line_id", "location_id", "owner_id", "member_id", "allocation_id"]
+TEXTS_OF_FORMAT_2 = ["cause", "unique_id", "document"]
 PRESENCE_BITS = {
     "source_kind": 1,
     "source_id": 2,
     "idempotency_key": 4,
     "reverses": 8,
     "history_id": 16,
+    "owner_id": 64,
+    "member_id": 128,
+    "allocation_id": 256,
+    "document": 512,
 }
 OVERRIDE_BIT = 32
-LINE_FIELDS = ["credit_kind", "kind", "override", "format_version", *NUMBERS, *TEXTS]
+FORMATS = {
+    1: (NUMBERS, TEXTS),
+    2: (NUMBERS + NUMBERS_OF_FORMAT_2, TEXTS + TEXTS_OF_FORMAT_2),
+}
 PUBLIC_KEY_PREFIX = bytes.fromhex("302a300506032b6570032100")
 
 
@@ -115,30 +125,42 @@ def digests(value: Any, name: str) -> list[bytes]:
 # The formats of docs/explanation/proof.md.
 
 
+def line_fields(document: Any) -> Document:
+    """The line, if it has exactly the fields of its format."""
+    require(isinstance(document, dict), "The line is not an object.")
+    version = document.get("format_version", 1)
+    known = type(version) is int and version in FORMATS
+    require(known, "The line's format version is not known here.")
+    numbers, texts = FORMATS[version]
+    return fields(document, ["credit_kind", "kind", "override", "format_version", *numbers, *texts], "line")
+
+
 def line_bytes(line: Document) -> bytes:
-    for name in NUMBERS:
+    version = line["format_version"]
+    numbers, texts = FORMATS[version]
+    for name in numbers:
         if line[name] is not None or name not in PRESENCE_BITS:
             number(line[name], name)
-    for name in TEXTS:
+    for name in texts:
         if line[name] is not None or name not in PRESENCE_BITS:
             require(isinstance(line[name], str), f"The field {name} is not a text.")
     require(isinstance(line["override"], bool), "The field override is not true or false.")
-    number(line["format_version"], "format_version")
-    require(line["format_version"] == 1, "The line's format version is not known here.")
     require(str(line["credit_kind"]) in CREDIT_KINDS, "The credit's kind is not known.")
-    require(str(line["kind"]) in LINE_KINDS, "The line's kind is not known.")
+    kind = LINE_KINDS.get(str(line["kind"]), 0)
+    require(kind and (version > 1 or line["kind"] != "change"), "The line's kind is not known.")
     try:
-        texts = [(line[name] or "").encode("utf-8") for name in TEXTS]
+        encoded = [(line[name] or "").encode("utf-8") for name in texts]
     except UnicodeEncodeError:
         raise ProofError("A text of the line is not valid Unicode.") from None
-    present = sum(bit for name, bit in PRESENCE_BITS.items() if line[name] is not None)
+    present = sum(bit for name, bit in PRESENCE_BITS.items() if line.get(name) is not None)
     present += OVERRIDE_BIT * line["override"]
     return b"".join(
         [
-            bytes((1, CREDIT_KINDS[line["credit_kind"]], LINE_KINDS[line["kind"]], present)),
-            struct.pack(">12q", *(line[name] or 0 for name in NUMBERS)),
-            struct.pack(">4I", *map(len, texts)),
-            *texts,
+            bytes((version, CREDIT_KINDS[line["credit_kind"]], kind)),
+            struct.pack(">B" if version == 1 else ">H", present),
+            struct.pack(f">{len(numbers)}q", *(line[name] or 0 for name in numbers)),
+            struct.pack(f">{len(encoded)}I", *map(len, encoded)),
+            *encoded,
         ]
     )
 
@@ -189,7 +211,7 @@ def check(proof: Any, public_key: bytes) -> Document:
     checkpoint = proof["checkpoint"]
     check_signature(checkpoint, public_key)
 
-    line = fields(proof["line"], LINE_FIELDS, "line")
+    line = line_fields(proof["line"])
     content = line_bytes(line)
     require(line["sequence"] >= 1, "The line's number is not one that a journal counts.")
     previous = octets(proof["previous"], "previous")

@@ -96,8 +96,8 @@ async def test_line_of_unknown_credit_type_is_reported(store: Store, ledger: Led
     await tamper(f"UPDATE journal_line SET credit_kind = 'shells' WHERE id = {line['Id']}")
     report = CollectingReporter()
     await verify_ledger(store, report)
-    assert f"JournalLine {line['Id']}: 'shells grant' is no kind of entry" in report.problems
+    assert f"JournalLine {line['Id']}: 'shells grant by opened' is no kind of entry" in report.problems
     await tamper(f"UPDATE journal_line SET credit_kind = 'money', kind = 'gift' WHERE id = {line['Id']}")
     report = CollectingReporter()
     await verify_ledger(store, report)
-    assert f"JournalLine {line['Id']}: 'money gift' is no kind of entry" in report.problems
+    assert f"JournalLine {line['Id']}: 'money gift by opened' is no kind of entry" in report.problems

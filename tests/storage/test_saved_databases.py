@@ -20,6 +20,7 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import issue_token
+from creditdesk.ledger.journal.causes import recorded_cause
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import OlderDatabase
@@ -127,7 +128,7 @@ async def test_saved_database_answers_as_before(saved: Saved) -> None:
     app = build_app(store, Settings(), lambda: SAVED_AT + timedelta(minutes=1))
     async with http_client(app, grant.access_token) as client:
         for path, expected in saved.answers["answers"].items():
-            assert _stable((await client.get(path)).json()) == _stable(expected), path
+            assert _known(_stable((await client.get(path)).json()), _stable(expected)) == _stable(expected), path
         repeated = saved.answers["repeated"]
         response = await client.post(
             repeated["path"],
@@ -155,8 +156,33 @@ async def test_logins_are_migrated_to_form_nfkc(saved: Saved) -> None:
     assert rows == [("fiona@example.com", "fiona@example.com")]
 
 
+def _known(answer: Any, expected: Any) -> Any:
+    """An answer without fields of records that the expected one does not have."""
+    if not isinstance(answer, dict) or "Records" not in answer:
+        return answer
+    pairs = zip(answer["Records"], expected["Records"], strict=True)
+    records = [{name: record[name] for name in known} for record, known in pairs]
+    return {**answer, "Records": records}
+
+
 def _stable(answer: Any) -> Any:
     """An answer without the instant at which it was given."""
     if isinstance(answer, dict) and "WasSuccessful" in answer:
         return {name: value for name, value in answer.items() if name != "UpdatedOn"}
     return answer
+
+
+async def test_saved_lines_get_the_causes_that_follow_from_them(saved: Saved) -> None:
+    await (await open_store(saved.url, migrated=True)).close()
+    rows = await run_sql(
+        saved.url,
+        "SELECT DISTINCT kind, source_kind, history_id IS NULL, cause, format_version FROM journal_line",
+    )
+    found = {
+        (str(kind), source and str(source), bool(no_row)): (cause, version)
+        for kind, source, no_row, cause, version in rows
+    }
+    assert found == {
+        key: (recorded_cause(kind, source, None if no_row else 1), 1) for key in found for kind, source, no_row in [key]
+    }
+    assert {cause for cause, _ in found.values()} >= {"unknown", "booking", "unattributed"}

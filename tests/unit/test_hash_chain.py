@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from creditdesk.audit.chain_verifier import ChainVerifier, FindingKind, check_heads, verify_chain
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import (
     AccountType,
     EntryType,
@@ -32,17 +33,18 @@ from creditdesk.ledger.journal.hash_chain import (
     link_digest,
 )
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "lines.json").read_text("utf-8"))
+GOLDEN = {
+    version: json.loads((Path(__file__).parent / "golden" / name).read_text("utf-8"))
+    for version, name in ((1, "lines.json"), (2, "lines-2.json"))
+}
 PREVIOUS = bytes(range(32))
 
 integers = st.integers(-(2**63), 2**63 - 1)
 texts = st.text(max_size=12)
-any_line = st.builds(
-    JournalEntry,
+common = dict[str, st.SearchStrategy[Any]](
     credit_kind=st.sampled_from(AccountType),
     credit_id=integers,
     sequence=integers,
-    kind=st.sampled_from(EntryType),
     amount=integers,
     balance_after=integers,
     held_after=integers,
@@ -59,6 +61,24 @@ any_line = st.builds(
     history_id=st.none() | integers,
     override=st.booleans(),
 )
+line_of_format_1 = st.builds(
+    JournalEntry, **common, kind=st.sampled_from([kind for kind in EntryType if kind is not EntryType.CHANGE])
+)
+line_of_format_2 = st.builds(
+    JournalEntry,
+    **common,
+    kind=st.sampled_from(EntryType),
+    cause=st.sampled_from(Cause),
+    line_id=integers,
+    unique_id=texts,
+    location_id=integers,
+    owner_id=st.none() | integers,
+    member_id=st.none() | integers,
+    allocation_id=st.none() | integers,
+    document=st.none() | texts,
+    format_version=st.just(2),
+)
+any_line = line_of_format_1 | line_of_format_2
 sizes = st.integers(2, 9)
 wholes = st.integers(0, 10**6)
 
@@ -77,6 +97,7 @@ def use(sequence: int, credit_id: int = 7) -> JournalEntry:
         rule_version=1,
         effective_microseconds=sequence,
         recorded_microseconds=sequence,
+        format_version=2,
     )
 
 
@@ -101,29 +122,45 @@ def faults(lines: list[JournalEntry], digests: list[bytes]) -> list[tuple[Findin
 
 def decoded(data: bytes) -> JournalEntry:
     """Decodes an entry as docs/explanation/proof.md describes. Raises ValueError for other bytes."""
-    head = struct.unpack(">4B12q4I", data[:116])
+    form, integer_count = {1: (">4B12q4I", 12), 2: (">3BH17q7I", 17)}.get(data[0], (">4B", 0))
+    at = struct.calcsize(form)
+    head = struct.unpack(form, data[:at])
     version, credit_code, kind_code, present = head[:4]
-    parts, at = [], 116
-    for length in head[16:]:
-        parts.append(data[at : at + length])
+    numbers, lengths = head[4 : 4 + integer_count], head[4 + integer_count :]
+    parts = []
+    for length in lengths:
+        parts.append(data[at : at + length].decode())
         at += length
-    source, actor, reason, key = (part.decode() for part in parts)
     credit_kinds = {code: kind for kind, code in ACCOUNT_TYPE_CODES.items()}
     line_kinds = {code: kind for kind, code in ENTRY_TYPE_CODES.items()}
-    if version != 1 or credit_code not in credit_kinds or kind_code not in line_kinds:
+    if version not in (1, 2) or credit_code not in credit_kinds or kind_code not in line_kinds:
         raise ValueError("unknown code")
+    source, actor, reason, key = parts[:4]
+    added: dict[str, Any] = {}
+    if version == 2:
+        added = {
+            **dict(zip(("line_id", "location_id"), numbers[12:14], strict=True)),
+            "owner_id": numbers[14] if present & 64 else None,
+            "member_id": numbers[15] if present & 128 else None,
+            "allocation_id": numbers[16] if present & 256 else None,
+            "cause": Cause(parts[4]),
+            "unique_id": parts[5],
+            "document": parts[6] if present & 512 else None,
+        }
     line = JournalEntry(
         credit_kind=credit_kinds[credit_code],
         kind=line_kinds[kind_code],
-        **dict(zip(NUMBERS, head[4:13], strict=True)),
+        **dict(zip(NUMBERS, numbers[:9], strict=True)),
         source_kind=source if present & 1 else None,
-        source_id=head[13] if present & 2 else None,
+        source_id=numbers[9] if present & 2 else None,
         actor=actor,
         reason=reason,
         idempotency_key=key if present & 4 else None,
-        reverses=head[14] if present & 8 else None,
-        history_id=head[15] if present & 16 else None,
+        reverses=numbers[10] if present & 8 else None,
+        history_id=numbers[11] if present & 16 else None,
         override=bool(present & 32),
+        format_version=version,
+        **added,
     )
     if encode_entry(line) != data:
         raise ValueError("bytes that the format does not use")
@@ -143,8 +180,12 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("vector", GOLDEN, ids=lambda vector: vector["line"]["kind"])
-def test_golden_bytes_and_digests_of_format_1(vector: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "vector",
+    [vector for vectors in GOLDEN.values() for vector in vectors],
+    ids=lambda vector: f"{vector['line']['kind']} {vector['line']['format_version']}",
+)
+def test_golden_bytes_and_digests(vector: dict[str, Any]) -> None:
     line = JournalEntry.from_document(vector["line"])
     previous = bytes.fromhex(vector["previous"])
     assert encode_entry(line).hex() == vector["bytes"]
@@ -155,11 +196,13 @@ def test_golden_bytes_and_digests_of_format_1(vector: dict[str, Any]) -> None:
     assert decoded(bytes.fromhex(vector["bytes"])) == line
 
 
-def test_golden_journal_verifies_and_has_every_entry_type() -> None:
-    lines = [JournalEntry.from_document(vector["line"]) for vector in GOLDEN]
-    digests = [bytes.fromhex(vector["digest"]) for vector in GOLDEN]
+@pytest.mark.parametrize("version", [1, 2])
+def test_golden_journal_verifies_and_has_every_entry_type(version: int) -> None:
+    lines = [JournalEntry.from_document(vector["line"]) for vector in GOLDEN[version]]
+    digests = [bytes.fromhex(vector["digest"]) for vector in GOLDEN[version]]
     assert verify_chain(lines, digests) == []
-    assert {line.kind for line in lines} == set(EntryType)
+    assert {line.format_version for line in lines} == {version}
+    assert {line.kind for line in lines} == set(EntryType) - ({EntryType.CHANGE} if version == 1 else set())
     for before, line in pairwise(lines):
         if line.sequence > 1:
             assert line.balance_after == before.balance_after + line.balance_change
@@ -191,7 +234,7 @@ def test_flipped_byte_decodes_to_another_entry_or_fails(line: JournalEntry, flip
         assert entry_digest(PREVIOUS, other) != entry_digest(PREVIOUS, line)
 
 
-@given(any_line, any_line)
+@given(line_of_format_2, line_of_format_2)
 def test_digest_covers_every_field(line: JournalEntry, other: JournalEntry) -> None:
     for name in JournalEntry.__struct_fields__:
         value = getattr(other, name)
@@ -210,6 +253,10 @@ def test_missing_empty_and_zero_values_encode_differently() -> None:
         replace(line, reverses=0),
         replace(line, history_id=0),
         replace(line, override=True),
+        replace(line, owner_id=0),
+        replace(line, member_id=0),
+        replace(line, allocation_id=0),
+        replace(line, document=""),
     ]
     assert len({entry_digest(PREVIOUS, variant) for variant in variants}) == len(variants)
 
@@ -222,7 +269,10 @@ def test_missing_empty_and_zero_values_encode_differently() -> None:
         {"kind": "gift"},
         {"credit_kind": "paper"},
         {"reason": "\ud800"},
-        {"format_version": 2},
+        {"format_version": 3},
+        {"cause": None},
+        {"location_id": None},
+        {"kind": EntryType.CHANGE, "format_version": 1},
     ],
 )
 def test_values_outside_the_format_are_rejected(change: dict[str, Any]) -> None:
@@ -250,7 +300,7 @@ def test_intact_journal_has_no_findings(size: int) -> None:
     assert verify_chain(lines, digests) == []
 
 
-@given(sizes, wholes, any_line, st.sampled_from(JournalEntry.__struct_fields__))
+@given(sizes, wholes, line_of_format_2, st.sampled_from(JournalEntry.__struct_fields__))
 def test_changed_field_is_found(size: int, at: int, other: JournalEntry, name: str) -> None:
     lines, digests = journal(size)
     at %= size

@@ -28,6 +28,7 @@ from creditdesk.audit.checkpoint_format import (
     sign_checkpoint,
 )
 from creditdesk.audit.merkle import MerkleTree
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
 from creditdesk.ledger.journal.hash_chain import ChainHead, encode_entry, entry_digest
 
@@ -35,6 +36,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "creditdesk_verify.py"
 GOLDEN = Path(__file__).parent / "golden"
 PROOF = json.loads((GOLDEN / "proof.json").read_text("utf-8"))
+PROOF_OF_FORMAT_2 = json.loads((GOLDEN / "proof-2.json").read_text("utf-8"))
+PROOFS = {1: PROOF, 2: PROOF_OF_FORMAT_2}
 KEY = Ed25519PrivateKey.from_private_bytes(sha256(b"creditdesk golden key").digest())
 ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -83,6 +86,11 @@ def test_valid_proof(options: tuple[str, ...]) -> None:
         "Valid: line 2 of money credit 17, a use of 25.0000 by 'anna@example.com', "
         "recorded 2026-03-02 11:00:00 UTC, checkpoint 2026-03-02 11:40:00 UTC.\n",
     )
+
+
+def test_valid_proof_of_format_2() -> None:
+    code, output = run(GOLDEN / "proof-2.json", GOLDEN / "public_key.pem", "-I", "-S")
+    assert (code, output.startswith("Valid: line 2 of money credit 17, a use of 25.0000")) == (0, True), output
 
 
 @pytest.mark.parametrize("options", [(), ("-I", "-S")], ids=["as installed", "bare Python"])
@@ -148,10 +156,14 @@ def others(value: object) -> list[object]:
     return [0, "", "x", False]
 
 
-@pytest.mark.parametrize("place", [p for p, _ in leaves(PROOF)], ids=lambda p: ".".join(map(str, p)))
-def test_every_document_value_is_covered(place: tuple[Any, ...]) -> None:
-    for other in others(dict(leaves(PROOF))[place]):
-        document = copy.deepcopy(PROOF)
+@pytest.mark.parametrize(
+    ("version", "place"),
+    [(version, place) for version, proof in PROOFS.items() for place, _ in leaves(proof)],
+    ids=lambda p: ".".join(map(str, p)) if isinstance(p, tuple) else str(p),
+)
+def test_every_document_value_is_covered(version: int, place: tuple[Any, ...]) -> None:
+    for other in others(dict(leaves(PROOFS[version]))[place]):
+        document = copy.deepcopy(PROOFS[version])
         parent = document
         for name in place[:-1]:
             parent = parent[name]
@@ -159,12 +171,14 @@ def test_every_document_value_is_covered(place: tuple[Any, ...]) -> None:
         assert failure(document)
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("path", ["", "line.", "checkpoint."])
-def test_missing_or_extra_fields_are_rejected(path: str) -> None:
+def test_missing_or_extra_fields_are_rejected(path: str, version: int) -> None:
     assert "missing or does not belong" in failure(changed(f"{path}approved", True))
-    part = PROOF[path[:-1]] if path else PROOF
+    proof = PROOFS[version]
+    part = proof[path[:-1]] if path else proof
     for name in part:
-        document = copy.deepcopy(PROOF)
+        document = copy.deepcopy(proof)
         del (document[path[:-1]] if path else document)[name]
         assert "missing or does not belong" in failure(document)
 
@@ -209,6 +223,7 @@ def test_changed_lists_are_rejected(name: str) -> None:
     st.none() | st.integers(-(2**63), 2**63 - 1),
     st.sampled_from(AccountType),
     st.sampled_from(EntryType),
+    st.sampled_from(Cause),
 )
 @settings(max_examples=60)
 def test_verifier_and_ledger_encode_alike(
@@ -218,6 +233,7 @@ def test_verifier_and_ledger_encode_alike(
     source_id: int | None,
     credit_kind: AccountType,
     kind: EntryType,
+    cause: Cause,
 ) -> None:
     line = JournalEntry(
         credit_kind=credit_kind,
@@ -239,6 +255,15 @@ def test_verifier_and_ledger_encode_alike(
         recorded_microseconds=-1,
         history_id=source_id,
         override=key is None,
+        cause=cause,
+        line_id=9,
+        unique_id=reason,
+        location_id=2,
+        owner_id=source_id,
+        member_id=source_id,
+        allocation_id=source_id,
+        document=key,
+        format_version=1 if cause is Cause.UNKNOWN and kind is not EntryType.CHANGE else 2,
     )
     assert VERIFIER.line_bytes(line.to_document()) == encode_entry(line)
     tree = MerkleTree([ChainHead(credit_kind, 5, 4, entry_digest(bytes(32), line))], bytes(32))

@@ -81,7 +81,7 @@ async def read_accounts(session: ReadSession, mapping: CreditTypeMapping, credit
     lines = await session.find(
         JournalLine,
         where(JournalLine, CreditKind=mapping.account_type.value, CreditId=credit_ids),
-        columns=("Id", *ENTRY_COLUMNS, "Digest", *LINE_COLUMNS),
+        columns=(*ENTRY_COLUMNS, "Digest", *LINE_COLUMNS),
     )
     lines.sort(key=lambda record: (record["CreditId"], record["Sequence"]))
     rows = await session.find(
@@ -122,7 +122,7 @@ def read_journals(lines: Iterable[Record]) -> Journals:
         try:
             entry = entry_from_record(record)
         except ValueError:
-            kind = f"{record['CreditKind']} {record['Kind']}"
+            kind = f"{record['CreditKind']} {record['Kind']} by {record['Cause']}"
             problems.append(f"JournalLine {record['Id']}: {kind!r} is no kind of entry")
             continue
         entries.setdefault(entry.credit_id, []).append(entry)

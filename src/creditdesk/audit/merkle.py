@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, FORMAT_VERSION, ChainHead
+from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, ChainHead
 
 BLINDING_BYTES = 32
+_HEAD_VERSION = 1
 
 _LEAF, _NODE = b"\x00", b"\x01"
 _pack_head = struct.Struct(">BBqq32s").pack
@@ -24,7 +25,7 @@ def encode_head(head: ChainHead) -> bytes:
     if len(head.digest) != 32:
         raise ValueError("a head's digest has 32 bytes")
     code = ACCOUNT_TYPE_CODES[head.credit_kind]
-    return _pack_head(FORMAT_VERSION, code, head.credit_id, head.sequence, head.digest)
+    return _pack_head(_HEAD_VERSION, code, head.credit_id, head.sequence, head.digest)
 
 
 def head_blind(head: ChainHead, blinding: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -28,6 +29,8 @@ class RecordFactory:
         self._pending: RecordsByEntity = {}
         self._last_ids: dict[type[Entity], int] = {}
         self._last_time = DEMO_START
+        self.line_ids = count(1)
+        """The Ids of journal lines."""
 
     def create(self, entity: type[Entity], at: datetime, **values: Any) -> Record:
         """One new record, created at `at`; an absent column gets its default."""

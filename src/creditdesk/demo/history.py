@@ -11,6 +11,7 @@ from creditdesk.demo.factory import DEMO_START, FAR_FUTURE, RecordFactory
 from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import (
     MONEY_MAPPING,
     TIME_MAPPING,
@@ -61,7 +62,7 @@ def create_money_credit(
             back = use.at + timedelta(hours=1)
             values = {"Description": "Returned", **use.sources}
             rows.append(_create_use(factory, MONEY_MAPPING, credit, back, -use.amount, values))
-    _open_journal(factory, MONEY_MAPPING, credit, rows)
+    _open_journal(factory, MONEY_MAPPING, credit, rows, Cause.ISSUED)
     return credit
 
 
@@ -90,7 +91,7 @@ def create_time_credit(
         ExpireDate=expires,
     )
     rows = [_create_use(factory, TIME_MAPPING, credit, d.at, d.amount, d.sources) for d in uses]
-    _open_journal(factory, TIME_MAPPING, credit, rows)
+    _open_journal(factory, TIME_MAPPING, credit, rows, Cause.RENEWED)
     return credit
 
 
@@ -135,7 +136,7 @@ def create_unused_credits(factory: RecordFactory, location: DemoLocation, custom
             ExpireDate=last,
             CaneBeUsedForBookings=True,
         )
-        _open_journal(factory, MONEY_MAPPING, credit, ())
+        _open_journal(factory, MONEY_MAPPING, credit, (), Cause.ISSUED)
 
 
 def credit_restrictions(place: int, location: DemoLocation) -> dict[str, Any]:
@@ -192,9 +193,13 @@ def _create_use(
     )
 
 
-def _open_journal(factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record]) -> None:
+def _open_journal(
+    factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record], cause: Cause
+) -> None:
     """Derives the credit's journal and its balance from its uses."""
     credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
-    journal = open_journal(side, stored_credit(side, credit), [stored_use(side, row) for row in rows])
-    factory.add(JournalLine, journal.entry_records(factory.unique_id))
+    uses = [stored_use(side, row) for row in rows]
+    journal = open_journal(side, stored_credit(side, credit), uses, cause=cause)
+    journal.assign_ids(factory.line_ids, lambda _: factory.unique_id())
+    factory.add(JournalLine, journal.records)
     factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id())])

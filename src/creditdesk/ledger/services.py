@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS_BY_CREDIT,
@@ -111,7 +112,7 @@ class CreditService:
                     f"This credit has {locked.sequence} journal lines and cannot be deleted: void it instead."
                 )
             # The journal outlives the credit, so its balance must end at zero.
-            metadata = EntryMetadata(context.principal.email, "deleted")
+            metadata = EntryMetadata(context.principal.email, Cause.DELETED, "deleted")
             journal.append(account, EntryType.VOID, locked.total, metadata)
             await journal.flush(session)
         await session.delete(entity, [credit.id])
@@ -149,6 +150,7 @@ class UseService:
             journal = await lock_accounts(session, [account], self.ledger.clock)
             metadata = EntryMetadata(
                 context.principal.email,
+                Cause.DESCRIPTION_CHANGED,
                 f"description of use #{use.id} was: {use.description or ''}",
                 "use_history",
                 use.id,
@@ -242,7 +244,9 @@ def _validate_times(booking: BookingWrite) -> None:
 
 def _change_total(journal: JournalTransaction, locked: LockedAccount, total: Amount, context: RequestContext) -> None:
     require_total_covers_used(locked.mapping, locked, total)
-    metadata = EntryMetadata(context.principal.email, "total changed", idempotency_key=context.idempotency_key)
+    metadata = EntryMetadata(
+        context.principal.email, Cause.TOTAL_CHANGED, "total changed", idempotency_key=context.idempotency_key
+    )
     if total > locked.total:
         journal.append(locked.account, EntryType.GRANT, total - locked.total, metadata)
     elif total < locked.total:
@@ -255,7 +259,9 @@ def _change_expiry(
     """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
     expires = locked.stored.expires
     if reopens_credit(expires, terms.expires, journal.now):
-        metadata = EntryMetadata(context.principal.email, "expiry extended", idempotency_key=context.idempotency_key)
+        metadata = EntryMetadata(
+            context.principal.email, Cause.WINDOW_MOVED, "expiry extended", idempotency_key=context.idempotency_key
+        )
         reopened = max(0, locked.unreserved)
         journal.append(locked.account, EntryType.REOPENING, reopened, metadata)
     if expires != terms.expires and not has_expired(terms.expires, journal.now):

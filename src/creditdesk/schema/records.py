@@ -23,8 +23,13 @@ def new_record(entity: type[Entity], values: Mapping[str, Any], now: datetime, b
     record: Record = {**entity.meta().default_values, **values, **update_stamp(now, by)}
     record["CreatedOn"] = record["UpdatedOn"]
     if not record["UniqueId"]:
-        record["UniqueId"] = uuid7(now, urandom(_RANDOM_BYTES))
+        record["UniqueId"] = new_unique_id(now)
     return record
+
+
+def new_unique_id(at: datetime) -> str:
+    """A random UUIDv7."""
+    return uuid7(at, urandom(_RANDOM_BYTES))
 
 
 def update_stamp(now: datetime, by: str | None) -> Record:

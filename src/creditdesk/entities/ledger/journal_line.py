@@ -31,8 +31,11 @@ class JournalLine(
 
     The second unique group finds the balance at a time with one index lookup (rule 4). Amounts are in
     ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
-    references, as an entry outlives its credit. `MemberId` is the customer who used a team's credit,
-    null where the credit's owner did.
+    references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
+    `MemberId` is the customer who used a team's credit, null where the credit's owner did.
+    `AllocationId` is the stored decision that a use or hold executes. `Document` states the terms of a
+    grant or change as JSON. `FormatVersion` is the byte format that the digest covers
+    (docs/explanation/proof.md).
     """
 
     Business = Reference("Business", required=True)
@@ -43,6 +46,7 @@ class JournalLine(
     CreditId = Integer(nullable=False)
     Sequence = Integer(nullable=False)
     Kind = Text(exact=True, nullable=False)
+    Cause = Text(exact=True, nullable=False)
     Amount = Money(nullable=False)
     BalanceAfter = Money(nullable=False)
     HeldAfter = Money(nullable=False)
@@ -59,4 +63,7 @@ class JournalLine(
     HistoryId = Integer()
     Override = Boolean(nullable=False)
     MemberId = Integer(partial_index=True)
+    AllocationId = Integer(partial_index=True)
+    Document = Text(exact=True)
+    FormatVersion = Integer(nullable=False, default=1)
     Digest = Text(exact=True, nullable=False)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import JournalEntry
 from creditdesk.ledger.journal.invariants import AccountBalances
 from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
@@ -21,11 +22,13 @@ HistoryColumns = Mapping[str, object]
 class EntryMetadata(Struct, frozen=True, gc=False):
     """Who writes an entry, why, and for what.
 
+    `cause` is the code of why, `reason` its free text (rule 36).
     `effective` is when it takes effect; None means when it is recorded. `customer_id` is the
-    customer it was written for.
+    customer it was written for, `document` a grant's or a change's terms as canonical JSON.
     """
 
     actor: str
+    cause: Cause
     reason: str = ""
     source_kind: str | None = None
     source_id: int | None = None
@@ -34,6 +37,7 @@ class EntryMetadata(Struct, frozen=True, gc=False):
     effective: datetime | None = None
     override: bool = False
     customer_id: int | None = None
+    document: str | None = None
 
 
 class LockedAccount(Struct, frozen=True, gc=False):
@@ -86,13 +90,11 @@ class LockedAccount(Struct, frozen=True, gc=False):
 class PendingEntry:
     """An entry in memory, with the further columns of the history row that shows it.
 
-    The history row gets its id at the flush. `member_id` is the customer it was written for, where
-    that is not the credit's owner (rule 16).
+    Both get their ids at the flush.
     """
 
     entry: JournalEntry
     history: HistoryColumns | None = None
-    member_id: int | None = None
 
 
 class Savepoint(Struct, frozen=True, gc=False):

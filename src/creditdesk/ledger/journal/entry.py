@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct, convert
 
+from creditdesk.ledger.journal.causes import Cause
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -29,6 +31,7 @@ class EntryType(StrEnum):
     VOID = "void"
     HOLD = "hold"
     RELEASE = "release"
+    CHANGE = "change"
 
 
 _BALANCE_SIGN = {
@@ -44,9 +47,13 @@ _HELD_SIGN = {EntryType.HOLD: 1, EntryType.RELEASE: -1}
 _TEXT_FIELDS = {
     "credit_kind": AccountType,
     "kind": EntryType,
-    **dict.fromkeys(("source_kind", "actor", "reason", "idempotency_key"), str),
+    "cause": Cause,
+    **dict.fromkeys(("source_kind", "actor", "reason", "idempotency_key", "unique_id", "document"), str),
 }
-_NULLABLE = {"source_kind", "source_id", "idempotency_key", "reverses", "history_id"}
+_NULLABLE = {
+    *("source_kind", "source_id", "idempotency_key", "reverses", "history_id"),
+    *("owner_id", "member_id", "allocation_id", "document"),
+}
 
 
 def balance_change(kind: EntryType, amount: int) -> int:
@@ -77,6 +84,7 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     void       - amount         -                - amount (rule 29)
     hold       -                + amount         - (rule 26)
     release    -                - amount         - (rule 26)
+    change     -                -                - (amount 0: new terms, see `document`)
     ========== ================ ================ =======================================
 
     The `CreditUsed` of a history row is the rise of Total less the rise of Remaining: the amount of
@@ -87,7 +95,13 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     credit that this one reverses. `history_id` is the Id of the use-history row that shows the
     entry. `override` marks a use that eligibility would have rejected (rule 8). Times are
     microseconds since 1970-01-01 UTC. Texts are any Unicode that UTF-8 can encode.
-    `format_version` is the byte format under which the entry was hashed.
+
+    `cause` is the code of why it was written (rule 36). `line_id` and `unique_id` identify its
+    record, `location_id` is the credit's location and `owner_id` its owner when it was written;
+    `member_id` is the customer it was written for, where that is not the owner. `allocation_id` is
+    the stored decision that it executes. `document` states a grant's or a change's terms, as
+    canonical JSON. `format_version` is the byte format under which the entry was hashed; format 1
+    covers none of the fields from `cause` to `document`.
     """
 
     credit_kind: AccountType
@@ -109,6 +123,14 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
     recorded_microseconds: int
     history_id: int | None = None
     override: bool = False
+    cause: Cause = Cause.UNKNOWN
+    line_id: int = 0
+    unique_id: str = ""
+    location_id: int = 0
+    owner_id: int | None = None
+    member_id: int | None = None
+    allocation_id: int | None = None
+    document: str | None = None
     format_version: int = 1
 
     @property
@@ -122,13 +144,14 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
         return held_change(self.kind, self.amount)
 
     def to_document(self) -> dict[str, object]:
-        """The entry as a JSON object with the field names of this class."""
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+        """The entry as a JSON object: the fields of this class that its format covers."""
+        return {name: getattr(self, name) for name in _covered_fields(self.format_version)}
 
     @classmethod
     def from_document(cls, document: object) -> "JournalEntry":
         """Parses an entry's JSON object. Raises ValueError with the first error."""
-        values = dict(require_exact_fields(document, cls.__struct_fields__))
+        version = document.get("format_version") if isinstance(document, dict) else None
+        values = dict(require_exact_fields(document, _covered_fields(version)))
         for name, value in values.items():
             if value is None and name in _NULLABLE:
                 continue
@@ -142,6 +165,17 @@ class JournalEntry(Struct, frozen=True, kw_only=True, gc=False):
             else:
                 raise ValueError(f"The field {name!r} is not a text.")
         return convert(values, cls)
+
+
+_SINCE_FORMAT_2 = frozenset(
+    ("cause", "line_id", "unique_id", "location_id", "owner_id", "member_id", "allocation_id", "document")
+)
+
+
+def _covered_fields(format_version: object) -> list[str]:
+    """The fields of an entry that a format covers, its own number included."""
+    names = JournalEntry.__struct_fields__
+    return [name for name in names if format_version != 1 or name not in _SINCE_FORMAT_2]
 
 
 def require_exact_fields(document: object, names: Iterable[str]) -> dict[str, object]:

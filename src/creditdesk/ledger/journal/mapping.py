@@ -20,6 +20,7 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 )
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import (
     AccountType,
     EntryType,
@@ -251,28 +252,20 @@ def new_state_record(account: AccountKey, state: StoredState, now: datetime, uni
     return new_record(AccountState, values, now, "")
 
 
-def entry_record(
-    entry: JournalEntry,
-    digest: bytes,
-    business_id: int,
-    coworker_id: int | None,
-    member_id: int | None = None,
-    unique_id: str | None = None,
-) -> Record:
-    """The journal record of an entry, under a new UniqueId unless one is given.
-
-    `member_id` is the customer who used the credit where that is not its owner.
-    """
+def entry_record(entry: JournalEntry, digest: bytes) -> Record:
+    """The journal record of an entry."""
     mapping = MAPPINGS[entry.credit_kind]
     recorded = from_epoch_microseconds(entry.recorded_microseconds)
     values = {
-        "BusinessId": business_id,
-        "CoworkerId": coworker_id,
+        "Id": entry.line_id,
+        "BusinessId": entry.location_id,
+        "CoworkerId": entry.owner_id,
         mapping.credit_reference: entry.credit_id,
         "CreditKind": entry.credit_kind.value,
         "CreditId": entry.credit_id,
         "Sequence": entry.sequence,
         "Kind": entry.kind.value,
+        "Cause": entry.cause.value,
         "Amount": entry.amount * mapping.scale,
         "BalanceAfter": entry.balance_after * mapping.scale,
         "HeldAfter": entry.held_after * mapping.scale,
@@ -288,18 +281,26 @@ def entry_record(
         "RecordedOn": recorded,
         "HistoryId": entry.history_id,
         "Override": entry.override,
-        "MemberId": member_id,
+        "MemberId": entry.member_id,
+        "AllocationId": entry.allocation_id,
+        "Document": entry.document,
+        "FormatVersion": entry.format_version,
         "Digest": digest.hex(),
-        "UniqueId": unique_id,
+        "UniqueId": entry.unique_id,
     }
     return new_record(JournalLine, values, recorded, entry.actor)
 
 
 ENTRY_COLUMNS: Final = (
+    "Id",
+    "UniqueId",
+    "BusinessId",
+    "CoworkerId",
     "CreditKind",
     "CreditId",
     "Sequence",
     "Kind",
+    "Cause",
     "Amount",
     "BalanceAfter",
     "HeldAfter",
@@ -315,12 +316,17 @@ ENTRY_COLUMNS: Final = (
     "RecordedOn",
     "HistoryId",
     "Override",
+    "MemberId",
+    "AllocationId",
+    "Document",
+    "FormatVersion",
 )
 """The columns that `entry_from_record` reads."""
 
 
 _MAPPINGS_BY_NAME: Final = {kind.value: mapping for kind, mapping in MAPPINGS.items()}
 _ENTRY_TYPES: Final = {kind.value: kind for kind in EntryType}
+_CAUSES: Final = {cause.value: cause for cause in Cause}
 
 
 def entry_from_record(record: Record) -> JournalEntry:
@@ -347,6 +353,15 @@ def entry_from_record(record: Record) -> JournalEntry:
         recorded_microseconds=epoch_microseconds(record["RecordedOn"]),
         history_id=record["HistoryId"],
         override=record["Override"],
+        cause=_CAUSES.get(record["Cause"]) or Cause(record["Cause"]),
+        line_id=record["Id"],
+        unique_id=record["UniqueId"],
+        location_id=record["BusinessId"],
+        owner_id=record["CoworkerId"],
+        member_id=record["MemberId"],
+        allocation_id=record["AllocationId"],
+        document=record["Document"],
+        format_version=record["FormatVersion"],
     )
 
 

@@ -1,12 +1,12 @@
 """Journals of imported credits: a grant entry, then an entry for each row of the use history.
 
-The entries follow from the records alone, so the same records always give the same digests.
-Balances are never adjusted: `verify` reports what the uses do not explain (rule 34).
+The entries follow from the records alone. Balances are never adjusted: `verify` reports what the uses do not
+explain (rule 34).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import (
     EntryType,
     JournalEntry,
     epoch_microseconds,
     from_epoch_microseconds,
 )
-from creditdesk.ledger.journal.hash_chain import entry_digest
+from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.mapping import (
     AccountKey,
     CreditTypeMapping,
@@ -38,12 +39,16 @@ from creditdesk.ledger.journal.values import StoredCredit, StoredState, StoredUs
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.schema.entity import Record
+from creditdesk.schema.records import new_unique_id
 from creditdesk.schema.repository import WriteSession
 
 
 @dataclass(slots=True)
 class JournalOpening:
-    """The journal of one credit while entries are added for its use rows."""
+    """The journal of one credit while entries are added for its use rows.
+
+    `assign_ids` completes the entries; before that they have no digests.
+    """
 
     mapping: CreditTypeMapping
     credit: StoredCredit
@@ -52,11 +57,16 @@ class JournalOpening:
     total: Amount
     recorded_microseconds: int
     digest: bytes
-    entries: list[tuple[JournalEntry, bytes]] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
 
     @classmethod
     def from_grant(
-        cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState | None = None
+        cls,
+        mapping: CreditTypeMapping,
+        credit: StoredCredit,
+        state: StoredState | None = None,
+        cause: Cause = Cause.IMPORTED,
     ) -> JournalOpening:
         """A new journal, which begins with a grant of the credit's total when it was created.
 
@@ -66,7 +76,7 @@ class JournalOpening:
         state = first if state is None else replace(state, digest=first.digest)
         created = epoch_microseconds(credit.created)
         opening = cls(mapping, credit, state, 0, credit.total, created, state.digest)
-        opening._append(EntryType.GRANT, credit.total, credit.created, credit.updated_by, "granted")
+        opening._append(EntryType.GRANT, cause, credit.total, credit.created, credit.updated_by, "granted")
         return opening
 
     @classmethod
@@ -85,12 +95,15 @@ class JournalOpening:
         A row without an amount moved nothing and has no entry.
         """
         if use.used is not None:
-            kind = EntryType.REVERSAL if use.used < 0 else EntryType.USE
-            self._append(kind, abs(use.used), use.created, use.updated_by, use=use)
+            kind, cause = EntryType.USE, SOURCE_CAUSES[use.source_kind]
+            if use.used < 0:
+                kind, cause = EntryType.REVERSAL, Cause.IMPORTED
+            self._append(kind, cause, abs(use.used), use.created, use.updated_by, use=use)
 
     def _append(
         self,
         kind: EntryType,
+        cause: Cause,
         amount: Amount,
         effective: datetime,
         actor: str,
@@ -118,25 +131,24 @@ class JournalOpening:
             effective_microseconds=effective_microseconds,
             recorded_microseconds=self.recorded_microseconds,
             history_id=use.id if use else None,
+            cause=cause,
+            location_id=self.credit.business_id,
+            owner_id=self.credit.customer_id,
+            format_version=FORMAT_VERSION,
         )
-        self.digest = entry_digest(self.digest, entry)
-        self.entries.append((entry, self.digest))
+        self.entries.append(entry)
 
-    def entry_records(self, unique_id: Callable[[], str] | None = None) -> list[Record]:
-        """The records of the entries added so far; `unique_id` makes their UniqueIds."""
-        return [
-            entry_record(
-                entry,
-                digest,
-                self.credit.business_id,
-                self.credit.customer_id,
-                unique_id=unique_id and unique_id(),
-            )
-            for entry, digest in self.entries
-        ]
+    def assign_ids(self, line_ids: Iterator[int], new_unique_id: Callable[[datetime], str]) -> None:
+        """Gives the entries their ids, chains them, and makes their records."""
+        for position, entry in enumerate(self.entries):
+            recorded = from_epoch_microseconds(entry.recorded_microseconds)
+            numbered = replace(entry, line_id=next(line_ids), unique_id=new_unique_id(recorded))
+            self.digest = entry_digest(self.digest, numbered)
+            self.entries[position] = numbered
+            self.records.append(entry_record(numbered, self.digest))
 
     def end_state(self) -> StoredState:
-        """The account's state after the last entry."""
+        """The account's state after the last entry, once the entries have their ids."""
         return replace(
             self.state,
             digest=self.digest,
@@ -158,9 +170,10 @@ def open_journal(
     credit: StoredCredit,
     uses: Iterable[StoredUse],
     state: StoredState | None = None,
+    cause: Cause = Cause.IMPORTED,
 ) -> JournalOpening:
     """The whole journal of a credit, with its use rows in order of creation and Id."""
-    opening = JournalOpening.from_grant(mapping, credit, state)
+    opening = JournalOpening.from_grant(mapping, credit, state, cause)
     for use in _in_order(uses):
         opening.append_use(use)
     return opening
@@ -180,22 +193,14 @@ async def open_imported_journals(
     records = await session.lock(mapping.credit_entity, without_journal, mapping.credit_columns)
     credits_ = {i: stored_credit(mapping, record) for i, record in sorted(records.items())}
     uses = await _load_uses(session, mapping, credits_)
-    entries: list[Record] = []
-    new_states: list[Record] = []
-    state_changes: list[RowChange] = []
-    for credit_id, credit in credits_.items():
-        if credit.is_booking_charge:
-            continue
-        state = states[credit_id]
-        opening = open_journal(mapping, credit, uses.get(credit_id, ()), state)
-        entries += opening.entry_records()
-        if state.is_new:
-            new_states.append(opening.state_record(now))
-        else:
-            state_changes.append(opening.state_change())
-    await session.insert(JournalLine, entries)
-    await session.insert(AccountState, new_states)
-    await session.update(AccountState, state_changes)
+    openings = [
+        open_journal(mapping, credit, uses.get(credit_id, ()), states[credit_id])
+        for credit_id, credit in credits_.items()
+        if not credit.is_booking_charge
+    ]
+    await _insert_entries(session, openings)
+    await session.insert(AccountState, [opening.state_record(now) for opening in openings if opening.state.is_new])
+    await session.update(AccountState, [opening.state_change() for opening in openings if not opening.state.is_new])
 
 
 async def append_imported_uses(
@@ -214,8 +219,7 @@ async def append_imported_uses(
     records = await session.lock(mapping.credit_entity, sorted(uses), mapping.credit_columns)
     accounts = [(mapping.account_type, credit_id) for credit_id in records]
     states = await session.lock(AccountState, [state_id(account) for account in accounts])
-    entries: list[Record] = []
-    state_changes: list[RowChange] = []
+    openings: list[JournalOpening] = []
     balances: list[RowChange] = []
     rejected: list[str] = []
     for account in accounts:
@@ -232,13 +236,23 @@ async def append_imported_uses(
                 "balance, which stays as it was"
             )
             continue
-        entries += opening.entry_records()
-        state_changes.append(opening.state_change())
+        openings.append(opening)
         balances.append((credit.id, {mapping.remaining_field: opening.balance}))
-    await session.insert(JournalLine, entries)
-    await session.update(AccountState, state_changes)
+    await _insert_entries(session, openings)
+    await session.update(AccountState, [opening.state_change() for opening in openings])
     await session.update(mapping.credit_entity, balances)
     return rejected
+
+
+async def _insert_entries(session: WriteSession, openings: Sequence[JournalOpening]) -> None:
+    """Completes the entries of journals and inserts them."""
+    count = sum(len(opening.entries) for opening in openings)
+    if not count:
+        return
+    line_ids = iter((await session.next_ids({JournalLine: count}))[JournalLine])
+    for opening in openings:
+        opening.assign_ids(line_ids, new_unique_id)
+    await session.insert(JournalLine, [record for opening in openings for record in opening.records])
 
 
 async def _load_uses(

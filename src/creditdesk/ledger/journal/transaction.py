@@ -6,6 +6,7 @@ a constant number of statements.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,7 @@ from creditdesk.ledger.journal.accounts import (
     PendingEntry,
     Savepoint,
 )
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import (
     RAISES_TOTAL,
     EntryType,
@@ -30,7 +32,7 @@ from creditdesk.ledger.journal.entry import (
     epoch_microseconds,
     held_change,
 )
-from creditdesk.ledger.journal.hash_chain import entry_digest
+from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.invariants import check_invariants
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
@@ -48,7 +50,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.records import new_record, update_stamp
+from creditdesk.schema.records import new_record, new_unique_id, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
 
@@ -98,12 +100,12 @@ class JournalTransaction:
         gets them before its first other entry.
         """
         found = self.accounts[account]
-        by = metadata or EntryMetadata(actor=found.stored.updated_by, reason="granted")
+        by = metadata or EntryMetadata(found.stored.updated_by, Cause.OPENED, "granted")
         self.accounts[account] = replace(found, remaining=0, total=0)
         pending = self._append(account, EntryType.GRANT, found.total, by)
         if found.remaining != found.total:
             # No history row: earlier uses have rows of their own.
-            earlier = replace(by, reason="used before the journal began")
+            earlier = replace(by, cause=Cause.OPENED, reason="used before the journal began")
             self._append(account, EntryType.USE, found.total - found.remaining, earlier)
         return pending
 
@@ -144,6 +146,12 @@ class JournalTransaction:
             effective_microseconds=epoch_microseconds(metadata.effective or before.recorded),
             recorded_microseconds=epoch_microseconds(before.recorded),
             override=metadata.override,
+            cause=metadata.cause,
+            location_id=before.stored.business_id,
+            owner_id=before.stored.customer_id,
+            member_id=self._member(before, metadata),
+            document=metadata.document,
+            format_version=FORMAT_VERSION,
         )
         after = replace(before, remaining=remaining, held=held, total=total, sequence=entry.sequence)
         check_invariants(after.balances, after.name)
@@ -151,7 +159,7 @@ class JournalTransaction:
         if history is not None:
             used = (total - before.total) - (remaining - before.remaining)
             row = {before.mapping.credit_reference: entry.credit_id, "CreditUsed": used, **history}
-        pending = PendingEntry(entry, row, self._member(before, metadata))
+        pending = PendingEntry(entry, row)
         self.accounts[account] = after
         self.pending.append(pending)
         return pending
@@ -199,20 +207,18 @@ class JournalTransaction:
         """
         if not (self.pending or self.changed_states):
             return {}
-        entry_ids = await self._assign_ids(session)
+        await self._assign_ids(session)
         entries: list[Record] = []
         histories: dict[type[Entity], list[Record]] = {}
         digests: dict[AccountKey, bytes] = {}
         last_actors: dict[AccountKey, str] = {}
-        for pending, entry_id in zip(self.pending, entry_ids, strict=True):
+        for pending in self.pending:
             entry = pending.entry
             account = (entry.credit_kind, entry.credit_id)
             locked = self.accounts[account]
             digest = entry_digest(digests.get(account, locked.state.digest), entry)
             digests[account] = digest
-            credit = locked.stored
-            record = entry_record(entry, digest, credit.business_id, credit.customer_id, pending.member_id)
-            entries.append({**record, "Id": entry_id})
+            entries.append(entry_record(entry, digest))
             if pending.history is not None:
                 history = locked.mapping.history_entity
                 row = new_record(history, pending.history, locked.recorded, entry.actor)
@@ -238,21 +244,21 @@ class JournalTransaction:
             if entry.history_id and MAPPINGS[entry.credit_kind].history_entity is history
         ]
 
-    async def _assign_ids(self, session: WriteSession) -> list[int]:
-        """Links each history row to its entry by a new id; returns the ids of the entries."""
-        shown: dict[type[Entity], list[PendingEntry]] = {}
-        for pending in self.pending:
-            if pending.history is not None:
-                history = MAPPINGS[pending.entry.credit_kind].history_entity
-                shown.setdefault(history, []).append(pending)
+    async def _assign_ids(self, session: WriteSession) -> None:
+        """Gives each entry its ids, and the id of the history row that shows it."""
         if not self.pending:
-            return []
-        counts = {history: len(rows) for history, rows in shown.items()}
-        ids = await session.next_ids({**counts, JournalLine: len(self.pending)})
-        for history, rows in shown.items():
-            for pending, history_id in zip(rows, ids[history], strict=True):
-                pending.entry = replace(pending.entry, history_id=history_id)
-        return ids[JournalLine]
+            return
+        shown = [MAPPINGS[p.entry.credit_kind].history_entity for p in self.pending if p.history is not None]
+        ids = await session.next_ids({**Counter(shown), JournalLine: len(self.pending)})
+        free = {entity: iter(of_entity) for entity, of_entity in ids.items()}
+        for pending in self.pending:
+            entry = pending.entry
+            pending.entry = replace(
+                entry,
+                line_id=next(free[JournalLine]),
+                unique_id=new_unique_id(self.now),
+                history_id=None if pending.history is None else next(free[MAPPINGS[entry.credit_kind].history_entity]),
+            )
 
     def _balance_updates(self, last_actors: Mapping[AccountKey, str]) -> dict[type[Entity], list[RowChange]]:
         changes: dict[type[Entity], list[RowChange]] = {}

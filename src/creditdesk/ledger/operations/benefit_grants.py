@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.corrections import NewCredit, grant
@@ -32,6 +33,7 @@ async def grant_benefit(
     context: RequestContext,
     ledger: LedgerContext,
     *,
+    cause: Cause,
     reason: str,
 ) -> int:
     """Grants a credit, stores the key it was granted under, and returns its id."""
@@ -41,6 +43,7 @@ async def grant_benefit(
         [credit],
         context,
         ledger,
+        cause=cause,
         reason=reason,
     )
     values = {

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.spaces.booking import Booking
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.bookings import (
@@ -207,7 +208,9 @@ async def cancel_bookings(
     bookings = await lock_bookings(session, booking_ids)
     results = []
     for booking_id, booking in bookings.items():
-        reversals = await revert_charge(session, booking, context, ledger, reason or "booking cancelled")
+        reversals = await revert_charge(
+            session, booking, context, ledger, Cause.CANCELLED, reason or "booking cancelled"
+        )
         try:
             await session.delete(Booking, [booking_id])
             removed = True
@@ -222,6 +225,7 @@ async def revert_charge(
     booking: LockedBooking,
     context: RequestContext,
     ledger: LedgerContext,
+    cause: Cause,
     reason: str,
 ) -> list[ReversalResult]:
     """Reverses a booking's uses, releases its holds and deletes its charge (rule 24)."""
@@ -237,10 +241,10 @@ async def revert_charge(
         if used:
             # The last use is reversed first (rule 25).
             newest_first = used[::-1]
-            reversals += await reverse(session, mapping, newest_first, context, ledger, reason=reason)
+            reversals += await reverse(session, mapping, newest_first, context, ledger, cause=cause, reason=reason)
     if holds:
         journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
-        write_releases(journal, holds, context, reason)
+        write_releases(journal, holds, context, cause, reason)
         await journal.flush(session)
         released = {"State": HoldState.RELEASED.value}
         await session.update(Hold, [(hold.id, released) for hold in holds])
@@ -261,7 +265,7 @@ async def decide_again(session: WriteSession, booking_id: int, context: RequestC
     [booking] = (await lock_bookings(session, [booking_id])).values()
     if booking.tentative or not booking.coworker_id:
         reason = "booking can no longer be charged"
-        await revert_charge(session, booking, context, ledger, reason)
+        await revert_charge(session, booking, context, ledger, Cause.RECALCULATED, reason)
     else:
         await recalculate_booking(session, booking_id, context, ledger)
 
@@ -320,6 +324,6 @@ async def recalculate_booking(
     )
     if dry_run:
         return result
-    await revert_charge(session, booking, context, ledger, "booking decided again")
+    await revert_charge(session, booking, context, ledger, Cause.RECALCULATED, "booking decided again")
     (charged,) = await _charge_round(session, [booking], {}, context, ledger, kept)
     return RecalculationResult(booking_id, result.before, result.after, result.uncovered, charged)

@@ -12,6 +12,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
 from creditdesk.ledger.journal.mapping import (
     AccountKey,
@@ -58,6 +59,7 @@ async def grant(
     context: RequestContext,
     ledger: LedgerContext,
     *,
+    cause: Cause = Cause.ISSUED,
     reason: str = "granted",
 ) -> list[int]:
     """Adds credits with all of their total remaining and returns their ids (rule 6)."""
@@ -72,7 +74,7 @@ async def grant(
         journal.accounts[account] = LockedAccount.of(mapping, credit, state, now)
         journal.open_account(
             account,
-            EntryMetadata(context.principal.email, reason, idempotency_key=context.idempotency_key),
+            EntryMetadata(context.principal.email, cause, reason, idempotency_key=context.idempotency_key),
         )
         if new.granted_from is not None:
             journal.set_state(account, granted_from=new.granted_from, times_rolled=new.times_rolled)
@@ -106,6 +108,7 @@ async def reverse(
     ledger: LedgerContext,
     *,
     amount: Amount | None = None,
+    cause: Cause = Cause.CORRECTION,
     reason: str = "",
 ) -> list[ReversalResult]:
     """Returns uses to the credits they came from: `amount` of each, or all that is left.
@@ -125,7 +128,7 @@ async def reverse(
         account = (mapping.account_type, use.credit_id)
         require_visible(context, journal, account, mapping.history_entity.__name__, history_id)
         on_account = entries.get(account, [])
-        returned = _write_reversal(journal, mapping, use, on_account, amount, reason, context)
+        returned = _write_reversal(journal, mapping, use, on_account, amount, (cause, reason), context)
         reissued_id = (
             await _reissue_if_expired(session, journal, account, returned, context, ledger) if returned else None
         )
@@ -140,18 +143,20 @@ def _write_reversal(
     use: UseRow,
     entries: list[JournalEntry],
     requested: Amount | None,
-    reason: str,
+    why: tuple[Cause, str],
     context: RequestContext,
 ) -> Amount:
     """Writes the reversal of one use and returns its amount; 0 when nothing is left of it."""
     used = next((entry for entry in entries if entry.history_id == use.id), None)
     if used is None or used.kind is not EntryType.USE:
         raise StateConflict(f"#{use.id} is not a use, so it cannot be reversed.")
+    cause, reason = why
     amount = _reversible_amount(used, entries, requested)
     if not amount:
         return 0
     metadata = EntryMetadata(
         context.principal.email,
+        cause,
         reason or f"reversal of #{use.id}",
         used.source_kind,
         used.source_id,
@@ -200,7 +205,7 @@ async def _reissue_if_expired(
     moved = amount if amount <= credit.unreserved or not credit.overdraft else credit.unreserved
     if not plan.reissued or moved <= 0:
         return None
-    metadata = EntryMetadata(context.principal.email, "returned as a new grant")
+    metadata = EntryMetadata(context.principal.email, Cause.REISSUED, "returned as a new grant")
     journal.append(account, EntryType.VOID, moved, metadata)
     values = await load_credit_values(session, credit.mapping, account[1])
     (granted_id,) = await grant(
@@ -209,6 +214,7 @@ async def _reissue_if_expired(
         [NewCredit(moved, {**values, "ExpireDate": plan.expires}, granted_from=account[1])],
         context,
         ledger,
+        cause=Cause.REISSUED,
         reason=f"returned after credit #{account[1]} expired",
     )
     return granted_id
@@ -237,6 +243,7 @@ async def adjust(
         raise invalid_field("Amount", f"takes more than the {left} that remains and is not held")
     metadata = EntryMetadata(
         context.principal.email,
+        Cause.CORRECTION,
         reason,
         idempotency_key=context.idempotency_key,
         effective=effective,
@@ -272,7 +279,10 @@ async def void(
         removed = max(0, credit.unreserved)
         if removed:
             metadata = EntryMetadata(
-                context.principal.email, reason or "voided", idempotency_key=context.idempotency_key
+                context.principal.email,
+                Cause.VOIDED,
+                reason or "voided",
+                idempotency_key=context.idempotency_key,
             )
             journal.append(account, EntryType.VOID, removed, metadata)
         used = credit.total - credit.remaining
@@ -293,7 +303,10 @@ async def set_priority(
     for account in accounts:
         require_visible(context, journal, account)
         metadata = EntryMetadata(
-            context.principal.email, f"priority {priority}", idempotency_key=context.idempotency_key
+            context.principal.email,
+            Cause.PRIORITY_CHANGED,
+            f"priority {priority}",
+            idempotency_key=context.idempotency_key,
         )
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
         journal.set_state(account, priority=priority)
@@ -318,7 +331,7 @@ async def write_expiry(
         # A spend or an extension may have come before the lock.
         if not has_expired(ends, journal.now) or before == ends or credit.unreserved <= 0:
             continue
-        metadata = EntryMetadata(context.principal.email, "expired unused", effective=ends)
+        metadata = EntryMetadata(context.principal.email, Cause.EXPIRY_RUN, "expired unused", effective=ends)
         journal.append(account, EntryType.EXPIRY, credit.unreserved, metadata)
         journal.set_state(account, expiry_recorded=ends)
         expired.append(account)

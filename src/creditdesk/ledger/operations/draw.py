@@ -15,6 +15,7 @@ from msgspec import structs
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
+from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, account_key
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
@@ -89,7 +90,7 @@ class SpendPlan:
         Raises SearchRequired for a basket that was not searched over these balances.
         """
         self.holds = [hold for hold in self.holds if not hold.has_ended(journal.now)]
-        write_releases(journal, self.holds, self.context)
+        write_releases(journal, self.holds, self.context, Cause.CHARGED)
         credits_ = self.basket.with_locked_balances(journal, {hold.id for hold in self.holds})
         held = {hold.account for hold in self.holds}
         preferred = {c.key for c in credits_ if account_key(c.key) in held}
@@ -123,6 +124,7 @@ def write_use(
     """One use of one credit for one source of a customer, with its history row."""
     metadata = EntryMetadata(
         context.principal.email,
+        SOURCE_CAUSES[source.kind.value],
         description,
         source.kind.value,
         source.id,
@@ -143,7 +145,11 @@ def _history_row(account: AccountKey, source: SourceKey, description: str) -> di
 
 
 def write_releases(
-    journal: JournalTransaction, holds: Iterable[HoldRow], context: RequestContext, reason: str = ""
+    journal: JournalTransaction,
+    holds: Iterable[HoldRow],
+    context: RequestContext,
+    cause: Cause,
+    reason: str = "",
 ) -> None:
     """Writes the release of each hold (rule 26); one that ended was released by the lock."""
     for hold in holds:
@@ -151,6 +157,7 @@ def write_releases(
             continue
         metadata = EntryMetadata(
             context.principal.email,
+            cause,
             reason,
             hold.source_kind.value,
             hold.source_id,

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
+from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
 from creditdesk.ledger.journal.transaction import (
@@ -82,6 +83,7 @@ def _write_holds(journal: JournalTransaction, allocation: Allocation, context: R
         for part in source.parts:
             metadata = EntryMetadata(
                 context.principal.email,
+                SOURCE_CAUSES[source.source.kind.value],
                 "",
                 source.source.kind.value,
                 source.source.id,
@@ -137,7 +139,7 @@ async def confirm_hold(session: WriteSession, group: int, context: RequestContex
     journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
     if any(hold.has_ended(journal.now) for hold in holds):
         raise StateConflict(f"Hold #{group} has timed out and cannot be confirmed.")
-    write_releases(journal, holds, context, "confirmed")
+    write_releases(journal, holds, context, Cause.CONFIRMED, "confirmed")
     for hold in holds:
         _write_held_use(journal, hold, context)
     await journal.flush(session)
@@ -197,7 +199,7 @@ async def _release(
     reason: str,
 ) -> None:
     journal = await lock_accounts(session, [hold.account for hold in holds], ledger.clock)
-    write_releases(journal, holds, context, reason)
+    write_releases(journal, holds, context, Cause.RELEASED, reason)
     await journal.flush(session)
     await _set_state(session, holds, HoldState.RELEASED, context)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.ledger.journal.accounts import EntryMetadata
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import SYSTEM_ACTOR, AccountKey
 from creditdesk.ledger.journal.transaction import Clock, JournalTransaction, lock_stored_accounts
@@ -40,7 +41,9 @@ async def lock_accounts(
 async def write_ends(session: WriteSession, journal: JournalTransaction, ended: Sequence[HoldRow], actor: str) -> None:
     """Writes the release of locked holds that have ended, as of when they did (rule 26)."""
     for hold in ended:
-        metadata = EntryMetadata(actor, "timed out", hold.source_kind.value, hold.source_id, effective=hold.until)
+        metadata = EntryMetadata(
+            actor, Cause.TIMED_OUT, "timed out", hold.source_kind.value, hold.source_id, effective=hold.until
+        )
         journal.append(hold.account, EntryType.RELEASE, hold.held_amount, metadata)
     await journal.flush(session)
     released = {"State": HoldState.RELEASED.value, **update_stamp(journal.now, actor)}

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import AccountKey, unknown_reference
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.benefits import (
@@ -183,6 +184,7 @@ async def _grant_benefit(
         GrantKey(key, NO_CONTRACT_ID, f"product/{benefit.name}", now),
         context,
         ledger,
+        cause=Cause.PURCHASED,
         reason=f"benefit {key}",
     )
     return (benefit.mapping.account_type, credit_id)

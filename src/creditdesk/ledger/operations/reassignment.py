@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.transaction import JournalTransaction
 from creditdesk.ledger.journal.values import CreditTerms
@@ -29,10 +30,10 @@ async def reassign(
     """
     stored = locked.stored
     changes = [
-        (field, label, before, after)
-        for field, label, before, after in (
-            ("Coworker", "owner", stored.customer_id, terms.customer_id),
-            ("ExtraService", "rate", stored.rate_id, terms.rate_id),
+        (field, label, cause, before, after)
+        for field, label, cause, before, after in (
+            ("Coworker", "owner", Cause.OWNER_CHANGED, stored.customer_id, terms.customer_id),
+            ("ExtraService", "rate", Cause.RATE_CHANGED, stored.rate_id, terms.rate_id),
         )
         if before != after
     ]
@@ -40,12 +41,13 @@ async def reassign(
         return
     entries = (await load_entries(session, [locked.account])).get(locked.account, [])
     was_used = locked.remaining != locked.total or any(e.kind in _PAYMENTS for e in entries)
-    for field, label, before, after in changes:
+    for field, label, cause, before, after in changes:
         if was_used or locked.held:
             state = "was used" if was_used else "is held"
             raise invalid_field(field, f"cannot be changed, as the credit {state}", after)
         metadata = EntryMetadata(
             context.principal.email,
+            cause,
             f"{label} changed from #{before} to #{after}",
             idempotency_key=context.idempotency_key,
         )

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.benefits import (
     PlanBenefit,
@@ -127,6 +128,7 @@ async def run_renewals(
             renewed.key,
             context,
             ledger,
+            cause=Cause.RENEWED,
             reason=f"renewal {due.key}",
         )
         granted.append((due, credit_id))

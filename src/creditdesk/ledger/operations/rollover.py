@@ -11,6 +11,7 @@ from typing import Final
 
 from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
 from creditdesk.ledger.journal.accounts import EntryMetadata
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
@@ -116,10 +117,11 @@ def _void_rolled_over(
     credit = journal.accounts[account]
     if credit.state.expiry_recorded == credit.stored.expires:
         # Its expiry entry states more than expired; the next run writes the right amount.
-        metadata = EntryMetadata(context.principal.email, "part of it is rolled over")
+        metadata = EntryMetadata(context.principal.email, Cause.ROLLED_OVER, "part of it is rolled over")
         journal.append(account, EntryType.REOPENING, credit.unreserved, metadata)
         journal.set_state(account, expiry_recorded=None)
-    journal.append(account, EntryType.VOID, amount, EntryMetadata(context.principal.email, "rolled over"))
+    metadata = EntryMetadata(context.principal.email, Cause.ROLLED_OVER, "rolled over")
+    journal.append(account, EntryType.VOID, amount, metadata)
 
 
 async def _grant_rolled_over(
@@ -143,6 +145,7 @@ async def _grant_rolled_over(
         key,
         context,
         ledger,
+        cause=Cause.ROLLED_OVER,
         reason=f"rolled over from credit #{account[1]}",
     )
 

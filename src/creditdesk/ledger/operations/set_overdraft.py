@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from creditdesk.ledger.journal.accounts import EntryMetadata
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -46,7 +47,12 @@ async def set_overdraft(
                 f"must not be less than the {-credit.unreserved} that is overdrawn",
             )
         journal.accounts[account] = replace(credit, overdraft=limit)
-        metadata = EntryMetadata(context.principal.email, f"overdraft {limit}", idempotency_key=context.idempotency_key)
+        metadata = EntryMetadata(
+            context.principal.email,
+            Cause.OVERDRAFT_CHANGED,
+            f"overdraft {limit}",
+            idempotency_key=context.idempotency_key,
+        )
         journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
     # The limit first: the database checks every balance against it.
     await session.update(TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids])

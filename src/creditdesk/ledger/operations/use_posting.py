@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount, PendingEntry
+from creditdesk.ledger.journal.causes import SOURCE_CAUSES
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.journal.transaction import JournalTransaction
@@ -46,6 +47,7 @@ def post_use(
         raise invalid_field(mapping.credit_relation, _out_of_window_message(amount))
     metadata = EntryMetadata(
         actor=context.principal.email,
+        cause=SOURCE_CAUSES[source.kind.value if source else None],
         reason=use.description,
         source_kind=source.kind.value if source else None,
         source_id=source.id if source else None,

@@ -14,6 +14,7 @@ from creditdesk.storage.migrations import (
     field_defaults,
     initial,
     internal_tables,
+    journal_facts,
     logins,
     printing_overdraft,
     row_counters,
@@ -30,6 +31,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *counter_columns.MIGRATIONS,
     *cache_revision.MIGRATIONS,
     *logins.MIGRATIONS,
+    *journal_facts.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -175,7 +175,7 @@ class RateLimitSettings:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Settings that change a decision of the ledger (rules 8, 12, 17, 30)."""
+    """Settings that change a decision of the ledger (rules 8, 12, 17, 30, 37)."""
 
     validity_instant: ValidityInstant = setting(
         ValidityInstant.SERVICE_START,
@@ -191,6 +191,11 @@ class LedgerSettings:
         False,
         "Refuses posted uses outside the credit's validity or booking window, which are otherwise"
         " accepted and marked as an override.",
+    )
+    take_closed_period_lines: bool = setting(
+        False,
+        "Takes corrections whose effective time lies in a closed period, and lists them as exceptions;"
+        " otherwise they are refused.",
     )
 
 

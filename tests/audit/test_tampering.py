@@ -93,6 +93,14 @@ CHANGED_COLUMNS = [
     ("reverses", "1"),
     ("rule_version", "rule_version + 1"),
     ("history_id", "NULL"),
+    ("cause", "'correction'"),
+    ("business_id", "NULL"),
+    ("coworker_id", "NULL"),
+    ("member_id", "9"),
+    ("allocation_id", "9"),
+    ("document", "'{}'"),
+    ("unique_id", "'0' || substr(unique_id, 2, 34) || 'x'"),
+    ("format_version", "1"),
     ("digest", "'" + "0" * 64 + "'"),
 ]
 

@@ -149,7 +149,7 @@ async def test_rule_28_extending_the_expiry_reopens_the_credit(ledger: LedgerBui
     async with ledger.store.write_session() as session:
         await expire(session, MONEY_MAPPING, ledger.request_context(), ledger.context)
     lines = await ledger.journal_lines("money", credit)
-    assert entry_kinds(lines) == ["grant", "expiry", "reopening", "expiry"]
+    assert entry_kinds(lines) == ["grant", "expiry", "change", "reopening", "expiry"]
 
 
 async def test_rule_6_a_new_credit_has_its_total_remaining_and_a_valid_period(

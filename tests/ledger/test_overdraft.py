@@ -102,7 +102,8 @@ async def test_rule_33_jobs_are_printed_down_to_the_limit(printer: Printer) -> N
 async def test_rule_33_setting_the_limit_is_journaled(printer: Printer) -> None:
     await printer.allow(20)
     (_, line) = await printer.ledger.journal_lines("time", printer.credit)
-    assert (line["Kind"], line["Amount"], line["Reason"]) == ("adjustment", 0, "overdraft 20")
+    assert (line["Kind"], line["Amount"], line["Reason"]) == ("change", 0, "overdraft 20")
+    assert (line["Cause"], line["Document"]) == ("overdraft_changed", '{"Overdraft":[0,20]}')
     assert line["Actor"] == "admin@example.com"
 
 

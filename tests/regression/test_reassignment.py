@@ -28,8 +28,8 @@ async def test_rule_16_an_unused_credit_changes_its_owner_by_a_journal_line(
     lines = await api.list_journal_lines(credit)
     assert [(line["Kind"], line["CoworkerId"]) for line in lines] == [
         ("grant", api.ledger.customer),
-        ("adjustment", api.ledger.customer),
-        ("adjustment", other),
+        ("change", api.ledger.customer),
+        ("change", other),
     ]
     assert lines[1]["Reason"] == f"owner changed from #{api.ledger.customer} to #{other}"
     assert await api.verify_problems() == []

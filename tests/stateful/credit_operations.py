@@ -320,6 +320,8 @@ async def change_credit(simulation: Simulation) -> None:
     if refused:
         return
     model.lock([credit])
+    if ends != credit.expires:
+        model.post(credit, "change", 0)
     if total != credit.total:
         kind = "grant" if total > credit.total else "void"
         model.post(credit, kind, abs(total - credit.total))

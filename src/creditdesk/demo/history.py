@@ -19,7 +19,9 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_use,
 )
-from creditdesk.ledger.journal.opening import open_journal
+from creditdesk.ledger.journal.opening import GrantOrigin, open_journal
+from creditdesk.ledger.journal.terms import grant_document
+from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding, FundingKind
 from creditdesk.schema.entity import Record
 
 
@@ -199,7 +201,14 @@ def _open_journal(
     """Derives the credit's journal and its balance from its uses."""
     credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
     uses = [stored_use(side, row) for row in rows]
-    journal = open_journal(side, stored_credit(side, credit), uses, cause=cause)
+    journal = open_journal(side, stored_credit(side, credit), uses, origin=_origin(side, credit, cause))
     journal.assign_ids(factory.line_ids, lambda _: factory.unique_id())
     factory.add(JournalLine, journal.records)
     factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id())])
+
+
+def _origin(side: CreditTypeMapping, credit: Record, cause: Cause) -> GrantOrigin:
+    """Where the credit came from, as its record says: from a plan, or unknown."""
+    is_from_plan = credit.get("IsFromTariff") or credit.get("TariffBookingCreditId")
+    funding = Funding(FundingKind.PLAN) if is_from_plan else UNKNOWN_FUNDING
+    return GrantOrigin(cause, funding, grant_document(side.credit_entity, credit, funding))

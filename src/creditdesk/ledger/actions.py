@@ -37,8 +37,10 @@ from creditdesk.ledger.operations.corrections import (
 )
 from creditdesk.ledger.operations.product_benefits import activate_products
 from creditdesk.ledger.operations.rollover import set_rollover
+from creditdesk.ledger.operations.set_funding import set_funding
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.amounts import Amount, format_money
+from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.ledger.rules.renewal import RolloverLimit
 from creditdesk.schema.actions import Action, ActionResult
 from creditdesk.schema.fields import Boolean, Field, Integer, Money
@@ -52,6 +54,9 @@ _PREVIEW: Final = Param("Preview", Boolean())
 _PRIORITY: Final = Param("Priority", Integer(), required=True)
 _LIMIT: Final = Param("Limit", Integer(), required=True)
 _PERIODS: Final = Param("Periods", Integer(), required=True)
+_FUNDING: Final = Param("Funding", required=True, choices=tuple(kind.value for kind in FundingKind))
+_PRICE_PAID: Final = Param("PricePaid", Money(allow_negative=False), description="What was paid for the whole credit.")
+_SOURCE_DOCUMENT: Final = Param("SourceDocument", description="What the credit came from, such as an invoice number.")
 _REASON: Final = Param("Reason")
 _REQUIRED_REASON: Final = Param("Reason", required=True)
 
@@ -155,6 +160,7 @@ def _credit_actions(ledger: LedgerContext, mapping: CreditTypeMapping) -> tuple[
         _adjust_action(ledger, mapping),
         _void_action(ledger, mapping),
         _priority_action(ledger, mapping),
+        _funding_action(ledger, mapping),
     )
 
 
@@ -226,6 +232,28 @@ def _priority_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Actio
         return ActionResult(f"{len(ids)} credits have priority {params[_PRIORITY]}.")
 
     return Action("SET_PRIORITY", "Set the priority", prioritise_credits, (_PRIORITY,), order=3)
+
+
+def _funding_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
+    async def run(
+        session: WriteSession,
+        ids: Sequence[int],
+        params: Params,
+        context: RequestContext,
+    ) -> ActionResult:
+        funding = Funding(FundingKind(params[_FUNDING]), params[_PRICE_PAID], params[_SOURCE_DOCUMENT])
+        accounts = [(mapping.account_type, credit_id) for credit_id in ids]
+        changed = await set_funding(session, accounts, funding, params[_REQUIRED_REASON], context, ledger)
+        return ActionResult(f"The funding of {changed} of {len(ids)} credits was changed.")
+
+    return Action(
+        "SET_FUNDING",
+        "State where the credit came from",
+        run,
+        (_FUNDING, _PRICE_PAID, _SOURCE_DOCUMENT, _REQUIRED_REASON),
+        order=5,
+        role=CORRECT_ROLE,
+    )
 
 
 def _overdraft_action(ledger: LedgerContext) -> Action:

@@ -24,7 +24,8 @@ from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.ledger.operations.bookings import charge_bookings, decide_again
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.operations.locking import lock_accounts
-from creditdesk.ledger.operations.reassignment import reassign
+from creditdesk.ledger.operations.reassignment import require_reassignable
+from creditdesk.ledger.operations.term_changes import write_changes
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.schema.conversions import format_datetime
@@ -92,7 +93,8 @@ class CreditService:
             return
         account = (mapping.account_type, credit.id)
         journal = await lock_accounts(session, [account], self.ledger.clock)
-        await reassign(session, journal, journal.accounts[account], terms, context)
+        await require_reassignable(session, journal.accounts[account], terms)
+        write_changes(journal, journal.accounts[account], before, values, context)
         _change_total(journal, journal.accounts[account], terms.total, context)
         _change_expiry(journal, journal.accounts[account], terms, context)
         await session.update(entity, [(credit.id, values)])

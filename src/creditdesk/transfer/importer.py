@@ -22,6 +22,7 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.opening import open_imported_journals
+from creditdesk.ledger.loaders.funding import load_grant_origins
 from creditdesk.schema.batches import prefetch
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import Conflict
@@ -161,7 +162,7 @@ class Importer:
                     if not found:
                         break
                     ids = [credit["Id"] for credit in found]
-                    await open_imported_journals(session, mapping, ids, self.now)
+                    await open_imported_journals(session, mapping, ids, self.now, load_grant_origins)
                 last = ids[-1]
                 self.report.advance(len(ids))
 

@@ -17,6 +17,7 @@ from creditdesk.transfer.dependency_order import (
 )
 from creditdesk.transfer.import_state import ImportState
 from creditdesk.transfer.row_parser import ParsedRow
+from creditdesk.transfer.term_changes import STAMP, update_imported
 
 
 async def write_links(
@@ -33,7 +34,7 @@ async def write_links(
     if not links:
         return
     ids = where(entity, Id=sorted({record_id for record_id, _ in links}))
-    found = await session.find(entity, ids, columns=("Id", *deferred_columns(entity)))
+    found = await session.find(entity, ids, columns=("Id", *STAMP, *deferred_columns(entity)))
     stored = {record["Id"]: record for record in found}
     merged = bidirectional_collections(entity)
     changes: list[tuple[int, Record]] = []
@@ -49,7 +50,7 @@ async def write_links(
         if changed:
             changes.append((record_id, changed))
     if changes:
-        await session.update(entity, changes)
+        await update_imported(session, entity, changes, stored, state.now)
 
 
 async def _links_by_id(

@@ -16,10 +16,12 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.balances import BALANCE_FIELDS, balance_error, journal_managed_fields
+from creditdesk.transfer.closed_periods import closed_period_errors
 from creditdesk.transfer.dependency_order import deferred_columns, required_references
 from creditdesk.transfer.import_state import ImportState
 from creditdesk.transfer.references import placeholder_unique_id
 from creditdesk.transfer.row_parser import ParsedRow
+from creditdesk.transfer.term_changes import update_imported
 
 
 async def write_records(
@@ -27,8 +29,8 @@ async def write_records(
 ) -> None:
     """Inserts or updates the records of one batch and counts them.
 
-    Rows that contradict an earlier row of the batch, lack a required record or have an impossible
-    balance are refused. Raises Conflict when a UniqueId belongs to another record.
+    Rows that contradict an earlier row of the batch, lack a required record, have an impossible
+    balance or lie in a closed period are refused. Raises Conflict when a UniqueId belongs to another record.
     """
     if entity is Role:
         await state.role_ids.load(session, rows)
@@ -47,26 +49,28 @@ async def write_records(
         state.entities_with_links.add(entity)
     values = [_importable_values(entity, row, stored.get(ids[row.unique_id] or 0), deferred) for row in rows]
     await state.references.resolve(session, entity, values)
+    closed = await closed_period_errors(session, entity, values)
     new: list[Record] = []
     changes: list[tuple[int, Record]] = []
     refused = 0
-    for row, given in zip(rows, values, strict=True):
+    for row, given, period_error in zip(rows, values, closed, strict=True):
         record_id = ids[row.unique_id]
         before = stored.get(record_id or 0)
         record = (
             _differences(given, before) if before else _complete_record(state, entity, record_id, row.unique_id, given)
         )
-        if error := _empty_requirement(entity, record) or (None if before else balance_error(entity, record)):
+        if error := _empty_requirement(entity, record) or (
+            None if before else period_error or balance_error(entity, record)
+        ):
             state.refuse(row, error)
             refused += 1
         elif not before:
             new.append(record)
         elif record_id and record:
             changes.append((record_id, record))
-    if new:
-        await _insert(state, session, entity, new)
+    await _insert(state, session, entity, new)
     if changes:
-        await session.update(entity, changes)
+        await update_imported(session, entity, changes, stored, state.now)
     counts = state.counts[entity.__name__]
     counts.added += len(new)
     counts.changed += len(changes)
@@ -134,6 +138,8 @@ def _differences(values: Record, stored: Mapping[str, Any]) -> Record:
 
 async def _insert(state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]) -> None:
     """Inserts records; uses of credits that have a journal are appended to it."""
+    if not records:
+        return
     ids = await session.insert(entity, records)
     if entity is User:
         state.users.writable.update(ids)

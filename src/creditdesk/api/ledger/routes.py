@@ -45,6 +45,7 @@ from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.mapping import MAPPINGS
+from creditdesk.ledger.journal.terms import funding_values
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
 from creditdesk.ledger.loaders.holds import lock_holds_of
@@ -243,6 +244,7 @@ def _format_balance(balance: CreditBalance) -> dict[str, Any]:
         "Lapsing": document_amount(mapping, balance.expiring),
         "ValidFrom": format_datetime(balance.valid_from) if balance.valid_from else None,
         "ExpireDate": format_datetime(balance.expires) if balance.expires else None,
+        **funding_values(balance.funding),
     }
 
 

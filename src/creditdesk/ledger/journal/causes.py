@@ -55,9 +55,11 @@ class Cause(StrEnum):
     # changes of a credit's terms
     WINDOW_MOVED = "window_moved"
     OWNER_CHANGED = "owner_changed"
+    LOCATION_CHANGED = "location_changed"
     RATE_CHANGED = "rate_changed"
     LIMITS_CHANGED = "limits_changed"
     PRICE_CHANGED = "price_changed"
+    ORIGIN_CHANGED = "origin_changed"
     PRIORITY_CHANGED = "priority_changed"
     OVERDRAFT_CHANGED = "overdraft_changed"
     FUNDING_CHANGED = "funding_changed"

@@ -32,6 +32,7 @@ from creditdesk.ledger.journal.hash_chain import genesis_digest
 from creditdesk.ledger.journal.values import CreditTerms, StoredCredit, StoredState, StoredUse
 from creditdesk.ledger.rules.amounts import AMOUNT_SCALE, Amount, format_money
 from creditdesk.ledger.rules.credit import CreditKey, CreditType, SourceKind
+from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, ValidationError
 from creditdesk.schema.query import Comparison, Filter, Order
@@ -217,22 +218,31 @@ def stored_state(account: AccountKey, record: Mapping[str, Any] | None) -> Store
         held=record["Held"] // MAPPINGS[account[0]].scale,
         last_recorded=record["LastRecordedOn"],
         priority=record["Priority"],
-        paid=record["Paid"],
+        funding=Funding(FundingKind(record["Funding"]), record["PricePaid"], record["SourceDocument"]),
         expiry_recorded=record["ExpirySwept"],
         granted_from=record["GrantedFrom"],
         times_rolled=record["TimesRolled"],
     )
 
 
-def state_values(account: AccountKey, state: StoredState) -> dict[str, object]:
-    """The columns of an `AccountState` that change with the state."""
+def chain_end_values(account: AccountKey, state: StoredState) -> dict[str, object]:
+    """The columns of an `AccountState` that change with every entry."""
     return {
         "Sequence": state.sequence,
         "Digest": state.digest.hex(),
         "Held": state.held * MAPPINGS[account[0]].scale,
         "LastRecordedOn": state.last_recorded,
+    }
+
+
+def state_values(account: AccountKey, state: StoredState) -> dict[str, object]:
+    """The columns of an `AccountState` that change with the state."""
+    return {
+        **chain_end_values(account, state),
         "Priority": state.priority,
-        "Paid": state.paid,
+        "Funding": state.funding.kind.value,
+        "PricePaid": state.funding.price_paid,
+        "SourceDocument": state.funding.document,
         "ExpirySwept": state.expiry_recorded,
         "GrantedFrom": state.granted_from,
         "TimesRolled": state.times_rolled,
@@ -292,34 +302,10 @@ def entry_record(entry: JournalEntry, digest: bytes) -> Record:
 
 
 ENTRY_COLUMNS: Final = (
-    "Id",
-    "UniqueId",
-    "BusinessId",
-    "CoworkerId",
-    "CreditKind",
-    "CreditId",
-    "Sequence",
-    "Kind",
-    "Cause",
-    "Amount",
-    "BalanceAfter",
-    "HeldAfter",
-    "TotalAfter",
-    "SourceKind",
-    "SourceId",
-    "Actor",
-    "Reason",
-    "IdempotencyKey",
-    "Reverses",
-    "RuleVersion",
-    "EffectiveOn",
-    "RecordedOn",
-    "HistoryId",
-    "Override",
-    "MemberId",
-    "AllocationId",
-    "Document",
-    "FormatVersion",
+    *("Id", "UniqueId", "BusinessId", "CoworkerId", "CreditKind", "CreditId", "Sequence", "Kind", "Cause"),
+    *("Amount", "BalanceAfter", "HeldAfter", "TotalAfter", "SourceKind", "SourceId", "Actor", "Reason"),
+    *("IdempotencyKey", "Reverses", "RuleVersion", "EffectiveOn", "RecordedOn", "HistoryId", "Override"),
+    *("MemberId", "AllocationId", "Document", "FormatVersion"),
 )
 """The columns that `entry_from_record` reads."""
 

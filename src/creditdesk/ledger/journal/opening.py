@@ -6,10 +6,12 @@ explain (rule 34).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from creditdesk.entities.ledger.account_state import AccountState
@@ -38,9 +40,25 @@ from creditdesk.ledger.journal.mapping import (
 from creditdesk.ledger.journal.values import StoredCredit, StoredState, StoredUse
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
+from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding
 from creditdesk.schema.entity import Record
 from creditdesk.schema.records import new_unique_id
-from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.repository import Finder, WriteSession
+
+
+class GrantOrigin(Struct, frozen=True):
+    """How a credit that was found came about, as its grant entry states it."""
+
+    cause: Cause = Cause.IMPORTED
+    funding: Funding = UNKNOWN_FUNDING
+    document: str | None = None
+
+
+IMPORTED: Final = GrantOrigin()
+
+
+OriginLoader = Callable[[Finder, CreditTypeMapping, Sequence[int]], Awaitable[Mapping[int, GrantOrigin]]]
+"""Loads the origins of credits, by id."""
 
 
 @dataclass(slots=True)
@@ -66,17 +84,25 @@ class JournalOpening:
         mapping: CreditTypeMapping,
         credit: StoredCredit,
         state: StoredState | None = None,
-        cause: Cause = Cause.IMPORTED,
+        origin: GrantOrigin = IMPORTED,
     ) -> JournalOpening:
         """A new journal, which begins with a grant of the credit's total when it was created.
 
         `state` is the account's state where one is stored although it has no entries.
         """
         first = stored_state((mapping.account_type, credit.id), None)
-        state = first if state is None else replace(state, digest=first.digest)
+        state = replace(first if state is None else state, digest=first.digest, funding=origin.funding)
         created = epoch_microseconds(credit.created)
         opening = cls(mapping, credit, state, 0, credit.total, created, state.digest)
-        opening._append(EntryType.GRANT, cause, credit.total, credit.created, credit.updated_by, "granted")
+        opening._append(
+            EntryType.GRANT,
+            origin.cause,
+            credit.total,
+            credit.created,
+            credit.updated_by,
+            reason="granted",
+            document=origin.document,
+        )
         return opening
 
     @classmethod
@@ -107,8 +133,10 @@ class JournalOpening:
         amount: Amount,
         effective: datetime,
         actor: str,
+        *,
         reason: str = "",
         use: StoredUse | None = None,
+        document: str | None = None,
     ) -> None:
         effective_microseconds = epoch_microseconds(effective)
         # Recorded time never runs backwards on one credit (rule 4).
@@ -134,6 +162,7 @@ class JournalOpening:
             cause=cause,
             location_id=self.credit.business_id,
             owner_id=self.credit.customer_id,
+            document=document,
             format_version=FORMAT_VERSION,
         )
         self.entries.append(entry)
@@ -170,17 +199,21 @@ def open_journal(
     credit: StoredCredit,
     uses: Iterable[StoredUse],
     state: StoredState | None = None,
-    cause: Cause = Cause.IMPORTED,
+    origin: GrantOrigin = IMPORTED,
 ) -> JournalOpening:
     """The whole journal of a credit, with its use rows in order of creation and Id."""
-    opening = JournalOpening.from_grant(mapping, credit, state, cause)
+    opening = JournalOpening.from_grant(mapping, credit, state, origin)
     for use in _in_order(uses):
         opening.append_use(use)
     return opening
 
 
 async def open_imported_journals(
-    session: WriteSession, mapping: CreditTypeMapping, credit_ids: Sequence[int], now: datetime
+    session: WriteSession,
+    mapping: CreditTypeMapping,
+    credit_ids: Sequence[int],
+    now: datetime,
+    load_origins: OriginLoader,
 ) -> None:
     """Writes the journal of each of these credits that has none, with all its use rows.
 
@@ -193,8 +226,9 @@ async def open_imported_journals(
     records = await session.lock(mapping.credit_entity, without_journal, mapping.credit_columns)
     credits_ = {i: stored_credit(mapping, record) for i, record in sorted(records.items())}
     uses = await _load_uses(session, mapping, credits_)
+    origins = await load_origins(session, mapping, list(credits_))
     openings = [
-        open_journal(mapping, credit, uses.get(credit_id, ()), states[credit_id])
+        open_journal(mapping, credit, uses.get(credit_id, ()), states[credit_id], origins[credit_id])
         for credit_id, credit in credits_.items()
         if not credit.is_booking_charge
     ]

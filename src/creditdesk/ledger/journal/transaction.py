@@ -38,6 +38,7 @@ from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     AccountKey,
     RowChange,
+    chain_end_values,
     entry_record,
     new_state_record,
     state_id,
@@ -49,6 +50,7 @@ from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
+from creditdesk.ledger.rules.funding import Funding
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.records import new_record, new_unique_id, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
@@ -176,6 +178,7 @@ class JournalTransaction:
         expiry_recorded: datetime | UnsetType | None = UNSET,
         granted_from: int | None = None,
         times_rolled: int | None = None,
+        funding: Funding | None = None,
     ) -> None:
         """Changes the given values of the account's state."""
         locked = self.accounts[account]
@@ -186,6 +189,7 @@ class JournalTransaction:
             expiry_recorded=state.expiry_recorded if expiry_recorded is UNSET else expiry_recorded,
             granted_from=granted_from or state.granted_from,
             times_rolled=state.times_rolled if times_rolled is None else times_rolled,
+            funding=funding or state.funding,
         )
         self.accounts[account] = replace(locked, state=changed)
         self.changed_states.add(account)
@@ -276,6 +280,7 @@ class JournalTransaction:
         """The new state records, and the changes of stored ones in id order."""
         new: list[Record] = []
         changes: list[RowChange] = []
+        values = state_values if self.changed_states else chain_end_values
         for account in sorted(digests.keys() | self.changed_states, key=state_id):
             locked = self.accounts[account]
             state = replace(
@@ -288,7 +293,7 @@ class JournalTransaction:
             if state.is_new:
                 new.append(new_state_record(account, state, self.now))
             else:
-                changes.append((state_id(account), state_values(account, state)))
+                changes.append((state_id(account), values(account, state)))
         return new, changes
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY
+from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding
 
 
 class StoredCredit(Struct, frozen=True, gc=False):
@@ -71,7 +72,7 @@ class StoredState(Struct, frozen=True, gc=False):
 
     `expiry_recorded` is the expiry for which the journal has an expiry entry (rule 28).
     `granted_from` is the credit that this one continues, by roll-over or re-issue.
-    `is_new` is true until the state is stored for the first time.
+    `funding` says where the credit came from (rule 35). `is_new` is true until the state is stored for the first time.
     """
 
     digest: bytes
@@ -79,7 +80,7 @@ class StoredState(Struct, frozen=True, gc=False):
     held: Amount = 0
     last_recorded: datetime | None = None
     priority: int = DEFAULT_PRIORITY
-    paid: bool = False
+    funding: Funding = UNKNOWN_FUNDING
     expiry_recorded: datetime | None = None
     granted_from: int | None = None
     times_rolled: int = 0

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import JournalEntry, epoch_microseconds
@@ -22,7 +24,9 @@ from creditdesk.ledger.journal.mapping import (
 )
 from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.ledger.loaders.holds import load_ended_amounts
+from creditdesk.ledger.loaders.past_terms import find_former_credits, load_past_terms, with_past_terms
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.funding import Funding
 from creditdesk.ledger.rules.renewal import has_expired
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
@@ -45,6 +49,7 @@ class CreditBalance:
     expiring: Amount
     valid_from: datetime | None
     expires: datetime | None
+    funding: Funding
 
 
 def balance_at(entries: Iterable[JournalEntry], at: datetime, as_known_at: datetime | None = None) -> Amount:
@@ -80,6 +85,17 @@ async def credit_balance_at(
     return balance_at([entry_from_record(record) for record in found], at, as_known_at)
 
 
+async def credit_held_at(
+    session: ReadSession, account: AccountKey, at: datetime, as_known_at: datetime | None = None
+) -> Amount:
+    """What was held of a credit at `at`, by the last entry recorded by then and by `as_known_at`."""
+    kind, credit_id = account
+    recorded_by_then, latest_first = recorded_by(min(at, as_known_at or at))
+    of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
+    last = await session.find(JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1)
+    return entry_from_record(last[0]).held_after if last else 0
+
+
 async def customer_balances(
     session: ReadSession,
     customer_id: int,
@@ -89,41 +105,52 @@ async def customer_balances(
     at: datetime | None = None,
     as_known_at: datetime | None = None,
 ) -> list[CreditBalance]:
-    """The customer's credits that the caller may see: money first, each kind in order of Id."""
+    """The customer's credits that the caller may see: money first, each kind in order of Id.
+
+    Without `at`, what stands now. With it, the credits that the customer owned then, each with the
+    terms, the hold and the overdraft that stood then, as known at `as_known_at` (rule 4).
+    """
     result = []
     for mapping in MAPPINGS.values():
-        credits_ = await _visible_credits(session, mapping, customer_id, context)
+        credits_ = await _visible_credits(session, mapping, customer_id, context, at is not None)
         ids = [state_id((mapping.account_type, credit.id)) for credit in credits_]
         states = await session.get_many(AccountState, ids) if ids else {}
         accounts = [(mapping.account_type, credit.id) for credit in credits_]
         instant = at or context.now
         ended = await load_ended_amounts(session, accounts, instant)
+        past = await load_past_terms(session, mapping, [c.id for c in credits_], instant, as_known_at) if at else {}
         for account, credit in zip(accounts, credits_, strict=True):
             state = stored_state(account, states.get(state_id(account)))
-            remaining = credit.remaining
+            held = state.held - ended.get(account, 0)
+            stood = credit
             if at is not None:
+                stood = with_past_terms(credit, past.get(credit.id, {}))
+                if stood.customer_id != customer_id:
+                    continue
                 remaining = await credit_balance_at(session, account, at, as_known_at)
+                held = max(0, await credit_held_at(session, account, at, as_known_at) - ended.get(account, 0))
+                stood = replace(stood, remaining=remaining)
             result.append(
-                _credit_balance(
-                    account,
-                    credit,
-                    remaining,
-                    state.held - ended.get(account, 0),
-                    instant,
-                    timedelta(days=expiring_within_days),
-                )
+                _credit_balance(account, stood, held, state.funding, instant, timedelta(days=expiring_within_days))
             )
     return result
 
 
 async def _visible_credits(
-    session: ReadSession, mapping: CreditTypeMapping, customer_id: int, context: RequestContext
+    session: ReadSession,
+    mapping: CreditTypeMapping,
+    customer_id: int,
+    context: RequestContext,
+    include_former: bool,
 ) -> list[StoredCredit]:
+    columns = (*mapping.credit_columns, *mapping.description_columns)
     records = await session.find(
-        mapping.credit_entity,
-        where(mapping.credit_entity, CoworkerId=customer_id),
-        columns=(*mapping.credit_columns, *mapping.description_columns),
+        mapping.credit_entity, where(mapping.credit_entity, CoworkerId=customer_id), columns=columns
     )
+    if include_former and (former := await find_former_credits(session, mapping, customer_id)):
+        filters = where(mapping.credit_entity, Id=tuple(former - {record["Id"] for record in records}))
+        records += await session.find(mapping.credit_entity, filters, columns=columns)
+        records.sort(key=lambda record: int(record["Id"]))
     credits_ = [stored_credit(mapping, record) for record in records]
     return [
         credit
@@ -135,11 +162,12 @@ async def _visible_credits(
 def _credit_balance(
     account: AccountKey,
     credit: StoredCredit,
-    remaining: Amount,
     held: Amount,
+    funding: Funding,
     at: datetime,
     expiring_within: timedelta,
 ) -> CreditBalance:
+    remaining = credit.remaining
     expired = has_expired(credit.expires, at)
     not_yet_valid = credit.valid_from is not None and credit.valid_from > at
     unreserved = 0 if expired else max(0, remaining - held)
@@ -155,4 +183,5 @@ def _credit_balance(
         expiring=unreserved if expires_soon else 0,
         valid_from=credit.valid_from,
         expires=credit.expires,
+        funding=funding,
     )

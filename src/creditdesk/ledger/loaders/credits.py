@@ -32,6 +32,7 @@ from creditdesk.ledger.rules.credit import (
     CreditType,
     extra_service_type,
 )
+from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder, ReadSession
 
@@ -78,7 +79,7 @@ class MoneyCreditRow(TypedRow, frozen=True, gc=False):
             limits=self._limits(),
             use_credit_price=bool(self.use_credit_price),
             priority=state.priority,
-            paid=bool(state.paid),
+            paid=state.funding.counts_as_paid,
         )
 
     def _limits(self) -> CreditLimits:
@@ -139,7 +140,7 @@ class TimeCreditRow(TypedRow, frozen=True, gc=False):
             expires=self.expire_date,
             rate=rate.to_rate() if rate else None,
             priority=state.priority,
-            paid=bool(state.paid),
+            paid=state.funding.counts_as_paid,
         )
 
 
@@ -150,10 +151,10 @@ class StateRow(TypedRow, frozen=True, gc=False):
 
     held: Amount
     priority: int
-    paid: Flag
+    funding: FundingKind
 
 
-NO_STATE: Final = StateRow(0, 0, DEFAULT_PRIORITY, False)
+NO_STATE: Final = StateRow(0, 0, DEFAULT_PRIORITY, FundingKind.UNKNOWN)
 """The state of a credit that has no journal yet."""
 
 

@@ -62,7 +62,7 @@ class Basket:
 
 def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
     state = locked.state
-    now = (locked.remaining, locked.held, locked.overdraft, state.priority, state.paid)
+    now = (locked.remaining, locked.held, locked.overdraft, state.priority, state.funding.kind.counts_as_paid)
     if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
         return credit
     return structs.replace(
@@ -71,7 +71,7 @@ def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
         held=locked.held,
         overdraft=locked.overdraft,
         priority=state.priority,
-        paid=state.paid,
+        paid=state.funding.kind.counts_as_paid,
     )
 
 

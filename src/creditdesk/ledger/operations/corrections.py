@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from creditdesk.ledger.journal.accounts import EntryMetadata, LockedAccount
 from creditdesk.ledger.journal.causes import Cause
@@ -21,13 +22,17 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     unknown_reference,
 )
+from creditdesk.ledger.journal.terms import change_document, grant_document
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.credits import load_credit_values
 from creditdesk.ledger.loaders.entries import load_entries
+from creditdesk.ledger.loaders.period_locks import load_location_id
 from creditdesk.ledger.loaders.uses import UseRow, load_uses
 from creditdesk.ledger.operations.locking import lock_accounts
+from creditdesk.ledger.operations.period_locks import require_open_period
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditKey, CreditType
+from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding
 from creditdesk.ledger.rules.renewal import has_expired
 from creditdesk.ledger.rules.reversal import (
     ReversibleUse,
@@ -43,13 +48,15 @@ from creditdesk.schema.service import RequestContext
 class NewCredit(Struct, frozen=True):
     """A credit to grant: its total in its smallest unit, and the other values of its record.
 
-    `granted_from` is the credit that it continues, after `times_rolled` rollovers.
+    `granted_from` is the credit that it continues, after `times_rolled` rollovers; `funding` is where
+    it comes from (rule 35).
     """
 
     total: Amount
     values: Mapping[str, object]
     granted_from: int | None = None
     times_rolled: int = 0
+    funding: Funding = UNKNOWN_FUNDING
 
 
 async def grant(
@@ -70,11 +77,17 @@ async def grant(
     for credit_id, new, record in zip(ids, credits_, records, strict=True):
         account = (mapping.account_type, credit_id)
         credit = stored_credit(mapping, {**record, "Id": credit_id})
-        state = stored_state(account, None)
+        state = replace(stored_state(account, None), funding=new.funding)
         journal.accounts[account] = LockedAccount.of(mapping, credit, state, now)
         journal.open_account(
             account,
-            EntryMetadata(context.principal.email, cause, reason, idempotency_key=context.idempotency_key),
+            EntryMetadata(
+                context.principal.email,
+                cause,
+                reason,
+                idempotency_key=context.idempotency_key,
+                document=grant_document(mapping.credit_entity, record, new.funding),
+            ),
         )
         if new.granted_from is not None:
             journal.set_state(account, granted_from=new.granted_from, times_rolled=new.times_rolled)
@@ -211,7 +224,14 @@ async def _reissue_if_expired(
     (granted_id,) = await grant(
         session,
         credit.mapping,
-        [NewCredit(moved, {**values, "ExpireDate": plan.expires}, granted_from=account[1])],
+        [
+            NewCredit(
+                moved,
+                {**values, "ExpireDate": plan.expires},
+                granted_from=account[1],
+                funding=credit.state.funding.part(moved, credit.total),
+            )
+        ],
         context,
         ledger,
         cause=Cause.REISSUED,
@@ -232,10 +252,12 @@ async def adjust(
     """Corrects what remains, up or down; beyond the total it raises the total (rule 2).
 
     The history shows the correction as a row, negative when upward. Raises ValidationError for 0,
-    and for taking more than remains and is not held.
+    for taking more than remains and is not held, and for an `effective` in a closed period (rule 37).
     """
     if not amount:
         raise invalid_field("Amount", "must not be zero")
+    if effective is not None:
+        await _require_open_period(session, account, effective, ledger)
     journal = await lock_accounts(session, [account], ledger.clock)
     credit = require_visible(context, journal, account)
     if amount < min(0, -credit.unreserved):
@@ -252,6 +274,14 @@ async def adjust(
     journal.append(account, EntryType.ADJUSTMENT, amount, metadata, row)
     await journal.flush(session)
     return journal.accounts[account]
+
+
+async def _require_open_period(
+    session: WriteSession, account: AccountKey, effective: datetime, ledger: LedgerContext
+) -> None:
+    business_id = await load_location_id(session, account)
+    if business_id is not None:
+        await require_open_period(session, business_id, effective, ledger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,14 +331,15 @@ async def set_priority(
     """Sets the priority of credits in the order of payment, lowest first (rule 18, number 3)."""
     journal = await lock_accounts(session, accounts, ledger.clock)
     for account in accounts:
-        require_visible(context, journal, account)
+        before = require_visible(context, journal, account).state.priority
         metadata = EntryMetadata(
             context.principal.email,
             Cause.PRIORITY_CHANGED,
             f"priority {priority}",
             idempotency_key=context.idempotency_key,
+            document=change_document({"Priority": (before, priority)}),
         )
-        journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
+        journal.append(account, EntryType.CHANGE, 0, metadata)
         journal.set_state(account, priority=priority)
     await journal.flush(session)
 

@@ -22,6 +22,7 @@ from creditdesk.ledger.loaders.benefits import (
     load_product_benefits,
 )
 from creditdesk.ledger.loaders.contracts import load_main_contracts
+from creditdesk.ledger.loaders.funding import load_sale_funding
 from creditdesk.ledger.loaders.locations import (
     DEFAULT_CLOCK,
     LocationClock,
@@ -32,6 +33,7 @@ from creditdesk.ledger.loaders.sales import SaleRow, lock_sales
 from creditdesk.ledger.operations.benefit_grants import GrantKey, grant_benefit
 from creditdesk.ledger.operations.corrections import NewCredit
 from creditdesk.ledger.rules.calendar import local_date
+from creditdesk.ledger.rules.funding import Funding
 from creditdesk.ledger.rules.renewal import (
     ExpirationType,
     MissingMainContract,
@@ -129,9 +131,11 @@ async def _activate(
     context: RequestContext,
     ledger: LedgerContext,
 ) -> tuple[AccountKey, ...]:
+    benefits = await _load_ungranted(session, sale)
+    funding = await load_sale_funding(session, sale, len(benefits))
     granted = [
-        await _grant_benefit(session, sale, benefit, now, clock, context, ledger)
-        for benefit in await _load_ungranted(session, sale)
+        await _grant_benefit(session, sale, benefit, now, clock, context, ledger, funding=funding)
+        for benefit in benefits
     ]
     values = {
         "Activated": True,
@@ -167,6 +171,8 @@ async def _grant_benefit(
     clock: LocationClock,
     context: RequestContext,
     ledger: LedgerContext,
+    *,
+    funding: Funding,
 ) -> AccountKey:
     values = {
         "CoworkerId": sale.coworker_id,
@@ -180,7 +186,7 @@ async def _grant_benefit(
     credit_id = await grant_benefit(
         session,
         benefit.mapping,
-        NewCredit(benefit.amount * sale.quantity, values),
+        NewCredit(benefit.amount * sale.quantity, values, funding=funding),
         GrantKey(key, NO_CONTRACT_ID, f"product/{benefit.name}", now),
         context,
         ledger,

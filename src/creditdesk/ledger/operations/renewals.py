@@ -32,6 +32,7 @@ from creditdesk.ledger.operations.corrections import NewCredit
 from creditdesk.ledger.operations.rollover import RenewedGrant, lock_granted_credits, roll_over
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.calendar import local_date
+from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.ledger.rules.renewal import (
     RenewalPeriod,
     periods_due,
@@ -190,4 +191,5 @@ def _new_credit(due: DueRenewal) -> NewCredit:
         "ValidFrom": due.period.valid_from(due.clock.zone),
         "ExpireDate": due.period.expires(due.clock.zone),
     }
-    return NewCredit(due.amount, {**values, **due.benefit.credit_values})
+    funding = Funding(FundingKind.PLAN, None, f"contract/{due.contract.id}")
+    return NewCredit(due.amount, {**values, **due.benefit.credit_values}, funding=funding)

@@ -96,7 +96,7 @@ async def roll_over(
     last = max(grant.period_start for grant in earlier)
     before = [grant.account for grant in earlier if grant.period_start == last]
     journal = await lock_accounts(session, before, ledger.clock)
-    moved: list[tuple[AccountKey, Amount, int]] = []
+    moved: list[NewCredit] = []
     cap_left = limit.cap
     for account in sorted(journal.accounts, key=lambda a: (_times_rolled(journal, a), a[1])):
         credit, times = journal.accounts[account], _times_rolled(journal, account)
@@ -106,9 +106,10 @@ async def roll_over(
         if amount:
             cap_left -= amount
             _void_rolled_over(journal, account, amount, context)
-            moved.append((account, amount, times + 1))
+            funding = credit.state.funding.part(amount, credit.total)
+            moved.append(NewCredit(amount, renewed.credit.values, account[1], times + 1, funding))
     await journal.flush(session)
-    return [await _grant_rolled_over(session, renewed, *each, context, ledger) for each in moved]
+    return [await _grant_rolled_over(session, renewed, each, context, ledger) for each in moved]
 
 
 def _void_rolled_over(
@@ -127,26 +128,24 @@ def _void_rolled_over(
 async def _grant_rolled_over(
     session: WriteSession,
     renewed: RenewedGrant,
-    account: AccountKey,
-    amount: Amount,
-    times: int,
+    credit: NewCredit,
     context: RequestContext,
     ledger: LedgerContext,
 ) -> int:
     key = replace(
         renewed.key,
-        key=f"{renewed.key.key}{ROLLOVER_SUFFIX}/{account[1]}",
+        key=f"{renewed.key.key}{ROLLOVER_SUFFIX}/{credit.granted_from}",
         benefit=f"{renewed.key.benefit}{ROLLOVER_SUFFIX}",
     )
     return await grant_benefit(
         session,
         renewed.mapping,
-        NewCredit(amount, renewed.credit.values, account[1], times),
+        credit,
         key,
         context,
         ledger,
         cause=Cause.ROLLED_OVER,
-        reason=f"rolled over from credit #{account[1]}",
+        reason=f"rolled over from credit #{credit.granted_from}",
     )
 
 

@@ -10,6 +10,7 @@ from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import TIME_MAPPING, AccountKey
+from creditdesk.ledger.journal.terms import change_document
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.credits import load_printing_ids
 from creditdesk.ledger.operations.corrections import require_visible
@@ -52,8 +53,9 @@ async def set_overdraft(
             Cause.OVERDRAFT_CHANGED,
             f"overdraft {limit}",
             idempotency_key=context.idempotency_key,
+            document=change_document({"Overdraft": (credit.overdraft, limit)}),
         )
-        journal.append(account, EntryType.ADJUSTMENT, 0, metadata)
+        journal.append(account, EntryType.CHANGE, 0, metadata)
     # The limit first: the database checks every balance against it.
     await session.update(TIME_MAPPING.credit_entity, [(credit_id, {"Overdraft": limit}) for credit_id in credit_ids])
     await journal.flush(session)

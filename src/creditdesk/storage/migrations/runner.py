@@ -11,11 +11,13 @@ from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
     cache_revision,
     counter_columns,
+    credit_funding,
     field_defaults,
     initial,
     internal_tables,
     journal_facts,
     logins,
+    period_locks,
     printing_overdraft,
     row_counters,
 )
@@ -32,6 +34,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *cache_revision.MIGRATIONS,
     *logins.MIGRATIONS,
     *journal_facts.MIGRATIONS,
+    *credit_funding.MIGRATIONS,
+    *period_locks.MIGRATIONS,
 )
 """Every step in order."""
 

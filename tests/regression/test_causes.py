@@ -5,10 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.schema.conversions import format_datetime
-from tests.ledger.test_product_benefits import add_product, add_sale
-from tests.ledger.test_renewals import add_contract, run_due_renewals
 from tests.support.api_client import (
     BOOKINGS,
     CREDITS,
@@ -88,15 +85,6 @@ async def test_rule_36_expiry_and_its_extension_have_causes(ledger: LedgerBuilde
     assert succeeded(await api.http.put(CREDITS, json=_body(shown, ExpireDate=later)))
     assert ("expiry", "expiry_run") in await causes_of(api, credit)
     assert ("reopening", "window_moved") in await causes_of(api, credit)
-
-
-async def test_rule_36_benefits_name_where_they_come_from(ledger: LedgerBuilder) -> None:
-    await add_contract(ledger)
-    await run_due_renewals(ledger)
-    await add_sale(ledger, await add_product(ledger), Activated=True)
-    renewed, bought = [credit["Id"] for credit in await ledger.find(CoworkerBookingCredit)]
-    for credit, cause in ((renewed, "renewed"), (bought, "purchased")):
-        assert [line["Cause"] for line in await ledger.journal_lines("money", credit)] == [cause]
 
 
 def _body(shown: dict[str, object], **changes: object) -> dict[str, object]:

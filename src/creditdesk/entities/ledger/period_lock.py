@@ -1,0 +1,18 @@
+"""Declares `PeriodLock`, which the API does not serve."""
+
+from __future__ import annotations
+
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.fields import DateTime, Reference, Text
+
+
+class PeriodLock(Entity, area="ledger", plural="periodlocks", public=False, append_only=True, scope="BusinessId"):
+    """A closing or reopening of a location's periods; the newest one holds (rule 37).
+
+    No line may take effect before `ClosedUntil`; null where nothing is closed any more. `UpdatedBy` is
+    who closed or reopened, `CreatedOn` when.
+    """
+
+    Business = Reference("Business", required=True)
+    ClosedUntil = DateTime()
+    Reason = Text(nullable=False)

@@ -1,0 +1,75 @@
+"""The closed periods of locations, and what was written into them (rule 37)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.ledger.period_lock import PeriodLock
+from creditdesk.ledger.journal.entry import EntryType
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
+from creditdesk.schema.entity import Record
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import Finder, ReadSession
+
+FIXED_INSTANTS = frozenset({EntryType.EXPIRY.value, EntryType.RELEASE.value})
+"""Lines of what was certain before: they state the instant of a date that stood, and move no balance."""
+
+
+class PeriodLockRow(TypedRow, frozen=True, gc=False):
+    """One closing or reopening; `closed_until` is None where it left nothing closed."""
+
+    entity = PeriodLock
+
+    business_id: int
+    closed_until: datetime | None
+    reason: str
+    created_on: datetime
+    updated_by: str | None
+
+
+async def load_period_locks(finder: Finder, business_ids: Collection[int]) -> dict[int, list[PeriodLockRow]]:
+    """Every closing and reopening of these locations, oldest first."""
+    locks: dict[int, list[PeriodLockRow]] = {business_id: [] for business_id in business_ids}
+    if business_ids:
+        for row in await find_filtered(finder, PeriodLockRow, where(PeriodLock, BusinessId=tuple(business_ids))):
+            locks[row.business_id].append(row)
+    return locks
+
+
+async def load_closed_until(finder: Finder, business_ids: Collection[int]) -> dict[int, datetime]:
+    """Until when the periods of these locations are closed; open locations are left out."""
+    locks = await load_period_locks(finder, business_ids)
+    return {business_id: until for business_id, rows in locks.items() if rows and (until := rows[-1].closed_until)}
+
+
+async def load_location_id(session: ReadSession, account: AccountKey) -> int | None:
+    """The location of a credit; None where there is no such credit."""
+    entity = MAPPINGS[account[0]].credit_entity
+    found = await session.find(entity, where(entity, Id=account[1]), columns=("Id", "BusinessId"))
+    return found[0]["BusinessId"] if found else None
+
+
+async def find_late_lines(session: ReadSession, business_id: int) -> list[Record]:
+    """The journal lines that were written into a closed period of a location after it was closed, by Id."""
+    recorded, effective = (JournalLine.meta().columns[name] for name in ("RecordedOn", "EffectiveOn"))
+    found: dict[int, Record] = {}
+    for lock in (await load_period_locks(session, [business_id]))[business_id]:
+        if lock.closed_until is None:
+            continue
+        lines = await session.find(
+            JournalLine,
+            (
+                *where(JournalLine, BusinessId=business_id),
+                Filter(recorded, Comparison.AT_LEAST, lock.created_on),
+                Filter(
+                    effective,
+                    Comparison.BETWEEN,
+                    (datetime.min.replace(tzinfo=lock.created_on.tzinfo), lock.closed_until),
+                ),
+            ),
+        )
+        found |= {line["Id"]: line for line in lines if line["Kind"] not in FIXED_INSTANTS}
+    return [found[line_id] for line_id in sorted(found)]

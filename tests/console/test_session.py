@@ -41,7 +41,9 @@ async def test_cookie_is_for_this_host_over_https_and_hidden_from_scripts(
 ) -> None:
     await create_person(store, "cookie@example.org")
     answer = await stranger.post(SIGN_IN, data={"email": "cookie@example.org", "password": PASSWORD})
-    cookie = answer.headers["set-cookie"]
+    cookie, device = answer.headers.get_list("set-cookie")
+    assert device.startswith(f"{SECURE_COOKIE}-device=")
+    assert "; HttpOnly; Max-Age=31536000; Path=/; SameSite=strict; Secure" in device
     assert cookie.startswith(f"{SECURE_COOKIE}=")
     assert cookie.partition("; ")[2].lower().split("; ") == ["httponly", "path=/", "samesite=strict", "secure"]
 
@@ -54,6 +56,18 @@ async def test_plain_http_of_the_own_machine_has_a_cookie_of_another_name(app: A
         assert answer.headers["set-cookie"].startswith(f"{LOCAL_COOKIE}=")
         assert "secure" not in answer.headers["set-cookie"].lower()
         assert (await local.get("/console/")).status_code == 200
+
+
+async def test_device_keeps_its_secret_for_the_next_sign_in(stranger: httpx.AsyncClient, store: Store) -> None:
+    await create_person(store, "device@example.org")
+    form = {"email": "device@example.org", "password": PASSWORD}
+    devices = []
+    for _ in range(2):
+        await stranger.post(SIGN_IN, data=form)
+        devices.append(stranger.cookies[f"{SECURE_COOKIE}-device"])
+        await stranger.post("/console/sign-out")
+    assert devices[0] == devices[1]
+    assert len(devices[0]) == 43
 
 
 async def test_browser_that_keeps_no_cookie_learns_why(stranger: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ machine it has another name.
 from __future__ import annotations
 
 import ipaddress
+from secrets import token_urlsafe
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +18,9 @@ from creditdesk.console.api_client import InProcessClient
 
 SECURE_COOKIE: Final = "__Host-creditdesk"
 LOCAL_COOKIE: Final = "creditdesk-local"
+_DEVICE: Final = "-device"
+_DEVICE_BYTES: Final = 32
+_DEVICE_SECONDS: Final = 365 * 24 * 3600
 
 
 def session_token(request: Request) -> str | None:
@@ -24,20 +28,32 @@ def session_token(request: Request) -> str | None:
     return request.cookies.get(_cookie_name(request))
 
 
-async def request_session(client: InProcessClient, email: str, password: str, code: str) -> dict[str, Any]:
+def device_secret(request: Request) -> str:
+    """What the browser proves to be a known device with: the secret that it keeps, else a new one.
+
+    A known device is not slowed down by what others guess.
+    """
+    return request.cookies.get(_cookie_name(request) + _DEVICE) or token_urlsafe(_DEVICE_BYTES)
+
+
+async def request_session(client: InProcessClient, email: str, password: str, code: str, device: str) -> dict[str, Any]:
     """The token endpoint's response for these credentials. Raises ApiError.
 
     Each sign-in is a client of its own, so that one browser's session does not end another's.
     """
     form = {"grant_type": "password", "username": email, "password": password, "totp": code}
-    tokens: dict[str, Any] = await client.submit_form("/api/token", form, {"client_id": f"console-{uuid4()}"})
+    headers = {"client_id": f"console-{uuid4()}", "device-secret": device}
+    tokens: dict[str, Any] = await client.submit_form("/api/token", form, headers)
     return tokens
 
 
-def start_session(response: Response, request: Request, token: str) -> None:
-    """Sets the session's cookie, which ends with the browser."""
-    secure = not _is_plain_local(request)
-    response.set_cookie(_cookie_name(request), token, path="/", secure=secure, httponly=True, samesite="strict")
+def start_session(response: Response, request: Request, token: str, device: str) -> None:
+    """Sets the session's cookie, which ends with the browser, and the device's, which stays."""
+    secure, name = not _is_plain_local(request), _cookie_name(request)
+    response.set_cookie(name, token, path="/", secure=secure, httponly=True, samesite="strict")
+    response.set_cookie(
+        name + _DEVICE, device, _DEVICE_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
+    )
 
 
 def end_session(response: Response, request: Request) -> None:

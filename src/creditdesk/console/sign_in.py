@@ -14,7 +14,7 @@ from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.page import safe_path
 from creditdesk.console.preferences import read_preferences
 from creditdesk.console.security import PAGE_HEADERS
-from creditdesk.console.session import end_session, request_session, session_token, start_session
+from creditdesk.console.session import device_secret, end_session, request_session, session_token, start_session
 from creditdesk.console.templating import environment
 from creditdesk.console.translations import mark
 
@@ -38,15 +38,16 @@ async def sign_in(request: Request, client: InProcessClient) -> Response:
     """Begins a session and leads to the page that was wanted."""
     form = parse_form(await read_body(request, MAX_SIGN_IN_BYTES))
     email, password, code, target = (str(form.get(name, "")) for name in ("email", "password", "code", "next"))
+    device = device_secret(request)
     try:
-        tokens = await request_session(client, email, password, code)
+        tokens = await request_session(client, email, password, code, device)
     except ApiError as error:
         needs_code = _MENTIONS_CODE in error.message
         message = CODE_NEEDED if needs_code and not code else error.message
         return _form(request, error.status, message=message, email=email, target=target)
     begun = f"{SIGN_IN_PATH}?{urlencode({'begun': 1, 'next': target})}"
     response = RedirectResponse(begun, HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
-    start_session(response, request, tokens["access_token"])
+    start_session(response, request, tokens["access_token"], device)
     return response
 
 

@@ -89,7 +89,7 @@ async def test_list_filters_sorts_and_counts_as_the_api(console: httpx.AsyncClie
     assert re.findall(r'<td class="number">([^<]+)</td>', page) == ["30.00", "20.00"]
     assert "1–2 of 2" in page
     assert "<b>Total credit</b> is at least 20" in page
-    assert "<b>Coworker</b> is Ada" in page
+    assert "<b>Customer</b> is Ada" in page
 
 
 async def test_bad_filter_is_explained_in_the_words_of_the_api(console: httpx.AsyncClient) -> None:

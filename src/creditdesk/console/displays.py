@@ -99,12 +99,14 @@ DISPLAYS: Final[dict[type[Field], CellDisplay]] = {
 def cell(
     formatter: Formatter, column: Column, record: Mapping[str, Any], names: Mapping[int, str] | None = None
 ) -> CellText:
-    """A column of a record; the id leads to the record itself, a reference to the one with that name."""
+    """A column of a record; its id and its label lead to the record itself, a reference to the one of that name."""
     value = record.get(column.name)
     if value is None or value in ("", []):
         return ABSENT
     if column.name == "Id":
         return link_element(record_path(column.entity, value), f"#{value}")
+    if column.is_own and column.name == column.entity.label and "Id" in record:
+        return link_element(record_path(column.entity, record["Id"]), value)
     if names and value in names:
         return _named_link(column, column.name, record, names[value])
     if reference := naming_reference(column):

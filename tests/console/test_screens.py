@@ -9,9 +9,14 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from creditdesk.console.journal_table import LINE_TITLES
+from creditdesk.console.line_facts import CAUSE_TEXTS, FUNDING_TEXTS
 from creditdesk.console.reasons import REASON_TEXTS
 from creditdesk.entities.roles import READ_ROLE
+from creditdesk.ledger.journal.causes import Cause
+from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.rules.eligibility import ReasonCode
+from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.schema.repository import Store
 from tests.console.conftest import browser
 from tests.console.forms import fields_of
@@ -33,8 +38,11 @@ def amounts(page: str) -> list[str]:
     return re.findall(r'<td class="number">([−+][^<]+)</td>', page)
 
 
-def test_every_reason_code_has_words() -> None:
+def test_every_code_has_words() -> None:
     assert REASON_TEXTS.keys() == {code.value for code in ReasonCode}
+    assert CAUSE_TEXTS.keys() == {cause.value for cause in Cause}
+    assert FUNDING_TEXTS.keys() == {kind.value for kind in FundingKind}
+    assert LINE_TITLES.keys() == {kind.value for kind in EntryType}
 
 
 async def test_credit_page_adds_up(console: httpx.AsyncClient, api: ApiClient) -> None:
@@ -115,6 +123,8 @@ async def test_void_and_extension(console: httpx.AsyncClient, api: ApiClient) ->
     extend = f"/console/credits/money/{credit}/extend"
     form = fields_of((await console.get(extend)).text) | {"ExpireDate": "2031-05-01T12:00"}
     assert (await console.post(extend, data=form)).status_code == 303
+    changed = re.sub(r"\s+", " ", (await console.get(f"/console/credits/money/{credit}")).text)
+    assert re.search(r"Expire date [^<]+ → 1 May 2031, 12:00", changed)
     assert (await api.get(f"/api/billing/coworkerbookingcredits/{credit}"))["ExpireDate"] == "2031-05-01T12:00:00Z"
     path = f"{CREDIT}/{credit}/commands/VOID_CREDIT"
     await console.post(path, data=fields_of((await console.get(path)).text) | {"Reason": "Left"})
@@ -239,13 +249,16 @@ async def test_grant_shows_what_can_be_spent_then_and_is_made_once(console: http
     path = f"/console/customers/{api.ledger.customer}/grant/money"
     form = fields_of((await console.get(path)).text) | {
         "amount": "12.5", "location": str(api.ledger.business), "Description": "Spring gift",
-        "CaneBeUsedForBookings": "true", "ExpireDate": "2031-05-01T12:00",
+        "CaneBeUsedForBookings": "true", "ExpireDate": "2031-05-01T12:00", "funding": "paid", "price": "10",
     }  # fmt: skip
     effects = (await console.post(f"{path}/effects", data=form)).text
     assert "20.00" in effects
     assert "32.50" in effects
     answers = [await console.post(path, data=form) for _ in range(2)]
     assert answers[0].headers["location"] == answers[1].headers["location"]
+    credit = (await console.get(answers[0].headers["location"])).text
+    assert "<p>Paid · " in credit
+    assert "10.00" in credit
     page = (await console.get(f"/console/customers/{api.ledger.customer}")).text
     assert figures(page) == ["32.50"]
     assert "Spring gift" in page

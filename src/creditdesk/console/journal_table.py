@@ -10,6 +10,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from creditdesk.console.api_client import ApiError
+from creditdesk.console.line_facts import CAUSE_TEXTS, changed_terms
 from creditdesk.console.links import fields_path, record_path
 from creditdesk.console.page import ConsolePage
 from creditdesk.console.sources import SourceLink, source_links
@@ -46,13 +47,18 @@ _SIGNS: Final = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": 
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One line as it is shown. `undo` is the form that reverses it, empty where there is none."""
+    """One line as it is shown.
+
+    `cause` says what brought it about where that is no source, and a changed term before → after.
+    `undo` is the form that reverses it, empty where there is none.
+    """
 
     id: int
     kind: str
     title: str
     when: Markup | str
     source: SourceLink | None
+    cause: str
     credit_text: str
     credit_path: str
     actor: str
@@ -128,6 +134,7 @@ def _row(
         page.translate(LINE_TITLES.get(line["Kind"], line["Kind"])),
         formatter.instant(line["RecordedOn"]),
         sources.get((line["SourceKind"], line["SourceId"])) if line["SourceKind"] else None,
+        changed_terms(line, formatter) or _cause(page, line),
         credit_name(credit_id, record),
         record_path(CREDIT_ENTITIES[kind], credit_id),
         person(line["Actor"]),
@@ -138,6 +145,11 @@ def _row(
         bool(line["Override"]),
         _undo_path(page, line),
     )
+
+
+def _cause(page: ConsolePage, line: Mapping[str, Any]) -> str:
+    text = CAUSE_TEXTS.get(line["Cause"], line["Cause"])
+    return page.translate(text) if text else ""
 
 
 def person(email: str) -> str:

@@ -15,6 +15,7 @@ from creditdesk.console.charts import BalancePoint, balance_chart
 from creditdesk.console.formats import as_instant
 from creditdesk.console.inputs import CONTROLS
 from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name, journal_rows, signed_amount
+from creditdesk.console.line_facts import FUNDING_TEXTS, funding_of
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.customers import allowed
@@ -48,6 +49,7 @@ async def _show(page: ConsolePage) -> Response:
         path=record_path(entity, credit_id), fields_path=fields_path(entity, credit_id),
         customer=customer, customer_path=record_path(Coworker, record["CoworkerId"]),
         lines=await journal_rows(page, lines.records[:_MAX_SHOWN_LINES], {(kind, credit_id): record}), listed=lines,
+        funding=funding_of(reversed(lines.records)), funding_texts=FUNDING_TEXTS,
         sums=_adds_up(lines, remaining), limits=_limits(page, kind, record),
         location=page.locations.get(record["BusinessId"]), list_path=list_path(JournalLine),
         chart=balance_chart(_points(lines.records), page.now, page.preferences.locale),

@@ -13,11 +13,13 @@ from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.command_effects import ValueChange, entered_number
 from creditdesk.console.inputs import CONTROLS
 from creditdesk.console.journal_table import CREDIT_ENTITIES
+from creditdesk.console.line_facts import FUNDING_TEXTS
 from creditdesk.console.links import record_path
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.translations import mark
 from creditdesk.entities.billing.extra_service import ExtraService
+from creditdesk.entities.roles import CORRECT_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.errors import NotFound
 from creditdesk.schema.fields import DateTime
@@ -37,7 +39,7 @@ _AMOUNT_FIELDS: Final = {"money": "TotalCredit", "time": "TotalUses"}
 async def _show(page: ConsolePage) -> Response:
     kind, customer = await _read(page)
     return await _form(page, kind, customer, {"location": customer.get("InvoicingBusinessId") or "",
-                                              "CaneBeUsedForBookings": "true"})  # fmt: skip
+                                              "CaneBeUsedForBookings": "true", "funding": "goodwill"})  # fmt: skip
 
 
 async def _effects(page: ConsolePage) -> Response:
@@ -62,7 +64,23 @@ async def _grant(page: ConsolePage) -> Response:
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
             raise
         return await _form(page, kind, customer, form, error)
-    return page.redirect(record_path(entity, answer["Value"]["Id"]), notice=mark("The credit was granted"))
+    credit_id = answer["Value"]["Id"]
+    notice = mark("The credit was granted")
+    if page.has_role(CORRECT_ROLE) and form.get("funding") in FUNDING_TEXTS:
+        notice = await _state_funding(page, kind, credit_id, form)
+    return page.redirect(record_path(entity, credit_id), notice=notice)
+
+
+async def _state_funding(page: ConsolePage, kind: str, credit_id: int, form: Mapping[str, Any]) -> str:
+    """States where the new credit comes from; returns the notice. The grant stands either way."""
+    stated = {"Funding": form["funding"], "PricePaid": form.get("price"), "Reason": form["Description"]}
+    sent = {name: value for name, value in stated.items() if value}
+    path, key = CREDIT_ENTITIES[kind].path(), f"{form.get('key', '')}-funding"
+    try:
+        await page.client.run_command(path, "SET_FUNDING", [credit_id], sent, key)
+    except ApiError as error:
+        return page.translate(mark("The credit was granted, its funding was not stated: %(why)s"), why=error.message)
+    return mark("The credit was granted")
 
 
 async def _read(page: ConsolePage) -> tuple[str, dict[str, Any]]:
@@ -116,6 +134,7 @@ async def _form(
     return page.render(
         "grant.html", error.status if error else HTTPStatus.OK,
         kind=kind, customer=customer, form=form, error=error, rates=rates.records, flags=USE_FLAGS,
+        funding_texts=FUNDING_TEXTS, may_state=page.has_role(CORRECT_ROLE),
         path=f"{record_path(Coworker, customer['Id'])}/grant/{kind}", back=record_path(Coworker, customer["Id"]),
         changes=await _changes(page, kind, customer["Id"], form), formatter=page.format,
     )  # fmt: skip

@@ -26,7 +26,7 @@ from creditdesk.console.preferences import read_preferences
 from creditdesk.console.screens.registry import ALL_SCREENS
 from creditdesk.console.security import PAGE_HEADERS, require_own_page
 from creditdesk.console.session import end_session, session_token
-from creditdesk.console.sign_in import SIGN_IN_PATH, show_sign_in, sign_in, sign_out
+from creditdesk.console.sign_in import SIGN_IN_PATH, leave, show_sign_in, sign_in
 from creditdesk.console.static_files import serve_static
 from creditdesk.schema.errors import DomainError, Unauthenticated
 
@@ -49,7 +49,7 @@ class Console:
             StarletteRoute("/console/static/{version}/{name}", serve_static),
             StarletteRoute(SIGN_IN_PATH, self._public(show_sign_in)),
             StarletteRoute(SIGN_IN_PATH, self._public(sign_in), methods=["POST"]),
-            StarletteRoute("/console/sign-out", self._public(sign_out), methods=["POST"]),
+            StarletteRoute("/console/sign-out", self._public(leave), methods=["POST"]),
             *(
                 StarletteRoute(each.path, self._signed_in(each), methods=list(each.methods), name=each.path)
                 for each in ALL_SCREENS

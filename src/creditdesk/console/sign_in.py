@@ -51,7 +51,7 @@ async def sign_in(request: Request, client: InProcessClient) -> Response:
     return response
 
 
-async def sign_out(request: Request, client: InProcessClient) -> Response:
+async def leave(request: Request, client: InProcessClient) -> Response:
     """Ends the session of this browser, in all its tabs; a copy of its cookie is worthless from then on."""
     if token := session_token(request):
         await client.submit_form("/api/token/revoke", {"token": token}, {})

@@ -15,6 +15,7 @@ from benchmarks import ceilings, postgres
 from benchmarks.samples import Sample
 from benchmarks.scenarios import Ceiling
 from benchmarks.seeding import SeedData, seed
+from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.storage.dialects import Dialect, PostgreSQL, SQLite
 from creditdesk.storage.engine import open_store
 
@@ -71,7 +72,7 @@ def seed_engine(engine: MeasuredEngine, rows: int) -> SeedData:
 async def _seed_engine(engine: MeasuredEngine, rows: int) -> SeedData:
     store = await open_store(engine.url, migrated=True)
     try:
-        found = await seed(store, rows)
+        found = await seed(store, rows, settings_with_key(engine.url).auth)
     finally:
         await store.close()
     if engine.name == "postgresql":

@@ -59,7 +59,7 @@ class SeedData:
     booking_cases: tuple[BookingCase, ...]
 
 
-async def seed(store: Store, uses: int) -> SeedData:
+async def seed(store: Store, uses: int, auth: AuthSettings) -> SeedData:
     """Creates about `uses` uses of both types unless there are some, and returns the records to use."""
     now = datetime.now(UTC).replace(microsecond=0)
     if not await _rows(store, f"SELECT id FROM {_USES} LIMIT 1"):
@@ -82,7 +82,7 @@ async def seed(store: Store, uses: int) -> SeedData:
     tills, visits = await _add_spend_credits(store, now)
     chosen = [random.randint(1, uses) for _ in range(min(VARIANTS, uses))]
     return SeedData(
-        token=await _token(store, now),
+        token=await _token(store, auth, now),
         uses=uses,
         customers=tuple((row[0], row[1]) for row in _sample_rows(random, customers)),
         listed_credits=tuple(row[0] for row in _sample_rows(random, credits_)),
@@ -131,8 +131,7 @@ async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[
     return range(ids[0], ids[0] + len(ids)), tuple(visits)
 
 
-async def _token(store: Store, now: datetime) -> str:
-    settings = AuthSettings()
+async def _token(store: Store, settings: AuthSettings, now: datetime) -> str:
     secret = await signing_secret(store, settings, now)
     async with store.write_session() as unit:
         user = await find_user_id(unit, _ACTOR_EMAIL)

@@ -69,7 +69,7 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) ->
 
 def send_request(port: int, token: str, ask: HttpRequest) -> tuple[int, bytes]:
     """The status and body of one request, outside a measurement."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
         connection.request(ask.method, ask.target, ask.body.encode() or None, headers)

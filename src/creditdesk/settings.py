@@ -87,6 +87,7 @@ class ApiSettings:
         "Refuses a list without any of the filters that its entity asks for.",
     )
     body_limit_bytes: int = setting(1_048_576, "Longest request body; a longer one is answered 413.", minimum=1)
+    body_seconds: int = setting(30, "Seconds for which a body may take to arrive; then it is answered 408.", minimum=1)
     stored_response_days: int = setting(
         30,
         "Days for which the response to an `Idempotency-Key` is kept; `creditdesk expire` removes older ones.",
@@ -212,6 +213,8 @@ class Settings:
         "", "Path of a file with the password of PostgreSQL, in place of one in the URL."
     )
     connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
+    client_connections: int = setting(8192, "Connections of clients per worker; further ones wait.", minimum=1)
+    idle_seconds: int = setting(20, "Seconds after which a connection that sends no request is closed.", minimum=1)
     busy_seconds: int = setting(
         5,
         "Seconds for which a write of the server waits for its turn while another program holds the"
@@ -221,7 +224,8 @@ class Settings:
     )
     statement_seconds: int = setting(
         10,
-        "Seconds for which the server waits for one statement of PostgreSQL; then it is answered 503.",
+        "Seconds for which the server waits for one statement of PostgreSQL, and for one read of SQLite;"
+        " then the statement is cancelled and the call answered 503.",
         minimum=1,
         maximum=600,
     )

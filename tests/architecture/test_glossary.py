@@ -36,7 +36,7 @@ BANNED_WORDS: Final = {
     "lapses": "expires",
     "lend": "embed",
     "lender": "embedded entity",
-    "lenders": "text_search",
+    "lenders": "text_filters",
     "lends": "embeds",
     "lent": "embedded",
     "mend": "restore, fix",

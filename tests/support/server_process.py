@@ -24,11 +24,12 @@ ENCRYPTION_KEY = "c2VydmVyLXByb2Nlc3MtdGVzdC1rZXktMzItYnl0ZXM="
 class ServerProcess:
     """`creditdesk serve` over one database on a free loopback port."""
 
-    def __init__(self, database: str, log: Path) -> None:
+    def __init__(self, database: str, log: Path, **settings: str) -> None:
         self.database = database
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._log = log
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -36,7 +37,7 @@ class ServerProcess:
             # Its own process group, so that the server and its workers are killed together.
             self._process = subprocess.Popen(
                 creditdesk_command("serve", "--port", str(self.port), "--database", self.database),
-                env=process_environment(),
+                env=process_environment() | self._settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

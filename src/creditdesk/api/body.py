@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -9,15 +10,25 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from creditdesk.api.error_handlers import BodyTooLarge
+from creditdesk.api.error_handlers import BodyTimeout, BodyTooLarge
 from creditdesk.schema.errors import invalid_field
 
 MAX_FORM_FIELDS: Final = 5000
+FORM_SECONDS: Final = 30.0
+"""How long the form of a page may take to arrive."""
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body's bytes. Raises BodyTooLarge without reading past the limit."""
+async def read_body(request: Request, max_bytes: int, max_seconds: float = FORM_SECONDS) -> bytes:
+    """The body's bytes. Raises BodyTooLarge without reading past the limit, and BodyTimeout."""
+    try:
+        async with asyncio.timeout(max_seconds):
+            return await _read_stream(request, max_bytes)
+    except TimeoutError:
+        raise BodyTimeout(f"The body did not arrive within {max_seconds:g} seconds") from None
+
+
+async def _read_stream(request: Request, max_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)

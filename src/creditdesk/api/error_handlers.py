@@ -29,6 +29,12 @@ class BodyTooLarge(DomainError):
     status = 413
 
 
+class BodyTimeout(DomainError):
+    """The body did not arrive in time; the connection is closed, as the rest of it may still come."""
+
+    status = 408
+
+
 def error_response(error: DomainError, *, offers_basic: bool = True) -> Response:
     """The documented status, body and headers of an error a caller can cause.
 
@@ -74,6 +80,8 @@ def _headers(error: DomainError, *, offers_basic: bool) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
         offered = 'Bearer, Basic realm="creditdesk"' if offers_basic else "Bearer"
         return {"WWW-Authenticate": offered}
+    if isinstance(error, BodyTimeout):
+        return {"Connection": "close"}
     if isinstance(error, RateLimited | Unavailable):
         return {"Retry-After": str(error.retry_after_seconds)}
     return {}

@@ -28,14 +28,16 @@ _STATUS_DESCRIPTIONS: Final = {
     401: "No, bad or expired credentials, or a user without API access.",
     403: "The caller lacks the role of this verb.",
     404: "No such record, or none that the caller may see.",
+    408: "The body did not arrive in time.",
     409: "A concurrent change won, or the idempotency key is in use. Nothing was changed.",
     413: "The body is larger than the limit.",
     422: "The idempotency key was used with another request before.",
     429: "Too many requests; Retry-After says how many seconds to wait.",
     500: "An internal error.",
+    503: "The database does not answer, or the call takes it too long; Retry-After says when to repeat it.",
 }
-_READ_STATUSES: Final = (401, 403, 404, 429, 500)
-_WRITE_STATUSES: Final = (400, 401, 403, 409, 413, 429, 500)
+_READ_STATUSES: Final = (401, 403, 404, 429, 500, 503)
+_WRITE_STATUSES: Final = (400, 401, 403, 408, 409, 413, 429, 500, 503)
 _NULL_FILTER: Final[Schema] = {"type": "string", "enum": ["null", "notnull"]}
 
 
@@ -124,7 +126,7 @@ class _DocumentBuilder:
         for parameter, found in filters.items():
             self.parameters.setdefault(parameter, _filter_parameter(found))
         content = _json(_schema(f"{name}List"))
-        operation = _operation(entity, "list", content, (400, 401, 403, 429, 500))
+        operation = _operation(entity, "list", content, (400, 401, 403, 429, 500, 503))
         names = [*_PAGING, *filters]
         return operation | {"parameters": [_parameter(each) for each in names]}
 
@@ -262,7 +264,7 @@ def _batch_operation(entity: type[Entity]) -> dict[str, Any]:
     # Without a list of ids the path with a slash answers the list, as the path without it.
     batch = {"type": "array", "items": _schema(name)}
     content = _json({"anyOf": [batch, _schema(f"{name}List")]})
-    return _operation(entity, "get", content, (400, 401, 403, 429, 500)) | {
+    return _operation(entity, "get", content, (400, 401, 403, 429, 500, 503)) | {
         "operationId": f"batch{name}",
         "summary": f"Get {name} records by id",
         "parameters": [_parameter("batchIds")],
@@ -271,7 +273,7 @@ def _batch_operation(entity: type[Entity]) -> dict[str, Any]:
 
 def _list_actions_operation(entity: type[Entity]) -> dict[str, Any]:
     listed = _json({"type": "array", "items": {"type": "object"}})
-    return _operation(entity, "list", listed, (401, 403, 429, 500)) | {
+    return _operation(entity, "list", listed, (401, 403, 429, 500, 503)) | {
         "operationId": f"commandsOf{entity.__name__}",
         "summary": f"Commands of {entity.__name__}",
     }
@@ -324,7 +326,7 @@ def _enums_operation() -> dict[str, Any]:
         "tags": ["utils"],
         "summary": "The values of a numbered list",
         "parameters": [{"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}],
-        "responses": _responses(_json({"type": "array", "items": entry}), (400, 401, 404, 429, 500)),
+        "responses": _responses(_json({"type": "array", "items": entry}), (400, 401, 404, 429, 500, 503)),
     }
 
 
@@ -333,7 +335,7 @@ def _me_operation() -> dict[str, Any]:
         "operationId": "signedIn",
         "tags": ["auth"],
         "summary": "The signed-in user",
-        "responses": _responses(_json({"type": "object"}), (401, 404, 429, 500)),
+        "responses": _responses(_json({"type": "object"}), (401, 404, 429, 500, 503)),
     }
 
 
@@ -350,7 +352,8 @@ def _shared_responses() -> dict[str, Any]:
         for status, description in _STATUS_DESCRIPTIONS.items()
     }
     shared["401"]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    shared["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    for status in ("429", "503"):
+        shared[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     properties = {"error": {"type": "string"}, "error_description": {"type": "string"}}
     refused = {"type": "object", "properties": properties, "required": ["error"]}
     shared["GrantRefused"] = {"description": "No tokens were issued."} | _json(refused)

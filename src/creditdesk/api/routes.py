@@ -21,6 +21,7 @@ from creditdesk.api.browser_requests import (
     require_own_site,
 )
 from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.disconnects import CallerDisconnected, unless_disconnected
 from creditdesk.api.error_handlers import (
     error_response,
     internal_error_response,
@@ -55,7 +56,12 @@ class Api:
             return
         request = Request(scope, receive)
         try:
-            response = await self._dispatch(request)
+            if scope["method"] in SAFE_METHODS:
+                response = await unless_disconnected(receive, partial(self._dispatch, request))
+            else:
+                response = await self._dispatch(request)
+        except CallerDisconnected:
+            return
         except DomainError as error:
             response = error_response(error, offers_basic=not is_browser(request.headers))
         except ClientDisconnect:

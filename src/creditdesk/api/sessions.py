@@ -58,7 +58,7 @@ def session_routes(authenticator: Authenticator) -> tuple[Route, ...]:
 async def _revoke(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
     """Ends the session of a token. An unknown token is no error (RFC 7009, section 2.2)."""
     try:
-        form = await read_token_form(request)
+        form = await read_token_form(request, api.settings.body_seconds)
     except TokenError as error:
         return token_error(error.error, error.message, 400)
     token = form.get("token")
@@ -70,7 +70,7 @@ async def _revoke(authenticator: Authenticator, api: ApiContext, request: Reques
 
 async def _change_password(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
     """Sets the caller's own new password. Public: who must reset it has no token."""
-    body = await read_body(request, MAX_TOKEN_FORM_BYTES)
+    body = await read_body(request, MAX_TOKEN_FORM_BYTES, api.settings.body_seconds)
     params = Params(_PASSWORD_CHANGE, parse_body(body, request.headers.get("content-type", "")))
     params.raise_errors()
     now = api.clock()

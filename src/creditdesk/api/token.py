@@ -35,7 +35,7 @@ def token_route(authenticator: Authenticator) -> Route:
 
 async def _issue_tokens(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
     try:
-        form = await read_token_form(request)
+        form = await read_token_form(request, api.settings.body_seconds)
         client_id = request.headers.get("client_id") or request.headers.get("client-id")
         tokens = await authenticator.issue_tokens(form, client_id, api.clock(), request_origin(api, request))
     except TokenError as error:
@@ -47,10 +47,10 @@ async def _issue_tokens(authenticator: Authenticator, api: ApiContext, request: 
     return JSONResponse(asdict(tokens), headers=NO_STORE)
 
 
-async def read_token_form(request: Request) -> Mapping[str, str]:
+async def read_token_form(request: Request, max_seconds: float) -> Mapping[str, str]:
     """The form of a request about tokens. Raises TokenError."""
     try:
-        body = await read_body(request, MAX_TOKEN_FORM_BYTES)
+        body = await read_body(request, MAX_TOKEN_FORM_BYTES, max_seconds)
     except BodyTooLarge:
         raise TokenError("invalid_request", "The form is too large") from None
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

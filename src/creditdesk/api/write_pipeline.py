@@ -48,7 +48,7 @@ class WriteEndpoint(ABC, Generic[ParsedT]):
 
     async def __call__(self, api: ApiContext, request: Request, context: RequestContext, record_id: int) -> Response:
         self.authorize(context.principal)
-        body = await read_body(request, api.settings.body_limit_bytes)
+        body = await read_body(request, api.settings.body_limit_bytes, api.settings.body_seconds)
         content_type = request.headers.get("content-type", "")
         parsed = self.parse(WriteInput(body, content_type, record_id))
         fingerprint = request_fingerprint(request, body) if context.idempotency_key else ""

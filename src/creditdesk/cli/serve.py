@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import socket
 from functools import partial
 from typing import Annotated, Final
@@ -12,7 +13,8 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -39,6 +41,9 @@ MAX_PORTS_TRIED: Final = 100
 STOP_SECONDS: Final = 10
 """How long workers may take to answer what they have accepted, before they are killed."""
 
+RESERVED_FILES: Final = 256
+"""Files that a worker opens beside the connections of clients: database, logs, libraries."""
+
 GC_THRESHOLD: Final = 50_000
 """Objects that a worker allocates between two collections of the youngest generation."""
 
@@ -55,7 +60,7 @@ def serve(
 ) -> int:
     """Serve the API and its pages until interrupted; prints the address."""
     url = database_url(database)
-    settings_for(url)
+    settings = settings_for(url)
     users = asyncio.run(_check_database(url))
     port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     # Workers are new processes and read the database from the environment.
@@ -71,6 +76,10 @@ def serve(
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         websockets=False,
+        # With HTTP/2 the server would wait for the first byte of a connection without a deadline.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=1000 * settings.idle_seconds),
+        backpressure=_allow_connections(settings.client_connections),
         log_enabled=True,
         log_level=LogLevels.warning,
     )
@@ -78,6 +87,20 @@ def serve(
     server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
     server.serve()
     return 0
+
+
+def _allow_connections(wanted: int) -> int:
+    """Raises the limit of open files for this many connections per worker; returns what it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = max(1, soft - RESERVED_FILES)
+    echo(f"Clients may hold {allowed} connections per worker: this process may open {soft} files.")
+    return allowed
 
 
 def _print_start(address: str, url: str, users: int) -> None:

@@ -38,7 +38,7 @@ class Column:
 
     path: the references that lead to it, none for the entity's own. leaf: the field they lead to.
     as_text: shown as text whatever its type. visible: False for filters alone. denormalized: the
-    record's own row has a copy of it.
+    record's own row has a copy of it. low_cardinality: see `Embed`.
     """
 
     entity: type[Entity]
@@ -51,6 +51,7 @@ class Column:
     trailing: bool = False
     denormalized: bool = False
     indexed: bool = False
+    low_cardinality: bool = False
 
     @property
     def is_own(self) -> bool:
@@ -68,7 +69,7 @@ BASE_FIELDS: Final[dict[str, Field]] = {
     "UpdatedOn": DateTime(read_only=True, nullable=False, indexed=True),
     "CreatedOn": DateTime(read_only=True, nullable=False, indexed=True),
     "UniqueId": Guid(read_only=True, nullable=False, indexed=True),
-    "UpdatedBy": Text(read_only=True),
+    "UpdatedBy": Text(read_only=True, low_cardinality=True),
     "IsNew": Boolean(read_only=True, nullable=False),
     "SystemId": Text(partial_index=True),
     "ToStringText": Text(read_only=True),
@@ -219,6 +220,7 @@ class EntityMeta:
             self.entity, column_name, field, (), name,
             visible=not field.internal, trailing=field.trailing,
             indexed=field.indexed or name in self.entity.indexed,
+            low_cardinality=isinstance(field, Text) and field.low_cardinality,
         )  # fmt: skip
 
     def _embedded_column(self, relation: str, field: Reference, embed: Embed, *, visible: bool) -> Column:
@@ -240,6 +242,7 @@ class EntityMeta:
         return Column(
             self.entity, name, leaf_field, tuple(relations), leaf, embed.as_text, visible, embed.trailing,
             denormalized=embed.denormalized or embed.indexed, indexed=embed.indexed,
+            low_cardinality=embed.low_cardinality,
         )  # fmt: skip
 
     @cached_property

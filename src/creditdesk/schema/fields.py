@@ -71,9 +71,13 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Field):
-    """Unicode text. Filters match a substring, or the whole text when `exact`, without case."""
+    """Unicode text. Filters match a substring, or the whole text when `exact`, without case.
+
+    low_cardinality: see `Embed`.
+    """
 
     exact: bool = False
+    low_cardinality: bool = False
     max_length: int = MAX_TEXT_LENGTH
     json_type: ClassVar[str] = "string"
     zero: ClassVar[Any] = ""
@@ -249,7 +253,8 @@ class Embed:
     path: relations and the field behind the reference, joined by dots. as_text: shown as text.
     denormalized: a copy stands in the referencing row, which triggers keep up to date; it is made
     from the referenced row, so a value further away must be denormalized there too. indexed:
-    denormalized, and filters and sorts use an index.
+    denormalized, and filters and sorts use an index. low_cardinality: a text with few distinct values,
+    each in many records; an index that is also sorted by creation serves filters by it.
     """
 
     path: str = field(kw_only=False)
@@ -257,6 +262,7 @@ class Embed:
     as_text: bool = False
     denormalized: bool = False
     indexed: bool = False
+    low_cardinality: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ Composes text from declared names and named parameters; executes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Column, Entity, entity_by_name
@@ -71,6 +72,18 @@ def _is_selective(column: Column) -> bool:
     """Whether few rows share a value of the column, so that its index is the one to use."""
     is_id = column.name == "Id" or isinstance(column.field, Reference)
     return is_id or (column.indexed and isinstance(column.field, Integer))
+
+
+def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> bool:
+    """Whether an index finds few rows by one of the filters."""
+    # Locations have an index along CreatedOn, but many rows each.
+    scope = entity.scope if entity.counted else None
+    return any(
+        (each.comparison is Comparison.EQUALS and each.column.name != scope and _is_selective(each.column))
+        # A date is compared with the minute or second that it names.
+        or (each.comparison is Comparison.BETWEEN and each.column.indexed and each.column.name != "CreatedOn")
+        for each in filters
+    )
 
 
 def _leaf_column(column: Column) -> Column:
@@ -163,19 +176,22 @@ class ClauseBuilder:
         compared = self.compared_expression(column, joins)
         return "" if compared == "NULL" else compared
 
-    def where(self, entity: type[Entity], filters: Sequence[Filter], joins: Joins | None = None) -> Fragment:
-        """The WHERE clause of all filters, empty without any."""
+    def where(
+        self,
+        entity: type[Entity],
+        filters: Sequence[Filter],
+        joins: Joins | None = None,
+        replaced: Mapping[int, str] = MappingProxyType({}),
+    ) -> Fragment:
+        """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
         joins = joins or Joins(entity)
-        # Locations have an index along CreatedOn, but many rows each.
         scope = entity.scope if entity.counted else None
-        other_index = any(
-            each.comparison is Comparison.EQUALS and each.column.name != scope and _is_selective(each.column)
-            for each in filters
-        )
+        other_index = has_selective_filter(entity, filters)
         parameters = self.filter_parameters(filters)
         conditions = [
-            self._condition(each, own, joins, no_index=other_index and each.column.name == scope)
-            for each, own in zip(filters, parameters, strict=True)
+            replaced.get(position)
+            or self._condition(each, own, joins, no_index=other_index and each.column.name == scope)
+            for position, (each, own) in enumerate(zip(filters, parameters, strict=True))
         ]
         text = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return Fragment(text, tuple(each for own in parameters for each in own))

@@ -71,11 +71,15 @@ class Dialect(ABC):
         """Whether a value is in a subquery's result, so that an index on it is used."""
 
     @abstractmethod
-    def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
-        """Reads rows only where a condition that depends on no row holds.
+    def rows_of_each(self, source: str, columns: Sequence[str], subquery: str) -> str:
+        """A query for the rows of a subquery that refers to columns of each row of a source.
 
-        Returns what is appended to the WHERE clause, and the LIMIT clause.
+        The `columns` hold numbers or datetimes.
         """
+
+    @abstractmethod
+    def covering_index(self, columns: str, covered: Sequence[str]) -> str:
+        """The columns of an index that also holds the values of others."""
 
     @abstractmethod
     def no_index(self, expression: str) -> str:
@@ -180,9 +184,14 @@ class SQLite(Dialect):
     def in_subquery(self, expression: str, subquery: str) -> str:
         return f"{expression} IN ({subquery})"
 
-    def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
-        # In the WHERE clause, SQLite would evaluate the condition for each row.
-        return "", f"LIMIT CASE WHEN {condition} THEN {size} ELSE 0 END"
+    def rows_of_each(self, source: str, columns: Sequence[str], subquery: str) -> str:
+        # SQLite has no LATERAL, but the argument of a table-valued function may refer to other tables.
+        found = ", ".join(f"json_extract(found.value, '$[{n}]') AS {name}" for n, name in enumerate(columns))
+        packed = f"SELECT json_group_array(json_array({', '.join(columns)})) FROM ({subquery})"
+        return f"SELECT {found} FROM {source} CROSS JOIN json_each(({packed})) AS found"
+
+    def covering_index(self, columns: str, covered: Sequence[str]) -> str:
+        return f"({', '.join((columns, *covered))})"
 
     def no_index(self, expression: str) -> str:
         # The sample of ANALYZE says too little of a column with few distinct values.
@@ -290,9 +299,12 @@ class PostgreSQL(Dialect):
         # PostgreSQL expects a few ids in an array, but a third of the table in a join.
         return f"{expression} = ANY(ARRAY({subquery}))"
 
-    def conditional_limit(self, condition: str, size: int) -> tuple[str, str]:
-        # Without a number after LIMIT, PostgreSQL would sort all rows rather than use an index.
-        return f" AND {condition}", f"LIMIT {size}"
+    def rows_of_each(self, source: str, columns: Sequence[str], subquery: str) -> str:
+        found = ", ".join(f"found.{name}" for name in columns)
+        return f"SELECT {found} FROM {source} CROSS JOIN LATERAL ({subquery}) AS found"
+
+    def covering_index(self, columns: str, covered: Sequence[str]) -> str:
+        return f"({columns}) INCLUDE ({', '.join(covered)})" if covered else f"({columns})"
 
     def no_index(self, expression: str) -> str:
         return expression

@@ -97,7 +97,7 @@ async def _open(
     statement_seconds: float | None = None,
 ) -> _AnyStore:
     if url.startswith(_SQLITE_PREFIX):
-        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds)
+        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds, statement_seconds)
     if url.startswith(("postgresql://", "postgres://")):
         return await connect(url, connections, statement_seconds)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")

@@ -5,7 +5,7 @@ Acquiring from this one costs half as much, and waiters are served in order of a
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Semaphore, timeout
+from asyncio import CancelledError, Semaphore, Task, create_task, gather, timeout
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -15,13 +15,17 @@ import asyncpg
 MAX_IDLE_SECONDS: Final = 300
 """A connection idle for longer is replaced: a proxy or firewall may have dropped it."""
 
+CANCEL_SECONDS: Final = 0.5
+"""How long the server may take to end a cancelled statement, before its connection is closed."""
+
+
+class StatementCancelled(TimeoutError):
+    """A statement that was cancelled because of its duration, and that may be executed again."""
+
 
 _UNUSABLE: Final = (
     # The server went away between two statements.
     asyncpg.InternalClientError,
-    # It may be silent, and the end of the statement is unknown.
-    TimeoutError,
-    CancelledError,
     # It has become a replica.
     asyncpg.ReadOnlySQLTransactionError,
 )
@@ -33,8 +37,10 @@ class ConnectionPool:
 
     def __init__(self, pool: Any, max_size: int, wait_seconds: float | None = None) -> None:
         self._pool = pool
+        self.max_size = max_size
         self._wait_seconds = wait_seconds
         self._slots = Semaphore(max_size)
+        self._ending: set[Task[None]] = set()
         self._idle: list[tuple[Any, float]] = []
         self._closing = False
 
@@ -72,9 +78,14 @@ class ConnectionPool:
 
     async def checkin(self, connection: Any, error: BaseException | None) -> None:
         """Takes a connection back from a block that ended with this error, if any."""
+        if isinstance(error, TimeoutError | CancelledError):
+            # The block's caller does not wait until the server has cancelled the statement.
+            task = create_task(self._release_cancelled(connection))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            return
         try:
             if isinstance(error, _UNUSABLE):
-                # Releasing would wait for the answer of a silent server.
                 await self._discard(connection)
             elif error is not None or self._closing:
                 await self._pool.release(connection)
@@ -83,9 +94,18 @@ class ConnectionPool:
         finally:
             self._slots.release()
 
+    async def _release_cancelled(self, connection: Any) -> None:
+        """Releases a connection once its statement has ended, or closes it."""
+        try:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await self._pool.release(connection, timeout=CANCEL_SECONDS)
+        finally:
+            self._slots.release()
+
     async def close(self) -> None:
         """Waits for connections in use, then closes all."""
         self._closing = True
+        await gather(*self._ending)
         await self._release_idle()
         await self._pool.close()
 
@@ -112,7 +132,7 @@ class PooledConnection:
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         await self._pool.checkin(self._connection, error)
-        if isinstance(error, asyncpg.InternalClientError | TimeoutError):
+        if isinstance(error, asyncpg.InternalClientError | TimeoutError) and not isinstance(error, StatementCancelled):
             raise ConnectionError(f"the database went away: {error}") from error
 
 

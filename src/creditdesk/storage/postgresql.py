@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
+from asyncio import CancelledError, timeout
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final, Literal
 
 import asyncpg
@@ -22,8 +22,9 @@ from creditdesk.storage.fragments import (
     RowDecoder,
     Statement,
 )
+from creditdesk.storage.long_reads import LongReads
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.pool import ConnectionPool
+from creditdesk.storage.pool import CANCEL_SECONDS, ConnectionPool, StatementCancelled
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
 from creditdesk.storage.row_statements import insert_arrays, update_arrays
@@ -38,19 +39,14 @@ from creditdesk.storage.session import (
 COPY_MIN_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""
 
+SHORT_READ_SECONDS: Final = 0.1
+"""A single read that takes longer is cancelled, and starts again as a long one."""
+
 _Kind = Literal["insert", "insert with new ids", "update"]
 
 
-class PostgreSQLReadSession(BaseReadSession):
-    """Reads over one connection, which a snapshot keeps in a transaction."""
-
-    def __init__(self, statements: Statements, connection: Any) -> None:
-        super().__init__(statements)
-        self.connection = connection
-
-    async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        rows: Sequence[Sequence[Any]] = await self.connection.fetch(text, *parameters)
-        return rows
+class _ReadStatements(BaseReadSession):
+    """What reads of a snapshot and single reads have in common."""
 
     async def is_writable(self) -> bool:
         # Both a replica and an operator's setting make transactions read-only.
@@ -70,6 +66,41 @@ class PostgreSQLReadSession(BaseReadSession):
             decoders.append(statement.decoder)
         [arrays] = await self.fetch(f"SELECT {', '.join(texts)}", values)
         return [decoder.decode_records(rows) for decoder, rows in zip(decoders, arrays, strict=True)]
+
+
+class PostgreSQLReadSession(_ReadStatements):
+    """Reads over one connection, which a snapshot keeps in a transaction."""
+
+    def __init__(self, statements: Statements, connection: Any) -> None:
+        super().__init__(statements)
+        self.connection = connection
+
+    async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = await self.connection.fetch(text, *parameters)
+        return rows
+
+
+class PostgreSQLSingleReads(_ReadStatements):
+    """Reads each over any connection of the pool; long ones use at most half of the connections."""
+
+    def __init__(self, statements: Statements, pool: ConnectionPool, statement_seconds: float | None) -> None:
+        super().__init__(statements)
+        self._pool = pool
+        self._long = LongReads(max(1, pool.max_size // 2), SHORT_READ_SECONDS, statement_seconds)
+
+    async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]]
+        if text not in self._long.statements:
+            with suppress(StatementCancelled):
+                async with self._pool.acquire() as connection:
+                    try:
+                        rows = await connection.fetch(text, *parameters, timeout=SHORT_READ_SECONDS)
+                    except TimeoutError as error:
+                        raise StatementCancelled from error
+                    return rows
+        async with self._long.slot(text), self._pool.acquire() as connection:
+            rows = await connection.fetch(text, *parameters)
+            return rows
 
 
 class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
@@ -222,23 +253,28 @@ class PostgreSQLBulkLoadSession(PostgreSQLWriteSession):
 class PostgreSQLStore:
     """Sessions over a connection pool."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, statement_seconds: float | None) -> None:
         self.pool = pool
         self.statements = Statements(PostgreSQL())
+        self._single_reads = PostgreSQLSingleReads(self.statements, pool, statement_seconds)
+
+    def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[BaseReadSession]:
+        return self._snapshot() if snapshot else nullcontext(self._single_reads)
 
     @asynccontextmanager
-    async def read_session(self, *, snapshot: bool = True) -> AsyncIterator[PostgreSQLReadSession]:
+    async def _snapshot(self) -> AsyncIterator[PostgreSQLReadSession]:
         async with self.pool.acquire() as connection:
-            session = PostgreSQLReadSession(self.statements, connection)
-            if not snapshot:
-                yield session
-                return
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                try:
-                    yield session
-                except (TimeoutError, CancelledError):
-                    connection.terminate()
-                    raise
+            transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+            await transaction.start()
+            try:
+                yield PostgreSQLReadSession(self.statements, connection)
+            except (TimeoutError, CancelledError):
+                await _roll_back_cancelled(connection, transaction)
+                raise
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
@@ -266,6 +302,15 @@ class PostgreSQLStore:
 
     async def close(self) -> None:
         await self.pool.close()
+
+
+async def _roll_back_cancelled(connection: Any, transaction: Any) -> None:
+    """Ends a transaction after its statement was cancelled; a silent server does not answer either."""
+    try:
+        async with timeout(CANCEL_SECONDS):
+            await transaction.rollback()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
 
 
 def translate_error(error: asyncpg.PostgresError) -> Exception:
@@ -309,4 +354,4 @@ async def connect(url: str, pool_size: int, statement_seconds: float | None = No
             "application_name": "creditdesk",
         },
     )
-    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds))
+    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds), statement_seconds)

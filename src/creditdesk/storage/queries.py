@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
-from creditdesk.storage.clauses import ClauseBuilder, Joins
+from creditdesk.storage.clauses import ClauseBuilder, Joins, has_selective_filter
 from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
 from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.fragments import BoundStatement, Fragment, Parameter, Statement
 from creditdesk.storage.naming import table_name
-from creditdesk.storage.text_search import SubstringMatch, substring_filter, substring_match
+from creditdesk.storage.text_filters import TextFilter, indexed_text_filter
 
 MAX_CACHED_STATEMENTS: Final = 4096
 """The cache is emptied when it holds this many entries."""
@@ -63,7 +63,9 @@ class Statements(ClauseBuilder):
         # rather than read the first rows of an index.
         entity, filters, order = query.entity, query.filters, query.order
         table, joins = table_name(entity), Joins(entity)
-        condition = self.where(entity, filters, joins)
+        text = self._text_filter(entity, filters)
+        replaced = {text.position: text.condition(self.dialect)} if text else {}
+        condition = self.where(entity, filters, joins, replaced)
         offset = Parameter("offset", len(filters))
         ctes, where, start = "", condition.text, str(offset)
         if use_counters:
@@ -82,26 +84,27 @@ class Statements(ClauseBuilder):
         ordered = f"ORDER BY {by}t.id {id_direction}"
         by_key = f"k {direction}, " if sort else ""
         page = f"{rows} {ordered} LIMIT {size}{skipped}"
-        if match := self._substring_match(filters):
-            ctes = f"{match.ctes}matched AS MATERIALIZED ({rows} AND {match.predicate}), "
-            tests, limit = self.dialect.conditional_limit(f"NOT {match.is_selective}", size)
-            page = (
-                f"SELECT * FROM (SELECT * FROM matched ORDER BY {by_key}id {id_direction} "
-                f"LIMIT {size}{skipped}) AS selected_rows "
-                f"UNION ALL SELECT * FROM ({rows}{tests} {ordered} {limit}{skipped}) AS scanned"
-            )
-            matched = "SELECT count(*) FROM matched"
-            total = f"CASE WHEN {match.is_selective} THEN ({matched}) ELSE ({total}) END"
+        if text:
+            ctes = f"{text.cte}, "
+        if text and sort in text.sorts and not has_offset:
+            of_text = self.where(entity, filters, Joins(entity), {text.position: f"{text.column} = matching.value"})
+            first = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{of_text.text} {ordered} LIMIT {size}"
+            found = self.dialect.rows_of_each("matching", ("k", "id") if sort else ("id",), first)
+            page = f"SELECT * FROM ({found}) AS found ORDER BY {by_key}id {id_direction} LIMIT {size}"
+        elif text and not text.is_own:
+            ctes += f"matched AS MATERIALIZED ({rows}), "
+            page = f"SELECT * FROM matched ORDER BY {by_key}id {id_direction} LIMIT {size}{skipped}"
+            total = "SELECT count(*) FROM matched"
         outer_joins = Joins(entity)
         columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)
         outer = f"page.k {direction}, page.id {id_direction}" if sort else f"page.id {id_direction}"
-        text = (
+        statement = (
             f"WITH {ctes}page AS ({page}) "
             f"SELECT ({total}), {self.row_expressions(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
             f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {outer}"
         )
-        return Fragment(text, (*condition.parameters, offset)).numbered(self.dialect, decoder)
+        return Fragment(statement, (*condition.parameters, offset)).numbered(self.dialect, decoder)
 
     def _direction(self, order: Order | None) -> tuple[str, str]:
         """The direction of the sort key, in which nulls are smallest, and that of Id."""
@@ -113,18 +116,15 @@ class Statements(ClauseBuilder):
         """How many records match."""
 
         def build() -> Statement:
-            joins = Joins(entity)
-            where = self.where(entity, filters, joins)
-            text = f"SELECT count(*) FROM {table_name(entity)} AS t{joins.text}{where.text}"
-            if counted := self._counted_total(entity, filters):
-                text = counted
-            elif match := self._substring_match(filters):
-                selected = f"{text} AND {match.predicate}"
-                text = (
-                    f"WITH {match.ctes.removesuffix(', ')} "
-                    f"SELECT CASE WHEN {match.is_selective} THEN ({selected}) ELSE ({text}) END"
-                )
-            return Fragment(text, where.parameters).numbered(self.dialect)
+            joins, text = Joins(entity), self._text_filter(entity, filters)
+            replaced = {text.position: text.condition(self.dialect)} if text else {}
+            where = self.where(entity, filters, joins, replaced)
+            total = f"SELECT count(*) FROM {table_name(entity)} AS t{joins.text}{where.text}"
+            if text:
+                total = f"WITH {text.cte} {total}"
+            elif counted := self._counted_total(entity, filters):
+                total = counted
+            return Fragment(total, where.parameters).numbered(self.dialect)
 
         return self.statement(("count", entity, _filter_shape(filters)), build).bind(filters)
 
@@ -132,13 +132,12 @@ class Statements(ClauseBuilder):
         """What a page selects of each row."""
         return self.dialect.pack_row(columns)
 
-    def _substring_match(self, filters: Sequence[Filter]) -> SubstringMatch | None:
-        """How a substring filter narrows the rows; None where it does not."""
-        text = substring_filter(filters)
-        if text is None:
+    def _text_filter(self, entity: type[Entity], filters: Sequence[Filter]) -> TextFilter | None:
+        """The substring filter to find rows by; None where there is none, or another finds fewer."""
+        if has_selective_filter(entity, filters):
             return None
-        [parameter] = self.filter_parameters(filters)[list(filters).index(text)]
-        return substring_match(text.column, str(parameter), self.dialect)
+        placeholders = [str(own[0]) if own else "" for own in self.filter_parameters(filters)]
+        return indexed_text_filter(filters, placeholders, self.dialect)
 
     def _counted_total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
         """SQL for how many match, from the row counters; None where rows must be counted."""

@@ -1,18 +1,20 @@
-"""Sessions on SQLite: short statements that run on the event loop, never across an await.
+"""Sessions on SQLite: short statements on the event loop, long reads on threads.
 
 Write sessions share one connection, each from BEGIN IMMEDIATE to COMMIT. Single reads use it while
-no write session is open; snapshots, and reads beside a write session, have connections of their own.
-In WAL mode neither waits for the other.
+no write session is open; snapshots, long reads, and reads beside a write session have connections of
+their own. In WAL mode neither waits for the other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
+    AbstractContextManager,
     asynccontextmanager,
+    contextmanager,
     nullcontext,
     suppress,
 )
@@ -40,14 +42,16 @@ from creditdesk.storage.session import (
     BaseWriteSession,
     given_ids,
 )
+from creditdesk.storage.sqlite_reads import Connection, Reader
 
 BUSY_SECONDS: Final = 20.0
 """How long a write waits by default for its turn and for other programs."""
 
 BUSY_MESSAGE: Final = "Another program holds the database; nothing was changed. Try again in a moment."
+STOPPED_MESSAGE: Final = "The server stops; try again in a moment."
 CACHE_KILOBYTES = 65_536
 BULK_LOAD_CACHE_KILOBYTES = 16_384
-MAX_IDLE_READERS = 2
+MAX_IDLE_READERS = 4
 """Connections kept open between read sessions; each has a page cache of its own."""
 
 ANALYZE_MIN_CHANGES = 1000
@@ -57,13 +61,21 @@ ANALYZE_MIN_CHANGES = 1000
 class SQLiteReadSession(BaseReadSession):
     """Reads over one connection, which a snapshot keeps in a transaction, or over any idle one."""
 
-    def __init__(self, statements: Statements, connection: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self,
+        statements: Statements,
+        reader: Reader,
+        connection: Callable[[], Connection],
+        thread_connection: Callable[[], AbstractContextManager[Connection]],
+    ) -> None:
         super().__init__(statements)
+        self._reader = reader
         self._connection = connection
+        self._thread_connection = thread_connection
 
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
-            return self._connection().execute(text, parameters).fetchall()
+            return await self._reader.fetch(text, parameters, self._connection, self._thread_connection)
         except sqlite3.OperationalError as error:
             raise translate_error(error) from error
 
@@ -132,10 +144,11 @@ class SQLiteWriteSession(BaseWriteSession):
 class SQLiteStore:
     """Sessions over one database file.
 
-    A write waits at most `busy_seconds` for its turn and for writers of other processes together.
+    A write waits at most `busy_seconds` for its turn and for writers of other processes together. A read
+    takes at most `statement_seconds`, if given.
     """
 
-    def __init__(self, path: str, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, path: str, busy_seconds: float = BUSY_SECONDS, statement_seconds: float | None = None) -> None:
         self._busy_seconds = busy_seconds
         self._folder = TemporaryDirectory() if path == ":memory:" else None
         file = Path(self._folder.name, "memory.db") if self._folder else Path(path)
@@ -143,34 +156,47 @@ class SQLiteStore:
         _make_private(file)
         self.path = str(file)
         self.statements = Statements(SQLite())
-        self.connection = _connect(self.path)
-        self._readers: list[sqlite3.Connection] = []
+        self.connection = open_connection(self.path)
+        self._readers: list[Connection] = []
         self._write_lock = asyncio.Lock()
-        self._single_reads = SQLiteReadSession(self.statements, self._idle_connection)
+        self._reader = Reader(statement_seconds)
+        self._single_reads = SQLiteReadSession(
+            self.statements, self._reader, self._idle_connection, self._own_connection
+        )
 
     def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[SQLiteReadSession]:
         return self._snapshot() if snapshot else nullcontext(self._single_reads)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[SQLiteReadSession]:
-        connection = self._readers.pop() if self._readers else _connect(self.path)
-        connection.execute("BEGIN")
+        with self._own_connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield SQLiteReadSession(
+                    self.statements, self._reader, lambda: connection, lambda: nullcontext(connection)
+                )
+            finally:
+                # A serious error, such as a full disk, has ended the transaction already.
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    @contextmanager
+    def _own_connection(self) -> Iterator[Connection]:
+        """A connection that nothing else uses during the block."""
+        connection = self._readers.pop() if self._readers else open_connection(self.path)
         try:
-            yield SQLiteReadSession(self.statements, lambda: connection)
+            yield connection
         finally:
-            # A serious error, such as a full disk, has ended the transaction already.
-            if connection.in_transaction:
-                connection.execute("COMMIT")
             self._readers.append(connection)
             self._close_readers(MAX_IDLE_READERS)
 
-    def _idle_connection(self) -> sqlite3.Connection:
+    def _idle_connection(self) -> Connection:
         # Looked up for each statement: a write session may begin between two statements, and
         # nothing uncommitted may be seen.
         if not self._write_lock.locked():
             return self.connection
         if not self._readers:
-            self._readers.append(_connect(self.path))
+            self._readers.append(open_connection(self.path))
         return self._readers[-1]
 
     def _close_readers(self, kept: int = 0) -> None:
@@ -257,6 +283,7 @@ class SQLiteStore:
             pause = min(pause * 1.25, 0.05)
 
     async def close(self) -> None:
+        await self._reader.close()
         if self.connection.total_changes >= ANALYZE_MIN_CHANGES:
             # Without statistics, SQLite cannot tell a selective index from one that is not.
             with suppress(sqlite3.OperationalError):
@@ -287,11 +314,14 @@ def translate_error(error: sqlite3.Error) -> Exception:
         return Conflict(LOST_RACE)
     if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable(BUSY_MESSAGE)
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return Unavailable(STOPPED_MESSAGE)
     return error
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512)
+def open_connection(path: str) -> Connection:
+    """A connection with the settings of the store."""
+    connection = Connection(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.create_function("fold", 1, _casefold, deterministic=True)
     for pragma in (
         # First of all: another process may be closing the same file.

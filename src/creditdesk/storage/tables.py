@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_by_name
-from creditdesk.schema.fields import Collection, Object, Reference
+from creditdesk.schema.fields import Collection, Integer, Money, Object, Reference
 from creditdesk.storage.denormalization import denormalized_pairs
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.naming import (
@@ -146,6 +146,8 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[tupl
         for name, columns, unique, condition in _entity_indexes(entity, dialect):
             statement = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
             yield name, f"{statement} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
+        for name, columns, condition in _low_cardinality_indexes(entity, dialect):
+            yield name, f"CREATE INDEX IF NOT EXISTS {name} ON {table} {columns}{condition}"
         for column in entity.meta().collection_columns:
             field = column.field
             if isinstance(field, Collection) and not field.inverse_of:
@@ -180,6 +182,24 @@ def _entity_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[st
         names = (_compared_name(entity.meta().columns[name]) for name in group)
         columns = ", ".join(f"{name}{first}" for name in names)
         yield f"{table}_unique_{number}", columns, True, ""
+
+
+def _low_cardinality_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str, str]]:
+    """Name, columns and condition of the indexes that list the rows of one text by creation.
+
+    They hold what is filtered beside such a text most, so that counting the rows reads the index alone:
+    the indexed amounts and the location.
+    """
+    meta, first = entity.meta(), dialect.nulls_first
+    covered = [column_name(c) for c in meta.stored_columns if c.indexed and isinstance(c.field, Money | Integer)]
+    if entity.counted:
+        covered.append(location_column(entity))
+    for column in meta.denormalized_columns:
+        if column.low_cardinality:
+            compared = _compared_name(column)
+            name = shortened_name(f"{table_name(entity)}_{compared}_created_on", "_ix")
+            columns = dialect.covering_index(f"{compared}{first}, created_on{first}, id", covered)
+            yield f"{name}_ix", columns, f" WHERE {compared} IS NOT NULL"
 
 
 def _compared_name(column: Column) -> str:

@@ -26,8 +26,8 @@ class CoworkerBookingCreditUseHistory(
         embeds=(
             Embed("Business.Currency.Code", trailing=True, indexed=True),
             Embed("Coworker.Id", trailing=True, indexed=True),
-            Embed("Description", trailing=True, indexed=True),
-            Embed("TariffBookingCredit.Name", trailing=True, indexed=True),
+            Embed("Description", trailing=True, indexed=True, low_cardinality=True),
+            Embed("TariffBookingCredit.Name", trailing=True, indexed=True, low_cardinality=True),
             Embed("ExpireDate", trailing=True, indexed=True),
             Embed("RemainingCredit", trailing=True),
             Embed("CoworkerProductUniqueId", trailing=True, indexed=True),
@@ -39,7 +39,7 @@ class CoworkerBookingCreditUseHistory(
         embeds=(
             Embed("FromTime", indexed=True),
             Embed("ToTime", indexed=True),
-            Embed("Resource.Name", indexed=True),
+            Embed("Resource.Name", indexed=True, low_cardinality=True),
         ),
     )
     CoworkerInvoiceLine = Reference(
@@ -52,8 +52,8 @@ class CoworkerBookingCreditUseHistory(
     EventAttendee = Reference(
         "EventAttendee",
         embeds=(
-            Embed("CalendarEvent.Name", indexed=True),
-            Embed("EventProduct.Name", indexed=True),
+            Embed("CalendarEvent.Name", indexed=True, low_cardinality=True),
+            Embed("EventProduct.Name", indexed=True, low_cardinality=True),
             Embed("FullName", indexed=True),
             Embed("Email", indexed=True),
         ),

@@ -25,7 +25,7 @@ class CoworkerExtraServiceUseHistory(
         embeds=(
             Embed("Coworker.Id", trailing=True, indexed=True),
             Embed("ExtraService.IsPrintingCredit", trailing=True, indexed=True),
-            Embed("ExtraService.Name", trailing=True, indexed=True),
+            Embed("ExtraService.Name", trailing=True, indexed=True, low_cardinality=True),
             Embed("ExpireDate", trailing=True, indexed=True),
             Embed("RemainingUses", trailing=True),
             Embed("IsFromTariff", trailing=True, indexed=True),
@@ -38,7 +38,7 @@ class CoworkerExtraServiceUseHistory(
         embeds=(
             Embed("FromTime", indexed=True),
             Embed("ToTime", indexed=True),
-            Embed("Resource.Name", indexed=True),
+            Embed("Resource.Name", indexed=True, low_cardinality=True),
         ),
     )
     CreditUsed = Integer(read_only=True, indexed=True)

@@ -20,6 +20,7 @@ from creditdesk.storage.migrations import (
     period_locks,
     printing_overdraft,
     row_counters,
+    text_indexes,
 )
 from creditdesk.storage.migrations.declared import add_missing, replace_triggers
 from creditdesk.storage.migrations.step import Migration, existing_columns
@@ -36,6 +37,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *journal_facts.MIGRATIONS,
     *credit_funding.MIGRATIONS,
     *period_locks.MIGRATIONS,
+    *text_indexes.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,206 @@
+"""Every documented question beside the best plain SQL for it, statement against statement.
+
+`python -m benchmarks.every_question` runs each question of benchmarks/questions.py as the server does, as
+plain SQL over joined tables, and as plain SQL over the columns that a row holds, in alternating rounds on one
+connection, and takes the least processor time of each. All three must find the same number of records. It prints the distribution of ratios and the
+worst questions with the plans of their statements, and writes benchmarks/results/questions.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from statistics import median, quantiles
+from typing import Any, Final
+
+import asyncpg
+
+from benchmarks import machine
+from benchmarks.engines import ENGINES, MeasuredEngine, database_folder, running_engine, seed_engine
+from benchmarks.questions import ENTITIES, ListQuestion, draw_questions
+from benchmarks.report import RESULTS, markdown
+from benchmarks.scenarios import JoinedQueries, NaiveQueries
+from creditdesk.storage.engine import open_store
+from creditdesk.storage.fragments import BoundStatement
+from creditdesk.storage.queries import Statements
+from creditdesk.storage.sqlite import open_connection
+
+LEAST_MILLISECONDS: Final = 0.2
+"""Times below count as this much: no client sees the difference."""
+
+WORST: Final = 10
+TARGET_MEDIAN: Final = 1.0
+TARGET_WORST: Final = 0.7
+_ROUNDS: Final = 3
+_LONG_MILLISECONDS: Final = 500
+"""A question that takes longer is measured in one round."""
+
+
+class Connection:
+    """One connection of either engine."""
+
+    def __init__(self, engine: str, raw: Any) -> None:
+        self.engine = engine
+        self._raw = raw
+
+    def clock(self) -> int:
+        """Nanoseconds of processor time of the engine: free of what else the machine does meanwhile."""
+        if self.engine == "sqlite":
+            return time.process_time_ns()
+        return int(Path(f"/proc/{self._raw.get_server_pid()}/schedstat").read_text().split()[0])
+
+    async def fetch(self, text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        if self.engine == "sqlite":
+            rows: list[Any] = self._raw.execute(text, values).fetchall()
+            return rows
+        found: Sequence[Sequence[Any]] = await self._raw.fetch(text, *values)
+        return found
+
+    async def plan(self, statement: BoundStatement) -> str:
+        prefix, column = ("EXPLAIN QUERY PLAN ", 3) if self.engine == "sqlite" else ("EXPLAIN (COSTS OFF) ", 0)
+        return "\n".join(str(row[column]) for row in await self.fetch(prefix + statement.text, statement.values))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The processor time of a question in milliseconds, as the server runs it and as the better plain SQL."""
+
+    question: ListQuestion
+    total: int
+    ours: float
+    plain: float
+    plan: str
+
+    @property
+    def ratio(self) -> float:
+        return max(self.plain, LEAST_MILLISECONDS) / max(self.ours, LEAST_MILLISECONDS)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.every_question", description=__doc__)
+    parser.add_argument("--engine", choices=ENGINES, help="only this engine")
+    parser.add_argument("--rows", type=int, default=100_000, help="uses in the database")
+    parser.add_argument("--seed", type=int, default=1, help="chooses values and combinations")
+    parser.add_argument("--most", type=int, default=0, help="questions for each list, drawn by seed; 0 is all")
+    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
+    parser.add_argument("--out", type=Path, default=RESULTS / "questions.md", help="where the page is written")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parts = [
+        "# Questions", "", *(__doc__ or "").splitlines()[2:], "",
+        f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}, seed {options.seed}.",
+    ]  # fmt: skip
+    missed = False
+    for name in (options.engine,) if options.engine else ENGINES:
+        with (
+            database_folder(options.folder, f"{name}-{options.rows}") as folder,
+            running_engine(name, 1, folder) as engine,
+        ):
+            uses = seed_engine(engine, options.rows).uses
+            answers = asyncio.run(_measure(engine, options.seed, options.most))
+        parts += ["", f"## {name}, {uses:,} uses of money credit", "", *_summary(answers)]
+        options.out.write_text("\n".join(parts) + "\n")
+        print("\n".join(_summary(answers)), flush=True)
+        missed = missed or min(answer.ratio for answer in answers) < TARGET_WORST
+    print(f"Written to {options.out}")
+    return 1 if missed else 0
+
+
+async def _measure(engine: MeasuredEngine, seed: int, most: int) -> list[Answer]:
+    store = await open_store(engine.url, migrated=True)
+    try:
+        drawn = [(entity, await draw_questions(store, entity, seed)) for entity in ENTITIES]
+    finally:
+        await store.close()
+    answers: list[Answer] = []
+    plain = (JoinedQueries(engine.dialect), NaiveQueries(engine.dialect))
+    async with _connected(engine) as connection:
+        for entity, questions in drawn:
+            chosen = Random(seed).sample(questions, most) if 0 < most < len(questions) else questions
+            print(f"{engine.name}: {len(chosen)} of {len(questions)} questions about {entity.plural}", flush=True)
+            answers += [await _answer(connection, each, Statements(engine.dialect), plain) for each in chosen]
+    return answers
+
+
+@asynccontextmanager
+async def _connected(engine: MeasuredEngine) -> AsyncIterator[Connection]:
+    """A connection with the settings of the server."""
+    if engine.name == "sqlite":
+        file: sqlite3.Connection = open_connection(engine.url.removeprefix("sqlite:///"))
+        try:
+            yield Connection(engine.name, file)
+        finally:
+            file.close()
+        return
+    settings = {"jit": "off", "plan_cache_mode": "force_generic_plan", "max_parallel_workers_per_gather": "0"}
+    server = await asyncpg.connect(engine.url, server_settings=settings)
+    try:
+        yield Connection(engine.name, server)
+    finally:
+        await server.close()
+
+
+async def _answer(
+    connection: Connection, question: ListQuestion, ours: Statements, plain: Sequence[Statements]
+) -> Answer:
+    """Runs a question in every form. Raises RuntimeError where the totals differ."""
+    statements = [each.page(question.query, 0, question.query.size) for each in (ours, *plain)]
+    best = [float("inf")] * len(statements)
+    totals: set[int] = set()
+    for number in range(_ROUNDS + 1):
+        for position, statement in enumerate(statements):
+            started = connection.clock()
+            rows = await connection.fetch(statement.text, statement.values)
+            took = (connection.clock() - started) / 1e6
+            totals.add(rows[0][0])
+            # The first round plans the statements and fills the caches.
+            if number or took > _LONG_MILLISECONDS:
+                best[position] = min(best[position], took)
+        if max(best) != float("inf") and max(best) > _LONG_MILLISECONDS:
+            break
+    if len(totals) != 1:
+        raise RuntimeError(f"{question.text}: found {sorted(totals)} records")
+    return Answer(question, totals.pop(), best[0], min(best[1:]), await connection.plan(statements[0]))
+
+
+def _summary(answers: Sequence[Answer]) -> list[str]:
+    """Distribution of the ratios by kind of question, and the worst questions with their plans."""
+    kinds: dict[str, list[float]] = {}
+    for each in answers:
+        kinds.setdefault(each.question.kind, []).append(each.ratio)
+    rows = [
+        (kind, str(len(ratios)), *_distribution(ratios))
+        for kind, ratios in [*kinds.items(), ("**all**", [each.ratio for each in answers])]
+    ]
+    lines = [
+        f"Ratio: plain SQL's time over ours; more is better. Targets: median {TARGET_MEDIAN}, worst {TARGET_WORST}.", "",
+        *markdown(("kind", "questions", "worst", "lowest tenth", "median", "highest tenth"), rows),
+        "", "The worst questions:", "",
+    ]  # fmt: skip
+    worst = sorted(answers, key=lambda each: each.ratio)[:WORST]
+    lines += markdown(
+        ("ratio", "ours ms", "plain ms", "records", "question"),
+        [(f"{w.ratio:.2f}", f"{w.ours:.2f}", f"{w.plain:.2f}", f"{w.total:,}", f"`{w.question.text}`") for w in worst],
+    )
+    for each in worst:
+        lines += ["", f"`{each.question.text}`", "", "```", each.plan, "```"]
+    return lines
+
+
+def _distribution(ratios: Sequence[float]) -> tuple[str, ...]:
+    tenths = quantiles(ratios, n=10) if len(ratios) > 1 else [ratios[0]] * 9
+    return tuple(f"{value:.2f}" for value in (min(ratios), tenths[0], median(ratios), tenths[-1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Keeps long reads from holding up short ones.
+
+A read starts as a short one. What is not done within the engine's budget is interrupted and starts again
+as a long read, of which only a few run at once. So a short read never waits for more than others' budgets,
+however many long ones there are.
+"""
+
+from __future__ import annotations
+
+from asyncio import Semaphore, timeout
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Final
+
+from creditdesk.schema.errors import Unavailable
+
+MAX_REMEMBERED: Final = 1024
+"""The memory of slow statements is emptied when it holds this many."""
+
+
+class SlowStatements:
+    """The statements that took longer than `budget` seconds the last time."""
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
+        self._texts: set[str] = set()
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._texts
+
+    def record(self, text: str, seconds: float) -> None:
+        """Records how long a statement took."""
+        if seconds <= self.budget:
+            self._texts.discard(text)
+            return
+        if len(self._texts) >= MAX_REMEMBERED:
+            self._texts.clear()
+        self._texts.add(text)
+
+
+class LongReads:
+    """At most `limit` long reads at once; each waits and runs for at most `seconds` together, if given.
+
+    `statements` are those that start as long reads, as they took longer than `budget` the last time.
+    """
+
+    def __init__(self, limit: int, budget: float, seconds: float | None) -> None:
+        self.statements = SlowStatements(budget)
+        self._seconds = seconds
+        self._slots = Semaphore(limit)
+
+    @asynccontextmanager
+    async def slot(self, text: str) -> AsyncIterator[None]:
+        """Runs the block, which executes the statement, as a long read.
+
+        Cancels the block at the deadline, and raises Unavailable.
+        """
+        self.statements.record(text, float("inf"))
+        try:
+            async with timeout(self._seconds), self._slots:
+                started = monotonic()
+                yield
+        except TimeoutError:
+            raise Unavailable(
+                f"The database did not answer within {self._seconds:g} seconds, and the call was stopped. "
+                "If it selects many records, narrow its filters."
+            ) from None
+        self.statements.record(text, monotonic() - started)

@@ -177,8 +177,8 @@ def test_text_of_few_values_is_searched_first(store: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "order", "index"),
     [
-        ("BookingResourceName", "CreatedOn", "coworker_booking_credit_use_history_booking_re_"),
-        ("BookingResourceName", "CreditUsed", "coworker_booking_credit_use_history_booking_re_"),
+        ("BookingResourceName", "CreatedOn", "coworker_booking_credit_use_history_booking_resourc_"),
+        ("BookingResourceName", "CreditUsed", "coworker_booking_credit_use_history_booking_resourc_"),
         ("EventAttendeeFullName", "CreatedOn", "coworker_booking_credit_use_history_event_atte"),
     ],
 )

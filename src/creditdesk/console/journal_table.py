@@ -10,7 +10,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from creditdesk.console.api_client import ApiError
-from creditdesk.console.line_facts import CAUSE_TEXTS, changed_terms
+from creditdesk.console.line_facts import CAUSE_TEXTS, term_changes_text
 from creditdesk.console.links import fields_path, record_path
 from creditdesk.console.page import ConsolePage
 from creditdesk.console.sources import SourceLink, source_links
@@ -134,7 +134,7 @@ def _row(
         page.translate(LINE_TITLES.get(line["Kind"], line["Kind"])),
         formatter.instant(line["RecordedOn"]),
         sources.get((line["SourceKind"], line["SourceId"])) if line["SourceKind"] else None,
-        changed_terms(line, formatter) or _cause(page, line),
+        term_changes_text(line, formatter) or _cause(page, line),
         credit_name(credit_id, record),
         record_path(CREDIT_ENTITIES[kind], credit_id),
         person(line["Actor"]),

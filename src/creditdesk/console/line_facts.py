@@ -64,7 +64,7 @@ FUNDING_TEXTS: Final = {
 """Where a grant comes from (rule 35)."""
 
 
-def changed_terms(line: Mapping[str, Any], formatter: Formatter) -> str:
+def term_changes_text(line: Mapping[str, Any], formatter: Formatter) -> str:
     """The terms that a line changed, before → after."""
     if line["Kind"] != "change":
         return ""

@@ -30,8 +30,8 @@ install-dev: .venv/dev
 
 run: .venv/run                ## a server on 127.0.0.1:8400 (or the next free port) with demo data
 	@mkdir -p .demo
-	@test -s .demo/admin.txt || (rm -f .demo/* && $(BIN)/creditdesk demo --uses 5000 --seed 1 --database sqlite:///.demo/demo.db > .demo/new.txt && mv .demo/new.txt .demo/admin.txt)
-	@grep -E "^(E-mail|Password)" .demo/admin.txt
+	@test -s .demo/admin.txt || (rm -f .demo/* && $(BIN)/creditdesk demo --uses 5000 --seed 1 --unexplained --database sqlite:///.demo/demo.db > .demo/new.txt && mv .demo/new.txt .demo/admin.txt)
+	@grep -E "^(E-mail|Password|With| +[a-z]+@)" .demo/admin.txt
 	@$(BIN)/creditdesk serve --port 8400 --port-or-next --database sqlite:///.demo/demo.db
 
 test: .venv/dev check         ## everything, on SQLite and on a real PostgreSQL

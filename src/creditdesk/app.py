@@ -17,6 +17,7 @@ from creditdesk.api.audit.routes import audit_routes
 from creditdesk.api.context import ApiContext, utc_now
 from creditdesk.api.default_service import DefaultService
 from creditdesk.api.docs import page_routes
+from creditdesk.api.ledger.benefits import benefit_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
@@ -33,6 +34,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
@@ -45,6 +47,7 @@ from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
 from creditdesk.ledger.actions import ledger_actions
+from creditdesk.ledger.contract_service import ContractService
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
@@ -111,6 +114,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
             Booking: BookingService(ledger, default_service, _charge_authorization(settings.api)),
+            CoworkerContract: ContractService(default_service),
             CoworkerProduct: ProductService(ledger, default_service),
         },
         create_endpoints={history: CreateUse(history, queue) for history in histories},
@@ -119,6 +123,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             token_route(authenticator),
             *session_routes(authenticator),
             *ledger_routes(ledger, queue),
+            *benefit_routes(),
             *audit_routes(),
         ),
         transient_errors=TRANSIENT_ERRORS,

@@ -50,12 +50,7 @@ class Constraints:
 
 
 def setting(
-    default: T,
-    meaning: str,
-    *,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    secret: bool = False,
+    default: T, meaning: str, *, minimum: int | None = None, maximum: int | None = None, secret: bool = False
 ) -> T:
     """A dataclass field for a setting. The value of a `secret` never shows in a repr or a message."""
     constraints = Constraints(meaning, minimum, maximum, secret)
@@ -197,6 +192,11 @@ class LedgerSettings:
         False,
         "Takes corrections whose effective time lies in a closed period, and lists them as exceptions;"
         " otherwise they are refused.",
+    )
+    reprice_on_recalculate: bool = setting(
+        False,
+        "Prices a charged booking at today's rate whenever it is recalculated. Otherwise its price stands"
+        " until its times, resource, rate or price of its own change.",
     )
 
 

@@ -138,6 +138,10 @@ async def test_a_missing_record_is_not_found(client: httpx.AsyncClient, entity: 
         assert (response.status_code, response.text) == (404, '"Not found"')
 
 
+OWN_REQUESTS = {("POST", "/api/ledger/holds")}
+"""What the ledger offers on the path of an entity that is not created as a record."""
+
+
 @every
 async def test_unsupported_verb_is_405(client: httpx.AsyncClient, builder: RecordBuilder, entity: type[Entity]) -> None:
     made = await builder.create(entity)
@@ -145,7 +149,7 @@ async def test_unsupported_verb_is_405(client: httpx.AsyncClient, builder: Recor
         ("create", "POST", ""), ("update", "PUT", ""), ("update", "PUT", f"/{made}"),
         ("delete", "DELETE", f"/{made}"),
     ):  # fmt: skip
-        if verb not in entity.verbs:
+        if verb not in entity.verbs and (method, entity.path() + path) not in OWN_REQUESTS:
             response = await client.request(method, entity.path() + path, json={})
             assert response.status_code == 405
             assert list(response.json()) == FAILURE

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
+from creditdesk.app import build_app
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.schema.conversions import format_datetime
-from tests.support.api_client import BOOKINGS, CREDITS, ApiClient, result_value, succeeded
+from creditdesk.schema.repository import Store
+from creditdesk.settings import LedgerSettings, Settings
+from tests.support.api_client import BOOKINGS, CREDITS, AdjustableClock, ApiClient, result_value, succeeded
 from tests.support.ledger_builder import money
+from tests.support.users import http_client
 
 
 async def charged_booking(api: ApiClient, **values: Any) -> int:
@@ -90,3 +96,72 @@ async def test_rule_25_an_expired_credit_keeps_what_it_paid(api: ApiClient) -> N
         assert succeeded(await put(api, booking, ToTime=ends))
         assert (await api.remaining(expired), await api.remaining(other)) == (left, others)
     assert await api.verify_problems() == []
+
+
+async def hourly_rate(api: ApiClient) -> int:
+    """A rate of 20.00 for bookings that name it."""
+    return await api.ledger.add_rate(1, "20.00", resource_types=())
+
+
+async def set_hourly_price(api: ApiClient, rate: int, price: str) -> None:
+    async with api.ledger.store.write_session() as session:
+        await session.update(ExtraService, [(rate, {"Price": money(price)})])
+
+
+async def recalculate(api: ApiClient, booking: int, **parameters: Any) -> dict[str, Any]:
+    (found,) = result_value(await api.run_command(BOOKINGS, "RECALCULATE_BOOKING", [booking], **parameters))
+    assert isinstance(found, dict)
+    return found
+
+
+async def test_rule_22_recalculation_keeps_the_price_of_what_did_not_change(api: ApiClient) -> None:
+    """Credit that arrived late pays the price that was charged, whatever the rate costs today."""
+    rate = await hourly_rate(api)
+    booking = await charged_booking(api, ExtraServiceId=rate)
+    credit = await api.create_credit("90.00")
+    await set_hourly_price(api, rate, "30.00")
+    shown = await recalculate(api, booking, Preview=True)
+    assert (shown["After"], shown["Uncovered"]) == ({f"money/{credit}": "20.0000"}, "0.0000")
+    done = await recalculate(api, booking)
+    assert done["After"] == shown["After"]
+    assert await api.remaining(credit) == 70
+    assert (await recalculate(api, booking))["After"] == shown["After"]
+    assert succeeded(await put(api, booking, CoworkerId=await api.ledger.add_customer("Grace")))
+    (charge,) = await api.ledger.find(CoworkerExtraService, BookingId=booking)
+    assert (charge["Price"], await api.remaining(credit)) == (money("20.00"), 90)
+    assert await api.verify_problems() == []
+
+
+async def test_rule_22_a_booking_with_other_times_is_priced_anew(api: ApiClient) -> None:
+    rate = await hourly_rate(api)
+    credit = await api.create_credit("90.00")
+    booking = await charged_booking(api, ExtraServiceId=rate)
+    await set_hourly_price(api, rate, "30.00")
+    starts = datetime.fromisoformat((await api.get(f"{BOOKINGS}/{booking}"))["FromTime"])
+    assert succeeded(await put(api, booking, ToTime=format_datetime(starts + timedelta(hours=2))))
+    assert await api.remaining(credit) == 30
+
+
+async def test_rule_22_a_quote_at_a_rate_that_is_gone_is_not_kept(api: ApiClient) -> None:
+    """The booking names no rate: it was priced at its resource type's cheapest."""
+    cheapest = await api.ledger.add_rate(1, "12.00", resource_types=(api.ledger.resource_type,))
+    credit = await api.create_credit("90.00")
+    booking = await charged_booking(api)
+    assert await api.remaining(credit) == 78
+    async with api.ledger.store.write_session() as session:
+        await session.delete(ExtraService, [cheapest])
+    await recalculate(api, booking)
+    assert await api.remaining(credit) == 70
+
+
+async def test_rule_22_a_setting_prices_every_recalculation_anew(
+    api: ApiClient, store: Store, clock: AdjustableClock, admin_token: str
+) -> None:
+    rate = await hourly_rate(api)
+    credit = await api.create_credit("90.00")
+    booking = await charged_booking(api, ExtraServiceId=rate)
+    await set_hourly_price(api, rate, "30.00")
+    settings = Settings(ledger=LedgerSettings(reprice_on_recalculate=True))
+    async with http_client(build_app(store, settings, clock), admin_token) as client:
+        await recalculate(replace(api, http=client), booking)
+    assert await api.remaining(credit) == 60

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from creditdesk.entities.ledger.hold import Hold
+from creditdesk.schema.conversions import format_datetime
 from tests.support.api_client import (
     BOOKINGS,
     CREDITS,
@@ -219,4 +221,41 @@ async def test_rule_26_an_ended_hold_counts_for_nothing_of_its_own_booking(api: 
     assert (await api.get_balance(credit))["Held"] == "0.0000"
     result_value(await api.run_command(BOOKINGS, "CANCEL_BOOKING", [sooner]))
     result_value(await api.run_command(CREDITS, "VOID_CREDIT", [credit]))
+    assert await api.verify_problems() == []
+
+
+async def test_rule_26_what_is_refused_or_only_shown_writes_no_release(api: ApiClient) -> None:
+    """A hold that ended is released with the first entry on its credit, not by calls that change nothing."""
+    credit = await api.create_credit("40.00")
+    charged = await api.create_booking(hours=1)
+    result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [charged]))
+    group = await hold_for_an_hour(api, booking_item(await api.create_booking(hours=1)))
+    api.clock.advance(hours=2)
+    lines = [line["Kind"] for line in await api.list_journal_lines(credit)]
+    assert (await api.post_use(credit, "20.01")).status_code == 400
+    result_value(await api.run_command(BOOKINGS, "RECALCULATE_BOOKING", [charged], Preview=True))
+    body = {"Kind": "money", "Id": credit, "Amount": -21, "Reason": "slip"}
+    assert (await api.post("/api/ledger/adjustments", body)).status_code == 400
+    assert [line["Kind"] for line in await api.list_journal_lines(credit)] == lines
+    assert [hold["State"] for hold in await api.ledger.find(Hold, Group=group)] == ["held"]
+    assert (await api.post_use(credit, "20.00")).status_code == 200
+    assert [line["Kind"] for line in await api.list_journal_lines(credit)] == [*lines, "release", "use"]
+    assert [hold["State"] for hold in await api.ledger.find(Hold, Group=group)] == ["released"]
+    assert await api.verify_problems() == []
+
+
+async def test_rule_26_a_release_of_an_ended_hold_is_written_once(api: ApiClient) -> None:
+    """Asked for by its group or with a cancellation, it is written as of when the hold ended."""
+    credit = await api.create_credit("40.00")
+    booking = await api.create_booking(hours=1)
+    group = await hold_for_an_hour(api, booking_item(booking))
+    other = await hold_for_an_hour(api, booking_item(await api.create_booking(hours=1)))
+    ends = [format_datetime(hold["Until"]) for hold in await api.ledger.find(Hold, Group=(group, other))]
+    api.clock.advance(hours=2)
+    result_value(await api.post(f"/api/ledger/holds/{group}/release"))
+    result_value(await api.post(f"/api/ledger/holds/{other}/release"))
+    result_value(await api.run_command(BOOKINGS, "CANCEL_BOOKING", [booking]))
+    lines = await api.list_journal_lines(credit)
+    assert [line["Kind"] for line in lines] == ["grant", "hold", "hold", "release", "release"]
+    assert [line["EffectiveOn"] for line in lines[-2:]] == ends
     assert await api.verify_problems() == []

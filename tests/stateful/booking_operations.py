@@ -62,7 +62,6 @@ async def charge_booking(simulation: Simulation) -> None:
         changes=not idle,
     )
     if not refused and not idle:
-        simulation.model.lock(simulation.model.existing_credits())
         await _record_charge(simulation, booking, done[0])
 
 
@@ -111,8 +110,6 @@ async def cancel_booking(simulation: Simulation) -> None:
     )
     if booking.charge_invoiced or booking.deleted:
         return
-    used = [row.credit for row in model.uses_for_booking(booking.id) if row.is_use and row.used]
-    model.lock([*used, *(held.credit for held in model.active_holds(booking.id))])
     backs = await _record_cancellation(simulation, booking)
     assert [each.amount for each in done[0].reversals] == [amount for _, amount in backs]
     assert done[0].removed == (not model.uses_for_booking(booking.id))
@@ -128,10 +125,8 @@ async def recalculate_charge(simulation: Simulation) -> None:
     done = await simulation.transact_expecting(
         lambda unit: recalculate_booking(unit, booking.id, ledger.request_context(), ledger.context, dry_run=only_show),
         fails=refused,
-        changes=not only_show or any(c.ended for c in simulation.model.existing_credits()),
+        changes=not only_show,
     )
-    if not refused:
-        simulation.model.lock(simulation.model.existing_credits())
     if not refused and not only_show:
         kept = _sum_by_account(await _record_cancellation(simulation, booking))
         await _record_charge(simulation, booking, done.charged, kept)
@@ -168,7 +163,6 @@ async def change_charged_booking(simulation: Simulation) -> None:
 
     await simulation.transact_expecting(change, fails=booking.charge_invoiced)
     if not booking.charge_invoiced:
-        simulation.model.lock(simulation.model.existing_credits())
         kept = _sum_by_account(await _record_cancellation(simulation, booking))
         booking.ends = ends
         await _record_charge(simulation, booking, again[0].charged, kept)

@@ -89,7 +89,6 @@ async def spend_on_items(simulation: Simulation) -> None:
     refused = _has_deleted_booking(simulation, items)
     allocation = await simulation.transact_expecting(pay, fails=refused)
     if not refused:
-        model.lock(model.existing_credits())
         for each in items:
             if each.kind is SourceKind.BOOKING:
                 record_released_holds(simulation, each.id, "confirmed")
@@ -102,10 +101,6 @@ async def hold_items(simulation: Simulation) -> None:
     items, ledger = _pick_items(simulation), simulation.ledger
     if not items:
         return
-    bookings = simulation.model.bookings
-    if any(each.kind is SourceKind.BOOKING and bookings[each.id].payments for each in items):
-        # Decisions and uses differ by their instant; a real clock never returns one twice.
-        simulation.advance_clock(timedelta(microseconds=1))
     until = ledger.now + timedelta(hours=simulation.random.choice((1, 30)))
     ends = until if simulation.random.random() < 0.5 else None
 
@@ -118,7 +113,6 @@ async def hold_items(simulation: Simulation) -> None:
     held = await simulation.transact_expecting(keep, fails=refused)
     if refused:
         return
-    simulation.model.lock(simulation.model.existing_credits())
     check_allocation(simulation, items, held.allocation)
     for source in held.allocation.sources:
         of_booking = source.source.kind is SourceKind.BOOKING
@@ -153,7 +147,6 @@ async def confirm_hold(simulation: Simulation) -> None:
     if refused:
         return
     assert done == bool(left)
-    model.lock(h.credit for h in left)
     for held in left:
         model.release(held, "confirmed")
     for held in left:
@@ -175,7 +168,6 @@ async def release_hold(simulation: Simulation) -> None:
     if refused:
         return
     assert done == bool(left)
-    model.lock(h.credit for h in left)
     for held in left:
         if held.state == "held":
             model.release(held, "released")
@@ -195,8 +187,10 @@ async def expire_holds(simulation: Simulation) -> None:
 
 
 def record_released_holds(simulation: Simulation, booking: int, state: str) -> None:
+    """The holds of a booking that were settled; only a cancellation settles those that ended."""
     for held in simulation.model.active_holds(booking):
-        simulation.model.release(held, state)
+        if state == "released" or not held.has_ended(simulation.ledger.now):
+            simulation.model.release(held, state)
 
 
 async def _load_basket(simulation: Simulation, unit: WriteSession, items: Sequence[ItemRequest]) -> Basket:
@@ -228,8 +222,6 @@ def check_allocation(
     model = simulation.model
     taken: dict[AccountKey, int] = {}
     for each, source in zip(items, allocation.sources, strict=True):
-        if each.kind is SourceKind.BOOKING:
-            model.bookings[each.id].was_allocated = True
         assert source.price == _expected_price(simulation, each), (
             each,
             source.price,

@@ -5,7 +5,6 @@ Amounts are in a credit's smallest step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -107,8 +106,6 @@ class ModelBooking:
     charge: int | None = None
     charge_invoiced: bool = False
     deleted: bool = False
-    was_allocated: bool = False
-    """Whether the ledger ever allocated credit to it; a use posted later could be taken for part of that."""
     payments: list[tuple[ModelUse, int]] = field(default_factory=list)
     """Each use of an allocation with the part of the price that it covered."""
 
@@ -182,6 +179,7 @@ class LedgerModel:
     ) -> None:
         if not credit.entries:
             self._grant(credit)
+        self._release_ended(credit)
         used = self._append(credit, kind, amount, effective)
         if row is not None:
             if row.used is not None:
@@ -221,19 +219,18 @@ class LedgerModel:
     def release(self, held: ModelHold, state: str) -> None:
         """Releases a hold; one that has ended is released, whatever is asked, as of when it ended."""
         if held.has_ended(self.now):
-            held.credit.ended -= held.amount
-            self.post(held.credit, "release", held.amount, effective=held.until)
-            held.state = "released"
+            self._release_ended(held.credit)
         else:
             self.post(held.credit, "release", held.amount)
             held.state = state
 
-    def lock(self, credits_: Iterable[ModelCredit]) -> None:
-        """What an operation that commits does first: it writes the releases of ended holds (rule 26)."""
-        accounts = {credit.account for credit in credits_}
+    def _release_ended(self, credit: ModelCredit) -> None:
+        """What is written before any other entry: the releases of the credit's ended holds (rule 26)."""
         for held in self.holds:
-            if held.state == "held" and held.has_ended(self.now) and held.credit.account in accounts:
-                self.release(held, "released")
+            if held.credit is credit and held.state == "held" and held.has_ended(self.now):
+                held.state = "released"
+                credit.ended -= held.amount
+                self._append(credit, "release", held.amount, held.until)
 
     def active_holds(self, booking: int) -> list[ModelHold]:
         return [h for h in self.holds if h.state == "held" and h.booking == booking]

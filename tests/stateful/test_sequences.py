@@ -104,7 +104,6 @@ async def close_accounts(simulation: Simulation) -> None:
         await simulation.transact(
             partial(release_hold, group=group, context=ledger.request_context(), ledger=ledger.context)
         )
-        model.lock(h.credit for h in model.hold_group(group) if h.state == "held")
         for held in model.hold_group(group):
             if held.state == "held":
                 model.release(held, "released")

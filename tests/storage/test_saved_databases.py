@@ -219,3 +219,47 @@ async def test_saved_credits_get_the_funding_that_is_known(saved: Saved) -> None
     planned = {(str(kind), number) for kind, number in from_plan}
     assert {key for key, values in found.items() if values[0] == "plan"} == planned & found.keys()
     assert planned & found.keys()
+
+
+async def test_migrated_holds_of_a_basket_name_their_own_decisions(saved: Saved) -> None:
+    """A second item of the saved hold's basket: its hold named the first item's decision."""
+    basket = "business_id, coworker_id, group_, source_kind, source_id"
+    stamps = "updated_on, created_on"
+    await run_sql(
+        saved.url,
+        f"INSERT INTO allocation_document ({basket}, {stamps}, document, id, unique_id) "
+        "SELECT business_id, coworker_id, group_, source_kind, 31, updated_on, created_on, document, 9001, 'd-9001' "
+        "FROM allocation_document WHERE id = (SELECT allocation_id FROM hold)",
+    )
+    held = "credit_kind, credit_id, amount, covered, until, state, allocation_id"
+    await run_sql(
+        saved.url,
+        f"INSERT INTO hold ({basket}, {stamps}, {held}, id, unique_id) "
+        f"SELECT business_id, coworker_id, group_, source_kind, 31, {stamps}, {held}, 9002, 'h-9002' FROM hold",
+    )
+    first = await run_sql(saved.url, "SELECT id, allocation_id FROM hold WHERE id < 9002")
+    await (await open_store(saved.url, migrated=True)).close()
+    assert await run_sql(saved.url, "SELECT id, allocation_id FROM hold ORDER BY id") == [*first, (9002, 9001)]
+
+
+async def test_migrated_contracts_made_here_are_active(saved: Saved) -> None:
+    """Those that were cancelled or imported keep their state."""
+    is_sqlite = saved.url.startswith("sqlite")
+    yes, no = ("1", "0") if is_sqlite else ("TRUE", "FALSE")
+    states = [
+        ("01a222a8-51e5-7d97-a84a-626facf31258", no, True),
+        ("01a222a8-51e5-7d97-a84a-626facf31259", yes, False),
+        ("01a222a8-51e5-4d97-a84a-626facf31260", no, False),
+    ]
+    for number, (unique_id, cancelled, _) in enumerate(states, 9001):
+        await run_sql(
+            saved.url,
+            "INSERT INTO coworker_contract (issued_by_id, coworker_id, tariff_id, active, cancelled, updated_on, "
+            f"created_on, id, unique_id) SELECT issued_by_id, coworker_id, tariff_id, {no}, {cancelled}, updated_on, "
+            f"created_on, {number}, '{unique_id}' FROM coworker_contract ORDER BY id LIMIT 1",
+        )
+    await (await open_store(saved.url, migrated=True)).close()
+    found = await run_sql(saved.url, "SELECT id, active FROM coworker_contract WHERE id > 9000 ORDER BY id")
+    assert [(number, bool(active)) for number, active in found] == [
+        (number, active) for number, (*_, active) in enumerate(states, 9001)
+    ]

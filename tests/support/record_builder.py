@@ -11,6 +11,7 @@ from uuid import uuid4
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import COMPUTED_FIELDS, Entity, Record, entity_by_name
 from creditdesk.schema.fields import (
+    MAX_INTEGER,
     Boolean,
     Collection,
     DateTime,
@@ -28,6 +29,7 @@ from creditdesk.schema.repository import Store
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 EDITOR_EMAIL = "editor@example.com"
+TIME_ZONES = ("Europe/Lisbon", "America/New_York", "Asia/Tokyo", "Africa/Nairobi", "Pacific/Auckland", "Asia/Kolkata")
 _sequence = count(1)
 
 
@@ -45,12 +47,8 @@ def sample_value(kind: Field, name: str = "") -> Any:
     match kind:
         case Guid():
             return str(uuid4())
-        case Text(exact=True) if "mail" in name.lower():
-            return f"person{number}@example.com"
-        case Text() if name == "TwoFactorSecret":
-            return "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
         case Text():
-            return f"{name or 'text'} {number}"
+            return _sample_text(kind, name, number)
         case Money():
             return number + 0.25
         case Number():
@@ -63,9 +61,19 @@ def sample_value(kind: Field, name: str = "") -> Any:
             return format_datetime(NOW + timedelta(hours=number))
         case Object():
             return {"Data": [{"Name": "Shelf", "Value": f"A{number}", "Type": "string"}]}
-        case Integer():
-            return number
+        case Integer(minimum=lowest, maximum=highest):
+            return number if highest == MAX_INTEGER else lowest + number % (highest - lowest + 1)
     raise AssertionError(kind)
+
+
+def _sample_text(kind: Text, name: str, number: int) -> str:
+    if kind.exact and "mail" in name.lower():
+        return f"person{number}@example.com"
+    if name == "TwoFactorSecret":
+        return "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    if name in ("TimeZone", "NameIana"):
+        return TIME_ZONES[number % len(TIME_ZONES)]
+    return f"{name or 'text'} {number}"
 
 
 class RecordBuilder:
@@ -82,12 +90,19 @@ class RecordBuilder:
         for name, kind in entity.fields.items():
             if isinstance(kind, Reference):
                 if _is_required(kind) and f"{name}Id" not in values:
-                    row[f"{name}Id"] = await self.shared_id(kind.to) if kind.is_local else 3
+                    row[f"{name}Id"] = await self._referenced_id(entity, name, kind)
             elif (kind.required or name in alone) and not isinstance(kind, Collection):
                 row[name] = kind.parse(sample_value(kind, name))
         async with self.store.write_session() as unit:
             [record_id] = await unit.insert(entity, [{**row, **values}])
         return record_id
+
+    async def _referenced_id(self, entity: type[Entity], name: str, kind: Reference) -> int:
+        """The id of the shared record, or of a new one where each may be referred to once."""
+        if not kind.is_local:
+            return 3
+        is_unique = (f"{name}Id",) in entity.unique
+        return await self.create(entity_by_name(kind.to)) if is_unique else await self.shared_id(kind.to)
 
     async def shared_id(self, entity_name: str) -> int:
         """The id of the shared record of an entity."""
@@ -110,7 +125,7 @@ class RecordBuilder:
             if isinstance(kind, Collection):
                 body[name] = [await self.shared_id(kind.of)] if kind.is_local else [7]
             elif isinstance(kind, Reference):
-                body[f"{name}Id"] = await self.shared_id(kind.to) if kind.is_local else 3
+                body[f"{name}Id"] = await self._referenced_id(entity, name, kind)
             else:
                 body[name] = sample_value(kind, name)
         # Charging and granting on create belongs to the ledger and is tested there.

@@ -18,6 +18,7 @@ from creditdesk.schema.errors import NotFound
 from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
+from creditdesk.schema.time_zones import find_time_zone
 
 ENUM_TYPES: Final[dict[str, type[IntEnum]]] = {
     name.lower(): kind
@@ -59,6 +60,11 @@ async def _read_location(session: ReadSession, user: Record) -> Record:
     if currency_id := location.get("CurrencyId"):
         currency = await session.get(entity_by_name("Currency"), currency_id) or {}
         location = location | {"CurrencyName": currency.get("Name")}
+    if zone_id := location.get("SimpleTimeZoneId"):
+        zone = await session.get(entity_by_name("SimpleTimeZone"), zone_id) or {}
+        name = zone.get("Name")
+        iana = zone.get("NameIana") or (find_time_zone(name) if name else None)
+        location = location | {"SimpleTimeZoneName": name, "SimpleTimeZoneNameIana": iana}
     return location
 
 

@@ -51,8 +51,8 @@ def _text(field: Field) -> Schema:
 
 
 def _integer(field: Field) -> Schema:
-    minimum = cast("Integer", field).minimum
-    return _INT64_SCHEMA | {"minimum": minimum, "maximum": MAX_INTEGER}
+    whole = cast("Integer", field)
+    return _INT64_SCHEMA | {"minimum": whole.minimum, "maximum": whole.maximum}
 
 
 def _number(field: Field) -> Schema:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from creditdesk.entities.states import HoldState
 from creditdesk.ledger.journal.entry import EntryType, JournalEntry
-from creditdesk.ledger.loaders.holds import HoldState
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
 

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -29,6 +29,9 @@ from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.progress import ProgressDisplay
 from creditdesk.demo.factory import DEMO_ADMIN_EMAIL
 from creditdesk.demo.load import load_demo
+from creditdesk.demo.recent_activity import add_recent_activity
+from creditdesk.demo.staff import STAFF, add_staff
+from creditdesk.entities.sys.business import Business
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
@@ -75,30 +78,43 @@ def migrate(
 def demo(
     *,
     uses: Annotated[int, Parameter(validator=Number(gte=1), help="Number of uses of credit.")] = 2000,
-    seed: Annotated[int, Parameter(help="One seed always gives the same records.")] = 1,
+    seed: Annotated[int, Parameter(help="One seed and date always give the same records.")] = 1,
+    until: Annotated[date | None, Parameter(help="The day on which the history ends; by default today.")] = None,
+    unexplained: Annotated[
+        bool,
+        Parameter(negative="", help="Add two balances that no journal entry explains, for `verify` to report."),
+    ] = False,
     database: DatabaseOption = None,
 ) -> int:
     """Fill an empty database with two made-up locations and their history of 18 months.
 
-    Prints the e-mail address and the password of the administrator that it adds.
+    Prints the e-mail addresses of the administrator and the staff that it adds, and their password.
     """
 
     async def run() -> None:
         now = datetime.now(UTC)
+        last_day = until or now.date()
         password = secrets.token_urlsafe(9)
         started = time.monotonic()
         async with open_database(database, migrated=True) as store:
             with ProgressDisplay() as display:
                 display.step("uses", uses)
-                await load_demo(store, uses, seed, display)
+                await load_demo(store, uses, seed, display, last_day)
+                display.step("recent activity", None)
+                await add_recent_activity(store, seed, last_day, plants_unexplained=unexplained)
             async with store.write_session() as session:
                 await ensure_roles(session, now)
                 known = await find_user_id(session, DEMO_ADMIN_EMAIL) is not None
                 if not known:
                     await create_user(session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now)
+                locations = await session.find(Business, columns=("Id",))
+                await add_staff(session, password, [location["Id"] for location in locations], now)
         echo(f"The demo is ready after {time.monotonic() - started:.1f} seconds.")
         echo(f"E-mail:   {DEMO_ADMIN_EMAIL}")
         echo("Password: as before" if known else f"Password: {password}")
+        echo("With the same password:")
+        for member in STAFF:
+            echo(f"  {member.email}  {member.title}")
 
     asyncio.run(run())
     return 0

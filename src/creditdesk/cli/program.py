@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError
 
 import creditdesk
 from creditdesk.auth.encryption import EncryptionKeyError
-from creditdesk.cli import backup, checkpoint, data, encryption_keys, jobs, serve, users
+from creditdesk.cli import backup, checkpoint, data, encryption_keys, jobs, locations, serve, users
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
@@ -37,6 +37,7 @@ app.command(serve.serve)
 app.command(users.init)
 app.command(data.migrate)
 app.command(users.users)
+app.command(locations.locations)
 app.command(data.demo)
 app.command(data.import_, name="import")
 app.command(data.export)

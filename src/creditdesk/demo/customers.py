@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.demo.factory import DEMO_START, RecordFactory
+from creditdesk.demo.factory import RecordFactory
 from creditdesk.demo.history import (
     PlannedUse,
     create_booking_charge,
@@ -45,7 +45,7 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
     plan = factory.choice(location.plans)
     customer = factory.create(
         Coworker,
-        DEMO_START,
+        factory.start,
         CoworkerType=2 if company else 1,
         FullName=f"{name} & Co" if company else name,
         Email=f"customer{number + 1}@demo.creditdesk.example",
@@ -56,15 +56,15 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
         Businesses=(location.business["Id"],),
         TariffId=plan["Id"],
         BillingDay=1 + number % 28,
-        RegistrationDate=DEMO_START,
+        RegistrationDate=factory.start,
     )
     factory.create(
         CoworkerContract,
-        DEMO_START,
+        factory.start,
         IssuedById=location.business["Id"],
         CoworkerId=customer["Id"],
         TariffId=plan["Id"],
-        StartDate=DEMO_START,
+        StartDate=factory.start,
         BillingDay=customer["BillingDay"],
         Price=plan["Price"],
         Quantity=1,
@@ -75,7 +75,7 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
     if number % 3 == 0:
         factory.create(
             CoworkerProduct,
-            DEMO_START,
+            factory.start,
             CoworkerId=customer["Id"],
             BusinessId=location.business["Id"],
             ProductId=location.bundle["Id"],
@@ -111,7 +111,7 @@ def create_team(factory: RecordFactory, location: DemoLocation, members: list[Re
     ids = tuple(member["Id"] for member in members)
     factory.create(
         Team,
-        DEMO_START,
+        factory.start,
         BusinessId=location.business["Id"],
         Name=f"Team {number + 1}",
         TeamMembers=ids,
@@ -174,7 +174,7 @@ class _CustomerActivity:
         return self.latest
 
     def _attendance(self, at: datetime) -> dict[str, Any]:
-        month = min((at - DEMO_START).days // 30, len(self.location.tickets) - 1)
+        month = min((at - self.factory.start).days // 30, len(self.location.tickets) - 1)
         event, ticket = self.location.tickets[month]
         attendee = self.factory.create(
             EventAttendee,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from random import Random
 from typing import Any, Final, TypeVar
@@ -11,10 +11,9 @@ from typing import Any, Final, TypeVar
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.records import new_record, uuid7
 
-DEMO_START: Final = datetime(2025, 5, 1, tzinfo=UTC)
+DEFAULT_UNTIL: Final = date(2026, 10, 31)
 DEMO_DAYS: Final = 548
-FAR_FUTURE: Final = datetime(2032, 1, 1, tzinfo=UTC)
-"""After any day on which the demo is used."""
+_DAYS_TO_FAR_FUTURE: Final = 2436
 
 DEMO_ADMIN_EMAIL: Final = "admin@demo.creditdesk.example"
 T = TypeVar("T")
@@ -22,13 +21,19 @@ RecordsByEntity = dict[type[Entity], list[Record]]
 
 
 class RecordFactory:
-    """Creates complete records and collects them by entity until they are taken."""
+    """Creates complete records and collects them by entity until they are taken.
 
-    def __init__(self, seed: int) -> None:
+    They are of the 18 months before `until`. `far_future` is after any day on which the demo is used.
+    """
+
+    def __init__(self, seed: int, until: date = DEFAULT_UNTIL) -> None:
+        self.ends: Final = datetime.combine(until, time(), UTC)
+        self.start: Final = self.ends - timedelta(days=DEMO_DAYS)
+        self.far_future: Final = self.start + timedelta(days=_DAYS_TO_FAR_FUTURE)
         self.random = Random(seed)  # noqa: S311 - a reproducible demo, no secrets
         self._pending: RecordsByEntity = {}
         self._last_ids: dict[type[Entity], int] = {}
-        self._last_time = DEMO_START
+        self._last_time = self.start
         self.line_ids = count(1)
         """The Ids of journal lines."""
 
@@ -64,4 +69,4 @@ class RecordFactory:
     def random_time(self, first_day: float = 0, last_day: float = DEMO_DAYS) -> datetime:
         """A random quarter of an hour between two days of the demo, counted from its start."""
         quarters = self.random.randrange(int(first_day * 96), int(last_day * 96))
-        return DEMO_START + timedelta(minutes=15 * quarters)
+        return self.start + timedelta(minutes=15 * quarters)

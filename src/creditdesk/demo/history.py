@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from creditdesk.demo.factory import DEMO_START, FAR_FUTURE, RecordFactory
+from creditdesk.demo.factory import RecordFactory
 from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -111,7 +111,7 @@ def create_booking_charge(
         TotalUses=minutes,
         RemainingUses=minutes,
         ChargePeriod=location.rate["ChargePeriod"],
-        Price=minutes * location.rate["Price"],
+        Price=minutes * location.rate["Price"] // 60,
         BookingId=booking["Id"],
         BookingUniqueId=booking["UniqueId"],
         BookingFromTime=booking["FromTime"],
@@ -123,13 +123,13 @@ def create_booking_charge(
 def create_unused_credits(factory: RecordFactory, location: DemoLocation, customer: Record) -> None:
     """Unused credits: expired, not yet valid, and valid without limit."""
     for description, first, last in (
-        ("Expired before it was used", DEMO_START, DEMO_START + timedelta(days=60)),
-        ("Not yet valid", FAR_FUTURE, FAR_FUTURE + timedelta(days=365)),
+        ("Expired before it was used", factory.start, factory.start + timedelta(days=60)),
+        ("Not yet valid", factory.far_future, factory.far_future + timedelta(days=365)),
         ("Never expires", None, None),
     ):
         credit = factory.create(
             MONEY_MAPPING.credit_entity,
-            DEMO_START,
+            factory.start,
             CoworkerId=customer["Id"],
             BusinessId=location.business["Id"],
             Description=description,
@@ -176,7 +176,7 @@ def _validity_period(factory: RecordFactory, uses: Sequence[PlannedUse]) -> tupl
     """Granted some days before the first use; valid beyond the last one, or without limit."""
     granted = uses[0].at - timedelta(days=factory.random.randrange(1, 11))
     expires = uses[-1].at + timedelta(days=factory.random.randrange(20, 90))
-    return granted, factory.choice((None, FAR_FUTURE, expires, expires))
+    return granted, factory.choice((None, factory.far_future, expires, expires))
 
 
 def _create_use(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from datetime import date
 from typing import Final
 
 from creditdesk.demo.customers import create_customer, create_history, create_team
-from creditdesk.demo.factory import RecordFactory, RecordsByEntity
+from creditdesk.demo.factory import DEFAULT_UNTIL, RecordFactory, RecordsByEntity
 from creditdesk.demo.location import create_locations
 from creditdesk.demo.worker import generate_in_process
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -62,8 +63,12 @@ class DatabaseNotEmpty(Exception):
     """The database already holds records that the demo would mix with."""
 
 
-async def load_demo(store: Store, uses: int, seed: int, progress: ProgressReporter) -> None:
+async def load_demo(
+    store: Store, uses: int, seed: int, progress: ProgressReporter, until: date = DEFAULT_UNTIL
+) -> None:
     """Writes a demo with this many uses in one transaction, so that it is complete or absent.
+
+    Its 18 months end as `until` begins.
 
     Raises DatabaseNotEmpty when the store holds any records but users and roles.
     """
@@ -74,7 +79,7 @@ async def load_demo(store: Store, uses: int, seed: int, progress: ProgressReport
             )
     async with (
         store.bulk_load(_BULK_ENTITIES) as session,
-        aclosing(_generate_batches(uses, seed)) as batches,
+        aclosing(_generate_batches(uses, seed, until)) as batches,
     ):
         async for batch in batches:
             for entity in sorted(batch, key=_load_position):
@@ -82,21 +87,21 @@ async def load_demo(store: Store, uses: int, seed: int, progress: ProgressReport
             progress.advance(sum(len(batch.get(history, ())) for history in USE_HISTORIES))
 
 
-async def _generate_batches(uses: int, seed: int) -> AsyncGenerator[RecordsByEntity]:
+async def _generate_batches(uses: int, seed: int, until: date) -> AsyncGenerator[RecordsByEntity]:
     """The demo's records in batches, the same from either process."""
     if uses >= MIN_USES_FOR_PROCESS:
-        generated = generate_in_process(record_batches, uses, seed)
+        generated = generate_in_process(record_batches, uses, seed, until)
         async with aclosing(prefetch(generated)) as batches:
             async for batch in batches:
                 yield batch
         return
-    for batch in record_batches(uses, seed):
+    for batch in record_batches(uses, seed, until):
         yield batch
 
 
-def record_batches(uses: int, seed: int) -> Iterator[RecordsByEntity]:
+def record_batches(uses: int, seed: int, until: date = DEFAULT_UNTIL) -> Iterator[RecordsByEntity]:
     """The demo's records in batches; a function of the arguments alone."""
-    factory = RecordFactory(seed)
+    factory = RecordFactory(seed, until)
     locations = create_locations(factory)
     count = max(12, uses // USES_PER_CUSTOMER)
     members: dict[int, list[Record]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from creditdesk.demo.factory import DEMO_DAYS, DEMO_START, FAR_FUTURE, RecordFactory
+from creditdesk.demo.factory import DEMO_DAYS, RecordFactory
 from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.billing.product import Product
 from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
@@ -74,11 +74,11 @@ def create_locations(factory: RecordFactory) -> list[DemoLocation]:
 
 def _create_location(factory: RecordFactory, place: tuple[str, str, str, str, str, int]) -> DemoLocation:
     name, currency_name, code, form, zone, interval = place
-    currency = factory.create(Currency, DEMO_START, Name=currency_name, Code=code, Format=form)
+    currency = factory.create(Currency, factory.start, Name=currency_name, Code=code, Format=form)
     slug = name.lower().replace(" ", "-")
     business = factory.create(
         Business,
-        DEMO_START,
+        factory.start,
         Name=name,
         CurrencyId=currency["Id"],
         CountryId=1,
@@ -88,19 +88,19 @@ def _create_location(factory: RecordFactory, place: tuple[str, str, str, str, st
     )
     factory.create(
         LocationProfile,
-        DEMO_START,
+        factory.start,
         BusinessId=business["Id"],
         TimeZone=zone,
         BookingIntervalMinutes=interval,
     )
     location = DemoLocation(business, currency)
     for type_name, kind, rooms in DEMO_RESOURCES:
-        of_type = factory.create(ResourceType, DEMO_START, BusinessId=business["Id"], Name=type_name)
+        of_type = factory.create(ResourceType, factory.start, BusinessId=business["Id"], Name=type_name)
         location.types.append(of_type)
         location.rooms += [
             factory.create(
                 Resource,
-                DEMO_START,
+                factory.start,
                 BusinessId=business["Id"],
                 Name=room,
                 SystemResourceType=int(kind),
@@ -122,11 +122,11 @@ def _create_rates(factory: RecordFactory, location: DemoLocation) -> None:
     common = {"BusinessId": location.business["Id"], "CurrencyId": location.currency["Id"]}
     location.rate = factory.create(
         ExtraService,
-        DEMO_START,
+        factory.start,
         **common,
         Name="Room time",
-        Price=CURRENCY_UNIT // 4,
-        CreditPrice=CURRENCY_UNIT // 5,
+        Price=15 * CURRENCY_UNIT,
+        CreditPrice=12 * CURRENCY_UNIT,
         ChargePeriod=int(eChargePeriod.Minutes),
         LastMinuteAdjustmentType=1,
         IsBookingCredit=True,
@@ -136,7 +136,7 @@ def _create_rates(factory: RecordFactory, location: DemoLocation) -> None:
     )
     location.printing = factory.create(
         ExtraService,
-        DEMO_START,
+        factory.start,
         **common,
         Name="Printed pages",
         Price=CURRENCY_UNIT // 20,
@@ -152,7 +152,7 @@ def _create_plans(factory: RecordFactory, location: DemoLocation) -> None:
     for name, price in DEMO_PLANS:
         plan = factory.create(
             Tariff,
-            DEMO_START,
+            factory.start,
             **common,
             Name=name,
             Price=price * CURRENCY_UNIT,
@@ -168,7 +168,7 @@ def _create_plans(factory: RecordFactory, location: DemoLocation) -> None:
         location.benefits.append(
             factory.create(
                 TariffBookingCredit,
-                DEMO_START,
+                factory.start,
                 Name=f"{name}: monthly credit",
                 TariffId=plan["Id"],
                 Credit=price * CURRENCY_UNIT // 4,
@@ -180,7 +180,7 @@ def _create_plans(factory: RecordFactory, location: DemoLocation) -> None:
         for service, uses in ((location.rate, 600), (location.printing, 100)):
             factory.create(
                 TariffExtraService,
-                DEMO_START,
+                factory.start,
                 TariffId=plan["Id"],
                 ExtraServiceId=service["Id"],
                 UsesIncluded=uses,
@@ -188,7 +188,7 @@ def _create_plans(factory: RecordFactory, location: DemoLocation) -> None:
             )
     factory.create(
         TimePass,
-        DEMO_START,
+        factory.start,
         **common,
         Name="Day pass",
         Price=18 * CURRENCY_UNIT,
@@ -206,7 +206,7 @@ def _create_products(factory: RecordFactory, location: DemoLocation) -> None:
     }
     location.coffee = factory.create(
         Product,
-        DEMO_START,
+        factory.start,
         **common,
         Name="Coffee",
         Description="A cup of coffee",
@@ -215,7 +215,7 @@ def _create_products(factory: RecordFactory, location: DemoLocation) -> None:
     )
     location.bundle = factory.create(
         Product,
-        DEMO_START,
+        factory.start,
         **common,
         Name="Credit bundle",
         Description="Credit for rooms and desks, and pages to print",
@@ -224,7 +224,7 @@ def _create_products(factory: RecordFactory, location: DemoLocation) -> None:
     )
     factory.create(
         ProductBookingCredit,
-        DEMO_START,
+        factory.start,
         Name="Bundle credit",
         ProductId=location.bundle["Id"],
         Credit=100 * CURRENCY_UNIT,
@@ -235,7 +235,7 @@ def _create_products(factory: RecordFactory, location: DemoLocation) -> None:
     )
     factory.create(
         ProductExtraService,
-        DEMO_START,
+        factory.start,
         ProductId=location.bundle["Id"],
         ExtraServiceId=location.printing["Id"],
         UsesIncluded=50,
@@ -247,15 +247,15 @@ def _create_products(factory: RecordFactory, location: DemoLocation) -> None:
 def _create_events(factory: RecordFactory, location: DemoLocation) -> None:
     business_id = location.business["Id"]
     location.categories = [
-        factory.create(CalendarEventCategory, DEMO_START, BusinessId=business_id, Title=title)
+        factory.create(CalendarEventCategory, factory.start, BusinessId=business_id, Title=title)
         for title in ("Workshop", "Members' evening")
     ]
     for month in range(DEMO_DAYS // 30):
-        starts = DEMO_START + timedelta(days=30 * month + 17, hours=17)
+        starts = factory.start + timedelta(days=30 * month + 17, hours=17)
         category = location.categories[month % 2]
         event = factory.create(
             CalendarEvent,
-            DEMO_START,
+            factory.start,
             BusinessId=business_id,
             Name=f"{category['Title']} {month + 1}",
             StartDate=starts,
@@ -266,11 +266,11 @@ def _create_events(factory: RecordFactory, location: DemoLocation) -> None:
         )
         ticket = factory.create(
             EventProduct,
-            DEMO_START,
+            factory.start,
             CalendarEventId=event["Id"],
             Name="Ticket",
-            StartDate=DEMO_START,
-            EndDate=FAR_FUTURE,
+            StartDate=factory.start,
+            EndDate=factory.far_future,
             Price=15 * CURRENCY_UNIT,
             CurrencyId=location.currency["Id"],
             Visible=True,

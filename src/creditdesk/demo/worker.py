@@ -13,17 +13,17 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-BatchSource = Callable[[int, int], Iterator[T]]
+BatchSource = Callable[..., Iterator[T]]
 
 
-async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> AsyncGenerator[T]:
-    """Yields what `source(uses, seed)` yields in another process.
+async def generate_in_process(source: BatchSource[T], *arguments: object) -> AsyncGenerator[T]:
+    """Yields what `source(*arguments)` yields in another process.
 
     `source` must be a module-level function. Raises ChildProcessError when the process ends early.
     """
     context = get_context("spawn")  # A fork would share this process's connections and threads.
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_batches, args=(source, uses, seed, sender), daemon=True)
+    process = context.Process(target=_send_batches, args=(source, arguments, sender), daemon=True)
     process.start()
     sender.close()
     try:
@@ -36,9 +36,9 @@ async def generate_in_process(source: BatchSource[T], uses: int, seed: int) -> A
         receiver.close()
 
 
-def _send_batches(source: BatchSource[T], uses: int, seed: int, sender: Connection) -> None:
+def _send_batches(source: BatchSource[T], arguments: tuple[object, ...], sender: Connection) -> None:
     with suppress(BrokenPipeError):
-        for batch in source(uses, seed):
+        for batch in source(*arguments):
             sender.send(batch)
         sender.send(None)
 

@@ -9,6 +9,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory,
@@ -18,6 +19,7 @@ from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredi
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.roles import CORRECT_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.booking import Booking
+from creditdesk.ledger.contract_actions import CONTRACT_ACTIONS
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -65,6 +67,7 @@ def ledger_actions(ledger: LedgerContext) -> dict[str, tuple[Action, ...]]:
     """The actions by the name of the entity they run on."""
     return {
         Booking.__name__: _booking_actions(ledger),
+        CoworkerContract.__name__: CONTRACT_ACTIONS,
         CoworkerProduct.__name__: _product_actions(ledger),
         CoworkerBookingCredit.__name__: _credit_actions(ledger, MONEY_MAPPING),
         CoworkerExtraService.__name__: (

@@ -20,6 +20,7 @@ from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.expiry import find_expired
 from creditdesk.ledger.loaders.holds import due_hold_filters
 from creditdesk.ledger.loaders.stored_responses import load_old_response_ids
+from creditdesk.ledger.operations.contracts import refresh_contracts
 from creditdesk.ledger.operations.corrections import write_expiry
 from creditdesk.ledger.operations.holds import release_due_holds
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
@@ -40,7 +41,7 @@ async def run_benefit_renewals(
 ) -> AsyncIterator[list[tuple[DueRenewal, int]]]:
     """Grants due renewals, a batch of contracts at a time; yields each batch's grants (rule 27).
 
-    `since` as for `find_due_renewals`.
+    `since` as for `find_due_renewals`. Then the contracts' flags are brought up to date.
     """
     async with store.read_session() as read_session:
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
@@ -48,6 +49,10 @@ async def run_benefit_renewals(
         async with store.write_session() as session:
             granted = await run_renewals(session, context, ledger, since=since, contract_ids=contract_ids)
         yield granted
+    refreshed = 1
+    while refreshed:
+        async with store.write_session() as session:
+            refreshed = await refresh_contracts(session, context)
 
 
 async def run_hold_release(

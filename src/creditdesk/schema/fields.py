@@ -11,8 +11,8 @@ tuple of ids.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, ClassVar, Final
@@ -74,11 +74,15 @@ class Text(Field):
     """Unicode text. Filters match a substring, or the whole text when `exact`, without case.
 
     low_cardinality: see `Embed`.
+    normalize: returns the stored form of a value, or raises ParseError. filter_form: returns what a
+    filter's text looks for.
     """
 
     exact: bool = False
     low_cardinality: bool = False
     max_length: int = MAX_TEXT_LENGTH
+    normalize: Callable[[str], str] | None = None
+    filter_form: Callable[[str], str] | None = None
     json_type: ClassVar[str] = "string"
     zero: ClassVar[Any] = ""
 
@@ -89,7 +93,11 @@ class Text(Field):
         check_storable(text)
         if len(text) > self.max_length:
             raise ParseError(f"must be at most {self.max_length} characters")
-        return text
+        return text if self.normalize is None else self.normalize(text)
+
+    def parse_filter(self, text: str) -> str:
+        parsed = replace(self, normalize=None).parse(text)
+        return parsed if self.filter_form is None else self.filter_form(parsed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +125,7 @@ class Integer(Field):
     """A whole number of at most 63 bits."""
 
     minimum: int = -MAX_INTEGER
+    maximum: int = MAX_INTEGER
     json_type: ClassVar[str] = "integer"
     supports_range: ClassVar[bool] = True
     zero: ClassVar[Any] = 0
@@ -135,6 +144,8 @@ class Integer(Field):
             raise ParseError("is too large")
         if whole < self.minimum:
             raise ParseError(f"must be at least {self.minimum}")
+        if whole > self.maximum:
+            raise ParseError(f"must be at most {self.maximum}")
         return whole
 
 

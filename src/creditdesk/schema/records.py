@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from os import urandom
+from random import Random
 from typing import Any, Final
 
 from creditdesk.schema.entity import Entity, Record
@@ -12,6 +15,7 @@ from creditdesk.schema.entity import Entity, Record
 _VERSION_AND_VARIANT_BITS: Final = (0xF << 76) | (0x3 << 62)
 _VERSION_7: Final = (0x7 << 76) | (0x2 << 62)
 _RANDOM_BYTES: Final = 10
+_random_source: ContextVar[Callable[[int], bytes]] = ContextVar("random_source", default=urandom)
 
 
 def new_record(entity: type[Entity], values: Mapping[str, Any], now: datetime, by: str | None = None) -> Record:
@@ -29,7 +33,17 @@ def new_record(entity: type[Entity], values: Mapping[str, Any], now: datetime, b
 
 def new_unique_id(at: datetime) -> str:
     """A random UUIDv7."""
-    return uuid7(at, urandom(_RANDOM_BYTES))
+    return uuid7(at, _random_source.get()(_RANDOM_BYTES))
+
+
+@contextmanager
+def reproducible_unique_ids(random: Random) -> Iterator[None]:
+    """Draws the UniqueIds of new records from a seeded source, as long as the block runs."""
+    token = _random_source.set(random.randbytes)
+    try:
+        yield
+    finally:
+        _random_source.reset(token)
 
 
 def update_stamp(now: datetime, by: str | None) -> Record:

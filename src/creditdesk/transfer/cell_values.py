@@ -70,7 +70,7 @@ def parse_value(field: Field, raw: object) -> Parsed:
 
 
 def _fast_integer(field: Integer, raw: object) -> Any:
-    return raw if type(raw) is int and field.minimum <= raw <= MAX_INTEGER else ...
+    return raw if type(raw) is int and field.minimum <= raw <= field.maximum else ...
 
 
 def _fast_reference(_field: Reference, raw: object) -> Any:

@@ -23,10 +23,11 @@ from creditdesk.schema.service import Principal, RequestContext
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """One GET: its parameters, and the session to answer it from."""
+    """One GET: its parameters, the id in its path (0 without one), and the session to answer it from."""
 
     session: ReadSession
     params: Params
+    record_id: int
     context: RequestContext
 
 
@@ -54,12 +55,12 @@ class LedgerRead:
         self.params = params
         self._run = run
 
-    async def __call__(self, api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+    async def __call__(self, api: ApiContext, request: Request, context: RequestContext, record_id: int) -> Response:
         require_named_role(context.principal, self.role)
         params = Params(self.params, request.query_params)
         params.raise_errors()
         async with api.store.read_session() as session:
-            result = await self._run(ReadRequest(session, params, context))
+            result = await self._run(ReadRequest(session, params, record_id, context))
         return JsonBytesResponse(result_body(result, context))
 
 

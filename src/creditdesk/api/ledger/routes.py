@@ -48,6 +48,7 @@ from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.terms import funding_values
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
+from creditdesk.ledger.loaders.decisions import load_decision
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import lock_items
 from creditdesk.ledger.loaders.payers import load_visible_payers
@@ -81,6 +82,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
     renewal = write(CORRECT_ROLE, _RENEWAL, _renew)
     due = LedgerRead(READ_ROLE, (), _due)
     balances = LedgerRead(READ_ROLE, _BALANCES, _balances)
+    decision = LedgerRead(READ_ROLE, (), _decision)
     return (
         _post("previews", preview, "What a spend would do now", _EXAMPLE_BASKET),
         _post("spends", spend, "Pay for sources with credit", _EXAMPLE_BASKET),
@@ -92,6 +94,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
         _post("renewals", renewal, "Grant the renewals that are due"),
         _get("renewals", due, "The renewals that are due"),
         _get("balances", balances, "What a customer's credits hold"),
+        _get("entries/{id}/decision", decision, "The decision that a journal entry carries out"),
     )
 
 
@@ -228,6 +231,11 @@ async def _balances(request: ReadRequest) -> ActionResult:
         as_known_at=known_at,
     )
     return ActionResult(f"{len(found)} credits.", [_format_balance(each) for each in found])
+
+
+async def _decision(request: ReadRequest) -> ActionResult:
+    found = await load_decision(request.session, request.record_id, request.context)
+    return ActionResult(found.explanation, {"AllocationId": found.allocation_id, "Allocation": found.document})
 
 
 def _format_balance(balance: CreditBalance) -> dict[str, Any]:

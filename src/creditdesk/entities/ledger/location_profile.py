@@ -1,14 +1,33 @@
-"""Declares `LocationProfile`, which the API does not serve."""
+"""Declares `LocationProfile`, served at `/api/ledger/locationprofiles`."""
 
 from __future__ import annotations
 
+from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Integer, Reference, Text
+from creditdesk.schema.time_zones import parse_time_zone
 
 
-class LocationProfile(Entity, area="ledger", plural="locationprofiles", public=False, unique=(("BusinessId",),)):
-    """The time zone and booking interval of a location, which count uses (rule 20)."""
+class LocationProfile(
+    Entity,
+    area="ledger",
+    plural="locationprofiles",
+    scope="BusinessId",
+    unique=(("BusinessId",),),
+    roles={
+        "list": READ_ROLE,
+        "get": READ_ROLE,
+        "create": CORRECT_ROLE,
+        "update": CORRECT_ROLE,
+        "delete": CORRECT_ROLE,
+    },
+):
+    """The clock by which a location counts uses, periods and caps (rule 20).
 
-    Business = Reference("Business", required=True)
-    TimeZone = Text(exact=True, nullable=False, default="UTC")
-    BookingIntervalMinutes = Integer(nullable=False, default=15, minimum=1)
+    Where `TimeZone` is null, the location's `SimpleTimeZone` holds, else UTC. Without
+    `BookingIntervalMinutes` it is 15 minutes.
+    """
+
+    Business = Reference("Business", required=True, immutable=True, embeds=("Name",))
+    TimeZone = Text(exact=True, normalize=parse_time_zone)
+    BookingIntervalMinutes = Integer(minimum=1, maximum=24 * 60)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import JournalEntry
 from creditdesk.ledger.journal.invariants import AccountBalances
 from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
-from creditdesk.ledger.journal.values import StoredCredit, StoredState
+from creditdesk.ledger.journal.values import ReservedAmount, StoredCredit, StoredState
 from creditdesk.ledger.rules.amounts import Amount
 
 HistoryColumns = Mapping[str, object]
@@ -41,7 +41,10 @@ class EntryMetadata(Struct, frozen=True, gc=False):
 
 
 class LockedAccount(Struct, frozen=True, gc=False):
-    """One credit under lock: as it was stored, its state, and its balances now."""
+    """One credit under lock: as it was stored, its state, and its balances now.
+
+    `ended` are the holds whose time is over; their releases are not written yet (rule 26).
+    """
 
     mapping: CreditTypeMapping
     stored: StoredCredit
@@ -52,6 +55,7 @@ class LockedAccount(Struct, frozen=True, gc=False):
     sequence: int
     recorded: datetime
     overdraft: Amount = 0
+    ended: tuple[ReservedAmount, ...] = ()
 
     @classmethod
     def of(cls, mapping: CreditTypeMapping, credit: StoredCredit, state: StoredState, now: datetime) -> LockedAccount:
@@ -77,9 +81,14 @@ class LockedAccount(Struct, frozen=True, gc=False):
         return f"{self.mapping.credit_entity.__name__} {self.stored.id}"
 
     @property
+    def reserved(self) -> Amount:
+        """What is held and has not ended (rule 26)."""
+        return self.held - sum(hold.amount for hold in self.ended)
+
+    @property
     def unreserved(self) -> Amount:
-        """What remains and is not held (rule 26); below zero where an overdraft is in use."""
-        return self.remaining - self.held
+        """What remains and is not reserved; below zero where an overdraft is in use."""
+        return self.remaining - self.reserved
 
     @property
     def balances(self) -> AccountBalances:
@@ -90,11 +99,17 @@ class LockedAccount(Struct, frozen=True, gc=False):
 class PendingEntry:
     """An entry in memory, with the further columns of the history row that shows it.
 
-    Both get their ids at the flush.
+    Both get their ids at the flush. `ended_hold` is the hold that the entry releases, as its time is
+    over.
     """
 
     entry: JournalEntry
     history: HistoryColumns | None = None
+    ended_hold: int | None = None
+
+    def link_decision(self, allocation_id: int | None) -> None:
+        """Links the entry to the stored decision that it carries out; before the flush."""
+        self.entry = structs.replace(self.entry, allocation_id=allocation_id)
 
 
 class Savepoint(Struct, frozen=True, gc=False):

@@ -15,7 +15,9 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.states import HoldState
 from creditdesk.ledger.journal.accounts import (
     EntryMetadata,
     HistoryColumns,
@@ -36,6 +38,7 @@ from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.invariants import check_invariants
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
+    SYSTEM_ACTOR,
     AccountKey,
     RowChange,
     chain_end_values,
@@ -46,7 +49,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_state,
 )
-from creditdesk.ledger.journal.values import StoredCredit
+from creditdesk.ledger.journal.values import ReservedAmount, StoredCredit
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
@@ -93,6 +96,7 @@ class JournalTransaction:
         """
         if not self.accounts[account].sequence:
             self.open_account(account)
+        self.release_ended(account)
         return self._append(account, kind, amount, metadata, history)
 
     def open_account(self, account: AccountKey, metadata: EntryMetadata | None = None) -> PendingEntry:
@@ -110,6 +114,28 @@ class JournalTransaction:
             earlier = replace(by, cause=Cause.OPENED, reason="used before the journal began")
             self._append(account, EntryType.USE, found.total - found.remaining, earlier)
         return pending
+
+    def add_ended(self, account: AccountKey, hold: ReservedAmount) -> None:
+        """Adds a locked hold whose time is over: it reserves nothing, and its release is due."""
+        locked = self.accounts[account]
+        self.accounts[account] = replace(locked, ended=(*locked.ended, hold))
+
+    def release_ended(self, account: AccountKey, actor: str = SYSTEM_ACTOR) -> None:
+        """Appends the releases that are due, as of when the holds ended (rule 26).
+
+        Due with the account's first entry, so that what writes nothing else writes no release either.
+        """
+        ended = self.accounts[account].ended
+        if not ended:
+            return
+        self.accounts[account] = replace(self.accounts[account], ended=())
+        for hold in ended:
+            by = EntryMetadata(
+                actor, Cause.TIMED_OUT, "timed out", hold.source_kind, hold.source_id, effective=hold.until
+            )
+            pending = self._append(account, EntryType.RELEASE, hold.amount, by)
+            pending.ended_hold = hold.hold_id
+            pending.link_decision(hold.allocation_id)
 
     def _append(
         self,
@@ -230,7 +256,11 @@ class JournalTransaction:
             last_actors[account] = entry.actor
         new_states, state_updates = self._state_writes(digests)
         inserts = {**histories, JournalLine: entries, AccountState: new_states}
-        updates = {**self._balance_updates(last_actors), AccountState: state_updates}
+        updates = {
+            **self._balance_updates(last_actors),
+            AccountState: state_updates,
+            Hold: self._ended_hold_updates(),
+        }
         return await session.write(
             [
                 *(Insert(entity, records) for entity, records in inserts.items() if records),
@@ -275,6 +305,16 @@ class JournalTransaction:
             }
             changes.setdefault(locked.mapping.credit_entity, []).append((account[1], values))
         return changes
+
+    def _ended_hold_updates(self) -> list[RowChange]:
+        return [
+            (
+                pending.ended_hold,
+                {"State": HoldState.RELEASED.value, **update_stamp(self.now, pending.entry.actor)},
+            )
+            for pending in self.pending
+            if pending.ended_hold is not None
+        ]
 
     def _state_writes(self, digests: Mapping[AccountKey, bytes]) -> tuple[list[Record], list[RowChange]]:
         """The new state records, and the changes of stored ones in id order."""

@@ -67,6 +67,17 @@ class StoredUse(Struct, frozen=True, gc=False):
     source_id: int | None = None
 
 
+class ReservedAmount(Struct, frozen=True, gc=False):
+    """What one hold reserves of a credit for a source, and until when (rule 26)."""
+
+    hold_id: int
+    amount: Amount
+    source_kind: str
+    source_id: int
+    until: datetime | None
+    allocation_id: int | None = None
+
+
 class StoredState(Struct, frozen=True, gc=False):
     """What is stored beside a credit: where its journal ends, and settings of our own.
 

@@ -29,6 +29,7 @@ class BookingRow(TypedRow, frozen=True, gc=False):
     entity = Booking
 
     coworker_id: int | None
+    resource_id: int | None
     resource_business_id: int | None
     resource_resource_type_id: int | None
     extra_service_id: int | None

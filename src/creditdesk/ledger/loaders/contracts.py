@@ -6,13 +6,19 @@ from collections.abc import Collection
 from datetime import datetime
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
+from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.rows import Flag, UniqueRow, find_rows
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.schema.repository import Finder, WriteSession
+from creditdesk.ledger.rules.contracts import ContractTerm, Pause
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import Finder, ReadSession, WriteSession
 
 
 class ContractRow(UniqueRow, frozen=True, gc=False):
-    """A customer's contract on a plan, and the dates its periods follow from."""
+    """A customer's contract on a plan, and the dates its periods follow from.
+
+    `active` is False for one that its system ended without a date.
+    """
 
     entity = CoworkerContract
 
@@ -20,10 +26,37 @@ class ContractRow(UniqueRow, frozen=True, gc=False):
     issued_by_id: int
     tariff_id: int
     active: Flag
+    main_contract: Flag
     cancelled: Flag
     start_date: datetime | None
+    created_on: datetime
     cancellation_date: datetime | None
     billing_day: int | None
+    quantity: int | None
+    in_paused_period: Flag
+    in_paused_period_from: datetime | None
+    in_paused_period_until: datetime | None
+
+    @property
+    def term(self) -> ContractTerm:
+        """When the contract is active; without a start date it begins when it was made (rule 27)."""
+        starts = self.start_date or self.created_on
+        ends = self.cancellation_date
+        if ends is None and (self.cancelled or not self.active):
+            ends = starts
+        return ContractTerm(starts, ends, self._pause)
+
+    @property
+    def _pause(self) -> Pause | None:
+        if self.in_paused_period:
+            return Pause(self.in_paused_period_from, self.in_paused_period_until)
+        # Without an end and not lasting, it was ended early.
+        return Pause(self.in_paused_period_from, self.in_paused_period_until) if self.in_paused_period_until else None
+
+    @property
+    def benefit_quantity(self) -> int:
+        """How many times the plan's benefits are granted."""
+        return max(1, self.quantity or 1)
 
 
 class PricedContract(ContractRow, frozen=True, gc=False):
@@ -39,12 +72,42 @@ async def lock_contracts(session: WriteSession, contract_ids: Collection[int]) -
     await session.lock(CoworkerContract, sorted(contract_ids), ("Id",))
 
 
-async def load_active_contracts(finder: Finder, contract_ids: Collection[int] | None = None) -> list[ContractRow]:
-    """The active contracts by Id; only those of `contract_ids`, where given."""
+async def load_begun_contracts(
+    finder: Finder, now: datetime, contract_ids: Collection[int] | None = None
+) -> list[ContractRow]:
+    """The contracts that have begun, by Id, but for those ended without a date.
+
+    Only those of `contract_ids`, where given. One that has ended may still be due what it missed.
+    """
     named = {} if contract_ids is None else {"Id": tuple(contract_ids)}
-    return await find_rows(finder, ContractRow, Active=True, **named)
+    found = await find_rows(finder, ContractRow, Active=True, **named)
+    return [contract for contract in found if contract.term.starts <= now]
 
 
-async def load_main_contracts(finder: Finder, customer_id: int) -> list[ContractRow]:
-    """The active main contracts of a customer, by Id."""
-    return await find_rows(finder, ContractRow, CoworkerId=customer_id, Active=True, MainContract=True)
+async def load_main_contracts(finder: Finder, customer_id: int, now: datetime) -> list[ContractRow]:
+    """The active main contracts of a customer, by Id; the oldest active one where none is marked."""
+    found = await find_rows(finder, ContractRow, CoworkerId=customer_id)
+    active = [contract for contract in found if contract.term.is_active(now)]
+    marked = [contract for contract in active if contract.main_contract]
+    return marked or sorted(active, key=lambda contract: (contract.term.starts, contract.id))[:1]
+
+
+async def find_stale_contracts(session: ReadSession, now: datetime, limit: int) -> list[int]:
+    """Ids of contracts with a flag that no longer shows what its dates say, at most `limit` of a kind."""
+    columns = CoworkerContract.meta().columns
+    ended = Filter(columns["CancellationDate"], Comparison.AT_MOST, now)
+    resumed = Filter(columns["InPausedPeriodUntil"], Comparison.AT_MOST, now)
+    paused = (
+        Filter(columns["InPausedPeriodFrom"], Comparison.AT_MOST, now),
+        Filter(columns["InPausedPeriodUntil"], Comparison.AT_LEAST, now),
+    )
+    kinds = (
+        (*where(CoworkerContract, Active=True), ended),
+        (*where(CoworkerContract, InPausedPeriod=True), resumed),
+        (*where(CoworkerContract, InPausedPeriod=False), *paused),
+    )
+    found: set[int] = set()
+    for filters in kinds:
+        records = await session.find(CoworkerContract, filters, limit=limit, columns=("Id",))
+        found |= {record["Id"] for record in records}
+    return sorted(found)

@@ -12,7 +12,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, where
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_filtered, find_rows
-from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.amounts import Amount, parse_money
 from creditdesk.ledger.rules.credit import CreditType, SourceKey, SourceKind
 from creditdesk.ledger.rules.currency import round_to_currency
 from creditdesk.schema.query import Comparison, Filter
@@ -26,7 +26,7 @@ class _DocumentRow(TypedRow, frozen=True, gc=False):
 
     source_kind: SourceKind
     source_id: int
-    created_on: datetime
+    operation: str | None
     document: dict[str, object]
 
 
@@ -38,6 +38,7 @@ class _EntryRow(AccountRow, frozen=True, gc=False):
     source_kind: SourceKind
     source_id: int
     sequence: int
+    allocation_id: int | None
     kind: EntryType
     amount: Amount
     reverses: int | None
@@ -47,9 +48,12 @@ class _EntryRow(AccountRow, frozen=True, gc=False):
 class _Part(NamedTuple):
     """A part of a decision: when it was made, and what it took of one credit to cover how much.
 
-    Both amounts are in ten-thousandths.
+    Both amounts are in ten-thousandths. The uses of a decision that is not `is_linked` may lack its
+    id, as they are older than such links.
     """
 
+    allocation_id: int
+    is_linked: bool
     decided: datetime
     account: AccountKey
     taken: Amount
@@ -79,21 +83,24 @@ async def _load_parts(finder: Finder, sources: Collection[SourceKey]) -> dict[So
     for row in await find_rows(finder, _DocumentRow, **_columns_of_sources(sources)):
         key = SourceKey(row.source_kind, row.source_id)
         if key in sources:
-            parts.setdefault(key, []).extend(_parts(row.document))
+            parts.setdefault(key, []).extend(_parts(row))
     return parts
 
 
-def _parts(document: Mapping[str, object]) -> Iterable[_Part]:
+def _parts(row: _DocumentRow) -> Iterable[_Part]:
+    document = row.document
     # The record's own time has whole seconds, in which much may be decided.
     decided = datetime.fromisoformat(str(document["decided"]))
     listed = document["parts"]
     assert isinstance(listed, list)
     for part in listed:
         yield _Part(
+            row.id,
+            row.operation is not None,
             decided,
             _account(part["credit"]),
-            parse_document_amount(part["taken"]),
-            parse_document_amount(part["covered"]),
+            parse_money(str(part["taken"])),
+            parse_money(part["covered"]),
             str(document["currency"]),
         )
 
@@ -133,7 +140,10 @@ def _columns_of_sources(sources: Collection[SourceKey]) -> dict[str, set[str] | 
 
 
 def _sum_covered(parts: Sequence[_Part], entries: Sequence[_EntryRow]) -> Amount:
-    """Matches each use, newest first, with the newest part decided by then of its amount."""
+    """What the parts cover whose uses were not reversed: a use names the decision that it carries out.
+
+    A use without that link is matched, newest first, with the newest older part of its amount.
+    """
     open_parts = list(parts)
     reversed_ = _reversed_amounts(entries)
     covered = 0
@@ -141,12 +151,20 @@ def _sum_covered(parts: Sequence[_Part], entries: Sequence[_EntryRow]) -> Amount
         if entry.kind is not EntryType.USE or not entry.amount:
             continue
         for position in reversed(range(len(open_parts))):
-            part = open_parts[position]
-            if (part.account, part.taken) == (entry.account, entry.amount) and (part.decided <= entry.recorded_on):
+            if _carries_out(entry, open_parts[position]):
+                part = open_parts[position]
                 covered += part.covered_after(reversed_.get((entry.account, entry.sequence), 0))
                 del open_parts[position]
                 break
     return covered
+
+
+def _carries_out(use: _EntryRow, part: _Part) -> bool:
+    if (part.account, part.taken) != (use.account, use.amount):
+        return False
+    if use.allocation_id is None:
+        return not part.is_linked and part.decided <= use.recorded_on
+    return part.allocation_id == use.allocation_id
 
 
 def _reversed_amounts(
@@ -166,9 +184,3 @@ def _account(credit: str) -> AccountKey:
     kind, _, credit_id = credit.partition("/")
     is_money = kind == CreditType.MONEY.value
     return (AccountType.MONEY if is_money else AccountType.TIME, int(credit_id))
-
-
-def parse_document_amount(text: str | int) -> Amount:
-    """A document's amount in ten-thousandths: money as text, uses as a whole number."""
-    whole, _, part = str(text).partition(".")
-    return int(whole) * 10_000 + int(part.ljust(4, "0")[:4] or 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from enum import StrEnum
 
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.states import HoldState
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.journal.values import ReservedAmount
 from creditdesk.ledger.loaders.rows import (
     AccountRow,
     TypedRow,
@@ -21,14 +22,6 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder, ReadSession, WriteSession
-
-
-class HoldState(StrEnum):
-    """What became of a hold."""
-
-    HELD = "held"
-    CONFIRMED = "confirmed"
-    RELEASED = "released"
 
 
 class HoldRow(AccountRow, frozen=True, gc=False):
@@ -48,6 +41,7 @@ class HoldRow(AccountRow, frozen=True, gc=False):
     source_id: int
     until: datetime | None
     state: HoldState
+    allocation_id: int | None
 
     @property
     def source(self) -> SourceKey:
@@ -61,6 +55,18 @@ class HoldRow(AccountRow, frozen=True, gc=False):
     @property
     def is_held(self) -> bool:
         return self.state is HoldState.HELD
+
+    @property
+    def as_reserved(self) -> ReservedAmount:
+        """The hold as the journal releases it."""
+        return ReservedAmount(
+            self.id,
+            self.held_amount,
+            self.source_kind.value,
+            self.source_id,
+            self.until,
+            self.allocation_id,
+        )
 
     def has_ended(self, now: datetime) -> bool:
         """Whether its time is over: it then reserves nothing, written or not (rule 26)."""

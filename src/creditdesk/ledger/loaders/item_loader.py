@@ -109,8 +109,10 @@ async def load_items(finder: Finder, keys: Iterable[SourceKey]) -> Items:
     return Items(rows, events, invoices)
 
 
-async def load_priced_items(finder: Finder, keys: Iterable[SourceKey]) -> PricedItems:
-    """The items and everything that their prices depend on."""
+async def load_priced_items(
+    finder: Finder, keys: Iterable[SourceKey], quoted_rates: Collection[int] = ()
+) -> PricedItems:
+    """The items and everything that their prices depend on, with the rates of earlier quotes."""
     rows = await _load_rows(finder, keys)
     bookings = [row for row in rows.values() if isinstance(row, BookingRow)]
     lines = [row for row in rows.values() if isinstance(row, InvoiceLineRow)]
@@ -119,7 +121,7 @@ async def load_priced_items(finder: Finder, keys: Iterable[SourceKey]) -> Priced
         finder,
         lambda finder: _load_parents(finder, rows.values()),
         lambda finder: _load_sold(finder, lines),
-        lambda finder: load_booking_rates(finder, bookings),
+        lambda finder: load_booking_rates(finder, bookings, quoted_rates),
         lambda finder: _load_locations(finder, {each for each in locations if each}),
     )
     return PricedItems(Items(rows, events, invoices), sales, contracts, rates, clocks, currencies)

@@ -25,7 +25,7 @@ from creditdesk.ledger.loaders.rates import RateRow, select_booking_rate, total_
 from creditdesk.ledger.loaders.rows import TypedRow
 from creditdesk.ledger.loaders.sales import PassRow, PricedSale
 from creditdesk.ledger.rules.amounts import Amount, smallest_amount
-from creditdesk.ledger.rules.credit import Source, SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import BookingQuote, Source, SourceKey, SourceKind
 from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity
@@ -43,7 +43,8 @@ R = TypeVar("R", bound=TypedRow)
 class ItemRequest:
     """An item as a caller names it; what is None is read from its record.
 
-    `amount` is in ten-thousandths of the currency, `print_units` in uses.
+    `amount` is in ten-thousandths of the currency, `print_units` in uses. `quote` is an earlier price
+    of a booking; it stands unless what was priced has changed (rule 22).
     """
 
     kind: SourceKind
@@ -52,6 +53,7 @@ class ItemRequest:
     starts: datetime | None = None
     ends: datetime | None = None
     print_units: int = 0
+    quote: BookingQuote | None = None
 
     @property
     def key(self) -> SourceKey:
@@ -120,7 +122,9 @@ async def load_sources(finder: Finder, baskets: Sequence[BasketRequest]) -> list
 
     A basket with an item that is missing, invisible or another customer's gets a ValidationError.
     """
-    loaded = await load_priced_items(finder, (item.key for b in baskets for item in b.items))
+    items = [item for basket in baskets for item in basket.items]
+    quoted_rates = {item.quote.rate.id for item in items if item.quote and item.quote.rate}
+    loaded = await load_priced_items(finder, (item.key for item in items), quoted_rates)
     built = [_build_sources(basket, loaded) for basket in baskets]
     sources = [source for each in built if not isinstance(each, ValidationError) for source in each]
     locations = {source.business_id for source in sources if not source.currency}
@@ -129,7 +133,10 @@ async def load_sources(finder: Finder, baskets: Sequence[BasketRequest]) -> list
     return [
         each
         if isinstance(each, ValidationError)
-        else tuple(_in_currency(source, item, currencies) for source, item in zip(each, basket.items, strict=True))
+        else tuple(
+            _with_quote(_in_currency(source, item, currencies), item, loaded)
+            for source, item in zip(each, basket.items, strict=True)
+        )
         for each, basket in zip(built, baskets, strict=True)
     ]
 
@@ -164,6 +171,46 @@ def _in_currency(source: Source, item: ItemRequest, currencies: Mapping[int, str
     if credit_price is not None:
         credit_price = round_to_currency(credit_price, currency)
     return replace(source, currency=currency, price=price, credit_price=credit_price)
+
+
+def _with_quote(source: Source, item: ItemRequest, loaded: PricedItems) -> Source:
+    """The source at the price that was quoted for it earlier, or with the quote of its price now.
+
+    An amount that the caller requests is no price of the booking.
+    """
+    booking = loaded.items.rows.get(item.key)
+    if not isinstance(booking, BookingRow) or item.amount is not None or not source.starts or not source.ends:
+        return source
+    now = BookingQuote(
+        source.starts,
+        source.ends,
+        booking.resource_id,
+        booking.extra_service_id,
+        booking.override_price,
+        source.currency,
+        source.price,
+        source.credit_price,
+        source.rate,
+        source.per_night,
+    )
+    earlier = item.quote
+    stands = (
+        earlier is not None
+        and earlier.basis == now.basis
+        # A rate that was deleted meanwhile has no charge.
+        and (earlier.rate is None or earlier.rate.id in loaded.rates)
+    )
+    if earlier is None or not stands:
+        return replace(source, quote=now)
+    return replace(
+        source,
+        currency=earlier.currency,
+        price=earlier.price,
+        credit_price=earlier.credit_price,
+        rate=earlier.rate,
+        per_night=earlier.per_night,
+        quote=earlier,
+    )
 
 
 def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
@@ -62,14 +63,14 @@ class Payers:
 
 async def load_visible_payers(session: ReadSession, customer_id: int, context: RequestContext) -> Payers:
     """The payers of one customer. Raises ValidationError when it is missing or invisible."""
-    payers = (await load_payers(session, [customer_id])).get(customer_id)
+    payers = (await load_payers(session, [customer_id], context.now)).get(customer_id)
     if payers is None or not payers.visible_to(context.principal):
         raise unknown_reference("Coworker", customer_id)
     return payers
 
 
-async def load_payers(finder: Finder, customer_ids: Iterable[int]) -> dict[int, Payers]:
-    """The payers of each customer that exists, by customer id."""
+async def load_payers(finder: Finder, customer_ids: Iterable[int], now: datetime) -> dict[int, Payers]:
+    """The payers of each customer that exists, with its plans at `now`, by customer id."""
     wanted = set(customer_ids)
     customer_records, contract_records = await finder.find_many(
         [query_of(_CustomerRow, Id=wanted), query_of(ContractRow, CoworkerId=wanted)]
@@ -77,7 +78,7 @@ async def load_payers(finder: Finder, customer_ids: Iterable[int]) -> dict[int, 
     customers = [to_row(_CustomerRow, record) for record in customer_records]
     plans: dict[int, set[int]] = {}
     for contract in (to_row(ContractRow, record) for record in contract_records):
-        if contract.active and not contract.cancelled:
+        if contract.term.is_active(now):
             plans.setdefault(contract.coworker_id or 0, set()).add(contract.tariff_id)
     found = await find_by_id(finder, _TeamRow, {team for c in customers for team in c.teams})
     teams = list(found.values())

@@ -75,9 +75,14 @@ async def load_rates(finder: Finder, rate_ids: Iterable[int | None]) -> dict[int
     return await find_by_id(finder, RateRow, rate_ids)
 
 
-async def load_booking_rates(finder: Finder, bookings: Collection[BookingRow]) -> dict[int, RateRow]:
-    """Every rate that `select_booking_rate` may choose for one of these bookings, by Id."""
-    rates = await load_rates(finder, [booking.extra_service_id for booking in bookings])
+async def load_booking_rates(
+    finder: Finder, bookings: Collection[BookingRow], quoted_rates: Collection[int] = ()
+) -> dict[int, RateRow]:
+    """Every rate that `select_booking_rate` may choose for one of these bookings, by Id.
+
+    Those of earlier quotes are among them where they still exist.
+    """
+    rates = await load_rates(finder, [*(booking.extra_service_id for booking in bookings), *quoted_rates])
     unnamed = [booking for booking in bookings if not booking.extra_service_id]
     types = {b.resource_resource_type_id for b in unnamed if b.resource_resource_type_id}
     if types:

@@ -62,13 +62,13 @@ class Basket:
 
 def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
     state = locked.state
-    now = (locked.remaining, locked.held, locked.overdraft, state.priority, state.funding.kind.counts_as_paid)
+    now = (locked.remaining, locked.reserved, locked.overdraft, state.priority, state.funding.kind.counts_as_paid)
     if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
         return credit
     return structs.replace(
         credit,
         remaining=locked.remaining,
-        held=locked.held,
+        held=locked.reserved,
         overdraft=locked.overdraft,
         priority=state.priority,
         paid=state.funding.kind.counts_as_paid,
@@ -137,7 +137,7 @@ async def _load_payer_credits(
     finder: Finder, customer_ids: Collection[int], now: datetime, *, skip_states: bool
 ) -> tuple[dict[int, Payers], dict[int, tuple[Credit, ...]]]:
     """The payers of each customer, and the credits of all payers by customer id."""
-    payers = await load_payers(finder, customer_ids)
+    payers = await load_payers(finder, customer_ids, now)
     payer_ids = {payer_id for each in payers.values() for payer_id in each.payer_ids}
     return payers, await load_credits(finder, payer_ids, now, skip_states=skip_states)
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.states import HoldState, Operation
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -20,8 +21,9 @@ from creditdesk.ledger.loaders.bookings import (
     lock_bookings,
 )
 from creditdesk.ledger.loaders.entries import load_booking_amounts
-from creditdesk.ledger.loaders.holds import HoldRow, HoldState, lock_holds_of
+from creditdesk.ledger.loaders.holds import HoldRow, lock_holds_of
 from creditdesk.ledger.loaders.items import BasketRequest, Buyer, ItemRequest
+from creditdesk.ledger.loaders.quotes import load_charged_quotes
 from creditdesk.ledger.loaders.uses import load_booking_uses
 from creditdesk.ledger.operations.baskets import Basket, load_baskets_for_update
 from creditdesk.ledger.operations.charges import UncoveredPrice, add_charges, booking_charge_values
@@ -35,7 +37,7 @@ from creditdesk.ledger.operations.draw import (
 from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import Allocation
-from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
+from creditdesk.ledger.rules.credit import BookingQuote, CreditKey, SourceKey, SourceKind
 from creditdesk.schema.errors import StateConflict, raise_first_error
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import WriteSession
@@ -111,11 +113,12 @@ async def _charge_round(
     context: RequestContext,
     ledger: LedgerContext,
     kept: Mapping[CreditKey, Amount] = MappingProxyType({}),
+    quotes: Mapping[int, BookingQuote] = MappingProxyType({}),
 ) -> list[ChargeResult]:
     """Charges bookings of different customers and returns a result for each, in their order."""
     for booking in bookings:
         _require_chargeable(booking)
-    baskets = await _load_booking_baskets(session, bookings, context)
+    baskets = await _load_booking_baskets(session, bookings, context, quotes)
     plans = [
         SpendPlan(
             basket,
@@ -124,6 +127,7 @@ async def _charge_round(
             holds.get(booking.key, ()),
             kept,
             f"Booking #{booking.id}",
+            Operation.CHARGE,
         )
         for booking, basket in zip(bookings, baskets, strict=True)
     ]
@@ -162,13 +166,15 @@ async def _load_booking_baskets(
     session: WriteSession,
     bookings: Sequence[LockedBooking],
     context: RequestContext,
+    quotes: Mapping[int, BookingQuote] = MappingProxyType({}),
     *,
     ignore_covered: bool = False,
 ) -> list[Basket]:
+    """The basket of each booking, at the price of its quote while that stands."""
     requests = [
         BasketRequest(
             Buyer(booking.coworker_id or 0),
-            (ItemRequest(SourceKind.BOOKING, booking.id),),
+            (ItemRequest(SourceKind.BOOKING, booking.id, quote=quotes.get(booking.id)),),
             context,
             ignore_covered,
         )
@@ -294,14 +300,16 @@ async def recalculate_booking(
 ) -> RecalculationResult:
     """Allocates a charged booking again, preferring the credits it already used (rule 25).
 
-    The booking is charged anew as a whole, or nothing changes. Raises StateConflict for a booking
-    that is not charged.
+    Its price stands unless what was priced has changed (rule 22). The booking is charged anew as a
+    whole, or nothing changes. Raises StateConflict for a booking that is not charged.
     """
     [booking] = (await lock_bookings(session, [booking_id])).values()
     if not booking.invoiced:
         raise StateConflict(f"Booking #{booking_id} is not charged, so there is nothing to decide again.")
     await lock_holds_of(session, [booking.key])
-    (basket,) = await _load_booking_baskets(session, [booking], context, ignore_covered=True)
+    keeps_price = not ledger.settings.reprice_on_recalculate
+    quotes = await load_charged_quotes(session, [booking_id]) if keeps_price else {}
+    (basket,) = await _load_booking_baskets(session, [booking], context, quotes, ignore_covered=True)
     taken = await load_booking_amounts(session, booking_id)
     kept = {credit.key: taken[account_key(credit.key)] for credit in basket.credits if account_key(credit.key) in taken}
     # All accounts are locked here, before the first reversal, to keep the one order of locks
@@ -325,5 +333,5 @@ async def recalculate_booking(
     if dry_run:
         return result
     await revert_charge(session, booking, context, ledger, Cause.RECALCULATED, "booking decided again")
-    (charged,) = await _charge_round(session, [booking], {}, context, ledger, kept)
+    (charged,) = await _charge_round(session, [booking], {}, context, ledger, kept, quotes)
     return RecalculationResult(booking_id, result.before, result.after, result.uncovered, charged)

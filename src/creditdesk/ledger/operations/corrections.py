@@ -316,7 +316,7 @@ async def void(
             )
             journal.append(account, EntryType.VOID, removed, metadata)
         used = credit.total - credit.remaining
-        done.append(VoidResult(account, removed, used, credit.held))
+        done.append(VoidResult(account, removed, used, credit.reserved))
     await journal.flush(session)
     return done
 

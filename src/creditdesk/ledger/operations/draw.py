@@ -14,12 +14,13 @@ from msgspec import structs
 
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.states import HoldState, Operation
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, account_key
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
-from creditdesk.ledger.loaders.holds import HoldRow, HoldState
+from creditdesk.ledger.loaders.holds import HoldRow
 from creditdesk.ledger.loaders.items import ItemRequest
 from creditdesk.ledger.loaders.uses import HISTORY_REFERENCES
 from creditdesk.ledger.operations.baskets import Basket
@@ -63,12 +64,24 @@ def preview(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An allocation as it is stored: what it was made for, and the ids of its sources' documents."""
+
+    allocation: Allocation
+    basket: Basket
+    context: RequestContext
+    operation: Operation
+    document_ids: Sequence[int]
+
+
 @dataclass(slots=True)
 class SpendPlan:
     """A basket to be spent. `allocation` is set once it is decided.
 
     `holds` are released first and their credits preferred, as are those in `kept`, by what they
-    paid before the source changed (rules 25, 26).
+    paid before the source changed (rules 25, 26). `document_ids` are those of the documents of its
+    sources, in order.
     """
 
     basket: Basket
@@ -77,7 +90,10 @@ class SpendPlan:
     holds: Sequence[HoldRow] = ()
     kept: Mapping[CreditKey, Amount] = field(default_factory=dict)
     description: str = ""
+    operation: Operation = Operation.SPEND
     allocation: Allocation | None = field(default=None, init=False)
+    document_ids: Sequence[int] = field(default=(), init=False)
+    _uses: list[list[PendingEntry]] = field(default_factory=list, init=False)
 
     @property
     def accounts(self) -> set[AccountKey]:
@@ -97,19 +113,35 @@ class SpendPlan:
         self.allocation = preview(
             replace(self.basket, credits=credits_), self.ledger, journal.now, preferred, self.kept
         )
-        return [
-            write_use(
-                journal,
-                account_key(part.credit),
-                part.taken,
-                source.source,
-                self.basket.owner.id,
-                self.context,
-                self.description,
-            )
+        self._uses = [
+            [
+                write_use(
+                    journal,
+                    account_key(part.credit),
+                    part.taken,
+                    source.source,
+                    self.basket.owner.id,
+                    self.context,
+                    self.description,
+                )
+                for part in source.parts
+            ]
             for source in self.allocation.sources
-            for part in source.parts
         ]
+        return [use for of_source in self._uses for use in of_source]
+
+    def link_documents(self, document_ids: Sequence[int]) -> None:
+        """Links the uses for each source to the id of its document."""
+        self.document_ids = document_ids
+        for document_id, of_source in zip(document_ids, self._uses, strict=True):
+            for use in of_source:
+                use.link_decision(document_id)
+
+    @property
+    def decision(self) -> Decision:
+        """What was decided. Call it after `decide` and `link_documents`."""
+        assert self.allocation is not None
+        return Decision(self.allocation, self.basket, self.context, self.operation, self.document_ids)
 
 
 def write_use(
@@ -151,9 +183,10 @@ def write_releases(
     cause: Cause,
     reason: str = "",
 ) -> None:
-    """Writes the release of each hold (rule 26); one that ended was released by the lock."""
+    """Writes the release of each hold (rule 26); one that ended, as of when it did."""
     for hold in holds:
         if hold.has_ended(journal.now):
+            journal.release_ended(hold.account)
             continue
         metadata = EntryMetadata(
             context.principal.email,
@@ -163,7 +196,8 @@ def write_releases(
             hold.source_id,
             context.idempotency_key,
         )
-        journal.append(hold.account, EntryType.RELEASE, hold.held_amount, metadata)
+        pending = journal.append(hold.account, EntryType.RELEASE, hold.held_amount, metadata)
+        pending.link_decision(hold.allocation_id)
 
 
 def attempt(
@@ -211,57 +245,64 @@ async def execute_spends(
     accounts = {account for plan in plans for account in plan.accounts}
     journal = await lock_accounts(session, accounts, ledger.clock)
     outcomes = [attempt(journal, plan.decide) for plan in plans]
-    await journal.flush(session)
     executed = [plan for plan, outcome in zip(plans, outcomes, strict=True) if not isinstance(outcome, DomainError)]
+    await link_documents(session, executed)
+    await journal.flush(session)
     results = iter(await store_spends(session, executed))
     return [outcome if isinstance(outcome, DomainError) else next(results) for outcome in outcomes]
 
 
+async def link_documents(session: WriteSession, decided: Sequence[SpendPlan]) -> None:
+    """Links the uses of decided plans to the documents that will explain them, before the flush."""
+    counts = [len(plan.allocation.sources) if plan.allocation else 0 for plan in decided]
+    ids = iter(await next_document_ids(session, sum(counts)))
+    for plan, count in zip(decided, counts, strict=True):
+        plan.link_documents([next(ids) for _ in range(count)])
+
+
+async def next_document_ids(session: WriteSession, count: int) -> Sequence[int]:
+    """Ids for this many documents of decisions."""
+    if not count:
+        return ()
+    [ids] = (await session.next_ids({AllocationDocument: count})).values()
+    return ids
+
+
 async def store_spends(session: WriteSession, executed: Sequence[SpendPlan]) -> list[SpendResult]:
     """Stores the allocations of executed plans and marks the holds that became uses."""
-    allocations = [plan.allocation for plan in executed if plan.allocation is not None]
-    decided = [(allocation, plan.basket, plan.context) for plan, allocation in zip(executed, allocations, strict=True)]
+    decisions = [plan.decision for plan in executed]
     settled = [hold.id for plan in executed for hold in plan.holds]
-    stored = await store_allocations(session, decided, settled)
-    return [SpendResult(*each) for each in zip(allocations, stored, strict=True)]
+    stored = await store_decisions(session, decisions, settled)
+    return [SpendResult(decision.allocation, each) for decision, each in zip(decisions, stored, strict=True)]
 
 
-async def store_allocations(
+async def store_decisions(
     session: WriteSession,
-    decided: Sequence[tuple[Allocation, Basket, RequestContext]],
+    decisions: Sequence[Decision],
     settled_hold_ids: Sequence[int] = (),
 ) -> list[StoredAllocation]:
-    """Stores allocations, one document for each source, in one statement (rule 19).
+    """Stores decisions, one document for each source, in one statement (rule 19).
 
     The settled holds became uses by them.
     """
-    count = sum(len(allocation.sources) for allocation, _, _ in decided)
-    if not count:
+    if not decisions:
         return []
-    [ids] = (await session.next_ids({AllocationDocument: count})).values()
-    free_ids = iter(ids)
     records: list[Record] = []
     stored = []
-    for allocation, basket, context in decided:
-        own_ids = [next(free_ids) for _ in allocation.sources]
-        document = allocation.to_document()
-        stored.append(StoredAllocation(own_ids[0], document))
-        records += _document_records(allocation, document, basket, context, own_ids)
+    for decision in decisions:
+        document = decision.allocation.to_document()
+        stored.append(StoredAllocation(decision.document_ids[0], document))
+        records += _document_records(decision, document)
     confirmed = [(hold_id, {"State": HoldState.CONFIRMED.value}) for hold_id in settled_hold_ids]
     holds = [Update(Hold, confirmed)] if confirmed else []
     await session.write([Insert(AllocationDocument, records), *holds])
     return stored
 
 
-def _document_records(
-    allocation: Allocation,
-    document: Mapping[str, object],
-    basket: Basket,
-    context: RequestContext,
-    ids: Sequence[int],
-) -> list[Record]:
+def _document_records(decision: Decision, document: Mapping[str, object]) -> list[Record]:
     """One record for each source: its part of the document under the fields common to all."""
-    locations = {source.key: source.business_id for source in basket.sources}
+    allocation, ids = decision.allocation, decision.document_ids
+    locations = {source.key: source.business_id for source in decision.basket.sources}
     common = dict(document)
     parts = common.pop("sources")
     assert isinstance(parts, list)
@@ -273,12 +314,14 @@ def _document_records(
                 "BusinessId": locations[source.source],
                 "CoworkerId": allocation.customer_id,
                 "Group": ids[0],
+                "Operation": decision.operation.value,
                 "SourceKind": source.source.kind.value,
                 "SourceId": source.source.id,
+                "Credits": "".join(f"{seen.credit};" for seen in source.considered),
                 "Document": {**common, **part},
             },
-            context.now,
-            context.principal.email,
+            decision.context.now,
+            decision.context.principal.email,
         )
         for document_id, source, part in zip(ids, allocation.sources, parts, strict=True)
     ]

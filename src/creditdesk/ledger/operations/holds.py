@@ -5,11 +5,12 @@ A hold lowers what is available, not what remains.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
+from creditdesk.entities.states import HoldState, Operation
 from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import EntryType
@@ -19,21 +20,19 @@ from creditdesk.ledger.journal.transaction import (
     LedgerContext,
     lock_stored_accounts,
 )
-from creditdesk.ledger.loaders.holds import (
-    HoldRow,
-    HoldState,
-    find_due_groups,
-    lock_hold_groups,
-)
+from creditdesk.ledger.loaders.holds import HoldRow, find_due_groups, lock_hold_groups
 from creditdesk.ledger.operations.baskets import Basket
 from creditdesk.ledger.operations.draw import (
+    Decision,
+    next_document_ids,
     preview,
-    store_allocations,
+    store_decisions,
     write_releases,
     write_use,
 )
-from creditdesk.ledger.operations.locking import lock_accounts, write_ends
-from creditdesk.ledger.rules.burn_down import Allocation
+from creditdesk.ledger.operations.locking import lock_accounts
+from creditdesk.ledger.rules.burn_down import Allocation, AllocationPart
+from creditdesk.ledger.rules.credit import SourceKey
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import NotFound, StateConflict, invalid_field
 from creditdesk.schema.records import new_record, update_stamp
@@ -66,50 +65,53 @@ async def create_hold(
         raise invalid_field("Until", "must lie ahead")
     locked = Basket(basket.owner, basket.sources, basket.with_locked_balances(journal))
     allocation = preview(locked, ledger, journal.now)
-    (stored,) = await store_allocations(session, [(allocation, basket, context)])
+    document_ids = await next_document_ids(session, len(allocation.sources))
+    decision = Decision(allocation, basket, context, Operation.HOLD, document_ids)
+    (stored,) = await store_decisions(session, [decision])
     count = sum(len(source.parts) for source in allocation.sources)
     if not count:
         return HoldResult(None, allocation, stored.allocation_group)
     [ids] = (await session.next_ids({Hold: count})).values()
-    _write_holds(journal, allocation, context)
-    records = _hold_records(allocation, basket, context, ids, stored.allocation_group, until)
+    _write_holds(journal, decision)
+    records = _hold_records(decision, ids, until)
     await session.insert(Hold, records)
     await journal.flush(session)
     return HoldResult(ids[0], allocation, stored.allocation_group)
 
 
-def _write_holds(journal: JournalTransaction, allocation: Allocation, context: RequestContext) -> None:
-    for source in allocation.sources:
+def _held_parts(decision: Decision) -> Iterable[tuple[int, SourceKey, AllocationPart]]:
+    """Each part of the decision with its source and the id of the source's document."""
+    for document_id, source in zip(decision.document_ids, decision.allocation.sources, strict=True):
         for part in source.parts:
-            metadata = EntryMetadata(
-                context.principal.email,
-                SOURCE_CAUSES[source.source.kind.value],
-                "",
-                source.source.kind.value,
-                source.source.id,
-                context.idempotency_key,
-            )
-            journal.append(account_key(part.credit), EntryType.HOLD, part.taken, metadata)
+            yield document_id, source.source, part
 
 
-def _hold_records(
-    allocation: Allocation,
-    basket: Basket,
-    context: RequestContext,
-    ids: Sequence[int],
-    allocation_group: int,
-    until: datetime | None,
-) -> list[Record]:
-    """One record for each part of the allocation; the first id names their group."""
-    locations = {source.key: source.business_id for source in basket.sources}
-    parts = [(source.source, part) for source in allocation.sources for part in source.parts]
+def _write_holds(journal: JournalTransaction, decision: Decision) -> None:
+    context = decision.context
+    for document_id, source, part in _held_parts(decision):
+        metadata = EntryMetadata(
+            context.principal.email,
+            SOURCE_CAUSES[source.kind.value],
+            "",
+            source.kind.value,
+            source.id,
+            context.idempotency_key,
+        )
+        pending = journal.append(account_key(part.credit), EntryType.HOLD, part.taken, metadata)
+        pending.link_decision(document_id)
+
+
+def _hold_records(decision: Decision, ids: Sequence[int], until: datetime | None) -> list[Record]:
+    """One record for each part of the decision; the first id names their group."""
+    context = decision.context
+    locations = {source.key: source.business_id for source in decision.basket.sources}
     records = []
-    for hold_id, (source, part) in zip(ids, parts, strict=True):
+    for hold_id, (document_id, source, part) in zip(ids, _held_parts(decision), strict=True):
         account_type, credit_id = account_key(part.credit)
         values = {
             "Id": hold_id,
             "BusinessId": locations[source],
-            "CoworkerId": allocation.customer_id,
+            "CoworkerId": decision.allocation.customer_id,
             "Group": ids[0],
             "CreditKind": account_type.value,
             "CreditId": credit_id,
@@ -119,7 +121,7 @@ def _hold_records(
             "SourceId": source.id,
             "Until": until,
             "State": HoldState.HELD.value,
-            "AllocationId": allocation_group,
+            "AllocationId": document_id,
         }
         records.append(new_record(Hold, values, context.now, context.principal.email))
     return records
@@ -148,7 +150,9 @@ async def confirm_hold(session: WriteSession, group: int, context: RequestContex
 
 
 def _write_held_use(journal: JournalTransaction, hold: HoldRow, context: RequestContext) -> PendingEntry:
-    return write_use(journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context)
+    use = write_use(journal, hold.account, hold.held_amount, hold.source, hold.coworker_id, context)
+    use.link_decision(hold.allocation_id)
+    return use
 
 
 async def release_hold(
@@ -187,7 +191,11 @@ async def release_due_holds(
     # Only these: the lock of an operation would release all that have ended on the account.
     accounts = {hold.account for hold in holds}
     journal = await lock_stored_accounts(session, accounts, ledger.clock)
-    await write_ends(session, journal, holds, context.principal.email)
+    for hold in holds:
+        journal.add_ended(hold.account, hold.as_reserved)
+    for account in accounts:
+        journal.release_ended(account, context.principal.email)
+    await journal.flush(session)
     return sorted({hold.group for hold in holds})
 
 

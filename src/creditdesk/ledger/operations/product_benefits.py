@@ -205,7 +205,7 @@ async def _expiry(
 ) -> datetime:
     period = None
     if benefit.expiration is ExpirationType.PRICE_PLAN:
-        period = await _load_plan_period(session, sale, local_date(now, clock.zone), clock)
+        period = await _load_plan_period(session, sale, now, clock)
     try:
         return product_expiry(benefit.expiration, benefit.lifetime, now, clock.zone, plan_period=period)
     except MissingMainContract:
@@ -217,20 +217,16 @@ async def _expiry(
 
 
 async def _load_plan_period(
-    session: ReadSession, sale: SaleRow, today: date, clock: LocationClock
+    session: ReadSession, sale: SaleRow, now: datetime, clock: LocationClock
 ) -> RenewalPeriod | None:
     """The billing period of the customer's main contract; one of the sale's location goes first."""
-    started = [
-        (contract, local_date(contract.start_date, clock.zone))
-        for contract in await load_main_contracts(session, sale.coworker_id or 0)
-        if contract.start_date is not None
-    ]
-    running = [(contract, start) for contract, start in started if start <= today]
-    if not running:
+    contracts = await load_main_contracts(session, sale.coworker_id or 0, now)
+    if not contracts:
         return None
-    main, start = min(running, key=lambda r: (r[0].issued_by_id != sale.business_id, r[0].id))
+    main = min(contracts, key=lambda contract: (contract.issued_by_id != sale.business_id, contract.id))
     plan = (await find_by_id(session, PlanRow, [main.tariff_id])).get(main.tariff_id)
-    return _billing_period(plan, start, today, main.billing_day or None)
+    started, today = local_date(main.term.starts, clock.zone), local_date(now, clock.zone)
+    return _billing_period(plan, started, today, main.billing_day or None)
 
 
 def _billing_period(plan: PlanRow | None, started: date, today: date, billing_day: int | None) -> RenewalPeriod:

@@ -30,6 +30,6 @@ async def require_reassignable(session: ReadSession, locked: LockedAccount, term
     entries = (await load_entries(session, [locked.account])).get(locked.account, [])
     was_used = locked.remaining != locked.total or any(e.kind in _PAYMENTS for e in entries)
     for field, after in changes:
-        if was_used or locked.held:
+        if was_used or locked.reserved:
             state = "was used" if was_used else "is held"
             raise invalid_field(field, f"cannot be changed, as the credit {state}", after)

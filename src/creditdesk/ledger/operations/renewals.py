@@ -19,7 +19,7 @@ from creditdesk.ledger.loaders.benefits import (
 )
 from creditdesk.ledger.loaders.contracts import (
     ContractRow,
-    load_active_contracts,
+    load_begun_contracts,
     lock_contracts,
 )
 from creditdesk.ledger.loaders.locations import (
@@ -59,7 +59,7 @@ class DueRenewal:
     @property
     def amount(self) -> Amount:
         """What the period grants, in the credit's smallest unit."""
-        return self.benefit.amount
+        return self.benefit.amount * self.contract.benefit_quantity
 
 
 async def find_due_renewals(
@@ -70,7 +70,7 @@ async def find_due_renewals(
     since: date | None = None,
     contract_ids: Collection[int] | None = None,
 ) -> list[DueRenewal]:
-    """What is due at `now` on active contracts that the principal may see, oldest period first.
+    """What is due at `now` on contracts that the principal may see, oldest period first.
 
     A benefit that was granted before catches up period by period. One that never was begins with
     the period of today, or with that of `since`: contracts taken over from another system are not
@@ -78,8 +78,8 @@ async def find_due_renewals(
     """
     contracts = [
         contract
-        for contract in await load_active_contracts(session, contract_ids)
-        if context.principal.sees_location(contract.issued_by_id) and contract.start_date is not None
+        for contract in await load_begun_contracts(session, now, contract_ids)
+        if context.principal.sees_location(contract.issued_by_id)
     ]
     if not contracts:
         return []
@@ -146,12 +146,11 @@ def _periods_due(
     last_granted: datetime | None,
     since: date | None,
 ) -> Sequence[RenewalPeriod]:
-    assert contract.start_date is not None
-    started = local_date(contract.start_date, clock.zone)
+    """The periods to grant. What a pause skips is not caught up (rule 27)."""
+    term = contract.term
+    started = local_date(term.starts, clock.zone)
     today = local_date(now, clock.zone)
-    if today < started:
-        return []
-    ended = contract.cancellation_date
+    ended = term.ends
     billing_day = contract.billing_day or None
     periods = list(
         periods_due(
@@ -163,6 +162,8 @@ def _periods_due(
             ended=local_date(ended, clock.zone) if ended else None,
         )
     )
+    if pause := term.pause:
+        periods = [period for period in periods if not pause.covers_day(period.starts, clock.zone)]
     if last_granted is not None:
         return periods
     first = renewal_period(benefit.renewal, max(started, since or today), started, billing_day)

@@ -30,7 +30,7 @@ from creditdesk.ledger.loaders.items import BasketRequest, lock_items
 from creditdesk.ledger.loaders.use_references import UseReferences, load_use_references
 from creditdesk.ledger.loaders.uses import PostedUse
 from creditdesk.ledger.operations.baskets import load_baskets_for_update
-from creditdesk.ledger.operations.draw import SpendPlan, SpendResult, attempt, store_spends
+from creditdesk.ledger.operations.draw import SpendPlan, SpendResult, attempt, link_documents, store_spends
 from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.operations.use_posting import post_use
 from creditdesk.schema.entity import Entity, Record
@@ -231,6 +231,7 @@ async def _flush(session: WriteSession, steps: Sequence[_Step], journal: Journal
     histories = {
         step.spend.mapping.history_entity for step in steps if isinstance(step.spend, UseSpend) and step.entries
     }
+    await link_documents(session, [step.plan for step in steps if step.plan is not None and step.response is None])
     # The rows of one history come back with the write; a mixed batch reads the others.
     first = min(histories, key=lambda history: history.__name__, default=None)
     returned = await journal.flush(session, first)

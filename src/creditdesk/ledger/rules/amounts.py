@@ -42,6 +42,13 @@ def smallest_amount(digits: int) -> Amount:
     return smallest
 
 
+def parse_money(text: str) -> Amount:
+    """The ten-thousandths that `format_money` wrote; fewer decimals are read too."""
+    whole, _, decimals = text.removeprefix("-").partition(".")
+    amount: Amount = int(whole) * AMOUNT_SCALE + int(decimals.ljust(DECIMALS, "0")[:DECIMALS])
+    return -amount if text.startswith("-") else amount
+
+
 def format_money(amount: Amount) -> str:
     """Formats ten-thousandths with four decimals: `125000` is `"12.5000"`."""
     sign = "-" if amount < 0 else ""

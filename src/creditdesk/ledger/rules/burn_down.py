@@ -21,6 +21,7 @@ from msgspec import Struct
 from creditdesk.ledger.rules.amounts import Amount, format_money, smallest_amount
 from creditdesk.ledger.rules.assignment import assign
 from creditdesk.ledger.rules.credit import (
+    BookingQuote,
     Credit,
     CreditKey,
     CreditType,
@@ -42,6 +43,7 @@ from creditdesk.ledger.rules.offers import (
 )
 from creditdesk.ledger.rules.overdraft import OverdraftCredits
 from creditdesk.ledger.rules.pool_caps import capped_total, caps_by_position, remaining_after
+from creditdesk.ledger.rules.quotes import quote_document
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.settings import LedgerSettings
 
@@ -79,7 +81,10 @@ class ConsideredCredit(Struct, frozen=True, gc=False):
 
 
 class SourceAllocation(Struct, frozen=True, gc=False):
-    """How one source is paid: the parts and `uncovered` sum to its price."""
+    """How one source is paid: the parts and `uncovered` sum to its price.
+
+    `quote` is the price of a whole booking, before what earlier spends cover of it.
+    """
 
     source: SourceKey
     currency: str
@@ -88,6 +93,7 @@ class SourceAllocation(Struct, frozen=True, gc=False):
     uncovered: Amount
     parts: tuple[AllocationPart, ...]
     considered: tuple[ConsideredCredit, ...]
+    quote: BookingQuote | None = None
 
 
 class Allocation(Struct, frozen=True, gc=False):
@@ -322,6 +328,7 @@ def _source_allocation(
         uncovered,
         tuple(_allocation_part(ordered[share.credit], source, share) for share in shares),
         tuple(considered),
+        source.quote,
     )
 
 
@@ -338,7 +345,7 @@ def _document_amount(kind: CreditType, amount: Amount) -> str | int:
 
 
 def _source_document(source: SourceAllocation) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "source": str(source.source),
         "currency": source.currency,
         "price": format_money(source.price),
@@ -355,6 +362,7 @@ def _source_document(source: SourceAllocation) -> dict[str, object]:
             for seen in source.considered
         ],
     }
+    return document if source.quote is None else document | {"quote": quote_document(source.quote)}
 
 
 def _part_document(part: AllocationPart) -> dict[str, object]:

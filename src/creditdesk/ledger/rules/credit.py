@@ -181,12 +181,35 @@ class SourceKey(NamedTuple):
         return f"{self.kind}/{self.id}"
 
 
+class BookingQuote(Struct, frozen=True, gc=False):
+    """What a booking was priced on, and the prices of all of it that were found (rule 22).
+
+    `requested_rate` is the rate that the booking names, `rate` the one it was priced at.
+    """
+
+    starts: datetime
+    ends: datetime
+    resource_id: int | None
+    requested_rate: int | None
+    override_price: Amount | None
+    currency: str
+    price: Amount
+    credit_price: Amount | None
+    rate: Rate | None
+    per_night: bool = False
+
+    @property
+    def basis(self) -> tuple[datetime, datetime, int | None, int | None, Amount | None]:
+        """What was priced: a booking with the same basis keeps its price."""
+        return (self.starts, self.ends, self.resource_id, self.requested_rate, self.override_price)
+
+
 class Source(Struct, frozen=True, gc=False):
     """One thing to pay. `price` and `credit_price` are for all of it, not for a unit.
 
     A blank or zero `credit_price` means the rate has none. An invoice line that names a product,
     pass or plan is limited as that, any other invoice line as a charge. `rate` is the one a booking
-    is priced at. Raises ValueError for a booking without a start before its end, and for a price
+    is priced at, `quote` its price before what earlier spends cover. Raises ValueError for a booking without a start before its end, and for a price
     below zero.
     """
 
@@ -211,6 +234,7 @@ class Source(Struct, frozen=True, gc=False):
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     interval_minutes: int = DEFAULT_INTERVAL_MINUTES
     rate: Rate | None = None
+    quote: BookingQuote | None = None
 
     def __post_init__(self) -> None:
         if self.price < 0:

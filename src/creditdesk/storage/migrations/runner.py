@@ -10,9 +10,11 @@ from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
     cache_revision,
+    contract_states,
     counter_columns,
     credit_funding,
     field_defaults,
+    hold_decisions,
     initial,
     internal_tables,
     journal_facts,
@@ -38,6 +40,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *credit_funding.MIGRATIONS,
     *period_locks.MIGRATIONS,
     *text_indexes.MIGRATIONS,
+    *hold_decisions.MIGRATIONS,
+    *contract_states.MIGRATIONS,
 )
 """Every step in order."""
 

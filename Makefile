@@ -9,7 +9,7 @@ FAST := tests/unit tests/architecture tests/api tests/ledger tests/contract/test
 	tests/contract/test_permissions.py tests/storage/test_storage_contract.py
 # The tests that run the program in their own process, and the least share of its lines and branches
 # that they must run, in per cent.
-COVERED := $(FAST) tests/auth tests/audit tests/cli tests/transfer
+COVERED := $(FAST) tests/auth tests/audit tests/cli tests/console tests/transfer
 COVERAGE_FLOOR := 85
 
 .PHONY: install install-dev run test test-fast coverage test-deep check bench failover docs reference screenshots format lock clean

@@ -16,13 +16,8 @@ from creditdesk.api.openapi import openapi_document
 from creditdesk.app import build_context
 from creditdesk.cli.program import app
 from creditdesk.schema import errors
-from creditdesk.settings import (
-    COMMAND_VARIABLES,
-    FORMER_NAMES,
-    RETIRED_NAMES,
-    Settings,
-    declared_settings,
-)
+from creditdesk.settings import COMMAND_VARIABLES, Settings, declared_settings
+from creditdesk.settings_sources import FORMER_NAMES, RETIRED_NAMES
 from creditdesk.storage.engine import open_store
 
 REFERENCE: Final = Path(__file__).parents[2] / "docs" / "reference"

@@ -6,17 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from creditdesk.settings import (
-    FORMER_NAMES,
-    RETIRED_NAMES,
-    AuthSettings,
-    Settings,
-    SettingsError,
-    ValidityInstant,
-    declared_settings,
-    load_settings,
-    variable_of,
-)
+from creditdesk.settings import AuthSettings, Settings, ValidityInstant, declared_settings, variable_of
+from creditdesk.settings_sources import FORMER_NAMES, RETIRED_NAMES, SettingsError, load_settings
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from cyclopts import Parameter
 
 from creditdesk.cli.output import CliError
 from creditdesk.schema.repository import Store
-from creditdesk.settings import SETTINGS_VARIABLE, Settings, load_settings, variable_of
+from creditdesk.settings import SETTINGS_VARIABLE, Settings, variable_of
+from creditdesk.settings_sources import load_settings
 from creditdesk.storage.engine import open_store
 
 DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"

@@ -19,7 +19,8 @@ from creditdesk.cli import backup, checkpoint, data, encryption_keys, jobs, loca
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
-from creditdesk.settings import TRACEBACK_VARIABLE, SettingsError
+from creditdesk.settings import TRACEBACK_VARIABLE
+from creditdesk.settings_sources import SettingsError
 from creditdesk.storage.backup import BackupError
 from creditdesk.storage.engine import UnknownEngine
 from creditdesk.storage.migrations import NewerDatabase, OlderDatabase

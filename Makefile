@@ -72,8 +72,8 @@ format: .venv/dev
 	$(BIN)/ruff check --fix src tests benchmarks tools
 
 lock:                         ## compiles the pinned requirements (needs uv on the path)
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build pyproject.toml -o requirements.txt
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra dev pyproject.toml --constraint requirements.txt -o requirements-dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra pdf pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra pdf --extra dev pyproject.toml --constraint requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf .venv .demo .bench build dist

@@ -1,4 +1,4 @@
-"""Fetches the vendored browser packages again, by name and version, and checks their hashes.
+"""Fetches the vendored browser packages and fonts again, by name and version, and checks their hashes.
 
     python tools/vendor.py                              # fetch and compare with the recorded hashes
     python tools/vendor.py --update swagger-ui-dist 5.35.0   # record another version

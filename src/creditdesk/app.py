@@ -21,6 +21,7 @@ from creditdesk.api.ledger.benefits import benefit_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
+from creditdesk.api.reports.routes import report_routes
 from creditdesk.api.routes import Api
 from creditdesk.api.sessions import session_routes
 from creditdesk.api.token import token_route
@@ -125,6 +126,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             *ledger_routes(ledger, queue),
             *benefit_routes(),
             *audit_routes(),
+            *report_routes(ledger),
         ),
         transient_errors=TRANSIENT_ERRORS,
         clock=clock,

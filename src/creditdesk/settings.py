@@ -217,6 +217,10 @@ class Settings:
         minimum=1,
         maximum=600,
     )
+    report_folder: str = setting(
+        "",
+        "Folder to which `creditdesk jobs` writes saved reports and closings; empty, `reports` in the user's data folder.",
+    )
     api: ApiSettings = field(default_factory=ApiSettings)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)

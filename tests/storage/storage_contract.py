@@ -6,21 +6,24 @@ Nothing here depends on which engine that is.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
+from threading import Event, get_ident
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from creditdesk.entities.billing.time_pass import TimePass
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.entity import Column, Entity
+from creditdesk.schema.entity import Column, Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order, Page
-from creditdesk.schema.repository import FindQuery, Insert, Store, Update
+from creditdesk.schema.repository import FindQuery, Insert, ReadSession, Store, Update
 from tests.support.record_builder import RecordBuilder, stored_row
 
 
@@ -366,6 +369,53 @@ class StorageContract:
         assert seen == [{"Code": "AAA"}, {"Code": "BBB"}]
         async with store.read_session() as session:
             assert await session.find(Currency, ours, columns=("Code",)) == [{"Code": "CCC"}]
+
+    async def test_detached_read_leaves_the_event_loop_free_and_sees_one_snapshot(self, store: Store) -> None:
+        [first] = await insert_rows(store, Currency, {"Code": "AAA"})
+        started, may_end = Event(), Event()
+
+        async def read(session: ReadSession) -> tuple[list[Record], list[Record], int]:
+            before = await session.find(Currency, [with_ids(Currency, [first])], columns=("Code",))
+            started.set()
+            assert may_end.wait(10)
+            after = await session.find(Currency, [with_ids(Currency, [first])], columns=("Code",))
+            return before, after, get_ident()
+
+        reading = asyncio.create_task(store.read_detached(read))
+        while not started.is_set():
+            await asyncio.sleep(0.01)
+        async with store.write_session() as session:
+            await session.update(Currency, [(first, {"Code": "BBB"})])
+        may_end.set()
+        before, after, thread = await reading
+        assert before == after == [{"Code": "AAA"}]
+        assert thread != get_ident()
+
+    async def test_detached_read_raises_what_its_work_raises(self, store: Store) -> None:
+        async def fail(_session: ReadSession) -> None:
+            raise StateConflict("no")
+
+        with pytest.raises(StateConflict, match="no"):
+            await store.read_detached(fail)
+
+    async def test_find_latest_returns_the_highest_of_each_group(self, store: Store) -> None:
+        numbers = (("money", 901), ("money", 903), ("money", 902), ("time", 905))
+        rows = [{"CreditKind": kind, "CreditId": number, "Digest": ""} for kind, number in numbers]
+        ours = with_ids(AccountState, await insert_rows(store, AccountState, *rows))
+
+        async def latest(*filters: Filter, keep: tuple[Filter, ...] = ()) -> list[tuple[str, int]]:
+            names = ("CreditKind", "CreditId")
+            async with store.read_session() as session:
+                found = await session.find_latest(
+                    AccountState, names[:1], names[1], (ours, *filters), keep=keep, columns=names
+                )
+            return sorted((row["CreditKind"], row["CreditId"]) for row in found)
+
+        low = where(AccountState, "CreditId", Comparison.AT_MOST, 902)
+        high = where(AccountState, "CreditId", Comparison.AT_LEAST, 904)
+        assert await latest() == [("money", 903), ("time", 905)]
+        assert await latest(low) == [("money", 902)]
+        assert await latest(keep=(high,)) == [("time", 905)]
 
     async def test_single_reads_see_each_commit(self, store: Store) -> None:
         [record_id] = await insert_rows(store, Currency, {"Code": "AAA"})

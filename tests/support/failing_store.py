@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
@@ -18,6 +18,9 @@ STATEMENT_METHODS = (
     "advance_ids",
 )
 """The methods of a write session that send a statement."""
+
+
+T = TypeVar("T")
 
 
 class ConnectionLost(ConnectionError):
@@ -50,6 +53,9 @@ class FailingStore:
 
     def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
         return self.store.read_session(snapshot=snapshot)
+
+    async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
+        return await self.store.read_detached(work)
 
     def bulk_load(self, entities: Sequence[type[Entity]]) -> AbstractAsyncContextManager[WriteSession]:
         return self.store.bulk_load(entities)

@@ -18,6 +18,7 @@ from creditdesk.auth.token_responses import TokenResponse
 from creditdesk.auth.tokens import AccessTokens
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.enums import eLanguage
+from creditdesk.entities.roles import ROLES_WITHOUT_ENTITY
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
@@ -100,9 +101,9 @@ async def set_password(
 
 
 async def ensure_roles(session: WriteSession, now: datetime) -> dict[str, int]:
-    """Creates the missing roles of all public entities; returns every role's id by lower-case name."""
+    """Creates the missing roles of all public entities and of further paths; returns every role's id by lower-case name."""
     existing = {role["Name"].lower(): int(role["Id"]) for role in await session.find(Role)}
-    wanted = {entity.roles[verb] for entity in PUBLIC_ENTITIES for verb in ALL_VERBS}
+    wanted = {entity.roles[verb] for entity in PUBLIC_ENTITIES for verb in ALL_VERBS} | {*ROLES_WITHOUT_ENTITY}
     missing = sorted(name for name in wanted if name.lower() not in existing)
     made = await session.insert(Role, [new_record(Role, {"Name": name}, now) for name in missing])
     return existing | {name.lower(): role_id for name, role_id in zip(missing, made, strict=True)}

@@ -1,4 +1,4 @@
-"""Scheduled jobs: renew benefits, expire credit, release holds.
+"""Scheduled jobs: renew benefits, expire credit, release holds, and the scheduler that runs every job.
 
 They may run at any time, repeatedly, and on several machines at once.
 """

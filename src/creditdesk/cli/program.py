@@ -15,7 +15,20 @@ from cyclopts import App, CycloptsError
 
 import creditdesk
 from creditdesk.auth.encryption import EncryptionKeyError
-from creditdesk.cli import backup, checkpoint, data, encryption_keys, jobs, locations, serve, users
+from creditdesk.cli import (
+    accounting,
+    backup,
+    checkpoint,
+    closing,
+    data,
+    encryption_keys,
+    jobs,
+    locations,
+    reports,
+    schedule_commands,
+    serve,
+    users,
+)
 from creditdesk.cli.output import CliError
 from creditdesk.demo.load import DatabaseNotEmpty
 from creditdesk.schema.errors import DomainError
@@ -45,6 +58,10 @@ app.command(data.export)
 app.command(data.verify)
 app.command(jobs.renew)
 app.command(jobs.expire)
+app.command(schedule_commands.jobs)
+app.command(reports.report)
+app.command(accounting.accounting)
+app.command(closing.close)
 app.command(data.openapi)
 app.command(checkpoint.checkpoint)
 app.command(backup.backup)

@@ -31,6 +31,7 @@ from creditdesk.cli.database import (
 )
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
+from creditdesk.cli.schedule_commands import start_scheduler
 from creditdesk.console.templating import warm_up
 from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
@@ -55,6 +56,9 @@ def serve(
     workers: Annotated[int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")] = 1,
     port_or_next: Annotated[
         bool, Parameter(negative="", help="Use the next free port when this one is in use.")
+    ] = False,
+    jobs: Annotated[
+        bool, Parameter(negative="", help="Also run the scheduled jobs, as `creditdesk jobs run` does.")
     ] = False,
     database: DatabaseOption = None,
 ) -> int:
@@ -85,6 +89,8 @@ def serve(
     )
     shown = f"[{host}]" if ":" in host else host
     server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
+    if jobs:
+        start_scheduler(url, settings_with_key(url))
     server.serve()
     return 0
 

@@ -1,4 +1,4 @@
-"""The roles of the ledger's own paths, in place of one role a verb."""
+"""The roles of the ledger's and the reports' own paths, in place of one role a verb."""
 
 from __future__ import annotations
 
@@ -7,3 +7,7 @@ from typing import Final
 READ_ROLE: Final = "Ledger-Read"
 SPEND_ROLE: Final = "Ledger-Spend"
 CORRECT_ROLE: Final = "Ledger-Correct"
+REPORTS_ROLE: Final = "Reports-Read"
+
+ROLES_WITHOUT_ENTITY: Final = (REPORTS_ROLE,)
+"""Roles of paths that serve no entity."""

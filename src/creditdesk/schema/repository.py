@@ -5,14 +5,16 @@ Values are internal values (see `fields`). No method commits; the session does w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Filter, ListQuery, Order, Page
+
+T = TypeVar("T")
 
 CACHE_LEASE_MILLISECONDS: Final = 50
 """How long a process may use what it cached of `cached_fields` after it read the cache revision.
@@ -93,6 +95,22 @@ class ReadSession(Finder, Protocol):
         columns: own, embedded or filter-only columns and collections; only these are read.
         """
 
+    async def find_latest(
+        self,
+        entity: type[Entity],
+        group: Sequence[str],
+        number: str,
+        filters: Sequence[Filter],
+        *,
+        keep: Sequence[Filter] = (),
+        columns: Sequence[str],
+    ) -> list[Record]:
+        """Of each group of records that match, the one with the highest `number`, in no order.
+
+        keep: which of those found are returned; an index on the group finds them without reading records.
+        group: own columns that are equal within a group; with `number` they are unique.
+        """
+
     async def stale(self, entity: type[Entity], after_id: int, limit: int) -> list[tuple[int, tuple[str, ...]]]:
         """Records after `after_id` whose denormalized values differ from their source.
 
@@ -169,6 +187,13 @@ class Store(Protocol):
 
         Without `snapshot` each statement sees what is committed when it runs; that saves opening and
         ending a transaction where a request reads once.
+        """
+
+    async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
+        """The result of `work` over a snapshot, on a thread with an event loop and a connection of its own.
+
+        For reads of many rows, which would hold up every other request of the event loop. `work` must
+        await nothing but its session.
         """
 
     def write_session(self) -> AbstractAsyncContextManager[WriteSession]:

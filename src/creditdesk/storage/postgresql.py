@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import CancelledError, timeout
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import asyncpg
 
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict
-from creditdesk.schema.repository import FindQuery, Insert, Update, WriteSession
+from creditdesk.schema.repository import FindQuery, Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.connector import HostConnector
+from creditdesk.storage.detached import run_alone
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.fragments import (
     NO_COLUMNS,
@@ -42,6 +44,10 @@ COPY_MIN_ROWS: Final = 500
 SHORT_READ_SECONDS: Final = 0.1
 """A single read that takes longer is cancelled, and starts again as a long one."""
 
+DETACHED_STATEMENT_SECONDS: Final = 120
+"""How long one statement of a detached read may take."""
+
+T = TypeVar("T")
 _Kind = Literal["insert", "insert with new ids", "update"]
 
 
@@ -251,10 +257,11 @@ class PostgreSQLBulkLoadSession(PostgreSQLWriteSession):
 
 
 class PostgreSQLStore:
-    """Sessions over a connection pool."""
+    """Sessions over a connection pool; `url` is where detached reads connect."""
 
-    def __init__(self, pool: ConnectionPool, statement_seconds: float | None) -> None:
+    def __init__(self, pool: ConnectionPool, statement_seconds: float | None, url: str) -> None:
         self.pool = pool
+        self._url = url
         self.statements = Statements(PostgreSQL())
         self._single_reads = PostgreSQLSingleReads(self.statements, pool, statement_seconds)
 
@@ -275,6 +282,19 @@ class PostgreSQLStore:
                 await transaction.rollback()
                 raise
             await transaction.commit()
+
+    async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
+        async def read() -> T:
+            connection = await HostConnector(self._url)(
+                self._url, command_timeout=DETACHED_STATEMENT_SECONDS, server_settings=_SERVER_SETTINGS
+            )
+            try:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    return await work(PostgreSQLReadSession(self.statements, connection))
+            finally:
+                await connection.close()
+
+        return await asyncio.to_thread(lambda: run_alone(read()))
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
@@ -332,6 +352,14 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
+_SERVER_SETTINGS: Final = {
+    "jit": "off",
+    # Planning a dozen joins takes longer than executing them.
+    "plan_cache_mode": "force_generic_plan",
+    "application_name": "creditdesk",
+}
+
+
 async def connect(url: str, pool_size: int, statement_seconds: float | None = None) -> PostgreSQLStore:
     """A store over a pool of at most `pool_size` connections.
 
@@ -347,11 +375,6 @@ async def connect(url: str, pool_size: int, statement_seconds: float | None = No
         statement_cache_size=1024,
         # Sessions leave no state behind, so releasing a connection needs no round trip.
         reset=_no_reset,
-        server_settings={
-            "jit": "off",
-            # Planning a dozen joins takes longer than executing them.
-            "plan_cache_mode": "force_generic_plan",
-            "application_name": "creditdesk",
-        },
+        server_settings=_SERVER_SETTINGS,
     )
-    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds), statement_seconds)
+    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds), statement_seconds, url)

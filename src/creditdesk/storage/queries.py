@@ -16,7 +16,7 @@ from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_l
 from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.fragments import BoundStatement, Fragment, Parameter, Statement
-from creditdesk.storage.naming import table_name
+from creditdesk.storage.naming import column_name, table_name
 from creditdesk.storage.text_filters import TextFilter, indexed_text_filter
 
 MAX_CACHED_STATEMENTS: Final = 4096
@@ -179,6 +179,31 @@ class Statements(ClauseBuilder):
             return select.numbered(self.dialect, decoder)
 
         return self.statement(key, build).bind((*filters, after_id, limit))
+
+    def latest(
+        self,
+        entity: type[Entity],
+        names: tuple[str, ...],
+        filters: Sequence[Filter],
+        keep: Sequence[Filter],
+        columns: tuple[str, ...],
+    ) -> BoundStatement:
+        """Of each group of the records that match, the one with the highest number, the last of `names`."""
+
+        def build() -> Statement:
+            *keys, highest = (column_name(column) for column in _named(entity, names))
+            table, joins = table_name(entity), Joins(entity)
+            newest = Fragment(f"SELECT {', '.join(keys)}, max({highest}) AS newest FROM {table} AS t")
+            newest += self.where(entity, filters) + Fragment(f" GROUP BY {', '.join(keys)}")
+            same = " AND ".join(f"t.{key} = g.{key}" for key in keys)
+            kept = self.where(entity, (*filters, *keep), joins)
+            expressions, decoder = self.select_expressions(_named(entity, columns), joins)
+            select = Fragment(f"SELECT {', '.join(expressions)} FROM (") + newest
+            select += Fragment(f") AS g JOIN {table} AS t ON {same} AND t.{highest} = g.newest{joins.text}")
+            return (select + kept).numbered(self.dialect, decoder)
+
+        key = ("latest", entity, names, _filter_shape(filters), _filter_shape(keep), columns)
+        return self.statement(key, build).bind((*filters, *keep))
 
     def find_as_rows(
         self,

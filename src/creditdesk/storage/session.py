@@ -133,6 +133,18 @@ class BaseReadSession(ABC):
         statement = self.statements.find(entity, filters, order, limit=limit, after_id=after_id, columns=tuple(columns))
         return await self._records(statement)
 
+    async def find_latest(
+        self,
+        entity: type[Entity],
+        group: Sequence[str],
+        number: str,
+        filters: Sequence[Filter],
+        *,
+        keep: Sequence[Filter] = (),
+        columns: Sequence[str],
+    ) -> list[Record]:
+        return await self._records(self.statements.latest(entity, (*group, number), filters, keep, tuple(columns)))
+
     async def _records(self, statement: BoundStatement) -> list[Record]:
         return statement.decoder.decode_records(await self.fetch(statement.text, statement.values))
 

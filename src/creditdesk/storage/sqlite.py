@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -21,14 +21,15 @@ from contextlib import (
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from creditdesk.private_files import ensure_private
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, StateConflict, Unavailable
-from creditdesk.schema.repository import Insert, Update, WriteSession
+from creditdesk.schema.repository import Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
+from creditdesk.storage.detached import run_alone
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.fragments import Fragment
 from creditdesk.storage.naming import table_name
@@ -46,6 +47,8 @@ from creditdesk.storage.sqlite_reads import Connection, Reader
 
 BUSY_SECONDS: Final = 20.0
 """How long a write waits by default for its turn and for other programs."""
+
+T = TypeVar("T")
 
 BUSY_MESSAGE: Final = "Another program holds the database; nothing was changed. Try again in a moment."
 STOPPED_MESSAGE: Final = "The server stops; try again in a moment."
@@ -76,6 +79,20 @@ class SQLiteReadSession(BaseReadSession):
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
             return await self._reader.fetch(text, parameters, self._connection, self._thread_connection)
+        except sqlite3.OperationalError as error:
+            raise translate_error(error) from error
+
+
+class _DetachedReads(BaseReadSession):
+    """Reads over one connection, on the thread that it belongs to."""
+
+    def __init__(self, statements: Statements, connection: Connection) -> None:
+        super().__init__(statements)
+        self._connection = connection
+
+    async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(text, parameters).fetchall()
         except sqlite3.OperationalError as error:
             raise translate_error(error) from error
 
@@ -189,6 +206,17 @@ class SQLiteStore:
         finally:
             self._readers.append(connection)
             self._close_readers(MAX_IDLE_READERS)
+
+    async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
+        def run() -> T:
+            connection = open_connection(self.path)
+            try:
+                connection.execute("BEGIN")
+                return run_alone(work(_DetachedReads(self.statements, connection)))
+            finally:
+                connection.close()
+
+        return await asyncio.to_thread(run)
 
     def _idle_connection(self) -> Connection:
         # Looked up for each statement: a write session may begin between two statements, and

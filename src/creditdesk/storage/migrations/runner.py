@@ -21,6 +21,7 @@ from creditdesk.storage.migrations import (
     logins,
     period_locks,
     printing_overdraft,
+    report_tables,
     row_counters,
     text_indexes,
 )
@@ -42,6 +43,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *text_indexes.MIGRATIONS,
     *hold_decisions.MIGRATIONS,
     *contract_states.MIGRATIONS,
+    *report_tables.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,1 @@
+"""HTTP paths of the reports."""

@@ -1,0 +1,47 @@
+"""OpenAPI operations of the reports, derived from their parameters."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from creditdesk.api.ledger.openapi import read_operation
+from creditdesk.entities.roles import REPORTS_ROLE
+from creditdesk.reports.catalog import ReportKind
+from creditdesk.reports.files import FILE_FORMATS, FORMAT
+from creditdesk.reports.request import REPORT_PARAMS
+
+_OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
+_REPORT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "Report": {"type": "string"},
+        "Title": {"type": "string"},
+        "Subtitle": {"type": "string"},
+        "Columns": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("Name", "Title", "Type", "Description")},
+                "required": ["Name", "Title", "Type", "Description"],
+            },
+        },
+        "Rows": _OBJECTS,
+        "Totals": _OBJECTS,
+        "Sections": _OBJECTS,
+        "Footer": {"type": "object"},
+    },
+    "required": ["Report", "Title", "Subtitle", "Columns", "Rows", "Totals", "Sections", "Footer"],
+}
+
+
+def report_operation(name: str, kind: ReportKind) -> dict[str, Any]:
+    """The operation of one report."""
+    operation = read_operation(f"/api/reports/{name}", kind.description, REPORTS_ROLE, (*REPORT_PARAMS, FORMAT))
+    files = {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FILE_FORMATS.values()}
+    content = {"application/json": {"schema": _REPORT}} | files
+    shared = {str(status): {"$ref": f"#/components/responses/{status}"} for status in (400, 401, 403, 429, 500)}
+    return operation | {
+        "operationId": "report" + name.title().replace("-", ""),
+        "tags": ["reports"],
+        "responses": {"200": {"description": "Success.", "content": content}, **shared},
+    }

@@ -1,0 +1,141 @@
+"""The commands `jobs run` and `jobs list`, and the scheduler beside a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import platformdirs
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from creditdesk.auth.encryption import SecretCipher
+from creditdesk.cli.database import DatabaseOption, database_url, open_database
+from creditdesk.cli.encryption_keys import settings_with_key
+from creditdesk.cli.jobs import JOB_ACTOR
+from creditdesk.cli.output import CliError, echo
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
+from creditdesk.scheduler.lease import release_lease
+from creditdesk.scheduler.runner import JobResult, ScheduledJob, load_job_results, run_due_jobs
+from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Principal
+from creditdesk.settings import Settings
+
+CHECK_SECONDS: Final = 60
+"""How often a running scheduler looks for jobs that are due."""
+
+jobs = App(name="jobs", help="Scheduled work: run what is due, or list the last results.")
+
+
+@jobs.command(name="run")
+def run_jobs(
+    *names: Annotated[str, Parameter(help="Jobs to run now, whether or not they are due.")],
+    every: Annotated[
+        int | None,
+        Parameter(validator=Number(gte=1), help="Go on, and look for due jobs again after so many seconds."),
+    ] = None,
+    database: DatabaseOption = None,
+) -> int:
+    """Run the jobs that are due, or the named ones at once.
+
+    One process leads at a time; another one ends without running anything. The exit code is 1 when a
+    job failed.
+    """
+    url = database_url(database)
+
+    async def work() -> int:
+        async with open_database(database) as store:
+            available = {job.name: job for job in _jobs(store, settings_with_key(url))}
+            if unknown := [name for name in names if name not in available]:
+                raise CliError(f"There is no job {unknown[0]}. The jobs are: {', '.join(available)}.")
+            holder = holder_name()
+            try:
+                while True:
+                    failed = await _run_once(store, list(available.values()), holder, names)
+                    if every is None:
+                        return 1 if failed else 0
+                    await asyncio.sleep(every)
+            finally:
+                await release_lease(store, holder, datetime.now(UTC))
+
+    return asyncio.run(work())
+
+
+@jobs.command(name="list")
+def list_jobs(*, database: DatabaseOption = None) -> int:
+    """List every job with its last run and result."""
+    url = database_url(database)
+
+    async def show() -> None:
+        async with open_database(database) as store:
+            known = await load_job_results(store)
+            for job in _jobs(store, settings_with_key(url)):
+                echo(f"{job.name:<11} {_describe(known.get(job.name))}  ({job.description})")
+
+    asyncio.run(show())
+    return 0
+
+
+def start_scheduler(url: str, settings: Settings) -> threading.Thread:
+    """Runs due jobs on a thread beside the server, until the process ends."""
+
+    async def work() -> None:
+        async with open_database(url) as store:
+            while True:
+                await _run_once(store, list(_jobs(store, settings)), holder_name(), ())
+                await asyncio.sleep(CHECK_SECONDS)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()), name="scheduler", daemon=True)
+    thread.start()
+    return thread
+
+
+def holder_name() -> str:
+    """Names this process among those that may lead."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+async def _run_once(store: Store, available: list[ScheduledJob], holder: str, names: tuple[str, ...]) -> bool:
+    """Whether a job failed. Prints each result."""
+    results = await run_due_jobs(store, available, holder, lambda: datetime.now(UTC), only=names)
+    if results is None:
+        echo("Another process runs the jobs.")
+        return False
+    for result in results:
+        echo(f"{result.name:<11} {_describe(result)}")
+    return any(result.succeeded is False for result in results)
+
+
+def report_folder(settings: Settings) -> Path:
+    """Where saved reports and closings are written."""
+    return (
+        Path(settings.report_folder)
+        if settings.report_folder
+        else platformdirs.user_data_path("creditdesk") / "reports"
+    )
+
+
+def _jobs(store: Store, settings: Settings) -> tuple[ScheduledJob, ...]:
+    context = JobContext(
+        store,
+        LedgerContext(lambda: datetime.now(UTC), settings.ledger),
+        Principal(0, JOB_ACTOR, unrestricted=True),
+        SecretCipher(settings.auth.encryption_key),
+        settings.api.stored_response_days,
+        report_folder(settings),
+    )
+    return scheduled_jobs(context)
+
+
+def _describe(result: JobResult | None) -> str:
+    if result is None:
+        return "never ran"
+    state = {True: "ok", False: "failed", None: "running or interrupted"}[result.succeeded]
+    return f"{format_datetime(result.started)} {state}: {result.message}"

@@ -1,0 +1,17 @@
+"""Declares `SavedReport`, served at `/api/reports/savedreports`."""
+
+from __future__ import annotations
+
+from creditdesk.entities.enums import ReportFileType, ReportType
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.fields import Boolean, Enum, Reference, Text
+
+
+class SavedReport(Entity, area="reports", plural="savedreports", label="Name", scope="BusinessId"):
+    """A report of a location that is written to a folder after the end of every month."""
+
+    Business = Reference("Business", required=True, embeds=("Name",))
+    Name = Text(required=True, max_length=100)
+    Report = Enum(ReportType, required=True)
+    Format = Enum(ReportFileType, required=True)
+    Active = Boolean(nullable=False, default=True)

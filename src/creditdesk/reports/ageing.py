@@ -1,0 +1,106 @@
+"""Ageing: when what is owed will expire, in bands, and week by week ahead."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, timedelta
+from typing import Final
+
+from creditdesk.ledger.journal.entry import from_epoch_microseconds
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.calendar import local_date
+from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.reports.footer import report_footer
+from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.liability import Holding, holdings
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, to_decimal
+
+_DAYS: Final = ((7, "Days7"), (30, "Days30"), (90, "Days90"), (365, "Days365"))
+_LATER, _NEVER = "Later", "Never"
+_BANDS: Final = (*(name for _, name in _DAYS), _LATER, _NEVER)
+WEEKS_AHEAD: Final = 13
+"""How many weeks the forecast shows."""
+
+AGEING_COLUMNS: Final = (
+    ReportColumn("Location", "Location"),
+    ReportColumn("Kind", "Kind", CellType.TEXT, "money, time or printing."),
+    ReportColumn("Unit", "Unit", CellType.TEXT, "The currency, or what one use is."),
+    ReportColumn("Funding", "Funding"),
+    ReportColumn("Plan", "Plan or product"),
+    ReportColumn("Days7", "≤ 7 days", CellType.AMOUNT, "Outstanding that expires within 7 times 24 hours."),
+    ReportColumn("Days30", "8–30 days", CellType.AMOUNT),
+    ReportColumn("Days90", "31–90 days", CellType.AMOUNT),
+    ReportColumn("Days365", "91–365 days", CellType.AMOUNT),
+    ReportColumn("Later", "> 365 days", CellType.AMOUNT),
+    ReportColumn("Never", "Never", CellType.AMOUNT, "Outstanding without an expiry."),
+    ReportColumn("Outstanding", "Outstanding", CellType.AMOUNT, "The sum of the bands: the liability."),
+    ReportColumn("Expired", "Expired", CellType.AMOUNT, "What remains on expired credit; not part of outstanding."),
+)
+_FORECAST_COLUMNS: Final = (
+    ReportColumn("WeekFrom", "Week from", CellType.DATE, "The first local date of seven."),
+    ReportColumn("Kind", "Kind"),
+    ReportColumn("Unit", "Unit"),
+    ReportColumn("Credits", "Credits", CellType.COUNT),
+    ReportColumn("Expiring", "Expiring", CellType.AMOUNT, "What expires if none of it is used before."),
+)
+
+
+def ageing(view: LedgerView) -> ReportResult:
+    """The outstanding amounts of every group by the time until they expire."""
+    found = [each for each in holdings(view) if each.position.remaining]
+    groups: dict[tuple[str, CreditType, str, str, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
+    totals: dict[tuple[CreditType, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
+    for each in found:
+        credit = each.credit
+        location = view.locations[credit.business_id].name
+        group = (location, credit.credit_type, credit.unit, credit.funding.value, credit.plan or credit.product)
+        for amounts in (groups[group], totals[credit.credit_type, credit.unit]):
+            amounts[_band(view, each)] += each.position.outstanding
+            amounts["Expired"] += each.position.expired
+    return ReportResult(
+        name="ageing",
+        title="Ageing",
+        subtitle="When what is owed will expire",
+        columns=AGEING_COLUMNS,
+        rows=tuple(
+            (group[0], group[1].value, *group[2:], *_cells(group[1], group[2], groups[group]))
+            for group in sorted(groups)
+        ),
+        totals=tuple(
+            ("Total", kind.value, unit, "", "", *_cells(kind, unit, totals[kind, unit]))
+            for kind, unit in sorted(totals)
+        ),
+        footer=report_footer(view, {}),
+        sections=(ReportSection("Expiry forecast", _FORECAST_COLUMNS, tuple(_forecast_rows(view, found))),),
+    )
+
+
+def _band(view: LedgerView, holding: Holding) -> str:
+    expires = holding.credit.expires
+    if expires is None:
+        return _NEVER
+    left = timedelta(microseconds=expires - view.ends(holding.credit, view.request.ends).expired_by)
+    return next((name for days, name in _DAYS if left <= timedelta(days=days)), _LATER)
+
+
+def _cells(kind: CreditType, unit: str, amounts: dict[str, Amount]) -> tuple[Cell, ...]:
+    bands = [amounts[band] for band in _BANDS]
+    shown = (*bands, sum(bands), amounts["Expired"])
+    return tuple(to_decimal(amount, unit, is_money=kind is CreditType.MONEY) for amount in shown)
+
+
+def _forecast_rows(view: LedgerView, found: list[Holding]) -> list[tuple[Cell, ...]]:
+    weeks: dict[tuple[date, CreditType, str], list[Amount]] = defaultdict(list)
+    for each in found:
+        credit = each.credit
+        if credit.expires is None or not each.position.outstanding:
+            continue
+        now = from_epoch_microseconds(view.ends(credit, view.request.ends).expired_by)
+        week = (from_epoch_microseconds(credit.expires) - now) // timedelta(weeks=1)
+        if week < WEEKS_AHEAD:
+            first = local_date(now, view.locations[credit.business_id].zone) + timedelta(weeks=week)
+            weeks[first, credit.credit_type, credit.unit].append(each.position.outstanding)
+    return [
+        (first, kind.value, unit, len(amounts), to_decimal(sum(amounts), unit, is_money=kind is CreditType.MONEY))
+        for (first, kind, unit), amounts in sorted(weeks.items())
+    ]

@@ -1,0 +1,128 @@
+"""The breakage estimate: what of sold credit will probably never be used. An estimate, not a posting.
+
+The proportional method (ASC 606-10-55-46 to 49, IFRS 15 B44 to B47): what is expected to expire is
+recognised in proportion to what is used.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from creditdesk.ledger.journal.entry import from_epoch_microseconds
+from creditdesk.ledger.rules.amounts import DECIMALS, Amount, round_amount
+from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.ledger.rules.currency import currency_digits
+from creditdesk.ledger.rules.funding import FundingKind
+from creditdesk.reports.footer import report_footer
+from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.liability import Holding, holdings
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, to_decimal
+from creditdesk.reports.utilisation import percent
+
+MIN_EXPIRED_CREDITS: Final = 30
+"""Fewer fully expired credits of a product are no basis for a rate."""
+
+TOO_FEW: Final = f"fewer than {MIN_EXPIRED_CREDITS} expired credits: no estimate"
+PROPORTIONAL: Final = "proportional"
+
+BREAKAGE_COLUMNS: Final = (
+    ReportColumn("Product", "Product or plan"),
+    ReportColumn("Month", "Month", CellType.TEXT, "The local month in which the cohort was granted."),
+    ReportColumn("Kind", "Kind"),
+    ReportColumn("Unit", "Unit"),
+    ReportColumn("Credits", "Credits", CellType.COUNT),
+    ReportColumn("Granted", "Granted", CellType.AMOUNT, "The credits' totals."),
+    ReportColumn("Used", "Used", CellType.AMOUNT),
+    ReportColumn("Expired", "Expired", CellType.AMOUNT),
+    ReportColumn("RatePercent", "Rate %", CellType.PERCENT, "Expired ÷ granted of all expired credits of the product."),
+    ReportColumn("Method", "Method"),
+    ReportColumn("Expected", "Expected breakage", CellType.AMOUNT, "Rate × granted; what expired once all has."),
+    ReportColumn("Recognised", "Recognised to date", CellType.AMOUNT, "Expected × used ÷ (granted − expected)."),
+    ReportColumn("Deferred", "Deferred", CellType.AMOUNT, "Granted − used − recognised."),
+)
+_NOTE: Final = "An estimate, not a posting. Sources: ASC 606-10-55-46 to 49; IFRS 15 B44 to B47."
+
+_Product = tuple[str, CreditType, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakageEstimate:
+    """What a cohort is expected to leave unused, what of it is recognised, and what stays deferred."""
+
+    expected: Amount
+    recognised: Amount
+    deferred: Amount
+
+
+def estimate_breakage(granted: Amount, used: Amount, rate: Fraction, digits: int) -> BreakageEstimate:
+    """The proportional method for a cohort that has not expired; `digits` are those of its unit."""
+    expected = round_amount(granted * rate, digits)
+    likely = granted - expected
+    recognised = expected if likely <= 0 else min(expected, round_amount(Fraction(expected * used, likely), digits))
+    return BreakageEstimate(expected, recognised, granted - used - recognised)
+
+
+def breakage(view: LedgerView) -> ReportResult:
+    """One row for each product and month of grant; paid credit unless the request names a funding."""
+    wanted = view.request.funding or FundingKind.PAID
+    cohorts: dict[tuple[_Product, str], list[Holding]] = defaultdict(list)
+    for each in holdings(view):
+        if each.credit.funding is wanted and each.original > 0:
+            cohorts[_product(each), _month(view, each)].append(each)
+    rates = _rates(cohorts)
+    rows = [_row(product, month, members, rates.get(product)) for (product, month), members in sorted(cohorts.items())]
+    return ReportResult(
+        name="breakage",
+        title="Breakage estimate",
+        subtitle=f"What of {wanted.value} credit will probably never be used",
+        columns=BREAKAGE_COLUMNS,
+        rows=tuple(rows),
+        footer=report_footer(view, {}, [_NOTE]),
+    )
+
+
+def _product(holding: Holding) -> _Product:
+    credit = holding.credit
+    return (credit.product or credit.plan or credit.description, credit.credit_type, credit.unit)
+
+
+def _month(view: LedgerView, holding: Holding) -> str:
+    if holding.granted is None:
+        return ""
+    zone = view.locations[holding.credit.business_id].zone
+    return f"{from_epoch_microseconds(holding.granted).astimezone(zone):%Y-%m}"
+
+
+def _rates(cohorts: dict[tuple[_Product, str], list[Holding]]) -> dict[_Product, Fraction]:
+    """The share that expired of each product with enough fully expired credits."""
+    expired: dict[_Product, list[Holding]] = defaultdict(list)
+    for (product, _), members in cohorts.items():
+        expired[product] += [each for each in members if each.position.is_expired]
+    return {
+        product: Fraction(sum(each.position.expired for each in members), sum(each.original for each in members))
+        for product, members in expired.items()
+        if len(members) >= MIN_EXPIRED_CREDITS
+    }
+
+
+def _row(product: _Product, month: str, members: list[Holding], rate: Fraction | None) -> tuple[Cell, ...]:
+    name, kind, unit = product
+    is_money = kind is CreditType.MONEY
+    granted = sum(each.original for each in members)
+    used = granted - sum(each.position.remaining for each in members)
+    expired = sum(each.position.expired for each in members)
+    head = (name, month, kind.value, unit, len(members))
+    amounts = tuple(to_decimal(amount, unit, is_money=is_money) for amount in (granted, used, expired))
+    if all(each.position.is_expired for each in members):
+        estimate = BreakageEstimate(expired, expired, granted - used - expired)
+    elif rate is None:
+        return (*head, *amounts, None, TOO_FEW, None, None, None)
+    else:
+        # Uses are whole: their digits are those of a ten-thousandth.
+        estimate = estimate_breakage(granted, used, rate, currency_digits(unit) if is_money else DECIMALS)
+    shown = (estimate.expected, estimate.recognised, estimate.deferred)
+    rate_cell = None if rate is None else percent(rate.numerator, rate.denominator)
+    return (*head, *amounts, rate_cell, PROPORTIONAL, *(to_decimal(each, unit, is_money=is_money) for each in shown))

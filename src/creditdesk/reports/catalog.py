@@ -1,0 +1,82 @@
+"""Every report by name, and the one function that computes one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from creditdesk.reports.activity import activity
+from creditdesk.reports.ageing import ageing
+from creditdesk.reports.breakage import breakage
+from creditdesk.reports.exception_loader import load_exception_facts
+from creditdesk.reports.exceptions import exceptions
+from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.liability import liability
+from creditdesk.reports.loader import load_view
+from creditdesk.reports.movement_list import movement_list
+from creditdesk.reports.request import ReportRequest
+from creditdesk.reports.result import ReportResult
+from creditdesk.reports.roll_forward import roll_forward
+from creditdesk.reports.statement import statement
+from creditdesk.reports.utilisation import utilisation
+from creditdesk.schema.repository import ReadSession
+
+
+@dataclass(frozen=True, slots=True)
+class ReportKind:
+    """A report: what it answers, and how it is computed.
+
+    `of_period` is false where only its end counts; `only_end` where what stands then is enough.
+    """
+
+    description: str
+    compute: Callable[[ReadSession, LedgerView], Awaitable[ReportResult]]
+    of_period: bool = True
+    only_end: bool = False
+
+
+def _from_view(
+    compute: Callable[[LedgerView], ReportResult],
+) -> Callable[[ReadSession, LedgerView], Awaitable[ReportResult]]:
+    """A report that needs nothing but the view."""
+
+    async def run(_session: ReadSession, view: LedgerView) -> ReportResult:
+        return compute(view)
+
+    return run
+
+
+async def _exceptions(session: ReadSession, view: LedgerView) -> ReportResult:
+    return exceptions(view, await load_exception_facts(session, view))
+
+
+REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
+    {
+        "statement": ReportKind("What moved the credit of a customer, a team or a credit", _from_view(statement)),
+        "liability": ReportKind(
+            "What is owed to members at an instant", _from_view(liability), of_period=False, only_end=True
+        ),
+        "roll-forward": ReportKind("How what is owed moved from opening to closing", _from_view(roll_forward)),
+        "ageing": ReportKind("When what is owed will expire", _from_view(ageing), of_period=False, only_end=True),
+        "breakage": ReportKind(
+            "What will probably never be used: an estimate", _from_view(breakage), of_period=False, only_end=True
+        ),
+        "exceptions": ReportKind("What looks wrong, and who has accepted it", _exceptions, of_period=False),
+        "utilisation": ReportKind("What of the credit was used, and what expired", _from_view(utilisation)),
+        "activity": ReportKind("Who did what to credit", _from_view(activity)),
+        "movements": ReportKind("The movements that a figure of another report adds up", _from_view(movement_list)),
+    }
+)
+
+
+async def run_report(session: ReadSession, request: ReportRequest) -> ReportResult:
+    """Computes the report that the request names, from one snapshot.
+
+    Raises ValidationError for a parameter that names nothing the caller may see.
+    """
+    kind = REPORTS[request.name]
+    wanted = request if kind.of_period else request.since_beginning()
+    view = await load_view(session, wanted, only_end=kind.only_end)
+    return await kind.compute(session, view)

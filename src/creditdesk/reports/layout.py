@@ -1,0 +1,110 @@
+"""How a report is laid out on paper: a table for each kind and unit, with the columns that say something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from creditdesk.reports.documents import cell_text
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult
+
+NUMBER_TYPES: Final = frozenset({CellType.AMOUNT, CellType.COUNT, CellType.PERCENT})
+_ALWAYS: Final = frozenset({"Opening", "Closing", "Variance", "Amount", "Balance", "Outstanding"})
+_NOT_ON_PAPER: Final = frozenset({"EntryId", "At", "MemberId", "Actor", "Key", "Action", "Recomputed", "CustomerId"})
+_KIND_TITLES: Final = {"money": "Money", "time": "Time", "printing": "Printing"}
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTable:
+    """A table as texts; `numbers` are the places of its right-aligned columns."""
+
+    title: str
+    headers: tuple[str, ...]
+    numbers: tuple[int, ...]
+    rows: tuple[tuple[str, ...], ...]
+    totals: tuple[tuple[str, ...], ...] = field(default=())
+
+
+def paper_tables(result: ReportResult) -> list[PaperTable]:
+    """The report's rows in a table for each kind and unit, where it has them, else in one."""
+    columns = result.columns
+    units = _units(columns, result.rows)
+    if units is None:
+        return [_table("", columns, result.rows, result.totals)]
+    return [
+        _table(_title(unit), columns, _of_unit(columns, result.rows, unit), _of_unit(columns, result.totals, unit))
+        for unit in units
+    ]
+
+
+def section_tables(result: ReportResult) -> list[PaperTable]:
+    """The report's sections that have rows, each in one table."""
+    return [_table(each.title, each.columns, each.rows, keeps_units=True) for each in result.sections if each.rows]
+
+
+def paper_text(cell: Cell) -> str:
+    """A cell for readers: grouped digits, a true minus, minutes of UTC."""
+    match cell:
+        case datetime():
+            return f"{cell:%Y-%m-%d %H:%M}"
+        case date():
+            return cell.isoformat()
+        case Decimal():
+            return f"{cell:,f}".replace("-", "−")
+        case _:
+            return cell_text(cell)
+
+
+def _place(columns: Sequence[ReportColumn], name: str) -> int | None:
+    return next((place for place, column in enumerate(columns) if column.name == name), None)
+
+
+def _units(columns: Sequence[ReportColumn], rows: Sequence[tuple[Cell, ...]]) -> list[tuple[Cell, Cell]] | None:
+    kind, unit = _place(columns, "Kind"), _place(columns, "Unit")
+    if kind is None or unit is None:
+        return None
+    return sorted({(row[kind], row[unit]) for row in rows}, key=lambda each: (str(each[0]), str(each[1])))
+
+
+def _of_unit(
+    columns: Sequence[ReportColumn], rows: Sequence[tuple[Cell, ...]], unit: tuple[Cell, Cell]
+) -> tuple[tuple[Cell, ...], ...]:
+    kind_place, unit_place = _place(columns, "Kind"), _place(columns, "Unit")
+    assert kind_place is not None and unit_place is not None  # noqa: PT018 - both or neither
+    return tuple(row for row in rows if (row[kind_place], row[unit_place]) == unit)
+
+
+def _title(unit: tuple[Cell, Cell]) -> str:
+    kind, name = str(unit[0]), str(unit[1])
+    title = _KIND_TITLES.get(kind, kind)
+    return f"{title} in {name}" if kind == "money" else f"{title} in {name}s" if name else title
+
+
+def _table(
+    title: str,
+    columns: Sequence[ReportColumn],
+    rows: Sequence[tuple[Cell, ...]],
+    totals: Sequence[tuple[Cell, ...]] = (),
+    *,
+    keeps_units: bool = False,
+) -> PaperTable:
+    left_out = _NOT_ON_PAPER if keeps_units else _NOT_ON_PAPER | {"Kind", "Unit"}
+    shown = [
+        place
+        for place, column in enumerate(columns)
+        if column.name not in left_out and (column.name in _ALWAYS or any(_says_something(row[place]) for row in rows))
+    ]
+    return PaperTable(
+        title,
+        tuple(columns[place].title for place in shown),
+        tuple(number for number, place in enumerate(shown) if columns[place].type in NUMBER_TYPES),
+        tuple(tuple(paper_text(row[place]) for place in shown) for row in rows),
+        tuple(tuple(paper_text(row[place]) for place in shown) for row in totals),
+    )
+
+
+def _says_something(cell: Cell) -> bool:
+    return cell not in (None, "", False) and not (isinstance(cell, Decimal) and not cell)

@@ -1,0 +1,185 @@
+"""Loads the view of a report: its locations, credits and entries, within the caller's scope."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+from typing import Final
+
+from creditdesk.auth.scope import scope_filters
+from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
+from creditdesk.entities.spaces.team import Team
+from creditdesk.entities.sys.business import Business
+from creditdesk.ledger.journal.entry import AccountType, EntryType, epoch_microseconds
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
+from creditdesk.ledger.loaders.rows import find_by_id, find_filtered
+from creditdesk.ledger.rules.credit import CreditType, SourceKind
+from creditdesk.reports.closings import closing_note, load_closings
+from creditdesk.reports.credit_loader import DEFAULT_UNIT, load_report_credits
+from creditdesk.reports.entry_loader import EntryScope, LoadedEntries, load_journals, load_period
+from creditdesk.reports.ledger_view import CheckpointInfo, CreditHistory, LedgerView, LocationInfo
+from creditdesk.reports.periods import end_cut, start_cut
+from creditdesk.reports.request import LOCATION_IDS, OF_CREDIT, TEAM_ID, ReportRequest
+from creditdesk.reports.rows import LocationRow, RoomRow
+from creditdesk.reports.values import NOTHING, Position, ReportCredit, ReportEntry
+from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.validation import NOT_FOUND_MESSAGE
+
+_ACCOUNT_TYPES: Final = {each.value: each for each in AccountType}
+_ENTRY_TYPES: Final = {each.value: each for each in EntryType}
+
+
+async def load_view(session: ReadSession, request: ReportRequest, *, only_end: bool = False) -> LedgerView:
+    """The view of a request. Raises ValidationError for a location, customer, team or credit that does
+    not exist for the caller.
+
+    With `only_end` it may lack the entries, and holds what each credit held at the end.
+    """
+    locations = await _load_locations(session, request)
+    scope = await _scope(session, request, tuple(locations))
+    by_recording = request.as_known_at is None
+    is_of_locations = scope.account is None and scope.customer is None
+    if by_recording and is_of_locations and (only_end or request.starts is not None):
+        loaded = await load_period(session, request, scope, locations)
+        credits_ = await load_report_credits(session, scope, _accounts_with_amounts(loaded))
+    else:
+        credits_ = await load_report_credits(session, scope)
+        if scope.account is not None and scope.account not in credits_:
+            raise invalid_field(OF_CREDIT.name, NOT_FOUND_MESSAGE, request.credit_id)
+        loaded = await load_journals(session, request, scope, locations, credits_)
+    credits_ |= await _load_deleted(session, scope, locations, loaded, credits_)
+    found = [
+        _history(credits_[account], loaded) for account in sorted(credits_) if _is_wanted(credits_[account], request)
+    ]
+    view = LedgerView(request, locations, found, by_recording)
+    # A credit that is granted later changes nothing in the report of an earlier time.
+    view = replace(view, histories=[each for each in found if view.has_begun(each)])
+    rooms = await _load_rooms(session, view.histories) if request.name == "utilisation" else {}
+    notes = await _load_notes(session, view)
+    return replace(view, checkpoint=await _load_checkpoint(session, view), rooms=rooms, notes=notes)
+
+
+def _accounts_with_amounts(loaded: LoadedEntries) -> set[AccountKey]:
+    """The credits that held something before the period, or have entries in it."""
+    held = {account for account, entry in loaded.before.items() if entry.balance_after or entry.held_after}
+    return held | loaded.entries.keys()
+
+
+def _history(credit: ReportCredit, loaded: LoadedEntries) -> CreditHistory:
+    before = loaded.before.get(credit.account)
+    last_use = loaded.last_uses.get(credit.account)
+    return CreditHistory(
+        credit,
+        Position(before.balance_after, before.held_after) if before else NOTHING,
+        loaded.entries.get(credit.account, []),
+        before,
+        last_use.at if last_use else None,
+    )
+
+
+def _is_wanted(credit: ReportCredit, request: ReportRequest) -> bool:
+    return (
+        (request.credit_type is None or credit.credit_type is request.credit_type)
+        and (request.funding is None or credit.funding is request.funding)
+        and (request.unit is None or credit.unit.lower() == request.unit.lower())
+    )
+
+
+async def _load_locations(session: ReadSession, request: ReportRequest) -> dict[int, LocationInfo]:
+    wanted = where(Business, Id=request.locations) if request.locations else ()
+    rows = await find_filtered(session, LocationRow, (*wanted, *scope_filters(request.principal, Business)))
+    if missing := set(request.locations) - {row.id for row in rows}:
+        raise invalid_field(LOCATION_IDS.name, NOT_FOUND_MESSAGE, min(missing))
+    clocks = await load_location_clocks(session, [row.id for row in rows])
+    return {
+        row.id: LocationInfo(row.id, row.name, clocks.get(row.id, DEFAULT_CLOCK).zone, row.currency_code or "")
+        for row in rows
+    }
+
+
+async def _scope(session: ReadSession, request: ReportRequest, locations: tuple[int, ...]) -> EntryScope:
+    customer = request.customer
+    if request.team is not None:
+        teams = await session.find(
+            Team,
+            (*where(Team, Id=request.team), *scope_filters(request.principal, Team)),
+            columns=("Id", "PayingMemberId"),
+        )
+        if not teams or not teams[0]["PayingMemberId"]:
+            raise invalid_field(TEAM_ID.name, NOT_FOUND_MESSAGE, request.team)
+        customer = teams[0]["PayingMemberId"]
+    types: tuple[AccountType, ...] = tuple(AccountType)
+    if request.credit_type is not None:
+        types = (AccountType.MONEY if request.credit_type is CreditType.MONEY else AccountType.TIME,)
+    return EntryScope(locations, types, customer, request.account)
+
+
+async def _load_deleted(
+    session: ReadSession,
+    scope: EntryScope,
+    locations: dict[int, LocationInfo],
+    loaded: LoadedEntries,
+    known: Container[AccountKey],
+) -> dict[AccountKey, ReportCredit]:
+    """Credits that only the journal remembers; they were granted and deleted unused."""
+    deleted: dict[AccountKey, ReportCredit] = {}
+    missing = [account for account in _accounts_with_amounts(loaded) if account not in known]
+    for account_type in scope.account_types:
+        entity = MAPPINGS[account_type].credit_entity
+        ids = {credit_id for kind, credit_id in missing if kind is account_type}
+        if not ids:
+            continue
+        ids -= {record["Id"] for record in await session.find(entity, where(entity, Id=ids), columns=("Id",))}
+        for credit_id in ids:
+            account = (account_type, credit_id)
+            entry = loaded.before.get(account) or loaded.entries[account][0]
+            location = locations.get(entry.business_id)
+            if location is not None and scope.customer in (None, entry.customer_id):
+                deleted[account] = _deleted_credit(entry, location)
+    return deleted
+
+
+def _deleted_credit(entry: ReportEntry, location: LocationInfo) -> ReportCredit:
+    kind, credit_id = entry.account
+    is_money = kind is AccountType.MONEY
+    return ReportCredit(
+        account_type=kind,
+        id=credit_id,
+        business_id=entry.business_id,
+        customer_id=entry.customer_id,
+        credit_type=CreditType.MONEY if is_money else CreditType.TIME,
+        unit=location.currency.upper() if is_money else DEFAULT_UNIT,
+        description="deleted credit",
+    )
+
+
+async def _load_checkpoint(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
+    """The newest checkpoint made by the instant that the view is known as of."""
+    meta = StoredCheckpoint.meta()
+    filters = (Filter(meta.columns["CreatedOn"], Comparison.AT_MOST, view.known_as_of),)
+    newest_first = Order(meta.columns["Id"], descending=True)
+    found = await session.find(StoredCheckpoint, filters, newest_first, limit=1, columns=("Id", "Document"))
+    return CheckpointInfo(found[0]["Id"], found[0]["Document"]["root"]) if found else None
+
+
+async def _load_rooms(session: ReadSession, histories: list[CreditHistory]) -> dict[int, str]:
+    entries = (entry for history in histories for entry in history.entries)
+    bookings = {entry.source_id for entry in entries if entry.source_kind == SourceKind.BOOKING.value}
+    found = await find_by_id(session, RoomRow, bookings)
+    return {booking_id: row.resource_name or "" for booking_id, row in found.items()}
+
+
+async def _load_notes(session: ReadSession, view: LedgerView) -> tuple[str, ...]:
+    """What was closed and reopened of the months that end in the report's period."""
+    request = view.request
+    notes = []
+    for row in await load_closings(session, [each.id for each in view.report_locations()]):
+        location = view.locations[row.business_id]
+        until = epoch_microseconds(row.until)
+        start = start_cut(request.starts, location.zone).expired_by
+        if start < until <= end_cut(request.ends, location.zone, request.now).expired_by:
+            notes.append(closing_note(row, location.name))
+    return tuple(notes)

@@ -1,0 +1,94 @@
+"""A report as PDF/A-2a and PDF/UA-1, set by Typst: equal bytes for an equal report.
+
+Typst and segno are an extra of the package (`creditdesk[pdf]`). The data reach the template as JSON, never
+as markup, so no cell can change the document.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from creditdesk.reports.documents import cell_text
+from creditdesk.reports.layout import paper_tables, section_tables
+from creditdesk.reports.result import ReportFooter, ReportResult
+from creditdesk.schema.errors import invalid_field
+
+MAX_PDF_ROWS: Final = 20_000
+"""A longer report belongs in a spreadsheet."""
+
+_FOLDER: Final = Path(__file__).parent
+_TEMPLATE: Final = _FOLDER / "report.typ"
+_STANDARDS: Final = ("a-2a", "ua-1")
+_PORTRAIT: Final = frozenset({"statement"})
+
+
+def report_pdf(result: ReportResult) -> bytes:
+    """The report as a PDF. Raises ValidationError where the extra is missing, or for too many rows."""
+    if find_spec("typst") is None or find_spec("segno") is None:
+        raise invalid_field("Format", "needs the extra of the package: pip install 'creditdesk[pdf]'")
+    if len(result.rows) > MAX_PDF_ROWS:
+        raise invalid_field(
+            "Format", f"has at most {MAX_PDF_ROWS} rows as PDF, and this report {len(result.rows)}: use xlsx"
+        )
+    typst: Any = import_module("typst")
+    body: bytes = typst.compile(
+        str(_TEMPLATE),
+        font_paths=[str(_FOLDER / "fonts")],
+        ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps(_data(result), ensure_ascii=False)},
+        format="pdf",
+        pdf_standards=list(_STANDARDS),
+    )
+    return body
+
+
+def proof_text(result: ReportResult) -> str:
+    """What the QR code holds: enough to compare a copy with the ledger."""
+    footer = result.footer
+    checkpoint = "none" if footer.checkpoint is None else f"{footer.checkpoint} {footer.checkpoint_root}"
+    return (
+        f"creditdesk {result.name}\nperiod {footer.period}\nknown as of {cell_text(footer.known_as_of)}\n"
+        f"entries {footer.entries}\nheads {footer.heads_digest}\ncheckpoint {checkpoint}"
+    )
+
+
+def _data(result: ReportResult) -> dict[str, Any]:
+    segno: Any = import_module("segno")
+    code = io.BytesIO()
+    segno.make(proof_text(result), error="m", micro=False).save(code, kind="svg", border=0)
+    known = result.footer.known_as_of
+    return {
+        "title": result.title,
+        "subtitle": result.subtitle,
+        "period": result.footer.period,
+        "is_portrait": result.name in _PORTRAIT,
+        "date": [known.year, known.month, known.day],
+        "sections": [asdict(each) for each in section_tables(result)],
+        "tables": [asdict(each) for each in paper_tables(result)],
+        "proof": _proof_lines(result.footer),
+        "notes": list(result.footer.notes),
+        "qr": code.getvalue().decode(),
+    }
+
+
+def _proof_lines(footer: ReportFooter) -> list[list[str]]:
+    zones = "; ".join(
+        f"{each.name} ({each.zone}): {cell_text(each.starts_utc) or 'the beginning'} to {cell_text(each.ends_utc) or 'now'}"
+        for each in footer.locations
+    )
+    checkpoint = "none yet" if footer.checkpoint is None else f"{footer.checkpoint}, root {footer.checkpoint_root}"
+    variance = ", ".join(f"{unit} {cell_text(amount)}" for unit, amount in footer.variance)
+    lines = [
+        ["Period in UTC", zones or "no location"],
+        ["Known as of", cell_text(footer.known_as_of)],
+        ["Journal entries", str(footer.entries)],
+        ["Digest of the heads", footer.heads_digest],
+        ["Checkpoint", checkpoint],
+    ]
+    return [*lines, ["Variance", variance]] if variance else lines

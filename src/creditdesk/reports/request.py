@@ -1,0 +1,136 @@
+"""What a report is asked for: its parameters, parsed once for the HTTP API and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Final
+
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import AccountKey
+from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.ledger.rules.funding import FundingKind
+from creditdesk.reports.periods import Moment, parse_moment
+from creditdesk.reports.values import Flow
+from creditdesk.schema.conversions import ParseError
+from creditdesk.schema.fields import Boolean, Collection, DateTime, Integer
+from creditdesk.schema.params import Param, Params
+from creditdesk.schema.service import Principal
+
+_ID: Final = Integer(minimum=1)
+_CREDIT_TYPES: Final = (CreditType.MONEY.value, CreditType.TIME.value, CreditType.PRINTING.value)
+
+PERIOD_FROM: Final = Param(
+    "From", description="First local date, or an instant; the beginning of the ledger when left out."
+)
+PERIOD_TO: Final = Param("To", description="Last local date, inclusive, or an instant; now when left out.")
+AS_OF: Final = Param("At", description="The end of a local date, or an instant; now when left out.")
+AS_KNOWN_AT: Final = Param(
+    "AsKnownAt",
+    DateTime(),
+    description="Order entries by when they take effect, from those recorded by this instant (rule 4).",
+)
+LOCATION_IDS: Final = Param("LocationIds", Collection("Business"), description="All of the caller's when left out.")
+CUSTOMER_ID: Final = Param("CoworkerId", _ID)
+TEAM_ID: Final = Param("TeamId", _ID, description="The shared credit of the team, which its paying member owns.")
+CREDIT_KIND: Final = Param("Kind", choices=_CREDIT_TYPES)
+OF_CREDIT: Final = Param("CreditId", _ID, description="Goes together with Kind.")
+CURRENCY: Final = Param("Unit", description="A currency, or `minute`, `day`, `print`…")
+FUNDING: Final = Param("Funding", choices=tuple(each.value for each in FundingKind))
+GROUP_BY: Final = Param(
+    "By", choices=("credit", "customer", "plan", "funding", "kind"), description="The rows; one a credit by default."
+)
+FLOW: Final = Param("Flow", choices=tuple(each.value for each in Flow), description="Movements of this kind alone.")
+ACTOR: Final = Param("Actor")
+MANUAL_ONLY: Final = Param("ManualOnly", Boolean(), description="Only what a person entered by hand.")
+
+REPORT_PARAMS: Final = (
+    PERIOD_FROM, PERIOD_TO, AS_OF, AS_KNOWN_AT, LOCATION_IDS, CUSTOMER_ID, TEAM_ID, CREDIT_KIND, OF_CREDIT, CURRENCY, FUNDING,
+    GROUP_BY, FLOW, ACTOR, MANUAL_ONLY,
+)  # fmt: skip
+"""Every parameter; a report ignores those that do not concern it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """A report's name and parameters, for one principal. `now` is the time of the request."""
+
+    name: str
+    principal: Principal
+    now: datetime
+    starts: Moment | None = None
+    ends: Moment | None = None
+    as_known_at: datetime | None = None
+    locations: tuple[int, ...] = ()
+    customer: int | None = None
+    team: int | None = None
+    credit_type: CreditType | None = None
+    credit_id: int | None = None
+    unit: str | None = None
+    funding: FundingKind | None = None
+    by: str = "credit"
+    flow: Flow | None = None
+    actor: str | None = None
+    manual_only: bool = False
+
+    @property
+    def account(self) -> AccountKey | None:
+        """The one credit that is asked for."""
+        if self.credit_id is None or self.credit_type is None:
+            return None
+        kind = AccountType.MONEY if self.credit_type is CreditType.MONEY else AccountType.TIME
+        return (kind, self.credit_id)
+
+    def since_beginning(self) -> ReportRequest:
+        """The same request over everything up to its end."""
+        return replace(self, starts=None)
+
+
+def parse_report_request(name: str, raw: Mapping[str, Any], principal: Principal, now: datetime) -> ReportRequest:
+    """The request in the raw values of a query string or of options. Raises ValidationError."""
+    params = Params(REPORT_PARAMS, raw)
+    starts, ends, at = (_moment(params, param) for param in (PERIOD_FROM, PERIOD_TO, AS_OF))
+    if at is not None and (starts is not None or ends is not None):
+        params.add_error(AS_OF, "cannot go together with From or To")
+    if starts is not None and ends is not None and _day(ends) < _day(starts):
+        params.add_error(PERIOD_TO, "must not be before From")
+    if params[OF_CREDIT] is not None and params[CREDIT_KIND] is None:
+        params.add_error(OF_CREDIT, "goes together with Kind")
+    if params[TEAM_ID] is not None and params[CUSTOMER_ID] is not None:
+        params.add_error(TEAM_ID, "cannot go together with CoworkerId")
+    params.raise_errors()
+    return ReportRequest(
+        name=name,
+        principal=principal,
+        now=now,
+        starts=starts,
+        ends=at if at is not None else ends,
+        as_known_at=params[AS_KNOWN_AT],
+        locations=params[LOCATION_IDS],
+        customer=params[CUSTOMER_ID],
+        team=params[TEAM_ID],
+        credit_type=CreditType(params[CREDIT_KIND]) if params[CREDIT_KIND] else None,
+        credit_id=params[OF_CREDIT],
+        unit=params[CURRENCY],
+        funding=FundingKind(params[FUNDING]) if params[FUNDING] else None,
+        by=params[GROUP_BY] or "credit",
+        flow=Flow(params[FLOW]) if params[FLOW] else None,
+        actor=params[ACTOR],
+        manual_only=bool(params[MANUAL_ONLY]),
+    )
+
+
+def _moment(params: Params, param: Param) -> Moment | None:
+    text = params[param]
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except ParseError as error:
+        params.add_error(param, str(error))
+        return None
+
+
+def _day(moment: Moment) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment

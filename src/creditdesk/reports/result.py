@@ -1,0 +1,103 @@
+"""The result of a report: typed columns and rows, totals by unit, and a footer that proves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+
+from creditdesk.ledger.rules.amounts import DECIMALS, Amount
+from creditdesk.ledger.rules.currency import currency_digits
+
+Cell = str | int | Decimal | date | datetime | bool | None
+
+
+class CellType(Enum):
+    """How a column's cells are shown, aligned and written to files."""
+
+    TEXT = "text"
+    ID = "id"
+    DATE = "date"
+    INSTANT = "instant"
+    AMOUNT = "amount"
+    COUNT = "count"
+    PERCENT = "percent"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportColumn:
+    """One column: its name in JSON and CSV, its title for people, its type, and what it means."""
+
+    name: str
+    title: str
+    type: CellType = CellType.TEXT
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLocation:
+    """A location of the report, its clock, and the period by it in UTC; None for an open side."""
+
+    id: int
+    name: str
+    zone: str
+    starts_utc: datetime | None
+    ends_utc: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFooter:
+    """What a reader needs to check the report.
+
+    `known_as_of` is when it was true; `entries` counts the journal entries it stands on, and
+    `heads_digest` is the SHA-256 over the last digest of each of its credits. `checkpoint` is the number
+    of the newest checkpoint by then, with its root. `variance` is how far the recomputed closing
+    amounts are from the stored ones, by unit: 0 unless the journal was altered.
+    """
+
+    period: str
+    locations: tuple[ReportLocation, ...]
+    known_as_of: datetime
+    entries: int
+    heads_digest: str
+    checkpoint: int | None = None
+    checkpoint_root: str = ""
+    variance: tuple[tuple[str, Decimal], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ties_out(self) -> bool:
+        return not any(amount for _, amount in self.variance)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    """A report. `totals` have the cells of rows; amounts of different units are never added."""
+
+    name: str
+    title: str
+    subtitle: str
+    columns: tuple[ReportColumn, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    footer: ReportFooter
+    totals: tuple[tuple[Cell, ...], ...] = ()
+    sections: tuple[ReportSection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    """A further table of a report, such as the summary above a statement's lines."""
+
+    title: str
+    columns: tuple[ReportColumn, ...]
+    rows: tuple[tuple[Cell, ...], ...] = field(default=())
+
+
+def to_decimal(amount: Amount, unit: str, *, is_money: bool) -> Decimal:
+    """The exact number: whole uses, or money with its currency's digits, more where the amount has more."""
+    if not is_money:
+        return Decimal(amount)
+    number = Decimal(amount).scaleb(-DECIMALS)
+    shown = number.quantize(Decimal(1).scaleb(-currency_digits(unit)))
+    return shown if shown == number else number.normalize()

@@ -1,0 +1,57 @@
+"""Opening, flows and closing of groups of credits, with the variance that should be 0."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.periods import Moment
+from creditdesk.reports.values import Flow, ReportCredit
+
+G = TypeVar("G", bound=Hashable)
+
+
+@dataclass(slots=True)
+class FlowTotals:
+    """What a group of credits of one unit held at two cuts, and how it moved between them.
+
+    `closing` is read from the journal's balances; `recomputed` is the opening and every flow.
+    """
+
+    opening: Amount = 0
+    flows: dict[Flow, Amount] = field(default_factory=lambda: dict.fromkeys(Flow, 0))
+    closing: Amount = 0
+
+    @property
+    def recomputed(self) -> Amount:
+        return self.opening + sum(self.flows.values())
+
+    @property
+    def variance(self) -> Amount:
+        return self.closing - self.recomputed
+
+
+def flow_totals(view: LedgerView) -> dict[tuple[CreditType, str], FlowTotals]:
+    """The totals of each kind and unit over the period of the view."""
+    return grouped_totals(view, view.request.starts, view.request.ends, lambda c: (c.credit_type, c.unit))
+
+
+def grouped_totals(
+    view: LedgerView, starts: Moment | None, ends: Moment | None, group_of: Callable[[ReportCredit], G]
+) -> dict[G, FlowTotals]:
+    """The totals of each group from one moment to another, in order of the groups."""
+    found: dict[G, FlowTotals] = defaultdict(FlowTotals)
+    for history in view.histories:
+        credit = history.credit
+        start, end = view.starts(credit, starts), view.ends(credit, ends)
+        totals = found[group_of(credit)]
+        totals.opening += view.position(history, start).outstanding
+        totals.closing += view.position(history, end).outstanding
+        for movement in view.movements(history, start, end):
+            totals.flows[movement.flow] += movement.amount
+    return {group: found[group] for group in sorted(found, key=repr)}

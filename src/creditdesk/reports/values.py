@@ -1,0 +1,148 @@
+"""The typed values that reports compute with: credits, entries, movements of what is outstanding.
+
+Amounts are in the credit's smallest unit, instants in microseconds since 1970-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from creditdesk.ledger.journal.entry import AccountType, EntryType
+from creditdesk.ledger.journal.mapping import AccountKey
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.ledger.rules.funding import FundingKind
+
+Microseconds = int
+
+BEGINNING: Final[Microseconds] = -(2**62)
+"""Before every entry."""
+END_OF_TIME: Final[Microseconds] = 2**62
+"""After every entry."""
+
+
+class Flow(StrEnum):
+    """Why the outstanding amount of a credit moved; every movement has exactly one."""
+
+    GRANTED = "granted"
+    ROLLED_IN = "rolled_in"
+    REVERSED = "reversed"
+    ADJUSTED = "adjusted"
+    USED = "used"
+    ROLLED_OUT = "rolled_out"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+    REOPENED = "reopened"
+
+
+class Cut(Struct, frozen=True, gc=False):
+    """An instant that divides a credit's life in before and after.
+
+    Entries before `entries_before` count; credit whose expiry is at most `expired_by` is expired.
+    """
+
+    entries_before: Microseconds
+    expired_by: Microseconds
+
+
+class ReportCredit(Struct, frozen=True, gc=False):
+    """A credit as reports show it.
+
+    `unit` is the currency of money, or what one use of time or printing credit is; amounts of different
+    units are never added. `remaining` and `total` are those of the credit's record, None once it is
+    deleted. `price` is what the whole credit cost, in ten-thousandths of `price_currency`.
+    `benefit_key` names the contract, benefit and period that a plan granted it for.
+    """
+
+    account_type: AccountType
+    id: int
+    business_id: int
+    customer_id: int | None
+    credit_type: CreditType
+    unit: str
+    description: str = ""
+    customer_name: str = ""
+    plan: str = ""
+    product: str = ""
+    funding: FundingKind = FundingKind.UNKNOWN
+    price: Amount | None = None
+    price_currency: str = ""
+    total: Amount | None = None
+    remaining: Amount | None = None
+    valid_from: Microseconds | None = None
+    expires: Microseconds | None = None
+    overdraft: Amount = 0
+    created: Microseconds | None = None
+    continues: int | None = None
+    benefit_key: str = ""
+
+    @property
+    def account(self) -> AccountKey:
+        return (self.account_type, self.id)
+
+    @property
+    def is_money(self) -> bool:
+        return self.account_type is AccountType.MONEY
+
+
+class ReportEntry(Struct, frozen=True, gc=False):
+    """A journal entry as reports read it; `at` is the time by which the report orders it."""
+
+    id: int
+    account: AccountKey
+    sequence: int
+    kind: EntryType
+    amount: Amount
+    balance_after: Amount
+    held_after: Amount
+    total_after: Amount
+    at: Microseconds
+    recorded: Microseconds
+    effective: Microseconds
+    business_id: int
+    customer_id: int | None
+    member_id: int | None
+    source_kind: str | None
+    source_id: int | None
+    reverses: int | None
+    actor: str
+    reason: str
+    override: bool
+    digest: str
+
+
+class Position(Struct, frozen=True, gc=False):
+    """What a credit holds at a cut: `outstanding` is `remaining` less what of it is expired."""
+
+    remaining: Amount = 0
+    held: Amount = 0
+    is_expired: bool = False
+
+    @property
+    def expired(self) -> Amount:
+        return max(self.remaining, 0) if self.is_expired else 0
+
+    @property
+    def outstanding(self) -> Amount:
+        return self.remaining - self.expired
+
+
+NOTHING: Final = Position()
+
+
+class CreditMovement(Struct, frozen=True, gc=False):
+    """One change of the outstanding amount of a credit.
+
+    `entry` is the journal entry that made it, None for an expiry, which time makes. `outstanding` is
+    what the credit holds after it.
+    """
+
+    credit: ReportCredit
+    at: Microseconds
+    flow: Flow
+    amount: Amount
+    outstanding: Amount
+    entry: ReportEntry | None

@@ -1,0 +1,193 @@
+"""Closing a month of a location: verify, refuse what is not explained, sign, write the closing reports.
+
+Reopening is possible; both are records that every later report of the month shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from creditdesk.audit.chain_verifier import verify_chain
+from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.auth.encryption import SecretCipher
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
+from creditdesk.entities.reports.period_closing import PeriodClosing
+from creditdesk.entities.sys.business import Business
+from creditdesk.ledger.journal.mapping import entry_from_record, where
+from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
+from creditdesk.ledger.rules.calendar import add_months, start_of_day
+from creditdesk.private_files import open_private_bytes
+from creditdesk.reports.closings import CLOSED, REOPENED, is_closed, load_closings
+from creditdesk.reports.exception_loader import load_exception_facts
+from creditdesk.reports.exception_rules import ExceptionCode
+from creditdesk.reports.exception_search import find_exceptions
+from creditdesk.reports.loader import load_view
+from creditdesk.reports.request import parse_report_request
+from creditdesk.scheduler.month_end import file_bytes, month_report
+from creditdesk.schema.errors import StateConflict, invalid_field
+from creditdesk.schema.query import Order
+from creditdesk.schema.records import new_record
+from creditdesk.schema.repository import ReadSession, Store, WriteSession
+from creditdesk.schema.service import Principal
+from creditdesk.schema.validation import NOT_FOUND_MESSAGE
+
+CLOSING_REPORTS: Final = (
+    ("liability", "xlsx"),
+    ("roll-forward", "xlsx"),
+    ("roll-forward", "json"),
+    ("ageing", "xlsx"),
+    ("exceptions", "csv"),
+    ("activity", "csv"),
+)
+"""The reports that a closing writes, with their formats."""
+
+MANIFEST: Final = "closing.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingContext:
+    """Who closes, when, and where the reports go."""
+
+    store: Store
+    principal: Principal
+    clock: Callable[[], datetime]
+    cipher: SecretCipher
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A closed month: the checkpoint's number, and the SHA-256 of each report by its path."""
+
+    checkpoint: int
+    documents: dict[Path, str]
+
+
+async def close_month(context: ClosingContext, location_id: int, month: date) -> Closing:
+    """Closes the month of a location that begins on `month`.
+
+    Raises StateConflict before its end, for a closed one, and while a balance or a hash chain is not
+    explained.
+    """
+    label, store = f"{month:%Y-%m}", context.store
+    following = add_months(month, 1)
+    async with store.read_session() as session:
+        zone = await _zone(session, location_id)
+        closings = await load_closings(session, [location_id])
+    until = start_of_day(following, zone)
+    if until > context.clock():
+        raise StateConflict(f"{label} ends on {following} at 00:00 {zone.key}; it cannot be closed before.")
+    if is_closed(closings, label):
+        raise StateConflict(f"{label} is closed. Reopen it first.")
+    if problems := await store.read_detached(partial(_problems, context, location_id)):
+        shown = "; ".join(problems[:5])
+        raise StateConflict(f"{label} cannot be closed: {len(problems)} problems. {shown}")
+    async with store.write_session() as session:
+        await create_checkpoint(session, context.clock(), None, context.cipher)
+        checkpoint = await _newest_checkpoint(session)
+    number = sum(row.month == label and row.action == CLOSED for row in closings) + 1
+    folder = context.folder / "closings" / f"{location_id}-{label}-{number}"
+    last = following - timedelta(days=1)
+    hashes: dict[Path, str] = {}
+    for name, file_type in CLOSING_REPORTS:
+        body = await store.read_detached(partial(_render, context, location_id, last, (name, file_type)))
+        hashes[_write(folder / f"{name}.{file_type}", body)] = sha256(body).hexdigest()
+    documents = {path.name: digest for path, digest in hashes.items()}
+    manifest = {"location": location_id, "month": label, "checkpoint": checkpoint, "sha256": documents}
+    _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    await _save(context, location_id, label, until, CLOSED, checkpoint=checkpoint, documents=documents)
+    return Closing(checkpoint, hashes)
+
+
+async def reopen_month(context: ClosingContext, location_id: int, month: date, reason: str) -> None:
+    """Opens a closed month again. Raises StateConflict for one that is open, ValidationError without a reason."""
+    label = f"{month:%Y-%m}"
+    if not reason.strip():
+        raise invalid_field("Reason", "is required")
+    async with context.store.read_session() as session:
+        zone = await _zone(session, location_id)
+        closings = await load_closings(session, [location_id])
+    if not is_closed(closings, label):
+        raise StateConflict(f"{label} is not closed.")
+    until = start_of_day(add_months(month, 1), zone)
+    await _save(context, location_id, label, until, REOPENED, reason=reason)
+
+
+async def _zone(session: ReadSession, location_id: int) -> ZoneInfo:
+    if await session.get(Business, location_id) is None:
+        raise invalid_field("Location", NOT_FOUND_MESSAGE, location_id)
+    clocks = await load_location_clocks(session, [location_id])
+    return clocks.get(location_id, DEFAULT_CLOCK).zone
+
+
+async def _problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
+    """Balances that do not explain themselves and nobody acknowledged, and broken hash chains."""
+    raw = {"LocationIds": [location_id]}
+    request = parse_report_request("exceptions", raw, context.principal, context.clock())
+    view = await load_view(session, request)
+    facts = await load_exception_facts(session, view)
+    found = [
+        f"{each.subject}: {each.explanation}"
+        for each in find_exceptions(view, facts)
+        if each.code is ExceptionCode.BALANCE and each.key not in facts.acknowledged
+    ]
+    records = await session.find(JournalLine, where(JournalLine, BusinessId=location_id))
+    records.sort(key=lambda record: (record["CreditKind"], record["CreditId"], record["Sequence"]))
+    entries = [entry_from_record(record) for record in records]
+    broken = verify_chain(entries, [bytes.fromhex(record["Digest"]) for record in records])
+    return found + [str(each) for each in broken]
+
+
+async def _render(
+    context: ClosingContext, location_id: int, last: date, report: tuple[str, str], session: ReadSession
+) -> bytes:
+    name, file_type = report
+    result = await month_report(session, name, location_id, last, context.principal, context.clock())
+    return file_bytes(result, file_type)
+
+
+async def _newest_checkpoint(session: WriteSession) -> int:
+    newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
+    [newest] = await session.find(StoredCheckpoint, (), newest_first, limit=1, columns=("Id",))
+    return int(newest["Id"])
+
+
+def _write(path: Path, body: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_private_bytes(path) as file:
+        file.write(body)
+    return path
+
+
+async def _save(
+    context: ClosingContext,
+    location_id: int,
+    month: str,
+    until: datetime,
+    action: str,
+    *,
+    reason: str = "",
+    checkpoint: int | None = None,
+    documents: Mapping[str, str] | None = None,
+) -> None:
+    values = {
+        "BusinessId": location_id,
+        "Month": month,
+        "Until": until,
+        "Action": action,
+        "Reason": reason,
+        "CheckpointId": checkpoint,
+        "Documents": {"sha256": dict(documents or {})},
+    }
+    record = new_record(PeriodClosing, values, context.clock(), context.principal.email)
+    async with context.store.write_session() as session:
+        await session.insert(PeriodClosing, [record])

@@ -1,0 +1,118 @@
+"""The scheduled jobs of a ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.encryption import SecretCipher
+from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release, run_response_removal
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.scheduler.month_end import write_month_end_reports
+from creditdesk.scheduler.runner import JobFailed, ScheduledJob
+from creditdesk.scheduler.schedule import Schedule
+from creditdesk.schema.progress import NullReporter
+from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Principal, RequestContext
+
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What jobs work with: the store, the ledger and its clock, the principal that they act as."""
+
+    store: Store
+    ledger: LedgerContext
+    principal: Principal
+    cipher: SecretCipher
+    response_days: int
+    report_folder: Path | None
+
+    def request(self) -> RequestContext:
+        return RequestContext(self.principal, self.ledger.clock())
+
+
+def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
+    """Every job, in the order in which they run when several are due."""
+    jobs = _Jobs(context)
+    quarter = Schedule(timedelta(minutes=15))
+    return (
+        ScheduledJob("holds", "Writes the release of holds past their time", quarter, jobs.release_holds),
+        ScheduledJob("renew", "Grants the plan benefits that are due", Schedule(_HOUR), jobs.renew),
+        ScheduledJob("expire", "Writes the expiry of expired credit", quarter, jobs.expire),
+        ScheduledJob("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR), jobs.remove_responses),
+        ScheduledJob("verify", "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR), jobs.verify),
+        ScheduledJob(
+            "checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR), jobs.checkpoint
+        ),
+        ScheduledJob("reports", "Writes saved reports after the end of a month", Schedule(_HOUR), jobs.write_reports),
+    )
+
+
+class _Problems(NullReporter):
+    """Collects what `verify` reports."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def problem(self, message: str) -> None:
+        self.found.append(message)
+
+
+class _Jobs:
+    """The jobs over one context; each is safe to repeat."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+
+    async def release_holds(self) -> str:
+        context, released = self._context, 0
+        async for groups in run_hold_release(context.store, context.request(), context.ledger):
+            released += len(groups)
+        return f"{released} released"
+
+    async def renew(self) -> str:
+        context, granted = self._context, 0
+        async for batch in run_benefit_renewals(context.store, context.request(), context.ledger):
+            granted += len(batch)
+        return f"{granted} granted"
+
+    async def expire(self) -> str:
+        context, expired = self._context, 0
+        async for accounts in run_credit_expiry(context.store, context.request(), context.ledger):
+            expired += len(accounts)
+        return f"{expired} expired"
+
+    async def remove_responses(self) -> str:
+        context, removed = self._context, 0
+        older_than = context.ledger.clock() - timedelta(days=context.response_days)
+        async for number in run_response_removal(context.store, older_than):
+            removed += number
+        return f"{removed} removed"
+
+    async def verify(self) -> str:
+        problems = _Problems()
+        entries = await verify_ledger(self._context.store, problems)
+        if problems.found:
+            raise JobFailed(f"{len(problems.found)} problems; the first: {problems.found[0]}")
+        return f"{entries} journal entries verified"
+
+    async def checkpoint(self) -> str:
+        context = self._context
+        async with context.store.write_session() as session:
+            made = await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
+        return f"{made.lines} journal entries of {made.credits} credits"
+
+    async def write_reports(self) -> str:
+        context = self._context
+        if context.report_folder is None:
+            return "no folder is set"
+        now = context.ledger.clock()
+        written = await write_month_end_reports(context.store, context.report_folder, context.principal, now)
+        return f"{len(written)} written"

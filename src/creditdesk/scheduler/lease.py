@@ -1,0 +1,44 @@
+"""One leader by a lock in the database: a lease that its holder renews, and that ends by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from creditdesk.entities.ledger.leader_lease import LeaderLease
+from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.errors import Conflict
+from creditdesk.schema.records import new_record
+from creditdesk.schema.repository import Store
+
+LEASE_TIME: Final = timedelta(minutes=5)
+"""How long a leader that died keeps others waiting."""
+
+_NAME: Final = "jobs"
+
+
+async def take_lease(store: Store, holder: str, now: datetime) -> bool:
+    """Whether `holder` is the leader for LEASE_TIME from now; one that is the leader already stays it."""
+    try:
+        async with store.write_session() as session:
+            found = await session.find(LeaderLease, where(LeaderLease, Name=_NAME), columns=("Id",))
+            values = {"Name": _NAME, "Holder": holder, "Until": now + LEASE_TIME}
+            if not found:
+                await session.insert(LeaderLease, [new_record(LeaderLease, values, now)])
+                return True
+            lease_id = found[0]["Id"]
+            lease = (await session.lock(LeaderLease, [lease_id]))[lease_id]
+            if lease["Holder"] != holder and lease["Until"] > now:
+                return False
+            await session.update(LeaderLease, [(lease_id, values)])
+    except Conflict:
+        # Another process made the first lease at the same time.
+        return False
+    return True
+
+
+async def release_lease(store: Store, holder: str, now: datetime) -> None:
+    """Lets another process lead at once."""
+    async with store.write_session() as session:
+        for lease in await session.find(LeaderLease, where(LeaderLease, Name=_NAME, Holder=holder)):
+            await session.update(LeaderLease, [(lease["Id"], {"Until": now})])

@@ -1,0 +1,94 @@
+"""Runs the jobs that are due, one after another, as the only leader, and keeps their last results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from creditdesk.entities.ledger.job_state import JobState
+from creditdesk.ledger.journal.mapping import where
+from creditdesk.scheduler.lease import take_lease
+from creditdesk.scheduler.schedule import Schedule
+from creditdesk.schema.records import new_record
+from creditdesk.schema.repository import Store
+
+
+class JobFailed(Exception):
+    """A job ended with a problem that its message states."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """A job: `run` is safe to repeat and returns one sentence about what it did. It raises JobFailed."""
+
+    name: str
+    description: str
+    schedule: Schedule
+    run: Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How the last run of a job ended; `succeeded` is None while it runs or where it was killed."""
+
+    name: str
+    started: datetime
+    ended: datetime | None
+    succeeded: bool | None
+    message: str
+
+
+async def run_due_jobs(
+    store: Store, jobs: Sequence[ScheduledJob], holder: str, clock: Callable[[], datetime], *, only: Sequence[str] = ()
+) -> list[JobResult] | None:
+    """Runs what is due, or the jobs named by `only` at once; None where another process leads."""
+    results: list[JobResult] = []
+    for job in jobs:
+        if not await take_lease(store, holder, clock()):
+            return None
+        known = await load_job_results(store)
+        last = known.get(job.name)
+        is_due = job.name in only if only else job.schedule.is_due(last.started if last else None, clock())
+        if is_due:
+            results.append(await _run(store, job, clock))
+    return results
+
+
+async def load_job_results(store: Store) -> dict[str, JobResult]:
+    """The last result of every job that ever ran, by name."""
+    async with store.read_session() as session:
+        rows = await session.find(JobState)
+    return {
+        row["Name"]: JobResult(row["Name"], row["StartedOn"], row["EndedOn"], row["Succeeded"], row["Result"])
+        for row in rows
+    }
+
+
+async def _run(store: Store, job: ScheduledJob, clock: Callable[[], datetime]) -> JobResult:
+    started = clock()
+    await _save(store, JobResult(job.name, started, None, None, "running"))
+    try:
+        succeeded, message = True, await job.run()
+    except Exception as error:
+        # One job that fails must not keep the others from running.
+        succeeded, message = False, str(error) or type(error).__name__
+    result = JobResult(job.name, started, clock(), succeeded, message)
+    await _save(store, result)
+    return result
+
+
+async def _save(store: Store, result: JobResult) -> None:
+    values = {
+        "Name": result.name,
+        "StartedOn": result.started,
+        "EndedOn": result.ended,
+        "Succeeded": result.succeeded,
+        "Result": result.message,
+    }
+    async with store.write_session() as session:
+        found = await session.find(JobState, where(JobState, Name=result.name), columns=("Id",))
+        if found:
+            await session.update(JobState, [(found[0]["Id"], values)])
+        else:
+            await session.insert(JobState, [new_record(JobState, values, result.started)])

@@ -1,0 +1,175 @@
+"""The exceptions report: each rule finds what was planted, once, with its explanation, and nothing in a clean ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
+from creditdesk.entities.billing.tariff import Tariff
+from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
+from creditdesk.entities.sys.business import Business
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.operations.corrections import void
+from creditdesk.ledger.operations.set_overdraft import set_overdraft
+from creditdesk.reports.exception_rules import EXCEPTION_RULES, ExceptionCode
+from tests.reports.report_client import ReportClient
+
+CONTRACT = "0197b1e2-0000-7000-8000-000000000001"
+
+
+async def exceptions(reports: ReportClient, **params: Any) -> list[dict[str, Any]]:
+    return list((await reports.get("exceptions", **params))["Rows"])
+
+
+async def pay_booking(reports: ReportClient, credit: int, amount: float) -> int:
+    """A use that names what it paid."""
+    booking = await reports.ledger.add_booking()
+    return await reports.use(credit, amount, BookingId=booking)
+
+
+async def plant_balance(reports: ReportClient) -> None:
+    credit = await reports.grant(40)
+    async with reports.ledger.store.write_session() as session:
+        await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 390_000})])
+
+
+async def plant_override(reports: ReportClient) -> None:
+    await pay_booking(reports, await reports.grant(40, ValidFrom="2026-06-01T00:00:00Z"), 1)
+
+
+async def plant_expiry(reports: ReportClient) -> None:
+    await reports.grant(40, ExpireDate="2026-01-05T00:00:00Z")
+    reports.set_time("2026-01-06T00:00:00Z")
+
+
+async def plant_hold(reports: ReportClient) -> None:
+    await reports.grant(40)
+    booking = await reports.ledger.add_booking()
+    body = {
+        "CoworkerId": reports.ledger.customer,
+        "BusinessId": reports.ledger.business,
+        "Sources": [{"Kind": "booking", "Id": booking}],
+        "Until": "2026-01-02T00:00:00Z",
+    }
+    await reports.post("/api/ledger/holds", **body)
+    reports.set_time("2026-01-03T00:00:00Z")
+
+
+async def plant_renewal(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    tariff = await ledger.add(Tariff, Name="Desk", BusinessId=ledger.business, CurrencyId=ledger.currency)
+    await ledger.add(
+        TariffBookingCredit, Name="Rooms", TariffId=tariff, Credit=300_000, ServiceRenewalTime=2,
+        CaneBeUsedForBookings=True,
+    )  # fmt: skip
+    await ledger.add(
+        CoworkerContract, IssuedById=ledger.business, CoworkerId=ledger.customer, TariffId=tariff,
+        StartDate=datetime(2026, 1, 1, 5, tzinfo=UTC), BillingDay=1, Quantity=1, Active=True,
+    )  # fmt: skip
+
+
+async def plant_second_grant(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    tariff = await ledger.add(Tariff, Name="Desk", BusinessId=ledger.business, CurrencyId=ledger.currency)
+    benefit = await ledger.add(TariffBookingCredit, Name="Rooms", TariffId=tariff, Credit=300_000, ServiceRenewalTime=2)
+    for _ in range(2):
+        credit = await ledger.add_money_credit(
+            "30.00", TariffBookingCreditId=benefit, CoworkerContractUniqueId=CONTRACT, ValidFrom=ledger.now
+        )
+        await pay_booking(reports, credit, 1)
+
+
+async def plant_use_without_source(reports: ReportClient) -> None:
+    await reports.use(await reports.grant(40), 2)
+
+
+async def plant_use_without_length(reports: ReportClient) -> None:
+    await reports.ledger.post_time_use(await reports.grant_time(600))
+
+
+async def plant_overdrawn(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    prints = await ledger.add_rate(5, "1", resource_types=(), IsPrintingCredit=True)
+    credit = await reports.grant_time(1, ExtraServiceId=prints)
+    async with ledger.store.write_session() as session:
+        await set_overdraft(session, [credit], 3, ledger.request_context(), ledger.context)
+    for _ in range(2):
+        await ledger.post_time_use(credit, BookingId=await ledger.add_booking())
+
+
+async def plant_void_without_reason(reports: ReportClient) -> None:
+    credit = await reports.grant(40)
+    async with reports.ledger.store.write_session() as session:
+        account = (AccountType.MONEY, credit)
+        await void(session, [account], "", reports.ledger.request_context(), reports.ledger.context)
+
+
+PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], str | None]] = {
+    ExceptionCode.BALANCE: (plant_balance, "-1.00"),
+    ExceptionCode.OVERRIDE: (plant_override, "1.00"),
+    ExceptionCode.EXPIRY_NOT_RECORDED: (plant_expiry, "40.00"),
+    ExceptionCode.HOLD_OVERDUE: (plant_hold, "40.00"),
+    ExceptionCode.RENEWAL_MISSED: (plant_renewal, None),
+    ExceptionCode.GRANTED_TWICE: (plant_second_grant, "29.00"),
+    ExceptionCode.NO_SOURCE: (plant_use_without_source, "2.00"),
+    ExceptionCode.NO_LENGTH: (plant_use_without_length, None),
+    ExceptionCode.OVERDRAWN: (plant_overdrawn, "-1"),
+    ExceptionCode.NO_REASON: (plant_void_without_reason, "-40.00"),
+}
+
+
+def test_every_rule_is_planted() -> None:
+    assert PLANTED.keys() == EXCEPTION_RULES.keys() - {ExceptionCode.NO_CLOCK}
+
+
+@pytest.mark.parametrize("code", PLANTED)
+async def test_what_is_planted_once_is_found_once(reports: ReportClient, code: ExceptionCode) -> None:
+    plant, amount = PLANTED[code]
+    await plant(reports)
+    [found] = await exceptions(reports)
+    assert (found["Code"], found["Amount"], found["CustomerId"]) == (code.value, amount, reports.ledger.customer)
+    assert found["Explanation"]
+    assert found["Severity"] == EXCEPTION_RULES[code].severity.value
+
+
+async def test_a_location_without_a_time_zone_is_listed(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    new = await ledger.add(Business, Name="Yard", CurrencyId=ledger.currency)
+    [found] = await exceptions(reports, LocationIds=new)
+    assert (found["Code"], found["Location"]) == ("location_without_clock", "Yard")
+    assert await exceptions(reports) == []
+
+
+async def test_a_clean_ledger_has_none(reports: ReportClient) -> None:
+    credit = await reports.grant(40, ExpireDate="2026-06-01T00:00:00Z")
+    use = await pay_booking(reports, credit, 5)
+    await reports.post("/api/ledger/reversals", Kind="money", Ids=[use], Reason="Left early")
+    await reports.post("/api/ledger/adjustments", Kind="money", Id=credit, Amount=5, Reason="Goodwill")
+    reports.set_time("2026-02-01T00:00:00Z")
+    assert await exceptions(reports) == []
+
+
+async def test_an_acknowledged_exception_says_who_when_and_why(reports: ReportClient) -> None:
+    await plant_use_without_source(reports)
+    [found] = await exceptions(reports)
+    assert (found["AcknowledgedBy"], found["Note"]) == ("", "")
+    reports.ledger.now += timedelta(days=1)
+    await reports.post("/api/reports/exceptions/acknowledgements", Key=found["Key"], Note="Paid in cash")
+    [found] = await exceptions(reports)
+    accepted = (found["AcknowledgedBy"], found["AcknowledgedOn"], found["Note"])
+    assert accepted == ("boss@example.com", "2026-01-02T12:00:00Z", "Paid in cash")
+
+
+@pytest.mark.parametrize(
+    "key", ["", "1", "1:gold:money/1:5", "x:override:money/1:5", "-1:override:x:", "٣:override:x:"]
+)
+async def test_an_unknown_key_is_a_field_error(reports: ReportClient, key: str) -> None:
+    path = "/api/reports/exceptions/acknowledgements"
+    response = await reports.http.post(path, json={"Key": key, "Note": "x"})
+    assert response.status_code == 400
+    assert response.json()["Errors"][0]["PropertyName"] == "Key"

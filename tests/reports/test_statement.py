@@ -1,0 +1,98 @@
+"""The statement: every movement of a customer's credit with its balance."""
+
+from __future__ import annotations
+
+from tests.reports.report_client import ReportClient, amounts, section
+
+
+async def test_lists_every_movement_with_its_balance(reports: ReportClient) -> None:
+    reports.set_time("2026-01-10T12:00:00Z")
+    credit = await reports.grant(40, ExpireDate="2026-03-01T05:00:00Z", Description="Rooms")
+    reports.set_time("2026-01-12T12:00:00Z")
+    use = await reports.use(credit, 12.5)
+    reports.set_time("2026-01-13T12:00:00Z")
+    await reports.post("/api/ledger/reversals", Kind="money", Ids=[use], Amount=2.5, Reason="Left early")
+    await reports.post("/api/ledger/adjustments", Kind="money", Id=credit, Amount=-5, Reason="Agreed")
+    reports.set_time("2026-04-01T12:00:00Z")
+
+    report = await reports.get("statement")
+
+    assert amounts(report["Rows"], "LocalDate", "What", "Description", "Amount", "Balance") == [
+        ("2026-01-10", "Granted", "granted", "40.00", "40.00"),
+        ("2026-01-12", "Used", "Rooms", "-12.50", "27.50"),
+        ("2026-01-13", "Given back", "Left early", "2.50", "30.00"),
+        ("2026-01-13", "Adjusted", "Agreed", "-5.00", "25.00"),
+        ("2026-03-01", "Expired", "the rest expired", "-25.00", "0.00"),
+    ]
+    assert section(report, "Summary") == [
+        {
+            "Kind": "money", "Unit": "GBP", "Opening": "0.00", "Granted": "40.00", "RolledIn": "0.00",
+            "Reversed": "2.50", "Adjusted": "-5.00", "Used": "-12.50", "RolledOut": "0.00", "Voided": "0.00",
+            "Expired": "-25.00", "Reopened": "0.00", "Closing": "0.00",
+        }
+    ]  # fmt: skip
+    assert report["Footer"]["Variance"] == {"money GBP": "0.00"}
+    assert report["Footer"]["Entries"] == 4
+
+
+async def test_dates_are_inclusive_on_the_clock_of_the_location(reports: ReportClient) -> None:
+    reports.set_time("2026-01-31T04:59:59Z")
+    credit = await reports.grant(40)  # 30 January, 23:59:59 in New York
+    reports.set_time("2026-02-01T04:59:59Z")
+    await reports.use(credit, 1)  # the last second of January
+    reports.set_time("2026-02-01T05:00:00Z")
+    await reports.use(credit, 2)  # the first one of February
+
+    january = await reports.get("statement", From="2026-01-31", To="2026-01-31")
+    february = await reports.get("statement", From="2026-02-01", To="2026-02-28")
+
+    assert amounts(january["Rows"], "Amount", "Balance") == [("-1.00", "39.00")]
+    assert amounts(february["Rows"], "Amount", "Balance") == [("-2.00", "37.00")]
+    assert section(january, "Summary")[0]["Closing"] == section(february, "Summary")[0]["Opening"] == "39.00"
+    assert january["Footer"]["Locations"][0]["FromUtc"] == "2026-01-31T05:00:00Z"
+    assert january["Footer"]["Locations"][0]["ToUtc"] == "2026-02-01T05:00:00Z"
+
+
+async def test_a_use_after_the_expiry_takes_from_what_expired(reports: ReportClient) -> None:
+    credit = await reports.grant(40, ExpireDate="2026-02-01T00:00:00Z")
+    reports.set_time("2026-02-05T12:00:00Z")
+    use = await reports.use(credit, 10)
+    await reports.post("/api/ledger/reversals", Kind="money", Ids=[use])
+
+    report = await reports.get("statement")
+
+    assert amounts(report["Rows"], "What", "Amount", "Balance") == [
+        ("Granted", "40.00", "40.00"),
+        ("Expired", "-40.00", "0.00"),
+        ("Used", "-10.00", "-10.00"),
+        ("Expired", "10.00", "0.00"),
+        ("Given back", "10.00", "10.00"),
+        ("Expired", "-10.00", "0.00"),
+    ]
+
+
+async def test_an_earlier_effect_counts_where_it_belongs_once_it_was_known(reports: ReportClient) -> None:
+    credit = await reports.grant(40)
+    reports.set_time("2026-03-05T12:00:00Z")
+    await reports.post(
+        "/api/ledger/adjustments",
+        Kind="money", Id=credit, Amount=-4, Reason="Forgotten in January", EffectiveOn="2026-01-20T12:00:00Z",
+    )  # fmt: skip
+
+    recorded = await reports.get("statement", From="2026-01-01", To="2026-01-31")
+    known_then = await reports.get("statement", From="2026-01-01", To="2026-01-31", AsKnownAt="2026-02-01T00:00:00Z")
+    known_now = await reports.get("statement", From="2026-01-01", To="2026-01-31", AsKnownAt="2026-03-06T00:00:00Z")
+
+    closing = [section(each, "Summary")[0]["Closing"] for each in (recorded, known_then, known_now)]
+    assert closing == ["40.00", "40.00", "36.00"]
+
+
+async def test_the_same_request_gives_the_same_bytes(reports: ReportClient) -> None:
+    credit = await reports.grant(40)
+    reports.set_time("2026-02-02T12:00:00Z")
+    await reports.use(credit, 10)
+    question = {"From": "2026-01-01", "To": "2026-01-31"}
+    first = await reports.request("statement", **question)
+    reports.set_time("2026-02-03T12:00:00Z")
+    await reports.use(credit, 10)
+    assert (await reports.request("statement", **question)).content == first.content

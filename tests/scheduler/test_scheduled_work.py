@@ -1,0 +1,120 @@
+"""Scheduled work: what is due runs once, under one leader, and its last result is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from creditdesk.auth.encryption import NO_CIPHER
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.enums import ReportFileType, ReportType
+from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
+from creditdesk.entities.reports.saved_report import SavedReport
+from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
+from creditdesk.scheduler.lease import LEASE_TIME, release_lease, take_lease
+from creditdesk.scheduler.runner import JobFailed, ScheduledJob, load_job_results, run_due_jobs
+from creditdesk.scheduler.schedule import Schedule
+from creditdesk.schema.repository import Store
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder
+
+MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
+DAILY = Schedule(timedelta(days=1), timedelta(hours=4))
+
+
+def jobs_of(ledger: LedgerBuilder, folder: Path | None = None) -> tuple[ScheduledJob, ...]:
+    return scheduled_jobs(JobContext(ledger.store, ledger.context, ADMIN_PRINCIPAL, NO_CIPHER, 30, folder))
+
+
+@pytest.mark.parametrize(
+    ("last", "due"),
+    [
+        (None, True),
+        ("2026-03-10T04:00:00+00:00", False),
+        ("2026-03-10T03:59:59+00:00", True),
+        ("2026-03-01T04:00:00+00:00", True),
+    ],
+)
+def test_a_missed_run_is_made_up_for_once(last: str | None, due: bool) -> None:
+    assert DAILY.is_due(datetime.fromisoformat(last) if last else None, MORNING) is due
+
+
+def test_before_its_hour_a_daily_job_is_due_from_the_day_before() -> None:
+    assert DAILY.latest_due(MORNING.replace(hour=3)) == datetime(2026, 3, 9, 4, tzinfo=UTC)
+
+
+async def test_one_process_leads_until_its_lease_ends_or_is_given_back(store: Store) -> None:
+    taken = await asyncio.gather(*(take_lease(store, name, MORNING) for name in ("a", "b", "c")))
+    assert sum(taken) == 1
+    leader = "abc"[taken.index(True)]
+    assert await take_lease(store, leader, MORNING + timedelta(minutes=1))
+    assert not await take_lease(store, "other", MORNING + LEASE_TIME)
+    assert await take_lease(store, "other", MORNING + timedelta(minutes=1) + LEASE_TIME)
+    await release_lease(store, "other", MORNING + LEASE_TIME)
+    assert await take_lease(store, leader, MORNING + LEASE_TIME + timedelta(minutes=1))
+    await release_lease(store, leader, MORNING)
+
+
+async def test_due_jobs_run_once_and_a_failure_stops_no_other(store: Store) -> None:
+    ran: list[str] = []
+
+    async def good() -> str:
+        ran.append("good")
+        return "3 done"
+
+    async def bad() -> str:
+        raise JobFailed("the disk is full")
+
+    jobs = [ScheduledJob("bad", "fails", DAILY, bad), ScheduledJob("good", "works", DAILY, good)]
+    for _ in range(2):
+        await run_due_jobs(store, jobs, "me", lambda: MORNING)
+    known = await load_job_results(store)
+    assert ran == ["good"]
+    assert (known["good"].succeeded, known["good"].message) == (True, "3 done")
+    assert (known["bad"].succeeded, known["bad"].message) == (False, "the disk is full")
+    await run_due_jobs(store, jobs, "me", lambda: MORNING, only=["good"])
+    assert ran == ["good", "good"]
+    assert await run_due_jobs(store, jobs, "you", lambda: MORNING) is None
+    await release_lease(store, "me", MORNING)
+
+
+async def test_the_jobs_expire_credit_verify_and_sign_a_checkpoint(ledger: LedgerBuilder) -> None:
+    ledger.now = MORNING
+    credit = await ledger.add_money_credit("40.00", ExpireDate=MORNING - timedelta(days=1))
+    results = await run_due_jobs(ledger.store, jobs_of(ledger), "me", lambda: ledger.now)
+    assert results is not None
+    messages = {result.name: (result.succeeded, result.message) for result in results}
+    assert messages["expire"] == (True, "1 expired")
+    assert messages["verify"][0]
+    assert messages["checkpoint"][0]
+    assert "expiry" in [line["Kind"] for line in await ledger.journal_lines("money", credit)]
+    assert len(await ledger.find(StoredCheckpoint)) == 1
+    async with ledger.store.write_session() as session:
+        await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 10_000})])
+    [result] = await run_due_jobs(ledger.store, jobs_of(ledger), "me", lambda: ledger.now, only=["verify"]) or []
+    assert result.succeeded is False
+    assert f"CoworkerBookingCredit {credit}" in result.message
+    async with ledger.store.write_session() as session:
+        await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 400_000})])
+    await release_lease(ledger.store, "me", MORNING)
+
+
+async def test_saved_reports_are_written_once_after_the_month_has_ended(ledger: LedgerBuilder, tmp_path: Path) -> None:
+    ledger.now = MORNING
+    for report, file_type in ((ReportType.Liability, ReportFileType.Json), (ReportType.Statement, ReportFileType.Csv)):
+        await ledger.add(
+            SavedReport, BusinessId=ledger.business, Name=f"../{report.name}", Report=int(report), Format=int(file_type)
+        )
+    for _ in range(2):
+        [result] = (
+            await run_due_jobs(ledger.store, jobs_of(ledger, tmp_path), "me", lambda: MORNING, only=["reports"]) or []
+        )
+    assert result.message == "0 written"
+    files = sorted(tmp_path.rglob("*.*"))
+    assert [path.parent for path in files] == [tmp_path / "2026-02"] * 2
+    liability = json.loads(next(path for path in files if path.suffix == ".json").read_bytes())
+    assert liability["Footer"]["Period"] == "the beginning to 2026-02-28"
+    await release_lease(ledger.store, "me", MORNING)

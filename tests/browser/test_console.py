@@ -26,6 +26,7 @@ PAGES = (
     "/console/credits",
     "/console/credits/money/4",
     "/console/credits/money/4/extend",
+    "/console/why/5",
     "/console/spend",
     "/console/spend?customer=1",
     "/console/renewals",

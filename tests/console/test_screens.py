@@ -20,7 +20,7 @@ from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.schema.repository import Store
 from tests.console.conftest import browser
 from tests.console.forms import fields_of
-from tests.support.api_client import ApiClient
+from tests.support.api_client import BOOKINGS, ApiClient
 from tests.support.users import create_location, create_user_role, create_user_token
 
 CREDIT = "/console/records/billing/coworkerbookingcredits"
@@ -274,3 +274,37 @@ async def test_grant_of_time_and_its_errors(console: httpx.AsyncClient, api: Api
     assert (await console.post(path, data=form | {"amount": "90", "Description": ""})).status_code == 422
     assert (await console.post(path, data=form | {"amount": "90"})).status_code == 303
     assert figures((await console.get(f"/console/customers/{api.ledger.customer}")).text) == ["90"]
+
+
+async def test_why_shows_every_credit_of_the_decision(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("50", ExpireDate=api.timestamp(days=9))
+    later = await api.create_credit("50")
+    booking = await api.create_booking()
+    await api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking])
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    [why] = re.findall(r'href="(/console/why/\d+)"', page)
+    shown = (await console.get(why)).text
+    assert "Why this credit paid" in shown
+    assert re.findall(r"<b>(−[\d.]+)</b>", shown) == ["−20.00"]
+    assert f"/console/credits/money/{later}" in shown
+    assert "not needed" in shown
+
+
+async def test_why_of_a_posted_use_says_that_nothing_was_chosen(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("50")
+    await api.post_use(credit, "5")
+    page = (await console.get(f"/console/credits/money/{credit}")).text
+    [why] = re.findall(r'href="(/console/why/\d+)"', page)
+    assert "only the amount was checked (rule 7)" in (await console.get(why)).text
+
+
+async def test_instants_stand_on_the_clock_of_their_location(
+    console: httpx.AsyncClient, app: ASGIApp, api: ApiClient, store: Store
+) -> None:
+    body = {"BusinessId": api.ledger.business, "TimeZone": "Asia/Tokyo"}
+    assert (await api.post("/api/ledger/locationprofiles", body)).status_code == 200
+    credit = await api.create_credit("5", ExpireDate="2031-05-01T20:30:00Z")
+    token = await create_user_token(store, "tokyo@example.org", lifetime_days=400)
+    async with browser(app, token) as fresh:
+        page = (await fresh.get(f"{CREDIT}/{credit}")).text
+    assert '<time datetime="2031-05-01T20:30:00Z" title="2031-05-01 20:30:00 UTC">2 May 2031, 05:30</time>' in page

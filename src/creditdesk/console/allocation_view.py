@@ -44,8 +44,8 @@ class ItemView:
 
 
 async def allocation_items(page: ConsolePage, document: Mapping[str, Any]) -> list[ItemView]:
-    """The items of a document, in its order."""
-    sources = document["sources"]
+    """The items of a document, in its order; a stored one is of a single item."""
+    sources = document.get("sources") or [document]
     names = await source_links(page, [_key(each["source"]) for each in sources])
     keys = {_credit_key(seen["credit"]) for each in sources for seen in each["considered"]}
     records = await credits_of(page, keys)

@@ -6,6 +6,7 @@ they do to any other client.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -129,7 +130,14 @@ async def _exchange(api: ASGIApp, scope: Scope, body: bytes) -> tuple[int, bytes
     status = 0
     chunks: list[bytes] = []
 
+    sent = False
+
     async def receive() -> Message:
+        nonlocal sent
+        if sent:
+            # A caller within the process never hangs up.
+            await asyncio.Event().wait()
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:

@@ -45,12 +45,16 @@ _SIGNS: Final = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": 
 """How a line moves the balance; the others leave it."""
 
 
+_DECIDED: Final = frozenset({"use", "hold"})
+"""Lines with a decision behind them, unless they were posted directly."""
+
+
 @dataclass(frozen=True, slots=True)
 class JournalRow:
     """One line as it is shown.
 
     `cause` says what brought it about where that is no source, and a changed term before → after.
-    `undo` is the form that reverses it, empty where there is none.
+    `why` is the page with the decision, `undo` the form that reverses it; empty where there is none.
     """
 
     id: int
@@ -67,6 +71,7 @@ class JournalRow:
     balance: str
     reason: str
     is_override: bool
+    why: str
     undo: str
 
 
@@ -143,6 +148,7 @@ def _row(
         formatter.amount(line["BalanceAfter"], kind, currency),
         line["Reason"] or "",
         bool(line["Override"]),
+        f"/console/why/{line['Id']}" if line["Kind"] in _DECIDED else "",
         _undo_path(page, line),
     )
 

@@ -6,10 +6,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from creditdesk.console.api_client import MAX_PAGE_RECORDS, ApiError, InProcessClient
+from creditdesk.entities.ledger.location_profile import LocationProfile
 from creditdesk.entities.sys.business import Business
+from creditdesk.entities.sys.simple_time_zone import SimpleTimeZone
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.time_zones import find_time_zone
 
 _LIFETIME: Final = timedelta(seconds=30)
 _MAX_SESSIONS: Final = 1000
@@ -49,16 +53,24 @@ async def _load(client: InProcessClient) -> dict[int, Location]:
         listed = await client.find(Business.path(), {"size": MAX_PAGE_RECORDS, "orderby": "Name"})
     except ApiError:
         return {}
-    return {record["Id"]: _location(record) for record in listed.records}
+    profiles = await _records(client, LocationProfile)
+    zones = {zone["Id"]: zone["NameIana"] or zone["Name"] for zone in await _records(client, SimpleTimeZone)}
+    own = {profile["BusinessId"]: profile["TimeZone"] for profile in profiles}
+    return {
+        record["Id"]: _location(record, own.get(record["Id"]) or zones.get(record["SimpleTimeZoneId"]))
+        for record in listed.records
+    }
 
 
-def _location(record: dict[str, Any]) -> Location:
-    return Location(record["Id"], record["Name"] or f"#{record['Id']}", record.get("CurrencyCode") or "", _zone(record))
-
-
-def _zone(record: dict[str, Any]) -> tzinfo:
-    name = record.get("SimpleTimeZoneNameIana") or ""
+async def _records(client: InProcessClient, entity: type[Entity]) -> list[dict[str, Any]]:
+    """All records of a small entity; none for a user who may not list them."""
     try:
-        return ZoneInfo(name) if name else UTC
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC
+        return (await client.find(entity.path(), {"size": MAX_PAGE_RECORDS})).records
+    except ApiError:
+        return []
+
+
+def _location(record: dict[str, Any], zone_name: str | None) -> Location:
+    name, currency = record["Name"] or f"#{record['Id']}", record["CurrencyCode"] or ""
+    known = find_time_zone(zone_name or "")
+    return Location(record["Id"], name, currency, ZoneInfo(known) if known else UTC)

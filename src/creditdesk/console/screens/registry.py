@@ -16,12 +16,14 @@ from creditdesk.console.screens.records import RECORD_SCREENS
 from creditdesk.console.screens.search import SEARCH_SCREENS
 from creditdesk.console.screens.spend import SPEND_SCREENS
 from creditdesk.console.screens.today import TODAY_SCREENS
+from creditdesk.console.screens.why import WHY_SCREENS
 
 ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *TODAY_SCREENS,
     *CUSTOMER_SCREENS,
     *GRANT_SCREENS,
     *CREDIT_SCREENS,
+    *WHY_SCREENS,
     *SPEND_SCREENS,
     *SEARCH_SCREENS,
     *PREFERENCE_SCREENS,

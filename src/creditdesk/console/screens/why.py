@@ -1,0 +1,36 @@
+"""Why a line was written: the decision behind it, every credit with its rank and reason."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from creditdesk.console.allocation_view import allocation_items
+from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name, credits_of, journal_rows
+from creditdesk.console.links import record_path
+from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.entities.ledger.allocation_document import AllocationDocument
+from creditdesk.entities.ledger.journal_line import JournalLine
+
+
+async def _why(page: ConsolePage) -> Response:
+    line: dict[str, Any] = await page.client.get(f"{JournalLine.path()}/{page.request.path_params['line']}")
+    key = (line["CreditKind"], line["CreditId"])
+    names = await credits_of(page, {key})
+    items, decided = [], None
+    if line["AllocationId"]:
+        allocation = await page.client.get(f"{AllocationDocument.path()}/{line['AllocationId']}")
+        items, decided = await allocation_items(page, allocation["Document"]), allocation["Document"]["decided"]
+    return page.render(
+        "why.html",
+        line=(await journal_rows(page, [line], names))[0],
+        items=items,
+        error=None,
+        decided=decided,
+        credit=credit_name(line["CreditId"], names.get(key)),
+        credit_path=record_path(CREDIT_ENTITIES[line["CreditKind"]], line["CreditId"]),
+    )
+
+
+WHY_SCREENS: Final = (Screen("/console/why/{line:int}", _why),)

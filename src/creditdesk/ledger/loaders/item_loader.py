@@ -17,8 +17,7 @@ from creditdesk.ledger.loaders.events import AttendeeRow, EventRow
 from creditdesk.ledger.loaders.invoices import InvoiceLineRow, InvoiceRow
 from creditdesk.ledger.loaders.locations import (
     LocationClock,
-    load_currencies,
-    load_location_clocks,
+    load_clocks_and_currencies,
 )
 from creditdesk.ledger.loaders.rates import RateRow, load_booking_rates
 from creditdesk.ledger.loaders.rows import (
@@ -122,7 +121,7 @@ async def load_priced_items(
         lambda finder: _load_parents(finder, rows.values()),
         lambda finder: _load_sold(finder, lines),
         lambda finder: load_booking_rates(finder, bookings, quoted_rates),
-        lambda finder: _load_locations(finder, {each for each in locations if each}),
+        lambda finder: load_clocks_and_currencies(finder, {each for each in locations if each}),
     )
     return PricedItems(Items(rows, events, invoices), sales, contracts, rates, clocks, currencies)
 
@@ -162,14 +161,4 @@ async def _load_sold(
         finder,
         lambda finder: find_by_unique_id(finder, SaleRow, sales),
         lambda finder: find_by_unique_id(finder, ContractRow, contracts),
-    )
-
-
-async def _load_locations(
-    finder: Finder, business_ids: Collection[int]
-) -> tuple[dict[int, LocationClock], dict[int, str]]:
-    return await gather_loads(
-        finder,
-        lambda finder: load_location_clocks(finder, business_ids),
-        lambda finder: load_currencies(finder, business_ids),
     )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from creditdesk.entities.ledger.location_profile import LocationProfile
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.simple_time_zone import SimpleTimeZone
+from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.rows import TypedRow, find_by_id, find_rows
 from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES
 from creditdesk.schema.repository import Finder
@@ -42,11 +43,6 @@ class _BusinessRow(TypedRow, frozen=True, gc=False):
     entity = Business
 
     currency_code: str | None
-
-
-class _BusinessZoneRow(TypedRow, frozen=True, gc=False):
-    entity = Business
-
     simple_time_zone_id: int | None
 
 
@@ -62,31 +58,45 @@ async def load_location_clocks(finder: Finder, business_ids: Iterable[int | None
 
     A profile's time zone counts before that of the location's own record.
     """
-    wanted = {business_id for business_id in business_ids if business_id}
-    if not wanted:
-        return {}
-    profiles = {row.business_id: row for row in await find_rows(finder, _ProfileRow, BusinessId=wanted)}
-    zones = {business_id: row.time_zone for business_id, row in profiles.items() if row.time_zone}
-    zones |= await _load_record_zones(finder, wanted - zones.keys())
+    clocks, _ = await load_clocks_and_currencies(finder, {each for each in business_ids if each})
+    return clocks
+
+
+async def load_clocks_and_currencies(
+    finder: Finder, business_ids: Collection[int]
+) -> tuple[dict[int, LocationClock], dict[int, str]]:
+    """The clocks as `load_location_clocks` returns them, and the currency code of each location."""
+    if not business_ids:
+        return {}, {}
+    profiles, records = await gather_loads(
+        finder,
+        lambda finder: find_rows(finder, _ProfileRow, BusinessId=set(business_ids)),
+        lambda finder: find_by_id(finder, _BusinessRow, business_ids),
+    )
+    zones = {profile.business_id: profile.time_zone for profile in profiles if profile.time_zone}
+    zones |= await _load_record_zones(finder, [row for row in records.values() if row.id not in zones])
     intervals = {
-        business_id: row.booking_interval_minutes
-        for business_id, row in profiles.items()
-        if row.booking_interval_minutes
+        profile.business_id: profile.booking_interval_minutes
+        for profile in profiles
+        if profile.booking_interval_minutes
     }
-    return {
+    clocks = {
         business_id: LocationClock(
             _zone(zones.get(business_id, "UTC")), intervals.get(business_id, DEFAULT_INTERVAL_MINUTES)
         )
         for business_id in zones.keys() | intervals.keys()
     }
+    return clocks, {business_id: row.currency_code or "" for business_id, row in records.items()}
 
 
-async def _load_record_zones(finder: Finder, business_ids: Collection[int]) -> dict[int, str]:
+async def _load_record_zones(finder: Finder, locations: Collection[_BusinessRow]) -> dict[int, str]:
     """The IANA zone of each location's own record; locations without a known one are left out."""
-    locations = await find_by_id(finder, _BusinessZoneRow, business_ids)
-    found = await find_by_id(finder, _ZoneRow, [row.simple_time_zone_id for row in locations.values()])
+    zone_ids = {location.simple_time_zone_id for location in locations if location.simple_time_zone_id}
+    if not zone_ids:
+        return {}
+    found = await find_by_id(finder, _ZoneRow, zone_ids)
     zones = {zone_id: zone.name_iana or find_time_zone(zone.name) for zone_id, zone in found.items()}
-    named = {business_id: zones.get(row.simple_time_zone_id or 0) for business_id, row in locations.items()}
+    named = {location.id: zones.get(location.simple_time_zone_id or 0) for location in locations}
     return {business_id: zone for business_id, zone in named.items() if zone}
 
 

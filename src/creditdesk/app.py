@@ -25,6 +25,7 @@ from creditdesk.api.reports.routes import report_routes
 from creditdesk.api.routes import Api
 from creditdesk.api.sessions import session_routes
 from creditdesk.api.token import token_route
+from creditdesk.auth.audited_service import AuditedService
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.passwords import Passwords
@@ -46,6 +47,7 @@ from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.roles import SPEND_ROLE
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.user import User
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.contract_service import ContractService
@@ -103,12 +105,11 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
         default_service=default_service,
         user_entity=User,
         services={
-            User: UserService(
-                default_service,
-                passwords,
-                cipher=SecretCipher(settings.auth.encryption_key),
+            Business: AuditedService(default_service),
+            User: AuditedService(
+                UserService(default_service, passwords, cipher=SecretCipher(settings.auth.encryption_key))
             ),
-            UserRole: UserRoleService(default_service),
+            UserRole: AuditedService(UserRoleService(default_service)),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,
             ExtraService: RateService(default_service),

@@ -119,16 +119,17 @@ class AuthSettings:
     refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
     basic_seconds: int = setting(300, "How long a verified Basic password is cached in memory.", minimum=0)
     password_min_length: int = setting(8, "Fewest characters of a new password.", minimum=1, maximum=128)
-    sign_in_failures_per_account: int = setting(
-        10, "Failed sign-ins to one account that block it for the window; 0 is no limit.", minimum=0
+    sign_in_free_failures: int = setting(
+        5,
+        "Failed sign-ins to one account from one address or known client without a wait; 0 is no limit. Each"
+        " further one doubles the wait, from one second.",
+        minimum=0,
     )
-    sign_in_failures_per_address: int = setting(
-        100, "Failed sign-ins from one address that block it; 0 is no limit.", minimum=0
-    )
-    sign_in_window_seconds: int = setting(300, "Window in which failed sign-ins are counted.", minimum=1)
+    sign_in_max_wait_seconds: int = setting(900, "Longest wait after a failed sign-in.", minimum=1)
     proxy_hops: int = setting(
         0,
-        "Trusted proxies in front: a client's address is read that many places from the end of X-Forwarded-For.",
+        "Trusted proxies in front: a client's address is read that many places from the end of X-Forwarded-For."
+        " 0 behind a proxy makes one address of all clients, which then share the waits after failed sign-ins.",
         minimum=0,
     )
     argon2_time_cost: int = setting(2, "Passes of a password hash.", minimum=1)

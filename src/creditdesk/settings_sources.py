@@ -25,14 +25,21 @@ FORMER_NAMES: Final = {
     "wire.require_list_filters": "api.require_list_filters",
     "wire.body_limit_bytes": "api.body_limit_bytes",
     "auth.password_length_least": "auth.password_min_length",
-    "auth.sign_in_failures_account": "auth.sign_in_failures_per_account",
-    "auth.sign_in_failures_address": "auth.sign_in_failures_per_address",
     "auth.waiting_sign_ins": "auth.max_pending_sign_ins",
     "ledger.window_test": "ledger.validity_instant",
 }
 """Accepted spellings of earlier versions, and `CREDITDESK_DATABASE_URL`, which commands document."""
 
-RETIRED_NAMES: Final = frozenset({"auth.revocation_seconds"})
+RETIRED_NAMES: Final = frozenset(
+    {
+        "auth.revocation_seconds",
+        "auth.sign_in_failures_account",
+        "auth.sign_in_failures_address",
+        "auth.sign_in_failures_per_account",
+        "auth.sign_in_failures_per_address",
+        "auth.sign_in_window_seconds",
+    }
+)
 """Settings of earlier versions that have no effect any more; they are not refused."""
 
 # A cluster announces services to every container: CREDITDESK_API_PORT_80_TCP_ADDR and the like.

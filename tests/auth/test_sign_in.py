@@ -12,7 +12,6 @@ import pyotp
 import pytest
 
 from creditdesk.auth.credentials import find_user_id
-from creditdesk.auth.origin import RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.token_responses import TokenError
 from creditdesk.auth.tokens import AccessTokens, signing_secret
@@ -301,61 +300,9 @@ def test_codes_of_adjacent_steps_are_accepted() -> None:
     assert not is_valid_secret("not base 32!")
 
 
-async def test_failures_throttle_account_across_workers(each_store: Store) -> None:
-    await create_person(each_store)
-    workers = [create_authenticator(each_store, sign_in_failures_per_account=3) for _ in range(2)]
-    for n in range(3):
-        with pytest.raises(TokenError):
-            await workers[n % 2].sign_in(password_form(password="wrong"), None, SIGN_IN_TIME + n * SECOND)
-    for form in (password_form(), password_form(username="ADA@example.org")):
-        with pytest.raises(RateLimited) as throttled:
-            await workers[0].sign_in(form, None, SIGN_IN_TIME + 10 * SECOND)
-        assert throttled.value.retry_after_seconds == 290
-        assert "Wait 290 seconds" in throttled.value.message
-    with pytest.raises(RateLimited):
-        await workers[1].authenticate(basic_authorization(), SIGN_IN_TIME + 10 * SECOND)
-    assert await workers[1].sign_in(password_form(), None, SIGN_IN_TIME + 301 * SECOND)
-
-
-async def test_unknown_account_is_throttled(store: Store) -> None:
-    auth = create_authenticator(store, sign_in_failures_per_account=2)
-    for _ in range(2):
-        with pytest.raises(TokenError):
-            await auth.sign_in(password_form(username="nobody@example.org"), None, SIGN_IN_TIME)
-    with pytest.raises(RateLimited):
-        await auth.sign_in(password_form(username="nobody@example.org"), None, SIGN_IN_TIME)
-
-
-async def test_address_is_throttled_across_accounts(store: Store) -> None:
-    await create_person(store)
-    auth = create_authenticator(store, sign_in_failures_per_address=3)
-    for n in range(3):
-        with pytest.raises(TokenError):
-            await auth.sign_in(
-                password_form(username=f"n{n}@example.org"), None, SIGN_IN_TIME, RequestOrigin("192.0.2.7")
-            )
-    with pytest.raises(RateLimited):
-        await auth.sign_in(password_form(), None, SIGN_IN_TIME, RequestOrigin("192.0.2.7"))
-    assert await auth.sign_in(password_form(), None, SIGN_IN_TIME, RequestOrigin("192.0.2.8"))
-
-
-async def test_success_resets_failures_and_wrong_code_counts(store: Store) -> None:
-    user_id = await create_person(store)
-    auth = create_authenticator(store, sign_in_failures_per_account=2)
-    with pytest.raises(TokenError):
-        await auth.sign_in(password_form(password="wrong"), None, SIGN_IN_TIME)
-    await auth.sign_in(password_form(), None, SIGN_IN_TIME)
-    await set_two_factor(store, user_id, on=True)
-    for _ in range(2):
-        with pytest.raises(TokenError):
-            await auth.sign_in(password_form(totp="000000"), None, SIGN_IN_TIME)
-    with pytest.raises(RateLimited):
-        await auth.sign_in(password_form(totp="000000"), None, SIGN_IN_TIME)
-
-
 async def test_concurrent_guesses_are_counted(store: Store) -> None:
     await create_person(store)
-    auth = create_authenticator(store, sign_in_failures_per_account=3, argon2_threads=2)
+    auth = create_authenticator(store, sign_in_free_failures=3, argon2_threads=2)
     answers = await asyncio.gather(
         *(auth.sign_in(password_form(password=f"guess {n}"), None, SIGN_IN_TIME) for n in range(20)),
         return_exceptions=True,

@@ -18,7 +18,7 @@ import pytest
 from creditdesk.cli.program import FAILED, OK, USAGE_ERROR, run
 
 COMMANDS = (
-    "serve", "init", "migrate", "user", "demo", "import", "export", "verify", "renew", "expire",
+    "serve", "audit", "init", "migrate", "user", "demo", "import", "export", "verify", "renew", "expire",
     "checkpoint", "backup", "drill", "rotate-key", "openapi",
 )  # fmt: skip
 
@@ -319,3 +319,20 @@ def test_import_reads_numbers_and_dates_by_option(database: str, tmp_path: Path,
         ).fetchall()
     connection.close()
     assert found == [(7, 12_345_000, 1)]
+
+
+def test_rule_39_commands_are_in_the_audit_trail(database: str, tmp_path: Path, capsys: Captured) -> None:
+    assert run(["init", "--admin", "ann@x.example"]) == OK
+    assert run(["user", "password", "ann@x.example"]) == OK
+    assert run(["export", str(tmp_path / "out")]) == OK
+    assert run(["import", str(tmp_path / "out")]) in (OK, FAILED)
+    assert run(["rotate-key"]) == OK
+    capsys.readouterr()
+    assert run(["audit"]) == OK
+    lines = capsys.readouterr().out.splitlines()
+    actions = ("key rotated", "imported", "exported", "password changed", "created")
+    assert [action in line for line, action in zip(lines, actions, strict=True)] == [True] * 5
+    assert all("command line" in line for line in lines)
+    assert run(["audit", "--action", "exported", "--limit", "1"]) == OK
+    assert str(tmp_path / "out") in capsys.readouterr().out
+    assert run(["verify"]) == OK

@@ -58,6 +58,17 @@ async def test_plain_http_of_the_own_machine_has_a_cookie_of_another_name(app: A
         assert (await local.get("/console/")).status_code == 200
 
 
+async def test_known_browser_is_not_slowed_by_the_guesses_of_others(app: ASGIApp, store: Store) -> None:
+    await create_person(store, "known@example.org")
+    form = {"email": "known@example.org", "password": PASSWORD}
+    async with browser(app) as known, browser(app) as unknown:
+        assert (await known.post(SIGN_IN, data=form)).status_code == 303
+        for _ in range(5):
+            assert (await unknown.post(SIGN_IN, data=form | {"password": "wrong"})).status_code == 400
+        assert (await unknown.post(SIGN_IN, data=form)).status_code == 429
+        assert (await known.post(SIGN_IN, data=form)).status_code == 303
+
+
 async def test_device_keeps_its_secret_for_the_next_sign_in(stranger: httpx.AsyncClient, store: Store) -> None:
     await create_person(store, "device@example.org")
     form = {"email": "device@example.org", "password": PASSWORD}

@@ -135,6 +135,7 @@ async def test_only_the_ledgers_own_entities_are_public_beyond_the_contract() ->
     assert documented.items() <= paths.items()
     assert {name: path for name, path in paths.items() if name not in documented} == {
         "AllocationDocument": "/api/ledger/allocations",
+        "AuditRecord": "/api/ledger/audittrail",
         "Hold": "/api/ledger/holds",
         "JournalLine": "/api/ledger/entries",
         "LocationProfile": "/api/ledger/locationprofiles",

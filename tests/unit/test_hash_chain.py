@@ -30,8 +30,8 @@ from creditdesk.ledger.journal.hash_chain import (
     encode_entry,
     entry_digest,
     genesis_digest,
-    link_digest,
 )
+from creditdesk.schema.hash_link import link_digest
 
 GOLDEN = {
     version: json.loads((Path(__file__).parent / "golden" / name).read_text("utf-8"))

@@ -105,12 +105,11 @@ class Api:
         """Identifies the caller and counts the request. Raises Unauthenticated or RateLimited."""
         api, method = self.context, scope["method"]
         now = api.clock()
-        principal = await api.authenticator.authenticate(
-            _header(scope, b"authorization"), now, client_address(scope, api.proxy_hops)
-        )
+        address = client_address(scope, api.proxy_hops)
+        principal = await api.authenticator.authenticate(_header(scope, b"authorization"), now, address)
         if api.rate_limiter.is_active:
             await api.rate_limiter.check(principal, method, now)
-        return RequestContext(principal, now, _idempotency_key(scope) if method == "POST" else None)
+        return RequestContext(principal, now, _idempotency_key(scope) if method == "POST" else None, address)
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

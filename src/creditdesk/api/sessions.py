@@ -17,6 +17,7 @@ from creditdesk.api.ledger.openapi import object_schema
 from creditdesk.api.origin import request_origin
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.token import MAX_TOKEN_FORM_BYTES, NO_STORE, read_token_form, token_error
+from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
@@ -64,7 +65,7 @@ async def _revoke(authenticator: Authenticator, api: ApiContext, request: Reques
     token = form.get("token")
     if not token:
         return token_error("invalid_request", "Send the token as a form", 400)
-    await authenticator.revoke(token, api.clock())
+    await authenticator.revoke(token, api.clock(), request_origin(api, request))
     return JSONResponse({}, headers=NO_STORE)
 
 
@@ -102,7 +103,11 @@ async def _end_session(api: ApiContext, _request: Request, context: RequestConte
         await _require_user(session, found["UserId"], principal, "update")
         is_own = found["UserId"] == principal.user_id
         reason = EndReason.SIGNED_OUT if is_own else EndReason.BY_OTHER
-        await end_sessions(session, [found], reason, context.now)
+        if await end_sessions(session, [found], reason, context.now):
+            event = event_of_request(
+                context, AuditAction.SIGN_OUT, User.__name__, found["UserId"], {"SessionId": session_id}
+            )
+            await record_event(session, event, context.now)
     now = context.now.replace(microsecond=0)
     return JsonBytesResponse(action_body("The session has ended.", session_id, now, principal.email))
 

@@ -82,7 +82,14 @@ TOKEN_OPERATION: Final[dict[str, Any]] = {
             "in": "header",
             "schema": {"type": "string", "maxLength": 320},
             "description": "Names the client a refresh token belongs to; the e-mail when left out.",
-        }
+        },
+        {
+            "name": "Device-Secret",
+            "in": "header",
+            "schema": {"type": "string", "minLength": 16, "maxLength": 500},
+            "description": "A random text that this client keeps: after one sign-in with it, failed sign-ins of"
+            " others do not slow this client.",
+        },
     ],
     "requestBody": {
         "required": True,

@@ -37,8 +37,8 @@ from creditdesk.ledger.journal.hash_chain import (
     encode_entry,
     entry_digest,
     genesis_digest,
-    link_digest,
 )
+from creditdesk.schema.hash_link import link_digest
 
 CHECKPOINT_FORMAT = "creditdesk-checkpoint-1"
 PROOF_FORMAT = "creditdesk-proof-1"

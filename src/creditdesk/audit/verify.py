@@ -21,6 +21,7 @@ from creditdesk.audit.accounts import (
     read_accounts,
     read_journals,
 )
+from creditdesk.audit.audit_trail import check_audit_trail
 from creditdesk.audit.counters import check_counters
 from creditdesk.audit.denormalization import check_denormalized_values
 from creditdesk.audit.removed_credits import check_removed_credits
@@ -46,6 +47,7 @@ async def verify_ledger(store: Store, report: ProgressReporter) -> int:
         rows_read += await check_removed_credits(session, rows_read, report)
         await check_denormalized_values(session, report)
         await check_counters(session, report)
+        await check_audit_trail(session, report)
     return rows_read[JournalLine]
 
 

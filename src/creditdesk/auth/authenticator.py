@@ -8,10 +8,11 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
@@ -96,7 +97,7 @@ class Authenticator:
             case "password":
                 return await self.sign_in(form, client_id, now, origin)
             case "refresh_token":
-                return await self.refresh_tokens(form, client_id, now)
+                return await self.refresh_tokens(form, client_id, now, origin)
             case _:
                 raise unsupported_grant_type()
 
@@ -111,16 +112,18 @@ class Authenticator:
         client = _client_of(form, client_id) or form.get("username", "").strip()
         issued = await self._sign_in.sign_in(
             form.get("username", ""), form.get("password", ""), form.get("totp"),
-            client, now, origin,
+            client, now, replace(origin, refresh_token=form.get("refresh_token")),
         )  # fmt: skip
         return await self._token_response(issued, now)
 
-    async def refresh_tokens(self, form: Mapping[str, str], client_id: str | None, now: datetime) -> TokenResponse:
+    async def refresh_tokens(
+        self, form: Mapping[str, str], client_id: str | None, now: datetime, origin: RequestOrigin = NO_ORIGIN
+    ) -> TokenResponse:
         """Exchanges a refresh token for new tokens; a replayed one ends its session."""
         async with self._store.write_session() as session:
             # Raise outside the session: what a replay revokes must be committed.
             issued = await rotate_refresh_token(
-                session, form.get("refresh_token", ""), _client_of(form, client_id), now, self._settings
+                session, form.get("refresh_token", ""), _client_of(form, client_id), now, self._settings, origin
             )
             snapshot = await load_user_snapshot(session, issued.user_id) if issued else None
         if issued is None or snapshot is None:
@@ -138,7 +141,7 @@ class Authenticator:
         """
         await self._sign_in.change_password(email, password, code, new_password, now, origin)
 
-    async def revoke(self, token: str, now: datetime) -> None:
+    async def revoke(self, token: str, now: datetime, origin: RequestOrigin = NO_ORIGIN) -> None:
         """Ends the session of an access or refresh token; does nothing for any other text."""
         claims = (await self._access_tokens(now)).parse(token, now)
         async with self._store.write_session() as session:
@@ -146,7 +149,9 @@ class Authenticator:
                 opened = await find_session(session, claims.session_id)
             else:
                 opened = await find_session_of_token(session, token)
-            await end_sessions(session, [opened] if opened else [], EndReason.SIGNED_OUT, now)
+            for ended in await end_sessions(session, [opened] if opened else [], EndReason.SIGNED_OUT, now):
+                details = {"SessionId": ended["Id"]}
+                await record_user_event(session, AuditAction.SIGN_OUT, ended["UserId"], now, origin, details)
 
     async def _token_response(self, issued: IssuedToken, now: datetime) -> TokenResponse:
         tokens = await self._access_tokens(now)
@@ -175,9 +180,12 @@ class Authenticator:
             if cached := await self._cached_basic(header_digest, now):
                 return cached
             try:
-                credential = await self._sign_in.verify_password(*login_and_password, now, RequestOrigin(address))
+                proof = await self._sign_in.verify_password(
+                    *login_and_password, now, RequestOrigin(address), was_verified=header_digest in self._basic
+                )
             except TokenError:
                 return None
+        credential = proof.credential
         if credential["TotpSecret"]:
             raise Unauthenticated("This user has a second factor: request a token")
         expires_at = now.timestamp() + self._settings.basic_seconds
@@ -189,12 +197,10 @@ class Authenticator:
         cached = self._basic.get(header_digest)
         if cached is None:
             return None
-        if now.timestamp() < cached.expires_at:
-            snapshot = await self._user_of_version(cached.user_id, cached.version)
-            if snapshot is not None:
-                return snapshot
-        self._basic.pop(header_digest, None)
-        return None
+        snapshot = await self._user_of_version(cached.user_id, cached.version)
+        if snapshot is None:
+            self._basic.pop(header_digest, None)
+        return snapshot if now.timestamp() < cached.expires_at else None
 
     async def _user_of_version(self, user_id: int, version: int) -> UserSnapshot | None:
         """The user, if this is still the version of its credential."""

@@ -1,4 +1,9 @@
-"""Throttling of failed sign-ins, counted in the database for all workers.
+"""Growing waits after failed sign-ins, counted in the database for all workers.
+
+Nobody is kept out by the guesses of others. Wrong passwords count for the pair of login and address,
+or for the client where it is known: by a device secret of an earlier sign-in, or by a refresh token
+that is still valid. The first failures of a pair are free; from an address with many failures, only
+the first. Wrong one-time codes count for the user from any address, as who guesses them has the password.
 
 Unknown accounts count like known ones. Logins are stored as hashes, as users enter passwords in the
 wrong field.
@@ -11,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
+from typing import Final
 
 from creditdesk.entities.security.sign_in_attempt import SignInAttempt
 from creditdesk.schema.query import Comparison, Filter, Order
@@ -18,59 +24,76 @@ from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import AuthSettings
 
-_DELETE_BATCH_SIZE = 500
+WINDOW: Final = timedelta(days=1)
+"""For how long a failure counts."""
+FREE_FAILURES_AT_BUSY_ADDRESS: Final = 1
+BUSY_ADDRESS_FAILURES: Final = 50
+"""Failures of one address, over all logins, after which its pairs have one free failure."""
+_LONGEST_EXPONENT: Final = 30
+_DELETE_BATCH_SIZE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class LoginCounters:
-    """The counters of a sign-in: hashes, and the failures each allows within `window`."""
+    """What the failures of a sign-in count for, as hashes: the client or pair, and the address."""
 
-    account_key: str
-    limits: tuple[tuple[str, int], ...]
-    window: timedelta
-
-
-def login_counters(login: str, address: str | None, settings: AuthSettings) -> LoginCounters:
-    """The counters of a sign-in with this login from this address."""
-    account_key = _hash("account", login)
-    limits = [(account_key, settings.sign_in_failures_per_account)]
-    if address:
-        limits.append((_hash("address", address), settings.sign_in_failures_per_address))
-    enabled = tuple((key, limit) for key, limit in limits if limit > 0)
-    return LoginCounters(account_key, enabled, timedelta(seconds=settings.sign_in_window_seconds))
+    client: str
+    address: str | None
 
 
-async def retry_after_seconds(session: ReadSession, counters: LoginCounters, now: datetime) -> int:
+def login_counters(login: str, address: str | None, known_client: str | None = None) -> LoginCounters:
+    """The counters of a sign-in with this login, from this address or known client."""
+    client = _hash("client", f"{login}\n{known_client}") if known_client else _hash("pair", f"{login}\n{address}")
+    return LoginCounters(client, _hash("address", address) if address and not known_client else None)
+
+
+def code_counters(user_id: int, known_client: str | None) -> LoginCounters:
+    """The counters of wrong one-time codes of a user."""
+    return LoginCounters(_hash("code", f"{user_id}\n{known_client or ''}"), None)
+
+
+async def retry_after_seconds(
+    session: ReadSession, counters: LoginCounters, settings: AuthSettings, now: datetime
+) -> int:
     """The seconds until this sign-in may be tried; 0 for now."""
-    meta = SignInAttempt.meta().columns
-    newest = Order(meta["CreatedOn"], descending=True)
-    waits = [0]
-    for key, limit in counters.limits:
-        filters = [
-            Filter(meta["Against"], Comparison.EQUALS, key),
-            Filter(meta["CreatedOn"], Comparison.AT_LEAST, now - counters.window),
-        ]
-        failures = await session.find(SignInAttempt, filters, newest, limit)
-        if len(failures) == limit:
-            left = failures[-1]["CreatedOn"] + counters.window - now
-            waits.append(max(1, ceil(left.total_seconds())))
-    return max(waits)
+    free = settings.sign_in_free_failures
+    if not free:
+        return 0
+    if counters.address:
+        failures = await _failures(session, counters.address, now, BUSY_ADDRESS_FAILURES)
+        if len(failures) == BUSY_ADDRESS_FAILURES:
+            free = FREE_FAILURES_AT_BUSY_ADDRESS
+    failures = await _failures(session, counters.client, now, free + _LONGEST_EXPONENT)
+    if len(failures) < free:
+        return 0
+    wait = min(2 ** (len(failures) - free), settings.sign_in_max_wait_seconds)
+    left = failures[0] + timedelta(seconds=wait) - now
+    return max(0, ceil(left.total_seconds()))
 
 
 async def record_failure(session: WriteSession, counters: LoginCounters, now: datetime) -> None:
-    """Counts a failure, and deletes failures older than any window."""
-    rows = [new_record(SignInAttempt, {"Against": against}, now) for against, _ in counters.limits]
-    if rows:
-        await session.insert(SignInAttempt, rows)
+    """Counts a failure, and deletes failures that no longer count."""
+    keys = [key for key in (counters.client, counters.address) if key]
+    await session.insert(SignInAttempt, [new_record(SignInAttempt, {"Against": key}, now) for key in keys])
     created = SignInAttempt.meta().columns["CreatedOn"]
-    expired = Filter(created, Comparison.AT_MOST, now - 2 * counters.window)
-    await _delete(session, [expired])
+    await _delete(session, [Filter(created, Comparison.AT_MOST, now - WINDOW)])
 
 
 async def clear_failures(session: WriteSession, counters: LoginCounters) -> None:
-    """Resets the account's counter after a success, not the address's."""
+    """Resets the client's or pair's counter after a success, not the address's."""
     against = SignInAttempt.meta().columns["Against"]
-    await _delete(session, [Filter(against, Comparison.EQUALS, counters.account_key)])
+    await _delete(session, [Filter(against, Comparison.EQUALS, counters.client)])
+
+
+async def _failures(session: ReadSession, key: str, now: datetime, limit: int) -> list[datetime]:
+    """When the latest failures were, newest first."""
+    meta = SignInAttempt.meta().columns
+    filters = [
+        Filter(meta["Against"], Comparison.EQUALS, key),
+        Filter(meta["CreatedOn"], Comparison.AT_LEAST, now - WINDOW),
+    ]
+    found = await session.find(SignInAttempt, filters, Order(meta["CreatedOn"], descending=True), limit)
+    return [each["CreatedOn"] for each in found]
 
 
 async def _delete(session: WriteSession, filters: Sequence[Filter]) -> None:

@@ -8,10 +8,16 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """The network address and the User-Agent header of a request, where they are known."""
+    """The network address and the User-Agent header of a request, where they are known.
+
+    By `device_secret`, a text that a client keeps for itself, or by a valid `refresh_token` it is
+    recognised as a client that the user has signed in with before.
+    """
 
     address: str | None = None
     user_agent: str | None = None
+    device_secret: str | None = None
+    refresh_token: str | None = None
 
 
 NO_ORIGIN: Final = RequestOrigin()

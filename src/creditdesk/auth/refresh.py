@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 
+from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.credentials import find_credential
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
 from creditdesk.auth.records import first_or_none
@@ -20,6 +20,7 @@ from creditdesk.auth.sessions import (
     SignInMethod,
     end_sessions,
     find_session_of_family,
+    hash_token,
     open_session,
 )
 from creditdesk.entities.security.credential import Credential
@@ -71,7 +72,12 @@ async def issue_refresh_token(
 
 
 async def rotate_refresh_token(
-    session: WriteSession, token: str, client_id: str | None, now: datetime, settings: AuthSettings
+    session: WriteSession,
+    token: str,
+    client_id: str | None,
+    now: datetime,
+    settings: AuthSettings,
+    origin: RequestOrigin = NO_ORIGIN,
 ) -> IssuedToken | None:
     """Exchanges a token for the next one of its session.
 
@@ -91,6 +97,8 @@ async def rotate_refresh_token(
     if stored["UsedOn"] is not None:
         await end_sessions(session, [opened] if opened else [], EndReason.REPLAYED, now)
         await _delete(session, [_equals("Family", stored["Family"])])
+        details = {"SessionId": opened["Id"] if opened else None, "ClientId": stored["ClientId"]}
+        await record_user_event(session, AuditAction.TOKEN_REPLAYED, stored["UserId"], now, origin, details)
         return None
     if not await _is_usable(session, stored, credential, client_id, now):
         return None
@@ -173,8 +181,3 @@ async def _delete_expired(session: WriteSession, user_id: int, now: datetime) ->
 
 def _equals(name: str, value: object) -> Filter:
     return Filter(RefreshToken.meta().columns[name], Comparison.EQUALS, value)
-
-
-def hash_token(token: str) -> str:
-    """What the database has of an opaque token."""
-    return sha256(token.encode(errors="replace")).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
@@ -20,6 +21,7 @@ from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 
 MAX_USER_AGENT_LENGTH: Final = 200
+MIN_DEVICE_SECRET_LENGTH: Final = 16
 _DELETE_BATCH_SIZE: Final = 1000
 
 
@@ -60,6 +62,7 @@ async def open_session(
         "Method": method.value,
         "Address": origin.address,
         "UserAgent": (origin.user_agent or "")[:MAX_USER_AGENT_LENGTH] or None,
+        "DeviceHash": _device_hash(origin),
         "LastUsedOn": now,
         "ExpireDate": expires,
         "UniqueId": family,
@@ -77,6 +80,31 @@ async def find_session(session: ReadSession, session_id: int) -> Record | None:
 async def find_session_of_family(session: ReadSession, family: str) -> Record | None:
     """The session of a family of refresh tokens."""
     return first_or_none(await session.find(UserSession, [_equals("UniqueId", family)], limit=1))
+
+
+async def known_client(session: ReadSession, user_id: int, origin: RequestOrigin, now: datetime) -> str | None:
+    """A name of the client, if the user has signed in with it before; None for any other."""
+    if device := _device_hash(origin):
+        sessions = await session.find(UserSession, [_equals("UserId", user_id), _equals("DeviceHash", device)])
+        if any(each["EndReason"] != EndReason.REPLAYED for each in sessions):
+            return f"device {device}"
+    if origin.refresh_token:
+        digest = Filter(RefreshToken.meta().columns["TokenHash"], Comparison.EQUALS, hash_token(origin.refresh_token))
+        token = first_or_none(await session.find(RefreshToken, [digest], limit=1))
+        if token and token["UserId"] == user_id and token["UsedOn"] is None and token["ExpireDate"] > now:
+            return f"session {token['Family']}"
+    return None
+
+
+def hash_token(token: str) -> str:
+    """What the database has of an opaque token."""
+    return sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _device_hash(origin: RequestOrigin) -> str | None:
+    """The hash of a device secret; None for a text that is too short to be one."""
+    secret = origin.device_secret or ""
+    return hash_token(f"device:{secret}") if len(secret) >= MIN_DEVICE_SECRET_LENGTH else None
 
 
 async def end_sessions(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
+from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.credentials import (
     find_credential_by_login,
     normalize_login,
@@ -17,7 +19,9 @@ from creditdesk.auth.credentials import (
 )
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.login_throttle import (
+    LoginCounters,
     clear_failures,
+    code_counters,
     login_counters,
     record_failure,
     retry_after_seconds,
@@ -26,7 +30,7 @@ from creditdesk.auth.origin import RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import load_user_snapshot
 from creditdesk.auth.refresh import IssuedToken, issue_refresh_token
-from creditdesk.auth.sessions import SignInMethod
+from creditdesk.auth.sessions import SignInMethod, known_client
 from creditdesk.auth.token_responses import (
     code_required,
     refused_user,
@@ -41,6 +45,15 @@ from creditdesk.schema.errors import RateLimited, invalid_field
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.settings import AuthSettings
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPassword:
+    """The credential whose password was right, and what failures of this client count for."""
+
+    credential: Record
+    counters: LoginCounters
+    code_counters: LoginCounters
 
 
 class SignIn:
@@ -69,24 +82,32 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    async def verify_password(self, email: str, password: str, now: datetime, origin: RequestOrigin) -> Record:
-        """The credential of the user with this e-mail and password; call it with a slot held.
+    async def verify_password(
+        self, email: str, password: str, now: datetime, origin: RequestOrigin, *, was_verified: bool = False
+    ) -> VerifiedPassword:
+        """The user with this e-mail and password; call it with a slot held.
 
-        Raises RateLimited after too many failures, TokenError for a wrong e-mail or password.
+        Raises RateLimited after failures, unless these credentials `was_verified` before, and TokenError
+        for a wrong e-mail or password.
         """
         login = normalize_login(email)
-        counters = login_counters(login, origin.address, self._settings)
         async with self._store.read_session() as reading:
-            retry_after = await retry_after_seconds(reading, counters, now)
             credential = await find_credential_by_login(reading, login)
-        if retry_after:
+            client = await known_client(reading, credential["UserId"], origin, now) if credential else None
+            counters = login_counters(login, origin.address, client)
+            retry_after = await retry_after_seconds(reading, counters, self._settings, now)
+        if retry_after and not was_verified:
             raise RateLimited(retry_after)
         stored_hash = credential["PasswordHash"] if credential else None
         if not await self._passwords.verify(stored_hash, password) or credential is None:
             async with self._store.write_session() as session:
                 await record_failure(session, counters, now)
+                user_id = credential["UserId"] if credential else None
+                await _record_failed_sign_in(
+                    session, user_id, now, origin, "wrong password" if user_id else "unknown user"
+                )
             raise wrong_password()
-        return credential
+        return VerifiedPassword(credential, counters, code_counters(credential["UserId"], client))
 
     async def sign_in(
         self,
@@ -105,9 +126,12 @@ class SignIn:
             snapshot = await load_user_snapshot(session, locked["UserId"])
             if snapshot is None or snapshot.principal is None:
                 raise refused_user(snapshot)
-            return await issue_refresh_token(
+            issued = await issue_refresh_token(
                 session, locked, client_id, now, self._settings, SignInMethod.PASSWORD, origin
             )
+            details = {"SessionId": issued.session_id, "ClientId": client_id}
+            await record_user_event(session, AuditAction.SIGN_IN, locked["UserId"], now, origin, details)
+            return issued
 
     async def change_password(
         self, email: str, password: str, code: str | None, new_password: str, now: datetime, origin: RequestOrigin
@@ -127,27 +151,35 @@ class SignIn:
                 await save_credential(session, user["Id"], user["Email"], now, password_hash=password_hash)
                 change = {"MustResetPassword": False, **update_stamp(now, user["Email"])}
                 await session.update(User, [(user["Id"], change)])
+                await record_user_event(session, AuditAction.PASSWORD_CHANGED, user["Id"], now, origin)
 
     @asynccontextmanager
     async def _verified(
         self, email: str, password: str, code: str | None, now: datetime, origin: RequestOrigin
     ) -> AsyncIterator[tuple[WriteSession, Record]]:
         """A transaction with the locked credential of a user who has proved who it is."""
-        verified = await self.verify_password(email, password, now, origin)
+        proof = await self.verify_password(email, password, now, origin)
+        verified = proof.credential
         if verified["TotpSecret"] and not (code or "").strip():
             raise code_required()
-        counters = login_counters(normalize_login(email), origin.address, self._settings)
         async with self._store.write_session() as session:
             locked = (await session.lock(Credential, [verified["Id"]])).get(verified["Id"])
             # The password may have changed during its verification.
             if locked is None or locked["PasswordHash"] != verified["PasswordHash"]:
                 raise wrong_password()
+            if locked["TotpSecret"]:
+                # Counted while the credential is locked, so that guesses at once wait for each other.
+                retry_after = await retry_after_seconds(session, proof.code_counters, self._settings, now)
+                if retry_after:
+                    raise RateLimited(retry_after)
             accepted = await self._consume_code(session, locked, code or "", now)
             if accepted:
-                await clear_failures(session, counters)
+                await clear_failures(session, proof.counters)
+                await clear_failures(session, proof.code_counters)
                 yield session, locked
             else:
-                await record_failure(session, counters, now)
+                await record_failure(session, proof.code_counters, now)
+                await _record_failed_sign_in(session, locked["UserId"], now, origin, "wrong one-time code")
         if not accepted:
             raise wrong_code()
 
@@ -160,3 +192,9 @@ class SignIn:
             return False
         await session.update(Credential, [(locked["Id"], {"LastStep": step, **update_stamp(now, None)})])
         return True
+
+
+async def _record_failed_sign_in(
+    session: WriteSession, user_id: int | None, now: datetime, origin: RequestOrigin, reason: str
+) -> None:
+    await record_user_event(session, AuditAction.SIGN_IN_REFUSED, user_id, now, origin, {"Reason": reason})

@@ -18,9 +18,11 @@ from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.audit_trail import AuditAction, find_head
 from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import create_user, ensure_roles
+from creditdesk.cli.audit import record_command
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.encryption_keys import settings_with_key
@@ -69,6 +71,8 @@ def migrate(
             await ensure_roles(session, datetime.now(UTC))
             keys = settings_with_key(database_url(database)).auth.encryption_key
             await encrypt_stored_secrets(session, SecretCipher(keys))
+            if (await find_head(session))[0] == 0:
+                await record_command(session, AuditAction.BEGUN)
         echo("The database is up to date.")
 
     asyncio.run(run())
@@ -177,6 +181,14 @@ def import_(
                     dry_run,
                 )
                 state = await importer.run(path)
+            if not dry_run:
+                rows = {
+                    name: [count.added, count.changed]
+                    for name, count in state.counts.items()
+                    if count.added or count.changed
+                }
+                async with store.write_session() as session:
+                    await record_command(session, AuditAction.IMPORTED, None, None, {"Path": str(path), "Rows": rows})
         if not state.counts:
             raise CliError(f"{path} holds no file named after an entity's records.")
         for name, count in state.counts.items():
@@ -213,6 +225,8 @@ def export(
 
     async def run() -> int:
         async with open_database(database) as store:
+            async with store.write_session() as session:
+                await record_command(session, AuditAction.EXPORTED, None, None, {"Path": str(path), "Format": format})
             with ProgressDisplay() as display:
                 if format == "beancount":
                     file = path / "credits.beancount"

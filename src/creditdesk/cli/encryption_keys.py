@@ -8,7 +8,9 @@ from pathlib import Path
 
 import platformdirs
 
+from creditdesk.auth.audit_trail import AuditAction
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets, generate_encryption_key
+from creditdesk.cli.audit import record_command
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.output import CliError, echo
 from creditdesk.private_files import create_private_text
@@ -58,7 +60,9 @@ def rotate_key(*, database: DatabaseOption = None) -> int:
             if not settings_for(url).auth.encryption_key:
                 keys = f"{generate_encryption_key()},{keys}"
                 _replace(key_file(settings, url), keys)
-            return await encrypt_stored_secrets(session, SecretCipher(keys))
+            count = await encrypt_stored_secrets(session, SecretCipher(keys))
+            await record_command(session, AuditAction.KEY_ROTATED, details={"Secrets": count})
+            return count
 
     echo(f"Secrets encrypted with the new key: {asyncio.run(run())}. Restart every server.")
     return 0

@@ -17,6 +17,7 @@ import creditdesk
 from creditdesk.auth.encryption import EncryptionKeyError
 from creditdesk.cli import (
     accounting,
+    audit,
     backup,
     checkpoint,
     closing,
@@ -56,6 +57,7 @@ app.command(data.demo)
 app.command(data.import_, name="import")
 app.command(data.export)
 app.command(data.verify)
+app.command(audit.audit)
 app.command(jobs.renew)
 app.command(jobs.expire)
 app.command(schedule_commands.jobs)

@@ -11,13 +11,16 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from creditdesk.auth.audit_trail import AuditAction
 from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.sessions import EndReason, end_sessions_of, sessions_of
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, ensure_roles, issue_token, set_password, set_roles
+from creditdesk.cli.audit import record_command
 from creditdesk.cli.database import DatabaseOption, database_url, open_database
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
+from creditdesk.entities.sys.user import User
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Record
 from creditdesk.schema.repository import ReadSession
@@ -58,7 +61,9 @@ def init(
             if await find_user_id(session, admin) is not None:
                 echo(f"The database is ready; {admin} already exists and was not changed.")
                 return
-            await create_user(session, admin, password, admin, is_admin=True, now=now)
+            user_id = await create_user(session, admin, password, admin, is_admin=True, now=now)
+            details = {"Email": [None, admin], "IsAdmin": [None, True]}
+            await record_command(session, AuditAction.CREATED, now, (User.__name__, user_id), details)
         echo(f"The database is ready, and {admin} is its administrator.")
         if generated:
             echo(f"Password: {password}")
@@ -94,6 +99,8 @@ def add(
                 now=datetime.now(UTC),
                 businesses=business or (),
             )
+            details = {"Email": [None, email], "IsAdmin": [None, admin], "Businesses": [None, business or []]}
+            await record_command(session, AuditAction.CREATED, None, (User.__name__, user_id), details)
         echo(f"{email} is user {user_id}.")
         if generated:
             echo(f"Password: {password}")
@@ -114,7 +121,10 @@ def roles(
     async def run() -> None:
         now = datetime.now(UTC)
         async with open_database(database) as store, store.write_session() as session:
-            await set_roles(session, await _require_user_id(session, email), business, role, now=now)
+            user_id = await _require_user_id(session, email)
+            await set_roles(session, user_id, business, role, now=now)
+            details = {"BusinessId": business, "Roles": role}
+            await record_command(session, AuditAction.ROLES_CHANGED, now, (User.__name__, user_id), details)
         echo(f"{email} has {_join_names(role)}.")
 
     asyncio.run(run())
@@ -128,7 +138,9 @@ def password(email: Email, *, password_stdin: PasswordStdin = False, database: D
     async def run() -> None:
         new, generated = _read_or_generate_password(from_stdin=password_stdin)
         async with open_database(database) as store, store.write_session() as session:
-            await set_password(session, await _require_user_id(session, email), new, now=datetime.now(UTC))
+            user_id = await _require_user_id(session, email)
+            await set_password(session, user_id, new, now=datetime.now(UTC))
+            await record_command(session, AuditAction.PASSWORD_CHANGED, None, (User.__name__, user_id))
         echo(f"{email} has a new password.")
         if generated:
             echo(f"Password: {new}")
@@ -162,6 +174,8 @@ def sign_out(email: Email, *, database: DatabaseOption = None) -> int:
         async with open_database(database) as store, store.write_session() as session:
             user_id = await _require_user_id(session, email)
             ended = await end_sessions_of(session, user_id, EndReason.BY_COMMAND, datetime.now(UTC))
+            details = {"Sessions": [each["Id"] for each in ended]}
+            await record_command(session, AuditAction.SIGN_OUT, None, (User.__name__, user_id), details)
         echo(f"{len(ended)} {'session' if len(ended) == 1 else 'sessions'} of {email} ended.")
 
     asyncio.run(run())
@@ -180,6 +194,7 @@ def token(email: Email, *, database: DatabaseOption = None) -> int:
             async with store.write_session() as session:
                 user_id = await _require_user_id(session, email)
                 grant = await issue_token(session, user_id, secret, settings, now=now)
+                await record_command(session, AuditAction.TOKEN_ISSUED, now, (User.__name__, user_id))
         echo(grant.access_token)
 
     asyncio.run(run())

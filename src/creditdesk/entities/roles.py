@@ -8,6 +8,7 @@ READ_ROLE: Final = "Ledger-Read"
 SPEND_ROLE: Final = "Ledger-Spend"
 CORRECT_ROLE: Final = "Ledger-Correct"
 REPORTS_ROLE: Final = "Reports-Read"
+AUDIT_ROLE: Final = "Audit-Read"
 
 ROLES_WITHOUT_ENTITY: Final = (REPORTS_ROLE,)
 """Roles of paths that serve no entity."""

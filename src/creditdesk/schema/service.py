@@ -36,11 +36,12 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One request: its principal, its time (read once), and its idempotency key."""
+    """One request: its principal, its time (read once), its idempotency key and its client's address."""
 
     principal: Principal
     now: datetime
     idempotency_key: str | None = None
+    address: str | None = None
 
 
 class EntityService(Protocol):

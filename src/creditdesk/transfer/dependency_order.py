@@ -7,12 +7,13 @@ from typing import Final
 
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
+from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Reference
 
-_JOURNAL: Final = (JournalLine, AllocationDocument, Hold)
+_JOURNAL: Final = (JournalLine, AllocationDocument, Hold, AuditRecord)
 TRANSFERRED: Final = tuple(entity for entity in PUBLIC_ENTITIES if entity not in _JOURNAL)
 """The entities of files. The journal is not one: an import opens it from credits and uses."""
 _LIMITED: Final = frozenset(("CoworkerBookingCredit", "TariffBookingCredit", "ProductBookingCredit", "ExtraService"))

@@ -7,7 +7,7 @@ from creditdesk.schema.fields import Text
 
 
 class SignInAttempt(Entity, public=False):
-    """A failed sign-in, at `CreatedOn`; `Against` is the hash of its account or address.
+    """A failed sign-in, at `CreatedOn`; `Against` is the hash of what it counts for.
 
     Rows older than the counted window are deleted.
     """

@@ -11,7 +11,7 @@ class UserSession(Entity, public=False, unique=(("UniqueId",),), cached_fields=(
 
     Its UniqueId is the `Family` of its refresh tokens. `Method` is how the user proved who it is.
     `LastUsedOn` is the latest exchange of a refresh token. All its tokens are void from `EndedOn` on,
-    and after `ExpireDate`.
+    and after `ExpireDate`. `DeviceHash` is the hash of the client's device secret.
     """
 
     User = Reference("User", required=True, indexed=True)
@@ -19,6 +19,7 @@ class UserSession(Entity, public=False, unique=(("UniqueId",),), cached_fields=(
     Method = Text(required=True, exact=True)
     Address = Text(exact=True)
     UserAgent = Text()
+    DeviceHash = Text(exact=True)
     LastUsedOn = DateTime(nullable=False)
     ExpireDate = DateTime(nullable=False)
     EndedOn = DateTime()

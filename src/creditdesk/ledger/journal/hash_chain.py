@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from creditdesk.ledger.journal.entry import AccountType, EntryType, JournalEntry
+from creditdesk.schema.hash_link import link_digest
 
 FORMAT_VERSION = 2
 """The format of new entries. Stored ones keep the format that they were hashed under."""
 
-_GENESIS, _CONTENT, _LINK = b"\x02", b"\x03", b"\x04"
+_GENESIS, _CONTENT = b"\x02", b"\x03"
 _GENESIS_VERSION = 1
 
 ACCOUNT_TYPE_CODES = {AccountType.MONEY: 1, AccountType.TIME: 2}
@@ -157,15 +158,9 @@ def content_digest(entry: JournalEntry) -> bytes:
     return sha256(_CONTENT + encode_entry(entry)).digest()
 
 
-def link_digest(previous: bytes, content: bytes) -> bytes:
-    """Digest of an entry from the digest before it and its content digest, 32 bytes each."""
-    return sha256(_LINK + previous + content).digest()
-
-
 def entry_digest(previous: bytes, entry: JournalEntry) -> bytes:
     """Digest of `entry` after an entry with digest `previous`, or after the credit's genesis."""
-    content = sha256(_CONTENT + encode_entry(entry)).digest()
-    return sha256(_LINK + previous + content).digest()
+    return link_digest(previous, sha256(_CONTENT + encode_entry(entry)).digest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,9 @@ def run_case(case: str) -> Outcome:
         finally:
             if case == POOLER_CASE:
                 pooler.kill()
+        if case != POOLER_CASE:
+            # A host that fell silent may not come back as a second primary.
+            cluster.primary.kill()
         effects = asyncio.run(_effects(cluster.url))
         problems = _creditdesk("verify", "--database", cluster.url)
     agreed = "agree" in problems.splitlines()[-1]

@@ -147,6 +147,7 @@ class Cluster:
                 "-X",
                 "stream",
                 "--no-sync",
+                "--checkpoint=fast",
             ]
         )
         standby.start()

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -17,8 +18,10 @@ from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from creditdesk.storage.connector import CONNECT_SECONDS, HostConnector, single_host_urls
+from creditdesk.storage.connector import CONNECT_SECONDS, PROBE_SECONDS, HostConnector, single_host_urls
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.silence_watch import INTERVAL_SECONDS, QUIET_SECONDS
 from tests.support.api_client import CREDITS, USES, ApiClient, created_id
 from tests.support.databases import NewDatabase, database_name, run_sql
 from tests.support.users import http_client
@@ -146,6 +149,35 @@ async def test_commit_without_an_answer_is_in_doubt_and_done_once(
     assert answer.headers["Retry-After"] == "1"
     assert answer.json()["Message"] == UNAVAILABLE_MESSAGE
     assert await api.remaining(credit) == 99
+
+
+async def test_silence_is_noticed_before_the_deadline_of_a_statement(
+    api: ApiClient, database: str, hosts: tuple[Host, Host], admin_token: str
+) -> None:
+    credit = await api.create_credit("100.00")
+    named = ",".join(f"127.0.0.1:{host.port}" for host in hosts)
+    url = f"postgresql://{urlsplit(database).username}@{named}/{database_name(database)}"
+    store = await open_store(url, connections=3, statement_seconds=60)
+    try:
+        async with http_client(build_app(store, Settings()), admin_token) as client:
+            body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}
+            key = {"Idempotency-Key": f"silence of {credit}"}
+            assert (await client.get(f"{CREDITS}/{credit}")).status_code == 200
+            hosts[0].silent = True
+            started = time.monotonic()
+            while (status := (await client.post(USES, json=body, headers=key)).status_code) != 200:
+                assert status == 503
+            assert time.monotonic() - started < 6 + SLACK_SECONDS
+    finally:
+        await store.close()
+    assert await api.remaining(credit) == 99
+
+
+async def test_long_statement_on_a_host_that_answers_goes_on(connected: Store) -> None:
+    store = cast("PostgreSQLStore", connected)
+    async with store.pool.acquire() as connection:
+        seconds = QUIET_SECONDS + PROBE_SECONDS + 2 * INTERVAL_SECONDS
+        assert await connection.fetchval(f"SELECT 1 FROM pg_sleep({seconds})", timeout=30) == 1
 
 
 async def test_both_hosts_silent_are_503_for_everyone_within_the_deadlines(

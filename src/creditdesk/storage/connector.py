@@ -17,6 +17,9 @@ from asyncpg.exceptions import TargetServerAttributeNotMatched
 CONNECT_SECONDS: Final = 2.0
 """How long one host may take to accept a connection and to sign in."""
 
+PROBE_SECONDS: Final = 1.5
+"""How long the host in use may take to answer a probe before it counts as silent."""
+
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", None), 10),
@@ -56,6 +59,20 @@ class HostConnector:
             return connection
         assert failure is not None
         raise failure
+
+    async def answers(self) -> bool:
+        """Whether the host in use accepts one more connection in time; one that does not is tried last."""
+        url = self._urls[0]
+        try:
+            connection = await asyncpg.connect(url, timeout=PROBE_SECONDS)
+        except OSError:
+            self._urls.append(self._urls.pop(self._urls.index(url)))
+            return False
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            # A host that refuses is not silent.
+            return True
+        connection.terminate()
+        return True
 
 
 def single_host_urls(url: str) -> Iterator[str]:

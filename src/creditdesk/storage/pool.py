@@ -42,14 +42,31 @@ class ConnectionPool:
         self._slots = Semaphore(max_size)
         self._ending: set[Task[None]] = set()
         self._idle: list[tuple[Any, float]] = []
+        self._in_use: dict[Any, float] = {}
         self._closing = False
 
     def acquire(self) -> PooledConnection:
         """A connection for as long as the block; raises ConnectionError without a server."""
         return PooledConnection(self)
 
+    def in_use_since(self, instant: float) -> bool:
+        """Whether a connection has been in use since this reading of the monotonic clock, or longer."""
+        # The first one entered is the oldest.
+        return next(iter(self._in_use.values()), instant + 1) <= instant
+
+    def terminate_in_use(self) -> None:
+        """Closes every connection in use; what waits on one of them fails at once."""
+        for connection in tuple(self._in_use):
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
+
     async def checkout(self) -> Any:
         """A connection that must be checked in again."""
+        connection = await self._open()
+        self._in_use[connection] = monotonic()
+        return connection
+
+    async def _open(self) -> Any:
         await self._take_slot()
         try:
             while self._idle:
@@ -78,6 +95,7 @@ class ConnectionPool:
 
     async def checkin(self, connection: Any, error: BaseException | None) -> None:
         """Takes a connection back from a block that ended with this error, if any."""
+        del self._in_use[connection]
         if isinstance(error, TimeoutError | CancelledError):
             # The block's caller does not wait until the server has cancelled the statement.
             task = create_task(self._release_cancelled(connection))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError, timeout
+from asyncio import CancelledError, Task, create_task, timeout
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final, Literal, TypeVar
@@ -37,6 +37,7 @@ from creditdesk.storage.session import (
     BaseWriteSession,
     given_ids,
 )
+from creditdesk.storage.silence_watch import watch_for_silence
 
 COPY_MIN_ROWS: Final = 500
 """From this many rows on, COPY is faster than arrays."""
@@ -259,8 +260,9 @@ class PostgreSQLBulkLoadSession(PostgreSQLWriteSession):
 class PostgreSQLStore:
     """Sessions over a connection pool; `url` is where detached reads connect."""
 
-    def __init__(self, pool: ConnectionPool, statement_seconds: float | None, url: str) -> None:
+    def __init__(self, pool: ConnectionPool, statement_seconds: float | None, url: str, watch: Task[None]) -> None:
         self.pool = pool
+        self.watch = watch
         self._url = url
         self.statements = Statements(PostgreSQL())
         self._single_reads = PostgreSQLSingleReads(self.statements, pool, statement_seconds)
@@ -321,6 +323,7 @@ class PostgreSQLStore:
             session.changes_cached_fields = load.changes_cached_fields
 
     async def close(self) -> None:
+        self.watch.cancel()
         await self.pool.close()
 
 
@@ -365,10 +368,11 @@ async def connect(url: str, pool_size: int, statement_seconds: float | None = No
 
     A statement, and the wait for a connection, end after `statement_seconds`, if given.
     """
-    connector: Any = HostConnector(url)
+    connector = HostConnector(url)
+    connect_to_host: Any = connector
     pool = await asyncpg.create_pool(
         url,
-        connect=connector,
+        connect=connect_to_host,
         command_timeout=statement_seconds,
         min_size=1,
         max_size=pool_size,
@@ -377,4 +381,6 @@ async def connect(url: str, pool_size: int, statement_seconds: float | None = No
         reset=_no_reset,
         server_settings=_SERVER_SETTINGS,
     )
-    return PostgreSQLStore(ConnectionPool(pool, pool_size, statement_seconds), statement_seconds, url)
+    connections = ConnectionPool(pool, pool_size, statement_seconds)
+    watch = create_task(watch_for_silence(connections, connector.answers))
+    return PostgreSQLStore(connections, statement_seconds, url, watch)

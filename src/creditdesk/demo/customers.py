@@ -15,6 +15,7 @@ from creditdesk.demo.history import (
     credit_restrictions,
 )
 from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
+from creditdesk.demo.renewals import create_renewed_credits
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
@@ -58,7 +59,7 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
         BillingDay=1 + number % 28,
         RegistrationDate=factory.start,
     )
-    factory.create(
+    contract = factory.create(
         CoworkerContract,
         factory.start,
         IssuedById=location.business["Id"],
@@ -72,6 +73,7 @@ def create_customer(factory: RecordFactory, location: DemoLocation, number: int)
         MainContract=True,
         CancellationReason=99,
     )
+    create_renewed_credits(factory, location, contract)
     if number % 3 == 0:
         factory.create(
             CoworkerProduct,

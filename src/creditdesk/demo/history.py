@@ -64,7 +64,7 @@ def create_money_credit(
             back = use.at + timedelta(hours=1)
             values = {"Description": "Returned", **use.sources}
             rows.append(_create_use(factory, MONEY_MAPPING, credit, back, -use.amount, values))
-    _open_journal(factory, MONEY_MAPPING, credit, rows, Cause.ISSUED)
+    open_credit_journal(factory, MONEY_MAPPING, credit, rows, Cause.ISSUED)
     return credit
 
 
@@ -93,7 +93,7 @@ def create_time_credit(
         ExpireDate=expires,
     )
     rows = [_create_use(factory, TIME_MAPPING, credit, d.at, d.amount, d.sources) for d in uses]
-    _open_journal(factory, TIME_MAPPING, credit, rows, Cause.RENEWED)
+    open_credit_journal(factory, TIME_MAPPING, credit, rows, Cause.RENEWED)
     return credit
 
 
@@ -138,7 +138,7 @@ def create_unused_credits(factory: RecordFactory, location: DemoLocation, custom
             ExpireDate=last,
             CaneBeUsedForBookings=True,
         )
-        _open_journal(factory, MONEY_MAPPING, credit, (), Cause.ISSUED)
+        open_credit_journal(factory, MONEY_MAPPING, credit, (), Cause.ISSUED)
 
 
 def credit_restrictions(place: int, location: DemoLocation) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _create_use(
     )
 
 
-def _open_journal(
+def open_credit_journal(
     factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record], cause: Cause
 ) -> None:
     """Derives the credit's journal and its balance from its uses."""

@@ -59,7 +59,9 @@ class DemoLocation:
     rooms: list[Record] = field(default_factory=list)
     rate: Record = field(default_factory=dict)
     printing: Record = field(default_factory=dict)
+    time_zone: str = "UTC"
     plans: list[Record] = field(default_factory=list)
+    time_benefits: list[Record] = field(default_factory=list)
     benefits: list[Record] = field(default_factory=list)
     bundle: Record = field(default_factory=dict)
     coffee: Record = field(default_factory=dict)
@@ -93,7 +95,7 @@ def _create_location(factory: RecordFactory, place: tuple[str, str, str, str, st
         TimeZone=zone,
         BookingIntervalMinutes=interval,
     )
-    location = DemoLocation(business, currency)
+    location = DemoLocation(business, currency, time_zone=zone)
     for type_name, kind, rooms in DEMO_RESOURCES:
         of_type = factory.create(ResourceType, factory.start, BusinessId=business["Id"], Name=type_name)
         location.types.append(of_type)
@@ -178,13 +180,15 @@ def _create_plans(factory: RecordFactory, location: DemoLocation) -> None:
             )
         )
         for service, uses in ((location.rate, 600), (location.printing, 100)):
-            factory.create(
-                TariffExtraService,
-                factory.start,
-                TariffId=plan["Id"],
-                ExtraServiceId=service["Id"],
-                UsesIncluded=uses,
-                ServiceRenewalTime=int(eTimeSpanWeekMonth.TariffMonth),
+            location.time_benefits.append(
+                factory.create(
+                    TariffExtraService,
+                    factory.start,
+                    TariffId=plan["Id"],
+                    ExtraServiceId=service["Id"],
+                    UsesIncluded=uses,
+                    ServiceRenewalTime=int(eTimeSpanWeekMonth.TariffMonth),
+                )
             )
     factory.create(
         TimePass,

@@ -27,6 +27,8 @@ PAGES = (
     "/console/credits/money/4",
     "/console/credits/money/4/extend",
     "/console/why/5",
+    "/console/exceptions",
+    "/console/outstanding",
     "/console/spend",
     "/console/spend?customer=1",
     "/console/renewals",

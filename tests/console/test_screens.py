@@ -308,3 +308,44 @@ async def test_instants_stand_on_the_clock_of_their_location(
     async with browser(app, token) as fresh:
         page = (await fresh.get(f"{CREDIT}/{credit}")).text
     assert '<time datetime="2031-05-01T20:30:00Z" title="2031-05-01 20:30:00 UTC">2 May 2031, 05:30</time>' in page
+
+
+async def test_exception_is_listed_and_accepted_with_a_note(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_credit("50", ExpireDate=api.timestamp(days=-1))
+    await api.post_use(credit, "5")
+    page = (await console.get("/console/exceptions?code=override")).text
+    assert f"/console/credits/money/{credit}" in page
+    row = page.partition(f"/console/credits/money/{credit}")[2]
+    accept = re.findall(r'href="(/console/exceptions/accept[^"]+)"', row)[0].replace("&amp;", "&")
+    form = fields_of((await console.get(accept)).text)
+    without = await console.post("/console/exceptions/accept", data=form | {"note": " "})
+    assert (without.status_code, "others read the note" in without.text) == (422, True)
+    answer = await console.post("/console/exceptions/accept", data=form | {"note": "Agreed by phone"})
+    assert answer.headers["location"] == "/console/exceptions"
+    assert f"/console/credits/money/{credit}" not in (await console.get("/console/exceptions?code=override")).text
+    assert "Agreed by phone" in (await console.get("/console/exceptions?code=override&all=1")).text
+
+
+async def test_outstanding_credit_as_the_report_has_it(console: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("12.5", ExpireDate=api.timestamp(days=3))
+    report = await api.get("/api/reports/ageing")
+    page = (await console.get("/console/outstanding")).text
+    part = (await console.get("/console/outstanding", headers={"HX-Request": "true"})).text
+    expected = [f"{Decimal(row['Outstanding']):,.2f}" for row in report["Totals"] if row["Kind"] == "money"]
+    assert expected
+    for text in expected:
+        assert text in page
+        assert text in part
+    assert "<html" not in part
+
+
+async def test_reports_need_their_role(app: ASGIApp, store: Store, api: ApiClient) -> None:
+    role = await create_user_role(store, api.ledger.business, (READ_ROLE,))
+    token = await create_user_token(
+        store, f"reader{api.ledger.customer}@example.org", is_admin=False, business_ids=[api.ledger.business],
+        user_role_id=role,
+    )  # fmt: skip
+    async with browser(app, token) as reader:
+        assert "/console/exceptions" not in (await reader.get("/console/")).text
+        assert (await reader.get("/console/exceptions")).status_code == 403
+        assert (await reader.get("/console/outstanding")).status_code == 403

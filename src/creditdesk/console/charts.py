@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 WIDTH: Final = 1040
 _MAX_TICKS: Final = 7
+_MAX_NAME: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def timeline_chart(spans: Sequence[CreditSpan], now: datetime, locale: Locale) -
     """Credits as bars from grant to expiry; how much is left, used and expired fills each."""
     if not spans:
         return Markup("")
-    row, label, top = 26, 170, 8
+    row, label, top = 26, 186, 8
     height = top + row * len(spans) + 26
     begins = min(span.starts for span in spans)
     ends = max([now + timedelta(days=30), *(min(span.ends or now, now + timedelta(days=400)) for span in spans)])
@@ -84,12 +85,17 @@ def timeline_chart(spans: Sequence[CreditSpan], now: datetime, locale: Locale) -
     parts += [_tick(x(at), height - 6, _month(at, locale), "start") for at in _months(begins, ends)]
     for number, span in enumerate(spans):
         y = top + row * number
-        parts.append(Markup('<text x="0" y="{}">{}</text>').format(y + 15, span.name[:26]))
+        parts.append(Markup('<text x="0" y="{}">{}</text>').format(y + 15, _short(span.name)))
         parts += _bar(span, x(span.starts), x(span.ends or ends), y)
     parts.append(
         Markup('<line class="now" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(x(now), top - 6, height - 22)
     )
     return _svg(WIDTH, height, parts)
+
+
+def _short(name: str) -> str:
+    """A name that fits before the bars."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1].rstrip()}…"
 
 
 def _bar(span: CreditSpan, begins: float, ends: float, y: float) -> list[Markup]:

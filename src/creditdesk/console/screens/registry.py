@@ -9,7 +9,9 @@ from creditdesk.console.screens.account import ACCOUNT_SCREENS
 from creditdesk.console.screens.commands import COMMAND_SCREENS
 from creditdesk.console.screens.credits import CREDIT_SCREENS
 from creditdesk.console.screens.customers import CUSTOMER_SCREENS
+from creditdesk.console.screens.exceptions import EXCEPTION_SCREENS
 from creditdesk.console.screens.grants import GRANT_SCREENS
+from creditdesk.console.screens.outstanding import OUTSTANDING_SCREENS
 from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
 from creditdesk.console.screens.record_lists import LIST_SCREENS
 from creditdesk.console.screens.records import RECORD_SCREENS
@@ -25,6 +27,8 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *CREDIT_SCREENS,
     *WHY_SCREENS,
     *SPEND_SCREENS,
+    *EXCEPTION_SCREENS,
+    *OUTSTANDING_SCREENS,
     *SEARCH_SCREENS,
     *PREFERENCE_SCREENS,
     *ACCOUNT_SCREENS,

@@ -21,7 +21,7 @@ from creditdesk.console.screens.record_lists import with_location
 from creditdesk.console.translations import mark
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.entities.roles import READ_ROLE
+from creditdesk.entities.roles import READ_ROLE, REPORTS_ROLE
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity
@@ -50,6 +50,7 @@ async def _today(page: ConsolePage) -> Response:
         figures=[count for count in counts if not count.needs_attention],
         tasks=[count for count in counts if count.needs_attention and count.total],
         may_renew=page.has_role(READ_ROLE),
+        may_report=page.has_role(REPORTS_ROLE),
         lines=await journal_rows(page, lines, names),
         journal_path=f"{list_path(JournalLine)}?orderby=RecordedOn&dir=descending",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,9 +18,19 @@ def remaining_at(entries: list[dict[str, Any]], at: datetime) -> int:
     return max(before, key=lambda entry: entry["Sequence"])["BalanceAfter"] if before else 0
 
 
+def expiry_at(entries: list[dict[str, Any]], expires: datetime | None, at: datetime) -> datetime | None:
+    """The expiry that stood at `at`; `expires` is today's."""
+    later = [e for e in entries if e["Kind"] == "change" and e["RecordedOn"] >= at and "ExpireDate" in e["Document"]]
+    if not later:
+        return expires
+    before = json.loads(min(later, key=lambda entry: entry["Sequence"])["Document"])["ExpireDate"][0]
+    return datetime.fromisoformat(before) if before else None
+
+
 def expired_at(entries: list[dict[str, Any]], expires: datetime | None, at: datetime) -> int:
     """What remains and can no longer be used at `at`."""
-    return max(remaining_at(entries, at), 0) if expires is not None and expires <= at else 0
+    stood = expiry_at(entries, expires, at)
+    return max(remaining_at(entries, at), 0) if stood is not None and stood <= at else 0
 
 
 def outstanding_at(entries: list[dict[str, Any]], expires: datetime | None, at: datetime) -> int:
@@ -42,5 +53,6 @@ def flows_between(
             if entry["Kind"] == "void" and entry["Reason"] in TRANSFERS:
                 name = "RolledOut"
             found[name] += SIGNS[entry["Kind"]] * entry["Amount"]
+    # What was reopened is part of it.
     found["Expired"] = expired_at(entries, expires, start) - expired_at(entries, expires, end)
     return dict(found)

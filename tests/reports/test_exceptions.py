@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +15,11 @@ from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.operations.corrections import void
+from creditdesk.ledger.operations.corrections import adjust, void
+from creditdesk.ledger.operations.period_locks import close_period, reopen_period
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.reports.exception_rules import EXCEPTION_RULES, ExceptionCode
+from creditdesk.settings import LedgerSettings
 from tests.reports.report_client import ReportClient
 
 CONTRACT = "0197b1e2-0000-7000-8000-000000000001"
@@ -109,6 +112,21 @@ async def plant_void_without_reason(reports: ReportClient) -> None:
         await void(session, [account], "", reports.ledger.request_context(), reports.ledger.context)
 
 
+async def plant_late_line(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    credit = await reports.grant(40)
+    earlier, ledger.now = ledger.now, ledger.now + timedelta(days=40)
+    taking = replace(ledger.context, settings=LedgerSettings(take_closed_period_lines=True))
+    context, account = ledger.request_context(), (AccountType.MONEY, credit)
+    async with ledger.store.write_session() as session:
+        await close_period(session, ledger.business, ledger.now, "closed", context, taking)
+    ledger.now += timedelta(days=1)
+    async with ledger.store.write_session() as session:
+        await adjust(session, account, -30_000, "late", ledger.request_context(), taking, earlier)
+    async with ledger.store.write_session() as session:
+        await reopen_period(session, ledger.business, None, "for other tests", ledger.request_context(), taking)
+
+
 PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], str | None]] = {
     ExceptionCode.BALANCE: (plant_balance, "-1.00"),
     ExceptionCode.OVERRIDE: (plant_override, "1.00"),
@@ -120,6 +138,7 @@ PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], st
     ExceptionCode.NO_LENGTH: (plant_use_without_length, None),
     ExceptionCode.OVERDRAWN: (plant_overdrawn, "-1"),
     ExceptionCode.NO_REASON: (plant_void_without_reason, "-40.00"),
+    ExceptionCode.CLOSED_PERIOD: (plant_late_line, "-3.00"),
 }
 
 

@@ -96,3 +96,42 @@ async def test_the_same_request_gives_the_same_bytes(reports: ReportClient) -> N
     reports.set_time("2026-02-03T12:00:00Z")
     await reports.use(credit, 10)
     assert (await reports.request("statement", **question)).content == first.content
+
+
+async def test_a_past_instant_is_judged_with_the_window_that_stood_then(reports: ReportClient) -> None:
+    credit = await reports.grant(40, ExpireDate="2026-02-01T12:00:00Z")
+    reports.set_time("2026-02-10T12:00:00Z")
+    before = await reports.request("liability", At="2026-02-05")
+    record = (await reports.http.get(f"/api/billing/coworkerbookingcredits/{credit}")).json()
+    changed = await reports.http.put(
+        f"/api/billing/coworkerbookingcredits/{credit}", json={**record, "ExpireDate": "2026-03-01T12:00:00Z"}
+    )
+    assert changed.status_code == 200, changed.text
+    reports.set_time("2026-04-01T12:00:00Z")
+
+    assert (await reports.request("liability", At="2026-02-05")).content == before.content
+    assert amounts((await reports.get("liability", At="2026-02-15"))["Rows"], "Outstanding") == [("40.00",)]
+    report = await reports.get("statement")
+    assert amounts(report["Rows"], "LocalDate", "What", "Amount", "Balance") == [
+        ("2026-01-01", "Granted", "40.00", "40.00"),
+        ("2026-02-01", "Expired", "-40.00", "0.00"),
+        ("2026-02-10", "Reopened", "40.00", "40.00"),
+        ("2026-03-01", "Expired", "-40.00", "0.00"),
+    ]
+    assert report["Footer"]["TiesOut"]
+
+
+async def test_the_funding_of_a_grant_is_that_of_the_ledger(reports: ReportClient) -> None:
+    credit = await reports.grant(40)
+    body = {
+        "Key": "SET_FUNDING",
+        "Ids": [credit],
+        "Parameters": [
+            {"Name": name, "Type": "string", "Value": value}
+            for name, value in (("Funding", "paid"), ("PricePaid", "30"), ("SourceDocument", "I-7"), ("Reason", "sold"))
+        ],
+    }
+    done = await reports.http.post("/api/billing/coworkerbookingcredits/runcommand", json=body)
+    assert done.status_code == 200, done.text
+    rows = (await reports.get("liability"))["Rows"]
+    assert amounts(rows, "Funding", "PricePaid", "Value") == [("paid", "30.00", "40.00")]

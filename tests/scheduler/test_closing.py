@@ -14,6 +14,8 @@ import pytest_asyncio
 
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.reports.acknowledgements import acknowledge
 from creditdesk.reports.catalog import run_report
 from creditdesk.reports.request import parse_report_request
@@ -39,7 +41,7 @@ async def ledger(store: Store) -> AsyncIterator[LedgerBuilder]:
 
 
 def context_of(ledger: LedgerBuilder, folder: Path) -> ClosingContext:
-    return ClosingContext(ledger.store, ADMIN_PRINCIPAL, lambda: ledger.now, NO_CIPHER, folder)
+    return ClosingContext(ledger.store, ADMIN_PRINCIPAL, ledger.context, NO_CIPHER, folder)
 
 
 async def report(ledger: LedgerBuilder, name: str, **params: Any) -> ReportResult:
@@ -115,3 +117,33 @@ async def test_a_balance_that_is_not_explained_refuses_the_closing_until_it_is_a
 async def test_a_location_that_does_not_exist_is_a_field_error(ledger: LedgerBuilder, tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         await close_month(context_of(ledger, tmp_path), 999_999, JANUARY)
+
+
+async def test_rule_37_a_closed_month_takes_no_line_until_it_is_opened_again(
+    ledger: LedgerBuilder, tmp_path: Path
+) -> None:
+    [credit] = await ledger.find(CoworkerBookingCredit, BusinessId=ledger.business)
+    context = context_of(ledger, tmp_path)
+
+    async def correct_january() -> None:
+        async with ledger.store.write_session() as session:
+            account = (AccountType.MONEY, credit["Id"])
+            earlier = datetime(2026, 1, 20, tzinfo=UTC)
+            await adjust(session, account, -1, "late", ledger.request_context(), ledger.context, earlier)
+
+    await close_month(context, ledger.business, JANUARY)
+    with pytest.raises(ValidationError, match="closed"):
+        await correct_january()
+    await reopen_month(context, ledger.business, JANUARY, "a late invoice")
+    await correct_january()
+
+
+async def test_months_are_opened_again_from_the_last_one(ledger: LedgerBuilder, tmp_path: Path) -> None:
+    ledger.now = datetime(2026, 3, 5, 12, tzinfo=UTC)
+    context, february = context_of(ledger, tmp_path), date(2026, 2, 1)
+    await close_month(context, ledger.business, JANUARY)
+    await close_month(context, ledger.business, february)
+    with pytest.raises(StateConflict, match="2026-02 is closed as well"):
+        await reopen_month(context, ledger.business, JANUARY, "a late invoice")
+    await reopen_month(context, ledger.business, february, "a late invoice")
+    await reopen_month(context, ledger.business, JANUARY, "a late invoice")

@@ -15,6 +15,7 @@ from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.schedule_commands import report_folder
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.scheduler.closing import ClosingContext, close_month, reopen_month
 from creditdesk.schema.service import Principal
 
@@ -45,7 +46,7 @@ def close(
             context = ClosingContext(
                 store,
                 Principal(0, by, unrestricted=True),
-                lambda: datetime.now(UTC),
+                LedgerContext(lambda: datetime.now(UTC), settings.ledger),
                 SecretCipher(settings.auth.encryption_key),
                 out or report_folder(settings),
             )

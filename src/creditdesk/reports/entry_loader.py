@@ -7,19 +7,22 @@ whole journals of its credits.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType, epoch_microseconds, from_epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
 from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
-from creditdesk.reports.values import BEGINNING, END_OF_TIME, Cut, ReportEntry
+from creditdesk.reports.values import BEGINNING, END_OF_TIME, Cut, Microseconds, ReportEntry, WindowChange
 from creditdesk.schema.batches import find_batches
+from creditdesk.schema.conversions import parse_datetime
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 
@@ -27,7 +30,7 @@ ENTRY_BATCH_SIZE: Final = 5000
 _COLUMNS: Final = (
     "Id", "BusinessId", "CoworkerId", "CreditKind", "CreditId", "Sequence", "Kind", "Amount", "BalanceAfter",
     "HeldAfter", "TotalAfter", "SourceKind", "SourceId", "Reverses", "Actor", "Reason", "EffectiveOn", "RecordedOn",
-    "Override", "MemberId", "Digest",
+    "Override", "MemberId", "Digest", "Cause", "Document",
 )  # fmt: skip
 _NAMES_LAST_USE: Final = frozenset({"liability", "utilisation"})
 """Reports that name the last use of each credit."""
@@ -218,4 +221,16 @@ def _entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
         reason=record["Reason"],
         override=record["Override"],
         digest=record["Digest"],
+        cause=Cause(record["Cause"]),
+        window=_window(record["Document"]) if record["Kind"] == EntryType.CHANGE.value else None,
     )
+
+
+def _window(document: str | None) -> WindowChange | None:
+    """The change of the expiry in the document of a change; None where another term changed."""
+    changed = json.loads(document or "{}").get("ExpireDate")
+    return None if changed is None else WindowChange(*map(_instant, changed))
+
+
+def _instant(text: str | None) -> Microseconds | None:
+    return epoch_microseconds(parse_datetime(text)[0]) if text else None

@@ -10,10 +10,11 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import Cowor
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.reports.exception_acknowledgement import ExceptionAcknowledgement
 from creditdesk.entities.states import HoldState
-from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.journal.entry import AccountType, balance_change, epoch_microseconds
+from creditdesk.ledger.journal.mapping import AccountKey, entry_from_record, where
 from creditdesk.ledger.loaders.holds import HoldRow
 from creditdesk.ledger.loaders.locations import load_location_clocks
+from creditdesk.ledger.loaders.period_locks import find_late_lines
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.ledger.operations.renewals import find_due_renewals
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
@@ -49,6 +50,7 @@ async def load_exception_facts(session: ReadSession, view: LedgerView) -> Except
         *await _uses_without_length(session, credits_),
         *await _missed_renewals(session, view),
         *await _locations_without_clock(session, view),
+        *await _late_lines(session, view, credits_),
     ]
     rows = await find_filtered(
         session, _AcknowledgementRow, scope_filters(view.request.principal, ExceptionAcknowledgement)
@@ -129,3 +131,20 @@ async def _locations_without_clock(session: ReadSession, view: LedgerView) -> It
         for location in view.locations.values()
         if location.id not in clocks
     )
+
+
+async def _late_lines(
+    session: ReadSession, view: LedgerView, credits_: dict[AccountKey, ReportCredit]
+) -> list[LedgerException]:
+    found = []
+    for location_id in view.locations:
+        for line in await find_late_lines(session, location_id):
+            entry = entry_from_record(line)
+            credit = credits_.get((entry.credit_kind, entry.credit_id))
+            if credit is not None:
+                subject = f"{entry.credit_kind}/{entry.credit_id}/{entry.sequence}"
+                explanation = f"Entry {line['Id']}, a {entry.kind.value} by {entry.actor}: {entry.reason}"
+                at_stake = (credit.customer_id, balance_change(entry.kind, entry.amount), entry.recorded_microseconds)
+                code = ExceptionCode.CLOSED_PERIOD
+                found.append(LedgerException(code, location_id, subject, explanation, credit, *at_stake))
+    return found

@@ -31,6 +31,7 @@ class ExceptionCode(StrEnum):
     NO_LENGTH = "use_without_length"
     OVERDRAWN = "printing_overdrawn"
     NO_REASON = "no_reason"
+    CLOSED_PERIOD = "closed_period"
     NO_CLOCK = "location_without_clock"
 
 
@@ -75,6 +76,11 @@ EXCEPTION_RULES: Final = {
     ),
     ExceptionCode.NO_REASON: ExceptionRule(
         Severity.LOW, "A change by hand states no reason", "Ask its author, and acknowledge it with the reason."
+    ),
+    ExceptionCode.CLOSED_PERIOD: ExceptionRule(
+        Severity.MEDIUM,
+        "A line was written into a closed period (rule 37)",
+        "Reopen the period and close it again, or acknowledge it.",
     ),
     ExceptionCode.NO_CLOCK: ExceptionRule(
         Severity.LOW, "A location counts on UTC, as it has no time zone", "Set its time zone."

@@ -12,7 +12,6 @@ from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.exception_values import ExceptionFacts
 from creditdesk.reports.ledger_view import CreditHistory, LedgerView
-from creditdesk.reports.movements import is_expired_at
 from creditdesk.reports.statement import credit_number, source_text
 from creditdesk.reports.values import ReportEntry
 
@@ -69,7 +68,7 @@ def _unrecorded_expiries(view: LedgerView, _facts: ExceptionFacts) -> Iterator[L
         credit = history.credit
         end = view.ends(credit, view.request.ends)
         position = view.position(history, end)
-        if not is_expired_at(credit, end.expired_by) or position.remaining - position.held <= 0 or not history.entries:
+        if not position.is_expired or position.remaining - position.held <= 0 or not history.entries:
             continue
         states = [e for e in history.entries if e.kind in (EntryType.EXPIRY, EntryType.REOPENING)]
         if not states or states[-1].kind is EntryType.REOPENING or states[-1].effective != credit.expires:

@@ -19,6 +19,7 @@ from creditdesk.reports.closings import closing_note, load_closings
 from creditdesk.reports.credit_loader import DEFAULT_UNIT, load_report_credits
 from creditdesk.reports.entry_loader import EntryScope, LoadedEntries, load_journals, load_period
 from creditdesk.reports.ledger_view import CheckpointInfo, CreditHistory, LedgerView, LocationInfo
+from creditdesk.reports.past_windows import load_past_windows
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import LOCATION_IDS, OF_CREDIT, TEAM_ID, ReportRequest
 from creditdesk.reports.rows import LocationRow, RoomRow
@@ -51,6 +52,7 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
             raise invalid_field(OF_CREDIT.name, NOT_FOUND_MESSAGE, request.credit_id)
         loaded = await load_journals(session, request, scope, locations, credits_)
     credits_ |= await _load_deleted(session, scope, locations, loaded, credits_)
+    credits_ |= await load_past_windows(session, request, locations, credits_)
     found = [
         _history(credits_[account], loaded) for account in sorted(credits_) if _is_wanted(credits_[account], request)
     ]

@@ -10,9 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType, balance_change
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.reports.values import CreditMovement, Cut, Flow, Microseconds, Position, ReportCredit, ReportEntry
+from creditdesk.reports.values import (
+    CreditMovement,
+    Cut,
+    Flow,
+    Microseconds,
+    Position,
+    ReportCredit,
+    ReportEntry,
+    WindowChange,
+)
 
 _FLOWS: Final = {
     EntryType.GRANT: Flow.GRANTED,
@@ -23,19 +33,31 @@ _FLOWS: Final = {
 }
 
 
+_TRANSFERS: Final = frozenset({Cause.ROLLED_OVER, Cause.REISSUED})
+_FORMER_TRANSFERS: Final = frozenset({"rolled over", "returned as a new grant"})
+"""What entries from before causes were recorded gave as the reason of a transfer."""
+
+
 def flow_of(credit: ReportCredit, entry: ReportEntry) -> Flow | None:
     """The flow of an entry that changes what remains; None for one that does not."""
     flow = _FLOWS.get(entry.kind)
-    if flow is Flow.GRANTED and credit.continues is not None:
+    if flow is Flow.GRANTED and (entry.cause in _TRANSFERS or credit.continues is not None):
         return Flow.ROLLED_IN
-    if flow is Flow.VOIDED and entry.reason in ("rolled over", "returned as a new grant"):
+    is_former = entry.cause is Cause.UNKNOWN and entry.reason in _FORMER_TRANSFERS
+    if flow is Flow.VOIDED and (entry.cause in _TRANSFERS or is_former):
         return Flow.ROLLED_OUT
     return flow
 
 
-def is_expired_at(credit: ReportCredit, at: Microseconds) -> bool:
-    """Whether the credit's window has ended by `at`."""
-    return credit.expires is not None and credit.expires <= at
+def is_past(expires: Microseconds | None, at: Microseconds) -> bool:
+    """Whether a window with this expiry has ended by `at`."""
+    return expires is not None and expires <= at
+
+
+def opening_expiry(credit: ReportCredit, entries: Sequence[ReportEntry]) -> Microseconds | None:
+    """The expiry that stood before the entries: what the first change of the window found."""
+    first = next((entry.window for entry in entries if entry.window is not None), None)
+    return first.before if first is not None else credit.expires
 
 
 def position_at(
@@ -47,14 +69,16 @@ def position_at(
     cut states the balances; otherwise they are summed.
     """
     before = [entry for entry in entries if entry.at < cut.entries_before]
-    expired = is_expired_at(credit, cut.expired_by)
+    changes = [entry.window for entry in before if entry.window is not None]
+    expires = changes[-1].after if changes else opening_expiry(credit, entries)
+    expired = is_past(expires, cut.expired_by)
     if not before:
-        return Position(opening.remaining, opening.held, expired)
+        return Position(opening.remaining, opening.held, expired, expires)
     if by_recording:
-        return Position(before[-1].balance_after, before[-1].held_after, expired)
+        return Position(before[-1].balance_after, before[-1].held_after, expired, expires)
     latest = max(before, key=lambda entry: entry.sequence)
     change = sum(balance_change(entry.kind, entry.amount) for entry in before)
-    return Position(opening.remaining + change, latest.held_after, expired)
+    return Position(opening.remaining + change, latest.held_after, expired, expires)
 
 
 def credit_movements(
@@ -64,27 +88,52 @@ def credit_movements(
 
     Their amounts add up to the difference between the outstanding amounts at the two cuts.
     """
-    remaining, outstanding, expired = opening.remaining, opening.outstanding, opening.is_expired
-
-    def moved(at: Microseconds, flow: Flow, amount: Amount, entry: ReportEntry | None) -> CreditMovement:
-        nonlocal outstanding
-        outstanding += amount
-        return CreditMovement(credit, at, flow, amount, outstanding, entry)
-
+    life = _Life(credit, opening)
     for entry in entries:
-        if not start.entries_before <= entry.at < end.entries_before:
-            continue
-        if not expired and is_expired_at(credit, entry.at):
-            expired = True
-            if remaining > 0:
-                yield moved(credit.expires or 0, Flow.EXPIRED, -remaining, None)
+        if start.entries_before <= entry.at < end.entries_before:
+            yield from life.until(entry.at)
+            yield from life.apply(entry)
+    yield from life.until(end.expired_by)
+
+
+class _Life:
+    """A credit as it moves: what remains, its expiry, and whether that has passed."""
+
+    def __init__(self, credit: ReportCredit, opening: Position) -> None:
+        self._credit = credit
+        self._remaining, self._outstanding = opening.remaining, opening.outstanding
+        self._expires, self._is_expired = opening.expires, opening.is_expired
+
+    def until(self, at: Microseconds) -> Iterator[CreditMovement]:
+        """The expiry, where it comes by then."""
+        if not self._is_expired and is_past(self._expires, at):
+            self._is_expired = True
+            yield from self._move(self._expires or 0, Flow.EXPIRED, -max(self._remaining, 0), None)
+
+    def apply(self, entry: ReportEntry) -> Iterator[CreditMovement]:
+        """What an entry moves."""
+        if entry.window is not None:
+            yield from self._change_window(entry, entry.window)
         change = balance_change(entry.kind, entry.amount)
-        flow = flow_of(credit, entry)
+        flow = flow_of(self._credit, entry)
         if flow is None or not change:
-            continue
-        before, remaining = remaining, remaining + change
-        yield moved(entry.at, flow, change, entry)
-        if expired and (offset := max(before, 0) - max(remaining, 0)):
-            yield moved(entry.at, Flow.EXPIRED, offset, entry)
-    if not expired and is_expired_at(credit, end.expired_by) and remaining > 0:
-        yield moved(credit.expires or 0, Flow.EXPIRED, -remaining, None)
+            return
+        before, self._remaining = self._remaining, self._remaining + change
+        yield from self._move(entry.at, flow, change, entry)
+        if self._is_expired:
+            yield from self._move(entry.at, Flow.EXPIRED, max(before, 0) - max(self._remaining, 0), entry)
+
+    def _change_window(self, entry: ReportEntry, window: WindowChange) -> Iterator[CreditMovement]:
+        was_expired, self._expires = self._is_expired, window.after
+        self._is_expired = is_past(window.after, entry.at)
+        if was_expired and not self._is_expired:
+            yield from self._move(entry.at, Flow.REOPENED, max(self._remaining, 0), entry)
+        elif self._is_expired and not was_expired:
+            yield from self._move(entry.at, Flow.EXPIRED, -max(self._remaining, 0), entry)
+
+    def _move(
+        self, at: Microseconds, flow: Flow, amount: Amount, entry: ReportEntry | None
+    ) -> Iterator[CreditMovement]:
+        if amount:
+            self._outstanding += amount
+            yield CreditMovement(self._credit, at, flow, amount, self._outstanding, entry)

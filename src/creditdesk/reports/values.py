@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.ledger.rules.amounts import Amount
@@ -53,7 +54,7 @@ class ReportCredit(Struct, frozen=True, gc=False):
 
     `unit` is the currency of money, or what one use of time or printing credit is; amounts of different
     units are never added. `remaining` and `total` are those of the credit's record, None once it is
-    deleted. `price` is what the whole credit cost, in ten-thousandths of `price_currency`.
+    deleted. `expires` is the expiry that stood at the end of the report. `price` is what the whole credit cost, in ten-thousandths of `price_currency`.
     `benefit_key` names the contract, benefit and period that a plan granted it for.
     """
 
@@ -88,6 +89,13 @@ class ReportCredit(Struct, frozen=True, gc=False):
         return self.account_type is AccountType.MONEY
 
 
+class WindowChange(Struct, frozen=True, gc=False):
+    """The expiry of a credit before and after a change of its window; None is never."""
+
+    before: Microseconds | None
+    after: Microseconds | None
+
+
 class ReportEntry(Struct, frozen=True, gc=False):
     """A journal entry as reports read it; `at` is the time by which the report orders it."""
 
@@ -112,14 +120,20 @@ class ReportEntry(Struct, frozen=True, gc=False):
     reason: str
     override: bool
     digest: str
+    cause: Cause = Cause.UNKNOWN
+    window: WindowChange | None = None
 
 
 class Position(Struct, frozen=True, gc=False):
-    """What a credit holds at a cut: `outstanding` is `remaining` less what of it is expired."""
+    """What a credit holds at a cut: `outstanding` is `remaining` less what of it is expired.
+
+    `expires` is the expiry that stood then.
+    """
 
     remaining: Amount = 0
     held: Amount = 0
     is_expired: bool = False
+    expires: Microseconds | None = None
 
     @property
     def expired(self) -> Amount:

@@ -6,7 +6,7 @@ Reopening is possible; both are records that every later report of the month sho
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -23,7 +23,10 @@ from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.reports.period_closing import PeriodClosing
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.mapping import entry_from_record, where
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
+from creditdesk.ledger.loaders.period_locks import load_closed_until
+from creditdesk.ledger.operations.period_locks import close_period, reopen_period
 from creditdesk.ledger.rules.calendar import add_months, start_of_day
 from creditdesk.private_files import open_private_bytes
 from creditdesk.reports.closings import CLOSED, REOPENED, is_closed, load_closings
@@ -37,7 +40,7 @@ from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.query import Order
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
-from creditdesk.schema.service import Principal
+from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 CLOSING_REPORTS: Final = (
@@ -59,9 +62,12 @@ class ClosingContext:
 
     store: Store
     principal: Principal
-    clock: Callable[[], datetime]
+    ledger: LedgerContext
     cipher: SecretCipher
     folder: Path
+
+    def request(self) -> RequestContext:
+        return RequestContext(self.principal, self.ledger.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Closing:
 
 
 async def close_month(context: ClosingContext, location_id: int, month: date) -> Closing:
-    """Closes the month of a location that begins on `month`.
+    """Closes the month of a location that begins on `month`, with everything before it (rule 37).
 
     Raises StateConflict before its end, for a closed one, and while a balance or a hash chain is not
     explained.
@@ -84,7 +90,7 @@ async def close_month(context: ClosingContext, location_id: int, month: date) ->
         zone = await _zone(session, location_id)
         closings = await load_closings(session, [location_id])
     until = start_of_day(following, zone)
-    if until > context.clock():
+    if until > context.ledger.clock():
         raise StateConflict(f"{label} ends on {following} at 00:00 {zone.key}; it cannot be closed before.")
     if is_closed(closings, label):
         raise StateConflict(f"{label} is closed. Reopen it first.")
@@ -92,7 +98,13 @@ async def close_month(context: ClosingContext, location_id: int, month: date) ->
         shown = "; ".join(problems[:5])
         raise StateConflict(f"{label} cannot be closed: {len(problems)} problems. {shown}")
     async with store.write_session() as session:
-        await create_checkpoint(session, context.clock(), None, context.cipher)
+        # A closing that was interrupted has locked the month already.
+        closed_until = (await load_closed_until(session, [location_id])).get(location_id)
+        if closed_until is None or closed_until < until:
+            reason = f"{label} closed"
+            await close_period(session, location_id, until, reason, context.request(), context.ledger)
+    async with store.write_session() as session:
+        await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
         checkpoint = await _newest_checkpoint(session)
     number = sum(row.month == label and row.action == CLOSED for row in closings) + 1
     folder = context.folder / "closings" / f"{location_id}-{label}-{number}"
@@ -118,7 +130,14 @@ async def reopen_month(context: ClosingContext, location_id: int, month: date, r
         closings = await load_closings(session, [location_id])
     if not is_closed(closings, label):
         raise StateConflict(f"{label} is not closed.")
+    if later := sorted(row.month for row in closings if row.month > label and is_closed(closings, row.month)):
+        raise StateConflict(f"{later[-1]} is closed as well. Reopen it first.")
     until = start_of_day(add_months(month, 1), zone)
+    async with context.store.write_session() as session:
+        closed_until = (await load_closed_until(session, [location_id])).get(location_id)
+        starts = start_of_day(month, zone)
+        if closed_until is not None and closed_until > starts:
+            await reopen_period(session, location_id, starts, reason, context.request(), context.ledger)
     await _save(context, location_id, label, until, REOPENED, reason=reason)
 
 
@@ -132,7 +151,7 @@ async def _zone(session: ReadSession, location_id: int) -> ZoneInfo:
 async def _problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
     """Balances that do not explain themselves and nobody acknowledged, and broken hash chains."""
     raw = {"LocationIds": [location_id]}
-    request = parse_report_request("exceptions", raw, context.principal, context.clock())
+    request = parse_report_request("exceptions", raw, context.principal, context.ledger.clock())
     view = await load_view(session, request)
     facts = await load_exception_facts(session, view)
     found = [
@@ -151,7 +170,7 @@ async def _render(
     context: ClosingContext, location_id: int, last: date, report: tuple[str, str], session: ReadSession
 ) -> bytes:
     name, file_type = report
-    result = await month_report(session, name, location_id, last, context.principal, context.clock())
+    result = await month_report(session, name, location_id, last, context.principal, context.ledger.clock())
     return file_bytes(result, file_type)
 
 
@@ -188,6 +207,6 @@ async def _save(
         "CheckpointId": checkpoint,
         "Documents": {"sha256": dict(documents or {})},
     }
-    record = new_record(PeriodClosing, values, context.clock(), context.principal.email)
+    record = new_record(PeriodClosing, values, context.ledger.clock(), context.principal.email)
     async with context.store.write_session() as session:
         await session.insert(PeriodClosing, [record])

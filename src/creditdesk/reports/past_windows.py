@@ -1,0 +1,58 @@
+"""The windows of credits as they stood at the end of a report, where they were changed since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds, from_epoch_microseconds
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
+from creditdesk.ledger.loaders.past_terms import PastTerms, load_past_terms
+from creditdesk.reports.ledger_view import LocationInfo
+from creditdesk.reports.periods import end_cut
+from creditdesk.reports.request import ReportRequest
+from creditdesk.reports.values import END_OF_TIME, Microseconds, ReportCredit
+from creditdesk.schema.conversions import parse_datetime
+from creditdesk.schema.repository import ReadSession
+
+_FIELDS: Final = {"ExpireDate": "expires", "ValidFrom": "valid_from"}
+
+
+async def load_past_windows(
+    session: ReadSession,
+    request: ReportRequest,
+    locations: Mapping[int, LocationInfo],
+    credits_: Mapping[AccountKey, ReportCredit],
+) -> dict[AccountKey, ReportCredit]:
+    """The credits whose window was changed after the report's end, with the one that stood then."""
+    found: dict[AccountKey, ReportCredit] = {}
+    groups: dict[tuple[datetime, AccountType], list[int]] = defaultdict(list)
+    for (account_type, credit_id), credit in credits_.items():
+        until = _last_instant(request, locations[credit.business_id])
+        if until is not None:
+            groups[until, account_type].append(credit_id)
+    for (until, account_type), ids in groups.items():
+        for credit_id, terms in (await load_past_terms(session, MAPPINGS[account_type], ids, until)).items():
+            credit = credits_[account_type, credit_id]
+            found[credit.account] = replace(credit, **_window(terms))
+    return found
+
+
+def _last_instant(request: ReportRequest, location: LocationInfo) -> datetime | None:
+    """The last instant whose entries the report knows; None for now."""
+    if request.as_known_at is not None:
+        return request.as_known_at
+    cut = end_cut(request.ends, location.zone, request.now)
+    return None if cut.entries_before == END_OF_TIME else from_epoch_microseconds(cut.entries_before - 1)
+
+
+def _window(terms: PastTerms) -> dict[str, Microseconds | None]:
+    return {
+        field: epoch_microseconds(parse_datetime(terms[term])[0]) if terms[term] else None
+        for term, field in _FIELDS.items()
+        if term in terms
+    }

@@ -208,6 +208,13 @@ def stored_use(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredU
     )
 
 
+STORED_STATE_COLUMNS: Final = (
+    *("Id", "Digest", "Sequence", "Held", "LastRecordedOn", "Priority", "Funding", "PricePaid", "SourceDocument"),
+    *("ExpirySwept", "GrantedFrom", "TimesRolled"),
+)
+"""The columns that `stored_state` reads."""
+
+
 def stored_state(account: AccountKey, record: Mapping[str, Any] | None) -> StoredState:
     """The state in an `AccountState` record, or the first state of an account without one."""
     if record is None:

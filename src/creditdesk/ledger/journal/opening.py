@@ -25,6 +25,7 @@ from creditdesk.ledger.journal.entry import (
 )
 from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.mapping import (
+    STORED_STATE_COLUMNS,
     AccountKey,
     CreditTypeMapping,
     RowChange,
@@ -220,7 +221,7 @@ async def open_imported_journals(
     Balances stay as imported. Booking charges have no balance and are skipped (rule 5).
     """
     accounts = [(mapping.account_type, credit_id) for credit_id in credit_ids]
-    found = await session.lock(AccountState, [state_id(account) for account in accounts])
+    found = await session.lock(AccountState, [state_id(account) for account in accounts], STORED_STATE_COLUMNS)
     states = {i: stored_state((kind, i), found.get(state_id((kind, i)))) for kind, i in accounts}
     without_journal = [i for i, state in states.items() if not state.sequence]
     records = await session.lock(mapping.credit_entity, without_journal, mapping.credit_columns)
@@ -252,7 +253,7 @@ async def append_imported_uses(
             uses.setdefault(use.credit_id, []).append(use)
     records = await session.lock(mapping.credit_entity, sorted(uses), mapping.credit_columns)
     accounts = [(mapping.account_type, credit_id) for credit_id in records]
-    states = await session.lock(AccountState, [state_id(account) for account in accounts])
+    states = await session.lock(AccountState, [state_id(account) for account in accounts], STORED_STATE_COLUMNS)
     openings: list[JournalOpening] = []
     balances: list[RowChange] = []
     rejected: list[str] = []

@@ -38,6 +38,7 @@ from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.invariants import check_invariants
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
+    STORED_STATE_COLUMNS,
     SYSTEM_ACTOR,
     AccountKey,
     RowChange,
@@ -362,7 +363,7 @@ async def lock_stored_accounts(
             credits_[account_type, credit_id] = stored_credit(mapping, found[credit_id])
     states: dict[int, Record] = {}
     if credits_:
-        states = await session.lock(AccountState, sorted(state_id(account) for account in credits_))
+        states = await session.lock(AccountState, sorted(map(state_id, credits_)), STORED_STATE_COLUMNS)
     now = clock()
     return JournalTransaction(
         now,

@@ -241,7 +241,7 @@ def _report(outcomes: Sequence[Outcome], skipped: Sequence[str]) -> str:
             f"| {each.case} | {each.acknowledged:,} | {each.lost} | {each.doubled} | {each.problems} "
             f"| {each.gap_seconds:.1f} | {answers} |"
         )
-    lines += ["", *(f"Not run, its program is not installed: {case}." for case in skipped)]
+    lines += ["", *(f"Not run, as PgBouncer 1.21 or newer is not installed: {case}." for case in skipped)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -20,6 +20,9 @@ SYSTEM_USER: Final = "pgserver"
 """PostgreSQL refuses to run as root; then it runs as this user, who is created where missing."""
 
 DATABASE: Final = "creditdesk"
+FIRST_POOLER_VERSION: Final = (1, 21)
+"""The first version of PgBouncer that keeps prepared statements in transaction mode."""
+
 _SETTINGS: Final = """
 listen_addresses = '127.0.0.1'
 max_connections = 60
@@ -195,7 +198,7 @@ class Pooler:
         configuration.write_text(
             f"[databases]\n{DATABASE} = host=127.0.0.1 port={self._host.port}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 16\n"
+            f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 16\nmax_prepared_statements = 1000\n"
         )
         user = SYSTEM_USER if os.geteuid() == 0 else None
         self._process = subprocess.Popen(
@@ -223,5 +226,10 @@ class Pooler:
 
 
 def pooler_program() -> str | None:
-    """The path of PgBouncer, or None where it is not installed."""
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    """The path of a PgBouncer that keeps prepared statements, or None where none is installed."""
+    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if not found:
+        return None
+    text = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    version = tuple(int(part) for part in text.split()[1].split(".")[:2])
+    return found if version >= FIRST_POOLER_VERSION else None

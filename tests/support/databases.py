@@ -15,7 +15,7 @@ import asyncpg
 
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
-from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.postgresql import PostgreSQLStore, set_role_settings
 from creditdesk.storage.sqlite import SQLiteStore
 
 NewDatabase = Callable[[str], AbstractContextManager[str]]
@@ -30,7 +30,10 @@ def create_postgres_database(server: str, template: str | None = None) -> str:
     name = f"creditdesk_{os.getpid()}_{next(_numbers)}"
     copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
     run_in_thread(_execute(server, f"CREATE DATABASE {name}{copied}"))
-    return database_url(server, name)
+    url = database_url(server, name)
+    # A copy does not have what a migration set for the role.
+    run_in_thread(set_role_settings(url))
+    return url
 
 
 def drop_postgres_database(server: str, url: str) -> None:

@@ -19,13 +19,14 @@ from creditdesk.storage.migrations import (
     migrate,
     plan,
 )
-from creditdesk.storage.postgresql import PostgreSQLStore, connect
+from creditdesk.storage.postgresql import PostgreSQLStore, connect, set_role_settings
 from creditdesk.storage.session import BaseWriteSession
 from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
 
 DEFAULT_POOL_SIZE: Final = 6
 _MIGRATION_LOCK: Final = 7230521
 _SQLITE_PREFIX: Final = "sqlite:///"
+_POSTGRESQL_PREFIXES: Final = ("postgresql://", "postgres://")
 
 _AnyStore = SQLiteStore | PostgreSQLStore
 
@@ -54,6 +55,8 @@ async def open_store(
     """
     if not migrated:
         _require_file(url)
+    elif url.startswith(_POSTGRESQL_PREFIXES):
+        await set_role_settings(url)
     store = await _open(url, connections, busy_seconds, statement_seconds)
     try:
         if migrated:
@@ -98,7 +101,7 @@ async def _open(
 ) -> _AnyStore:
     if url.startswith(_SQLITE_PREFIX):
         return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds, statement_seconds)
-    if url.startswith(("postgresql://", "postgres://")):
+    if url.startswith(_POSTGRESQL_PREFIXES):
         return await connect(url, connections, statement_seconds)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")
 

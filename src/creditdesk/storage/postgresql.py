@@ -355,12 +355,25 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
-_SERVER_SETTINGS: Final = {
+_SERVER_SETTINGS: Final = {"application_name": "creditdesk"}
+"""Sent with each connection. A pooler would lose or refuse others, so the role has them."""
+
+_ROLE_SETTINGS: Final = {
     "jit": "off",
     # Planning a dozen joins takes longer than executing them.
     "plan_cache_mode": "force_generic_plan",
-    "application_name": "creditdesk",
 }
+
+
+async def set_role_settings(url: str) -> None:
+    """Gives the user of the URL the settings that new connections to its database begin with."""
+    connection = await HostConnector(url)(url, server_settings=_SERVER_SETTINGS)
+    try:
+        database = await connection.fetchval("SELECT quote_ident(current_database())")
+        for name, value in _ROLE_SETTINGS.items():
+            await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = {value}")
+    finally:
+        await connection.close()
 
 
 async def connect(url: str, pool_size: int, statement_seconds: float | None = None) -> PostgreSQLStore:

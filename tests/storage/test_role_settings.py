@@ -1,0 +1,37 @@
+"""What connections to PostgreSQL begin with stands in the role, where a pooler does not lose it."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from creditdesk.storage.engine import open_store
+from tests.support.databases import create_postgres_database, database_name, drop_postgres_database, run_sql
+
+EXPECTED = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
+
+
+async def test_migration_sets_what_connections_begin_with(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = create_postgres_database(postgres_server)
+    await run_sql(url, f"ALTER ROLE CURRENT_USER IN DATABASE {database_name(url)} RESET ALL")
+    connect, sent = asyncpg.connect, []
+
+    async def record(*arguments: object, **options: object) -> object:
+        sent.append(options.get("server_settings"))
+        return await connect(*arguments, **options)  # type: ignore[call-overload]
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncpg, "connect", record)
+            await (await open_store(url, migrated=True)).close()
+        connection = await connect(url)
+        try:
+            assert {name: await connection.fetchval(f"SHOW {name}") for name in EXPECTED} == EXPECTED
+        finally:
+            await connection.close()
+    finally:
+        drop_postgres_database(postgres_server, url)
+    assert sent
+    assert [parameters for parameters in sent if parameters != {"application_name": "creditdesk"}] == []

@@ -149,7 +149,7 @@ def test_command_sets_and_shows_clocks(database: str, capsys: pytest.CaptureFixt
     assert "--time-zone" in capsys.readouterr().err
     unknown = ["location", "set", "987654", "--time-zone", "UTC", "--database", database]
     assert run(unknown) == FAILED
-    assert "Business is not found" in capsys.readouterr().err
+    assert "Business: is not found" in capsys.readouterr().err
 
 
 async def test_files_bring_time_zones_and_profiles(store: Store, tmp_path: Path) -> None:

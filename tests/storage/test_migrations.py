@@ -210,7 +210,7 @@ async def test_step_2_drops_unused_indexes(empty: str) -> None:
     await migrate(empty)
     declared_now = await schema(empty)
     await run_sql(empty, "CREATE INDEX stored_answer_key_number_ix ON stored_response (key_number)")
-    await run_sql(empty, "CREATE INDEX hold_created_on_ix ON hold (created_on)")
+    await run_sql(empty, "CREATE INDEX grant_key_created_on_ix ON benefit_grant (created_on)")
     await run_sql(empty, "DELETE FROM schema_version WHERE number > 1")
     assert await schema(empty) != declared_now
     await migrate(empty)

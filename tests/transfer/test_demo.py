@@ -16,7 +16,7 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.demo import load
 from creditdesk.demo.load import DatabaseNotEmpty, load_demo, record_batches
 from creditdesk.demo.recent_activity import add_recent_activity
-from creditdesk.demo.staff import ACCOUNTANT, AUDITOR, FRONT_DESK, MANAGER, add_staff
+from creditdesk.demo.staff import ACCOUNTANT, AUDITOR, FRONT_DESK, MANAGER, MEMBER, add_member, add_staff
 from creditdesk.demo.worker import generate_in_process
 from creditdesk.entities.catalog import CATALOG
 from creditdesk.entities.ledger.hold import Hold
@@ -157,9 +157,12 @@ async def test_staff_sign_in_and_may_do_what_their_work_needs(new_store: NewStor
     async with store.write_session() as session:
         await add_staff(session, PASSWORD, locations, datetime.now(UTC), PASSWORDS)
         await add_staff(session, PASSWORD, locations, datetime.now(UTC), PASSWORDS)
+        await add_member(session, PASSWORD, datetime.now(UTC), PASSWORDS)
+        await add_member(session, PASSWORD, datetime.now(UTC), PASSWORDS)
     adjustment = {"Kind": "money", "Id": line["CreditId"], "Amount": 1, "Reason": "test"}
     expected = {FRONT_DESK: (403, 1), ACCOUNTANT: (200, 2), AUDITOR: (403, 2), MANAGER: (200, 1)}
-    async with http_client(build_app(store, Settings())) as client:
+    opening_time = datetime(2026, 9, 15, 9, tzinfo=UTC)
+    async with http_client(build_app(store, Settings(), lambda: opening_time)) as client:
         for email, (adjusts, seen) in expected.items():
             client.headers["Authorization"] = basic_authorization(email, PASSWORD)
             listed = (await client.get("/api/sys/businesses")).json()
@@ -168,3 +171,8 @@ async def test_staff_sign_in_and_may_do_what_their_work_needs(new_store: NewStor
             assert answer.status_code == 200, email
             assert answer.json()["TotalItems"] == len(holds), email
             assert (await client.post("/api/ledger/adjustments", json=adjustment)).status_code == adjusts, email
+        client.headers["Authorization"] = basic_authorization(MEMBER, PASSWORD)
+        benefits = (await client.get("/api/public/coworkers/profiles/current/benefits")).json()
+        assert benefits["Personal"]["ExtraServices"]
+        assert benefits["Team"]["BookingCredits"]
+        assert (await client.get("/api/spaces/coworkers")).status_code == 403

@@ -32,7 +32,7 @@ from creditdesk.cli.progress import ProgressDisplay
 from creditdesk.demo.factory import DEMO_ADMIN_EMAIL
 from creditdesk.demo.load import load_demo
 from creditdesk.demo.recent_activity import add_recent_activity
-from creditdesk.demo.staff import STAFF, add_staff
+from creditdesk.demo.staff import MEMBER, STAFF, add_member, add_staff
 from creditdesk.entities.sys.business import Business
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.beancount import export_beancount
@@ -113,12 +113,14 @@ def demo(
                     await create_user(session, DEMO_ADMIN_EMAIL, password, "Demo", is_admin=True, now=now)
                 locations = await session.find(Business, columns=("Id",))
                 await add_staff(session, password, [location["Id"] for location in locations], now)
+                await add_member(session, password, now)
         echo(f"The demo is ready after {time.monotonic() - started:.1f} seconds.")
         echo(f"E-mail:   {DEMO_ADMIN_EMAIL}")
         echo("Password: as before" if known else f"Password: {password}")
         echo("With the same password:")
         for member in STAFF:
             echo(f"  {member.email}  {member.title}")
+        echo(f"  {MEMBER}  Member")
 
     asyncio.run(run())
     return 0

@@ -125,22 +125,23 @@ class _RecentActivity:
 
     async def open_accounts(self) -> None:
         """Two months ago: the customers, a plan, a paid bundle, a team with caps, and goodwill."""
-        context = self.context(62, MANAGER)
+        self.context(62, MANAGER)
         for number, name in enumerate(PEOPLE):
             place = self.elsewhere if name == "Priya Shah" else self.location
             self.people[name] = await self._add_customer(name, number, place)
-        await self._start_contract("Mara Lind", self.location)
-        contract = await self._start_contract("Priya Shah", self.elsewhere)
-        await self._renew(context)
         await self._sell_bundle("Theo Brandt", 1, self.context(60, FRONT_DESK))
         await self._sell_bundle("Studio Nordlicht", 5, self.context(59, FRONT_DESK))
         await self._share_credit()
+        context = self.context(55, MANAGER)
+        await self._start_contract("Mara Lind", self.location)
+        contract = await self._start_contract("Priya Shah", self.elsewhere)
+        await self._renew(context)
         goodwill = "Goodwill: the heating failed"
         await self.grant_money(goodwill, self.people["Priya Shah"], 40, self.context(40, MANAGER))
-        await self._renew(self.context(31, "creditdesk"))
         context = self.context(30, MANAGER)
-        pause = (self.now - timedelta(days=1), self.now + timedelta(days=20))
+        pause = (self.now, self.now + timedelta(days=20))
         await self.act(lambda session: pause_contracts(session, [contract], *pause, context))
+        await self._renew(self.context(23.5, "creditdesk"))
 
     async def book_and_charge(self) -> None:
         """A booking a week for each member of the team, charged the day after."""

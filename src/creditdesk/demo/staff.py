@@ -1,4 +1,4 @@
-"""The staff of the demo: who may sign in, and what each may do."""
+"""The staff and the member of the demo who may sign in, and what each may do."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import WriteSession
 
 _DOMAIN: Final = "demo.creditdesk.example"
@@ -22,6 +23,8 @@ FRONT_DESK: Final = f"frontdesk@{_DOMAIN}"
 ACCOUNTANT: Final = f"accountant@{_DOMAIN}"
 AUDITOR: Final = f"auditor@{_DOMAIN}"
 MANAGER: Final = f"manager@{_DOMAIN}"
+MEMBER: Final = f"mara@{_DOMAIN}"
+"""The e-mail address of a customer, who signs in to see its own benefits."""
 
 
 def _reads(_entity: type[Entity], verb: str) -> bool:
@@ -75,3 +78,13 @@ async def add_staff(
             session, member.email, password, member.title, is_admin=False, now=now, businesses=own, passwords=passwords
         )
         await set_roles(session, user_id, own[0], member.roles, now=now, title=member.title)
+
+
+async def add_member(session: WriteSession, password: str, now: datetime, passwords: Passwords | None = None) -> None:
+    """Adds the user of the customer MEMBER, unless it is there."""
+    if await find_user_id(session, MEMBER) is not None:
+        return
+    email = Filter(Coworker.meta().columns["Email"], Comparison.EQUALS, MEMBER)
+    user_id = await create_user(session, MEMBER, password, "Mara Lind", is_admin=False, now=now, passwords=passwords)
+    customers = await session.find(Coworker, [email], columns=("Id",))
+    await session.update(Coworker, [(customer["Id"], {"UserId": user_id}) for customer in customers])

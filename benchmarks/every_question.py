@@ -2,7 +2,7 @@
 
 `python -m benchmarks.every_question` runs each question of benchmarks/questions.py as the server does, as
 plain SQL over joined tables, and as plain SQL over the columns that a row holds, in alternating rounds on one
-connection, and takes the least processor time of each. All three must find the same number of records. It prints the distribution of ratios and the
+connection, and takes the least processor time of each. All three must find the same records in the same order. It prints the distribution of ratios and the
 worst questions with the plans of their statements, and writes benchmarks/results/questions.md.
 """
 
@@ -30,6 +30,7 @@ from benchmarks.engines import ENGINES, MeasuredEngine, database_folder, running
 from benchmarks.questions import ENTITIES, ListQuestion, draw_questions
 from benchmarks.report import RESULTS, markdown
 from benchmarks.scenarios import JoinedQueries, NaiveQueries
+from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.fragments import BoundStatement
 from creditdesk.storage.queries import Statements
@@ -153,24 +154,32 @@ async def _connected(engine: MeasuredEngine) -> AsyncIterator[Connection]:
 async def _answer(
     connection: Connection, question: ListQuestion, ours: Statements, plain: Sequence[Statements]
 ) -> Answer:
-    """Runs a question in every form. Raises RuntimeError where the totals differ."""
+    """Runs a question in every form. Raises RuntimeError where totals or pages differ."""
     statements = [each.page(question.query, 0, question.query.size) for each in (ours, *plain)]
     best = [float("inf")] * len(statements)
-    totals: set[int] = set()
+    pages: set[tuple[Any, ...]] = set()
     for number in range(_ROUNDS + 1):
         for position, statement in enumerate(statements):
             started = connection.clock()
             rows = await connection.fetch(statement.text, statement.values)
             took = (connection.clock() - started) / 1e6
-            totals.add(rows[0][0])
+            pages.add((rows[0][0], *_page_ids(ours.dialect if position == 0 else None, statement, rows)))
             # The first round plans the statements and fills the caches.
             if number or took > _LONG_MILLISECONDS:
                 best[position] = min(best[position], took)
         if max(best) != float("inf") and max(best) > _LONG_MILLISECONDS:
             break
-    if len(totals) != 1:
-        raise RuntimeError(f"{question.text}: found {sorted(totals)} records")
-    return Answer(question, totals.pop(), best[0], min(best[1:]), await connection.plan(statements[0]))
+    if len(pages) != 1:
+        raise RuntimeError(f"{question.text}: total and page {pages}")
+    return Answer(question, pages.pop()[0], best[0], min(best[1:]), await connection.plan(statements[0]))
+
+
+def _page_ids(packed_by: Dialect | None, statement: BoundStatement, rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The ids of a page, whose rows the dialect may have packed; they follow the total."""
+    position = statement.decoder.names.index("Id")
+    if packed_by is None:
+        return [row[1 + position] for row in rows]
+    return [row[position] for row in packed_by.unpack_rows(rows, 1)]
 
 
 def _summary(answers: Sequence[Answer]) -> list[str]:

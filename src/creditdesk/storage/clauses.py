@@ -6,6 +6,7 @@ Composes text from declared names and named parameters; executes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from creditdesk.schema.conversions import fold_case
@@ -78,12 +79,26 @@ def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> boo
     """Whether an index finds few rows by one of the filters."""
     # Locations have an index along CreatedOn, but many rows each.
     scope = entity.scope if entity.counted else None
-    return any(
-        (each.comparison is Comparison.EQUALS and each.column.name != scope and _is_selective(each.column))
-        # A date is compared with the minute or second that it names.
-        or (each.comparison is Comparison.BETWEEN and each.column.indexed and each.column.name != "CreatedOn")
+    return has_indexed_date(filters) or any(
+        each.comparison is Comparison.EQUALS and each.column.name != scope and _is_selective(each.column)
         for each in filters
     )
+
+
+def has_indexed_date(filters: Sequence[Filter]) -> bool:
+    """Whether a date other than CreatedOn must lie in the second, minute or day that was named."""
+    return any(
+        each.comparison is Comparison.BETWEEN and each.column.indexed and each.column.name != "CreatedOn"
+        for each in filters
+    )
+
+
+def _searched_column(column: Column) -> Column:
+    """The column that a filter compares: of a copy without an index, the value that was copied.
+
+    So the engine may start from the few rows that have it.
+    """
+    return replace(column, denormalized=False) if column.denormalized and not column.indexed else column
 
 
 def _leaf_column(column: Column) -> Column:
@@ -208,7 +223,7 @@ class ClauseBuilder:
         values = [str(each) for each in parameters]
         if isinstance(column.field, Collection):
             return self._membership_condition(filter_, values)
-        compared = self.compared_expression(column, joins)
+        compared = self.compared_expression(_searched_column(column), joins)
         if no_index:
             compared = self.dialect.no_index(compared)
         if filter_.custom_field is not None:

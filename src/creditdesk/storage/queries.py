@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
-from creditdesk.storage.clauses import ClauseBuilder, Joins, has_selective_filter
+from creditdesk.storage.clauses import ClauseBuilder, Joins, has_indexed_date, has_selective_filter
 from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
 from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
@@ -91,7 +91,8 @@ class Statements(ClauseBuilder):
             first = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{of_text.text} {ordered} LIMIT {size}"
             found = self.dialect.rows_of_each("matching", ("k", "id") if sort else ("id",), first)
             page = f"SELECT * FROM ({found}) AS found ORDER BY {by_key}id {id_direction} LIMIT {size}"
-        elif text and not text.is_own:
+        elif (text and not text.is_own) or has_indexed_date(filters):
+            # Few rows: found by the index first, then sorted, whatever the order of the page.
             ctes += f"matched AS MATERIALIZED ({rows}), "
             page = f"SELECT * FROM matched ORDER BY {by_key}id {id_direction} LIMIT {size}{skipped}"
             total = "SELECT count(*) FROM matched"

@@ -44,6 +44,8 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.ledger.location_profile import LocationProfile
+from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.roles import SPEND_ROLE
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
@@ -106,6 +108,8 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
         user_entity=User,
         services={
             Business: AuditedService(default_service),
+            LocationProfile: AuditedService(default_service),
+            PoolCap: AuditedService(default_service),
             User: AuditedService(
                 UserService(default_service, passwords, cipher=SecretCipher(settings.auth.encryption_key))
             ),

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.reports.acknowledgements import acknowledge
@@ -84,6 +85,16 @@ async def test_later_reports_show_that_a_month_was_closed_and_opened_again(
     assert (await report(ledger, "roll-forward", From="2026-02-01", To="2026-02-28")).footer.notes == ()
     again = await close_month(context, ledger.business, JANUARY)
     assert {path.parent.name for path in again.documents} == {f"{ledger.business}-2026-01-2"}
+
+
+async def test_rule_39_closings_are_in_the_audit_trail(ledger: LedgerBuilder, tmp_path: Path) -> None:
+    context = context_of(ledger, tmp_path)
+    await close_month(context, ledger.business, JANUARY)
+    await reopen_month(context, ledger.business, JANUARY, "a late invoice")
+    closed, reopened = await ledger.find(AuditRecord, BusinessId=ledger.business)
+    assert (closed["Action"], closed["Actor"]) == ("month closed", "admin@example.com")
+    assert (reopened["Action"], reopened["SubjectId"]) == ("month reopened", ledger.business)
+    assert json.loads(reopened["Details"]) == {"Month": "2026-01", "Reason": "a late invoice", "CheckpointId": None}
 
 
 async def test_a_month_is_closed_only_after_it_has_ended_on_the_locations_clock(

@@ -47,6 +47,8 @@ class AuditAction(StrEnum):
     CREATED = "created"
     CHANGED = "changed"
     DELETED = "deleted"
+    CLOSED = "month closed"
+    REOPENED = "month reopened"
     IMPORTED = "imported"
     EXPORTED = "exported"
     KEY_ROTATED = "key rotated"

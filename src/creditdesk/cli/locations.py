@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from creditdesk.auth.audit_trail import AuditAction
+from creditdesk.cli.audit import record_command
 from creditdesk.cli.database import DatabaseOption, open_database
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
@@ -59,6 +61,7 @@ def set_(
         context = RequestContext(Principal(0, JOB_ACTOR, unrestricted=True), datetime.now(UTC))
         async with open_database(database) as store, store.write_session() as session:
             await set_location_clock(session, location, changes, context)
+            await record_command(session, AuditAction.CHANGED, context.now, (Business.__name__, location), changes)
             for line in await _describe(session, [location]):
                 echo(line)
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from creditdesk.audit.chain_verifier import verify_chain
 from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
@@ -210,3 +211,13 @@ async def _save(
     record = new_record(PeriodClosing, values, context.ledger.clock(), context.principal.email)
     async with context.store.write_session() as session:
         await session.insert(PeriodClosing, [record])
+        details = {"Month": month, "Reason": reason, "CheckpointId": checkpoint}
+        event = AuditEvent(
+            AuditAction.CLOSED if action == CLOSED else AuditAction.REOPENED,
+            context.principal.email,
+            business_id=location_id,
+            subject=Business.__name__,
+            subject_id=location_id,
+            details=details,
+        )
+        await record_event(session, event, record["CreatedOn"])

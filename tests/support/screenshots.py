@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from playwright.async_api import Page, async_playwright
 
 from tests.support.browser import launch, visitor
@@ -22,11 +23,12 @@ DESKTOP: Final = {"width": 1280, "height": 800}
 PHONE: Final = {"width": 360, "height": 720}
 SHOTS: Final = (
     ("today-light", "/console/", "light", DESKTOP),
-    ("customer-light", "/console/customers/5?all=1", "light", DESKTOP),
-    ("customer-phone", "/console/customers/5", "light", PHONE),
-    ("credit-light", "/console/credits/money/25", "light", DESKTOP),
-    ("credit-dark", "/console/credits/money/25", "dark", DESKTOP),
-    ("spend-light", "/console/spend?customer=5", "light", DESKTOP),
+    ("customer-light", "/console/customers/126?all=1", "light", DESKTOP),
+    ("customer-phone", "/console/customers/126", "light", PHONE),
+    ("credit-light", "/console/credits/money/{credit}", "light", DESKTOP),
+    ("credit-dark", "/console/credits/money/{credit}", "dark", DESKTOP),
+    ("spend-light", "/console/spend?customer=126", "light", DESKTOP),
+    ("exceptions-light", "/console/exceptions", "light", DESKTOP),
     ("list-dark", "/console/records/billing/coworkerbookingcredits?from_CoworkerBookingCredit_RemainingCredit=20", "dark",
      DESKTOP),
 )  # fmt: skip
@@ -39,7 +41,7 @@ async def take() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{folder}/demo.db"
         loaded = subprocess.run(
-            creditdesk_command("demo", "--uses", "5000", "--seed", "1", "--database", database),
+            creditdesk_command("demo", "--uses", "5000", "--seed", "1", "--until", "2026-11-28", "--database", database),
             env=process_environment(), capture_output=True, text=True, check=True,
         )  # fmt: skip
         email, password = re.findall(r"(?:E-mail|Password):\s+(\S+)", loaded.stdout)[:2]
@@ -48,11 +50,12 @@ async def take() -> None:
         try:
             async with async_playwright() as playwright:
                 browser = await launch(playwright)
+                credit = await _busy_credit(server.address, (email, password))
                 for name, path, scheme, window in SHOTS:
                     options: dict[str, Any] = {"color_scheme": scheme, "viewport": window}
                     async with visitor(browser, server.address, **options) as visiting:
                         page = await visiting.sign_in(email, password)
-                        await page.goto(server.address + path)
+                        await page.goto(server.address + path.format(credit=credit), wait_until="networkidle")
                         await _fill_in(page)
                         await page.screenshot(path=PICTURES / f"{name}.png")
                 await browser.close()
@@ -60,11 +63,20 @@ async def take() -> None:
             server.kill()
 
 
+async def _busy_credit(address: str, admin: tuple[str, str]) -> int:
+    """The money credit that paid for the latest booking."""
+    query = {"JournalLine_CreditKind": "money", "JournalLine_Kind": "use", "JournalLine_SourceKind": "booking",
+             "JournalLine_Actor": admin[0], "orderby": "RecordedOn", "dir": "descending", "size": 1}  # fmt: skip
+    async with httpx.AsyncClient(base_url=address, auth=admin) as http:
+        [line] = (await http.get("/api/ledger/entries", params=query)).json()["Records"]
+    return int(line["CreditId"])
+
+
 async def _fill_in(page: Page) -> None:
-    """An amount at the spend desk, so that its picture has a preview."""
+    """A booking at the spend desk, so that its picture has a preview."""
     if "/console/spend" in page.url:
-        await page.get_by_label("Charge").fill("12.50")
-        await page.locator("#preview table, #preview .problem").first.wait_for()
+        await page.get_by_label("Compass").first.check()
+        await page.locator("#preview .verdict").first.wait_for()
 
 
 if __name__ == "__main__":

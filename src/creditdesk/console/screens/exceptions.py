@@ -23,6 +23,7 @@ SEVERITIES: Final = {"high": mark("High"), "medium": mark("Medium"), "low": mark
 NOTE_NEEDED: Final = mark("Say why it is accepted: others read the note.")
 _SHOWN_OF_A_GROUP: Final = 5
 _SHOWN_OF_ONE: Final = 200
+_MOST_NAMES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ async def _show(page: ConsolePage) -> Response:
     shown = [row for row in (rows if with_accepted else still_open) if code in ("", row["Code"])]
     return page.render(
         "exceptions.html",
-        groups=_groups(page, shown, _SHOWN_OF_ONE if code else _SHOWN_OF_A_GROUP),
+        groups=await _groups(page, shown, _SHOWN_OF_ONE if code else _SHOWN_OF_A_GROUP),
         severities=SEVERITIES, code=code, total=len(still_open), accepted=len(rows) - len(still_open),
         with_accepted=with_accepted, may_accept=page.has_role(CORRECT_ROLE),
     )  # fmt: skip
@@ -82,27 +83,38 @@ async def _count(page: ConsolePage) -> Response:
     return page.render("renewals_count.html", total=sum(not row["AcknowledgedBy"] for row in rows))
 
 
-def _groups(page: ConsolePage, rows: list[dict[str, Any]], most: int) -> list[ExceptionsOfKind]:
+async def _groups(page: ConsolePage, rows: list[dict[str, Any]], most: int) -> list[ExceptionsOfKind]:
     by_code: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_code.setdefault(row["Code"], []).append(row)
+    first = {code: found[:most] for code, found in by_code.items()}
+    names = await _customer_names(page, [row for found in first.values() for row in found])
     return [
         ExceptionsOfKind(
             code, found[0]["Severity"], found[0]["What"], found[0]["Action"], len(found),
-            [_row(page, row) for row in found[:most]],
+            [_row(page, row, names) for row in first[code]],
         )
         for code, found in by_code.items()
     ]  # fmt: skip
 
 
-def _row(page: ConsolePage, row: Mapping[str, Any]) -> ShownException:
+async def _customer_names(page: ConsolePage, rows: list[dict[str, Any]]) -> Mapping[int, str]:
+    """The names of the customers, where the user may read them; the report names those of credits alone."""
+    ids = sorted({row["CustomerId"] for row in rows if row["CustomerId"] and not row["Customer"]})
+    if not ids or not page.may(Coworker, "get"):
+        return {}
+    listed = await page.client.get(Coworker.path(), {"id": str(ids[:_MOST_NAMES])})
+    return {record["Id"]: record["FullName"] for record in listed}
+
+
+def _row(page: ConsolePage, row: Mapping[str, Any], names: Mapping[int, str]) -> ShownException:
     kind = "money" if row["Kind"] == "money" else "time"
     amount = page.format.amount(row["Amount"], kind, row["Unit"]) if row["Amount"] is not None else ""
     accepted = f"{row['AcknowledgedBy']}: {row['Note']}" if row["AcknowledgedBy"] else ""
     return ShownException(
         row["Key"],
         row["Explanation"],
-        row["Customer"] or (f"#{row['CustomerId']}" if row["CustomerId"] else ""),
+        row["Customer"] or names.get(row["CustomerId"]) or (f"#{row['CustomerId']}" if row["CustomerId"] else ""),
         record_path(Coworker, row["CustomerId"]) if row["CustomerId"] else "",
         f"#{row['CreditId']}" if row["CreditId"] else "",
         record_path(CREDIT_ENTITIES[kind], row["CreditId"]) if row["CreditId"] else "",
@@ -122,7 +134,13 @@ async def _accept_form(page: ConsolePage, key: str, error: str = "") -> Response
     if row is None:
         raise NotFound
     status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
-    return page.render("exception_accept.html", status, row=_row(page, row), what=row["What"], error=error)
+    return page.render(
+        "exception_accept.html",
+        status,
+        row=_row(page, row, await _customer_names(page, [row])),
+        what=row["What"],
+        error=error,
+    )
 
 
 async def _accept(page: ConsolePage) -> Response:

@@ -65,7 +65,7 @@ async def take() -> None:
 
 async def _busy_credit(address: str, admin: tuple[str, str]) -> int:
     """The money credit that paid for the latest booking."""
-    query = {"JournalLine_CreditKind": "money", "JournalLine_Kind": "use", "JournalLine_SourceKind": "booking",
+    query: dict[str, str | int] = {"JournalLine_CreditKind": "money", "JournalLine_Kind": "use", "JournalLine_SourceKind": "booking",
              "JournalLine_Actor": admin[0], "orderby": "RecordedOn", "dir": "descending", "size": 1}  # fmt: skip
     async with httpx.AsyncClient(base_url=address, auth=admin) as http:
         [line] = (await http.get("/api/ledger/entries", params=query)).json()["Records"]

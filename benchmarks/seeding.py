@@ -11,12 +11,15 @@ from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import create_user, issue_token
 from creditdesk.demo.load import load_demo
-from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.operations.corrections import NewCredit, grant
 from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import AuthSettings
 
 SPEND_CREDITS: Final = 1000
@@ -108,14 +111,15 @@ async def _add_spend_credits(store: Store, now: datetime) -> tuple[range, tuple[
             Coworker,
             [new_record(Coworker, {"FullName": name, "Businesses": (business,)}, now, _ACTOR_EMAIL) for name in names],
         )
-        given = {
-            "BusinessId": business, "Description": "Till", "CaneBeUsedForBookings": True,
-            "TotalCredit": _LARGE_AMOUNT, "RemainingCredit": _LARGE_AMOUNT,
-        }  # fmt: skip
+        given = {"BusinessId": business, "Description": "Till", "CaneBeUsedForBookings": True}
         owners = [person for person in people for _ in range(CREDITS_PER_CUSTOMER)]
-        ids = await unit.insert(
-            CoworkerBookingCredit,
-            [new_record(CoworkerBookingCredit, {**given, "CoworkerId": owner}, now, _ACTOR_EMAIL) for owner in owners],
+        context = RequestContext(Principal(0, _ACTOR_EMAIL, unrestricted=True), now)
+        ids = await grant(
+            unit,
+            MONEY_MAPPING,
+            [NewCredit(_LARGE_AMOUNT, {**given, "CoworkerId": owner}) for owner in owners],
+            context,
+            LedgerContext(lambda: now),
         )
         times = {"FromTime": now + timedelta(days=1), "ToTime": now + timedelta(days=1, hours=2)}
         ours = people[:SPEND_CREDITS]

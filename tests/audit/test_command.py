@@ -88,5 +88,5 @@ def test_verify_with_checkpoint(database: str, tmp_path: Path, capsys: pytest.Ca
         file.execute("DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = 1")
     capsys.readouterr()
     assert run(kept) == FAILED
-    assert "money credit 1, line 1: covered by the checkpoint, is missing" in capsys.readouterr().out
+    assert "missing, which the checkpoint covers" in capsys.readouterr().out
     assert run(["verify", "--checkpoint", str(tmp_path / "none.json")]) == FAILED

@@ -17,8 +17,8 @@ from tests.support.progress import CollectingReporter
 async def problems_of(store: Store, credit: int) -> list[str]:
     report = CollectingReporter()
     await verify_ledger(store, report)
-    start = f"CoworkerBookingCredit {credit}: "
-    return [p.removeprefix(start) for p in report.problems if p.startswith(start)]
+    account = (AccountType.MONEY, credit)
+    return [found.message for found in report.findings if found.account == account]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ async def test_changed_column_of_line_is_reported(
         f"UPDATE journal_line SET {column} = {value} WHERE credit_kind = 'money' "
         f"AND credit_id = {credit} AND sequence = 2"
     )
-    assert await problems_of(store, credit) == [f"line 2: {name} differs from the entry"]
+    assert await problems_of(store, credit) == [f"{name} differs from the entry"]
 
 
 @pytest.mark.parametrize(

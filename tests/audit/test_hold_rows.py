@@ -24,7 +24,7 @@ async def held_credit(api: ApiClient) -> tuple[int, int, int]:
 async def problems_of(store: Store, credit: int) -> list[str]:
     report = CollectingReporter()
     await verify_ledger(store, report)
-    start = f"CoworkerBookingCredit {credit}: "
+    start = f"money credit {credit}: "
     return [p.removeprefix(start) for p in report.problems if p.startswith(start)]
 
 
@@ -33,29 +33,29 @@ async def problems_of(store: Store, credit: int) -> list[str]:
     [
         (
             "DELETE FROM hold WHERE id = {hold}",
-            ["the holds of 200000 for booking {booking} are 0 and the journal says 1"],
+            ["the holds of 20.00 GBP for booking {booking} are 0 and the journal says 1"],
         ),
         (
             "UPDATE hold SET amount = 100000 WHERE id = {hold}",
             [
-                "the holds of 100000 for booking {booking} are 1 and the journal says 0",
-                "the holds of 200000 for booking {booking} are 0 and the journal says 1",
+                "the holds of 10.00 GBP for booking {booking} are 1 and the journal says 0",
+                "the holds of 20.00 GBP for booking {booking} are 0 and the journal says 1",
             ],
         ),
         (
             "UPDATE hold SET source_id = 999999 WHERE id = {hold}",
             [
-                "the holds of 200000 for booking 999999 are 1 and the journal says 0",
-                "the holds of 200000 for booking {booking} are 0 and the journal says 1",
+                "the holds of 20.00 GBP for booking 999999 are 1 and the journal says 0",
+                "the holds of 20.00 GBP for booking {booking} are 0 and the journal says 1",
             ],
         ),
         (
             "UPDATE hold SET state = 'released' WHERE id = {hold}",
-            ["the settled holds of 200000 for booking {booking} are 1 and the journal says 0"],
+            ["the settled holds of 20.00 GBP for booking {booking} are 1 and the journal says 0"],
         ),
         (
             "UPDATE hold SET credit_id = 999999 WHERE id = {hold}",
-            ["the holds of 200000 for booking {booking} are 0 and the journal says 1"],
+            ["the holds of 20.00 GBP for booking {booking} are 0 and the journal says 1"],
         ),
     ],
     ids=["deleted", "amount", "source", "state", "credit"],
@@ -77,7 +77,7 @@ async def test_reopened_hold_is_reported(unverified_api: ApiClient, store: Store
     assert await problems_of(store, credit) == []
     await tamper(f"UPDATE hold SET state = 'held' WHERE id = {hold}")
     assert await problems_of(store, credit) == [
-        f"the settled holds of 200000 for booking {booking} are 0 and the journal says 1"
+        f"the settled holds of 20.00 GBP for booking {booking} are 0 and the journal says 1"
     ]
 
 
@@ -94,7 +94,7 @@ async def test_hold_on_credit_without_journal_is_reported(
     other = await unverified_api.ledger.add_money_credit("40.00")
     await tamper(f"UPDATE hold SET credit_id = {other} WHERE id = {hold}")
     assert await problems_of(store, other) == [
-        f"the holds of 200000 for booking {booking} are 1 and the journal says 0"
+        f"the holds of 20.00 GBP for booking {booking} are 1 and the journal says 0"
     ]
     async with store.read_session() as session:
         assert (await session.get(Hold, hold)) is not None

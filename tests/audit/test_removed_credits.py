@@ -36,7 +36,7 @@ async def execute_without_foreign_keys(store: Store, statement: str) -> None:
 async def problems_of(store: Store, credit: int) -> list[str]:
     report = CollectingReporter()
     await verify_ledger(store, report)
-    names = (f"money credit {credit}, ", f"CoworkerBookingCredit {credit}: ")
+    names = (f"money credit {credit}, ", f"money credit {credit}: ")
     return [problem for problem in report.problems if problem.startswith(names)]
 
 
@@ -46,10 +46,7 @@ async def test_removed_credit_is_reported_when_only_its_journal_is_left(
     credit = await used_credit(ledger)
     await tamper(f"DELETE FROM {USES} WHERE coworker_booking_credit_id = {credit}")
     await tamper(f"DELETE FROM coworker_booking_credit WHERE id = {credit}")
-    gone = (
-        f"CoworkerBookingCredit {credit}: the credit is gone and its journal of 2 lines does not "
-        "say that it was deleted"
-    )
+    gone = f"money credit {credit}: the credit is gone and its journal of 2 lines does not say that it was deleted"
     assert await problems_of(store, credit) == [gone]
     await tamper(f"DELETE FROM account_state WHERE id = {state_id((AccountType.MONEY, credit))}")
     assert gone in await problems_of(store, credit)
@@ -72,7 +69,7 @@ async def test_uses_of_removed_credit_are_reported(store: Store, ledger: LedgerB
     await tamper(f"DELETE FROM journal_line WHERE credit_kind = 'money' AND credit_id = {credit}")
     await tamper(f"DELETE FROM account_state WHERE id = {state_id((AccountType.MONEY, credit))}")
     await execute_without_foreign_keys(store, f"DELETE FROM coworker_booking_credit WHERE id = {credit}")
-    assert f"CoworkerBookingCredit {credit}: the credit is gone and has 1 uses" in await problems_of(store, credit)
+    assert f"money credit {credit}: the credit is gone and has 1 uses" in await problems_of(store, credit)
 
 
 async def test_chain_of_deleted_credit_is_still_checked(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
@@ -85,7 +82,7 @@ async def test_chain_of_deleted_credit_is_still_checked(store: Store, ledger: Le
         f"UPDATE journal_line SET actor = 'x' WHERE credit_kind = 'money' AND credit_id = {credit} AND sequence = 1"
     )
     assert await problems_of(store, credit) == [
-        f"CoworkerBookingCredit {credit}: line 1: UpdatedBy differs from the entry",
+        f"money credit {credit}, line 1: UpdatedBy differs from the entry",
         f"money credit {credit}, line 1: its content does not match its digest and the line before it",
     ]
 
@@ -96,8 +93,8 @@ async def test_line_of_unknown_credit_type_is_reported(store: Store, ledger: Led
     await tamper(f"UPDATE journal_line SET credit_kind = 'shells' WHERE id = {line['Id']}")
     report = CollectingReporter()
     await verify_ledger(store, report)
-    assert f"JournalLine {line['Id']}: 'shells grant by opened' is no kind of entry" in report.problems
+    assert f"JournalLine {line['Id']}: 'shells grant by adopted' is no kind of entry" in report.problems
     await tamper(f"UPDATE journal_line SET credit_kind = 'money', kind = 'gift' WHERE id = {line['Id']}")
     report = CollectingReporter()
     await verify_ledger(store, report)
-    assert f"JournalLine {line['Id']}: 'money gift by opened' is no kind of entry" in report.problems
+    assert f"JournalLine {line['Id']}: 'money gift by adopted' is no kind of entry" in report.problems

@@ -172,12 +172,12 @@ async def test_database_refuses_to_change_or_delete_records(client: httpx.AsyncC
 
 
 EDITS = {
-    "changed": ("UPDATE audit_record SET actor = 'eve' WHERE sequence = 2", "audit record 2: its content"),
-    "details": ("UPDATE audit_record SET details = '{}' WHERE sequence = 2", "audit record 2: its content"),
-    "removed": ("DELETE FROM audit_record WHERE sequence = 2", "audit record 3: the record before it is 1"),
-    "truncated": ("DELETE FROM audit_record WHERE sequence = 4", "audit trail: it ends at 3"),
-    "emptied": ("DELETE FROM audit_record", "audit trail: it ends at 0"),
-    "rewritten digest": ("UPDATE audit_record SET digest = '00' WHERE sequence = 4", "audit record 4: its content"),
+    "changed": ("UPDATE audit_record SET actor = 'eve' WHERE sequence = 2", "AuditRecord 2: its content"),
+    "details": ("UPDATE audit_record SET details = '{}' WHERE sequence = 2", "AuditRecord 2: its content"),
+    "removed": ("DELETE FROM audit_record WHERE sequence = 2", "AuditRecord 3: the record before it is 1"),
+    "truncated": ("DELETE FROM audit_record WHERE sequence = 4", "the audit trail ends at 3"),
+    "emptied": ("DELETE FROM audit_record", "the audit trail ends at 0"),
+    "rewritten digest": ("UPDATE audit_record SET digest = '00' WHERE sequence = 4", "AuditRecord 4: its content"),
 }
 
 

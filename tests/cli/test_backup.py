@@ -71,7 +71,7 @@ def test_drill_finds_a_balance_that_was_changed(database: str, tmp_path: Path, c
     assert run(["backup", str(backup)]) == OK
     code, result, errors = _drill(backup, capsys)
     assert code == FAILED
-    assert result["problems"] == errors.count("CoworkerBookingCredit") > 0
+    assert result["problems"] == errors.count("money credit") > 0
 
 
 def test_drill_finds_a_missing_encryption_key(

@@ -8,12 +8,13 @@ from datetime import timedelta
 
 import pytest
 
+from creditdesk.audit.balances import balance_differences
 from creditdesk.audit.chain_verifier import verify_chain
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.idempotency import SavedResponse
-from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
+from creditdesk.ledger.journal.invariants import AccountBalances
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
 from creditdesk.ledger.operations.corrections import reverse, void
@@ -32,7 +33,8 @@ async def verification_findings(ledger: LedgerBuilder, credit: int) -> list[str]
     (state,) = await ledger.find(AccountState, CreditKind="money", CreditId=credit)
     rows = await ledger.find(MONEY_USE, CoworkerBookingCreditId=credit)
     stored = AccountBalances(whole["RemainingCredit"], state["Held"], whole["TotalCredit"], state["Sequence"])
-    return balance_differences(stored, lines, sum(row["CreditUsed"] for row in rows))
+    used = sum(row["CreditUsed"] for row in rows)
+    return [found.message for found in balance_differences(MONEY_MAPPING, stored, lines, used, None)]
 
 
 async def succeeds(work: Awaitable[object]) -> bool:

@@ -7,8 +7,11 @@ from typing import Any
 
 import httpx
 
+from creditdesk.audit.balances import balance_differences
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.spaces.team import Team
+from creditdesk.ledger.journal.invariants import AccountBalances
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, entry_from_record
 from tests.support.api_client import ledger_app
 from tests.support.ledger_builder import NOON, LedgerBuilder, money
 from tests.support.users import create_user_token, http_client
@@ -145,14 +148,12 @@ async def test_rule_34_a_day_of_operations_verifies(ledger: LedgerBuilder, clien
             "/api/billing/coworkerbookingcreditusehistories",
             json={"CoworkerBookingCreditId": credit, "CreditUsed": amount},
         )
-    from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
-    from creditdesk.ledger.journal.mapping import entry_from_record
-
     lines = [entry_from_record(record) for record in await ledger.journal_lines("money", credit)]
     stored = AccountBalances(money("24.00"), 0, money("30.00"), 4)
-    assert balance_differences(stored, lines, money("6.00")) == []
-    wrong = balance_differences(AccountBalances(money("25.00"), 0, money("30.00"), 4), lines, money("6.00"))
-    assert wrong == ["remaining is 250000 and the journal says 240000"]
+    assert list(balance_differences(MONEY_MAPPING, stored, lines, money("6.00"), "GBP")) == []
+    more = AccountBalances(money("25.00"), 0, money("30.00"), 4)
+    [wrong] = balance_differences(MONEY_MAPPING, more, lines, money("6.00"), "GBP")
+    assert wrong.message == "remaining is 25.00 GBP and the journal says 24.00 GBP"
 
 
 async def test_rules_5_and_6_credits_are_created_updated_and_deleted_over_http(

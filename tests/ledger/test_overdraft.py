@@ -317,7 +317,7 @@ async def test_rule_34_a_balance_below_the_limit_is_a_finding(printer: Printer) 
     async with printer.ledger.store.write_session() as session:
         await session.update(CoworkerExtraService, [(printer.credit, {"RemainingUses": -6})])
     (finding,) = await printer.findings()
-    assert finding.endswith("remaining is -6 and the journal says -5")
+    assert finding.endswith("remaining is -6 uses and the journal says -5 uses")
 
 
 async def test_the_action_is_offered_on_time_and_printing_credit_only(

@@ -98,10 +98,10 @@ async def test_rule_16_own_credit_does_not_count_toward_the_cap(shared_team: Sha
 
 
 async def test_rule_16_the_cap_resets_at_the_locations_midnight(shared_team: SharedTeam) -> None:
+    shared_team.ledger.now = datetime(2026, 3, 10, 10, 59, tzinfo=UTC)
     await shared_team.pool()
     await shared_team.ledger.add_location_profile("Pacific/Auckland")
     await shared_team.cap("30.00", period=DAY)
-    shared_team.ledger.now = datetime(2026, 3, 10, 10, 59, tzinfo=UTC)
     assert await shared_team.covered("20.00") == money("20.00")
     assert await shared_team.covered("20.00") == money("10.00")
     shared_team.ledger.now = datetime(2026, 3, 10, 11, tzinfo=UTC)

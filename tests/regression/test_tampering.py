@@ -43,14 +43,15 @@ async def test_removal_with_adjusted_balances_is_detected_by_checkpoint(
         "DELETE FROM coworker_booking_credit_use_history WHERE id = (SELECT max(id) FROM "
         f"coworker_booking_credit_use_history WHERE coworker_booking_credit_id = {credit})",
         f"UPDATE coworker_booking_credit SET remaining_credit = remaining_credit + 10000 WHERE id = {credit}",
-        f"UPDATE account_state SET sequence = {sequence}, digest = '{digest}' WHERE credit_id = {credit}",
+        f"UPDATE account_state SET sequence = {sequence}, digest = '{digest}', last_recorded_on = (SELECT max(recorded_on) "
+        f"FROM journal_line WHERE credit_id = {credit}) WHERE credit_id = {credit}",
     ):
         await execute(store, text)
     assert await unverified_api.remaining(credit) == 8
     assert await of(unverified_api, credit) == []
     report = CollectingReporter()
     await verify_checkpoint(store, checkpoint, report)
-    assert f"money credit {credit}, line 4: covered by the checkpoint, is missing" in report.problems
+    assert f"money credit {credit}: line 4 is missing, which the checkpoint covers" in report.problems
 
 
 @pytest.mark.parametrize("change", ["amount = amount + 10000", "actor = 'nobody'", "recorded_on = earlier"])
@@ -101,7 +102,7 @@ async def used_thrice(api: ApiClient, uses: int = 3) -> int:
 
 async def of(api: ApiClient, credit: int) -> list[str]:
     """The findings about one credit; earlier tests left theirs in the database."""
-    names = (f"CoworkerBookingCredit {credit}:", f"money credit {credit},", f"credit {credit} ")
+    names = (f"money credit {credit}:", f"money credit {credit},", f"credit {credit} ")
     return [each for each in await api.verify_problems() if any(name in each for name in names)]
 
 

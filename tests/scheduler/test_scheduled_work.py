@@ -96,7 +96,7 @@ async def test_the_jobs_expire_credit_verify_and_sign_a_checkpoint(ledger: Ledge
         await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 10_000})])
     [result] = await run_due_jobs(ledger.store, jobs_of(ledger), "me", lambda: ledger.now, only=["verify"]) or []
     assert result.succeeded is False
-    assert f"CoworkerBookingCredit {credit}" in result.message
+    assert f"money credit {credit} of" in result.message
     async with ledger.store.write_session() as session:
         await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 400_000})])
     await release_lease(ledger.store, "me", MORNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,17 +12,21 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from creditdesk.audit.verify import verify_ledger
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import _META, _REGISTRY, Entity, declared_entities
 from creditdesk.schema.fields import Integer, Money, Reference, Text
 from creditdesk.schema.query import Comparison
+from creditdesk.schema.repository import Store
 from creditdesk.storage.clauses import _STORED_NAMES
 from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.engine import UnknownEngine, open_store
@@ -29,6 +34,8 @@ from creditdesk.storage.migrations import LATEST_VERSION, MIGRATIONS, NewerDatab
 from creditdesk.storage.naming import location_column, shortened_name, table_name
 from tests.storage.storage_contract import insert_rows, where
 from tests.support.databases import create_postgres_database, drop_postgres_database, run_sql
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder, money
+from tests.support.progress import CollectingReporter
 from tests.support.record_builder import stored_row
 
 
@@ -417,3 +424,57 @@ async def test_step_12_fills_defaults_and_moves_preferences_into_lists(empty: st
     again = await schema(empty)
     await migrate(empty)
     assert await schema(empty) == again
+
+
+async def test_step_24_grants_what_stands_without_a_journal(empty: str) -> None:
+    """Unused and partly used credits of both types get their grants; a booking charge none."""
+    store = await open_store(empty, migrated=True)
+    ledger = await LedgerBuilder.create(store)
+    balance = {"TotalCredit": money("40.00"), "RemainingCredit": money("25.00")}
+    money_credit = await ledger.add(
+        CoworkerBookingCredit, CoworkerId=ledger.customer, BusinessId=ledger.business, **balance
+    )
+    await ledger.add(CoworkerBookingCreditUseHistory, CoworkerBookingCreditId=money_credit, CreditUsed=money("15.00"))
+    time = {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "TotalUses": 60, "RemainingUses": 60}
+    time_credit = await ledger.add(CoworkerExtraService, **time)
+    await ledger.add(CoworkerExtraService, **time, BookingId=await ledger.add_booking())
+    granted = await ledger.add_money_credit("10.00")
+    ungranted = await verify_problems(store)
+    await store.close()
+    await run_sql(empty, "DELETE FROM schema_version WHERE number > 23")
+    store = await open_store(empty, migrated=True)
+    ledger.store = store
+    lines = await ledger.journal_lines("money", money_credit)
+    assert [(line["Kind"], line["Amount"], line["BalanceAfter"], line["Actor"]) for line in lines] == [
+        ("grant", money("40.00"), money("40.00"), ADMIN_PRINCIPAL.email),
+        ("use", money("15.00"), money("25.00"), ADMIN_PRINCIPAL.email),
+    ]
+    [line] = await ledger.journal_lines("time", time_credit)
+    assert (line["Kind"], line["Amount"], line["TotalAfter"]) == ("grant", money("60.00"), money("60.00"))
+    assert len(await ledger.journal_lines("money", granted)) == 1
+    assert len(await ledger.find(JournalLine)) == 4
+    assert sum("no grant explains" in problem for problem in ungranted) == 2
+    assert await verify_problems(store) == []
+    ledger.now += timedelta(days=36500)
+    await ledger.post_use(money_credit, "25.00")
+    await ledger.post_time_use(time_credit, BookingId=await ledger.add_booking(1))
+    assert await verify_problems(store) == []
+    await store.close()
+
+
+async def test_step_24_is_done_once(empty: str) -> None:
+    store = await open_store(empty, migrated=True)
+    ledger = await LedgerBuilder.create(store)
+    balance = {"TotalCredit": money("40.00"), "RemainingCredit": money("40.00")}
+    await ledger.add(CoworkerBookingCredit, CoworkerId=ledger.customer, BusinessId=ledger.business, **balance)
+    await store.close()
+    await migrate(empty)
+    store = await open_store(empty)
+    assert len(await verify_problems(store)) == 1
+    await store.close()
+
+
+async def verify_problems(store: Store) -> list[str]:
+    report = CollectingReporter()
+    await verify_ledger(store, report)
+    return report.problems

@@ -20,7 +20,9 @@ from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import issue_token
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.causes import recorded_cause
+from creditdesk.ledger.journal.mapping import where
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import OlderDatabase
@@ -103,6 +105,26 @@ async def test_saved_database_migrates_and_verifies(saved: Saved) -> None:
         assert await run_sql(saved.url, "PRAGMA integrity_check") == [("ok",)]
     assert await planned_changes(saved.url) == []
     assert all(applied_on for _, applied_on in await migration_steps(saved.url))
+
+
+async def test_credit_without_a_journal_is_granted_by_the_migration(saved: Saved) -> None:
+    await run_sql(
+        saved.url,
+        "INSERT INTO coworker_booking_credit (id, created_on, updated_on, unique_id, business_id, coworker_id, "
+        "remaining_credit, total_credit, business_currency_code, business_currency_code_fold) "
+        "SELECT 7777, created_on, updated_on, 'u7777', business_id, coworker_id, "
+        "400000, 400000, business_currency_code, business_currency_code_fold FROM coworker_booking_credit WHERE id = 1",
+    )
+    store = await open_store(saved.url, migrated=True)
+    report = CollectingReporter()
+    await verify_ledger(store, report)
+    async with store.read_session() as session:
+        lines = await session.find(JournalLine, where(JournalLine, CreditKind="money", CreditId=7777))
+    await store.close()
+    assert [(line["Kind"], line["BalanceAfter"], line["Actor"]) for line in lines] == [
+        ("grant", 400_000, "system"),
+    ]
+    assert report.problems == []
 
 
 async def test_migrated_schema_has_the_names_of_a_new_one(

@@ -24,8 +24,15 @@ from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.journal.mapping import where
+from creditdesk.ledger.journal.mapping import (
+    MONEY_MAPPING,
+    TIME_MAPPING,
+    CreditTypeMapping,
+    is_booking_charge,
+    where,
+)
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.operations.adoption import adopt_credit
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rules.assignment import SolutionCache, assign
 from creditdesk.ledger.rules.offers import Assignment, BasketProblem
@@ -118,7 +125,17 @@ class LedgerBuilder:
             "CoworkerId": self.customer, "BusinessId": self.business, "TotalCredit": amount,
             "RemainingCredit": amount, "CaneBeUsedForBookings": True, **values,
         }  # fmt: skip
-        return await self.add(CoworkerBookingCredit, **defaults)
+        return await self.add_credit(MONEY_MAPPING, **defaults)
+
+    async def add_credit(self, mapping: CreditTypeMapping, **values: Any) -> int:
+        """A credit with its grant, and with one use of whatever is not left of it."""
+        credit = await self.add(mapping.credit_entity, **values)
+        if is_booking_charge(mapping, values):
+            return credit
+        async with self.store.write_session() as session:
+            account = (mapping.account_type, credit)
+            await adopt_credit(session, account, "granted", self.request_context(), self.context)
+        return credit
 
     async def money_credit_values(self, total: str, **values: Any) -> Record:
         """The record of a POST that creates a money credit."""
@@ -150,7 +167,7 @@ class LedgerBuilder:
             "CoworkerId": self.customer, "BusinessId": self.business, "TotalUses": total,
             "RemainingUses": total, "ExtraServiceId": self.rate, **values,
         }  # fmt: skip
-        return await self.add(CoworkerExtraService, **defaults)
+        return await self.add_credit(TIME_MAPPING, **defaults)
 
     async def add_booking(self, hours: float = 2, **values: Any) -> int:
         starts = values.pop("FromTime", self.now + timedelta(days=1))

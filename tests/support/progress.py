@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from creditdesk.audit.findings import AuditFinding
+
 
 class CollectingReporter:
-    """Keeps notes and problems in lists."""
+    """Keeps notes, problems and findings in lists; a finding is a problem too."""
 
     def __init__(self) -> None:
+        self.findings: list[AuditFinding] = []
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.rows = 0
@@ -16,6 +19,10 @@ class CollectingReporter:
 
     def problem(self, message: str) -> None:
         self.problems.append(message)
+
+    def finding(self, finding: AuditFinding) -> None:
+        self.findings.append(finding)
+        self.problem(finding.text)
 
     def step(self, label: str, total: int | None = None) -> None:
         pass

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from creditdesk.api.openapi import openapi_document
 from creditdesk.app import build_context
+from creditdesk.audit.coverage import MASTER_DATA, PARTLY_COVERED, UNCOVERED
+from creditdesk.audit.findings import MEANINGS, FindingCode
 from creditdesk.cli.program import app
 from creditdesk.schema import errors
 from creditdesk.settings import COMMAND_VARIABLES, Settings, declared_settings
@@ -49,7 +51,46 @@ def pages() -> dict[str, str]:
         "configuration.md": _configuration(),
         "command-line.md": _command_line(),
         "api.md": _api(),
+        "findings.md": _findings(),
     }
+
+
+def _findings() -> str:
+    rows = [f"| `{code}` | {MEANINGS[code]} |" for code in FindingCode]
+    return "\n".join(
+        [
+            GENERATED,
+            "# Findings of verify\n",
+            "`creditdesk verify` prints each difference on a line that begins with its code; `--json` prints one"
+            ' document, `{"entries": 12, "findings": [{"code": "total", …}]}`. A code never changes its'
+            " meaning. What to do about a finding: restore the record from a backup, or correct the credit by an"
+            " operation that leaves an entry. Nothing is corrected by itself (rule 34).\n",
+            "| code | meaning |",
+            "|---|---|",
+            *rows,
+            "",
+            "## What is not covered\n",
+            "An edit of anything else is found by `verify`, or by `verify --checkpoint` with a checkpoint from before it:"
+            " a test makes 1,000 random edits of a database file, past its triggers and constraints, and compares what is"
+            " found with this table.\n",
+            "| record | columns | why |",
+            "|---|---|---|",
+            *_uncovered_rows(),
+            *(f"| {entity.__name__} | all | {reason} |" for entity, reason in UNCOVERED.items()),
+            f"| every other record | all | {MASTER_DATA} |",
+            "",
+        ]
+    )
+
+
+def _uncovered_rows() -> Iterator[str]:
+    """The columns that `verify` does not compare, by record and reason."""
+    for entity, listed in PARTLY_COVERED.items():
+        by_reason: dict[str, list[str]] = {}
+        for column, reason in listed.items():
+            by_reason.setdefault(reason, []).append(f"`{column}`" if column.isidentifier() else column)
+        for reason, columns in by_reason.items():
+            yield f"| {entity.__name__} | {', '.join(columns)} | {reason} |"
 
 
 def _configuration() -> str:

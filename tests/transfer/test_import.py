@@ -23,6 +23,7 @@ from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.importer import Importer
 from tests.support.progress import CollectingReporter
@@ -95,7 +96,7 @@ async def test_balances_are_imported_as_is(sqlite_store: Store, tmp_path: Path) 
 async def test_unexplained_balance_is_reported_by_verify(sqlite_store: Store, tmp_path: Path) -> None:
     await import_files(sqlite_store, write_files(tmp_path, coworkerbookingcreditusehistories_json=[]))
     found = await verify_problems(sqlite_store)
-    assert found[0] == ("CoworkerBookingCredit 70: remaining is 875000 and the journal says 1000000")
+    assert found[0] == ("money credit 70: remaining is 87.50 EUR and the journal says 100.00 EUR")
 
 
 async def test_later_use_of_existing_credit_lowers_balance(sqlite_store: Store, tmp_path: Path) -> None:
@@ -262,6 +263,23 @@ async def test_interrupted_import_is_completed_by_the_next(
     assert await verify_problems(sqlite_store) != []
     assert (await import_files(sqlite_store, files)).problems == []
     assert await verify_problems(sqlite_store) == []
+
+
+async def test_import_grants_no_credit_that_it_does_not_name(sqlite_store: Store, tmp_path: Path) -> None:
+    await import_files(sqlite_store, write_files(tmp_path / "first"))
+    forged = {"CoworkerId": 5, "BusinessId": 1, "TotalCredit": 10_000, "RemainingCredit": 10_000}
+    async with sqlite_store.write_session() as session:
+        [forged_id] = await session.insert(
+            CoworkerBookingCredit, [new_record(CoworkerBookingCredit, forged, NOW, "a@x.example")]
+        )
+    await import_files(
+        sqlite_store, write_files(tmp_path / "second", coworkerbookingcredits_json=[CREDIT | {"Id": 90}])
+    )
+    report = CollectingReporter()
+    await verify_ledger(sqlite_store, report)
+    assert [problem for problem in report.problems if "no grant" in problem] == [
+        f"money credit {forged_id}: no grant explains the credit, so it cannot be used until it is adopted"
+    ]
 
 
 async def test_dry_run_reports_like_an_import_and_changes_nothing(

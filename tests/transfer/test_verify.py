@@ -15,6 +15,7 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
 from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.ledger.rules.amounts import format_money
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.beancount import export_beancount
@@ -76,7 +77,7 @@ async def test_changed_balance_is_reported(sqlite_store: Store) -> None:
     total = before["TotalCredit"]
     await tamper(sqlite_store, CoworkerBookingCredit, 2, TotalCredit=total + 1)
     assert await verify_problems(sqlite_store) == [
-        f"CoworkerBookingCredit 2: total is {total + 1} and the journal says {total}"
+        f"money credit 2: total is {format_money(total + 1)} EUR and the journal says {total // 10_000}.00 EUR"
     ]
 
 

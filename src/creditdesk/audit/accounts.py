@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from creditdesk.audit.balances import balance_differences
+from creditdesk.audit.benefit_grants import count_benefit_grants
 from creditdesk.audit.chain_verifier import ChainVerifier, check_heads
 from creditdesk.audit.derived_columns import (
     LINE_COLUMNS,
     STATE_COLUMNS,
     line_differences,
+    rollover_difference,
     state_differences,
 )
+from creditdesk.audit.findings import AuditFinding, FindingCode
 from creditdesk.audit.hold_rows import HOLD_COLUMNS, hold_differences
+from creditdesk.audit.stated_terms import StatedTerms, credit_term_differences, state_term_differences
 from creditdesk.audit.use_rows import use_row_differences
 from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import JournalEntry
 from creditdesk.ledger.journal.hash_chain import ChainHead
-from creditdesk.ledger.journal.invariants import AccountBalances, balance_differences
+from creditdesk.ledger.journal.invariants import AccountBalances
 from creditdesk.ledger.journal.mapping import (
     ENTRY_COLUMNS,
     MONEY_MAPPING,
@@ -32,6 +38,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_use,
     where,
 )
+from creditdesk.ledger.journal.terms import term_columns
 from creditdesk.ledger.journal.values import StoredUse
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Entity, Record
@@ -40,23 +47,28 @@ from creditdesk.schema.repository import ReadSession
 
 @dataclass(frozen=True, slots=True)
 class AccountBatch:
-    """What is stored about the credits with some ids, other than the credits themselves."""
+    """What is stored about the credits with some ids, other than the credits themselves.
+
+    `rollovers` is how often the credits were rolled over that these continue, by Id.
+    """
 
     mapping: CreditTypeMapping
     states: Mapping[int, Record]
     lines: Sequence[Record]
     uses: Mapping[int, Sequence[StoredUse]]
     holds: Mapping[int, Sequence[Record]]
+    rollovers: Mapping[int, int]
 
     @property
     def row_counts(self) -> dict[type[Entity], int]:
-        """How many rows of each table were read."""
+        """How many rows of each table were read, and how many benefit grants the lines tell of."""
         uses = sum(len(rows) for rows in self.uses.values())
         holds = sum(len(rows) for rows in self.holds.values())
         return {
             AccountState: len(self.states),
             JournalLine: len(self.lines),
             Hold: holds,
+            BenefitGrant: count_benefit_grants(self.lines),
             self.mapping.history_entity: uses,
         }
 
@@ -67,7 +79,7 @@ class Journals:
 
     entries: Mapping[int, Sequence[JournalEntry]]
     digests: Sequence[bytes]
-    problems: Sequence[str]
+    findings: Sequence[AuditFinding]
 
 
 async def read_accounts(session: ReadSession, mapping: CreditTypeMapping, credit_ids: Sequence[int]) -> AccountBatch:
@@ -99,35 +111,47 @@ async def read_accounts(session: ReadSession, mapping: CreditTypeMapping, credit
         columns=HOLD_COLUMNS,
     ):
         holds[hold["CreditId"]].append(hold)
-    return AccountBatch(mapping, {accounts[s["Id"]]: s for s in states}, lines, uses, holds)
+    rollovers = await _load_rollovers(session, mapping, states)
+    return AccountBatch(mapping, {accounts[s["Id"]]: s for s in states}, lines, uses, holds, rollovers)
+
+
+async def _load_rollovers(session: ReadSession, mapping: CreditTypeMapping, states: Sequence[Record]) -> dict[int, int]:
+    """How often the credits were rolled over that others continue, by Id."""
+    origins = {state_id((mapping.account_type, i)): i for state in states if (i := state["GrantedFrom"])}
+    if not origins:
+        return {}
+    found = await session.find(AccountState, where(AccountState, Id=list(origins)), columns=("Id", "TimesRolled"))
+    return {origins[state["Id"]]: state["TimesRolled"] for state in found}
 
 
 def credit_columns(mapping: CreditTypeMapping) -> tuple[str, ...]:
-    """The balance of a credit, and the columns that identify a booking charge (rule 5)."""
-    charge = () if mapping is MONEY_MAPPING else ("BookingId", "BookingUniqueId")
-    return ("Id", mapping.remaining_field, mapping.total_field, *charge)
+    """The balance and the terms of a credit, its currency or overdraft, and what identifies a booking charge."""
+    own = ("BusinessCurrencyCode",) if mapping is MONEY_MAPPING else ("BookingId", "BookingUniqueId", "Overdraft")
+    return ("Id", mapping.remaining_field, mapping.total_field, *own, *term_columns(mapping.credit_entity))
 
 
 def held_amount(mapping: CreditTypeMapping, state: Record | None) -> Amount:
-    """What the state of a credit says is held."""
-    return state["Held"] // mapping.scale if state else 0
+    """What the state of a credit says is held; as stored where that is no whole amount."""
+    scaled: Amount = state["Held"] if state else 0
+    return scaled if scaled % mapping.scale else scaled // mapping.scale
 
 
 def read_journals(lines: Iterable[Record]) -> Journals:
     """The entries in journal records that are in order of credit and sequence."""
     entries: dict[int, list[JournalEntry]] = {}
     digests: list[bytes] = []
-    problems: list[str] = []
+    findings: list[AuditFinding] = []
     for record in lines:
         try:
             entry = entry_from_record(record)
         except ValueError:
             kind = f"{record['CreditKind']} {record['Kind']} by {record['Cause']}"
-            problems.append(f"JournalLine {record['Id']}: {kind!r} is no kind of entry")
+            message = f"{kind!r} is no kind of entry"
+            findings.append(AuditFinding.of_record(FindingCode.LINE_UNREADABLE, JournalLine, record["Id"], message))
             continue
         entries.setdefault(entry.credit_id, []).append(entry)
         digests.append(read_digest(record))
-    return Journals(entries, digests, problems)
+    return Journals(entries, digests, findings)
 
 
 def read_digest(record: Record) -> bytes:
@@ -138,71 +162,75 @@ def read_digest(record: Record) -> bytes:
         return b""
 
 
-def credit_problems(
+def credit_findings(
     batch: AccountBatch,
     journals: Journals,
     credits_: Iterable[Record],
-    overdrawn: Mapping[int, Record],
-) -> Iterator[str]:
-    """The differences of the credits from their journals.
-
-    `overdrawn` holds the whole records of credits below zero, which may have an overdraft.
-    """
-    mapping = batch.mapping
+) -> Iterator[AuditFinding]:
+    """The differences of the credits from their journals."""
     for credit in credits_:
         credit_id = credit["Id"]
-        for problem in _differences(batch, credit, journals.entries.get(credit_id, ()), overdrawn.get(credit_id)):
-            yield f"{mapping.credit_entity.__name__} {credit_id}: {problem}"
+        account = (batch.mapping.account_type, credit_id)
+        for found in _differences(batch, credit, journals.entries.get(credit_id, ())):
+            yield replace(found, account=account)
 
 
 def _differences(
     batch: AccountBatch,
     credit: Record,
     entries: Sequence[JournalEntry],
-    overdrawn: Record | None,
-) -> Iterator[str]:
+) -> Iterator[AuditFinding]:
     mapping = batch.mapping
     state = batch.states.get(credit["Id"])
     uses = batch.uses.get(credit["Id"], ())
     holds = batch.holds.get(credit["Id"], ())
+    currency = credit.get("BusinessCurrencyCode")
     has_journal = bool(entries or (state is not None and state["Sequence"]))
     if is_booking_charge(mapping, credit):
         if has_journal:
-            yield "is a booking charge and has a journal"
+            yield AuditFinding(code=FindingCode.CHARGE_WITH_JOURNAL, message="is a booking charge and has a journal")
         return
-    yield from hold_differences(mapping.scale, entries, holds)
-    if not has_journal and not uses:
-        # The journal of an unused credit is opened by its first change.
+    yield from hold_differences(mapping, entries, holds, currency)
+    yield from use_row_differences(mapping, entries, uses, currency)
+    if not has_journal:
+        message = "no grant explains the credit, so it cannot be used until it is adopted"
+        yield AuditFinding(code=FindingCode.NO_GRANT, message=message)
         return
     stored = AccountBalances(
         credit[mapping.remaining_field],
         held_amount(mapping, state),
         credit[mapping.total_field],
         state["Sequence"] if state else 0,
-        overdraft_limit(mapping, overdrawn) if overdrawn else 0,
+        overdraft_limit(mapping, credit),
     )
-    yield from balance_differences(stored, entries, sum(use.used or 0 for use in uses))
-    yield from use_row_differences(mapping, entries, uses)
+    used = sum(use.used or 0 for use in uses)
+    yield from balance_differences(mapping, stored, entries, used, currency)
+    stated = StatedTerms.of(entries)
+    yield from credit_term_differences(mapping, stated, credit)
     if state is not None:
         yield from state_differences(entries, state)
+        yield from state_term_differences(stated, state)
+        rolled_before = batch.rollovers.get(state["GrantedFrom"] or 0, 0)
+        if found := rollover_difference(entries, state["TimesRolled"], rolled_before):
+            yield found
 
 
-def journal_problems(batch: AccountBatch, journals: Journals) -> Iterator[str]:
+def journal_findings(batch: AccountBatch, journals: Journals) -> Iterator[AuditFinding]:
     """What is wrong with the chains of the journals and with the states that record their ends."""
-    yield from journals.problems
-    for record in batch.lines:
-        for problem in line_differences(batch.mapping, record):
-            yield f"{batch.mapping.credit_entity.__name__} {record['CreditId']}: {problem}"
-    verifier = ChainVerifier()
     kind = batch.mapping.account_type
+    yield from journals.findings
+    for record in batch.lines:
+        for found in line_differences(batch.mapping, record):
+            yield replace(found, account=(kind, record["CreditId"]))
+    verifier = ChainVerifier()
     verifier.add((e for of_credit in journals.entries.values() for e in of_credit), journals.digests)
     recorded = [
         ChainHead(kind, credit_id, state["Sequence"], read_digest(state))
         for credit_id, state in batch.states.items()
         if state["Sequence"]
     ]
-    for finding in [*verifier.findings, *check_heads(verifier.heads, recorded)]:
-        yield str(finding)
+    yield from map(AuditFinding.of_chain, [*verifier.findings, *check_heads(verifier.heads, recorded)])
     for credit_id, state in batch.states.items():
         if (state["CreditKind"], state["CreditId"]) != (kind.value, credit_id):
-            yield f"AccountState {state['Id']}: names another credit than {kind} credit {credit_id}"
+            message = f"names another credit than {kind} credit {credit_id}"
+            yield AuditFinding.of_record(FindingCode.STATE_CREDIT, AccountState, state["Id"], message)

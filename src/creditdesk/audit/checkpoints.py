@@ -173,7 +173,7 @@ async def load_tree(session: ReadSession, checkpoint: LoadedCheckpoint) -> Merkl
     """The tree of the heads stored for a checkpoint. Raises ValueError for a duplicate credit."""
     runs = await session.find(CheckpointHeads, where(CheckpointHeads, StoredCheckpointId=checkpoint.id))
     return await asyncio.to_thread(
-        lambda: MerkleTree([head for run in runs for head in _decode_heads(run)], checkpoint.blinding)
+        lambda: MerkleTree([head for run in runs for head in _checked_heads(run)], checkpoint.blinding)
     )
 
 
@@ -224,6 +224,16 @@ def _head_records(heads: Iterable[ChainHead], checkpoint_id: int, now: datetime)
                 "Heads": base64.b64encode(b"".join(map(encode_head, run))).decode(),
             }
             yield new_record(CheckpointHeads, values, now, "")
+
+
+def _checked_heads(run: Record) -> list[ChainHead]:
+    """The heads of a record. Raises ValueError when its columns name other credits."""
+    heads = list(_decode_heads(run))
+    first, last = heads[0], heads[-1]
+    named = (run["CreditKind"], run["FirstCreditId"], run["LastCreditId"])
+    if named != (first.credit_kind.value, first.credit_id, last.credit_id):
+        raise ValueError(f"the heads of record {run['Id']} are of other credits than it says")
+    return heads
 
 
 def _decode_heads(run: Record) -> Iterator[ChainHead]:

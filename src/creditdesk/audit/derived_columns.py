@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
+from creditdesk.audit.findings import AuditFinding, FindingCode, difference
 from creditdesk.ledger.journal.causes import recorded_cause
 from creditdesk.ledger.journal.entry import EntryType, JournalEntry, from_epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping
-from creditdesk.ledger.journal.terms import stated_terms
-from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY
-from creditdesk.schema.conversions import format_decimal
 from creditdesk.schema.entity import Record
-from creditdesk.schema.fields import Money
 from creditdesk.schema.records import update_stamp
 
 LINE_COLUMNS: Final = (
@@ -21,14 +18,17 @@ LINE_COLUMNS: Final = (
     *(mapping.credit_reference for mapping in MAPPINGS.values()),
 )
 """The columns of a journal line that `line_differences` reads, beside those of its entry."""
-STATE_COLUMNS: Final = ("Priority", "ExpirySwept", "GrantedFrom", "Funding", "PricePaid", "SourceDocument")
-"""The columns of an account state that `state_differences` reads."""
+STATE_COLUMNS: Final = (
+    *("Priority", "ExpirySwept", "GrantedFrom", "LastRecordedOn", "TimesRolled"),
+    *("Funding", "PricePaid", "SourceDocument"),
+)
+"""The columns of an account state that follow from the entries."""
 
-_PRIORITY: Final = re.compile(r"priority (-?\d+)")
+_ROLLED_OVER: Final = "rolled over from credit #"
 _GRANTED_FROM: Final = re.compile(r"(?:rolled over from|returned after) credit #(\d+)\b")
 
 
-def line_differences(mapping: CreditTypeMapping, record: Record) -> Iterator[str]:
+def line_differences(mapping: CreditTypeMapping, record: Record) -> Iterator[AuditFinding]:
     """The columns of a journal line that do not follow from its entry."""
     stamp = update_stamp(record["RecordedOn"], record["Actor"])
     expected = {
@@ -40,7 +40,8 @@ def line_differences(mapping: CreditTypeMapping, record: Record) -> Iterator[str
     }
     for name, value in expected.items():
         if record[name] != value:
-            yield f"line {record['Sequence']}: {name} differs from the entry"
+            message = f"{name} differs from the entry"
+            yield AuditFinding(code=FindingCode.LINE_COLUMN, message=message, sequence=record["Sequence"])
 
 
 def _uncovered_columns(record: Record) -> dict[str, object]:
@@ -52,35 +53,29 @@ def _uncovered_columns(record: Record) -> dict[str, object]:
     }
 
 
-def state_differences(entries: Sequence[JournalEntry], state: Record) -> Iterator[str]:
+def state_differences(entries: Sequence[JournalEntry], state: Record) -> Iterator[AuditFinding]:
     """The columns of a credit's state that do not follow from its entries."""
-    priority, expired = DEFAULT_PRIORITY, None
-    stated: dict[str, Any] = {}
+    expired = None
     for entry in entries:
-        is_note = entry.kind is EntryType.ADJUSTMENT and not entry.amount
-        if is_note and (found := _PRIORITY.fullmatch(entry.reason)):
-            priority = int(found[1])
-        elif entry.kind is EntryType.EXPIRY:
+        if entry.kind is EntryType.EXPIRY:
             expired = from_epoch_microseconds(entry.effective_microseconds)
-        try:
-            stated |= stated_terms(entry)
-        except ValueError:
-            yield f"line {entry.sequence}: its document cannot be read"
-    priority = stated.get("Priority", priority)
-    price = state["PricePaid"]
-    funding = {name: state[name] for name in ("Funding", "PricePaid", "SourceDocument")}
-    funding["PricePaid"] = None if price is None else format_decimal(price, Money.places)
-    for name, value in funding.items():
-        # Credits from before fundings were recorded state none.
-        if value != stated.get(name, value):
-            yield f"{name} of its state is {value} and the journal says {stated[name]}"
+        elif entry.kind is EntryType.REOPENING:
+            expired = None
     origin = _GRANTED_FROM.match(entries[0].reason) if entries else None
     expected = {
-        "Priority": priority,
         "GrantedFrom": int(origin[1]) if origin else None,
-        # An expiry that was extended later is forgotten.
-        "ExpirySwept": None if state["ExpirySwept"] is None else expired,
+        "ExpirySwept": expired,
+        "LastRecordedOn": from_epoch_microseconds(entries[-1].recorded_microseconds) if entries else None,
     }
     for name, value in expected.items():
         if state[name] != value:
-            yield f"{name} of its state is {state[name]} and the journal says {value}"
+            yield difference(FindingCode.STATE, f"{name} of its state", str(state[name]), str(value))
+
+
+def rollover_difference(entries: Sequence[JournalEntry], times_rolled: int, parent_times: int) -> AuditFinding | None:
+    """Whether a credit counts its rollovers as its grant says; `parent_times` is what it was rolled over from."""
+    is_rolled = bool(entries) and entries[0].reason.startswith(_ROLLED_OVER)
+    expected = parent_times + 1 if is_rolled else 0
+    if times_rolled == expected:
+        return None
+    return difference(FindingCode.STATE, "TimesRolled of its state", str(times_rolled), str(expected))

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Final
 
 from creditdesk.audit.accounts import (
     AccountBatch,
-    journal_problems,
+    journal_findings,
     read_accounts,
     read_journals,
 )
+from creditdesk.audit.findings import AuditFinding, FindingCode, FindingReporter
 from creditdesk.audit.hold_rows import hold_differences
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping, state_id, where
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import ReadSession
 
 REMOVED_BATCH_SIZE: Final = 1000
@@ -32,7 +33,7 @@ REMOVED_BATCH_SIZE: Final = 1000
 
 
 async def check_removed_credits(
-    session: ReadSession, rows_read: Counter[type[Entity]], report: ProgressReporter
+    session: ReadSession, rows_read: Counter[type[Entity]], report: FindingReporter
 ) -> Counter[type[Entity]]:
     """Reports the problems of credits that are gone; returns how many rows it read of what.
 
@@ -49,13 +50,13 @@ async def check_removed_credits(
         for start in range(0, len(ordered), REMOVED_BATCH_SIZE):
             credit_ids = ordered[start : start + REMOVED_BATCH_SIZE]
             batch = await read_accounts(session, mapping, credit_ids)
-            for problem in _removed_problems(batch, credit_ids):
-                report.problem(problem)
+            for found in _removed_findings(batch, credit_ids):
+                report.finding(found)
             more_rows.update(batch.row_counts)
             report.advance(len(credit_ids))
     for entity in (AccountState, JournalLine, Hold):
         if await session.count(entity) > rows_read[entity] + more_rows[entity]:
-            await _report_unknown_kinds(session, entity, report)
+            await _report_unread(session, entity, report)
     return more_rows
 
 
@@ -70,12 +71,17 @@ async def _removed_credits(session: ReadSession, mapping: CreditTypeMapping, ent
     return removed
 
 
-async def _report_unknown_kinds(session: ReadSession, entity: type[Entity], report: ProgressReporter) -> None:
-    async for records in find_batches(session, entity, REMOVED_BATCH_SIZE, ("Id", "CreditKind")):
+async def _report_unread(session: ReadSession, entity: type[Entity], report: FindingReporter) -> None:
+    """Reports the records that no credit of any type leads to."""
+    async for records in find_batches(session, entity, REMOVED_BATCH_SIZE, ("Id", "CreditKind", "CreditId")):
         for record in records:
-            if record["CreditKind"] not in set(AccountType):
-                name = f"{entity.__name__} {record['Id']}"
-                report.problem(f"{name}: {record['CreditKind']!r} is no type of credit")
+            kind = record["CreditKind"]
+            if kind not in set(AccountType):
+                message = f"{kind!r} is no type of credit"
+                report.finding(AuditFinding.of_record(FindingCode.CREDIT_TYPE, entity, record["Id"], message))
+            elif entity is AccountState and record["Id"] != state_id((AccountType(kind), record["CreditId"])):
+                message = f"is not the state of {kind} credit {record['CreditId']}"
+                report.finding(AuditFinding.of_record(FindingCode.STATE_CREDIT, entity, record["Id"], message))
 
 
 async def _missing(session: ReadSession, credit_entity: type[Entity], credit_ids: Collection[int]) -> set[int]:
@@ -86,20 +92,18 @@ async def _missing(session: ReadSession, credit_entity: type[Entity], credit_ids
     return set(credit_ids) - {record["Id"] for record in found}
 
 
-def _removed_problems(batch: AccountBatch, credit_ids: Collection[int]) -> Iterator[str]:
+def _removed_findings(batch: AccountBatch, credit_ids: Collection[int]) -> Iterator[AuditFinding]:
     journals = read_journals(batch.lines)
-    name = batch.mapping.credit_entity.__name__
     for credit_id in credit_ids:
-        if uses := batch.uses.get(credit_id):
-            yield f"{name} {credit_id}: the credit is gone and has {len(uses)} uses"
+        account = (batch.mapping.account_type, credit_id)
         entries = journals.entries.get(credit_id, ())
-        holds = batch.holds.get(credit_id, ())
-        for problem in hold_differences(batch.mapping.scale, entries, holds):
-            yield f"{name} {credit_id}: {problem}"
+        if uses := batch.uses.get(credit_id):
+            message = f"the credit is gone and has {len(uses)} uses"
+            yield AuditFinding(code=FindingCode.CREDIT_GONE, message=message, account=account)
+        for found in hold_differences(batch.mapping, entries, batch.holds.get(credit_id, ())):
+            yield replace(found, account=account)
         last = entries[-1] if entries else None
-        if last is None or last.kind is not EntryType.VOID or last.total_after:
-            yield (
-                f"{name} {credit_id}: the credit is gone and its journal of {len(entries)} lines "
-                "does not say that it was deleted"
-            )
-    yield from journal_problems(batch, journals)
+        if last is None or last.kind is not EntryType.VOID or last.reason != "deleted" or last.total_after:
+            message = f"the credit is gone and its journal of {len(entries)} lines does not say that it was deleted"
+            yield AuditFinding(code=FindingCode.CREDIT_GONE, message=message, account=account)
+    yield from journal_findings(batch, journals)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from creditdesk.audit.amount_text import amount_text
+from creditdesk.audit.findings import AuditFinding, FindingCode
 from creditdesk.ledger.journal.entry import EntryType, JournalEntry, epoch_microseconds
 from creditdesk.ledger.journal.invariants import replay_steps
 from creditdesk.ledger.journal.mapping import CreditTypeMapping
@@ -15,8 +17,11 @@ _SECOND: Final = 1_000_000
 
 
 def use_row_differences(
-    mapping: CreditTypeMapping, entries: Sequence[JournalEntry], uses: Sequence[StoredUse]
-) -> Iterator[str]:
+    mapping: CreditTypeMapping,
+    entries: Sequence[JournalEntry],
+    uses: Sequence[StoredUse],
+    currency: str | None = None,
+) -> Iterator[AuditFinding]:
     """The differences between one credit's use rows and its entries, row by row.
 
     Rows from before the journal began are named by no entry: together they are what its opening
@@ -33,27 +38,40 @@ def use_row_differences(
         named.add(entry.history_id)
         row = rows.get(entry.history_id)
         if row is None:
-            yield f"use #{entry.history_id} of line {entry.sequence} is missing"
+            message = f"use #{entry.history_id} of line {entry.sequence} is missing"
+            yield AuditFinding(code=FindingCode.USE_MISSING, message=message, record_id=entry.history_id)
         else:
-            yield from _row_differences(mapping, row, entry, taken)
+            yield from _row_differences(mapping, row, entry, taken, currency)
     began = next((e for e in entries if e.kind is EntryType.USE and e.history_id is None), None)
     for row in uses:
         if row.id in named or row.used is None:
             continue
         if began is None or epoch_microseconds(row.created) > began.recorded_microseconds:
-            yield f"use #{row.id} is in no line of the journal"
+            message = f"use #{row.id} is in no line of the journal"
+            yield AuditFinding(code=FindingCode.USE_UNEXPLAINED, message=message, record_id=row.id)
 
 
-def _row_differences(mapping: CreditTypeMapping, row: StoredUse, entry: JournalEntry, taken: Amount) -> Iterator[str]:
+def _row_differences(
+    mapping: CreditTypeMapping, row: StoredUse, entry: JournalEntry, taken: Amount, currency: str | None
+) -> Iterator[AuditFinding]:
     line = f"line {entry.sequence}"
     if (row.used or 0) != taken:
-        yield f"use #{row.id} is {row.used} and {line} says {taken}"
+        stored, expected = (amount_text(mapping, amount, currency) for amount in (row.used, taken))
+        yield AuditFinding(
+            code=FindingCode.USE_AMOUNT,
+            message=f"use #{row.id} is {stored} and {line} says {expected}",
+            record_id=row.id,
+            stored=stored,
+            expected=expected,
+        )
     # The history has columns for some kinds of items only.
     is_shown = entry.source_kind in mapping.source_columns
     item = (entry.source_kind, entry.source_id) if is_shown else (None, None)
     if (row.source_kind, row.source_id) != item:
-        yield f"use #{row.id} names another item than {line}"
+        message = f"use #{row.id} names another item than {line}"
+        yield AuditFinding(code=FindingCode.USE_ITEM, message=message, record_id=row.id)
     # Rows of the ledger are stamped in whole seconds; imported ones keep the time of their file.
     recorded = entry.recorded_microseconds // _SECOND * _SECOND
     if epoch_microseconds(row.created) not in (recorded, entry.effective_microseconds):
-        yield f"use #{row.id} has another date than {line}"
+        message = f"use #{row.id} has another date than {line}"
+        yield AuditFinding(code=FindingCode.USE_DATE, message=message, record_id=row.id)

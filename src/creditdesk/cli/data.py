@@ -17,6 +17,7 @@ from creditdesk.api.openapi import openapi_document
 from creditdesk.api.serializer import encode
 from creditdesk.app import build_context
 from creditdesk.audit.checkpoint_check import verify_checkpoint
+from creditdesk.audit.findings import AuditFinding
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.audit_trail import AuditAction, find_head
 from creditdesk.auth.credentials import find_user_id
@@ -248,21 +249,26 @@ def verify(
         Path | None,
         Parameter(help="Checkpoint file: also finds entries removed or rewritten since it."),
     ] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print one JSON document.")] = False,
     database: DatabaseOption = None,
 ) -> int:
     """Recompute every balance from the journal and verify every hash chain.
 
-    Prints each problem and corrects nothing. The exit code is 1 when there is any.
+    Prints each difference with its code (see the list of findings) and corrects nothing. The exit
+    code is 1 when there is any.
     """
     covered = load_checkpoint(checkpoint) if checkpoint else None
+    found: list[AuditFinding] = []
 
     async def run() -> int:
         async with open_database(database) as store:
-            with ProgressDisplay(problems_to_stdout=True) as display:
+            with ProgressDisplay(found.append if json else print) as display:
                 entries = await verify_ledger(store, display)
                 if covered:
                     await verify_checkpoint(store, covered, display)
-        if not display.problems:
+        if json:
+            echo(encode({"entries": entries, "findings": [each.to_document() for each in found]}).decode())
+        elif not display.problems:
             echo(f"All {entries} journal entries and every balance agree.")
         return 1 if display.problems else 0
 

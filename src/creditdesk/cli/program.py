@@ -17,6 +17,7 @@ import creditdesk
 from creditdesk.auth.encryption import EncryptionKeyError
 from creditdesk.cli import (
     accounting,
+    adoption,
     audit,
     backup,
     checkpoint,
@@ -58,6 +59,7 @@ app.command(data.import_, name="import")
 app.command(data.export)
 app.command(data.verify)
 app.command(audit.audit)
+app.command(adoption.adopt)
 app.command(jobs.renew)
 app.command(jobs.expire)
 app.command(schedule_commands.jobs)

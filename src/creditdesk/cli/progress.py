@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,6 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from creditdesk.audit.findings import AuditFinding
+
 SECONDS_BETWEEN_LINES: Final = 5.0
 
 
@@ -32,11 +35,14 @@ class _RateColumn(ProgressColumn):
 
 
 class ProgressDisplay:
-    """Prints notes, problems and progress, and counts the problems."""
+    """Prints notes, problems, findings and progress, and counts the problems.
 
-    def __init__(self, *, problems_to_stdout: bool = False) -> None:
+    Findings go to `report`, which prints them as results, for example; without it they are problems.
+    """
+
+    def __init__(self, report: Callable[[AuditFinding], None] | None = None) -> None:
         self.problems = 0
-        self._problems_to_stdout = problems_to_stdout
+        self._report = report
         self._bars: Progress | None = None
         if sys.stderr.isatty():
             self._bars = Progress(
@@ -74,10 +80,14 @@ class ProgressDisplay:
 
     def problem(self, message: str) -> None:
         self.problems += 1
-        if self._problems_to_stdout:
-            print(message)
+        self._print(message)
+
+    def finding(self, finding: AuditFinding) -> None:
+        if self._report is None:
+            self.problem(str(finding))
         else:
-            self._print(message)
+            self.problems += 1
+            self._report(finding)
 
     def step(self, label: str, total: int | None = None) -> None:
         self._finish()

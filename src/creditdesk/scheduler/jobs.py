@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.audit.findings import AuditFinding
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release, run_response_removal
@@ -55,14 +56,14 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
     )
 
 
-class _Problems(NullReporter):
-    """Collects what `verify` reports."""
+class _Findings(NullReporter):
+    """Collects what `verify` finds."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self.found: list[AuditFinding] = []
 
-    def problem(self, message: str) -> None:
-        self.found.append(message)
+    def finding(self, finding: AuditFinding) -> None:
+        self.found.append(finding)
 
 
 class _Jobs:
@@ -97,10 +98,10 @@ class _Jobs:
         return f"{removed} removed"
 
     async def verify(self) -> str:
-        problems = _Problems()
-        entries = await verify_ledger(self._context.store, problems)
-        if problems.found:
-            raise JobFailed(f"{len(problems.found)} problems; the first: {problems.found[0]}")
+        findings = _Findings()
+        entries = await verify_ledger(self._context.store, findings)
+        if findings.found:
+            raise JobFailed(f"{len(findings.found)} problems; the first: {findings.found[0]}")
         return f"{entries} journal entries verified"
 
     async def checkpoint(self) -> str:

@@ -165,7 +165,7 @@ class BaseReadSession(ABC):
         return [
             CounterMismatch(
                 "CreatedOn" if bits in CREATED_ON_BUCKETS.bucket_bits else "Id",
-                _bucket_start_datetime(bucket << bits) if bits in CREATED_ON_BUCKETS.bucket_bits else bucket << bits,
+                _bucket_start(bits, bucket),
                 None if location == ALL_LOCATIONS else max(location, 0),
                 stored,
                 actual,
@@ -307,9 +307,15 @@ class BaseWriteSession(BaseReadSession):
             await self.insert_rows(EncodedRows(table, columns, [*map(list, zip(*links, strict=True))]))
 
 
-def _bucket_start_datetime(microseconds: int) -> datetime:
-    """The start of a bucket, or of the calendar where that is later."""
-    return from_microseconds(max(microseconds, MIN_MICROSECONDS))
+def _bucket_start(bits: int, bucket: int) -> datetime | int:
+    """The first key of a bucket: an Id, or an instant, at the earliest the start of the calendar."""
+    first = bucket << max(bits, 0)
+    if bits not in CREATED_ON_BUCKETS.bucket_bits:
+        return first
+    try:
+        return from_microseconds(max(first, MIN_MICROSECONDS))
+    except OverflowError:
+        return first
 
 
 def given_ids(write: Insert) -> list[int] | None:

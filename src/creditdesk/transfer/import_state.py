@@ -34,7 +34,8 @@ class ImportState:
     """The state of one attempt at an import; a bulk load that fails starts over with a new one.
 
     `entities_with_links` are those whose files the second pass must read again; `file_name` is the
-    file whose rows are being written.
+    file whose rows are being written. `credit_ids` are the credits that the files name, by entity:
+    the import opens their journals and those of its placeholders, and no others (rule 38).
     """
 
     report: ImportReport
@@ -46,6 +47,7 @@ class ImportState:
     counts: dict[str, ImportCounts] = field(default_factory=dict)
     entities_with_links: set[type[Entity]] = field(default_factory=set)
     role_ids: RoleIdMapping = field(default_factory=RoleIdMapping)
+    credit_ids: dict[type[Entity], set[int]] = field(default_factory=dict)
     references: ReferenceChecker = field(init=False)
 
     def __post_init__(self) -> None:

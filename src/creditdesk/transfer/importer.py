@@ -86,7 +86,7 @@ class Importer:
             with suppress(_RolledBack):
                 async with self.store.write_session() as session:
                     await self._import_files(state, files, lambda: nullcontext(session))
-                    await self._open_journals(lambda: nullcontext(session))
+                    await self._open_journals(state, lambda: nullcontext(session))
                     raise _RolledBack
             return state
         if await should_bulk_load(self.store, files):
@@ -94,14 +94,14 @@ class Importer:
             loaded = await self._bulk_load_records(files, recording)
             if loaded is not None:
                 async with self.store.bulk_load((JournalLine, AccountState)) as session:
-                    await self._open_journals(lambda: nullcontext(session))
+                    await self._open_journals(loaded, lambda: nullcontext(session))
                 loaded.report.add(found)
                 return loaded
             report = DeduplicatingReporter(report, recording)
         state = self._new_state(report)
         state.report.add(found)
         await self._import_files(state, files, self.store.write_session)
-        await self._open_journals(self.store.write_session)
+        await self._open_journals(state, self.store.write_session)
         return state
 
     def _new_state(self, report: ProgressReporter, *, is_bulk_load: bool = False) -> ImportState:
@@ -148,22 +148,21 @@ class Importer:
                 with suppress(MalformedFile):
                     await _import_file(state, entity, parser, open_session, write_links)
 
-    async def _open_journals(self, open_session: OpenSession) -> None:
-        """Opens the missing journals, also those of an earlier import that was interrupted."""
+    async def _open_journals(self, state: ImportState, open_session: OpenSession) -> None:
+        """Opens the missing journals of the credits that the files name, and of placeholders.
+
+        So a repeated import finishes one that was interrupted. A credit that no file names is not
+        granted by an import (rule 38).
+        """
         for mapping in MAPPINGS.values():
-            credit_entity = mapping.credit_entity
-            async with open_session() as session:
-                total = await session.count(credit_entity)
-            self.report.step(f"journal of {credit_entity.plural}", total)
-            last = 0
-            while True:
+            entity = mapping.credit_entity
+            named = state.credit_ids.get(entity, set()) | state.references.placeholders.get(entity, set())
+            ordered = sorted(named)
+            self.report.step(f"journal of {entity.plural}", len(ordered))
+            for start in range(0, len(ordered), IMPORT_BATCH_SIZE):
+                ids = ordered[start : start + IMPORT_BATCH_SIZE]
                 async with open_session() as session:
-                    found = await session.find(credit_entity, limit=IMPORT_BATCH_SIZE, after_id=last, columns=("Id",))
-                    if not found:
-                        break
-                    ids = [credit["Id"] for credit in found]
                     await open_imported_journals(session, mapping, ids, self.now, load_grant_origins)
-                last = ids[-1]
                 self.report.advance(len(ids))
 
 

@@ -68,7 +68,9 @@ async def write_records(
             new.append(record)
         elif record_id and record:
             changes.append((record_id, record))
-    await _insert(state, session, entity, new)
+    inserted = await _insert(state, session, entity, new)
+    if entity in BALANCE_FIELDS:
+        state.credit_ids.setdefault(entity, set()).update(inserted, stored)
     if changes:
         await update_imported(session, entity, changes, stored, state.now)
     counts = state.counts[entity.__name__]
@@ -136,10 +138,10 @@ def _differences(values: Record, stored: Mapping[str, Any]) -> Record:
     return {name: value for name, value in values.items() if stored[name] != value}
 
 
-async def _insert(state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]) -> None:
-    """Inserts records; uses of credits that have a journal are appended to it."""
+async def _insert(state: ImportState, session: WriteSession, entity: type[Entity], records: list[Record]) -> list[int]:
+    """Inserts records and returns their ids; uses of credits that have a journal are appended to it."""
     if not records:
-        return
+        return []
     ids = await session.insert(entity, records)
     if entity is User:
         state.users.writable.update(ids)
@@ -147,6 +149,7 @@ async def _insert(state: ImportState, session: WriteSession, entity: type[Entity
         uses = [record | {"Id": i} for i, record in zip(ids, records, strict=True)]
         for problem in await append_imported_uses(session, mapping, uses):
             state.report.adjust(problem)
+    return ids
 
 
 def _complete_record(

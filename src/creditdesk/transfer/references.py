@@ -36,13 +36,14 @@ _NAMESPACE: Final = UUID("b9a0a7c6-40d3-5b8e-8f6e-31d1fb0b6a44")
 class ReferenceChecker:
     """Looks up referenced records and remembers which exist.
 
-    With `keep_dangling` a placeholder with the missing Id is inserted. Each missing record that an
-    optional reference names is reported once.
+    With `keep_dangling` a placeholder with the missing Id is inserted; `placeholders` are their ids.
+    Each missing record that an optional reference names is reported once.
     """
 
     report: ImportReport
     now: datetime
     keep_dangling: bool = False
+    placeholders: dict[type[Entity], set[int]] = field(default_factory=dict)
     _existing: dict[str, set[int]] = field(default_factory=dict)
     _reported: set[tuple[str, int]] = field(default_factory=set)
 
@@ -120,6 +121,7 @@ class ReferenceChecker:
         if missing and self.keep_dangling:
             await session.insert(target, [self._placeholder(target, i) for i in sorted(missing)])
             existing.update(missing)
+            self.placeholders.setdefault(target, set()).update(missing)
             return set()
         return missing
 

@@ -44,6 +44,7 @@ from creditdesk.api.ledger.params import (
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
+from creditdesk.ledger.journal.accounts import LockedAccount
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.terms import funding_values
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -52,6 +53,7 @@ from creditdesk.ledger.loaders.decisions import load_decision
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import lock_items
 from creditdesk.ledger.loaders.payers import load_visible_payers
+from creditdesk.ledger.operations.adoption import adopt_credit
 from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse
 from creditdesk.ledger.operations.draw import without_held
@@ -68,6 +70,7 @@ _EXAMPLE_BASKET: Final = {
     "Sources": [{"Kind": "booking", "Id": 1}, {"Kind": "charge", "Id": 7, "Amount": 12.5}],
 }
 _EXAMPLE_REVERSAL: Final = {"Kind": "money", "Ids": [1], "Reason": "Booked by mistake"}
+_EXAMPLE_ADOPTION: Final = {"Kind": "money", "Id": 1, "Reason": "Confirmed with the customer"}
 _EXAMPLE_ADJUSTMENT: Final = {"Kind": "money", "Id": 1, "Amount": 20, "Reason": "Goodwill"}
 
 
@@ -79,6 +82,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
     confirm, release = write(SPEND_ROLE, (), _confirm), write(SPEND_ROLE, (), _release)
     reversal = write(CORRECT_ROLE, _REVERSAL, _reverse, partial(check_amount, AMOUNT))
     adjustment = write(CORRECT_ROLE, _ADJUSTMENT, _adjust, partial(check_amount, REQUIRED_AMOUNT))
+    adoption = write(CORRECT_ROLE, _ADOPTION, _adopt)
     renewal = write(CORRECT_ROLE, _RENEWAL, _renew)
     due = LedgerRead(READ_ROLE, (), _due)
     balances = LedgerRead(READ_ROLE, _BALANCES, _balances)
@@ -91,6 +95,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
         _post("holds/{id}/release", release, "Release a hold"),
         _post("reversals", reversal, "Give uses back to their credits", _EXAMPLE_REVERSAL),
         _post("adjustments", adjustment, "Correct what is left of a credit", _EXAMPLE_ADJUSTMENT),
+        _post("adoptions", adoption, "Write the grant of a credit that has none", _EXAMPLE_ADOPTION),
         _post("renewals", renewal, "Grant the renewals that are due"),
         _get("renewals", due, "The renewals that are due"),
         _get("balances", balances, "What a customer's credits hold"),
@@ -188,12 +193,26 @@ async def _adjust(request: WriteRequest) -> ActionResult:
         request.ledger,
         params[EFFECTIVE_ON],
     )
-    value = {
-        "Id": credit_id,
-        "Remaining": document_amount(mapping, after.remaining),
-        "Total": document_amount(mapping, after.total),
+    return ActionResult("The credit was successfully adjusted.", _balance_document(after))
+
+
+def _balance_document(credit: LockedAccount) -> dict[str, Any]:
+    return {
+        "Id": credit.stored.id,
+        "Remaining": document_amount(credit.mapping, credit.remaining),
+        "Total": document_amount(credit.mapping, credit.total),
     }
-    return ActionResult("The credit was successfully adjusted.", value)
+
+
+_ADOPTION: Final = (CREDIT_TYPE, CREDIT_ID, REQUIRED_REASON)
+
+
+async def _adopt(request: WriteRequest) -> ActionResult:
+    params = request.params
+    mapping = credit_mapping(params)
+    account = (mapping.account_type, params[CREDIT_ID])
+    after = await adopt_credit(request.session, account, params[REQUIRED_REASON], request.context, request.ledger)
+    return ActionResult("The credit was successfully adopted.", _balance_document(after))
 
 
 _RENEWAL: Final = (DRY_RUN, SINCE)

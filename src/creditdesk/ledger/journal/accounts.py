@@ -81,6 +81,11 @@ class LockedAccount(Struct, frozen=True, gc=False):
         return f"{self.mapping.credit_entity.__name__} {self.stored.id}"
 
     @property
+    def is_granted(self) -> bool:
+        """Whether a grant entry explains the credit; one without cannot be used (rule 38)."""
+        return self.sequence > 0
+
+    @property
     def reserved(self) -> Amount:
         """What is held and has not ended (rule 26)."""
         return self.held - sum(hold.amount for hold in self.ended)

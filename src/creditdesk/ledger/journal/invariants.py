@@ -5,8 +5,8 @@ Each check returns a message about what is wrong, or None. Nothing is repaired (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from creditdesk.ledger.journal.entry import RAISES_TOTAL, EntryType, JournalEntry
@@ -90,23 +90,3 @@ def replay(entries: Iterable[JournalEntry]) -> AccountBalances:
     for _, balances in replay_steps(entries):  # noqa: B007 - the last one counts
         pass
     return balances
-
-
-def balance_differences(stored: AccountBalances, entries: Sequence[JournalEntry], history_used: Amount) -> list[str]:
-    """The differences between a credit, its journal and its use history (rules 2 and 34).
-
-    `history_used` is the sum of `CreditUsed` over the credit's history rows.
-    """
-    found = replace(replay(entries), overdraft=stored.overdraft)
-    differing = [
-        f"{name} is {value} and the journal says {expected}"
-        for name, value, expected in (
-            ("remaining", stored.remaining, found.remaining),
-            ("held", stored.held, found.held),
-            ("total", stored.total, found.total),
-            ("the number of lines", stored.sequence, found.sequence),
-            ("used by the history", history_used, found.total - found.remaining),
-        )
-        if value != expected
-    ]
-    return [*differing, *(message for check in INVARIANTS if (message := check(found)))]

@@ -60,7 +60,7 @@ def changed_terms(
     for name in term_columns(entity):
         if name not in values:
             continue
-        old, new = (_term(entity, name, record[name]) for record in (before, values))
+        old, new = (term_value(entity, name, record[name]) for record in (before, values))
         if old != new:
             changes.setdefault(TERM_CAUSES[name], {})[name] = (old, new)
     return changes
@@ -68,7 +68,7 @@ def changed_terms(
 
 def grant_document(entity: type[Entity], record: Mapping[str, object], funding: Funding) -> str:
     """What a grant states: the funding, and the terms that are set."""
-    terms = {name: _term(entity, name, record.get(name)) for name in term_columns(entity)}
+    terms = {name: term_value(entity, name, record.get(name)) for name in term_columns(entity)}
     parts = ({n: v for n, v in terms.items() if v not in (None, [])}, funding_values(funding))
     return _canonical(dict(zip(_GRANT_PARTS, parts, strict=True)))
 
@@ -113,7 +113,7 @@ def changed_funding(before: Funding, after: Funding) -> Changes:
     return {name: (value, new[name]) for name, value in old.items() if value != new[name]}
 
 
-def _term(entity: type[Entity], name: str, value: object) -> object:
+def term_value(entity: type[Entity], name: str, value: object) -> object:
     if isinstance(value, datetime):
         return format_datetime(value)
     if isinstance(value, tuple | list | set | frozenset):

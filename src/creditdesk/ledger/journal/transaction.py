@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -56,12 +57,14 @@ from creditdesk.ledger.rules.assignment import SolutionCache
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.ledger.rules.funding import Funding
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.records import new_record, new_unique_id, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
 
 Clock = Callable[[], datetime]
 """Read once after the locks are taken, so that recorded time follows the locks (rule 4)."""
+NOT_GRANTED_MESSAGE: Final = "is explained by no grant, so it cannot be used until an operator adopts it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +96,26 @@ class JournalTransaction:
         """Appends an entry; `history` holds further columns of the use-history row that shows it.
 
         The row's `CreditUsed` is the rise of Total less the rise of Remaining, unless given.
-        Raises InvariantViolation when the balances would violate an invariant.
+        Raises InvariantViolation when the balances would violate an invariant, ValidationError for
+        a credit that no grant explains (rule 38).
         """
-        if not self.accounts[account].sequence:
-            self.open_account(account)
+        found = self.accounts[account]
+        if not found.is_granted:
+            raise invalid_field(found.mapping.credit_relation, NOT_GRANTED_MESSAGE, found.stored.id)
         self.release_ended(account)
         return self._append(account, kind, amount, metadata, history)
 
-    def open_account(self, account: AccountKey, metadata: EntryMetadata | None = None) -> PendingEntry:
+    def open_account(self, account: AccountKey, metadata: EntryMetadata) -> PendingEntry:
         """Appends the first entries of a credit, which explain the balance it was found with.
 
-        A new credit gets its grant (rule 6). A credit stored without a journal, such as by import,
-        gets them before its first other entry.
+        Only for a credit that the caller grants (rule 6), or that an operator adopts (rule 38).
         """
         found = self.accounts[account]
-        by = metadata or EntryMetadata(found.stored.updated_by, Cause.OPENED, "granted")
         self.accounts[account] = replace(found, remaining=0, total=0)
-        pending = self._append(account, EntryType.GRANT, found.total, by)
+        pending = self._append(account, EntryType.GRANT, found.total, metadata)
         if found.remaining != found.total:
             # No history row: earlier uses have rows of their own.
-            earlier = replace(by, cause=Cause.OPENED, reason="used before the journal began")
+            earlier = replace(metadata, cause=Cause.OPENED, reason="used before the journal began", document=None)
             self._append(account, EntryType.USE, found.total - found.remaining, earlier)
         return pending
 

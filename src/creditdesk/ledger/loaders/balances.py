@@ -37,7 +37,8 @@ class CreditBalance:
     """One credit's amounts in its smallest unit.
 
     `expiring` is the part of `remaining` that expires within the requested days. Expired credit has
-    nothing available, whether or not its expiry entry is written (rule 28).
+    nothing available, whether or not its expiry entry is written (rule 28); nor has credit that no
+    grant explains (rule 38).
     """
 
     account: AccountKey
@@ -131,7 +132,15 @@ async def customer_balances(
                 held = max(0, await credit_held_at(session, account, at, as_known_at) - ended.get(account, 0))
                 stood = replace(stood, remaining=remaining)
             result.append(
-                _credit_balance(account, stood, held, state.funding, instant, timedelta(days=expiring_within_days))
+                _credit_balance(
+                    account,
+                    stood,
+                    held,
+                    state.funding,
+                    instant,
+                    timedelta(days=expiring_within_days),
+                    is_granted=state.sequence > 0,
+                )
             )
     return result
 
@@ -166,12 +175,14 @@ def _credit_balance(
     funding: Funding,
     at: datetime,
     expiring_within: timedelta,
+    *,
+    is_granted: bool,
 ) -> CreditBalance:
     remaining = credit.remaining
     expired = has_expired(credit.expires, at)
     not_yet_valid = credit.valid_from is not None and credit.valid_from > at
-    unreserved = 0 if expired else max(0, remaining - held)
-    is_usable = not (expired or not_yet_valid)
+    unreserved = max(0, remaining - held) if is_granted and not expired else 0
+    is_usable = is_granted and not (expired or not_yet_valid)
     expires_soon = credit.expires is not None and credit.expires <= at + expiring_within
     return CreditBalance(
         account,

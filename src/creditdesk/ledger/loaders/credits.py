@@ -80,6 +80,7 @@ class MoneyCreditRow(TypedRow, frozen=True, gc=False):
             use_credit_price=bool(self.use_credit_price),
             priority=state.priority,
             paid=state.funding.counts_as_paid,
+            is_granted=state.sequence > 0,
         )
 
     def _limits(self) -> CreditLimits:
@@ -141,6 +142,7 @@ class TimeCreditRow(TypedRow, frozen=True, gc=False):
             rate=rate.to_rate() if rate else None,
             priority=state.priority,
             paid=state.funding.counts_as_paid,
+            is_granted=state.sequence > 0,
         )
 
 
@@ -149,13 +151,14 @@ class StateRow(TypedRow, frozen=True, gc=False):
 
     entity = AccountState
 
+    sequence: int
     held: Amount
     priority: int
     funding: FundingKind
 
 
-NO_STATE: Final = StateRow(0, 0, DEFAULT_PRIORITY, FundingKind.UNKNOWN)
-"""The state of a credit that has no journal yet."""
+NO_STATE: Final = StateRow(0, 0, 0, DEFAULT_PRIORITY, FundingKind.UNKNOWN)
+"""The state of a credit without a journal, which cannot be used (rule 38)."""
 
 
 async def load_credits(
@@ -165,8 +168,8 @@ async def load_credits(
 
     What is held past its time at `now` is not held any more (rule 26).
 
-    With `skip_states` nothing is held, at the default priority: for credits that are locked later,
-    since the lock reads their states.
+    With `skip_states` none is granted and nothing is held, at the default priority: for credits that
+    are locked later, since the lock reads their states.
     """
     if not customer_ids:
         return {}

@@ -62,8 +62,9 @@ class Basket:
 
 def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
     state = locked.state
-    now = (locked.remaining, locked.reserved, locked.overdraft, state.priority, state.funding.kind.counts_as_paid)
-    if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid):
+    paid = state.funding.kind.counts_as_paid
+    now = (locked.remaining, locked.reserved, locked.overdraft, state.priority, paid, locked.is_granted)
+    if now == (credit.remaining, credit.held, credit.overdraft, credit.priority, credit.paid, credit.is_granted):
         return credit
     return structs.replace(
         credit,
@@ -71,7 +72,8 @@ def _with_locked_balances(credit: Credit, locked: LockedAccount) -> Credit:
         held=locked.reserved,
         overdraft=locked.overdraft,
         priority=state.priority,
-        paid=state.funding.kind.counts_as_paid,
+        paid=paid,
+        is_granted=locked.is_granted,
     )
 
 

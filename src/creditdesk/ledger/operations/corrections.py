@@ -360,7 +360,8 @@ async def write_expiry(
         ends = credit.stored.expires
         before = credit.state.expiry_recorded
         # A spend or an extension may have come before the lock.
-        if not has_expired(ends, journal.now) or before == ends or credit.unreserved <= 0:
+        is_due = has_expired(ends, journal.now) and before != ends and credit.unreserved > 0
+        if not (is_due and credit.is_granted):
             continue
         metadata = EntryMetadata(context.principal.email, Cause.EXPIRY_RUN, "expired unused", effective=ends)
         journal.append(account, EntryType.EXPIRY, credit.unreserved, metadata)

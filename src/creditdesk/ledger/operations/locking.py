@@ -23,7 +23,7 @@ async def lock_accounts(
     where another session has locked the hold, as that session settles it.
     """
     journal = await lock_stored_accounts(session, accounts, clock, skip_locked=skip_locked)
-    holding = [account for account, locked in journal.accounts.items() if locked.held]
+    holding = [account for account, locked in journal.accounts.items() if locked.held and locked.is_granted]
     for hold in await lock_ended_holds(session, holding, journal.now):
         journal.add_ended(hold.account, hold.as_reserved)
     return journal

@@ -121,6 +121,7 @@ class Credit(Struct, frozen=True, gc=False):
     member_cap_left: Amount | None = None
     priority: int = DEFAULT_PRIORITY
     paid: bool = False
+    is_granted: bool = True
 
     @property
     def key(self) -> CreditKey:

@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     TENTATIVE = "tentative"
     CREDIT_DECLINED = "credit_declined"
     BOOKING_CHARGE = "booking_charge"
+    NO_GRANT = "no_grant"
     NOT_SHARED = "not_shared"
     OTHER_LOCATION = "other_location"
     OTHER_CURRENCY = "other_currency"
@@ -92,6 +93,11 @@ def is_not_booking_charge(query: EligibilityQuery) -> ReasonCode | None:
     """A booking charge has no balance (rule 5)."""
     is_charge = query.credit.kind is CreditType.BOOKING_CHARGE
     return ReasonCode.BOOKING_CHARGE if is_charge else None
+
+
+def has_grant(query: EligibilityQuery) -> ReasonCode | None:
+    """A grant in the journal explains the credit (rule 38)."""
+    return None if query.credit.is_granted else ReasonCode.NO_GRANT
 
 
 def is_accessible(query: EligibilityQuery) -> ReasonCode | None:
@@ -162,6 +168,7 @@ def has_balance(query: EligibilityQuery) -> ReasonCode | None:
 ELIGIBILITY_CHECKS: tuple[Callable[[EligibilityQuery], ReasonCode | None], ...] = (
     source_accepts_credit,
     is_not_booking_charge,
+    has_grant,
     is_accessible,
     matches_location_and_currency,
     is_in_validity_window,

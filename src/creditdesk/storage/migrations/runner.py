@@ -13,6 +13,7 @@ from creditdesk.storage.migrations import (
     contract_states,
     counter_columns,
     credit_funding,
+    credit_grants,
     field_defaults,
     hold_decisions,
     initial,
@@ -44,6 +45,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *hold_decisions.MIGRATIONS,
     *contract_states.MIGRATIONS,
     *report_tables.MIGRATIONS,
+    *credit_grants.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -140,5 +140,6 @@ async def test_only_the_ledgers_own_entities_are_public_beyond_the_contract() ->
         "JournalLine": "/api/ledger/entries",
         "LocationProfile": "/api/ledger/locationprofiles",
         "PoolCap": "/api/ledger/poolcaps",
+        "SavedReport": "/api/reports/savedreports",
         "SimpleTimeZone": "/api/sys/simpletimezones",
     }

@@ -15,9 +15,11 @@ from starlette.types import ASGIApp
 
 from creditdesk.api.audit.routes import audit_routes
 from creditdesk.api.context import ApiContext, utc_now
+from creditdesk.api.coworker_fields import coworker_fields
 from creditdesk.api.default_service import DefaultService
 from creditdesk.api.docs import page_routes
 from creditdesk.api.ledger.benefits import benefit_routes
+from creditdesk.api.ledger.booking_estimates import BookingEstimates
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
@@ -49,6 +51,7 @@ from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.roles import SPEND_ROLE
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.user import User
 from creditdesk.ledger.actions import ledger_actions
@@ -123,6 +126,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             CoworkerContract: ContractService(default_service),
             CoworkerProduct: ProductService(ledger, default_service),
         },
+        computations={Booking: BookingEstimates(ledger), Coworker: coworker_fields},
         create_endpoints={history: CreateUse(history, queue) for history in histories},
         actions=ledger_actions(ledger),
         extra_routes=(

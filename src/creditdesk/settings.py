@@ -65,6 +65,9 @@ class ApiSettings:
         "ignore", "Whether list parameters that no entity declares are ignored or refused."
     )
     max_filters: int = setting(50, "Most filters of one list; further ones are refused.", minimum=1, maximum=200)
+    max_page_size: int = setting(
+        10_000, "Most records of one page of a list; a larger `size` gets that many.", minimum=1, maximum=10_000
+    )
     require_list_filters: bool = setting(
         False,
         "Refuses a list without any of the filters that its entity asks for.",
@@ -241,6 +244,13 @@ class DeclaredSetting:
     @property
     def variable(self) -> str:
         return variable_of(self.name)
+
+    @property
+    def file_variable(self) -> str | None:
+        """The environment variable that names a file with the value; None for what is no secret."""
+        variable = f"{self.variable}_FILE"
+        taken = variable in (variable_of(name) for name in declared_settings())
+        return variable if self.constraints.secret and not taken else None
 
     @property
     def expected(self) -> str:

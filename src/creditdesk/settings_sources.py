@@ -1,7 +1,8 @@
 """Reads the settings from their sources: a TOML file, then the environment.
 
 A later source overrides an earlier one. The setting `auth.access_seconds` is `access_seconds` under `[auth]`
-in the file and `CREDITDESK_AUTH_ACCESS_SECONDS` in the environment. Former names keep working.
+in the file and `CREDITDESK_AUTH_ACCESS_SECONDS` in the environment. Former names keep working. A secret
+may stand in a file that a variable ending in `_FILE` names.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -57,12 +58,31 @@ def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Setti
     Raises SettingsError for an unknown name, for two values of one setting under two names, and for
     a value that is not of its type or out of range. Raises OSError when the file cannot be read.
     """
-    values = {} if path is None else _convert(_read_file(path))
-    values |= _convert(_read_environment(environ))
+    values = {each.declared.name: each.value for each in settings_in_force(environ, path)}
     loaded: Settings = _build(Settings, values, "")
     if loaded.auth.argon2_memory_kib < 8 * loaded.auth.argon2_parallelism:
         raise SettingsError("auth.argon2_memory_kib must be at least 8 × auth.argon2_parallelism.")
     return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """A setting, its value, and where that is from: the name of a file or variable, or `default`."""
+
+    declared: DeclaredSetting
+    value: Any
+    source: str
+
+
+def settings_in_force(environ: Mapping[str, str], path: Path | None = None) -> list[SettingInForce]:
+    """Every setting as it holds, in order of declaration. Raises as `load_settings` does."""
+    found: dict[str, tuple[Any, str]] = {}
+    if path is not None:
+        found = {name: (value, path.name) for name, (value, _) in _convert(_read_file(path)).items()}
+    found |= _convert(_read_environment(environ))
+    return [
+        SettingInForce(each, *found.get(each.name, (each.default, "default"))) for each in declared_settings().values()
+    ]
 
 
 def _build(section: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
@@ -105,14 +125,26 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, ob
     known = {variable_of(name): name for name in declared_settings()}
     known |= {variable_of(former): name for former, name in FORMER_NAMES.items()}
     retired = {variable_of(name) for name in RETIRED_NAMES}
+    in_files = {each.file_variable: each.name for each in declared_settings().values() if each.file_variable}
     for variable, raw in environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(_FOR_TESTS) or variable in retired:
             continue
         if variable in known:
             yield variable, known[variable], raw
+        elif variable in in_files:
+            yield variable, in_files[variable], _read_secret(variable, raw)
         elif variable not in COMMAND_VARIABLES and not _SERVICE_ANNOUNCEMENT.search(variable):
             current = [each.variable for each in declared_settings().values()]
-            raise SettingsError(_unknown(variable, [*current, *COMMAND_VARIABLES]))
+            raise SettingsError(_unknown(variable, [*current, *in_files, *COMMAND_VARIABLES]))
+
+
+def _read_secret(variable: str, path: str) -> str:
+    """The text of the file that a variable names, without the line end."""
+    try:
+        return Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingsError(f"{variable} names {path}, which cannot be read: {reason}.") from None
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -120,15 +152,14 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"There is no setting {name}. Did you mean {nearest[0]}?"
 
 
-def _convert(given: Iterable[tuple[str, str, object]]) -> dict[str, Any]:
-    """Typed values by dotted name; every value of one source."""
-    values: dict[str, Any] = {}
-    written: dict[str, str] = {}
+def _convert(given: Iterable[tuple[str, str, object]]) -> dict[str, tuple[Any, str]]:
+    """Typed values by dotted name, each with the name that it was written under."""
+    values: dict[str, tuple[Any, str]] = {}
     for source, name, raw in given:
         value = _typed(declared_settings()[name], raw, source)
-        if values.setdefault(name, value) != value:
-            raise SettingsError(f"{written[name]} and {source} are one setting with two values.")
-        written[name] = source
+        if name in values and values[name][0] != value:
+            raise SettingsError(f"{values[name][1]} and {source} are one setting with two values.")
+        values[name] = (value, source)
     return values
 
 

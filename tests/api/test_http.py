@@ -76,8 +76,21 @@ async def test_paging(client: httpx.AsyncClient, location: int, params: dict[str
     assert page_position(await list_names(client, location, **params)) == where
 
 
-async def test_page_size_is_capped_at_a_thousand(client: httpx.AsyncClient, location: int) -> None:
-    assert (await list_names(client, location, size=1001))["PageSize"] == 1000
+async def test_a_page_has_up_to_ten_thousand_records(client: httpx.AsyncClient, builder: RecordBuilder) -> None:
+    business = await builder.create_business("Large pages")
+    rows = [stored_row(ResourceType, Name=f"Room {n:05d}", BusinessId=business) for n in range(10_001)]
+    async with builder.store.write_session() as session:
+        await session.insert(ResourceType, rows)
+    for sent, size, pages in ((5_000, 5_000, 3), (10_000, 10_000, 2), (20_000, 10_000, 2)):
+        page = await list_names(client, business, size=sent, orderBy="Name", dir=-1)
+        assert (page["PageSize"], page["TotalItems"], page["TotalPages"]) == (size, 10_001, pages)
+        assert [each["Name"] for each in page["Records"]] == [f"Room {10_000 - n:05d}" for n in range(size)]
+
+
+async def test_the_page_size_may_be_bounded(store: Store, admin_token: str, location: int) -> None:
+    app = build_app(store, Settings(api=ApiSettings(max_page_size=40)))
+    async with http_client(app, admin_token) as client:
+        assert page_position(await list_names(client, location, size=41)) == (1, 40, 1, 2, True, False)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +139,13 @@ async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query: str, n
     response = await client.get(f"{TYPES}?{query}")
     assert response.status_code == 400
     assert list(response.json()) == FAILURE
+    assert response.json()["Errors"][0]["PropertyName"] == name
+
+
+@pytest.mark.parametrize("name", ["ResourceType_UniqueId", "UniqueId", "ResourceType_Name", "ResourceType_SystemId"])
+async def test_a_filter_of_characters_that_no_text_has_is_refused(client: httpx.AsyncClient, name: str) -> None:
+    response = await client.get(f"{TYPES}?{name}=a%00b")
+    assert response.status_code == 400, response.text
     assert response.json()["Errors"][0]["PropertyName"] == name
 
 

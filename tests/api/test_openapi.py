@@ -190,6 +190,31 @@ def test_every_body_has_one_media_type_and_an_example_that_matches_it(
             jsonschema_rs.validate(with_components(openapi_json, schema), example)
 
 
+def test_every_operation_has_an_example_and_those_of_answers_match(openapi_json: dict[str, Any]) -> None:
+    shared = openapi_json["components"]["examples"]
+    for path, methods in openapi_json["paths"].items():
+        for method in methods.keys() - {"parameters"}:
+            operation = methods[method]
+            has_example = "requestBody" in operation or any("example" in p for p in operation.get("parameters", ()))
+            for content in operation["responses"]["200"].get("content", {}).values():
+                examples = [shared[e["$ref"].rsplit("/", 1)[1]]["value"] for e in content.get("examples", {}).values()]
+                examples += [content["example"]] if "example" in content else []
+                has_example |= bool(examples)
+                for example in examples:
+                    jsonschema_rs.validate(with_components(openapi_json, content["schema"]), example)
+            assert has_example, (method, path)
+
+
+async def test_commands_are_described_as_they_are_listed(
+    openapi_json: dict[str, Any], client: httpx.AsyncClient
+) -> None:
+    path = "/api/spaces/bookings/commands"
+    schema = openapi_json["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    listed = (await client.get(path)).json()
+    assert listed
+    jsonschema_rs.validate(schema, listed)
+
+
 @pytest.mark.parametrize("entity", PUBLIC_ENTITIES, ids=lambda entity: entity.__name__)
 def test_a_list_has_one_schema_and_a_batch_its_own_operation(
     openapi_json: dict[str, Any], entity: type[Entity]

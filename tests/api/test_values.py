@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.ledger_builder import LedgerBuilder
+from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.entities.billing.product import Product
+from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
+from creditdesk.entities.ledger.location_profile import LocationProfile
+from creditdesk.entities.spaces.booking import Booking
+from tests.support.api_client import ApiClient, booking_item, result_value
+from tests.support.ledger_builder import LedgerBuilder, money
 
 BOOKINGS, CREDITS = "/api/spaces/bookings", "/api/billing/coworkerbookingcredits"
 START, END = "2026-05-01T10:00:00Z", "2026-05-01T11:00:00Z"
@@ -88,3 +96,64 @@ async def test_a_booking_lies_in_years_that_local_dates_have(
     errors = response.json()["Errors"]
     assert [each["PropertyName"] for each in errors] == names
     assert {each["Message"] for each in errors} == {"must be in the years 1900 to 9998"}
+
+
+@pytest.mark.parametrize("instant", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize("days", [0, 30, 2**63 - 1])
+async def test_balances_have_no_edge_of_the_calendar(api: ApiClient, instant: str, days: int) -> None:
+    await api.create_credit("20.00", ExpireDate="9999-12-31T23:59:59Z")
+    for moments in ({"At": instant}, {"At": instant, "AsKnownAt": instant}, {}):
+        found = await api.get("/api/ledger/balances", CoworkerId=api.ledger.customer, Days=days, **moments)
+        assert len(found["Value"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends"),
+    [
+        ("9999-12-30T00:00:00Z", "9999-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z"),
+        ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+    ],
+)
+@pytest.mark.parametrize("period", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_a_stored_booking_at_an_edge_of_the_calendar_is_priced(
+    api: ApiClient, starts: str, ends: str, period: int, zone: str
+) -> None:
+    ledger = api.ledger
+    for profile in await ledger.find(LocationProfile, BusinessId=ledger.business):
+        async with ledger.store.write_session() as session:
+            await session.delete(LocationProfile, [profile["Id"]])
+    await ledger.add_location_profile(zone)
+    rate = await ledger.add_rate(period, "20.00")
+    await ledger.add_time_credit(600, ExtraServiceId=rate)
+    times = {"FromTime": datetime.fromisoformat(starts), "ToTime": datetime.fromisoformat(ends)}
+    booking = await ledger.add(
+        Booking, ResourceId=ledger.resource, CoworkerId=ledger.customer, ExtraServiceId=rate, **times
+    )
+    [priced] = await api.preview(booking_item(booking))
+    assert Decimal(priced["price"]) >= 0
+    assert (await api.get(f"/api/spaces/bookings/{booking}"))["Id"] == booking
+
+
+@pytest.mark.parametrize("expires_in", [10**6, 2**31, 2**63 - 1])
+@pytest.mark.parametrize("expiration", [2, 3, 4, 5, 6])
+async def test_a_benefit_of_any_length_is_granted(api: ApiClient, expiration: int, expires_in: int) -> None:
+    ledger = api.ledger
+    product = await ledger.add(Product, Name="Pack", BusinessId=ledger.business, CurrencyId=ledger.currency)
+    lifetime = {"ProductId": product, "ExpirationType": expiration, "ExpiresIn": expires_in}
+    await ledger.add(ProductBookingCredit, Name="Rooms", Credit=money("5.00"), CaneBeUsedForBookings=True, **lifetime)
+    body = {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "ProductId": product, "Quantity": 1}
+    sale = await api.post(CoworkerProduct.path(), {**body, "RepeatCycle": 1, "DiscountAmount": 0, "ActivateNow": True})
+    assert result_value(sale)["Activated"] is True
+    [balance] = (await api.get("/api/ledger/balances", CoworkerId=ledger.customer))["Value"]
+    assert balance["ExpireDate"] > "4700"
+
+
+@pytest.mark.parametrize("path", ["/api/ledger/previews", "/api/ledger/spends", "/api/ledger/holds"])
+async def test_a_price_below_zero_is_refused(api: ApiClient, path: str) -> None:
+    booking = await api.create_booking(OverridePrice=-5)
+    response = await api.post(path, api.basket_body(booking_item(booking)))
+    assert response.status_code == 400
+    assert response.json()["Message"] == f"Sources: booking/{booking} has a price below zero"
+    assert (await api.get(f"{BOOKINGS}/{booking}"))["EstimatedCost"] is None

@@ -120,6 +120,21 @@ async def test_client_id_as_header_or_field(client: httpx.AsyncClient) -> None:
     assert (long.status_code, long.json()["error"]) == (400, "invalid_request")
 
 
+async def test_a_client_with_basic_credentials_need_not_name_itself(client: httpx.AsyncClient) -> None:
+    basic = httpx.BasicAuth("desk", "client-secret")
+    first = (await client.post("/api/token", data=password_form(client_id="desk"), auth=basic)).json()
+    for named in ({}, {"client_id": "desk"}, {}):
+        form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"], **named}
+        answer = await client.post("/api/token", data=form)
+        assert answer.status_code == 200, answer.text
+        first = answer.json()
+    form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"], "client_id": "phone"}
+    assert (await client.post("/api/token", data=form)).status_code == 400
+    unnamed = (await client.post("/api/token", data=password_form(client_id="desk"))).json()
+    form = {"grant_type": "refresh_token", "refresh_token": unnamed["refresh_token"]}
+    assert (await client.post("/api/token", data=form)).status_code == 400
+
+
 async def test_second_factor_has_its_own_error(client: httpx.AsyncClient, store: Store) -> None:
     await set_two_factor(store, 1, on=True)
     answer = await client.post("/api/token", data=password_form())

@@ -19,7 +19,7 @@ from creditdesk.cli.program import FAILED, OK, USAGE_ERROR, run
 
 COMMANDS = (
     "serve", "audit", "init", "migrate", "user", "demo", "import", "export", "verify", "renew", "expire",
-    "checkpoint", "backup", "drill", "rotate-key", "openapi",
+    "checkpoint", "backup", "drill", "config", "rotate-key", "openapi",
 )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class FilterFact:
 
 @dataclass(frozen=True)
 class EntityFacts:
-    """The contract of one entity."""
+    """The contract of one entity. `live_fields` are in recorded answers, but on no page."""
 
     entity: str
     path: str
@@ -91,6 +91,7 @@ class EntityFacts:
     fields: tuple[FieldFact, ...]
     filters: tuple[FilterFact, ...]
     enums: dict[str, dict[str, int]]
+    live_fields: tuple[FieldFact, ...]
     seed_record_keys: tuple[str, ...]
     documented_filters_exact: tuple[str, ...]
 
@@ -110,11 +111,11 @@ class EntityFacts:
 
     @cached_property
     def key_order(self) -> list[str]:
-        """Own keys as documented, then the newest ones, then the base keys; no delta fields."""
+        """Own keys as documented, those of recorded answers, the newest ones, the base keys; no delta fields."""
         shown = [f for f in self.fields if not f.is_delta_field]
         own = [f.name for f in shown if not f.base and not f.newest_docs_only]
         newest = [f.name for f in shown if f.newest_docs_only]
-        return [*own, *newest, *BASE]
+        return [*own, *(field.name for field in self.live_fields), *newest, *BASE]
 
 
 def _read(file: Path) -> EntityFacts:
@@ -127,6 +128,7 @@ def _read(file: Path) -> EntityFacts:
         fields=tuple(FieldFact(**field) for field in content["fields"]),
         filters=tuple(FilterFact(**each) for each in content["filters"]),
         enums=content["enums"],
+        live_fields=tuple(FieldFact(**field) for field in content.get("live_fields", ())),
         seed_record_keys=tuple(content.get("seed_record_keys", ())),
         documented_filters_exact=tuple(content.get("documented_filters_exact", ())),
     )

@@ -21,6 +21,7 @@ from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
 from creditdesk.auth.users_admin import issue_token
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.causes import recorded_cause
 from creditdesk.ledger.journal.mapping import where
 from creditdesk.settings import AuthSettings, Settings
@@ -150,7 +151,8 @@ async def test_saved_database_answers_as_before(saved: Saved) -> None:
     app = build_app(store, Settings(), lambda: SAVED_AT + timedelta(minutes=1))
     async with http_client(app, grant.access_token) as client:
         for path, expected in saved.answers["answers"].items():
-            assert _known(_stable((await client.get(path)).json()), _stable(expected)) == _stable(expected), path
+            answer = _known(_stable((await client.get(path)).json()), _stable(expected))
+            assert _without_changes(path, answer) == _without_changes(path, _stable(expected)), path
         repeated = saved.answers["repeated"]
         response = await client.post(
             repeated["path"],
@@ -185,6 +187,34 @@ def _known(answer: Any, expected: Any) -> Any:
     if isinstance(expected, list) and len(answer) == len(expected):
         return [_known(*pair) for pair in zip(answer, expected, strict=True)]
     return answer
+
+
+CHANGED: dict[str, tuple[str, ...]] = {
+    "/api/spaces/bookings?size=1": ("BookingNumber", "ToStringText"),
+    "/api/billing/coworkerbookingcredits/25": ("CoworkerFullName",),
+}
+"""Fields that answers show otherwise than version 0.1.0, or no longer."""
+
+
+def _without_changes(path: str, answer: Any) -> Any:
+    if isinstance(answer, list):
+        return [_without_changes(path, each) for each in answer]
+    if isinstance(answer, dict):
+        kept = answer.keys() - set(CHANGED.get(path, ()))
+        return {name: _without_changes(path, answer[name]) for name in kept}
+    return answer
+
+
+async def test_saved_bookings_are_numbered_by_location(saved: Saved) -> None:
+    store = await open_store(saved.url, migrated=True)
+    async with store.read_session() as session:
+        bookings = await session.find(Booking, columns=("Id", "ResourceBusinessId", "BookingNumber"))
+    await store.close()
+    by_location: dict[int, list[int]] = {}
+    for booking in bookings:
+        by_location.setdefault(booking["ResourceBusinessId"], []).append(booking["BookingNumber"])
+    assert by_location
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_location.values())
 
 
 def _stable(answer: Any) -> Any:

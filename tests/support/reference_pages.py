@@ -100,7 +100,7 @@ def _configuration() -> str:
         "A later source overrides an earlier one: the defaults below, the TOML file that"
         " `CREDITDESK_SETTINGS` names, the environment. In the file a setting stands under its"
         " section: `access_seconds` under `[auth]`. An unknown name and a value out of range are"
-        " refused.\n",
+        " refused. `creditdesk config` prints what holds, and where it is from.\n",
     ]
     section = None
     for name, each in declared_settings().items():
@@ -113,6 +113,14 @@ def _configuration() -> str:
         default = "" if each.default == "" else f"`{_as_text(each.default)}`"
         cells = (f"`{name}`", f"`{each.variable}`", each.expected, default)
         lines.append(_row(*cells, each.constraints.meaning))
+    files = [each for each in declared_settings().values() if each.file_variable]
+    lines += [
+        "\n## Secrets in files\n",
+        "A variable that ends in `_FILE` names a file with the value, as container platforms provide it.\n",
+        "| environment variable | setting |",
+        "|---|---|",
+        *(_row(f"`{each.file_variable}`", f"`{each.name}`") for each in files),
+    ]
     lines += ["\n## Variables of commands\n", "| environment variable | meaning |", "|---|---|"]
     lines += [_row(f"`{name}`", meaning) for name, meaning in COMMAND_VARIABLES.items()]
     lines += ["\n## Former names\n", "These still work.\n", "| former | now |", "|---|---|"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from creditdesk.transfer import files
-from creditdesk.transfer.files import BadRow, FileRow, MalformedFile, read_rows
+from creditdesk.transfer.file_rows import BadRow, FileRow, MalformedFile
+from creditdesk.transfer.files import read_rows
 
 
 def read(path: Path, text: str) -> list[dict[str, object]]:

@@ -18,6 +18,7 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
@@ -306,3 +307,20 @@ async def test_dry_run_reports_like_an_import_and_changes_nothing(
     assert (await Importer(store, report, NOW).run(files)).counts == state.counts
     assert (dry.problems, len(dry.problems)) == (report.problems, 2)
     assert (await get_record(store, CoworkerBookingCredit, 70))["RemainingCredit"] == 800_000
+
+
+async def test_bookings_without_a_number_are_numbered_after_those_that_have_one(store: Store, tmp_path: Path) -> None:
+    bookings = [
+        {"Id": 31, "ResourceId": 3, "BookingNumber": 8},
+        {"Id": 32, "ResourceId": 3, "BookingNumber": None},
+        {"Id": 33, "ResourceId": 3},
+        {"Id": 34},
+    ]
+    folder = write_files(
+        tmp_path / "files", resources_json=[{"Id": 3, "Name": "Room", "BusinessId": 1}], bookings_json=bookings
+    )
+    for _ in range(2):
+        await import_files(store, folder)
+        async with store.read_session() as session:
+            found = await session.find(Booking, columns=("Id", "BookingNumber"))
+        assert {each["Id"]: each["BookingNumber"] for each in found} == {31: 8, 32: 9, 33: 10, 34: None}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from creditdesk.settings import AuthSettings, Settings, ValidityInstant, declared_settings, variable_of
-from creditdesk.settings_sources import FORMER_NAMES, RETIRED_NAMES, SettingsError, load_settings
+from creditdesk.settings_sources import FORMER_NAMES, RETIRED_NAMES, SettingsError, load_settings, settings_in_force
 
 
 @pytest.fixture
@@ -150,3 +150,40 @@ def test_other_variables_are_left_alone() -> None:
 def test_secrets_do_not_show() -> None:
     shown = repr(load_settings({"CREDITDESK_AUTH_SIGNING_KEY": "hush", "CREDITDESK_DATABASE": "hush"}))
     assert "hush" not in shown
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("s3cret\n", encoding="utf-8")
+    loaded = load_settings({"CREDITDESK_AUTH_SIGNING_KEY_FILE": str(file)})
+    assert loaded.auth.signing_key == "s3cret"
+    same = {"CREDITDESK_AUTH_SIGNING_KEY_FILE": str(file), "CREDITDESK_AUTH_SIGNING_KEY": "s3cret"}
+    assert load_settings(same).auth.signing_key == "s3cret"
+    with pytest.raises(SettingsError, match="one setting with two values") as raised:
+        load_settings(same | {"CREDITDESK_AUTH_SIGNING_KEY": "other"})
+    assert "s3cret" not in str(raised.value)
+
+
+def test_the_file_of_a_secret_must_be_readable(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"CREDITDESK_DATABASE_FILE names .*, which cannot be read: No such file"):
+        load_settings({"CREDITDESK_DATABASE_FILE": str(tmp_path / "missing")})
+
+
+def test_only_secrets_are_read_from_files() -> None:
+    with pytest.raises(SettingsError, match="There is no setting CREDITDESK_CONNECTIONS_FILE"):
+        load_settings({"CREDITDESK_CONNECTIONS_FILE": "/dev/null"})
+    assert {each.name for each in declared_settings().values() if each.file_variable} == {
+        "database", "auth.signing_key",
+    }  # fmt: skip
+
+
+def test_settings_in_force_name_their_source(toml: Path) -> None:
+    toml.write_text("connections = 7\n[api]\nmax_filters = 20\n", encoding="utf-8")
+    found = {
+        each.declared.name: (each.value, each.source)
+        for each in settings_in_force({"CREDITDESK_API_MAX_FILTERS": "30"}, toml)
+    }
+    assert found["connections"] == (7, toml.name)
+    assert found["api.max_filters"] == (30, "CREDITDESK_API_MAX_FILTERS")
+    assert found["busy_seconds"] == (5, "default")
+    assert list(found) == list(declared_settings())

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from creditdesk import __version__
 from creditdesk.api.context import Route
+from creditdesk.api.openapi_examples import add_examples
 from creditdesk.api.schemas import (
+    ACTION_DESCRIPTION_SCHEMA,
     ERROR_SCHEMAS,
     Schema,
     action_schema,
@@ -51,7 +53,7 @@ def openapi_document(entities: Iterable[type[Entity]], extras: Iterable[Route]) 
     paths["/api/auth/me"] = {"get": _me_operation()}
     for extra in extras:
         paths.setdefault(extra.path, {})[extra.method.lower()] = _extra_route_operation(extra)
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": "creditdesk",
@@ -70,6 +72,8 @@ def openapi_document(entities: Iterable[type[Entity]], extras: Iterable[Route]) 
             "responses": _shared_responses(),
         },
     }
+    add_examples(document)
+    return document
 
 
 class _DocumentBuilder:
@@ -172,8 +176,8 @@ _COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "size": {
         "name": "size",
         "in": "query",
-        "description": "Records per page, at most 1000.",
-        "schema": _INT64 | {"minimum": 1, "maximum": 1000, "default": 25},
+        "description": "Records per page, at most 10000; the setting `api.max_page_size` may lower that.",
+        "schema": _INT64 | {"minimum": 1, "maximum": 10_000, "default": 25},
     },
     "orderBy": {
         "name": "orderBy",
@@ -272,7 +276,7 @@ def _batch_operation(entity: type[Entity]) -> dict[str, Any]:
 
 
 def _list_actions_operation(entity: type[Entity]) -> dict[str, Any]:
-    listed = _json({"type": "array", "items": {"type": "object"}})
+    listed = _json({"type": "array", "items": ACTION_DESCRIPTION_SCHEMA})
     return _operation(entity, "list", listed, (401, 403, 429, 500, 503)) | {
         "operationId": f"commandsOf{entity.__name__}",
         "summary": f"Commands of {entity.__name__}",
@@ -325,7 +329,15 @@ def _enums_operation() -> dict[str, Any]:
         "operationId": "enums",
         "tags": ["utils"],
         "summary": "The values of a numbered list",
-        "parameters": [{"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}],
+        "parameters": [
+            {
+                "name": "name",
+                "in": "query",
+                "required": True,
+                "schema": {"type": "string"},
+                "example": "eChargePeriod",
+            }
+        ],
         "responses": _responses(_json({"type": "array", "items": entry}), (400, 401, 404, 429, 500, 503)),
     }
 
@@ -335,7 +347,7 @@ def _me_operation() -> dict[str, Any]:
         "operationId": "signedIn",
         "tags": ["auth"],
         "summary": "The signed-in user",
-        "responses": _responses(_json({"type": "object"}), (401, 404, 429, 500, 503)),
+        "responses": _responses(_json(_schema("User")), (401, 404, 429, 500, 503)),
     }
 
 

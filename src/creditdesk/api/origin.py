@@ -13,8 +13,12 @@ from creditdesk.auth.origin import RequestOrigin
 
 def request_origin(api: ApiContext, request: Request) -> RequestOrigin:
     """The origin of a request that proves who its user is."""
-    address = client_address(request.scope, api.proxy_hops)
-    return RequestOrigin(address, request.headers.get("user-agent"), request.headers.get("device-secret"))
+    return RequestOrigin(
+        client_address(request.scope, api.proxy_hops),
+        request.headers.get("user-agent"),
+        request.headers.get("device-secret"),
+        has_client_credentials=request.headers.get("authorization", "").lower().startswith("basic "),
+    )
 
 
 def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:

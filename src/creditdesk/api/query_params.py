@@ -19,6 +19,7 @@ from creditdesk.schema.errors import FieldError, ValidationError, invalid_field
 from creditdesk.schema.fields import (
     MAX_INTEGER,
     Collection,
+    Computed,
     DateTime,
     Enum,
     Integer,
@@ -31,8 +32,9 @@ from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.settings import ApiSettings
 
 DEFAULT_PAGE_SIZE: Final = 25
-MAX_PAGE_SIZE: Final = 1000
-MAX_PAGE: Final = MAX_INTEGER // MAX_PAGE_SIZE
+MAX_BATCH_IDS: Final = 1000
+MAX_PAGE: Final = MAX_INTEGER // 10_000
+"""The last page whose first record has a number that fits, at the largest `api.max_page_size`."""
 PAGE: Final = Param("page", Integer(minimum=1))
 SIZE: Final = Param("size", Integer(minimum=1))
 """Paging where a page that does not exist is an error. Lists of entities, as the imitated API does,
@@ -143,7 +145,7 @@ class _QueryReader:
         column = _order_column(entity, self._sent.get("orderby", ("", ""))[1])
         descending = self._direction()
         page = min(self._positive_or_default("page", 1), MAX_PAGE)
-        size = min(self._positive_or_default("size", DEFAULT_PAGE_SIZE), MAX_PAGE_SIZE)
+        size = min(self._positive_or_default("size", DEFAULT_PAGE_SIZE), settings.max_page_size)
         if self._errors:
             raise ValidationError(*self._errors)
         order = Order(_sort_column(entity, column), descending)
@@ -282,8 +284,8 @@ def _ids_of(value: str) -> list[int]:
         ids = [_INTEGER.parse(part) for part in value.strip().strip("[]").split(",") if part.strip()]
     except ParseError:
         raise ParseError("must be a list of ids such as [1,2,3]") from None
-    if len(ids) > MAX_PAGE_SIZE:
-        raise ParseError(f"must name at most {MAX_PAGE_SIZE} ids")
+    if len(ids) > MAX_BATCH_IDS:
+        raise ParseError(f"must name at most {MAX_BATCH_IDS} ids")
     return list(dict.fromkeys(ids))
 
 
@@ -299,8 +301,8 @@ def _order_column(entity: type[Entity], sent: str) -> Column:
 def _sort_column(entity: type[Entity], column: Column) -> Column:
     """The column to sort by; for one that no table holds, the label, else the Id."""
     columns = entity.meta().columns
-    if column.name == "ToStringText" and entity.label:
-        return columns[entity.label]
-    if column.name in COMPUTED_FIELDS or column.field.write_only or isinstance(column.field, Object):
+    if column.name == "ToStringText":
+        return entity.meta().title_order
+    if column.name in COMPUTED_FIELDS or column.field.write_only or isinstance(column.field, Object | Computed):
         return columns["Id"]
     return column

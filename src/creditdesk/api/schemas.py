@@ -10,6 +10,7 @@ from creditdesk.schema.fields import (
     MAX_INTEGER,
     Boolean,
     Collection,
+    Computed,
     DateTime,
     Enum,
     Field,
@@ -72,6 +73,17 @@ def _enum(field: Field) -> Schema:
     return {"type": "integer", "enum": [int(m) for m in members], "description": names}
 
 
+_COMPUTED: Final[dict[str, Schema]] = {
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer", "format": "int64"},
+    "integer[]": {"type": "array", "items": _ID_SCHEMA},
+    "money": {"type": "number"},
+    "object": {"type": "object"},
+    "object[]": {"type": "array", "items": {"type": "object"}},
+    "string": {"type": "string"},
+}
+"""The schema of each type that a computed field shows."""
+
 SCHEMAS: Final[dict[type[Field], Callable[[Field], Schema]]] = {
     Text: _text,
     Guid: lambda _: {"type": "string", "format": "uuid"},
@@ -84,6 +96,7 @@ SCHEMAS: Final[dict[type[Field], Callable[[Field], Schema]]] = {
     Object: lambda _: _CUSTOM_FIELDS_SCHEMA,
     Reference: lambda _: _ID_SCHEMA,
     Collection: lambda _: {"type": "array", "items": _ID_SCHEMA},
+    Computed: lambda field: dict(_COMPUTED[cast("Computed", field).shows]),
 }
 """The schema of each field type, without null."""
 
@@ -180,7 +193,8 @@ def _shown_schema(column: Column) -> Schema:
     schema: Schema = {"type": "string"} if column.as_text else field_schema(field)
     # Stored values may lie beyond what a body may set: 0 for no id, the balance of an overdraft.
     schema.pop("minimum", None)
-    never_null = column.is_own and (not field.nullable or isinstance(field, Collection))
+    has_value = isinstance(field, Collection) or (isinstance(field, Computed) and field.value is not None)
+    never_null = column.is_own and (not field.nullable or has_value)
     return schema if never_null else nullable(schema)
 
 
@@ -250,3 +264,30 @@ def list_schema(row: Schema) -> Schema:
         "TotalPages": count,
     }
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+_ACTION_FLAGS: Final = (
+    "AppliesOnlyToMultipleEntities",
+    "AppliesOnlyToOneEntity",
+    "AppliesOnlyToTwoEntities",
+    "DisplayInDropdown",
+    "DisplayInDropdownV2",
+    "DisplayInGrid",
+    "NeedsEntitiesToRun",
+)
+ACTION_DESCRIPTION_SCHEMA: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "Key": {"type": "string"},
+        "Name": {"type": "string"},
+        **{key: {"type": "boolean"} for key in _ACTION_FLAGS},
+        "Icon": {"type": "null"},
+        "Order": {"type": "integer"},
+        "RequiresParameters": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"Name": {"type": "string"}, "Type": {"type": "string"}}},
+        },
+    },
+    "required": ["Key", "Name", *_ACTION_FLAGS, "Icon", "Order", "RequiresParameters"],
+}
+"""A command as the list of an entity's commands shows it."""

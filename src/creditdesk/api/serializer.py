@@ -16,6 +16,7 @@ from creditdesk.schema.entity import Column, Entity, Record
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
+    Computed,
     DateTime,
     Enum,
     Field,
@@ -77,6 +78,10 @@ def _list_formatter(_: Field) -> ValueFormatter:
     return list
 
 
+def _computed_formatter(field: Field) -> ValueFormatter | None:
+    return _NUMBERS[Money.places].__getitem__ if isinstance(field, Computed) and field.shows == "money" else None
+
+
 SERIALIZERS: Final[dict[type[Field], Callable[[Field], ValueFormatter | None]]] = {
     Text: _no_conversion,
     Guid: _no_conversion,
@@ -89,6 +94,7 @@ SERIALIZERS: Final[dict[type[Field], Callable[[Field], ValueFormatter | None]]] 
     Object: _no_conversion,
     Reference: _no_conversion,
     Collection: _list_formatter,
+    Computed: _computed_formatter,
 }
 """The formatter of each field type; None where JSON shows the value as it is."""
 
@@ -131,14 +137,15 @@ class Serializer:
         for at in layout.null_positions:
             formatted[at] = repeat(None)
         formatted[layout.is_new_position] = repeat(False)
-        formatted[layout.label_text_position] = [layout.label_text(value) for value in columns[layout.label_position]]
+        shown = zip(*(columns[at] for at in layout.title_positions), strict=True)
+        formatted[layout.title_position] = [layout.title(values) for values in shown]
         return list(map(layout.struct_type, *formatted))
 
     def record(self, record: Record) -> Struct:
         """A full record: collections as arrays, each followed by its two delta fields, which are null."""
         layout = self._records
         values = list(self._values_of(record))
-        label = values[layout.label_position]
+        title = layout.title([values[at] for at in layout.title_positions])
         for at, formatter in layout.conversions:
             value = values[at]
             if value is not None:
@@ -146,7 +153,7 @@ class Serializer:
         for at in layout.null_positions:
             values[at] = None
         values[layout.is_new_position] = False
-        values[layout.label_text_position] = layout.label_text(label)
+        values[layout.title_position] = title
         return layout.struct_type(*values)
 
 
@@ -165,17 +172,36 @@ class _RowLayout:
             (at, formatter) for at, formatter in shows if formatter is not None and at not in self.null_positions
         )
         self.is_new_position = names.index("IsNew")
-        self.label_text_position = names.index("ToStringText")
-        self.label_position = names.index(entity.label or "Id")
-        self.label_text: ValueFormatter = _label_or_empty if entity.label else _number_label
+        parts = [(text, column) for text, column in entity.meta().title_parts if column]
+        self.title = _title_formatter(parts, entity.meta().title_parts[-1])
+        self.title_position = names.index("ToStringText")
+        self.title_positions = [names.index(column.name) for _, column in parts]
 
 
-def _label_or_empty(label: str | None) -> str:
-    return label or ""
+def _title_formatter(
+    parts: Sequence[tuple[str, Column]], last: tuple[str, Column | None]
+) -> Callable[[Sequence[Any]], str]:
+    """Makes ToStringText of the values of its columns: all parts, or the first alone where another is missing."""
+    before = parts[0][0]
+    if len(parts) == 1:
+        # The usual one, at a fraction of the cost.
+        return lambda values: before + ("" if values[0] is None else str(values[0]))
+    end = "" if last[1] else last[0]
+
+    def title(values: Sequence[Any]) -> str:
+        shown = [_plain_text(column, value) for (_, column), value in zip(parts, values, strict=True)]
+        if not all(shown[1:]):
+            return before + shown[0]
+        return "".join(text + value for (text, _), value in zip(parts, shown, strict=True)) + end
+
+    return title
 
 
-def _number_label(record_id: int) -> str:
-    return f"#{record_id}"
+def _plain_text(column: Column, value: Any) -> str:
+    """A value as a title shows it; empty for none."""
+    if value is None:
+        return ""
+    return format_decimal(value, column.field.places) if isinstance(column.field, Scaled) else str(value)
 
 
 _SERIALIZER_CACHE: Final[dict[type[Entity], Serializer]] = {}

@@ -81,7 +81,8 @@ TOKEN_OPERATION: Final[dict[str, Any]] = {
             "name": "client_id",
             "in": "header",
             "schema": {"type": "string", "maxLength": 320},
-            "description": "Names the client a refresh token belongs to; the e-mail when left out.",
+            "description": "Names the client a refresh token belongs to; the e-mail when left out. A refresh need not"
+            " name a client that signed in with HTTP Basic credentials.",
         },
         {
             "name": "Device-Secret",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+from creditdesk.api.computed_fields import compute_fields
 from creditdesk.api.context import ApiContext
 from creditdesk.api.responses import action_body
 from creditdesk.api.serializer import serializer_for
@@ -57,7 +58,7 @@ class CreateRecord(EntityWrite[ParsedWrite], TransactionWrite[ParsedWrite]):
     ) -> bytes:
         record = parsed.resolve(await find_missing_references(session, parsed, context))
         record_id = await self.service(api).create(session, self.entity, record, context)
-        created = await _read_back(session, self.entity, record_id, context)
+        created = await _read_back(api, session, self.entity, record_id, context)
         return record_body(self.entity, created, "created")
 
 
@@ -81,7 +82,7 @@ class UpdateRecord(EntityWrite[tuple[int, ParsedWrite]], TransactionWrite[tuple[
         before = await _lock_record(session, self.entity, record_id, context)
         record = write.resolve(await find_missing_references(session, write, context), before)
         await self.service(api).update(session, self.entity, before, record, context)
-        updated = await _read_back(session, self.entity, record_id, context)
+        updated = await _read_back(api, session, self.entity, record_id, context)
         return record_body(self.entity, updated, "updated")
 
 
@@ -152,9 +153,12 @@ async def _lock_record(session: WriteSession, entity: type[Entity], record_id: i
     return record
 
 
-async def _read_back(session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext) -> Record:
+async def _read_back(
+    api: ApiContext, session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
+) -> Record:
     """The written record. Raises PermissionDenied when it is outside the caller's locations."""
     record = await session.get(entity, record_id, scope_filters(context.principal, entity))
     if record is None:
         raise PermissionDenied(OUT_OF_SCOPE_MESSAGE)
+    await compute_fields(api, session, entity, [record], context)
     return record

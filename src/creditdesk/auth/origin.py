@@ -12,12 +12,15 @@ class RequestOrigin:
 
     By `device_secret`, a text that a client keeps for itself, or by a valid `refresh_token` it is
     recognised as a client that the user has signed in with before.
+
+    `has_client_credentials`: the client sent HTTP Basic credentials of its own.
     """
 
     address: str | None = None
     user_agent: str | None = None
     device_secret: str | None = None
     refresh_token: str | None = None
+    has_client_credentials: bool = False
 
 
 NO_ORIGIN: Final = RequestOrigin()

@@ -39,6 +39,14 @@ _DELETE_BATCH_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
+class _Client:
+    """The program that signed a user in. `is_optional`: a refresh need not name it."""
+
+    id: str
+    is_optional: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedToken:
     """A new refresh token, its session and user."""
 
@@ -67,7 +75,8 @@ async def issue_refresh_token(
     await _delete_expired(session, user_id, now)
     expires = now + timedelta(seconds=settings.refresh_seconds)
     opened = await open_session(session, user_id, client_id, method, now, expires, origin)
-    token = await _insert(session, credential, client_id, opened["UniqueId"], now, expires)
+    client = _Client(client_id, origin.has_client_credentials)
+    token = await _insert(session, credential, client, opened["UniqueId"], now, expires)
     return IssuedToken(user_id, opened["Id"], token)
 
 
@@ -82,7 +91,8 @@ async def rotate_refresh_token(
     """Exchanges a token for the next one of its session.
 
     Returns None for a token that is not valid for this client. A replay also ends the session, which
-    the caller must commit. The client id defaults to the user's e-mail.
+    the caller must commit. The client id may be left out where the client signed the user in with
+    credentials of its own; else it defaults to the user's e-mail.
     """
     found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", hash_token(token))], limit=1))
     credential = await find_credential(session, found["UserId"]) if found else None
@@ -113,7 +123,8 @@ async def rotate_refresh_token(
     else:
         change = {"LastUsedOn": now, "ExpireDate": expires, **update_stamp(now, None)}
         await session.update(UserSession, [(opened["Id"], change)])
-    next_token = await _insert(session, credential, stored["ClientId"], stored["Family"], now, expires)
+    client = _Client(stored["ClientId"], bool(stored["ClientOptional"]))
+    next_token = await _insert(session, credential, client, stored["Family"], now, expires)
     return IssuedToken(stored["UserId"], opened["Id"], next_token)
 
 
@@ -142,6 +153,8 @@ async def _is_usable(
     if stored["ExpireDate"] <= now or stored["Version"] != credential["Version"]:
         return False
     if client_id is None:
+        if stored["ClientOptional"]:
+            return True
         user = await session.get(User, stored["UserId"])
         client_id = str(user["Email"]) if user else ""
     return fold_compatible(client_id) == fold_compatible(stored["ClientId"])
@@ -150,7 +163,7 @@ async def _is_usable(
 async def _insert(
     session: WriteSession,
     credential: Record,
-    client_id: str,
+    client: _Client,
     family: str,
     now: datetime,
     expires: datetime,
@@ -159,7 +172,8 @@ async def _insert(
     values = {
         "UserId": credential["UserId"],
         "TokenHash": hash_token(token),
-        "ClientId": client_id,
+        "ClientId": client.id,
+        "ClientOptional": client.is_optional,
         "Family": family,
         "Version": credential["Version"],
         "ExpireDate": expires,

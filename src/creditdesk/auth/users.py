@@ -93,7 +93,7 @@ class UserService:
         require_rights(context.principal, rights_before)
         require_rights(context.principal, rights_after)
         email = _email(record, stored)
-        if normalize_login(email) != normalize_login(stored["Email"]):
+        if normalize_login(email) != normalize_login(stored["Email"] or ""):
             await _require_unique_email(session, email, user_id)
         await self._default_service.update(session, entity, before, record, context)
         await self._save_credential(session, user_id, stored | record | {"Email": email}, context)
@@ -120,6 +120,10 @@ class UserService:
     ) -> None:
         name = "NewPassword" if record.get("NewPassword") else "Password"
         password = record.get(name)
+        if not normalize_login(record["Email"]):
+            if password or record.get("TwoFactorSecret"):
+                raise invalid_field("Email", "must be an e-mail address, so that the user can sign in")
+            return
         password_hash = await self._passwords.hash(password, name, record["Email"]) if password else None
         secret = "".join((record.get("TwoFactorSecret") or "").split())
         if secret and not is_valid_secret(secret):
@@ -209,7 +213,9 @@ async def _get_stored(session: WriteSession, entity: type[Entity], record_id: in
 
 
 def _email(record: Record, before: Record) -> str:
+    """The e-mail after the write: what is stored already is accepted again, as an import left it."""
     email = str(record.get("Email") or before.get("Email") or "")
-    if not normalize_login(email):
+    is_kept = bool(before) and email == (before["Email"] or "")
+    if not normalize_login(email) and not is_kept:
         raise invalid_field("Email", "must be an e-mail address", email)
     return email

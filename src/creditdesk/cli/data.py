@@ -161,7 +161,7 @@ def import_(
     ] = (),
     database: DatabaseOption = None,
 ) -> int:
-    """Import records from CSV, JSON and JSON-lines files named like coworkers.csv.
+    """Import records from CSV, XLSX, JSON and JSON-lines files named like coworkers.csv.
 
     Ids, dates and balances are kept as they are. Importing the same files again changes nothing.
     A value that cannot be read refuses its row. The exit code is 1 when anything was refused or

@@ -22,6 +22,7 @@ from creditdesk.cli import (
     backup,
     checkpoint,
     closing,
+    config,
     data,
     encryption_keys,
     jobs,
@@ -71,6 +72,7 @@ app.command(checkpoint.checkpoint)
 app.command(backup.backup)
 app.command(backup.drill)
 app.command(encryption_keys.rotate_key)
+app.command(config.config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from creditdesk.schema.entity import Column, entity_by_name
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
+    Computed,
     DateTime,
     Enum,
     Field,
@@ -76,6 +77,15 @@ def _collection(_format: Formatter, field: Field, value: Any) -> CellText:
     return Markup(", ").join(_link(field.of, each) for each in value)
 
 
+def _computed(formatter: Formatter, field: Field, value: Any) -> CellText:
+    assert isinstance(field, Computed)
+    if field.shows == "boolean":
+        return _boolean(formatter, field, value)
+    if field.shows == "money":
+        return formatter.money(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _link(entity: str, record_id: Any) -> Markup:
     return link_element(record_path(entity_by_name(entity), record_id), f"#{record_id}")
 
@@ -92,6 +102,7 @@ DISPLAYS: Final[dict[type[Field], CellDisplay]] = {
     Object: _object,
     Reference: _reference,
     Collection: _collection,
+    Computed: _computed,
 }
 """How a value of each field type is shown."""
 

@@ -169,6 +169,7 @@ class _CustomerActivity:
             ToTime=at + length,
             Repeats=1,
             WhichBookingsToUpdate=1,
+            BookingNumber=self.location.next_booking_number(),
             Invoiced=True,
         )
         if self.factory.random.random() < 1 / 20:

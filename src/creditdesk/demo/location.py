@@ -55,6 +55,7 @@ class DemoLocation:
 
     business: Record
     currency: Record
+    bookings: int = 0
     types: list[Record] = field(default_factory=list)
     rooms: list[Record] = field(default_factory=list)
     rate: Record = field(default_factory=dict)
@@ -67,6 +68,11 @@ class DemoLocation:
     coffee: Record = field(default_factory=dict)
     categories: list[Record] = field(default_factory=list)
     tickets: list[tuple[Record, Record]] = field(default_factory=list)
+
+    def next_booking_number(self) -> int:
+        """The number of the location's next booking, from 1."""
+        self.bookings += 1
+        return self.bookings
 
 
 def create_locations(factory: RecordFactory) -> list[DemoLocation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from creditdesk.ledger.loaders.contracts import ContractRow, load_main_contracts
+from creditdesk.ledger.loaders.contracts import ContractEndRow, load_main_contracts
 from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
@@ -39,7 +39,7 @@ class ContractService:
         record: Record,
         context: RequestContext,
     ) -> None:
-        stored = to_row(ContractRow, before)
+        stored = to_row(ContractEndRow, before)
         ends = record.get("CancellationDate", stored.cancellation_date)
         flags: dict[str, Any] = {}
         if ends != stored.cancellation_date:

@@ -21,6 +21,7 @@ from creditdesk.ledger.journal.values import CreditTerms, StoredCredit
 from creditdesk.ledger.loaders.bookings import BookingWrite, LockedBooking
 from creditdesk.ledger.loaders.rates import load_rates, total_price
 from creditdesk.ledger.loaders.rows import to_row
+from creditdesk.ledger.operations.booking_numbers import next_booking_number
 from creditdesk.ledger.operations.bookings import charge_bookings, decide_again
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.operations.locking import lock_accounts
@@ -88,7 +89,7 @@ class CreditService:
         if mapping.account_type is AccountType.TIME and was_priced and terms.price is None:
             values |= {"Price": await _default_price(session, terms)}
         if credit.is_booking_charge:
-            values |= {mapping.total_field: terms.total}
+            values |= {name: record[name] for name in (mapping.total_field,) if name in record}
             await session.update(entity, [(credit.id, values)])
             return
         account = (mapping.account_type, credit.id)
@@ -192,8 +193,11 @@ class BookingService:
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         _validate_times(BookingWrite.of(record))
-        booking_id = await self.default_service.create(session, entity, record, context)
-        if BookingWrite.of(record).is_charged_now:
+        write = BookingWrite.of(record)
+        number = await next_booking_number(session, write.resource_id, context.now)
+        numbered = {**record, "BookingNumber": number}
+        booking_id = await self.default_service.create(session, entity, numbered, context)
+        if write.is_charged_now:
             self._authorize_charge(context.principal)
             await charge_bookings(session, [booking_id], context, self.ledger)
         return booking_id

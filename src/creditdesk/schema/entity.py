@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from string import Formatter
 from typing import Any, ClassVar, Final, Literal
 
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
+    Computed,
     DateTime,
     Embed,
     Field,
@@ -86,7 +88,8 @@ class Entity:
     """Base of every entity declaration.
 
     Class arguments:
-    area, plural: the path, `/api/{area}/{plural}`. aliases: further paths of the same collection, which
+    title: the format of ToStringText, such as `{Name} ({Price})`; without one it is the label, else
+    `#{Id}`. area, plural: the path, `/api/{area}/{plural}`. aliases: further paths of the same collection, which
     the OpenAPI document leaves out. verbs: what the API offers. order: the default
     sort column. label: the column that names a record to people. scope: the column or collection
     that holds a record's location, None for records of all locations. public: whether the API has
@@ -104,6 +107,7 @@ class Entity:
     verbs: ClassVar[tuple[Verb, ...]]
     order: ClassVar[str]
     label: ClassVar[str | None]
+    title: ClassVar[str]
     scope: ClassVar[str | None]
     public: ClassVar[bool]
     counted: ClassVar[bool]
@@ -126,6 +130,7 @@ class Entity:
         verbs: tuple[Verb, ...] = ALL_VERBS,
         order: str = "Id",
         label: str | None = None,
+        title: str = "",
         scope: str | None = None,
         public: bool = True,
         counted: bool = False,
@@ -144,6 +149,7 @@ class Entity:
         cls.area, cls.plural, cls.verbs, cls.order, cls.label = area, plural, verbs, order, label
         cls.scope, cls.public, cls.counted = scope, public, counted
         cls.aliases = aliases
+        cls.title = title or (f"{{{label}}}" if label else "#{Id}")
         cls.append_only, cls.mutable_fields = append_only, mutable_fields
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
         cls.required_filters, cls.indexed = required_filters, indexed
@@ -246,6 +252,17 @@ class EntityMeta:
         )  # fmt: skip
 
     @cached_property
+    def title_parts(self) -> tuple[tuple[str, Column | None], ...]:
+        """The text and the column of each part of ToStringText, in order; the last has no column."""
+        parts = Formatter().parse(self.entity.title)
+        return tuple((text, self.columns[name] if name else None) for text, name, _, _ in parts)
+
+    @cached_property
+    def title_order(self) -> Column:
+        """The column that ToStringText sorts by: the first that it shows."""
+        return next(column for _, column in self.title_parts if column)
+
+    @cached_property
     def stored_columns(self) -> tuple[Column, ...]:
         """The columns of the entity's table: own ones that are not computed, write-only or collections."""
         return tuple(
@@ -254,14 +271,21 @@ class EntityMeta:
             if c.is_own
             and c.name not in COMPUTED_FIELDS
             and not c.field.write_only
-            and not isinstance(c.field, Collection)
+            and not isinstance(c.field, Collection | Computed)
         )
+
+    @cached_property
+    def computed_columns(self) -> tuple[Column, ...]:
+        """The columns whose values follow from other records."""
+        return tuple(c for c in self.columns.values() if isinstance(c.field, Computed))
 
     @cached_property
     def writable_columns(self) -> tuple[Column, ...]:
         """The columns that a write sets from its body or by default, collections included."""
         unset = COMPUTED_FIELDS | SERVER_FIELDS
-        return tuple(c for c in self.columns.values() if c.is_own and c.name not in unset)
+        return tuple(
+            c for c in self.columns.values() if c.is_own and c.name not in unset and not isinstance(c.field, Computed)
+        )
 
     @cached_property
     def default_values(self) -> Mapping[str, Any]:
@@ -287,7 +311,7 @@ class EntityMeta:
         for column in [*self.columns.values(), *self.filter_only.values()]:
             if column.name in COMPUTED_FIELDS or column.name == "Id":
                 continue
-            if isinstance(column.field, Object) or (column.is_own and column.field.internal):
+            if isinstance(column.field, Object | Computed) or (column.is_own and column.field.internal):
                 continue
             if isinstance(column.field, Reference):
                 yield FilterParameter(column, "equals", f"{prefix}_{column.leaf}")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from creditdesk.schema.conversions import ParseError, check_storable, parse_datetime, parse_decimal
@@ -117,6 +117,7 @@ class Guid(Field):
             raise ParseError("must be a GUID") from None
 
     def parse_filter(self, text: str) -> str:
+        check_storable(text)
         return text.strip().lower()
 
 
@@ -323,7 +324,8 @@ class Collection(Field):
 
     def parse(self, value: object) -> tuple[int, ...]:
         if isinstance(value, str):
-            value = [part for part in value.strip("[] ").split(",") if part.strip()]
+            parts = [part for part in value.strip("[] ").split(",") if part.strip()]
+            value = [] if parts == ["0"] else parts
         if type(value) is int:
             value = [value] if value else []
         if not isinstance(value, list | tuple):
@@ -336,6 +338,26 @@ class Collection(Field):
         return ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Computed(Field):
+    """A value of a record that no table holds: it follows from other records, or is always `value`.
+
+    shows: its JSON type. No body sets it, and no filter compares it.
+    """
+
+    shows: Literal["boolean", "integer", "integer[]", "money", "object", "object[]", "string"] = field(kw_only=False)
+    read_only: bool = True
+    value: Any = None
+    json_type: ClassVar[str] = "object"
+
+    @property
+    def default_value(self) -> Any:
+        return self.value
+
+
 FIELD_TYPES: Final[tuple[type[Field], ...]] = (
     Text, Guid, Integer, Money, Number, Boolean, Enum, DateTime, Object, Reference, Collection,
 )  # fmt: skip
+"""The types of values that are stored."""
+SHOWN_FIELD_TYPES: Final = (*FIELD_TYPES, Computed)
+"""The types of values that records show."""

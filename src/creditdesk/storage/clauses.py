@@ -184,9 +184,9 @@ class ClauseBuilder:
     def sort_expression(self, order: Order, joins: Joins) -> str:
         """The sort key; empty where only Id is sorted by."""
         column = order.column
-        if column.name == "ToStringText" and column.entity.label:
-            column = column.entity.meta().columns[column.entity.label]
-        if column.name in ("Id", "ToStringText") or isinstance(column.field, Collection | Object):
+        if column.name == "ToStringText":
+            column = column.entity.meta().title_order
+        if column.name == "Id" or isinstance(column.field, Collection | Object):
             return ""
         compared = self.compared_expression(column, joins)
         return "" if compared == "NULL" else compared

@@ -26,7 +26,7 @@ from creditdesk.schema.repository import (
 from creditdesk.storage.codecs import from_microseconds
 from creditdesk.storage.counted_queries import is_seekable
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.fragments import BoundStatement
+from creditdesk.storage.fragments import BoundStatement, RowDecoder
 from creditdesk.storage.naming import link_table, location_column, table_name
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_counters import (
@@ -39,6 +39,9 @@ from creditdesk.storage.row_encoding import EncodedRows, TypedColumn, encode_ins
 
 DEEP_PAGE_OFFSET: Final = 2_000
 """From this offset on, a page is found by the row counters, or read from the nearer end."""
+
+INLINE_ROWS: Final = 1000
+"""A page of more rows is decoded on a thread, as that takes more than 10 ms."""
 
 MAX_OFFSET: Final = 2**62
 """Past every row, with room to add to it in 64 bits."""
@@ -78,10 +81,15 @@ class BaseReadSession(ABC):
     async def _fetch_page(self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False) -> Page:
         statement = self.statements.page(query, offset, size, use_counters=use_counters)
         rows = await self.fetch(statement.text, statement.values)
+        if len(rows) > INLINE_ROWS:
+            return await asyncio.to_thread(self._decode_page, rows, statement.decoder)
+        return self._decode_page(rows, statement.decoder)
+
+    def _decode_page(self, rows: Sequence[Sequence[Any]], decoder: RowDecoder) -> Page:
         records = self.dialect.unpack_rows(rows, 1)
         # The total of a page without rows comes in a row of nulls.
-        empty = records[0][statement.decoder.names.index("Id")] is None
-        return Page(statement.decoder.decode_columns(() if empty else records), rows[0][0])
+        empty = records[0][decoder.names.index("Id")] is None
+        return Page(decoder.decode_columns(() if empty else records), rows[0][0])
 
     async def _deep_page(self, query: ListQuery, offset: int) -> Page:
         """A page far from the start, read from whichever end is nearer.

@@ -18,6 +18,7 @@ import msgspec
 from creditdesk.private_files import open_private_bytes, open_private_text
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
+from creditdesk.schema.fields import Computed
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.transfer.cell_values import JSON_ENCODERS, JSON_NATIVE_FIELDS, to_cell
@@ -64,7 +65,8 @@ def exported_columns(entity: type[Entity]) -> tuple[Column, ...]:
     return tuple(
         column
         for column in entity.meta().columns.values()
-        if (column.visible or column.field.internal)
+        if not isinstance(column.field, Computed)
+        and (column.visible or column.field.internal)
         and not column.field.write_only
         and column.name not in COMPUTED_FIELDS
     )

@@ -1,4 +1,4 @@
-"""Reads the records of a file one by one: CSV, a JSON array, a list response, or JSON lines.
+"""Reads the records of a file one by one: CSV, XLSX, a JSON array, a list response, or JSON lines.
 
 Memory stays flat however long a file is: JSON is parsed as a stream of events.
 """
@@ -9,7 +9,6 @@ import codecs
 import csv
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from io import BufferedReader
 from pathlib import Path
@@ -19,8 +18,10 @@ import ijson
 import msgspec
 
 from creditdesk.transfer.file_format import Encoding
+from creditdesk.transfer.file_rows import BadRow, FileRow, MalformedFile
+from creditdesk.transfer.workbook import workbook_rows
 
-FILE_SUFFIXES: Final = (".csv", ".json", ".jsonl", ".ndjson")
+FILE_SUFFIXES: Final = (".csv", ".json", ".jsonl", ".ndjson", ".xlsx")
 MAX_CELL_CHARACTERS: Final = 64 << 20
 MAX_LINE_BYTES: Final = 1 << 20
 """A longer line is read by the streaming parser."""
@@ -35,33 +36,14 @@ _Event = tuple[str, Any]
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-class MalformedFile(ValueError):
-    """A file that cannot be read on; the message says where and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """One record as the file has it, counted from 1; `is_csv` when all values are text."""
-
-    number: int
-    values: dict[str, Any]
-    is_csv: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A record that cannot be read; the ones after it can."""
-
-    number: int
-    message: str
-
-
 def read_rows(path: Path, encoding: Encoding = "utf-8") -> Iterator[FileRow | BadRow]:
     """Yields the file's records in order. Raises MalformedFile where no further one can be found."""
     try:
         if path.suffix.lower() == ".csv":
             with path.open(encoding=_csv_encoding(path, encoding), newline="") as stream:
                 yield from _csv_rows(path, stream)
+        elif path.suffix.lower() == ".xlsx":
+            yield from workbook_rows(path)
         else:
             with path.open("rb") as stream:
                 yield from _json_rows(path, stream)
@@ -78,8 +60,8 @@ def _csv_encoding(path: Path, encoding: Encoding) -> str:
 
 
 def estimate_row_count(path: Path) -> int | None:
-    """Number of lines of CSV and JSON lines, an upper bound of the rows; None for other JSON."""
-    if path.suffix.lower() == ".json":
+    """Number of lines of CSV and JSON lines, an upper bound of the rows; None for other files."""
+    if path.suffix.lower() in (".json", ".xlsx"):
         return None
     with path.open("rb") as stream:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(_CHUNK), b""))
@@ -130,7 +112,7 @@ def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow | BadRow]:
             yield BadRow(number, f"{error}")
             continue
         if len(cells) == len(names):
-            yield FileRow(number, dict(zip(names, cells, strict=True)), is_csv=True)
+            yield FileRow(number, dict(zip(names, cells, strict=True)), is_table=True)
         elif cells:
             lines.reread(1)
             yield BadRow(number, f"has {len(cells)} cells where the first line names {len(names)}")
@@ -144,7 +126,7 @@ def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow | BadRow]
     try:
         for number, record in enumerate(_json_records(stream, by_line=by_line), 1):
             if isinstance(record, dict):
-                yield FileRow(number, record, is_csv=False)
+                yield FileRow(number, record, is_table=False)
             else:
                 yield BadRow(number, record.message if isinstance(record, BadRow) else _NO_OBJECT)
     except ijson.JSONError as error:
@@ -152,7 +134,8 @@ def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow | BadRow]
             raise MalformedFile(f"{path.name} is not UTF-8 text; {_ENCODING_REMEDY}") from None
         if "premature EOF" in f"{error}":
             raise MalformedFile(f"{path.name} ends in the middle of a record or list") from None
-        raise MalformedFile(f"{path.name}: record {number + 1} is not JSON") from None
+        remedy = "correct it, or put each record on a line of its own in a .jsonl file, where only that line is refused"
+        raise MalformedFile(f"{path.name}: record {number + 1} is not JSON ({remedy})") from None
     except RecursionError:
         raise MalformedFile(f"{path.name}: record {number + 1} is nested too deeply") from None
 

@@ -20,9 +20,12 @@ from typing import Final
 
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.journal.opening import open_imported_journals
 from creditdesk.ledger.loaders.funding import load_grant_origins
+from creditdesk.ledger.operations.booking_numbers import number_bookings, restart_sequences
 from creditdesk.schema.batches import prefetch
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import Conflict
@@ -36,7 +39,8 @@ from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.transfer.dependency_order import deferred_columns, load_order
 from creditdesk.transfer.file_discovery import FilesByEntity, find_files, should_bulk_load
 from creditdesk.transfer.file_format import STANDARD_FORMAT, FileFormat
-from creditdesk.transfer.files import MalformedFile, estimate_row_count, read_rows
+from creditdesk.transfer.file_rows import MalformedFile
+from creditdesk.transfer.files import estimate_row_count, read_rows
 from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.import_state import BulkLoadUnsupported, ImportCounts, ImportState
 from creditdesk.transfer.link_writer import write_links
@@ -86,7 +90,7 @@ class Importer:
             with suppress(_RolledBack):
                 async with self.store.write_session() as session:
                     await self._import_files(state, files, lambda: nullcontext(session))
-                    await self._open_journals(state, lambda: nullcontext(session))
+                    await self._finish(state, files, lambda: nullcontext(session))
                     raise _RolledBack
             return state
         if await should_bulk_load(self.store, files):
@@ -95,14 +99,19 @@ class Importer:
             if loaded is not None:
                 async with self.store.bulk_load((JournalLine, AccountState)) as session:
                     await self._open_journals(loaded, lambda: nullcontext(session))
+                await self._number_bookings(files, self.store.write_session)
                 loaded.report.add(found)
                 return loaded
             report = DeduplicatingReporter(report, recording)
         state = self._new_state(report)
         state.report.add(found)
         await self._import_files(state, files, self.store.write_session)
-        await self._open_journals(state, self.store.write_session)
+        await self._finish(state, files, self.store.write_session)
         return state
+
+    async def _finish(self, state: ImportState, files: FilesByEntity, open_session: OpenSession) -> None:
+        await self._open_journals(state, open_session)
+        await self._number_bookings(files, open_session)
 
     def _new_state(self, report: ProgressReporter, *, is_bulk_load: bool = False) -> ImportState:
         users = UserGuard(self.admins, self.overwritten_users)
@@ -147,6 +156,18 @@ class Importer:
                 )
                 with suppress(MalformedFile):
                     await _import_file(state, entity, parser, open_session, write_links)
+
+    async def _number_bookings(self, files: FilesByEntity, open_session: OpenSession) -> None:
+        """Gives bookings that came without a number the next ones of their locations."""
+        if Booking.__name__ not in files:
+            return
+        async with open_session() as session:
+            businesses = await session.find(Business, columns=("Id",))
+            await restart_sequences(session, [business["Id"] for business in businesses])
+        last: int | None = 0
+        while last is not None:
+            async with open_session() as session:
+                last = await number_bookings(session, last, IMPORT_BATCH_SIZE, self.now)
 
     async def _open_journals(self, state: ImportState, open_session: OpenSession) -> None:
         """Opens the missing journals of the credits that the files name, and of placeholders.

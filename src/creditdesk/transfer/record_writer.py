@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from creditdesk.entities.security.role import Role
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
 from creditdesk.ledger.journal.mapping import MAPPINGS_BY_HISTORY
 from creditdesk.ledger.journal.opening import append_imported_uses
@@ -122,6 +123,9 @@ def _empty_requirement(entity: type[Entity], values: Record) -> str | None:
 def _importable_values(entity: type[Entity], row: ParsedRow, stored: Record | None, deferred: frozenset[str]) -> Record:
     """The row's values for this pass; of a stored record only those that may change and differ."""
     values = {k: v for k, v in row.values.items() if k not in deferred}
+    if entity is Booking and values.get("BookingNumber", 0) is None:
+        # A booking without a number got one of ours.
+        del values["BookingNumber"]
     if stored is None:
         return values
     if entity.append_only or entity is Role:

@@ -25,7 +25,7 @@ from creditdesk.schema.fields import (
 )
 from creditdesk.transfer.cell_values import FAST_PARSERS, blank_value, parse_value
 from creditdesk.transfer.file_format import STANDARD_FORMAT, FileFormat
-from creditdesk.transfer.files import BadRow, FileRow, MalformedFile
+from creditdesk.transfer.file_rows import BadRow, FileRow, MalformedFile
 from creditdesk.transfer.import_report import ImportReport
 
 MAX_CACHED_LAYOUTS: Final = 1000
@@ -90,11 +90,11 @@ class RowParser:
         names = tuple(row.values)
         layout = self._layouts.get(names)
         if layout is None:
-            layout = self._layout_for(names, is_csv=row.is_csv)
+            layout = self._layout_for(names, is_table=row.is_table)
         values = layout.blank.copy()
         for name, target, raw in zip(names, layout.columns, row.values.values(), strict=True):
             # Most values of a record are absent or in the usual form.
-            if raw is None or target is None or (raw == "" and row.is_csv):
+            if raw is None or target is None or (raw == "" and row.is_table):
                 continue
             column, fast_parser = target
             value = fast_parser(column.field, raw) if fast_parser else ...
@@ -128,13 +128,13 @@ class RowParser:
         self._report.refuse(f"{message}; the row is refused")
         return False
 
-    def _layout_for(self, names: tuple[str, ...], *, is_csv: bool) -> _HeaderLayout:
+    def _layout_for(self, names: tuple[str, ...], *, is_table: bool) -> _HeaderLayout:
         columns = [self._column_for(name) for name in names]
         if len(self._layouts) >= MAX_CACHED_LAYOUTS:
             self._layouts.clear()
         layout = self._layouts[names] = _HeaderLayout(
             tuple((c, FAST_PARSERS.get(type(c.field))) if c else None for c in columns),
-            {c.name: blank_value(c.field, cell=is_csv) for c in columns if c},
+            {c.name: blank_value(c.field, cell=is_table) for c in columns if c},
         )
         return layout
 
@@ -194,7 +194,8 @@ def _importable_columns(entity: type[Entity], only: Container[str] | None) -> di
         found[column.name.lower()] = column if column.name in stored else None
         if isinstance(column.field, Collection):
             found[f"added{column.name}".lower()] = found[f"removed{column.name}".lower()] = None
-    return found | {name.lower(): None for name in COMPUTED_FIELDS}
+    # Earlier versions showed some of the values that only filters have now.
+    return dict.fromkeys(name.lower() for name in (*COMPUTED_FIELDS, *meta.filter_only)) | found
 
 
 async def parse_batches(

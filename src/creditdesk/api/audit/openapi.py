@@ -25,7 +25,7 @@ def _operation(
 
 
 _POSITIVE: Final[dict[str, Any]] = {"type": "integer", "minimum": 1}
-_HEX: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_HEX: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": ["0f" * 32]}
 _CHECKPOINT: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -36,7 +36,7 @@ _CHECKPOINT: Final[dict[str, Any]] = {
         "root": _HEX,
         "previous": _HEX,
         "key_fingerprint": _HEX,
-        "signature": {"type": "string", "pattern": "^[0-9a-f]{128}$"},
+        "signature": {"type": "string", "pattern": "^[0-9a-f]{128}$", "examples": ["0f" * 64]},
     },
     "required": ["format", "created_microseconds", "credits", "lines", "root", "previous",
                  "key_fingerprint", "signature"],

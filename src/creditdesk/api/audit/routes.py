@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from creditdesk.api.audit.openapi import AUDIT_OPERATIONS, PEM_MEDIA_TYPE
 from creditdesk.api.context import ApiContext, Route, RouteHandler
-from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PAGE, SIZE
+from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
 from creditdesk.api.responses import json_response
 from creditdesk.audit.checkpoint_format import public_pem
 from creditdesk.audit.checkpoints import (
@@ -30,6 +30,8 @@ from creditdesk.schema.params import Param, Params
 from creditdesk.schema.query import ListQuery, Order
 from creditdesk.schema.service import RequestContext
 
+MAX_CHECKPOINTS: Final = 1000
+"""Most checkpoints of one page."""
 _HISTORY: Final = Param("history", Integer(minimum=1), required=True)
 _KIND: Final = Param("kind", required=True, choices=tuple(each.value for each in AccountType))
 _FINGERPRINT: Final = Param("fingerprint")
@@ -80,7 +82,7 @@ async def _list_checkpoints(api: ApiContext, request: Request, context: RequestC
     require_role(context.principal, JournalLine, "get")
     params = Params((PAGE, SIZE), request.query_params)
     params.raise_errors()
-    page, size = params[PAGE] or 1, min(params[SIZE] or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    page, size = params[PAGE] or 1, min(params[SIZE] or DEFAULT_PAGE_SIZE, MAX_CHECKPOINTS)
     newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
     async with api.store.read_session() as session:
         found = await session.page(ListQuery(StoredCheckpoint, (), newest_first, page, size))

@@ -24,7 +24,7 @@ class CoworkerBookingCredit(
 ):
     """A grant of money credit to a customer."""
 
-    Coworker = Reference("Coworker", required=True, embeds=(Embed("FullName", trailing=True),))
+    Coworker = Reference("Coworker", required=True, filter_only=("FullName",))
     Business = Reference(
         "Business",
         required=True,

@@ -21,7 +21,15 @@ from creditdesk.schema.fields import (
 )
 
 
-class Tariff(Entity, area="billing", plural="tariffs", order="Name", label="Name", scope="BusinessId"):
+class Tariff(
+    Entity,
+    area="billing",
+    plural="tariffs",
+    order="Name",
+    label="Name",
+    title="{Name} ({CurrencyCode} {Price})",
+    scope="BusinessId",
+):
     """A plan that customers subscribe to."""
 
     Business = Reference("Business", required=True, embeds=("Name",))

@@ -6,6 +6,7 @@ from creditdesk.entities.enums import eBookingRepeatCycle, eRepeatedBookingUpdat
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
+    Computed,
     DateTime,
     Embed,
     Enum,
@@ -18,7 +19,14 @@ from creditdesk.schema.fields import (
 )
 
 
-class Booking(Entity, area="spaces", plural="bookings", order="FromTime", scope="ResourceBusinessId"):
+class Booking(
+    Entity,
+    area="spaces",
+    plural="bookings",
+    order="FromTime",
+    title="{ResourceName} (#{BookingNumber})",
+    scope="ResourceBusinessId",
+):
     """A resource that is reserved for a customer from one time to another."""
 
     Resource = Reference(
@@ -116,3 +124,20 @@ class Booking(Entity, area="spaces", plural="bookings", order="FromTime", scope=
     PriceFactorDemand = Number(read_only=True)
     CoworkerCheckedInAt = DateTime()
     CoworkerCheckedOutAt = DateTime()
+    AvailableCredit = Computed("money")
+    BookingProducts = Computed("object[]", value=())
+    BookingVisitors = Computed("object[]", value=())
+    ChargedExtraServices = Computed("object[]", value=())
+    DisableConfirmation = Computed("boolean", value=False)
+    DiscountAmount = Computed("money")
+    EstimagedCost = Computed("money")
+    EstimatedCost = Computed("money")
+    EstimatedCostWithProducts = Computed("money")
+    EstimatedExtraService = Computed("object")
+    EstimatedProductCost = Computed("money", value=0)
+    Invoice = Computed("object")
+    IsEvent = Computed("boolean", value=False)
+    IsTour = Computed("boolean", value=False)
+    MinutesToStart = Computed("integer")
+    OverrideResourceLimits = Computed("boolean", value=False)
+    SkipGoogleCalendarUpdate = Computed("boolean", value=False)

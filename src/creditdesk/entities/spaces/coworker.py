@@ -13,7 +13,9 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import (
     Boolean,
     Collection,
+    Computed,
     DateTime,
+    Embed,
     Enum,
     Integer,
     Number,
@@ -29,6 +31,7 @@ class Coworker(
     verbs=("list", "get", "create", "update"),
     order="FullName",
     label="FullName",
+    title="{FullName} - {Email}",
     scope="Businesses",
 ):
     """A customer: a person or a company that holds credit."""
@@ -138,11 +141,10 @@ class Coworker(
     User = Reference(
         "User",
         update_only=True,
-        embeds=("FullName",),
+        embeds=("FullName", Embed("Active", trailing=True)),
         filter_only=(
             "IsAdmin",
             "LastAccess",
-            "Active",
             "ReceiveCommunityDigest",
             "ReceiveEveryMessage",
         ),
@@ -225,3 +227,8 @@ class Coworker(
     Tariff = Reference("Tariff", create_only=True)
     BillingDay = Integer(create_only=True)
     RenewalDate = DateTime(create_only=True)
+    TeamIds = Computed("integer[]", value=())
+    TeamName = Computed("string")
+    TariffName = Computed("string")
+    CoworkerContractIds = Computed("integer[]", value=())
+    NextTariffId = Computed("integer")

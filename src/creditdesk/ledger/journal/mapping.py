@@ -157,7 +157,7 @@ def overdraft_limit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Am
 
 
 def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredCredit:
-    """The credit that a record with at least `credit_columns` holds."""
+    """The credit that a record with at least `credit_columns` holds. A missing balance is none."""
     is_money = mapping is MONEY_MAPPING
     return StoredCredit(
         id=record["Id"],
@@ -165,8 +165,8 @@ def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Stor
         customer_id=record["CoworkerId"],
         created=record["CreatedOn"],
         updated_by=record["UpdatedBy"] or SYSTEM_ACTOR,
-        remaining=record[mapping.remaining_field],
-        total=record[mapping.total_field],
+        remaining=record[mapping.remaining_field] or 0,
+        total=record[mapping.total_field] or 0,
         overdraft=overdraft_limit(mapping, record),
         valid_from=record["ValidFrom"],
         expires=record["ExpireDate"],
@@ -178,11 +178,11 @@ def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Stor
 
 
 def credit_terms(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> CreditTerms:
-    """The terms in the record of a create or update; `record` has every required field."""
+    """The terms in the record of a create or update. A stored credit without a total has none of it."""
     return CreditTerms(
         business_id=record["BusinessId"],
         customer_id=record["CoworkerId"],
-        total=record[mapping.total_field],
+        total=record[mapping.total_field] or 0,
         valid_from=record.get("ValidFrom"),
         expires=record.get("ExpireDate"),
         rate_id=None if mapping is MONEY_MAPPING else record.get("ExtraServiceId"),

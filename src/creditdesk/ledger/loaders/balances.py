@@ -138,7 +138,7 @@ async def customer_balances(
                     held,
                     state.funding,
                     instant,
-                    timedelta(days=expiring_within_days),
+                    timedelta(days=min(expiring_within_days, timedelta.max.days)),
                     is_granted=state.sequence > 0,
                 )
             )
@@ -183,7 +183,7 @@ def _credit_balance(
     not_yet_valid = credit.valid_from is not None and credit.valid_from > at
     unreserved = max(0, remaining - held) if is_granted and not expired else 0
     is_usable = is_granted and not (expired or not_yet_valid)
-    expires_soon = credit.expires is not None and credit.expires <= at + expiring_within
+    expires_soon = credit.expires is not None and credit.expires - at <= expiring_within
     return CreditBalance(
         account,
         credit.description,

@@ -22,11 +22,12 @@ from creditdesk.ledger.journal.mapping import (
     where,
 )
 from creditdesk.ledger.loaders.rates import load_rates
-from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_rows
+from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_rows, have_values
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, ServiceRenewalTime
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.errors import StateConflict
 from creditdesk.schema.repository import Finder
 
 _MONEY_VALUES: Final = (
@@ -104,8 +105,9 @@ async def load_plan_benefits(finder: Finder, tariff_ids: Collection[int]) -> dic
     """The benefits of plans by plan id; money before time, each by Id."""
     money_columns = ("TariffId", "Credit", "ServiceRenewalTime", "Name", *_MONEY_VALUES)
     time_columns = ("TariffId", "UsesIncluded", "ServiceRenewalTime", "ExtraServiceId")
-    money = await _find(finder, TariffBookingCredit, money_columns, TariffId=tuple(tariff_ids))
-    time = await _find(finder, TariffExtraService, time_columns, TariffId=tuple(tariff_ids))
+    plans = {"TariffId": tuple(tariff_ids)}
+    money = await _find(finder, TariffBookingCredit, money_columns, ("Credit", "ServiceRenewalTime"), **plans)
+    time = await _find(finder, TariffExtraService, time_columns, ("UsesIncluded", "ServiceRenewalTime"), **plans)
     benefits = [
         *(
             PlanBenefit(
@@ -143,9 +145,11 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
         finder,
         ProductBookingCredit,
         ("Credit", "Name", *life, *_MONEY_VALUES),
+        ("Credit",),
         ProductId=product_id,
     )
-    time = await _find(finder, ProductExtraService, ("UsesIncluded", "ExtraServiceId", *life), ProductId=product_id)
+    time_columns = ("UsesIncluded", "ExtraServiceId", *life)
+    time = await _find(finder, ProductExtraService, time_columns, ("UsesIncluded",), ProductId=product_id)
     return [
         *(
             ProductBenefit(
@@ -200,8 +204,12 @@ async def load_grants(
     return await find_rows(finder, GrantRow, ContractId=tuple(contract_ids), **named)
 
 
-async def _find(finder: Finder, entity: type[Entity], columns: tuple[str, ...], **values: object) -> list[Record]:
-    return await finder.find(entity, where(entity, **values), columns=("Id", *columns))
+async def _find(
+    finder: Finder, entity: type[Entity], columns: tuple[str, ...], required: tuple[str, ...], **values: object
+) -> list[Record]:
+    """Benefits; one without a `required` value, which an import may bring, grants nothing."""
+    complete = (*where(entity, **values), *have_values(entity, *required))
+    return await finder.find(entity, complete, columns=("Id", *columns))
 
 
 def _money_values(record: Record) -> dict[str, object]:
@@ -237,4 +245,6 @@ def _lifetime(record: Record) -> tuple[ExpirationType, int | None]:
         ):
             if record[name]:
                 return expiration, record[name]
+    if record["ExpirationType"] is None:
+        raise StateConflict(f"Benefit #{record['Id']} of the product has no ExpirationType: set it first.")
     return ExpirationType(record["ExpirationType"]), record["ExpiresIn"]

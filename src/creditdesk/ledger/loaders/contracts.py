@@ -7,7 +7,7 @@ from datetime import datetime
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.ledger.journal.mapping import where
-from creditdesk.ledger.loaders.rows import Flag, UniqueRow, find_rows
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, UniqueRow, find_filtered, have_values
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.contracts import ContractTerm, Pause
 from creditdesk.schema.query import Comparison, Filter
@@ -59,12 +59,28 @@ class ContractRow(UniqueRow, frozen=True, gc=False):
         return max(1, self.quantity or 1)
 
 
+class ContractEndRow(TypedRow, frozen=True, gc=False):
+    """When a contract ends, of any contract that an import may bring."""
+
+    entity = CoworkerContract
+
+    cancellation_date: datetime | None
+
+
 class PricedContract(ContractRow, frozen=True, gc=False):
     """A contract with its price, or that of its plan."""
 
     price: Amount | None
     tariff_price: Amount | None
     tariff_currency_code: str | None
+
+
+def contract_filters(**values: object) -> tuple[Filter, ...]:
+    """Filters for contracts with these values, a location and a plan.
+
+    An imported contract may lack the last two; it renews nothing and makes nobody a subscriber.
+    """
+    return (*where(CoworkerContract, **values), *have_values(CoworkerContract, "IssuedById", "TariffId"))
 
 
 async def lock_contracts(session: WriteSession, contract_ids: Collection[int]) -> None:
@@ -80,13 +96,13 @@ async def load_begun_contracts(
     Only those of `contract_ids`, where given. One that has ended may still be due what it missed.
     """
     named = {} if contract_ids is None else {"Id": tuple(contract_ids)}
-    found = await find_rows(finder, ContractRow, Active=True, **named)
+    found = await find_filtered(finder, ContractRow, contract_filters(Active=True, **named))
     return [contract for contract in found if contract.term.starts <= now]
 
 
 async def load_main_contracts(finder: Finder, customer_id: int, now: datetime) -> list[ContractRow]:
     """The active main contracts of a customer, by Id; the oldest active one where none is marked."""
-    found = await find_rows(finder, ContractRow, CoworkerId=customer_id)
+    found = await find_filtered(finder, ContractRow, contract_filters(CoworkerId=customer_id))
     active = [contract for contract in found if contract.term.is_active(now)]
     marked = [contract for contract in active if contract.main_contract]
     return marked or sorted(active, key=lambda contract: (contract.term.starts, contract.id))[:1]

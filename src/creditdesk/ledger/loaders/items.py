@@ -149,7 +149,11 @@ def _build_sources(basket: BasketRequest, loaded: PricedItems) -> tuple[Source, 
 
 
 def _build_source(item: ItemRequest, buyer: Buyer, context: RequestContext, loaded: PricedItems) -> Source:
-    source = _BUILDERS[item.kind](item, buyer, loaded)
+    try:
+        source = _BUILDERS[item.kind](item, buyer, loaded)
+    except ValueError as error:
+        # A stored price below zero, or times that a source cannot have.
+        raise invalid_field("Sources", str(error)) from None
     if not context.principal.sees_location(source.business_id):
         raise unknown_reference("Sources", str(source.key))
     if source.customer_id != buyer.customer_id:
@@ -219,6 +223,8 @@ def _booking_source(item: ItemRequest, _buyer: Buyer, loaded: PricedItems) -> So
     if business_id is None:
         raise unknown_reference("Sources", str(item.key))
     starts, ends = item.starts or booking.from_time, item.ends or booking.to_time
+    if starts is None or ends is None:
+        raise invalid_field("Sources", f"{item.key} has no times")
     if ends <= starts:
         raise invalid_field("Sources", f"{item.key} does not end after it starts")
     clock = loaded.clocks.get(business_id, DEFAULT_CLOCK)

@@ -9,10 +9,10 @@ from datetime import datetime
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.ledger.journal.mapping import unknown_reference
-from creditdesk.ledger.loaders.contracts import ContractRow
-from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, query_of, to_row
+from creditdesk.ledger.loaders.contracts import ContractRow, contract_filters
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, columns_of, find_by_id, query_of, to_row
 from creditdesk.ledger.rules.credit import Customer, TeamSharing
-from creditdesk.schema.repository import Finder, ReadSession
+from creditdesk.schema.repository import Finder, FindQuery, ReadSession
 from creditdesk.schema.service import Principal, RequestContext
 
 
@@ -72,9 +72,8 @@ async def load_visible_payers(session: ReadSession, customer_id: int, context: R
 async def load_payers(finder: Finder, customer_ids: Iterable[int], now: datetime) -> dict[int, Payers]:
     """The payers of each customer that exists, with its plans at `now`, by customer id."""
     wanted = set(customer_ids)
-    customer_records, contract_records = await finder.find_many(
-        [query_of(_CustomerRow, Id=wanted), query_of(ContractRow, CoworkerId=wanted)]
-    )
+    of_customers = FindQuery(ContractRow.entity, contract_filters(CoworkerId=wanted), columns_of(ContractRow))
+    customer_records, contract_records = await finder.find_many([query_of(_CustomerRow, Id=wanted), of_customers])
     customers = [to_row(_CustomerRow, record) for record in customer_records]
     plans: dict[int, set[int]] = {}
     for contract in (to_row(ContractRow, record) for record in contract_records):

@@ -11,7 +11,7 @@ from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.bookings import BookingRow
 from creditdesk.ledger.loaders.locations import LocationClock
-from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, find_filtered
+from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, find_filtered, have_values
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Rate
 from creditdesk.ledger.rules.currency import round_to_currency
@@ -88,8 +88,9 @@ async def load_booking_rates(
     if types:
         at_location = where(ExtraService, BusinessId={b.resource_business_id for b in unnamed})
         column = ExtraService.meta().columns["ResourceTypes"]
+        priced = have_values(ExtraService, "Price", "ChargePeriod")
         for_types = Filter(column, Comparison.OVERLAPS, tuple(types))
-        found = await find_filtered(finder, RateRow, (*at_location, for_types))
+        found = await find_filtered(finder, RateRow, (*at_location, for_types, *priced))
         rates |= {rate.id: rate for rate in found}
     return rates
 

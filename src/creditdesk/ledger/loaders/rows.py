@@ -7,15 +7,19 @@ The query asks for exactly these columns, and loading rejects a value of another
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, TypeVar
+from functools import cache
+from types import NoneType
+from typing import Any, ClassVar, TypeVar, get_args
 
+import msgspec
 from msgspec import Struct, convert
 
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import AccountKey, where
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.query import Filter
+from creditdesk.schema.errors import StateConflict
+from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import Finder, FindQuery, WriteSession
 
 Flag = bool | None
@@ -57,13 +61,42 @@ def columns_of(row_type: type[TypedRow]) -> tuple[str, ...]:
 
 
 def to_row(row_type: type[R], record: Record) -> R:
-    """A record's columns as a row. Raises msgspec's ValidationError for a value of another type."""
-    return convert(record, row_type)
+    """A record's columns as a row.
+
+    Raises StateConflict where the record lacks a value that the ledger needs: imports may leave out
+    what a create must have. Raises msgspec's ValidationError for a value of another type.
+    """
+    try:
+        return convert(record, row_type)
+    except msgspec.ValidationError:
+        missing = [
+            name
+            for name in columns_of(row_type)
+            if record.get(name) is None and name not in _optional_columns(row_type)
+        ]
+        if not missing:
+            raise
+        raise StateConflict(
+            f"{row_type.entity.__name__} #{record['Id']} has no {' and no '.join(missing)}: set it first."
+        ) from None
+
+
+@cache
+def _optional_columns(row_type: type[TypedRow]) -> frozenset[str]:
+    """The columns of a row type that may be null."""
+    return frozenset(
+        field.encode_name for field in msgspec.structs.fields(row_type) if NoneType in get_args(field.type)
+    )
 
 
 def query_of(row_type: type[TypedRow], **values: Any) -> FindQuery:
     """The query for rows whose columns equal `values`; a collection means one of its members."""
     return FindQuery(row_type.entity, where(row_type.entity, **values), columns_of(row_type))
+
+
+def have_values(entity: type[Entity], *names: str) -> tuple[Filter, ...]:
+    """Filters for records that have a value in each of these columns."""
+    return tuple(Filter(entity.meta().columns[name], Comparison.NOT_NULL) for name in names)
 
 
 async def find_filtered(finder: Finder, row_type: type[R], filters: Sequence[Filter]) -> list[R]:

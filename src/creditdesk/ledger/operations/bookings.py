@@ -188,6 +188,8 @@ def _require_chargeable(booking: LockedBooking) -> None:
         raise StateConflict(f"Booking #{booking.id} is tentative and cannot be charged.")
     if not booking.coworker_id:
         raise StateConflict(f"Booking #{booking.id} has no customer to charge.")
+    if booking.from_time is None or booking.to_time is None:
+        raise StateConflict(f"Booking #{booking.id} has no times to charge.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,10 @@ class ProductService:
     ) -> None:
         values = {name: value for name, value in record.items() if name != "Activated"}
         await self.default.update(session, entity, before, values, context)
-        sale = to_row(SaleRow, before)
-        if _is_active_or_paid(record) and not sale.activated:
-            await activate_products(session, [sale.id], context, self.ledger)
+        if _is_active_or_paid(record):
+            sale = to_row(SaleRow, before)
+            if not sale.activated:
+                await activate_products(session, [sale.id], context, self.ledger)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext

@@ -100,6 +100,8 @@ def _units_used(credit: LockedAccount, source: SourceKey | None, references: Use
     booking = references.booking(source) if source else None
     if source is None or booking is None:
         return 1 if period is ChargePeriod.USES else None
+    if booking.from_time is None or booking.to_time is None:
+        raise invalid_field("Booking", "has no times")
     if booking.to_time <= booking.from_time:
         raise invalid_field("Booking", "does not end after it starts")
     clock = references.clock_of(source)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from zoneinfo import ZoneInfo
 
-from creditdesk.ledger.rules.calendar import MONTHS_PER_YEAR, add_local_months, local_date
+from creditdesk.ledger.rules.calendar import MONTHS_PER_YEAR, add_local_months, local_date, within_calendar
 
 DEFAULT_INTERVAL_MINUTES = 15
 DAYS_PER_WEEK = 7
@@ -77,12 +77,11 @@ def days(starts: datetime, ends: datetime, zone: ZoneInfo, *, per_night: bool = 
 
 def months(starts: datetime, ends: datetime, zone: ZoneInfo) -> int:
     """The least n for which the start plus n calendar months (clamped) reaches the end."""
+    starts, ends = within_calendar(starts), within_calendar(ends)
     first, last = local_date(starts, zone), local_date(ends, zone)
     # Start from the difference of the calendar months: fewer never reach the end.
     count = max(1, (last.year - first.year) * MONTHS_PER_YEAR + last.month - first.month)
-    while add_local_months(starts, count, zone) < ends:
-        count += 1
-    return count
+    return count if add_local_months(starts, count, zone) >= ends else count + 1
 
 
 def _ceil_div(count: int, size: int) -> int:

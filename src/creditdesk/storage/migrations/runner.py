@@ -9,6 +9,7 @@ from typing import Any, Final
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
+    booking_numbers,
     cache_revision,
     contract_states,
     counter_columns,
@@ -46,6 +47,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *contract_states.MIGRATIONS,
     *report_tables.MIGRATIONS,
     *credit_grants.MIGRATIONS,
+    *booking_numbers.MIGRATIONS,
 )
 """Every step in order."""
 

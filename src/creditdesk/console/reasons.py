@@ -11,6 +11,7 @@ REASON_TEXTS: Final = {
     "tentative": mark("the booking is tentative (rule 15)"),
     "credit_declined": mark("the booking declines credit (rule 15)"),
     "booking_charge": mark("it is a booking charge, not credit (rule 5)"),
+    "no_grant": mark("no grant explains it until it is adopted (rule 38)"),
     "not_shared": mark("the team does not share it (rule 16)"),
     "other_location": mark("it belongs to another location (rule 17)"),
     "other_currency": mark("it has another currency (rule 17)"),

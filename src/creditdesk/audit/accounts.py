@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from creditdesk.audit.allocations import count_linked_lines
 from creditdesk.audit.balances import balance_differences
 from creditdesk.audit.benefit_grants import count_benefit_grants
 from creditdesk.audit.chain_verifier import ChainVerifier, check_heads
@@ -21,6 +22,7 @@ from creditdesk.audit.hold_rows import HOLD_COLUMNS, hold_differences
 from creditdesk.audit.stated_terms import StatedTerms, credit_term_differences, state_term_differences
 from creditdesk.audit.use_rows import use_row_differences
 from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -61,7 +63,7 @@ class AccountBatch:
 
     @property
     def row_counts(self) -> dict[type[Entity], int]:
-        """How many rows of each table were read, and how many benefit grants the lines tell of."""
+        """How many rows of each table were read, and how many benefit grants and decisions the lines tell of."""
         uses = sum(len(rows) for rows in self.uses.values())
         holds = sum(len(rows) for rows in self.holds.values())
         return {
@@ -69,6 +71,7 @@ class AccountBatch:
             JournalLine: len(self.lines),
             Hold: holds,
             BenefitGrant: count_benefit_grants(self.lines),
+            AllocationDocument: count_linked_lines(self.lines),
             self.mapping.history_entity: uses,
         }
 

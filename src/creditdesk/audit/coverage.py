@@ -50,7 +50,6 @@ _SERVED_BASE: Final = {
 }
 
 UNCOVERED: Final[Mapping[type[Entity], str]] = {
-    AllocationDocument: "Explains a decision. The amounts that it took are in the journal, which nothing takes from it.",
     StoredResponse: "Answers a repeated request with the bytes of the first response, for 30 days; what it tells of is "
     "in the journal.",
     PoolCap: "A setting of the team. What was decided under a cap is in the journal.",
@@ -98,11 +97,16 @@ PARTLY_COVERED: Final[Mapping[type[Entity], Mapping[str, str]]] = {
     AccountState: {**_INTERNAL_BASE, EARLIER_GRANT: _EARLIER},
     Hold: {
         **_INTERNAL_BASE,
-        **dict.fromkeys(
-            ("Id", "BusinessId", "CoworkerId", "Group", "Covered", "Until", "AllocationId"), "Not in the journal."
-        ),
-        "State": "Whether a hold that has ended was confirmed or released is not compared.",
-        "SourceId": "Two holds of equal amounts on one credit may be exchanged.",
+        **dict.fromkeys(("Id", "BusinessId", "CoworkerId", "Group", "Covered", "Until"), "Not in the journal."),
+        "of a hold with entries of format 1 its decision, and what became of it": "Format 1 does not cover them.",
+    },
+    AllocationDocument: {
+        **_INTERNAL_BASE,
+        **dict.fromkeys(("BusinessId", "Group", "Credits"), "Not in the journal."),
+        "Id": "A decision that took nothing has no line.",
+        "Document": "Prices, rates and the credits that were considered; what it took of which credit is compared.",
+        "Operation": "Between a spend and a charge.",
+        **dict.fromkeys((INSERTED_ROW, DELETED_ROW), "A decision that took nothing has no line."),
     },
     BenefitGrant: {**_INTERNAL_BASE, "Id": _UNREAD},
     StoredCheckpoint: _INTERNAL_BASE,

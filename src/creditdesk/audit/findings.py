@@ -51,6 +51,8 @@ class FindingCode(StrEnum):
     STATE = "state"
     STATE_CREDIT = "state_credit"
     CREDIT_TYPE = "credit_type"
+    DECISION = "decision"
+    DECISION_MISSING = "decision_missing"
     BENEFIT_GRANT = "benefit_grant"
     BENEFIT_GRANT_MISSING = "benefit_grant_missing"
     COPIED_VALUE = "copied_value"
@@ -92,6 +94,8 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     FindingCode.STATE: "A column of the account's state does not follow from the journal.",
     FindingCode.STATE_CREDIT: "The account's state names another credit than its number says.",
     FindingCode.CREDIT_TYPE: "A record names a type of credit that does not exist.",
+    FindingCode.DECISION: "A stored decision does not fit the lines that carry it out (rule 19).",
+    FindingCode.DECISION_MISSING: "The decision that a line carries out is not stored.",
     FindingCode.BENEFIT_GRANT: "The record of a granted benefit does not fit the grant of its credit (rule 27).",
     FindingCode.BENEFIT_GRANT_MISSING: "No record keeps a benefit from being granted again (rule 27).",
     FindingCode.COPIED_VALUE: "A denormalized value differs from the record that it is copied from.",

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from creditdesk.audit.amount_text import amount_text
 from creditdesk.audit.findings import AuditFinding, FindingCode
 from creditdesk.entities.states import HoldState
+from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType, JournalEntry
 from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Record
 
-HOLD_COLUMNS = ("Id", "CreditKind", "CreditId", "Amount", "SourceKind", "SourceId", "State")
+HOLD_COLUMNS = ("Id", "CreditKind", "CreditId", "Amount", "SourceKind", "SourceId", "AllocationId", "State")
 """The columns that `hold_differences` reads."""
 
-_HoldKey = tuple[str | None, int | None, Amount]
+_HoldKey = tuple[str | None, int | None, Amount, int | None, str]
+_USED_CAUSES = frozenset({Cause.CONFIRMED, Cause.CHARGED})
 
 
 def hold_differences(
@@ -27,38 +29,60 @@ def hold_differences(
 ) -> Iterator[AuditFinding]:
     """The differences between one credit's holds and its entries.
 
-    Each hold has an entry of its source and amount, and another once nothing is held any more.
+    Each hold has an entry of its source, amount and decision, and another once nothing is held any
+    more, whose cause says whether it became a use. Entries of format 1 say neither decision nor cause.
     """
-    made: Counter[_HoldKey] = Counter()
-    released: Counter[_HoldKey] = Counter()
-    for entry in entries:
-        key = (entry.source_kind, entry.source_id, entry.amount * mapping.scale)
-        if entry.kind is EntryType.HOLD:
-            made[key] += 1
-        elif entry.kind is EntryType.RELEASE:
-            released[key] += 1
+    made = [entry for entry in entries if entry.kind is EntryType.HOLD]
+    released = [entry for entry in entries if entry.kind is EntryType.RELEASE]
+    is_linked = all(entry.allocation_id is not None for entry in (*made, *released))
     for hold in holds:
         if hold["State"] not in set(HoldState):
             message = f"hold #{hold['Id']} is in the unknown state {hold['State']!r}"
             yield AuditFinding(code=FindingCode.HOLD_STATE, message=message, record_id=hold["Id"])
     settled = [hold for hold in holds if hold["State"] != HoldState.HELD]
     compared = (
-        (FindingCode.HOLDS, "holds", made, Counter(map(_hold_key, holds))),
-        (FindingCode.SETTLED_HOLDS, "settled holds", released, Counter(map(_hold_key, settled))),
+        (FindingCode.HOLDS, "holds", [_entry_key(e, mapping, is_linked) for e in made], _row_keys(holds, is_linked)),
+        (
+            FindingCode.SETTLED_HOLDS,
+            "settled holds",
+            [_entry_key(e, mapping, is_linked, _state_after(e)) for e in released],
+            _row_keys(settled, is_linked, with_states=True),
+        ),
     )
-    for code, what, expected, found in compared:
+    for code, what, from_entries, from_rows in compared:
+        expected, found = Counter(from_entries), Counter(from_rows)
         for key in sorted(expected.keys() | found.keys(), key=str):
             if expected[key] != found[key]:
-                kind, source_id, scaled = key
+                kind, source_id, scaled, *_ = key
                 amount = amount_text(mapping, scaled // mapping.scale, currency)
                 yield AuditFinding(
                     code=code,
-                    message=f"the {what} of {amount} for {kind} {source_id} are {found[key]} "
-                    f"and the journal says {expected[key]}",
+                    message=f"the {what} of {amount} for {kind} {source_id} are "
+                    f"{found[key]} and the journal says {expected[key]}",
                     stored=str(found[key]),
                     expected=str(expected[key]),
                 )
 
 
-def _hold_key(hold: Record) -> _HoldKey:
-    return (hold["SourceKind"], hold["SourceId"], hold["Amount"])
+def _state_after(release: JournalEntry) -> str:
+    return (HoldState.CONFIRMED if release.cause in _USED_CAUSES else HoldState.RELEASED).value
+
+
+def _entry_key(entry: JournalEntry, mapping: CreditTypeMapping, is_linked: bool, state: str = "") -> _HoldKey:
+    amount = entry.amount * mapping.scale
+    if not is_linked:
+        return (entry.source_kind, entry.source_id, amount, None, "")
+    return (entry.source_kind, entry.source_id, amount, entry.allocation_id, state)
+
+
+def _row_keys(holds: Iterable[Record], is_linked: bool, *, with_states: bool = False) -> list[_HoldKey]:
+    return [
+        (
+            hold["SourceKind"],
+            hold["SourceId"],
+            hold["Amount"],
+            hold["AllocationId"] if is_linked else None,
+            hold["State"] if is_linked and with_states else "",
+        )
+        for hold in holds
+    ]

@@ -20,12 +20,14 @@ from creditdesk.audit.accounts import (
     read_accounts,
     read_journals,
 )
+from creditdesk.audit.allocations import check_allocations
 from creditdesk.audit.audit_trail import check_audit_trail
 from creditdesk.audit.benefit_grants import check_benefit_grants
 from creditdesk.audit.counters import check_counters
 from creditdesk.audit.denormalization import check_denormalized_values
 from creditdesk.audit.findings import AuditFinding, FindingReporter, with_names
 from creditdesk.audit.removed_credits import check_removed_credits
+from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping
@@ -46,6 +48,7 @@ async def verify_ledger(store: Store, report: FindingReporter) -> int:
         for mapping in MAPPINGS.values():
             rows_read += await _check_credits(session, mapping, report)
         rows_read += await check_removed_credits(session, rows_read, report)
+        await check_allocations(session, rows_read[AllocationDocument], report)
         await check_benefit_grants(session, rows_read[BenefitGrant], report)
         await check_denormalized_values(session, report)
         await check_counters(session, report)

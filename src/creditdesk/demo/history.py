@@ -196,19 +196,24 @@ def _create_use(
 
 
 def open_credit_journal(
-    factory: RecordFactory, side: CreditTypeMapping, credit: Record, rows: Sequence[Record], cause: Cause
+    factory: RecordFactory,
+    side: CreditTypeMapping,
+    credit: Record,
+    rows: Sequence[Record],
+    cause: Cause,
+    reason: str = "granted",
 ) -> None:
     """Derives the credit's journal and its balance from its uses."""
     credit[side.remaining_field] = credit[side.total_field] - sum(row["CreditUsed"] for row in rows)
     uses = [stored_use(side, row) for row in rows]
-    journal = open_journal(side, stored_credit(side, credit), uses, origin=_origin(side, credit, cause))
+    journal = open_journal(side, stored_credit(side, credit), uses, origin=_origin(side, credit, cause, reason))
     journal.assign_ids(factory.line_ids, lambda _: factory.unique_id())
     factory.add(JournalLine, journal.records)
     factory.add(AccountState, [journal.state_record(credit["CreatedOn"], factory.unique_id())])
 
 
-def _origin(side: CreditTypeMapping, credit: Record, cause: Cause) -> GrantOrigin:
+def _origin(side: CreditTypeMapping, credit: Record, cause: Cause, reason: str) -> GrantOrigin:
     """Where the credit came from, as its record says: from a plan, or unknown."""
     is_from_plan = credit.get("IsFromTariff") or credit.get("TariffBookingCreditId")
     funding = Funding(FundingKind.PLAN) if is_from_plan else UNKNOWN_FUNDING
-    return GrantOrigin(cause, funding, grant_document(side.credit_entity, credit, funding))
+    return GrantOrigin(cause, funding, grant_document(side.credit_entity, credit, funding), reason)

@@ -67,12 +67,13 @@ def _grant(
         ExpireDate=period.expires(zone),
         **values,
     )
-    open_credit_journal(factory, mapping, credit, (), Cause.RENEWED)
     name = f"{mapping.account_type.value}/{benefit['Id']}"
+    key = renewal_key(str(contract["Id"]), name, period)
+    open_credit_journal(factory, mapping, credit, (), Cause.RENEWED, f"renewal {key}")
     factory.create(
         BenefitGrant,
         starts,
-        Key=renewal_key(str(contract["Id"]), name, period),
+        Key=key,
         ContractId=contract["Id"],
         Benefit=name,
         PeriodStart=starts,

@@ -53,6 +53,7 @@ class GrantOrigin(Struct, frozen=True):
     cause: Cause = Cause.IMPORTED
     funding: Funding = UNKNOWN_FUNDING
     document: str | None = None
+    reason: str = "granted"
 
 
 IMPORTED: Final = GrantOrigin()
@@ -101,7 +102,7 @@ class JournalOpening:
             credit.total,
             credit.created,
             credit.updated_by,
-            reason="granted",
+            reason=origin.reason,
             document=origin.document,
         )
         return opening

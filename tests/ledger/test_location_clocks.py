@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from starlette.types import ASGIApp
 
+from creditdesk.app import build_app
 from creditdesk.cli.program import FAILED, OK, run
 from creditdesk.entities.ledger.location_profile import LocationProfile
 from creditdesk.entities.sys.business import Business
@@ -19,6 +19,7 @@ from creditdesk.entities.sys.simple_time_zone import SimpleTimeZone
 from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.repository import Store
 from creditdesk.schema.time_zones import find_time_zone, parse_time_zone
+from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
 from creditdesk.transfer.importer import Importer
 from tests.support.api_client import ApiClient, booking_item, created_id, succeeded
@@ -171,12 +172,12 @@ async def test_files_bring_time_zones_and_profiles(store: Store, tmp_path: Path)
     assert "the row is refused" in problem
 
 
-async def test_the_signed_in_user_is_shown_the_time_zone(mill: ApiClient, app: ASGIApp, store: Store) -> None:
+async def test_the_signed_in_user_is_shown_the_time_zone(mill: ApiClient, store: Store) -> None:
     zone = await mill.ledger.add(SimpleTimeZone, Name="GMT Standard Time")
     async with store.write_session() as session:
         await session.update(Business, [(mill.ledger.business, {"SimpleTimeZoneId": zone})])
     token = await create_user_token(store, f"zone{zone}@example.com", business_ids=[mill.ledger.business])
-    async with http_client(app, token) as client:
+    async with http_client(build_app(store, Settings()), token) as client:
         shown = (await client.get("/api/auth/me")).json()
     assert shown["DefaultSimpleTimeZoneName"] == "GMT Standard Time"
     assert shown["DefaultSimpleTimeZoneNameIana"] == "Europe/London"

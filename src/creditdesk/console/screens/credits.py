@@ -156,7 +156,7 @@ async def _extend(page: ConsolePage) -> Response:
 
 async def _list(page: ConsolePage) -> Response:
     """The list of money credits with the columns that tell them apart, the latest first."""
-    columns = "CoworkerFullName,Description,BusinessName,BusinessCurrencyCode,RemainingCredit,TotalCredit,ExpireDate"
+    columns = "CoworkerId,Description,BusinessName,BusinessCurrencyCode,RemainingCredit,TotalCredit,ExpireDate"
     return page.redirect(f"{list_path(CREDIT_ENTITIES['money'])}?orderby=CreatedOn&dir=descending&columns=Id,{columns}")
 
 

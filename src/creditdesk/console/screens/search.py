@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from creditdesk.console.labels import entity_plural
 from creditdesk.console.links import list_path, record_path
 from creditdesk.console.navigation import menu_of
 from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.reference_names import reference_names
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.translations import mark
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -54,9 +56,11 @@ async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHi
             _by_number(number) or {"Booking_Resource_Name": text, "orderby": "FromTime", "dir": "descending"},
         ),
     )
+    owner = CoworkerBookingCredit.meta().columns["CoworkerId"]
+    owners = (await reference_names(page, [owner], credits_)).get(owner.name, {})
     found = [
         (mark("Customers"), [_customer(each) for each in customers]),
-        (mark("Credits"), [_credit(each) for each in credits_]),
+        (mark("Credits"), [_credit(each, owners) for each in credits_]),
         (mark("Bookings"), [_booking(page, each) for each in bookings]),
         (mark("Pages and actions"), _pages(page, text.lower())),
     ]
@@ -78,11 +82,10 @@ def _customer(record: dict[str, Any]) -> SearchHit:
     return SearchHit(record["FullName"], record_path(Coworker, record["Id"]), record["Email"] or "")
 
 
-def _credit(record: dict[str, Any]) -> SearchHit:
+def _credit(record: dict[str, Any], owners: Mapping[int, str]) -> SearchHit:
     name = record["Description"] or f"#{record['Id']}"
-    return SearchHit(
-        name, record_path(CoworkerBookingCredit, record["Id"]), f"{record['CoworkerFullName']} · #{record['Id']}"
-    )
+    owner = owners.get(record["CoworkerId"], "")
+    return SearchHit(name, record_path(CoworkerBookingCredit, record["Id"]), f"{owner} #{record['Id']}".strip())
 
 
 def _booking(page: ConsolePage, record: dict[str, Any]) -> SearchHit:

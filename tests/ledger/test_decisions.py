@@ -51,8 +51,10 @@ async def test_rule_19_a_decision_is_found_by_credit_source_and_customer(api: Ap
 async def test_a_credit_filter_finds_no_other_number(unverified_api: ApiClient, ledger: LedgerBuilder) -> None:
     """Documents of their own, which no journal entry carries out."""
     common = {"BusinessId": ledger.business, "CoworkerId": ledger.customer, "Group": 1, "SourceKind": "charge"}
-    for number, credits_ in enumerate(("money/700;time/7;", "money/70;", "time/700;money/7000;")):
+    added = [
         await ledger.add(AllocationDocument, **common, SourceId=number, Credits=credits_, Document={})
+        for number, credits_ in enumerate(("money/700;time/7;", "money/70;", "time/700;money/7000;"))
+    ]
     for credit, expected in (
         ("money/70", [1]),
         ("money/700", [0]),
@@ -62,6 +64,8 @@ async def test_a_credit_filter_finds_no_other_number(unverified_api: ApiClient, 
     ):
         found = await unverified_api.list_records(ALLOCATIONS, AllocationDocument_Credits=credit)
         assert [record["SourceId"] for record in found if record["CoworkerId"] == ledger.customer] == expected
+    async with ledger.store.write_session() as session:
+        await session.delete(AllocationDocument, added)
 
 
 async def test_rule_19_entries_name_the_decision_that_they_carry_out(api: ApiClient) -> None:

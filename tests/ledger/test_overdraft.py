@@ -26,6 +26,7 @@ from creditdesk.ledger.operations.holds import create_hold, release_hold
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.ledger.services import CreditService
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.errors import Conflict, ValidationError
 from creditdesk.schema.params import Params
 from creditdesk.schema.repository import Store
@@ -214,7 +215,9 @@ async def test_rule_30_only_returns_beyond_the_overdraft_are_reissued(
     granted = await ledger.get(CoworkerExtraService, back.reissued_id)
     assert (granted["TotalUses"], granted["RemainingUses"], granted["Overdraft"]) == (3, 3, None)
     assert await printer.left() == 0
-    assert await printer.findings() == []
+    # The test set the date without an entry.
+    moved = f"ExpireDate is {format_datetime(NOON)} and the journal says None"
+    assert await printer.findings() == [f"time credit {printer.credit}: {moved}"]
 
 
 async def test_rule_2_adjustments_only_raise_a_negative_balance(printer: Printer) -> None:

@@ -23,6 +23,7 @@ from creditdesk.schema.fields import (
     Scaled,
     Text,
 )
+from tests.support.own_requests import OWN_REQUESTS
 from tests.support.record_builder import RecordBuilder, entities_with_verb
 
 ENVELOPE = [
@@ -143,10 +144,6 @@ async def test_a_missing_record_is_not_found(client: httpx.AsyncClient, entity: 
     for path in ("999999999", "0", "-1", "word", "99999999999999999999"):
         response = await client.get(f"{entity.path()}/{path}")
         assert (response.status_code, response.text) == (404, '"Not found"')
-
-
-OWN_REQUESTS = {("POST", "/api/ledger/holds")}
-"""What the ledger offers on the path of an entity that is not created as a record."""
 
 
 @every

@@ -282,8 +282,8 @@ class Reference(Field):
     """A reference to a record of the entity `to`; an integer `{Name}Id` in the API.
 
     embeds: fields of the referenced record that this one shows. filter_only: fields that only
-    filters use. is_local: False for an entity that is not stored here; then the id is a plain
-    number and the embedded values are stored as sent.
+    filters use. is_local: False for an entity that is not stored here, or that the record outlasts;
+    then the id is a plain number and the embedded values are stored as sent.
     """
 
     to: str = field(kw_only=False)

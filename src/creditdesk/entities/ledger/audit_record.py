@@ -23,6 +23,7 @@ class AuditRecord(
     with the value before and after. Each digest covers all records before it.
     """
 
+    # A plain id: records are sealed, so none may be changed or stand in the way when a location goes.
     Business = Reference("Business", is_local=False)
     Sequence = Integer(nullable=False)
     RecordedOn = DateTime(nullable=False, indexed=True)

@@ -357,7 +357,9 @@ async def strip_copies(url: str) -> None:
             await strip_locations(url, table_name(entity), location_column(entity))
     for each in every:
         for column in each.columns:
-            await run_sql(url, f"DROP INDEX IF EXISTS {shortened_name(f'{each.table}_{column}', '_ix')}_ix")
+            for ending in ("", "_created_on"):
+                name = shortened_name(f"{each.table}_{column}{ending}", "_ix")
+                await run_sql(url, f"DROP INDEX IF EXISTS {name}_ix")
             await run_sql(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
     [number] = [each.number for each in MIGRATIONS if each.name == "denormalized values"]
     await run_sql(url, f"DELETE FROM schema_version WHERE number >= {number}")

@@ -56,6 +56,15 @@ async def test_changed_document_is_reported(
     assert await findings_of(store, decision) == [FindingCode.DECISION]
 
 
+@pytest.mark.parametrize("operation", ["NULL", "'spend'", "'other'"])
+async def test_changed_operation_is_reported(
+    store: Store, ledger: LedgerBuilder, tamper: Tamper, operation: str
+) -> None:
+    decision = await decided_hold(ledger)
+    await tamper(f"UPDATE allocation_document SET operation = {operation} WHERE id = {decision}")
+    assert await findings_of(store, decision) == [FindingCode.DECISION]
+
+
 async def test_removed_decision_is_reported(store: Store, ledger: LedgerBuilder, tamper: Tamper) -> None:
     decision = await decided_hold(ledger)
     await tamper(f"DELETE FROM allocation_document WHERE id = {decision}")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 import pytest_asyncio
+from httpx import AsyncClient
 
 from creditdesk.app import build_app
 from creditdesk.audit.checkpoint_check import verify_checkpoint
@@ -24,6 +25,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.causes import recorded_cause
 from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import OlderDatabase
@@ -140,8 +142,8 @@ async def test_migrated_schema_has_the_names_of_a_new_one(
     assert await schema_names(saved.url) == await schema_names(new)
 
 
-async def test_saved_database_answers_as_before(saved: Saved) -> None:
-    store = await open_store(saved.url, migrated=True)
+async def signed_in(store: Store) -> AsyncClient:
+    """A client of the administrator, a minute after the database was saved."""
     settings = AuthSettings()
     secret = await signing_secret(store, settings, SAVED_AT)
     async with store.write_session() as session:
@@ -149,7 +151,12 @@ async def test_saved_database_answers_as_before(saved: Saved) -> None:
         assert user_id is not None
         grant = await issue_token(session, user_id, secret, settings, now=SAVED_AT)
     app = build_app(store, Settings(), lambda: SAVED_AT + timedelta(minutes=1))
-    async with http_client(app, grant.access_token) as client:
+    return http_client(app, grant.access_token)
+
+
+async def test_saved_database_answers_as_before(saved: Saved) -> None:
+    store = await open_store(saved.url, migrated=True)
+    async with await signed_in(store) as client:
         for path, expected in saved.answers["answers"].items():
             answer = _known(_stable((await client.get(path)).json()), _stable(expected))
             assert _without_changes(path, answer) == _without_changes(path, _stable(expected)), path
@@ -166,6 +173,22 @@ async def test_saved_database_answers_as_before(saved: Saved) -> None:
     report = CollectingReporter()
     await verify_ledger(store, report)
     await store.close()
+    assert report.problems == []
+
+
+@pytest.mark.parametrize("action", ["confirm", "release"])
+async def test_hold_of_a_saved_database_ends(saved: Saved, action: str) -> None:
+    """Its own entry names no decision; what became of it does."""
+    store = await open_store(saved.url, migrated=True)
+    async with await signed_in(store) as client:
+        ended = await client.post(f"/api/ledger/holds/{saved.answers['hold']['id']}/{action}", json={})
+        assert ended.json()["WasSuccessful"], ended.text
+    report = CollectingReporter()
+    await verify_ledger(store, report)
+    async with store.read_session() as session:
+        lines = await session.find(JournalLine, where(JournalLine, AllocationId=1))
+    await store.close()
+    assert [line["Kind"] for line in lines] == (["release", "use"] if action == "confirm" else ["release"])
     assert report.problems == []
 
 

@@ -32,6 +32,8 @@ _EXECUTED_BY: Final = {
     Operation.CHARGE: EntryType.USE,
 }
 """The kind of the entries that carry out a decision, by its operation."""
+_LINKED: Final = (EntryType.HOLD, EntryType.RELEASE, EntryType.USE)
+"""The kinds of entries that name a decision."""
 
 _Part = tuple[str, int, int]
 
@@ -106,13 +108,16 @@ def _differences(record: Record, lines: Sequence[Record]) -> Iterator[str]:
         customer = line["MemberId"] or line["CoworkerId"]
         if line["Kind"] == EntryType.USE and customer != record["CoworkerId"]:
             yield f"line #{line['Id']} carries it out for customer {customer}"
-    if operation is None and not lines:
-        # Entries of earlier versions name no decision.
-        return
-    kind = _EXECUTED_BY.get(operation)
-    if kind is None:
+    taken = {kind: Counter(_part(line) for line in lines if line["Kind"] == kind) for kind in _LINKED}
+    if operation is None and not taken[EntryType.HOLD] and taken[EntryType.USE] <= taken[EntryType.RELEASE]:
+        # Entries of earlier versions name no decision; only what became of their holds later does.
+        agrees = taken[EntryType.RELEASE] <= parts
+    elif (kind := _EXECUTED_BY.get(operation)) is None:
         yield f"{operation!r} is no operation"
-    elif Counter(_part(line) for line in lines if line["Kind"] == kind) != parts:
+        return
+    else:
+        agrees = taken[kind] == parts
+    if not agrees:
         yield "the entries that carry it out have other credits or amounts"
 
 

@@ -106,6 +106,7 @@ PARTLY_COVERED: Final[Mapping[type[Entity], Mapping[str, str]]] = {
         "Id": "A decision that took nothing has no line.",
         "Document": "Prices, rates and the credits that were considered; what it took of which credit is compared.",
         "Operation": "Between a spend and a charge.",
+        "of a decision without an operation what it took": "Earlier entries name no decision; the end of its hold does.",
         **dict.fromkeys((INSERTED_ROW, DELETED_ROW), "A decision that took nothing has no line."),
     },
     BenefitGrant: {**_INTERNAL_BASE, "Id": _UNREAD},

@@ -19,7 +19,8 @@ from creditdesk.storage.engine import open_store
 from tests.support.api_client import CREDITS, USES, ApiClient
 from tests.support.databases import NewDatabase, run_sql
 
-BUSY_SECONDS = 0.4
+BUSY_SECONDS = 3
+"""Long beside what a busy machine adds to the requests of a test, so that times tell how often a write waited."""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ async def test_writes_beside_another_writer_end_within_the_bound(api: ApiClient,
     assert {answer.status_code for _, answer in answers} == {503}
     assert {answer.headers["Retry-After"] for _, answer in answers} == {"1"}
     assert "Another program holds the database" in answers[0][1].json()["Message"]
-    assert max(seconds for seconds, _ in answers) < 3 * BUSY_SECONDS
+    assert max(seconds for seconds, _ in answers) < 2 * BUSY_SECONDS, "a write waited more than once"
     again = await asyncio.gather(*map(send, numbers))
     assert {answer.status_code for _, answer in again} == {200}
     if kind == "use":

@@ -58,7 +58,7 @@ def pick_date(simulation: Simulation) -> datetime | None:
 
 
 async def create_credit(simulation: Simulation) -> None:
-    """Creates a credit as the API does, or a record without a journal."""
+    """Creates a credit as the API does, or a record that an operator adopts (rule 38)."""
     random, ledger = simulation.random, simulation.ledger
     side = random.choice((MONEY_MAPPING, MONEY_MAPPING, TIME_MAPPING))
     pays = "money" if side is MONEY_MAPPING else random.choice(("minutes", "minutes", "uses", "prints"))
@@ -84,8 +84,8 @@ async def create_credit(simulation: Simulation) -> None:
     )  # fmt: skip
     wrong_dates = starts is not None and ends is not None and ends <= starts
     if random.random() < 0.15 and not wrong_dates:
-        credit.id = await ledger.add(side.credit_entity, **values, **{side.remaining_field: total})
-        simulation.model.add(credit, journal=False)
+        credit.id = await ledger.add_credit(side, **values, **{side.remaining_field: total})
+        simulation.model.add(credit)
         return
     record = {c.name: c.field.default_value for c in side.credit_entity.meta().stored_columns} | values
     writer = CreditService(ledger.context)

@@ -158,11 +158,10 @@ class LedgerModel:
                 held.credit.ended += held.amount
         self.now = instant
 
-    def add(self, credit: ModelCredit, *, journal: bool = True) -> ModelCredit:
-        """A new credit; without a journal its first entry is written with its first change."""
+    def add(self, credit: ModelCredit) -> ModelCredit:
+        """A new credit with its grant."""
         self.credits[credit.account] = credit
-        if journal:
-            self._grant(credit)
+        self._grant(credit)
         return credit
 
     def _grant(self, credit: ModelCredit) -> None:
@@ -177,8 +176,6 @@ class LedgerModel:
         row: ModelUse | None = None,
         effective: datetime | None = None,
     ) -> None:
-        if not credit.entries:
-            self._grant(credit)
         self._release_ended(credit)
         used = self._append(credit, kind, amount, effective)
         if row is not None:

@@ -63,8 +63,13 @@ def test_long_query_string_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(query_params._CACHE) == 1
 
 
-@pytest.mark.parametrize("digits", ["7", "007", " 7 ", "+7", "7.0", "7e0", "٧"])
+@pytest.mark.parametrize("digits", ["7", "007", " 7 ", "+7", "7.0", "7e0"])
 def test_a_whole_number_may_be_written_in_many_ways(digits: str) -> None:
     query = f"ResourceType_Id={quote(f'[{digits}]')}".encode()
     filters = parse_list_query(ResourceType, query, SEED).query.filters
     assert [each.value for each in filters] == [(7,)]
+
+
+def test_other_digits_are_no_number() -> None:
+    with pytest.raises(ValidationError, match="must be a list of ids"):
+        parse_list_query(ResourceType, f"ResourceType_Id={quote('[٧]')}".encode(), SEED)

@@ -21,6 +21,8 @@ from schemathesis.engine.events import NonFatalError, ScenarioFinished
 
 from creditdesk.app import build_app
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.ledger.journal.entry import AccountType, EntryType
 from creditdesk.schema.entity import BASE_FIELDS, Entity
 from creditdesk.schema.fields import DateTime, Reference
 from creditdesk.settings import Settings
@@ -101,6 +103,9 @@ def running_app() -> Iterator[tuple[CrossLoopApp, str]]:
 def always_present_schema(entity: type[Entity]) -> dict[str, Any]:
     """Values for fields that are never null and that the builder leaves out."""
     values: dict[str, Any] = {}
+    if entity is JournalLine:
+        # Texts of which the ledger knows a few.
+        values |= {"CreditKind": AccountType.MONEY.value, "Kind": EntryType.USE.value}
     for column in entity.meta().stored_columns:
         if column.name in BASE_FIELDS or column.field.nullable or column.field.required:
             continue

@@ -191,7 +191,7 @@ def test_demo_export_import_verify(database: str, tmp_path: Path, capsys: Captur
         connection.execute("UPDATE coworker_booking_credit SET total_credit = total_credit + 1 WHERE id = 1")
     connection.close()
     assert run(["verify"]) == FAILED
-    assert capsys.readouterr().out.startswith("CoworkerBookingCredit 1: total is ")
+    assert capsys.readouterr().out.startswith('total: money credit 1 "Virtual office: monthly credit" of ')
 
 
 def test_import_with_problems_exits_with_1(database: str, tmp_path: Path, capsys: Captured) -> None:

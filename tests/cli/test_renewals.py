@@ -16,6 +16,7 @@ from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING
+from creditdesk.ledger.operations.adoption import adopt_credit
 from creditdesk.schema.records import new_record
 from creditdesk.storage.engine import open_store
 from tests.ledger.test_renewals import add_contract
@@ -92,7 +93,9 @@ def test_concurrent_expire_releases_and_expires_once(database: str, capsys: Capt
         del given["Id"]
         many = [new_record(MONEY_MAPPING.credit_entity, given, LONG_AGO, "") for _ in range(400)]
         async with ledger.store.write_session() as session:
-            await session.insert(MONEY_MAPPING.credit_entity, many)
+            for credit_id in await session.insert(MONEY_MAPPING.credit_entity, many):
+                account = (MONEY_MAPPING.account_type, credit_id)
+                await adopt_credit(session, account, "granted", ledger.request_context(), ledger.context)
 
     async def look(ledger: LedgerBuilder) -> None:
         assert {h["State"] for h in await ledger.find(Hold)} == {"released"}
@@ -116,6 +119,6 @@ def test_jobs_have_help_and_exit_codes(command: str, tmp_path: Any, capsys: Capt
     assert "from several machines at once" in " ".join(capsys.readouterr().out.split())
     assert run([command, "--bogus"]) == USAGE_ERROR
     capsys.readouterr()
-    assert run([command, "--database", f"sqlite:///{tmp_path / 'empty.db'}"]) == FAILED
-    output = capsys.readouterr()
-    assert output == ("", "The database is not up to date. Run: creditdesk migrate\n")
+    missing = tmp_path / "empty.db"
+    assert run([command, "--database", f"sqlite:///{missing}"]) == FAILED
+    assert capsys.readouterr() == ("", f"There is no database at {missing}. Run: creditdesk init --admin EMAIL\n")

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
+from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.billing.product import Product
 from creditdesk.entities.billing.product_booking_credit import ProductBookingCredit
 from creditdesk.entities.ledger.location_profile import LocationProfile
@@ -157,3 +158,17 @@ async def test_a_price_below_zero_is_refused(api: ApiClient, path: str) -> None:
     assert response.status_code == 400
     assert response.json()["Message"] == f"Sources: booking/{booking} has a price below zero"
     assert (await api.get(f"{BOOKINGS}/{booking}"))["EstimatedCost"] is None
+
+
+@pytest.mark.parametrize("values", [{}, {"BookingId": 1}])
+async def test_more_uses_than_an_amount_holds_the_price_of_are_refused(api: ApiClient, values: dict[str, Any]) -> None:
+    rate = await api.ledger.add(
+        ExtraService, Name="Dear", BusinessId=api.ledger.business, CurrencyId=api.ledger.currency,
+        ChargePeriod=5, Price=money("1000000.00"),
+    )  # fmt: skip
+    body = {
+        "CoworkerId": api.ledger.customer, "BusinessId": api.ledger.business, "ExtraServiceId": rate,
+        "TotalUses": 42_740_930_821_786, "ChargePeriod": 5, **values,
+    }  # fmt: skip
+    answer = await api.post("/api/billing/coworkerextraservices", body)
+    assert (answer.status_code, answer.json()["Message"]) == (400, "TotalUses: is too much at the price of its rate")

@@ -32,6 +32,7 @@ from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, StateConflict, ValidationError, invalid_field
+from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import EntityService, Principal, RequestContext
@@ -307,8 +308,14 @@ def _validate_use_changes(entity: type[Entity], before: Record, record: Record) 
 
 
 async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
-    """The price of time credit without one: its rate's price for all of its uses."""
+    """The price of time credit without one: its rate's price for all of its uses.
+
+    Raises ValidationError for so many uses that no amount holds the price.
+    """
     if terms.is_free or terms.rate_id is None:
         return 0
     rate = (await load_rates(session, [terms.rate_id])).get(terms.rate_id)
-    return 0 if rate is None else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0
+    price = 0 if rate is None else total_price(rate.price, rate, terms.total, rate.currency_code or "") or 0
+    if abs(price) > MAX_INTEGER:
+        raise invalid_field("TotalUses", "is too much at the price of its rate", terms.total)
+    return price

@@ -7,17 +7,14 @@ from typing import Any
 from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
 from creditdesk.schema.entity import COMPUTED_FIELDS, SERVER_FIELDS, Entity, Record
 from creditdesk.schema.repository import WriteSession
-from creditdesk.schema.service import EntityService, RequestContext
+from creditdesk.schema.service import ForwardingService, RequestContext
 
 
-class AuditedService:
-    """Implements `EntityService`; of secrets it records only that they were set."""
-
-    def __init__(self, service: EntityService) -> None:
-        self._service = service
+class AuditedService(ForwardingService):
+    """Of secrets it records only that they were set."""
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
-        record_id = await self._service.create(session, entity, record, context)
+        record_id = await super().create(session, entity, record, context)
         changes = _changes(entity, {}, record)
         await _record(session, AuditAction.CREATED, entity, record_id, changes, context)
         return record_id
@@ -30,14 +27,14 @@ class AuditedService:
         record: Record,
         context: RequestContext,
     ) -> None:
-        await self._service.update(session, entity, before, record, context)
+        await super().update(session, entity, before, record, context)
         if changes := _changes(entity, before, record):
             await _record(session, AuditAction.CHANGED, entity, before["Id"], changes, context)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
-        await self._service.delete(session, entity, before, context)
+        await super().delete(session, entity, before, context)
         label = entity.label
         named = {label: [before.get(label), None]} if label else {}
         await _record(session, AuditAction.DELETED, entity, before["Id"], named, context)

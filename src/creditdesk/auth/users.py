@@ -27,7 +27,7 @@ from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import NotFound, PermissionDenied, invalid_field
 from creditdesk.schema.repository import ReadSession, WriteSession
-from creditdesk.schema.service import EntityService, Principal, RequestContext
+from creditdesk.schema.service import EntityService, ForwardingService, Principal, RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def require_rights(principal: Principal, rights: Rights) -> None:
         raise PermissionDenied(f"You cannot give or change roles that you do not hold: {missing}")
 
 
-class UserService:
+class UserService(ForwardingService):
     """Writes users and their credentials."""
 
     def __init__(
@@ -61,7 +61,7 @@ class UserService:
         passwords: Passwords,
         cipher: SecretCipher = NO_CIPHER,
     ) -> None:
-        self._default_service = default_service
+        super().__init__(default_service)
         self._passwords = passwords
         self._cipher = cipher
 
@@ -69,7 +69,7 @@ class UserService:
         require_rights(context.principal, await user_rights(session, record, {}))
         email = _email(record, {})
         await _require_unique_email(session, email, None)
-        user_id = await self._default_service.create(session, entity, record, context)
+        user_id = await super().create(session, entity, record, context)
         await self._save_credential(session, user_id, record | {"Email": email}, context)
         return user_id
 
@@ -95,7 +95,7 @@ class UserService:
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"] or ""):
             await _require_unique_email(session, email, user_id)
-        await self._default_service.update(session, entity, before, record, context)
+        await super().update(session, entity, before, record, context)
         await self._save_credential(session, user_id, stored | record | {"Email": email}, context)
         if _may_call(stored) and not _may_call(stored | record):
             await end_sessions_of(session, user_id, EndReason.DEACTIVATED, context.now)
@@ -109,7 +109,7 @@ class UserService:
         await delete_credential(session, user_id)
         if stored["UserRoles"]:
             await session.update(User, [(user_id, {"UserRoles": ()})])
-        await self._default_service.delete(session, entity, before, context)
+        await super().delete(session, entity, before, context)
 
     async def _save_credential(
         self,
@@ -136,16 +136,13 @@ class UserService:
             await session.update(User, [(user_id, {"TwoFactorEnabled": True})])
 
 
-class UserRoleService:
+class UserRoleService(ForwardingService):
     """Writes user roles."""
-
-    def __init__(self, default_service: EntityService) -> None:
-        self._default_service = default_service
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         require_rights(context.principal, await _user_role_rights(session, record, {}))
         await _require_visible_users(session, context.principal, merged_collection(record, "Users", {}))
-        return await self._default_service.create(session, entity, record, context)
+        return await super().create(session, entity, record, context)
 
     async def update(
         self,
@@ -160,14 +157,14 @@ class UserRoleService:
         require_rights(context.principal, await _user_role_rights(session, record, stored))
         users = set(merged_collection(record, "Users", stored)) ^ set(stored["Users"])
         await _require_visible_users(session, context.principal, tuple(users))
-        await self._default_service.update(session, entity, before, record, context)
+        await super().update(session, entity, before, record, context)
 
     async def delete(
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
         stored = await _get_stored(session, UserRole, before["Id"])
         require_rights(context.principal, await _user_role_rights(session, {}, stored))
-        await self._default_service.delete(session, entity, before, context)
+        await super().delete(session, entity, before, context)
 
 
 def _may_call(user: Record) -> bool:

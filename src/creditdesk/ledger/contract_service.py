@@ -8,17 +8,14 @@ from creditdesk.ledger.loaders.contracts import ContractEndRow, load_main_contra
 from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
-from creditdesk.schema.service import EntityService, RequestContext
+from creditdesk.schema.service import ForwardingService, RequestContext
 
 
-class ContractService:
+class ContractService(ForwardingService):
     """Contracts as `default_service` writes them, with the flags that follow from their dates.
 
     A customer's first contract is its main contract.
     """
-
-    def __init__(self, default_service: EntityService) -> None:
-        self.default_service = default_service
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         customer_id: int = record.get("CoworkerId") or 0
@@ -29,7 +26,7 @@ class ContractService:
             "Cancelled": ends is not None,
             "MainContract": is_main,
         }
-        return await self.default_service.create(session, entity, {**record, **flags}, context)
+        return await super().create(session, entity, {**record, **flags}, context)
 
     async def update(
         self,
@@ -44,9 +41,4 @@ class ContractService:
         flags: dict[str, Any] = {}
         if ends != stored.cancellation_date:
             flags = {"Active": ends is None or ends > context.now, "Cancelled": ends is not None}
-        await self.default_service.update(session, entity, before, {**record, **flags}, context)
-
-    async def delete(
-        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
-    ) -> None:
-        await self.default_service.delete(session, entity, before, context)
+        await super().update(session, entity, before, {**record, **flags}, context)

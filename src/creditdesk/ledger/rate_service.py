@@ -8,17 +8,11 @@ from creditdesk.ledger.loaders.rows import to_row
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import WriteSession
-from creditdesk.schema.service import EntityService, RequestContext
+from creditdesk.schema.service import ForwardingService, RequestContext
 
 
-class RateService:
+class RateService(ForwardingService):
     """Rates as `default_service` writes them; the unit of existing credits never changes."""
-
-    def __init__(self, default_service: EntityService) -> None:
-        self.default_service = default_service
-
-    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
-        return await self.default_service.create(session, entity, record, context)
 
     async def update(
         self,
@@ -37,9 +31,4 @@ class RateService:
                 "IsPrintingCredit" if kind_changes else "ChargePeriod",
                 "cannot be changed while the rate has credits: they count in its units",
             )
-        await self.default_service.update(session, entity, before, record, context)
-
-    async def delete(
-        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
-    ) -> None:
-        await self.default_service.delete(session, entity, before, context)
+        await super().update(session, entity, before, record, context)

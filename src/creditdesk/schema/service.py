@@ -68,3 +68,28 @@ class EntityService(Protocol):
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
         """Deletes the record `before`, which is locked."""
+
+
+class ForwardingService:
+    """An `EntityService` that leaves every write to another one; subclasses add rules to some."""
+
+    def __init__(self, default_service: EntityService) -> None:
+        self.default_service = default_service
+
+    async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
+        return await self.default_service.create(session, entity, record, context)
+
+    async def update(
+        self,
+        session: WriteSession,
+        entity: type[Entity],
+        before: Record,
+        record: Record,
+        context: RequestContext,
+    ) -> None:
+        await self.default_service.update(session, entity, before, record, context)
+
+    async def delete(
+        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
+    ) -> None:
+        await self.default_service.delete(session, entity, before, context)

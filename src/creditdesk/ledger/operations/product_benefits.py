@@ -46,7 +46,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
-from creditdesk.schema.service import EntityService, RequestContext
+from creditdesk.schema.service import EntityService, ForwardingService, RequestContext
 
 NO_CONTRACT_ID: Final = 0
 """The contract id in the grant key of a sale's benefit."""
@@ -60,16 +60,16 @@ class ActivationResult:
     granted: tuple[AccountKey, ...]
 
 
-class ProductService:
+class ProductService(ForwardingService):
     """Sales as the default service writes them; active or paid ones get their credit (rule 27)."""
 
-    def __init__(self, ledger: LedgerContext, default: EntityService) -> None:
+    def __init__(self, ledger: LedgerContext, default_service: EntityService) -> None:
+        super().__init__(default_service)
         self.ledger = ledger
-        self.default = default
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         is_active = bool(record.get("ActivateNow")) or _is_active_or_paid(record)
-        sale_id = await self.default.create(session, entity, {**record, "Activated": False}, context)
+        sale_id = await super().create(session, entity, {**record, "Activated": False}, context)
         if is_active:
             await activate_products(session, [sale_id], context, self.ledger)
         return sale_id
@@ -83,16 +83,11 @@ class ProductService:
         context: RequestContext,
     ) -> None:
         values = {name: value for name, value in record.items() if name != "Activated"}
-        await self.default.update(session, entity, before, values, context)
+        await super().update(session, entity, before, values, context)
         if _is_active_or_paid(record):
             sale = to_row(SaleRow, before)
             if not sale.activated:
                 await activate_products(session, [sale.id], context, self.ledger)
-
-    async def delete(
-        self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
-    ) -> None:
-        await self.default.delete(session, entity, before, context)
 
 
 async def activate_products(

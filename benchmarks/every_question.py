@@ -2,22 +2,20 @@
 
 `python -m benchmarks.every_question` runs each question of benchmarks/questions.py as the server does, as
 plain SQL over joined tables, and as plain SQL over the columns that a row holds, in alternating rounds on one
-connection, and takes the least processor time of each. All three must find the same records in the same order. It prints the distribution of ratios and the
-worst questions with the plans of their statements, and writes benchmarks/results/questions.md.
+connection, and takes the least processor time of each. All three must find the same records in the same order.
+It prints the distribution of ratios and the worst questions with the plans of their statements, and writes
+benchmarks/results/questions.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import signal
 import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
@@ -25,11 +23,12 @@ from typing import Any, Final
 
 import asyncpg
 
-from benchmarks import machine
-from benchmarks.engines import ENGINES, MeasuredEngine, database_folder, running_engine, seed_engine
+from benchmarks.engines import MeasuredEngine
+from benchmarks.page import Section, page_parser, write_page
 from benchmarks.questions import ENTITIES, ListQuestion, draw_questions
-from benchmarks.report import RESULTS, markdown
+from benchmarks.report import markdown
 from benchmarks.scenarios import JoinedQueries, NaiveQueries
+from benchmarks.seeding import SeedData
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.fragments import BoundStatement
@@ -88,33 +87,16 @@ class Answer:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.every_question", description=__doc__)
-    parser.add_argument("--engine", choices=ENGINES, help="only this engine")
-    parser.add_argument("--rows", type=int, default=100_000, help="uses in the database")
+    parser = page_parser("every_question", __doc__, "questions.md")
     parser.add_argument("--seed", type=int, default=1, help="chooses values and combinations")
     parser.add_argument("--most", type=int, default=0, help="questions for each list, drawn by seed; 0 is all")
-    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
-    parser.add_argument("--out", type=Path, default=RESULTS / "questions.md", help="where the page is written")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parts = [
-        "# Questions", "", *(__doc__ or "").splitlines()[2:], "",
-        f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}, seed {options.seed}.",
-    ]  # fmt: skip
-    missed = False
-    for name in (options.engine,) if options.engine else ENGINES:
-        with (
-            database_folder(options.folder, f"{name}-{options.rows}") as folder,
-            running_engine(name, 1, folder) as engine,
-        ):
-            uses = seed_engine(engine, options.rows).uses
-            answers = asyncio.run(_measure(engine, options.seed, options.most))
-        parts += ["", f"## {name}, {uses:,} uses of money credit", "", *_summary(answers)]
-        options.out.write_text("\n".join(parts) + "\n")
-        print("\n".join(_summary(answers)), flush=True)
-        missed = missed or min(answer.ratio for answer in answers) < TARGET_WORST
-    print(f"Written to {options.out}")
-    return 1 if missed else 0
+
+    def measure(engine: MeasuredEngine, _seeded: SeedData, _folder: Path) -> Section:
+        answers = asyncio.run(_measure(engine, options.seed, options.most))
+        return Section(_summary(answers), min(answer.ratio for answer in answers) < TARGET_WORST)
+
+    return write_page(options, "Questions", __doc__, f", seed {options.seed}.", measure)
 
 
 async def _measure(engine: MeasuredEngine, seed: int, most: int) -> list[Answer]:

@@ -7,21 +7,18 @@ every one of which each row passes. It prints the latencies and writes benchmark
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from benchmarks import machine
-from benchmarks.engines import DEFAULT_WORKERS, ENGINES, database_folder, running_engine, seed_engine
+from benchmarks.engines import DEFAULT_WORKERS, MeasuredEngine
 from benchmarks.load import HttpRequest, LoadPlan, measure_load
-from benchmarks.report import RESULTS, markdown
+from benchmarks.page import Section, page_parser, write_page
+from benchmarks.report import markdown
 from benchmarks.samples import Sample
 from benchmarks.scenarios import USE_ENTITY
 from benchmarks.seeding import SeedData
@@ -53,35 +50,19 @@ def short_calls(seeded: SeedData) -> dict[str, tuple[HttpRequest, ...]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.interference", description=__doc__)
-    parser.add_argument("--engine", choices=ENGINES, help="only this engine")
-    parser.add_argument("--rows", type=int, default=100_000, help="uses in the database")
+    parser = page_parser("interference", __doc__, "interference.md")
     parser.add_argument("--callers", type=int, default=8, help="callers that repeat the heaviest list")
     parser.add_argument("--seconds", type=float, default=10, help="length of one sample")
-    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
-    parser.add_argument("--out", type=Path, default=RESULTS / "interference.md", help="where the page is written")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parts = [
-        "# Interference", "", *(__doc__ or "").splitlines()[2:], "",
-        f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}; "
-        f"{options.callers} callers repeat the list. Target: p99 ≤ {TARGET_P99_MILLISECONDS} ms.",
-    ]  # fmt: skip
-    missed = False
-    for name in (options.engine,) if options.engine else ENGINES:
-        with (
-            database_folder(options.folder, f"{name}-{options.rows}") as folder,
-            running_engine(name, 1, folder) as engine,
-        ):
-            seeded = seed_engine(engine, options.rows)
-            with running_server(engine.url, DEFAULT_WORKERS[name], folder / "server.log") as server:
-                measured = dict(_measure(server, seeded, folder, options.callers, options.seconds))
-        parts += ["", f"## {name}, {seeded.uses:,} uses of money credit", "", *_table(measured)]
-        options.out.write_text("\n".join(parts) + "\n")
-        print("\n".join(parts[-len(measured) - 3 :]), flush=True)
-        missed = missed or any(beside.p99_milliseconds > TARGET_P99_MILLISECONDS for _, beside in measured.values())
-    print(f"Written to {options.out}")
-    return 1 if missed else 0
+
+    def measure(engine: MeasuredEngine, seeded: SeedData, folder: Path) -> Section:
+        with running_server(engine.url, DEFAULT_WORKERS[engine.name], folder / "server.log") as server:
+            measured = dict(_measure(server, seeded, folder, options.callers, options.seconds))
+        missed = any(beside.p99_milliseconds > TARGET_P99_MILLISECONDS for _, beside in measured.values())
+        return Section(_table(measured), missed)
+
+    conditions = f"; {options.callers} callers repeat the list. Target: p99 ≤ {TARGET_P99_MILLISECONDS} ms."
+    return write_page(options, "Interference", __doc__, conditions, measure)
 
 
 def _measure(

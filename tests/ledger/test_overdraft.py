@@ -21,7 +21,7 @@ from creditdesk.ledger.loaders.balances import CreditBalance, customer_balances
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse, void
-from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
+from creditdesk.ledger.operations.draw import SpendPlan
 from creditdesk.ledger.operations.holds import create_hold, release_hold
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.ledger.rules.credit import SourceKind
@@ -37,6 +37,7 @@ from creditdesk.transfer.importer import Importer
 from tests.support.expiry import expire
 from tests.support.ledger_builder import NOON, TIME_USE, LedgerBuilder
 from tests.support.progress import CollectingReporter
+from tests.support.spending import execute_spend
 
 
 class Printer:

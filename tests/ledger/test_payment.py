@@ -22,12 +22,13 @@ from creditdesk.entities.sys.currency import Currency
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket
 from creditdesk.ledger.operations.bookings import charge_bookings
-from creditdesk.ledger.operations.draw import SpendPlan, execute_spend, preview
+from creditdesk.ledger.operations.draw import SpendPlan, preview
 from creditdesk.ledger.rules.burn_down import SourceAllocation
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.errors import ValidationError
 from creditdesk.settings import LedgerSettings
 from tests.support.ledger_builder import MONEY_USE, LedgerBuilder, money
+from tests.support.spending import execute_spend
 
 
 async def preview_source(ledger: LedgerBuilder, item: ItemRequest) -> SourceAllocation:

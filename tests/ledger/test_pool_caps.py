@@ -27,7 +27,7 @@ from creditdesk.ledger.operations.bookings import (
     recalculate_booking,
 )
 from creditdesk.ledger.operations.corrections import reverse
-from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
+from creditdesk.ledger.operations.draw import SpendPlan
 from creditdesk.ledger.operations.holds import confirm_hold, release_hold
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.entity import Record
@@ -46,6 +46,7 @@ from tests.support.shared_team import (
     TIME_CREDIT,
     SharedTeam,
 )
+from tests.support.spending import execute_spend
 
 
 async def test_rule_16_uses_in_the_period_reduce_the_cap(shared_team: SharedTeam) -> None:

@@ -14,7 +14,6 @@ from creditdesk.ledger.operations import holds as hold_operations
 from creditdesk.ledger.operations.baskets import Basket, load_basket
 from creditdesk.ledger.operations.draw import (
     SpendPlan,
-    execute_spend,
     preview,
 )
 from creditdesk.ledger.rules.burn_down import Allocation, SourceAllocation
@@ -24,6 +23,7 @@ from creditdesk.settings import ValidityInstant
 from tests.stateful import model as models
 from tests.stateful.credit_operations import UNKNOWN_ID
 from tests.stateful.simulation import Simulation
+from tests.support.spending import execute_spend
 
 MONEY_CENT = 100
 

@@ -10,12 +10,13 @@ from creditdesk.entities.spaces.team import Team
 from creditdesk.ledger.loaders.holds import lock_holds_of
 from creditdesk.ledger.loaders.items import Buyer, ItemRequest
 from creditdesk.ledger.operations.baskets import load_basket_for_update
-from creditdesk.ledger.operations.draw import SpendPlan, execute_spend
+from creditdesk.ledger.operations.draw import SpendPlan
 from creditdesk.ledger.operations.holds import create_hold
 from creditdesk.ledger.rules.burn_down import Allocation
 from creditdesk.ledger.rules.credit import SourceKind
 from creditdesk.schema.service import RequestContext
 from tests.support.ledger_builder import LedgerBuilder, money
+from tests.support.spending import execute_spend
 
 MONEY_CREDIT, TIME_CREDIT, PRINTING_CREDIT = 1, 2, 3
 DAY, MONTH = 1, 3

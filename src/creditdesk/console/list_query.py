@@ -6,7 +6,7 @@ the API as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -40,8 +40,6 @@ OPERATORS: Final = {
     FILLED: mark("has a value"),
 }
 _PRESENCE: Final = {EMPTY: "null", FILLED: "notnull"}
-
-Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

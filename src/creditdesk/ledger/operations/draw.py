@@ -30,7 +30,7 @@ from creditdesk.ledger.rules.burn_down import Allocation, allocate
 from creditdesk.ledger.rules.credit import CreditKey, SourceKey, SourceKind
 from creditdesk.ledger.rules.kept_payments import with_kept_payments
 from creditdesk.schema.entity import Record
-from creditdesk.schema.errors import DomainError, raise_first_error
+from creditdesk.schema.errors import DomainError
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.schema.service import RequestContext
@@ -227,12 +227,6 @@ class SpendResult:
 
     allocation: Allocation
     stored: StoredAllocation
-
-
-async def execute_spend(session: WriteSession, plan: SpendPlan, ledger: LedgerContext) -> SpendResult:
-    """Executes one plan. Raises its DomainError."""
-    (result,) = raise_first_error(await execute_spends(session, [plan], ledger))
-    return result
 
 
 async def execute_spends(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from creditdesk.cli.program import FAILED, OK, run
-from creditdesk.storage.backup import _without_password
+from creditdesk.storage.urls import split_password
 from tests.support.databases import ENGINES, NewDatabase, run_in_thread, run_sql
 
 Captured = pytest.CaptureFixture[str]
@@ -86,11 +86,10 @@ def test_drill_finds_a_missing_encryption_key(
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # PostgreSQL's stands on the running server
 def test_drill_works_without_the_running_database(
     database: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not database.startswith("sqlite"):
-        pytest.skip("a scratch database of PostgreSQL stands on the running server")
     backup = tmp_path / "backup"
     assert run(["backup", str(backup)]) == OK
     monkeypatch.setenv("CREDITDESK_DATABASE_URL", f"sqlite:///{tmp_path}/gone.db")
@@ -135,7 +134,7 @@ def test_missing_client_program_is_named(
     ],
 )
 def test_password_is_not_among_the_arguments(url: str, address: str, password: str | None) -> None:
-    assert _without_password(url) == (address, password)
+    assert split_password(url) == (address, password)
 
 
 async def _change_a_balance(url: str) -> None:

@@ -18,10 +18,11 @@ from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
 from creditdesk.app import build_app
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from creditdesk.storage.connector import CONNECT_SECONDS, PROBE_SECONDS, HostConnector, single_host_urls
+from creditdesk.storage.connector import CONNECT_SECONDS, PROBE_SECONDS, HostConnector
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.silence_watch import INTERVAL_SECONDS, QUIET_SECONDS
+from creditdesk.storage.urls import single_host_urls
 from tests.support.api_client import CREDITS, USES, ApiClient, created_id
 from tests.support.databases import NewDatabase, database_name, run_sql
 from tests.support.users import http_client
@@ -57,14 +58,16 @@ class Host:
             self.tasks.add(task)
 
     async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_client: bool) -> None:
-        with suppress(OSError):
-            while data := await source.read(65536):
-                if self.silent:
-                    continue
-                if is_client and self.silent_from_commit and b"COMMIT" in data:
-                    self.silent = True
-                    self.commits += 1
-                target.write(data)
+        try:
+            with suppress(OSError):
+                while data := await source.read(65536):
+                    if self.silent:
+                        continue
+                    if is_client and self.silent_from_commit and b"COMMIT" in data:
+                        self.silent = True
+                        self.commits += 1
+                    target.write(data)
+        finally:
             target.close()
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from creditdesk.cli.database import database_url, describe_database, settings_file
+from creditdesk.cli.database import database_url, settings_file
 from creditdesk.cli.output import echo
 from creditdesk.settings_sources import SettingInForce, settings_in_force
+from creditdesk.storage.urls import describe_url
 
 MASK: Final = "********"
 
@@ -37,7 +38,7 @@ def config(
 
 def _shown(each: SettingInForce) -> Any:
     if each.declared.name == "database":
-        return describe_database(database_url(None))
+        return describe_url(database_url(None))
     return MASK if each.declared.constraints.secret and each.value else each.value
 
 

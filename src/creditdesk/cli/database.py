@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import parse_qsl, quote, urlsplit
 
 import platformdirs
 from cyclopts import Parameter
@@ -18,6 +17,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.settings import SETTINGS_VARIABLE, Settings, variable_of
 from creditdesk.settings_sources import load_settings
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.urls import SQLITE_PREFIX, split_password, sqlite_file, with_password
 
 DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"
 
@@ -37,7 +37,7 @@ def database_url(option: str | None) -> str:
 
     Raises CliError for a password among the arguments, which every user of the machine can list.
     """
-    if option and option != os.environ.get(DATABASE_VARIABLE) and _password(option):
+    if option and option != os.environ.get(DATABASE_VARIABLE) and split_password(option)[1]:
         raise CliError(
             "Other users can see a password among the arguments. Put the URL into"
             f" {DATABASE_VARIABLE}, or the password into a file that"
@@ -47,34 +47,14 @@ def database_url(option: str | None) -> str:
     url = option or settings.database
     if url:
         return _with_password(url, settings.database_password_file)
-    return f"sqlite:///{platformdirs.user_data_path('creditdesk') / 'creditdesk.db'}"
-
-
-def _password(url: str) -> str | None:
-    if url.startswith("sqlite:///"):
-        return None
-    parts = urlsplit(url)
-    return parts.password or dict(parse_qsl(parts.query)).get("password")
+    return f"{SQLITE_PREFIX}{platformdirs.user_data_path('creditdesk') / 'creditdesk.db'}"
 
 
 def _with_password(url: str, file: str) -> str:
     """The URL with the password of the file, unless it has one or needs none."""
-    if not file or url.startswith("sqlite:///") or _password(url):
+    if not file or sqlite_file(url) is not None or split_password(url)[1]:
         return url
-    parts = urlsplit(url)
-    password = Path(file).read_text("utf-8").strip("\r\n")
-    user, at, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0] if at else ""
-    return parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}").geturl()
-
-
-def describe_database(url: str) -> str:
-    """The path of a file, or server and name without user, password and options."""
-    if url.startswith("sqlite:///"):
-        return str(Path(url.removeprefix("sqlite:///")).resolve())
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "")
-    return f"postgresql://{host}{parts.path}"
+    return with_password(url, Path(file).read_text("utf-8").strip("\r\n"))
 
 
 def settings_file() -> Path | None:

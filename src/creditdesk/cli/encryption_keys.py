@@ -15,6 +15,7 @@ from creditdesk.cli.database import DatabaseOption, database_url, open_database,
 from creditdesk.cli.output import CliError, echo
 from creditdesk.private_files import create_private_text
 from creditdesk.settings import Settings
+from creditdesk.storage.urls import sqlite_file
 
 
 def settings_with_key(url: str) -> Settings:
@@ -25,23 +26,26 @@ def settings_with_key(url: str) -> Settings:
     file = key_file(settings, url)
     file.parent.mkdir(parents=True, exist_ok=True)
     create_private_text(file, generate_encryption_key() + "\n")
-    keys = ",".join(file.read_text("utf-8").split())
-    return replace(settings, auth=replace(settings.auth, encryption_key=keys))
+    return replace(settings, auth=replace(settings.auth, encryption_key=_read_keys(file)))
 
 
 def existing_keys(url: str) -> str:
     """The keys in force, "" where there are none; creates no file."""
     settings = settings_for(url)
     file = key_file(settings, url)
-    return settings.auth.encryption_key or (",".join(file.read_text("utf-8").split()) if file.exists() else "")
+    return settings.auth.encryption_key or (_read_keys(file) if file.exists() else "")
+
+
+def _read_keys(file: Path) -> str:
+    return ",".join(file.read_text("utf-8").split())
 
 
 def key_file(settings: Settings, url: str) -> Path:
     """The file of the settings, else beside a SQLite database, else in the user's data folder."""
     if settings.auth.encryption_key_file:
         return Path(settings.auth.encryption_key_file)
-    if url.startswith("sqlite:///"):
-        return Path(url.removeprefix("sqlite:///") + ".key")
+    if (file := sqlite_file(url)) is not None:
+        return Path(f"{file}.key")
     return platformdirs.user_data_path("creditdesk") / "encryption.key"
 
 

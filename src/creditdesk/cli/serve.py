@@ -25,7 +25,6 @@ from creditdesk.cli.database import (
     DATABASE_VARIABLE,
     DatabaseOption,
     database_url,
-    describe_database,
     open_database,
     settings_for,
 )
@@ -37,6 +36,7 @@ from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
 from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.urls import describe_url
 
 MAX_PORTS_TRIED: Final = 100
 STOP_SECONDS: Final = 10
@@ -111,7 +111,7 @@ def _allow_connections(wanted: int) -> int:
 
 def _print_start(address: str, url: str, users: int) -> None:
     echo(f"creditdesk serves {address}")
-    echo(f"Database: {describe_database(url)}")
+    echo(f"Database: {describe_url(url)}")
     if settings_for(url).console.enabled:
         echo(f"Console: {address}/console/")
     if settings_for(url).api.publish_docs:

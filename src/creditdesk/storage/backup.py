@@ -14,13 +14,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import asyncpg
 
 from creditdesk.private_files import ensure_private
+from creditdesk.storage.urls import SQLITE_PREFIX, split_password, sqlite_file, with_database
 
-SQLITE_PREFIX: Final = "sqlite:///"
 _PASSWORD_VARIABLE: Final = "PGPASSWORD"  # noqa: S105 - a name
 _SQLITE_HEADER: Final = b"SQLite format 3\0"
 _DUMP_HEADER: Final = b"PGDMP"
@@ -37,8 +36,8 @@ async def back_up(url: str, target: Path) -> None:
     """
     partial = _prepare_partial(target)
     try:
-        if url.startswith(SQLITE_PREFIX):
-            await asyncio.to_thread(_copy_sqlite, Path(url.removeprefix(SQLITE_PREFIX)), partial)
+        if (file := sqlite_file(url)) is not None:
+            await asyncio.to_thread(_copy_sqlite, Path(file), partial)
         else:
             await _run_postgresql_tool("pg_dump", url, "--format=custom", "--no-owner", f"--file={partial}")
         partial.rename(target)
@@ -53,13 +52,13 @@ async def restore(backup: Path, url: str) -> None:
     """
     with backup.open("rb") as file:
         header = file.read(len(_SQLITE_HEADER))
-    is_sqlite = url.startswith(SQLITE_PREFIX)
-    if not header.startswith(_SQLITE_HEADER if is_sqlite else _DUMP_HEADER):
-        raise BackupError(f"{backup} is no backup of a {'SQLite' if is_sqlite else 'PostgreSQL'} database.")
-    if is_sqlite:
-        target = Path(url.removeprefix(SQLITE_PREFIX))
-        ensure_private(target)
-        await asyncio.to_thread(_copy_sqlite, backup, target)
+    file_name = sqlite_file(url)
+    engine, expected = ("PostgreSQL", _DUMP_HEADER) if file_name is None else ("SQLite", _SQLITE_HEADER)
+    if not header.startswith(expected):
+        raise BackupError(f"{backup} is no backup of a {engine} database.")
+    if file_name is not None:
+        ensure_private(Path(file_name))
+        await asyncio.to_thread(_copy_sqlite, backup, Path(file_name))
     else:
         options = ("--no-owner", "--no-privileges", "--exit-on-error")
         await _run_postgresql_tool("pg_restore", url, *options, str(backup))
@@ -72,14 +71,14 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
     For SQLite it is a file in a temporary folder, for PostgreSQL one more database on the same
     server, which needs the right to create databases.
     """
-    if url.startswith(SQLITE_PREFIX):
+    if sqlite_file(url) is not None:
         with tempfile.TemporaryDirectory(prefix="creditdesk-drill-") as folder:
             yield f"{SQLITE_PREFIX}{folder}/restored.db"
         return
     name = f"creditdesk_drill_{secrets.token_hex(6)}"
     await _execute(url, f"CREATE DATABASE {name}")
     try:
-        yield _join(urlsplit(url)._replace(path=f"/{name}"))
+        yield with_database(url, name)
     finally:
         await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -113,7 +112,7 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _run_postgresql_tool(program: str, url: str, *arguments: str) -> None:
     """Runs pg_dump or pg_restore; the password goes through the environment, which `ps` does not show."""
-    address, password = _without_password(url)
+    address, password = split_password(url)
     environment = dict(os.environ)
     if password:
         environment[_PASSWORD_VARIABLE] = password
@@ -137,18 +136,3 @@ async def _run_postgresql_tool(program: str, url: str, *arguments: str) -> None:
         raise
     if process.returncode:
         raise BackupError(f"{program} failed: {errors.decode(errors='replace').strip()}")
-
-
-def _without_password(url: str) -> tuple[str, str | None]:
-    parts = urlsplit(url)
-    options = parse_qsl(parts.query)
-    password = unquote(parts.password) if parts.password else dict(options).get("password")
-    user, at, hosts = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}{at}{hosts}"
-    query = urlencode([option for option in options if option[0] != "password"])
-    return _join(parts._replace(netloc=netloc, query=query)), password
-
-
-def _join(parts: SplitResult) -> str:
-    # `geturl` leaves out the two slashes where no host follows.
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")

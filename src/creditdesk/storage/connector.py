@@ -6,13 +6,13 @@ The host that answered last is tried first, so a silent one delays the first con
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from asyncpg.exceptions import TargetServerAttributeNotMatched
+
+from creditdesk.storage.urls import single_host_urls
 
 CONNECT_SECONDS: Final = 2.0
 """How long one host may take to accept a connection and to sign in."""
@@ -73,28 +73,6 @@ class HostConnector:
             return True
         connection.terminate()
         return True
-
-
-def single_host_urls(url: str) -> Iterator[str]:
-    """One URL for each host that a URL names, in its order."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    user, at, hosts = parts.netloc.rpartition("@")
-    if "," in query.get("host", ""):
-        ports = query.pop("port", "").split(",")
-        names = query.pop("host").split(",")
-        pairs = [(name, ports[min(n, len(ports) - 1)]) for n, name in enumerate(names)]
-        chosen = [{"host": name} | ({"port": port} if port else {}) for name, port in pairs]
-        netlocs = [user + at] * len(chosen)
-    elif "," in hosts:
-        netlocs = [f"{user}{at}{host}" for host in hosts.split(",")]
-        chosen = [{} for _ in netlocs]
-    else:
-        yield url
-        return
-    query.setdefault("target_session_attrs", "read-write")
-    for netloc, host in zip(netlocs, chosen, strict=True):
-        yield urlunsplit((parts.scheme, netloc, parts.path, urlencode(query | host), ""))
 
 
 def _keep_alive(connection: Any) -> None:

@@ -22,11 +22,10 @@ from creditdesk.storage.migrations import (
 from creditdesk.storage.postgresql import PostgreSQLStore, connect, set_role_settings
 from creditdesk.storage.session import BaseWriteSession
 from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
+from creditdesk.storage.urls import POSTGRESQL_PREFIXES, SQLITE_PREFIX, sqlite_file
 
 DEFAULT_POOL_SIZE: Final = 6
 _MIGRATION_LOCK: Final = 7230521
-_SQLITE_PREFIX: Final = "sqlite:///"
-_POSTGRESQL_PREFIXES: Final = ("postgresql://", "postgres://")
 
 _AnyStore = SQLiteStore | PostgreSQLStore
 
@@ -55,7 +54,7 @@ async def open_store(
     """
     if not migrated:
         _require_file(url)
-    elif url.startswith(_POSTGRESQL_PREFIXES):
+    elif url.startswith(POSTGRESQL_PREFIXES):
         await set_role_settings(url)
     store = await _open(url, connections, busy_seconds, statement_seconds)
     try:
@@ -99,9 +98,10 @@ async def _open(
     busy_seconds: float = BUSY_SECONDS,
     statement_seconds: float | None = None,
 ) -> _AnyStore:
-    if url.startswith(_SQLITE_PREFIX):
-        return SQLiteStore(url.removeprefix(_SQLITE_PREFIX) or ":memory:", busy_seconds, statement_seconds)
-    if url.startswith(_POSTGRESQL_PREFIXES):
+    file = sqlite_file(url)
+    if file is not None:
+        return SQLiteStore(file or ":memory:", busy_seconds, statement_seconds)
+    if url.startswith(POSTGRESQL_PREFIXES):
         return await connect(url, connections, statement_seconds)
     raise UnknownEngine("The database must be sqlite:///path or postgresql://…")
 
@@ -109,7 +109,7 @@ async def _open(
 @asynccontextmanager
 async def _existing(url: str) -> AsyncIterator[_AnyStore]:
     """The store of a URL; a temporary one in place of a file that does not exist."""
-    store = await _open(_SQLITE_PREFIX if _is_missing_file(url) else url, connections=1)
+    store = await _open(SQLITE_PREFIX if _is_missing_file(url) else url, connections=1)
     try:
         yield store
     finally:
@@ -119,14 +119,15 @@ async def _existing(url: str) -> AsyncIterator[_AnyStore]:
 def _require_file(url: str) -> None:
     """Raises MissingDatabase for a SQLite file that does not exist."""
     if _is_missing_file(url):
-        path = Path(url.removeprefix(_SQLITE_PREFIX)).resolve()
+        path = Path(url.removeprefix(SQLITE_PREFIX)).resolve()
         raise MissingDatabase(f"There is no database at {path}. Run: creditdesk init --admin EMAIL")
 
 
 def _is_missing_file(url: str) -> bool:
-    if not url.startswith(_SQLITE_PREFIX):
+    name = sqlite_file(url)
+    if name is None:
         return False
-    file = Path(url.removeprefix(_SQLITE_PREFIX))
+    file = Path(name)
     return not file.exists() or (file.is_file() and file.stat().st_size == 0)
 
 

@@ -323,8 +323,11 @@ class PostgreSQLStore:
             session.changes_cached_fields = load.changes_cached_fields
 
     async def close(self) -> None:
-        self.watch.cancel()
-        await self.pool.close()
+        try:
+            await self.pool.close()
+        finally:
+            # Until then it ends what waits for a silent host.
+            self.watch.cancel()
 
 
 async def _roll_back_cancelled(connection: Any, transaction: Any) -> None:

@@ -74,3 +74,26 @@ async def test_termination_ends_the_server_in_time(server: ServerProcess) -> Non
         assert (await client.get("/health")).status_code == 200
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(server.wait, STOP_SECONDS)
+
+
+async def test_reload_replaces_the_workers_without_a_broken_answer(server: ServerProcess) -> None:
+    before = {each.pid for each in workers(server)}
+    statuses: set[int] = set()
+    over = asyncio.Event()
+
+    async def keep_calling() -> None:
+        # A connection of its own for each call, as a proxy opens them while a worker goes.
+        while not over.is_set():
+            async with httpx.AsyncClient(base_url=server.address) as client:
+                statuses.add((await client.get("/ready")).status_code)
+
+    calling = [asyncio.create_task(keep_calling()) for _ in range(4)]
+    psutil.Process(server.pid).send_signal(signal.SIGHUP)
+    started = time.monotonic()
+    while before & {each.pid for each in workers(server)}:
+        assert time.monotonic() - started < START_SECONDS + STOP_SECONDS
+        await asyncio.sleep(0.05)
+    over.set()
+    await asyncio.gather(*calling)
+    assert statuses == {200}
+    assert workers(server)

@@ -33,9 +33,14 @@ def _run(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def _program(name: str) -> str:
-    """The path of a program; skips the test on a machine without it."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+def _locked_program(name: str) -> str:
+    """The path of a program that the development requirements bring."""
+    return str(Path(sys.executable).parent / name)
+
+
+def _system_program(name: str) -> str:
+    """The path of a program of the system; skips the test on a machine without it."""
+    found = shutil.which(name)
     if not found:
         pytest.skip(f"{name} is not installed on this machine")
     return found
@@ -56,7 +61,7 @@ def test_commands_of_units_exist(unit: Path) -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=_relative)
 def test_units_are_valid(unit: Path, tmp_path: Path) -> None:
-    analyze = _program("systemd-analyze")
+    analyze = _system_program("systemd-analyze")
     # The program is where the person installed it; here it is this environment's.
     text = unit.read_text("utf-8").replace("/opt/creditdesk/bin/creditdesk", sys.executable)
     for each in UNITS:
@@ -67,19 +72,19 @@ def test_units_are_valid(unit: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=_relative)
 def test_units_are_confined(unit: Path) -> None:
-    output = _run(_program("systemd-analyze"), "security", "--offline=true", "--no-pager", unit)
+    output = _run(_system_program("systemd-analyze"), "security", "--offline=true", "--no-pager", unit)
     found = EXPOSURE.search(output)
     assert found
     assert float(found[1]) <= 1.5
 
 
 def test_containerfile_follows_good_practice() -> None:
-    _run(_program("hadolint"), DEPLOY / "Containerfile")
+    _run(_locked_program("hadolint"), DEPLOY / "Containerfile")
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=_relative)
 def test_manifests_are_valid(manifest: Path) -> None:
-    _run(_program("kubernetes-validate"), "--strict", manifest)
+    _run(_locked_program("kubernetes-validate"), "--strict", manifest)
 
 
 def _containers() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -126,7 +131,7 @@ def test_compose_file_names_what_it_mounts() -> None:
 
 
 def test_proxy_configuration_is_valid() -> None:
-    _run(_program("caddy"), "validate", "--adapter", "caddyfile", "--config", DEPLOY / "compose" / "Caddyfile")
+    _run(_system_program("caddy"), "validate", "--adapter", "caddyfile", "--config", DEPLOY / "compose" / "Caddyfile")
 
 
 def test_copied_files_exist() -> None:

@@ -33,6 +33,7 @@ from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.fragments import BoundStatement
 from creditdesk.storage.queries import Statements
+from creditdesk.storage.role_settings import ROLE_SETTINGS
 from creditdesk.storage.sqlite import open_connection
 
 LEAST_MILLISECONDS: Final = 0.2
@@ -125,7 +126,7 @@ async def _connected(engine: MeasuredEngine) -> AsyncIterator[Connection]:
         finally:
             file.close()
         return
-    settings = {"jit": "off", "plan_cache_mode": "force_generic_plan", "max_parallel_workers_per_gather": "0"}
+    settings = {**ROLE_SETTINGS, "max_parallel_workers_per_gather": "0"}
     server = await asyncpg.connect(engine.url, server_settings=settings)
     try:
         yield Connection(engine.name, server)

@@ -15,7 +15,8 @@ import asyncpg
 
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
-from creditdesk.storage.postgresql import PostgreSQLStore, set_role_settings
+from creditdesk.storage.postgresql import PostgreSQLStore
+from creditdesk.storage.role_settings import set_role_settings
 from creditdesk.storage.sqlite import SQLiteStore
 
 NewDatabase = Callable[[str], AbstractContextManager[str]]

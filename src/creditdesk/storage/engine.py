@@ -19,7 +19,8 @@ from creditdesk.storage.migrations import (
     migrate,
     plan,
 )
-from creditdesk.storage.postgresql import PostgreSQLStore, connect, set_role_settings
+from creditdesk.storage.postgresql import PostgreSQLStore, connect
+from creditdesk.storage.role_settings import set_role_settings
 from creditdesk.storage.session import BaseWriteSession
 from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
 from creditdesk.storage.urls import POSTGRESQL_PREFIXES, SQLITE_PREFIX, sqlite_file

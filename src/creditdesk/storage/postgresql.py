@@ -28,6 +28,7 @@ from creditdesk.storage.long_reads import LongReads
 from creditdesk.storage.naming import table_name
 from creditdesk.storage.pool import CANCEL_SECONDS, ConnectionPool, StatementCancelled
 from creditdesk.storage.queries import Statements
+from creditdesk.storage.role_settings import CONNECTION_SETTINGS
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
 from creditdesk.storage.row_statements import insert_arrays, update_arrays
 from creditdesk.storage.session import (
@@ -288,7 +289,7 @@ class PostgreSQLStore:
     async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
         async def read() -> T:
             connection = await HostConnector(self._url)(
-                self._url, command_timeout=DETACHED_STATEMENT_SECONDS, server_settings=_SERVER_SETTINGS
+                self._url, command_timeout=DETACHED_STATEMENT_SECONDS, server_settings=CONNECTION_SETTINGS
             )
             try:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -358,27 +359,6 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
-_SERVER_SETTINGS: Final = {"application_name": "creditdesk"}
-"""Sent with each connection. A pooler would lose or refuse others, so the role has them."""
-
-_ROLE_SETTINGS: Final = {
-    "jit": "off",
-    # Planning a dozen joins takes longer than executing them.
-    "plan_cache_mode": "force_generic_plan",
-}
-
-
-async def set_role_settings(url: str) -> None:
-    """Gives the user of the URL the settings that new connections to its database begin with."""
-    connection = await HostConnector(url)(url, server_settings=_SERVER_SETTINGS)
-    try:
-        database = await connection.fetchval("SELECT quote_ident(current_database())")
-        for name, value in _ROLE_SETTINGS.items():
-            await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = {value}")
-    finally:
-        await connection.close()
-
-
 async def connect(url: str, pool_size: int, statement_seconds: float | None = None) -> PostgreSQLStore:
     """A store over a pool of at most `pool_size` connections.
 
@@ -395,7 +375,7 @@ async def connect(url: str, pool_size: int, statement_seconds: float | None = No
         statement_cache_size=1024,
         # Sessions leave no state behind, so releasing a connection needs no round trip.
         reset=_no_reset,
-        server_settings=_SERVER_SETTINGS,
+        server_settings=CONNECTION_SETTINGS,
     )
     connections = ConnectionPool(pool, pool_size, statement_seconds)
     watch = create_task(watch_for_silence(connections, connector.answers))

@@ -1,0 +1,27 @@
+"""What connections to PostgreSQL begin with, in a way that a pooler does not lose."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from creditdesk.storage.connector import HostConnector
+
+CONNECTION_SETTINGS: Final = {"application_name": "creditdesk"}
+"""Sent with each connection. A pooler would lose or refuse others, so the role has them."""
+
+ROLE_SETTINGS: Final = {
+    "jit": "off",
+    # Planning a dozen joins takes longer than executing them.
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+async def set_role_settings(url: str) -> None:
+    """Gives the user of the URL the settings that new connections to its database begin with."""
+    connection = await HostConnector(url)(url, server_settings=CONNECTION_SETTINGS)
+    try:
+        database = await connection.fetchval("SELECT quote_ident(current_database())")
+        for name, value in ROLE_SETTINGS.items():
+            await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = {value}")
+    finally:
+        await connection.close()

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 
 from creditdesk.storage.engine import open_store
-from creditdesk.storage.role_settings import CONNECTION_SETTINGS, ROLE_SETTINGS
 from tests.support.databases import create_postgres_database, database_name, drop_postgres_database, run_sql
+
+EXPECTED = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
 
 
 async def test_migration_sets_what_connections_begin_with(
@@ -30,10 +31,10 @@ async def test_migration_sets_what_connections_begin_with(
             await (await open_store(url, migrated=True)).close()
         connection = await connect(url)
         try:
-            assert {name: await connection.fetchval(f"SHOW {name}") for name in ROLE_SETTINGS} == ROLE_SETTINGS
+            assert {name: await connection.fetchval(f"SHOW {name}") for name in EXPECTED} == EXPECTED
         finally:
             await connection.close()
     finally:
         drop_postgres_database(postgres_server, url)
     names = {name for parameters in sent for name in parameters or ()}
-    assert names == set(CONNECTION_SETTINGS)
+    assert names == {"application_name"}

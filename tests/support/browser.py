@@ -36,8 +36,10 @@ def browser_path(playwright: Playwright) -> str:
     own = playwright.chromium.executable_path
     found = named or _on_path() or (own if Path(own).exists() else None)
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        command = ["apt-get", "install", "--yes", "--quiet", "chromium"]
-        subprocess.run(command, capture_output=True, timeout=_INSTALL_SECONDS, check=False)
+        # A fresh machine has no lists of packages, or old ones.
+        for arguments in (("update",), ("install", "--yes", "chromium")):
+            command = ["apt-get", "--quiet", *arguments]
+            subprocess.run(command, capture_output=True, timeout=_INSTALL_SECONDS, check=False)
         found = _on_path()
     if found is None or not Path(found).exists():
         raise RuntimeError(NO_BROWSER)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.api_client import CREDITS, TIME_CREDITS, USES, created_id
+from tests.support.api_client import AdjustableClock, ApiClient, created_id
 from tests.support.ledger_builder import LedgerBuilder
 
 
@@ -34,30 +34,19 @@ class ReportClient:
         about = {} if {"CoworkerId", "TeamId", "LocationIds"} & params.keys() else {"CoworkerId": self.ledger.customer}
         return await self.http.get(f"/api/reports/{name}", params={**about, **params})
 
+    @property
+    def api(self) -> ApiClient:
+        """Other requests of the customer."""
+        return ApiClient(self.http, self.ledger, AdjustableClock())
+
     async def grant(self, total: float, **values: Any) -> int:
-        body = {
-            "CoworkerId": self.ledger.customer,
-            "BusinessId": self.ledger.business,
-            "TotalCredit": total,
-            "CaneBeUsedForBookings": True,
-            **values,
-        }
-        return created_id(await self.http.post(CREDITS, json=body))
+        return await self.api.create_credit(total, **values)
 
     async def grant_time(self, total: int, **values: Any) -> int:
-        body = {
-            "CoworkerId": self.ledger.customer,
-            "BusinessId": self.ledger.business,
-            "ExtraServiceId": self.ledger.rate,
-            "TotalUses": total,
-            "ChargePeriod": 1,
-            **values,
-        }
-        return created_id(await self.http.post(TIME_CREDITS, json=body))
+        return await self.api.create_time_credit(total, **values)
 
     async def use(self, credit: int, amount: float, **values: Any) -> int:
-        body = {"CoworkerBookingCreditId": credit, "CreditUsed": amount, **values}
-        return created_id(await self.http.post(USES, json=body))
+        return created_id(await self.api.post_use(credit, amount, **values))
 
     async def post(self, path: str, **body: Any) -> httpx.Response:
         response = await self.http.post(path, json=body)

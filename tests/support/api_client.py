@@ -80,11 +80,11 @@ class ApiClient:
         """The first 1000 records of a list."""
         return list((await self.get(path, **{"size": 1000, **params}))["Records"])
 
-    async def create_credit(self, total: str, **values: Any) -> int:
+    async def create_credit(self, total: str | float, **values: Any) -> int:
         """Creates a money credit of the customer that pays for bookings, unless `values` differ."""
         return created_id(await self.post(CREDITS, self.credit_body(total, **values)))
 
-    def credit_body(self, total: str, **values: Any) -> dict[str, Any]:
+    def credit_body(self, total: str | float, **values: Any) -> dict[str, Any]:
         return {
             "CoworkerId": self.ledger.customer,
             "BusinessId": self.ledger.business,
@@ -104,7 +104,7 @@ class ApiClient:
         }
         return created_id(await self.post(TIME_CREDITS, body))
 
-    async def post_use(self, credit: int, amount: str, key: str | None = None, **values: Any) -> httpx.Response:
+    async def post_use(self, credit: int, amount: str | float, key: str | None = None, **values: Any) -> httpx.Response:
         body = {"CoworkerBookingCreditId": credit, "CreditUsed": float(amount), **values}
         return await self.post(USES, body, key)
 

@@ -42,6 +42,9 @@ MAX_PORTS_TRIED: Final = 100
 STOP_SECONDS: Final = 10
 """How long workers may take to answer what they have accepted, before they are killed."""
 
+RELOAD_SECONDS: Final = 8
+"""How long a new worker may take to start, before a reload stops the one that it replaces."""
+
 RESERVED_FILES: Final = 256
 """Files that a worker opens beside the connections of clients: database, logs, libraries."""
 
@@ -78,6 +81,7 @@ def serve(
         workers=workers,
         factory=True,
         respawn_failed_workers=True,
+        respawn_interval=RELOAD_SECONDS,
         workers_kill_timeout=STOP_SECONDS,
         websockets=False,
         # With HTTP/2 the server would wait for the first byte of a connection without a deadline.

@@ -127,7 +127,8 @@ POOLER_CASE: Final = "PgBouncer killed and started again"
 
 
 @contextmanager
-def _cluster() -> Iterator[tuple[Cluster, Path]]:
+def new_cluster() -> Iterator[tuple[Cluster, Path]]:
+    """A running cluster and its folder, for a block."""
     with tempfile.TemporaryDirectory(prefix="creditdesk-failover-", ignore_cleanup_errors=True) as folder:
         cluster = Cluster(Path(folder))
         try:
@@ -137,7 +138,7 @@ def _cluster() -> Iterator[tuple[Cluster, Path]]:
             cluster.close()
 
 
-def _prepare(url: str) -> tuple[str, str]:
+def prepare(url: str) -> tuple[str, str]:
     """Fills the database with a small demo; returns e-mail and password of its administrator."""
     output = _creditdesk("demo", "--uses", "20", "--database", url)
     found = [re.search(rf"^{name}: +(\S+)$", output, re.MULTILINE) for name in ("E-mail", "Password")]
@@ -154,15 +155,20 @@ def _creditdesk(*arguments: str) -> str:
     return done.stdout
 
 
+async def new_credit(client: httpx.AsyncClient) -> dict[str, object]:
+    """The body of a credit of some customer of the demo."""
+    [first] = (await client.get(CREDITS_PATH, params={"size": 1})).json()["Records"]
+    return {
+        "CoworkerId": first["CoworkerId"],
+        "BusinessId": first["BusinessId"],
+        "TotalCredit": 100_000,
+        "CaneBeUsedForBookings": True,
+    }
+
+
 async def _create_credits(address: str, credentials: tuple[str, str]) -> list[int]:
     async with httpx.AsyncClient(base_url=address, auth=credentials) as client:
-        [first] = (await client.get(CREDITS_PATH, params={"size": 1})).json()["Records"]
-        body = {
-            "CoworkerId": first["CoworkerId"],
-            "BusinessId": first["BusinessId"],
-            "TotalCredit": 100_000,
-            "CaneBeUsedForBookings": True,
-        }
+        body = await new_credit(client)
         made = [(await client.post(CREDITS_PATH, json=body)).json() for _ in range(CREDITS)]
     return [answer["Value"]["Id"] for answer in made]
 
@@ -192,8 +198,8 @@ async def _effects(url: str) -> Counter[str]:
 
 def run_case(case: str) -> Outcome:
     """Runs one case on a cluster of its own."""
-    with _cluster() as (cluster, folder):
-        credentials = _prepare(cluster.url)
+    with new_cluster() as (cluster, folder):
+        credentials = prepare(cluster.url)
         if case == POOLER_CASE:
             program = pooler_program()
             assert program

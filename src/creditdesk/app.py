@@ -6,6 +6,7 @@ With the command line the only module that imports every package.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -14,7 +15,7 @@ import asyncpg
 from starlette.types import ASGIApp
 
 from creditdesk.api.audit.routes import audit_routes
-from creditdesk.api.context import ApiContext, utc_now
+from creditdesk.api.context import ApiContext, Replica, utc_now
 from creditdesk.api.coworker_fields import coworker_fields
 from creditdesk.api.default_service import DefaultService
 from creditdesk.api.docs import page_routes
@@ -78,9 +79,11 @@ TRANSIENT_ERRORS: Final = (
 """What a driver raises while the database is away, restarts, or has no free connection."""
 
 
-def build_app(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> ASGIApp:
+def build_app(
+    store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now, replica: Replica | None = None
+) -> ASGIApp:
     """The application over a migrated store: the API, and the console. `clock` is read once per request."""
-    context = build_context(store, settings, clock)
+    context = replace(build_context(store, settings, clock), replica=replica)
     api = Api(context, page_routes(context))
     return Console(api) if settings.console.enabled else api
 
@@ -140,4 +143,5 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
         transient_errors=TRANSIENT_ERRORS,
         clock=clock,
         proxy_hops=settings.auth.proxy_hops,
+        reports_on_replica=settings.reports_on_replica,
     )

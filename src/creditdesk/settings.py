@@ -204,6 +204,15 @@ class Settings:
     database_password_file: str = setting(
         "", "Path of a file with the password of PostgreSQL, in place of one in the URL."
     )
+    replica: str = setting(
+        "",
+        "`postgresql://…` of a read replica of the database, one host. Writes then answer `X-Creditdesk-Position`; a"
+        " read that brings one is served by the replica where that has replayed it.",
+        secret=True,
+    )
+    reports_on_replica: bool = setting(
+        False, "Whether reports are computed on the replica, as of what it has replayed."
+    )
     connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
     client_connections: int = setting(8192, "Connections of clients per worker; further ones wait.", minimum=1)
     idle_seconds: int = setting(20, "Seconds after which a connection that sends no request is closed.", minimum=1)

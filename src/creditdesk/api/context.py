@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -26,6 +27,30 @@ class RequestAuthenticator(Protocol):
         """The user of an `Authorization` header. Raises Unauthenticated."""
 
 
+class Replica(Protocol):
+    """A copy of the database that follows it; `store` serves reads of what `has_reached` says."""
+
+    @property
+    def store(self) -> Store: ...
+
+    async def written(self) -> str | None:
+        """The position of everything that is committed now; None while the database does not say."""
+
+    async def has_reached(self, text: str, field: str) -> bool:
+        """Whether the replica has this position. Raises an InvalidFields that names `field`."""
+
+    def rest(self) -> None:
+        """Leaves the replica alone for a while, as it failed."""
+
+
+class ReplicaUse(Enum):
+    """Whether a replica may serve a route."""
+
+    NEVER = 1
+    AT_POSITION = 2
+    REPORT = 3
+
+
 RouteHandler = Callable[..., Awaitable[Response]]
 """`handler(api, request, context, record_id)`; of a public route `handler(api, request)`."""
 
@@ -43,6 +68,7 @@ class Route:
     handler: RouteHandler
     operation: Mapping[str, Any] = field(default_factory=dict)
     is_public: bool = False
+    replica: ReplicaUse = ReplicaUse.NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +95,8 @@ class ApiContext:
     transient_errors: tuple[type[Exception], ...] = ()
     clock: Callable[[], datetime]
     proxy_hops: int = 0
+    replica: Replica | None = None
+    reports_on_replica: bool = False
 
 
 utc_now: Final = partial(datetime.now, UTC)

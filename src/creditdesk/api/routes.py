@@ -20,7 +20,7 @@ from creditdesk.api.browser_requests import (
     require_declared_type,
     require_own_site,
 )
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import ApiContext, ReplicaUse, Route
 from creditdesk.api.disconnects import CallerDisconnected, unless_disconnected
 from creditdesk.api.error_handlers import (
     error_response,
@@ -28,6 +28,7 @@ from creditdesk.api.error_handlers import (
     unavailable_response,
 )
 from creditdesk.api.origin import client_address
+from creditdesk.api.replica_reads import ReplicaReads
 from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
@@ -47,6 +48,7 @@ class Api:
         self._allowed_origins = frozenset(
             origin.strip().lower().rstrip("/") for origin in api.settings.allowed_origins.split(",")
         ) - {""}
+        self._replica_reads = ReplicaReads(api, api.replica) if api.replica else None
         self._routes: dict[str, dict[str, Route]] = {}
         for route in (*_entity_routes(api), *_REFERENCE_ROUTES, *api.extra_routes, *pages):
             self._routes.setdefault(route.path.lower(), {})[route.method] = route
@@ -93,7 +95,11 @@ class Api:
         if route.is_public:
             return await route.handler(self.context, request)
         context = await self._authenticate(request.scope)
-        return await route.handler(self.context, request, context, record_id)
+        if self._replica_reads is None:
+            return await route.handler(self.context, request, context, record_id)
+        return await self._replica_reads.handle(
+            route, request, lambda api: route.handler(api, request, context, record_id)
+        )
 
     def _check_site(self, headers: Headers, route: Route) -> None:
         """Refuses writes of other sites. The token endpoint reads a form whatever its type."""
@@ -153,14 +159,15 @@ def _entity_routes(api: ApiContext) -> Iterable[Route]:
 
 def _routes_of(api: ApiContext, entity: type[Entity], path: str) -> Iterable[Route]:
     if "list" in entity.verbs:
-        yield Route("GET", path, partial(read_handlers.list_or_batch, entity))
+        yield Route("GET", path, partial(read_handlers.list_or_batch, entity), replica=ReplicaUse.AT_POSITION)
     if "create" in entity.verbs:
         create = api.create_endpoints.get(entity) or CreateRecord(entity)
         yield Route("POST", path, create)
     if "update" in entity.verbs:
         yield Route("PUT", path, UpdateRecord(entity))
     if "get" in entity.verbs:
-        yield Route("GET", f"{path}/{{id}}", partial(read_handlers.get_one, entity))
+        get_one = partial(read_handlers.get_one, entity)
+        yield Route("GET", f"{path}/{{id}}", get_one, replica=ReplicaUse.AT_POSITION)
     if "update" in entity.verbs:
         yield Route("PUT", f"{path}/{{id}}", UpdateRecord(entity))
     if "delete" in entity.verbs:

@@ -36,6 +36,7 @@ from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
 from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.replica import ReadReplica, open_replica
 from creditdesk.storage.urls import describe_url
 
 MAX_PORTS_TRIED: Final = 100
@@ -166,6 +167,7 @@ class WorkerApplication:
     def __init__(self, url: str) -> None:
         self._url = url
         self._store: Store | None = None
+        self._replica: ReadReplica | None = None
         self._app: ASGIApp | None = None
         self._warm_up: asyncio.Task[None] | None = None
 
@@ -188,7 +190,14 @@ class WorkerApplication:
                         busy_seconds=settings.busy_seconds,
                         statement_seconds=settings.statement_seconds,
                     )
-                    self._app = build_app(self._store, settings)
+                    if settings.replica:
+                        self._replica = await open_replica(
+                            self._store,
+                            settings.replica,
+                            connections=settings.connections,
+                            statement_seconds=settings.statement_seconds,
+                        )
+                    self._app = build_app(self._store, settings, replica=self._replica)
                     await load_solver()
                     if settings.console.enabled:
                         # Nobody waits for it: a page that comes first compiles what it needs itself.
@@ -204,7 +213,8 @@ class WorkerApplication:
             else:
                 if self._warm_up is not None:
                     await self._warm_up
-                if self._store is not None:
-                    await self._store.close()
+                for opened in (self._replica, self._store):
+                    if opened is not None:
+                        await opened.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -359,8 +359,10 @@ async def _no_reset(_connection: Any) -> None:
     """Leaves the session state of a connection as it is."""
 
 
-async def connect(url: str, pool_size: int, statement_seconds: float | None = None) -> PostgreSQLStore:
-    """A store over a pool of at most `pool_size` connections.
+async def connect(
+    url: str, pool_size: int, statement_seconds: float | None = None, *, min_connections: int = 1
+) -> PostgreSQLStore:
+    """A store over a pool of at most `pool_size` connections, of which `min_connections` are opened now.
 
     A statement, and the wait for a connection, end after `statement_seconds`, if given.
     """
@@ -370,7 +372,7 @@ async def connect(url: str, pool_size: int, statement_seconds: float | None = No
         url,
         connect=connect_to_host,
         command_timeout=statement_seconds,
-        min_size=1,
+        min_size=min_connections,
         max_size=pool_size,
         statement_cache_size=1024,
         # Sessions leave no state behind, so releasing a connection needs no round trip.

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import ApiContext, ReplicaUse, Route
 from creditdesk.api.ledger.endpoints import LedgerWrite, WriteRequest
 from creditdesk.api.ledger.openapi import write_operation
 from creditdesk.api.reports.openapi import report_operation
@@ -39,7 +39,13 @@ def report_routes(ledger: LedgerContext) -> tuple[Route, ...]:
     params = (EXCEPTION_KEY, NOTE)
     return (
         *(
-            Route("GET", f"/api/reports/{name}", partial(_get_report, name, turns), report_operation(name, kind))
+            Route(
+                "GET",
+                f"/api/reports/{name}",
+                partial(_get_report, name, turns),
+                report_operation(name, kind),
+                replica=ReplicaUse.REPORT,
+            )
             for name, kind in REPORTS.items()
         ),
         Route(

@@ -31,14 +31,14 @@ _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.Interf
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class LogPosition:
     """A timeline, which a failover raises, and a place in the write-ahead log."""
 
     timeline: int
     log_place: str
 
     @classmethod
-    def parse(cls, text: str, field: str) -> Position:
+    def parse(cls, text: str, field: str) -> LogPosition:
         """The position of a text; raises an InvalidFields that names `field`."""
         found = _POSITION.fullmatch(text)
         if found is None:
@@ -68,14 +68,14 @@ class ReadReplica:
                 [(timeline, place)] = await session.fetch(statement, ())
         except _FAILURES:
             return None
-        return str(Position(timeline, place))
+        return str(LogPosition(timeline, place))
 
     async def has_reached(self, text: str, field: str) -> bool:
         """Whether the replica has this position, or has it within REPLAY_SECONDS.
 
         Raises an InvalidFields that names `field` for a text that is no position.
         """
-        position = Position.parse(text, field)
+        position = LogPosition.parse(text, field)
         if monotonic() < self._resting_until:
             return False
         replayed = False
@@ -90,7 +90,7 @@ class ReadReplica:
             self.rest()
         return replayed
 
-    async def _has_replayed(self, position: Position) -> bool:
+    async def _has_replayed(self, position: LogPosition) -> bool:
         statement = (
             "SELECT timeline_id = $1 AND pg_last_wal_replay_lsn() >= $2::text::pg_lsn FROM pg_control_checkpoint()"
         )

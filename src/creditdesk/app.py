@@ -21,6 +21,7 @@ from creditdesk.api.default_service import DefaultService
 from creditdesk.api.docs import page_routes
 from creditdesk.api.ledger.benefits import benefit_routes
 from creditdesk.api.ledger.booking_estimates import BookingEstimates
+from creditdesk.api.ledger.bulk import bulk_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
@@ -136,6 +137,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             token_route(authenticator),
             *session_routes(authenticator),
             *ledger_routes(ledger, queue),
+            *bulk_routes(ledger),
             *benefit_routes(),
             *audit_routes(),
             *report_routes(ledger),

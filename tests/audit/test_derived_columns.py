@@ -7,7 +7,7 @@ import pytest
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import state_id
-from creditdesk.ledger.operations.corrections import set_priority
+from creditdesk.ledger.operations.set_priority import set_priority
 from creditdesk.schema.repository import Store
 from tests.audit.conftest import Tamper
 from tests.support.ledger_builder import LedgerBuilder

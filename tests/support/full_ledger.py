@@ -9,10 +9,11 @@ from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
-from creditdesk.ledger.operations.corrections import adjust, reverse, set_priority, void
+from creditdesk.ledger.operations.corrections import adjust, reverse, void
 from creditdesk.ledger.operations.holds import confirm_hold, release_hold
 from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
+from creditdesk.ledger.operations.set_priority import set_priority
 from creditdesk.ledger.rules.renewal import RolloverLimit
 from creditdesk.schema.repository import Store
 from tests.ledger.test_product_benefits import activate_sales, add_product, add_sale

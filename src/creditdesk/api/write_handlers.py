@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from creditdesk.api.computed_fields import compute_fields
@@ -25,7 +25,7 @@ from creditdesk.schema.fields import Integer
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, Principal, RequestContext
-from creditdesk.schema.validation import ParsedWrite, parse_create, parse_update
+from creditdesk.schema.validation import ParsedWrite, ReferenceCheck, parse_create, parse_update
 
 OUT_OF_SCOPE_MESSAGE: Final = "The record would belong to a location that the caller may not see"
 
@@ -56,7 +56,7 @@ class CreateRecord(EntityWrite[ParsedWrite], TransactionWrite[ParsedWrite]):
     async def execute(
         self, api: ApiContext, session: WriteSession, parsed: ParsedWrite, context: RequestContext
     ) -> bytes:
-        record = parsed.resolve(await find_missing_references(session, parsed, context))
+        record = parsed.resolve(await find_missing_references(session, parsed.reference_checks, context))
         record_id = await self.service(api).create(session, self.entity, record, context)
         created = await _read_back(api, session, self.entity, record_id, context)
         return record_body(self.entity, created, "created")
@@ -80,7 +80,7 @@ class UpdateRecord(EntityWrite[tuple[int, ParsedWrite]], TransactionWrite[tuple[
     ) -> bytes:
         record_id, write = parsed
         before = await _lock_record(session, self.entity, record_id, context)
-        record = write.resolve(await find_missing_references(session, write, context), before)
+        record = write.resolve(await find_missing_references(session, write.reference_checks, context), before)
         await self.service(api).update(session, self.entity, before, record, context)
         updated = await _read_back(api, session, self.entity, record_id, context)
         return record_body(self.entity, updated, "updated")
@@ -102,14 +102,14 @@ class DeleteRecord(EntityWrite[int], TransactionWrite[int]):
 
 
 async def find_missing_references(
-    session: ReadSession, parsed: ParsedWrite, context: RequestContext
+    session: ReadSession, checks: Iterable[ReferenceCheck], context: RequestContext
 ) -> dict[str, set[int]]:
     """The referenced ids, by entity name, that do not exist or that the caller may not see.
 
     Counts each entity's ids in one statement, and lists them only where some are missing.
     """
     ids_by_entity: dict[str, set[int]] = {}
-    for check in parsed.reference_checks:
+    for check in checks:
         ids_by_entity.setdefault(check.entity, set()).update(check.ids)
     missing: dict[str, set[int]] = {}
     for name, ids in ids_by_entity.items():

@@ -34,13 +34,13 @@ from creditdesk.ledger.operations.corrections import (
     ReversalResult,
     adjust,
     reverse,
-    set_priority,
     void,
 )
 from creditdesk.ledger.operations.product_benefits import activate_products
 from creditdesk.ledger.operations.rollover import set_rollover
 from creditdesk.ledger.operations.set_funding import set_funding
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
+from creditdesk.ledger.operations.set_priority import set_priority
 from creditdesk.ledger.rules.amounts import Amount, format_money
 from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.ledger.rules.renewal import RolloverLimit

@@ -26,9 +26,8 @@ from creditdesk.ledger.operations.bookings import charge_bookings, decide_again
 from creditdesk.ledger.operations.corrections import NewCredit, grant, require_total_covers_used
 from creditdesk.ledger.operations.locking import lock_accounts
 from creditdesk.ledger.operations.reassignment import require_reassignable
-from creditdesk.ledger.operations.term_changes import write_changes
+from creditdesk.ledger.operations.term_changes import change_expiry, require_window, write_changes
 from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import FieldError, StateConflict, ValidationError, invalid_field
@@ -57,10 +56,8 @@ class CreditService:
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         mapping = MAPPINGS_BY_CREDIT[entity]
+        record = await self.prepare(session, mapping, record)
         terms = credit_terms(mapping, record)
-        _validate_terms(mapping, terms)
-        if mapping.account_type is AccountType.TIME and terms.price is None:
-            record = {**record, "Price": await _default_price(session, terms)}
         if terms.is_booking_charge:
             charge = {**record, mapping.remaining_field: 0}
             (charge_id,) = await session.insert(
@@ -69,6 +66,14 @@ class CreditService:
             return charge_id
         (credit_id,) = await grant(session, mapping, [NewCredit(terms.total, record)], context, self.ledger)
         return credit_id
+
+    async def prepare(self, session: WriteSession, mapping: CreditTypeMapping, record: Record) -> Record:
+        """The record of a credit to grant, its price filled in. Raises ValidationError."""
+        terms = credit_terms(mapping, record)
+        _validate_terms(mapping, terms)
+        if mapping.account_type is AccountType.TIME and terms.price is None:
+            return {**record, "Price": await _default_price(session, terms)}
+        return record
 
     async def update(
         self,
@@ -98,7 +103,7 @@ class CreditService:
         await require_reassignable(session, journal.accounts[account], terms)
         write_changes(journal, journal.accounts[account], before, values, context)
         _change_total(journal, journal.accounts[account], terms.total, context)
-        _change_expiry(journal, journal.accounts[account], terms, context)
+        change_expiry(journal, journal.accounts[account], terms.expires, context)
         await session.update(entity, [(credit.id, values)])
         await journal.flush(session)
 
@@ -260,28 +265,10 @@ def _change_total(journal: JournalTransaction, locked: LockedAccount, total: Amo
         journal.append(locked.account, EntryType.VOID, locked.total - total, metadata)
 
 
-def _change_expiry(
-    journal: JournalTransaction, locked: LockedAccount, terms: CreditTerms, context: RequestContext
-) -> None:
-    """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
-    expires = locked.stored.expires
-    if reopens_credit(expires, terms.expires, journal.now):
-        metadata = EntryMetadata(
-            context.principal.email, Cause.WINDOW_MOVED, "expiry extended", idempotency_key=context.idempotency_key
-        )
-        reopened = max(0, locked.unreserved)
-        journal.append(locked.account, EntryType.REOPENING, reopened, metadata)
-    if expires != terms.expires and not has_expired(terms.expires, journal.now):
-        journal.set_state(locked.account, expiry_recorded=None)
-
-
 def _validate_terms(mapping: CreditTypeMapping, terms: CreditTerms) -> None:
     if terms.total < 0:
         raise invalid_field(mapping.total_field, "must not be negative", mapping.format_amount(terms.total))
-    starts, ends = terms.valid_from, terms.expires
-    if starts is not None and ends is not None and ends <= starts:
-        # The message of the imitated API, its slip included.
-        raise invalid_field("ExpireDate", "Expiration data must be greater than valid from date")
+    require_window(terms.valid_from, terms.expires)
 
 
 def _validate_changes(credit: StoredCredit, terms: CreditTerms) -> None:

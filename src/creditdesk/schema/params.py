@@ -30,13 +30,15 @@ class Param:
 class ParamList:
     """A list of 1 to `max_items` objects, each with these parameters.
 
-    `check` adds the errors that concern several parameters of one object.
+    `check` adds the errors that concern several parameters of one object. `errors_by_item` leaves the
+    errors of an object to itself, named without its place: the request is answered item by item.
     """
 
     name: str
     params: tuple[Param, ...]
     max_items: int = 100
     check: Callable[[Params], None] | None = None
+    errors_by_item: bool = False
     required: ClassVar[bool] = True
 
 
@@ -58,6 +60,7 @@ class Params:
         self._raw = {name.lower(): value for name, value in raw.items()}
         self._values: dict[str, Any] = {}
         self._lists: dict[str, list[Params]] = {}
+        self._answered_by_item = {p.name for p in declared if isinstance(p, ParamList) and p.errors_by_item}
         self._errors: dict[str, list[FieldError]] = {param.name: [] for param in declared}
         for param in declared:
             if isinstance(param, ParamList):
@@ -79,9 +82,15 @@ class Params:
         found: list[FieldError] = []
         for name, errors in self._errors.items():
             found += errors
-            for item in self._lists.get(name, ()):
-                found += item.errors
+            if name not in self._answered_by_item:
+                for item in self._lists.get(name, ()):
+                    found += item.errors
         return found
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """The values as they were sent, by name in lower case."""
+        return self._raw
 
     def add_error(self, param: Param | ParamList, message: str) -> None:
         """Records an error of one parameter, with the value that was sent."""
@@ -119,9 +128,8 @@ class Params:
         if len(raw) > params.max_items:
             self.add_error(params, f"must name at most {params.max_items}")
             return []
-        items = [
-            Params(params.params, item, f"{self._prefix}{params.name}[{index}].") for index, item in enumerate(raw)
-        ]
+        prefix = "" if params.errors_by_item else f"{self._prefix}{params.name}[{{}}]."
+        items = [Params(params.params, item, prefix.format(index)) for index, item in enumerate(raw)]
         if params.check is not None:
             for item in items:
                 params.check(item)

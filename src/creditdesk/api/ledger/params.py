@@ -56,7 +56,7 @@ REASON: Final = Param("Reason")
 REQUIRED_REASON: Final = replace(REASON, required=True)
 CREDIT_ID: Final = Param("Id", _ID, required=True)
 EFFECTIVE_ON: Final = Param("EffectiveOn", DateTime())
-DRY_RUN: Final = Param("DryRun", Boolean(), description="Only list what is due.")
+DRY_RUN: Final = Param("DryRun", Boolean(), description="Only answer what would happen; write nothing.")
 SINCE: Final = Param(
     "Since",
     DateTime(),

@@ -46,7 +46,7 @@ class CreateUse(EntityWrite[ParsedWrite]):
         if parsed.errors:
             # Nothing will be written: report unknown references together with the other errors.
             async with api.store.read_session(snapshot=False) as session:
-                parsed.resolve(await find_missing_references(session, parsed, context))
+                parsed.resolve(await find_missing_references(session, parsed.reference_checks, context))
         return await self._queue.post(
             self.entity,
             parsed.resolve({}),

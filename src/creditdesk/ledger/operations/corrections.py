@@ -22,7 +22,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     unknown_reference,
 )
-from creditdesk.ledger.journal.terms import change_document, grant_document
+from creditdesk.ledger.journal.terms import grant_document
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.credits import load_credit_values
 from creditdesk.ledger.loaders.entries import load_entries
@@ -254,12 +254,27 @@ async def adjust(
     The history shows the correction as a row, negative when upward. Raises ValidationError for 0,
     for taking more than remains and is not held, and for an `effective` in a closed period (rule 37).
     """
-    if not amount:
-        raise invalid_field("Amount", "must not be zero")
     if effective is not None:
         await _require_open_period(session, account, effective, ledger)
     journal = await lock_accounts(session, [account], ledger.clock)
-    credit = require_visible(context, journal, account)
+    require_visible(context, journal, account)
+    append_adjustment(journal, account, amount, reason, context, effective)
+    await journal.flush(session)
+    return journal.accounts[account]
+
+
+def append_adjustment(
+    journal: JournalTransaction,
+    account: AccountKey,
+    amount: Amount,
+    reason: str,
+    context: RequestContext,
+    effective: datetime | None = None,
+) -> None:
+    """Appends the correction of a locked, visible account; raises as `adjust` does."""
+    if not amount:
+        raise invalid_field("Amount", "must not be zero")
+    credit = journal.accounts[account]
     if amount < min(0, -credit.unreserved):
         left = credit.mapping.format_amount(max(0, credit.unreserved))
         raise invalid_field("Amount", f"takes more than the {left} that remains and is not held")
@@ -272,8 +287,6 @@ async def adjust(
     )
     row = {"Description": reason} if account[0] is AccountType.MONEY else {}
     journal.append(account, EntryType.ADJUSTMENT, amount, metadata, row)
-    await journal.flush(session)
-    return journal.accounts[account]
 
 
 async def _require_open_period(
@@ -305,43 +318,22 @@ async def void(
     journal = await lock_accounts(session, accounts, ledger.clock)
     done = []
     for account in accounts:
-        credit = require_visible(context, journal, account)
-        removed = max(0, credit.unreserved)
-        if removed:
-            metadata = EntryMetadata(
-                context.principal.email,
-                Cause.VOIDED,
-                reason or "voided",
-                idempotency_key=context.idempotency_key,
-            )
-            journal.append(account, EntryType.VOID, removed, metadata)
-        used = credit.total - credit.remaining
-        done.append(VoidResult(account, removed, used, credit.reserved))
+        require_visible(context, journal, account)
+        done.append(append_void(journal, account, reason, context))
     await journal.flush(session)
     return done
 
 
-async def set_priority(
-    session: WriteSession,
-    accounts: Sequence[AccountKey],
-    priority: int,
-    context: RequestContext,
-    ledger: LedgerContext,
-) -> None:
-    """Sets the priority of credits in the order of payment, lowest first (rule 18, number 3)."""
-    journal = await lock_accounts(session, accounts, ledger.clock)
-    for account in accounts:
-        before = require_visible(context, journal, account).state.priority
+def append_void(journal: JournalTransaction, account: AccountKey, reason: str, context: RequestContext) -> VoidResult:
+    """Appends the void of what is unused of a locked, visible account; nothing where nothing is."""
+    credit = journal.accounts[account]
+    removed = max(0, credit.unreserved)
+    if removed:
         metadata = EntryMetadata(
-            context.principal.email,
-            Cause.PRIORITY_CHANGED,
-            f"priority {priority}",
-            idempotency_key=context.idempotency_key,
-            document=change_document({"Priority": (before, priority)}),
+            context.principal.email, Cause.VOIDED, reason or "voided", idempotency_key=context.idempotency_key
         )
-        journal.append(account, EntryType.CHANGE, 0, metadata)
-        journal.set_state(account, priority=priority)
-    await journal.flush(session)
+        journal.append(account, EntryType.VOID, removed, metadata)
+    return VoidResult(account, removed, credit.total - credit.remaining, credit.reserved)
 
 
 async def write_expiry(

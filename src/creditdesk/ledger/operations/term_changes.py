@@ -13,6 +13,8 @@ from creditdesk.ledger.journal.mapping import SYSTEM_ACTOR, CreditTypeMapping
 from creditdesk.ledger.journal.terms import Changes, change_document, changed_terms
 from creditdesk.ledger.journal.transaction import JournalTransaction
 from creditdesk.ledger.operations.locking import lock_accounts
+from creditdesk.ledger.rules.renewal import has_expired, reopens_credit
+from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
@@ -27,17 +29,46 @@ def write_changes(
     before: TermsBefore,
     values: Mapping[str, Any],
     context: RequestContext,
+    reason: str = "",
 ) -> None:
-    """Writes an entry for each kind of term that `values` changes; none where nothing differs."""
+    """Writes an entry for each kind of term that `values` changes; none where nothing differs.
+
+    Without a reason an entry says what changed.
+    """
     for cause, changes in changed_terms(locked.mapping.credit_entity, before, values).items():
         metadata = EntryMetadata(
             context.principal.email,
             cause,
-            _reason(cause, changes),
+            reason or _reason(cause, changes),
             idempotency_key=context.idempotency_key,
             document=change_document(changes),
         )
         journal.append(locked.account, EntryType.CHANGE, 0, metadata)
+
+
+def change_expiry(
+    journal: JournalTransaction,
+    locked: LockedAccount,
+    expires: datetime | None,
+    context: RequestContext,
+    reason: str = "expiry extended",
+) -> None:
+    """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
+    before = locked.stored.expires
+    if reopens_credit(before, expires, journal.now):
+        metadata = EntryMetadata(
+            context.principal.email, Cause.WINDOW_MOVED, reason, idempotency_key=context.idempotency_key
+        )
+        journal.append(locked.account, EntryType.REOPENING, max(0, locked.unreserved), metadata)
+    if before != expires and not has_expired(expires, journal.now):
+        journal.set_state(locked.account, expiry_recorded=None)
+
+
+def require_window(valid_from: datetime | None, expires: datetime | None) -> None:
+    """Raises ValidationError for a credit that would end before it is valid."""
+    if valid_from is not None and expires is not None and expires <= valid_from:
+        # The message of the imitated API, its slip included.
+        raise invalid_field("ExpireDate", "Expiration data must be greater than valid from date")
 
 
 async def record_imported_changes(

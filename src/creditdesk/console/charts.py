@@ -16,6 +16,9 @@ from babel.dates import format_skeleton
 from markupsafe import Markup
 
 WIDTH: Final = 1040
+_TICK_WIDTH: Final = 70
+"""What the name of a month takes."""
+
 _MAX_TICKS: Final = 7
 _MAX_NAME: Final = 26
 
@@ -82,7 +85,10 @@ def timeline_chart(spans: Sequence[CreditSpan], now: datetime, locale: Locale) -
 
     parts = [Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>').format(x(at), top, height - 22)
              for at in _months(begins, ends)]  # fmt: skip
-    parts += [_tick(x(at), height - 6, _month(at, locale), "start") for at in _months(begins, ends)]
+    parts += [
+        _tick(x(at), height - 6, _month(at, locale), "start" if x(at) + _TICK_WIDTH < WIDTH else "end")
+        for at in _months(begins, ends)
+    ]
     for number, span in enumerate(spans):
         y = top + row * number
         parts.append(Markup('<text x="0" y="{}">{}</text>').format(y + 15, _short(span.name)))

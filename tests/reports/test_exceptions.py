@@ -11,6 +11,7 @@ import pytest
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.sys.business import Business
@@ -21,6 +22,9 @@ from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.reports.exception_rules import EXCEPTION_RULES, ExceptionCode
 from creditdesk.settings import LedgerSettings
 from tests.reports.report_client import ReportClient
+from tests.support.api_client import BOOKINGS
+from tests.support.ledger_builder import money
+from tests.support.shared_team import SharedTeam
 
 CONTRACT = "0197b1e2-0000-7000-8000-000000000001"
 
@@ -127,6 +131,39 @@ async def plant_late_line(reports: ReportClient) -> None:
         await reopen_period(session, ledger.business, None, "for other tests", ledger.request_context(), taking)
 
 
+async def plant_use_of_a_cancelled_booking(reports: ReportClient) -> None:
+    credit = await reports.grant(60)
+    booking = await reports.api.create_booking(2, FromTime="2026-01-02T12:00:00Z", ToTime="2026-01-02T14:00:00Z")
+    for command in ("CHARGE_BOOKING", "CANCEL_BOOKING"):
+        assert (await reports.api.run_command(BOOKINGS, command, [booking])).json()["WasSuccessful"]
+    await reports.use(credit, 7, BookingId=booking)
+
+
+async def plant_use_over_a_cap(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    team = await SharedTeam.create(ledger)
+    await team.cap("10.00")
+    credit = await team.pool()
+    for amount in (8, 3.5):
+        await pay_booking(reports, credit, amount)
+    ledger.customer = team.payer
+
+
+async def plant_needless_charge(reports: ReportClient) -> None:
+    await reports.grant(50)
+    reports.ledger.now += timedelta(hours=1)
+    await add_charge(reports, await reports.ledger.add_booking())
+
+
+async def add_charge(reports: ReportClient, booking: int) -> int:
+    """A charge as an import brings it, of which the ledger decided nothing."""
+    ledger = reports.ledger
+    return await ledger.add(
+        CoworkerExtraService, CoworkerId=ledger.customer, BusinessId=ledger.business, ExtraServiceId=ledger.rate,
+        TotalUses=120, RemainingUses=0, Price=money("40.00"), BookingId=booking,
+    )  # fmt: skip
+
+
 PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], str | None]] = {
     ExceptionCode.BALANCE: (plant_balance, "-1.00"),
     ExceptionCode.OVERRIDE: (plant_override, "1.00"),
@@ -139,6 +176,9 @@ PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], st
     ExceptionCode.OVERDRAWN: (plant_overdrawn, "-1"),
     ExceptionCode.NO_REASON: (plant_void_without_reason, "-40.00"),
     ExceptionCode.CLOSED_PERIOD: (plant_late_line, "-3.00"),
+    ExceptionCode.NOT_RETURNED: (plant_use_of_a_cancelled_booking, "7.00"),
+    ExceptionCode.CAP_EXCEEDED: (plant_use_over_a_cap, "1.50"),
+    ExceptionCode.CHARGED: (plant_needless_charge, "40.00"),
 }
 
 
@@ -170,6 +210,44 @@ async def test_a_clean_ledger_has_none(reports: ReportClient) -> None:
     await reports.post("/api/ledger/reversals", Kind="money", Ids=[use], Reason="Left early")
     await reports.post("/api/ledger/adjustments", Kind="money", Id=credit, Amount=5, Reason="Goodwill")
     reports.set_time("2026-02-01T00:00:00Z")
+    assert await exceptions(reports) == []
+
+
+async def test_a_charge_that_no_credit_could_have_paid_is_in_order(reports: ReportClient) -> None:
+    """It came before the credit, or the booking declines credit, or the ledger decided it."""
+    ledger = reports.ledger
+    await add_charge(reports, await ledger.add_booking())
+    decided = await reports.api.create_booking(2, FromTime="2026-01-03T12:00:00Z", ToTime="2026-01-03T14:00:00Z")
+    assert (await reports.api.run_command(BOOKINGS, "CHARGE_BOOKING", [decided])).json()["WasSuccessful"]
+    ledger.now += timedelta(hours=1)
+    await reports.grant(50)
+    await add_charge(reports, await ledger.add_booking(DoNotUseBookingCredit=True))
+    assert await exceptions(reports) == []
+
+
+async def test_a_cap_judges_no_use_from_before_it_was_set(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    team = await SharedTeam.create(ledger)
+    await pay_booking(reports, await team.pool(), 8)
+    ledger.now += timedelta(hours=1)
+    await team.cap("5.00")
+    ledger.customer = team.payer
+    assert await exceptions(reports) == []
+
+
+async def test_a_cancelled_booking_that_is_charged_again_is_in_order(reports: ReportClient) -> None:
+    await reports.grant(60)
+    booking = await reports.api.create_booking(2, FromTime="2026-01-02T12:00:00Z", ToTime="2026-01-02T14:00:00Z")
+    for command in ("CHARGE_BOOKING", "CANCEL_BOOKING", "CHARGE_BOOKING"):
+        assert (await reports.api.run_command(BOOKINGS, command, [booking])).json()["WasSuccessful"]
+    assert await exceptions(reports) == []
+
+
+async def test_a_print_needs_no_source(reports: ReportClient) -> None:
+    """A posted use of printing credit has no field for what was printed."""
+    ledger = reports.ledger
+    prints = await ledger.add_rate(5, "1", resource_types=(), IsPrintingCredit=True)
+    await ledger.post_time_use(await reports.grant_time(5, ExtraServiceId=prints))
     assert await exceptions(reports) == []
 
 

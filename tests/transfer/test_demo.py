@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from multiprocessing import active_children
 from typing import Any
 
@@ -22,9 +23,12 @@ from creditdesk.entities.catalog import CATALOG
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.sys.business import Business
+from creditdesk.reports.catalog import run_report
+from creditdesk.reports.request import parse_report_request
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store
+from creditdesk.schema.service import Principal
 from creditdesk.settings import Settings
 from tests.support.progress import CollectingReporter
 from tests.support.users import PASSWORD, PASSWORDS, basic_authorization, http_client
@@ -145,6 +149,23 @@ async def test_the_demo_plants_two_balances_for_verify_to_find(new_store: NewSto
     await verify_ledger(store, report)
     assert len(report.problems) == 2
     assert all("the journal says" in problem for problem in report.problems)
+
+
+async def test_the_demo_shows_only_the_exceptions_that_it_plants(new_store: NewStore) -> None:
+    """Over two days: a person opens the demo some hours after its end."""
+    store = await new_store()
+    await load_demo(store, 400, 3, NullReporter(), UNTIL)
+    await add_recent_activity(store, 3, UNTIL, plants_unexplained=True)
+    principal = Principal(1, MANAGER, unrestricted=True)
+    for days in (0, 1.5):
+        now = datetime.combine(UNTIL, time(), UTC) + timedelta(days=days)
+        async with store.read_session() as session:
+            report = await run_report(session, parse_report_request("exceptions", {}, principal, now))
+        codes = [column.name for column in report.columns].index("Code")
+        assert Counter(row[codes] for row in report.rows) == {
+            "balance_not_explained": 2, "override": 1, "use_without_source": 1, "expiry_not_recorded": 1,
+            "hold_overdue": 3,
+        }  # fmt: skip
 
 
 async def test_staff_sign_in_and_may_do_what_their_work_needs(new_store: NewStore) -> None:

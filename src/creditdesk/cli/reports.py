@@ -11,10 +11,11 @@ from typing import Annotated, Final, Literal
 from cyclopts import Parameter
 
 from creditdesk.api.serializer import encode
-from creditdesk.cli.database import DatabaseOption, open_database
+from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.report_tables import print_report
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.private_files import open_private_bytes, open_private_text
 from creditdesk.reports.catalog import run_report
 from creditdesk.reports.documents import report_document
@@ -69,7 +70,8 @@ def report(  # noqa: PLR0913 - one option of the command each
         "Funding": funding, "Flow": flow, "Actor": actor, "ManualOnly": manual_only,
     }  # fmt: skip
     principal = Principal(0, JOB_ACTOR, unrestricted=True)
-    request = parse_report_request(name, values, principal, datetime.now(UTC))
+    ledger = LedgerContext(lambda: datetime.now(UTC), settings_for(database_url(database)).ledger)
+    request = parse_report_request(name, values, principal, datetime.now(UTC), ledger)
 
     async def run() -> ReportResult:
         async with open_database(database) as store, store.read_session() as session:

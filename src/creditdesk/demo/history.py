@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from creditdesk.demo.factory import RecordFactory
 from creditdesk.demo.location import CURRENCY_UNIT, DemoLocation
@@ -23,6 +23,9 @@ from creditdesk.ledger.journal.opening import GrantOrigin, open_journal
 from creditdesk.ledger.journal.terms import grant_document
 from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding, FundingKind
 from creditdesk.schema.entity import Record
+
+LAST_DAYS: Final = timedelta(days=3)
+"""Around the end of the demo, in which no credit of its customers expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,9 @@ def _validity_period(factory: RecordFactory, uses: Sequence[PlannedUse]) -> tupl
     """Granted some days before the first use; valid beyond the last one, or without limit."""
     granted = uses[0].at - timedelta(days=factory.random.randrange(1, 11))
     expires = uses[-1].at + timedelta(days=factory.random.randrange(20, 90))
+    if abs(expires - factory.ends) < LAST_DAYS:
+        # A fresh demo has no expiry to record but the one that it plants.
+        expires += 2 * LAST_DAYS
     return granted, factory.choice((None, factory.far_future, expires, expires))
 
 

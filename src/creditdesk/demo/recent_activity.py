@@ -68,6 +68,7 @@ async def add_recent_activity(
         await activity.correct()
         await activity.expire()
         await activity.hold()
+        await activity.record_expiry()
         if plants_unexplained:
             await activity.plant_unexplained_balances()
 
@@ -190,9 +191,7 @@ class _RecentActivity:
         opened = self.context(38, MANAGER)
         for name, days in (("Welcome credit", 23), ("Autumn credit", 22), ("November offer", 2)):
             await self.grant_money(name, theo, 20, opened, ExpireDate=ends - timedelta(days=days))
-        context = self.context(20, "creditdesk")
-        async for _ in run_credit_expiry(self.store, context, self.ledger):
-            pass
+        await self.record_expiry(20)
         await self._post_use("Welcome credit", 6, "paid at the desk", 15)
         extended = self.credits["Autumn credit"]
         context = self.context(10, MANAGER)
@@ -205,6 +204,12 @@ class _RecentActivity:
 
         await self.act(extend)
         await self._post_use("Autumn credit", 4, "coffee for a guest", 7)
+
+    async def record_expiry(self, days: float = 2.5) -> None:
+        """The last run of the job that records expiry, before the last credit expires."""
+        context = self.context(days, "creditdesk")
+        async for _ in run_credit_expiry(self.store, context, self.ledger):
+            pass
 
     async def hold(self) -> None:
         """A hold that became uses, one past its time that no job has released, and one that is open."""

@@ -17,6 +17,8 @@ from creditdesk.ledger.loaders.locations import load_location_clocks
 from creditdesk.ledger.loaders.period_locks import find_late_lines
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.ledger.operations.renewals import find_due_renewals
+from creditdesk.reports.exception_bookings import find_needless_charges, find_unreturned_uses
+from creditdesk.reports.exception_caps import find_exceeded_caps
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.exception_values import Acknowledgement, ExceptionFacts
 from creditdesk.reports.ledger_view import LedgerView
@@ -51,6 +53,9 @@ async def load_exception_facts(session: ReadSession, view: LedgerView) -> Except
         *await _missed_renewals(session, view),
         *await _locations_without_clock(session, view),
         *await _late_lines(session, view, credits_),
+        *await find_unreturned_uses(session, view),
+        *await find_exceeded_caps(session, view),
+        *await find_needless_charges(session, view),
     ]
     rows = await find_filtered(
         session, _AcknowledgementRow, scope_filters(view.request.principal, ExceptionAcknowledgement)

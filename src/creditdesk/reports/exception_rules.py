@@ -32,6 +32,9 @@ class ExceptionCode(StrEnum):
     OVERDRAWN = "printing_overdrawn"
     NO_REASON = "no_reason"
     CLOSED_PERIOD = "closed_period"
+    NOT_RETURNED = "cancelled_not_returned"
+    CAP_EXCEEDED = "cap_exceeded"
+    CHARGED = "charged_with_credit_left"
     NO_CLOCK = "location_without_clock"
 
 
@@ -81,6 +84,21 @@ EXCEPTION_RULES: Final = {
         Severity.MEDIUM,
         "A line was written into a closed period (rule 37)",
         "Reopen the period and close it again, or acknowledge it.",
+    ),
+    ExceptionCode.NOT_RETURNED: ExceptionRule(
+        Severity.MEDIUM,
+        "A cancelled booking keeps credit that it used (rule 24)",
+        "Reverse the use, or charge the booking again.",
+    ),
+    ExceptionCode.CAP_EXCEEDED: ExceptionRule(
+        Severity.MEDIUM,
+        "A posted use went over a member's cap on shared credit (rule 16)",
+        "Reverse it, raise the cap, or acknowledge it.",
+    ),
+    ExceptionCode.CHARGED: ExceptionRule(
+        Severity.MEDIUM,
+        "A booking was charged while credit was left that could have paid it (rule 23)",
+        "Recalculate the booking (`RECALCULATE_BOOKING`), or acknowledge it.",
     ),
     ExceptionCode.NO_CLOCK: ExceptionRule(
         Severity.LOW, "A location counts on UTC, as it has no time zone", "Set its time zone."

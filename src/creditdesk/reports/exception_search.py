@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -12,8 +11,8 @@ from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.exception_values import ExceptionFacts
 from creditdesk.reports.ledger_view import CreditHistory, LedgerView
+from creditdesk.reports.open_uses import open_uses
 from creditdesk.reports.statement import credit_number, source_text
-from creditdesk.reports.values import ReportEntry
 
 _UNSTATED: Final = frozenset({"", "voided"})
 _OPENING_REASON: Final = "used before the journal began"
@@ -50,14 +49,17 @@ def _balances(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerExcept
 
 
 def _overrides(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerException]:
-    for history, entry, left in _open_uses(view):
+    for history, entry, left in open_uses(view):
         if entry.override:
             explanation = f"Entry {entry.id} by {entry.actor} on {source_text(entry) or 'nothing named'}"
             yield _of_credit(history, ExceptionCode.OVERRIDE, f"/{entry.sequence}", explanation, left, entry.at)
 
 
 def _uses_without_source(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerException]:
-    for history, entry, left in _open_uses(view):
+    for history, entry, left in open_uses(view):
+        if history.credit.credit_type is CreditType.PRINTING:
+            # A posted use of printing credit has no field for the print job.
+            continue
         if not entry.source_kind and entry.reason != _OPENING_REASON and not entry.override:
             explanation = f"Entry {entry.id} by {entry.actor}: {entry.reason or 'no reason'}"
             yield _of_credit(history, ExceptionCode.NO_SOURCE, f"/{entry.sequence}", explanation, left, entry.at)
@@ -121,16 +123,3 @@ _RULES: Final[tuple[Callable[[LedgerView, ExceptionFacts], Iterator[LedgerExcept
     _balances, _overrides, _uses_without_source, _unrecorded_expiries, _overdrawn, _without_reason,
     _granted_twice, _others,
 )  # fmt: skip
-
-
-def _open_uses(view: LedgerView) -> Iterator[tuple[CreditHistory, ReportEntry, Amount]]:
-    """The uses with what is not reversed of each."""
-    for history in view.histories:
-        reversed_: dict[int, Amount] = defaultdict(int)
-        for entry in history.entries:
-            if entry.reverses is not None:
-                reversed_[entry.reverses] += entry.amount
-        for entry in history.entries:
-            left = entry.amount - reversed_[entry.sequence]
-            if entry.kind is EntryType.USE and left > 0:
-                yield history, entry, left

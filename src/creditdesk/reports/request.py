@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import AccountKey
+from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.periods import Moment, parse_moment
@@ -54,7 +55,10 @@ REPORT_PARAMS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRequest:
-    """A report's name and parameters, for one principal. `now` is the time of the request."""
+    """A report's name and parameters, for one principal.
+
+    `now` is the time of the request; `ledger` is the one that it reports about, with its settings.
+    """
 
     name: str
     principal: Principal
@@ -73,6 +77,7 @@ class ReportRequest:
     flow: Flow | None = None
     actor: str | None = None
     manual_only: bool = False
+    ledger: LedgerContext
 
     @property
     def account(self) -> AccountKey | None:
@@ -87,8 +92,13 @@ class ReportRequest:
         return replace(self, starts=None)
 
 
-def parse_report_request(name: str, raw: Mapping[str, Any], principal: Principal, now: datetime) -> ReportRequest:
-    """The request in the raw values of a query string or of options. Raises ValidationError."""
+def parse_report_request(
+    name: str, raw: Mapping[str, Any], principal: Principal, now: datetime, ledger: LedgerContext | None = None
+) -> ReportRequest:
+    """The request in the raw values of a query string or of options. Raises ValidationError.
+
+    Without a `ledger` its settings are the default ones.
+    """
     params = Params(REPORT_PARAMS, raw)
     starts, ends, at = (_moment(params, param) for param in (PERIOD_FROM, PERIOD_TO, AS_OF))
     if at is not None and (starts is not None or ends is not None):
@@ -118,6 +128,7 @@ def parse_report_request(name: str, raw: Mapping[str, Any], principal: Principal
         flow=Flow(params[FLOW]) if params[FLOW] else None,
         actor=params[ACTOR],
         manual_only=bool(params[MANUAL_ONLY]),
+        ledger=ledger or LedgerContext(lambda: now),
     )
 
 

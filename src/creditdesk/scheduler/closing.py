@@ -152,7 +152,7 @@ async def _zone(session: ReadSession, location_id: int) -> ZoneInfo:
 async def _problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
     """Balances that do not explain themselves and nobody acknowledged, and broken hash chains."""
     raw = {"LocationIds": [location_id]}
-    request = parse_report_request("exceptions", raw, context.principal, context.ledger.clock())
+    request = parse_report_request("exceptions", raw, context.principal, context.ledger.clock(), context.ledger)
     view = await load_view(session, request)
     facts = await load_exception_facts(session, view)
     found = [
@@ -171,7 +171,7 @@ async def _render(
     context: ClosingContext, location_id: int, last: date, report: tuple[str, str], session: ReadSession
 ) -> bytes:
     name, file_type = report
-    result = await month_report(session, name, location_id, last, context.principal, context.ledger.clock())
+    result = await month_report(session, name, location_id, last, context.request(), context.ledger)
     return file_bytes(result, file_type)
 
 

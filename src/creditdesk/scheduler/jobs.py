@@ -114,6 +114,5 @@ class _Jobs:
         context = self._context
         if context.report_folder is None:
             return "no folder is set"
-        now = context.ledger.clock()
-        written = await write_month_end_reports(context.store, context.report_folder, context.principal, now)
+        written = await write_month_end_reports(context.store, context.report_folder, context.request(), context.ledger)
         return f"{len(written)} written"

@@ -42,7 +42,7 @@ def report_routes(ledger: LedgerContext) -> tuple[Route, ...]:
             Route(
                 "GET",
                 f"/api/reports/{name}",
-                partial(_get_report, name, turns),
+                partial(_get_report, name, turns, ledger),
                 report_operation(name, kind),
                 replica=ReplicaUse.REPORT,
             )
@@ -64,14 +64,20 @@ async def _acknowledge(request: WriteRequest) -> ActionResult:
 
 
 async def _get_report(
-    name: str, turns: asyncio.Semaphore, api: ApiContext, request: Request, context: RequestContext, _id: int
+    name: str,
+    turns: asyncio.Semaphore,
+    ledger: LedgerContext,
+    api: ApiContext,
+    request: Request,
+    context: RequestContext,
+    _id: int,
 ) -> Response:
     require_named_role(context.principal, REPORTS_ROLE)
     query = request.query_params
     # A parameter may be repeated: the ids of several locations.
     raw = {key: values[0] if len(values := query.getlist(key)) == 1 else values for key in query}
     params = Params((FORMAT,), raw)
-    report_request = parse_report_request(name, raw, context.principal, context.now)
+    report_request = parse_report_request(name, raw, context.principal, context.now, ledger)
     params.raise_errors()
     file_format = params[FORMAT] or "json"
     async with turns:

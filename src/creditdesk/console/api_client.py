@@ -66,6 +66,13 @@ class InProcessClient:
         """The body of a GET. Raises ApiError."""
         return await self._call("GET", path, urlencode(query, doseq=True))
 
+    async def get_file(self, path: str, query: QueryValues = ()) -> bytes:
+        """The bytes of a file that a GET answers. Raises ApiError."""
+        status, content = await self._exchange("GET", path, urlencode(query, doseq=True), b"", {})
+        if status >= HTTPStatus.BAD_REQUEST:
+            _parse(status, content)
+        return content
+
     async def find(self, path: str, query: QueryValues = ()) -> RecordPage:
         """A page of a list. Raises ApiError."""
         body = await self.get(path, query)
@@ -111,6 +118,11 @@ class InProcessClient:
         return await self._send(method, path, query, b"" if body is None else encode(body), headers)
 
     async def _send(self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        return _parse(*await self._exchange(method, path, query, body, headers))
+
+    async def _exchange(
+        self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
         sent = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         sent.append((b"content-length", str(len(body)).encode()))
         sent += [header for header in self.scope["headers"] if header[0] in _FORWARDED]
@@ -122,8 +134,7 @@ class InProcessClient:
             "asgi": {"version": "3.0"}, "method": method, "path": path, "raw_path": path.encode(),
             "root_path": "", "query_string": query.encode(), "headers": sent,
         }  # fmt: skip
-        status, content = await _exchange(self.api, scope, body)
-        return _parse(status, content)
+        return await _exchange(self.api, scope, body)
 
 
 async def _exchange(api: ASGIApp, scope: Scope, body: bytes) -> tuple[int, bytes]:

@@ -14,10 +14,10 @@ from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import Holding, holdings
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, to_decimal
+from creditdesk.reports.values import EXPIRY_BANDS, ReportCredit
 
-_DAYS: Final = ((7, "Days7"), (30, "Days30"), (90, "Days90"), (365, "Days365"))
-_LATER, _NEVER = "Later", "Never"
-_BANDS: Final = (*(name for _, name in _DAYS), _LATER, _NEVER)
+*_DAY_BANDS, _LATER, _NEVER = EXPIRY_BANDS
+_DAYS: Final = tuple(zip((7, 30, 90, 365), _DAY_BANDS, strict=True))
 WEEKS_AHEAD: Final = 13
 """How many weeks the forecast shows."""
 
@@ -55,7 +55,7 @@ def ageing(view: LedgerView) -> ReportResult:
         location = view.locations[credit.business_id].name
         group = (location, credit.credit_type, credit.unit, credit.funding.value, credit.plan or credit.product)
         for amounts in (groups[group], totals[credit.credit_type, credit.unit]):
-            amounts[_band(view, each)] += each.position.outstanding
+            amounts[expiry_band(view, credit)] += each.position.outstanding
             amounts["Expired"] += each.position.expired
     return ReportResult(
         name="ageing",
@@ -75,16 +75,16 @@ def ageing(view: LedgerView) -> ReportResult:
     )
 
 
-def _band(view: LedgerView, holding: Holding) -> str:
-    expires = holding.credit.expires
-    if expires is None:
+def expiry_band(view: LedgerView, credit: ReportCredit) -> str:
+    """Which of EXPIRY_BANDS a credit's expiry is in, counted from the end of the view."""
+    if credit.expires is None:
         return _NEVER
-    left = timedelta(microseconds=expires - view.ends(holding.credit, view.request.ends).expired_by)
+    left = timedelta(microseconds=credit.expires - view.ends(credit, view.request.ends).expired_by)
     return next((name for days, name in _DAYS if left <= timedelta(days=days)), _LATER)
 
 
 def _cells(kind: CreditType, unit: str, amounts: dict[str, Amount]) -> tuple[Cell, ...]:
-    bands = [amounts[band] for band in _BANDS]
+    bands = [amounts[band] for band in EXPIRY_BANDS]
     shown = (*bands, sum(bands), amounts["Expired"])
     return tuple(to_decimal(amount, unit, is_money=kind is CreditType.MONEY) for amount in shown)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 from creditdesk.reports.activity import activity
-from creditdesk.reports.ageing import ageing
+from creditdesk.reports.ageing import ageing, expiry_band
 from creditdesk.reports.breakage import breakage
 from creditdesk.reports.exception_loader import load_exception_facts
 from creditdesk.reports.exceptions import exceptions
@@ -79,4 +79,7 @@ async def run_report(session: ReadSession, request: ReportRequest) -> ReportResu
     kind = REPORTS[request.name]
     wanted = request if kind.of_period else request.since_beginning()
     view = await load_view(session, wanted, only_end=kind.only_end)
+    if wanted.expires is not None:
+        histories = [each for each in view.histories if expiry_band(view, each.credit) == wanted.expires]
+        view = replace(view, histories=histories)
     return await kind.compute(session, view)

@@ -11,23 +11,41 @@ from creditdesk.reports.result import Cell, ReportColumn, ReportFooter, ReportRe
 from creditdesk.schema.conversions import format_datetime
 
 
-def report_document(result: ReportResult) -> dict[str, Any]:
-    """The report as a JSON object; each row is an object by column name."""
+def report_document(result: ReportResult, shown: slice = slice(None)) -> dict[str, Any]:
+    """The report as a JSON object; each row is an object by column name.
+
+    `shown` are the rows that it has, of each section as many from its first; `RowCount` counts all.
+    """
     return {
         "Report": result.name,
         "Title": result.title,
         "Subtitle": result.subtitle,
-        "Columns": [
-            {"Name": each.name, "Title": each.title, "Type": each.type.value, "Description": each.description}
-            for each in result.columns
-        ],
-        "Rows": _rows(result.columns, result.rows),
+        "Columns": _columns(result.columns),
+        "RowCount": len(result.rows),
+        "Rows": _rows(result.columns, result.rows[shown]),
         "Totals": _rows(result.columns, result.totals),
         "Sections": [
-            {"Title": section.title, "Rows": _rows(section.columns, section.rows)} for section in result.sections
+            {
+                "Title": section.title,
+                "Columns": _columns(section.columns),
+                "RowCount": len(section.rows),
+                "Rows": _rows(section.columns, section.rows if shown.stop is None else section.rows[: _length(shown)]),
+            }
+            for section in result.sections
         ],
         "Footer": _footer_document(result.footer),
     }
+
+
+def _columns(columns: Sequence[ReportColumn]) -> list[dict[str, str]]:
+    return [
+        {"Name": each.name, "Title": each.title, "Type": each.type.value, "Description": each.description}
+        for each in columns
+    ]
+
+
+def _length(shown: slice) -> int:
+    return int(shown.stop) - int(shown.start or 0)
 
 
 def cell_text(cell: Cell) -> str:

@@ -11,6 +11,7 @@ from creditdesk.reports.csv_files import report_csv
 from creditdesk.reports.pdf_files import report_pdf
 from creditdesk.reports.result import ReportResult
 from creditdesk.reports.xlsx_files import report_xlsx
+from creditdesk.schema.fields import Integer
 from creditdesk.schema.params import Param
 
 
@@ -28,5 +29,11 @@ FILE_FORMATS: Final[Mapping[str, ReportFileFormat]] = MappingProxyType(
         "xlsx": ReportFileFormat("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", report_xlsx),
         "pdf": ReportFileFormat("application/pdf", report_pdf),
     }
+)
+PAGE_NUMBER: Final = Param(
+    "Page", Integer(minimum=1, maximum=1_000_000), description="The page of rows in JSON, from 1."
+)
+PAGE_SIZE: Final = Param(
+    "Size", Integer(minimum=1, maximum=1000), description="The rows of a page of JSON; every row when left out."
 )
 FORMAT: Final = Param("Format", choices=("json", *FILE_FORMATS), description="JSON when left out.")

@@ -23,7 +23,7 @@ from creditdesk.reports.past_windows import load_past_windows
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import LOCATION_IDS, OF_CREDIT, TEAM_ID, ReportRequest
 from creditdesk.reports.rows import LocationRow, RoomRow
-from creditdesk.reports.values import NOTHING, Position, ReportCredit, ReportEntry
+from creditdesk.reports.values import NO_PLAN, NOTHING, Position, ReportCredit, ReportEntry
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession
@@ -87,6 +87,7 @@ def _is_wanted(credit: ReportCredit, request: ReportRequest) -> bool:
         (request.credit_type is None or credit.credit_type is request.credit_type)
         and (request.funding is None or credit.funding is request.funding)
         and (request.unit is None or credit.unit.lower() == request.unit.lower())
+        and (request.plan is None or (credit.plan or credit.product or NO_PLAN) == request.plan)
     )
 
 

@@ -13,16 +13,16 @@ from creditdesk.reports.statement import MOVEMENT_COLUMNS, movement_row, view_mo
 
 
 def movement_list(view: LedgerView) -> ReportResult:
-    """The movements of the view in its period, of one flow where the request names one."""
-    flow = view.request.flow
-    chosen = [each for each in view_movements(view) if flow is None or each.flow is flow]
+    """The movements of the view in its period, of some flows where the request names them."""
+    flows = view.request.flows
+    chosen = [each for each in view_movements(view) if not flows or each.flow in flows]
     sums: dict[tuple[CreditType, str], Amount] = defaultdict(int)
     for each in chosen:
         sums[each.credit.credit_type, each.credit.unit] += each.amount
     return ReportResult(
         name="movements",
         title="Movements",
-        subtitle="What a figure adds up" if flow is None else f"What a figure adds up: {flow.value}",
+        subtitle=f"What a figure adds up: {', '.join(flows)}" if flows else "What a figure adds up",
         columns=MOVEMENT_COLUMNS,
         rows=tuple(movement_row(view, each, None) for each in chosen),
         totals=tuple(_total_row(kind, unit, amount) for (kind, unit), amount in sorted(sums.items())),

@@ -13,7 +13,7 @@ from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.periods import Moment, parse_moment
-from creditdesk.reports.values import Flow
+from creditdesk.reports.values import EXPIRY_BANDS, Flow
 from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.fields import Boolean, Collection, DateTime, Integer
 from creditdesk.schema.params import Param, Params
@@ -42,13 +42,15 @@ FUNDING: Final = Param("Funding", choices=tuple(each.value for each in FundingKi
 GROUP_BY: Final = Param(
     "By", choices=("credit", "customer", "plan", "funding", "kind"), description="The rows; one a credit by default."
 )
-FLOW: Final = Param("Flow", choices=tuple(each.value for each in Flow), description="Movements of this kind alone.")
+PLAN: Final = Param("Plan", description="The plan or product that granted the credit; `-` for credit without one.")
+EXPIRES: Final = Param("Expires", choices=EXPIRY_BANDS, description="Credit of one column of the ageing report.")
+FLOW: Final = Param("Flow", description="Movements of these kinds alone, separated by commas: " + ", ".join(Flow) + ".")
 ACTOR: Final = Param("Actor")
 MANUAL_ONLY: Final = Param("ManualOnly", Boolean(), description="Only what a person entered by hand.")
 
 REPORT_PARAMS: Final = (
     PERIOD_FROM, PERIOD_TO, AS_OF, AS_KNOWN_AT, LOCATION_IDS, CUSTOMER_ID, TEAM_ID, CREDIT_KIND, OF_CREDIT, CURRENCY, FUNDING,
-    GROUP_BY, FLOW, ACTOR, MANUAL_ONLY,
+    PLAN, EXPIRES, GROUP_BY, FLOW, ACTOR, MANUAL_ONLY,
 )  # fmt: skip
 """Every parameter; a report ignores those that do not concern it."""
 
@@ -73,8 +75,10 @@ class ReportRequest:
     credit_id: int | None = None
     unit: str | None = None
     funding: FundingKind | None = None
+    plan: str | None = None
+    expires: str | None = None
     by: str = "credit"
-    flow: Flow | None = None
+    flows: tuple[Flow, ...] = ()
     actor: str | None = None
     manual_only: bool = False
     ledger: LedgerContext
@@ -109,6 +113,7 @@ def parse_report_request(
         params.add_error(OF_CREDIT, "goes together with Kind")
     if params[TEAM_ID] is not None and params[CUSTOMER_ID] is not None:
         params.add_error(TEAM_ID, "cannot go together with CoworkerId")
+    flows = _flows(params)
     params.raise_errors()
     return ReportRequest(
         name=name,
@@ -124,8 +129,10 @@ def parse_report_request(
         credit_id=params[OF_CREDIT],
         unit=params[CURRENCY],
         funding=FundingKind(params[FUNDING]) if params[FUNDING] else None,
+        plan=params[PLAN],
+        expires=params[EXPIRES],
         by=params[GROUP_BY] or "credit",
-        flow=Flow(params[FLOW]) if params[FLOW] else None,
+        flows=flows,
         actor=params[ACTOR],
         manual_only=bool(params[MANUAL_ONLY]),
         ledger=ledger or LedgerContext(lambda: now),
@@ -141,6 +148,14 @@ def _moment(params: Params, param: Param) -> Moment | None:
     except ParseError as error:
         params.add_error(param, str(error))
         return None
+
+
+def _flows(params: Params) -> tuple[Flow, ...]:
+    names = [name.strip().lower() for name in (params[FLOW] or "").split(",") if name.strip()]
+    if set(names) - set(Flow):
+        params.add_error(FLOW, "must be of " + ", ".join(Flow))
+        return ()
+    return tuple(map(Flow, names))
 
 
 def _day(moment: Moment) -> date:

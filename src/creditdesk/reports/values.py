@@ -39,6 +39,12 @@ class Flow(StrEnum):
     REOPENED = "reopened"
 
 
+EXPIRY_BANDS: Final = ("days7", "days30", "days90", "days365", "later", "never")
+"""The times until expiry that the ageing report has a column for, nearest first."""
+NO_PLAN: Final = "-"
+"""Stands for credit that no plan or product granted."""
+
+
 class Cut(Struct, frozen=True, gc=False):
     """An instant that divides a credit's life in before and after.
 

@@ -7,36 +7,39 @@ from typing import Any, Final
 from creditdesk.api.ledger.openapi import read_operation
 from creditdesk.entities.roles import REPORTS_ROLE
 from creditdesk.reports.catalog import ReportKind
-from creditdesk.reports.files import FILE_FORMATS, FORMAT
+from creditdesk.reports.files import FILE_FORMATS, FORMAT, PAGE_NUMBER, PAGE_SIZE
 from creditdesk.reports.request import REPORT_PARAMS
 
 _OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
+_COLUMNS: Final = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("Name", "Title", "Type", "Description")},
+        "required": ["Name", "Title", "Type", "Description"],
+    },
+}
 _REPORT: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "Report": {"type": "string"},
         "Title": {"type": "string"},
         "Subtitle": {"type": "string"},
-        "Columns": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {name: {"type": "string"} for name in ("Name", "Title", "Type", "Description")},
-                "required": ["Name", "Title", "Type", "Description"],
-            },
-        },
+        "Columns": _COLUMNS,
+        "RowCount": {"type": "integer"},
         "Rows": _OBJECTS,
         "Totals": _OBJECTS,
         "Sections": _OBJECTS,
         "Footer": {"type": "object"},
     },
-    "required": ["Report", "Title", "Subtitle", "Columns", "Rows", "Totals", "Sections", "Footer"],
+    "required": ["Report", "Title", "Subtitle", "Columns", "RowCount", "Rows", "Totals", "Sections", "Footer"],
 }
 
 
 def report_operation(name: str, kind: ReportKind) -> dict[str, Any]:
     """The operation of one report."""
-    operation = read_operation(f"/api/reports/{name}", kind.description, REPORTS_ROLE, (*REPORT_PARAMS, FORMAT))
+    params = (*REPORT_PARAMS, PAGE_NUMBER, PAGE_SIZE, FORMAT)
+    operation = read_operation(f"/api/reports/{name}", kind.description, REPORTS_ROLE, params)
     files = {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FILE_FORMATS.values()}
     content = {"application/json": {"schema": _REPORT}} | files
     shared = {str(status): {"$ref": f"#/components/responses/{status}"} for status in (400, 401, 403, 429, 500)}

@@ -20,7 +20,7 @@ from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.reports.acknowledgements import EXCEPTION_KEY, NOTE, acknowledge
 from creditdesk.reports.catalog import REPORTS, run_report
 from creditdesk.reports.documents import report_document
-from creditdesk.reports.files import FILE_FORMATS, FORMAT
+from creditdesk.reports.files import FILE_FORMATS, FORMAT, PAGE_NUMBER, PAGE_SIZE
 from creditdesk.reports.request import ReportRequest, parse_report_request
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.params import Params
@@ -76,20 +76,27 @@ async def _get_report(
     query = request.query_params
     # A parameter may be repeated: the ids of several locations.
     raw = {key: values[0] if len(values := query.getlist(key)) == 1 else values for key in query}
-    params = Params((FORMAT,), raw)
+    params = Params((FORMAT, PAGE_NUMBER, PAGE_SIZE), raw)
     report_request = parse_report_request(name, raw, context.principal, context.now, ledger)
     params.raise_errors()
     file_format = params[FORMAT] or "json"
+    shown = _shown_rows(params[PAGE_NUMBER] or 1, params[PAGE_SIZE])
     async with turns:
-        body = await api.store.read_detached(partial(_render, report_request, file_format))
+        body = await api.store.read_detached(partial(_render, report_request, file_format, shown))
     if isinstance(body, dict):
         return json_response(200, body)
     disposition = f'attachment; filename="{name}.{file_format}"'
     return Response(body, media_type=FILE_FORMATS[file_format].media_type, headers={"content-disposition": disposition})
 
 
-async def _render(request: ReportRequest, file_format: str, session: ReadSession) -> dict[str, object] | bytes:
+def _shown_rows(page: int, size: int | None) -> slice:
+    return slice(None) if size is None else slice((page - 1) * size, page * size)
+
+
+async def _render(
+    request: ReportRequest, file_format: str, shown: slice, session: ReadSession
+) -> dict[str, object] | bytes:
     result = await run_report(session, request)
     if file_format == "json":
-        return report_document(result)
+        return report_document(result, shown)
     return FILE_FORMATS[file_format].render(result)

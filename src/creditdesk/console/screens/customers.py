@@ -17,7 +17,7 @@ from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.entities.roles import SPEND_ROLE
+from creditdesk.entities.roles import REPORTS_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 
@@ -70,6 +70,7 @@ async def _show(page: ConsolePage) -> Response:
         lines=await journal_rows(page, lines.records, names), listed=lines, address=address,
         teams=await _teams(page, customer.get("Teams") or []),
         may_grant=page.may(CoworkerBookingCredit, "create"), may_spend=page.has_role(SPEND_ROLE),
+        may_report=page.has_role(REPORTS_ROLE), month=page.now.astimezone(page.format.zone).date().replace(day=1).isoformat(),
     )  # fmt: skip
 
 

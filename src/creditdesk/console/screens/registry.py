@@ -15,6 +15,7 @@ from creditdesk.console.screens.outstanding import OUTSTANDING_SCREENS
 from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
 from creditdesk.console.screens.record_lists import LIST_SCREENS
 from creditdesk.console.screens.records import RECORD_SCREENS
+from creditdesk.console.screens.reports import REPORT_SCREENS
 from creditdesk.console.screens.search import SEARCH_SCREENS
 from creditdesk.console.screens.spend import SPEND_SCREENS
 from creditdesk.console.screens.today import TODAY_SCREENS
@@ -29,6 +30,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *SPEND_SCREENS,
     *EXCEPTION_SCREENS,
     *OUTSTANDING_SCREENS,
+    *REPORT_SCREENS,
     *SEARCH_SCREENS,
     *PREFERENCE_SCREENS,
     *ACCOUNT_SCREENS,

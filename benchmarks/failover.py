@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -17,8 +18,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -29,12 +31,18 @@ import httpx
 from asyncpg.connect_utils import SessionAttribute
 
 from benchmarks.failover_cluster import Cluster, Pooler, pooler_program
+from benchmarks.failover_faults import network_namespace, small_disk
+from benchmarks.patroni_cluster import PatroniCluster, patroni_programs
 from benchmarks.server import running_server
 
 CLIENTS: Final = 32
 CREDITS: Final = 8
 SECONDS_BEFORE: Final = 3.0
 SECONDS_AFTER: Final = 12.0
+FULL_SECONDS: Final = 5
+PATRONI_LEASE_SECONDS: Final = 20.0
+"""`ttl` of deploy/patroni/patroni.yml."""
+DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"
 RETRY_SECONDS: Final = 0.1
 CALL_SECONDS: Final = 30.0
 """How long a client waits for one answer."""
@@ -111,19 +119,148 @@ def switch_over(cluster: Cluster) -> None:
     cluster.standby.promote()
 
 
+def lose_standby(cluster: Cluster) -> None:
+    """The synchronous standby loses its power; two seconds later the primary no longer waits for one."""
+    cluster.standby.kill()
+    time.sleep(2)
+    cluster.primary.configure("synchronous_standby_names = ''")
+    cluster.primary.reload()
+
+
 def silence_primary(cluster: Cluster) -> None:
     """The primary keeps its connections and answers nothing; the standby is promoted."""
     cluster.primary.signal(signal.SIGSTOP)
     cluster.standby.promote()
 
 
-Failure = Callable[[Cluster], None]
-CASES: Final[dict[str, Failure]] = {
-    "primary killed, standby promoted": kill_primary,
-    "planned switch-over": switch_over,
-    "primary falls silent, standby promoted": silence_primary,
-}
-POOLER_CASE: Final = "PgBouncer killed and started again"
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A set-up and what happens to it; `missing` says what this machine lacks for it."""
+
+    name: str
+    set_up: Callable[[], AbstractContextManager[SetUp]]
+    seconds_after: float = SECONDS_AFTER
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """A running database, where its own files are, and what is to fail.
+
+    `url` is where the server connects, `database` where the effects are read; `settle` runs before they are.
+    """
+
+    folder: Path
+    url: str
+    database: str
+    fail: Callable[[], None]
+    settle: Callable[[], None] = lambda: None
+
+
+def _failing(failure: Callable[[Cluster], None]) -> Callable[[], AbstractContextManager[SetUp]]:
+    """The set-up of two hosts of which nobody takes care."""
+
+    @contextmanager
+    def set_up() -> Iterator[SetUp]:
+        with new_cluster() as (cluster, folder):
+            # A host that fell silent may not come back as a second primary.
+            yield SetUp(folder, cluster.url, cluster.url, partial(failure, cluster), cluster.primary.kill)
+
+    return set_up
+
+
+@contextmanager
+def _full_disk() -> Iterator[SetUp]:
+    """The set-up of a primary on a small disk, which another program fills; five seconds later somebody frees it."""
+    with tempfile.TemporaryDirectory(prefix="creditdesk-failover-", ignore_cleanup_errors=True) as folder:
+        cluster = Cluster(Path(folder))
+        with small_disk(Path(folder) / "disk") as disk:
+            cluster.primary.folder = disk / "primary"
+
+            def fill() -> None:
+                filling = disk / "filling"
+                until = time.monotonic() + FULL_SECONDS
+                with filling.open("wb", buffering=0) as file:
+                    while time.monotonic() < until:
+                        # Whatever the database frees meanwhile is taken too.
+                        with suppress(OSError):
+                            file.write(bytes(1 << 20))
+                            continue
+                        time.sleep(0.05)
+                filling.unlink()
+                if not cluster.primary.is_running():
+                    cluster.primary.start()
+
+            try:
+                cluster.start()
+                yield SetUp(Path(folder), cluster.url, cluster.url, fill)
+            finally:
+                cluster.close()
+
+
+@contextmanager
+def _cut_off() -> Iterator[SetUp]:
+    """The set-up of a primary in a network namespace, whose cable is pulled; the standby is promoted."""
+    with tempfile.TemporaryDirectory(prefix="creditdesk-failover-", ignore_cleanup_errors=True) as folder:
+        cluster = Cluster(Path(folder))
+        with network_namespace() as network:
+            cluster.primary.namespace, cluster.primary.address = network.name, network.address
+
+            def cut() -> None:
+                network.cut()
+                cluster.standby.promote()
+
+            try:
+                cluster.start()
+                yield SetUp(Path(folder), cluster.url, cluster.url, cut, cluster.primary.kill)
+            finally:
+                cluster.close()
+
+
+@contextmanager
+def _pooled() -> Iterator[SetUp]:
+    """The set-up of PgBouncer in front of one host."""
+    with new_cluster() as (cluster, folder):
+        program = pooler_program()
+        assert program
+        pooler = Pooler(program, folder, cluster.primary)
+        pooler.start()
+        try:
+            yield SetUp(folder, pooler.url, cluster.url, pooler.restart)
+        finally:
+            pooler.kill()
+
+
+def _managed(failure: Callable[[PatroniCluster], None]) -> Callable[[], AbstractContextManager[SetUp]]:
+    """The set-up of two hosts under Patroni."""
+
+    @contextmanager
+    def set_up() -> Iterator[SetUp]:
+        with tempfile.TemporaryDirectory(prefix="creditdesk-patroni-", ignore_cleanup_errors=True) as folder:
+            cluster = PatroniCluster(Path(folder))
+            try:
+                cluster.start()
+                yield SetUp(Path(folder), cluster.url, cluster.url, partial(failure, cluster))
+            finally:
+                cluster.close()
+
+    return set_up
+
+
+def _cases() -> Iterator[Case]:
+    yield Case("primary killed, standby promoted", _failing(kill_primary))
+    yield Case("planned switch-over", _failing(switch_over))
+    yield Case("primary falls silent, standby promoted", _failing(silence_primary))
+    yield Case("synchronous standby killed, then given up", _failing(lose_standby))
+    missing = "" if os.geteuid() == 0 else "the right to make a network and a disk"
+    yield Case("primary cut off the network, standby promoted", _cut_off, missing=missing)
+    yield Case(f"disk of the primary full for {FULL_SECONDS} s", _full_disk, missing=missing)
+    missing = "" if patroni_programs() else "etcd and Patroni"
+    after = PATRONI_LEASE_SECONDS + SECONDS_AFTER
+    yield Case("Patroni: leader killed", _managed(PatroniCluster.kill_leader), after, missing)
+    yield Case("Patroni: planned switch-over", _managed(PatroniCluster.switch_over), after, missing)
+    missing = "" if pooler_program() else "PgBouncer 1.21 or newer"
+    yield Case("PgBouncer killed and started again", _pooled, missing=missing)
 
 
 @contextmanager
@@ -140,7 +277,9 @@ def new_cluster() -> Iterator[tuple[Cluster, Path]]:
 
 def prepare(url: str) -> tuple[str, str]:
     """Fills the database with a small demo; returns e-mail and password of its administrator."""
-    output = _creditdesk("demo", "--uses", "20", "--database", url)
+    # A password among the arguments would be refused.
+    os.environ[DATABASE_VARIABLE] = url
+    output = _creditdesk("demo", "--uses", "20")
     found = [re.search(rf"^{name}: +(\S+)$", output, re.MULTILINE) for name in ("E-mail", "Password")]
     assert found[0]
     assert found[1]
@@ -173,12 +312,14 @@ async def _create_credits(address: str, credentials: tuple[str, str]) -> list[in
     return [answer["Value"]["Id"] for answer in made]
 
 
-async def _run_load(address: str, credentials: tuple[str, str], failure: Callable[[], None]) -> Load:
+async def _run_load(
+    address: str, credentials: tuple[str, str], failure: Callable[[], None], seconds_after: float
+) -> Load:
     load = Load(address, credentials, await _create_credits(address, credentials))
     running = asyncio.create_task(load.run())
     await asyncio.sleep(SECONDS_BEFORE)
     await asyncio.to_thread(failure)
-    await asyncio.sleep(SECONDS_AFTER)
+    await asyncio.sleep(seconds_after)
     load.stopping = True
     await asyncio.wait_for(running, 2 * CALL_SECONDS)
     return load
@@ -196,32 +337,20 @@ async def _effects(url: str) -> Counter[str]:
     return Counter({row[0]: row[1] for row in rows})
 
 
-def run_case(case: str) -> Outcome:
-    """Runs one case on a cluster of its own."""
-    with new_cluster() as (cluster, folder):
-        credentials = prepare(cluster.url)
-        if case == POOLER_CASE:
-            program = pooler_program()
-            assert program
-            pooler = Pooler(program, folder, cluster.primary)
-            url, failure = pooler.url, pooler.restart
-            pooler.start()
-        else:
-            url, failure = cluster.url, lambda: CASES[case](cluster)
-        try:
-            with running_server(url, 2, folder / "creditdesk.log") as server:
-                load = asyncio.run(_run_load(f"http://127.0.0.1:{server.port}", credentials, failure))
-        finally:
-            if case == POOLER_CASE:
-                pooler.kill()
-        if case != POOLER_CASE:
-            # A host that fell silent may not come back as a second primary.
-            cluster.primary.kill()
-        effects = asyncio.run(_effects(cluster.url))
-        problems = _creditdesk("verify", "--database", cluster.url)
+def run_case(case: Case) -> Outcome:
+    """Runs one case on a database of its own."""
+    with case.set_up() as set_up:
+        credentials = prepare(set_up.database)
+        with running_server(set_up.url, 2, set_up.folder / "creditdesk.log") as server:
+            address = f"http://127.0.0.1:{server.port}"
+            load = asyncio.run(_run_load(address, credentials, set_up.fail, case.seconds_after))
+        set_up.settle()
+        effects = asyncio.run(_effects(set_up.database))
+        os.environ[DATABASE_VARIABLE] = set_up.database
+        problems = _creditdesk("verify")
     agreed = "agree" in problems.splitlines()[-1]
     return Outcome(
-        case=case,
+        case=case.name,
         acknowledged=len(load.acknowledged),
         lost=sum(key not in effects for key in load.acknowledged),
         doubled=sum(count > 1 for count in effects.values()),
@@ -231,7 +360,7 @@ def run_case(case: str) -> Outcome:
     )
 
 
-def _report(outcomes: Sequence[Outcome], skipped: Sequence[str]) -> str:
+def _report(outcomes: Sequence[Outcome], skipped: Sequence[Case]) -> str:
     lines = [
         "# Failover",
         "",
@@ -247,7 +376,7 @@ def _report(outcomes: Sequence[Outcome], skipped: Sequence[str]) -> str:
             f"| {each.case} | {each.acknowledged:,} | {each.lost} | {each.doubled} | {each.problems} "
             f"| {each.gap_seconds:.1f} | {answers} |"
         )
-    lines += ["", *(f"Not run, as PgBouncer 1.21 or newer is not installed: {case}." for case in skipped)]
+    lines += ["", *(f"Not run, without {case.missing}: {case.name}." for case in skipped)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -257,11 +386,11 @@ def main() -> int:
     parser.add_argument("--only", help="run the cases whose name contains this text")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    cases = [case for case in (*CASES, POOLER_CASE) if options.only is None or options.only in case]
-    skipped = [case for case in cases if case == POOLER_CASE and pooler_program() is None]
+    cases = [case for case in _cases() if options.only is None or options.only in case.name]
+    skipped = [case for case in cases if case.missing]
     outcomes = []
     for case in cases:
-        if case not in skipped:
+        if not case.missing:
             outcomes.append(run_case(case))
             print(outcomes[-1], flush=True)
     options.out.write_text(_report(outcomes, skipped))

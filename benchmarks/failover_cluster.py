@@ -24,7 +24,6 @@ FIRST_POOLER_VERSION: Final = (1, 21)
 """The first version of PgBouncer that keeps prepared statements in transaction mode."""
 
 _SETTINGS: Final = """
-listen_addresses = '127.0.0.1'
 max_connections = 60
 shared_buffers = 128MB
 wal_level = replica
@@ -53,30 +52,51 @@ def postgres_programs() -> Path:
     return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
 
 
-def run_as_server(arguments: Sequence[str | Path]) -> None:
-    """Runs a program to its end, as the system user that the servers run as."""
+def run_as_server(arguments: Sequence[str | Path], namespace: str = "") -> None:
+    """Runs a program to its end, as the system user that the servers run as, in a network namespace."""
     user = SYSTEM_USER if os.geteuid() == 0 else None
+    if namespace:
+        # Only root enters a namespace; the program behind it runs as the other user.
+        arguments = ["ip", "netns", "exec", namespace, "setpriv", f"--reuid={user}", "--clear-groups", *arguments]
+        user = None
     # Its output goes to nobody: a server that it starts would keep a pipe open.
     subprocess.run(arguments, check=True, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 
 @dataclass(slots=True)
 class Host:
-    """One PostgreSQL server: its data folder and its port."""
+    """One PostgreSQL server: its data folder, its address, and the network namespace that it runs in."""
 
     programs: Path
     folder: Path
     port: int = field(default_factory=free_port)
+    address: str = "127.0.0.1"
+    namespace: str = ""
 
     def start(self) -> None:
         """Starts the server and waits until it accepts connections."""
-        options = f"-p {self.port} -k {self.folder}"
+        options = f"-p {self.port} -k {self.folder} -h {self.address}"
         log = self.folder / "server.log"
-        run_as_server([self.programs / "pg_ctl", "-D", self.folder, "-o", options, "-l", log, "-w", "start"])
+        command: list[str | Path] = [
+            self.programs / "pg_ctl",
+            "-D",
+            self.folder,
+            "-o",
+            options,
+            "-l",
+            log,
+            "-w",
+            "start",
+        ]
+        run_as_server(command, self.namespace)
 
     def stop(self) -> None:
         """Ends it in order: connections are closed, the standby has everything."""
         run_as_server([self.programs / "pg_ctl", "-D", self.folder, "-m", "fast", "-w", "stop"])
+
+    def is_running(self) -> bool:
+        """Whether its main process runs."""
+        return any(process.status() != psutil.STATUS_ZOMBIE for process in self._processes()[:1])
 
     def promote(self) -> None:
         """Makes a standby the primary and waits until it takes writes."""
@@ -105,10 +125,10 @@ class Host:
             psutil.wait_procs(processes, timeout=5)
 
     def _processes(self) -> list[psutil.Process]:
-        number = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
         try:
+            number = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
             postmaster = psutil.Process(number)
-        except psutil.NoSuchProcess:
+        except (FileNotFoundError, psutil.NoSuchProcess):
             return []
         return [postmaster, *postmaster.children(recursive=True)]
 
@@ -125,7 +145,7 @@ class Cluster:
     @property
     def url(self) -> str:
         """Both hosts; the one that takes writes is used."""
-        hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
+        hosts = ",".join(f"{host.address}:{host.port}" for host in (self.primary, self.standby))
         return f"postgresql://postgres@{hosts}/{DATABASE}"
 
     def start(self) -> None:
@@ -137,6 +157,8 @@ class Cluster:
         )
         for line in _SETTINGS.splitlines():
             primary.configure(line)
+        with (primary.folder / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\nhost replication all samenet trust\n")
         primary.start()
         run_as_server([primary.programs / "createdb", *self._address(primary), DATABASE])
         self._make_folder(standby.folder)
@@ -166,7 +188,7 @@ class Cluster:
 
     @staticmethod
     def _address(host: Host) -> list[str]:
-        return ["-h", "127.0.0.1", "-p", str(host.port), "-U", "postgres"]
+        return ["-h", host.address, "-p", str(host.port), "-U", "postgres"]
 
     @staticmethod
     def _make_folder(folder: Path) -> None:

@@ -18,13 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import httpx
 
 from benchmarks.failover import CREDITS_PATH, new_cluster, new_credit, prepare
 from benchmarks.failover_cluster import DATABASE, Cluster
 from benchmarks.server import running_server
 
-CLIENTS: Final = 32
+CLIENTS: Final = 8
+STATISTICS_SECONDS: Final = 2
 DELAYS_MILLISECONDS: Final = (0, 500)
 POSITION_HEADER: Final = "X-Creditdesk-Position"
 RESULT: Final = Path(__file__).parent / "results" / "replica.md"
@@ -36,6 +38,7 @@ class Outcome:
 
     delay_milliseconds: int
     stale: int = 0
+    served_by_replica: int = 0
     read_seconds: list[float] = field(default_factory=list)
 
 
@@ -62,17 +65,37 @@ def _delay_replica(cluster: Cluster, milliseconds: int) -> None:
     cluster.standby.reload()
 
 
+def _reads_of_credits(url: str) -> int:
+    """How often the replica has searched the table of credits."""
+
+    async def ask() -> int:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+            statement = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'coworker_booking_credit'"
+            return int(await connection.fetchval(statement))
+        finally:
+            await connection.close()
+
+    # A process reports its statistics some time after a statement.
+    time.sleep(STATISTICS_SECONDS)
+    return asyncio.run(ask())
+
+
 def measure(pairs: int) -> list[Outcome]:
     """Runs the pairs at each delay, on one cluster."""
     outcomes = []
     with new_cluster() as (cluster, folder):
         credentials = prepare(cluster.url)
-        os.environ["CREDITDESK_REPLICA"] = f"postgresql://postgres@127.0.0.1:{cluster.standby.port}/{DATABASE}"
+        replica = f"postgresql://postgres@127.0.0.1:{cluster.standby.port}/{DATABASE}"
+        os.environ["CREDITDESK_REPLICA"] = replica
         with running_server(cluster.url, 2, folder / "creditdesk.log") as server:
             for milliseconds in DELAYS_MILLISECONDS:
                 _delay_replica(cluster, milliseconds)
                 outcome = Outcome(milliseconds)
+                before = _reads_of_credits(replica)
                 asyncio.run(_run_pairs(f"http://127.0.0.1:{server.port}", credentials, pairs, outcome))
+                outcome.served_by_replica = _reads_of_credits(replica) - before
                 outcomes.append(outcome)
     return outcomes
 
@@ -85,14 +108,14 @@ def _report(outcomes: Sequence[Outcome]) -> str:
         "replica on one machine. A read waits at most 100 ms for the replica, then the primary answers it.",
         "`python -m benchmarks.replica` writes this page.",
         "",
-        "| replica replays later by, ms | pairs | stale | read p50, ms | read p99, ms |",
-        "|--:|--:|--:|--:|--:|",
+        "| replica replays later by, ms | pairs | stale | served by the replica | read p50, ms | read p99, ms |",
+        "|--:|--:|--:|--:|--:|--:|",
     ]
     for each in outcomes:
         milliseconds = sorted(1000 * seconds for seconds in each.read_seconds)
         p99 = milliseconds[len(milliseconds) * 99 // 100]
         lines.append(
-            f"| {each.delay_milliseconds} | {len(milliseconds):,} | {each.stale} "
+            f"| {each.delay_milliseconds} | {len(milliseconds):,} | {each.stale} | {each.served_by_replica:,} "
             f"| {statistics.median(milliseconds):.1f} | {p99:.1f} |"
         )
     return "\n".join(lines) + "\n"

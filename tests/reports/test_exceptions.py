@@ -9,23 +9,32 @@ from typing import Any
 
 import pytest
 
+from creditdesk.audit.findings import AuditFinding, FindingCode
+from creditdesk.audit.stored_findings import store_findings
+from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
+from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import state_id
 from creditdesk.ledger.operations.corrections import adjust, void
 from creditdesk.ledger.operations.period_locks import close_period, reopen_period
 from creditdesk.ledger.operations.set_overdraft import set_overdraft
 from creditdesk.reports.exception_rules import EXCEPTION_RULES, ExceptionCode
+from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
+from creditdesk.scheduler.lease import release_lease
+from creditdesk.scheduler.runner import run_due_jobs
 from creditdesk.settings import LedgerSettings
 from tests.reports.report_client import ReportClient
 from tests.support.api_client import BOOKINGS
-from tests.support.ledger_builder import money
+from tests.support.ledger_builder import ADMIN_PRINCIPAL, money
 from tests.support.shared_team import SharedTeam
 
+ACKNOWLEDGEMENTS = "/api/reports/exceptions/acknowledgements"
 CONTRACT = "0197b1e2-0000-7000-8000-000000000001"
 
 
@@ -164,6 +173,18 @@ async def add_charge(reports: ReportClient, booking: int) -> int:
     )  # fmt: skip
 
 
+async def plant_broken_chain(reports: ReportClient) -> None:
+    """A changed digest, which only the scheduled verification recomputes."""
+    ledger = reports.ledger
+    account = (AccountType.MONEY, await reports.grant(40))
+    async with ledger.store.write_session() as session:
+        await session.update(AccountState, [(state_id(account), {"Digest": "ab" * 32})])
+    assert await exceptions(reports) == []
+    jobs = scheduled_jobs(JobContext(ledger.store, ledger.context, ADMIN_PRINCIPAL, NO_CIPHER, 30, None))
+    await run_due_jobs(ledger.store, jobs, "me", lambda: ledger.now, only=["verify"])
+    await release_lease(ledger.store, "me", ledger.now)
+
+
 PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], str | None]] = {
     ExceptionCode.BALANCE: (plant_balance, "-1.00"),
     ExceptionCode.OVERRIDE: (plant_override, "1.00"),
@@ -179,6 +200,7 @@ PLANTED: dict[ExceptionCode, tuple[Callable[[ReportClient], Awaitable[None]], st
     ExceptionCode.NOT_RETURNED: (plant_use_of_a_cancelled_booking, "7.00"),
     ExceptionCode.CAP_EXCEEDED: (plant_use_over_a_cap, "1.50"),
     ExceptionCode.CHARGED: (plant_needless_charge, "40.00"),
+    ExceptionCode.VERIFICATION: (plant_broken_chain, None),
 }
 
 
@@ -202,6 +224,29 @@ async def test_a_location_without_a_time_zone_is_listed(reports: ReportClient) -
     [found] = await exceptions(reports, LocationIds=new)
     assert (found["Code"], found["Location"]) == ("location_without_clock", "Yard")
     assert await exceptions(reports) == []
+
+
+async def test_the_report_says_when_the_ledger_was_verified_and_what_of_it_differs(reports: ReportClient) -> None:
+    await plant_broken_chain(reports)
+    report = await reports.get("exceptions")
+    [found] = report["Rows"]
+    assert found["Explanation"].startswith("past_rewritten: money credit ")
+    assert report["Footer"]["Notes"][-1].startswith("Verified 2026-01-01T12:00:00Z: ")
+
+
+async def test_a_finding_about_no_credit_is_in_the_report_of_all_locations(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    finding = AuditFinding(code=FindingCode.AUDIT_TRAIL, message="record 3 was changed")
+    async with ledger.store.write_session() as session:
+        await store_findings(session, [finding], ledger.now)
+    response = await reports.http.get("/api/reports/exceptions")
+    [key] = [row["Key"] for row in response.json()["Rows"] if row["Code"] == "verification_failed"]
+    assert await exceptions(reports) == []
+    accepted = await reports.http.post(ACKNOWLEDGEMENTS, json={"Key": key, "Note": "x"})
+    assert accepted.status_code == 400, "nobody accepts a broken audit trail"
+    async with ledger.store.write_session() as session:
+        await store_findings(session, [], ledger.now)
+    assert "verification_failed" not in (await reports.http.get("/api/reports/exceptions")).text
 
 
 async def test_a_clean_ledger_has_none(reports: ReportClient) -> None:
@@ -256,17 +301,26 @@ async def test_an_acknowledged_exception_says_who_when_and_why(reports: ReportCl
     [found] = await exceptions(reports)
     assert (found["AcknowledgedBy"], found["Note"]) == ("", "")
     reports.ledger.now += timedelta(days=1)
-    await reports.post("/api/reports/exceptions/acknowledgements", Key=found["Key"], Note="Paid in cash")
+    await reports.post(ACKNOWLEDGEMENTS, Key=found["Key"], Note="Paid in cash")
     [found] = await exceptions(reports)
     accepted = (found["AcknowledgedBy"], found["AcknowledgedOn"], found["Note"])
     assert accepted == ("boss@example.com", "2026-01-02T12:00:00Z", "Paid in cash")
 
 
 @pytest.mark.parametrize(
-    "key", ["", "1", "1:gold:money/1:5", "x:override:money/1:5", "-1:override:x:", "٣:override:x:"]
+    "key",
+    [
+        "",
+        "1",
+        "0:override:x:",
+        "999999:override:x:",
+        "1:gold:money/1:5",
+        "x:override:money/1:5",
+        "-1:override:x:",
+        "٣:override:x:",
+    ],
 )
 async def test_an_unknown_key_is_a_field_error(reports: ReportClient, key: str) -> None:
-    path = "/api/reports/exceptions/acknowledgements"
-    response = await reports.http.post(path, json={"Key": key, "Note": "x"})
+    response = await reports.http.post(ACKNOWLEDGEMENTS, json={"Key": key, "Note": "x"})
     assert response.status_code == 400
     assert response.json()["Errors"][0]["PropertyName"] == "Key"

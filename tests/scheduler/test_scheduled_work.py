@@ -11,14 +11,20 @@ import pytest
 
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.enums import ReportFileType, ReportType
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
+from creditdesk.entities.report_enums import ReportFileType, ReportType, SavedReportPeriod
 from creditdesk.entities.reports.saved_report import SavedReport
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.sys.business import Business
+from creditdesk.scheduler import month_end
 from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
 from creditdesk.scheduler.lease import LEASE_TIME, release_lease, take_lease
+from creditdesk.scheduler.month_end import write_month_end_reports
 from creditdesk.scheduler.runner import JobFailed, ScheduledJob, load_job_results, run_due_jobs
 from creditdesk.scheduler.schedule import Schedule
+from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import Store
+from creditdesk.schema.service import RequestContext
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
@@ -117,4 +123,57 @@ async def test_saved_reports_are_written_once_after_the_month_has_ended(ledger: 
     assert [path.parent for path in files] == [tmp_path / "2026-02"] * 2
     liability = json.loads(next(path for path in files if path.suffix == ".json").read_bytes())
     assert liability["Footer"]["Period"] == "the beginning to 2026-02-28"
+    await release_lease(ledger.store, "me", MORNING)
+
+
+@pytest.mark.parametrize(
+    ("period", "first"),
+    [
+        (None, "2026-02-01"),
+        (SavedReportPeriod.LastMonth, "2026-02-01"),
+        (SavedReportPeriod.LastThreeMonths, "2025-12-01"),
+        (SavedReportPeriod.LastTwelveMonths, "2025-03-01"),
+        (SavedReportPeriod.YearToDate, "2026-01-01"),
+    ],
+)
+async def test_a_saved_report_has_a_relative_period_and_a_customer(
+    ledger: LedgerBuilder, tmp_path: Path, period: SavedReportPeriod | None, first: str
+) -> None:
+    ledger.now = MORNING - timedelta(days=20)
+    customer = await ledger.add_customer("Grace")
+    for owner in (ledger.customer, customer):
+        await ledger.add_money_credit("40.00", CoworkerId=owner)
+    saved = await ledger.add(
+        SavedReport, BusinessId=ledger.business, Name="Hers", Report=int(ReportType.Statement),
+        Format=int(ReportFileType.Json), Period=period and int(period), CoworkerId=customer,
+    )  # fmt: skip
+    result = await write_month_end_reports(
+        ledger.store, tmp_path, RequestContext(ADMIN_PRINCIPAL, MORNING), ledger.context
+    )
+    [path] = [path for path in result.written if f"-{saved}-" in path.name]
+    document = json.loads(path.read_bytes())
+    assert (document["Subtitle"], len(document["Rows"])) == ("Grace", 1)
+    assert document["Footer"]["Period"] == f"{first} to 2026-02-28"
+
+
+async def test_a_saved_report_that_fails_stops_no_other(ledger: LedgerBuilder, tmp_path: Path) -> None:
+    ledger.now = MORNING
+    elsewhere = await ledger.add(Business, Name="Yard", CurrencyId=ledger.currency)
+    stranger = await ledger.add(Coworker, FullName="Ida", Businesses=(elsewhere,))
+    for name, customer in (("Broken", stranger), ("Whole", None)):
+        await ledger.add(
+            SavedReport, BusinessId=ledger.business, Name=name, Report=int(ReportType.Statement),
+            Format=int(ReportFileType.Pdf if customer else ReportFileType.Csv), CoworkerId=customer,
+        )  # fmt: skip
+
+    def fail(*_: object) -> bytes:
+        raise invalid_field("Format", "needs the extra of the package")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(month_end, "file_bytes", lambda result, kind: fail() if kind == "pdf" else b"written")
+        jobs = jobs_of(ledger, tmp_path)
+        [result] = await run_due_jobs(ledger.store, jobs, "me", lambda: MORNING, only=["reports"]) or []
+    assert result.succeeded is False
+    assert "not written: Broken: " in result.message
+    assert any("Whole" in path.name for path in tmp_path.rglob("*.csv"))
     await release_lease(ledger.store, "me", MORNING)

@@ -28,6 +28,7 @@ from creditdesk.cli import (
     jobs,
     locations,
     reports,
+    saved_reports,
     schedule_commands,
     serve,
     users,
@@ -65,6 +66,7 @@ app.command(jobs.renew)
 app.command(jobs.expire)
 app.command(schedule_commands.jobs)
 app.command(reports.report)
+app.command(saved_reports.saved_reports)
 app.command(accounting.accounting)
 app.command(closing.close)
 app.command(data.openapi)

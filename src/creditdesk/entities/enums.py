@@ -371,25 +371,3 @@ class eVenueType(IntEnum):
     InformalOffice = 5
     Studio = 6
     Other = 7
-
-
-class ReportType(IntEnum):
-    """The reports that are written at the end of a month."""
-
-    Statement = 1
-    Liability = 2
-    RollForward = 3
-    Ageing = 4
-    Breakage = 5
-    Exceptions = 6
-    Utilisation = 7
-    Activity = 8
-
-
-class ReportFileType(IntEnum):
-    """The file formats of a saved report."""
-
-    Csv = 1
-    Xlsx = 2
-    Pdf = 3
-    Json = 4

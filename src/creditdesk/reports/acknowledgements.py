@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.entities.reports.exception_acknowledgement import ExceptionAcknowledgement
+from creditdesk.entities.sys.business import Business
 from creditdesk.reports.exception_rules import ExceptionCode
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.params import Param
@@ -26,7 +27,8 @@ async def acknowledge(session: WriteSession, key: str, note: str, context: Reque
     location, _, rest = key.partition(":")
     code = rest.partition(":")[0]
     is_known = location.isdigit() and location.isascii() and len(location) < 19 and code in _CODES
-    if not is_known or not context.principal.sees_location(int(location)):
+    is_visible = is_known and context.principal.sees_location(int(location))
+    if not is_visible or await session.get(Business, int(location)) is None:
         raise invalid_field(EXCEPTION_KEY.name, NOT_FOUND_MESSAGE, key)
     values = {"BusinessId": int(location), "Key": key, "Note": note}
     record = new_record(ExceptionAcknowledgement, values, context.now, context.principal.email)

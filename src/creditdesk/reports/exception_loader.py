@@ -21,6 +21,7 @@ from creditdesk.reports.exception_bookings import find_needless_charges, find_un
 from creditdesk.reports.exception_caps import find_exceeded_caps
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.exception_values import Acknowledgement, ExceptionFacts
+from creditdesk.reports.exception_verification import describe_verification, find_verification_findings
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.values import ReportCredit
 from creditdesk.schema.query import Comparison, Filter
@@ -56,12 +57,13 @@ async def load_exception_facts(session: ReadSession, view: LedgerView) -> Except
         *await find_unreturned_uses(session, view),
         *await find_exceeded_caps(session, view),
         *await find_needless_charges(session, view),
+        *await find_verification_findings(session, view, credits_),
     ]
     rows = await find_filtered(
         session, _AcknowledgementRow, scope_filters(view.request.principal, ExceptionAcknowledgement)
     )
     acknowledged = {row.key: Acknowledgement(row.updated_by or "", row.created_on, row.note) for row in rows}
-    return ExceptionFacts(tuple(found), acknowledged)
+    return ExceptionFacts(tuple(found), acknowledged, await describe_verification(session))
 
 
 async def _overdue_holds(

@@ -35,6 +35,7 @@ class ExceptionCode(StrEnum):
     NOT_RETURNED = "cancelled_not_returned"
     CAP_EXCEEDED = "cap_exceeded"
     CHARGED = "charged_with_credit_left"
+    VERIFICATION = "verification_failed"
     NO_CLOCK = "location_without_clock"
 
 
@@ -84,6 +85,11 @@ EXCEPTION_RULES: Final = {
         Severity.MEDIUM,
         "A line was written into a closed period (rule 37)",
         "Reopen the period and close it again, or acknowledge it.",
+    ),
+    ExceptionCode.VERIFICATION: ExceptionRule(
+        Severity.HIGH,
+        "The scheduled verification found that a hash chain, a seal or a record does not hold",
+        "Compare with a backup; after the repair run `creditdesk jobs run verify`.",
     ),
     ExceptionCode.NOT_RETURNED: ExceptionRule(
         Severity.MEDIUM,

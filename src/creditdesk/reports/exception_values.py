@@ -20,7 +20,8 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionFacts:
-    """Exceptions that were found while loading, and what people acknowledged, by key."""
+    """Exceptions that were found while loading, what people acknowledged, by key, and the last verification."""
 
     found: tuple[LedgerException, ...] = ()
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    verified: str = ""

@@ -44,7 +44,7 @@ def exceptions(view: LedgerView, facts: ExceptionFacts) -> ReportResult:
         subtitle=f"{len(found)} found, {still_open} not acknowledged",
         columns=EXCEPTION_COLUMNS,
         rows=tuple(_row(view, facts, each) for each in found),
-        footer=report_footer(view, {}),
+        footer=report_footer(view, {}, [facts.verified] if facts.verified else ()),
     )
 
 

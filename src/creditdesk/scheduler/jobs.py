@@ -9,10 +9,12 @@ from typing import Final
 
 from creditdesk.audit.checkpoints import create_checkpoint
 from creditdesk.audit.findings import AuditFinding
+from creditdesk.audit.stored_findings import store_findings
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release, run_response_removal
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.reports.exception_verification import VERIFY_JOB
 from creditdesk.scheduler.month_end import write_month_end_reports
 from creditdesk.scheduler.runner import JobFailed, ScheduledJob
 from creditdesk.scheduler.schedule import Schedule
@@ -48,7 +50,7 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
         ScheduledJob("renew", "Grants the plan benefits that are due", Schedule(_HOUR), jobs.renew),
         ScheduledJob("expire", "Writes the expiry of expired credit", quarter, jobs.expire),
         ScheduledJob("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR), jobs.remove_responses),
-        ScheduledJob("verify", "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR), jobs.verify),
+        ScheduledJob(VERIFY_JOB, "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR), jobs.verify),
         ScheduledJob(
             "checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR), jobs.checkpoint
         ),
@@ -100,6 +102,8 @@ class _Jobs:
     async def verify(self) -> str:
         findings = _Findings()
         entries = await verify_ledger(self._context.store, findings)
+        async with self._context.store.write_session() as session:
+            await store_findings(session, findings.found, self._context.ledger.clock())
         if findings.found:
             raise JobFailed(f"{len(findings.found)} problems; the first: {findings.found[0]}")
         return f"{entries} journal entries verified"
@@ -114,5 +118,8 @@ class _Jobs:
         context = self._context
         if context.report_folder is None:
             return "no folder is set"
-        written = await write_month_end_reports(context.store, context.report_folder, context.request(), context.ledger)
-        return f"{len(written)} written"
+        folder = context.report_folder
+        done = await write_month_end_reports(context.store, folder, context.request(), context.ledger)
+        if done.problems:
+            raise JobFailed(f"{len(done.written)} written; not written: {'; '.join(done.problems)}")
+        return f"{len(done.written)} written"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from creditdesk.entities.enums import ReportFileType, ReportType
+from creditdesk.entities.report_enums import ReportFileType, ReportType, SavedReportPeriod
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, Enum, Reference, Text
 
 
 class SavedReport(Entity, area="reports", plural="savedreports", label="Name", scope="BusinessId"):
-    """A report of a location that is written to a folder after the end of every month."""
+    """A report of a location that is written to a folder after the end of every month.
+
+    `Period` is relative to the month that has ended, `LastMonth` where it is null. With a `Coworker` the report is
+    about that customer.
+    """
 
     Business = Reference("Business", required=True, embeds=("Name",))
     Name = Text(required=True, max_length=100)
     Report = Enum(ReportType, required=True)
     Format = Enum(ReportFileType, required=True)
+    Period = Enum(SavedReportPeriod, default=int(SavedReportPeriod.LastMonth))
+    Coworker = Reference("Coworker", embeds=("FullName",))
     Active = Boolean(nullable=False, default=True)

@@ -18,3 +18,12 @@ MIGRATIONS = (
         nothing,
     ),
 )
+
+LATER_MIGRATIONS = (
+    Migration(
+        26,
+        "parameters of saved reports",
+        "Adds the period and the customer of saved reports, and the table of what the last verification found.",
+        nothing,
+    ),
+)

@@ -48,6 +48,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *report_tables.MIGRATIONS,
     *credit_grants.MIGRATIONS,
     *booking_numbers.MIGRATIONS,
+    *report_tables.LATER_MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,73 @@
+"""What the last scheduled verification of the ledger found, as exceptions.
+
+Hash chains and seals are recomputed by that job alone: a report would have to read the whole journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from creditdesk.entities.ledger.job_state import JobState
+from creditdesk.entities.ledger.verification_finding import VerificationFinding
+from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
+from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
+from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
+from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.values import ReportCredit
+from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.repository import ReadSession
+
+VERIFY_JOB: Final = "verify"
+_FOUND_AS_OF_NOW: Final = frozenset({"remaining", "total", "no_grant"})
+"""Findings about balances, which the report makes by itself."""
+
+
+class _FindingRow(TypedRow, frozen=True, gc=False):
+    entity = VerificationFinding
+
+    created_on: datetime
+    code: str
+    message: str
+    credit_kind: AccountType | None
+    credit_id: int | None
+
+
+async def find_verification_findings(
+    session: ReadSession, view: LedgerView, credits_: Mapping[AccountKey, ReportCredit]
+) -> list[LedgerException]:
+    """The findings about credits of the view. Those about no credit of a location only for an unrestricted
+    principal that asks about all locations.
+    """
+    request = view.request
+    is_about_all = request.principal.locations is None and not (
+        request.locations or request.customer or request.team or request.account
+    )
+    found = []
+    for row in await find_filtered(session, _FindingRow, ()):
+        account = None if row.credit_kind is None or row.credit_id is None else (row.credit_kind, row.credit_id)
+        credit = None if account is None else credits_.get(account)
+        if row.code in _FOUND_AS_OF_NOW or (credit is None and not is_about_all):
+            continue
+        found.append(
+            LedgerException(
+                ExceptionCode.VERIFICATION,
+                credit.business_id if credit else 0,
+                f"{row.code}/{row.message}",
+                f"{row.code}: {row.message}",
+                credit,
+                credit.customer_id if credit else None,
+                since=epoch_microseconds(row.created_on),
+            )
+        )
+    return found
+
+
+async def describe_verification(session: ReadSession) -> str:
+    """When the whole ledger was last verified, and with which result."""
+    states = await session.find(JobState, where(JobState, Name=VERIFY_JOB), columns=("Id", "EndedOn", "Result"))
+    if not states or states[0]["EndedOn"] is None:
+        return "The scheduled verification has not run"
+    return f"Verified {format_datetime(states[0]['EndedOn'])}: {states[0]['Result']}"

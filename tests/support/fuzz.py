@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import json
 import logging
 import time
@@ -39,6 +40,9 @@ from tests.support.users import create_user_token, http_client
 METHODS: Final = ("get", "post", "put", "delete")
 CALLS_BETWEEN_LOOKUPS: Final = 500
 DEMO_USES, DEMO_SEED = 80, 3
+SLOWEST_SECONDS: Final = 60.0
+"""Far above what a call takes on a busy machine; what takes longer works on input without a bound."""
+_STALLED_SECONDS: Final = 5 * 60
 INSTANTS: Final = (
     "2026-12-01T09:00:00Z", "2026-12-01T10:00:00Z", "2027-03-28T01:30:00Z", "2026-11-28T09:00",
     "2024-02-29T23:59:59.999999Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "1899-12-31T23:59:59Z",
@@ -78,14 +82,19 @@ CONTENT_TYPES: Final = (
 
 @dataclass
 class FuzzReport:
-    """Answers by status, and the calls that failed."""
+    """Answers by status, and the calls that failed; each is told as it comes."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    on_failure: Callable[[str], None] = lambda _: None
 
     @property
     def calls(self) -> int:
         return sum(self.statuses.values())
+
+    def fail(self, failure: str) -> None:
+        self.failures.append(failure)
+        self.on_failure(failure)
 
 
 @dataclass(frozen=True)
@@ -249,13 +258,17 @@ def _media(operation: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def fuzz(
-    store: Store, calls: int, seed: int, on_progress: Callable[[FuzzReport], None] = lambda _: None
+    store: Store,
+    calls: int,
+    seed: int,
+    on_progress: Callable[[FuzzReport], None] = lambda _: None,
+    on_failure: Callable[[str], None] = lambda _: None,
 ) -> FuzzReport:
     """Sends that many calls to an application over the store, which should hold some records."""
     context = build_context(store, Settings())
     api = Api(context)
     generator = RequestGenerator(openapi_document(context.entities, context.extra_routes), Random(seed))
-    report = FuzzReport()
+    report = FuzzReport(on_failure=on_failure)
     token = ""
     for number in range(calls):
         if number % CALLS_BETWEEN_LOOKUPS == 0:
@@ -264,8 +277,10 @@ async def fuzz(
         if not token:
             token = await create_user_token(store, f"fuzz{seed}-{number}@example.com", lifetime_days=400)
         call = generator.next_call()
+        started = time.monotonic()
         async with http_client(api, token) as client:
             response = await _send(client, call)
+        seconds = time.monotonic() - started
         if response is None:
             continue
         report.statuses[response.status_code] += 1
@@ -273,7 +288,9 @@ async def fuzz(
             # Some call has deactivated the user, or ended its session.
             token = ""
         if response.status_code >= 500:
-            report.failures.append(f"call {number}: {response.status_code} {response.text[:200]} for {call}")
+            report.fail(f"call {number}: {response.status_code} {response.text[:200]} for {call}")
+        elif seconds > SLOWEST_SECONDS:
+            report.fail(f"call {number}: {response.status_code} after {seconds:.0f} s for {call}")
     on_progress(report)
     return report
 
@@ -303,12 +320,15 @@ async def _run(url: str, calls: int, seed: int) -> FuzzReport:
     def show(report: FuzzReport) -> None:
         seconds = time.monotonic() - started
         print(f"{report.calls:7} calls in {seconds:6.0f} s, {len(report.failures)} failures", flush=True)
+        # Until the next lookup; a call that never ends shows where it is.
+        faulthandler.dump_traceback_later(_STALLED_SECONDS, repeat=True)
 
     store = await open_store(url, migrated=True)
     try:
         await load_demo(store, DEMO_USES, DEMO_SEED, NullReporter())
-        return await fuzz(store, calls, seed, show)
+        return await fuzz(store, calls, seed, show, lambda failure: print(failure, flush=True))
     finally:
+        faulthandler.cancel_dump_traceback_later()
         await store.close()
 
 
@@ -323,8 +343,6 @@ def main() -> None:
         url = options.database or f"sqlite:///{Path(folder) / 'fuzz.db'}"
         report = asyncio.run(_run(url, options.calls, options.seed))
     print(dict(sorted(report.statuses.items())))
-    for failure in report.failures:
-        print(failure)
     raise SystemExit(1 if report.failures else 0)
 
 

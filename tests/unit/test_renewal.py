@@ -166,6 +166,20 @@ def test_rule_27_no_period_after_the_contract_end() -> None:
     assert starts_due("2026-06-01", ended="2026-01-31") == []
 
 
+def test_rule_27_first_grant_begins_with_the_period_of_a_day() -> None:
+    def starts(first_day: str) -> list[str]:
+        due = periods_due(TARIFF_MONTH, day("2026-01-31"), day("2026-04-10"), first_day=day(first_day))
+        return [period.starts.isoformat() for period in due]
+
+    assert starts("2026-03-05") == ["2026-02-28", "2026-03-31"]
+    assert starts("0001-01-01") == ["2026-01-31", "2026-02-28", "2026-03-31"]
+    assert starts("2026-04-11") == starts("9999-12-31") == []
+
+
+def test_rule_27_a_start_after_the_last_grant_begins_anew() -> None:
+    assert starts_due("2026-03-01", last="2025-11-15") == ["2026-01-31", "2026-02-28"]
+
+
 def test_rule_27_renewal_key() -> None:
     assert renewal_key("c-1", "b-2", RenewalPeriod(day("2026-03-01"), day("2026-04-01"))) == ("c-1/b-2/2026-03-01")
 

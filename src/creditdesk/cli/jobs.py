@@ -39,7 +39,8 @@ def renew(
     since: Annotated[
         date | None,
         Parameter(
-            help="First day of benefits that were never granted before. By default they begin with the current period."
+            help="First day of benefits that were never granted before, at most ten years ago. "
+            "By default they begin with the current period."
         ),
     ] = None,
     database: DatabaseOption = None,

@@ -6,8 +6,10 @@ concurrent jobs share the work (rules 26 to 28).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from datetime import date, datetime
+from math import ceil
 from typing import Final
 
 from creditdesk.entities.ledger.hold import Hold
@@ -28,7 +30,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext
 
 BATCH_SIZE: Final = 300
-"""The most credits of one transaction, unless a single contract or hold group has more."""
+"""The most credits of one transaction, unless a single hold group has more."""
 
 
 async def run_benefit_renewals(
@@ -39,7 +41,9 @@ async def run_benefit_renewals(
     since: date | None = None,
     batch: int = BATCH_SIZE,
 ) -> AsyncIterator[list[tuple[DueRenewal, int]]]:
-    """Grants due renewals, a batch of contracts at a time; yields each batch's grants (rule 27).
+    """Grants due renewals in batches; yields each batch's grants (rule 27).
+
+    A batch is of whole contracts; what one contract alone has beyond `batch` is granted in further ones.
 
     `since` as for `find_due_renewals`. Then the contracts' flags are brought up to date.
     """
@@ -47,7 +51,7 @@ async def run_benefit_renewals(
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
     for contract_ids in _contract_batches(due, batch):
         async with store.write_session() as session:
-            granted = await run_renewals(session, context, ledger, since=since, contract_ids=contract_ids)
+            granted = await run_renewals(session, context, ledger, since=since, contract_ids=contract_ids, limit=batch)
         yield granted
     refreshed = 1
     while refreshed:
@@ -104,16 +108,14 @@ async def run_response_removal(store: Store, older_than: datetime, *, batch: int
 
 
 def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[int]]:
-    """Contracts in id order, in batches of at most `max_grants`, unless one alone has more."""
-    counts: dict[int, int] = {}
-    for each in due:
-        counts[each.contract.id] = counts.get(each.contract.id, 0) + 1
+    """Contracts in id order, in batches of at most `max_grants`; one that alone has more comes several times."""
     batches: list[list[int]] = []
     grants = max_grants
-    for contract_id in sorted(counts):
-        if grants + counts[contract_id] > max_grants:
-            batches.append([])
-            grants = 0
-        batches[-1].append(contract_id)
-        grants += counts[contract_id]
+    for contract_id, count in sorted(Counter(each.contract.id for each in due).items()):
+        if grants + count > max_grants:
+            batches += [[contract_id] for _ in range(ceil(count / max_grants))]
+            grants = count
+        else:
+            batches[-1].append(contract_id)
+            grants += count
     return batches

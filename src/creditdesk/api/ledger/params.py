@@ -60,7 +60,7 @@ DRY_RUN: Final = Param("DryRun", Boolean(), description="Only answer what would 
 SINCE: Final = Param(
     "Since",
     DateTime(),
-    description="Benefits that were never granted begin with the period of this day.",
+    description="Benefits that were never granted begin with the period of this day, at most ten years ago.",
 )
 DAYS: Final = Param(
     "Days",

@@ -58,7 +58,7 @@ from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse
 from creditdesk.ledger.operations.draw import without_held
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
-from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals, run_renewals
+from creditdesk.ledger.operations.renewals import MAX_GRANTS, DueRenewal, find_due_renewals, run_renewals
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
@@ -224,9 +224,10 @@ async def _renew(request: WriteRequest) -> ActionResult:
     if params[DRY_RUN]:
         due = await find_due_renewals(session, context, context.now, since=since)
         return ActionResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
-    done = await run_renewals(session, context, request.ledger, since=since)
+    done = await run_renewals(session, context, request.ledger, since=since, limit=MAX_GRANTS)
     value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
-    return ActionResult(f"{len(done)} renewals were granted.", value)
+    more = " More may be due: run it again." if len(done) == MAX_GRANTS else ""
+    return ActionResult(f"{len(done)} renewals were granted.{more}", value)
 
 
 async def _due(request: ReadRequest) -> ActionResult:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -33,14 +34,15 @@ from creditdesk.ledger.operations.rollover import RenewedGrant, lock_granted_cre
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.funding import Funding, FundingKind
-from creditdesk.ledger.rules.renewal import (
-    RenewalPeriod,
-    periods_due,
-    renewal_key,
-    renewal_period,
-)
+from creditdesk.ledger.rules.renewal import RenewalPeriod, periods_due, renewal_key
+from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
+
+MAX_GRANTS: Final = 1_000
+"""The most grants of one transaction; what is due beyond them is left to the next run."""
+OLDEST_SINCE: Final = timedelta(days=3660)
+"""How far back grants that never were may begin: ten years. What is older is a mistyped date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,10 @@ async def find_due_renewals(
 
     A benefit that was granted before catches up period by period. One that never was begins with
     the period of today, or with that of `since`: contracts taken over from another system are not
-    granted their past.
+    granted their past. Raises ValidationError for a `since` of more than ten years ago.
     """
+    if since is not None and since < (now - OLDEST_SINCE).date():
+        raise invalid_field("Since", "must not be more than ten years ago", since.isoformat())
     contracts = [
         contract
         for contract in await load_begun_contracts(session, now, contract_ids)
@@ -105,18 +109,20 @@ async def run_renewals(
     *,
     since: date | None = None,
     contract_ids: Collection[int] | None = None,
+    limit: int = MAX_GRANTS,
 ) -> list[tuple[DueRenewal, int]]:
-    """Grants what is due and returns it with the new credits' ids.
+    """Grants what is due, at most `limit` of the oldest periods, and returns it with the new credits' ids.
 
     Each period is granted once, however many runs there are at the same time.
     """
     now = ledger.clock()
     if contract_ids is None:
-        found = await find_due_renewals(session, context, now, since=since)
+        found = (await find_due_renewals(session, context, now, since=since))[:limit]
         contract_ids = {due.contract.id for due in found}
     # A concurrent run waits here, then finds the keys of these grants.
     await lock_contracts(session, contract_ids)
-    found = await find_due_renewals(session, context, now, since=since, contract_ids=contract_ids)
+    due_now = await find_due_renewals(session, context, now, since=since, contract_ids=contract_ids)
+    found = due_now[:limit]
     rollovers = await load_rollovers(session, {due.benefit.name: due.benefit.mapping for due in found})
     await lock_granted_credits(session, contract_ids, rollovers, ledger)
     granted = []
@@ -151,23 +157,17 @@ def _periods_due(
     started = local_date(term.starts, clock.zone)
     today = local_date(now, clock.zone)
     ended = term.ends
-    billing_day = contract.billing_day or None
-    periods = list(
-        periods_due(
-            benefit.renewal,
-            started,
-            today,
-            billing_day=billing_day,
-            last_granted=local_date(last_granted, clock.zone) if last_granted else None,
-            ended=local_date(ended, clock.zone) if ended else None,
-        )
+    periods = periods_due(
+        benefit.renewal,
+        started,
+        today,
+        billing_day=contract.billing_day or None,
+        first_day=since or today,
+        last_granted=local_date(last_granted, clock.zone) if last_granted else None,
+        ended=local_date(ended, clock.zone) if ended else None,
     )
-    if pause := term.pause:
-        periods = [period for period in periods if not pause.covers_day(period.starts, clock.zone)]
-    if last_granted is not None:
-        return periods
-    first = renewal_period(benefit.renewal, max(started, since or today), started, billing_day)
-    return [period for period in periods if period.starts >= first.starts]
+    pause = term.pause
+    return [period for period in periods if pause is None or not pause.covers_day(period.starts, clock.zone)]
 
 
 async def _load_last_granted(session: ReadSession, contract_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:

@@ -106,17 +106,24 @@ def periods_due(
     today: date,
     *,
     billing_day: int | None = None,
+    first_day: date | None = None,
     last_granted: date | None = None,
     ended: date | None = None,
 ) -> Iterator[RenewalPeriod]:
     """The periods to grant by `today`, oldest first; a missed run is caught up (rule 27).
 
-    `last_granted` is the first day of the last period granted, None before the first. No period
-    begins on or after `ended`, the day the contract ends.
+    `last_granted` is the first day of the last period granted, of any start that the contract had.
+    Before the first grant it is None, and the first period is that of `first_day` (None: the day of
+    the start). No period begins on or after `ended`, the day the contract ends.
     """
     day = started
     if last_granted is not None:
-        day = renewal_period(renewal, last_granted, started, billing_day).ends
+        if last_granted >= started:
+            day = renewal_period(renewal, last_granted, started, billing_day).ends
+    elif first_day is not None and first_day > today:
+        return
+    elif first_day is not None and first_day > started:
+        day = renewal_period(renewal, first_day, started, billing_day).starts
     while day <= today and (ended is None or day < ended):
         period = renewal_period(renewal, day, started, billing_day)
         yield period

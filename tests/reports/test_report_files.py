@@ -93,6 +93,24 @@ async def test_the_pdf_shows_the_statement_and_its_proof(lived: ReportClient) ->
     assert "pdfuaid:part" in standards
 
 
+async def test_a_pdf_replaces_characters_that_its_fonts_lack(reports: ReportClient) -> None:
+    await reports.grant(5, Description="Añb 日 😀 \ue000 \x01 שלום")
+    response = await reports.request("statement", Format="pdf", **PERIOD)
+    assert response.status_code == 200, response.text
+    text = "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(response.content)).pages)
+    assert "Añb □ □ □ □" in " ".join(text.split())
+    assert "□ stands for a character that this file cannot show" in " ".join(text.split())
+    csv_text = (await reports.request("statement", Format="csv", **PERIOD)).text
+    assert "日 😀" in csv_text
+
+
+async def test_a_report_in_another_script_is_refused_as_pdf(reports: ReportClient) -> None:
+    await reports.grant(5, Description="".join(chr(0x4E00 + place) for place in range(110)))
+    response = await reports.request("statement", Format="pdf", **PERIOD)
+    assert response.status_code == 400
+    assert response.json()["Errors"][0]["Message"] == "pdf lacks the characters of this report: use xlsx"
+
+
 @pytest.mark.parametrize("file_format", ["csv", "xlsx", "pdf"])
 async def test_equal_reports_have_equal_bytes(lived: ReportClient, file_format: str) -> None:
     first = await lived.request("statement", Format=file_format, **PERIOD)

@@ -28,6 +28,7 @@ import httpx
 from creditdesk.api.openapi import openapi_document
 from creditdesk.api.routes import Api
 from creditdesk.app import build_context
+from creditdesk.audit.verify import verify_ledger
 from creditdesk.demo.load import load_demo
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.schema.entity import entity_by_name
@@ -35,6 +36,7 @@ from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 from creditdesk.storage.engine import open_store
+from tests.support.progress import CollectingReporter
 from tests.support.users import create_user_token, http_client
 
 METHODS: Final = ("get", "post", "put", "delete")
@@ -82,7 +84,7 @@ CONTENT_TYPES: Final = (
 
 @dataclass
 class FuzzReport:
-    """Answers by status, and the calls that failed; each is told as it comes."""
+    """Answers by status, and the calls that failed; each is reported as it comes."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -326,7 +328,12 @@ async def _run(url: str, calls: int, seed: int) -> FuzzReport:
     store = await open_store(url, migrated=True)
     try:
         await load_demo(store, DEMO_USES, DEMO_SEED, NullReporter())
-        return await fuzz(store, calls, seed, show, lambda failure: print(failure, flush=True))
+        report = await fuzz(store, calls, seed, show, lambda failure: print(failure, flush=True))
+        findings = CollectingReporter()
+        await verify_ledger(store, findings)
+        for problem in findings.problems:
+            report.fail(problem)
+        return report
     finally:
         faulthandler.cancel_dump_traceback_later()
         await store.close()

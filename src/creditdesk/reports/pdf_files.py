@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,12 @@ from typing import Any, Final
 
 from creditdesk.reports.documents import cell_text
 from creditdesk.reports.layout import paper_tables, section_tables
+from creditdesk.reports.pdf_characters import (
+    REPLACEMENT,
+    TooManyMissing,
+    missing_characters,
+    replace_characters,
+)
 from creditdesk.reports.result import ReportFooter, ReportResult
 from creditdesk.schema.errors import invalid_field
 
@@ -25,6 +33,9 @@ MAX_PDF_ROWS: Final = 20_000
 _FOLDER: Final = Path(__file__).parent
 _TEMPLATE: Final = _FOLDER / "report.typ"
 _STANDARDS: Final = ("a-2a", "ua-1")
+_CHARACTERS_TEMPLATE: Final = (
+    b'#set document(title: "x")\n#set text(font: "Inter", lang: "en")\n#text(sys.inputs.characters)'
+)
 _PORTRAIT: Final = frozenset({"statement"})
 
 
@@ -37,15 +48,48 @@ def report_pdf(result: ReportResult) -> bytes:
             "Format", f"has at most {MAX_PDF_ROWS} rows as PDF, and this report {len(result.rows)}: use xlsx"
         )
     typst: Any = import_module("typst")
+    data = _data(result)
+    try:
+        return _compile(str(_TEMPLATE), data=json.dumps(data, ensure_ascii=False))
+    except typst.TypstError:
+        missing = _missing_characters(data, typst.TypstError)
+        if not missing:
+            raise
+    shown = replace_characters(data, missing)
+    shown["notes"].append(f"{REPLACEMENT} stands for a character that this file cannot show; CSV and XLSX have it.")
+    return _compile(str(_TEMPLATE), data=json.dumps(shown, ensure_ascii=False))
+
+
+def _compile(source: str | bytes, **inputs: str) -> bytes:
+    typst: Any = import_module("typst")
     body: bytes = typst.compile(
-        str(_TEMPLATE),
-        font_paths=[str(_FOLDER / "fonts")],
-        ignore_system_fonts=True,
-        sys_inputs={"data": json.dumps(_data(result), ensure_ascii=False)},
+        source,
+        font_paths=_fonts(),
+        sys_inputs=inputs,
         format="pdf",
         pdf_standards=list(_STANDARDS),
     )
     return body
+
+
+@cache
+def _fonts() -> Any:
+    typst: Any = import_module("typst")
+    return typst.Fonts(include_system_fonts=False, font_paths=[str(_FOLDER / "fonts")])
+
+
+def _missing_characters(data: Mapping[str, Any], compile_error: type[Exception]) -> set[str]:
+    def can_show(characters: str) -> bool:
+        try:
+            _compile(_CHARACTERS_TEMPLATE, characters="\n".join(characters))
+        except compile_error:
+            return False
+        return True
+
+    try:
+        return missing_characters(data, can_show)
+    except TooManyMissing as error:
+        raise invalid_field("Format", "pdf lacks the characters of this report: use xlsx") from error
 
 
 def proof_text(result: ReportResult) -> str:

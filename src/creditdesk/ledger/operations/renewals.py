@@ -139,8 +139,8 @@ async def run_renewals(
             reason=f"renewal {due.key}",
         )
         granted.append((due, credit_id))
-        if limit := rollovers.get(due.benefit.name):
-            await roll_over(session, renewed, limit, context, ledger)
+        if rollover := rollovers.get(due.benefit.name):
+            await roll_over(session, renewed, rollover, context, ledger)
     return granted
 
 

@@ -10,7 +10,7 @@ from creditdesk.console.links import list_path
 from creditdesk.console.translations import mark
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.entities.roles import READ_ROLE, REPORTS_ROLE, SPEND_ROLE
+from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, REPORTS_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
 
 
@@ -36,6 +36,7 @@ MENU: Final = (
         list_path(CoworkerBookingCredit),
     ),
     MenuEntry(mark("Spend desk"), "/console/spend", "spend", SPEND_ROLE),
+    MenuEntry(mark("Bulk changes"), "/console/bulk", "bulk", CORRECT_ROLE),
     MenuEntry(mark("Reports"), "/console/reports", "reports", REPORTS_ROLE),
     MenuEntry(mark("Exceptions"), "/console/exceptions", "exceptions", REPORTS_ROLE),
     MenuEntry(mark("Journal"), "/console/journal", "journal", READ_ROLE, list_path(JournalLine)),

@@ -10,7 +10,9 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError, RecordPage
+from creditdesk.console.bulk_rows import ACTS, BulkAct
 from creditdesk.console.displays import CellText, cell, is_numeric
+from creditdesk.console.journal_table import CREDIT_ENTITIES
 from creditdesk.console.labels import column_title, entity_plural, words
 from creditdesk.console.links import list_path
 from creditdesk.console.list_query import (
@@ -26,6 +28,8 @@ from creditdesk.console.list_query import (
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import ReferenceNames, reference_names
 from creditdesk.console.translations import mark
+from creditdesk.entities.roles import CORRECT_ROLE
+from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.conversions import ParseError, format_datetime, parse_datetime
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.errors import NotFound
@@ -96,7 +100,19 @@ async def _list(page: ConsolePage) -> Response:
         page_sizes=PAGE_SIZES,
         may_create=page.may(entity, "create"),
         jump_column=_jump_column(entity, listed),
+        bulk_acts=_bulk_acts(page, entity),
+        bulk_kind=next((kind for kind, credit in CREDIT_ENTITIES.items() if credit is entity), "money"),
+        row_ids=[record["Id"] for record in listed.records],
     )
+
+
+def _bulk_acts(page: ConsolePage, entity: type[Entity]) -> list[BulkAct]:
+    """The bulk changes that the list's records can be chosen for."""
+    if not page.has_role(CORRECT_ROLE):
+        return []
+    if entity is Coworker:
+        return [ACTS["grant"]]
+    return [act for act in ACTS.values() if act.name != "grant"] if entity in CREDIT_ENTITIES.values() else []
 
 
 def with_location(page: ConsolePage, address: ListAddress) -> list[tuple[str, str]]:

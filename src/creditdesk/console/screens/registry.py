@@ -6,6 +6,7 @@ from typing import Final
 
 from creditdesk.console.page import Screen
 from creditdesk.console.screens.account import ACCOUNT_SCREENS
+from creditdesk.console.screens.bulk import BULK_SCREENS
 from creditdesk.console.screens.commands import COMMAND_SCREENS
 from creditdesk.console.screens.credits import CREDIT_SCREENS
 from creditdesk.console.screens.customers import CUSTOMER_SCREENS
@@ -25,6 +26,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *TODAY_SCREENS,
     *CUSTOMER_SCREENS,
     *GRANT_SCREENS,
+    *BULK_SCREENS,
     *CREDIT_SCREENS,
     *WHY_SCREENS,
     *SPEND_SCREENS,

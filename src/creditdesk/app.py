@@ -66,6 +66,8 @@ from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import ApiSettings, Settings
+from creditdesk.telemetry.observer import RequestListener, RequestObserver
+from creditdesk.telemetry.store import TimedStore
 
 TRANSIENT_ERRORS: Final = (
     asyncpg.PostgresConnectionError,
@@ -81,12 +83,19 @@ TRANSIENT_ERRORS: Final = (
 
 
 def build_app(
-    store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now, replica: Replica | None = None
+    store: Store,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+    replica: Replica | None = None,
+    request_listener: RequestListener | None = None,
 ) -> ASGIApp:
-    """The application over a migrated store: the API, and the console. `clock` is read once per request."""
+    """The application over a migrated store: the API, and the console. `clock` is read once per request.
+
+    `request_listener` gets each request that has ended.
+    """
     context = replace(build_context(store, settings, clock), replica=replica)
     api = Api(context, page_routes(context))
-    return Console(api) if settings.console.enabled else api
+    return RequestObserver(Console(api) if settings.console.enabled else api, request_listener)
 
 
 def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
@@ -99,10 +108,12 @@ def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
 def build_context(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> ApiContext:
     """The services behind the API."""
     passwords = Passwords(settings.auth)
+    # The queue of spends times its transactions itself: they work for many requests.
+    batched_store, store = store, TimedStore(store)
     authenticator = Authenticator(store, settings.auth, passwords)
     default_service = DefaultService()
     ledger = LedgerContext(clock, settings.ledger)
-    queue = SpendQueue(store, ledger)
+    queue = SpendQueue(batched_store, ledger)
     credits_, uses = CreditService(ledger), UseService(ledger)
     histories = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
     return ApiContext(

@@ -193,6 +193,24 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What the server writes to standard error."""
+
+    format: Literal["auto", "json", "text"] = setting(
+        "auto", "`json` is one object a line, `text` is for people, `auto` is text on a terminal and else JSON."
+    )
+    requests: bool = setting(True, "Whether there is a line for each request.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Metrics in Prometheus' format at `/metrics`, on a port of its own, without sign-in."""
+
+    port: int = setting(0, "Port of `/metrics`; 0 is none.", minimum=0, maximum=65_535)
+    host: str = setting("127.0.0.1", "Address that the port listens on.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, in sections."""
 
@@ -239,6 +257,8 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
 
 @dataclass(frozen=True, slots=True)

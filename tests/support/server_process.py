@@ -28,12 +28,13 @@ class ServerProcess:
         self.database = database
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self._log = log
+        self.log = log
+        self.metrics_address = ""
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             # Its own process group, so that the server and its workers are killed together.
             self._process = subprocess.Popen(
                 creditdesk_command("serve", "--port", str(self.port), "--database", self.database),
@@ -45,13 +46,13 @@ class ServerProcess:
         until = time.monotonic() + START_TIMEOUT_SECONDS
         async with httpx.AsyncClient(base_url=self.address) as client:
             while time.monotonic() < until:
-                assert self._process.poll() is None, self._log.read_text()
+                assert self._process.poll() is None, self.log.read_text()
                 try:
                     if (await client.get("/health")).status_code == 200:
                         return
                 except httpx.TransportError:
                     await asyncio.sleep(0.05)
-        raise AssertionError(f"the server does not answer: {self._log.read_text()}")
+        raise AssertionError(f"the server does not answer: {self.log.read_text()}")
 
     @property
     def pid(self) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -32,11 +33,15 @@ from creditdesk.api.replica_reads import ReplicaReads
 from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, invalid_field
+from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, Unavailable, invalid_field
 from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.service import RequestContext
+from creditdesk.telemetry.metrics import ERRORS
+from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
 
 MAX_KEY_LENGTH: Final = 255
+KEY_DIGITS: Final = 12
+"""Digits of the digest of an idempotency key in the request log."""
 _ID: Final = re.compile(r"/0{0,9}([1-9][0-9]{0,18})(?=/|$)", re.ASCII)
 
 
@@ -65,13 +70,16 @@ class Api:
         except CallerDisconnected:
             return
         except DomainError as error:
+            ERRORS.count(type(error).__name__)
             response = error_response(error, offers_basic=not is_browser(request.headers))
         except ClientDisconnect:
             # A broken encoding of the body ends it in the same way, and that client still listens.
             response = error_response(invalid_field("Body", "ended before it was complete"))
         except self.context.transient_errors as error:
+            ERRORS.count(Unavailable.__name__)
             response = unavailable_response(error)
         except Exception as error:  # the trace goes to the log, never to a client
+            ERRORS.count("InternalError")
             response = internal_error_response(error)
         add_security_headers(response, scope["path"])
         await response(scope, receive, send)
@@ -85,6 +93,9 @@ class Api:
             methods = self._routes.get(path)
             if methods is None:
                 raise NotFound
+        record: RequestRecord | None = request.scope.get(SCOPE_KEY)
+        if record is not None:
+            record.route = path or "/"
         route = methods.get(request.scope["method"])
         if route is None:
             response = error_response(MethodNotAllowed("This path does not support the method"))
@@ -95,6 +106,10 @@ class Api:
         if route.is_public:
             return await route.handler(self.context, request)
         context = await self._authenticate(request.scope)
+        if record is not None:
+            record.user_id = context.principal.user_id
+            if context.idempotency_key is not None:
+                record.key = sha256(context.idempotency_key.encode()).hexdigest()[:KEY_DIGITS]
         if self._replica_reads is None:
             return await route.handler(self.context, request, context, record_id)
         return await self._replica_reads.handle(

@@ -22,6 +22,7 @@ from creditdesk.ledger.idempotency import SavedResponse, find_response, save_res
 from creditdesk.schema.errors import Conflict
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.telemetry.metrics import RETRIES
 
 ParsedT = TypeVar("ParsedT")
 
@@ -86,6 +87,7 @@ class TransactionWrite(WriteEndpoint[ParsedT]):
         try:
             return await self._transact(api, parsed, context, fingerprint)
         except Conflict:
+            RETRIES.count("conflict")
             return await self._transact(api, parsed, context, fingerprint)
 
     async def _transact(

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.credentials import (
@@ -45,6 +46,7 @@ from creditdesk.schema.errors import RateLimited, invalid_field
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.settings import AuthSettings
+from creditdesk.telemetry.metrics import SIGN_INS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class SignIn:
             counters = login_counters(login, origin.address, client)
             retry_after = await retry_after_seconds(reading, counters, self._settings, now)
         if retry_after and not was_verified:
+            SIGN_INS.count("throttled")
             raise RateLimited(retry_after)
         stored_hash = credential["PasswordHash"] if credential else None
         if not await self._passwords.verify(stored_hash, password) or credential is None:
@@ -131,6 +134,7 @@ class SignIn:
             )
             details = {"SessionId": issued.session_id, "ClientId": client_id}
             await record_user_event(session, AuditAction.SIGN_IN, locked["UserId"], now, origin, details)
+            session.after_commit(partial(SIGN_INS.count, "accepted"))
             return issued
 
     async def change_password(
@@ -198,3 +202,4 @@ async def _record_failed_sign_in(
     session: WriteSession, user_id: int | None, now: datetime, origin: RequestOrigin, reason: str
 ) -> None:
     await record_user_event(session, AuditAction.SIGN_IN_REFUSED, user_id, now, origin, {"Reason": reason})
+    session.after_commit(partial(SIGN_INS.count, reason))

@@ -29,6 +29,12 @@ from creditdesk.cli.database import (
     settings_for,
 )
 from creditdesk.cli.encryption_keys import settings_with_key
+from creditdesk.cli.observability import (
+    count_for_server,
+    logs_as_text,
+    open_request_log,
+    served_metrics,
+)
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.schedule_commands import start_scheduler
 from creditdesk.console.templating import warm_up
@@ -38,6 +44,8 @@ from creditdesk.settings import variable_of
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.replica import ReadReplica, open_replica
 from creditdesk.storage.urls import describe_url
+from creditdesk.telemetry.log_format import log_configuration
+from creditdesk.telemetry.request_log import RequestLog
 
 MAX_PORTS_TRIED: Final = 100
 STOP_SECONDS: Final = 10
@@ -91,12 +99,14 @@ def serve(
         backpressure=_allow_connections(settings.client_connections),
         log_enabled=True,
         log_level=LogLevels.warning,
+        log_dictconfig=log_configuration(as_text=logs_as_text(settings.log)),
     )
     shown = f"[{host}]" if ":" in host else host
     server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
-    if jobs:
-        start_scheduler(url, settings_with_key(url))
-    server.serve()
+    with served_metrics(url, settings):
+        if jobs:
+            start_scheduler(url, settings_with_key(url))
+        server.serve()
     return 0
 
 
@@ -170,6 +180,7 @@ class WorkerApplication:
         self._replica: ReadReplica | None = None
         self._app: ASGIApp | None = None
         self._warm_up: asyncio.Task[None] | None = None
+        self._log: RequestLog | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -184,6 +195,8 @@ class WorkerApplication:
             if message["type"] == "lifespan.startup":
                 try:
                     settings = settings_with_key(self._url)
+                    count_for_server()
+                    self._log = open_request_log(settings.log)
                     self._store = await open_store(
                         self._url,
                         connections=settings.connections,
@@ -197,7 +210,9 @@ class WorkerApplication:
                             connections=settings.connections,
                             statement_seconds=settings.statement_seconds,
                         )
-                    self._app = build_app(self._store, settings, replica=self._replica)
+                    self._app = build_app(
+                        self._store, settings, replica=self._replica, request_listener=self._log
+                    )
                     await load_solver()
                     if settings.console.enabled:
                         # Nobody waits for it: a page that comes first compiles what it needs itself.
@@ -216,5 +231,7 @@ class WorkerApplication:
                 for opened in (self._replica, self._store):
                     if opened is not None:
                         await opened.close()
+                if self._log is not None:
+                    self._log.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -29,6 +29,7 @@ from creditdesk.console.session import end_session, session_token
 from creditdesk.console.sign_in import SIGN_IN_PATH, leave, show_sign_in, sign_in
 from creditdesk.console.static_files import serve_static
 from creditdesk.schema.errors import DomainError, Unauthenticated
+from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
 
 _logger = logging.getLogger("creditdesk.console")
 _COMPRESS_FROM_BYTES = 1_000
@@ -47,9 +48,9 @@ class Console:
             StarletteRoute("/", _to_console),
             StarletteRoute("/console", _to_console),
             StarletteRoute("/console/static/{version}/{name}", serve_static),
-            StarletteRoute(SIGN_IN_PATH, self._public(show_sign_in)),
-            StarletteRoute(SIGN_IN_PATH, self._public(sign_in), methods=["POST"]),
-            StarletteRoute("/console/sign-out", self._public(leave), methods=["POST"]),
+            StarletteRoute(SIGN_IN_PATH, self._public(SIGN_IN_PATH, show_sign_in)),
+            StarletteRoute(SIGN_IN_PATH, self._public(SIGN_IN_PATH, sign_in), methods=["POST"]),
+            StarletteRoute("/console/sign-out", self._public("/console/sign-out", leave), methods=["POST"]),
             *(
                 StarletteRoute(each.path, self._signed_in(each), methods=list(each.methods), name=each.path)
                 for each in ALL_SCREENS
@@ -63,17 +64,17 @@ class Console:
         is_page = scope["type"] == "http" and (path in ("/", "/console") or path.startswith("/console/"))
         await (self._pages if is_page else self._api)(scope, receive, send)
 
-    def _public(self, handler: Callable[[Request, InProcessClient], Awaitable[Response]]) -> Endpoint:
+    def _public(self, path: str, handler: Callable[[Request, InProcessClient], Awaitable[Response]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             return await handler(request, InProcessClient(self._api, request.scope))
 
-        return partial(self._guarded, endpoint)
+        return partial(self._guarded, path, endpoint)
 
     def _signed_in(self, screen: Screen) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             return await screen.handler(await self._page(request))
 
-        return partial(self._guarded, endpoint)
+        return partial(self._guarded, screen.path, endpoint)
 
     async def _page(self, request: Request) -> ConsolePage:
         """The page of a signed-in user. Raises Unauthenticated."""
@@ -81,12 +82,18 @@ class Console:
         now = self.context.clock()
         address = client_address(request.scope, self.context.proxy_hops)
         principal = await self.context.authenticator.authenticate(f"Bearer {token or ''}", now, address)
+        record: RequestRecord | None = request.scope.get(SCOPE_KEY)
+        if record is not None:
+            record.user_id = principal.user_id
         client = InProcessClient(self._api, request.scope, token)
         locations = await self._locations.load(client, now)
         return ConsolePage(request, self.context, client, principal, read_preferences(request), locations, now)
 
-    async def _guarded(self, endpoint: Endpoint, request: Request) -> Response:
+    async def _guarded(self, path: str, endpoint: Endpoint, request: Request) -> Response:
         """Runs an endpoint; every error becomes a page, and no session leads to the sign-in."""
+        record: RequestRecord | None = request.scope.get(SCOPE_KEY)
+        if record is not None:
+            record.route = path
         try:
             if request.method not in SAFE_METHODS:
                 require_own_page(request.headers)

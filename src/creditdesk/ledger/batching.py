@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
 from creditdesk.schema.errors import Conflict, DomainError, Unavailable
+from creditdesk.telemetry.metrics import BATCH_REQUESTS, BATCH_SECONDS, BATCH_WAITING, RETRIES
+from creditdesk.telemetry.request_record import RequestRecord, current_request
 
 MAX_BATCH_SIZE: Final = 64
 MAX_GATHER_DELAY: Final = timedelta(milliseconds=10)
@@ -41,6 +44,7 @@ class _Pending(Generic[Request, Result]):
     conflict_keys: frozenset[Hashable]
     idempotent: bool
     future: asyncio.Future[Result]
+    record: RequestRecord | None
     was_deferred: bool = False
 
     def resolve(self, outcome: Result | Exception) -> None:
@@ -90,9 +94,10 @@ class BatchQueue(Generic[Session, Request, Result]):
         `DomainError`.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(request, conflict_keys, idempotent, future))
+        self._queue.append(_Pending(request, conflict_keys, idempotent, future, current_request.get()))
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # The task works for many requests, so none of them is its current one.
+            self._task = asyncio.create_task(self._run(), context=Context())
         if len(self._queue) >= self._expected:
             self._batch_ready.set()
         # A client that disconnects does not cancel the batch.
@@ -109,6 +114,8 @@ class BatchQueue(Generic[Session, Request, Result]):
                 started = loop.time()
                 deferred = await self._execute_batch(batch)
                 duration = timedelta(seconds=loop.time() - started)
+                _observe(batch, duration)
+                BATCH_WAITING.set(len(self._queue))
                 self._expected = min(len(batch) + len(self._queue), self._max_batch_size)
                 self._queue[:0] = deferred
                 self._gather_delay = min(duration / 2, MAX_GATHER_DELAY)
@@ -162,6 +169,7 @@ class BatchQueue(Generic[Session, Request, Result]):
         deferred: list[_Pending[Request, Result]] = []
         for pending, result in zip(batch, results, strict=True):
             if isinstance(result, Deferred):
+                RETRIES.count("deferred")
                 deferred.append(replace(pending, was_deferred=True))
             else:
                 pending.resolve(result)
@@ -185,6 +193,7 @@ class BatchQueue(Generic[Session, Request, Result]):
             if not is_reachable or (is_unknown and not (pending.idempotent or isinstance(results[place], Deferred))):
                 pending.resolve(error)
             else:
+                RETRIES.count("alone")
                 is_reachable = await self._execute_alone(pending)
 
     async def _execute_alone(self, pending: _Pending[Request, Result]) -> bool:
@@ -198,3 +207,13 @@ class BatchQueue(Generic[Session, Request, Result]):
         assert not isinstance(result, Deferred)
         pending.resolve(result)
         return True
+
+
+def _observe(batch: Sequence[_Pending[Request, Result]], duration: timedelta) -> None:
+    seconds = duration.total_seconds()
+    BATCH_REQUESTS.observe(len(batch))
+    BATCH_SECONDS.observe(seconds)
+    for pending in batch:
+        if pending.record is not None:
+            pending.record.batch = len(batch)
+            pending.record.database_seconds += seconds

@@ -15,6 +15,7 @@ from creditdesk.schema.errors import IdempotencyKeyReused
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Finder, Insert, ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
+from creditdesk.telemetry.metrics import REPLAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ async def find_responses(
         if row.fingerprint != fingerprints[key]:
             responses[key] = IdempotencyKeyReused("This idempotency key was used with a different request before.")
         else:
+            REPLAYS.count()
             responses[key] = SavedResponse(row.status, row.body.encode())
     return responses
 

@@ -30,13 +30,17 @@ class ScheduledJob:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How the last run of a job ended; `succeeded` is None while it runs or where it was killed."""
+    """How the last run of a job ended; `succeeded` is None while it runs or where it was killed.
+
+    `succeeded_on` is when the last run that succeeded ended, this one or one before.
+    """
 
     name: str
     started: datetime
     ended: datetime | None
     succeeded: bool | None
     message: str
+    succeeded_on: datetime | None = None
 
 
 async def run_due_jobs(
@@ -60,7 +64,9 @@ async def load_job_results(store: Store) -> dict[str, JobResult]:
     async with store.read_session() as session:
         rows = await session.find(JobState)
     return {
-        row["Name"]: JobResult(row["Name"], row["StartedOn"], row["EndedOn"], row["Succeeded"], row["Result"])
+        row["Name"]: JobResult(
+            row["Name"], row["StartedOn"], row["EndedOn"], row["Succeeded"], row["Result"], row["SucceededOn"]
+        )
         for row in rows
     }
 
@@ -86,6 +92,8 @@ async def _save(store: Store, result: JobResult) -> None:
         "Succeeded": result.succeeded,
         "Result": result.message,
     }
+    if result.succeeded:
+        values["SucceededOn"] = result.ended
     async with store.write_session() as session:
         found = await session.find(JobState, where(JobState, Name=result.name), columns=("Id",))
         if found:

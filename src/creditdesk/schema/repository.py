@@ -143,6 +143,9 @@ class Update:
 class WriteSession(ReadSession, Protocol):
     """A read-write transaction."""
 
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Calls `action` once the transaction is committed, and not at all when it is rolled back."""
+
     async def lock(
         self,
         entity: type[Entity],

@@ -13,6 +13,7 @@ import asyncpg
 from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from creditdesk.storage.urls import single_host_urls
+from creditdesk.telemetry.metrics import DATABASE_CONNECTS
 
 CONNECT_SECONDS: Final = 2.0
 """How long one host may take to accept a connection and to sign in."""
@@ -52,6 +53,7 @@ class HostConnector:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 failure = error
                 continue
+            DATABASE_CONNECTS.count()
             _keep_alive(connection)
             if self._urls[0] != url:
                 self._urls.remove(url)

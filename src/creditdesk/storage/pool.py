@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import asyncpg
 
+from creditdesk.telemetry.metrics import DATABASE_IN_USE, DATABASE_WAIT_SECONDS
+
 MAX_IDLE_SECONDS: Final = 300
 """A connection idle for longer is replaced: a proxy or firewall may have dropped it."""
 
@@ -64,6 +66,7 @@ class ConnectionPool:
         """A connection that must be checked in again."""
         connection = await self._open()
         self._in_use[connection] = monotonic()
+        DATABASE_IN_USE.add(1)
         return connection
 
     async def _open(self) -> Any:
@@ -87,15 +90,19 @@ class ConnectionPool:
         if not self._slots.locked():
             await self._slots.acquire()
             return
+        started = monotonic()
         try:
             async with timeout(self._wait_seconds):
                 await self._slots.acquire()
         except TimeoutError:
             raise ConnectionError("every connection to the database is in use") from None
+        finally:
+            DATABASE_WAIT_SECONDS.observe(monotonic() - started)
 
     async def checkin(self, connection: Any, error: BaseException | None) -> None:
         """Takes a connection back from a block that ended with this error, if any."""
         del self._in_use[connection]
+        DATABASE_IN_USE.add(-1)
         if isinstance(error, TimeoutError | CancelledError):
             # The block's caller does not wait until the server has cancelled the statement.
             task = create_task(self._release_cancelled(connection))

@@ -313,7 +313,7 @@ class PostgreSQLStore:
                     raise
         except asyncpg.PostgresError as error:
             raise translate_error(error) from error
-        await session.wait_for_caches()
+        await session.finish_commit()
 
     @asynccontextmanager
     async def bulk_load(self, entities: Sequence[type[Entity]]) -> AsyncIterator[WriteSession]:
@@ -322,6 +322,7 @@ class PostgreSQLStore:
             async with suspend(load.fetch, load.dialect, entities):
                 yield load
             session.changes_cached_fields = load.changes_cached_fields
+            session.commit_actions = load.commit_actions
 
     async def close(self) -> None:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -187,6 +187,13 @@ class BaseWriteSession(BaseReadSession):
 
     changes_cached_fields: bool = False
 
+    def __init__(self, statements: Statements) -> None:
+        super().__init__(statements)
+        self.commit_actions: list[Callable[[], None]] = []
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        self.commit_actions.append(action)
+
     async def raise_cache_revision(self) -> None:
         """Raises the revision where `cached_fields` have changed; the last statement before the commit.
 
@@ -199,8 +206,10 @@ class BaseWriteSession(BaseReadSession):
                 (),
             )
 
-    async def wait_for_caches(self) -> None:
-        """Waits after the commit until no process uses former values of `cached_fields`."""
+    async def finish_commit(self) -> None:
+        """What follows the commit: its actions, then a wait until no process uses former `cached_fields`."""
+        for action in self.commit_actions:
+            action()
         if self.changes_cached_fields:
             await asyncio.sleep(CACHE_LEASE_MILLISECONDS / 1000)
 

@@ -44,6 +44,7 @@ from creditdesk.storage.session import (
     given_ids,
 )
 from creditdesk.storage.sqlite_reads import Connection, Reader
+from creditdesk.telemetry.metrics import DATABASE_WAIT_SECONDS
 
 BUSY_SECONDS: Final = 20.0
 """How long a write waits by default for its turn and for other programs."""
@@ -235,17 +236,20 @@ class SQLiteStore:
     async def write_session(self) -> AsyncIterator[SQLiteWriteSession]:
         async with self._turn() as deadline, self._transaction(deadline) as session:
             yield session
-        await session.wait_for_caches()
+        await session.finish_commit()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[float]:
         """Holds the write lock; yields when the wait for other processes must end."""
-        deadline = monotonic() + self._busy_seconds
+        started = monotonic()
+        deadline = started + self._busy_seconds
         try:
             async with asyncio.timeout(self._busy_seconds):
                 await self._write_lock.acquire()
         except TimeoutError:
             raise Unavailable(BUSY_MESSAGE) from None
+        finally:
+            DATABASE_WAIT_SECONDS.observe(monotonic() - started)
         try:
             yield deadline
         finally:
@@ -269,7 +273,7 @@ class SQLiteStore:
                 self._set_journal_mode("WAL")
                 self.connection.execute("PRAGMA temp_store = MEMORY")
                 self.connection.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
-        await session.wait_for_caches()
+        await session.finish_commit()
 
     def _set_journal_mode(self, mode: str) -> None:
         """Sets the journal mode, unless other connections have the file open.

@@ -9,11 +9,13 @@ from creditdesk.schema.fields import Boolean, DateTime, Text
 class JobState(Entity, area="ledger", plural="jobstates", public=False, unique=(("Name",),)):
     """When a scheduled job last ran, and how that ended.
 
-    `Succeeded` is null while it runs, and stays so where its process was killed.
+    `Succeeded` is null while it runs, and stays so where its process was killed. `SucceededOn` is when the
+    last run that succeeded ended.
     """
 
     Name = Text(exact=True, nullable=False)
     StartedOn = DateTime(nullable=False)
     EndedOn = DateTime()
     Succeeded = Boolean()
+    SucceededOn = DateTime()
     Result = Text(nullable=False)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from msgspec import UNSET, UnsetType
@@ -35,6 +36,7 @@ from creditdesk.ledger.journal.entry import (
     epoch_microseconds,
     held_change,
 )
+from creditdesk.ledger.journal.entry_metrics import count_entries
 from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.invariants import check_invariants
 from creditdesk.ledger.journal.mapping import (
@@ -258,6 +260,7 @@ class JournalTransaction:
                 row = new_record(history, pending.history, locked.recorded, entry.actor)
                 histories.setdefault(history, []).append({**row, "Id": entry.history_id})
             last_actors[account] = entry.actor
+        session.after_commit(partial(count_entries, [pending.entry for pending in self.pending]))
         new_states, state_updates = self._state_writes(digests)
         inserts = {**histories, JournalLine: entries, AccountState: new_states}
         updates = {

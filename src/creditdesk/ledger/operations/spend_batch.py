@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from creditdesk.ledger.batching import DEFERRED, Deferred
@@ -37,6 +38,7 @@ from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, DomainError, IdempotencyKeyReused
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
+from creditdesk.telemetry.metrics import CREDITS_CONSIDERED
 
 _NO_KEY: Final[ScopedKey] = (0, "")
 _OK: Final = 200
@@ -110,6 +112,7 @@ async def execute_batch(
     await _decide(session, steps, journal, ledger)
     rows = await _flush(session, steps, journal)
     await _respond(session, steps, rows)
+    session.after_commit(partial(_count_considered, steps))
     return [_response_of(step) for step in steps]
 
 
@@ -269,3 +272,11 @@ def _response_record(pending: PendingEntry, rows: Rows) -> Record:
         remained = entry.balance_after - entry.balance_change
         return {**row, "CoworkerBookingCreditRemainingCredit": remained}
     return {**row, "CoworkerExtraServiceRemainingUses": entry.balance_after}
+
+
+def _count_considered(steps: Sequence[_Step]) -> None:
+    for step in steps:
+        if step.plan is not None and step.plan.allocation is not None and step.entries:
+            for source in step.plan.allocation.sources:
+                for seen in source.considered:
+                    CREDITS_CONSIDERED.count(seen.reason.value)

@@ -19,6 +19,7 @@ from creditdesk.storage.migrations import (
     hold_decisions,
     initial,
     internal_tables,
+    job_results,
     journal_facts,
     logins,
     period_locks,
@@ -49,6 +50,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *credit_grants.MIGRATIONS,
     *booking_numbers.MIGRATIONS,
     *report_tables.LATER_MIGRATIONS,
+    *job_results.MIGRATIONS,
 )
 """Every step in order."""
 

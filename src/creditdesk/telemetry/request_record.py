@@ -1,0 +1,41 @@
+"""What is known of the request that is being answered, for its log line and its metrics."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from itertools import count
+from secrets import token_hex
+from typing import Final
+
+SCOPE_KEY: Final = "creditdesk.request"
+"""Where the record stands in the ASGI scope of a request that came over the network."""
+
+UNKNOWN_ROUTE: Final = "unknown"
+
+
+class RequestRecord:
+    """One request. `request_id` is ASCII; `key` is a digest of its idempotency key."""
+
+    __slots__ = ("batch", "database_seconds", "key", "request_id", "route", "status", "trace_id", "user_id")
+
+    def __init__(self, request_id: bytes, trace_id: str | None) -> None:
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.route = UNKNOWN_ROUTE
+        self.status = 0
+        self.user_id: int | None = None
+        self.key: str | None = None
+        self.batch = 0
+        self.database_seconds = 0.0
+
+
+current_request: Final[ContextVar[RequestRecord | None]] = ContextVar("current_request", default=None)
+"""The request on whose behalf the code runs; None in jobs and commands."""
+
+_PREFIX = token_hex(5).encode()
+_numbers = count(1)
+
+
+def new_request_id() -> bytes:
+    """An id that no other request of any process has."""
+    return b"%s-%x" % (_PREFIX, next(_numbers))

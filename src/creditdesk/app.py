@@ -74,7 +74,8 @@ TRANSIENT_ERRORS: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
+    # Too many connections, no memory, no room for a temporary file.
+    asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.ReadOnlySQLTransactionError,
     ConnectionError,

@@ -76,7 +76,7 @@ class ApiSettings:
     body_seconds: int = setting(30, "Seconds for which a body may take to arrive; then it is answered 408.", minimum=1)
     stored_response_days: int = setting(
         30,
-        "Days for which the response to an `Idempotency-Key` is kept; `creditdesk expire` removes older ones.",
+        "Days for which the response to an `Idempotency-Key` is kept; the job `responses` and `creditdesk expire` remove older ones.",
         minimum=1,
     )
     publish_docs: bool = setting(True, "Whether anybody may read the OpenAPI document and the page at `/docs`.")
@@ -119,6 +119,9 @@ class AuthSettings:
         " `encryption.key` in the user's data folder. A missing file is created.",
     )
     access_seconds: int = setting(604_799, "Lifetime of an access token.", minimum=1)
+    expired_session_days: int = setting(
+        30, "Days for which an expired session stays on record; the job `sessions` removes older ones.", minimum=0
+    )
     refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
     basic_seconds: int = setting(300, "How long a verified Basic password is cached in memory.", minimum=0)
     password_min_length: int = setting(8, "Fewest characters of a new password.", minimum=1, maximum=128)
@@ -211,6 +214,14 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSettings:
+    """Backups by the scheduled job `backup`, once a night."""
+
+    folder: str = setting("", "Folder for backups, best on another disk; empty, the job makes none.")
+    keep_days: int = setting(30, "Days after which the job removes a backup that it made.", minimum=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, in sections."""
 
@@ -257,6 +268,7 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
 

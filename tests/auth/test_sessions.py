@@ -14,10 +14,14 @@ import pytest_asyncio
 
 from creditdesk.app import build_app
 from creditdesk.auth.credentials import find_credential_by_login, find_user_id, normalize_login
-from creditdesk.auth.sessions import delete_expired_sessions, sessions_of
+from creditdesk.auth.purge import remove_expired_sign_ins
+from creditdesk.auth.sessions import sessions_of
+from creditdesk.entities.security.rate_limit_window import RateLimitWindow
 from creditdesk.entities.security.refresh_token import RefreshToken
+from creditdesk.entities.security.sign_in_attempt import SignInAttempt
 from creditdesk.entities.security.user_session import UserSession
 from creditdesk.entities.sys.user import User
+from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import CACHE_LEASE_MILLISECONDS, Store
 from creditdesk.settings import Settings
 from tests.support.api_client import AdjustableClock
@@ -267,9 +271,30 @@ async def test_superseded_session_lasts_as_long_as_its_access_token(workers: Wor
 async def test_expired_sessions_are_removed_after_a_while(workers: Workers, each_store: Store) -> None:
     await workers.sign_in()
     expires = workers.clock() + timedelta(days=15)
-    for later, removed in ((29, 0), (31, 1)):
-        async with each_store.write_session() as session:
-            assert await delete_expired_sessions(session, expires + timedelta(days=later), 30) == removed
+    for later, left in ((29, 1), (31, 0)):
+        async for _ in remove_expired_sign_ins(each_store, expires + timedelta(days=later), 30):
+            pass
+        async with each_store.read_session() as session:
+            assert (await session.count(UserSession), await session.count(RefreshToken)) == (left, 0)
+
+
+async def test_failures_and_counters_of_calls_are_removed_once_they_count_for_nothing(
+    workers: Workers, each_store: Store
+) -> None:
+    now = workers.clock().replace(microsecond=0)
+    old, new = now - timedelta(days=2), now - timedelta(seconds=5)
+    async with each_store.write_session() as session:
+        await session.insert(SignInAttempt, [new_record(SignInAttempt, {"Against": "x"}, each) for each in (old, new)])
+        windows = [
+            {"UserId": user, "LimitName": "day", "EndsOn": ends, "Used": 1}
+            for user, ends in ((1, old), (2, now + timedelta(hours=1)))
+        ]
+        await session.insert(RateLimitWindow, [new_record(RateLimitWindow, each, now) for each in windows])
+    removed = [number async for number in remove_expired_sign_ins(each_store, now, 30)]
+    assert removed == [1, 1]
+    async with each_store.read_session() as session:
+        assert [row["CreatedOn"] for row in await session.find(SignInAttempt)] == [new]
+        assert [row["UserId"] for row in await session.find(RateLimitWindow)] == [2]
 
 
 async def test_requests_read_the_revision_once_per_lease(workers: Workers, each_store: Store) -> None:

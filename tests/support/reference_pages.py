@@ -43,6 +43,7 @@ SECTION_TITLES: Final = {
     "auth": "Sign-in",
     "limits": "Rate limits",
     "ledger": "Ledger",
+    "backup": "Backups",
     "log": "Logs",
     "metrics": "Metrics",
 }

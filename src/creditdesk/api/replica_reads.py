@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from creditdesk.api.browser_requests import SAFE_METHODS
 from creditdesk.api.context import ApiContext, Replica, ReplicaUse, Route
+from creditdesk.telemetry.store import TimedStore
 
 POSITION_HEADER: Final = "X-Creditdesk-Position"
 """Writes answer it; a read that brings it sees at least what that write left."""
@@ -22,7 +23,7 @@ class ReplicaReads:
     def __init__(self, api: ApiContext, replica: Replica) -> None:
         self._replica = replica
         self._primary = api
-        self._on_replica = replace(api, store=replica.store)
+        self._on_replica = replace(api, store=TimedStore(replica.store))
 
     async def handle(
         self, route: Route, request: Request, handler: Callable[[ApiContext], Awaitable[Response]]

@@ -6,7 +6,7 @@ An ended session refuses all its tokens at once, in every process: `EndedOn` is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
@@ -22,7 +22,6 @@ from creditdesk.schema.repository import ReadSession, WriteSession
 
 MAX_USER_AGENT_LENGTH: Final = 200
 MIN_DEVICE_SECRET_LENGTH: Final = 16
-_DELETE_BATCH_SIZE: Final = 1000
 
 
 class SignInMethod(StrEnum):
@@ -144,15 +143,6 @@ async def delete_sessions_of(session: WriteSession, user_id: int) -> None:
     rows = await session.find(UserSession, [_equals("UserId", user_id)], columns=["Id"])
     if rows:
         await session.delete(UserSession, [row["Id"] for row in rows])
-
-
-async def delete_expired_sessions(session: WriteSession, now: datetime, days: int) -> int:
-    """Deletes up to 1000 sessions that expired so many days ago; returns how many."""
-    past = Filter(UserSession.meta().columns["ExpireDate"], Comparison.AT_MOST, now - timedelta(days=days))
-    rows = await session.find(UserSession, [past], limit=_DELETE_BATCH_SIZE, columns=["Id"])
-    if rows:
-        await session.delete(UserSession, [row["Id"] for row in rows])
-    return len(rows)
 
 
 def _equals(name: str, value: object) -> Filter:

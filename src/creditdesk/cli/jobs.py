@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from creditdesk.auth.sessions import delete_expired_sessions
+from creditdesk.auth.purge import remove_expired_sign_ins
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.output import echo
 from creditdesk.cli.progress import ProgressDisplay
@@ -24,13 +24,10 @@ from creditdesk.ledger.jobs import (
 )
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.renewals import DueRenewal, find_due_renewals
-from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
 
 JOB_ACTOR: Final = "creditdesk"
 """The author of journal entries that a scheduled job writes."""
-SESSION_KEPT_DAYS: Final = 30
-"""Days for which a session stays listed after it expired."""
 
 
 def renew(
@@ -81,8 +78,9 @@ def expire(*, database: DatabaseOption = None) -> int:
 
     async def run() -> None:
         ledger, request = _ledger_context(database)
-        released = expired = removed = 0
-        days = settings_for(database_url(database)).api.stored_response_days
+        released = expired = removed = sign_ins = 0
+        settings = settings_for(database_url(database))
+        older_than = request.now - timedelta(days=settings.api.stored_response_days)
         async with open_database(database) as store:
             with ProgressDisplay() as display:
                 display.step("holds")
@@ -94,30 +92,22 @@ def expire(*, database: DatabaseOption = None) -> int:
                     expired += len(accounts)
                     display.advance(len(accounts))
                 display.step("stored responses")
-                async for number in run_response_removal(store, request.now - timedelta(days=days)):
+                async for number in run_response_removal(store, older_than):
                     removed += number
                     display.advance(number)
-                sessions = await _remove_sessions(store, request.now)
+                display.step("sign-ins")
+                async for number in remove_expired_sign_ins(store, request.now, settings.auth.expired_session_days):
+                    sign_ins += number
+                    display.advance(number)
         echo(f"{_pluralize(released, 'hold')} released.")
         echo(f"{_pluralize(expired, 'credit')} expired.")
         if removed:
             echo(f"{_pluralize(removed, 'stored response')} removed.")
-        if sessions:
-            echo(f"{_pluralize(sessions, 'session')} removed.")
+        if sign_ins:
+            echo(f"{_pluralize(sign_ins, 'record')} of expired sign-ins removed.")
 
     asyncio.run(run())
     return 0
-
-
-async def _remove_sessions(store: Store, now: datetime) -> int:
-    """Removes the sessions that expired a month ago, in a transaction for each thousand."""
-    removed = 0
-    while True:
-        async with store.write_session() as session:
-            number = await delete_expired_sessions(session, now, SESSION_KEPT_DAYS)
-        removed += number
-        if not number:
-            return removed
 
 
 def _ledger_context(option: str | None) -> tuple[LedgerContext, RequestContext]:

@@ -6,7 +6,8 @@ import asyncio
 import os
 import socket
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,13 +21,15 @@ from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.scheduler.backups import BackupPlan
 from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
 from creditdesk.scheduler.lease import release_lease
 from creditdesk.scheduler.runner import JobResult, ScheduledJob, load_job_results, run_due_jobs
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
-from creditdesk.settings import Settings
+from creditdesk.settings import BackupSettings, Settings
+from creditdesk.storage.backup import back_up
 
 CHECK_SECONDS: Final = 60
 """How often a running scheduler looks for jobs that are due."""
@@ -52,7 +55,7 @@ def run_jobs(
 
     async def work() -> int:
         async with open_database(database) as store:
-            available = {job.name: job for job in _jobs(store, settings_with_key(url))}
+            available = {job.name: job for job in _jobs(store, url, settings_with_key(url))}
             if unknown := [name for name in names if name not in available]:
                 raise CliError(f"There is no job {unknown[0]}. The jobs are: {', '.join(available)}.")
             holder = holder_name()
@@ -76,7 +79,7 @@ def list_jobs(*, database: DatabaseOption = None) -> int:
     async def show() -> None:
         async with open_database(database) as store:
             known = await load_job_results(store)
-            for job in _jobs(store, settings_with_key(url)):
+            for job in _jobs(store, url, settings_with_key(url)):
                 echo(f"{job.name:<11} {_describe(known.get(job.name))}  ({job.description})")
 
     asyncio.run(show())
@@ -89,7 +92,7 @@ def start_scheduler(url: str, settings: Settings) -> threading.Thread:
     async def work() -> None:
         async with open_database(url) as store:
             while True:
-                await _run_once(store, list(_jobs(store, settings)), holder_name(), ())
+                await _run_once(store, list(_jobs(store, url, settings)), holder_name(), ())
                 await asyncio.sleep(CHECK_SECONDS)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()), name="scheduler", daemon=True)
@@ -122,7 +125,7 @@ def report_folder(settings: Settings) -> Path:
     )
 
 
-def _jobs(store: Store, settings: Settings) -> tuple[ScheduledJob, ...]:
+def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJob, ...]:
     context = JobContext(
         store,
         LedgerContext(lambda: datetime.now(UTC), settings.ledger),
@@ -130,8 +133,16 @@ def _jobs(store: Store, settings: Settings) -> tuple[ScheduledJob, ...]:
         SecretCipher(settings.auth.encryption_key),
         settings.api.stored_response_days,
         report_folder(settings),
+        settings.auth.expired_session_days,
+        _backup_plan(url, settings.backup),
     )
     return scheduled_jobs(context)
+
+
+def _backup_plan(url: str, settings: BackupSettings) -> BackupPlan | None:
+    if not settings.folder:
+        return None
+    return BackupPlan(Path(settings.folder), timedelta(days=settings.keep_days), partial(back_up, url))
 
 
 def _describe(result: JobResult | None) -> str:

@@ -12,9 +12,11 @@ from creditdesk.audit.findings import AuditFinding
 from creditdesk.audit.stored_findings import store_findings
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.encryption import SecretCipher
+from creditdesk.auth.purge import remove_expired_sign_ins
 from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release, run_response_removal
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.reports.exception_verification import VERIFY_JOB
+from creditdesk.scheduler.backups import BackupPlan, make_backup
 from creditdesk.scheduler.month_end import write_month_end_reports
 from creditdesk.scheduler.runner import JobFailed, ScheduledJob
 from creditdesk.scheduler.schedule import Schedule
@@ -36,6 +38,8 @@ class JobContext:
     cipher: SecretCipher
     response_days: int
     report_folder: Path | None
+    session_days: int = 30
+    backup: BackupPlan | None = None
 
     def request(self) -> RequestContext:
         return RequestContext(self.principal, self.ledger.clock())
@@ -50,6 +54,8 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
         ScheduledJob("renew", "Grants the plan benefits that are due", Schedule(_HOUR), jobs.renew),
         ScheduledJob("expire", "Writes the expiry of expired credit", quarter, jobs.expire),
         ScheduledJob("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR), jobs.remove_responses),
+        ScheduledJob("sessions", "Removes what expired sign-ins left", Schedule(_DAY, 2 * _HOUR), jobs.remove_sign_ins),
+        ScheduledJob("backup", "Copies the database to a file", Schedule(_DAY, timedelta(hours=2.5)), jobs.back_up),
         ScheduledJob(VERIFY_JOB, "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR), jobs.verify),
         ScheduledJob(
             "checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR), jobs.checkpoint
@@ -98,6 +104,16 @@ class _Jobs:
         async for number in run_response_removal(context.store, older_than):
             removed += number
         return f"{removed} removed"
+
+    async def remove_sign_ins(self) -> str:
+        context, removed = self._context, 0
+        async for number in remove_expired_sign_ins(context.store, context.ledger.clock(), context.session_days):
+            removed += number
+        return f"{removed} removed"
+
+    async def back_up(self) -> str:
+        context = self._context
+        return await make_backup(context.backup, context.ledger.clock()) if context.backup else "no folder is set"
 
     async def verify(self) -> str:
         findings = _Findings()

@@ -46,17 +46,25 @@ class JobResult:
 async def run_due_jobs(
     store: Store, jobs: Sequence[ScheduledJob], holder: str, clock: Callable[[], datetime], *, only: Sequence[str] = ()
 ) -> list[JobResult] | None:
-    """Runs what is due, or the jobs named by `only` at once; None where another process leads."""
+    """Runs what is due, or the jobs named by `only` at once; None where another process leads.
+
+    A job whose process was killed runs again, after the others: it may be what killed the process.
+    """
     results: list[JobResult] = []
-    for job in jobs:
+    interrupted = {name for name, last in (await load_job_results(store)).items() if last.succeeded is None}
+    for job in sorted(jobs, key=lambda each: each.name in interrupted):
         if not await take_lease(store, holder, clock()):
             return None
-        known = await load_job_results(store)
-        last = known.get(job.name)
-        is_due = job.name in only if only else job.schedule.is_due(last.started if last else None, clock())
-        if is_due:
+        last = (await load_job_results(store)).get(job.name)
+        if job.name in only if only else _is_due(job, last, clock()):
             results.append(await _run(store, job, clock))
     return results
+
+
+def _is_due(job: ScheduledJob, last: JobResult | None, now: datetime) -> bool:
+    # Only one process runs jobs, and it is this one.
+    was_interrupted = last is not None and last.succeeded is None
+    return was_interrupted or job.schedule.is_due(last.started if last else None, now)
 
 
 async def load_job_results(store: Store) -> dict[str, JobResult]:

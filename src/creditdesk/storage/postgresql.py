@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 import asyncpg
 
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import Conflict, StateConflict
+from creditdesk.schema.errors import Conflict, StateConflict, Unavailable
 from creditdesk.schema.repository import FindQuery, Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.connector import HostConnector
@@ -33,6 +33,8 @@ from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_
 from creditdesk.storage.row_statements import insert_arrays, update_arrays
 from creditdesk.storage.session import (
     LOST_RACE,
+    NO_ROOM,
+    NO_ROOM_SECONDS,
     REFERENCED,
     BaseReadSession,
     BaseWriteSession,
@@ -353,6 +355,8 @@ def translate_error(error: asyncpg.PostgresError) -> Exception:
         | asyncpg.LockNotAvailableError,
     ):
         return Conflict(LOST_RACE)
+    if isinstance(error, asyncpg.DiskFullError):
+        return Unavailable(NO_ROOM, NO_ROOM_SECONDS)
     return error
 
 

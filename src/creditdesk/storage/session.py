@@ -50,6 +50,10 @@ REFERENCED: Final = "This record cannot be changed: other records refer to it."
 LOST_RACE: Final = "Another change came first; nothing was done. Please try again."
 """Messages of the errors that violated foreign keys, and other conflicts with writers, raise."""
 
+NO_ROOM: Final = "The database has no room on its disk; nothing was changed. Reading goes on."
+NO_ROOM_SECONDS: Final = 30
+"""When a client may repeat a write that found no room."""
+
 
 class BaseReadSession(ABC):
     """Implements `ReadSession` over one engine's `fetch`."""

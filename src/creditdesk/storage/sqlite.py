@@ -38,6 +38,8 @@ from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_
 from creditdesk.storage.row_statements import insert_row, update_row
 from creditdesk.storage.session import (
     LOST_RACE,
+    NO_ROOM,
+    NO_ROOM_SECONDS,
     REFERENCED,
     BaseReadSession,
     BaseWriteSession,
@@ -52,6 +54,9 @@ BUSY_SECONDS: Final = 20.0
 T = TypeVar("T")
 
 BUSY_MESSAGE: Final = "Another program holds the database; nothing was changed. Try again in a moment."
+_NO_ROOM: Final = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
+"""What SQLite reports where the operating system cannot make a file longer."""
+
 STOPPED_MESSAGE: Final = "The server stops; try again in a moment."
 CACHE_KILOBYTES = 65_536
 BULK_LOAD_CACHE_KILOBYTES = 16_384
@@ -348,6 +353,8 @@ def translate_error(error: sqlite3.Error) -> Exception:
         return Unavailable(BUSY_MESSAGE)
     if code == sqlite3.SQLITE_INTERRUPT:
         return Unavailable(STOPPED_MESSAGE)
+    if code & 0xFF == sqlite3.SQLITE_FULL or code in _NO_ROOM:
+        return Unavailable(NO_ROOM, NO_ROOM_SECONDS)
     return error
 
 

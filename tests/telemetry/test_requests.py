@@ -43,7 +43,7 @@ def ended() -> Ended:
 
 @pytest.fixture(scope="module")
 def app(store: Store, clock: AdjustableClock, ended: Ended) -> ASGIApp:
-    return build_app(store, Settings(), clock, lambda *request: ended.append(request))
+    return build_app(store, Settings(), clock, request_listener=lambda *request: ended.append(request))
 
 
 @pytest_asyncio.fixture

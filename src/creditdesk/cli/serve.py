@@ -210,9 +210,7 @@ class WorkerApplication:
                             connections=settings.connections,
                             statement_seconds=settings.statement_seconds,
                         )
-                    self._app = build_app(
-                        self._store, settings, replica=self._replica, request_listener=self._log
-                    )
+                    self._app = build_app(self._store, settings, replica=self._replica, request_listener=self._log)
                     await load_solver()
                     if settings.console.enabled:
                         # Nobody waits for it: a page that comes first compiles what it needs itself.

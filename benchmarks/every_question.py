@@ -68,8 +68,15 @@ class Connection:
         return found
 
     async def plan(self, statement: BoundStatement) -> str:
-        prefix, column = ("EXPLAIN QUERY PLAN ", 3) if self.engine == "sqlite" else ("EXPLAIN (COSTS OFF) ", 0)
-        return "\n".join(str(row[column]) for row in await self.fetch(prefix + statement.text, statement.values))
+        """The plan that the server executes: on PostgreSQL the generic one, which knows no values."""
+        if self.engine == "sqlite":
+            rows = await self.fetch(f"EXPLAIN QUERY PLAN {statement.text}", statement.values)
+            return "\n".join(str(row[3]) for row in rows)
+        await self._raw.execute(f"PREPARE explained AS {statement.text}")
+        values = f"({', '.join('NULL' for _ in statement.values)})" if statement.values else ""
+        rows = await self.fetch(f"EXPLAIN (COSTS OFF) EXECUTE explained{values}", ())
+        await self._raw.execute("DEALLOCATE explained")
+        return "\n".join(str(row[0]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, ListQuery
 from creditdesk.settings import ApiSettings
 from creditdesk.storage.clauses import Joins
 from creditdesk.storage.dialects import Dialect
@@ -61,6 +61,9 @@ class NaiveQueries(Statements):
 
     def _text_filter(self, _entity: type[Entity], _filters: Sequence[Filter]) -> TextFilter | None:
         return None
+
+    def _is_scattered(self, _query: ListQuery, _text: TextFilter | None) -> bool:
+        return False
 
 
 class JoinedQueries(NaiveQueries):

@@ -6,6 +6,7 @@ Composes text from declared names and named parameters; executes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -72,7 +73,7 @@ def _related_entity(entity: type[Entity], relation: str) -> type[Entity]:
 def _is_selective(column: Column) -> bool:
     """Whether few rows share a value of the column, so that its index is the one to use."""
     is_id = column.name == "Id" or isinstance(column.field, Reference)
-    return is_id or (column.indexed and isinstance(column.field, Integer))
+    return is_id or (column.indexed and isinstance(column.field, Integer | Guid))
 
 
 def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> bool:
@@ -94,11 +95,31 @@ def has_indexed_date(filters: Sequence[Filter]) -> bool:
 
 
 def _searched_column(column: Column) -> Column:
-    """The column that a filter compares: of a copy without an index, the value that was copied.
+    """The column that a filter or sort compares: of a copy without an index, the value that was copied.
 
-    So the engine may start from the few rows that have it.
+    So the engine may start from the few rows that have it, and reads the index of the reference rather
+    than the rows.
     """
     return replace(column, denormalized=False) if column.denormalized and not column.indexed else column
+
+
+def _of_joined_records(filters: Sequence[Filter]) -> list[Filter]:
+    """The filters, of which those on copies from a record that is joined anyway compare that record.
+
+    So the engine finds the few records that match them all, and their rows by the index of the reference.
+    """
+    joined = {_joined_path(each.column) for each in filters if each.column.path and not each.column.indexed}
+    return [
+        replace(each, column=replace(each.column, denormalized=False))
+        if each.column.path and _joined_path(each.column) in joined
+        else each
+        for each in filters
+    ]
+
+
+def _joined_path(column: Column) -> tuple[str, ...]:
+    """The relations that lead to the row that holds an embedded value."""
+    return column.path[:-1] if _is_reference_id(column) else column.path
 
 
 def _leaf_column(column: Column) -> Column:
@@ -188,7 +209,7 @@ class ClauseBuilder:
             column = column.entity.meta().title_order
         if column.name == "Id" or isinstance(column.field, Collection | Object):
             return ""
-        compared = self.compared_expression(column, joins)
+        compared = self.compared_expression(_searched_column(column), joins)
         return "" if compared == "NULL" else compared
 
     def where(
@@ -199,17 +220,22 @@ class ClauseBuilder:
         replaced: Mapping[int, str] = MappingProxyType({}),
     ) -> Fragment:
         """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
-        joins = joins or Joins(entity)
-        scope = entity.scope if entity.counted else None
-        other_index = has_selective_filter(entity, filters)
-        parameters = self.filter_parameters(filters)
-        conditions = [
-            replaced.get(position)
-            or self._condition(each, own, joins, no_index=other_index and each.column.name == scope)
-            for position, (each, own) in enumerate(zip(filters, parameters, strict=True))
-        ]
+        # Locations and ranges of CreatedOn select too many rows to be combined with a selective index.
+        wide = {"CreatedOn", entity.scope if entity.counted else None} if has_selective_filter(entity, filters) else ()
+        no_index = {position for position, each in enumerate(filters) if each.column.name in wide}
+        conditions = self.conditions(_of_joined_records(filters), joins or Joins(entity), no_index)
+        conditions = [replaced.get(position, each) for position, each in enumerate(conditions)]
         text = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return Fragment(text, tuple(each for own in parameters for each in own))
+        return Fragment(text, tuple(each for own in self.filter_parameters(filters) for each in own))
+
+    def conditions(
+        self, filters: Sequence[Filter], joins: Joins, no_index: AbstractSet[int] = frozenset()
+    ) -> list[str]:
+        """The condition of each filter; those at the positions `no_index` use no index."""
+        return [
+            self._condition(each, own, joins, no_index=position in no_index)
+            for position, (each, own) in enumerate(zip(filters, self.filter_parameters(filters), strict=True))
+        ]
 
     def _condition(
         self,
@@ -224,7 +250,7 @@ class ClauseBuilder:
         if isinstance(column.field, Collection):
             return self._membership_condition(filter_, values)
         compared = self.compared_expression(_searched_column(column), joins)
-        if no_index:
+        if no_index and compared != "NULL":
             compared = self.dialect.no_index(compared)
         if filter_.custom_field is not None:
             name, value = values[0], values[1] if len(values) > 1 else ""
@@ -236,7 +262,9 @@ class ClauseBuilder:
             case Comparison.NULL:
                 return f"{compared} IS NULL"
             case Comparison.NOT_NULL:
-                return f"{compared} IS NOT NULL"
+                is_text = isinstance(column.field, Text | Guid)
+                indexed = column.indexed and not column.as_text
+                return self.dialect.has_value(compared, is_text=is_text) if indexed else f"{compared} IS NOT NULL"
             case Comparison.CONTAINS:
                 return self.dialect.contains(compared, values[0])
             case Comparison.AT_LEAST:

@@ -36,7 +36,7 @@ Convert = Callable[[Any], Any]
 MAX_PACKED_VALUES: Final = 100
 """Values in one JSON array; a function of SQLite takes at most 127 arguments."""
 
-
+_NO_TEXT: Final = "''"
 _decode_packed: Final = msgspec.json.Decoder(list[int | str | None]).decode
 
 Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
@@ -76,6 +76,14 @@ class Dialect(ABC):
 
         The `columns` hold numbers or datetimes.
         """
+
+    def has_value(self, expression: str, *, is_text: bool) -> str:  # noqa: ARG002 - part of the interface
+        """Whether an indexed column is not null."""
+        return f"{expression} IS NOT NULL"
+
+    @abstractmethod
+    def limit_if(self, condition: str, size: int | None = None) -> tuple[str, str]:
+        """What follows WHERE, and LIMIT, of a query that runs only on a condition over other tables."""
 
     @abstractmethod
     def covering_index(self, columns: str, covered: Sequence[str]) -> str:
@@ -135,9 +143,8 @@ class Dialect(ABC):
 
     @abstractmethod
     def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:
-        """A trigger that executes `body` at commit, once no other transaction shares the updated row.
-
-        So it sees what others copied from the row before the update.
+        """A trigger that executes `body` at commit, once no other transaction shares the updated row,
+        so that it sees what others copied from the row before the update.
         """
 
     @abstractmethod
@@ -189,6 +196,14 @@ class SQLite(Dialect):
         found = ", ".join(f"json_extract(found.value, '$[{n}]') AS {name}" for n, name in enumerate(columns))
         packed = f"SELECT json_group_array(json_array({', '.join(columns)})) FROM ({subquery})"
         return f"SELECT {found} FROM {source} CROSS JOIN json_each(({packed})) AS found"
+
+    def has_value(self, expression: str, *, is_text: bool) -> str:
+        # SQLite uses an index for ranges, but not for IS NOT NULL.
+        return f"{expression} >= {_NO_TEXT if is_text else -(2**63 - 1)}"
+
+    def limit_if(self, condition: str, size: int | None = None) -> tuple[str, str]:
+        # A condition would be evaluated for each row.
+        return "", f" LIMIT CASE WHEN {condition} THEN {-1 if size is None else size} ELSE 0 END"
 
     def covering_index(self, columns: str, covered: Sequence[str]) -> str:
         return f"({', '.join((columns, *covered))})"
@@ -246,15 +261,7 @@ class SQLite(Dialect):
             f"CREATE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} ON {table} WHEN {when} BEGIN {body} END",
         ]
 
-    def deferred_trigger(
-        self,
-        name: str,  # noqa: ARG002 - part of the interface
-        table: str,  # noqa: ARG002
-        columns: Sequence[str],  # noqa: ARG002
-        when: str,  # noqa: ARG002
-        body: str,  # noqa: ARG002
-    ) -> list[str]:
-        # There is one writer at a time.
+    def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:  # noqa: ARG002 - there is one writer at a time
         return []
 
     def trigger_error(self, message: str, condition: str) -> str:
@@ -303,11 +310,16 @@ class PostgreSQL(Dialect):
         found = ", ".join(f"found.{name}" for name in columns)
         return f"SELECT {found} FROM {source} CROSS JOIN LATERAL ({subquery}) AS found"
 
+    def limit_if(self, condition: str, size: int | None = None) -> tuple[str, str]:
+        # A one-time filter; the planner must know the size to read the first rows of an index.
+        return f" AND {condition}", "" if size is None else f" LIMIT {size}"
+
     def covering_index(self, columns: str, covered: Sequence[str]) -> str:
         return f"({columns}) INCLUDE ({', '.join(covered)})" if covered else f"({columns})"
 
     def no_index(self, expression: str) -> str:
-        return expression
+        # Of an outer join it would hide that only rows with a value match.
+        return f"coalesce({expression})" if expression.startswith("t.") else expression
 
     def array_parameter(self, values: Sequence[Any]) -> list[Any]:
         return list(values)

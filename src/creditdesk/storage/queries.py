@@ -15,6 +15,7 @@ from creditdesk.storage.clauses import ClauseBuilder, Joins, has_indexed_date, h
 from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
 from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.filtered_pages import PageOrder, filtered_page, is_location, is_walked, walk_bound
 from creditdesk.storage.fragments import BoundStatement, Fragment, Parameter, Statement
 from creditdesk.storage.naming import column_name, table_name
 from creditdesk.storage.text_filters import TextFilter, indexed_text_filter
@@ -61,51 +62,71 @@ class Statements(ClauseBuilder):
     def _page_statement(self, query: ListQuery, size: int, has_offset: bool, use_counters: bool) -> Statement:
         # The size is part of the text: a planner that does not know it would sort the whole table
         # rather than read the first rows of an index.
-        entity, filters, order = query.entity, query.filters, query.order
-        table, joins = table_name(entity), Joins(entity)
+        entity, filters = query.entity, query.filters
+        table, joins, offset = table_name(entity), Joins(entity), Parameter("offset", len(filters))
         text = self._text_filter(entity, filters)
-        replaced = {text.position: text.condition(self.dialect)} if text else {}
-        condition = self.where(entity, filters, joins, replaced)
-        offset = Parameter("offset", len(filters))
-        ctes, where, start = "", condition.text, str(offset)
+        condition = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {})
+        start, where, ctes = str(offset), condition.text, ""
         if use_counters:
             parameters = self.filter_parameters(filters)
-            ctes, where, start, total = seek_plan(entity, filters, order, parameters, offset, self.dialect)
+            ctes, where, start, total = seek_plan(entity, filters, query.order, parameters, offset, self.dialect)
         else:
             total = self._counted_total(entity, filters) or (f"SELECT count(*) FROM {table} AS t{joins.text}{where}")
-        skipped = f" OFFSET {start}" if has_offset else ""
-        sort = self.sort_expression(order, joins)
-        direction, id_direction = self._direction(order)
-        if not sort and spans_locations(entity, filters):
+        order = self._page_order(query, joins, start if has_offset else "", size)
+        if not order.key and spans_locations(entity, filters):
             where += self.dialect.id_order_hint
-        key = f"{sort} AS k, " if sort else ""
-        rows = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{where}"
-        by = f"{sort} {direction}, " if sort else ""
-        ordered = f"ORDER BY {by}t.id {id_direction}"
-        by_key = f"k {direction}, " if sort else ""
-        page = f"{rows} {ordered} LIMIT {size}{skipped}"
-        if text:
-            ctes = f"{text.cte}, "
-        if text and sort in text.sorts and not has_offset:
+        page = f"SELECT {order.columns} FROM {table} AS t{joins.text}{where} {order.by_row} LIMIT {size}{order.skipped}"
+        ctes += f"{text.cte}, " if text else ""
+        if text and order.key in text.sorts and not has_offset:
             of_text = self.where(entity, filters, Joins(entity), {text.position: f"{text.column} = matching.value"})
-            first = f"SELECT {key}t.id AS id FROM {table} AS t{joins.text}{of_text.text} {ordered} LIMIT {size}"
-            found = self.dialect.rows_of_each("matching", ("k", "id") if sort else ("id",), first)
-            page = f"SELECT * FROM ({found}) AS found ORDER BY {by_key}id {id_direction} LIMIT {size}"
-        elif (text and not text.is_own) or has_indexed_date(filters):
-            # Few rows: found by the index first, then sorted, whatever the order of the page.
-            ctes += f"matched AS MATERIALIZED ({rows}), "
-            page = f"SELECT * FROM matched ORDER BY {by_key}id {id_direction} LIMIT {size}{skipped}"
-            total = "SELECT count(*) FROM matched"
+            each = f"SELECT {order.columns} FROM {table} AS t{joins.text}{of_text.text} {order.by_row} LIMIT {size}"
+            found = self.dialect.rows_of_each("matching", ("k", "id") if order.key else ("id",), each)
+            page = f"SELECT * FROM ({found}) AS found {order.by_key} LIMIT {size}"
+        elif self._is_scattered(query, text):
+            matches = f"FROM {table} AS t{joins.text}{condition.text}"
+            walk = self._walk(query, order) if is_walked(query.order.column) else ""
+            extra, page, total = filtered_page(matches, walk, order, table, self.dialect)
+            ctes += extra
         outer_joins = Joins(entity)
         columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)
-        outer = f"page.k {direction}, page.id {id_direction}" if sort else f"page.id {id_direction}"
+        by = f"page.k {order.direction}, " if order.key else ""
         statement = (
             f"WITH {ctes}page AS ({page}) "
             f"SELECT ({total}), {self.row_expressions(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
-            f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {outer}"
+            f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {by}page.id {order.id_direction}"
         )
         return Fragment(statement, (*condition.parameters, offset)).numbered(self.dialect, decoder)
+
+    def _page_order(self, query: ListQuery, joins: Joins, start: str, size: int) -> PageOrder:
+        direction, id_direction = self._direction(query.order)
+        key = self.sort_expression(query.order, joins)
+        return PageOrder(key, direction, id_direction, size, start)
+
+    def _is_scattered(self, query: ListQuery, text: TextFilter | None) -> bool:
+        """Whether filters have indexes of their own, which do not hold the rows in the order of the list."""
+        entity, filters, order = query.entity, query.filters, query.order.column
+        if self._counted_total(entity, filters):
+            return False
+        if not is_walked(order):
+            return has_indexed_date(filters) or (text is not None and not text.is_own)
+        if text is not None or has_indexed_date(filters):
+            return True
+        return not has_selective_filter(entity, filters) and any(
+            each.column.indexed and each.column.name != order.name and each.comparison is not Comparison.CONTAINS
+            for each in filters
+        )
+
+    def _walk(self, query: ListQuery, order: PageOrder) -> str:
+        """FROM and WHERE of the matches among the first rows in the order of a list."""
+        entity, filters, joins = query.entity, query.filters, Joins(query.entity)
+        bound = walk_bound(entity, filters, self.conditions(filters, joins), query.order, order)
+        others = {
+            position for position, each in enumerate(filters)
+            if each.column.name != query.order.column.name and not is_location(entity, each)
+        }  # fmt: skip
+        conditions = self.conditions(filters, joins, others)
+        return f"FROM {table_name(entity)} AS t{joins.text} WHERE {' AND '.join((*conditions, bound))}"
 
     def _direction(self, order: Order | None) -> tuple[str, str]:
         """The direction of the sort key, in which nulls are smallest, and that of Id."""
@@ -118,8 +139,7 @@ class Statements(ClauseBuilder):
 
         def build() -> Statement:
             joins, text = Joins(entity), self._text_filter(entity, filters)
-            replaced = {text.position: text.condition(self.dialect)} if text else {}
-            where = self.where(entity, filters, joins, replaced)
+            where = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {})
             total = f"SELECT count(*) FROM {table_name(entity)} AS t{joins.text}{where.text}"
             if text:
                 total = f"WITH {text.cte} {total}"

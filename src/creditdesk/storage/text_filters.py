@@ -32,24 +32,21 @@ class TextFilter:
     sorts: frozenset[str]
     is_own: bool
 
-    def condition(self, dialect: Dialect) -> str:
-        """Whether a row matches."""
-        return dialect.in_subquery(self.column, "SELECT value FROM matching")
+    def replaced(self, dialect: Dialect) -> dict[int, str]:
+        """The condition that finds rows by `matching`, by the position of the filter that it replaces."""
+        return {self.position: dialect.in_subquery(self.column, "SELECT value FROM matching")}
 
 
 def indexed_text_filter(filters: Sequence[Filter], placeholders: Sequence[str], dialect: Dialect) -> TextFilter | None:
-    """The filter to find rows by: the first on a text of few values, else the first on an embedded text."""
+    """The filter to find rows by: the first on a text of few values, else the first on another text."""
     usable = [
-        (not each.column.low_cardinality, position)
+        (not each.column.low_cardinality, each.column.is_own, position)
         for position, each in enumerate(filters)
-        if each.comparison is Comparison.CONTAINS
-        and isinstance(each.column.field, Text)
-        and each.column.indexed
-        and (each.column.low_cardinality or not each.column.is_own)
+        if each.comparison is Comparison.CONTAINS and isinstance(each.column.field, Text) and each.column.indexed
     ]
     if not usable:
         return None
-    is_many, position = min(usable)
+    is_many, _, position = min(usable)
     column = filters[position].column
     table, name = table_name(column.entity), casefolded_name(column)
     contains = dialect.contains("value", placeholders[position])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -25,6 +26,7 @@ from creditdesk.api.ledger.bulk import bulk_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.rate_limit import RateLimiter
+from creditdesk.api.reports.closings import closing_routes
 from creditdesk.api.reports.routes import report_routes
 from creditdesk.api.routes import Api
 from creditdesk.api.sessions import session_routes
@@ -63,6 +65,7 @@ from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
+from creditdesk.scheduler.month_closer import LedgerMonthCloser
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import ApiSettings, Settings
@@ -113,6 +116,8 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
     batched_store, store = store, TimedStore(store)
     authenticator = Authenticator(store, settings.auth, passwords)
     default_service = DefaultService()
+    cipher = SecretCipher(settings.auth.encryption_key)
+    folder = Path(settings.report_folder) if settings.report_folder else None
     ledger = LedgerContext(clock, settings.ledger)
     queue = SpendQueue(batched_store, ledger)
     credits_, uses = CreditService(ledger), UseService(ledger)
@@ -129,9 +134,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             Business: AuditedService(default_service),
             LocationProfile: AuditedService(default_service),
             PoolCap: AuditedService(default_service),
-            User: AuditedService(
-                UserService(default_service, passwords, cipher=SecretCipher(settings.auth.encryption_key))
-            ),
+            User: AuditedService(UserService(default_service, passwords, cipher=cipher)),
             UserRole: AuditedService(UserRoleService(default_service)),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,
@@ -153,6 +156,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             *benefit_routes(),
             *audit_routes(),
             *report_routes(ledger),
+            *closing_routes(LedgerMonthCloser(store, ledger, cipher, folder)),
         ),
         transient_errors=TRANSIENT_ERRORS,
         clock=clock,

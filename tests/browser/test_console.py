@@ -35,6 +35,8 @@ PAGES = (
     "/console/reports/statement?CoworkerId=1&From=2020-01-01",
     "/console/reports/liability?By=plan",
     "/console/reports/roll-forward",
+    "/console/closings",
+    "/console/closings/1/2026-01",
     "/console/spend",
     "/console/spend?customer=1",
     "/console/renewals",

@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import socket
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
 
@@ -36,7 +37,7 @@ from creditdesk.cli.observability import (
     served_metrics,
 )
 from creditdesk.cli.output import CliError, echo
-from creditdesk.cli.schedule_commands import start_scheduler
+from creditdesk.cli.schedule_commands import report_folder, start_scheduler
 from creditdesk.console.templating import warm_up
 from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
@@ -197,6 +198,7 @@ class WorkerApplication:
                     settings = settings_with_key(self._url)
                     count_for_server()
                     self._log = open_request_log(settings.log)
+                    settings = replace(settings, report_folder=str(report_folder(settings)))
                     self._store = await open_store(
                         self._url,
                         connections=settings.connections,

@@ -37,7 +37,7 @@ MENU: Final = (
     ),
     MenuEntry(mark("Spend desk"), "/console/spend", "spend", SPEND_ROLE),
     MenuEntry(mark("Bulk changes"), "/console/bulk", "bulk", CORRECT_ROLE),
-    MenuEntry(mark("Reports"), "/console/reports", "reports", REPORTS_ROLE),
+    MenuEntry(mark("Reports"), "/console/reports", "reports", REPORTS_ROLE, "/console/closings"),
     MenuEntry(mark("Exceptions"), "/console/exceptions", "exceptions", REPORTS_ROLE),
     MenuEntry(mark("Journal"), "/console/journal", "journal", READ_ROLE, list_path(JournalLine)),
     MenuEntry(mark("All records"), "/console/records", "records"),

@@ -26,6 +26,7 @@ class ClosingRow(TypedRow, frozen=True, gc=False):
     reason: str
     created_on: datetime
     updated_by: str | None
+    checkpoint_id: int | None
 
 
 async def load_closings(session: ReadSession, location_ids: Iterable[int]) -> list[ClosingRow]:

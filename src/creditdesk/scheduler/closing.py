@@ -88,14 +88,14 @@ async def close_month(context: ClosingContext, location_id: int, month: date) ->
     label, store = f"{month:%Y-%m}", context.store
     following = add_months(month, 1)
     async with store.read_session() as session:
-        zone = await _zone(session, location_id)
+        zone = await location_zone(session, location_id)
         closings = await load_closings(session, [location_id])
     until = start_of_day(following, zone)
     if until > context.ledger.clock():
         raise StateConflict(f"{label} ends on {following} at 00:00 {zone.key}; it cannot be closed before.")
     if is_closed(closings, label):
         raise StateConflict(f"{label} is closed. Reopen it first.")
-    if problems := await store.read_detached(partial(_problems, context, location_id)):
+    if problems := await store.read_detached(partial(closing_problems, context, location_id)):
         shown = "; ".join(problems[:5])
         raise StateConflict(f"{label} cannot be closed: {len(problems)} problems. {shown}")
     async with store.write_session() as session:
@@ -127,7 +127,7 @@ async def reopen_month(context: ClosingContext, location_id: int, month: date, r
     if not reason.strip():
         raise invalid_field("Reason", "is required")
     async with context.store.read_session() as session:
-        zone = await _zone(session, location_id)
+        zone = await location_zone(session, location_id)
         closings = await load_closings(session, [location_id])
     if not is_closed(closings, label):
         raise StateConflict(f"{label} is not closed.")
@@ -142,14 +142,15 @@ async def reopen_month(context: ClosingContext, location_id: int, month: date, r
     await _save(context, location_id, label, until, REOPENED, reason=reason)
 
 
-async def _zone(session: ReadSession, location_id: int) -> ZoneInfo:
+async def location_zone(session: ReadSession, location_id: int) -> ZoneInfo:
+    """The clock of a location. Raises ValidationError for one that does not exist."""
     if await session.get(Business, location_id) is None:
-        raise invalid_field("Location", NOT_FOUND_MESSAGE, location_id)
+        raise invalid_field("LocationId", NOT_FOUND_MESSAGE, location_id)
     clocks = await load_location_clocks(session, [location_id])
     return clocks.get(location_id, DEFAULT_CLOCK).zone
 
 
-async def _problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
+async def closing_problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
     """Balances that do not explain themselves and nobody acknowledged, and broken hash chains."""
     raw = {"LocationIds": [location_id]}
     request = parse_report_request("exceptions", raw, context.principal, context.ledger.clock(), context.ledger)

@@ -7,6 +7,7 @@ from typing import Final
 from creditdesk.console.page import Screen
 from creditdesk.console.screens.account import ACCOUNT_SCREENS
 from creditdesk.console.screens.bulk import BULK_SCREENS
+from creditdesk.console.screens.closings import CLOSING_SCREENS
 from creditdesk.console.screens.commands import COMMAND_SCREENS
 from creditdesk.console.screens.credits import CREDIT_SCREENS
 from creditdesk.console.screens.customers import CUSTOMER_SCREENS
@@ -33,6 +34,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *EXCEPTION_SCREENS,
     *OUTSTANDING_SCREENS,
     *REPORT_SCREENS,
+    *CLOSING_SCREENS,
     *SEARCH_SCREENS,
     *PREFERENCE_SCREENS,
     *ACCOUNT_SCREENS,

@@ -1,0 +1,142 @@
+"""`/api/reports/closings`: which months of a location are closed, what closing one will do, and doing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import date
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.ledger.endpoints import LedgerPost, ParsedLedgerWrite, result_body
+from creditdesk.api.ledger.openapi import read_operation, write_operation
+from creditdesk.api.responses import JsonBytesResponse
+from creditdesk.auth.permission import require_named_role
+from creditdesk.entities.roles import CORRECT_ROLE, REPORTS_ROLE
+from creditdesk.ledger.idempotency import SavedResponse
+from creditdesk.schema.actions import ActionResult
+from creditdesk.schema.fields import Integer, Text
+from creditdesk.schema.params import Param, Params
+from creditdesk.schema.service import RequestContext
+
+LOCATION: Final = Param("LocationId", Integer(minimum=1), required=True)
+MONTH: Final = Param("Month", required=True, description="Such as 2026-10; by the location's clock.")
+REOPEN_REASON: Final = Param("Reason", Text(max_length=1000), required=True)
+_MONTH_TEXT: Final = re.compile(r"(19|[2-9]\d)\d\d-(0[1-9]|1[0-2])")
+_LAST_YEAR: Final = 9990
+_EXAMPLE: Final = {"LocationId": 1, "Month": "2026-10"}
+
+
+class MonthCloser(Protocol):
+    """Closes months. Every method raises ValidationError for a location that the caller does not see."""
+
+    async def months(self, context: RequestContext) -> list[dict[str, Any]]:
+        """The months of the caller's locations with their state, the latest first."""
+
+    async def preview(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
+        """What closing would do, and what keeps it from being done."""
+
+    async def close(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
+        """Closes; returns the checkpoint and the documents with their hashes. Raises StateConflict."""
+
+    async def reopen(self, context: RequestContext, location_id: int, month: date, reason: str) -> None:
+        """Opens a closed month again. Raises StateConflict."""
+
+
+def closing_routes(closer: MonthCloser) -> tuple[Route, ...]:
+    """The paths of closings: read by callers with the role of reports, written by those who correct."""
+    path = "/api/reports/closings"
+    named = (LOCATION, MONTH)
+
+    async def close(params: Params, context: RequestContext) -> ActionResult:
+        closed = await closer.close(context, params[LOCATION], _month(params))
+        return ActionResult(f"{params[MONTH]} is closed under checkpoint {closed['Checkpoint']}.", closed)
+
+    async def reopen(params: Params, context: RequestContext) -> ActionResult:
+        await closer.reopen(context, params[LOCATION], _month(params), params[REOPEN_REASON])
+        return ActionResult(f"{params[MONTH]} is open again.")
+
+    async def months(_params: Params, context: RequestContext) -> ActionResult:
+        return ActionResult("", await closer.months(context))
+
+    async def preview(params: Params, context: RequestContext) -> ActionResult:
+        return ActionResult("", await closer.preview(context, params[LOCATION], _month(params)))
+
+    return (
+        Route("GET", path, _ClosingRead((), months), read_operation(path, "List months and their state", REPORTS_ROLE, ())),
+        Route(
+            "GET",
+            f"{path}/preview",
+            _ClosingRead(named, preview),
+            read_operation(f"{path}/preview", "Preview the closing of a month", REPORTS_ROLE, named),
+        ),
+        Route(
+            "POST",
+            path,
+            _ClosingWrite(named, close),
+            write_operation(path, "Close a month of a location", CORRECT_ROLE, named, _EXAMPLE),
+        ),
+        Route(
+            "POST",
+            f"{path}/reopen",
+            _ClosingWrite((*named, REOPEN_REASON), reopen),
+            write_operation(
+                f"{path}/reopen", "Open a closed month again", CORRECT_ROLE, (*named, REOPEN_REASON),
+                {**_EXAMPLE, "Reason": "A late invoice"},
+            ),
+        ),
+    )  # fmt: skip
+
+
+_Run = Callable[[Params, RequestContext], Awaitable[ActionResult]]
+
+
+class _ClosingRead:
+    """A GET of closings, which opens its own sessions."""
+
+    def __init__(self, params: tuple[Param, ...], run: _Run) -> None:
+        self._params = params
+        self._run = run
+
+    async def __call__(self, _api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+        require_named_role(context.principal, REPORTS_ROLE)
+        params = Params(self._params, request.query_params)
+        if self._params:
+            _check_month(params)
+        params.raise_errors()
+        return JsonBytesResponse(result_body(await self._run(params, context), context))
+
+
+class _ClosingWrite(LedgerPost):
+    """A POST of closings, which takes several transactions.
+
+    A request that is sent again finds the month closed or open: its state does what a stored response would.
+    """
+
+    def __init__(self, params: tuple[Param, ...], run: _Run) -> None:
+        super().__init__(CORRECT_ROLE, params, _check_month)
+        self._run = run
+
+    async def submit(
+        self,
+        api: ApiContext,  # noqa: ARG002 - the signature of every write
+        parsed: ParsedLedgerWrite,
+        context: RequestContext,
+        fingerprint: str,  # noqa: ARG002 - the signature of every write
+    ) -> SavedResponse:
+        result = await self._run(parsed.params, context)
+        return SavedResponse(HTTPStatus.OK, result_body(result, context))
+
+
+def _check_month(params: Params) -> None:
+    text = params[MONTH]
+    if text and not (_MONTH_TEXT.fullmatch(text) and int(text[:4]) <= _LAST_YEAR):
+        params.add_error(MONTH, "must be a month such as 2026-10")
+
+
+def _month(params: Params) -> date:
+    return date.fromisoformat(f"{params[MONTH]}-01")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from creditdesk.entities.spaces.coworker import Coworker
 from tests.reports.report_client import ReportClient, amounts, section
+from tests.support.shared_team import SharedTeam
 
 
 async def test_lists_every_movement_with_its_balance(reports: ReportClient) -> None:
@@ -135,3 +137,21 @@ async def test_the_funding_of_a_grant_is_that_of_the_ledger(reports: ReportClien
     assert done.status_code == 200, done.text
     rows = (await reports.get("liability"))["Rows"]
     assert amounts(rows, "Funding", "PricePaid", "Value") == [("paid", "30.00", "40.00")]
+
+
+async def test_a_teams_statement_says_what_each_member_drew_and_may_still_draw(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    member = ledger.customer
+    team = await SharedTeam.create(ledger)
+    await team.cap("10.00")
+    credit = await team.pool()
+    await reports.use(credit, 3.5, BookingId=await ledger.add_booking())
+    report = await reports.get("statement", TeamId=team.team)
+    name = (await ledger.get(Coworker, member))["FullName"]
+    assert amounts(section(report, "Drawn by member"), "MemberId", "Member", "Drawn") == [(member, name, "3.50")]
+    columns = ("MemberId", "Member", "Kind", "Unit", "Period", "Since", "Cap", "Drawn", "Left")
+    assert amounts(section(report, "Caps of members"), *columns) == [
+        (member, name, "money", "GBP", "month", "2026-01-01", "10.00", "3.50", "6.50")
+    ]
+    past = await reports.get("statement", TeamId=team.team, To="2025-12-31")
+    assert [each["Title"] for each in past["Sections"]].count("Caps of members") == 0, "a cap counts now"

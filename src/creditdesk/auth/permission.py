@@ -14,5 +14,10 @@ def require_role(principal: Principal, entity: type[Entity], verb: Verb) -> None
 
 def require_named_role(principal: Principal, role: str) -> None:
     """Raises PermissionDenied, naming the role, unless the principal holds it."""
-    if not (principal.unrestricted or role.lower() in principal.roles):
+    if not holds_role(principal, role):
         raise PermissionDenied(f"The role {role} is needed")
+
+
+def holds_role(principal: Principal, role: str) -> bool:
+    """Whether the principal holds a role."""
+    return principal.unrestricted or role.lower() in principal.roles

@@ -1,12 +1,14 @@
-"""Activity: who did what to credit, when it was recorded and when it takes effect."""
+"""Activity: who did what to credit and beside it, when it was recorded and when it takes effect."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from creditdesk.ledger.journal.entry import EntryType, balance_change, from_epoch_microseconds
+from creditdesk.ledger.journal.entry import EntryType, balance_change, epoch_microseconds, from_epoch_microseconds
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.recorded_acts import RecordedAct
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult
 from creditdesk.reports.statement import credit_number, source_text
 from creditdesk.reports.values import ReportCredit, ReportEntry
@@ -15,7 +17,7 @@ ACTIVITY_COLUMNS: Final = (
     ReportColumn("RecordedOn", "Recorded (UTC)", CellType.INSTANT),
     ReportColumn("EffectiveOn", "Effective (UTC)", CellType.INSTANT),
     ReportColumn("Actor", "By"),
-    ReportColumn("Verb", "Did", CellType.TEXT, "The type of the journal entry."),
+    ReportColumn("Verb", "Did", CellType.TEXT, "The type of the journal entry, or the act of the audit trail."),
     ReportColumn("CustomerId", "Customer", CellType.ID),
     ReportColumn("Customer", "Customer name"),
     ReportColumn("Kind", "Kind"),
@@ -26,12 +28,17 @@ ACTIVITY_COLUMNS: Final = (
     ReportColumn("Source", "For"),
     ReportColumn("Override", "Override", CellType.TEXT, "true for a use that eligibility would have rejected."),
     ReportColumn("EntryId", "Entry", CellType.ID),
+    ReportColumn("Address", "From address", CellType.TEXT, "Of an act beside the ledger."),
+    ReportColumn("AuditId", "Audit record", CellType.ID, "The record of an act beside the ledger."),
 )
 _BY_HAND: Final = frozenset({EntryType.ADJUSTMENT, EntryType.VOID, EntryType.REVERSAL, EntryType.REOPENING})
 
 
-def activity(view: LedgerView) -> ReportResult:
-    """The journal entries of the period, oldest first; those of one actor, or by hand, on request."""
+def activity(view: LedgerView, acts: Sequence[RecordedAct] = ()) -> ReportResult:
+    """The journal entries of the period and the acts beside them, oldest first.
+
+    Those of one actor, or by hand, on request.
+    """
     found = [
         (entry, history.credit)
         for history in view.histories
@@ -41,13 +48,15 @@ def activity(view: LedgerView) -> ReportResult:
         < view.ends(history.credit, view.request.ends).entries_before
         and _is_wanted(view, entry)
     ]
-    found.sort(key=lambda each: (each[0].recorded, each[0].id))
+    rows = [((entry.recorded, 0, entry.id), _row(entry, credit)) for entry, credit in found]
+    rows += [((epoch_microseconds(act.recorded_on), 1, act.id), _act_row(act)) for act in acts]
+    rows.sort(key=lambda each: each[0])
     return ReportResult(
         name="activity",
         title="Activity",
         subtitle="Who did what",
         columns=ACTIVITY_COLUMNS,
-        rows=tuple(_row(entry, credit) for entry, credit in found),
+        rows=tuple(cells for _, cells in rows),
         footer=report_footer(view, {}),
     )
 
@@ -84,4 +93,23 @@ def _row(entry: ReportEntry, credit: ReportCredit) -> tuple[Cell, ...]:
         source_text(entry),
         entry.override,
         entry.id,
+        "",
+        None,
+    )
+
+
+def _act_row(act: RecordedAct) -> tuple[Cell, ...]:
+    of_credit = (None, "", "", None, "", None)
+    return (
+        act.recorded_on,
+        act.recorded_on,
+        act.actor,
+        act.action,
+        *of_credit,
+        act.details_text,
+        act.subject_text,
+        None,
+        None,
+        act.address or "",
+        act.id,
     )

@@ -16,10 +16,12 @@ from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import liability
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.movement_list import movement_list
+from creditdesk.reports.recorded_acts import load_recorded_acts
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.result import ReportResult
 from creditdesk.reports.roll_forward import roll_forward
 from creditdesk.reports.statement import statement
+from creditdesk.reports.team_caps import load_team_members
 from creditdesk.reports.utilisation import utilisation
 from creditdesk.schema.repository import ReadSession
 
@@ -52,9 +54,17 @@ async def _exceptions(session: ReadSession, view: LedgerView) -> ReportResult:
     return exceptions(view, await load_exception_facts(session, view))
 
 
+async def _activity(session: ReadSession, view: LedgerView) -> ReportResult:
+    return activity(view, await load_recorded_acts(session, view))
+
+
+async def _statement(session: ReadSession, view: LedgerView) -> ReportResult:
+    return statement(view, await load_team_members(session, view))
+
+
 REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
     {
-        "statement": ReportKind("What moved the credit of a customer, a team or a credit", _from_view(statement)),
+        "statement": ReportKind("What moved the credit of a customer, a team or a credit", _statement),
         "liability": ReportKind(
             "What is owed to members at an instant", _from_view(liability), of_period=False, only_end=True
         ),
@@ -65,7 +75,7 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
         ),
         "exceptions": ReportKind("What looks wrong, and who has accepted it", _exceptions, of_period=False),
         "utilisation": ReportKind("What of the credit was used, and what expired", _from_view(utilisation)),
-        "activity": ReportKind("Who did what to credit", _from_view(activity)),
+        "activity": ReportKind("Who did what to credit, and beside it", _activity),
         "movements": ReportKind("The movements that a figure of another report adds up", _from_view(movement_list)),
     }
 )

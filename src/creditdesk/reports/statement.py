@@ -8,6 +8,7 @@ from typing import Final
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
 from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.ledger.rules.pool_caps import period_start
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.result import (
@@ -18,6 +19,7 @@ from creditdesk.reports.result import (
     ReportSection,
     to_decimal,
 )
+from creditdesk.reports.team_caps import NO_TEAM, TeamMembers
 from creditdesk.reports.totals import FlowTotals, flow_totals
 from creditdesk.reports.values import CreditMovement, Flow, ReportCredit, ReportEntry
 
@@ -67,9 +69,23 @@ _AVAILABLE_COLUMNS: Final = (
     ReportColumn("ValidFrom", "Valid from", CellType.INSTANT),
     ReportColumn("ExpireDate", "Expires", CellType.INSTANT),
 )
+_MEMBER_COLUMNS: Final = (
+    ReportColumn("MemberId", "Member", CellType.ID),
+    ReportColumn("Member", "Member name"),
+    ReportColumn("Kind", "Kind"),
+)
+_CAP_COLUMNS: Final = (
+    *_MEMBER_COLUMNS,
+    ReportColumn("Unit", "Unit", CellType.TEXT, "The currency; blank for uses."),
+    ReportColumn("Period", "Period"),
+    ReportColumn("Since", "Since", CellType.DATE, "The first day of the period, on the clock of the team's location."),
+    ReportColumn("Cap", "Cap", CellType.AMOUNT),
+    ReportColumn("Drawn", "Drawn and held", CellType.AMOUNT),
+    ReportColumn("Left", "Left", CellType.AMOUNT, "Below zero where a posted use went over the cap."),
+)
 
 
-def statement(view: LedgerView) -> ReportResult:
+def statement(view: LedgerView, team: TeamMembers = NO_TEAM) -> ReportResult:
     """The movements of the view's credits in order of time, with the balance of each unit."""
     totals = flow_totals(view)
     return ReportResult(
@@ -84,7 +100,8 @@ def statement(view: LedgerView) -> ReportResult:
         sections=(
             ReportSection("Summary", _SUMMARY_COLUMNS, tuple(_summary_row(unit, t) for unit, t in totals.items())),
             ReportSection("Can still be spent", _AVAILABLE_COLUMNS, tuple(_available_rows(view))),
-            *_drawn_by_member(view),
+            *_drawn_by_member(view, team),
+            *_member_caps(view, team),
         ),
     )
 
@@ -173,7 +190,7 @@ def _available_rows(view: LedgerView) -> list[tuple[Cell, ...]]:
     return rows
 
 
-def _drawn_by_member(view: LedgerView) -> tuple[ReportSection, ...]:
+def _drawn_by_member(view: LedgerView, team: TeamMembers) -> tuple[ReportSection, ...]:
     """For a team: what each member used of its credit, less what came back."""
     if view.request.team is None:
         return ()
@@ -183,15 +200,28 @@ def _drawn_by_member(view: LedgerView) -> tuple[ReportSection, ...]:
             member = movement.entry.member_id or movement.credit.customer_id or 0
             drawn[member, (movement.credit.credit_type, movement.credit.unit)] -= movement.amount
     columns = (
-        ReportColumn("MemberId", "Member", CellType.ID),
-        ReportColumn("Kind", "Kind"),
+        *_MEMBER_COLUMNS,
         ReportColumn("Unit", "Unit"),
         ReportColumn("Drawn", "Drawn", CellType.AMOUNT),
     )
     rows = tuple(
-        (member, unit[0].value, unit[1], _number(unit, amount)) for (member, unit), amount in sorted(drawn.items())
+        (member, team.names.get(member, ""), unit[0].value, unit[1], _number(unit, amount))
+        for (member, unit), amount in sorted(drawn.items())
     )
     return (ReportSection("Drawn by member", columns, rows),)
+
+
+def _member_caps(view: LedgerView, team: TeamMembers) -> tuple[ReportSection, ...]:
+    """What each member may still draw in the period of its cap that contains now."""
+    now = view.request.now
+    rows: list[tuple[Cell, ...]] = []
+    for member, cap in team.caps:
+        unit = (cap.pool.kind, cap.pool.currency.upper())
+        left = cap.remaining(now)
+        since = period_start(cap.period, now, cap.zone).astimezone(cap.zone).date()
+        amounts = (_number(unit, amount) for amount in (cap.limit, cap.limit - left, left))
+        rows.append((member, team.names.get(member, ""), *map(str, unit), cap.period.name.lower(), since, *amounts))
+    return (ReportSection("Caps of members", _CAP_COLUMNS, tuple(rows)),) if rows else ()
 
 
 def _subject(view: LedgerView) -> str:

@@ -36,6 +36,7 @@ PAGES = (
     "/console/reports/liability?By=plan",
     "/console/reports/roll-forward",
     "/console/closings",
+    "/console/owed",
     "/console/closings/1/2026-01",
     "/console/spend",
     "/console/spend?customer=1",

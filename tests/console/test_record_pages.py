@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from io import StringIO
+from datetime import datetime
+from io import BytesIO, StringIO
 
 import httpx
+import openpyxl
 import pytest
 
 from creditdesk.console.displays import DISPLAYS
@@ -125,6 +127,25 @@ async def test_view_is_exported_with_exact_values_and_inert_formulas(
         ["TotalCredit", "Description", "CaneBeUsedForBookings", "ExpireDate"],
         ["1234.5", '\'=HYPERLINK("http://evil")', "true", ""],
     ]
+
+
+async def test_view_is_exported_as_a_workbook_of_real_values(
+    console: httpx.AsyncClient, unverified_api: ApiClient
+) -> None:
+    await unverified_api.create_credit("1234.5", Description="=1+1", ExpireDate="2031-05-01T12:00:00Z")
+    query: dict[str, str | int] = {
+        "CoworkerBookingCredit_Coworker": unverified_api.ledger.customer,
+        "columns": "TotalCredit,Description,CaneBeUsedForBookings,ExpireDate",
+    }
+    answer = await console.get(f"{CREDIT_LIST}/export.xlsx", params=query)
+    assert answer.headers["content-disposition"] == 'attachment; filename="coworkerbookingcredits.xlsx"'
+    [sheet] = openpyxl.load_workbook(BytesIO(answer.content)).worksheets
+    assert sheet.freeze_panes == "A2"
+    heading, *rows = sheet.iter_rows(values_only=True)
+    assert heading == ("Total credit", "Description", "Can be used for bookings", "Expire date")
+    assert rows == [(1234.5, "=1+1", True, datetime(2031, 5, 1, 12))]  # noqa: DTZ001 - a workbook has local times
+    assert sheet.cell(2, 2).data_type == "s"
+    assert (await console.get(f"{CREDIT_LIST}/export.doc")).status_code == 404
 
 
 async def test_record_is_created_once_edited_and_deleted(console: httpx.AsyncClient, builder: RecordBuilder) -> None:

@@ -176,3 +176,15 @@ async def test_reports_end_at_the_locations_of_the_user(app: ASGIApp, store: Sto
             ).text
             assert "Nothing" in page
             assert not FIGURE.findall(page)
+
+
+async def test_owed_chart_has_its_figures_as_a_table(console: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("77")
+    page = (await console.get("/console/owed")).text
+    report = await read(api, "/api/reports/roll-forward?Kind=money&From=2026-01-01")
+    for row in report["Totals"]:
+        assert f"What was owed, {row['Unit']}" in page
+        assert f"<b>{Decimal(row['Closing']):,.2f}</b>" in page
+    assert page.count("<svg") >= len(report["Totals"])
+    part = await console.get("/console/owed", headers={"hx-request": "true"})
+    assert "<html" not in part.text

@@ -24,11 +24,19 @@ async def stream_csv(
     """The rows of a list with a heading of the API's names, a page of the API at a time."""
     heading = csv_lines([[column.name for column in columns]])
     yield (_BYTE_ORDER_MARK + heading).encode()
+    async for records in read_pages(client, entity, query):
+        yield csv_lines(_row(columns, record) for record in records).encode()
+
+
+async def read_pages(
+    client: InProcessClient, entity: type[Entity], query: Sequence[tuple[str, str]]
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The records of a list, as many at a time as the API gives. Raises ApiError."""
     number, pages = 1, 1
     while number <= pages:
         listed = await _page(client, entity, query, number)
         pages = listed.pages
-        yield csv_lines(_row(columns, record) for record in listed.records).encode()
+        yield listed.records
         number += 1
 
 

@@ -161,6 +161,8 @@ class ReportReader:
                 return formatter.day(value) if name in _DAYS else formatter.instant(value)
             case "id":
                 return f"#{value}"
+            case "text" if name == "Actor":
+                return Markup('<span title="{}">{}</span>').format(value, str(value).partition("@")[0])
             case _:
                 text = str(_CODES.get(name, {}).get(value, value))
                 return self._translated(text)
@@ -209,11 +211,12 @@ def _has_units(columns: Sequence[Mapping[str, str]]) -> bool:
 def _shown_columns(
     columns: Sequence[Mapping[str, str]], rows: Sequence[Mapping[str, Any]], *, units_together: bool
 ) -> list[Mapping[str, str]]:
-    """The columns that say something in these rows; the unit of a group stands above it."""
+    """The columns that say something in these rows."""
     names = {column["Name"] for column in columns}
     left_out = _NOT_SHOWN | {key for key, named in _NAMED_BY.items() if named in names}
-    if not units_together:
-        left_out |= {"Kind", "Unit"}
+    if {"Kind", "Unit"} <= names:
+        # The unit of a row says its kind; that of a group stands above it.
+        left_out |= {"Kind"} if units_together else {"Kind", "Unit"}
     return [
         column
         for column in columns

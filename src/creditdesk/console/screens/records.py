@@ -22,8 +22,9 @@ from creditdesk.console.screens.record_lists import entity_of_path, with_locatio
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.console.sources import source_kind_of
 from creditdesk.console.translations import mark
+from creditdesk.console.xlsx_export import XLSX_MEDIA_TYPE, stream_xlsx
 from creditdesk.schema.entity import BASE_FIELDS, Column, Entity, entity_by_name
-from creditdesk.schema.errors import PermissionDenied
+from creditdesk.schema.errors import NotFound, PermissionDenied
 
 MAX_REFERENCE_CHOICES: Final = 200
 _MAX_FIRST_FIELDS: Final = 14
@@ -239,14 +240,20 @@ async def _export(page: ConsolePage) -> Response:
     if listed.total > MAX_EXPORT_ROWS:
         most, total = page.format.units(MAX_EXPORT_ROWS), page.format.units(listed.total)
         raise ApiError(HTTPStatus.BAD_REQUEST, page.translate(_TOO_MANY_ROWS, most=most, total=total))
-    rows = stream_csv(page.client, entity, address.shown_columns, query)
-    headers = {**PAGE_HEADERS, "Content-Disposition": f'attachment; filename="{entity.plural}.csv"'}
-    return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
+    columns, file_type = address.shown_columns, page.request.path_params["type"]
+    if file_type == "xlsx":
+        rows, media_type = stream_xlsx(page.client, entity, columns, query, page.format), XLSX_MEDIA_TYPE
+    elif file_type == "csv":
+        rows, media_type = stream_csv(page.client, entity, columns, query), "text/csv; charset=utf-8"
+    else:
+        raise NotFound
+    headers = {**PAGE_HEADERS, "Content-Disposition": f'attachment; filename="{entity.plural}.{file_type}"'}
+    return StreamingResponse(rows, media_type=media_type, headers=headers)
 
 
 _PATH: Final = "/console/records/{area}/{plural}"
 RECORD_SCREENS: Final = (
-    Screen(f"{_PATH}/export.csv", _export),
+    Screen(f"{_PATH}/export.{{type}}", _export),
     Screen(f"{_PATH}/new", _new),
     Screen(f"{_PATH}/new", _create, ("POST",)),
     Screen(f"{_PATH}/{{id:int}}", _show),

@@ -14,6 +14,7 @@ from creditdesk.console.screens.customers import CUSTOMER_SCREENS
 from creditdesk.console.screens.exceptions import EXCEPTION_SCREENS
 from creditdesk.console.screens.grants import GRANT_SCREENS
 from creditdesk.console.screens.outstanding import OUTSTANDING_SCREENS
+from creditdesk.console.screens.owed import OWED_SCREENS
 from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
 from creditdesk.console.screens.record_lists import LIST_SCREENS
 from creditdesk.console.screens.records import RECORD_SCREENS
@@ -33,6 +34,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *SPEND_SCREENS,
     *EXCEPTION_SCREENS,
     *OUTSTANDING_SCREENS,
+    *OWED_SCREENS,
     *REPORT_SCREENS,
     *CLOSING_SCREENS,
     *SEARCH_SCREENS,

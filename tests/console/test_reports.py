@@ -139,6 +139,8 @@ async def test_long_report_is_shown_in_pages_with_the_totals_of_all(console: htt
     assert f"1–100 of {total}" in first
     [following] = re.findall(r'rel="next" href="([^"]+)"', first)
     assert f"101–{total} of {total}" in (await console.get(unescape(following))).text
+    owed = (await console.get(f"{REPORT}/liability?By=credit&CoworkerId={api.ledger.customer}")).text
+    assert '<dd class="value">102.00</dd><dd class="note">Outstanding</dd>' in re.sub(r"</?a[^>]*>", "", owed)
 
 
 async def test_pages_of_a_report_are_cut_from_all_rows(api: ApiClient) -> None:

@@ -153,8 +153,10 @@ def _field(page: ConsolePage, name: str, value: str, errors: Mapping[str, str]) 
 
 
 def default_values(page: ConsolePage, form: ReportForm) -> dict[str, str]:
-    """What an address without parameters asks for: this month, at the chosen location."""
+    """What an address without parameters asks for: this month or now, in few rows, at the chosen location."""
     values: dict[str, str] = {}
+    if "By" in form.fields:
+        values["By"] = "funding"
     if form.of_period:
         values["From"] = _today(page).replace(day=1).isoformat()
     if page.location is not None:

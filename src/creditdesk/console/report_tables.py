@@ -26,6 +26,7 @@ _NOT_SHOWN: Final = frozenset({"EntryId", "At", "Key", "Recomputed", "ValueCurre
 _NAMED_BY: Final = {"CustomerId": "Customer", "CreditId": "CreditName"}
 """Ids that the column of a name shows as a link, where the report has one."""
 _MONEY_VALUES: Final = frozenset({"PricePaid", "Value"})
+_NOT_RESULTS: Final = _NOT_SHOWN | _MONEY_VALUES | {"Variance"}
 _CODES: Final = {"Kind": KIND_TEXTS, "Funding": FUNDING_TEXTS, "Verb": LINE_TITLES}
 MOVEMENTS_PATH: Final = "/console/reports/movements"
 
@@ -117,10 +118,17 @@ class ReportReader:
             ]
         return ReportTable(title, headings, groups, source["RowCount"])
 
-    def totals(self) -> list[tuple[str, list[ReportCell]]]:
-        """The totals of a report whose rows fill several pages, each with its unit."""
-        columns = [c for c in self.document["Columns"] if c["Type"] == "amount" and c["Name"] not in _NOT_SHOWN]
-        return [(self._unit_title(_unit(row)), self._rows(columns, [row])[0]) for row in self.document["Totals"]]
+    def totals(self) -> list[tuple[str, str, ReportCell]]:
+        """The result of each total of a report whose rows fill several pages: unit, title and amount."""
+        columns = [c for c in self.document["Columns"] if c["Type"] == "amount" and c["Name"] not in _NOT_RESULTS]
+        found: list[tuple[str, str, ReportCell]] = []
+        for row in self.document["Totals"]:
+            # Amounts lead to the result, which is the last one that has a total.
+            column = next((c for c in reversed(columns) if row.get(c["Name"])), None)
+            if column is not None:
+                cell = self._cell(column, row)
+                found.append((self._unit_title(_unit(row)), self._translated(column["Title"]), cell))
+        return found
 
     def _translated(self, text: str) -> str:
         return self.page.translate(text) if text else ""

@@ -25,6 +25,7 @@ from creditdesk.api.ledger.booking_estimates import BookingEstimates
 from creditdesk.api.ledger.bulk import bulk_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
+from creditdesk.api.members import member_routes
 from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.reports.closings import closing_routes
 from creditdesk.api.reports.routes import report_routes
@@ -99,7 +100,8 @@ def build_app(
     """
     context = replace(build_context(store, settings, clock), replica=replica)
     api = Api(context, page_routes(context))
-    return RequestObserver(Console(api) if settings.console.enabled else api, request_listener)
+    pages = Console(api, settings.console.frame_ancestors) if settings.console.enabled else api
+    return RequestObserver(pages, request_listener)
 
 
 def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
@@ -154,6 +156,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
             *ledger_routes(ledger, queue),
             *bulk_routes(ledger),
             *benefit_routes(),
+            *member_routes(authenticator),
             *audit_routes(),
             *report_routes(ledger),
             *closing_routes(LedgerMonthCloser(store, ledger, cipher, folder)),

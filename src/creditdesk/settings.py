@@ -93,9 +93,14 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleSettings:
-    """The operator's pages under `/console`."""
+    """The operator's pages under `/console`, and the members' under `/me`."""
 
     enabled: bool = setting(True, "Whether the server has the console; without it, `/` leads to the API's page.")
+    frame_ancestors: str = setting(
+        "",
+        "Origins of sites that may show a member's page in a frame, separated by commas, such as"
+        " `https://www.example.com`; empty, none may.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

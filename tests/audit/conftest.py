@@ -55,6 +55,9 @@ class _StaticPrincipals:
             raise Unauthenticated("Sign in first.")
         return found
 
+    async def open_frame(self, link: str, now: datetime) -> str:
+        raise Unauthenticated("There are no links here.")
+
 
 @pytest_asyncio.fixture(scope="module")
 async def client_for(store: Store, ledger: LedgerBuilder) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:

@@ -26,6 +26,9 @@ class RequestAuthenticator(Protocol):
     async def authenticate(self, authorization: str | None, now: datetime, address: str | None = None) -> Principal:
         """The user of an `Authorization` header. Raises Unauthenticated."""
 
+    async def open_frame(self, link: str, now: datetime) -> str:
+        """An access token for one view of a frame link. Raises Unauthenticated."""
+
 
 class Replica(Protocol):
     """A copy of the database that follows it; `store` serves reads of what `has_reached` says."""

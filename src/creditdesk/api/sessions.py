@@ -89,7 +89,8 @@ async def _list_sessions(api: ApiContext, request: Request, context: RequestCont
     user_id = params[_USER_ID] or context.principal.user_id
     async with api.store.read_session() as session:
         await _require_user(session, user_id, context.principal, "get")
-        found = await sessions_of(session, user_id)
+        limit = await _customer_limit(session, context.principal)
+        found = [each for each in await sessions_of(session, user_id) if limit in (None, each["CoworkerId"])]
     return json_response(200, [_show(each, context.principal) for each in reversed(found)])
 
 
@@ -98,7 +99,7 @@ async def _end_session(api: ApiContext, _request: Request, context: RequestConte
     principal = context.principal
     async with api.store.write_session() as session:
         found = await find_session(session, session_id)
-        if found is None:
+        if found is None or await _customer_limit(session, principal) not in (None, found["CoworkerId"]):
             raise NotFound
         await _require_user(session, found["UserId"], principal, "update")
         is_own = found["UserId"] == principal.user_id
@@ -110,6 +111,12 @@ async def _end_session(api: ApiContext, _request: Request, context: RequestConte
             await record_event(session, event, context.now)
     now = context.now.replace(microsecond=0)
     return JsonBytesResponse(action_body("The session has ended.", session_id, now, principal.email))
+
+
+async def _customer_limit(session: ReadSession, principal: Principal) -> int | None:
+    """The customer that the caller's own session is limited to: it sees other sessions of this one alone."""
+    own = await find_session(session, principal.session_id) if principal.session_id is not None else None
+    return own["CoworkerId"] if own else None
 
 
 async def _require_user(session: ReadSession, user_id: int, principal: Principal, verb: Verb) -> None:

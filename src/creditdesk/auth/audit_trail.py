@@ -41,6 +41,7 @@ class AuditAction(StrEnum):
     SIGN_IN_REFUSED = "sign-in refused"
     SIGN_OUT = "sign-out"
     TOKEN_REPLAYED = "refresh token used twice"  # noqa: S105 - the name of an act
+    LINK_CREATED = "member link created"
     TOKEN_ISSUED = "token issued"  # noqa: S105 - the name of an act
     PASSWORD_CHANGED = "password changed"  # noqa: S105 - the name of an act
     ROLES_CHANGED = "roles changed"

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from creditdesk.auth.audit_trail import AuditAction, record_user_event
+from creditdesk.auth.member_links import MEMBER_LINK_GRANT, LinkSigner, session_of_frame, sign_in_by_link
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
@@ -35,6 +36,8 @@ from creditdesk.settings import AuthSettings
 
 MAX_CACHED_PASSWORDS: Final = 10_000
 MAX_CLIENT_ID_LENGTH: Final = 320
+FRAME_TOKEN_SECONDS: Final = 60
+"""Lifetime of the access token by which one view of a frame link reads."""
 _SIGN_IN_MESSAGE: Final = "Sign in with a valid token, or with e-mail and password"
 
 
@@ -55,6 +58,7 @@ class Authenticator:
         self._settings = settings
         self._sign_in = SignIn(store, settings, passwords or Passwords(settings))
         self._access: AccessTokens | None = None
+        self._links: LinkSigner | None = None
         self._snapshots = SnapshotCache(store)
         self._basic: OrderedDict[bytes, _VerifiedBasic] = OrderedDict()
         self._basic_key = secrets.token_bytes(32)
@@ -98,6 +102,8 @@ class Authenticator:
                 return await self.sign_in(form, client_id, now, origin)
             case "refresh_token":
                 return await self.refresh_tokens(form, client_id, now, origin)
+            case grant if grant == MEMBER_LINK_GRANT:
+                return await self.sign_in_by_link(form, client_id, now, origin)
             case _:
                 raise unsupported_grant_type()
 
@@ -115,6 +121,29 @@ class Authenticator:
             client, now, replace(origin, refresh_token=form.get("refresh_token")),
         )  # fmt: skip
         return await self._token_response(issued, now)
+
+    async def sign_in_by_link(
+        self, form: Mapping[str, str], client_id: str | None, now: datetime, origin: RequestOrigin = NO_ORIGIN
+    ) -> TokenResponse:
+        """Opens the session of the sign-in link in `link`, which is good once."""
+        client = _client_of(form, client_id) or MEMBER_LINK_GRANT
+        signer = await self.link_signer(now)
+        async with self._store.write_session() as session:
+            issued = await sign_in_by_link(session, form.get("link", ""), signer, client, now, self._settings, origin)
+        return await self._token_response(issued, now)
+
+    async def open_frame(self, link: str, now: datetime) -> str:
+        """An access token for one view of a frame link. Raises Unauthenticated."""
+        signer = await self.link_signer(now)
+        async with self._store.read_session() as session:
+            user_id, session_id = await session_of_frame(session, link, signer, now)
+        return (await self._access_tokens(now)).issue(user_id, session_id, now, FRAME_TOKEN_SECONDS)
+
+    async def link_signer(self, now: datetime) -> LinkSigner:
+        """What signs the links of members."""
+        if self._links is None:
+            self._links = LinkSigner(await signing_secret(self._store, self._settings, now), self._settings)
+        return self._links
 
     async def refresh_tokens(
         self, form: Mapping[str, str], client_id: str | None, now: datetime, origin: RequestOrigin = NO_ORIGIN

@@ -1,7 +1,8 @@
 """Principals: the roles and locations of users, from User, UserRole and Role.
 
-A user must be active, have API access, and not have to reset its password. An IsAdmin user without Businesses is unrestricted; any
-other has the roles of all its UserRoles, at its Businesses.
+A user must be active, and not have to reset its password. With API access it is of the operator: an
+IsAdmin user without Businesses is unrestricted; any other has the roles of all its UserRoles, at its
+Businesses. Without API access it is a member, if it is the user of a customer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from creditdesk.auth.credentials import find_credential
+from creditdesk.auth.members import load_member
 from creditdesk.auth.sessions import find_session
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
@@ -39,22 +41,40 @@ async def load_user_snapshot(session: ReadSession, user_id: int) -> UserSnapshot
     user = await session.get(User, user_id) if credential else None
     if credential is None or user is None:
         return None
-    if not (user["Active"] and user["APIAccess"]):
+    principal = None
+    if user["Active"]:
+        principal = await (_principal if user["APIAccess"] else load_member)(session, user)
+    if principal is None:
         return UserSnapshot(credential["Version"], None, NO_ACCESS_MESSAGE)
     if user["MustResetPassword"]:
         return UserSnapshot(credential["Version"], None, RESET_MESSAGE)
-    return UserSnapshot(credential["Version"], await _principal(session, user))
+    return UserSnapshot(credential["Version"], principal)
 
 
 async def load_session_snapshot(session: ReadSession, user_id: int, session_id: int) -> UserSnapshot | None:
-    """The user of an open session as it is now; None where the session has ended."""
+    """The user of an open session as it is now; None where the session has ended.
+
+    A session that is limited to a customer has the rights of its member alone.
+    """
     opened = await find_session(session, session_id)
     if opened is None or opened["UserId"] != user_id or opened["EndedOn"] is not None:
         return None
-    snapshot = await load_user_snapshot(session, user_id)
+    if opened["CoworkerId"] is None:
+        snapshot = await load_user_snapshot(session, user_id)
+    else:
+        snapshot = await _load_member_snapshot(session, user_id, opened["CoworkerId"])
     if snapshot is None or snapshot.principal is None:
         return snapshot
     return replace(snapshot, principal=replace(snapshot.principal, session_id=session_id))
+
+
+async def _load_member_snapshot(session: ReadSession, user_id: int, customer_id: int) -> UserSnapshot | None:
+    credential = await find_credential(session, user_id)
+    user = await session.get(User, user_id) if credential else None
+    if credential is None or user is None:
+        return None
+    principal = await load_member(session, user, customer_id) if user["Active"] else None
+    return UserSnapshot(credential["Version"], principal, "" if principal else NO_ACCESS_MESSAGE)
 
 
 async def granted_role_names(session: ReadSession, user_role_ids: Iterable[int]) -> frozenset[str]:

@@ -55,7 +55,7 @@ class IssuedToken:
     refresh_token: str
 
 
-async def issue_refresh_token(
+async def issue_refresh_token(  # noqa: PLR0913 - what `open_session` takes
     session: WriteSession,
     credential: Record,
     client_id: str,
@@ -63,18 +63,23 @@ async def issue_refresh_token(
     settings: AuthSettings,
     method: SignInMethod,
     origin: RequestOrigin = NO_ORIGIN,
+    *,
+    family: str = "",
+    customer_id: int | None = None,
 ) -> IssuedToken:
-    """Opens a session of a client and issues its first token; deletes earlier tokens of that client.
+    """Opens a session of a client (see `open_session`) and issues its first token.
 
-    The credential must be locked, so that two sign-ins of a client leave one valid token. Earlier
-    sessions of the client last as long as their access tokens.
+    Deletes earlier tokens of that client. The credential must be locked, so that two sign-ins of a
+    client leave one valid token. Earlier sessions of the client last as long as their access tokens.
     """
     user_id = credential["UserId"]
     earlier = await session.find(RefreshToken, [_equals("UserId", user_id), _equals("ClientId", client_id)])
     await _supersede(session, earlier, now + timedelta(seconds=settings.access_seconds))
     await _delete_expired(session, user_id, now)
     expires = now + timedelta(seconds=settings.refresh_seconds)
-    opened = await open_session(session, user_id, client_id, method, now, expires, origin)
+    opened = await open_session(
+        session, user_id, client_id, method, now, expires, origin, family=family, customer_id=customer_id
+    )
     client = _Client(client_id, origin.has_client_credentials)
     token = await _insert(session, credential, client, opened["UniqueId"], now, expires)
     return IssuedToken(user_id, opened["Id"], token)

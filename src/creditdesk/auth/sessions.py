@@ -29,6 +29,8 @@ class SignInMethod(StrEnum):
 
     PASSWORD = "password"  # noqa: S105 - the name of a method
     COMMAND = "command line"
+    LINK = "sign-in link"
+    FRAME = "frame link"
     EARLIER_VERSION = "earlier version"
 
 
@@ -43,7 +45,7 @@ class EndReason(StrEnum):
     BY_COMMAND = "ended by a command"
 
 
-async def open_session(
+async def open_session(  # noqa: PLR0913 - one property of a session each
     session: WriteSession,
     user_id: int,
     client_id: str,
@@ -53,10 +55,15 @@ async def open_session(
     origin: RequestOrigin = NO_ORIGIN,
     *,
     family: str = "",
+    customer_id: int | None = None,
 ) -> Record:
-    """Inserts a session and returns it; `family` is that of refresh tokens which exist already."""
+    """Inserts a session and returns it; `family` is the UniqueId it gets, else a new one.
+
+    With `customer_id` it is limited to the records of this customer.
+    """
     values = {
         "UserId": user_id,
+        "CoworkerId": customer_id,
         "ClientId": client_id,
         "Method": method.value,
         "Address": origin.address,

@@ -47,13 +47,14 @@ class AccessTokens:
         self._seconds = settings.access_seconds
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
-    def issue(self, user_id: int, session_id: int, now: datetime) -> str:
+    def issue(self, user_id: int, session_id: int, now: datetime, seconds: int | None = None) -> str:
+        """A token of a session; it lasts as long as the settings say, unless `seconds` are given."""
         issued = int(now.timestamp())
         claims = {
             "sub": str(user_id),
             "sid": session_id,
             "iat": issued,
-            "exp": issued + self._seconds,
+            "exp": issued + (self._seconds if seconds is None else seconds),
             "jti": secrets.token_hex(8),
         }
         return jwt.encode(claims, self._key, _ALGORITHM)

@@ -46,7 +46,7 @@ async def count_users_who_can_sign_in(session: ReadSession) -> int:
     )
 
 
-async def create_user(
+async def create_user(  # noqa: PLR0913 - one property of a user each
     session: WriteSession,
     email: str,
     password: str | None,
@@ -56,8 +56,9 @@ async def create_user(
     now: datetime,
     businesses: Iterable[int] = (),
     passwords: Passwords | None = None,
+    has_api_access: bool = True,
 ) -> int:
-    """Creates an active user with API access; an administrator without businesses is unrestricted.
+    """Creates an active user; an administrator without businesses is unrestricted.
 
     Raises ValidationError for an e-mail that is invalid or in use, or a password of wrong length.
     """
@@ -73,7 +74,7 @@ async def create_user(
         "Email": email,
         "FullName": full_name,
         "Active": True,
-        "APIAccess": True,
+        "APIAccess": has_api_access,
         "Validated": True,
         "IsAdmin": is_admin,
         "Businesses": tuple(businesses),

@@ -27,6 +27,7 @@ from creditdesk.cli import (
     encryption_keys,
     jobs,
     locations,
+    member_links,
     reports,
     saved_reports,
     schedule_commands,
@@ -55,6 +56,7 @@ app.command(serve.serve)
 app.command(users.init)
 app.command(data.migrate)
 app.command(users.users)
+app.command(member_links.member_link)
 app.command(locations.locations)
 app.command(data.demo)
 app.command(data.import_, name="import")

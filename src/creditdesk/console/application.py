@@ -1,9 +1,10 @@
-"""The ASGI application of the pages, in front of the API: `/` and `/console` are its own."""
+"""The ASGI application of the pages, in front of the API: `/`, `/console` and `/me` are its own."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -21,27 +22,38 @@ from creditdesk.api.routes import Api
 from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.error_pages import error_page
 from creditdesk.console.locations import LocationCache
+from creditdesk.console.member.link import LINK_PATH, show_link, use_link
+from creditdesk.console.member.overview import show_overview
+from creditdesk.console.member.page import MEMBER_HOME, MemberPage, MemberScreen, load_member_page
+from creditdesk.console.member.registry import MEMBER_SCREENS
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.preferences import read_preferences
 from creditdesk.console.screens.registry import ALL_SCREENS
-from creditdesk.console.security import PAGE_HEADERS, require_own_page
+from creditdesk.console.security import PAGE_HEADERS, frame_headers, require_own_page
 from creditdesk.console.session import end_session, session_token
 from creditdesk.console.sign_in import SIGN_IN_PATH, leave, show_sign_in, sign_in
 from creditdesk.console.static_files import serve_static
-from creditdesk.schema.errors import DomainError, Unauthenticated
+from creditdesk.schema.errors import DomainError, NotFound, Unauthenticated
+from creditdesk.schema.service import Principal
 from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
 
 _logger = logging.getLogger("creditdesk.console")
 _COMPRESS_FROM_BYTES = 1_000
+FRAME_PATH = "/me/frame/{token}"
+_OWN_ROOTS = ("/console", "/me")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Console:
-    """Serves the pages, and hands every other path to the API."""
+    """Serves the pages, and hands every other path to the API.
 
-    def __init__(self, api: Api) -> None:
+    `frame_ancestors` are the origins that may frame a member's page. Raises ValidationError for others.
+    """
+
+    def __init__(self, api: Api, frame_ancestors: str = "") -> None:
         self.context = api.context
+        self._frame_headers = frame_headers(frame_ancestors)
         self._api = api
         self._locations = LocationCache()
         routes = [
@@ -55,13 +67,23 @@ class Console:
                 StarletteRoute(each.path, self._signed_in(each), methods=list(each.methods), name=each.path)
                 for each in ALL_SCREENS
             ),
+            StarletteRoute("/me", _to_member),
+            StarletteRoute(LINK_PATH, self._public(LINK_PATH, show_link)),
+            StarletteRoute(LINK_PATH, self._public(LINK_PATH, use_link), methods=["POST"]),
+            StarletteRoute(FRAME_PATH, partial(self._guarded, FRAME_PATH, self._show_frame)),
+            *(
+                StarletteRoute(each.path, self._member(each), methods=list(each.methods), name=each.path)
+                for each in MEMBER_SCREENS
+            ),
         ]
         router = Router(routes, redirect_slashes=True, default=self._not_found)
         self._pages: ASGIApp = GZipMiddleware(router, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=5)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        is_page = scope["type"] == "http" and (path in ("/", "/console") or path.startswith("/console/"))
+        is_page = scope["type"] == "http" and (
+            path in ("/", *_OWN_ROOTS) or path.startswith(tuple(f"{root}/" for root in _OWN_ROOTS))
+        )
         await (self._pages if is_page else self._api)(scope, receive, send)
 
     def _public(self, path: str, handler: Callable[[Request, InProcessClient], Awaitable[Response]]) -> Endpoint:
@@ -72,22 +94,57 @@ class Console:
 
     def _signed_in(self, screen: Screen) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            return await screen.handler(await self._page(request))
+            now = self.context.clock()
+            principal, client = await self._sign_in(request, session_token(request), now)
+            if principal.is_member:
+                return RedirectResponse(MEMBER_HOME, HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
+            locations = await self._locations.load(client, now)
+            preferences = read_preferences(request)
+            return await screen.handler(
+                ConsolePage(request, self.context, client, principal, preferences, locations, now)
+            )
 
         return partial(self._guarded, screen.path, endpoint)
 
-    async def _page(self, request: Request) -> ConsolePage:
-        """The page of a signed-in user. Raises Unauthenticated."""
-        token = session_token(request)
+    def _member(self, screen: MemberScreen) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            page = await self._member_page(request, session_token(request))
+            if page is None:
+                return RedirectResponse("/console/", HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
+            return await screen.handler(page)
+
+        return partial(self._guarded, screen.path, endpoint)
+
+    async def _show_frame(self, request: Request) -> Response:
+        """The member's first page in another site, for which the link in its address stands."""
+        if self._frame_headers is None:
+            raise NotFound
+        try:
+            token = await self.context.authenticator.open_frame(request.path_params["token"], self.context.clock())
+            page = await self._member_page(request, token)
+        except Unauthenticated as error:
+            return error_page(request, HTTPStatus.FORBIDDEN, error.message, self._frame_headers)
+        if page is None:
+            raise NotFound
+        page.is_framed, page.headers = True, self._frame_headers
+        return await show_overview(page)
+
+    async def _member_page(self, request: Request, token: str | None) -> MemberPage | None:
+        """The page of a signed-in member; None for a user of the operator. Raises Unauthenticated."""
         now = self.context.clock()
+        principal, client = await self._sign_in(request, token, now)
+        if not principal.is_member:
+            return None
+        return await load_member_page(request, self.context, client, principal, read_preferences(request), now)
+
+    async def _sign_in(self, request: Request, token: str | None, now: datetime) -> tuple[Principal, InProcessClient]:
+        """The user of a token and its client of the API. Raises Unauthenticated."""
         address = client_address(request.scope, self.context.proxy_hops)
         principal = await self.context.authenticator.authenticate(f"Bearer {token or ''}", now, address)
         record: RequestRecord | None = request.scope.get(SCOPE_KEY)
         if record is not None:
             record.user_id = principal.user_id
-        client = InProcessClient(self._api, request.scope, token)
-        locations = await self._locations.load(client, now)
-        return ConsolePage(request, self.context, client, principal, read_preferences(request), locations, now)
+        return principal, InProcessClient(self._api, request.scope, token)
 
     async def _guarded(self, path: str, endpoint: Endpoint, request: Request) -> Response:
         """Runs an endpoint; every error becomes a page, and no session leads to the sign-in."""
@@ -120,6 +177,10 @@ class Console:
 
 async def _to_console(_request: Request) -> Response:
     return RedirectResponse("/console/", headers=PAGE_HEADERS)
+
+
+async def _to_member(_request: Request) -> Response:
+    return RedirectResponse(MEMBER_HOME, headers=PAGE_HEADERS)
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -27,7 +28,7 @@ _EXPLANATIONS: Final = {
 }
 
 
-def error_page(request: Request, status: int, message: str = "") -> Response:
+def error_page(request: Request, status: int, message: str = "", headers: Mapping[str, str] = PAGE_HEADERS) -> Response:
     """A page for a status; `message` is the API's own sentence."""
     preferences = read_preferences(request)
     known = HTTPStatus(status)
@@ -39,6 +40,7 @@ def error_page(request: Request, status: int, message: str = "") -> Response:
             status=status,
             title=_TITLES.get(known, mark("This did not work")),
             message=_EXPLANATIONS.get(known) or message,
+            is_member=request.url.path.startswith("/me/"),
         )
     )
-    return HTMLResponse(text, status, headers=PAGE_HEADERS)
+    return HTMLResponse(text, status, headers=headers)

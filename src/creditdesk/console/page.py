@@ -125,8 +125,8 @@ class ConsolePage:
 
 
 def safe_path(path: str | None) -> str:
-    """A path of the console, for a redirect after sign-in; any other becomes the first page."""
-    if path and path.startswith("/console/") and "\\" not in path and "//" not in path.partition("?")[0]:
+    """A path of the console or of a member, for a redirect after sign-in; any other becomes the first page."""
+    if path and path.startswith(("/console/", "/me/")) and "\\" not in path and "//" not in path.partition("?")[0]:
         return quote(path, safe="/?&=%[]:,;+-_.~")
     return "/console/"
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.datastructures import Headers
 
 from creditdesk.api.browser_requests import require_own_site
-from creditdesk.schema.errors import PermissionDenied
+from creditdesk.schema.errors import PermissionDenied, invalid_field
 
-CONSOLE_POLICY: Final = (
+_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors "
 )
+CONSOLE_POLICY: Final = f"{_POLICY}'none'"
+_ORIGIN: Final = re.compile(r"https?://(\*\.)?[a-z0-9.-]+(:[0-9]{1,5})?")
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": CONSOLE_POLICY,
     "Cache-Control": "no-store",
@@ -22,6 +26,20 @@ PAGE_HEADERS: Final = {
     "Referrer-Policy": "same-origin",
 }
 _NO_ORIGINS: Final[frozenset[str]] = frozenset()
+
+
+def frame_headers(origins: str) -> Mapping[str, str] | None:
+    """The headers of a page that these origins may frame, separated by commas; None without any.
+
+    Raises ValidationError for what is no origin.
+    """
+    listed = [each.strip().lower().rstrip("/") for each in origins.split(",") if each.strip()]
+    for origin in listed:
+        if not _ORIGIN.fullmatch(origin):
+            raise invalid_field("console.frame_ancestors", "must be origins such as https://www.example.com", origin)
+    if not listed:
+        return None
+    return {**PAGE_HEADERS, "Content-Security-Policy": f"{_POLICY}{' '.join(listed)}", "Referrer-Policy": "no-referrer"}
 
 
 def require_own_page(headers: Headers) -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from creditdesk.schema.entity import Entity, declared_entities
+from creditdesk.schema.entity import EVERY_MEMBER, Entity, declared_entities
 from creditdesk.schema.fields import Collection, Reference
 
 
@@ -27,7 +27,8 @@ def _check(entities: tuple[type[Entity], ...]) -> None:
                 raise TypeError(f"{entity.__name__}.{name} refers to unknown {field.to}")
             if isinstance(field, Collection) and field.is_local and field.of not in names:
                 raise TypeError(f"{entity.__name__}.{name} collects unknown {field.of}")
-        for column in (entity.order, entity.label, entity.scope):
+        owner = None if entity.owner == EVERY_MEMBER else entity.owner
+        for column in (entity.order, entity.label, entity.scope, owner):
             if column and column not in meta.columns and column not in meta.filter_only:
                 raise TypeError(f"{entity.__name__}: no column {column}")
         for parameter in entity.required_filters:

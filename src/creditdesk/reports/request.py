@@ -18,6 +18,7 @@ from creditdesk.schema.conversions import ParseError
 from creditdesk.schema.fields import Boolean, Collection, DateTime, Integer
 from creditdesk.schema.params import Param, Params
 from creditdesk.schema.service import Principal
+from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 _ID: Final = Integer(minimum=1)
 _CREDIT_TYPES: Final = (CreditType.MONEY.value, CreditType.TIME.value, CreditType.PRINTING.value)
@@ -114,6 +115,11 @@ def parse_report_request(
     if params[TEAM_ID] is not None and params[CUSTOMER_ID] is not None:
         params.add_error(TEAM_ID, "cannot go together with CoworkerId")
     flows = _flows(params)
+    customer = params[CUSTOMER_ID]
+    if principal.customers is not None:
+        customer = min(principal.customers) if customer is None else customer
+        if customer not in principal.customers:
+            params.add_error(CUSTOMER_ID, NOT_FOUND_MESSAGE)
     params.raise_errors()
     return ReportRequest(
         name=name,
@@ -123,7 +129,7 @@ def parse_report_request(
         ends=at if at is not None else ends,
         as_known_at=params[AS_KNOWN_AT],
         locations=params[LOCATION_IDS],
-        customer=params[CUSTOMER_ID],
+        customer=customer,
         team=params[TEAM_ID],
         credit_type=CreditType(params[CREDIT_KIND]) if params[CREDIT_KIND] else None,
         credit_id=params[OF_CREDIT],

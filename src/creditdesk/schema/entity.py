@@ -28,6 +28,9 @@ _ROLE_SUFFIX: Final[dict[Verb, str]] = {
     "list": "List", "get": "Read", "create": "Create", "update": "Edit", "delete": "Delete",
 }  # fmt: skip
 
+EVERY_MEMBER: Final = "*"
+"""The `owner` of an entity that every member sees, such as locations."""
+
 Record = dict[str, Any]
 """A record inside the program: internal values (see `fields`) by column name."""
 
@@ -97,7 +100,8 @@ class Entity:
     pages read no rows. append_only: the database refuses deletes, and updates of all columns but
     `mutable_fields`. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
     must have one of these. indexed: base fields with an index of their own here. unique: groups of
-    columns that are unique together. checks: SQL conditions on every row. cached_fields: columns and
+    columns that are unique together. owner: the column with the Id of the customer that a record
+    belongs to, whose members see it; `EVERY_MEMBER` for records that all members see. checks: SQL conditions on every row. cached_fields: columns and
     collections that processes keep in memory, and drop when they change (`cache_revision`).
     """
 
@@ -119,6 +123,7 @@ class Entity:
     unique: ClassVar[tuple[tuple[str, ...], ...]]
     checks: ClassVar[tuple[str, ...]]
     cached_fields: ClassVar[frozenset[str]]
+    owner: ClassVar[str | None]
     fields: ClassVar[dict[str, Field]]
 
     def __init_subclass__(  # noqa: PLR0913 - one option of a declaration each
@@ -142,6 +147,7 @@ class Entity:
         unique: tuple[tuple[str, ...], ...] = (),
         checks: tuple[str, ...] = (),
         cached_fields: tuple[str, ...] = (),
+        owner: str | None = None,
     ) -> None:
         if cls.__name__ in _REGISTRY:
             raise TypeError(f"{cls.__name__} is declared twice")
@@ -155,6 +161,7 @@ class Entity:
         cls.required_filters, cls.indexed = required_filters, indexed
         cls.unique, cls.checks = unique, checks
         cls.cached_fields = frozenset(cached_fields)
+        cls.owner = owner
         cls.fields = own_fields | BASE_FIELDS
         _REGISTRY[cls.__name__] = cls
 

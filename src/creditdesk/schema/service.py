@@ -15,7 +15,9 @@ from creditdesk.schema.repository import WriteSession
 class Principal:
     """The authenticated user. Roles are in lower case; `locations` is None for all locations.
 
-    `session_id` is that of the session of its access token; None with Basic credentials.
+    A member has `customers`: it sees the records of these at any location, and no others. For users
+    of the operator it is None. `session_id` is that of the session of its access token; None with
+    Basic credentials.
     """
 
     user_id: int
@@ -24,13 +26,27 @@ class Principal:
     roles: frozenset[str] = frozenset()
     locations: frozenset[int] | None = None
     session_id: int | None = None
+    customers: frozenset[int] | None = None
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it is a customer who sees its own records alone."""
+        return self.customers is not None
 
     def sees_location(self, location_id: int | None) -> bool:
-        """Whether records of this location exist for the principal."""
-        return self.locations is None or location_id in self.locations
+        """Whether all records of this location exist for the principal; never for a member."""
+        return not self.is_member and (self.locations is None or location_id in self.locations)
 
-    def sees_any_location(self, location_ids: Iterable[int]) -> bool:
-        """Whether records that several locations share exist for the principal."""
+    def sees_record(self, location_id: int | None, customer_id: int | None) -> bool:
+        """Whether a record of this location and customer exists for the principal."""
+        if self.customers is not None:
+            return customer_id in self.customers
+        return self.sees_location(location_id)
+
+    def sees_customer(self, customer_id: int, location_ids: Iterable[int]) -> bool:
+        """Whether a customer of these locations exists for the principal."""
+        if self.customers is not None:
+            return customer_id in self.customers
         return self.locations is None or not self.locations.isdisjoint(location_ids)
 
 

@@ -72,7 +72,9 @@ async def _get_report(
     context: RequestContext,
     _id: int,
 ) -> Response:
-    require_named_role(context.principal, REPORTS_ROLE)
+    # A member reads the statement of its own credit, to which the request is limited.
+    if not (context.principal.is_member and name == "statement"):
+        require_named_role(context.principal, REPORTS_ROLE)
     query = request.query_params
     # A parameter may be repeated: the ids of several locations.
     raw = {key: values[0] if len(values := query.getlist(key)) == 1 else values for key in query}

@@ -71,6 +71,7 @@ async def _show(page: ConsolePage) -> Response:
         teams=await _teams(page, customer.get("Teams") or []),
         may_grant=page.may(CoworkerBookingCredit, "create"), may_spend=page.has_role(SPEND_ROLE),
         may_report=page.has_role(REPORTS_ROLE), month=page.now.astimezone(page.format.zone).date().replace(day=1).isoformat(),
+        may_link=page.may(Coworker, "update"),
     )  # fmt: skip
 
 

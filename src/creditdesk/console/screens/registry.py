@@ -13,6 +13,7 @@ from creditdesk.console.screens.credits import CREDIT_SCREENS
 from creditdesk.console.screens.customers import CUSTOMER_SCREENS
 from creditdesk.console.screens.exceptions import EXCEPTION_SCREENS
 from creditdesk.console.screens.grants import GRANT_SCREENS
+from creditdesk.console.screens.member_links import MEMBER_LINK_SCREENS
 from creditdesk.console.screens.outstanding import OUTSTANDING_SCREENS
 from creditdesk.console.screens.owed import OWED_SCREENS
 from creditdesk.console.screens.preferences import PREFERENCE_SCREENS
@@ -29,6 +30,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *CUSTOMER_SCREENS,
     *GRANT_SCREENS,
     *BULK_SCREENS,
+    *MEMBER_LINK_SCREENS,
     *CREDIT_SCREENS,
     *WHY_SCREENS,
     *SPEND_SCREENS,

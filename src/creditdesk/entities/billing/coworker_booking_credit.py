@@ -20,6 +20,7 @@ class CoworkerBookingCredit(
     area="billing",
     plural="coworkerbookingcredits",
     scope="BusinessId",
+    owner="CoworkerId",
     checks=("remaining_credit >= 0 AND remaining_credit <= total_credit",),
 ):
     """A grant of money credit to a customer."""

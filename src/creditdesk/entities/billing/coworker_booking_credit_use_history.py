@@ -12,6 +12,7 @@ class CoworkerBookingCreditUseHistory(
     plural="coworkerbookingcreditusehistories",
     verbs=("list", "get", "create", "update"),
     scope="CoworkerBookingCreditBusinessId",
+    owner="CoworkerBookingCreditCoworkerId",
     counted=True,
     indexed=("SystemId", "UpdatedBy"),
     append_only=True,

@@ -19,7 +19,7 @@ from creditdesk.schema.fields import (
 )
 
 
-class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope="IssuedById"):
+class CoworkerContract(Entity, area="billing", plural="coworkercontracts", scope="IssuedById", owner="CoworkerId"):
     """A plan that a customer is on."""
 
     IssuedBy = Reference("Business", required=True, embeds=("Name",))

@@ -23,6 +23,7 @@ class CoworkerExtraService(
     area="billing",
     plural="coworkerextraservices",
     scope="BusinessId",
+    owner="CoworkerId",
     checks=(
         "remaining_uses >= -coalesce(overdraft, 0) AND remaining_uses <= total_uses",
         "coalesce(overdraft, 0) >= 0",

@@ -12,6 +12,7 @@ class CoworkerExtraServiceUseHistory(
     area="billing",
     plural="coworkerextraserviceusehistories",
     scope="CoworkerExtraServiceBusinessId",
+    owner="CoworkerExtraServiceCoworkerId",
     counted=True,
     indexed=("SystemId", "UpdatedBy"),
     append_only=True,

@@ -25,6 +25,7 @@ class CoworkerInvoice(
     order="InvoiceNumber",
     label="InvoiceNumber",
     scope="BusinessId",
+    owner="CoworkerId",
 ):
     """An invoice to a customer."""
 

@@ -23,6 +23,7 @@ class CoworkerInvoiceLine(
     verbs=("list", "get", "update"),
     order="CreatedOn",
     scope="CoworkerInvoiceBusinessId",
+    owner="CoworkerInvoiceCoworkerId",
     required_filters=("CoworkerInvoiceLine_CoworkerInvoice",),
 ):
     """One line of an invoice."""
@@ -39,7 +40,7 @@ class CoworkerInvoiceLine(
             "Currency.Code",
             "DueDate",
         ),
-        filter_only=("Business.Id",),
+        filter_only=("Business.Id", "Coworker.Id"),
     )
     Description = Text(update_only=True)
     DisplayAs = Text(update_only=True)

@@ -17,7 +17,9 @@ from creditdesk.schema.fields import (
 )
 
 
-class CoworkerProduct(Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId"):
+class CoworkerProduct(
+    Entity, area="billing", plural="coworkerproducts", order="CreatedOn", scope="BusinessId", owner="CoworkerId"
+):
     """A product that a customer bought, once or at regular intervals."""
 
     Coworker = Reference(

@@ -6,7 +6,9 @@ from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, DateTime, Embed, Integer, Reference, Text
 
 
-class EventAttendee(Entity, area="content", plural="eventattendees", label="FullName", scope="BusinessId"):
+class EventAttendee(
+    Entity, area="content", plural="eventattendees", label="FullName", scope="BusinessId", owner="CoworkerId"
+):
     """One person's ticket to an event."""
 
     Business = Reference("Business", required=True)

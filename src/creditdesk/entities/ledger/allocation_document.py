@@ -18,6 +18,7 @@ class AllocationDocument(
     plural="allocations",
     verbs=("list", "get"),
     scope="BusinessId",
+    owner="CoworkerId",
     roles={
         "list": READ_ROLE,
         "get": READ_ROLE,

@@ -13,6 +13,7 @@ class Hold(
     plural="holds",
     verbs=("list", "get"),
     scope="BusinessId",
+    owner="CoworkerId",
     roles={
         "list": READ_ROLE,
         "get": READ_ROLE,

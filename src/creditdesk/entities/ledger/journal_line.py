@@ -13,6 +13,7 @@ class JournalLine(
     plural="entries",
     verbs=("list", "get"),
     scope="BusinessId",
+    owner="CoworkerId",
     counted=True,
     append_only=True,
     roles={

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import EVERY_MEMBER, Entity
 from creditdesk.schema.fields import Integer, Reference, Text
 from creditdesk.schema.time_zones import parse_time_zone
 
@@ -13,6 +13,7 @@ class LocationProfile(
     area="ledger",
     plural="locationprofiles",
     scope="BusinessId",
+    owner=EVERY_MEMBER,
     unique=(("BusinessId",),),
     roles={
         "list": READ_ROLE,

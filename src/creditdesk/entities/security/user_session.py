@@ -11,10 +11,12 @@ class UserSession(Entity, public=False, unique=(("UniqueId",),), cached_fields=(
 
     Its UniqueId is the `Family` of its refresh tokens. `Method` is how the user proved who it is.
     `LastUsedOn` is the latest exchange of a refresh token. All its tokens are void from `EndedOn` on,
-    and after `ExpireDate`. `DeviceHash` is the hash of the client's device secret.
+    and after `ExpireDate`. `DeviceHash` is the hash of the client's device secret. A session with a
+    `Coworker` is limited to the records of this customer, whatever else its user may see.
     """
 
     User = Reference("User", required=True, indexed=True)
+    Coworker = Reference("Coworker")
     ClientId = Text(required=True, exact=True)
     Method = Text(required=True, exact=True)
     Address = Text(exact=True)

@@ -26,6 +26,7 @@ class Booking(
     order="FromTime",
     title="{ResourceName} (#{BookingNumber})",
     scope="ResourceBusinessId",
+    owner="CoworkerId",
 ):
     """A resource that is reserved for a customer from one time to another."""
 

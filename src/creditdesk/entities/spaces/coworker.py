@@ -33,6 +33,8 @@ class Coworker(
     label="FullName",
     title="{FullName} - {Email}",
     scope="Businesses",
+    owner="Id",
+    cached_fields=("UserId", "Active", "Archived"),
 ):
     """A customer: a person or a company that holds credit."""
 

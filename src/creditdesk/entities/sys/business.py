@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.entities.enums import eFloorUnit, eLanguage, ePassportAccess, eVenueType
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import EVERY_MEMBER, Entity
 from creditdesk.schema.fields import (
     Boolean,
     DateTime,
@@ -24,6 +24,7 @@ class Business(
     verbs=("list", "get", "update"),
     label="Name",
     scope="Id",
+    owner=EVERY_MEMBER,
 ):
     """A location: it issues credit in its own currency and has its own time zone."""
 

@@ -164,7 +164,7 @@ async def _visible_credits(
     return [
         credit
         for credit in credits_
-        if context.principal.sees_location(credit.business_id) and not credit.is_booking_charge
+        if context.principal.sees_record(credit.business_id, credit.customer_id) and not credit.is_booking_charge
     ]
 
 

@@ -30,6 +30,7 @@ class _EntryRow(AccountRow, frozen=True, gc=False):
     entity = JournalLine
 
     business_id: int
+    coworker_id: int | None
     kind: EntryType
     source_kind: str | None
     source_id: int | None
@@ -40,17 +41,25 @@ class _EntryRow(AccountRow, frozen=True, gc=False):
 class _DocumentRow(TypedRow, frozen=True, gc=False):
     entity = AllocationDocument
 
+    business_id: int
+    coworker_id: int
     operation: str | None
     document: dict[str, object]
 
 
 async def load_decision(session: ReadSession, entry_id: int, context: RequestContext) -> EntryDecision:
-    """The decision of one entry. Raises NotFound where the principal does not see the entry."""
+    """The decision of one entry. Raises NotFound where the principal does not see the entry.
+
+    A member does not see decisions about what others of its team bought with its credit.
+    """
     entry = (await find_by_id(session, _EntryRow, [entry_id])).get(entry_id)
-    if entry is None or not context.principal.sees_location(entry.business_id):
+    if entry is None or not context.principal.sees_record(entry.business_id, entry.coworker_id):
         raise NotFound
     if entry.allocation_id is not None:
         found = (await find_by_id(session, _DocumentRow, [entry.allocation_id])).get(entry.allocation_id)
+        is_hidden = found is not None and not context.principal.sees_record(found.business_id, found.coworker_id)
+        if is_hidden and context.principal.is_member:
+            return EntryDecision("decided for another member of the team")
         return EntryDecision(
             f"decided by allocation #{entry.allocation_id}", entry.allocation_id, found.document if found else None
         )

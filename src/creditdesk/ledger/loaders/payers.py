@@ -58,7 +58,7 @@ class Payers:
 
     def visible_to(self, principal: Principal) -> bool:
         """Whether the principal may see the customer."""
-        return principal.sees_any_location(self.location_ids)
+        return principal.sees_customer(self.owner.id, self.location_ids)
 
 
 async def load_visible_payers(session: ReadSession, customer_id: int, context: RequestContext) -> Payers:

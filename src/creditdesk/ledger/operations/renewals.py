@@ -83,7 +83,7 @@ async def find_due_renewals(
     contracts = [
         contract
         for contract in await load_begun_contracts(session, now, contract_ids)
-        if context.principal.sees_location(contract.issued_by_id)
+        if context.principal.sees_record(contract.issued_by_id, contract.coworker_id)
     ]
     if not contracts:
         return []

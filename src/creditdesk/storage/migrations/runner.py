@@ -22,6 +22,7 @@ from creditdesk.storage.migrations import (
     job_results,
     journal_facts,
     logins,
+    member_sessions,
     period_locks,
     printing_overdraft,
     report_tables,
@@ -51,6 +52,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *booking_numbers.MIGRATIONS,
     *report_tables.LATER_MIGRATIONS,
     *job_results.MIGRATIONS,
+    *member_sessions.MIGRATIONS,
 )
 """Every step in order."""
 

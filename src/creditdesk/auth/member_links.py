@@ -1,0 +1,207 @@
+"""Links that an operator creates for a member: to sign in once, or to embed the member's page in a site.
+
+A link is a signed token with one purpose and an expiry. It names a user and a customer, and the
+session that it opens is limited to this customer, so a link gives nobody the rights of the operator.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+import jwt
+
+from creditdesk.auth.audit_trail import AuditAction, record_user_event
+from creditdesk.auth.credentials import find_credential, save_credential
+from creditdesk.auth.members import load_member
+from creditdesk.auth.origin import RequestOrigin
+from creditdesk.auth.refresh import IssuedToken, issue_refresh_token
+from creditdesk.auth.sessions import SignInMethod, find_session, find_session_of_family, open_session
+from creditdesk.auth.token_responses import TokenError
+from creditdesk.auth.tokens import MAX_TOKEN_LENGTH
+from creditdesk.auth.users_admin import create_user
+from creditdesk.entities.security.credential import Credential
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.sys.user import User
+from creditdesk.schema.entity import Record
+from creditdesk.schema.errors import StateConflict, Unauthenticated, invalid_field
+from creditdesk.schema.fields import MAX_INTEGER
+from creditdesk.schema.records import new_unique_id, update_stamp
+from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.settings import AuthSettings
+
+MAX_LINK_MINUTES: Final = 7 * 24 * 60
+DEFAULT_LINK_MINUTES: Final = 24 * 60
+MEMBER_LINK_GRANT: Final = "member_link"
+"""The `grant_type` by which the token endpoint takes a sign-in link."""
+_ALGORITHM: Final = "HS256"
+_WRONG_LINK: Final = "The link is not valid, or it has expired. Please ask for a new one."
+
+
+class LinkPurpose(StrEnum):
+    """What a link is for; none is good for the other."""
+
+    SIGN_IN = "sign-in"
+    FRAME = "frame"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLink:
+    """A link: its token, what it is for, and until when."""
+
+    token: str
+    purpose: LinkPurpose
+    expires: datetime
+
+    @property
+    def path(self) -> str:
+        """The path of the page that it opens."""
+        return f"/me/{'link' if self.purpose is LinkPurpose.SIGN_IN else 'frame'}/{self.token}"
+
+
+@dataclass(frozen=True, slots=True)
+class _LinkClaims:
+    user_id: int
+    customer_id: int
+    version: int
+    identifier: str
+    session_id: int
+
+
+class LinkSigner:
+    """Signs and reads links with one key, which is not that of access tokens.
+
+    A link lasts no longer than the session that it opens, as that is how its second use is noticed.
+    """
+
+    def __init__(self, secret: str, settings: AuthSettings) -> None:
+        self.max_lifetime = timedelta(seconds=settings.refresh_seconds)
+        self._key = hmac.digest(secret.encode(), b"creditdesk member link", "sha256")
+
+    def sign(self, purpose: LinkPurpose, claims: _LinkClaims, expires: datetime) -> str:
+        payload = {
+            "aud": purpose.value, "sub": str(claims.user_id), "cus": claims.customer_id, "ver": claims.version,
+            "jti": claims.identifier, "sid": claims.session_id, "exp": int(expires.timestamp()),
+        }  # fmt: skip
+        return jwt.encode(payload, self._key, _ALGORITHM)
+
+    def read(self, token: str, purpose: LinkPurpose, now: datetime) -> _LinkClaims | None:
+        """The claims of a link; None for another purpose, a wrong signature, or after its expiry."""
+        if len(token) > MAX_TOKEN_LENGTH:
+            return None
+        try:
+            # The expiry is compared with `now`; the library would use its own clock.
+            payload = jwt.decode(
+                token,
+                self._key,
+                algorithms=[_ALGORITHM],
+                audience=purpose.value,
+                options={"require": ["sub", "aud", "exp", "jti"], "verify_exp": False},
+            )
+            claims = _LinkClaims(
+                int(payload["sub"]), int(payload["cus"]), int(payload["ver"]), str(payload["jti"]), int(payload["sid"])
+            )
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError):
+            return None
+        is_possible = 0 < claims.user_id <= MAX_INTEGER and 0 < claims.customer_id <= MAX_INTEGER
+        return claims if is_possible and now.timestamp() < payload["exp"] else None
+
+
+async def create_link(
+    session: WriteSession,
+    customer_id: int,
+    purpose: LinkPurpose,
+    minutes: int,
+    signer: LinkSigner,
+    now: datetime,
+    by: str,
+) -> MemberLink:
+    """A link for a customer, who becomes a user where it is none yet.
+
+    Raises ValidationError for a customer without an e-mail of its own, StateConflict for one that is
+    archived or not active, or whose user is not active.
+    """
+    customer = await session.get(Coworker, customer_id)
+    if customer is None:
+        raise invalid_field("CoworkerId", "is not found", customer_id)
+    if customer["Archived"] or not customer["Active"]:
+        raise StateConflict("This customer is not active, so it cannot sign in.")
+    user = await _user_of(session, customer, now, by)
+    if not user["Active"]:
+        raise StateConflict("The user of this customer is not active.")
+    credential = await find_credential(session, user["Id"])
+    if credential is None:
+        await save_credential(session, user["Id"], user["Email"], now)
+        credential = await find_credential(session, user["Id"])
+        assert credential is not None
+    expires = now + min(timedelta(minutes=minutes), signer.max_lifetime)
+    session_id = 0
+    if purpose is LinkPurpose.FRAME:
+        opened = await open_session(
+            session, user["Id"], "frame", SignInMethod.FRAME, now, expires, customer_id=customer_id
+        )
+        session_id = opened["Id"]
+    claims = _LinkClaims(user["Id"], customer_id, credential["Version"], new_unique_id(now), session_id)
+    return MemberLink(signer.sign(purpose, claims, expires), purpose, expires)
+
+
+async def _user_of(session: WriteSession, customer: Record, now: datetime, by: str) -> Record:
+    """The user of a customer, created without any right where it has none."""
+    user_id = customer["UserId"]
+    if not user_id:
+        user_id = await create_user(
+            session, customer["Email"] or "", None, customer["FullName"] or "", is_admin=False, now=now,
+            businesses=customer["Businesses"], has_api_access=False,
+        )  # fmt: skip
+        await session.update(Coworker, [(customer["Id"], {"UserId": user_id, **update_stamp(now, by)})])
+    user = await session.get(User, user_id)
+    if user is None:
+        raise StateConflict("The user of this customer does not exist.")
+    return user
+
+
+async def sign_in_by_link(
+    session: WriteSession,
+    token: str,
+    signer: LinkSigner,
+    client_id: str,
+    now: datetime,
+    settings: AuthSettings,
+    origin: RequestOrigin,
+) -> IssuedToken:
+    """Opens the session of a sign-in link, once; its identifier becomes that of the session.
+
+    Raises TokenError for a link that is not valid any more: after its expiry or first use, or after a
+    new password of its user.
+    """
+    claims = signer.read(token, LinkPurpose.SIGN_IN, now)
+    credential = await find_credential(session, claims.user_id) if claims else None
+    if claims is None or credential is None:
+        raise TokenError("invalid_grant", _WRONG_LINK)
+    locked = (await session.lock(Credential, [credential["Id"]])).get(credential["Id"])
+    if locked is None or locked["Version"] != claims.version:
+        raise TokenError("invalid_grant", _WRONG_LINK)
+    if await find_session_of_family(session, claims.identifier) is not None:
+        raise TokenError("invalid_grant", "The link was used before. Please ask for a new one.")
+    user = await session.get(User, claims.user_id)
+    if user is None or not user["Active"] or await load_member(session, user, claims.customer_id) is None:
+        raise TokenError("invalid_grant", _WRONG_LINK)
+    issued = await issue_refresh_token(
+        session, locked, client_id, now, settings, SignInMethod.LINK, origin,
+        family=claims.identifier, customer_id=claims.customer_id,
+    )  # fmt: skip
+    details = {"SessionId": issued.session_id, "ClientId": client_id, "CoworkerId": claims.customer_id}
+    await record_user_event(session, AuditAction.SIGN_IN, claims.user_id, now, origin, details)
+    return issued
+
+
+async def session_of_frame(session: ReadSession, token: str, signer: LinkSigner, now: datetime) -> tuple[int, int]:
+    """The user and the session of a frame link. Raises Unauthenticated where it is not valid any more."""
+    claims = signer.read(token, LinkPurpose.FRAME, now)
+    opened = await find_session(session, claims.session_id) if claims else None
+    if claims is None or opened is None or opened["EndedOn"] is not None:
+        raise Unauthenticated(_WRONG_LINK)
+    return claims.user_id, claims.session_id

@@ -1,0 +1,45 @@
+"""Members: users who are customers, and see their own records alone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
+from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.coworker_extra_service_use_history import CoworkerExtraServiceUseHistory
+from creditdesk.entities.roles import READ_ROLE
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.schema.entity import Record
+from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.service import Principal
+
+_READABLE: Final = (
+    CoworkerBookingCredit,
+    CoworkerBookingCreditUseHistory,
+    CoworkerExtraService,
+    CoworkerExtraServiceUseHistory,
+)
+MEMBER_ROLES: Final = frozenset(
+    {READ_ROLE.lower(), *(entity.roles[verb].lower() for entity in _READABLE for verb in ("list", "get"))}
+)
+"""What a member may read, of its own records. Records with notes of the operator are not among it."""
+
+
+async def load_member(session: ReadSession, user: Record, customer_id: int | None = None) -> Principal | None:
+    """The member that a user is, of all its customers or of one; None where it is none.
+
+    Customers that are archived or not active do not count.
+    """
+    columns = Coworker.meta().columns
+    filters = [
+        Filter(columns["UserId"], Comparison.EQUALS, user["Id"]),
+        Filter(columns["Active"], Comparison.EQUALS, value=True),
+    ]
+    if customer_id is not None:
+        filters.append(Filter(columns["Id"], Comparison.EQUALS, customer_id))
+    found = [each for each in await session.find(Coworker, filters, columns=["Id", "Archived"]) if not each["Archived"]]
+    if not found:
+        return None
+    return Principal(user["Id"], user["Email"], roles=MEMBER_ROLES, customers=frozenset(each["Id"] for each in found))

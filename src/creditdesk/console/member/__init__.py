@@ -1,0 +1,1 @@
+"""The member's pages under `/me`: what she can spend, what happened, and why."""

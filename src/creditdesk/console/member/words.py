@@ -1,0 +1,64 @@
+"""What happened to a member's credit, and why a credit did not pay, in plain words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from creditdesk.console.translations import mark
+
+PLAIN_REASONS: Final = {
+    "tentative": mark("The booking is not confirmed yet."),
+    "credit_declined": mark("The booking is set not to use credit."),
+    "booking_charge": mark("It is the charge of a booking, not credit."),
+    "no_grant": mark("It waits for a check by your space."),
+    "not_shared": mark("Your team does not share it."),
+    "other_location": mark("It is for another location."),
+    "other_currency": mark("It is in another currency."),
+    "expired": mark("It expires before then."),
+    "not_yet_valid": mark("It is not valid yet by then."),
+    "wrong_plan": mark("It is for customers of other plans."),
+    "wrong_rate": mark("It is for other kinds of rooms or uses."),
+    "not_for_bookings": mark("It is not for bookings."),
+    "not_for_events": mark("It is not for events."),
+    "wrong_resource_type": mark("It is for other kinds of rooms."),
+    "wrong_event_category": mark("It is for other kinds of events."),
+    "not_universal": mark("It pays for bookings or events alone."),
+    "not_listed": mark("It is for certain items, and this is none of them."),
+    "empty": mark("Nothing was left of it."),
+    "member_cap": mark("You had reached the limit that your team set."),
+    "less_than_a_step": mark("Too little was left of it for one step of time."),
+    "print_needs_whole": mark("Not enough was left to pay the whole print job."),
+    "used_elsewhere": mark("It paid for something else that you bought at the same time."),
+    "not_needed": mark("It was not needed: credit before it paid everything."),
+}
+"""The reason codes of decisions, for the member (rules 12 to 21)."""
+POOL_UNITS: Final = {
+    "minutes": mark("minutes"),
+    "days": mark("days"),
+    "weeks": mark("weeks"),
+    "months": mark("months"),
+    "uses": mark("uses"),
+    "four_week_months": mark("months of four weeks"),
+    "print": mark("prints"),
+}
+"""What one use of a team's credit is."""
+CAP_PERIODS: Final = {
+    "day": mark("today"),
+    "week": mark("this week"),
+    "month": mark("this month"),
+    "quarter": mark("this quarter"),
+    "year": mark("this year"),
+}
+"""The period that a cap covers now."""
+FLOW_WORDS: Final = (
+    mark("Granted"), mark("Rolled in"), mark("Given back"), mark("Adjusted"), mark("Used"), mark("Rolled out"),
+    mark("Voided"), mark("Expired"), mark("Reopened"),
+)  # fmt: skip
+"""The kinds of movements of a statement, as the report names them."""
+OF_TEAM: Final = mark("paid with credit of your team")
+BY_TEAM_MEMBER: Final = mark("used by a member of your team")
+
+
+def plain_reason(code: str) -> str:
+    """The sentence for a reason code, still to be translated; an unknown code is shown as it is."""
+    return PLAIN_REASONS.get(code, code)

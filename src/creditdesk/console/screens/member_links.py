@@ -1,0 +1,64 @@
+"""A link for a customer, who then reaches her own page: to sign in once, or for a frame in another site."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from creditdesk.api.members import MEMBER_LINKS_PATH
+from creditdesk.console.api_client import ApiError
+from creditdesk.console.links import record_path
+from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.translations import mark
+from creditdesk.entities.spaces.coworker import Coworker
+
+LIFETIMES: Final = ((60, mark("one hour")), (24 * 60, mark("one day")), (7 * 24 * 60, mark("seven days")))
+_DEFAULT_MINUTES: Final = 24 * 60
+
+
+async def _show(page: ConsolePage) -> Response:
+    return await _render(page)
+
+
+async def _create(page: ConsolePage) -> Response:
+    """Creates a link and shows it this once: it is kept nowhere."""
+    form = await page.form()
+    body = {
+        "CoworkerId": page.request.path_params["id"],
+        "Purpose": form.get("purpose", ""),
+        "Minutes": form.get("minutes", ""),
+    }
+    try:
+        link = (await page.client.post(MEMBER_LINKS_PATH, body))["Value"]
+    except ApiError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return await _render(page, error=error, chosen=body)
+    address = str(page.request.base_url).rstrip("/") + link["Path"]
+    return await _render(page, link={**link, "Address": address}, chosen=body)
+
+
+async def _render(
+    page: ConsolePage,
+    *,
+    link: dict[str, Any] | None = None,
+    error: ApiError | None = None,
+    chosen: dict[str, Any] | None = None,
+) -> Response:
+    customer_id = page.request.path_params["id"]
+    customer = await page.client.get(f"{Coworker.path()}/{customer_id}")
+    chosen = chosen or {}
+    return page.render(
+        "member_link_form.html",
+        error.status if error else HTTPStatus.OK,
+        customer=customer, path=record_path(Coworker, customer_id), link=link, error=error, lifetimes=LIFETIMES,
+        purpose=chosen.get("Purpose") or "sign-in", minutes=str(chosen.get("Minutes") or _DEFAULT_MINUTES),
+    )  # fmt: skip
+
+
+MEMBER_LINK_SCREENS: Final = (
+    Screen("/console/customers/{id:int}/link", _show),
+    Screen("/console/customers/{id:int}/link", _create, ("POST",)),
+)

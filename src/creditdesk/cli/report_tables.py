@@ -14,9 +14,16 @@ from rich.text import Text
 
 from creditdesk.reports.documents import cell_text
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter, ReportResult
+from creditdesk.reports.values import Flow
 
 WIDTH_OF_FILES: Final = 200
 """Characters of a line where the output is no terminal."""
+
+MIN_TEXT_WIDTH: Final = 10
+"""Of a column of texts, which wrap."""
+
+COLUMN_GAP: Final = 3
+"""Characters between two columns."""
 
 MIN_CHART_MONTHS: Final = 2
 BAR_WIDTH: Final = 40
@@ -28,7 +35,12 @@ _CHARTED: Final = {"roll-forward": ("Month", "Closing"), "statement": ("LocalDat
 _TOO_WIDE: Final = frozenset({"Action", "Key"})
 """Columns of texts that only files and JSON have room for."""
 
+_FLOWS: Final = frozenset(flow.value.title().replace("_", "") for flow in Flow)
+"""Columns that are left out where nothing moved that way."""
+
 _NUMBERS: Final = frozenset({CellType.AMOUNT, CellType.COUNT, CellType.PERCENT, CellType.ID})
+_WHOLE: Final = _NUMBERS | {CellType.DATE, CellType.INSTANT}
+"""Cells that never wrap."""
 
 
 def print_report(result: ReportResult, file: IO[str]) -> None:
@@ -37,8 +49,8 @@ def print_report(result: ReportResult, file: IO[str]) -> None:
     console.print(Text(f"{result.title}: {result.subtitle}", style="bold"))
     console.print(Text(result.footer.period), end="\n\n")
     for section in result.sections:
-        console.print(_table(section.columns, section.rows, title=section.title))
-    console.print(_table(result.columns, result.rows, result.totals))
+        _print_rows(console, section.columns, section.rows, title=section.title)
+    _print_rows(console, result.columns, result.rows, result.totals)
     for line in chart_lines(result):
         console.print(Text(line))
     for line in footer_texts(result.footer):
@@ -86,21 +98,70 @@ def footer_texts(footer: ReportFooter) -> list[str]:
     ]
 
 
-def _table(
+def _print_rows(
+    console: Console,
     columns: Sequence[ReportColumn],
     rows: Sequence[tuple[Cell, ...]],
     totals: Sequence[tuple[Cell, ...]] = (),
     title: str = "",
+) -> None:
+    """A table, or one record after another where the terminal is too narrow for whole numbers."""
+    shown = [place for place, column in enumerate(columns) if _is_shown(column, [row[place] for row in rows])]
+    equal = [place for place in shown if _is_equal([row[place] for row in rows], [row[place] for row in totals])]
+    if common := ", ".join(f"{columns[place].title}: {_shown(rows[0][place])}" for place in equal):
+        console.print(Text(common))
+    different = [place for place in shown if place not in equal]
+    if _least_width(columns, (*rows, *totals), different) <= console.width:
+        console.print(_table(columns, rows, totals, different, title))
+        return
+    if title:
+        console.print(Text(title, style="italic"))
+    for row in (*rows, *totals):
+        for place in different:
+            if row[place] not in (None, ""):
+                console.print(Text(f"{columns[place].title}: {_shown(row[place])}"))
+        console.print()
+
+
+def _least_width(columns: Sequence[ReportColumn], rows: Sequence[tuple[Cell, ...]], shown: Sequence[int]) -> int:
+    """The narrowest terminal on which no number of the table is cut; texts wrap."""
+    width = 0
+    for place in shown:
+        longest = max(len(text) for text in (columns[place].title, *(_shown(row[place]) for row in rows)))
+        width += COLUMN_GAP + (longest if columns[place].type in _WHOLE else min(longest, MIN_TEXT_WIDTH))
+    return width
+
+
+def _is_shown(column: ReportColumn, cells: Sequence[Cell]) -> bool:
+    if column.name in _TOO_WIDE:
+        return False
+    if column.name in _FLOWS:
+        return any(cells)
+    return any(cell not in (None, "") for cell in cells)
+
+
+def _is_equal(cells: Sequence[Cell], totals: Sequence[Cell]) -> bool:
+    """Whether a text is the same in several rows, so that one line above them says it."""
+    is_same = len(cells) > 1 and isinstance(cells[0], str) and len({*cells}) == 1
+    return is_same and {*totals} <= {"", None, cells[0]}
+
+
+def _table(
+    columns: Sequence[ReportColumn],
+    rows: Sequence[tuple[Cell, ...]],
+    totals: Sequence[tuple[Cell, ...]],
+    shown: Sequence[int],
+    title: str,
 ) -> Table:
-    shown = [
-        place
-        for place, column in enumerate(columns)
-        if column.name not in _TOO_WIDE and any(row[place] not in (None, "") for row in rows)
-    ]
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", show_footer=False, pad_edge=False)
     for place in shown:
         number = columns[place].type in _NUMBERS
-        table.add_column(Text(columns[place].title), justify="right" if number else "left", overflow="fold")
+        table.add_column(
+            Text(columns[place].title),
+            justify="right" if number else "left",
+            overflow="fold",
+            no_wrap=columns[place].type in _WHOLE,
+        )
     for row in rows:
         table.add_row(*(Text(_shown(row[place])) for place in shown))
     if totals:

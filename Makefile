@@ -54,6 +54,7 @@ check: .venv/dev              ## style, types, dependencies
 
 bench: .venv/dev              ## measures every path beside its ceiling; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.reports
 
 failover: .venv/dev           ## kills, silences and changes the database under load; writes the table of docs
 	$(BIN)/python -m benchmarks.failover

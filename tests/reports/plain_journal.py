@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 SIGNS = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": -1}
@@ -56,3 +57,12 @@ def flows_between(
     # What was reopened is part of it.
     found["Expired"] = expired_at(entries, expires, start) - expired_at(entries, expires, end)
     return dict(found)
+
+
+def heads_digest(location: int, lines: Iterable[dict[str, Any]]) -> str:
+    """What the footer of a report about one location names, from the digests of the entries that it stands on."""
+    ordered = sorted(lines, key=lambda line: (line["RecordedOn"], line["Id"]))
+    head = bytes(32)
+    for line in ordered:
+        head = sha256(head + bytes.fromhex(line["Digest"])).digest()
+    return sha256(f"{location}/{len(ordered)}/{head.hex()}\n".encode()).hexdigest()

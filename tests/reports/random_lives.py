@@ -56,7 +56,7 @@ class RandomLife:
     async def live(self, steps: int) -> None:
         """Acts `steps` times; what the ledger refuses changes nothing."""
         moves: list[Callable[[], Awaitable[None]]] = [
-            self._grant, self._grant_prints, self._use, self._use, self._use, self._print, self._print, self._reverse,
+            self.grant_money, self._grant_prints, self._use, self._use, self._use, self._print, self._print, self._reverse,
             self._adjust, self._void, self._expire, self._move_window, self._change_total,
         ]  # fmt: skip
         for _ in range(steps):
@@ -71,7 +71,7 @@ class RandomLife:
         days = self.random.choice((None, 3, 12, 45))
         return None if days is None else self.ledger.now + timedelta(days=days)
 
-    async def _grant(self) -> None:
+    async def grant_money(self) -> None:
         values = await self.ledger.money_credit_values("0", CoworkerId=self.random.choice(self.customers))
         total = self._amount(60)
         record = values | {"TotalCredit": total, "RemainingCredit": total, "ExpireDate": self._expiry()}

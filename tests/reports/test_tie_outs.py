@@ -6,7 +6,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -25,12 +25,14 @@ from creditdesk.reports.csv_files import report_csv
 from creditdesk.reports.documents import report_document
 from creditdesk.reports.request import parse_report_request
 from creditdesk.reports.values import Flow
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.repository import ReadSession, Store
-from tests.reports.plain_journal import flows_between, outstanding_at
+from tests.reports.plain_journal import flows_between, heads_digest, outstanding_at
 from tests.reports.random_lives import RandomLife
 from tests.support.ledger_builder import ADMIN_PRINCIPAL
 
 FLOWS = [flow.value.title().replace("_", "") for flow in Flow]
+AT_END = ("liability", "ageing")
 STEPS = 120
 LIVES = [
     (1, "America/New_York", "GBP"),
@@ -136,6 +138,28 @@ async def test_every_figure_opens_the_movements_that_it_adds_up(life: Life) -> N
         }
         assert all(row["EntryId"] in entries for row in opened["Rows"] if row["EntryId"])
         assert all(row["EntryId"] for row in opened["Rows"] if flow is not Flow.EXPIRED)
+
+
+@pytest.mark.parametrize("name", ["liability", "roll-forward", "ageing", "utilisation", "activity"])
+async def test_the_footer_says_what_a_report_stands_on(life: Life, name: str) -> None:
+    business = life.life.ledger.business
+    first, last = date(2026, 2, 1), date(2026, 4, 30)
+    footer = (await life.report(name, To=last.isoformat(), **({} if name in AT_END else {"From": str(first)})))[
+        "Footer"
+    ]
+    [place] = footer["Locations"]
+    ends = local_midnight(last + timedelta(days=1), life.zone)
+    assert (place["TimeZone"], place["ToUtc"]) == (life.zone.key, format_datetime(ends))
+    if name not in AT_END:
+        assert place["FromUtc"] == format_datetime(local_midnight(first, life.zone))
+        assert footer["Period"] == f"{first} to {last}"
+    assert footer["KnownAsOf"] == format_datetime(ends)
+    lines = await life.session.find(JournalLine, where(JournalLine, BusinessId=business))
+    known = [line for line in lines if line["RecordedOn"] < ends]
+    assert 0 < footer["Entries"] == len(known) < len(lines)
+    assert footer["HeadsDigest"] == heads_digest(business, known)
+    assert footer["TiesOut"]
+    assert not any(Decimal(each) for each in footer["Variance"].values())
 
 
 async def test_files_have_the_figures_of_the_screen(life: Life) -> None:

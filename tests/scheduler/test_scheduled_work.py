@@ -13,6 +13,7 @@ from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.report_enums import ReportFileType, ReportType, SavedReportPeriod
+from creditdesk.entities.reports.daily_total import DailyTotal
 from creditdesk.entities.reports.saved_report import SavedReport
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.sys.business import Business
@@ -105,6 +106,27 @@ async def test_the_jobs_expire_credit_verify_and_sign_a_checkpoint(ledger: Ledge
     assert f"money credit {credit} of" in result.message
     async with ledger.store.write_session() as session:
         await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 400_000})])
+    await release_lease(ledger.store, "me", MORNING)
+
+
+async def test_the_totals_of_ended_days_are_stored_and_compared_with_the_journal(ledger: LedgerBuilder) -> None:
+    ledger.now = MORNING - timedelta(days=2)
+    await ledger.add_money_credit("40.00")
+    ledger.now = MORNING
+
+    async def run(name: str) -> tuple[bool | None, str]:
+        [result] = await run_due_jobs(ledger.store, jobs_of(ledger), "me", lambda: ledger.now, only=[name]) or []
+        return result.succeeded, result.message
+
+    assert (await run("totals"))[0]
+    assert await run("totals") == (True, "0 stored")
+    assert (await run("verify"))[0]
+    day = next(each for each in await ledger.find(DailyTotal) if each["BusinessId"] == ledger.business)
+    async with ledger.store.write_session() as session:
+        await session.update(DailyTotal, [(day["Id"], {"Totals": {}})])
+    succeeded, message = await run("verify")
+    assert succeeded is False
+    assert f"location {ledger.business} until" in message
     await release_lease(ledger.store, "me", MORNING)
 
 

@@ -17,11 +17,12 @@ from creditdesk.reports.liability import liability
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.movement_list import movement_list
 from creditdesk.reports.recorded_acts import load_recorded_acts
-from creditdesk.reports.request import ReportRequest
+from creditdesk.reports.request import GROUPS, ReportRequest
 from creditdesk.reports.result import ReportResult
 from creditdesk.reports.roll_forward import roll_forward
 from creditdesk.reports.statement import statement
 from creditdesk.reports.team_caps import load_team_members
+from creditdesk.reports.totals_view import load_totals_view
 from creditdesk.reports.utilisation import utilisation
 from creditdesk.schema.repository import ReadSession
 
@@ -30,13 +31,15 @@ from creditdesk.schema.repository import ReadSession
 class ReportKind:
     """A report: what it answers, and how it is computed.
 
-    `of_period` is false where only its end counts; `only_end` where what stands then is enough.
+    `of_period` is false where only its end counts; `only_end` where what stands then is enough. `group_by`
+    names the rows for which the totals of groups of credits are enough.
     """
 
     description: str
     compute: Callable[[ReadSession, LedgerView], Awaitable[ReportResult]]
     of_period: bool = True
     only_end: bool = False
+    group_by: frozenset[str] = frozenset()
 
 
 def _from_view(
@@ -66,9 +69,15 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
     {
         "statement": ReportKind("What moved the credit of a customer, a team or a credit", _statement),
         "liability": ReportKind(
-            "What is owed to members at an instant", _from_view(liability), of_period=False, only_end=True
+            "What is owed to members at an instant",
+            _from_view(liability),
+            of_period=False,
+            only_end=True,
+            group_by=frozenset({"kind", "funding"}),
         ),
-        "roll-forward": ReportKind("How what is owed moved from opening to closing", _from_view(roll_forward)),
+        "roll-forward": ReportKind(
+            "How what is owed moved from opening to closing", _from_view(roll_forward), group_by=frozenset(GROUPS)
+        ),
         "ageing": ReportKind("When what is owed will expire", _from_view(ageing), of_period=False, only_end=True),
         "breakage": ReportKind(
             "What will probably never be used: an estimate", _from_view(breakage), of_period=False, only_end=True
@@ -88,6 +97,8 @@ async def run_report(session: ReadSession, request: ReportRequest) -> ReportResu
     """
     kind = REPORTS[request.name]
     wanted = request if kind.of_period else request.since_beginning()
+    if wanted.is_of_groups and wanted.by in kind.group_by:
+        return await kind.compute(session, await load_totals_view(session, wanted, only_end=kind.only_end))
     view = await load_view(session, wanted, only_end=kind.only_end)
     if wanted.expires is not None:
         histories = [each for each in view.histories if expiry_band(view, each.credit) == wanted.expires]

@@ -124,14 +124,14 @@ def _time_credit(
 ) -> ReportCredit:
     rate = rates.get(row.extra_service_id or 0)
     origin = origins.get((AccountType.TIME, row.id))
-    is_printing = bool(rate and rate.is_printing_credit)
+    credit_type, unit = time_unit(rate)
     return ReportCredit(
         account_type=AccountType.TIME,
         id=row.id,
         business_id=row.business_id,
         customer_id=row.coworker_id,
-        credit_type=CreditType.PRINTING if is_printing else CreditType.TIME,
-        unit=_PRINT if is_printing else _UNITS[eChargePeriod(rate.charge_period)] if rate else DEFAULT_UNIT,
+        credit_type=credit_type,
+        unit=unit,
         description=row.description or (rate.name if rate else "") or "",
         customer_name=_name(names, row.coworker_id),
         plan=(rate.name or "") if rate and row.is_from_tariff else "",
@@ -150,6 +150,15 @@ def _time_credit(
             row.coworker_contract_unique_id, row.extra_service_id if row.is_from_tariff else None, row.valid_from
         ),
     )
+
+
+def time_unit(rate: ReportRateRow | None) -> tuple[CreditType, str]:
+    """What credit of a rate is, and what one use of it is."""
+    if rate is None:
+        return CreditType.TIME, DEFAULT_UNIT
+    if rate.is_printing_credit:
+        return CreditType.PRINTING, _PRINT
+    return CreditType.TIME, _UNITS[eChargePeriod(rate.charge_period)]
 
 
 def _benefit_key(contract: str | None, benefit: int | None, valid_from: datetime | None) -> str:

@@ -20,14 +20,14 @@ from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
 from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
-from creditdesk.reports.values import BEGINNING, END_OF_TIME, Cut, Microseconds, ReportEntry, WindowChange
+from creditdesk.reports.values import BEGINNING, END_OF_TIME, NO_TERMS, Cut, Microseconds, ReportEntry, WindowChange
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.conversions import parse_datetime
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 
 ENTRY_BATCH_SIZE: Final = 5000
-_COLUMNS: Final = (
+ENTRY_COLUMNS: Final = (
     "Id", "BusinessId", "CoworkerId", "CreditKind", "CreditId", "Sequence", "Kind", "Amount", "BalanceAfter",
     "HeldAfter", "TotalAfter", "SourceKind", "SourceId", "Reverses", "Actor", "Reason", "EffectiveOn", "RecordedOn",
     "Override", "MemberId", "Digest", "Cause", "Document",
@@ -185,19 +185,21 @@ async def _latest(
 ) -> list[ReportEntry]:
     """The newest entry of each credit that matches; recorded time never runs backwards on one (rule 4)."""
     group = ("CreditKind", "CreditId")
-    found = await session.find_latest(JournalLine, group, "Sequence", filters, keep=keep, columns=_COLUMNS)
-    return [_entry(record, by_effect=False) for record in found]
+    found = await session.find_latest(JournalLine, group, "Sequence", filters, keep=keep, columns=ENTRY_COLUMNS)
+    return [report_entry(record, by_effect=False) for record in found]
 
 
 async def _entries(session: ReadSession, filters: tuple[Filter, ...], *, by_effect: bool) -> AsyncIterator[ReportEntry]:
-    async for batch in find_batches(session, JournalLine, ENTRY_BATCH_SIZE, _COLUMNS, filters):
+    async for batch in find_batches(session, JournalLine, ENTRY_BATCH_SIZE, ENTRY_COLUMNS, filters):
         for record in batch:
-            yield _entry(record, by_effect=by_effect)
+            yield report_entry(record, by_effect=by_effect)
 
 
-def _entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
+def report_entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
+    """The entry in a record with `ENTRY_COLUMNS`; `by_effect`: reports order it by when it takes effect."""
     account_type = _ACCOUNT_TYPES[record["CreditKind"]]
     scale = MAPPINGS[account_type].scale
+    terms = json.loads(record["Document"] or "{}") if record["Kind"] == EntryType.CHANGE.value else NO_TERMS
     recorded, effective = epoch_microseconds(record["RecordedOn"]), epoch_microseconds(record["EffectiveOn"])
     return ReportEntry(
         id=record["Id"],
@@ -222,13 +224,14 @@ def _entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
         override=record["Override"],
         digest=record["Digest"],
         cause=Cause(record["Cause"]),
-        window=_window(record["Document"]) if record["Kind"] == EntryType.CHANGE.value else None,
+        window=_window(terms) if terms else None,
+        terms=terms,
     )
 
 
-def _window(document: str | None) -> WindowChange | None:
-    """The change of the expiry in the document of a change; None where another term changed."""
-    changed = json.loads(document or "{}").get("ExpireDate")
+def _window(terms: Mapping[str, tuple[str | None, str | None]]) -> WindowChange | None:
+    """The change of the expiry among changed terms; None where only others changed."""
+    changed = terms.get("ExpireDate")
     return None if changed is None else WindowChange(*map(_instant, changed))
 
 

@@ -17,14 +17,14 @@ from creditdesk.schema.conversions import format_datetime
 def report_footer(view: LedgerView, variance: Mapping[str, Decimal], notes: Iterable[str] = ()) -> ReportFooter:
     """The footer of a report over the credits of a view. `variance` is by unit."""
     request = view.request
-    newest = _newest_entries(view)
+    newest = _newest_entries(view) if view.journal is None else []
     return ReportFooter(
         period=describe_period(request.starts, request.ends),
         locations=view.report_locations(),
         known_as_of=view.known_as_of,
         # Sequences count from 1.
-        entries=sum(entry.sequence for entry in newest),
-        heads_digest=_heads_digest(newest),
+        entries=view.journal.entries if view.journal else sum(entry.sequence for entry in newest),
+        heads_digest=view.journal.digest if view.journal else _heads_digest(newest),
         checkpoint=view.checkpoint.number if view.checkpoint else None,
         checkpoint_root=view.checkpoint.root if view.checkpoint else "",
         variance=tuple(sorted(variance.items())),

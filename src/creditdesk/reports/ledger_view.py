@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
 from creditdesk.reports.movements import credit_movements, position_at
+from creditdesk.reports.period_totals import PeriodTotals
 from creditdesk.reports.periods import Moment, end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.result import ReportLocation
@@ -63,10 +64,19 @@ class CheckpointInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSummary:
+    """How many entries the journals of a report's locations have, and the digest of their heads."""
+
+    entries: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
+    `totals` are in place of histories where sums of groups are enough. `journal` is that of the locations
+    where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
     """
 
     request: ReportRequest
@@ -76,6 +86,8 @@ class LedgerView:
     checkpoint: CheckpointInfo | None = None
     rooms: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    totals: PeriodTotals | None = None
+    journal: JournalSummary | None = None
 
     @property
     def known_as_of(self) -> datetime:
@@ -112,7 +124,6 @@ class LedgerView:
     def report_locations(self) -> tuple[ReportLocation, ...]:
         """The locations of the report with the period by the clock of each, for the footer."""
         request = self.request
-        is_of_location = request.customer is None and request.team is None and request.account is None
         shown = {history.credit.business_id for history in self.histories}
         return tuple(
             ReportLocation(
@@ -123,7 +134,7 @@ class LedgerView:
                 _instant(end_cut(request.ends, each.zone, request.now)),
             )
             for each in sorted(self.locations.values(), key=lambda each: each.id)
-            if is_of_location or each.id in shown
+            if request.is_of_locations or each.id in shown
         )
 
     def _zone(self, credit: ReportCredit) -> ZoneInfo:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from creditdesk.ledger.journal.entry import EntryType, from_epoch_microseconds
 from creditdesk.ledger.rules.amounts import Amount
@@ -100,16 +100,17 @@ def _holding(view: LedgerView, history: CreditHistory, cut: Cut, newest: ReportE
 def liability(view: LedgerView) -> ReportResult:
     """What every credit holds at the end of the request's period; credits with nothing are left out."""
     found = [each for each in holdings(view) if each.position.remaining or each.position.held]
+    sums = _held_sums(view, found)
     by = view.request.by
     is_single = by == "credit"
-    rows = [_credit_row(view, each) for each in found] if is_single else _group_rows(view, found, by)
+    rows = [_credit_row(view, each) for each in found] if is_single else _group_rows(view, sums, by)
     return ReportResult(
         name="liability",
         title="Liability",
         subtitle="What is owed to members in credit",
         columns=LIABILITY_COLUMNS if is_single else _GROUP_COLUMNS,
         rows=tuple(rows),
-        totals=tuple(_total_rows(found, is_single=is_single)),
+        totals=tuple(_total_rows(sums, is_single=is_single)),
         footer=report_footer(view, {}),
     )
 
@@ -160,30 +161,52 @@ def _value(holding: Holding) -> tuple[Decimal | None, Decimal | None]:
     return price, None if value is None else to_decimal(value, currency, is_money=True)
 
 
-def _group_rows(view: LedgerView, found: list[Holding], by: str) -> list[tuple[Cell, ...]]:
+class _HeldSum(NamedTuple):
+    """What a number of credits of one group hold together; `amounts` are those of `Holding`."""
+
+    credit: ReportCredit
+    credits: int
+    amounts: tuple[Amount, ...]
+
+
+def _held_sums(view: LedgerView, found: list[Holding]) -> list[_HeldSum]:
+    sums = [_HeldSum(each.credit, 1, each.amounts) for each in found]
+    if view.totals is not None:
+        for key, credit in view.totals.credits.items():
+            totals = view.totals.totals(key, view.ends(credit, view.request.ends))
+            if totals.credits:
+                sums.append(_HeldSum(credit, totals.credits, totals.amounts))
+    return sums
+
+
+def _group_rows(view: LedgerView, found: list[_HeldSum], by: str) -> list[tuple[Cell, ...]]:
     keys: dict[str, Callable[[ReportCredit], tuple[Cell, ...]]] = {
         "customer": lambda c: ("", "", c.customer_id, c.customer_name),
         "plan": lambda c: ("", c.plan or c.product, None, ""),
         "funding": lambda c: (c.funding.value, "", None, ""),
         "kind": lambda _: ("", "", None, ""),
     }
-    groups: dict[tuple[Cell, ...], list[Holding]] = defaultdict(list)
+    groups: dict[tuple[Cell, ...], list[_HeldSum]] = defaultdict(list)
     for each in found:
         credit = each.credit
         location = view.locations[credit.business_id].name
         groups[location, credit.credit_type.value, credit.unit, *keys[by](credit)].append(each)
-    return [(*key, len(groups[key]), *_sums(groups[key])) for key in sorted(groups, key=repr)]
+    return [(*key, _number(groups[key]), *_sums(groups[key])) for key in sorted(groups, key=repr)]
 
 
-def _sums(found: list[Holding]) -> tuple[Decimal, ...]:
+def _number(found: list[_HeldSum]) -> int:
+    return sum(each.credits for each in found)
+
+
+def _sums(found: list[_HeldSum]) -> tuple[Decimal, ...]:
     credit = found[0].credit
     columns = zip(*(each.amounts for each in found), strict=True)
     return tuple(to_decimal(sum(column), credit.unit, is_money=credit.is_money) for column in columns)
 
 
-def _total_rows(found: list[Holding], *, is_single: bool) -> list[tuple[Cell, ...]]:
+def _total_rows(found: list[_HeldSum], *, is_single: bool) -> list[tuple[Cell, ...]]:
     """One row for each kind and unit; values of uses are not added to money."""
-    units: dict[tuple[CreditType, str], list[Holding]] = defaultdict(list)
+    units: dict[tuple[CreditType, str], list[_HeldSum]] = defaultdict(list)
     for each in found:
         units[each.credit.credit_type, each.credit.unit].append(each)
     rows: list[tuple[Cell, ...]] = []
@@ -192,7 +215,7 @@ def _total_rows(found: list[Holding], *, is_single: bool) -> list[tuple[Cell, ..
         if is_single:
             rows.append((*head, None, "", None, None, None, *_sums(members), "", None, None, None))
         else:
-            rows.append((*head, len(members), *_sums(members)))
+            rows.append((*head, _number(members), *_sums(members)))
     return rows
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from typing import Final
 
 from creditdesk.auth.scope import scope_filters
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
-from creditdesk.ledger.journal.entry import AccountType, EntryType, epoch_microseconds
+from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
 from creditdesk.ledger.loaders.rows import find_by_id, find_filtered
@@ -18,7 +17,9 @@ from creditdesk.ledger.rules.credit import CreditType, SourceKind
 from creditdesk.reports.closings import closing_note, load_closings
 from creditdesk.reports.credit_loader import DEFAULT_UNIT, load_report_credits
 from creditdesk.reports.entry_loader import EntryScope, LoadedEntries, load_journals, load_period
-from creditdesk.reports.ledger_view import CheckpointInfo, CreditHistory, LedgerView, LocationInfo
+from creditdesk.reports.journal_head import combined_digest
+from creditdesk.reports.ledger_view import CheckpointInfo, CreditHistory, JournalSummary, LedgerView, LocationInfo
+from creditdesk.reports.location_totals import load_journal_head
 from creditdesk.reports.past_windows import load_past_windows
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import LOCATION_IDS, OF_CREDIT, TEAM_ID, ReportRequest
@@ -29,9 +30,6 @@ from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
-_ACCOUNT_TYPES: Final = {each.value: each for each in AccountType}
-_ENTRY_TYPES: Final = {each.value: each for each in EntryType}
-
 
 async def load_view(session: ReadSession, request: ReportRequest, *, only_end: bool = False) -> LedgerView:
     """The view of a request. Raises ValidationError for a location, customer, team or credit that does
@@ -39,10 +37,10 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
 
     With `only_end` it may lack the entries, and holds what each credit held at the end.
     """
-    locations = await _load_locations(session, request)
+    locations = await load_locations(session, request)
     scope = await _scope(session, request, tuple(locations))
     by_recording = request.as_known_at is None
-    is_of_locations = scope.account is None and scope.customer is None
+    is_of_locations = request.is_of_locations
     if by_recording and is_of_locations and (only_end or request.starts is not None):
         loaded = await load_period(session, request, scope, locations)
         credits_ = await load_report_credits(session, scope, _accounts_with_amounts(loaded))
@@ -54,14 +52,15 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
     credits_ |= await _load_deleted(session, scope, locations, loaded, credits_)
     credits_ |= await load_past_windows(session, request, locations, credits_)
     found = [
-        _history(credits_[account], loaded) for account in sorted(credits_) if _is_wanted(credits_[account], request)
+        _history(credits_[account], loaded) for account in sorted(credits_) if is_wanted(credits_[account], request)
     ]
     view = LedgerView(request, locations, found, by_recording)
     # A credit that is granted later changes nothing in the report of an earlier time.
     view = replace(view, histories=[each for each in found if view.has_begun(each)])
     rooms = await _load_rooms(session, view.histories) if request.name == "utilisation" else {}
-    notes = await _load_notes(session, view)
-    return replace(view, checkpoint=await _load_checkpoint(session, view), rooms=rooms, notes=notes)
+    notes = await load_notes(session, view)
+    journal = await load_journal_summary(session, view) if is_of_locations else None
+    return replace(view, checkpoint=await load_checkpoint(session, view), rooms=rooms, notes=notes, journal=journal)
 
 
 def _accounts_with_amounts(loaded: LoadedEntries) -> set[AccountKey]:
@@ -82,7 +81,8 @@ def _history(credit: ReportCredit, loaded: LoadedEntries) -> CreditHistory:
     )
 
 
-def _is_wanted(credit: ReportCredit, request: ReportRequest) -> bool:
+def is_wanted(credit: ReportCredit, request: ReportRequest) -> bool:
+    """Whether a credit is of the kind, funding and unit that a request names."""
     return (
         (request.credit_type is None or credit.credit_type is request.credit_type)
         and (request.funding is None or credit.funding is request.funding)
@@ -91,7 +91,8 @@ def _is_wanted(credit: ReportCredit, request: ReportRequest) -> bool:
     )
 
 
-async def _load_locations(session: ReadSession, request: ReportRequest) -> dict[int, LocationInfo]:
+async def load_locations(session: ReadSession, request: ReportRequest) -> dict[int, LocationInfo]:
+    """The locations of a request. Raises ValidationError for one that does not exist for the caller."""
     wanted = where(Business, Id=request.locations) if request.locations else ()
     rows = await find_filtered(session, LocationRow, (*wanted, *scope_filters(request.principal, Business)))
     if missing := set(request.locations) - {row.id for row in rows}:
@@ -159,7 +160,7 @@ def _deleted_credit(entry: ReportEntry, location: LocationInfo) -> ReportCredit:
     )
 
 
-async def _load_checkpoint(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
+async def load_checkpoint(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
     """The newest checkpoint made by the instant that the view is known as of."""
     meta = StoredCheckpoint.meta()
     filters = (Filter(meta.columns["CreatedOn"], Comparison.AT_MOST, view.known_as_of),)
@@ -175,7 +176,17 @@ async def _load_rooms(session: ReadSession, histories: list[CreditHistory]) -> d
     return {booking_id: row.resource_name or "" for booking_id, row in found.items()}
 
 
-async def _load_notes(session: ReadSession, view: LedgerView) -> tuple[str, ...]:
+async def load_journal_summary(session: ReadSession, view: LedgerView) -> JournalSummary:
+    """How many entries the journals of the view's locations have by its end, and their digest."""
+    request, known = view.request, view.request.as_known_at
+    heads = {}
+    for each in view.locations.values():
+        cut = end_cut(request.ends if known is None else known, each.zone, request.now)
+        heads[each.id] = await load_journal_head(session, each.id, cut)
+    return JournalSummary(sum(head.entries for head in heads.values()), combined_digest(heads))
+
+
+async def load_notes(session: ReadSession, view: LedgerView) -> tuple[str, ...]:
     """What was closed and reopened of the months that end in the report's period."""
     request = view.request
     notes = []

@@ -88,7 +88,7 @@ def credit_movements(
 
     Their amounts add up to the difference between the outstanding amounts at the two cuts.
     """
-    life = _Life(credit, opening)
+    life = CreditLife(credit, opening)
     for entry in entries:
         if start.entries_before <= entry.at < end.entries_before:
             yield from life.until(entry.at)
@@ -96,13 +96,17 @@ def credit_movements(
     yield from life.until(end.expired_by)
 
 
-class _Life:
+class CreditLife:
     """A credit as it moves: what remains, its expiry, and whether that has passed."""
 
     def __init__(self, credit: ReportCredit, opening: Position) -> None:
         self._credit = credit
         self._remaining, self._outstanding = opening.remaining, opening.outstanding
         self._expires, self._is_expired = opening.expires, opening.is_expired
+
+    @property
+    def is_expired(self) -> bool:
+        return self._is_expired
 
     def until(self, at: Microseconds) -> Iterator[CreditMovement]:
         """The expiry, where it comes by then."""

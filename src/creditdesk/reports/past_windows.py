@@ -1,21 +1,22 @@
-"""The windows of credits as they stood at the end of a report, where they were changed since."""
+"""The windows and the funding of credits as they stood at the end of a report, where they were changed since."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds, from_epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
 from creditdesk.ledger.loaders.past_terms import PastTerms, load_past_terms
+from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut
 from creditdesk.reports.request import ReportRequest
-from creditdesk.reports.values import END_OF_TIME, Microseconds, ReportCredit
+from creditdesk.reports.values import END_OF_TIME, ReportCredit
 from creditdesk.schema.conversions import parse_datetime
 from creditdesk.schema.repository import ReadSession
 
@@ -28,7 +29,7 @@ async def load_past_windows(
     locations: Mapping[int, LocationInfo],
     credits_: Mapping[AccountKey, ReportCredit],
 ) -> dict[AccountKey, ReportCredit]:
-    """The credits whose window was changed after the report's end, with the one that stood then."""
+    """The credits whose window or funding was changed after the report's end, with what stood then."""
     found: dict[AccountKey, ReportCredit] = {}
     groups: dict[tuple[datetime, AccountType], list[int]] = defaultdict(list)
     for (account_type, credit_id), credit in credits_.items():
@@ -38,7 +39,7 @@ async def load_past_windows(
     for (until, account_type), ids in groups.items():
         for credit_id, terms in (await load_past_terms(session, MAPPINGS[account_type], ids, until)).items():
             credit = credits_[account_type, credit_id]
-            found[credit.account] = replace(credit, **_window(terms))
+            found[credit.account] = replace(credit, **_past_values(terms))
     return found
 
 
@@ -50,9 +51,12 @@ def _last_instant(request: ReportRequest, location: LocationInfo) -> datetime | 
     return None if cut.entries_before == END_OF_TIME else from_epoch_microseconds(cut.entries_before - 1)
 
 
-def _window(terms: PastTerms) -> dict[str, Microseconds | None]:
-    return {
+def _past_values(terms: PastTerms) -> dict[str, Any]:
+    values: dict[str, Any] = {
         field: epoch_microseconds(parse_datetime(terms[term])[0]) if terms[term] else None
         for term, field in _FIELDS.items()
         if term in terms
     }
+    if "Funding" in terms:
+        values["funding"] = FundingKind(terms["Funding"])
+    return values

@@ -40,9 +40,8 @@ CREDIT_KIND: Final = Param("Kind", choices=_CREDIT_TYPES)
 OF_CREDIT: Final = Param("CreditId", _ID, description="Goes together with Kind.")
 CURRENCY: Final = Param("Unit", description="A currency, or `minute`, `day`, `print`…")
 FUNDING: Final = Param("Funding", choices=tuple(each.value for each in FundingKind))
-GROUP_BY: Final = Param(
-    "By", choices=("credit", "customer", "plan", "funding", "kind"), description="The rows; one a credit by default."
-)
+GROUPS: Final = ("credit", "customer", "plan", "funding", "kind")
+GROUP_BY: Final = Param("By", choices=GROUPS, description="The rows; one a credit by default.")
 PLAN: Final = Param("Plan", description="The plan or product that granted the credit; `-` for credit without one.")
 EXPIRES: Final = Param("Expires", choices=EXPIRY_BANDS, description="Credit of one column of the ageing report.")
 FLOW: Final = Param("Flow", description="Movements of these kinds alone, separated by commas: " + ", ".join(Flow) + ".")
@@ -91,6 +90,16 @@ class ReportRequest:
             return None
         kind = AccountType.MONEY if self.credit_type is CreditType.MONEY else AccountType.TIME
         return (kind, self.credit_id)
+
+    @property
+    def is_of_locations(self) -> bool:
+        """Whether it is about whole locations, not about one customer, team or credit."""
+        return self.customer is None and self.team is None and self.account is None
+
+    @property
+    def is_of_groups(self) -> bool:
+        """Whether the groups of credits that totals are stored of answer it."""
+        return self.is_of_locations and self.as_known_at is None and self.plan is None and self.expires is None
 
     def since_beginning(self) -> ReportRequest:
         """The same request over everything up to its end."""

@@ -46,7 +46,7 @@ def roll_forward(view: LedgerView) -> ReportResult:
     A period of instants, or without a start, is one row.
     """
     rows: list[tuple[Cell, ...]] = []
-    for part in _slices(view):
+    for part in report_slices(view, _first_date(view)):
         groups = grouped_totals(view, part.starts, part.ends, _group_of)
         rows += [
             (part.label, view.locations[group.location].name, *_cells(group, totals))
@@ -95,9 +95,10 @@ def _cells(group: RollForwardGroup, totals: FlowTotals, funding: str | None = No
     )
 
 
-def _slices(view: LedgerView) -> list[MonthSlice]:
+def report_slices(view: LedgerView, first_date: date | None) -> list[MonthSlice]:
+    """The months of a report; `first_date` is where one without a start begins."""
     starts, ends = view.request.starts, view.request.ends
-    first = starts if type(starts) is date else _first_date(view) if starts is None else None
+    first = starts if type(starts) is date else first_date if starts is None else None
     last = ends if type(ends) is date else _today(view) if ends is None else None
     if first is None or last is None or first > last:
         return [MonthSlice("all", starts, ends)]
@@ -111,6 +112,8 @@ def _slices(view: LedgerView) -> list[MonthSlice]:
 
 def _first_date(view: LedgerView) -> date | None:
     """The local date of the first entry, on the clock of its location."""
+    if view.totals is not None:
+        return view.totals.first_date
     found = [
         local_date(from_epoch_microseconds(history.entries[0].at), view.locations[history.credit.business_id].zone)
         for history in view.histories

@@ -10,6 +10,7 @@ from typing import TypeVar
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.period_totals import PeriodTotals
 from creditdesk.reports.periods import Moment
 from creditdesk.reports.values import Flow, ReportCredit
 
@@ -46,6 +47,8 @@ def grouped_totals(
 ) -> dict[G, FlowTotals]:
     """The totals of each group from one moment to another, in order of the groups."""
     found: dict[G, FlowTotals] = defaultdict(FlowTotals)
+    if view.totals is not None:
+        _add_totals(found, view, view.totals, (starts, ends), group_of)
     for history in view.histories:
         credit = history.credit
         start, end = view.starts(credit, starts), view.ends(credit, ends)
@@ -55,3 +58,23 @@ def grouped_totals(
         for movement in view.movements(history, start, end):
             totals.flows[movement.flow] += movement.amount
     return {group: found[group] for group in sorted(found, key=repr)}
+
+
+def _add_totals(
+    found: dict[G, FlowTotals],
+    view: LedgerView,
+    period: PeriodTotals,
+    moments: tuple[Moment | None, Moment | None],
+    group_of: Callable[[ReportCredit], G],
+) -> None:
+    starts, ends = moments
+    for key, credit in period.credits.items():
+        opening = period.totals(key, view.starts(credit, starts))
+        closing = period.totals(key, view.ends(credit, ends))
+        if not opening and not closing:
+            continue
+        totals = found[group_of(credit)]
+        totals.opening += opening.outstanding
+        totals.closing += closing.outstanding
+        for flow in Flow:
+            totals.flows[flow] += closing.flow(flow) - opening.flow(flow)

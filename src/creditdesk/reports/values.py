@@ -5,8 +5,10 @@ Amounts are in the credit's smallest unit, instants in microseconds since 1970-0
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -85,6 +87,7 @@ class ReportCredit(Struct, frozen=True, gc=False):
     created: Microseconds | None = None
     continues: int | None = None
     benefit_key: str = ""
+    rate_id: int | None = None
 
     @property
     def account(self) -> AccountKey:
@@ -102,8 +105,14 @@ class WindowChange(Struct, frozen=True, gc=False):
     after: Microseconds | None
 
 
+NO_TERMS: Final[Mapping[str, tuple[Any, Any]]] = MappingProxyType({})
+
+
 class ReportEntry(Struct, frozen=True, gc=False):
-    """A journal entry as reports read it; `at` is the time by which the report orders it."""
+    """A journal entry as reports read it; `at` is the time by which the report orders it.
+
+    `terms` are those that a change found and left, by name, as JSON values.
+    """
 
     id: int
     account: AccountKey
@@ -128,6 +137,7 @@ class ReportEntry(Struct, frozen=True, gc=False):
     digest: str
     cause: Cause = Cause.UNKNOWN
     window: WindowChange | None = None
+    terms: Mapping[str, tuple[Any, Any]] = NO_TERMS
 
 
 class Position(Struct, frozen=True, gc=False):

@@ -15,6 +15,7 @@ from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.purge import remove_expired_sign_ins
 from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release, run_response_removal
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.reports.daily_totals_job import find_untrue_days, store_daily_totals
 from creditdesk.reports.exception_verification import VERIFY_JOB
 from creditdesk.scheduler.backups import BackupPlan, make_backup
 from creditdesk.scheduler.month_end import write_month_end_reports
@@ -59,6 +60,9 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
         ScheduledJob(VERIFY_JOB, "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR), jobs.verify),
         ScheduledJob(
             "checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR), jobs.checkpoint
+        ),
+        ScheduledJob(
+            "totals", "Stores the totals of ended days, from which reports start", Schedule(_HOUR), jobs.store_totals
         ),
         ScheduledJob("reports", "Writes saved reports after the end of a month", Schedule(_HOUR), jobs.write_reports),
     )
@@ -122,6 +126,8 @@ class _Jobs:
             await store_findings(session, findings.found, self._context.ledger.clock())
         if findings.found:
             raise JobFailed(f"{len(findings.found)} problems; the first: {findings.found[0]}")
+        if untrue := await find_untrue_days(self._context.store, self._context.ledger.clock()):
+            raise JobFailed(f"{len(untrue)} stored totals differ from the journal; the first: {untrue[0]}")
         return f"{entries} journal entries verified"
 
     async def checkpoint(self) -> str:
@@ -129,6 +135,10 @@ class _Jobs:
         async with context.store.write_session() as session:
             made = await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
         return f"{made.lines} journal entries of {made.credits} credits"
+
+    async def store_totals(self) -> str:
+        days = await store_daily_totals(self._context.store, self._context.ledger.clock())
+        return f"{days} stored"
 
     async def write_reports(self) -> str:
         context = self._context

@@ -15,6 +15,7 @@ from creditdesk.storage.migrations import (
     counter_columns,
     credit_funding,
     credit_grants,
+    daily_totals,
     field_defaults,
     hold_decisions,
     initial,
@@ -53,6 +54,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *report_tables.LATER_MIGRATIONS,
     *job_results.MIGRATIONS,
     *member_sessions.MIGRATIONS,
+    *daily_totals.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,164 @@
+"""How long reports take at several sizes of the ledger, from the totals of ended days and over all journals.
+
+`python -m benchmarks.reports --rows 100000,1000000` loads the demo, computes each report before and after the
+job that stores the totals of ended days, prints a table and writes benchmarks/results/reports.md. The figures
+of both ways are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from benchmarks import machine, postgres
+from benchmarks.engines import ENGINES, MeasuredEngine, database_folder, running_engine
+from benchmarks.report import RESULTS, markdown
+from creditdesk.demo.load import load_demo
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.reports.daily_total import DailyTotal
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.reports.catalog import run_report
+from creditdesk.reports.daily_totals_job import store_daily_totals
+from creditdesk.reports.request import parse_report_request
+from creditdesk.reports.result import ReportResult
+from creditdesk.schema.progress import NullReporter
+from creditdesk.schema.repository import ReadSession, Store
+from creditdesk.schema.service import Principal
+from creditdesk.storage.engine import open_store
+
+_SEED: Final = 1
+_CUSTOMER: Final = 101
+_ROUNDS: Final = 3
+_MANY_USES: Final = 300_000
+"""From this many uses on, reports over all journals are left out: they take minutes."""
+_TARGETS: Final = {"liability now": 3.0, "liability at an instant": 3.0, "month": 3.0, "statement": 0.05}
+"""The most seconds that reports should take over ten million uses."""
+
+
+def report_cases(today: date) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The reports by title; the month is the last full one."""
+    last = today.replace(day=1) - timedelta(days=1)
+    return {
+        "liability now": ("liability", {"By": "funding"}),
+        "liability at an instant": ("liability", {"By": "funding", "At": f"{last}T11:30:00Z"}),
+        "month": ("roll-forward", {"From": last.replace(day=1).isoformat(), "To": last.isoformat()}),
+        "every month": ("roll-forward", {}),
+        "statement": ("statement", {"CoworkerId": _CUSTOMER}),
+    }
+
+
+@dataclass(slots=True)
+class LedgerTimes:
+    """One size: its entries, the seconds of each report, and those of the job that stores totals."""
+
+    entries: int = 0
+    job: float = 0.0
+    over_journals: dict[str, float] = field(default_factory=dict)
+    from_totals: dict[str, float] = field(default_factory=dict)
+
+
+async def measure_reports(store: Store, rows: int) -> LedgerTimes:
+    """Measures every report over the demo, before totals are stored and after."""
+    now, times = datetime.now(UTC), LedgerTimes()
+    async with store.read_session() as session:
+        times.entries = await session.count(JournalLine)
+        has_totals = bool(await session.count(DailyTotal))
+    cases = report_cases(now.date())
+    expected: dict[str, ReportResult] = {}
+    if rows < _MANY_USES and not has_totals:
+        for title, case in cases.items():
+            expected[title], times.over_journals[title] = await _fastest(store, case, now, rounds=1)
+    started = monotonic()
+    await store_daily_totals(store, now)
+    times.job = monotonic() - started
+    for title, case in cases.items():
+        result, times.from_totals[title] = await _fastest(store, case, now, rounds=_ROUNDS)
+        if title in expected and expected[title] != result:
+            raise RuntimeError(f"{title}: the totals of ended days give other figures than the journals")
+    return times
+
+
+async def _fastest(
+    store: Store, case: tuple[str, Mapping[str, Any]], now: datetime, rounds: int
+) -> tuple[ReportResult, float]:
+    """The report, and the seconds of the fastest round."""
+    request = parse_report_request(case[0], case[1], Principal(0, "bench@example.com", unrestricted=True), now)
+
+    async def compute(session: ReadSession) -> ReportResult:
+        return await run_report(session, request)
+
+    taken = []
+    for _ in range(rounds):
+        started = monotonic()
+        result = await store.read_detached(compute)
+        taken.append(monotonic() - started)
+    return result, min(taken)
+
+
+async def _measure_engine(engine: MeasuredEngine, rows: int) -> LedgerTimes:
+    store = await open_store(engine.url, migrated=True)
+    try:
+        async with store.read_session() as session:
+            is_empty = not await session.count(Coworker)
+        if is_empty:
+            await load_demo(store, rows, _SEED, NullReporter())
+        if is_empty and engine.name == "postgresql":
+            await postgres.settle(engine.url)
+        return await measure_reports(store, rows)
+    finally:
+        await store.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description=__doc__)
+    parser.add_argument("--rows", default="100000,1000000", help="sizes, with commas between")
+    parser.add_argument("--engine", choices=ENGINES, help="only this engine")
+    parser.add_argument("--out", type=Path, default=RESULTS / "reports.md", help="where the page is written")
+    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sizes = [int(word) for word in options.rows.split(",")]
+    written = f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}"
+    parts = ["# Reports", "", *(__doc__ or "").splitlines()[2:], "", written]
+    for name in (options.engine,) if options.engine else ENGINES:
+        found = []
+        for size in sizes:
+            with ExitStack() as stack:
+                folder = stack.enter_context(database_folder(options.folder, f"{name}-{size}"))
+                engine = stack.enter_context(running_engine(name, 1, folder))
+                found.append(asyncio.run(_measure_engine(engine, size)))
+        parts += ["", f"## {name}", "", *_table(sizes, found)]
+        options.out.write_text("\n".join(parts) + "\n")
+    print("\n".join(parts[2:]))
+    print(f"Written to {options.out}")
+    return 0
+
+
+def _table(sizes: Sequence[int], found: Sequence[LedgerTimes]) -> list[str]:
+    heads = [f"{head} at {size:,} uses" for size in sizes for head in ("all journals s", "totals s")]
+    rows = []
+    for title in found[0].from_totals:
+        cells = []
+        for times in found:
+            slow = times.over_journals.get(title)
+            cells += ["" if slow is None else f"{slow:.2f}", f"{times.from_totals[title]:.3f}"]
+        growth = found[-1].from_totals[title] / found[0].from_totals[title]
+        target = _TARGETS.get(title)
+        rows.append([title, *cells, f"{growth:.2f}", "" if target is None else f"{target:g}"])
+    facts = [
+        f"{t.entries:,} entries at {s:,} uses; the job took {t.job:.0f} s" for s, t in zip(sizes, found, strict=True)
+    ]
+    return [*markdown(["report", *heads, "growth", "target s"], rows), "", *(f"- {fact}" for fact in facts)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
+from typing import Final
 
 from creditdesk.auth.scope import scope_filters
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
@@ -30,6 +31,9 @@ from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
+_COUNTS_USED_UP: Final = frozenset({"breakage"})
+"""Reports that count credits which hold nothing any more."""
+
 
 async def load_view(session: ReadSession, request: ReportRequest, *, only_end: bool = False) -> LedgerView:
     """The view of a request. Raises ValidationError for a location, customer, team or credit that does
@@ -43,7 +47,9 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
     is_of_locations = request.is_of_locations
     if by_recording and is_of_locations and (only_end or request.starts is not None):
         loaded = await load_period(session, request, scope, locations)
-        credits_ = await load_report_credits(session, scope, _accounts_with_amounts(loaded))
+        is_of_all = request.name in _COUNTS_USED_UP
+        accounts = loaded.accounts if is_of_all else _accounts_with_amounts(loaded)
+        credits_ = await load_report_credits(session, scope, accounts)
     else:
         credits_ = await load_report_credits(session, scope)
         if scope.account is not None and scope.account not in credits_:

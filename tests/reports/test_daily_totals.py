@@ -17,7 +17,7 @@ from creditdesk.ledger.operations.set_funding import set_funding
 from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.ledger.services import CreditService
 from creditdesk.reports.catalog import REPORTS, run_report
-from creditdesk.reports.daily_totals_job import find_untrue_days, store_daily_totals
+from creditdesk.reports.daily_totals_job import find_stale_days, store_daily_totals
 from creditdesk.reports.documents import report_document
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
@@ -62,9 +62,9 @@ async def stored_days(life: RandomLife) -> int:
         return await session.count(DailyTotal, where(DailyTotal, BusinessId=life.ledger.business))
 
 
-async def untrue_days(life: RandomLife) -> list[str]:
+async def stale_days(life: RandomLife) -> list[str]:
     """Those of the life's location; others were lived to other ends."""
-    found = await find_untrue_days(life.ledger.store, life.ledger.now)
+    found = await find_stale_days(life.ledger.store, life.ledger.now)
     return [each for each in found if each.startswith(f"location {life.ledger.business} ")]
 
 
@@ -82,7 +82,7 @@ async def test_reports_are_the_same_before_between_and_after_stored_days(life: R
     assert await store_daily_totals(store, ledger.now) == 0
     await life.live(5)
     await assert_same_figures(life, PERIODS)
-    assert await untrue_days(life) == []
+    assert await stale_days(life) == []
 
 
 async def test_a_late_entry_is_part_of_every_day_after_it(life: RandomLife) -> None:
@@ -95,10 +95,10 @@ async def test_a_late_entry_is_part_of_every_day_after_it(life: RandomLife) -> N
     await assert_same_figures(life, PERIODS)
     assert 0 < await store_daily_totals(store, now) < await stored_days(life)
     await assert_same_figures(life, PERIODS)
-    assert await untrue_days(life) == []
+    assert await stale_days(life) == []
 
 
-async def test_a_deleted_credit_and_one_whose_funding_changed_are_counted_once(life: RandomLife) -> None:
+async def test_a_deleted_credit_and_one_of_a_new_funding_are_counted_once(life: RandomLife) -> None:
     store, ledger = life.ledger.store, life.ledger
     await life.grant_money()
     await life.grant_money()
@@ -118,7 +118,7 @@ async def test_a_deleted_credit_and_one_whose_funding_changed_are_counted_once(l
     ledger.now += timedelta(days=2)
     await store_daily_totals(store, ledger.now)
     await assert_same_figures(life, PERIODS)
-    assert await untrue_days(life) == []
+    assert await stale_days(life) == []
 
 
 async def test_stored_totals_that_the_journal_does_not_have_are_found(life: RandomLife) -> None:
@@ -129,5 +129,5 @@ async def test_stored_totals_that_the_journal_does_not_have_are_found(life: Rand
         group, values = next(iter(day["Totals"].items()))
         totals = {**day["Totals"], group: [values[0] + 1, *values[1:]]}
         await session.update(DailyTotal, [(day["Id"], {"Totals": totals})])
-    [found] = await untrue_days(life)
+    [found] = await stale_days(life)
     assert found == f"location {ledger.business} until {day['Until']:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,7 +1,7 @@
 """The stored totals of a location at the end of its days, from which totals of any later instant are few steps.
 
 They follow from the journal alone. Stored totals count only while the location has as many entries before
-their instant as they were made from; what was recorded since is added by whoever reads them.
+their instant as they were made from; a reader adds what was recorded since.
 """
 
 from __future__ import annotations

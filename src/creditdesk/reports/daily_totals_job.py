@@ -41,20 +41,20 @@ _ACTOR: Final = "creditdesk"
 async def store_daily_totals(store: Store, now: datetime) -> int:
     """Stores the totals of the days that have ended at each location; returns the number of days.
 
-    Days that late entries or deletions made untrue are made again. Safe to repeat.
+    Days that late entries or deletions made stale are computed again. Safe to repeat.
     """
     stored = 0
     for location_id, zone in (await store.read_detached(_locations)).items():
-        untrue, days = await store.read_detached(partial(_missing_days, location_id, zone, now))
+        stale, days = await store.read_detached(partial(_missing_days, location_id, zone, now))
         records = [new_record(DailyTotal, day_values(location_id, day), now, _ACTOR) for day in days]
         async with store.write_session() as session:
-            await session.delete(DailyTotal, untrue)
+            await session.delete(DailyTotal, stale)
             await session.insert(DailyTotal, records)
         stored += len(records)
     return stored
 
 
-async def find_untrue_days(store: Store, now: datetime) -> list[str]:
+async def find_stale_days(store: Store, now: datetime) -> list[str]:
     """The stored days that differ from what the whole journal says, as `location 3 until 2026-10-01T00:00:00Z`.
 
     A day that late entries made invalid is not among them: no report uses it.
@@ -81,9 +81,9 @@ async def _missing_days(
         _, deleted_since = await reassigned_accounts(session, base.head.until)
         if deleted_since is not None:
             base = await load_day(session, location_id, min(deleted_since, base.head.until))
-    untrue = await days_after(session, location_id, base.head.until)
+    stale = await days_after(session, location_id, base.head.until)
     untils = await _day_ends(session, location_id, base.head.until, zone, now)
-    return untrue, await _compute_days(session, location_id, base, untils) if untils else []
+    return stale, await _compute_days(session, location_id, base, untils) if untils else []
 
 
 async def _differing_days(location_id: int, now: datetime, session: ReadSession) -> list[Microseconds]:

@@ -27,7 +27,7 @@ from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 
 ENTRY_BATCH_SIZE: Final = 5000
-ENTRY_COLUMNS: Final = (
+REPORT_ENTRY_COLUMNS: Final = (
     "Id", "BusinessId", "CoworkerId", "CreditKind", "CreditId", "Sequence", "Kind", "Amount", "BalanceAfter",
     "HeldAfter", "TotalAfter", "SourceKind", "SourceId", "Reverses", "Actor", "Reason", "EffectiveOn", "RecordedOn",
     "Override", "MemberId", "Digest", "Cause", "Document",
@@ -185,18 +185,18 @@ async def _latest(
 ) -> list[ReportEntry]:
     """The newest entry of each credit that matches; recorded time never runs backwards on one (rule 4)."""
     group = ("CreditKind", "CreditId")
-    found = await session.find_latest(JournalLine, group, "Sequence", filters, keep=keep, columns=ENTRY_COLUMNS)
+    found = await session.find_latest(JournalLine, group, "Sequence", filters, keep=keep, columns=REPORT_ENTRY_COLUMNS)
     return [report_entry(record, by_effect=False) for record in found]
 
 
 async def _entries(session: ReadSession, filters: tuple[Filter, ...], *, by_effect: bool) -> AsyncIterator[ReportEntry]:
-    async for batch in find_batches(session, JournalLine, ENTRY_BATCH_SIZE, ENTRY_COLUMNS, filters):
+    async for batch in find_batches(session, JournalLine, ENTRY_BATCH_SIZE, REPORT_ENTRY_COLUMNS, filters):
         for record in batch:
             yield report_entry(record, by_effect=by_effect)
 
 
 def report_entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
-    """The entry in a record with `ENTRY_COLUMNS`; `by_effect`: reports order it by when it takes effect."""
+    """The entry in a record with `REPORT_ENTRY_COLUMNS`; `by_effect`: reports order it by when it takes effect."""
     account_type = _ACCOUNT_TYPES[record["CreditKind"]]
     scale = MAPPINGS[account_type].scale
     terms = json.loads(record["Document"] or "{}") if record["Kind"] == EntryType.CHANGE.value else NO_TERMS

@@ -17,7 +17,7 @@ from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMa
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_by_id, find_filtered
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.ledger.rules.funding import FundingKind
-from creditdesk.reports.entry_loader import ENTRY_COLUMNS, report_entry
+from creditdesk.reports.entry_loader import REPORT_ENTRY_COLUMNS, report_entry
 from creditdesk.reports.values import BEGINNING, END_OF_TIME, Microseconds, ReportCredit, ReportEntry
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
@@ -126,7 +126,7 @@ async def load_credit_journals(session: ReadSession, accounts: Collection[Accoun
         if not ids:
             continue
         filters = where(JournalLine, CreditKind=mapping.account_type.value, CreditId=ids)
-        for record in await session.find(JournalLine, filters, columns=ENTRY_COLUMNS):
+        for record in await session.find(JournalLine, filters, columns=REPORT_ENTRY_COLUMNS):
             entry = report_entry(record, by_effect=False)
             entries[entry.account].append(entry)
         credits_ |= await _load_credits(session, mapping, ids)

@@ -66,7 +66,9 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
     rooms = await _load_rooms(session, view.histories) if request.name == "utilisation" else {}
     notes = await load_notes(session, view)
     journal = await load_journal_summary(session, view) if is_of_locations else None
-    return replace(view, checkpoint=await load_checkpoint(session, view), rooms=rooms, notes=notes, journal=journal)
+    return replace(
+        view, checkpoint=await load_checkpoint_info(session, view), rooms=rooms, notes=notes, journal=journal
+    )
 
 
 def _accounts_with_amounts(loaded: LoadedEntries) -> set[AccountKey]:
@@ -166,7 +168,7 @@ def _deleted_credit(entry: ReportEntry, location: LocationInfo) -> ReportCredit:
     )
 
 
-async def load_checkpoint(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
+async def load_checkpoint_info(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
     """The newest checkpoint made by the instant that the view is known as of."""
     meta = StoredCheckpoint.meta()
     filters = (Filter(meta.columns["CreatedOn"], Comparison.AT_MOST, view.known_as_of),)

@@ -15,7 +15,7 @@ from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.credit_loader import time_unit
 from creditdesk.reports.credit_totals import GroupKey
 from creditdesk.reports.ledger_view import LedgerView, LocationInfo
-from creditdesk.reports.loader import is_wanted, load_checkpoint, load_journal_summary, load_locations, load_notes
+from creditdesk.reports.loader import is_wanted, load_checkpoint_info, load_journal_summary, load_locations, load_notes
 from creditdesk.reports.location_totals import load_location_totals
 from creditdesk.reports.period_totals import PeriodTotals
 from creditdesk.reports.periods import end_cut, start_cut
@@ -48,7 +48,7 @@ async def load_totals_view(session: ReadSession, request: ReportRequest, *, only
     return replace(
         view,
         notes=await load_notes(session, view),
-        checkpoint=await load_checkpoint(session, view),
+        checkpoint=await load_checkpoint_info(session, view),
         journal=await load_journal_summary(session, view),
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import openpyxl
 import pypdf
 import pytest
 
+from creditdesk.reports.pdf_files import report_pdf
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter, ReportResult
 from tests.reports.report_client import ReportClient
 
 FORMULA = "=HYPERLINK(0)"
@@ -109,6 +111,14 @@ async def test_a_report_in_another_script_is_refused_as_pdf(reports: ReportClien
     response = await reports.request("statement", Format="pdf", **PERIOD)
     assert response.status_code == 400
     assert response.json()["Errors"][0]["Message"] == "pdf lacks the characters of this report: use xlsx"
+
+
+@pytest.mark.parametrize("row", [("", Decimal(5)), ("", Decimal(0))])
+def test_a_pdf_needs_no_column_with_text(row: tuple[Cell, ...]) -> None:
+    columns = (ReportColumn("Plan", "Plan"), ReportColumn("Used", "Used", CellType.AMOUNT))
+    footer = ReportFooter("2026", (), datetime(2026, 1, 1, tzinfo=UTC), 0, "")
+    pdf = report_pdf(ReportResult("activity", "Activity", "", columns, (row,), footer))
+    assert len(pypdf.PdfReader(io.BytesIO(pdf)).pages) == 1
 
 
 @pytest.mark.parametrize("file_format", ["csv", "xlsx", "pdf"])

@@ -44,6 +44,7 @@ from creditdesk.ledger.journal.terms import term_columns
 from creditdesk.ledger.journal.values import StoredUse
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.errors import UnknownStoredValue
 from creditdesk.schema.repository import ReadSession
 
 
@@ -147,8 +148,8 @@ def read_journals(lines: Iterable[Record]) -> Journals:
     for record in lines:
         try:
             entry = entry_from_record(record)
-        except ValueError:
-            kind = f"{record['CreditKind']} {record['Kind']} by {record['Cause']}"
+        except UnknownStoredValue:
+            kind = f"{record['CreditKind']} {record['Kind']}"
             message = f"{kind!r} is no kind of entry"
             findings.append(AuditFinding.of_record(FindingCode.LINE_UNREADABLE, JournalLine, record["Id"], message))
             continue

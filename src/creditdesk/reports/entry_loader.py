@@ -16,7 +16,7 @@ from typing import Any, Final
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType, epoch_microseconds, from_epoch_microseconds
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, entry_types, where
 from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
@@ -34,9 +34,6 @@ REPORT_ENTRY_COLUMNS: Final = (
 )  # fmt: skip
 _NAMES_LAST_USE: Final = frozenset({"liability", "utilisation"})
 """Reports that name the last use of each credit."""
-
-_ACCOUNT_TYPES: Final = {each.value: each for each in AccountType}
-_ENTRY_TYPES: Final = {each.value: each for each in EntryType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +194,15 @@ async def _entries(session: ReadSession, filters: tuple[Filter, ...], *, by_effe
 
 def report_entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
     """The entry in a record with `REPORT_ENTRY_COLUMNS`; `by_effect`: reports order it by when it takes effect."""
-    account_type = _ACCOUNT_TYPES[record["CreditKind"]]
+    account_type, kind = entry_types(record)
     scale = MAPPINGS[account_type].scale
-    terms = json.loads(record["Document"] or "{}") if record["Kind"] == EntryType.CHANGE.value else NO_TERMS
+    terms = json.loads(record["Document"] or "{}") if kind is EntryType.CHANGE else NO_TERMS
     recorded, effective = epoch_microseconds(record["RecordedOn"]), epoch_microseconds(record["EffectiveOn"])
     return ReportEntry(
         id=record["Id"],
         account=(account_type, record["CreditId"]),
         sequence=record["Sequence"],
-        kind=_ENTRY_TYPES[record["Kind"]],
+        kind=kind,
         amount=record["Amount"] // scale,
         balance_after=record["BalanceAfter"] // scale,
         held_after=record["HeldAfter"] // scale,

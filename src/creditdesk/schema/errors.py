@@ -84,6 +84,13 @@ class StateConflict(DomainError):
     status = 200
 
 
+class UnknownStoredValue(StateConflict):
+    """A record holds a value that this version does not know, of another version or written past the API."""
+
+    def __init__(self, entity: str, record_id: object, name: str, value: object) -> None:
+        super().__init__(f"{entity} #{record_id} has a {name} that this version does not know: {value!r}")
+
+
 class RateLimited(DomainError):
     """Too many requests; `retry_after_seconds` is the value of the Retry-After header."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final
 
 from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.ledger.rules.open_words import OpenWord
 
 
-class Cause(StrEnum):
+class Cause(OpenWord):
     """What brought an entry about, beside its free reason.
 
     A use and a hold name the kind of item they are for. `UNKNOWN` is for entries from before causes

@@ -34,7 +34,7 @@ from creditdesk.ledger.rules.amounts import AMOUNT_SCALE, Amount, format_money
 from creditdesk.ledger.rules.credit import CreditKey, CreditType, SourceKind
 from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import FieldError, ValidationError
+from creditdesk.schema.errors import FieldError, UnknownStoredValue, ValidationError
 from creditdesk.schema.query import Comparison, Filter, Order
 from creditdesk.schema.records import new_record
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
@@ -317,20 +317,29 @@ ENTRY_COLUMNS: Final = (
 """The columns that `entry_from_record` reads."""
 
 
-_MAPPINGS_BY_NAME: Final = {kind.value: mapping for kind, mapping in MAPPINGS.items()}
 _ENTRY_TYPES: Final = {kind.value: kind for kind in EntryType}
+_ACCOUNT_TYPES: Final = {kind.value: kind for kind in AccountType}
 _CAUSES: Final = {cause.value: cause for cause in Cause}
 
 
+def entry_types(record: Mapping[str, Any]) -> tuple[AccountType, EntryType]:
+    """The kinds of credit and of entry in a journal record. Raises UnknownStoredValue."""
+    account_type, kind = _ACCOUNT_TYPES.get(record["CreditKind"]), _ENTRY_TYPES.get(record["Kind"])
+    if account_type is None or kind is None:
+        name = "CreditKind" if account_type is None else "Kind"
+        raise UnknownStoredValue(JournalLine.__name__, record["Id"], name, record[name])
+    return account_type, kind
+
+
 def entry_from_record(record: Record) -> JournalEntry:
-    """The entry in a journal record."""
-    kind = record["CreditKind"]
-    mapping = _MAPPINGS_BY_NAME.get(kind) or MAPPINGS[AccountType(kind)]
+    """The entry in a journal record. Raises UnknownStoredValue for a kind that does not exist."""
+    account_type, kind = entry_types(record)
+    mapping = MAPPINGS[account_type]
     return JournalEntry(
         credit_kind=mapping.account_type,
         credit_id=record["CreditId"],
         sequence=record["Sequence"],
-        kind=_ENTRY_TYPES.get(record["Kind"]) or EntryType(record["Kind"]),
+        kind=kind,
         amount=_unscaled(record["Amount"], mapping),
         balance_after=_unscaled(record["BalanceAfter"], mapping),
         held_after=_unscaled(record["HeldAfter"], mapping),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from enum import IntEnum
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -27,7 +28,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, ServiceRenewalTime
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import StateConflict
+from creditdesk.schema.errors import StateConflict, UnknownStoredValue
 from creditdesk.schema.repository import Finder
 
 _MONEY_VALUES: Final = (
@@ -36,6 +37,9 @@ _MONEY_VALUES: Final = (
     "EventCategories",
 )  # fmt: skip
 """What a money credit takes over from its benefit."""
+
+
+_C = TypeVar("_C", bound=IntEnum)
 
 
 class Benefit(Struct, frozen=True):
@@ -116,7 +120,7 @@ async def load_plan_benefits(finder: Finder, tariff_ids: Collection[int]) -> dic
                 record["TariffId"],
                 record["Credit"],
                 {**_money_values(record), "TariffBookingCreditId": record["Id"]},
-                ServiceRenewalTime(record["ServiceRenewalTime"]),
+                _choice(ServiceRenewalTime, TariffBookingCredit, record),
             )
             for record in money
         ),
@@ -127,7 +131,7 @@ async def load_plan_benefits(finder: Finder, tariff_ids: Collection[int]) -> dic
                 record["TariffId"],
                 record["UsesIncluded"],
                 {**values, "IsFromTariff": True},
-                ServiceRenewalTime(record["ServiceRenewalTime"]),
+                _choice(ServiceRenewalTime, TariffExtraService, record),
             )
             for record, values in await _with_time_values(finder, time)
         ),
@@ -158,7 +162,7 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
                 product_id,
                 record["Credit"],
                 _money_values(record),
-                *_lifetime(record),
+                *_lifetime(ProductBookingCredit, record),
             )
             for record in money
             if record["Credit"] > 0
@@ -170,7 +174,7 @@ async def load_product_benefits(finder: Finder, product_id: int) -> list[Product
                 product_id,
                 record["UsesIncluded"],
                 values,
-                *_lifetime(record),
+                *_lifetime(ProductExtraService, record),
             )
             for record, values in await _with_time_values(finder, time)
             if record["UsesIncluded"] > 0
@@ -236,7 +240,7 @@ async def _with_time_values(finder: Finder, benefits: Collection[Record]) -> lis
     return found
 
 
-def _lifetime(record: Record) -> tuple[ExpirationType, int | None]:
+def _lifetime(entity: type[Entity], record: Record) -> tuple[ExpirationType, int | None]:
     """The older fields count where they are filled and the newer one is not."""
     if record["ExpiresIn"] is None:
         for name, expiration in (
@@ -247,4 +251,12 @@ def _lifetime(record: Record) -> tuple[ExpirationType, int | None]:
                 return expiration, record[name]
     if record["ExpirationType"] is None:
         raise StateConflict(f"Benefit #{record['Id']} of the product has no ExpirationType: set it first.")
-    return ExpirationType(record["ExpirationType"]), record["ExpiresIn"]
+    return _choice(ExpirationType, entity, record), record["ExpiresIn"]
+
+
+def _choice(kind: type[_C], entity: type[Entity], record: Record) -> _C:
+    """The value of the column that is named like its type."""
+    value = record[kind.__name__]
+    if value not in set(kind):
+        raise UnknownStoredValue(entity.__name__, record["Id"], kind.__name__, value)
+    return kind(value)

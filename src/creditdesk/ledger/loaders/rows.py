@@ -64,21 +64,21 @@ def to_row(row_type: type[R], record: Record) -> R:
     """A record's columns as a row.
 
     Raises StateConflict where the record lacks a value that the ledger needs: imports may leave out
-    what a create must have. Raises msgspec's ValidationError for a value of another type.
+    what a create must have. Raises it too for a value of another type or outside its choices, which
+    another version or an edit past the API may leave.
     """
     try:
         return convert(record, row_type)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
         missing = [
             name
             for name in columns_of(row_type)
             if record.get(name) is None and name not in _optional_columns(row_type)
         ]
+        name = f"{row_type.entity.__name__} #{record['Id']}"
         if not missing:
-            raise
-        raise StateConflict(
-            f"{row_type.entity.__name__} #{record['Id']} has no {' and no '.join(missing)}: set it first."
-        ) from None
+            raise StateConflict(f"{name} has a value that this version does not know: {error}") from error
+        raise StateConflict(f"{name} has no {' and no '.join(missing)}: set it first.") from None
 
 
 @cache

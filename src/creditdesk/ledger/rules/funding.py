@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
@@ -10,9 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from creditdesk.ledger.rules.amounts import DECIMALS, Amount, round_amount
+from creditdesk.ledger.rules.open_words import OpenWord
 
 
-class FundingKind(StrEnum):
+class FundingKind(OpenWord):
     """Where a grant comes from. `UNKNOWN` is never guessed: it stays until an operator states more."""
 
     PAID = "paid"
@@ -23,8 +23,8 @@ class FundingKind(StrEnum):
 
     @property
     def counts_as_paid(self) -> bool:
-        """Whether such credit is used after free credit (rule 18, number 6)."""
-        return self in (FundingKind.PAID, FundingKind.UNKNOWN)
+        """Whether such credit is used after free credit (rule 18, number 6), as is a kind of another version."""
+        return self not in (FundingKind.PLAN, FundingKind.GOODWILL, FundingKind.MIGRATED)
 
 
 class Funding(Struct, frozen=True, gc=False):

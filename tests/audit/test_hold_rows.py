@@ -98,3 +98,19 @@ async def test_hold_on_credit_without_journal_is_reported(
     ]
     async with store.read_session() as session:
         assert (await session.get(Hold, hold)) is not None
+
+
+async def test_a_hold_that_ends_at_another_instant_is_reported(
+    unverified_api: ApiClient, store: Store, tamper: Tamper
+) -> None:
+    credit, endless, _ = await held_credit(unverified_api)
+    until = unverified_api.timestamp(hours=5)
+    body = {**unverified_api.basket_body(booking_item(await unverified_api.create_booking())), "Until": until}
+    ending = result_value(await unverified_api.post("/api/ledger/holds", body))["HoldId"]
+    assert await problems_of(store, credit) == []
+    await tamper(f"UPDATE hold SET until = created_on WHERE id = {endless}")
+    await tamper(f"UPDATE hold SET until = NULL WHERE id = {ending}")
+    first, second = await problems_of(store, credit)
+    assert first.startswith(f"hold #{endless} ends at 20")
+    assert first.endswith(" and its line says None")
+    assert second == f"hold #{ending} ends at None and its line says {until}"

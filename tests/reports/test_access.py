@@ -64,6 +64,18 @@ async def test_a_wrong_parameter_is_a_field_error(
     assert [error["PropertyName"] for error in response.json()["Errors"]] == [field]
 
 
+async def test_a_roll_forward_covers_at_most_fifty_years(reports: ReportClient) -> None:
+    await reports.grant(5)
+    for period in ({"From": "1900-01-01", "To": "9998-12-31"}, {"From": "1900-01-01"}):
+        refused = await reports.request("roll-forward", **period)
+        assert refused.status_code == 400
+        [error] = refused.json()["Errors"]
+        assert error["PropertyName"] == "From"
+        assert error["Message"].startswith("must be at most 50 years before To")
+    rows = (await reports.get("roll-forward", From="1976-06-01", To="2026-01-31"))["Rows"]
+    assert [row["Month"] for row in rows] == ["2026-01"]
+
+
 async def test_csv_has_the_rows_of_the_report_and_text_cells_execute_nothing(reports: ReportClient) -> None:
     await reports.grant(40, Description="=cmd|' /C calc'!A0")
     response = await reports.request("liability", Format="csv")

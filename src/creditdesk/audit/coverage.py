@@ -97,7 +97,8 @@ PARTLY_COVERED: Final[Mapping[type[Entity], Mapping[str, str]]] = {
     AccountState: {**_INTERNAL_BASE, EARLIER_GRANT: _EARLIER},
     Hold: {
         **_INTERNAL_BASE,
-        **dict.fromkeys(("Id", "BusinessId", "CoworkerId", "Group", "Covered", "Until"), "Not in the journal."),
+        **dict.fromkeys(("Id", "BusinessId", "CoworkerId", "Group", "Covered"), "Not in the journal."),
+        "of a hold of an earlier version when it ends": "Its entry does not state it.",
         "of a hold with entries of format 1 its decision, and what became of it": "Format 1 does not cover them.",
     },
     AllocationDocument: {

@@ -39,6 +39,7 @@ class FindingCode(StrEnum):
     HOLD_STATE = "hold_state"
     HOLDS = "holds"
     SETTLED_HOLDS = "settled_holds"
+    HOLD_END = "hold_end"
     LINE_CHANGED = "line_changed"
     LINE_MISSING = "line_missing"
     LINE_DUPLICATED = "line_duplicated"
@@ -81,6 +82,7 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     FindingCode.USE_DATE: "The use row has another date than its line.",
     FindingCode.HOLD_STATE: "The hold is in a state that does not exist.",
     FindingCode.HOLDS: "The holds of an item are not those that the journal made.",
+    FindingCode.HOLD_END: "The hold ends at another instant than its line says.",
     FindingCode.SETTLED_HOLDS: "The holds that have ended are not those that the journal released.",
     FindingCode.LINE_CHANGED: "The content of the line does not match its digest and the line before it.",
     FindingCode.LINE_MISSING: "Lines are missing between two others.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from creditdesk.audit.amount_text import amount_text
 from creditdesk.audit.findings import AuditFinding, FindingCode
@@ -11,10 +12,12 @@ from creditdesk.entities.states import HoldState
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType, JournalEntry
 from creditdesk.ledger.journal.mapping import CreditTypeMapping
+from creditdesk.ledger.journal.terms import stated_hold_end
 from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Record
 
-HOLD_COLUMNS = ("Id", "CreditKind", "CreditId", "Amount", "SourceKind", "SourceId", "AllocationId", "State")
+HOLD_COLUMNS = ("Id", "CreditKind", "CreditId", "Amount", "SourceKind", "SourceId", "AllocationId", "State", "Until")
 """The columns that `hold_differences` reads."""
 
 _HoldKey = tuple[str | None, int | None, Amount, int | None, str]
@@ -62,6 +65,25 @@ def hold_differences(
                     stored=str(found[key]),
                     expected=str(expected[key]),
                 )
+    if is_linked:
+        yield from _end_differences(mapping, made, holds)
+
+
+def _end_differences(
+    mapping: CreditTypeMapping, made: Iterable[JournalEntry], holds: Iterable[Record]
+) -> Iterator[AuditFinding]:
+    """The holds that end at another instant than their entries state; earlier entries state none."""
+    expected: dict[_HoldKey, list[str | None]] = defaultdict(list)
+    for entry in made:
+        with suppress(ValueError):
+            expected[_entry_key(entry, mapping, True)].append(stated_hold_end(entry))
+    for hold in holds:
+        [key] = _row_keys([hold], True)
+        ends = expected.get(key)
+        found = format_datetime(hold["Until"]) if hold["Until"] else None
+        if ends and found not in ends:
+            message = f"hold #{hold['Id']} ends at {found} and its line says {ends[0]}"
+            yield AuditFinding(code=FindingCode.HOLD_END, message=message, record_id=hold["Id"])
 
 
 def _state_after(release: JournalEntry) -> str:

@@ -12,10 +12,12 @@ from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.periods import MonthSlice, month_slices
+from creditdesk.reports.request import PERIOD_FROM
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, to_decimal
 from creditdesk.reports.statement import FLOW_TITLES
 from creditdesk.reports.totals import FlowTotals, grouped_totals
 from creditdesk.reports.values import Flow, ReportCredit
+from creditdesk.schema.errors import invalid_field
 
 ROLL_FORWARD_COLUMNS: Final = (
     ReportColumn("Month", "Month", CellType.TEXT, "The calendar month, or the part of it in the period."),
@@ -29,6 +31,8 @@ ROLL_FORWARD_COLUMNS: Final = (
     ReportColumn("Recomputed", "Recomputed", CellType.AMOUNT, "Opening and every movement."),
     ReportColumn("Variance", "Variance", CellType.AMOUNT, "Closing less recomputed; 0 unless a line was altered."),
 )
+MAX_YEARS: Final = 50
+"""The longest period that is shown month by month."""
 
 
 class RollForwardGroup(NamedTuple):
@@ -43,7 +47,7 @@ class RollForwardGroup(NamedTuple):
 def roll_forward(view: LedgerView) -> ReportResult:
     """One row for each month, location, kind, unit and funding; totals of the whole period by kind and unit.
 
-    A period of instants, or without a start, is one row.
+    A period of instants is one row. Raises ValidationError for a period of dates over `MAX_YEARS`.
     """
     rows: list[tuple[Cell, ...]] = []
     for part in report_slices(view, _first_date(view)):
@@ -102,6 +106,10 @@ def report_slices(view: LedgerView, first_date: date | None) -> list[MonthSlice]
     last = ends if type(ends) is date else _today(view) if ends is None else None
     if first is None or last is None or first > last:
         return [MonthSlice("all", starts, ends)]
+    if last.year - first.year > MAX_YEARS:
+        raise invalid_field(
+            PERIOD_FROM.name, f"must be at most {MAX_YEARS} years before To: the report has rows for each month"
+        )
     slices = list(month_slices(first, last))
     if starts is None:
         slices[0] = MonthSlice(slices[0].label, None, slices[0].ends)

@@ -35,8 +35,8 @@ class JournalLine(
     references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
     `MemberId` is the customer who used a team's credit, null where the credit's owner did.
     `AllocationId` is the stored decision that a use or hold executes, null where there was none, such
-    as for a posted use. `Document` states the terms of a grant or change as JSON. `FormatVersion` is
-    the byte format that the digest covers (docs/explanation/proof.md).
+    as for a posted use. `Document` states the terms of a grant or change, or the end of a hold, as JSON.
+    `FormatVersion` is the byte format that the digest covers (docs/explanation/proof.md).
     """
 
     Business = Reference("Business", required=True)

@@ -24,7 +24,7 @@ class EntryMetadata(Struct, frozen=True, gc=False):
 
     `cause` is the code of why, `reason` its free text (rule 36).
     `effective` is when it takes effect; None means when it is recorded. `customer_id` is the
-    customer it was written for, `document` a grant's or a change's terms as canonical JSON.
+    customer it was written for, `document` the terms of a grant, a change or a hold as canonical JSON.
     """
 
     actor: str

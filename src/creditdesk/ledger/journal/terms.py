@@ -38,6 +38,7 @@ TERM_CAUSES: Final[Mapping[str, Cause]] = {
 }
 """The columns of a credit whose changes are journal entries, each with the cause of its entry."""
 
+_HOLD_END: Final = "Until"
 _GRANT_PARTS: Final = ("Terms", "Funding")
 Changes = Mapping[str, tuple[object, object]]
 """What stood before and after, by name."""
@@ -78,13 +79,30 @@ def change_document(changes: Changes) -> str:
     return _canonical(changes)
 
 
+def hold_document(until: datetime | None) -> str:
+    """What a hold states: the instant at which it ends by itself."""
+    return _canonical({_HOLD_END: format_datetime(until) if until else None})
+
+
+def stated_hold_end(entry: JournalEntry) -> str | None:
+    """When a hold ends by itself, as its entry states it; None where it does not.
+
+    Raises ValueError for an entry without such a document, as of earlier versions.
+    """
+    try:
+        end: str | None = json.loads(entry.document or "")[_HOLD_END]
+    except (KeyError, TypeError) as error:
+        raise ValueError("the document is not one of a hold") from error
+    return end
+
+
 def stated_terms(entry: JournalEntry) -> dict[str, object]:
     """The terms that an entry leaves, as JSON values by name; funding, priority and overdraft among them.
 
-    Of a grant only what is set; an entry without a document states nothing. Raises ValueError for a
-    document that is not of this form.
+    Of a grant only what is set; an entry without a document and a hold state nothing. Raises
+    ValueError for a document that is not of this form.
     """
-    if entry.document is None:
+    if entry.document is None or entry.kind is EntryType.HOLD:
         return {}
     try:
         document = json.loads(entry.document)

@@ -15,6 +15,7 @@ from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
+from creditdesk.ledger.journal.terms import hold_document
 from creditdesk.ledger.journal.transaction import (
     JournalTransaction,
     LedgerContext,
@@ -72,7 +73,7 @@ async def create_hold(
     if not count:
         return HoldResult(None, allocation, stored.allocation_group)
     [ids] = (await session.next_ids({Hold: count})).values()
-    _write_holds(journal, decision)
+    _write_holds(journal, decision, until)
     records = _hold_records(decision, ids, until)
     await session.insert(Hold, records)
     await journal.flush(session)
@@ -86,7 +87,7 @@ def _held_parts(decision: Decision) -> Iterable[tuple[int, SourceKey, Allocation
             yield document_id, source.source, part
 
 
-def _write_holds(journal: JournalTransaction, decision: Decision) -> None:
+def _write_holds(journal: JournalTransaction, decision: Decision, until: datetime | None) -> None:
     context = decision.context
     for document_id, source, part in _held_parts(decision):
         metadata = EntryMetadata(
@@ -96,6 +97,7 @@ def _write_holds(journal: JournalTransaction, decision: Decision) -> None:
             source.kind.value,
             source.id,
             context.idempotency_key,
+            document=hold_document(until),
         )
         pending = journal.append(account_key(part.credit), EntryType.HOLD, part.taken, metadata)
         pending.link_decision(document_id)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from creditdesk.api import access_trail
 from creditdesk.app import build_app
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
@@ -130,6 +131,35 @@ async def test_requests_with_basic_write_no_record_each(client: httpx.AsyncClien
         header = {"Authorization": basic_authorization()}
         assert (await client.get("/api/auth/me", headers=header)).status_code == 200
     assert await trail(each_store) == []
+
+
+async def test_refusals_are_recorded_once_for_each_path_and_at_most_so_many(
+    client: httpx.AsyncClient, each_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_trail, "REFUSALS_PER_HOUR", 2)
+    north = await create_location(each_store)
+    await create_person(each_store, "bob@example.org", is_admin=False, business_ids=(north,))
+    header = {"Authorization": basic_authorization("bob@example.org")}
+    for path in (TRAIL, f"{TRAIL}/7", "/api/spaces/coworkers", "/api/reports/liability"):
+        for _ in range(2):
+            assert (await client.get(path, headers=header)).status_code == 403
+    assert (await client.get(f"{TRAIL}/x", headers=header)).status_code == 404
+    reasons = ("The role Audit-Read is needed", "The role Audit-Read is needed")
+    paths = (TRAIL, f"{TRAIL}/{{id}}")
+    assert await trail(each_store) == [
+        ("refused", "bob@example.org", None, {"Method": "GET", "Path": path, "Reason": reason})
+        for path, reason in zip(paths, reasons, strict=True)
+    ]
+    assert await problems(each_store) == []
+
+
+async def test_files_of_reports_are_recorded_as_exports(client: httpx.AsyncClient, each_store: Store) -> None:
+    header = {"Authorization": basic_authorization()}
+    for file_format in ("json", "csv"):
+        query = {"Format": file_format, "To": "2026-01-31"}
+        assert (await client.get("/api/reports/liability", params=query, headers=header)).status_code == 200
+    details = {"Path": "/api/reports/liability", "Query": "Format=csv&To=2026-01-31"}
+    assert await trail(each_store) == [("exported", EMAIL, None, details)]
 
 
 async def test_concurrent_events_form_one_chain(client: httpx.AsyncClient, each_store: Store) -> None:

@@ -52,6 +52,9 @@ def test_drill_proves_a_backup_and_counts_what_it_lacks(database: str, tmp_path:
     assert run(["backup", str(backup)]) == OK
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert [file.name for file in backup.parent.iterdir()] == ["backup"]
+    capsys.readouterr()
+    assert run(["audit", "--action", "backed up"]) == OK
+    assert str(backup) in capsys.readouterr().out
     code, result, _ = _drill(backup, capsys)
     assert (code, result["problems"], result["entries_lost"], result["recovery_point_seconds"]) == (OK, 0, 0, 0.0)
     assert result["entries"] > 20  # type: ignore[operator] # grants and uses

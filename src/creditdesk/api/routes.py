@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creditdesk.api import read_handlers, reference_data
+from creditdesk.api.access_trail import AccessTrail
 from creditdesk.api.action_handlers import RunAction, list_actions
 from creditdesk.api.browser_requests import (
     SAFE_METHODS,
@@ -33,7 +34,14 @@ from creditdesk.api.replica_reads import ReplicaReads
 from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import DomainError, MethodNotAllowed, NotFound, Unavailable, invalid_field
+from creditdesk.schema.errors import (
+    DomainError,
+    MethodNotAllowed,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+    invalid_field,
+)
 from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.service import RequestContext
 from creditdesk.telemetry.metrics import ERRORS
@@ -53,6 +61,7 @@ class Api:
         self._allowed_origins = frozenset(
             origin.strip().lower().rstrip("/") for origin in api.settings.allowed_origins.split(",")
         ) - {""}
+        self._access_trail = AccessTrail(api)
         self._replica_reads = ReplicaReads(api, api.replica) if api.replica else None
         self._routes: dict[str, dict[str, Route]] = {}
         for route in (*_entity_routes(api), *_REFERENCE_ROUTES, *api.extra_routes, *pages):
@@ -110,6 +119,15 @@ class Api:
             record.user_id = context.principal.user_id
             if context.idempotency_key is not None:
                 record.key = sha256(context.idempotency_key.encode()).hexdigest()[:KEY_DIGITS]
+        try:
+            response = await self._handle(route, request, context, record_id)
+        except PermissionDenied as error:
+            await self._access_trail.record_refusal(context, route, error)
+            raise
+        await self._access_trail.record_file(context, route, request, response)
+        return response
+
+    async def _handle(self, route: Route, request: Request, context: RequestContext, record_id: int) -> Response:
         if self._replica_reads is None:
             return await route.handler(self.context, request, context, record_id)
         return await self._replica_reads.handle(

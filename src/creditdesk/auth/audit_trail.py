@@ -52,6 +52,8 @@ class AuditAction(StrEnum):
     REOPENED = "month reopened"
     IMPORTED = "imported"
     EXPORTED = "exported"
+    BACKED_UP = "backed up"
+    REFUSED = "refused"
     KEY_ROTATED = "key rotated"
     BEGUN = "audit trail begun"
 

@@ -18,7 +18,9 @@ from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.checkpoint_format import Checkpoint
 from creditdesk.audit.checkpoints import latest_checkpoint
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.auth.audit_trail import AuditAction
 from creditdesk.auth.encryption import EncryptionKeyError, SecretCipher, check_stored_secrets
+from creditdesk.cli.audit import record_command
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database
 from creditdesk.cli.encryption_keys import existing_keys
@@ -65,7 +67,9 @@ def backup(
 
     async def run() -> None:
         url = database_url(database)
-        async with open_database(database):
+        async with open_database(database) as store:
+            async with store.write_session() as session:
+                await record_command(session, AuditAction.BACKED_UP, details={"Path": str(target)})
             await back_up(url, target)
 
     asyncio.run(run())

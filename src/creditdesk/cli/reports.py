@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 from cyclopts import Parameter
 
 from creditdesk.api.serializer import encode
+from creditdesk.auth.audit_trail import AuditAction
+from creditdesk.cli.audit import record_command
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
@@ -74,8 +76,13 @@ def report(  # noqa: PLR0913 - one option of the command each
     request = parse_report_request(name, values, principal, datetime.now(UTC), ledger)
 
     async def run() -> ReportResult:
-        async with open_database(database) as store, store.read_session() as session:
-            return await run_report(session, request)
+        async with open_database(database) as store:
+            if out is not None:
+                async with store.write_session() as writer:
+                    details = {"Report": name, "Format": format, "Path": str(out)}
+                    await record_command(writer, AuditAction.EXPORTED, details=details)
+            async with store.read_session() as session:
+                return await run_report(session, request)
 
     result = asyncio.run(run())
     _write(result, format, out)

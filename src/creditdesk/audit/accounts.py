@@ -149,7 +149,7 @@ def read_journals(lines: Iterable[Record]) -> Journals:
         try:
             entry = entry_from_record(record)
         except UnknownStoredValue:
-            kind = f"{record['CreditKind']} {record['Kind']}"
+            kind = f"{record['CreditKind']} {record['Kind']} by {record['Cause']}"
             message = f"{kind!r} is no kind of entry"
             findings.append(AuditFinding.of_record(FindingCode.LINE_UNREADABLE, JournalLine, record["Id"], message))
             continue

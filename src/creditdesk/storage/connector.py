@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
@@ -20,6 +21,9 @@ CONNECT_SECONDS: Final = 2.0
 
 PROBE_SECONDS: Final = 1.5
 """How long the host in use may take to answer a probe before it counts as silent."""
+
+REST_SECONDS: Final = 0.5
+"""How long every connection fails at once after all hosts were silent: who waited behind it need not wait as long."""
 
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -40,9 +44,13 @@ class HostConnector:
 
     def __init__(self, url: str) -> None:
         self._urls = list(single_host_urls(url))
+        self._rests_until = 0.0
 
     async def __call__(self, _url: str, **options: Any) -> Any:
         """A connection; raises the error of the last host when none can be used."""
+        started = monotonic()
+        if started < self._rests_until:
+            raise ConnectionError("no host answered a moment ago")
         failure: Exception | None = None
         for url in tuple(self._urls):
             try:
@@ -55,11 +63,15 @@ class HostConnector:
                 continue
             DATABASE_CONNECTS.count()
             _keep_alive(connection)
+            self._rests_until = 0.0
             if self._urls[0] != url:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
             return connection
         assert failure is not None
+        # Hosts that refuse do so at once, and may be back as soon.
+        if (ended := monotonic()) - started > REST_SECONDS:
+            self._rests_until = ended + REST_SECONDS
         raise failure
 
     async def answers(self) -> bool:

@@ -85,6 +85,8 @@ async def add_member(session: WriteSession, password: str, now: datetime, passwo
     if await find_user_id(session, MEMBER) is not None:
         return
     email = Filter(Coworker.meta().columns["Email"], Comparison.EQUALS, MEMBER)
-    user_id = await create_user(session, MEMBER, password, "Mara Lind", is_admin=False, now=now, passwords=passwords)
+    user_id = await create_user(
+        session, MEMBER, password, "Mara Lind", is_admin=False, now=now, passwords=passwords, has_api_access=False
+    )
     customers = await session.find(Coworker, [email], columns=("Id",))
     await session.update(Coworker, [(customer["Id"], {"UserId": user_id}) for customer in customers])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ async def _why(page: MemberPage) -> Response:
     line = await find_line(page, page.request.path_params["line"])
     if line is None:
         raise NotFound
-    [shown] = await history_lines(page, [line])
+    [shown] = [replace(each, why="") for each in await history_lines(page, [line])]
     document = await _decision(page, line["AllocationId"])
     paying, others, uncovered = await _explain(page, document) if document else ([], [], "")
     return page.render(

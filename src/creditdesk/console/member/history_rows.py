@@ -18,6 +18,8 @@ from creditdesk.console.member.words import BY_TEAM_MEMBER, OF_TEAM
 from creditdesk.console.sources import SOURCE_TITLES
 
 HISTORY_PAGE_SIZE: Final = 20
+_WRITTEN_BY_JOBS: Final = frozenset({"renewed", "purchased", "reissued", "rolled_over", "expiry_run", "imported"})
+"""Causes whose entries have a reason that names records, which says nothing to a member."""
 _WITH_DECISION: Final = frozenset({"use", "hold"})
 
 
@@ -81,7 +83,7 @@ def _line(page: MemberPage, line: Mapping[str, Any], credit: Mapping[str, Any] |
         formatter.instant(line["SourceTime"]) if line["SourceTime"] else "",
         formatter.day(line["RecordedOn"]),
         _note(page, line, "" if title == happened else happened, credit),
-        line["Reason"] if line["Reason"] != "granted" else "",
+        _reason(line, credit),
         formatter.amount(moves or amount, kind, currency, signed=bool(moves)),
         currency or "",
         bool(moves),
@@ -89,6 +91,12 @@ def _line(page: MemberPage, line: Mapping[str, Any], credit: Mapping[str, Any] |
         page.link(f"/me/why/{line['Id']}") if line["Kind"] in _WITH_DECISION and not line["ByTeamMember"] else "",
         not line["OfTeam"],
     )
+
+
+def _reason(line: Mapping[str, Any], credit: Mapping[str, Any] | None) -> str:
+    """What a person wrote, unless it repeats what the line says anyway."""
+    repeated = {"granted", "confirmed", credit_name(line["CreditId"], credit)}
+    return "" if line["Cause"] in _WRITTEN_BY_JOBS or line["Reason"] in repeated else str(line["Reason"])
 
 
 def _source_title(page: MemberPage, line: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from creditdesk.console.formats import as_instant
 from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name
 from creditdesk.console.member.history_rows import find_history, history_lines
 from creditdesk.console.member.page import MEMBER_HOME, MemberPage, MemberScreen
-from creditdesk.console.member.words import CAP_PERIODS, POOL_UNITS
+from creditdesk.console.member.words import CAP_PERIODS, period_words, unit_words
 from creditdesk.console.translations import mark
 
 _LATEST: Final = 5
@@ -45,7 +45,7 @@ async def show_overview(page: MemberPage) -> Response:
     return page.render(
         "member_overview.html",
         totals=_totals(page, usable), credits=usable, waiting=[row for row in rows if row["starts_later"]],
-        pools=[_pool(page, each) for each in page.customer["Pools"]],
+        teams=_teams(page),
         lines=await history_lines(page, found.records), has_more=found.total > len(found.records),
     )  # fmt: skip
 
@@ -72,11 +72,17 @@ def _credit(page: MemberPage, balance: Mapping[str, Any], record: Mapping[str, A
         "id": balance["Id"], "kind": kind, "available": available, "expires": balance["ExpireDate"],
         "held": Decimal(str(balance["Held"])), "total": total, "format": formatter,
         "unit": balance["CurrencyCode"] or "" if kind == "money" else record.get("ExtraServiceName") or "",
+        "counts": "" if kind == "money" else _counted(page, record),
         "name": balance["Description"] or credit_name(balance["Id"], record), "pays_for": _pays_for(page, kind, record),
         "location": location.name if location and len(page.locations) > 1 else "",
         "soon": formatter.is_within(balance["ExpireDate"], _SOON_DAYS), "valid_from": balance["ValidFrom"],
         "starts_later": starts is not None and starts > page.now and remaining > 0, "remaining": remaining,
     }  # fmt: skip
+
+
+def _counted(page: MemberPage, record: Mapping[str, Any]) -> str:
+    words = period_words(record)
+    return page.translate(words) if words else ""
 
 
 def _pays_for(page: MemberPage, kind: str, record: Mapping[str, Any]) -> str:
@@ -94,13 +100,27 @@ def _totals(page: MemberPage, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     for row in rows:
         total = totals.setdefault(
             (row["kind"], row["unit"]),
-            {"kind": row["kind"], "unit": row["unit"], "amount": Decimal(0), "next": row["expires"]},
+            {
+                "kind": row["kind"],
+                "unit": row["unit"],
+                "counts": row["counts"],
+                "amount": Decimal(0),
+                "next": row["expires"],
+            },
         )
         total["amount"] += row["available"]
     return [
         {**totals[key], "text": page.format.amount(totals[key]["amount"], key[0], totals[key]["unit"])}
         for key in sorted(totals)
     ]
+
+
+def _teams(page: MemberPage) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The pools of each team that shares credit, by the team's name."""
+    found: dict[int, tuple[str, list[dict[str, Any]]]] = {}
+    for pool in page.customer["Pools"]:
+        found.setdefault(pool["TeamId"], (pool["TeamName"], []))[1].append(_pool(page, pool))
+    return list(found.values())
 
 
 def _pool(page: MemberPage, pool: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +131,7 @@ def _pool(page: MemberPage, pool: Mapping[str, Any]) -> dict[str, Any]:
         return page.format.amount(value, kind, currency)
 
     return {
-        "team": pool["TeamName"], "unit": pool["Unit"] if is_money else page.translate(POOL_UNITS[pool["Unit"]]),
+        "is_money": is_money, "unit": pool["Unit"] if is_money else page.translate(unit_words(pool["Unit"])),
         "drawable": text(pool["Drawable"]), "available": text(pool["Available"]), "expires": pool["ExpireDate"],
         "is_capped": Decimal(str(pool["Drawable"])) < Decimal(str(pool["Available"])),
         "caps": [

@@ -9,12 +9,15 @@ from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.member.page import MemberPage, MemberScreen
+from creditdesk.console.member.words import unit_words
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.reports.files import FILE_FORMATS
 
 _REPORT: Final = "/api/reports/statement"
 _DEFAULT_DAYS: Final = 90
 _FILES: Final = ("pdf", "csv", "xlsx")
+_BY_JOBS: Final = frozenset({"Granted", "Expired", "Rolled in", "Rolled out"})
+"""Movements whose description names records or nothing; the credit's name says more."""
 _MAX_ROWS: Final = 500
 
 
@@ -71,8 +74,9 @@ def _row(page: MemberPage, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "day": page.format.day(row["At"]),
         "what": page.translate(row["What"]),
-        "description": row["Description"] or row["CreditName"],
-        "unit": row["Unit"],
+        "description": row["CreditName"] if row["What"] in _BY_JOBS else row["Description"] or row["CreditName"],
+        "unit": page.translate(unit_words(row["Unit"])),
+        "is_money": kind == "money",
         "amount": page.format.amount(row["Amount"], kind, currency, signed=True),
         "balance": page.format.amount(row["Balance"], kind, currency),
     }
@@ -82,7 +86,7 @@ def _summary(page: MemberPage, row: dict[str, Any]) -> dict[str, Any]:
     kind = "money" if row["Kind"] == "money" else "time"
     currency = row["Unit"] if kind == "money" else None
     return {
-        "unit": row["Unit"],
+        "unit": page.translate(unit_words(row["Unit"])),
         "opening": page.format.amount(row["Opening"], kind, currency),
         "closing": page.format.amount(row["Closing"], kind, currency),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from creditdesk.console.translations import mark
 
@@ -32,16 +33,18 @@ PLAIN_REASONS: Final = {
     "not_needed": mark("It was not needed: credit before it paid everything."),
 }
 """The reason codes of decisions, for the member (rules 12 to 21)."""
-POOL_UNITS: Final = {
-    "minutes": mark("minutes"),
-    "days": mark("days"),
-    "weeks": mark("weeks"),
-    "months": mark("months"),
-    "uses": mark("uses"),
-    "four_week_months": mark("months of four weeks"),
+UNIT_WORDS: Final = {
+    "minute": mark("minutes"),
+    "day": mark("days"),
+    "week": mark("weeks"),
+    "month": mark("months"),
+    "use": mark("uses"),
+    "four_week_month": mark("months of four weeks"),
+    "four-week month": mark("months of four weeks"),
     "print": mark("prints"),
 }
-"""What one use of a team's credit is."""
+"""What one use of a credit is, by the names of pools and reports in the singular."""
+_PERIOD_WORDS: Final = ("minute", "day", "week", "month", "use", "four_week_month")
 CAP_PERIODS: Final = {
     "day": mark("today"),
     "week": mark("this week"),
@@ -57,6 +60,19 @@ FLOW_WORDS: Final = (
 """The kinds of movements of a statement, as the report names them."""
 OF_TEAM: Final = mark("paid with credit of your team")
 BY_TEAM_MEMBER: Final = mark("used by a member of your team")
+
+
+def unit_words(unit: str) -> str:
+    """The words for a unit such as `minutes` or `print`, still to be translated; a currency stays as it is."""
+    return UNIT_WORDS.get(unit) or UNIT_WORDS.get(unit.removesuffix("s"), unit)
+
+
+def period_words(record: Mapping[str, Any]) -> str:
+    """The words for what a time or printing credit counts, still to be translated; empty where it is not known."""
+    if record.get("ExtraServiceIsPrintingCredit"):
+        return UNIT_WORDS["print"]
+    number = record.get("ChargePeriod") or 0
+    return UNIT_WORDS[_PERIOD_WORDS[number - 1]] if 0 < number <= len(_PERIOD_WORDS) else ""
 
 
 def plain_reason(code: str) -> str:

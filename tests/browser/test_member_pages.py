@@ -1,0 +1,160 @@
+"""The member's pages as people use them: by link and by password, on a phone, and framed by another site."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, expect
+
+from tests.browser.test_console import AXE_RULES, small_targets
+from tests.support.browser import visitor
+from tests.support.server_process import ServerProcess, creditdesk_command, process_environment
+
+MEMBER = "mara@demo.creditdesk.example"
+PAGES = ("/me/", "/me/history", "/me/statement")
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder without a log."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class MemberSite:
+    """A server with a member of the demo, and the folder of another site that may frame its pages."""
+
+    address: str
+    admin: tuple[str, str]
+    password: str
+    customer: int
+    other_folder: Path
+    other_address: str
+
+    async def create_link(self, purpose: str = "sign-in") -> str:
+        async with httpx.AsyncClient(base_url=self.address, auth=self.admin) as http:
+            body = {"CoworkerId": self.customer, "Purpose": purpose}
+            answer = await http.post("/api/members/links", json=body)
+        return self.address + str(answer.json()["Value"]["Path"])
+
+
+@pytest.fixture(scope="module")
+def other_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address at which it is served."""
+    folder = tmp_path_factory.mktemp("other-site")
+    (folder / "favicon.ico").write_bytes(b"")
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def member_site(
+    database: str, other_site: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[MemberSite]:
+    folder, other_address = other_site
+    loaded = subprocess.run(
+        creditdesk_command("demo", "--uses", "50", "--seed", "1", "--database", database),
+        env=process_environment(), capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    found = re.search(r"E-mail:\s+(\S+)\s+Password:\s+(\S+)", loaded.stdout)
+    assert found is not None, loaded.stdout
+    log = Path(tmp_path_factory.mktemp("server")) / "log.txt"
+    server = ServerProcess(database, log, CREDITDESK_CONSOLE_FRAME_ANCESTORS=other_address)
+    await server.start()
+    try:
+        async with httpx.AsyncClient(base_url=server.address, auth=(found[1], found[2])) as http:
+            listed = await http.get("/api/spaces/coworkers", params={"Coworker_Email": MEMBER})
+        customer = listed.json()["Records"][0]["Id"]
+        yield MemberSite(server.address, (found[1], found[2]), found[2], customer, folder, other_address)
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 320)])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_member_pages_are_accessible_and_fit(
+    browser: Browser, member_site: MemberSite, scheme: str, width: int
+) -> None:
+    """No finding of axe for WCAG 2.2 A and AA; nothing is wider than the window; targets are large enough."""
+    options: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
+    findings: list[str] = []
+    async with visitor(browser, member_site.address, bypass_csp=True, **options) as reader:
+        page = await reader.open_tab()
+        await page.goto(await member_site.create_link())
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/me/")
+        why = await page.get_by_role("link", name="Why?").first.get_attribute("href")
+        for path in (*PAGES, str(why)):
+            await page.goto(member_site.address + path)
+            found = await Axe().run(page, options=AXE_RULES)
+            findings += [f"{path}: {each['id']}" for each in found.response["violations"]]
+            if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                findings.append(f"{path}: wider than the window")
+            findings += [f"{path}: {each}" for each in await small_targets(page)]
+    assert findings == []
+
+
+async def test_member_signs_in_with_a_password_and_reads_why(browser: Browser, member_site: MemberSite) -> None:
+    async with visitor(browser, member_site.address, java_script_enabled=False) as member:
+        page = await member.open_tab("/me/history")
+        await page.get_by_label("E-mail").fill(MEMBER)
+        await page.get_by_label("Password").fill(member_site.password)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/me/history")
+        await page.get_by_role("link", name="Why?").first.click()
+        await expect(page.get_by_role("heading", name="Who paid")).to_be_visible()
+        await page.get_by_role("link", name="Statement").click()
+        async with page.expect_download() as pending:
+            await page.get_by_role("link", name="PDF").click()
+        file = await (await pending.value).path()
+        assert file.read_bytes().startswith(b"%PDF")
+        await page.get_by_role("button", name="Sign out").click()
+        await page.goto(member_site.address + "/me/")
+        await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+async def test_link_signs_in_once_and_leaves_the_console_closed(browser: Browser, member_site: MemberSite) -> None:
+    link = await member_site.create_link()
+    async with visitor(browser, member_site.address) as member:
+        page = await member.open_tab()
+        await page.goto(link)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/me/")
+        await page.goto(member_site.address + "/console/customers")
+        await page.wait_for_url("**/me/")
+    async with visitor(browser, member_site.address) as other:
+        page = await other.open_tab()
+        await page.goto(link)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_contain_text("used before")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_other_site_frames_the_page_without_a_cookie(browser: Browser, member_site: MemberSite) -> None:
+    link = await member_site.create_link("frame")
+    frame = f'<!doctype html><title>Our site</title><iframe title="Your credit" src="{link}"></iframe>'
+    (member_site.other_folder / "index.html").write_text(frame)
+    async with visitor(browser, member_site.address) as guest:
+        page = await guest.open_tab()
+        await page.goto(member_site.other_address + "/")
+        framed = page.frame_locator("iframe")
+        await expect(framed.get_by_text("You can spend").first).to_be_visible()
+        assert await framed.get_by_role("link").count() == 0
+        assert await guest.context.cookies() == []

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.reports.daily_total import DailyTotal
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import where
@@ -21,7 +22,9 @@ from creditdesk.reports.daily_totals_job import find_stale_days, store_daily_tot
 from creditdesk.reports.documents import report_document
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.repository import Store
+from tests.reports.plain_journal import heads_digest
 from tests.reports.random_lives import RandomLife
 from tests.support.ledger_builder import ADMIN_PRINCIPAL
 
@@ -131,3 +134,19 @@ async def test_stored_totals_that_the_journal_does_not_have_are_found(life: Rand
         await session.update(DailyTotal, [(day["Id"], {"Totals": totals})])
     [found] = await stale_days(life)
     assert found == f"location {ledger.business} until {day['Until']:%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_an_instant_within_a_second_divides_the_entries_of_the_second(life: RandomLife) -> None:
+    ledger = life.ledger
+    ledger.now = (ledger.now + timedelta(days=1)).replace(microsecond=200_000)
+    instant = ledger.now + timedelta(milliseconds=200)
+    await life.grant_money()
+    ledger.now += timedelta(milliseconds=500)
+    await life.grant_money()
+    raw = {"LocationIds": [ledger.business], "At": format_datetime(instant), "By": "kind"}
+    async with ledger.store.read_session() as session:
+        footer = (await run_report(session, parse_report_request("liability", raw, ADMIN_PRINCIPAL, ledger.now))).footer
+        lines = await session.find(JournalLine, where(JournalLine, BusinessId=ledger.business))
+    known = [line for line in lines if line["RecordedOn"] <= instant]
+    assert footer.entries == len(known) == len(lines) - 1
+    assert footer.heads_digest == heads_digest(ledger.business, known)

@@ -42,9 +42,11 @@ async def entry_digests(
 ) -> AsyncIterator[tuple[Microseconds, bytes]]:
     """When each entry of a location in a period was recorded, and its digest, in the order of the chain."""
     of_location = where(JournalLine, BusinessId=location_id)
-    async for lines in find_lines(session, of_location, period, ("Id", "CreatedOn", "Digest")):
+    async for lines in find_lines(session, of_location, period, ("Id", "RecordedOn", "Digest")):
+        lines.sort(key=lambda line: (line["RecordedOn"], line["Id"]))
         for line in lines:
-            yield epoch_microseconds(line["CreatedOn"]), bytes.fromhex(line["Digest"])
+            if (at := epoch_microseconds(line["RecordedOn"])) < period.ends:
+                yield at, bytes.fromhex(line["Digest"])
 
 
 def combined_digest(heads: dict[int, JournalHead]) -> str:

@@ -148,7 +148,7 @@ def batches_of(accounts: Iterable[AccountKey]) -> Iterator[Sequence[AccountKey]]
 async def find_lines(
     session: ReadSession, filters: Sequence[Filter], period: Period, columns: Sequence[str]
 ) -> AsyncIterator[list[Record]]:
-    """The journal records of a period in order of recording, a week at a time."""
+    """The journal records of a period, a week at a time, with the others of its last second."""
     order = Order(JournalLine.meta().columns["CreatedOn"])
     starts = period.starts
     while starts < period.ends:
@@ -162,7 +162,7 @@ async def find_lines(
 
 
 def created_in(period: Period) -> Iterator[Filter]:
-    """Filters for the entries recorded in a period; an entry is created as it is recorded."""
+    """Filters for the entries created in a period: the second of an entry's recording, for which there is an index."""
     created = JournalLine.meta().columns["CreatedOn"]
     if period.starts != BEGINNING:
         yield Filter(created, Comparison.AT_LEAST, from_epoch_microseconds(period.starts))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -136,7 +137,8 @@ def main() -> int:
                 folder = stack.enter_context(database_folder(options.folder, f"{name}-{size}"))
                 engine = stack.enter_context(running_engine(name, 1, folder))
                 found.append(asyncio.run(_measure_engine(engine, size)))
-        parts += ["", f"## {name}", "", *_table(sizes, found)]
+        others = f"- The load average of the machine was {os.getloadavg()[0]:.0f} as the last size was measured."
+        parts += ["", f"## {name}", "", *_table(sizes, found), others]
         options.out.write_text("\n".join(parts) + "\n")
     print("\n".join(parts[2:]))
     print(f"Written to {options.out}")

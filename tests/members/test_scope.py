@@ -29,7 +29,7 @@ from tests.support.api_client import (
 
 MEMBER = Principal(1, "ada@example.com", roles=MEMBER_ROLES, customers=frozenset({7}))
 OWNERLESS: Final = {
-    "AuditRecord", "CalendarEvent", "CalendarEventCategory", "EventProduct", "ExceptionAcknowledgement",
+    "AuditRecord", "CalendarEvent", "CalendarEventCategory", "DailyTotal", "EventProduct", "ExceptionAcknowledgement",
     "ExtraService", "PeriodClosing", "PeriodLock", "PoolCap", "Product", "ProductBookingCredit",
     "ProductExtraService", "Resource", "ResourceType", "SavedReport", "Tariff", "TariffBookingCredit",
     "TariffExtraService", "Team", "TimePass", "User", "UserRole",

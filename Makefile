@@ -12,7 +12,7 @@ FAST := tests/unit tests/architecture tests/api tests/ledger tests/contract/test
 COVERED := $(FAST) tests/auth tests/audit tests/cli tests/console tests/transfer
 COVERAGE_FLOOR := 85
 
-.PHONY: install install-dev run test test-fast coverage test-deep check bench failover docs reference screenshots format lock clean
+.PHONY: install install-dev run test test-fast coverage test-deep check bench bench-peers failover docs reference screenshots format lock clean
 
 .venv/run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -56,6 +56,9 @@ bench: .venv/dev              ## measures every path beside its ceiling; writes 
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.reports
 
+bench-peers: .venv/dev        ## the same questions to Django REST framework and PostGraphile, installed on demand in .peers
+	$(BIN)/python -m benchmarks.against_peers
+
 failover: .venv/dev           ## kills, silences and changes the database under load; writes the table of docs
 	$(BIN)/python -m benchmarks.failover
 
@@ -77,4 +80,4 @@ lock:                         ## compiles the pinned requirements (needs uv on t
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra pdf --extra dev pyproject.toml --constraint requirements.txt -o requirements-dev.txt
 
 clean:
-	rm -rf .venv .demo .bench build dist
+	rm -rf .venv .demo .bench .peers build dist

@@ -28,12 +28,18 @@ class BenchmarkServer:
     ready_seconds: float
 
 
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
 def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServer]:
     """Runs `creditdesk serve` over a database during the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--port", str(port), "--workers", str(workers), "--database", url]
     began = time.monotonic()
     with log.open("w") as output:

@@ -24,20 +24,21 @@ ENCRYPTION_KEY = "c2VydmVyLXByb2Nlc3MtdGVzdC1rZXktMzItYnl0ZXM="
 class ServerProcess:
     """`creditdesk serve` over one database on a free loopback port."""
 
-    def __init__(self, database: str, log: Path, **settings: str) -> None:
+    def __init__(self, database: str, log: Path, *options: str, **settings: str) -> None:
         self.database = database
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.log = log
         self.metrics_address = ""
         self._settings = settings
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         with self.log.open("ab") as log:
             # Its own process group, so that the server and its workers are killed together.
             self._process = subprocess.Popen(
-                creditdesk_command("serve", "--port", str(self.port), "--database", self.database),
+                creditdesk_command("serve", "--port", str(self.port), "--database", self.database, *self._options),
                 env=process_environment() | self._settings,
                 stdout=log,
                 stderr=log,
@@ -52,6 +53,7 @@ class ServerProcess:
                         return
                 except httpx.TransportError:
                     await asyncio.sleep(0.05)
+        self.kill()
         raise AssertionError(f"the server does not answer: {self.log.read_text()}")
 
     @property

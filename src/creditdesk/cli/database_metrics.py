@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import LATEST_VERSION
 from creditdesk.storage.urls import sqlite_file
 
-READ_SECONDS: Final = 15.0
+READ_SECONDS: Final = 5.0
 """Time between two readings."""
 
 
@@ -39,8 +40,7 @@ class DatabaseMetrics:
         self._url = url
         self._read_seconds = read_seconds
         self._families: list[Metric] = [_gauge("creditdesk_database_up", _UP, 0)]
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._read_until_stopped, name="database metrics", daemon=True)
+        self._thread = threading.Thread(target=self._read_for_ever, name="database metrics", daemon=True)
 
     def families(self) -> Iterable[Metric]:
         return self._families
@@ -48,15 +48,10 @@ class DatabaseMetrics:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread; one that waits for a silent database ends with the process."""
-        self._stopping.set()
-        self._thread.join(1)
-
-    def _read_until_stopped(self) -> None:
-        while not self._stopping.is_set():
+    def _read_for_ever(self) -> None:
+        while True:
             self._families = asyncio.run(self._read())
-            self._stopping.wait(self._read_seconds)
+            time.sleep(self._read_seconds)
 
     async def _read(self) -> list[Metric]:
         found: list[Metric] = []

@@ -10,41 +10,42 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from creditdesk.cli.companions import companion
 from creditdesk.cli.database_metrics import DatabaseMetrics
-from creditdesk.cli.output import CliError, echo
-from creditdesk.settings import LogSettings, Settings
+from creditdesk.cli.output import echo
+from creditdesk.cli.ports import free_port
+from creditdesk.settings import LogSettings, MetricsSettings
 from creditdesk.telemetry.exposition import serve_metrics
 from creditdesk.telemetry.metrics import count_in
 from creditdesk.telemetry.request_log import RequestLog
 
 FOLDER_VARIABLE: Final = "_CREDITDESK_METRICS_FOLDER"
-"""Names the folder in which workers count. The underscore sets it apart from settings."""
+"""Names the folder in which the processes of a server count. The underscore sets it apart from settings."""
 
 
 @contextmanager
-def served_metrics(url: str, settings: Settings) -> Iterator[None]:
-    """Serves `/metrics` during the block, where the settings name a port; workers started in it are counted."""
+def served_metrics(url: str, settings: MetricsSettings) -> Iterator[None]:
+    """Serves `/metrics` during the block, where the settings name a port; processes started in it are counted.
+
+    Raises CliError where the port is in use.
+    """
     os.environ.pop(FOLDER_VARIABLE, None)
-    host, port = settings.metrics.host, settings.metrics.port
-    if not port:
+    if not settings.port:
         yield
         return
+    free_port(settings.host, settings.port, option="metrics.port")
     with TemporaryDirectory(prefix="creditdesk-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder
-        count_for_server()
-        database = DatabaseMetrics(url)
-        try:
-            stop = serve_metrics(host, port, Path(folder), database.families)
-        except OSError as error:
-            raise CliError(f"/metrics cannot listen on port {port} of {host}: {error.strerror}.") from None
-        database.start()
-        echo(f"Metrics: http://{host}:{port}/metrics")
-        try:
+        with companion("metrics", run_metrics, url, settings.host, settings.port, folder):
+            echo(f"Metrics: http://{settings.host}:{settings.port}/metrics")
             yield
-        finally:
-            stop()
-            database.stop()
-            count_in(None)
+
+
+def run_metrics(url: str, host: str, port: int, folder: str) -> None:
+    """Serves `/metrics` until the process ends."""
+    database = DatabaseMetrics(url)
+    database.start()
+    serve_metrics(host, port, Path(folder), database.families).join()
 
 
 def count_for_server() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
-import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from creditdesk.auth.encryption import SecretCipher
 from creditdesk.cli.database import DatabaseOption, database_url, open_database
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.jobs import JOB_ACTOR
+from creditdesk.cli.observability import count_for_server
 from creditdesk.cli.output import CliError, echo
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.scheduler.backups import BackupPlan
@@ -86,18 +88,24 @@ def list_jobs(*, database: DatabaseOption = None) -> int:
     return 0
 
 
-def start_scheduler(url: str, settings: Settings) -> threading.Thread:
-    """Runs due jobs on a thread beside the server, until the process ends."""
+def run_scheduler(url: str) -> None:
+    """Runs due jobs until the process gets SIGTERM; then another process may lead at once."""
+    count_for_server()
 
     async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         async with open_database(url) as store:
-            while True:
-                await _run_once(store, list(_jobs(store, url, settings)), holder_name(), ())
-                await asyncio.sleep(CHECK_SECONDS)
+            try:
+                while True:
+                    await _run_once(store, list(_jobs(store, url, settings_with_key(url))), holder_name(), ())
+                    await asyncio.sleep(CHECK_SECONDS)
+            finally:
+                await release_lease(store, holder_name(), datetime.now(UTC))
 
-    thread = threading.Thread(target=lambda: asyncio.run(work()), name="scheduler", daemon=True)
-    thread.start()
-    return thread
+    with suppress(asyncio.CancelledError):
+        asyncio.run(work())
 
 
 def holder_name() -> str:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import resource
-import socket
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from creditdesk.app import build_app
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import count_users_who_can_sign_in
+from creditdesk.cli.companions import companion
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
     DatabaseOption,
@@ -36,8 +37,9 @@ from creditdesk.cli.observability import (
     open_request_log,
     served_metrics,
 )
-from creditdesk.cli.output import CliError, echo
-from creditdesk.cli.schedule_commands import report_folder, start_scheduler
+from creditdesk.cli.output import echo
+from creditdesk.cli.ports import free_port
+from creditdesk.cli.schedule_commands import report_folder, run_scheduler
 from creditdesk.console.templating import warm_up
 from creditdesk.ledger.basket_search import load_solver
 from creditdesk.schema.repository import Store
@@ -79,7 +81,7 @@ def serve(
     url = database_url(database)
     settings = settings_for(url)
     users = asyncio.run(_check_database(url))
-    port = _free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
+    port = free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
     os.environ[DATABASE_VARIABLE] = url
@@ -104,9 +106,7 @@ def serve(
     )
     shown = f"[{host}]" if ":" in host else host
     server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
-    with served_metrics(url, settings):
-        if jobs:
-            start_scheduler(url, settings_with_key(url))
+    with served_metrics(url, settings.metrics), companion("jobs", run_scheduler, url) if jobs else nullcontext():
         server.serve()
     return 0
 
@@ -147,24 +147,6 @@ async def _check_database(url: str) -> int:
         cipher = SecretCipher(settings_with_key(url).auth.encryption_key)
         await encrypt_stored_secrets(session, cipher)
         return await count_users_who_can_sign_in(session)
-
-
-def _free_port(host: str, port: int, tries: int) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in range(port, min(port + tries, 65536)):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, candidate))
-            except PermissionError:
-                raise CliError(f"You have no permission to listen on port {candidate}.") from None
-            except OSError as error:
-                if isinstance(error, socket.gaierror):
-                    raise CliError(f"{host} is not an address of this machine.") from None
-                continue
-            return candidate
-    end = "and the next ones are" if tries > 1 else "is"
-    raise CliError(f"Port {port} of {host} {end} in use. Choose another with --port.")
 
 
 def application() -> WorkerApplication:

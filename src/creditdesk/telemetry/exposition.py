@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -20,21 +21,15 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-def serve_metrics(host: str, port: int, folder: Path, more: Callable[[], Iterable[MetricFamily]]) -> Callable[[], None]:
-    """Serves `/metrics` on a thread; returns what ends it. `more` adds what is not counted by processes.
+def serve_metrics(host: str, port: int, folder: Path, more: Callable[[], Iterable[MetricFamily]]) -> Thread:
+    """Serves `/metrics` on a thread. `more` adds what is not counted by processes.
 
     Raises OSError where the port is in use.
     """
     registry = CollectorRegistry()
     registry.register(ProcessesCollector(folder, more))
-    server, thread = start_http_server(port, host, registry)
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop
+    _, thread = start_http_server(port, host, registry)
+    return thread
 
 
 class ProcessesCollector(Collector):

@@ -16,6 +16,7 @@ from tests.support.metric_reference import DocumentedMetric, documented_metrics
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 ALERTS: Final = DEPLOY / "prometheus" / "creditdesk-alerts.yml"
+RUNBOOKS: Final = DEPLOY.parent / "docs" / "how-to" / "runbooks.md"
 DASHBOARD: Final = DEPLOY / "grafana" / "creditdesk.json"
 OF_PROMETHEUS: Final = {"instance", "job", "le"}
 """Labels that a scrape and a histogram add."""
@@ -62,6 +63,19 @@ def test_every_metric_is_on_the_dashboard_or_in_an_alert(metrics: list[Documente
         "creditdesk_job_last_start_timestamp_seconds",
         "creditdesk_log_lines_dropped_total",
     }
+
+
+def test_every_alert_has_a_runbook_that_a_test_practises() -> None:
+    sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", RUNBOOKS.read_text("utf-8"), re.MULTILINE))
+    assert [alert["alert"] for alert in alerts() if alert["alert"] not in sections] == []
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
+    for name, text in sections.items():
+        practised = text.partition("Practised by")[2]
+        named = re.findall(r"`(test_\w+)`", practised)
+        scripts = re.findall(r"`(deploy/[\w/.-]+)`", practised)
+        assert named or scripts, name
+        assert [each for each in named if f"def {each}(" not in tests] == [], name
+        assert [each for each in scripts if not (DEPLOY.parent / each).exists()] == [], name
 
 
 def test_promtool_accepts_the_rules() -> None:

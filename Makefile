@@ -12,7 +12,7 @@ FAST := tests/unit tests/architecture tests/api tests/ledger tests/contract/test
 COVERED := $(FAST) tests/auth tests/audit tests/cli tests/console tests/transfer
 COVERAGE_FLOOR := 85
 
-.PHONY: install install-dev run test test-fast coverage test-deep check bench bench-peers failover docs reference screenshots format lock clean
+.PHONY: install install-dev run test test-fast coverage test-deep check package bench bench-peers failover docs reference screenshots format lock clean
 
 .venv/run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -52,6 +52,9 @@ check: .venv/dev              ## style, types, dependencies
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+package:                      ## builds the wheel and tries it in a clean environment (needs a package index)
+	sh tools/check-package.sh
+
 bench: .venv/dev              ## measures every path beside its ceiling; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.reports
@@ -77,7 +80,7 @@ format: .venv/dev
 
 lock:                         ## compiles the pinned requirements (needs uv on the path)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra pdf pyproject.toml -o requirements.txt
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra pdf --extra dev pyproject.toml --constraint requirements.txt -o requirements-dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra build --extra pdf --extra otel --extra dev pyproject.toml --constraint requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf .venv .demo .bench .peers build dist

@@ -219,6 +219,15 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSettings:
+    """Traces by OpenTelemetry, which need the extra `otel`."""
+
+    endpoint: str = setting(
+        "", "URL of a collector for OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; empty, no traces."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupSettings:
     """Backups by the scheduled job `backup`, once a night."""
 
@@ -276,6 +285,7 @@ class Settings:
     backup: BackupSettings = field(default_factory=BackupSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    traces: TraceSettings = field(default_factory=TraceSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ SECTION_TITLES: Final = {
     "backup": "Backups",
     "log": "Logs",
     "metrics": "Metrics",
+    "traces": "Traces",
 }
 
 

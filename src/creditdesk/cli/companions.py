@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Final
 
-STOP_SECONDS: Final = 5.0
+COMPANION_STOP_SECONDS: Final = 5.0
 """How long a companion may take to end, before it is killed."""
 
 _PARENT_CHECK_SECONDS: Final = 1.0
@@ -33,7 +33,7 @@ def companion(name: str, run: Callable[..., None], *arguments: object) -> Iterat
         yield
     finally:
         process.terminate()
-        process.join(STOP_SECONDS)
+        process.join(COMPANION_STOP_SECONDS)
         process.kill()
         process.join()
         process.close()

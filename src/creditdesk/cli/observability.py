@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Protocol
 
 from creditdesk.cli.companions import companion
 from creditdesk.cli.database_metrics import DatabaseMetrics
-from creditdesk.cli.output import echo
+from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.ports import free_port
-from creditdesk.settings import LogSettings, MetricsSettings
+from creditdesk.settings import LogSettings, MetricsSettings, Settings
 from creditdesk.telemetry.exposition import serve_metrics
 from creditdesk.telemetry.metrics import count_in
 from creditdesk.telemetry.request_log import RequestLog
+from creditdesk.telemetry.request_record import RequestRecord
 
 FOLDER_VARIABLE: Final = "_CREDITDESK_METRICS_FOLDER"
 """Names the folder in which the processes of a server count. The underscore sets it apart from settings."""
@@ -58,8 +59,38 @@ def logs_as_text(settings: LogSettings) -> bool:
     return settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
 
 
-def open_request_log(settings: LogSettings) -> RequestLog | None:
-    """The request log on standard error, unless it is switched off."""
-    if not settings.requests:
-        return None
-    return RequestLog(sys.stderr.fileno(), as_text=logs_as_text(settings))
+class _ClosableListener(Protocol):
+    def __call__(self, method: str, record: RequestRecord, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _open_tracer(endpoint: str) -> _ClosableListener:
+    try:
+        from creditdesk.telemetry.tracing import open_tracer  # noqa: PLC0415 - its packages are an extra
+    except ImportError:
+        raise CliError("Traces need more packages. Run: pip install 'creditdesk[otel]'") from None
+    return open_tracer(endpoint)
+
+
+class RequestListeners:
+    """What gets each request of a worker: the log on standard error and the tracer, where the settings have them.
+
+    Raises CliError where traces are wanted and the extra `otel` is not installed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._open: list[_ClosableListener] = []
+        if settings.log.requests:
+            self._open.append(RequestLog(sys.stderr.fileno(), as_text=logs_as_text(settings.log)))
+        if settings.traces.endpoint:
+            self._open.append(_open_tracer(settings.traces.endpoint))
+
+    def __call__(self, method: str, record: RequestRecord, seconds: float) -> None:
+        for each in self._open:
+            each(method, record, seconds)
+
+    def close(self) -> None:
+        """Writes and sends what waits."""
+        for each in self._open:
+            each.close()

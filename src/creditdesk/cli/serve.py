@@ -32,9 +32,9 @@ from creditdesk.cli.database import (
 )
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.observability import (
+    RequestListeners,
     count_for_server,
     logs_as_text,
-    open_request_log,
     served_metrics,
 )
 from creditdesk.cli.output import echo
@@ -48,7 +48,6 @@ from creditdesk.storage.engine import open_store
 from creditdesk.storage.replica import ReadReplica, open_replica
 from creditdesk.storage.urls import describe_url
 from creditdesk.telemetry.log_format import log_configuration
-from creditdesk.telemetry.request_log import RequestLog
 
 MAX_PORTS_TRIED: Final = 100
 STOP_SECONDS: Final = 10
@@ -163,7 +162,7 @@ class WorkerApplication:
         self._replica: ReadReplica | None = None
         self._app: ASGIApp | None = None
         self._warm_up: asyncio.Task[None] | None = None
-        self._log: RequestLog | None = None
+        self._listeners: RequestListeners | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -179,7 +178,7 @@ class WorkerApplication:
                 try:
                     settings = settings_with_key(self._url)
                     count_for_server()
-                    self._log = open_request_log(settings.log)
+                    self._listeners = RequestListeners(settings)
                     settings = replace(settings, report_folder=str(report_folder(settings)))
                     self._store = await open_store(
                         self._url,
@@ -194,7 +193,9 @@ class WorkerApplication:
                             connections=settings.connections,
                             statement_seconds=settings.statement_seconds,
                         )
-                    self._app = build_app(self._store, settings, replica=self._replica, request_listener=self._log)
+                    self._app = build_app(
+                        self._store, settings, replica=self._replica, request_listener=self._listeners
+                    )
                     await load_solver()
                     if settings.console.enabled:
                         # Nobody waits for it: a page that comes first compiles what it needs itself.
@@ -213,7 +214,7 @@ class WorkerApplication:
                 for opened in (self._replica, self._store):
                     if opened is not None:
                         await opened.close()
-                if self._log is not None:
-                    self._log.close()
+                if self._listeners is not None:
+                    await asyncio.to_thread(self._listeners.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return

@@ -19,7 +19,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 """Any other method is counted as `other`."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
-_TRACE_PARENT: Final = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_PARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 RequestListener = Callable[[str, RequestRecord, float], None]
 """Gets the method, the record and the duration in seconds of each request that has ended."""
@@ -76,10 +76,10 @@ class RequestObserver:
 
 
 def _new_record(headers: Iterable[tuple[bytes, bytes]]) -> RequestRecord:
-    request_id = trace_id = None
+    request_id = trace_parent = None
     for name, value in headers:
         if name == b"x-request-id":
             request_id = value if _REQUEST_ID.fullmatch(value) else None
-        elif name == b"traceparent" and (found := _TRACE_PARENT.fullmatch(value)):
-            trace_id = found[1].decode()
-    return RequestRecord(request_id or new_request_id(), trace_id)
+        elif name == b"traceparent" and _TRACE_PARENT.fullmatch(value):
+            trace_parent = value.decode()
+    return RequestRecord(request_id or new_request_id(), trace_parent)

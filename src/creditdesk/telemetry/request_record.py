@@ -16,17 +16,22 @@ UNKNOWN_ROUTE: Final = "unknown"
 class RequestRecord:
     """One request. `request_id` is ASCII; `key` is a digest of its idempotency key."""
 
-    __slots__ = ("batch", "database_seconds", "key", "request_id", "route", "status", "trace_id", "user_id")
+    __slots__ = ("batch", "database_seconds", "key", "request_id", "route", "status", "trace_parent", "user_id")
 
-    def __init__(self, request_id: bytes, trace_id: str | None) -> None:
+    def __init__(self, request_id: bytes, trace_parent: str | None) -> None:
         self.request_id = request_id
-        self.trace_id = trace_id
+        self.trace_parent = trace_parent
         self.route = UNKNOWN_ROUTE
         self.status = 0
         self.user_id: int | None = None
         self.key: str | None = None
         self.batch = 0
         self.database_seconds = 0.0
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the client's `traceparent` names."""
+        return self.trace_parent[3:35] if self.trace_parent else None
 
 
 current_request: Final[ContextVar[RequestRecord | None]] = ContextVar("current_request", default=None)

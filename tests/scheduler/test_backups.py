@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from creditdesk.cli.program import run
 from creditdesk.scheduler.backups import BackupPlan, make_backup
+from tests.support.databases import NewDatabase
+from tests.support.server_process import ENCRYPTION_KEY
 
 NIGHT = datetime(2026, 3, 10, 2, 30, tzinfo=UTC)
 
@@ -49,3 +52,16 @@ async def test_a_backup_that_fails_removes_none(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no room"):
         await make_backup(BackupPlan(tmp_path, timedelta(days=7), fail), NIGHT)
     assert names(tmp_path) == ["creditdesk-20251210T023000Z.backup"]
+
+
+def test_the_job_copies_the_database_and_leaves_a_record(
+    new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CREDITDESK_BACKUP_FOLDER", str(tmp_path / "backups"))
+    monkeypatch.setenv("CREDITDESK_AUTH_ENCRYPTION_KEY", ENCRYPTION_KEY)
+    with new_database("sqlite") as url:
+        assert run(["jobs", "run", "backup", "--database", url]) == 0
+        assert run(["drill", "--from", str(next((tmp_path / "backups").iterdir())), "--database", url]) == 0
+        capsys.readouterr()
+        assert run(["audit", "--database", url]) == 0
+    assert "backed up" in capsys.readouterr().out

@@ -8,7 +8,6 @@ import signal
 import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +15,7 @@ import platformdirs
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.cli.database import DatabaseOption, database_url, open_database
 from creditdesk.cli.encryption_keys import settings_with_key
@@ -142,15 +142,22 @@ def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJob, ...
         settings.api.stored_response_days,
         report_folder(settings),
         settings.auth.expired_session_days,
-        _backup_plan(url, settings.backup),
+        _backup_plan(store, url, settings.backup),
     )
     return scheduled_jobs(context)
 
 
-def _backup_plan(url: str, settings: BackupSettings) -> BackupPlan | None:
+def _backup_plan(store: Store, url: str, settings: BackupSettings) -> BackupPlan | None:
     if not settings.folder:
         return None
-    return BackupPlan(Path(settings.folder), timedelta(days=settings.keep_days), partial(back_up, url))
+
+    async def make(path: Path) -> None:
+        async with store.write_session() as session:
+            event = AuditEvent(AuditAction.BACKED_UP, JOB_ACTOR, details={"Path": str(path)})
+            await record_event(session, event, datetime.now(UTC))
+        await back_up(url, path)
+
+    return BackupPlan(Path(settings.folder), timedelta(days=settings.keep_days), make)
 
 
 def _describe(result: JobResult | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from contextvars import Context
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
@@ -97,7 +97,9 @@ class BatchQueue(Generic[Session, Request, Result]):
         self._queue.append(_Pending(request, conflict_keys, idempotent, future, current_request.get()))
         if self._task is None:
             # The task works for many requests, so none of them is its current one.
-            self._task = asyncio.create_task(self._run(), context=Context())
+            context = copy_context()
+            context.run(current_request.set, None)
+            self._task = asyncio.create_task(self._run(), context=context)
         if len(self._queue) >= self._expected:
             self._batch_ready.set()
         # A client that disconnects does not cancel the batch.

@@ -5,7 +5,7 @@ With the command line the only module that imports every package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,8 +15,10 @@ from typing import Final
 import asyncpg
 from starlette.types import ASGIApp
 
+from creditdesk.api.administration import Administration, ShownSetting
+from creditdesk.api.api_tokens import api_token_routes
 from creditdesk.api.audit.routes import audit_routes
-from creditdesk.api.context import ApiContext, Replica, utc_now
+from creditdesk.api.context import ApiContext, Replica, Route, utc_now
 from creditdesk.api.coworker_fields import coworker_fields
 from creditdesk.api.default_service import DefaultService
 from creditdesk.api.docs import page_routes
@@ -59,6 +61,8 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.user import User
+from creditdesk.import_routes import import_routes
+from creditdesk.job_control import JOB_CONTROL
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.contract_service import ContractService
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -67,8 +71,9 @@ from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.scheduler.month_closer import LedgerMonthCloser
+from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
-from creditdesk.schema.service import Principal
+from creditdesk.schema.service import EntityService, Principal
 from creditdesk.settings import ApiSettings, Settings
 from creditdesk.telemetry.observer import RequestListener, RequestObserver
 from creditdesk.telemetry.store import TimedStore
@@ -93,12 +98,14 @@ def build_app(
     clock: Callable[[], datetime] = utc_now,
     replica: Replica | None = None,
     request_listener: RequestListener | None = None,
+    shown_settings: Sequence[ShownSetting] = (),
 ) -> ASGIApp:
     """The application over a migrated store: the API, and the console. `clock` is read once per request.
 
-    `request_listener` gets each request that has ended.
+    `request_listener` gets each request that has ended. `shown_settings` are what administrators see of
+    the settings.
     """
-    context = replace(build_context(store, settings, clock), replica=replica)
+    context = replace(build_context(store, settings, clock, shown_settings), replica=replica)
     api = Api(context, page_routes(context))
     pages = Console(api, settings.console.frame_ancestors) if settings.console.enabled else api
     return RequestObserver(pages, request_listener)
@@ -111,7 +118,33 @@ def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
     return partial(require_named_role, role=SPEND_ROLE)
 
 
-def build_context(store: Store, settings: Settings, clock: Callable[[], datetime] = utc_now) -> ApiContext:
+def _audited_services(
+    default_service: EntityService, passwords: Passwords, cipher: SecretCipher
+) -> dict[type[Entity], EntityService]:
+    """The services whose writes stand in the audit trail."""
+    return {
+        Business: AuditedService(default_service),
+        LocationProfile: AuditedService(default_service),
+        PoolCap: AuditedService(default_service),
+        User: AuditedService(UserService(default_service, passwords, cipher=cipher)),
+        UserRole: AuditedService(UserRoleService(default_service)),
+    }
+
+
+def _administration_routes(authenticator: Authenticator, shown_settings: Sequence[ShownSetting]) -> tuple[Route, ...]:
+    return (
+        *api_token_routes(authenticator),
+        *Administration(shown_settings, JOB_CONTROL).routes(),
+        *import_routes(),
+    )
+
+
+def build_context(
+    store: Store,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+    shown_settings: Sequence[ShownSetting] = (),
+) -> ApiContext:
     """The services behind the API."""
     passwords = Passwords(settings.auth)
     # The queue of spends times its transactions itself: they work for many requests.
@@ -133,11 +166,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
         default_service=default_service,
         user_entity=User,
         services={
-            Business: AuditedService(default_service),
-            LocationProfile: AuditedService(default_service),
-            PoolCap: AuditedService(default_service),
-            User: AuditedService(UserService(default_service, passwords, cipher=cipher)),
-            UserRole: AuditedService(UserRoleService(default_service)),
+            **_audited_services(default_service, passwords, cipher),
             CoworkerBookingCredit: credits_,
             CoworkerExtraService: credits_,
             ExtraService: RateService(default_service),
@@ -153,6 +182,7 @@ def build_context(store: Store, settings: Settings, clock: Callable[[], datetime
         extra_routes=(
             token_route(authenticator),
             *session_routes(authenticator),
+            *_administration_routes(authenticator, shown_settings),
             *ledger_routes(ledger, queue),
             *bulk_routes(ledger),
             *benefit_routes(),

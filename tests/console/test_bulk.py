@@ -114,7 +114,9 @@ async def test_ends_move_on_the_clock_of_the_location_and_back(console: httpx.As
     [("Id\n", "no rows"), ("", "no rows"), ("Id\n" + "1\n" * 1001, "at most 1,000 rows")],
     ids=["heading", "empty", "many"],
 )
-async def test_what_is_no_list_is_said_beside_the_field(console: httpx.AsyncClient, rows: str, message: str) -> None:
+async def test_what_is_no_list_is_reported_beside_the_field(
+    console: httpx.AsyncClient, rows: str, message: str
+) -> None:
     answer = await send(console, "void", {"kind": "money", "rows": rows, "reason": "x"}, "preview")
     assert (answer.status_code, message in answer.text) == (422, True)
     binary = await console.post(f"{BULK}/void", files={"file": ("a.csv", b"\xff\xfe\x00", "text/csv")})

@@ -103,6 +103,9 @@ async def test_link_to_a_customer_who_is_staff_opens_a_session_of_the_customer_a
     headers = bearer(await redeem(stranger, await create_link(api, customer)))
     assert parse_body(await stranger.get(CURRENT, headers=headers))["Customers"][0]["Id"] == customer
     assert (await stranger.get("/api/sys/users", headers=headers)).status_code == 403
+    # A token would have the administrator's rights.
+    minted = await stranger.post("/api/auth/tokens", json={"Name": "Mine", "Days": 9}, headers=headers)
+    assert minted.status_code == 403
     refresh = await redeem(stranger, await create_link(api, customer))
     form = {"grant_type": "refresh_token", "refresh_token": refresh.json()["refresh_token"], "client_id": "member_link"}
     headers = bearer(await stranger.post(TOKEN, data=form))

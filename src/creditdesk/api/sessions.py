@@ -88,7 +88,7 @@ async def _list_sessions(api: ApiContext, request: Request, context: RequestCont
     params.raise_errors()
     user_id = params[_USER_ID] or context.principal.user_id
     async with api.store.read_session() as session:
-        await _require_user(session, user_id, context.principal, "get")
+        await require_user(session, user_id, context.principal, "get")
         limit = await _customer_limit(session, context.principal)
         found = [each for each in await sessions_of(session, user_id) if limit in (None, each["CoworkerId"])]
     return json_response(200, [_show(each, context.principal) for each in reversed(found)])
@@ -101,7 +101,7 @@ async def _end_session(api: ApiContext, _request: Request, context: RequestConte
         found = await find_session(session, session_id)
         if found is None or await _customer_limit(session, principal) not in (None, found["CoworkerId"]):
             raise NotFound
-        await _require_user(session, found["UserId"], principal, "update")
+        await require_user(session, found["UserId"], principal, "update")
         is_own = found["UserId"] == principal.user_id
         reason = EndReason.SIGNED_OUT if is_own else EndReason.BY_OTHER
         if await end_sessions(session, [found], reason, context.now):
@@ -119,7 +119,7 @@ async def _customer_limit(session: ReadSession, principal: Principal) -> int | N
     return own["CoworkerId"] if own else None
 
 
-async def _require_user(session: ReadSession, user_id: int, principal: Principal, verb: Verb) -> None:
+async def require_user(session: ReadSession, user_id: int, principal: Principal, verb: Verb) -> None:
     """Raises PermissionDenied or NotFound unless the principal may use this verb on the user."""
     if user_id == principal.user_id:
         return

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from creditdesk.auth.audit_trail import AuditAction, record_user_event
+from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event, record_user_event
 from creditdesk.auth.member_links import MEMBER_LINK_GRANT, LinkSigner, session_of_frame, sign_in_by_link
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import UserSnapshot, load_user_snapshot
 from creditdesk.auth.refresh import IssuedToken, find_session_of_token, rotate_refresh_token
-from creditdesk.auth.sessions import EndReason, end_sessions, find_session
+from creditdesk.auth.sessions import EndReason, SignInMethod, end_sessions, find_session, open_session
 from creditdesk.auth.sign_in import SignIn
 from creditdesk.auth.snapshot_cache import SnapshotCache
 from creditdesk.auth.token_responses import (
@@ -181,6 +181,20 @@ class Authenticator:
             for ended in await end_sessions(session, [opened] if opened else [], EndReason.SIGNED_OUT, now):
                 details = {"SessionId": ended["Id"]}
                 await record_user_event(session, AuditAction.SIGN_OUT, ended["UserId"], now, origin, details)
+
+    async def issue_api_token(
+        self, user_id: int, name: str, now: datetime, expires: datetime, event: AuditEvent
+    ) -> tuple[int, str]:
+        """Opens a session for a program; returns its id and its only token, which lasts until `expires`.
+
+        The event is recorded with the session. Ending the session voids the token.
+        """
+        tokens = await self._access_tokens(now)
+        async with self._store.write_session() as session:
+            opened = await open_session(session, user_id, name, SignInMethod.API_TOKEN, now, expires)
+            details = {**event.details, "SessionId": opened["Id"]}
+            await record_event(session, replace(event, details=details), now)
+        return opened["Id"], tokens.issue(user_id, opened["Id"], now, int((expires - now).total_seconds()))
 
     async def _token_response(self, issued: IssuedToken, now: datetime) -> TokenResponse:
         tokens = await self._access_tokens(now)

@@ -31,6 +31,7 @@ class SignInMethod(StrEnum):
     COMMAND = "command line"
     LINK = "sign-in link"
     FRAME = "frame link"
+    API_TOKEN = "API token"  # noqa: S105 - the name of a method
     EARLIER_VERSION = "earlier version"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from creditdesk.api.administration import ShownSetting
 from creditdesk.cli.database import database_url, settings_file
 from creditdesk.cli.output import echo
 from creditdesk.settings_sources import SettingInForce, settings_in_force
@@ -34,6 +35,15 @@ def config(
     for name, value, source in rows:
         echo(f"{name:{name_width}}  {value:{value_width}}  {source}")
     return 0
+
+
+def shown_settings() -> list[ShownSetting]:
+    """The settings in force as an administrator may see them."""
+    settings = settings_in_force(os.environ, settings_file())
+    return [
+        ShownSetting(each.declared.name, _shown(each), each.source, each.declared.constraints.meaning)
+        for each in settings
+    ]
 
 
 def _shown(each: SettingInForce) -> Any:

@@ -23,6 +23,7 @@ from creditdesk.app import build_app
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import count_users_who_can_sign_in
 from creditdesk.cli.companions import companion
+from creditdesk.cli.config import shown_settings
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
     DatabaseOption,
@@ -194,7 +195,11 @@ class WorkerApplication:
                             statement_seconds=settings.statement_seconds,
                         )
                     self._app = build_app(
-                        self._store, settings, replica=self._replica, request_listener=self._listeners
+                        self._store,
+                        settings,
+                        replica=self._replica,
+                        request_listener=self._listeners,
+                        shown_settings=shown_settings(),
                     )
                     await load_solver()
                     if settings.console.enabled:

@@ -13,7 +13,7 @@ from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.command_effects import entered_number
 from creditdesk.console.translations import mark
 
-MAX_ROWS: Final = 1000
+MAX_TYPED_ROWS: Final = 1000
 _REQUEST_ROWS: Final = 200
 _SEPARATORS: Final = ",;\t"
 _BYTE_ORDER_MARK: Final = "\ufeff"
@@ -100,7 +100,7 @@ def parse_rows(text: str) -> list[dict[str, str]]:
         raise ValueError(str(error)) from None
     if not listed[1:]:
         raise ValueError(NO_ROWS)
-    if len(listed) > MAX_ROWS + 1:
+    if len(listed) > MAX_TYPED_ROWS + 1:
         raise ValueError(TOO_MANY)
     names = [name.strip() for name in listed[0]]
     return [{name: value.strip() for name, value in zip(names, row, strict=False) if name} for row in listed[1:]]

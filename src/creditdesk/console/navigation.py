@@ -12,6 +12,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, REPORTS_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.sys.user import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ MENU: Final = (
     MenuEntry(mark("Reports"), "/console/reports", "reports", REPORTS_ROLE, "/console/closings"),
     MenuEntry(mark("Exceptions"), "/console/exceptions", "exceptions", REPORTS_ROLE),
     MenuEntry(mark("Journal"), "/console/journal", "journal", READ_ROLE, list_path(JournalLine)),
+    MenuEntry(mark("Administration"), "/console/admin", "settings", User.roles["list"]),
     MenuEntry(mark("All records"), "/console/records", "records"),
+    MenuEntry("API", "/console/api", "api"),
 )
 
 

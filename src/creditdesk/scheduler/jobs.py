@@ -46,26 +46,47 @@ class JobContext:
         return RequestContext(self.principal, self.ledger.clock())
 
 
+@dataclass(frozen=True, slots=True)
+class JobDeclaration:
+    """What is known of a job without running it."""
+
+    name: str
+    description: str
+    schedule: Schedule
+
+
+_QUARTER: Final = Schedule(timedelta(minutes=15))
+JOB_DECLARATIONS: Final = (
+    JobDeclaration("holds", "Writes the release of holds past their time", _QUARTER),
+    JobDeclaration("renew", "Grants the plan benefits that are due", Schedule(_HOUR)),
+    JobDeclaration("expire", "Writes the expiry of expired credit", _QUARTER),
+    JobDeclaration("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR)),
+    JobDeclaration("sessions", "Removes what expired sign-ins left", Schedule(_DAY, 2 * _HOUR)),
+    JobDeclaration("backup", "Copies the database to a file", Schedule(_DAY, timedelta(hours=2.5))),
+    JobDeclaration(VERIFY_JOB, "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR)),
+    JobDeclaration("checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR)),
+    JobDeclaration("totals", "Stores the totals of ended days, from which reports start", Schedule(_HOUR)),
+    JobDeclaration("reports", "Writes saved reports after the end of a month", Schedule(_HOUR)),
+)
+"""Every job, in the order in which they run when several are due."""
+
+
 def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
-    """Every job, in the order in which they run when several are due."""
+    """The declared jobs over one context."""
     jobs = _Jobs(context)
-    quarter = Schedule(timedelta(minutes=15))
-    return (
-        ScheduledJob("holds", "Writes the release of holds past their time", quarter, jobs.release_holds),
-        ScheduledJob("renew", "Grants the plan benefits that are due", Schedule(_HOUR), jobs.renew),
-        ScheduledJob("expire", "Writes the expiry of expired credit", quarter, jobs.expire),
-        ScheduledJob("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR), jobs.remove_responses),
-        ScheduledJob("sessions", "Removes what expired sign-ins left", Schedule(_DAY, 2 * _HOUR), jobs.remove_sign_ins),
-        ScheduledJob("backup", "Copies the database to a file", Schedule(_DAY, timedelta(hours=2.5)), jobs.back_up),
-        ScheduledJob(VERIFY_JOB, "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR), jobs.verify),
-        ScheduledJob(
-            "checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR), jobs.checkpoint
-        ),
-        ScheduledJob(
-            "totals", "Stores the totals of ended days, from which reports start", Schedule(_HOUR), jobs.store_totals
-        ),
-        ScheduledJob("reports", "Writes saved reports after the end of a month", Schedule(_HOUR), jobs.write_reports),
-    )
+    run = {
+        "holds": jobs.release_holds,
+        "renew": jobs.renew,
+        "expire": jobs.expire,
+        "responses": jobs.remove_responses,
+        "sessions": jobs.remove_sign_ins,
+        "backup": jobs.back_up,
+        VERIFY_JOB: jobs.verify,
+        "checkpoint": jobs.checkpoint,
+        "totals": jobs.store_totals,
+        "reports": jobs.write_reports,
+    }
+    return tuple(ScheduledJob(each.name, each.description, each.schedule, run[each.name]) for each in JOB_DECLARATIONS)
 
 
 class _Findings(NullReporter):

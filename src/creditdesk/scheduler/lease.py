@@ -37,6 +37,13 @@ async def take_lease(store: Store, holder: str, now: datetime) -> bool:
     return True
 
 
+async def leader_until(store: Store) -> datetime | None:
+    """Until when a process leads; None where none ever did."""
+    async with store.read_session() as session:
+        found = await session.find(LeaderLease, where(LeaderLease, Name=_NAME))
+    return found[0]["Until"] if found else None
+
+
 async def release_lease(store: Store, holder: str, now: datetime) -> None:
     """Lets another process lead at once."""
     async with store.write_session() as session:

@@ -11,7 +11,7 @@ from creditdesk.ledger.journal.mapping import where
 from creditdesk.scheduler.lease import take_lease
 from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import Store, WriteSession
 
 
 class JobFailed(Exception):
@@ -41,6 +41,12 @@ class JobResult:
     succeeded: bool | None
     message: str
     succeeded_on: datetime | None = None
+    requested: datetime | None = None
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether a run was asked for since the last one began."""
+        return self.requested is not None and self.requested > self.started
 
 
 async def run_due_jobs(
@@ -63,8 +69,16 @@ async def run_due_jobs(
 
 def _is_due(job: ScheduledJob, last: JobResult | None, now: datetime) -> bool:
     # Only one process runs jobs, and it is this one.
-    was_interrupted = last is not None and last.succeeded is None
-    return was_interrupted or job.schedule.is_due(last.started if last else None, now)
+    is_wanted = last is not None and (last.succeeded is None or last.is_requested)
+    return is_wanted or job.schedule.is_due(last.started if last else None, now)
+
+
+async def request_run(session: WriteSession, name: str, now: datetime) -> int | None:
+    """Makes a job due at once; returns the id of its state, None for one that never ran and is due already."""
+    found = await session.find(JobState, where(JobState, Name=name), columns=("Id",))
+    for state in found:
+        await session.update(JobState, [(state["Id"], {"RequestedOn": now})])
+    return int(found[0]["Id"]) if found else None
 
 
 async def load_job_results(store: Store) -> dict[str, JobResult]:
@@ -73,7 +87,13 @@ async def load_job_results(store: Store) -> dict[str, JobResult]:
         rows = await session.find(JobState)
     return {
         row["Name"]: JobResult(
-            row["Name"], row["StartedOn"], row["EndedOn"], row["Succeeded"], row["Result"], row["SucceededOn"]
+            row["Name"],
+            row["StartedOn"],
+            row["EndedOn"],
+            row["Succeeded"],
+            row["Result"],
+            row["SucceededOn"],
+            row["RequestedOn"],
         )
         for row in rows
     }

@@ -35,7 +35,8 @@ class ImportState:
 
     `entities_with_links` are those whose files the second pass must read again; `file_name` is the
     file whose rows are being written. `credit_ids` are the credits that the files name, by entity:
-    the import opens their journals and those of its placeholders, and no others (rule 38).
+    the import opens their journals and those of its placeholders, and no others (rule 38). `inserted` are
+    the ids of the new records, by entity name.
     """
 
     report: ImportReport
@@ -48,6 +49,7 @@ class ImportState:
     entities_with_links: set[type[Entity]] = field(default_factory=set)
     role_ids: RoleIdMapping = field(default_factory=RoleIdMapping)
     credit_ids: dict[type[Entity], set[int]] = field(default_factory=dict)
+    inserted: dict[str, list[int]] = field(default_factory=dict)
     references: ReferenceChecker = field(init=False)
 
     def __post_init__(self) -> None:

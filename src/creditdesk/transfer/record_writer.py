@@ -147,6 +147,7 @@ async def _insert(state: ImportState, session: WriteSession, entity: type[Entity
     if not records:
         return []
     ids = await session.insert(entity, records)
+    state.inserted.setdefault(entity.__name__, []).extend(ids)
     if entity is User:
         state.users.writable.update(ids)
     if mapping := MAPPINGS_BY_HISTORY.get(entity):

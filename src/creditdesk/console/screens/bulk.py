@@ -12,7 +12,7 @@ from starlette.responses import Response
 from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.bulk_rows import (
     ACTS,
-    MAX_ROWS,
+    MAX_TYPED_ROWS,
     BulkAct,
     BulkRow,
     find_by_email,
@@ -60,17 +60,17 @@ async def _show(page: ConsolePage) -> Response:
     ids = [value for name, value in page.query if name == "id" and value.isascii() and value.isdecimal()]
     if "matching" in page.request.query_params:
         ids = await _matching_ids(page, act, kind)
-    rows = rows_text(act.columns, [{act.columns[0]: each} for each in ids[:MAX_ROWS]])
+    rows = rows_text(act.columns, [{act.columns[0]: each} for each in ids[:MAX_TYPED_ROWS]])
     fields = {"kind": kind, "rows": rows, "CaneBeUsedForBookings": "true", "funding": "goodwill"}
     return await _form(page, act, fields)
 
 
 async def _matching_ids(page: ConsolePage, act: BulkAct, kind: str) -> list[str]:
-    """The records that the filters of a list leave, the first MAX_ROWS of them."""
+    """The records that the filters of a list leave, the first MAX_TYPED_ROWS of them."""
     entity = Coworker if act.name == "grant" else CREDIT_ENTITIES[kind]
     own = {"matching", "kind", "id", "page", "size", "columns"}
     address = ListAddress(entity, tuple(pair for pair in page.query if pair[0].lower() not in own))
-    listed = await page.client.find(entity.path(), [*with_location(page, address), ("size", str(MAX_ROWS))])
+    listed = await page.client.find(entity.path(), [*with_location(page, address), ("size", str(MAX_TYPED_ROWS))])
     return [str(record["Id"]) for record in listed.records]
 
 

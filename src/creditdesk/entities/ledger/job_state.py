@@ -10,7 +10,7 @@ class JobState(Entity, area="ledger", plural="jobstates", public=False, unique=(
     """When a scheduled job last ran, and how that ended.
 
     `Succeeded` is null while it runs, and stays so where its process was killed. `SucceededOn` is when the
-    last run that succeeded ended.
+    last run that succeeded ended. A run that was asked for after `StartedOn` is due.
     """
 
     Name = Text(exact=True, nullable=False)
@@ -19,3 +19,4 @@ class JobState(Entity, area="ledger", plural="jobstates", public=False, unique=(
     Succeeded = Boolean()
     SucceededOn = DateTime()
     Result = Text(nullable=False)
+    RequestedOn = DateTime()

@@ -20,6 +20,7 @@ from creditdesk.storage.migrations import (
     hold_decisions,
     initial,
     internal_tables,
+    job_requests,
     job_results,
     journal_facts,
     logins,
@@ -55,6 +56,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *job_results.MIGRATIONS,
     *member_sessions.MIGRATIONS,
     *daily_totals.MIGRATIONS,
+    *job_requests.MIGRATIONS,
 )
 """Every step in order."""
 

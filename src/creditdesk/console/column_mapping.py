@@ -1,0 +1,113 @@
+"""The columns of an uploaded file, and the fields that they probably are."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import StringIO
+from typing import Final
+
+from creditdesk.console.labels import column_title
+from creditdesk.schema.entity import Entity
+
+_SAMPLES: Final = 3
+_SAMPLE_LENGTH: Final = 40
+_SIMILARITY: Final = 0.84
+_DERIVED: Final = frozenset({"ToStringText", "IsNew", "LocalizationDetails"})
+_SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "CoworkerId": ("customer", "customerid", "member", "memberid", "coworker"),
+    "BusinessId": ("location", "locationid", "space", "site", "business"),
+    "FullName": ("name", "customername", "membername"),
+    "Email": ("mail", "emailaddress"),
+    "TotalCredit": ("amount", "total", "granted", "credit"),
+    "RemainingCredit": ("balance", "remaining", "left"),
+    "TotalUses": ("uses", "minutes", "total"),
+    "RemainingUses": ("balance", "remaining", "left"),
+    "ExpireDate": ("expires", "expiry", "expirydate", "validuntil", "validto", "end"),
+    "ValidFrom": ("from", "start", "starts", "startdate"),
+    "ExtraServiceId": ("rate", "rateid"),
+}
+"""What other programs call a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumn:
+    """A column: its heading, its first values, and the field that was chosen or is suggested."""
+
+    heading: str
+    samples: tuple[str, ...]
+    field: str
+
+
+def importable_fields(entity: type[Entity]) -> list[str]:
+    """The names of the fields that a file may fill."""
+    meta = entity.meta()
+    columns = (*meta.stored_columns, *meta.collection_columns)
+    return [each.name for each in columns if each.name not in _DERIVED and not each.field.write_only]
+
+
+def file_columns(entity: type[Entity], text: str) -> list[FileColumn]:
+    """The columns of a CSV text, each with a suggestion that no column before it has. Raises ValueError."""
+    rows = _first_rows(text)
+    if not rows or not any(rows[0]):
+        raise ValueError("empty")
+    found: list[FileColumn] = []
+    taken: set[str] = set()
+    for place, heading in enumerate(rows[0]):
+        field = suggest_field(entity, heading)
+        field = "" if field in taken else field
+        taken.add(field)
+        samples = tuple(row[place][:_SAMPLE_LENGTH] for row in rows[1:] if place < len(row) and row[place])
+        found.append(FileColumn(heading, samples, field))
+    return found
+
+
+def _first_rows(text: str) -> list[list[str]]:
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(StringIO(text, newline="")):
+            rows.append(row)
+            if len(rows) > _SAMPLES:
+                break
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    return rows
+
+
+def suggest_field(entity: type[Entity], heading: str) -> str:
+    """The field that a heading names, by its name, its title, a synonym or a near spelling; else empty."""
+    wanted = _key(heading)
+    fields = importable_fields(entity)
+    columns = entity.meta().columns
+    names = {_key(name): name for name in fields}
+    for name in fields:
+        names.setdefault(_key(column_title(columns[name])), name)
+        for synonym in _SYNONYMS.get(name, ()):
+            names.setdefault(synonym, name)
+    if wanted in names:
+        return names[wanted]
+    near = get_close_matches(wanted, list(names), n=1, cutoff=_SIMILARITY)
+    return names[near[0]] if near else ""
+
+
+def renamed(text: str, fields: Sequence[str]) -> str:
+    """The text with these headings; columns without a field are left out. Raises ValueError."""
+    kept = [place for place, field in enumerate(fields) if field]
+    written = StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow([fields[place] for place in kept])
+    try:
+        rows = list(csv.reader(StringIO(text, newline="")))[1:]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    for row in rows:
+        # A row of another length goes on as it is, so that the import refuses it by its number.
+        writer.writerow([row[place] for place in kept] if len(row) == len(fields) else row)
+    return written.getvalue()
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import pytest
 
 from creditdesk.storage.engine import open_store
+from creditdesk.storage.role_settings import set_role_settings
 from tests.support.databases import create_postgres_database, database_name, drop_postgres_database, run_sql
 
 EXPECTED = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
@@ -38,3 +40,12 @@ async def test_migration_sets_what_connections_begin_with(
         drop_postgres_database(postgres_server, url)
     names = {name for parameters in sent for name in parameters or ()}
     assert names == {"application_name"}
+
+
+async def test_several_processes_set_them_at_once(postgres_server: str) -> None:
+    url = create_postgres_database(postgres_server)
+    try:
+        for _ in range(5):
+            await asyncio.gather(*(set_role_settings(url) for _ in range(6)))
+    finally:
+        drop_postgres_database(postgres_server, url)

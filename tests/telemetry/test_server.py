@@ -20,7 +20,7 @@ from creditdesk.storage.engine import open_store
 from tests.support.databases import NewDatabase
 from tests.support.server_process import ServerProcess, free_port
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,18 @@ ROLE_SETTINGS: Final = {
     "plan_cache_mode": "force_generic_plan",
 }
 
+_SETTINGS_LOCK: Final = 7230522
+
 
 async def set_role_settings(url: str) -> None:
     """Gives the user of the URL the settings that new connections to its database begin with."""
     connection = await HostConnector(url)(url, server_settings=CONNECTION_SETTINGS)
     try:
-        database = await connection.fetchval("SELECT quote_ident(current_database())")
-        for name, value in ROLE_SETTINGS.items():
-            await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = {value}")
+        async with connection.transaction():
+            # PostgreSQL refuses two changes of the same settings at once instead of letting one wait.
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_SETTINGS_LOCK})")
+            database = await connection.fetchval("SELECT quote_ident(current_database())")
+            for name, value in ROLE_SETTINGS.items():
+                await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = {value}")
     finally:
         await connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from creditdesk.entities.spaces.coworker import Coworker
 from tests.reports.report_client import ReportClient, amounts, section
 from tests.support.shared_team import SharedTeam
@@ -155,3 +157,50 @@ async def test_a_teams_statement_says_what_each_member_drew_and_may_still_draw(r
     ]
     past = await reports.get("statement", TeamId=team.team, To="2025-12-31")
     assert [each["Title"] for each in past["Sections"]].count("Caps of members") == 0, "a cap counts now"
+
+
+async def test_a_past_report_has_the_owner_that_a_credit_had_then(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    ada, grace = ledger.customer, await ledger.add_customer("Grace")
+    credit = await reports.grant(40)
+    reports.set_time("2026-02-10T12:00:00Z")
+    january = {"From": "2026-01-01", "To": "2026-01-31"}
+    before = [(await reports.request(name, CoworkerId=ada, **january)).content for name in ("statement", "liability")]
+    record = (await reports.http.get(f"/api/billing/coworkerbookingcredits/{credit}")).json()
+    changed = await reports.http.put(
+        f"/api/billing/coworkerbookingcredits/{credit}", json={**record, "CoworkerId": grace}
+    )
+    assert changed.status_code == 200, changed.text
+    reports.set_time("2026-03-10T12:00:00Z")
+
+    after = [(await reports.request(name, CoworkerId=ada, **january)).content for name in ("statement", "liability")]
+    assert after == before
+    found = [
+        (await reports.get("statement", CoworkerId=owner, **period))["Rows"]
+        for owner in (ada, grace)
+        for period in (january, {"From": "2026-01-01"})
+    ]
+    assert [amounts(rows, "What", "Amount") for rows in found] == [
+        [("Granted", "40.00")],
+        [],
+        [],
+        [("Granted", "40.00")],
+    ]
+    at_location = await reports.get("liability", LocationIds=ledger.business, At="2026-01-31", By="customer")
+    assert {row["CustomerId"] for row in at_location["Rows"]} >= {ada}
+    assert grace not in {row["CustomerId"] for row in at_location["Rows"]}
+
+
+async def test_a_past_report_has_the_funding_that_a_credit_had_then(reports: ReportClient) -> None:
+    credit = await reports.grant(40)
+    before = (await reports.request("liability", At="2026-01-31")).content
+    reports.set_time("2026-02-10T12:00:00Z")
+    values = {"Funding": "paid", "PricePaid": "30", "SourceDocument": "I-7", "Reason": "sold"}
+    done = await reports.api.run_command("/api/billing/coworkerbookingcredits", "SET_FUNDING", [credit], **values)
+    assert done.status_code == 200, done.text
+    reports.set_time("2026-03-10T12:00:00Z")
+    assert amounts((await reports.get("liability"))["Rows"], "Funding", "PricePaid") == [("paid", "30.00")]
+    assert amounts((await reports.get("liability", At="2026-01-31"))["Rows"], "Funding", "PricePaid") == [
+        ("unknown", None)
+    ]
+    assert json.loads(before)["Rows"] == (await reports.get("liability", At="2026-01-31"))["Rows"]

@@ -13,6 +13,7 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
+from creditdesk.ledger.loaders.past_terms import find_former_credits
 from creditdesk.ledger.loaders.rows import find_by_id, find_filtered
 from creditdesk.ledger.rules.credit import CreditType, SourceKind
 from creditdesk.reports.closings import closing_note, load_closings
@@ -52,11 +53,15 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
         credits_ = await load_report_credits(session, scope, accounts)
     else:
         credits_ = await load_report_credits(session, scope)
+        if request.is_of_past:
+            credits_ |= await _load_former(session, scope)
         if scope.account is not None and scope.account not in credits_:
             raise invalid_field(OF_CREDIT.name, NOT_FOUND_MESSAGE, request.credit_id)
         loaded = await load_journals(session, request, scope, locations, credits_)
     credits_ |= await _load_deleted(session, scope, locations, loaded, credits_)
     credits_ |= await load_past_windows(session, request, locations, credits_)
+    if scope.customer is not None:
+        credits_ = {account: each for account, each in credits_.items() if each.customer_id == scope.customer}
     found = [
         _history(credits_[account], loaded) for account in sorted(credits_) if is_wanted(credits_[account], request)
     ]
@@ -69,6 +74,18 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
     return replace(
         view, checkpoint=await load_checkpoint_info(session, view), rooms=rooms, notes=notes, journal=journal
     )
+
+
+async def _load_former(session: ReadSession, scope: EntryScope) -> dict[AccountKey, ReportCredit]:
+    """The credits that a customer owned before others did; none where the scope is no customer's."""
+    if scope.customer is None:
+        return {}
+    accounts = [
+        (account_type, credit_id)
+        for account_type in scope.account_types
+        for credit_id in await find_former_credits(session, MAPPINGS[account_type], scope.customer)
+    ]
+    return await load_report_credits(session, replace(scope, customer=None), accounts) if accounts else {}
 
 
 def _accounts_with_amounts(loaded: LoadedEntries) -> set[AccountKey]:

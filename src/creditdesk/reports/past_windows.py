@@ -1,4 +1,4 @@
-"""The windows and the funding of credits as they stood at the end of a report, where they were changed since."""
+"""The windows, funding and owners of credits as they stood at the end of a report, where they were changed since."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from msgspec.structs import replace
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds, from_epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
 from creditdesk.ledger.loaders.past_terms import PastTerms, load_past_terms
+from creditdesk.ledger.loaders.rows import find_by_id
+from creditdesk.ledger.rules.amounts import parse_money
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut
 from creditdesk.reports.request import ReportRequest
+from creditdesk.reports.rows import CustomerRow
 from creditdesk.reports.values import END_OF_TIME, ReportCredit
 from creditdesk.schema.conversions import parse_datetime
 from creditdesk.schema.repository import ReadSession
@@ -29,7 +32,7 @@ async def load_past_windows(
     locations: Mapping[int, LocationInfo],
     credits_: Mapping[AccountKey, ReportCredit],
 ) -> dict[AccountKey, ReportCredit]:
-    """The credits whose window or funding was changed after the report's end, with what stood then."""
+    """The credits whose window, funding or owner was changed after the report's end, with what stood then."""
     found: dict[AccountKey, ReportCredit] = {}
     groups: dict[tuple[datetime, AccountType], list[int]] = defaultdict(list)
     for (account_type, credit_id), credit in credits_.items():
@@ -40,6 +43,13 @@ async def load_past_windows(
         for credit_id, terms in (await load_past_terms(session, MAPPINGS[account_type], ids, until)).items():
             credit = credits_[account_type, credit_id]
             found[credit.account] = replace(credit, **_past_values(terms))
+    owned_by_others = {
+        account: credit for account, credit in found.items() if credit.customer_id != credits_[account].customer_id
+    }
+    names = await find_by_id(session, CustomerRow, (credit.customer_id for credit in owned_by_others.values()))
+    for account, credit in owned_by_others.items():
+        owner = names.get(credit.customer_id or 0)
+        found[account] = replace(credit, customer_name=(owner.full_name or "") if owner else "")
     return found
 
 
@@ -59,4 +69,8 @@ def _past_values(terms: PastTerms) -> dict[str, Any]:
     }
     if "Funding" in terms:
         values["funding"] = FundingKind(terms["Funding"])
+    if "PricePaid" in terms:
+        values["price"] = None if terms["PricePaid"] is None else parse_money(terms["PricePaid"])
+    if "CoworkerId" in terms:
+        values["customer_id"] = terms["CoworkerId"]
     return values

@@ -101,6 +101,11 @@ class ReportRequest:
         """Whether the groups of credits that totals are stored of answer it."""
         return self.is_of_locations and self.as_known_at is None and self.plan is None and self.expires is None
 
+    @property
+    def is_of_past(self) -> bool:
+        """Whether the report may know less than what is stored now."""
+        return self.ends is not None or self.as_known_at is not None
+
     def since_beginning(self) -> ReportRequest:
         """The same request over everything up to its end."""
         return replace(self, starts=None)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
+from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.operations.bookings import cancel_bookings, charge_bookings
 from creditdesk.ledger.operations.corrections import adjust, reverse, void
@@ -105,6 +107,16 @@ async def _renew(ledger: LedgerBuilder) -> None:
 async def _share(ledger: LedgerBuilder) -> None:
     team = await SharedTeam.create(ledger)
     await team.pool()
-    await team.cap("30.00")
+    await _record_cap(ledger, await team.cap("30.00"))
     await team.spend("200.00")
     await team.hold("3.00", 99)
+
+
+async def _record_cap(ledger: LedgerBuilder, cap_id: int) -> None:
+    """Leaves in the audit trail what the API leaves of a new cap."""
+    async with ledger.store.write_session() as session:
+        cap = await session.get(PoolCap, cap_id)
+        assert cap is not None
+        details = {name: [None, cap[name]] for name in ("TeamId", "CreditKind", "Period", "Amount")}
+        event = event_of_request(ledger.request_context(), AuditAction.CREATED, PoolCap.__name__, cap_id, details)
+        await record_event(session, event, ledger.now)

@@ -52,7 +52,6 @@ _SERVED_BASE: Final = {
 UNCOVERED: Final[Mapping[type[Entity], str]] = {
     StoredResponse: "Answers a repeated request with the bytes of the first response, for 30 days; what it tells of is "
     "in the journal.",
-    PoolCap: "A setting of the team. What was decided under a cap is in the journal.",
 }
 """The entities of the ledger that are not covered, with the reason."""
 
@@ -111,6 +110,12 @@ PARTLY_COVERED: Final[Mapping[type[Entity], Mapping[str, str]]] = {
         **dict.fromkeys((INSERTED_ROW, DELETED_ROW), "A decision that took nothing has no line."),
     },
     BenefitGrant: {**_INTERNAL_BASE, "Id": _UNREAD},
+    PoolCap: {
+        **_SERVED_BASE,
+        "CreatedOn": "The audit trail has when it was created.",
+        INSERTED_ROW: "A cap that was imported, or is older than the audit trail, has no record there.",
+        "of a cap that an import may have changed since its last record": "The record of an import names no caps.",
+    },
     StoredCheckpoint: _INTERNAL_BASE,
     CheckpointHeads: {**_INTERNAL_BASE, "Id": _UNREAD},
 }

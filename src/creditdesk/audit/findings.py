@@ -60,6 +60,7 @@ class FindingCode(StrEnum):
     ROW_COUNTER = "row_counter"
     CHECKPOINT = "checkpoint"
     AUDIT_TRAIL = "audit_trail"
+    POOL_CAP = "pool_cap"
 
 
 MEANINGS: Final[Mapping[FindingCode, str]] = {
@@ -103,6 +104,7 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     FindingCode.COPIED_VALUE: "A denormalized value differs from the record that it is copied from.",
     FindingCode.ROW_COUNTER: "A row counter differs from the number of rows.",
     FindingCode.AUDIT_TRAIL: "A record of the audit trail was changed, moved, inserted or removed (rule 39).",
+    FindingCode.POOL_CAP: "The cap of shared credit is not what the audit trail states last (rules 16, 39).",
     FindingCode.CHECKPOINT: "A checkpoint in the database was changed, removed or cannot be read.",
 }
 """The meaning of each code."""

@@ -133,10 +133,10 @@ async def test_requests_with_basic_write_no_record_each(client: httpx.AsyncClien
     assert await trail(each_store) == []
 
 
-async def test_refusals_are_recorded_once_for_each_path_and_at_most_so_many(
+async def test_denials_are_recorded_once_for_each_path_and_at_most_so_many(
     client: httpx.AsyncClient, each_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_trail, "REFUSALS_PER_HOUR", 2)
+    monkeypatch.setattr(access_trail, "DENIALS_PER_HOUR", 2)
     north = await create_location(each_store)
     await create_person(each_store, "bob@example.org", is_admin=False, business_ids=(north,))
     header = {"Authorization": basic_authorization("bob@example.org")}

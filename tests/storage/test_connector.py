@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from creditdesk.storage import connector
-from creditdesk.storage.connector import CONNECT_SECONDS, REST_SECONDS, HostConnector
+from creditdesk.storage.connector import CONNECT_SECONDS, SILENT_REST_SECONDS, HostConnector
 
 URL = "postgresql://desk@first,second/credit"
 
@@ -43,7 +43,7 @@ async def test_connections_fail_at_once_for_a_moment_after_all_hosts_were_silent
     with pytest.raises(ConnectionError, match="a moment ago"):
         await connect(URL)
     assert hosts.attempts == 2
-    hosts.now += REST_SECONDS
+    hosts.now += SILENT_REST_SECONDS
     hosts.error = None
     assert await connect(URL) == "connection"
     assert await connect(URL) == "connection"

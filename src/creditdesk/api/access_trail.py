@@ -15,8 +15,8 @@ from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.schema.errors import PermissionDenied
 from creditdesk.schema.service import RequestContext
 
-REFUSALS_PER_HOUR: Final = 20
-"""Refusals of one user that a process records in an hour, one for each method and path."""
+DENIALS_PER_HOUR: Final = 20
+"""Denials of one user that a process records in an hour, one for each method and path."""
 MAX_QUERY_LENGTH: Final = 500
 _HOUR: Final = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
@@ -31,15 +31,15 @@ class AccessTrail:
         self._recorded: set[tuple[int, str, str]] = set()
         self._counts: Counter[int] = Counter()
 
-    async def record_refusal(self, context: RequestContext, route: Route, error: PermissionDenied) -> None:
-        """Records a refusal, at most `REFUSALS_PER_HOUR` of a user; the rest is left out."""
+    async def record_denial(self, context: RequestContext, route: Route, error: PermissionDenied) -> None:
+        """Records a denial, at most `DENIALS_PER_HOUR` of a user; the rest is left out."""
         if self._hour_ends is None or context.now >= self._hour_ends:
             self._hour_ends = context.now + _HOUR
             self._recorded.clear()
             self._counts.clear()
         user_id = context.principal.user_id
         key = (user_id, route.method, route.path)
-        if key in self._recorded or self._counts[user_id] >= REFUSALS_PER_HOUR:
+        if key in self._recorded or self._counts[user_id] >= DENIALS_PER_HOUR:
             return
         self._recorded.add(key)
         self._counts[user_id] += 1
@@ -48,7 +48,7 @@ class AccessTrail:
             await self._record(context, AuditAction.REFUSED, details)
         except self._api.transient_errors:
             # The caller is refused in any case, and nothing was done that must be on record.
-            _logger.warning("a refusal could not be recorded", exc_info=True)
+            _logger.warning("a denial could not be recorded", exc_info=True)
 
     async def record_file(self, context: RequestContext, route: Route, request: Request, response: Response) -> None:
         """Records a response that is a file; one that cannot be recorded is not handed out."""

@@ -122,7 +122,7 @@ class Api:
         try:
             response = await self._handle(route, request, context, record_id)
         except PermissionDenied as error:
-            await self._access_trail.record_refusal(context, route, error)
+            await self._access_trail.record_denial(context, route, error)
             raise
         await self._access_trail.record_file(context, route, request, response)
         return response

@@ -22,7 +22,7 @@ CONNECT_SECONDS: Final = 2.0
 PROBE_SECONDS: Final = 1.5
 """How long the host in use may take to answer a probe before it counts as silent."""
 
-REST_SECONDS: Final = 0.5
+SILENT_REST_SECONDS: Final = 0.5
 """How long every connection fails at once after all hosts were silent: who waited behind it need not wait as long."""
 
 _KEEPALIVE: Final = (
@@ -70,8 +70,8 @@ class HostConnector:
             return connection
         assert failure is not None
         # Hosts that refuse do so at once, and may be back as soon.
-        if (ended := monotonic()) - started > REST_SECONDS:
-            self._rests_until = ended + REST_SECONDS
+        if (ended := monotonic()) - started > SILENT_REST_SECONDS:
+            self._rests_until = ended + SILENT_REST_SECONDS
         raise failure
 
     async def answers(self) -> bool:

@@ -122,13 +122,56 @@ async def test_void_and_extension(console: httpx.AsyncClient, api: ApiClient) ->
     credit = await api.create_credit("20", ExpireDate=api.timestamp(days=3))
     extend = f"/console/credits/money/{credit}/extend"
     form = fields_of((await console.get(extend)).text) | {"ExpireDate": "2031-05-01T12:00"}
-    assert (await console.post(extend, data=form)).status_code == 303
+    effects = re.sub(r"\s+", " ", (await console.post(f"{extend}/effects", data=form)).text)
+    assert re.search(r"→.*1 May 2031, 12:00", effects)
+    unexplained = await console.post(extend, data=form | {"Reason": " "})
+    assert (unexplained.status_code, "Say why" in unexplained.text) == (422, True)
+    wrong = await console.post(extend, data=form | {"ExpireDate": "1066", "Reason": "Lift"})
+    assert (wrong.status_code, 'aria-invalid="true"' in wrong.text) == (422, True)
+    for _ in range(2):
+        assert (await console.post(extend, data=form | {"Reason": "The lift was out of order"})).status_code == 303
+    [line] = [each for each in await api.list_journal_lines(credit) if each["Kind"] == "change"]
+    assert line["Reason"] == "The lift was out of order"
     changed = re.sub(r"\s+", " ", (await console.get(f"/console/credits/money/{credit}")).text)
     assert re.search(r"Expire date [^<]+ → 1 May 2031, 12:00", changed)
     assert (await api.get(f"/api/billing/coworkerbookingcredits/{credit}"))["ExpireDate"] == "2031-05-01T12:00:00Z"
     path = f"{CREDIT}/{credit}/commands/VOID_CREDIT"
     await console.post(path, data=fields_of((await console.get(path)).text) | {"Reason": "Left"})
     assert await api.remaining(credit) == 0
+
+
+async def test_reversal_of_a_time_use_shows_before_and_after(console: httpx.AsyncClient, api: ApiClient) -> None:
+    credit = await api.create_time_credit(120)
+    booking = await api.create_booking()
+    await api.spend({"Kind": "booking", "Id": booking})
+    [use] = await api.list_records(
+        "/api/billing/coworkerextraserviceusehistories", CoworkerExtraServiceUseHistory_CoworkerExtraService=credit
+    )
+    path = f"/console/records/billing/coworkerextraserviceusehistories/{use['Id']}/commands/REVERSE_USE"
+    shown = (await console.get(path)).text
+    used = int(use["CreditUsed"])
+    assert re.findall(r"</span> (\d+) <span", shown) == [str(120 - used)]
+    assert '<span class="after">120</span>' in shown
+
+
+async def test_charge_and_cancellation_of_a_booking_show_before_and_after(
+    console: httpx.AsyncClient, api: ApiClient
+) -> None:
+    credit = await api.create_credit("50")
+    booking = await api.create_booking()
+    path = f"/console/records/spaces/bookings/{booking}/commands"
+    charge = (await console.get(f"{path}/CHARGE_BOOKING")).text
+    assert "<b>−20.00</b>" in charge
+    assert "Covered by credit." in charge
+    assert await api.remaining(credit) == 50
+    await console.post(f"{path}/CHARGE_BOOKING", data=fields_of(charge))
+    assert await api.remaining(credit) == 30
+    cancel = (await console.get(f"{path}/CANCEL_BOOKING")).text
+    assert f"#{credit}" in cancel
+    assert '30.00 <span aria-hidden="true">→' in cancel
+    assert '<span class="after">50.00</span>' in cancel
+    await console.post(f"{path}/CANCEL_BOOKING", data=fields_of(cancel) | {"CancellationReason": "Ill"})
+    assert await api.remaining(credit) == 50
 
 
 async def test_customer_page_never_adds_currencies_or_kinds(console: httpx.AsyncClient, api: ApiClient) -> None:

@@ -108,4 +108,4 @@ async def visitor(browser: Browser, address: str, **options: Any) -> AsyncIterat
         yield found
     finally:
         await context.close()
-    assert found.problems == []
+    assert found.problems == [], found.problems

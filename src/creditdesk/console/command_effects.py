@@ -11,6 +11,7 @@ from creditdesk.console.translations import mark
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.coworker_extra_service_use_history import CoworkerExtraServiceUseHistory
 from creditdesk.schema.entity import Entity
 
 _FIELDS: Final = {
@@ -19,14 +20,25 @@ _FIELDS: Final = {
 }
 
 
+_USES: Final = {
+    CoworkerBookingCreditUseHistory.__name__: "CoworkerBookingCreditRemainingCredit",
+    CoworkerExtraServiceUseHistory.__name__: "CoworkerExtraServiceRemainingUses",
+}
+"""The field of a use that has what remains of its credit."""
+
+
 @dataclass(frozen=True, slots=True)
 class ValueChange:
-    """One amount before and after; `problem` says why the command will be refused."""
+    """One amount before and after; `problem` says why the command will be refused.
+
+    `kind` is money or time where it is not that of the command's record.
+    """
 
     title: str
     before: Decimal
     after: Decimal
     problem: str = ""
+    kind: str = ""
 
 
 def command_effects(
@@ -34,7 +46,7 @@ def command_effects(
 ) -> list[ValueChange]:
     """The amounts that a command changes; none where only the ledger can say."""
     effect = _EFFECTS.get(command)
-    if effect is None or entity.__name__ not in (*_FIELDS, CoworkerBookingCreditUseHistory.__name__):
+    if effect is None or entity.__name__ not in (*_FIELDS, *_USES):
         return []
     return effect(entity, record, parameters)
 
@@ -59,9 +71,9 @@ def _voiding(entity: type[Entity], record: Mapping[str, Any], _parameters: Mappi
     return [ValueChange(mark("Remaining"), remaining, Decimal(0))]
 
 
-def _reversal(_entity: type[Entity], record: Mapping[str, Any], parameters: Mapping[str, str]) -> list[ValueChange]:
+def _reversal(entity: type[Entity], record: Mapping[str, Any], parameters: Mapping[str, str]) -> list[ValueChange]:
     """The credit gets the amount back, the whole use where none is named (rule 30)."""
-    remaining = entered_number(record.get("CoworkerBookingCreditRemainingCredit"))
+    remaining = entered_number(record.get(_USES[entity.__name__]))
     used = entered_number(record.get("CreditUsed"))
     if remaining is None or used is None:
         return []

@@ -9,6 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError
+from creditdesk.console.booking_effects import CANCEL, CHARGE, cancellation_effects, charge_preview
 from creditdesk.console.command_effects import command_effects
 from creditdesk.console.inputs import CONTROLS, FormField
 from creditdesk.console.labels import words
@@ -17,6 +18,7 @@ from creditdesk.console.page import ConsolePage, Screen, safe_path
 from creditdesk.console.screens.record_lists import entity_of_path
 from creditdesk.console.screens.records import record_name
 from creditdesk.console.translations import mark
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.schema.actions import Action
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import NotFound
@@ -37,8 +39,19 @@ async def _effects(page: ConsolePage) -> Response:
     """The part of the form that shows before → after, while it is filled in."""
     entity, action = _action(page)
     record = await _record(page, entity)
-    changes = command_effects(entity, action.key, record, _entered(action, await page.form()))
-    return page.render("command_effects.html", changes=changes, formatter=page.format, kind=_amount_kind(entity))
+    effects = await _command_effects(page, entity, action, record, _entered(action, await page.form()))
+    return page.render("command_effects.html", formatter=page.format, kind=_amount_kind(entity), **effects)
+
+
+async def _command_effects(
+    page: ConsolePage, entity: type[Entity], action: Action, record: Mapping[str, Any], entered: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the command would change, and which credits it would take."""
+    if entity is Booking:
+        items = await charge_preview(page, record) if action.key == CHARGE else []
+        changes = await cancellation_effects(page, record) if action.key == CANCEL else []
+        return {"changes": changes, "items": items}
+    return {"changes": command_effects(entity, action.key, record, entered), "items": []}
 
 
 async def _run(page: ConsolePage) -> Response:
@@ -112,7 +125,8 @@ async def _form(
         fields=[_field(page, param, entered, error) for param in action.parameters], error=error,
         path=f"{fields_path(entity, record['Id'])}/commands/{action.key}",
         back=safe_path(entered["next"]) if entered.get("next") else record_path(entity, record["Id"]),
-        changes=command_effects(entity, action.key, record, entered), formatter=page.format, options={}, kind=_amount_kind(entity),
+        formatter=page.format, options={}, kind=_amount_kind(entity),
+        **await _command_effects(page, entity, action, record, entered),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name, journ
 from creditdesk.console.line_facts import FUNDING_TEXTS, funding_of
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.screens.commands import REASON_NEEDED
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.console.translations import mark
@@ -54,7 +56,7 @@ async def _show(page: ConsolePage) -> Response:
         location=page.locations.get(record["BusinessId"]), list_path=list_path(JournalLine),
         chart=balance_chart(_points(lines.records), page.now, page.preferences.locale),
         may_correct=page.has_role(CORRECT_ROLE) and page.may(entity, "update"),
-        may_extend=page.may(entity, "update"), may_spend=page.has_role(SPEND_ROLE), may_prove=page.has_role(READ_ROLE),
+        may_extend=page.may(entity, "update") and page.has_role(CORRECT_ROLE), may_spend=page.has_role(SPEND_ROLE), may_prove=page.has_role(READ_ROLE),
     )  # fmt: skip
 
 
@@ -124,31 +126,51 @@ async def _show_extend(page: ConsolePage) -> Response:
 
 
 def _extend_form(
-    page: ConsolePage, kind: str, record: Mapping[str, Any], error: ApiError | None = None, text: str | None = None
+    page: ConsolePage,
+    kind: str,
+    record: Mapping[str, Any],
+    entered: Mapping[str, Any] = MappingProxyType({}),
+    errors: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
+    """The form with the end before and after, and what is wrong by the name of a field."""
     formatter = page.format_at(record["BusinessId"])
-    control = CONTROLS[DateTime]
+    text = str(entered.get("ExpireDate", CONTROLS[DateTime].to_text(formatter, record["ExpireDate"])))
     return page.render(
-        "credit_extend.html", error.status if error else HTTPStatus.OK,
-        kind=kind, record=record, name=credit_name(record["Id"], record), format=formatter, error=error,
-        path=record_path(CREDIT_ENTITIES[kind], record["Id"]),
-        text=control.to_text(formatter, record["ExpireDate"]) if text is None else text,
+        "credit_extend.html", HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK,
+        kind=kind, record=record, name=credit_name(record["Id"], record), format=formatter, errors=errors,
+        path=record_path(CREDIT_ENTITIES[kind], record["Id"]), text=text, reason=str(entered.get("Reason", "")),
+        after=CONTROLS[DateTime].to_api(formatter, text),
     )  # fmt: skip
 
 
+async def _extend_effects(page: ConsolePage) -> Response:
+    """The part of the form that shows before → after, while it is filled in."""
+    _, record = await _read(page)
+    formatter = page.format_at(record["BusinessId"])
+    after = CONTROLS[DateTime].to_api(formatter, str((await page.form()).get("ExpireDate", "")))
+    return page.render("credit_extend_effects.html", record=record, format=formatter, after=after)
+
+
 async def _extend(page: ConsolePage) -> Response:
-    """Moves the end of a credit: a PUT of the record as it stands with another date."""
+    """Moves the end of a credit, with a reason: a change of one row, as bulk changes make of many."""
     kind, record = await _read(page)
     form = await page.form()
-    text = str(form.get("ExpireDate", ""))
-    formatter = page.format_at(record["BusinessId"])
-    body = {**record, "ExpireDate": CONTROLS[DateTime].to_api(formatter, text)}
+    reason = str(form.get("Reason", "")).strip()
+    if "preview" in form:
+        return _extend_form(page, kind, record, form)
+    if not reason:
+        return _extend_form(page, kind, record, form, {"Reason": page.translate(REASON_NEEDED)})
+    after = CONTROLS[DateTime].to_api(page.format_at(record["BusinessId"]), str(form.get("ExpireDate", "")))
+    body = {"Reason": reason, "Rows": [{"Kind": kind, "Id": record["Id"], "ExpireDate": after}]}
     try:
-        await page.client.put(f"{CREDIT_ENTITIES[kind].path()}/{record['Id']}", body)
+        answer = await page.client.post("/api/ledger/bulk/extensions", body, str(form.get("key", "")) or None)
     except ApiError as error:
-        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT):
             raise
-        return _extend_form(page, kind, record, error, text)
+        return _extend_form(page, kind, record, form, error.fields or {"": error.message})
+    [row] = answer["Value"]["Rows"]
+    if row["Errors"]:
+        return _extend_form(page, kind, record, form, {each["PropertyName"]: each["Message"] for each in row["Errors"]})
     return page.redirect(
         record_path(CREDIT_ENTITIES[kind], record["Id"]), notice=mark("The end of the credit was moved")
     )
@@ -173,5 +195,6 @@ CREDIT_SCREENS: Final = (
     Screen(_PATH, _show),
     Screen(f"{_PATH}/extend", _show_extend),
     Screen(f"{_PATH}/extend", _extend, ("POST",)),
+    Screen(f"{_PATH}/extend/effects", _extend_effects, ("POST",)),
     Screen("/console/proofs/{line:int}.json", _proof),
 )

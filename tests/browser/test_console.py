@@ -221,3 +221,49 @@ async def test_everything_works_without_scripts(browser: Browser, site: ConsoleS
         await page.get_by_role("button", name="Void unused credit").click()
         await expect(page.get_by_role("status")).to_contain_text("voided")
     assert await remaining(site, credit) == 0
+
+
+class Interactions:
+    """Counts what a person does: a click, or a field filled in."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.count = page, 0
+
+    async def click(self, role: Any, name: str) -> None:
+        self.count += 1
+        await self.page.get_by_role(role, name=name).first.click()
+
+    async def fill(self, label: str, text: str) -> None:
+        self.count += 1
+        await self.page.get_by_label(label).first.fill(text)
+
+
+async def test_four_questions_take_at_most_four_interactions_each(desk: Visitor, site: ConsoleSite) -> None:
+    credit = await create_credit(site, 20, IsUniversalCredit=True, AppliesToCharges=True)
+    async with site.http() as http:
+        name = (await http.get("/api/spaces/coworkers/1")).json()["FullName"]
+    page = await desk.sign_in(site.email, site.password)
+    why = Interactions(page)
+    await why.fill("Search customers", name)
+    await why.click("link", name)
+    await why.click("link", "Why")
+    await page.wait_for_url("**/console/why/*")
+    adjusting = Interactions(page)
+    await page.goto(f"{site.address}/console/credits/money/{credit}")
+    await adjusting.click("link", "Adjust…")
+    await adjusting.fill("Amount", "3")
+    await adjusting.fill("Reason", "Projector failed")
+    await adjusting.click("button", "Adjust remaining credit")
+    await expect(page.get_by_role("status")).to_contain_text("adjusted")
+    assert await remaining(site, credit) == 23
+    await page.goto(f"{site.address}/console/")
+    expiring = Interactions(page)
+    expiring.count += 1
+    await page.locator("dl.stats > div", has_text="Credits expire in 7 days").get_by_role("link").click()
+    await expect(page.locator(".chip")).to_have_count(3)
+    closing = Interactions(page)
+    await closing.click("link", "Reports")
+    await closing.click("link", "Roll-forward")
+    await closing.click("link", "Last month")
+    await expect(page.get_by_role("region", name="Roll-forward").get_by_text("Closing")).to_be_visible()
+    assert [each.count <= 4 for each in (why, adjusting, expiring, closing)] == [True] * 4

@@ -128,6 +128,7 @@ async def test_void_and_extension(console: httpx.AsyncClient, api: ApiClient) ->
     assert (unexplained.status_code, "Say why" in unexplained.text) == (422, True)
     wrong = await console.post(extend, data=form | {"ExpireDate": "1066", "Reason": "Lift"})
     assert (wrong.status_code, 'aria-invalid="true"' in wrong.text) == (422, True)
+    form["key"] = fields_of(wrong.text)["key"]
     for _ in range(2):
         assert (await console.post(extend, data=form | {"Reason": "The lift was out of order"})).status_code == 303
     [line] = [each for each in await api.list_journal_lines(credit) if each["Kind"] == "change"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import Final
 
@@ -47,11 +47,11 @@ class RequestObserver:
         record = scope[SCOPE_KEY] = _new_record(scope["headers"])
         current_request.set(record)
 
-        async def send_observed(message: Message) -> None:
+        def send_observed(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", record.request_id)]
-            await send(message)
+            return send(message)
 
         SLOTS.values[self._in_progress] += 1
         try:

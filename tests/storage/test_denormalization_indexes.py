@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
+from creditdesk.entities.billing.coworker_extra_service_use_history import (
+    CoworkerExtraServiceUseHistory as TimeUse,
+)
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
@@ -55,6 +59,21 @@ async def test_sort_and_equality_use_the_index(
         text, values, _ = store.statements.page(listing, 0, 25)
         plan = await explained(store, database, text, values)
         assert any(index in plan for index in wanted), plan
+
+
+async def test_index_of_many_rows_is_not_used_beside_a_date(store: Any, database: str, thousands: None) -> None:
+    columns = TimeUse.meta().columns
+    day = datetime(2026, 3, 10, tzinfo=UTC)
+    filters = (
+        Filter(columns["BookingFromTime"], Comparison.BETWEEN, (day, day + timedelta(seconds=1))),
+        Filter(columns["CoworkerExtraServiceIsFromTariff"], Comparison.EQUALS, True),
+        Filter(columns["CreatedOn"], Comparison.AT_LEAST, day),
+    )
+    counted = store.statements.count(TimeUse, filters)
+    plan = await explained(store, database, counted.text, counted.values)
+    assert "booking_from_time_ix" in plan
+    assert "BitmapAnd" not in plan
+    assert "is_from_tariff" not in "\n".join(line for line in plan.splitlines() if "INDEX" in line.upper())
 
 
 async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:

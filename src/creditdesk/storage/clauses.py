@@ -76,6 +76,12 @@ def _is_selective(column: Column) -> bool:
     return is_id or (column.indexed and isinstance(column.field, Integer | Guid))
 
 
+def _selects_many(entity: type[Entity], column: Column) -> bool:
+    """Whether a filter on the column selects too many rows for its index to help beside a selective one."""
+    is_wide = column.name == "CreatedOn" or (entity.counted and column.name == entity.scope)
+    return is_wide or isinstance(column.field, Boolean | Enum)
+
+
 def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> bool:
     """Whether an index finds few rows by one of the filters."""
     # Locations have an index along CreatedOn, but many rows each.
@@ -220,9 +226,8 @@ class ClauseBuilder:
         replaced: Mapping[int, str] = MappingProxyType({}),
     ) -> Fragment:
         """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
-        # Locations and ranges of CreatedOn select too many rows to be combined with a selective index.
-        wide = {"CreatedOn", entity.scope if entity.counted else None} if has_selective_filter(entity, filters) else ()
-        no_index = {position for position, each in enumerate(filters) if each.column.name in wide}
+        others = has_selective_filter(entity, filters)
+        no_index = {number for number, each in enumerate(filters) if others and _selects_many(entity, each.column)}
         conditions = self.conditions(_of_joined_records(filters), joins or Joins(entity), no_index)
         conditions = [replaced.get(position, each) for position, each in enumerate(conditions)]
         text = f" WHERE {' AND '.join(conditions)}" if conditions else ""

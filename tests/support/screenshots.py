@@ -28,6 +28,7 @@ SHOTS: Final = (
     ("credit-light", "/console/credits/money/{credit}", "light", DESKTOP),
     ("credit-dark", "/console/credits/money/{credit}", "dark", DESKTOP),
     ("spend-light", "/console/spend?customer=126", "light", DESKTOP),
+    ("report-light", "/console/reports/roll-forward?From=2026-10-01&To=2026-10-31", "light", DESKTOP),
     ("exceptions-light", "/console/exceptions", "light", DESKTOP),
     ("list-dark", "/console/records/billing/coworkerbookingcredits?from_CoworkerBookingCredit_RemainingCredit=20", "dark",
      DESKTOP),

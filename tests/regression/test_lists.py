@@ -133,3 +133,14 @@ async def test_put_of_listed_record_keeps_restrictions(api: ApiClient) -> None:
     result_value(await api.http.put(CREDITS, json={**sent, "Description": "edited"}))
     shown = await api.get(f"{CREDITS}/{limited}")
     assert (shown["Description"], shown["ElegibleResourceTypes"]) == ("edited", [phones])
+
+
+async def test_filter_on_one_reference_goes_with_the_order_by_another(api: ApiClient) -> None:
+    """The page reads the first rows in the order of the list, which names the tables that the filter joins."""
+    credit = await api.create_credit("40.00")
+    await api.post_use(credit, "5.00")
+    query = {"CoworkerBookingCreditUseHistory_EventAttendee_FullName": "Nobody"}
+    for order in ("CoworkerBookingCreditRemainingCredit", "BookingResourceName", "EventAttendeeFullName"):
+        assert await api.list_records(USES, orderby=order, **query) == []
+    by_day = await api.list_records(CREDITS, CoworkerBookingCredit_ExpireDate="1976-01-01", orderby="BusinessName")
+    assert by_day == []

@@ -74,11 +74,11 @@ def is_walked(column: Column) -> bool:
     return column.is_own and column.name in _WALKED_ORDERS
 
 
-def filtered_page(matches: str, walk: str, order: PageOrder, table: str, dialect: Dialect) -> FilteredPage:
+def filtered_page(matches: str, walk: str, order: PageOrder, rows: str, dialect: Dialect) -> FilteredPage:
     """The page of a list with filters.
 
     `matches` is FROM and WHERE of all matches; `walk` that of those among the first rows in the order of the
-    list, empty where no index has that order.
+    list, empty where no index has that order. `rows` is the table (alias t) with the joins of the sort key.
     """
     ctes = f"total AS MATERIALIZED (SELECT count(*) AS n {matches}), "
     rest = f"n - CAST({order.offset} AS BIGINT)" if order.offset else "n"
@@ -97,7 +97,7 @@ def filtered_page(matches: str, walk: str, order: PageOrder, table: str, dialect
     source = "found"
     if order.key:
         of_found = dialect.in_subquery("t.id", "SELECT id FROM found")
-        source = f"(SELECT {order.columns} FROM {table} AS t WHERE {of_found}) AS matched"
+        source = f"(SELECT {order.columns} FROM {rows} WHERE {of_found}) AS matched"
     sorted_ = f"SELECT * FROM {source} {order.by_key} LIMIT {order.size}{order.skipped}"
     return FilteredPage(ctes, f"SELECT * FROM ({sorted_}) AS sorted{page}", "SELECT n FROM total")
 

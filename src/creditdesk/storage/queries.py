@@ -85,7 +85,7 @@ class Statements(ClauseBuilder):
         elif self._is_scattered(query, text):
             matches = f"FROM {table} AS t{joins.text}{condition.text}"
             walk = self._walk(query, order) if is_walked(query.order.column) else ""
-            extra, page, total = filtered_page(matches, walk, order, table, self.dialect)
+            extra, page, total = filtered_page(matches, walk, order, f"{table} AS t{joins.text}", self.dialect)
             ctes += extra
         outer_joins = Joins(entity)
         columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)

@@ -21,6 +21,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import uvloop
+from hypothesis import settings as hypothesis_settings
 from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
@@ -39,6 +40,10 @@ from tests.support.databases import (
 from tests.support.ledger_builder import LedgerBuilder
 from tests.support.record_builder import RecordBuilder
 from tests.support.users import create_user_token, http_client
+
+# A busy machine is no counter-example.
+hypothesis_settings.register_profile("suite", deadline=None)
+hypothesis_settings.load_profile("suite")
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -173,7 +173,7 @@ def test_only_secrets_are_read_from_files() -> None:
     with pytest.raises(SettingsError, match="There is no setting CREDITDESK_CONNECTIONS_FILE"):
         load_settings({"CREDITDESK_CONNECTIONS_FILE": "/dev/null"})
     assert {each.name for each in declared_settings().values() if each.file_variable} == {
-        "database", "auth.signing_key",
+        "database", "replica", "auth.signing_key",
     }  # fmt: skip
 
 

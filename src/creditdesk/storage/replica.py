@@ -23,7 +23,7 @@ REPLAY_SECONDS: Final = 0.1
 """How long a read waits for a replica to replay a position; then the primary answers it."""
 
 POLL_SECONDS: Final = 0.005
-REST_SECONDS: Final = 1.0
+REPLICA_REST_SECONDS: Final = 1.0
 """How long a replica that failed is left alone."""
 
 _POSITION: Final = re.compile(r"([0-9]{1,10})-([0-9A-F]{1,8}/[0-9A-F]{1,8})", re.ASCII | re.IGNORECASE)
@@ -99,8 +99,8 @@ class ReadReplica:
         return bool(replayed)
 
     def rest(self) -> None:
-        """Leaves the replica alone for REST_SECONDS, as it failed."""
-        self._resting_until = monotonic() + REST_SECONDS
+        """Leaves the replica alone for REPLICA_REST_SECONDS, as it failed."""
+        self._resting_until = monotonic() + REPLICA_REST_SECONDS
 
     async def close(self) -> None:
         """Closes the connections to the replica."""

@@ -19,12 +19,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -32,10 +30,10 @@ from asyncpg.connect_utils import SessionAttribute
 
 from benchmarks.failover_cluster import Cluster, Pooler, pooler_program
 from benchmarks.failover_faults import network_namespace, small_disk
+from benchmarks.failover_load import CALL_SECONDS, CLIENTS, Load
 from benchmarks.patroni_cluster import PatroniCluster, patroni_programs
 from benchmarks.server import running_server
 
-CLIENTS: Final = 32
 CREDITS: Final = 8
 SECONDS_BEFORE: Final = 3.0
 SECONDS_AFTER: Final = 12.0
@@ -43,10 +41,6 @@ FULL_SECONDS: Final = 5
 PATRONI_LEASE_SECONDS: Final = 20.0
 """`ttl` of deploy/patroni/patroni.yml."""
 DATABASE_VARIABLE: Final = "CREDITDESK_DATABASE_URL"
-RETRY_SECONDS: Final = 0.1
-CALL_SECONDS: Final = 30.0
-"""How long a client waits for one answer."""
-USES_PATH: Final = "/api/billing/coworkerbookingcreditusehistories"
 CREDITS_PATH: Final = "/api/billing/coworkerbookingcredits"
 RESULT: Final = Path(__file__).parent / "results" / "failover.md"
 
@@ -62,49 +56,6 @@ class Outcome:
     problems: int
     gap_seconds: float
     statuses: Counter[int]
-
-
-@dataclass(slots=True)
-class Load:
-    """Clients that post uses until they are stopped, and never give a key up."""
-
-    address: str
-    credentials: tuple[str, str]
-    credit_ids: Sequence[int]
-    stopping: bool = False
-    acknowledged: dict[str, float] = field(default_factory=dict)
-    statuses: Counter[int] = field(default_factory=Counter)
-
-    async def run(self) -> None:
-        """Runs every client to its end."""
-        limits = httpx.Limits(max_connections=CLIENTS)
-        async with httpx.AsyncClient(
-            base_url=self.address, auth=self.credentials, timeout=CALL_SECONDS, limits=limits
-        ) as client:
-            await asyncio.gather(*(self._spend(client, number) for number in range(CLIENTS)))
-
-    async def _spend(self, client: httpx.AsyncClient, number: int) -> None:
-        body = {"CoworkerBookingCreditId": self.credit_ids[number % len(self.credit_ids)], "CreditUsed": 0.01}
-        while not self.stopping:
-            await self._send_until_acknowledged(client, body, f"failover {uuid4()}")
-
-    async def _send_until_acknowledged(self, client: httpx.AsyncClient, body: dict[str, float], key: str) -> None:
-        while True:
-            try:
-                answer = await client.post(USES_PATH, json=body, headers={"Idempotency-Key": key})
-            except httpx.TransportError:
-                self.statuses[0] += 1
-            else:
-                self.statuses[answer.status_code] += 1
-                if answer.status_code == 200:
-                    self.acknowledged[key] = time.monotonic()
-                    return
-            await asyncio.sleep(RETRY_SECONDS)
-
-    def longest_gap_seconds(self) -> float:
-        """The longest time between two acknowledgements."""
-        instants = sorted(self.acknowledged.values())
-        return max((later - earlier for earlier, later in pairwise(instants)), default=0.0)
 
 
 def kill_primary(cluster: Cluster) -> None:

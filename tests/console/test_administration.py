@@ -171,6 +171,18 @@ async def test_run_now_runs_a_job_once_that_is_not_due(console: httpx.AsyncClien
     assert (await console.post(f"{ADMIN}/jobs", data={"job": "nothing"})).status_code == 400
 
 
+async def test_today_counts_the_jobs_that_failed(console: httpx.AsyncClient, store: Store) -> None:
+    async def run() -> str:
+        raise RuntimeError("no disk")
+
+    declared = next(each for each in JOB_DECLARATIONS if each.name == "checkpoint")
+    jobs = [ScheduledJob(declared.name, declared.description, declared.schedule, run)]
+    assert "Scheduled jobs that failed" not in (await console.get("/console/")).text
+    await run_due_jobs(store, jobs, "me", lambda: datetime.fromisoformat("2026-03-10T12:00:00+00:00"))
+    today = (await console.get("/console/")).text
+    assert re.search(rf'href="{ADMIN}/jobs"><b class="figures">1</b> <span>Scheduled jobs that failed', today)
+
+
 @pytest_asyncio.fixture
 async def reader(app: ASGIApp, store: Store) -> httpx.AsyncClient:
     """The browser of a user of another location who reads the ledger."""

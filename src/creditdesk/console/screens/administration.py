@@ -22,6 +22,7 @@ from creditdesk.entities.sys.user import User
 from creditdesk.schema.errors import PermissionDenied
 
 ADMIN_PATH: Final = "/console/admin"
+JOBS_PATH: Final = f"{ADMIN_PATH}/jobs"
 _AUDIT_COLUMNS: Final = "Id,RecordedOn,Action,Actor,Address,Subject,SubjectId,Details"
 _DEFAULT_INTERVAL: Final = 15
 
@@ -37,7 +38,7 @@ async def _index(page: ConsolePage) -> Response:
         (page.may(AuditRecord, "list"), f"{ADMIN_PATH}/audit", mark("Audit trail"),
          mark("Sign-ins and changes of users, roles and settings of locations.")),
         (is_full, f"{ADMIN_PATH}/imports", mark("Import"), mark("Records from CSV, XLSX and JSON files.")),
-        (is_full, f"{ADMIN_PATH}/jobs", mark("Jobs"), mark("Scheduled work and its last results.")),
+        (is_full, JOBS_PATH, mark("Jobs"), mark("Scheduled work and its last results.")),
         (is_full, f"{ADMIN_PATH}/settings", mark("Settings"), mark("What holds, and where it is from.")),
     ]  # fmt: skip
     shown = [entry[1:] for entry in entries if entry[0]]
@@ -85,13 +86,13 @@ async def _audit(page: ConsolePage) -> Response:
 
 async def _jobs(page: ConsolePage) -> Response:
     found = await page.client.get("/api/admin/jobs")
-    return page.render("admin_jobs.html", jobs=found["Jobs"], runs=found["SchedulerRuns"], path=f"{ADMIN_PATH}/jobs")
+    return page.render("admin_jobs.html", jobs=found["Jobs"], runs=found["SchedulerRuns"], path=JOBS_PATH)
 
 
 async def _run_job(page: ConsolePage) -> Response:
     form = await page.form()
     await page.client.post("/api/admin/jobs", {"Name": form.get("job")})
-    return page.redirect(f"{ADMIN_PATH}/jobs", notice=mark("The job runs within a minute"))
+    return page.redirect(JOBS_PATH, notice=mark("The job runs within a minute"))
 
 
 async def _settings(page: ConsolePage) -> Response:
@@ -107,7 +108,7 @@ ADMINISTRATION_SCREENS: Final = (
     Screen(f"{ADMIN_PATH}/locations", _locations),
     Screen(f"{ADMIN_PATH}/locations", _set_clock, ("POST",)),
     Screen(f"{ADMIN_PATH}/audit", _audit),
-    Screen(f"{ADMIN_PATH}/jobs", _jobs),
-    Screen(f"{ADMIN_PATH}/jobs", _run_job, ("POST",)),
+    Screen(JOBS_PATH, _jobs),
+    Screen(JOBS_PATH, _run_job, ("POST",)),
     Screen(f"{ADMIN_PATH}/settings", _settings),
 )

@@ -16,6 +16,7 @@ from creditdesk.console.journal_table import credits_of, journal_rows
 from creditdesk.console.links import list_path
 from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.screens.administration import JOBS_PATH
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.screens.record_lists import with_location
 from creditdesk.console.translations import mark
@@ -43,12 +44,12 @@ class Count:
 
 
 async def _today(page: ConsolePage) -> Response:
-    counts, lines = await asyncio.gather(_counts(page), _latest_changes(page))
+    counts, lines, jobs = await asyncio.gather(_counts(page), _latest_changes(page), _failed_jobs(page))
     names = await credits_of(page, {(line["CreditKind"], line["CreditId"]) for line in lines})
     return page.render(
         "today.html",
         figures=[count for count in counts if not count.needs_attention],
-        tasks=[count for count in counts if count.needs_attention and count.total],
+        tasks=[count for count in (*counts, jobs) if count.needs_attention and count.total],
         may_renew=page.has_role(READ_ROLE),
         may_report=page.has_role(REPORTS_ROLE),
         lines=await journal_rows(page, lines, names),
@@ -91,6 +92,13 @@ async def _count(
     address = ListAddress(entity, tuple(query.items()))
     listed = await page.client.find(entity.path(), [*with_location(page, address), ("size", "1")])
     return Count(title, listed.total, f"{list_path(entity)}?{urlencode(query)}", note, needs_attention)
+
+
+async def _failed_jobs(page: ConsolePage) -> Count:
+    """The scheduled jobs whose last run failed; none for a user that does not administer them."""
+    found = await page.client.get("/api/admin/jobs") if page.principal.unrestricted else {"Jobs": []}
+    failed = sum(job["Succeeded"] is False for job in found["Jobs"])
+    return Count(mark("Scheduled jobs that failed"), failed, JOBS_PATH, mark("in their last run"), True)
 
 
 async def _due_count(page: ConsolePage) -> Response:

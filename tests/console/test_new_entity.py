@@ -11,16 +11,20 @@ import msgspec
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from creditdesk.api.context import ApiContext
 from creditdesk.api.routes import Api
+from creditdesk.app import build_context
 from creditdesk.console.application import Console
 from creditdesk.schema import entity as declarations
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Boolean, Money, Text
+from creditdesk.schema.repository import Store
+from creditdesk.settings import Settings
 from tests.console.conftest import browser
 from tests.console.forms import fields_of
+from tests.support.api_client import AdjustableClock
 
 RECORD = {"Id": 7, "Name": "Locker 7", "Deposit": msgspec.Raw(b"12.5"), "Large": True, "ToStringText": "Locker 7",
           "UpdatedOn": "2026-01-02T03:04:05Z"}  # fmt: skip
@@ -62,10 +66,9 @@ class LockerApi:
 
 
 async def test_entity_has_pages_without_a_line_of_the_console(
-    app: ASGIApp, admin_token: str, locker: type[Entity]
+    store: Store, clock: AdjustableClock, admin_token: str, locker: type[Entity]
 ) -> None:
-    assert isinstance(app, Console)
-    api = LockerApi(replace(app.context, entities=(locker,)))
+    api = LockerApi(replace(build_context(store, Settings(), clock), entities=(locker,)))
     async with browser(Console(cast("Api", api)), admin_token) as console:
         assert "Lockers" in (await console.get("/console/records")).text
         path = "/console/records/spaces/lockers"

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import SUCCESS_SCHEMA, ApiContext, Route
 from creditdesk.api.ledger.openapi import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.token import MAX_TOKEN_FORM_BYTES
@@ -75,8 +75,10 @@ class Administration:
     def routes(self) -> tuple[Route, ...]:
         """The routes, each for full administrators."""
         return (
-            Route("GET", "/api/admin/settings", self._list_settings, _operation("Settings", _SETTINGS_TITLE)),
-            Route("GET", "/api/admin/jobs", self._list_jobs, _operation("Jobs", _JOBS_TITLE)),
+            Route(
+                "GET", "/api/admin/settings", self._list_settings, _operation("Settings", _SETTINGS_TITLE) | _SETTINGS
+            ),
+            Route("GET", "/api/admin/jobs", self._list_jobs, _operation("Jobs", _JOBS_TITLE) | _JOBS),
             Route("POST", "/api/admin/jobs", self._run_job, _operation("RunJob", _RUN_TITLE) | _RUN_BODY),
         )
 
@@ -141,6 +143,39 @@ def _text(instant: datetime | None) -> str | None:
 _SETTINGS_TITLE: Final = "Every setting as it holds, and where it is from"
 _JOBS_TITLE: Final = "The scheduled jobs and their last results"
 _RUN_TITLE: Final = "Run a scheduled job within a minute"
+_SETTING: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "Name": {"type": "string"},
+        "Value": {},
+        "Source": {"type": "string"},
+        "Meaning": {"type": "string"},
+    },
+    "required": ["Name", "Value", "Source", "Meaning"],
+}
+_SETTINGS: Final = {SUCCESS_SCHEMA: {"type": "array", "items": _SETTING}}
+_INSTANT: Final[dict[str, Any]] = {"type": ["string", "null"], "format": "date-time"}
+_JOB: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "Name": {"type": "string"},
+        "Description": {"type": "string"},
+        "StartedOn": _INSTANT,
+        "EndedOn": _INSTANT,
+        "Succeeded": {"type": ["boolean", "null"]},
+        "Result": {"type": "string"},
+        "RequestedOn": _INSTANT,
+        "NextDueOn": _INSTANT,
+    },
+    "required": ["Name", "Description", "StartedOn", "EndedOn", "Succeeded", "Result", "RequestedOn", "NextDueOn"],
+}
+_JOBS: Final = {
+    SUCCESS_SCHEMA: {
+        "type": "object",
+        "properties": {"SchedulerRuns": {"type": "boolean"}, "Jobs": {"type": "array", "items": _JOB}},
+        "required": ["SchedulerRuns", "Jobs"],
+    }
+}
 _RUN_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,

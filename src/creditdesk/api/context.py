@@ -54,6 +54,9 @@ class ReplicaUse(Enum):
     REPORT = 3
 
 
+SUCCESS_SCHEMA: Final = "success"
+"""The key of an operation whose value is the schema of the body of a 200; without it, that of an action's result."""
+
 RouteHandler = Callable[..., Awaitable[Response]]
 """`handler(api, request, context, record_id)`; of a public route `handler(api, request)`."""
 

@@ -12,10 +12,13 @@ import httpx
 import pyotp
 from starlette.types import ASGIApp
 
+from creditdesk.api.default_service import DefaultService
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.credentials import save_credential
 from creditdesk.auth.passwords import Passwords
+from creditdesk.auth.principal import load_user_snapshot
 from creditdesk.auth.tokens import signing_secret
+from creditdesk.auth.users import UserRoleService, UserService
 from creditdesk.auth.users_admin import create_user, ensure_roles, issue_token, set_password
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.security.role import Role
@@ -23,8 +26,9 @@ from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
 from creditdesk.entities.sys.user import User
+from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import AuthSettings
 from tests.support.record_builder import NOW, stored_row
@@ -33,6 +37,23 @@ SIGN_IN_TIME = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 FAST_HASHING = AuthSettings(argon2_time_cost=1, argon2_memory_kib=8)
 PASSWORDS = Passwords(FAST_HASHING)
+USERS = UserService(DefaultService(), PASSWORDS)
+USER_ROLES = UserRoleService(DefaultService())
+
+
+async def caller_of(store: Store, user_id: int) -> Principal:
+    async with store.read_session() as reading:
+        snapshot = await load_user_snapshot(reading, user_id)
+    assert snapshot is not None
+    assert snapshot.principal is not None
+    return snapshot.principal
+
+
+async def stored(session: ReadSession, entity: type[Entity], record_id: int) -> Record:
+    """The record with this id, which must be there."""
+    record = await session.get(entity, record_id)
+    assert record is not None
+    return record
 
 
 def create_authenticator(store: Store, **overrides: Any) -> Authenticator:

@@ -29,6 +29,7 @@ from benchmarks.questions import ENTITIES, ListQuestion, draw_questions
 from benchmarks.report import markdown
 from benchmarks.scenarios import JoinedQueries, NaiveQueries
 from benchmarks.seeding import SeedData
+from creditdesk.schema.query import ListQuery
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.fragments import BoundStatement
@@ -145,15 +146,20 @@ async def _answer(
     connection: Connection, question: ListQuestion, ours: Statements, plain: Sequence[Statements]
 ) -> Answer:
     """Runs a question in every form. Raises RuntimeError where totals or pages differ."""
-    statements = [each.page(question.query, 0, question.query.size) for each in (ours, *plain)]
-    best = [float("inf")] * len(statements)
+    forms = (ours, *plain)
+    best = [float("inf")] * len(forms)
     pages: set[tuple[Any, ...]] = set()
+    plan = ""
     for number in range(_ROUNDS + 1):
-        for position, statement in enumerate(statements):
+        for position, form in enumerate(forms):
+            is_ours = position == 0
             started = connection.clock()
-            rows = await connection.fetch(statement.text, statement.values)
+            statement = await _chosen_page(connection, form, question.query, probed=is_ours)
+            rows = await connection.fetch(statement.text, statement.values) if statement else ()
             took = (connection.clock() - started) / 1e6
-            pages.add((rows[0][0], *_page_ids(ours.dialect if position == 0 else None, statement, rows)))
+            pages.add(_page_ids(ours.dialect if is_ours else None, statement, rows) if statement else (0,))
+            if is_ours and not number:
+                plan = await connection.plan(statement) if statement else "The probe found no rows."
             # The first round plans the statements and fills the caches.
             if number or took > _LONG_MILLISECONDS:
                 best[position] = min(best[position], took)
@@ -161,15 +167,31 @@ async def _answer(
             break
     if len(pages) != 1:
         raise RuntimeError(f"{question.text}: total and page {pages}")
-    return Answer(question, pages.pop()[0], best[0], min(best[1:]), await connection.plan(statements[0]))
+    return Answer(question, pages.pop()[0], best[0], min(best[1:]), plan)
 
 
-def _page_ids(packed_by: Dialect | None, statement: BoundStatement, rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """The ids of a page, whose rows the dialect may have packed; they follow the total."""
-    position = statement.decoder.names.index("Id")
+async def _chosen_page(
+    connection: Connection, form: Statements, query: ListQuery, *, probed: bool
+) -> BoundStatement | None:
+    """The statement of a page, after its probe if there is one; None where the probe shows that nothing matches."""
+    probe, by = form.probe(query) if probed else None, None
+    if probe:
+        counting = probe.statement.bind(query.filters)
+        [counts] = await connection.fetch(counting.text, counting.values)
+        if not min(counts):
+            return None
+        by = probe.narrowest(counts)
+    return form.page(query, 0, query.size, by=by)
+
+
+def _page_ids(packed_by: Dialect | None, statement: BoundStatement, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """The total and the ids of a page, whose rows the dialect may have packed; they follow the total."""
+    total, position = rows[0][0], statement.decoder.names.index("Id")
+    if not total:
+        return (total,)
     if packed_by is None:
-        return [row[1 + position] for row in rows]
-    return [row[position] for row in packed_by.unpack_rows(rows, 1)]
+        return (total, *(row[1 + position] for row in rows))
+    return (total, *(row[position] for row in packed_by.unpack_rows(rows, 1)))
 
 
 def _summary(answers: Sequence[Answer]) -> list[str]:

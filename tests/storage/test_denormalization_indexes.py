@@ -14,7 +14,10 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
+from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.naming import column_name, is_casefolded, table_name
+from creditdesk.storage.narrow_filters import PROBED_ROWS
+from creditdesk.storage.queries import Statements
 from tests.storage.denormalization_support import (
     INDEXED_COLUMNS,
     USES,
@@ -74,6 +77,51 @@ async def test_index_of_many_rows_is_not_used_beside_a_date(store: Any, database
     assert "booking_from_time_ix" in plan
     assert "BitmapAnd" not in plan
     assert "is_from_tariff" not in "\n".join(line for line in plan.splitlines() if "INDEX" in line.upper())
+
+
+async def test_the_rarer_of_two_dates_finds_the_rows(store: Any, database: str, thousands: None) -> None:
+    columns = TimeUse.meta().columns
+    long_ago = datetime(1999, 1, 1, tzinfo=UTC)
+    always, never = (long_ago, long_ago + timedelta(days=99_999)), (long_ago, long_ago + timedelta(seconds=1))
+    begins, ends = columns["BookingFromTime"], columns["BookingToTime"]
+    async with store.read_session() as reading:
+        for rare in (0, 1):
+            spans = (never, always) if rare == 0 else (always, never)
+            filters = (Filter(begins, Comparison.BETWEEN, spans[0]), Filter(ends, Comparison.BETWEEN, spans[1]))
+            listing = ListQuery(TimeUse, filters, Order(columns["CreatedOn"]))
+            probe = store.statements.probe(listing)
+            counting = probe.statement.bind(filters)
+            [counts] = await reading.fetch(counting.text, counting.values)
+            assert list(counts) == [0 if position == rare else PROBED_ROWS for position in (0, 1)]
+            assert probe.narrowest(counts) == rare
+            text, values, _ = store.statements.page(listing, 0, 25, by=rare)
+            plan = await explained(store, database, text, values)
+            indexes = ["booking_from_time_ix", "booking_to_time_ix"]
+            assert indexes[rare] in plan, plan
+            assert indexes[1 - rare] not in plan, plan
+
+
+def probed(entity: type[Entity], *filters: tuple[str, Comparison]) -> tuple[int, ...]:
+    """The positions of the filters that are probed."""
+    meta = entity.meta()
+    chosen = [Filter(meta.columns.get(name) or meta.filter_only[name], comparison) for name, comparison in filters]
+    probe = Statements(SQLite()).probe(ListQuery(entity, tuple(chosen), Order(meta.columns["Id"])))
+    return probe.positions if probe else ()
+
+
+def test_only_filters_that_compete_are_probed() -> None:
+    equals, span, part = Comparison.EQUALS, Comparison.BETWEEN, Comparison.CONTAINS
+    location = ("CoworkerExtraServiceBusinessId", equals)
+    begins, room = ("BookingFromTime", span), ("BookingResourceName", part)
+    customer = ("CoworkerExtraServiceCoworkerId", equals)
+    assert probed(TimeUse, begins, room) == (0,)
+    assert probed(TimeUse, location, room) == (0,)
+    assert probed(TimeUse, begins, ("CreatedOn", span), location) == (0, 1, 2)
+    assert probed(TimeUse, ("CreatedOn", span)) == (0,), "the counters know the total of a span"
+    for alone in (begins, room, location, customer, ("CreditUsed", equals)):
+        assert probed(TimeUse, alone) == ()
+    assert probed(TimeUse, customer, begins, room) == (), "a customer has few uses"
+    assert probed(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
 
 
 async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:

@@ -19,7 +19,7 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter, ListQuery
 from creditdesk.schema.repository import Store
-from creditdesk.storage import filtered_pages
+from creditdesk.storage import filtered_pages, narrow_filters
 from tests.storage.storage_contract import insert_rows, order_by, where
 from tests.support.record_builder import RecordBuilder
 
@@ -36,6 +36,7 @@ def few_rows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filtered_pages, "SORTED_MATCHES", 6)
         patch.setattr(filtered_pages, "WALKED_ROWS", 25)
+        patch.setattr(narrow_filters, "PROBED_ROWS", 12)
         yield
 
 
@@ -103,10 +104,22 @@ def cases(location: int) -> Iterator[tuple[Filter, ...]]:
     yield (begins(Comparison.NOT_NULL), at)
     yield (at, empty)
     yield (at, empty, recorded)
+    for first, until in pairwise(RECORDED[::5]):
+        second = where(Use, "CreatedOn", Comparison.BETWEEN, (first, until))
+        yield (second,)
+        yield (second, at)
+        yield (begins(Comparison.BETWEEN, (STARTS[1], STARTS[2])), second)
+        yield (begins(Comparison.BETWEEN, (STARTS[0], STARTS[-1])), second, at)
+    nowhere = where(Use, "CoworkerBookingCreditBusinessId", Comparison.EQUALS, 2**40)
+    yield (nowhere, begins(Comparison.BETWEEN, (STARTS[0], STARTS[-1])))
+    yield (amount(Comparison.EQUALS, 30), at)
+    yield (amount(Comparison.EQUALS, 30), where(Use, "Description", Comparison.CONTAINS, "d"))
     for text in ("print", "desk", "nothing like it"):
         part = where(Use, "Description", Comparison.CONTAINS, text)
         yield (part,)
         yield (part, recorded, at)
+        yield (part, nowhere)
+        yield (part, where(Use, "CreatedOn", Comparison.BETWEEN, (RECORDED[0], RECORDED[20])))
 
 
 @pytest.mark.parametrize("descending", [False, True])

@@ -24,8 +24,8 @@ from creditdesk.schema.errors import NotFound
 from creditdesk.schema.query import Page
 from creditdesk.schema.service import RequestContext
 
-INLINE_PAGE_SIZE: Final = 1000
-"""A larger page is serialized on a thread, as that takes more than 10 ms."""
+INLINE_PAGE_SIZE: Final = 250
+"""A page of more records is serialized on a thread, so that the event loop runs on."""
 
 
 async def list_or_batch(
@@ -44,14 +44,14 @@ async def list_or_batch(
     async with api.store.read_session(snapshot=False) as session:
         page = await session.page(query)
         page = await with_computed_columns(api, session, entity, page, context)
-    if query.size > INLINE_PAGE_SIZE:
+    if len(page.columns[0]) > INLINE_PAGE_SIZE:
         return JsonBytesResponse(await asyncio.to_thread(_page_body, parsed, page))
     return JsonBytesResponse(_page_body(parsed, page))
 
 
 def _page_body(parsed: ParsedListQuery, page: Page) -> bytes:
-    rows = serializer_for(parsed.query.entity).rows(page.columns)
-    return encode(list_envelope(rows, parsed, page.total))
+    rows = serializer_for(parsed.query.entity).encode_rows(page.columns)
+    return encode(list_envelope(rows, len(page.columns[0]), parsed, page.total))
 
 
 async def _get_batch(entity: type[Entity], api: ApiContext, ids: list[int], context: RequestContext) -> Response:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from starlette.responses import Response
 
 from creditdesk.api.serializer import encode
@@ -38,7 +38,7 @@ def json_response(status: int, value: Any, headers: Mapping[str, str] | None = N
 class ListEnvelope(Struct, frozen=True, gc=False):
     """One page of records and its position among all that match."""
 
-    Records: Sequence[Any]
+    Records: Raw
     CurrentPageSize: int
     CurrentPage: int
     CurrentOrderField: str
@@ -69,11 +69,11 @@ class ActionEnvelope(Struct, frozen=True, gc=False):
     WasSuccessful: bool = True
 
 
-def list_envelope(records: Sequence[Any], parsed: ParsedListQuery, total: int) -> ListEnvelope:
-    """Items count from 1; a page without records has 0 as its first and last item."""
+def list_envelope(records: Raw, count: int, parsed: ParsedListQuery, total: int) -> ListEnvelope:
+    """The page of `count` encoded records. Items count from 1; a page without any has 0 as first and last item."""
     page, size = parsed.query.page, parsed.query.size
     pages = -(-total // size)
-    first = (page - 1) * size + 1 if records else 0
+    first = (page - 1) * size + 1 if count else 0
     return ListEnvelope(
         Records=records,
         CurrentPageSize=size,
@@ -83,7 +83,7 @@ def list_envelope(records: Sequence[Any], parsed: ParsedListQuery, total: int) -
         FirstItem=first,
         HasNextPage=page < pages,
         HasPreviousPage=page > 1 and pages > 0,
-        LastItem=first + len(records) - 1 if records else 0,
+        LastItem=first + count - 1 if count else 0,
         PageNumber=page,
         PageSize=size,
         TotalItems=total,

@@ -33,6 +33,8 @@ from creditdesk.schema.fields import (
 ValueFormatter = Callable[[Any], Any]
 MAX_CACHED_NUMBERS: Final = 16_384
 """Formatted numbers kept before the cache is cleared."""
+ENCODED_ROWS: Final = 250
+"""Rows that are serialized in one step."""
 ENCODER: Final = Encoder(decimal_format="number")
 encode: Final = ENCODER.encode
 
@@ -140,6 +142,16 @@ class Serializer:
         shown = zip(*(columns[at] for at in layout.title_positions), strict=True)
         formatted[layout.title_position] = [layout.title(values) for values in shown]
         return list(map(layout.struct_type, *formatted))
+
+    def encode_rows(self, columns: Sequence[Sequence[Any]]) -> Raw:
+        """The rows of a page as a JSON array, in steps that keep the event loop from running for about 2 ms each."""
+        count = len(columns[0])
+        if count <= ENCODED_ROWS:
+            return Raw(encode(self.rows(columns)))
+        slices = (
+            [column[first : first + ENCODED_ROWS] for column in columns] for first in range(0, count, ENCODED_ROWS)
+        )
+        return Raw(b"[%s]" % b",".join(encode(self.rows(each))[1:-1] for each in slices))
 
     def record(self, record: Record) -> Struct:
         """A full record: collections as arrays, each followed by its two delta fields, which are null."""

@@ -17,7 +17,6 @@ from creditdesk.schema.fields import (
     Collection,
     Enum,
     Guid,
-    Integer,
     Object,
     Reference,
     Text,
@@ -70,10 +69,10 @@ def _related_entity(entity: type[Entity], relation: str) -> type[Entity]:
     return entity_by_name(field.to)
 
 
-def _is_selective(column: Column) -> bool:
+def is_key(column: Column) -> bool:
     """Whether few rows share a value of the column, so that its index is the one to use."""
     is_id = column.name == "Id" or isinstance(column.field, Reference)
-    return is_id or (column.indexed and isinstance(column.field, Integer | Guid))
+    return is_id or (column.indexed and (_is_reference_id(column) or isinstance(column.field, Guid)))
 
 
 def _selects_many(entity: type[Entity], column: Column) -> bool:
@@ -87,8 +86,7 @@ def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> boo
     # Locations have an index along CreatedOn, but many rows each.
     scope = entity.scope if entity.counted else None
     return has_indexed_date(filters) or any(
-        each.comparison is Comparison.EQUALS and each.column.name != scope and _is_selective(each.column)
-        for each in filters
+        each.comparison is Comparison.EQUALS and each.column.name != scope and is_key(each.column) for each in filters
     )
 
 

@@ -102,6 +102,13 @@ def filtered_page(matches: str, walk: str, order: PageOrder, rows: str, dialect:
     return FilteredPage(ctes, f"SELECT * FROM ({sorted_}) AS sorted{page}", "SELECT n FROM total")
 
 
+def narrow_page(matches: str, order: PageOrder) -> FilteredPage:
+    """The page of a list of which a filter finds few rows: all matches are sorted, and counted as they are found."""
+    page = f"SELECT * FROM found {order.by_key} LIMIT {order.size}{order.skipped}"
+    ctes = f"found AS MATERIALIZED (SELECT {order.columns} {matches}), "
+    return FilteredPage(ctes, page, "SELECT count(*) FROM found")
+
+
 def walk_bound(
     entity: type[Entity], filters: Sequence[Filter], conditions: Sequence[str], sort: Order, order: PageOrder
 ) -> str:

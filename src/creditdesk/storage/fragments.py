@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Decode = Callable[[Any], Any]
 Encode = Callable[[Any], Any]
+DECODED_ROWS: Final = 250
+"""Rows that are decoded in one step of about 2 ms: a step on a thread keeps the event loop from running."""
+
 _NAMED: Final = re.compile(r"(?<!:):([a-z]\w*)")
 
 
@@ -96,6 +99,12 @@ class RowDecoder:
         """Many rows, column by column; for statements that select no collections."""
         if not rows:
             return [()] * len(self.names)
+        if len(rows) > DECODED_ROWS:
+            joined: list[list[Any]] = [[] for _ in self.names]
+            for first in range(0, len(rows), DECODED_ROWS):
+                for whole, part in zip(joined, self.decode_columns(rows[first : first + DECODED_ROWS]), strict=True):
+                    whole += part
+            return list(joined)
         columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
         for position, decode in self.decoders:
             column = columns[position]

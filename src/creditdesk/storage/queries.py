@@ -6,7 +6,7 @@ engine prepares it once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
@@ -15,9 +15,18 @@ from creditdesk.storage.clauses import ClauseBuilder, Joins, has_indexed_date, h
 from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
 from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.filtered_pages import PageOrder, filtered_page, is_location, is_walked, walk_bound
+from creditdesk.storage.filtered_pages import (
+    FilteredPage,
+    PageOrder,
+    filtered_page,
+    is_location,
+    is_walked,
+    narrow_page,
+    walk_bound,
+)
 from creditdesk.storage.fragments import BoundStatement, Fragment, Parameter, Statement
 from creditdesk.storage.naming import column_name, table_name
+from creditdesk.storage.narrow_filters import Probe, probe_query, probed_filters
 from creditdesk.storage.text_filters import TextFilter, indexed_text_filter
 
 MAX_CACHED_STATEMENTS: Final = 4096
@@ -45,58 +54,115 @@ class Statements(ClauseBuilder):
         found: Statement = self.cached(key, build)
         return found
 
-    def page(self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False) -> BoundStatement:
+    def page(
+        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False, by: int | None = None
+    ) -> BoundStatement:
         """One statement for the total (first column) and `size` packed rows from `offset` on.
 
-        With `use_counters` the first row is found by the row counters; the list must be seekable.
+        With `use_counters` the first row is found by the row counters; the list must be seekable. With `by`
+        the rows are found by the filter at that position, which a probe found to have few.
         """
         filters, order = query.filters, query.order
         sort = (order.column.name, order.descending)
-        shape = (_filter_shape(filters), sort, size, offset > 0, use_counters)
+        shape = (_filter_shape(filters), sort, size, offset > 0, use_counters, by)
         statement = self.statement(
             ("page", query.entity, *shape),
-            lambda: self._page_statement(query, size, offset > 0, use_counters),
+            lambda: self._page_statement(query, size, offset > 0, use_counters, by),
         )
         return statement.bind((*filters, offset))
 
-    def _page_statement(self, query: ListQuery, size: int, has_offset: bool, use_counters: bool) -> Statement:
+    def probe(self, query: ListQuery) -> Probe | None:
+        """The statement that shows by which filter to find a list; None where the query alone shows it."""
+        entity, filters = query.entity, query.filters
+        probes: tuple[Probe, ...] = self.cached(
+            ("probe", entity, _filter_shape(filters)), lambda: tuple(self._probes(entity, filters))
+        )
+        return probes[0] if probes else None
+
+    def _probes(self, entity: type[Entity], filters: Sequence[Filter]) -> Iterator[Probe]:
+        has_counted_total = self._counted_total(entity, filters) is not None
+        positions = probed_filters(entity, filters, has_counted_total=has_counted_total)
+        if positions:
+            conditions, table = self.conditions(filters, Joins(entity)), table_name(entity)
+            counts = ", ".join(
+                probe_query(entity, table, filters[each], conditions[each], self.dialect.nulls_first)
+                for each in positions
+            )
+            parameters = tuple(each for own in self.filter_parameters(filters) for each in own)
+            yield Probe(positions, Fragment(f"SELECT {counts}", parameters).numbered(self.dialect))
+
+    def _page_statement(
+        self, query: ListQuery, size: int, has_offset: bool, use_counters: bool, by: int | None
+    ) -> Statement:
         # The size is part of the text: a planner that does not know it would sort the whole table
         # rather than read the first rows of an index.
         entity, filters = query.entity, query.filters
-        table, joins, offset = table_name(entity), Joins(entity), Parameter("offset", len(filters))
-        text = self._text_filter(entity, filters)
-        condition = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {})
-        start, where, ctes = str(offset), condition.text, ""
+        table, offset = table_name(entity), Parameter("offset", len(filters))
+        start = str(offset) if has_offset else ""
         if use_counters:
-            parameters = self.filter_parameters(filters)
-            ctes, where, start, total = seek_plan(entity, filters, query.order, parameters, offset, self.dialect)
+            order, found = self._counted_page(query, size, offset, has_offset=has_offset)
+        elif by is not None:
+            order, found = self._narrow_page(query, size, start, by)
         else:
-            total = self._counted_total(entity, filters) or (f"SELECT count(*) FROM {table} AS t{joins.text}{where}")
-        order = self._page_order(query, joins, start if has_offset else "", size)
-        if not order.key and spans_locations(entity, filters):
-            where += self.dialect.id_order_hint
-        page = f"SELECT {order.columns} FROM {table} AS t{joins.text}{where} {order.by_row} LIMIT {size}{order.skipped}"
-        ctes += f"{text.cte}, " if text else ""
-        if text and order.key in text.sorts and not has_offset:
-            of_text = self.where(entity, filters, Joins(entity), {text.position: f"{text.column} = matching.value"})
-            each = f"SELECT {order.columns} FROM {table} AS t{joins.text}{of_text.text} {order.by_row} LIMIT {size}"
-            found = self.dialect.rows_of_each("matching", ("k", "id") if order.key else ("id",), each)
-            page = f"SELECT * FROM ({found}) AS found {order.by_key} LIMIT {size}"
-        elif self._is_scattered(query, text):
-            matches = f"FROM {table} AS t{joins.text}{condition.text}"
-            walk = self._walk(query, order) if is_walked(query.order.column) else ""
-            extra, page, total = filtered_page(matches, walk, order, f"{table} AS t{joins.text}", self.dialect)
-            ctes += extra
+            order, found = self._filtered_page(query, size, start)
         outer_joins = Joins(entity)
         columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)
-        by = f"page.k {order.direction}, " if order.key else ""
+        order_by = f"page.k {order.direction}, " if order.key else ""
         statement = (
-            f"WITH {ctes}page AS ({page}) "
-            f"SELECT ({total}), {self.row_expressions(columns)} "
+            f"WITH {found.ctes}page AS ({found.page}) "
+            f"SELECT ({found.total}), {self.row_expressions(columns)} "
             f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
-            f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {by}page.id {order.id_direction}"
+            f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {order_by}page.id {order.id_direction}"
         )
-        return Fragment(statement, (*condition.parameters, offset)).numbered(self.dialect, decoder)
+        parameters = tuple(each for own in self.filter_parameters(filters) for each in own)
+        return Fragment(statement, (*parameters, offset)).numbered(self.dialect, decoder)
+
+    def _counted_page(
+        self, query: ListQuery, size: int, offset: Parameter, *, has_offset: bool
+    ) -> tuple[PageOrder, FilteredPage]:
+        """A page that the row counters find."""
+        entity, filters, joins = query.entity, query.filters, Joins(query.entity)
+        parameters = self.filter_parameters(filters)
+        ctes, where, start, total = seek_plan(entity, filters, query.order, parameters, offset, self.dialect)
+        order = self._page_order(query, joins, start if has_offset else "", size)
+        return order, FilteredPage(ctes, self._ordered_rows(entity, joins, where, order), total)
+
+    def _narrow_page(self, query: ListQuery, size: int, start: str, by: int) -> tuple[PageOrder, FilteredPage]:
+        """A page whose rows the index of one filter finds."""
+        filters, joins = query.filters, Joins(query.entity)
+        order = self._page_order(query, joins, start, size)
+        conditions = self.conditions(filters, joins, set(range(len(filters))) - {by})
+        matches = f"FROM {table_name(query.entity)} AS t{joins.text} WHERE {' AND '.join(conditions)}"
+        return order, narrow_page(matches, order)
+
+    def _filtered_page(self, query: ListQuery, size: int, start: str) -> tuple[PageOrder, FilteredPage]:
+        """A page whose rows the engine finds by indexes, texts or the order of the list."""
+        entity, filters = query.entity, query.filters
+        table, joins = table_name(entity), Joins(entity)
+        text = self._text_filter(entity, filters)
+        where = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {}).text
+        total = self._counted_total(entity, filters) or f"SELECT count(*) FROM {table} AS t{joins.text}{where}"
+        ctes = f"{text.cte}, " if text else ""
+        order = self._page_order(query, joins, start, size)
+        if text and order.key in text.sorts and not start:
+            of_text = self.where(entity, filters, Joins(entity), {text.position: f"{text.column} = matching.value"})
+            each = self._ordered_rows(entity, joins, of_text.text, order)
+            found = self.dialect.rows_of_each("matching", ("k", "id") if order.key else ("id",), each)
+            page = f"SELECT * FROM ({found}) AS found {order.by_key} LIMIT {size}"
+            return order, FilteredPage(ctes, page, total)
+        if self._is_scattered(query, text):
+            matches = f"FROM {table} AS t{joins.text}{where}"
+            walk = self._walk(query, order) if is_walked(query.order.column) else ""
+            scattered = filtered_page(matches, walk, order, f"{table} AS t{joins.text}", self.dialect)
+            return order, scattered._replace(ctes=ctes + scattered.ctes)
+        if not order.key and spans_locations(entity, filters):
+            where += self.dialect.id_order_hint
+        return order, FilteredPage(ctes, self._ordered_rows(entity, joins, where, order), total)
+
+    def _ordered_rows(self, entity: type[Entity], joins: Joins, where: str, order: PageOrder) -> str:
+        """The rows of a page, read in its order."""
+        rows = f"FROM {table_name(entity)} AS t{joins.text}{where}"
+        return f"SELECT {order.columns} {rows} {order.by_row} LIMIT {order.size}{order.skipped}"
 
     def _page_order(self, query: ListQuery, joins: Joins, start: str, size: int) -> PageOrder:
         direction, id_direction = self._direction(query.order)

@@ -40,8 +40,8 @@ from creditdesk.storage.row_encoding import EncodedRows, TypedColumn, encode_ins
 DEEP_PAGE_OFFSET: Final = 2_000
 """From this offset on, a page is found by the row counters, or read from the nearer end."""
 
-INLINE_ROWS: Final = 1000
-"""A page of more rows is decoded on a thread, as that takes more than 10 ms."""
+INLINE_ROWS: Final = 250
+"""A page of more rows is decoded on a thread, so that the event loop runs on."""
 
 MAX_OFFSET: Final = 2**62
 """Past every row, with room to add to it in 64 bits."""
@@ -77,13 +77,26 @@ class BaseReadSession(ABC):
     async def page(self, query: ListQuery) -> Page:
         offset = min((query.page - 1) * query.size, MAX_OFFSET)
         if offset < DEEP_PAGE_OFFSET:
-            return await self._fetch_page(query, offset, query.size)
+            return await self._probed_page(query, offset)
         if is_seekable(query.entity, query.filters, query.order):
             return await self._fetch_page(query, offset, query.size, use_counters=True)
         return await self._deep_page(query, offset)
 
-    async def _fetch_page(self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False) -> Page:
-        statement = self.statements.page(query, offset, size, use_counters=use_counters)
+    async def _probed_page(self, query: ListQuery, offset: int) -> Page:
+        """A page found by the filter with fewest rows, where values decide which that is."""
+        probe, by = self.statements.probe(query), None
+        if probe:
+            statement = probe.statement.bind(query.filters)
+            [counts] = await self.fetch(statement.text, statement.values)
+            if not min(counts):
+                return Page([()] * len(query.entity.meta().list_columns), 0)
+            by = probe.narrowest(counts)
+        return await self._fetch_page(query, offset, query.size, by=by)
+
+    async def _fetch_page(
+        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False, by: int | None = None
+    ) -> Page:
+        statement = self.statements.page(query, offset, size, use_counters=use_counters, by=by)
         rows = await self.fetch(statement.text, statement.values)
         if len(rows) > INLINE_ROWS:
             return await asyncio.to_thread(self._decode_page, rows, statement.decoder)

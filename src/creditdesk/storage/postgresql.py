@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import CancelledError, Task, create_task, timeout
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
@@ -15,7 +14,7 @@ from creditdesk.schema.errors import Conflict, StateConflict, Unavailable
 from creditdesk.schema.repository import FindQuery, Insert, ReadSession, Update, WriteSession
 from creditdesk.storage.bulk_load import suspend
 from creditdesk.storage.connector import HostConnector
-from creditdesk.storage.detached import run_alone
+from creditdesk.storage.detached_connections import DetachedConnections
 from creditdesk.storage.dialects import PostgreSQL
 from creditdesk.storage.fragments import (
     NO_COLUMNS,
@@ -47,9 +46,6 @@ COPY_MIN_ROWS: Final = 500
 
 SHORT_READ_SECONDS: Final = 0.1
 """A single read that takes longer is cancelled, and starts again as a long one."""
-
-DETACHED_STATEMENT_SECONDS: Final = 120
-"""How long one statement of a detached read may take."""
 
 T = TypeVar("T")
 _Kind = Literal["insert", "insert with new ids", "update"]
@@ -266,7 +262,7 @@ class PostgreSQLStore:
     def __init__(self, pool: ConnectionPool, statement_seconds: float | None, url: str, watch: Task[None]) -> None:
         self.pool = pool
         self.watch = watch
-        self._url = url
+        self._detached = DetachedConnections(url)
         self.statements = Statements(PostgreSQL())
         self._single_reads = PostgreSQLSingleReads(self.statements, pool, statement_seconds)
 
@@ -289,17 +285,7 @@ class PostgreSQLStore:
             await transaction.commit()
 
     async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
-        async def read() -> T:
-            connection = await HostConnector(self._url)(
-                self._url, command_timeout=DETACHED_STATEMENT_SECONDS, server_settings=CONNECTION_SETTINGS
-            )
-            try:
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    return await work(PostgreSQLReadSession(self.statements, connection))
-            finally:
-                await connection.close()
-
-        return await asyncio.to_thread(lambda: run_alone(read()))
+        return await self._detached.read(lambda connection: work(PostgreSQLReadSession(self.statements, connection)))
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[PostgreSQLWriteSession]:
@@ -328,6 +314,7 @@ class PostgreSQLStore:
 
     async def close(self) -> None:
         try:
+            await self._detached.close()
             await self.pool.close()
         finally:
             # Until then it ends what waits for a silent host.

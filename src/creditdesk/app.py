@@ -32,6 +32,7 @@ from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.reports.closings import closing_routes
 from creditdesk.api.reports.routes import report_routes
 from creditdesk.api.routes import Api
+from creditdesk.api.saved_views import saved_view_routes
 from creditdesk.api.sessions import session_routes
 from creditdesk.api.token import token_route
 from creditdesk.auth.audited_service import AuditedService
@@ -182,6 +183,7 @@ def build_context(
         extra_routes=(
             token_route(authenticator),
             *session_routes(authenticator),
+            *saved_view_routes(),
             *_administration_routes(authenticator, shown_settings),
             *ledger_routes(ledger, queue),
             *bulk_routes(ledger),

@@ -54,6 +54,8 @@ PAGES = (
     "/console/spend?customer=1",
     "/console/renewals",
     "/console/search?q=a",
+    "/console/views",
+    "/console/views/new?list=Coworker&orderby=FullName",
     "/console/preferences",
     "/console/account",
     "/console/records",

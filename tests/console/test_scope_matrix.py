@@ -41,6 +41,7 @@ class SecretLocation:
     credit: int
     booking: int
     line: int
+    view: int
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -59,7 +60,10 @@ async def secret(store: Store, ledger: LedgerBuilder, client: httpx.AsyncClient,
     await ledger.add(Tariff, Name=f"{WORD} plan", BusinessId=ledger.business, CurrencyId=ledger.currency)
     await ledger.add(Product, Name=f"{WORD} product", BusinessId=ledger.business, Price=money("1"))
     lines = (await client.get("/api/ledger/entries", params={"JournalLine_Kind": "use"})).json()["Records"]
-    return SecretLocation(ledger.business, customer, credit, booking, lines[0]["Id"])
+    shared = {"EntityName": "Coworker", "Name": f"{WORD} view", "Query": f"Coworker_FullName={WORD}",
+              "BusinessId": ledger.business}  # fmt: skip
+    view = (await client.post("/api/sys/savedviews", json=shared)).json()["Value"]["Id"]
+    return SecretLocation(ledger.business, customer, credit, booking, lines[0]["Id"], view)
 
 
 async def _rename(store: Store, entity: type[Entity], record_id: int, **values: object) -> None:
@@ -104,6 +108,7 @@ def pages_about(secret: SecretLocation) -> list[str]:
         f"/console/records/billing/coworkerbookingcredits/{credit}/commands/VOID_CREDIT",
         f"/console/records/sys/businesses/{secret.business}",
         f"/console/records/ledger/entries/{secret.line}",
+        f"/console/views/{secret.view}",
     ]
 
 
@@ -111,7 +116,7 @@ OVERVIEWS = (
     "/console/", "/console/customers", "/console/spend", "/console/outstanding", "/console/exceptions",
     "/console/renewals", "/console/bulk", "/console/reports", "/console/preferences", "/console/account",
     "/console/admin", "/console/admin/users", "/console/admin/users/new", "/console/admin/roles",
-    "/console/admin/roles/new", "/console/admin/locations",
+    "/console/admin/roles/new", "/console/admin/locations", "/console/views", "/console/views/new?list=Coworker",
     f"/console/search?q={PART}", f"/console/customers?q={PART}", f"/console/spend?q={PART}",
 )  # fmt: skip
 
@@ -166,6 +171,8 @@ async def test_bulk_changes_and_writes_reach_no_other_location(
             (f"/console/credits/money/{secret.credit}/extend", {"ExpireDate": ""}),
             (f"/console/records/spaces/coworkers/{secret.customer}/edit", {"FullName": "Mine"}),
             (f"/console/records/billing/coworkerbookingcredits/{secret.credit}/delete", {}),
+            (f"/console/views/{secret.view}", {"name": "Mine"}),
+            (f"/console/views/{secret.view}/delete", {}),
         ):
             answer = await manager.post(path, data=form)
             assert answer.status_code < 500, path
@@ -191,5 +198,6 @@ async def test_a_reader_of_the_ledger_sees_no_record_without_its_role(
                 leaks += [path] if answer.status_code != 403 else []
             found = await ledger_reader.get(f"/console/search?q={PART}", headers={"hx-request": "true"})
             leaks += ["search"] if "Ada" in found.text or f"{WORD} credit" in found.text else []
+            leaks += ["view"] if f"{WORD} view" in found.text else []
             first = await ledger_reader.get("/console/")
             leaks += ["menu"] if "/console/admin" in first.text or "/console/bulk" in first.text else []

@@ -19,6 +19,7 @@ from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
 from creditdesk.auth.records import merged_collection
+from creditdesk.auth.saved_views import forget_views, unshare_views
 from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.sessions import EndReason, end_sessions_of
 from creditdesk.auth.totp import is_valid_secret
@@ -107,6 +108,7 @@ class UserService(ForwardingService):
         stored = await _get_stored(session, User, user_id)
         require_rights(context.principal, await user_rights(session, {}, stored))
         await delete_credential(session, user_id)
+        await forget_views(session, user_id)
         if stored["UserRoles"]:
             await session.update(User, [(user_id, {"UserRoles": ()})])
         await super().delete(session, entity, before, context)
@@ -164,6 +166,7 @@ class UserRoleService(ForwardingService):
     ) -> None:
         stored = await _get_stored(session, UserRole, before["Id"])
         require_rights(context.principal, await _user_role_rights(session, {}, stored))
+        await unshare_views(session, before["Id"])
         await super().delete(session, entity, before, context)
 
 

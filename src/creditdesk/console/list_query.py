@@ -1,7 +1,7 @@
 """The address of a list: the API's own parameters, and the columns that are shown.
 
-The address is the state of a page: filters, order, page and columns. Everything but `columns` goes to
-the API as it stands.
+The address is the state of a page: filters, order, page, columns and the saved view that it began with.
+Everything but `columns` and `view` goes to the API as it stands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from creditdesk.schema.entity import Column, Entity, FilterParameter
 from creditdesk.schema.fields import Collection, DateTime, Guid, Object, Reference, Text
 
 COLUMNS_PARAM: Final = "columns"
-_CONSOLE_PARAMS: Final = frozenset({COLUMNS_PARAM})
+VIEW_PARAM: Final = "view"
+_CONSOLE_PARAMS: Final = frozenset({COLUMNS_PARAM, VIEW_PARAM})
 _PAGING: Final = frozenset({"page", "size", "orderby", "dir"})
 DEFAULT_COLUMN_COUNT: Final = 8
 MAX_ROWS: Final = 250
@@ -68,6 +69,16 @@ class ListAddress:
     @property
     def filters(self) -> list[tuple[str, str]]:
         return [(name, value) for name, value in self.api_pairs if name.lower() not in _PAGING]
+
+    @property
+    def saved_pairs(self) -> list[tuple[str, str]]:
+        """What a saved view keeps of the address: all but the page and the view itself."""
+        return [(name, value) for name, value in self.pairs if value and name.lower() not in ("page", VIEW_PARAM)]
+
+    @property
+    def saved_query(self) -> str:
+        """The query string that a saved view keeps."""
+        return urlencode(self.saved_pairs)
 
     def value(self, name: str) -> str:
         """The value of a parameter, without case; empty where it is absent."""

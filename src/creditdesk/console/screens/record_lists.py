@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -18,6 +20,7 @@ from creditdesk.console.links import list_path
 from creditdesk.console.list_query import (
     COLUMNS_PARAM,
     OPERATORS,
+    VIEW_PARAM,
     FilterChip,
     ListAddress,
     filter_columns,
@@ -27,6 +30,7 @@ from creditdesk.console.list_query import (
 )
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import ReferenceNames, reference_names
+from creditdesk.console.saved_views import read_views
 from creditdesk.console.translations import mark
 from creditdesk.entities.roles import CORRECT_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
@@ -72,14 +76,8 @@ async def _catalog(page: ConsolePage) -> Response:
 async def _list(page: ConsolePage) -> Response:
     entity = entity_of_path(page)
     address = ListAddress(entity, tuple(page.query))
-    error: ApiError | None = None
-    listed = RecordPage([], 0)
-    try:
-        listed = await page.client.find(entity.path(), with_location(page, address))
-    except ApiError as raised:
-        if raised.status not in (400, 422):
-            raise
-        error = raised
+    (listed, error), views = await asyncio.gather(_find(page, address), read_views(page, entity))
+    view = next((each for each in views if str(each.id) == address.value(VIEW_PARAM)), None)
     columns = address.shown_columns
     names = await reference_names(page, columns, listed.records)
     return page.render(
@@ -103,7 +101,20 @@ async def _list(page: ConsolePage) -> Response:
         bulk_acts=_bulk_acts(page, entity),
         bulk_kind=next((kind for kind, credit in CREDIT_ENTITIES.items() if credit is entity), "money"),
         row_ids=[record["Id"] for record in listed.records],
+        views=views,
+        view=view,
+        view_differs=view is not None and view.differs_from(address),
     )
+
+
+async def _find(page: ConsolePage, address: ListAddress) -> tuple[RecordPage, ApiError | None]:
+    """The page of the list, or what is wrong with its address."""
+    try:
+        return await page.client.find(address.entity.path(), with_location(page, address)), None
+    except ApiError as error:
+        if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+            raise
+        return RecordPage([], 0), error
 
 
 def _bulk_acts(page: ConsolePage, entity: type[Entity]) -> list[BulkAct]:

@@ -28,6 +28,7 @@ from creditdesk.console.screens.search import SEARCH_SCREENS
 from creditdesk.console.screens.spend import SPEND_SCREENS
 from creditdesk.console.screens.today import TODAY_SCREENS
 from creditdesk.console.screens.users import USER_SCREENS
+from creditdesk.console.screens.views import VIEW_SCREENS
 from creditdesk.console.screens.why import WHY_SCREENS
 
 ALL_SCREENS: Final[tuple[Screen, ...]] = (
@@ -52,6 +53,7 @@ ALL_SCREENS: Final[tuple[Screen, ...]] = (
     *ROLE_SCREENS,
     *IMPORT_SCREENS,
     *API_SCREENS,
+    *VIEW_SCREENS,
     *LIST_SCREENS,
     *RECORD_SCREENS,
     *COMMAND_SCREENS,

@@ -15,6 +15,7 @@ from creditdesk.console.links import list_path, record_path
 from creditdesk.console.navigation import menu_of
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import reference_names
+from creditdesk.console.saved_views import read_views
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.translations import mark
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -47,7 +48,7 @@ async def _search(page: ConsolePage) -> Response:
 async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHit]]]:
     """The results by kind, those of records as the API finds and scopes them."""
     number = text.lstrip("#")
-    customers, credits_, bookings = await asyncio.gather(
+    customers, credits_, bookings, views = await asyncio.gather(
         _find(page, Coworker, {"Coworker_FullName": text}),
         _find(page, CoworkerBookingCredit, _by_number(number) or {"CoworkerBookingCredit_Description": text}),
         _find(
@@ -55,6 +56,7 @@ async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHi
             Booking,
             _by_number(number) or {"Booking_Resource_Name": text, "orderby": "FromTime", "dir": "descending"},
         ),
+        read_views(page),
     )
     owner = CoworkerBookingCredit.meta().columns["CoworkerId"]
     owners = (await reference_names(page, [owner], credits_)).get(owner.name, {})
@@ -62,6 +64,12 @@ async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHi
         (mark("Customers"), [_customer(each) for each in customers]),
         (mark("Credits"), [_credit(each, owners) for each in credits_]),
         (mark("Bookings"), [_booking(page, each) for each in bookings]),
+        (
+            mark("Saved views"),
+            [SearchHit(each.name, each.path, each.list_title) for each in views if text.lower() in each.name.lower()][
+                :_MAX_HITS
+            ],
+        ),
         (mark("Pages and actions"), _pages(page, text.lower())),
     ]
     return [(title, hits) for title, hits in found if hits]
@@ -98,6 +106,7 @@ def _pages(page: ConsolePage, text: str) -> list[SearchHit]:
     entries = [(page.translate(entry.title), entry.path) for entry, _ in menu_of(page.has_role, "")]
     if page.may(CoworkerBookingCredit, "create"):
         entries.append((page.translate(mark("Grant money credit")), f"{list_path(CoworkerBookingCredit)}/new"))
+    entries.append((page.translate(mark("Saved views")), "/console/views"))
     if page.has_role(SPEND_ROLE):
         entries.append((page.translate(mark("Pay with credit")), "/console/spend"))
     entries += [(entity_plural(each), list_path(each)) for each in page.context.entities if page.may(each, "list")]

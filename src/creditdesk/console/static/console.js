@@ -55,10 +55,15 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method === "post" && !form.hasAttribute("hx-post")) {
-    setTimeout(() => form.querySelectorAll("button").forEach((button) => { button.disabled = true; }));
+    setTimeout(() => form.querySelectorAll("button").forEach((button) => {
+      if (!button.disabled) button.disabled = button.dataset.sent = true;
+    }));
   }
 });
 /* A page that comes back from the browser's history can be sent again. */
 window.addEventListener("pageshow", () => {
-  document.querySelectorAll("button[disabled]").forEach((button) => { button.disabled = false; });
+  document.querySelectorAll("button[data-sent]").forEach((button) => {
+    button.disabled = false;
+    delete button.dataset.sent;
+  });
 });

@@ -29,6 +29,7 @@ from creditdesk.storage.migrations import (
     printing_overdraft,
     report_tables,
     row_counters,
+    saved_views,
     text_indexes,
 )
 from creditdesk.storage.migrations.declared import add_missing, replace_triggers
@@ -57,6 +58,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *member_sessions.MIGRATIONS,
     *daily_totals.MIGRATIONS,
     *job_requests.MIGRATIONS,
+    *saved_views.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -28,6 +28,7 @@ from creditdesk.api.ledger.bulk import bulk_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
 from creditdesk.api.members import member_routes
+from creditdesk.api.passwords import password_routes
 from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.api.reports.closings import closing_routes
 from creditdesk.api.reports.routes import report_routes
@@ -184,6 +185,7 @@ def build_context(
             token_route(authenticator),
             *session_routes(authenticator),
             *saved_view_routes(),
+            *password_routes(authenticator),
             *_administration_routes(authenticator, shown_settings),
             *ledger_routes(ledger, queue),
             *bulk_routes(ledger),

@@ -194,22 +194,6 @@ async def test_account_lists_sessions_and_ends_another(app: ASGIApp, store: Stor
         assert (await second.get("/console/")).status_code == 200
 
 
-async def test_password_change_ends_every_session(app: ASGIApp, store: Store) -> None:
-    await create_person(store, "change@example.org")
-    form = {"email": "change@example.org", "password": PASSWORD}
-    new = "a far better passphrase"
-    async with browser(app) as person:
-        await person.post(SIGN_IN, data=form)
-        sent = {"password": PASSWORD, "new": new, "again": "another one"}
-        assert (await person.post("/console/account/password", data=sent)).status_code == 422
-        wrong = await person.post("/console/account/password", data=sent | {"password": "no", "again": new})
-        assert (wrong.status_code, "incorrect" in wrong.text) == (400, True)
-        assert (await person.post("/console/account/password", data=sent | {"again": new})).status_code == 303
-        assert (await person.get("/console/")).status_code == 303
-        assert (await person.post(SIGN_IN, data=form)).status_code == 400
-        assert (await person.post(SIGN_IN, data=form | {"password": new})).status_code == 303
-
-
 async def test_copy_of_the_cookie_ends_with_the_sign_out(app: ASGIApp, store: Store) -> None:
     await create_person(store, "copy@example.org")
     async with browser(app) as person, browser(app) as thief:

@@ -24,6 +24,7 @@ from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.member_links import DEFAULT_LINK_MINUTES, MAX_LINK_MINUTES, LinkPurpose, create_link
 from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
+from creditdesk.auth.sign_in import may_set_first_password
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.mapping import MAPPINGS, MONEY_MAPPING, TIME_MAPPING, where
@@ -96,8 +97,11 @@ async def _get_current(api: ApiContext, _request: Request, context: RequestConte
     customers = _own_customers(context)
     async with api.store.read_session() as session:
         profiles = await load_member_profiles(session, customers, context.now)
+        may_set_first = await may_set_first_password(session, context.principal.user_id, context.principal.session_id)
     shown = [_show_profile(profile, context) for profile in profiles]
-    return json_response(200, {"Email": context.principal.email, "Customers": shown})
+    return json_response(
+        200, {"Email": context.principal.email, "MaySetFirstPassword": may_set_first, "Customers": shown}
+    )
 
 
 def _show_profile(profile: MemberProfile, context: RequestContext) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sessions: their list, log-out and revocation (RFC 7009), and a user's own new password.
+"""Sessions: their list, log-out and revocation (RFC 7009).
 
 What ends a session has an effect on every worker before the response is sent.
 """
@@ -11,12 +11,10 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema
 from creditdesk.api.origin import request_origin
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
-from creditdesk.api.token import MAX_TOKEN_FORM_BYTES, NO_STORE, read_token_form, token_error
+from creditdesk.api.token import NO_STORE, read_token_form, token_error
 from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
 from creditdesk.auth.authenticator import Authenticator
 from creditdesk.auth.permission import require_role
@@ -33,11 +31,6 @@ from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import Principal, RequestContext
 
 _USER_ID: Final = Param("UserId", Integer(minimum=1), description="The caller's own when left out.")
-_EMAIL: Final = Param("Email", required=True)
-_PASSWORD: Final = Param("Password", required=True, description="The present password.")
-_NEW_PASSWORD: Final = Param("NewPassword", required=True)
-_CODE: Final = Param("Totp", description="The one-time code of a user with a second factor.")
-_PASSWORD_CHANGE: Final = (_EMAIL, _PASSWORD, _NEW_PASSWORD, _CODE)
 _SHOWN: Final = (
     "Id", "UserId", "ClientId", "Method", "Address", "UserAgent", "CreatedOn", "LastUsedOn",
     "ExpireDate", "EndedOn", "EndReason",
@@ -45,12 +38,9 @@ _SHOWN: Final = (
 
 
 def session_routes(authenticator: Authenticator) -> tuple[Route, ...]:
-    """The paths about sessions and passwords."""
+    """The paths about sessions."""
     return (
         Route("POST", "/api/token/revoke", partial(_revoke, authenticator), _REVOKE_OPERATION, is_public=True),
-        Route(
-            "POST", "/api/auth/password", partial(_change_password, authenticator), _PASSWORD_OPERATION, is_public=True
-        ),
         Route("GET", "/api/auth/sessions", _list_sessions, _LIST_OPERATION),
         Route("DELETE", "/api/auth/sessions/{id}", _end_session, _END_OPERATION),
     )
@@ -67,19 +57,6 @@ async def _revoke(authenticator: Authenticator, api: ApiContext, request: Reques
         return token_error("invalid_request", "Send the token as a form", 400)
     await authenticator.revoke(token, api.clock(), request_origin(api, request))
     return JSONResponse({}, headers=NO_STORE)
-
-
-async def _change_password(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
-    """Sets the caller's own new password. Public: who must reset it has no token."""
-    body = await read_body(request, MAX_TOKEN_FORM_BYTES, api.settings.body_seconds)
-    params = Params(_PASSWORD_CHANGE, parse_body(body, request.headers.get("content-type", "")))
-    params.raise_errors()
-    now = api.clock()
-    await authenticator.change_password(
-        params[_EMAIL], params[_PASSWORD], params[_CODE], params[_NEW_PASSWORD], now, request_origin(api, request)
-    )
-    message = "The password was successfully changed. Sign in with the new one."
-    return JsonBytesResponse(action_body(message, None, now.replace(microsecond=0), params[_EMAIL]))
 
 
 async def _list_sessions(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
@@ -178,26 +155,6 @@ _REVOKE_OPERATION: Final[dict[str, Any]] = {
     "responses": {
         "200": {"description": "The token is void.", "content": {"application/json": {"schema": {"type": "object"}}}},
         "400": {"$ref": "#/components/responses/GrantRefused"},
-    },
-}
-_PASSWORD_OPERATION: Final[dict[str, Any]] = {
-    "operationId": "changePassword",
-    "tags": ["auth"],
-    "summary": "Set a new password of one's own",
-    "description": "Ends all sessions of the user, and satisfies `MustResetPassword`. Needs no token.",
-    "security": [],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": object_schema(_PASSWORD_CHANGE),
-                "example": {
-                    "Email": "ada@example.com",
-                    "Password": "correct horse battery",
-                    "NewPassword": "analytical engine no. 2",
-                },
-            }
-        },
     },
 }
 _LIST_OPERATION: Final[dict[str, Any]] = {

@@ -44,6 +44,7 @@ class AuditAction(StrEnum):
     LINK_CREATED = "member link created"
     TOKEN_ISSUED = "token issued"  # noqa: S105 - the name of an act
     PASSWORD_CHANGED = "password changed"  # noqa: S105 - the name of an act
+    SECOND_FACTOR_REMOVED = "second factor removed"
     ROLES_CHANGED = "roles changed"
     CREATED = "created"
     CHANGED = "changed"

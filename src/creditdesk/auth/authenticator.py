@@ -56,7 +56,7 @@ class Authenticator:
     def __init__(self, store: Store, settings: AuthSettings, passwords: Passwords | None = None) -> None:
         self._store = store
         self._settings = settings
-        self._sign_in = SignIn(store, settings, passwords or Passwords(settings))
+        self.sign_in_service = SignIn(store, settings, passwords or Passwords(settings))
         self._access: AccessTokens | None = None
         self._links: LinkSigner | None = None
         self._snapshots = SnapshotCache(store)
@@ -116,7 +116,7 @@ class Authenticator:
     ) -> TokenResponse:
         """Opens a session for `username`, `password` and, with a second factor, `totp`."""
         client = _client_of(form, client_id) or form.get("username", "").strip()
-        issued = await self._sign_in.sign_in(
+        issued = await self.sign_in_service.sign_in(
             form.get("username", ""), form.get("password", ""), form.get("totp"),
             client, now, replace(origin, refresh_token=form.get("refresh_token")),
         )  # fmt: skip
@@ -161,14 +161,11 @@ class Authenticator:
             raise refused_user(snapshot)
         return await self._token_response(issued, now)
 
-    async def change_password(
-        self, email: str, password: str, code: str | None, new_password: str, now: datetime, origin: RequestOrigin
-    ) -> None:
-        """Sets a user's own new password and ends its sessions.
-
-        Raises TokenError or RateLimited like a sign-in, ValidationError for an unusable password.
-        """
-        await self._sign_in.change_password(email, password, code, new_password, now, origin)
+    async def session_of_token(self, authorization: str, now: datetime) -> int | None:
+        """The session of a Bearer token that is still good; None for anything else."""
+        scheme, _, token = authorization.partition(" ")
+        snapshot = await self._authenticate_bearer(token.strip(), now) if scheme.lower() == "bearer" else None
+        return snapshot.principal.session_id if snapshot and snapshot.principal else None
 
     async def revoke(self, token: str, now: datetime, origin: RequestOrigin = NO_ORIGIN) -> None:
         """Ends the session of an access or refresh token; does nothing for any other text."""
@@ -219,11 +216,11 @@ class Authenticator:
         if login_and_password is None:
             return None
         # A header that arrives many times at once is verified once and cached for the others.
-        async with self._sign_in.slot():
+        async with self.sign_in_service.slot():
             if cached := await self._cached_basic(header_digest, now):
                 return cached
             try:
-                proof = await self._sign_in.verify_password(
+                proof = await self.sign_in_service.verify_password(
                     *login_and_password, now, RequestOrigin(address), was_verified=header_digest in self._basic
                 )
             except TokenError:

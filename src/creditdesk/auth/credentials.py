@@ -68,11 +68,12 @@ async def save_credential(
     password_hash: str | None = None,
     totp_secret: str | None = None,
     cipher: SecretCipher = NO_CIPHER,
+    keep_session: int | None = None,
 ) -> None:
     """Creates or updates a user's credential.
 
     None leaves a secret as it is; an empty `totp_secret` turns the second factor off. Saving
-    unchanged values revokes nothing.
+    unchanged values revokes nothing. The session `keep_session` goes on with its access token.
     """
     stored = await find_credential(session, user_id)
     encrypted = cipher.encrypt(totp_secret) if totp_secret else None
@@ -96,7 +97,7 @@ async def save_credential(
     if changes:
         changes |= {"Version": locked["Version"] + 1, **update_stamp(now, None)}
         await session.update(Credential, [(stored["Id"], changes)])
-        await end_sessions_of(session, user_id, EndReason.CREDENTIAL, now)
+        await end_sessions_of(session, user_id, EndReason.CREDENTIAL, now, keep=keep_session)
 
 
 async def delete_credential(session: WriteSession, user_id: int) -> None:

@@ -141,9 +141,12 @@ async def open_sessions(session: ReadSession, user_id: int) -> list[Record]:
     return await session.find(UserSession, [_equals("UserId", user_id), ended])
 
 
-async def end_sessions_of(session: WriteSession, user_id: int, reason: EndReason, now: datetime) -> list[Record]:
-    """Ends every session of a user; returns the sessions it ended."""
-    return await end_sessions(session, await open_sessions(session, user_id), reason, now)
+async def end_sessions_of(
+    session: WriteSession, user_id: int, reason: EndReason, now: datetime, *, keep: int | None = None
+) -> list[Record]:
+    """Ends every session of a user but the one to `keep`; returns the sessions it ended."""
+    opened = [each for each in await open_sessions(session, user_id) if each["Id"] != keep]
+    return await end_sessions(session, opened, reason, now)
 
 
 async def delete_sessions_of(session: WriteSession, user_id: int) -> None:

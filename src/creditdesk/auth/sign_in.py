@@ -14,6 +14,7 @@ from functools import partial
 
 from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.credentials import (
+    find_credential,
     find_credential_by_login,
     normalize_login,
     save_credential,
@@ -31,7 +32,7 @@ from creditdesk.auth.origin import RequestOrigin
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import load_user_snapshot
 from creditdesk.auth.refresh import IssuedToken, issue_refresh_token
-from creditdesk.auth.sessions import SignInMethod, known_client
+from creditdesk.auth.sessions import SignInMethod, find_session, known_client
 from creditdesk.auth.token_responses import (
     code_required,
     refused_user,
@@ -42,9 +43,9 @@ from creditdesk.auth.totp import accepted_step
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record
-from creditdesk.schema.errors import RateLimited, invalid_field
+from creditdesk.schema.errors import PermissionDenied, RateLimited, invalid_field
 from creditdesk.schema.records import update_stamp
-from creditdesk.schema.repository import Store, WriteSession
+from creditdesk.schema.repository import ReadSession, Store, WriteSession
 from creditdesk.settings import AuthSettings
 from creditdesk.telemetry.metrics import SIGN_INS
 
@@ -138,9 +139,17 @@ class SignIn:
             return issued
 
     async def change_password(
-        self, email: str, password: str, code: str | None, new_password: str, now: datetime, origin: RequestOrigin
+        self,
+        email: str,
+        password: str,
+        code: str | None,
+        new_password: str,
+        now: datetime,
+        origin: RequestOrigin,
+        *,
+        keep_session: int | None = None,
     ) -> None:
-        """Sets the user's new password, which satisfies MustResetPassword, and ends its sessions.
+        """Sets the user's new password, which satisfies MustResetPassword, and ends its other sessions.
 
         Raises TokenError or RateLimited like a sign-in, ValidationError for an unusable password.
         """
@@ -152,10 +161,35 @@ class SignIn:
                 user = await session.get(User, locked["UserId"])
                 if user is None or not user["Active"]:
                     raise wrong_password()
-                await save_credential(session, user["Id"], user["Email"], now, password_hash=password_hash)
+                await save_credential(
+                    session, user["Id"], user["Email"], now, password_hash=password_hash, keep_session=keep_session
+                )
                 change = {"MustResetPassword": False, **update_stamp(now, user["Email"])}
                 await session.update(User, [(user["Id"], change)])
                 await record_user_event(session, AuditAction.PASSWORD_CHANGED, user["Id"], now, origin)
+
+    async def set_first_password(
+        self, user_id: int, session_id: int | None, new_password: str, now: datetime, origin: RequestOrigin
+    ) -> None:
+        """Sets the password of a member that has none, in the session of its sign-in link.
+
+        Raises PermissionDenied for any other user or session, ValidationError for an unusable password.
+        """
+        async with self._store.read_session() as reading:
+            user = await require_first_password(reading, user_id, session_id)
+        async with self.slot():
+            password_hash = await self._passwords.hash(new_password, "NewPassword", user["Email"])
+        async with self._store.write_session() as session:
+            credential = await find_credential(session, user_id)
+            # Of two first passwords at once, the second waits here and then finds the first one's.
+            await session.lock(Credential, [credential["Id"]] if credential else [])
+            user = await require_first_password(session, user_id, session_id)
+            await save_credential(
+                session, user_id, user["Email"], now, password_hash=password_hash, keep_session=session_id
+            )
+            change = {"MustResetPassword": False, **update_stamp(now, user["Email"])}
+            await session.update(User, [(user_id, change)])
+            await record_user_event(session, AuditAction.PASSWORD_CHANGED, user_id, now, origin, {"First": True})
 
     @asynccontextmanager
     async def _verified(
@@ -196,6 +230,32 @@ class SignIn:
             return False
         await session.update(Credential, [(locked["Id"], {"LastStep": step, **update_stamp(now, None)})])
         return True
+
+
+async def may_set_first_password(session: ReadSession, user_id: int, session_id: int | None) -> bool:
+    """Whether the user is a member without a password, and this the session of its sign-in link.
+
+    A user of the operator never may: the link was perhaps created by one with fewer rights.
+    """
+    user = await session.get(User, user_id)
+    if user is None or user["APIAccess"] or session_id is None:
+        return False
+    opened, credential = await find_session(session, session_id), await find_credential(session, user_id)
+    return (
+        opened is not None
+        and opened["Method"] == SignInMethod.LINK
+        and (credential is None or credential["PasswordHash"] is None)
+    )
+
+
+async def require_first_password(session: ReadSession, user_id: int, session_id: int | None) -> Record:
+    """The user, who may set its first password. Raises PermissionDenied."""
+    user = await session.get(User, user_id)
+    if user is None or not await may_set_first_password(session, user_id, session_id):
+        raise PermissionDenied(
+            "Only a member without a password, signed in by a link, sets one without the present one"
+        )
+    return user
 
 
 async def _record_failed_sign_in(

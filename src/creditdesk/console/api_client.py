@@ -30,13 +30,14 @@ QueryValues = Mapping[str, Any] | Sequence[tuple[str, Any]]
 class ApiError(Exception):
     """A response of the API that is not a success.
 
-    `fields` has the messages by property name, as the API sent them.
+    `fields` has the messages by property name, as the API sent them; `code` is an error of the token endpoint.
     """
 
-    def __init__(self, status: int, message: str, fields: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str, fields: Mapping[str, str] | None = None, code: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.code = code
         self.fields = dict(fields or {})
 
 
@@ -176,4 +177,4 @@ def _parse(status: int, content: bytes) -> Any:
         fields[name] = f"{fields[name]}; {message}" if name in fields else message
     message = value.get("Message") or value.get("error_description") or HTTPStatus(status).phrase
     error_status = HTTPStatus.CONFLICT if status == HTTPStatus.OK else status
-    raise ApiError(error_status, message, fields)
+    raise ApiError(error_status, message, fields, str(value.get("error") or ""))

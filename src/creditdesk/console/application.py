@@ -31,7 +31,14 @@ from creditdesk.console.preferences import read_preferences
 from creditdesk.console.screens.registry import ALL_SCREENS
 from creditdesk.console.security import PAGE_HEADERS, frame_headers, require_own_page
 from creditdesk.console.session import end_session, session_token
-from creditdesk.console.sign_in import SIGN_IN_PATH, leave, show_sign_in, sign_in
+from creditdesk.console.sign_in import (
+    NEW_PASSWORD_PATH,
+    SIGN_IN_PATH,
+    leave,
+    set_new_password,
+    show_sign_in,
+    sign_in,
+)
 from creditdesk.console.static_files import serve_static
 from creditdesk.schema.errors import DomainError, NotFound, Unauthenticated
 from creditdesk.schema.service import Principal
@@ -62,6 +69,8 @@ class Console:
             StarletteRoute("/console/static/{version}/{name}", serve_static),
             StarletteRoute(SIGN_IN_PATH, self._public(SIGN_IN_PATH, show_sign_in)),
             StarletteRoute(SIGN_IN_PATH, self._public(SIGN_IN_PATH, sign_in), methods=["POST"]),
+            StarletteRoute(NEW_PASSWORD_PATH, self._public(NEW_PASSWORD_PATH, show_sign_in)),
+            StarletteRoute(NEW_PASSWORD_PATH, self._public(NEW_PASSWORD_PATH, set_new_password), methods=["POST"]),
             StarletteRoute("/console/sign-out", self._public("/console/sign-out", leave), methods=["POST"]),
             *(
                 StarletteRoute(each.path, self._signed_in(each), methods=list(each.methods), name=each.path)

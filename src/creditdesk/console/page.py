@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from gettext import NullTranslations
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -44,6 +44,9 @@ class ConsolePage:
     preferences: Preferences
     locations: Mapping[int, Location]
     now: datetime
+
+    notice_path: ClassVar[str] = "/console/"
+    """Where a notice is shown."""
 
     @cached_property
     def translations(self) -> NullTranslations:
@@ -102,11 +105,16 @@ class ConsolePage:
 
         A notice of the page before is shown, and then forgotten.
         """
-        menu = menu_of(self.has_role, self.request.url.path)
-        text = environment(self.preferences.language).get_template(template).render(page=self, menu=menu, **values)
-        response = HTMLResponse(text, status, headers=PAGE_HEADERS)
+        return self.respond(
+            template, status, PAGE_HEADERS, menu=menu_of(self.has_role, self.request.url.path), **values
+        )
+
+    def respond(self, template: str, status: int, headers: Mapping[str, str], **values: Any) -> Response:
+        """The rendered template as a response with these headers."""
+        text = environment(self.preferences.language).get_template(template).render(page=self, **values)
+        response = HTMLResponse(text, status, headers=headers)
         if self.notice and not self.is_fragment:
-            response.delete_cookie(_NOTICE_COOKIE, path="/console/", httponly=True, samesite="strict")
+            response.delete_cookie(_NOTICE_COOKIE, path=self.notice_path, httponly=True, samesite="strict")
         return response
 
     @cached_property
@@ -115,11 +123,11 @@ class ConsolePage:
         return unquote(self.request.cookies.get(_NOTICE_COOKIE, ""))
 
     def redirect(self, path: str, notice: str = "") -> Response:
-        """Sends the browser to a page of the console, which shows the notice once."""
+        """Sends the browser to another page, which shows the notice once."""
         response = RedirectResponse(path, HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
         if notice:
             response.set_cookie(
-                _NOTICE_COOKIE, quote(notice[:_MAX_NOTICE]), path="/console/", httponly=True, samesite="strict"
+                _NOTICE_COOKIE, quote(notice[:_MAX_NOTICE]), path=self.notice_path, httponly=True, samesite="strict"
             )
         return response
 

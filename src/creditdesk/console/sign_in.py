@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from creditdesk.api.body import parse_form, read_body
+from creditdesk.api.passwords import PASSWORD_PATH
 from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.page import safe_path
 from creditdesk.console.preferences import read_preferences
@@ -20,8 +21,12 @@ from creditdesk.console.translations import mark
 
 SIGN_IN_PATH: Final = "/console/sign-in"
 MAX_SIGN_IN_BYTES: Final = 16_384
-_MENTIONS_CODE: Final = "one-time code"
+NEW_PASSWORD_PATH: Final = "/console/sign-in/password"  # noqa: S105 - a path
+_NEEDS_CODE: Final = "two_factor_auth_check"
+_MUST_SET_PASSWORD: Final = "password_reset_required"  # noqa: S105 - an error's name
 CODE_NEEDED: Final = mark("This user has a second factor. Enter the password again, and the one-time code.")
+SIGN_IN_AGAIN: Final = mark("The password was set. Sign in with it.")
+NOT_THE_SAME: Final = mark("The two new passwords differ.")
 NO_COOKIE: Final = mark("The browser did not keep the session. Open this page over https, or on this machine.")
 
 
@@ -42,12 +47,41 @@ async def sign_in(request: Request, client: InProcessClient) -> Response:
     try:
         tokens = await request_session(client, email, password, code, device)
     except ApiError as error:
-        needs_code = _MENTIONS_CODE in error.message
-        message = CODE_NEEDED if needs_code and not code else error.message
+        if error.code == _MUST_SET_PASSWORD:
+            return _new_password_form(request, email, target)
+        message = CODE_NEEDED if error.code == _NEEDS_CODE else error.message
         return _form(request, error.status, message=message, email=email, target=target)
+    return _begin(request, tokens["access_token"], device, target)
+
+
+async def set_new_password(request: Request, client: InProcessClient) -> Response:
+    """Sets the password that a user must set before anything else, and begins a session with it."""
+    form = parse_form(await read_body(request, MAX_SIGN_IN_BYTES))
+    email, password, code, target = (str(form.get(name, "")) for name in ("email", "password", "code", "next"))
+    new, device = str(form.get("new", "")), device_secret(request)
+    if new != form.get("again"):
+        return _new_password_form(request, email, target, ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, NOT_THE_SAME))
+    sent = {"Email": email, "Password": password, "NewPassword": new} | ({"Totp": code} if code else {})
+    try:
+        await client.submit_form(PASSWORD_PATH, sent, {"device-secret": device})
+    except ApiError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        shown = ApiError(error.status, CODE_NEEDED) if error.code == _NEEDS_CODE else error
+        return _new_password_form(request, email, target, shown)
+    try:
+        tokens = await request_session(client, email, new, "", device)
+    except ApiError:
+        # The one-time code is used up: the next sign-in needs another one.
+        return _form(request, HTTPStatus.OK, message=SIGN_IN_AGAIN, email=email, target=target)
+    return _begin(request, tokens["access_token"], device, target)
+
+
+def _begin(request: Request, token: str, device: str, target: str) -> Response:
+    """Starts the session, by way of the sign-in, which learns whether the browser keeps the cookie."""
     begun = f"{SIGN_IN_PATH}?{urlencode({'begun': 1, 'next': target})}"
     response = RedirectResponse(begun, HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
-    start_session(response, request, tokens["access_token"], device)
+    start_session(response, request, token, device)
     return response
 
 
@@ -61,10 +95,17 @@ async def leave(request: Request, client: InProcessClient) -> Response:
 
 
 def _form(request: Request, status: int, *, message: str = "", email: str = "", target: str = "") -> Response:
+    return _render(request, "sign_in.html", status, message=message, email=email, target=target)
+
+
+def _new_password_form(request: Request, email: str, target: str, error: ApiError | None = None) -> Response:
+    return _render(
+        request, "new_password.html", error.status if error else HTTPStatus.OK,
+        error=error, email=email, target=target, path=NEW_PASSWORD_PATH,
+    )  # fmt: skip
+
+
+def _render(request: Request, template: str, status: int, **values: Any) -> Response:
     preferences = read_preferences(request)
-    text = (
-        environment(preferences.language)
-        .get_template("sign_in.html")
-        .render(preferences=preferences, message=message, email=email, target=target)
-    )
+    text = environment(preferences.language).get_template(template).render(preferences=preferences, **values)
     return HTMLResponse(text, status, headers=PAGE_HEADERS)

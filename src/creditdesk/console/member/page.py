@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from creditdesk.api.context import ApiContext
 from creditdesk.api.members import CURRENT_MEMBER_PATH
@@ -20,7 +20,6 @@ from creditdesk.console.locations import Location
 from creditdesk.console.page import ConsolePage
 from creditdesk.console.preferences import Preferences
 from creditdesk.console.security import PAGE_HEADERS
-from creditdesk.console.templating import environment
 from creditdesk.console.translations import mark
 from creditdesk.schema.service import Principal
 
@@ -40,8 +39,11 @@ class MemberPage(ConsolePage):
     """
 
     customers: list[dict[str, Any]] = field(default_factory=list)
+    may_set_first_password: bool = False
     is_framed: bool = False
     headers: Mapping[str, str] = field(default_factory=lambda: PAGE_HEADERS)
+
+    notice_path: ClassVar[str] = MEMBER_HOME
 
     @property
     def customer(self) -> dict[str, Any]:
@@ -58,8 +60,7 @@ class MemberPage(ConsolePage):
     def render(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
         path = self.request.url.path
         tabs = [(self.link(each), title, path == each) for each, title in _TABS]
-        found = environment(self.preferences.language).get_template(template)
-        return HTMLResponse(found.render(page=self, tabs=tabs, **values), status, headers=self.headers)
+        return self.respond(template, status, self.headers, tabs=tabs, **values)
 
 
 MemberHandler = Callable[[MemberPage], Awaitable[Response]]
@@ -89,4 +90,7 @@ async def load_member_page(
         for customer in current["Customers"]
         for each in customer["Locations"]
     }
-    return MemberPage(request, context, client, principal, preferences, locations, now, customers=current["Customers"])
+    return MemberPage(
+        request, context, client, principal, preferences, locations, now,
+        customers=current["Customers"], may_set_first_password=current["MaySetFirstPassword"],
+    )  # fmt: skip

@@ -7,12 +7,13 @@ from typing import Final
 
 from starlette.responses import Response
 
+from creditdesk.api.passwords import PASSWORD_PATH
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.sign_in import NOT_THE_SAME
 from creditdesk.console.translations import mark
 
 ACCOUNT_PATH: Final = "/console/account"
-NOT_THE_SAME: Final = mark("The two new passwords differ.")
 
 
 async def _show(page: ConsolePage) -> Response:
@@ -34,18 +35,18 @@ async def _end_session(page: ConsolePage) -> Response:
 
 
 async def _change_password(page: ConsolePage) -> Response:
-    """Sets another password, which ends every session of the user: also this one."""
+    """Sets another password, which ends every other session of the user."""
     form = await page.form()
     if form.get("new") != form.get("again"):
         return await _account(page, ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, page.translate(NOT_THE_SAME)))
     body = {"Email": page.principal.email, "Password": form.get("password"), "NewPassword": form.get("new")}
     try:
-        await page.client.post("/api/auth/password", body | ({"Totp": form["code"]} if form.get("code") else {}))
+        await page.client.post(PASSWORD_PATH, body | ({"Totp": form["code"]} if form.get("code") else {}))
     except ApiError as error:
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise
         return await _account(page, error)
-    return page.redirect("/console/sign-in")
+    return page.redirect(ACCOUNT_PATH, notice=mark("The password was changed, and every other session ended"))
 
 
 ACCOUNT_SCREENS: Final = (

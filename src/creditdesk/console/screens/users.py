@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from creditdesk.api.passwords import SECOND_FACTOR_PATH
 from creditdesk.console.api_client import MAX_PAGE_RECORDS, ApiError, RecordPage
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.customers import allowed
@@ -54,7 +55,7 @@ async def _user(
 
 async def _show_new(page: ConsolePage) -> Response:
     _require(page)
-    return await _form(page, {"Password": secrets.token_urlsafe(12), "Active": "true"})
+    return await _form(page, {"Password": secrets.token_urlsafe(12), "MustResetPassword": "true"})
 
 
 async def _form(page: ConsolePage, entered: Mapping[str, Any], error: ApiError | None = None) -> Response:
@@ -71,15 +72,16 @@ async def _create(page: ConsolePage) -> Response:
     body = {name: form.get(name) or None for name in ("FullName", "Email", "Password")}
     body |= {"Active": True, "APIAccess": True, "Language": _LANGUAGE, "IsAdmin": form.get("IsAdmin") == "true"}
     body |= {name: many(form, name) for name in ("Businesses", "UserRoles")}
+    body["MustResetPassword"] = form.get("MustResetPassword") == "true"
     try:
         answer = await page.client.post(User.path(), body, str(form.get("key", "")) or None)
     except ApiError as error:
-        return await _form(page, form, _shown(error))
+        return await _form(page, form, shown_error(error))
     return page.redirect(f"{USERS_PATH}/{answer['Value']['Id']}", notice=mark("The user was created"))
 
 
 async def _change(page: ConsolePage) -> Response:
-    """One of the buttons of a user's page: rights, access, password, a session, a token."""
+    """One of the buttons of a user's page: rights, access, password, second factor, a session, a token."""
     user = await _read(page)
     form = await page.form()
     act = _ACTS.get(str(form.get("act", "")))
@@ -88,7 +90,7 @@ async def _change(page: ConsolePage) -> Response:
     try:
         return await act(page, user, form)
     except ApiError as error:
-        return await _user(page, user, _shown(error))
+        return await _user(page, user, shown_error(error))
 
 
 async def _set_access(page: ConsolePage, user: dict[str, Any], form: Mapping[str, Any]) -> Response:
@@ -105,8 +107,15 @@ async def _set_rights(page: ConsolePage, user: dict[str, Any], form: Mapping[str
 
 
 async def _set_password(page: ConsolePage, user: dict[str, Any], form: Mapping[str, Any]) -> Response:
-    await page.client.put(f"{User.path()}/{user['Id']}", {**user, "NewPassword": form.get("password") or None})
+    must_reset = form.get("MustResetPassword") == "true"
+    changed = {"NewPassword": form.get("password") or None, "MustResetPassword": must_reset}
+    await page.client.put(f"{User.path()}/{user['Id']}", {**user, **changed})
     return _back(page, user, mark("The password was set, and every session of the user ended"))
+
+
+async def _remove_second_factor(page: ConsolePage, user: dict[str, Any], form: Mapping[str, Any]) -> Response:
+    await page.client.post(SECOND_FACTOR_PATH, {"UserId": user["Id"], "Reason": form.get("reason") or None})
+    return _back(page, user, mark("The second factor was removed, and every session of the user ended"))
 
 
 async def _end_session(page: ConsolePage, user: dict[str, Any], form: Mapping[str, Any]) -> Response:
@@ -126,6 +135,7 @@ _ACTS: Final = {
     "access": _set_access,
     "rights": _set_rights,
     "password": _set_password,
+    "second-factor": _remove_second_factor,
     "session": _end_session,
     "token": _create_token,
 }
@@ -158,7 +168,7 @@ def _require(page: ConsolePage) -> None:
         raise PermissionDenied(f"The role {User.roles['list']} is needed")
 
 
-def _shown(error: ApiError) -> ApiError:
+def shown_error(error: ApiError) -> ApiError:
     """The error, to be shown beside the form. Raises it where it is none of the form's."""
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
         raise error

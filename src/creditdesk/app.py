@@ -27,6 +27,7 @@ from creditdesk.api.ledger.booking_estimates import BookingEstimates
 from creditdesk.api.ledger.bulk import bulk_routes
 from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.ledger.spends import CreateUse
+from creditdesk.api.link_mail import LinkMailRoutes
 from creditdesk.api.members import member_routes
 from creditdesk.api.passwords import password_routes
 from creditdesk.api.rate_limit import RateLimiter
@@ -72,9 +73,10 @@ from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
+from creditdesk.scheduler.link_mail import MAIL_JOB
 from creditdesk.scheduler.month_closer import LedgerMonthCloser
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import EntityService, Principal
 from creditdesk.settings import ApiSettings, Settings
 from creditdesk.telemetry.observer import RequestListener, RequestObserver
@@ -109,7 +111,11 @@ def build_app(
     """
     context = replace(build_context(store, settings, clock, shown_settings), replica=replica)
     api = Api(context, page_routes(context))
-    pages = Console(api, settings.console.frame_ancestors) if settings.console.enabled else api
+    pages = (
+        Console(api, settings.console.frame_ancestors, sends_links=bool(settings.mail.host))
+        if settings.console.enabled
+        else api
+    )
     return RequestObserver(pages, request_listener)
 
 
@@ -131,6 +137,11 @@ def _audited_services(
         User: AuditedService(UserService(default_service, passwords, cipher=cipher)),
         UserRole: AuditedService(UserRoleService(default_service)),
     }
+
+
+async def _request_mail(session: WriteSession, now: datetime) -> None:
+    """Makes the job due that sends links."""
+    await JOB_CONTROL.request(session, MAIL_JOB, now)
 
 
 def _administration_routes(authenticator: Authenticator, shown_settings: Sequence[ShownSetting]) -> tuple[Route, ...]:
@@ -191,6 +202,7 @@ def build_context(
             *bulk_routes(ledger),
             *benefit_routes(),
             *member_routes(authenticator),
+            *LinkMailRoutes(authenticator, settings.auth, _request_mail if settings.mail.host else None).routes(),
             *audit_routes(),
             *report_routes(ledger),
             *closing_routes(LedgerMonthCloser(store, ledger, cipher, folder)),

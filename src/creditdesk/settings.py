@@ -236,6 +236,21 @@ class BackupSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """E-mails with sign-in links for members, sent by the scheduled job `mail` over SMTP."""
+
+    host: str = setting("", "Name of the SMTP server; empty, no e-mails are sent and none are offered.")
+    port: int = setting(587, "Port of the SMTP server.", minimum=1, maximum=65_535)
+    security: Literal["starttls", "tls", "none"] = setting(
+        "starttls", "`starttls` encrypts after connecting, `tls` from the first byte (port 465); `none` does not."
+    )
+    user: str = setting("", "User at the SMTP server; empty, none.")
+    password: str = setting("", "Password at the SMTP server.", secret=True)
+    sender: str = setting("", "Address that e-mails are from, such as `Credit <credit@example.com>`.")
+    site_url: str = setting("", "Address of this server that links begin with, such as `https://credit.example.com`.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, in sections."""
 
@@ -283,6 +298,7 @@ class Settings:
     limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     traces: TraceSettings = field(default_factory=TraceSettings)

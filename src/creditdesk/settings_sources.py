@@ -62,6 +62,10 @@ def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Setti
     loaded: Settings = _build(Settings, values, "")
     if loaded.auth.argon2_memory_kib < 8 * loaded.auth.argon2_parallelism:
         raise SettingsError("auth.argon2_memory_kib must be at least 8 × auth.argon2_parallelism.")
+    if loaded.mail.host and "@" not in loaded.mail.sender:
+        raise SettingsError("mail.sender must be an e-mail address where mail.host is set.")
+    if loaded.mail.host and not loaded.mail.site_url.startswith(("https://", "http://")):
+        raise SettingsError("mail.site_url must begin with https:// where mail.host is set.")
     return loaded
 
 

@@ -9,11 +9,13 @@ import pyotp
 import pytest
 from starlette.types import ASGIApp
 
+from creditdesk.app import build_app
 from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.repository import Store
+from creditdesk.settings import Settings
 from tests.console.conftest import browser
-from tests.support.api_client import ApiClient
+from tests.support.api_client import AdjustableClock, ApiClient
 from tests.support.users import PASSWORD, create_person, create_user_token, http_client, set_two_factor
 
 SIGN_IN = "/console/sign-in"
@@ -28,7 +30,7 @@ async def create_resetting(store: Store, email: str) -> int:
 
 
 def entered(email: str, **fields: str) -> dict[str, str]:
-    return {"email": email, "password": PASSWORD, "new": OWN, "again": OWN, "next": "/console/customers", **fields}
+    return {"email": email, "password": PASSWORD, "new": OWN, "again": OWN, "next": "/console/spend", **fields}
 
 
 async def test_user_sets_an_own_password_before_anything_else(
@@ -38,7 +40,7 @@ async def test_user_sets_an_own_password_before_anything_else(
     form = {"FullName": "Grace", "Email": email, "Password": PASSWORD, "IsAdmin": "true", "MustResetPassword": "true"}
     path = (await console.post(f"{USERS}/new", data=form)).headers["location"]
     assert "must set a new password" in (await console.get(path)).text
-    page = await stranger.post(SIGN_IN, data={"email": email, "password": PASSWORD, "next": "/console/customers"})
+    page = await stranger.post(SIGN_IN, data={"email": email, "password": PASSWORD, "next": "/console/spend"})
     assert (page.status_code, "set-cookie" in page.headers) == (200, False)
     assert "set a password of your own" in page.text
     assert PASSWORD not in page.text
@@ -52,7 +54,7 @@ async def test_user_sets_an_own_password_before_anything_else(
         refused = await stranger.post(NEW_PASSWORD, data=entered(email, **wrong))
         assert (refused.status_code, words in refused.text, "set-cookie" in refused.headers) == (status, True, False)
     done = await stranger.post(NEW_PASSWORD, data=entered(email), follow_redirects=True)
-    assert (done.status_code, done.url.path) == (200, "/console/customers")
+    assert (done.status_code, done.url.path) == (200, "/console/spend")
     assert "must set a new password" not in (await console.get(path)).text
 
 
@@ -82,14 +84,15 @@ async def test_second_factor_is_needed_for_the_new_password_too(stranger: httpx.
 
 
 async def test_guesses_at_the_present_password_are_slowed_as_at_the_sign_in(
-    stranger: httpx.AsyncClient, store: Store
+    store: Store, clock: AdjustableClock
 ) -> None:
-    email = "guessed@example.org"
+    email, now = "guessed@example.org", clock()
     await create_resetting(store, email)
-    for _ in range(5):
-        assert (await stranger.post(NEW_PASSWORD, data=entered(email, password="wrong"))).status_code == 400
-    assert (await stranger.post(NEW_PASSWORD, data=entered(email))).status_code == 429
-    assert (await stranger.post(SIGN_IN, data={"email": email, "password": PASSWORD})).status_code == 429
+    async with browser(build_app(store, Settings(), lambda: now)) as guesser:
+        for _ in range(5):
+            assert (await guesser.post(NEW_PASSWORD, data=entered(email, password="wrong"))).status_code == 400
+        assert (await guesser.post(NEW_PASSWORD, data=entered(email))).status_code == 429
+        assert (await guesser.post(SIGN_IN, data={"email": email, "password": PASSWORD})).status_code == 429
 
 
 async def test_own_password_ends_every_other_session(app: ASGIApp, store: Store) -> None:

@@ -16,7 +16,11 @@ import creditdesk.console
 from creditdesk.console.translations import LOCALE_FOLDER, SOURCE_LANGUAGE, languages
 
 CONSOLE = Path(creditdesk.console.__file__).parent
-METHODS = [("templates/**.html", "jinja2.ext.babel_extract"), ("**.py", "python")]
+METHODS = [
+    ("templates/**.html", "jinja2.ext.babel_extract"),
+    ("templates/**.txt", "jinja2.ext.babel_extract"),
+    ("**.py", "python"),
+]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 CATALOGUES = [code for code in languages() if code != SOURCE_LANGUAGE]
 
@@ -27,7 +31,7 @@ MessageKey = str | tuple[str, ...]
 def used_texts() -> frozenset[MessageKey]:
     """The texts of templates and modules, plural forms as pairs."""
     keywords = {**DEFAULT_KEYWORDS, "mark": None, "translate": None}
-    options = {"templates/**.html": {"trimmed": "false", "silent": "false"}}
+    options = {pattern: {"trimmed": "false", "silent": "false"} for pattern, _ in METHODS[:2]}
     found = extract_from_dir(str(CONSOLE), METHODS, options, keywords)
     return frozenset(message if isinstance(message, str) else tuple(message) for _, _, message, _, _ in found)
 

@@ -37,7 +37,8 @@ from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.errors import PermissionDenied, invalid_field
 from creditdesk.schema.fields import Integer
 from creditdesk.schema.params import Param, Params
-from creditdesk.schema.service import RequestContext
+from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 MAX_HISTORY_PAGE: Final = 200
@@ -53,12 +54,12 @@ _PURPOSE: Final = Param(
     choices=tuple(each.value for each in LinkPurpose),
     description="`sign-in` is good once; `frame` shows the member's page in another site until it expires.",
 )
-_MINUTES: Final = Param(
+LINK_MINUTES: Final = Param(
     "Minutes",
     Integer(minimum=1, maximum=MAX_LINK_MINUTES),
     description=f"How long the link is good; {DEFAULT_LINK_MINUTES} when left out.",
 )
-_LINK: Final = (COWORKER_ID, _PURPOSE, _MINUTES)
+_LINK: Final = (COWORKER_ID, _PURPOSE, LINK_MINUTES)
 
 
 def member_routes(authenticator: Authenticator) -> tuple[Route, ...]:
@@ -194,6 +195,13 @@ def _show_line(
     }
 
 
+async def require_customer(session: ReadSession, customer_id: int, principal: Principal) -> None:
+    """Raises ValidationError unless the principal sees the customer."""
+    filters = (*where(Coworker, Id=customer_id), *scope_filters(principal, Coworker))
+    if not await session.count(Coworker, filters):
+        raise invalid_field(COWORKER_ID.name, NOT_FOUND_MESSAGE, customer_id)
+
+
 async def _create_link(
     authenticator: Authenticator, api: ApiContext, request: Request, context: RequestContext, _id: int
 ) -> Response:
@@ -206,11 +214,9 @@ async def _create_link(
     purpose = LinkPurpose(params[_PURPOSE] or LinkPurpose.SIGN_IN)
     signer = await authenticator.link_signer(context.now)
     async with api.store.write_session() as session:
-        filters = (*where(Coworker, Id=customer_id), *scope_filters(context.principal, Coworker))
-        if not await session.count(Coworker, filters):
-            raise invalid_field(COWORKER_ID.name, NOT_FOUND_MESSAGE, customer_id)
+        await require_customer(session, customer_id, context.principal)
         link = await create_link(
-            session, customer_id, purpose, params[_MINUTES] or DEFAULT_LINK_MINUTES, signer, context.now,
+            session, customer_id, purpose, params[LINK_MINUTES] or DEFAULT_LINK_MINUTES, signer, context.now,
             context.principal.email,
         )  # fmt: skip
         details = {"Purpose": purpose.value, "ExpireDate": format_datetime(link.expires.replace(microsecond=0))}

@@ -52,6 +52,13 @@ def code_counters(user_id: int, known_client: str | None) -> LoginCounters:
     return LoginCounters(_hash("code", f"{user_id}\n{known_client or ''}"), None)
 
 
+def link_counters(login: str, address: str | None) -> LoginCounters:
+    """The counters of requests for links by e-mail; each request counts like a failed sign-in."""
+    return LoginCounters(
+        _hash("link", f"{login}\n{address}"), _hash("link address", address) if address is not None else None
+    )
+
+
 async def retry_after_seconds(
     session: ReadSession, counters: LoginCounters, settings: AuthSettings, now: datetime
 ) -> int:

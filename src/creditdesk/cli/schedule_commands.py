@@ -8,6 +8,7 @@ import signal
 import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,20 +18,25 @@ from cyclopts.validators import Number
 
 from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.auth.encryption import SecretCipher
+from creditdesk.auth.member_links import LinkSigner
+from creditdesk.auth.tokens import signing_secret
 from creditdesk.cli.database import DatabaseOption, database_url, open_database
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.observability import count_for_server
 from creditdesk.cli.output import CliError, echo
+from creditdesk.console.member.link_mail import compose_link_mail
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.scheduler.backups import BackupPlan
 from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
 from creditdesk.scheduler.lease import release_lease
+from creditdesk.scheduler.link_mail import LinkMail, MailPlan
 from creditdesk.scheduler.runner import JobResult, ScheduledJob, load_job_results, run_due_jobs
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import BackupSettings, Settings
+from creditdesk.smtp import MailServer
 from creditdesk.storage.backup import back_up
 
 CHECK_SECONDS: Final = 60
@@ -57,7 +63,7 @@ def run_jobs(
 
     async def work() -> int:
         async with open_database(database) as store:
-            available = {job.name: job for job in _jobs(store, url, settings_with_key(url))}
+            available = {job.name: job for job in await _jobs(store, url, settings_with_key(url))}
             if unknown := [name for name in names if name not in available]:
                 raise CliError(f"There is no job {unknown[0]}. The jobs are: {', '.join(available)}.")
             holder = holder_name()
@@ -81,7 +87,7 @@ def list_jobs(*, database: DatabaseOption = None) -> int:
     async def show() -> None:
         async with open_database(database) as store:
             known = await load_job_results(store)
-            for job in _jobs(store, url, settings_with_key(url)):
+            for job in await _jobs(store, url, settings_with_key(url)):
                 echo(f"{job.name:<11} {_describe(known.get(job.name))}  ({job.description})")
 
     asyncio.run(show())
@@ -99,7 +105,8 @@ def run_scheduler(url: str) -> None:
         async with open_database(url) as store:
             try:
                 while True:
-                    await _run_once(store, list(_jobs(store, url, settings_with_key(url))), holder_name(), ())
+                    available = await _jobs(store, url, settings_with_key(url))
+                    await _run_once(store, list(available), holder_name(), ())
                     await asyncio.sleep(CHECK_SECONDS)
             finally:
                 await release_lease(store, holder_name(), datetime.now(UTC))
@@ -133,7 +140,7 @@ def report_folder(settings: Settings) -> Path:
     )
 
 
-def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJob, ...]:
+async def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJob, ...]:
     context = JobContext(
         store,
         LedgerContext(lambda: datetime.now(UTC), settings.ledger),
@@ -143,8 +150,21 @@ def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJob, ...
         report_folder(settings),
         settings.auth.expired_session_days,
         _backup_plan(store, url, settings.backup),
+        await _mail_plan(store, settings),
     )
     return scheduled_jobs(context)
+
+
+async def _mail_plan(store: Store, settings: Settings) -> MailPlan | None:
+    mail = settings.mail
+    if not mail.host:
+        return None
+    signer = LinkSigner(await signing_secret(store, settings.auth, datetime.now(UTC)), settings.auth)
+
+    def compose(message: LinkMail) -> EmailMessage:
+        return compose_link_mail(message, mail.sender, mail.site_url, datetime.now(UTC))
+
+    return MailPlan(MailServer(mail), compose, signer)
 
 
 def _backup_plan(store: Store, url: str, settings: BackupSettings) -> BackupPlan | None:

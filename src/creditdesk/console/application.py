@@ -31,14 +31,7 @@ from creditdesk.console.preferences import read_preferences
 from creditdesk.console.screens.registry import ALL_SCREENS
 from creditdesk.console.security import PAGE_HEADERS, frame_headers, require_own_page
 from creditdesk.console.session import end_session, session_token
-from creditdesk.console.sign_in import (
-    NEW_PASSWORD_PATH,
-    SIGN_IN_PATH,
-    leave,
-    set_new_password,
-    show_sign_in,
-    sign_in,
-)
+from creditdesk.console.sign_in import LINK_REQUEST_PATH, NEW_PASSWORD_PATH, SIGN_IN_PATH, SignInPages, leave
 from creditdesk.console.static_files import serve_static
 from creditdesk.schema.errors import DomainError, NotFound, Unauthenticated
 from creditdesk.schema.service import Principal
@@ -56,21 +49,29 @@ class Console:
     """Serves the pages, and hands every other path to the API.
 
     `frame_ancestors` are the origins that may frame a member's page. Raises ValidationError for others.
+    With `sends_links` members may ask for a sign-in link by e-mail.
     """
 
-    def __init__(self, api: Api, frame_ancestors: str = "") -> None:
+    def __init__(self, api: Api, frame_ancestors: str = "", *, sends_links: bool = False) -> None:
         self.context = api.context
         self._frame_headers = frame_headers(frame_ancestors)
         self._api = api
         self._locations = LocationCache()
+        self._sends_links, doors = sends_links, SignInPages(sends_links)
         routes = [
             StarletteRoute("/", _to_console),
             StarletteRoute("/console", _to_console),
             StarletteRoute("/console/static/{version}/{name}", serve_static),
-            StarletteRoute(SIGN_IN_PATH, self._public(SIGN_IN_PATH, show_sign_in)),
-            StarletteRoute(SIGN_IN_PATH, self._public(SIGN_IN_PATH, sign_in), methods=["POST"]),
-            StarletteRoute(NEW_PASSWORD_PATH, self._public(NEW_PASSWORD_PATH, show_sign_in)),
-            StarletteRoute(NEW_PASSWORD_PATH, self._public(NEW_PASSWORD_PATH, set_new_password), methods=["POST"]),
+            *(
+                StarletteRoute(path, self._public(path, handler), methods=[method])
+                for path, method, handler in (
+                    (SIGN_IN_PATH, "GET", doors.show),
+                    (SIGN_IN_PATH, "POST", doors.sign_in),
+                    (NEW_PASSWORD_PATH, "GET", doors.show),
+                    (NEW_PASSWORD_PATH, "POST", doors.set_new_password),
+                    (LINK_REQUEST_PATH, "POST", doors.request_link),
+                )
+            ),
             StarletteRoute("/console/sign-out", self._public("/console/sign-out", leave), methods=["POST"]),
             *(
                 StarletteRoute(each.path, self._signed_in(each), methods=list(each.methods), name=each.path)
@@ -110,7 +111,7 @@ class Console:
             locations = await self._locations.load(client, now)
             preferences = read_preferences(request)
             return await screen.handler(
-                ConsolePage(request, self.context, client, principal, preferences, locations, now)
+                ConsolePage(request, self.context, client, principal, preferences, locations, now, self._sends_links)
             )
 
         return partial(self._guarded, screen.path, endpoint)

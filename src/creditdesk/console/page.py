@@ -35,7 +35,7 @@ _MAX_NOTICE: Final = 500
 
 @dataclass
 class ConsolePage:
-    """What a screen works with. `now` is read once a request."""
+    """What a screen works with. `now` is read once a request; `sends_links` is whether e-mails can be sent."""
 
     request: Request
     context: ApiContext
@@ -44,6 +44,7 @@ class ConsolePage:
     preferences: Preferences
     locations: Mapping[int, Location]
     now: datetime
+    sends_links: bool = False
 
     notice_path: ClassVar[str] = "/console/"
     """Where a notice is shown."""

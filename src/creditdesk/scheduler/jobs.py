@@ -18,6 +18,7 @@ from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.reports.daily_totals_job import find_stale_days, store_daily_totals
 from creditdesk.reports.exception_verification import VERIFY_JOB
 from creditdesk.scheduler.backups import BackupPlan, make_backup
+from creditdesk.scheduler.link_mail import MAIL_JOB, MailPlan, send_link_mail
 from creditdesk.scheduler.month_end import write_month_end_reports
 from creditdesk.scheduler.runner import JobFailed, ScheduledJob
 from creditdesk.scheduler.schedule import Schedule
@@ -41,6 +42,7 @@ class JobContext:
     report_folder: Path | None
     session_days: int = 30
     backup: BackupPlan | None = None
+    mail: MailPlan | None = None
 
     def request(self) -> RequestContext:
         return RequestContext(self.principal, self.ledger.clock())
@@ -60,6 +62,7 @@ JOB_DECLARATIONS: Final = (
     JobDeclaration("holds", "Writes the release of holds past their time", _QUARTER),
     JobDeclaration("renew", "Grants the plan benefits that are due", Schedule(_HOUR)),
     JobDeclaration("expire", "Writes the expiry of expired credit", _QUARTER),
+    JobDeclaration(MAIL_JOB, "Sends the sign-in links that were asked for by e-mail", Schedule(timedelta(minutes=5))),
     JobDeclaration("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR)),
     JobDeclaration("sessions", "Removes what expired sign-ins left", Schedule(_DAY, 2 * _HOUR)),
     JobDeclaration("backup", "Copies the database to a file", Schedule(_DAY, timedelta(hours=2.5))),
@@ -78,6 +81,7 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
         "holds": jobs.release_holds,
         "renew": jobs.renew,
         "expire": jobs.expire,
+        MAIL_JOB: jobs.send_mail,
         "responses": jobs.remove_responses,
         "sessions": jobs.remove_sign_ins,
         "backup": jobs.back_up,
@@ -122,6 +126,15 @@ class _Jobs:
         async for accounts in run_credit_expiry(context.store, context.request(), context.ledger):
             expired += len(accounts)
         return f"{expired} expired"
+
+    async def send_mail(self) -> str:
+        context = self._context
+        if context.mail is None:
+            return "no mail server is set"
+        done = await send_link_mail(context.store, context.mail, context.ledger.clock)
+        if done.problems:
+            raise JobFailed(f"{done.sent} sent; not sent: {'; '.join(done.problems)}")
+        return f"{done.sent} sent"
 
     async def remove_responses(self) -> str:
         context, removed = self._context, 0

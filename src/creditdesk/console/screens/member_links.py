@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from creditdesk.api.link_mail import SEND_LINK_PATH
 from creditdesk.api.members import MEMBER_LINKS_PATH
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.links import record_path
@@ -30,6 +31,8 @@ async def _create(page: ConsolePage) -> Response:
         "Purpose": form.get("purpose", ""),
         "Minutes": form.get("minutes", ""),
     }
+    if form.get("act") == "send":
+        return await _send(page, body, str(form.get("language", "")))
     try:
         link = (await page.client.post(MEMBER_LINKS_PATH, body))["Value"]
     except ApiError as error:
@@ -40,9 +43,22 @@ async def _create(page: ConsolePage) -> Response:
     return await _render(page, link={**link, "Address": address}, chosen=body)
 
 
+async def _send(page: ConsolePage, body: dict[str, Any], language: str) -> Response:
+    """Lets the link be sent by e-mail; the operator never sees it."""
+    chosen = {**body, "Purpose": "sign-in", "Language": language}
+    try:
+        sent = (await page.client.post(SEND_LINK_PATH, chosen))["Value"]
+    except ApiError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return await _render(page, error=error, chosen=chosen)
+    return await _render(page, sent_to=sent["Email"], chosen=chosen)
+
+
 async def _render(
     page: ConsolePage,
     *,
+    sent_to: str = "",
     link: dict[str, Any] | None = None,
     error: ApiError | None = None,
     chosen: dict[str, Any] | None = None,
@@ -53,7 +69,8 @@ async def _render(
     return page.render(
         "member_link_form.html",
         error.status if error else HTTPStatus.OK,
-        customer=customer, path=record_path(Coworker, customer_id), link=link, error=error, lifetimes=LIFETIMES,
+        customer=customer, path=record_path(Coworker, customer_id), link=link, sent_to=sent_to, error=error, lifetimes=LIFETIMES,
+        language=chosen.get("Language") or page.preferences.language,
         purpose=chosen.get("Purpose") or "sign-in", minutes=str(chosen.get("Minutes") or _DEFAULT_MINUTES),
     )  # fmt: skip
 

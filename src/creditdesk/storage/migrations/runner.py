@@ -23,6 +23,7 @@ from creditdesk.storage.migrations import (
     job_requests,
     job_results,
     journal_facts,
+    link_requests,
     logins,
     member_sessions,
     period_locks,
@@ -59,6 +60,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *daily_totals.MIGRATIONS,
     *job_requests.MIGRATIONS,
     *saved_views.MIGRATIONS,
+    *link_requests.MIGRATIONS,
 )
 """Every step in order."""
 

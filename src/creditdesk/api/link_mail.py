@@ -1,0 +1,119 @@
+"""Sign-in links by e-mail: requested by members who are not signed in, or by operators for a customer.
+
+Requests are stored, and a scheduled job sends the e-mails, so no call waits for the mail server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creditdesk.api.body import parse_body, read_body
+from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.ledger.openapi import object_schema, write_operation
+from creditdesk.api.ledger.params import COWORKER_ID
+from creditdesk.api.members import LINK_MINUTES, MAX_LINK_BODY_BYTES, require_customer
+from creditdesk.api.origin import request_origin
+from creditdesk.api.responses import JsonBytesResponse, action_body
+from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.link_requests import OWN_LINK_MINUTES, request_link_for, request_own_link
+from creditdesk.auth.member_links import DEFAULT_LINK_MINUTES
+from creditdesk.auth.permission import require_role
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.schema.errors import StateConflict
+from creditdesk.schema.fields import Text
+from creditdesk.schema.params import Param, Params
+from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.service import RequestContext
+from creditdesk.settings import AuthSettings
+
+OWN_LINK_PATH: Final = "/api/members/link-requests"
+SEND_LINK_PATH: Final = "/api/members/links/send"
+_MAX_LANGUAGE: Final = 10
+_ON_ITS_WAY: Final = "If a customer has this address, a link is on its way."
+_NO_SERVER: Final = "No mail server is set: see the settings under mail."
+_EMAIL: Final = Param("Email", required=True)
+_LANGUAGE: Final = Param("Language", Text(max_length=_MAX_LANGUAGE), description="Code such as `es`; English without.")
+_OWN: Final = (_EMAIL, _LANGUAGE)
+_SEND: Final = (COWORKER_ID, LINK_MINUTES, _LANGUAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMailRoutes:
+    """The two paths. `request_job` makes the job due that sends; it is None without a mail server."""
+
+    authenticator: Authenticator
+    settings: AuthSettings
+    request_job: Callable[[WriteSession, datetime], Awaitable[object]] | None
+
+    def routes(self) -> tuple[Route, ...]:
+        send = write_operation(
+            SEND_LINK_PATH, "Send a sign-in link to a customer by e-mail", Coworker.roles["update"], _SEND,
+            {"CoworkerId": 1, "Minutes": 1440, "Language": "es"},
+        )  # fmt: skip
+        return (
+            Route("POST", OWN_LINK_PATH, self._request_own, _OWN_OPERATION, is_public=True),
+            Route("POST", SEND_LINK_PATH, self._send, send),
+        )
+
+    async def _request_own(self, api: ApiContext, request: Request) -> Response:
+        """Answers the same for every address, known or not."""
+        params = await self._read(api, request, _OWN)
+        now, address = api.clock(), request_origin(api, request).address
+        async with api.store.write_session() as session:
+            await request_own_link(session, params[_EMAIL], address, params[_LANGUAGE] or "", self.settings, now)
+            await self._request_job(session, now)
+        value = {"Minutes": OWN_LINK_MINUTES}
+        return JsonBytesResponse(action_body(_ON_ITS_WAY, value, now.replace(microsecond=0), params[_EMAIL]))
+
+    async def _send(self, api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+        require_role(context.principal, Coworker, "update")
+        params = await self._read(api, request, _SEND)
+        now, by = context.now, context.principal.email
+        signer = await self.authenticator.link_signer(now)
+        minutes = params[LINK_MINUTES] or DEFAULT_LINK_MINUTES
+        async with api.store.write_session() as session:
+            await require_customer(session, params[COWORKER_ID], context.principal)
+            email = await request_link_for(
+                session, params[COWORKER_ID], params[_LANGUAGE] or "", minutes, signer, now, by
+            )
+            await self._request_job(session, now)
+        value = {"Email": email, "Minutes": minutes}
+        return JsonBytesResponse(action_body("The link will be sent.", value, now.replace(microsecond=0), by))
+
+    async def _read(self, api: ApiContext, request: Request, declared: tuple[Param, ...]) -> Params:
+        """The parameters of a request. Raises StateConflict without a mail server."""
+        if self.request_job is None:
+            raise StateConflict(_NO_SERVER)
+        body = await read_body(request, MAX_LINK_BODY_BYTES, api.settings.body_seconds)
+        params = Params(declared, parse_body(body, request.headers.get("content-type", "")))
+        params.raise_errors()
+        return params
+
+    async def _request_job(self, session: WriteSession, now: datetime) -> None:
+        if self.request_job is not None:
+            await self.request_job(session, now)
+
+
+_OWN_OPERATION: Final[dict[str, Any]] = {
+    "operationId": "requestOwnLink",
+    "tags": ["ledger"],
+    "summary": "Ask for a sign-in link by e-mail",
+    "description": "For customers who are not signed in. The response is the same whether or not a customer has the"
+    " address; requests are limited like failed sign-ins.",
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": object_schema(_OWN),
+                "example": {"Email": "ada@example.com", "Language": "en"},
+            }
+        },
+    },
+}

@@ -1,0 +1,96 @@
+"""The job that sends the sign-in links that members or operators asked for by e-mail.
+
+A mail server that is away or refuses keeps no page waiting: requests stay stored and are tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from typing import Final
+
+from creditdesk.auth.link_requests import (
+    create_requested_links,
+    delete_ended_requests,
+    end_request,
+    find_due_requests,
+    postpone_request,
+)
+from creditdesk.auth.member_links import LinkSigner
+from creditdesk.schema.entity import Record
+from creditdesk.schema.repository import Store
+from creditdesk.smtp import Mailbox, MailRejected, MailServer, MailServerError
+
+MAIL_JOB: Final = "mail"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMail:
+    """What one e-mail says, and to whom: a link for each customer of the recipient, beside its name."""
+
+    recipient: str
+    language: str
+    minutes: int
+    links: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class MailPlan:
+    """The server, what writes the e-mails, and what signs their links."""
+
+    server: MailServer
+    compose: Callable[[LinkMail], EmailMessage]
+    signer: LinkSigner
+
+
+@dataclass(frozen=True, slots=True)
+class SentMail:
+    """How many requests were answered, and what kept others waiting or ended them."""
+
+    sent: int
+    problems: tuple[str, ...]
+
+
+async def send_link_mail(store: Store, plan: MailPlan, clock: Callable[[], datetime]) -> SentMail:
+    """Sends what is due. Safe to repeat; a process that is killed may send one mail twice."""
+    async with store.write_session() as session:
+        await delete_ended_requests(session, clock())
+    async with store.read_session() as reading:
+        due = await find_due_requests(reading, clock())
+    if not due:
+        return SentMail(0, ())
+    sent, problems = 0, dict[str, None]()
+    try:
+        async with plan.server.connect() as mailbox:
+            for request in due:
+                try:
+                    sent += await _answer(store, plan, mailbox, request, clock())
+                except Exception as error:
+                    # One mail that cannot be sent must not keep the others from their recipients.
+                    problems[await _note_failure(store, request, error, clock())] = None
+    except MailServerError as error:
+        for request in due:
+            problems[await _note_failure(store, request, error, clock())] = None
+    return SentMail(sent, tuple(problems))
+
+
+async def _answer(store: Store, plan: MailPlan, mailbox: Mailbox, request: Record, now: datetime) -> int:
+    """Sends the mails of a request; 0 where no customer of this e-mail may sign in."""
+    async with store.write_session() as session:
+        links = await create_requested_links(session, request, plan.signer, now)
+    for recipient, listed in links.items():
+        await mailbox.send(plan.compose(LinkMail(recipient, request["Language"], request["Minutes"], listed)))
+    async with store.write_session() as session:
+        await end_request(session, request, "sent" if links else "no customer may sign in", now)
+    return 1 if links else 0
+
+
+async def _note_failure(store: Store, request: Record, error: Exception, now: datetime) -> str:
+    """Ends a request that the server rejects, and leaves any other for later; returns the reason."""
+    reason = str(error) or type(error).__name__
+    change = end_request if isinstance(error, MailRejected) else postpone_request
+    async with store.write_session() as session:
+        await change(session, request, reason, now)
+    return reason

@@ -1,0 +1,74 @@
+"""Sends e-mails over SMTP, by the settings under `mail`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from typing import Final
+
+import aiosmtplib
+
+from creditdesk.settings import MailSettings
+
+SMTP_SECONDS: Final = 10
+"""How long one step of a conversation with the server may take."""
+
+
+class MailServerError(Exception):
+    """The server cannot be reached or does not take mail now; later it may."""
+
+
+class MailRejected(Exception):
+    """The server takes this mail neither now nor later."""
+
+
+class Mailbox:
+    """An open connection to the server."""
+
+    def __init__(self, client: aiosmtplib.SMTP) -> None:
+        self._client = client
+
+    async def send(self, message: EmailMessage) -> None:
+        """Hands the mail to the server. Raises MailRejected or MailServerError."""
+        try:
+            await self._client.send_message(message)
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            _raise(error.recipients[0].code, error.recipients[0].message)
+        except aiosmtplib.SMTPResponseException as error:
+            _raise(error.code, error.message)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise MailServerError(str(error) or type(error).__name__) from error
+
+
+class MailServer:
+    """The server that the settings name."""
+
+    def __init__(self, settings: MailSettings) -> None:
+        self._settings = settings
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Mailbox]:
+        """A connection, closed after the block. Raises MailServerError where there is none."""
+        settings = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=settings.host, port=settings.port, timeout=SMTP_SECONDS,
+            username=settings.user or None, password=settings.password or None,
+            use_tls=settings.security == "tls", start_tls=settings.security == "starttls",
+            tls_context=None if settings.security == "none" else ssl.create_default_context(),
+        )  # fmt: skip
+        try:
+            await client.connect()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise MailServerError(str(error) or type(error).__name__) from error
+        try:
+            yield Mailbox(client)
+        finally:
+            client.close()
+
+
+def _raise(code: int, message: str) -> None:
+    """Codes from 500 on are final (RFC 5321, section 4.2.1)."""
+    text = f"{code} {message}"
+    raise MailRejected(text) if code >= 500 else MailServerError(text)

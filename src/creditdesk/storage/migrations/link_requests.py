@@ -1,0 +1,14 @@
+"""Step 31: sign-in links by e-mail."""
+
+from __future__ import annotations
+
+from creditdesk.storage.migrations.step import Migration, nothing
+
+MIGRATIONS = (
+    Migration(
+        31,
+        "links by e-mail",
+        "Adds the table of sign-in links that are to be sent by e-mail.",
+        nothing,
+    ),
+)

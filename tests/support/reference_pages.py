@@ -44,6 +44,7 @@ SECTION_TITLES: Final = {
     "limits": "Rate limits",
     "ledger": "Ledger",
     "backup": "Backups",
+    "mail": "E-mails",
     "log": "Logs",
     "metrics": "Metrics",
     "traces": "Traces",

@@ -1,4 +1,4 @@
-"""Step 31: sign-in links by e-mail."""
+"""Step 32: sign-in links by e-mail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from creditdesk.storage.migrations.step import Migration, nothing
 
 MIGRATIONS = (
     Migration(
-        31,
+        32,
         "links by e-mail",
         "Adds the table of sign-in links that are to be sent by e-mail.",
         nothing,

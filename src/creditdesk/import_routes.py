@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import csv
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -79,9 +78,10 @@ async def _read_file(api: ApiContext, request: Request, context: RequestContext,
         raise invalid_field("FileName", f"must end in {', '.join(FILE_SUFFIXES)}", params[_REQUIRED_NAME])
     try:
         content = base64.b64decode(params[_CONTENT], validate=True)
-        text = await asyncio.to_thread(_csv_of, content, suffix)
-    except binascii.Error:
+    except ValueError:  # also for characters outside ASCII
         raise invalid_field("Content", "must be base64") from None
+    try:
+        text = await asyncio.to_thread(_csv_of, content, suffix)
     except MalformedFile as error:
         raise invalid_field("Content", str(error)) from None
     now = context.now.replace(microsecond=0)

@@ -101,6 +101,7 @@ async def test_earlier_months_are_closed_with_a_later_one(http: httpx.AsyncClien
         ({"LocationId": 999_999}, "LocationId"),
         ({"Month": "2026-13"}, "Month"),
         ({"Month": "9999-12"}, "Month"),
+        ({"Month": "2\u066026-10"}, "Month"),
         ({"Month": ""}, "Month"),
     ],
 )

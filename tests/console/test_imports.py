@@ -23,6 +23,13 @@ PATH = "/console/admin/imports"
 CUSTOMERS = "/api/spaces/coworkers"
 
 
+async def test_a_file_that_is_not_base64_is_a_field_error(client: httpx.AsyncClient) -> None:
+    for content in ("YQ", "é"):
+        answer = await client.post("/api/admin/imports/rows", json={"FileName": "a.csv", "Content": content})
+        assert answer.status_code == 400
+        assert answer.json()["Errors"][0]["Message"] == "must be base64"
+
+
 async def upload(console: httpx.AsyncClient, kind: str, name: str, content: bytes) -> httpx.Response:
     return await console.post(PATH, data={"kind": kind}, files={"file": (name, content)})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from html import unescape
 from typing import Any
@@ -17,7 +18,7 @@ from creditdesk.entities.roles import REPORTS_ROLE
 from creditdesk.reports.catalog import REPORTS
 from creditdesk.schema.repository import Store
 from tests.console.conftest import browser
-from tests.support.api_client import ApiClient, parse_body
+from tests.support.api_client import CREDITS, AdjustableClock, ApiClient, parse_body
 from tests.support.users import create_location, create_user_role, create_user_token
 
 REPORT = "/console/reports"
@@ -56,6 +57,7 @@ def test_every_report_has_a_form_or_a_screen_of_its_own() -> None:
     ("name", "query"),
     [
         ("roll-forward", "From=2020-01-01"),
+        ("roll-forward", "From=2020-01-01T12:00:00Z"),
         ("ageing", "Kind="),
         ("liability", "By=credit"),
         ("liability", "By=plan"),
@@ -78,6 +80,26 @@ async def test_every_figure_opens_the_lines_that_it_adds_up(
         sign = -1 if name == "utilisation" else 1
         assert totals[0] == sign * number(text), path
         assert (await console.get(path)).status_code == 200
+
+
+async def test_figures_of_an_earlier_month_follow_the_funding_of_the_row(
+    console: httpx.AsyncClient, api: ApiClient, clock: AdjustableClock
+) -> None:
+    credit = await api.create_credit("75")
+    granted = clock()
+    clock.advance(days=62)
+    await api.run_command(CREDITS, "SET_FUNDING", [credit], Funding="paid", PricePaid="70", Reason="Found the invoice")
+    clock.advance(days=1)
+    period = f"From={granted - timedelta(days=1):%Y-%m-%d}&To={clock():%Y-%m-%d}"
+    later = f"From={granted + timedelta(days=40):%Y-%m-%d}"
+    of_credit = f"Kind=money&CreditId={credit}"
+    for query in (period, later):
+        page = (await console.get(f"{REPORT}/roll-forward?{query}&{of_credit}")).text
+        links = {(unescape(path), text) for path, text in FIGURE.findall(page)}
+        assert any("TermsAt" in path for path, _ in links)
+        for path, text in links:
+            opened = await read(api, f"/api/reports/movements?{urlsplit(path).query}")
+            assert [Decimal(row["Amount"]) for row in opened["Totals"]] == [number(text)], path
 
 
 @pytest.mark.parametrize("name", REPORT_FORMS)

@@ -110,6 +110,20 @@ async def test_rule_37_a_setting_takes_the_line_and_it_is_listed(api: ApiClient,
     assert [(line["CreditId"], line["EffectiveOn"]) for line in late] == [(credit, inside)]
 
 
+async def test_rule_37_a_line_from_the_second_before_the_closing_is_not_late(api: ApiClient) -> None:
+    api.ledger.business = await api.ledger.add(Business, Name="Loft", CurrencyId=api.ledger.currency)
+    second = api.clock().replace(microsecond=0)
+    api.ledger.now = second + timedelta(microseconds=200)
+    credit = await api.ledger.add_money_credit("40.00")
+    async with api.ledger.store.write_session() as session:
+        account, context = (AccountType.MONEY, credit), api.ledger.request_context()
+        await adjust(session, account, -10_000, "in time", context, api.ledger.context, second - timedelta(days=1))
+    api.ledger.now = second + timedelta(microseconds=300)
+    await close(api, second)
+    async with api.ledger.store.read_session() as session:
+        assert await find_late_lines(session, api.ledger.business) == []
+
+
 async def test_rule_37_an_import_into_a_closed_period_is_refused(
     api: ApiClient, month_end: datetime, tmp_path: Path
 ) -> None:

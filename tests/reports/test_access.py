@@ -46,6 +46,8 @@ async def test_reports_need_their_role_and_end_at_the_callers_locations(reports:
         ({"To": "2026-02-30"}, "To"),
         ({"To": "9999-12-31"}, "To"),
         ({"From": "2026-02-01", "To": "2026-01-01"}, "To"),
+        ({"From": "2026-02-01T12:00:00Z", "To": "2026-02-01T11:59:59Z"}, "To"),
+        ({"TermsAt": "soon"}, "TermsAt"),
         ({"At": "2026-01-01", "To": "2026-01-01"}, "At"),
         ({"AsKnownAt": "x"}, "AsKnownAt"),
         ({"LocationIds": "999999"}, "LocationIds"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ import pytest_asyncio
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.audit_record import AuditRecord
+from creditdesk.entities.reports.period_closing import PeriodClosing
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.reports.acknowledgements import acknowledge
@@ -85,6 +87,23 @@ async def test_later_reports_show_that_a_month_was_closed_and_opened_again(
     assert (await report(ledger, "roll-forward", From="2026-02-01", To="2026-02-28")).footer.notes == ()
     again = await close_month(context, ledger.business, JANUARY)
     assert {path.parent.name for path in again.documents} == {f"{ledger.business}-2026-01-2"}
+
+
+async def test_a_month_is_closed_and_opened_once_when_several_do_it_at_once(
+    ledger: LedgerBuilder, tmp_path: Path
+) -> None:
+    context = context_of(ledger, tmp_path)
+    for act, message in (
+        (lambda: close_month(context, ledger.business, JANUARY), "is closed"),
+        (lambda: reopen_month(context, ledger.business, JANUARY, "a late invoice"), "is not closed"),
+    ):
+        done = await asyncio.gather(*(act() for _ in range(3)), return_exceptions=True)
+        conflicts = [str(each) for each in done if isinstance(each, StateConflict)]
+        assert len(conflicts) == 2, done
+        assert all(message in each or "closed until" in each for each in conflicts)
+    rows = await ledger.find(PeriodClosing, BusinessId=ledger.business)
+    assert [row["Action"] for row in rows] == ["closed", "reopened"]
+    assert {path.parent.name for path in tmp_path.rglob("closing.json")} == {f"{ledger.business}-2026-01-1"}
 
 
 async def test_rule_39_closings_are_in_the_audit_trail(ledger: LedgerBuilder, tmp_path: Path) -> None:

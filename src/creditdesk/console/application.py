@@ -9,6 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+from starlette.convertors import register_url_convertor
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -26,6 +27,7 @@ from creditdesk.console.member.link import LINK_PATH, show_link, use_link
 from creditdesk.console.member.overview import show_overview
 from creditdesk.console.member.page import MEMBER_HOME, MemberPage, MemberScreen, load_member_page
 from creditdesk.console.member.registry import MEMBER_SCREENS
+from creditdesk.console.numbers import RecordNumberConvertor
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.preferences import read_preferences
 from creditdesk.console.screens.registry import ALL_SCREENS
@@ -41,6 +43,9 @@ _logger = logging.getLogger("creditdesk.console")
 _COMPRESS_FROM_BYTES = 1_000
 FRAME_PATH = "/me/frame/{token}"
 _OWN_ROOTS = ("/console", "/me")
+
+# Starlette's own fails for more digits than Python reads as a number.
+register_url_convertor("int", RecordNumberConvertor())
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

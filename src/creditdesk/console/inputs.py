@@ -94,11 +94,11 @@ def _to_instant(formatter: Formatter, text: str) -> Any:
     """The local time of a control in UTC; what is no local time goes to the API as it is."""
     try:
         local = datetime.fromisoformat(text)
-    except ValueError:
+        if local.tzinfo is None:
+            local = local.replace(tzinfo=formatter.zone)
+        return format_datetime(local.astimezone(UTC))
+    except (ValueError, OverflowError):
         return text or None
-    if local.tzinfo is None:
-        local = local.replace(tzinfo=formatter.zone)
-    return format_datetime(local.astimezone(UTC))
 
 
 def _to_boolean(_format: Formatter, text: str) -> Any:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from creditdesk.console.displays import naming_reference
 from creditdesk.console.labels import column_title
+from creditdesk.console.numbers import record_number
 from creditdesk.console.translations import mark
 from creditdesk.schema.entity import Column, Entity, FilterParameter
 from creditdesk.schema.fields import Collection, DateTime, Guid, Object, Reference, Text
@@ -116,7 +117,8 @@ class ListAddress:
 
 def _page_size(text: str) -> str:
     """The number of rows, at most MAX_ROWS; what is no number goes to the API as it is."""
-    return str(min(int(text), MAX_ROWS)) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+    number = record_number(text)
+    return text if number is None else str(min(number, MAX_ROWS))
 
 
 def default_columns(entity: type[Entity]) -> tuple[Column, ...]:

@@ -9,6 +9,7 @@ from babel import Locale, negotiate_locale
 from starlette.requests import Request
 from starlette.responses import Response
 
+from creditdesk.console.numbers import record_number
 from creditdesk.console.translations import SOURCE_LANGUAGE, languages
 
 THEMES: Final = ("auto", "light", "dark")
@@ -42,7 +43,7 @@ def read_preferences(request: Request) -> Preferences:
         _locale(language, accepted),
         theme if theme in THEMES else THEMES[0],
         density if density in DENSITIES else DENSITIES[0],
-        int(location) if location.isascii() and location.isdecimal() and len(location) < 19 else None,
+        record_number(location),
     )
 
 

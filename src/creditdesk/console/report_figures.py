@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from creditdesk.reports.periods import parse_moment
 from creditdesk.reports.statement import FLOW_TITLES
 from creditdesk.reports.values import EXPIRY_BANDS, NO_PLAN
 
 _FLOWS: Final = {flow.value.title().replace("_", ""): flow.value for flow in FLOW_TITLES}
 _BALANCES: Final = frozenset({"Closing", "Outstanding"})
 _BANDS: Final = {band.title(): band for band in EXPIRY_BANDS}
-_SHARED: Final = ("From", "To", "AsKnownAt", "LocationIds", "CoworkerId", "TeamId", "Kind", "CreditId", "Unit", "Funding",
+_SHARED: Final = ("From", "To", "AsKnownAt", "TermsAt", "LocationIds", "CoworkerId", "TeamId", "Kind", "CreditId", "Unit", "Funding",
                   "Plan", "Expires")  # fmt: skip
 _UTILISED: Final = {"Used": "used,reversed", "Expired": "expired,reopened"}
 _PLAN_GROUPS: Final = ("", "credit", "plan")
@@ -21,16 +22,25 @@ Row = Mapping[str, Any]
 
 
 def figure_query(
-    report: str, requested: Mapping[str, str], row: Row, column: str, locations: Mapping[str, int]
+    report: str,
+    requested: Mapping[str, str],
+    row: Row,
+    column: str,
+    locations: Mapping[str, int],
+    known_as_of: str = "",
 ) -> dict[str, str] | None:
     """The parameters of the movements that add up to the figure; None where it is no sum of movements.
 
-    `requested` are the parameters of the report, `locations` the ids by names that are unique in it.
+    `requested` are the parameters of the report, `locations` the ids by names that are unique in it, `known_as_of`
+    the instant that it is known as of.
     """
-    if report == "roll-forward" and column in ("Opening", "Closing", *_FLOWS):
-        return _roll_forward(requested, row, column, locations)
-    if report == "statement" and column in ("Opening", "Closing", *_FLOWS):
-        return _of_period(_of_row(requested, row, locations), requested, column)
+    if report in ("roll-forward", "statement") and column in ("Opening", "Closing", *_FLOWS):
+        period = _month_of(requested, row) if report == "roll-forward" else requested
+        query = _of_period(_of_row(requested, row, locations), period, column)
+        if query is None or "AsKnownAt" in query or query.get("To") == requested.get("To"):
+            return query
+        # The row counts a credit by the owner and funding that it had at the end of the report.
+        return {"TermsAt": requested.get("To") or known_as_of, **query}
     if report in ("liability", "ageing") and (column in _BALANCES or column in _BANDS):
         return _at_instant(report, requested, row, column, locations)
     if report == "utilisation" and column in _UTILISED and "Location" in row:
@@ -38,19 +48,17 @@ def figure_query(
     return None
 
 
-def _roll_forward(
-    requested: Mapping[str, str], row: Row, column: str, locations: Mapping[str, int]
-) -> dict[str, str] | None:
-    query = _of_row(requested, row, locations)
-    if query is None or row["Month"] == "Total" or not requested.get("From"):
-        return _of_period(query, requested, column)
+def _month_of(requested: Mapping[str, str], row: Row) -> Mapping[str, str]:
+    """The part of the report's period that the row is about: its month, or the whole."""
+    if row["Month"] == "Total" or not requested.get("From"):
+        return requested
+    starts = parse_moment(requested["From"])
+    ends = parse_moment(requested["To"]) if requested.get("To") else date.max
+    if isinstance(starts, datetime) or isinstance(ends, datetime):
+        return requested
     first = date.fromisoformat(f"{row['Month']}-01")
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    period = {
-        "From": max(first.isoformat(), requested["From"]),
-        "To": min(last.isoformat(), requested.get("To") or "9999"),
-    }
-    return _of_period(query, period, column)
+    return {"From": max(first, starts).isoformat(), "To": min(last, ends).isoformat()}
 
 
 def _of_period(query: dict[str, str] | None, period: Mapping[str, str], column: str) -> dict[str, str] | None:
@@ -60,9 +68,10 @@ def _of_period(query: dict[str, str] | None, period: Mapping[str, str], column: 
     begins, ends = period.get("From", ""), period.get("To", "")
     flow = _FLOWS.get(column)
     if column == "Opening":
-        if len(begins) != len("2026-10-31"):
+        starts = parse_moment(begins) if begins else None
+        if starts is None or isinstance(starts, datetime):
             return None
-        begins, ends = "", (date.fromisoformat(begins) - timedelta(days=1)).isoformat()
+        begins, ends = "", (starts - timedelta(days=1)).isoformat()
     elif flow is None:
         begins = ""
     return _filled({**query, "From": begins, "To": ends, "Flow": flow or ""})

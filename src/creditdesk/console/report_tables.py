@@ -178,7 +178,8 @@ class ReportReader:
     def _figure_path(self, name: str, row: Mapping[str, Any], value: Any) -> str:
         if not Decimal(value):
             return ""
-        query = figure_query(self.name, self.requested, row, name, self._location_ids())
+        known = str(self.document["Footer"]["KnownAsOf"])
+        query = figure_query(self.name, self.requested, row, name, self._location_ids(), known)
         return "" if query is None else f"{MOVEMENTS_PATH}?{urlencode(query)}"
 
     def _location_ids(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The windows, funding and owners of credits as they stood at the end of a report, where they were changed since."""
+"""The windows, funding and owners of credits as they stood in a report, where they were changed since."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from creditdesk.ledger.loaders.rows import find_by_id
 from creditdesk.ledger.rules.amounts import parse_money
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.ledger_view import LocationInfo
-from creditdesk.reports.periods import end_cut
+from creditdesk.reports.periods import Moment, end_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.rows import CustomerRow
 from creditdesk.reports.values import END_OF_TIME, ReportCredit
@@ -32,17 +32,20 @@ async def load_past_windows(
     locations: Mapping[int, LocationInfo],
     credits_: Mapping[AccountKey, ReportCredit],
 ) -> dict[AccountKey, ReportCredit]:
-    """The credits whose window, funding or owner was changed after the report's end, with what stood then."""
-    found: dict[AccountKey, ReportCredit] = {}
-    groups: dict[tuple[datetime, AccountType], list[int]] = defaultdict(list)
-    for (account_type, credit_id), credit in credits_.items():
-        until = _last_instant(request, locations[credit.business_id])
-        if until is not None:
-            groups[until, account_type].append(credit_id)
-    for (until, account_type), ids in groups.items():
-        for credit_id, terms in (await load_past_terms(session, MAPPINGS[account_type], ids, until)).items():
-            credit = credits_[account_type, credit_id]
-            found[credit.account] = replace(credit, **_past_values(terms))
+    """The credits whose window, funding or owner was changed afterwards, with what stood then.
+
+    The window is that of the report's end, the funding and the owner that of `TermsAt` where it is given.
+    """
+    at_end = await _terms_at(session, request, request.ends, locations, credits_)
+    at_terms = at_end
+    if request.terms_at is not None:
+        at_terms = await _terms_at(session, request, request.terms_at, locations, credits_)
+    found = {
+        account: replace(
+            credits_[account], **_past_window(at_end.get(account, {})), **_past_origin(at_terms.get(account, {}))
+        )
+        for account in at_end.keys() | at_terms.keys()
+    }
     owned_by_others = {
         account: credit for account, credit in found.items() if credit.customer_id != credits_[account].customer_id
     }
@@ -53,20 +56,44 @@ async def load_past_windows(
     return found
 
 
-def _last_instant(request: ReportRequest, location: LocationInfo) -> datetime | None:
-    """The last instant whose entries the report knows; None for now."""
+async def _terms_at(
+    session: ReadSession,
+    request: ReportRequest,
+    moment: Moment | None,
+    locations: Mapping[int, LocationInfo],
+    credits_: Mapping[AccountKey, ReportCredit],
+) -> dict[AccountKey, PastTerms]:
+    """The terms that stood at a moment on the clock of each location, of the credits where they were changed since."""
+    groups: dict[tuple[datetime, AccountType], list[int]] = defaultdict(list)
+    for (account_type, credit_id), credit in credits_.items():
+        until = _last_instant(request, moment, locations[credit.business_id])
+        if until is not None:
+            groups[until, account_type].append(credit_id)
+    return {
+        (account_type, credit_id): terms
+        for (until, account_type), ids in groups.items()
+        for credit_id, terms in (await load_past_terms(session, MAPPINGS[account_type], ids, until)).items()
+    }
+
+
+def _last_instant(request: ReportRequest, moment: Moment | None, location: LocationInfo) -> datetime | None:
+    """The last instant whose changes count; None for now."""
     if request.as_known_at is not None:
         return request.as_known_at
-    cut = end_cut(request.ends, location.zone, request.now)
+    cut = end_cut(moment, location.zone, request.now)
     return None if cut.entries_before == END_OF_TIME else from_epoch_microseconds(cut.entries_before - 1)
 
 
-def _past_values(terms: PastTerms) -> dict[str, Any]:
-    values: dict[str, Any] = {
+def _past_window(terms: PastTerms) -> dict[str, Any]:
+    return {
         field: epoch_microseconds(parse_datetime(terms[term])[0]) if terms[term] else None
         for term, field in _FIELDS.items()
         if term in terms
     }
+
+
+def _past_origin(terms: PastTerms) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     if "Funding" in terms:
         values["funding"] = FundingKind(terms["Funding"])
     if "PricePaid" in terms:

@@ -28,6 +28,11 @@ PERIOD_FROM: Final = Param(
 )
 PERIOD_TO: Final = Param("To", description="Last local date, inclusive, or an instant; now when left out.")
 AS_OF: Final = Param("At", description="The end of a local date, or an instant; now when left out.")
+TERMS_AT: Final = Param(
+    "TermsAt",
+    description="Owner, funding and price of credits as they stood at the end of this local date or at this instant; "
+    "at the end of the report when left out.",
+)
 AS_KNOWN_AT: Final = Param(
     "AsKnownAt",
     DateTime(),
@@ -49,7 +54,7 @@ ACTOR: Final = Param("Actor")
 MANUAL_ONLY: Final = Param("ManualOnly", Boolean(), description="Only what a person entered by hand.")
 
 REPORT_PARAMS: Final = (
-    PERIOD_FROM, PERIOD_TO, AS_OF, AS_KNOWN_AT, LOCATION_IDS, CUSTOMER_ID, TEAM_ID, CREDIT_KIND, OF_CREDIT, CURRENCY, FUNDING,
+    PERIOD_FROM, PERIOD_TO, AS_OF, AS_KNOWN_AT, TERMS_AT, LOCATION_IDS, CUSTOMER_ID, TEAM_ID, CREDIT_KIND, OF_CREDIT, CURRENCY, FUNDING,
     PLAN, EXPIRES, GROUP_BY, FLOW, ACTOR, MANUAL_ONLY,
 )  # fmt: skip
 """Every parameter; a report ignores those that do not concern it."""
@@ -68,6 +73,7 @@ class ReportRequest:
     starts: Moment | None = None
     ends: Moment | None = None
     as_known_at: datetime | None = None
+    terms_at: Moment | None = None
     locations: tuple[int, ...] = ()
     customer: int | None = None
     team: int | None = None
@@ -99,12 +105,13 @@ class ReportRequest:
     @property
     def is_of_groups(self) -> bool:
         """Whether the groups of credits that totals are stored of answer it."""
-        return self.is_of_locations and self.as_known_at is None and self.plan is None and self.expires is None
+        chosen = (self.as_known_at, self.terms_at, self.plan, self.expires)
+        return self.is_of_locations and all(each is None for each in chosen)
 
     @property
     def is_of_past(self) -> bool:
         """Whether the report may know less than what is stored now."""
-        return self.ends is not None or self.as_known_at is not None
+        return any(each is not None for each in (self.ends, self.as_known_at, self.terms_at))
 
     def since_beginning(self) -> ReportRequest:
         """The same request over everything up to its end."""
@@ -119,10 +126,10 @@ def parse_report_request(
     Without a `ledger` its settings are the default ones.
     """
     params = Params(REPORT_PARAMS, raw)
-    starts, ends, at = (_moment(params, param) for param in (PERIOD_FROM, PERIOD_TO, AS_OF))
+    starts, ends, at, terms_at = (_moment(params, param) for param in (PERIOD_FROM, PERIOD_TO, AS_OF, TERMS_AT))
     if at is not None and (starts is not None or ends is not None):
         params.add_error(AS_OF, "cannot go together with From or To")
-    if starts is not None and ends is not None and _day(ends) < _day(starts):
+    if starts is not None and ends is not None and _is_before(ends, starts):
         params.add_error(PERIOD_TO, "must not be before From")
     if params[OF_CREDIT] is not None and params[CREDIT_KIND] is None:
         params.add_error(OF_CREDIT, "goes together with Kind")
@@ -142,6 +149,7 @@ def parse_report_request(
         starts=starts,
         ends=at if at is not None else ends,
         as_known_at=params[AS_KNOWN_AT],
+        terms_at=terms_at,
         locations=params[LOCATION_IDS],
         customer=customer,
         team=params[TEAM_ID],
@@ -176,6 +184,13 @@ def _flows(params: Params) -> tuple[Flow, ...]:
         params.add_error(FLOW, "must be of " + ", ".join(Flow))
         return ()
     return tuple(map(Flow, names))
+
+
+def _is_before(moment: Moment, other: Moment) -> bool:
+    """Whether one moment is before another: instants exactly, dates by the day."""
+    if isinstance(moment, datetime) and isinstance(other, datetime):
+        return moment < other
+    return _day(moment) < _day(other)
 
 
 def _day(moment: Moment) -> date:

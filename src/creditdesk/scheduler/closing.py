@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from creditdesk.audit.chain_verifier import verify_chain
@@ -30,7 +30,7 @@ from creditdesk.ledger.loaders.period_locks import load_closed_until
 from creditdesk.ledger.operations.period_locks import close_period, reopen_period
 from creditdesk.ledger.rules.calendar import add_months, start_of_day
 from creditdesk.private_files import open_private_bytes
-from creditdesk.reports.closings import CLOSED, REOPENED, is_closed, load_closings
+from creditdesk.reports.closings import CLOSED, REOPENED, ClosingRow, is_closed, load_closings
 from creditdesk.reports.exception_loader import load_exception_facts
 from creditdesk.reports.exception_rules import ExceptionCode
 from creditdesk.reports.exception_search import find_exceptions
@@ -107,17 +107,26 @@ async def close_month(context: ClosingContext, location_id: int, month: date) ->
     async with store.write_session() as session:
         await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
         checkpoint = await _newest_checkpoint(session)
-    number = sum(row.month == label and row.action == CLOSED for row in closings) + 1
-    folder = context.folder / "closings" / f"{location_id}-{label}-{number}"
     last = following - timedelta(days=1)
-    hashes: dict[Path, str] = {}
-    for name, file_type in CLOSING_REPORTS:
-        body = await store.read_detached(partial(_render, context, location_id, last, (name, file_type)))
-        hashes[_write(folder / f"{name}.{file_type}", body)] = sha256(body).hexdigest()
-    documents = {path.name: digest for path, digest in hashes.items()}
-    manifest = {"location": location_id, "month": label, "checkpoint": checkpoint, "sha256": documents}
-    _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
-    await _save(context, location_id, label, until, CLOSED, checkpoint=checkpoint, documents=documents)
+    bodies = {
+        f"{name}.{file_type}": await store.read_detached(
+            partial(_render, context, location_id, last, (name, file_type))
+        )
+        for name, file_type in CLOSING_REPORTS
+    }
+    async with store.write_session() as session:
+        # Another closing of the month at the same time waits here, and then finds it closed.
+        closings = await _lock_closings(session, location_id)
+        if is_closed(closings, label):
+            raise StateConflict(f"{label} is closed. Reopen it first.")
+        number = sum(row.month == label and row.action == CLOSED for row in closings) + 1
+        folder = context.folder / "closings" / f"{location_id}-{label}-{number}"
+        hashes = {_write(folder / name, body): sha256(body).hexdigest() for name, body in bodies.items()}
+        documents = {path.name: digest for path, digest in hashes.items()}
+        manifest = {"location": location_id, "month": label, "checkpoint": checkpoint, "sha256": documents}
+        _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+        closed = {"CheckpointId": checkpoint, "Documents": {"sha256": documents}}
+        await _save(session, context, location_id, CLOSED, {"Month": label, "Until": until, **closed})
     return Closing(checkpoint, hashes)
 
 
@@ -126,20 +135,19 @@ async def reopen_month(context: ClosingContext, location_id: int, month: date, r
     label = f"{month:%Y-%m}"
     if not reason.strip():
         raise invalid_field("Reason", "is required")
-    async with context.store.read_session() as session:
-        zone = await location_zone(session, location_id)
-        closings = await load_closings(session, [location_id])
-    if not is_closed(closings, label):
-        raise StateConflict(f"{label} is not closed.")
-    if later := sorted(row.month for row in closings if row.month > label and is_closed(closings, row.month)):
-        raise StateConflict(f"{later[-1]} is closed as well. Reopen it first.")
-    until = start_of_day(add_months(month, 1), zone)
     async with context.store.write_session() as session:
+        zone = await location_zone(session, location_id)
+        closings = await _lock_closings(session, location_id)
+        if not is_closed(closings, label):
+            raise StateConflict(f"{label} is not closed.")
+        if later := sorted(row.month for row in closings if row.month > label and is_closed(closings, row.month)):
+            raise StateConflict(f"{later[-1]} is closed as well. Reopen it first.")
         closed_until = (await load_closed_until(session, [location_id])).get(location_id)
-        starts = start_of_day(month, zone)
+        starts, until = start_of_day(month, zone), start_of_day(add_months(month, 1), zone)
         if closed_until is not None and closed_until > starts:
             await reopen_period(session, location_id, starts, reason, context.request(), context.ledger)
-    await _save(context, location_id, label, until, REOPENED, reason=reason)
+        reopened = {"Month": label, "Until": until, "Reason": reason, "Documents": {"sha256": {}}}
+        await _save(session, context, location_id, REOPENED, reopened)
 
 
 async def location_zone(session: ReadSession, location_id: int) -> ZoneInfo:
@@ -148,6 +156,12 @@ async def location_zone(session: ReadSession, location_id: int) -> ZoneInfo:
         raise invalid_field("LocationId", NOT_FOUND_MESSAGE, location_id)
     clocks = await load_location_clocks(session, [location_id])
     return clocks.get(location_id, DEFAULT_CLOCK).zone
+
+
+async def _lock_closings(session: WriteSession, location_id: int) -> list[ClosingRow]:
+    """The closings of a location, which nobody else changes until the transaction ends."""
+    await session.lock(Business, [location_id], ("Id",))
+    return await load_closings(session, [location_id])
 
 
 async def closing_problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
@@ -190,35 +204,19 @@ def _write(path: Path, body: bytes) -> Path:
 
 
 async def _save(
-    context: ClosingContext,
-    location_id: int,
-    month: str,
-    until: datetime,
-    action: str,
-    *,
-    reason: str = "",
-    checkpoint: int | None = None,
-    documents: Mapping[str, str] | None = None,
+    session: WriteSession, context: ClosingContext, location_id: int, action: str, values: Mapping[str, Any]
 ) -> None:
-    values = {
-        "BusinessId": location_id,
-        "Month": month,
-        "Until": until,
-        "Action": action,
-        "Reason": reason,
-        "CheckpointId": checkpoint,
-        "Documents": {"sha256": dict(documents or {})},
-    }
-    record = new_record(PeriodClosing, values, context.ledger.clock(), context.principal.email)
-    async with context.store.write_session() as session:
-        await session.insert(PeriodClosing, [record])
-        details = {"Month": month, "Reason": reason, "CheckpointId": checkpoint}
-        event = AuditEvent(
-            AuditAction.CLOSED if action == CLOSED else AuditAction.REOPENED,
-            context.principal.email,
-            business_id=location_id,
-            subject=Business.__name__,
-            subject_id=location_id,
-            details=details,
-        )
-        await record_event(session, event, record["CreatedOn"])
+    values = {"Reason": "", "CheckpointId": None, **values}
+    record = {"BusinessId": location_id, "Action": action, **values}
+    record = new_record(PeriodClosing, record, context.ledger.clock(), context.principal.email)
+    await session.insert(PeriodClosing, [record])
+    details = {name: values[name] for name in ("Month", "Reason", "CheckpointId")}
+    event = AuditEvent(
+        AuditAction.CLOSED if action == CLOSED else AuditAction.REOPENED,
+        context.principal.email,
+        business_id=location_id,
+        subject=Business.__name__,
+        subject_id=location_id,
+        details=details,
+    )
+    await record_event(session, event, record["CreatedOn"])

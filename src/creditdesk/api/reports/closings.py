@@ -26,7 +26,7 @@ from creditdesk.schema.service import RequestContext
 LOCATION: Final = Param("LocationId", Integer(minimum=1), required=True)
 MONTH: Final = Param("Month", required=True, description="Such as 2026-10; by the location's clock.")
 REOPEN_REASON: Final = Param("Reason", Text(max_length=1000), required=True)
-_MONTH_TEXT: Final = re.compile(r"(19|[2-9]\d)\d\d-(0[1-9]|1[0-2])")
+_MONTH_TEXT: Final = re.compile(r"(19|[2-9]\d)\d\d-(0[1-9]|1[0-2])", re.ASCII)
 _LAST_YEAR: Final = 9990
 _EXAMPLE: Final = {"LocationId": 1, "Month": "2026-10"}
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from creditdesk.api.passwords import PASSWORD_PATH
 from creditdesk.console.api_client import ApiError
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.sign_in import NOT_THE_SAME
 from creditdesk.console.translations import mark
@@ -29,7 +30,7 @@ async def _account(page: ConsolePage, error: ApiError | None = None) -> Response
 async def _end_session(page: ConsolePage) -> Response:
     form = await page.form()
     session_id = str(form.get("session", ""))
-    if session_id.isascii() and session_id.isdecimal():
+    if record_number(session_id) is not None:
         await page.client.delete(f"/api/auth/sessions/{session_id}")
     return page.redirect(ACCOUNT_PATH, notice=mark("The session has ended"))
 

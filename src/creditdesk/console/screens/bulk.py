@@ -26,6 +26,7 @@ from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name
 from creditdesk.console.line_facts import FUNDING_TEXTS
 from creditdesk.console.links import list_path, record_path
 from creditdesk.console.list_query import ListAddress
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.commands import REASON_NEEDED
 from creditdesk.console.screens.customers import allowed
@@ -57,7 +58,7 @@ async def _show(page: ConsolePage) -> Response:
     """The form, with the records that a list's page chose."""
     act = _act(page)
     kind = _kind(page.request.query_params.get("kind"))
-    ids = [value for name, value in page.query if name == "id" and value.isascii() and value.isdecimal()]
+    ids = [value for name, value in page.query if name == "id" and record_number(value) is not None]
     if "matching" in page.request.query_params:
         ids = await _matching_ids(page, act, kind)
     rows = rows_text(act.columns, [{act.columns[0]: each} for each in ids[:MAX_TYPED_ROWS]])
@@ -154,7 +155,7 @@ def _grant_row(
     if not customer and row.get("email"):
         customer = str(emails.get(row["email"].lower(), ""))
         errors = [] if customer else [page.translate(_NO_CUSTOMER)]
-    place = int(location) if location.isascii() and location.isdecimal() else None
+    place = record_number(location)
     text = row.get("description") or fields.get("Description") or None
     body: dict[str, Any] = {name: value for name, value in row.items() if name not in known and value}
     body |= {
@@ -182,7 +183,7 @@ async def _records(page: ConsolePage, kind: str, ids: set[str]) -> dict[str, dic
 
 
 async def _read_all(page: ConsolePage, path: str, ids: set[str]) -> dict[str, dict[str, Any]]:
-    chosen = sorted({int(each) for each in ids if each.isascii() and each.isdecimal() and len(each) < 19})
+    chosen = sorted({number for each in ids if (number := record_number(each)) is not None})
     if not chosen:
         return {}
     listed = await allowed(page.client.get(path, {"id": f"[{','.join(map(str, chosen))}]"}), [])
@@ -200,9 +201,7 @@ async def _name_rows(page: ConsolePage, act: BulkAct, kind: str, rows: Sequence[
     for row in rows:
         record = credits_.get(str(row.body.get("Id")), row.body)
         owner = owners.get(str(record.get("CoworkerId")), {})
-        place = page.locations.get(
-            int(record.get("BusinessId") or 0) if str(record.get("BusinessId")).isdecimal() else 0
-        )
+        place = page.locations.get(record_number(record.get("BusinessId")) or 0)
         row.currency = (
             (record.get("BusinessCurrencyCode") or (place.currency if place else "")) if kind == "money" else ""
         )

@@ -15,6 +15,7 @@ from creditdesk.console.inputs import CONTROLS
 from creditdesk.console.journal_table import CREDIT_ENTITIES
 from creditdesk.console.line_facts import FUNDING_TEXTS
 from creditdesk.console.links import record_path
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.translations import mark
@@ -93,7 +94,7 @@ async def _read(page: ConsolePage) -> tuple[str, dict[str, Any]]:
 def _body(page: ConsolePage, kind: str, customer: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str, Any]:
     """The new credit as the API takes it; dates are on the location's clock."""
     location = str(form.get("location", ""))
-    formatter = page.format_at(int(location) if location.isdecimal() else None)
+    formatter = page.format_at(record_number(location))
     instant = CONTROLS[DateTime].to_api
     body: dict[str, Any] = {
         "CoworkerId": customer["Id"],
@@ -113,7 +114,7 @@ async def _changes(page: ConsolePage, kind: str, customer_id: int, form: Mapping
     if amount is None:
         return []
     balances = await allowed(page.client.get("/api/ledger/balances", {"CoworkerId": customer_id}), {"Value": []})
-    location = page.locations.get(int(str(form.get("location") or 0)) if str(form.get("location")).isdecimal() else 0)
+    location = page.locations.get(record_number(form.get("location")) or 0)
     same = [
         Decimal(str(each["Available"]))
         for each in balances["Value"]

@@ -28,6 +28,7 @@ from creditdesk.console.list_query import (
     is_instant,
     parameter_name,
 )
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import ReferenceNames, reference_names
 from creditdesk.console.saved_views import read_views
@@ -159,7 +160,7 @@ def _row(
 async def _chip_value(page: ConsolePage, chip: FilterChip) -> str:
     """What a filter compares with; a reference is called by its name where the user may read it."""
     field = chip.column.field
-    if not (isinstance(field, Reference) and field.is_local and chip.value.isdecimal()):
+    if not (isinstance(field, Reference) and field.is_local and record_number(chip.value) is not None):
         return chip.value
     target = next((each for each in page.context.entities if each.__name__ == field.to), None)
     if target is None:
@@ -225,22 +226,21 @@ async def _jump(page: ConsolePage) -> Response:
     column = entity.meta().columns.get(page.request.query_params.get("column", ""))
     if column is None or not is_instant(column):
         raise NotFound
+    descending = address.value("dir").lower() in ("descending", "-1")
     try:
         day = parse_datetime(page.request.query_params.get("date", ""))[0].date()
-    except ParseError:
+        edge = datetime.combine(day + timedelta(days=1) if descending else day, time(), page.format.zone)
+        bound = (edge if descending else edge - timedelta(microseconds=1)).astimezone(UTC)
+    except (ParseError, OverflowError):
+        # No date, or one at the end of the calendar.
         return _to_list(page, entity, address.with_values())
-    descending = address.value("dir").lower() in ("descending", "-1")
-    local_day = day + timedelta(days=1) if descending else day
-    edge = datetime.combine(local_day, time(), page.format.zone)
-    variant, bound = ("from", edge) if descending else ("to", edge - timedelta(microseconds=1))
+    variant = "from" if descending else "to"
     name = parameter_name(entity, column, variant)
     pairs = [
         (key, value) for key, value in with_location(page, address) if key.lower() not in (name.lower(), "page", "size")
     ]
-    before = await page.client.find(
-        entity.path(), [*pairs, (name, format_datetime(bound.astimezone(UTC))), ("size", "1")]
-    )
-    size = int(address.value("size") or PAGE_SIZES[0]) if (address.value("size") or "1").isdecimal() else PAGE_SIZES[0]
+    before = await page.client.find(entity.path(), [*pairs, (name, format_datetime(bound)), ("size", "1")])
+    size = record_number(address.value("size")) or PAGE_SIZES[0]
     return _to_list(page, entity, address.with_values(page=before.total // size + 1))
 
 

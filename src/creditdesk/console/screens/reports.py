@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -60,7 +61,7 @@ async def _show(page: ConsolePage) -> Response:
         error.status if error else HTTPStatus.OK,
         name=name, form=form, error=error, path=f"{REPORTS_PATH}/{name}", formats=tuple(FILE_FORMATS),
         fields=report_fields(page, form, shown, error.fields if error else {}),
-        kept=[(key, values[key]) for key in ("CreditId",) if values.get(key)],
+        kept=[(key, values[key]) for key in ("CreditId", "TermsAt") if values.get(key)],
         query=urlencode(requested), periods=[(title, _changed(values, each)) for title, each in periods(page, form)],
         pages=_pages(document, number) if document else None,
         **_tables(page, name, form, document, requested),
@@ -85,7 +86,7 @@ def _tables(
 
 def _pages(document: Mapping[str, Any], number: str) -> RecordPage:
     """Where the shown rows are among all."""
-    at, total = int(number or 1), document["RowCount"]
+    at, total = int(Decimal(number or 1)), document["RowCount"]
     first = (at - 1) * PAGE_ROWS
     return RecordPage(
         [], total, at, PAGE_ROWS, "", first + 1, min(first + PAGE_ROWS, total), -(-total // PAGE_ROWS) or 1

@@ -13,6 +13,7 @@ from creditdesk.console.api_client import RecordPage
 from creditdesk.console.labels import entity_plural
 from creditdesk.console.links import list_path, record_path
 from creditdesk.console.navigation import menu_of
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.reference_names import reference_names
 from creditdesk.console.saved_views import read_views
@@ -76,7 +77,7 @@ async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHi
 
 
 def _by_number(text: str) -> dict[str, str]:
-    return {"Id": text} if text.isascii() and text.isdecimal() and len(text) < 19 else {}
+    return {} if record_number(text) is None else {"Id": text}
 
 
 async def _find(page: ConsolePage, entity: type[Entity], query: dict[str, Any]) -> list[dict[str, Any]]:

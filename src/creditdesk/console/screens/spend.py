@@ -12,6 +12,7 @@ from starlette.responses import Response
 from creditdesk.console.allocation_view import ItemView, allocation_items
 from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.links import record_path
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.translations import mark
@@ -28,10 +29,10 @@ NOTHING_CHOSEN: Final = mark("Choose what is paid: a booking, a charge or a prin
 
 async def _show(page: ConsolePage) -> Response:
     """Without a customer the search for one; with one what can be paid."""
-    wanted = page.request.query_params.get("customer", "")
-    if not wanted.isdecimal():
+    wanted = record_number(page.request.query_params.get("customer"))
+    if wanted is None:
         return await _choose_customer(page)
-    return await _desk(page, int(wanted), dict(page.query))
+    return await _desk(page, wanted, dict(page.query))
 
 
 async def _choose_customer(page: ConsolePage) -> Response:
@@ -54,7 +55,7 @@ async def _preview(page: ConsolePage) -> Response:
 async def _submit(page: ConsolePage) -> Response:
     """Pays, holds, or shows the preview on the whole page, as the button says."""
     form = await page.form()
-    customer_id, act = int(str(form.get("customer") or 0)), str(form.get("act", "preview"))
+    customer_id, act = record_number(form.get("customer")) or 0, str(form.get("act", "preview"))
     if act not in ("pay", "hold"):
         return await _desk(page, customer_id, form, preview=True)
     path = "/api/ledger/spends" if act == "pay" else "/api/ledger/holds"
@@ -115,25 +116,20 @@ def _basket(page: ConsolePage, form: Mapping[str, Any]) -> dict[str, Any]:
     """The form as a basket of the API."""
     bookings = form.get("booking") or []
     sources: list[dict[str, Any]] = [
-        {"Kind": "booking", "Id": int(each)}
+        {"Kind": "booking", "Id": number}
         for each in (bookings if isinstance(bookings, list) else [bookings])
-        if str(each).isdecimal()
+        if (number := record_number(each)) is not None
     ]
-    number = _number(form, "number") or int(page.now.timestamp())
+    charge = record_number(form.get("number")) or int(page.now.timestamp())
     if amount := str(form.get("amount") or "").strip():
-        sources.append({"Kind": "charge", "Id": number, "Amount": amount})
+        sources.append({"Kind": "charge", "Id": charge, "Amount": amount})
     if pages := str(form.get("pages") or "").strip():
-        sources.append({"Kind": "print_job", "Id": number, "Units": pages})
+        sources.append({"Kind": "print_job", "Id": charge, "Units": pages})
     return {
-        "CoworkerId": _number(form, "customer"),
-        "BusinessId": _number(form, "location") or None,
+        "CoworkerId": record_number(form.get("customer")) or 0,
+        "BusinessId": record_number(form.get("location")) or None,
         "Sources": sources,
     }
-
-
-def _number(form: Mapping[str, Any], name: str) -> int:
-    text = str(form.get(name) or "").strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 SPEND_SCREENS: Final = (

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from creditdesk.api.passwords import SECOND_FACTOR_PATH
 from creditdesk.console.api_client import MAX_PAGE_RECORDS, ApiError, RecordPage
+from creditdesk.console.numbers import record_number
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.screens.customers import allowed
 from creditdesk.console.translations import mark
@@ -29,7 +30,7 @@ async def _list(page: ConsolePage) -> Response:
     _require(page)
     text = page.request.query_params.get("q", "").strip()
     number = page.request.query_params.get("page", "1")
-    query = {"size": _PAGE_SIZE, "page": number if number.isdecimal() else "1", "orderby": "FullName"}
+    query = {"size": _PAGE_SIZE, "page": record_number(number) or 1, "orderby": "FullName"}
     listed = await page.client.find(User.path(), query | ({"User_FullName": text} if text else {}))
     return page.render("users.html", listed=listed, text=text, groups=await user_groups(page), path=USERS_PATH)
 
@@ -120,7 +121,7 @@ async def _remove_second_factor(page: ConsolePage, user: dict[str, Any], form: M
 
 async def _end_session(page: ConsolePage, user: dict[str, Any], form: Mapping[str, Any]) -> Response:
     session_id = str(form.get("session", ""))
-    if session_id.isascii() and session_id.isdecimal():
+    if record_number(session_id) is not None:
         await page.client.delete(f"/api/auth/sessions/{session_id}")
     return _back(page, user, mark("The session has ended"))
 

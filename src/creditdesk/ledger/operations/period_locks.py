@@ -99,7 +99,9 @@ async def _record(
     context: RequestContext,
     ledger: LedgerContext,
 ) -> int:
+    now = ledger.clock()
     values = {"BusinessId": business_id, "ClosedUntil": until, "Reason": reason}
-    record = new_record(PeriodLock, values, ledger.clock(), context.principal.email)
+    # With its fraction of a second, as late lines are those that were recorded after it.
+    record = {**new_record(PeriodLock, values, now, context.principal.email), "CreatedOn": now}
     (lock_id,) = await session.insert(PeriodLock, [record])
     return lock_id

@@ -148,9 +148,12 @@ async def test_link_signs_in_once_and_leaves_the_console_closed(browser: Browser
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_other_site_frames_the_page_without_a_cookie(browser: Browser, member_site: MemberSite) -> None:
-    link = await member_site.create_link("frame")
-    frame = f'<!doctype html><title>Our site</title><iframe title="Your credit" src="{link}"></iframe>'
-    (member_site.other_folder / "index.html").write_text(frame)
+    """The script places the frame and gives it the height of the page in it."""
+    path = (await member_site.create_link("frame")).removeprefix(member_site.address)
+    text = f"""<!doctype html><title>Our site</title><div data-creditdesk="{path}"></div>
+        <div data-creditdesk="https://evil.example/me/frame/x"></div>
+        <script crossorigin="anonymous" src="{member_site.address}/me/embed-1.js"></script>"""
+    (member_site.other_folder / "index.html").write_text(text)
     async with visitor(browser, member_site.address) as guest:
         page = await guest.open_tab()
         await page.goto(member_site.other_address + "/")
@@ -158,3 +161,23 @@ async def test_other_site_frames_the_page_without_a_cookie(browser: Browser, mem
         await expect(framed.get_by_text("You can spend").first).to_be_visible()
         assert await framed.get_by_role("link").count() == 0
         assert await guest.context.cookies() == []
+        for width in (1200, 320):
+            await page.set_viewport_size({"width": width, "height": 700})
+            inner = page.frames[1]
+            await inner.wait_for_function("window.innerHeight === document.querySelector('main').offsetHeight")
+        assert await page.locator("iframe").count() == 1
+        guest.problems.remove("console: creditdesk: data-creditdesk must be the path of a frame link")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_site_that_is_not_named_frames_nothing(browser: Browser, member_site: MemberSite) -> None:
+    """The setting names the other site; this page is one of the server's own origin, which is not named."""
+    link = await member_site.create_link("frame")
+    async with visitor(browser, member_site.address) as guest:
+        page = await guest.open_tab("/me/embed-1.js")
+        add_frame = "(link) => document.body.append(Object.assign(document.createElement('iframe'), { src: link }))"
+        async with page.expect_console_message(lambda message: "frame-ancestors" in message.text):
+            await page.evaluate(add_frame, link)
+        assert "You can spend" not in await page.frames[1].content()
+        assert all("frame-ancestors" in each for each in guest.problems)
+        guest.problems.clear()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,6 +25,7 @@ from tests.members.conftest import activate, create_link
 from tests.support.api_client import BOOKINGS, AdjustableClock, ApiClient, result_value
 from tests.support.users import PASSWORD, create_person
 
+LET_MEMBERS_IN = Path(__file__).parents[2] / "docs" / "how-to" / "let-members-in.md"
 PAGES = ("/me/", "/me/history", "/me/statement")
 
 
@@ -262,6 +266,18 @@ async def test_no_site_may_frame_unless_it_is_named(api: ApiClient, visitor: htt
     for purpose in ("frame", "sign-in"):
         token = (await create_link(api, api.ledger.customer, purpose)).rpartition("/")[2]
         assert (await visitor.get(f"/me/frame/{token}")).status_code == 404
+
+
+async def test_script_for_other_sites_never_changes(visitor: httpx.AsyncClient) -> None:
+    """Sites name it with this digest. Another script is another file."""
+    answer = await visitor.get("/me/embed-1.js")
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    # A browser compares the digest only of what it may read.
+    assert answer.headers["access-control-allow-origin"] == "*"
+    digest = base64.b64encode(sha256(answer.content).digest()).decode()
+    assert digest == "d4+2VR4qlYGfgVoL9h1jajJDSnX2RX0twsj2d6s7ues="
+    assert f"sha256-{digest}" in LET_MEMBERS_IN.read_text("utf-8")
 
 
 async def test_sign_in_link_opens_no_frame(api: ApiClient, framing: httpx.AsyncClient) -> None:

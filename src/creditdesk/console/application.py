@@ -34,7 +34,7 @@ from creditdesk.console.screens.registry import ALL_SCREENS
 from creditdesk.console.security import PAGE_HEADERS, frame_headers, require_own_page
 from creditdesk.console.session import end_session, session_token
 from creditdesk.console.sign_in import LINK_REQUEST_PATH, NEW_PASSWORD_PATH, SIGN_IN_PATH, SignInPages, leave
-from creditdesk.console.static_files import serve_static
+from creditdesk.console.static_files import EMBED_PATH, serve_embed, serve_static
 from creditdesk.schema.errors import DomainError, NotFound, Unauthenticated
 from creditdesk.schema.service import Principal
 from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
@@ -85,6 +85,7 @@ class Console:
             StarletteRoute("/me", _to_member),
             StarletteRoute(LINK_PATH, self._public(LINK_PATH, show_link)),
             StarletteRoute(LINK_PATH, self._public(LINK_PATH, use_link), methods=["POST"]),
+            StarletteRoute(EMBED_PATH, serve_embed),
             StarletteRoute(FRAME_PATH, partial(self._guarded, FRAME_PATH, self._show_frame)),
             *(
                 StarletteRoute(each.path, self._member(each), methods=list(each.methods), name=each.path)

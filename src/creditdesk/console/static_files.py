@@ -13,6 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 STATIC_FOLDER: Final = Path(__file__).with_name("static")
+EMBED_SCRIPT: Final = Path(__file__).with_name("embed") / "embed-1.js"
+"""Sites name it by its address for years, some with its digest: a change is a new file with a new number."""
+EMBED_PATH: Final = "/me/embed-1.js"
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -43,6 +46,12 @@ def static_url(name: str) -> str:
     """The address of a file. Raises KeyError for one that does not exist."""
     static_contents()[name]
     return f"/console/static/{static_version()}/{name}"
+
+
+async def serve_embed(_request: Request) -> Response:
+    """The script by which other sites place a member's page; its contents never change."""
+    headers = {"Cache-Control": _IMMUTABLE, "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
+    return Response(EMBED_SCRIPT.read_bytes(), headers=headers, media_type=_MEDIA_TYPES[".js"])
 
 
 @cache

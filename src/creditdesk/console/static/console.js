@@ -67,3 +67,11 @@ window.addEventListener("pageshow", () => {
     delete button.dataset.sent;
   });
 });
+
+/* A page in the frame of another site reports its height, by which the site's script sizes the frame. */
+if (window.parent !== window) {
+  const content = document.querySelector("main");
+  new ResizeObserver(() => {
+    window.parent.postMessage({ creditdeskHeight: content.offsetTop + content.offsetHeight }, "*");
+  }).observe(content);
+}

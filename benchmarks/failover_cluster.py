@@ -16,6 +16,8 @@ from typing import Final
 
 import psutil
 
+from benchmarks.server import free_port
+
 SYSTEM_USER: Final = "pgserver"
 """PostgreSQL refuses to run as root; then it runs as this user, who is created where missing."""
 
@@ -31,14 +33,6 @@ hot_standby = on
 wal_keep_size = 256MB
 synchronous_standby_names = ''
 """
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def postgres_programs() -> Path:

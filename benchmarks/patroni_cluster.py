@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-from benchmarks.failover_cluster import DATABASE, SYSTEM_USER, free_port, postgres_programs, run_as_server
+from benchmarks.failover_cluster import DATABASE, SYSTEM_USER, postgres_programs, run_as_server
+from benchmarks.server import free_port
 
 CONFIGURATION: Final = Path(__file__).parents[1] / "deploy" / "patroni" / "patroni.yml"
 START_SECONDS: Final = 90

@@ -1,13 +1,14 @@
-"""The server under test, started as an operator starts it and stopped by its process id."""
+"""The servers that are measured, started as an operator starts them and stopped by their process ids."""
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -42,14 +43,33 @@ def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServe
     port = free_port()
     options = ["--port", str(port), "--workers", str(workers), "--database", url]
     began = time.monotonic()
+    with running_process([sys.executable, "-c", _COMMAND, "serve", *options], port, log, ready="/ready") as pid:
+        yield BenchmarkServer(port, pid, time.monotonic() - began)
+
+
+@contextmanager
+def running_process(
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    *,
+    ready: str,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    start_seconds: int = START_TIMEOUT_SECONDS,
+) -> Iterator[int]:
+    """Runs a program that listens on `port` during the block; the id of its process.
+
+    It is ready when it answers the path `ready` with a status below 500. Raises RuntimeError, with its log,
+    where that takes longer than `start_seconds`.
+    """
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, "serve", *options],
-            stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command, cwd=folder, env={**os.environ, **(environment or {})}, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
-            _wait_until_ready(port, process, log)
-            yield BenchmarkServer(port, process.pid, time.monotonic() - began)
+            _wait_until_ready(port, ready, process, log, start_seconds)
+            yield process.pid
         finally:
             process.terminate()
             try:
@@ -59,16 +79,12 @@ def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServe
                 process.wait(5)
 
 
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    ends = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < ends:
-        if process.poll() is not None:
-            break
-        try:
-            if send_request(port, "", HttpRequest("GET", "/ready"))[0] == 200:
+def _wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes], log: Path, seconds: int) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends and process.poll() is None:
+        with suppress(OSError):
+            if send_request(port, "", HttpRequest("GET", path))[0] < 500:
                 return
-        except OSError:
-            pass
         time.sleep(0.02)
     raise RuntimeError(f"the server did not start:\n{log.read_text()}")
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
-import time
 import venv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.load import HttpRequest
-from benchmarks.server import free_port, send_request
+from benchmarks.server import free_port, running_process
 
 FILES: Final = Path(__file__).parent
 INSTALLED: Final = FILES.parents[1] / ".peers"
@@ -60,7 +56,10 @@ def running_drf(url: str, workers: int, log: Path) -> Iterator[int]:
         str(install_drf() / "gunicorn"), "drf_app:application", "--bind", f"127.0.0.1:{port}",
         "--workers", str(workers), "--worker-class", "gthread", "--threads", "16", "--keep-alive", "60",
     ]  # fmt: skip
-    with _running(command, port, log, FILES, {"PEER_DATABASE_HOST": _socket_folder(url)}, "/uses/1/"):
+    environment = _ENVIRONMENT | {"PEER_DATABASE_HOST": _socket_folder(url)}
+    with running_process(
+        command, port, log, ready="/uses/1/", folder=FILES, environment=environment, start_seconds=_START_SECONDS
+    ):
         yield port
 
 
@@ -69,47 +68,13 @@ def running_postgraphile(folder: Path, url: str, log: Path) -> Iterator[int]:
     """PostGraphile in one process of Node during the block; its port."""
     port = free_port()
     command = ["node_modules/.bin/node", "postgraphile_server.mjs", _socket_folder(url), str(port)]
-    with _running(command, port, log, folder, {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}, "/"):
+    environment = _ENVIRONMENT | {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
+    with running_process(
+        command, port, log, ready="/", folder=folder, environment=environment, start_seconds=_START_SECONDS
+    ):
         yield port
 
 
 def _socket_folder(url: str) -> str:
     [folder] = parse_qs(urlsplit(url).query)["host"]
     return folder
-
-
-@contextmanager
-def _running(
-    command: Sequence[str], port: int, log: Path, folder: Path, environment: Mapping[str, str], ready: str
-) -> Iterator[None]:
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, **_ENVIRONMENT, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_until_answering(port, process, log, ready)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
-
-
-def _wait_until_answering(port: int, process: subprocess.Popen[bytes], log: Path, path: str) -> None:
-    ends = time.monotonic() + _START_SECONDS
-    while time.monotonic() < ends and process.poll() is None:
-        try:
-            if send_request(port, "", HttpRequest("GET", path))[0] < 500:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    sys.stderr.write(log.read_text())
-    raise RuntimeError(f"the peer did not start; see {log}")

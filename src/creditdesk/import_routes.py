@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from creditdesk.api.administration import require_full_administrator
 from creditdesk.api.body import parse_body, read_body
-from creditdesk.api.context import SUCCESS_SCHEMA, ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema
+from creditdesk.api.context import ApiContext, Route, json_success
+from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.serializer import encode
 from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
@@ -217,14 +217,16 @@ _KINDS_OPERATION: Final[dict[str, Any]] = {
     "summary": "The kinds of records that can be imported",
     "description": "For full administrators.",
     "parameters": [],
-    SUCCESS_SCHEMA: {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {"Records": {"type": "string"}, "Entity": {"type": "string"}},
-            "required": ["Records", "Entity"],
-        },
-    },
+    **json_success(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"Records": {"type": "string"}, "Entity": {"type": "string"}},
+                "required": ["Records", "Entity"],
+            },
+        }
+    ),
 }
 _FILE_OPERATION: Final[dict[str, Any]] = {
     "operationId": "AdminImportRows",

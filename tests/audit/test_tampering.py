@@ -20,8 +20,9 @@ from creditdesk.entities.ledger.checkpoint_heads import CheckpointHeads
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.hash_chain import entry_digest, genesis_digest
-from creditdesk.ledger.journal.mapping import entry_from_record, state_id, where
+from creditdesk.ledger.journal.mapping import entry_from_record, state_id
 from creditdesk.schema.errors import Conflict
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from tests.audit.conftest import CreateCheckpoint, Tamper, execute

@@ -287,6 +287,7 @@ class FlakyStore:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.read_session = store.read_session
         self.commits = 0
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 from creditdesk.audit.checkpoint_check import verify_checkpoint
 from creditdesk.audit.checkpoints import create_checkpoint
 from creditdesk.entities.ledger.account_state import AccountState
-from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import Store
 from creditdesk.storage.sqlite import SQLiteStore
 from tests.support.api_client import CREDITS, ApiClient, result_value

@@ -13,7 +13,6 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.reports.daily_total import DailyTotal
 from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.operations.set_funding import set_funding
 from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.ledger.services import CreditService
@@ -23,6 +22,7 @@ from creditdesk.reports.documents import report_document
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import Store
 from tests.reports.plain_journal import heads_digest
 from tests.reports.random_lives import RandomLife

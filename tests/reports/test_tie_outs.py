@@ -20,13 +20,13 @@ from creditdesk.app import build_app
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.reports.catalog import run_report
 from creditdesk.reports.csv_files import report_csv
 from creditdesk.reports.documents import report_document
 from creditdesk.reports.request import parse_report_request
 from creditdesk.reports.values import Flow
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.settings import Settings
 from tests.reports.plain_journal import export_journal, flows_between, heads_digest, outstanding_at, read_journal

@@ -35,12 +35,11 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     entry_from_record,
     state_id,
-    where,
 )
 from creditdesk.ledger.loaders.balances import credit_balance_at, customer_balances
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import DomainError
-from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.query import Comparison, Filter, Order, where
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import LedgerSettings, ValidityInstant
 from tests.stateful.change_detection import ChangeDetector

@@ -24,7 +24,7 @@ from creditdesk.auth.users_admin import issue_token
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.causes import recorded_cause
-from creditdesk.ledger.journal.mapping import where
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import Store
 from creditdesk.settings import AuthSettings, Settings
 from creditdesk.storage.engine import migration_steps, open_store, planned_changes

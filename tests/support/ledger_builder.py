@@ -24,13 +24,7 @@ from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.resource_type import ResourceType
 from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.ledger.journal.mapping import (
-    MONEY_MAPPING,
-    TIME_MAPPING,
-    CreditTypeMapping,
-    is_booking_charge,
-    where,
-)
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping, is_booking_charge
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.adoption import adopt_credit
 from creditdesk.ledger.operations.spend_queue import SpendQueue
@@ -38,6 +32,7 @@ from creditdesk.ledger.rules.assignment import SolutionCache, assign
 from creditdesk.ledger.rules.offers import Assignment, BasketProblem
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext

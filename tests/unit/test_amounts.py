@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from creditdesk.ledger.rules.amounts import floor_amount, format_money, round_amount
-from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
+from creditdesk.ledger.rules.amounts import currency_digits, floor_amount, format_money, round_amount, round_to_currency
 
 proven = settings(deadline=None, max_examples=200)
 

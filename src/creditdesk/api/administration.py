@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
-from creditdesk.api.context import SUCCESS_SCHEMA, ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema
+from creditdesk.api.context import ApiContext, Route, json_success
+from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.token import MAX_TOKEN_FORM_BYTES
 from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
@@ -153,7 +153,7 @@ _SETTING: Final[dict[str, Any]] = {
     },
     "required": ["Name", "Value", "Source", "Meaning"],
 }
-_SETTINGS: Final = {SUCCESS_SCHEMA: {"type": "array", "items": _SETTING}}
+_SETTINGS: Final = json_success({"type": "array", "items": _SETTING})
 _INSTANT: Final[dict[str, Any]] = {"type": ["string", "null"], "format": "date-time"}
 _JOB: Final[dict[str, Any]] = {
     "type": "object",
@@ -169,13 +169,13 @@ _JOB: Final[dict[str, Any]] = {
     },
     "required": ["Name", "Description", "StartedOn", "EndedOn", "Succeeded", "Result", "RequestedOn", "NextDueOn"],
 }
-_JOBS: Final = {
-    SUCCESS_SCHEMA: {
+_JOBS: Final = json_success(
+    {
         "type": "object",
         "properties": {"SchedulerRuns": {"type": "boolean"}, "Jobs": {"type": "array", "items": _JOB}},
         "required": ["SchedulerRuns", "Jobs"],
     }
-}
+)
 _RUN_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema
+from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body
 from creditdesk.api.sessions import require_user
 from creditdesk.api.token import MAX_TOKEN_FORM_BYTES, NO_STORE

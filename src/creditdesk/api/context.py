@@ -54,8 +54,16 @@ class ReplicaUse(Enum):
     REPORT = 3
 
 
-SUCCESS_SCHEMA: Final = "success"
-"""The key of an operation whose value is the schema of the body of a 200; without it, that of an action's result."""
+SUCCESS_CONTENT: Final = "success"
+"""The key of an operation for the content of a 200 by media type; without it, the result of an action in JSON."""
+FURTHER_ERRORS: Final = "errors"
+"""The key of an operation for statuses of errors that not every path of its method answers with."""
+
+
+def json_success(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an operation whose 200 is JSON of this schema."""
+    return {SUCCESS_CONTENT: {"application/json": {"schema": schema}}}
+
 
 RouteHandler = Callable[..., Awaitable[Response]]
 """`handler(api, request, context, record_id)`; of a public route `handler(api, request)`."""

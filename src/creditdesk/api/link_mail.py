@@ -15,9 +15,9 @@ from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema, write_operation
 from creditdesk.api.ledger.params import COWORKER_ID
 from creditdesk.api.members import LINK_MINUTES, MAX_LINK_BODY_BYTES, require_customer
+from creditdesk.api.openapi_operations import object_schema, write_operation
 from creditdesk.api.origin import request_origin
 from creditdesk.api.responses import JsonBytesResponse, action_body
 from creditdesk.auth.authenticator import Authenticator

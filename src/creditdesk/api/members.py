@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
-from creditdesk.api.ledger.openapi import read_operation, write_operation
 from creditdesk.api.ledger.params import COWORKER_ID
+from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
@@ -27,7 +27,7 @@ from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.sign_in import may_set_first_password
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.ledger.actions import document_amount
-from creditdesk.ledger.journal.mapping import MAPPINGS, MONEY_MAPPING, TIME_MAPPING, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, MONEY_MAPPING, TIME_MAPPING
 from creditdesk.ledger.loaders.member_history import MAX_HISTORY_DEPTH, HistoryRow, SourceName, load_member_history
 from creditdesk.ledger.loaders.member_pools import SharedPool
 from creditdesk.ledger.loaders.member_profile import MemberProfile, load_member_profiles
@@ -37,6 +37,7 @@ from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.errors import PermissionDenied, invalid_field
 from creditdesk.schema.fields import Integer
 from creditdesk.schema.params import Param, Params
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE

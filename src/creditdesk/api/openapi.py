@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from creditdesk import __version__
-from creditdesk.api.context import SUCCESS_SCHEMA, Route
+from creditdesk.api.context import FURTHER_ERRORS, SUCCESS_CONTENT, Route
 from creditdesk.api.openapi_examples import add_examples
 from creditdesk.api.schemas import (
     ACTION_DESCRIPTION_SCHEMA,
@@ -314,8 +314,9 @@ def _extra_route_operation(route: Route) -> dict[str, Any]:
     is_write = route.method != "GET"
     statuses = (*_WRITE_STATUSES, 404, 422) if is_write else (400, *_READ_STATUSES)
     declared = dict(route.operation)
-    success = declared.pop(SUCCESS_SCHEMA, None) or action_schema({})
-    operation: dict[str, Any] = {"responses": _responses(_json(success), statuses)} | declared
+    content = {"content": declared.pop(SUCCESS_CONTENT)} if SUCCESS_CONTENT in declared else _json(action_schema({}))
+    responses = _responses(content, (*statuses, *declared.pop(FURTHER_ERRORS, ())))
+    operation: dict[str, Any] = {"responses": responses} | declared
     if is_write and not route.is_public:
         key = _parameter("Idempotency-Key")
         operation["parameters"] = [*route.operation.get("parameters", ()), key]

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema
+from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.origin import request_origin
 from creditdesk.api.responses import JsonBytesResponse, action_body
 from creditdesk.api.sessions import require_user

@@ -19,7 +19,7 @@ from typing import Final
 from creditdesk.entities.security.rate_limit_window import RateLimitWindow
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import Conflict, RateLimited
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import Principal
@@ -123,8 +123,7 @@ class RateLimiter:
 
 async def _lock_windows(session: WriteSession, user_id: int) -> dict[str, Record]:
     """The caller's windows by the name of their limit, locked."""
-    column = RateLimitWindow.meta().columns["UserId"]
-    found = await session.find(RateLimitWindow, [Filter(column, Comparison.EQUALS, user_id)], columns=["Id"])
+    found = await session.find(RateLimitWindow, where(RateLimitWindow, UserId=user_id), columns=["Id"])
     locked = await session.lock(RateLimitWindow, [row["Id"] for row in found])
     return {window["LimitName"]: window for window in locked.values()}
 

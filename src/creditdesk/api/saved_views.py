@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
-from creditdesk.api.context import SUCCESS_SCHEMA, ApiContext, Route
-from creditdesk.api.ledger.openapi import object_schema
+from creditdesk.api.context import ApiContext, Route, json_success
+from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.query_params import parse_list_query
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.sessions import require_user
@@ -213,5 +213,5 @@ _VIEW: Final[dict[str, Any]] = {
 }
 _READ: Final[dict[str, Any]] = _operation("SavedViews", "List the saved views that the caller sees") | {
     "parameters": [{"name": "EntityName", "in": "query", "required": False, "schema": {"type": "string"}}],
-    SUCCESS_SCHEMA: {"type": "array", "items": _VIEW},
+    **json_success({"type": "array", "items": _VIEW}),
 }

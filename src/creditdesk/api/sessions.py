@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import ApiContext, Route, json_success
 from creditdesk.api.origin import request_origin
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.token import NO_STORE, read_token_form, token_error
@@ -163,13 +163,7 @@ _LIST_OPERATION: Final[dict[str, Any]] = {
     "summary": "The sessions of a user",
     "description": "One's own; those of another user need the role User-Read.",
     "parameters": [{"name": "UserId", "in": "query", "schema": {"type": "integer", "minimum": 1}}],
-    "responses": {
-        "200": {
-            "description": "Success.",
-            "content": {"application/json": {"schema": {"type": "array", "items": _SESSION_SCHEMA}}},
-        },
-        **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (400, 401, 403, 404, 429, 500)},
-    },
+    **json_success({"type": "array", "items": _SESSION_SCHEMA}),
 }
 _END_OPERATION: Final[dict[str, Any]] = {
     "operationId": "Session",

@@ -38,13 +38,13 @@ from creditdesk.ledger.journal.mapping import (
     overdraft_limit,
     state_id,
     stored_use,
-    where,
 )
 from creditdesk.ledger.journal.terms import term_columns
 from creditdesk.ledger.journal.values import StoredUse
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import UnknownStoredValue
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 

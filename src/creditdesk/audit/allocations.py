@@ -13,11 +13,10 @@ from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.states import Operation
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.rules.amounts import parse_money
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 
 DECISIONS_PER_BATCH: Final = 500

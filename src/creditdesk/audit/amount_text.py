@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, CreditTypeMapping
-from creditdesk.ledger.rules.amounts import Amount, format_money
-from creditdesk.ledger.rules.currency import currency_digits
+from creditdesk.ledger.rules.amounts import Amount, currency_digits, format_money
 
 
 def amount_text(mapping: CreditTypeMapping, amount: Amount | None, currency: str | None = None) -> str:

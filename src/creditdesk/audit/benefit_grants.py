@@ -14,10 +14,11 @@ from typing import Any, Final
 from creditdesk.audit.findings import AuditFinding, FindingCode, FindingReporter
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.ledger.journal.mapping import MAPPINGS, where
+from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.operations.product_benefits import NO_CONTRACT_ID
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 GRANTS_PER_BATCH: Final = 500

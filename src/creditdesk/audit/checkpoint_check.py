@@ -29,8 +29,8 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.ledger.journal.entry import AccountType, from_epoch_microseconds
 from creditdesk.ledger.journal.hash_chain import ChainHead
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.entity import Record
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, Store
 
 CHECKPOINT_BATCH_SIZE: Final = 250

@@ -13,14 +13,11 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
-    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
-    load_pem_public_key,
 )
 
 from creditdesk.audit.chain_verifier import ChainFinding, FindingKind
@@ -54,10 +51,9 @@ def generate_key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
-def private_pem(key: Ed25519PrivateKey, password: bytes | None = None) -> bytes:
-    """The private key as PKCS #8 PEM, encrypted when a password is given."""
-    encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    """The private key as PKCS #8 PEM."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
@@ -65,22 +61,14 @@ def public_pem(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def private_from_pem(pem: bytes, password: bytes | None = None) -> Ed25519PrivateKey:
-    """Reads a private key. Raises ValueError for another kind of key or a wrong password."""
+def private_from_pem(pem: bytes) -> Ed25519PrivateKey:
+    """Reads a private key. Raises ValueError for another kind of key or an encrypted one."""
     try:
-        key = load_pem_private_key(pem, password)
+        key = load_pem_private_key(pem, None)
     except TypeError as error:
         raise ValueError(str(error)) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("the key is not an Ed25519 private key")
-    return key
-
-
-def public_from_pem(pem: bytes) -> Ed25519PublicKey:
-    """Reads a public key. Raises ValueError for another kind of key."""
-    key = load_pem_public_key(pem)
-    if not isinstance(key, Ed25519PublicKey):
-        raise ValueError("the key is not an Ed25519 public key")
     return key
 
 
@@ -290,17 +278,13 @@ def create_proof(
         path=tree.path(index),
         checkpoint=checkpoint,
     )
-    if wrong := _path_error(proof):
+    if wrong := path_error(proof):
         raise ValueError(wrong)
     return proof
 
 
-def proof_error(proof: Proof, key: Ed25519PublicKey) -> str | None:
-    """Why the proof is invalid, or None if it is valid."""
-    return signature_error(proof.checkpoint, key) or _path_error(proof)
-
-
-def _path_error(proof: Proof) -> str | None:
+def path_error(proof: Proof) -> str | None:
+    """Why the proof does not lead from its line to its checkpoint, whose signature is not checked; None if it does."""
     line = proof.line
     sequence = line.sequence + len(proof.following)
     if not 1 <= line.sequence <= sequence < 2**63:

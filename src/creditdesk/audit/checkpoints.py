@@ -36,13 +36,13 @@ from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.journal.hash_chain import ACCOUNT_TYPE_CODES, ChainHead
-from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, entry_from_record
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import Conflict, NotFound
-from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.query import Comparison, Filter, Order, where
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, find_first
 
 SIGNING_KEY_NAME: Final = "checkpoints"
 HEADS_PER_RECORD: Final = 1000
@@ -99,8 +99,7 @@ async def create_checkpoint(
 class MerkleTreeCache:
     """The Merkle trees used last, so that proofs of one checkpoint build its tree once."""
 
-    def __init__(self, max_trees: int = _MAX_CACHED_TREES) -> None:
-        self._max_trees = max_trees
+    def __init__(self) -> None:
         self._trees: OrderedDict[int, MerkleTree] = OrderedDict()
 
     async def get(self, session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
@@ -111,7 +110,7 @@ class MerkleTreeCache:
             if tree.root != checkpoint.checkpoint.root:
                 raise ValueError("the heads stored for the checkpoint do not match it")
             self._trees[checkpoint.id] = tree
-            if len(self._trees) > self._max_trees:
+            if len(self._trees) > _MAX_CACHED_TREES:
                 self._trees.popitem(last=False)
         return tree
 
@@ -155,18 +154,18 @@ async def entry_id_of_use(session: ReadSession, kind: AccountType, history_id: i
         CreditId=history[side.credit_reference],
         HistoryId=history_id,
     )
-    found = await session.find(JournalLine, filters, limit=1)
-    if not found:
+    found = await find_first(session, JournalLine, filters)
+    if found is None:
         raise NotFound
-    return int(found[0]["Id"])
+    return int(found["Id"])
 
 
 async def latest_checkpoint(session: ReadSession, key_fingerprint: str | None = None) -> LoadedCheckpoint | None:
     """The newest checkpoint, or the newest under the key with this fingerprint (hex)."""
     filters = where(StoredCheckpoint, KeyFingerprint=key_fingerprint) if key_fingerprint else ()
     newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
-    found = await session.find(StoredCheckpoint, filters, newest_first, limit=1)
-    return load_record(found[0]) if found else None
+    found = await find_first(session, StoredCheckpoint, filters, newest_first)
+    return load_record(found) if found else None
 
 
 async def load_tree(session: ReadSession, checkpoint: LoadedCheckpoint) -> MerkleTree:
@@ -188,9 +187,9 @@ def load_record(record: Record) -> LoadedCheckpoint:
 
 
 async def _database_key(session: WriteSession, now: datetime, cipher: SecretCipher) -> Ed25519PrivateKey:
-    found = await session.find(SigningKey, where(SigningKey, Name=SIGNING_KEY_NAME), limit=1)
+    found = await find_first(session, SigningKey, where(SigningKey, Name=SIGNING_KEY_NAME))
     if found:
-        return private_from_pem(cipher.decrypt(found[0]["Secret"]).encode())
+        return private_from_pem(cipher.decrypt(found["Secret"]).encode())
     key = generate_key()
     values = {"Name": SIGNING_KEY_NAME, "Secret": cipher.encrypt(private_pem(key).decode())}
     await session.insert(SigningKey, [new_record(SigningKey, values, now, "")])

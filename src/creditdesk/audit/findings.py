@@ -9,9 +9,10 @@ from typing import Any, Final, Protocol
 
 from creditdesk.audit.chain_verifier import ChainFinding, FindingKind
 from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping, where
+from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.progress import ProgressReporter
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 NAMES_PER_QUERY: Final = 500

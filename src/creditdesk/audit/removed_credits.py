@@ -23,9 +23,10 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping, state_id, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, CreditTypeMapping, state_id
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 REMOVED_BATCH_SIZE: Final = 1000

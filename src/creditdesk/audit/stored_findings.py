@@ -9,7 +9,7 @@ from typing import Final
 from creditdesk.audit.findings import AuditFinding
 from creditdesk.entities.ledger.verification_finding import VerificationFinding
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.repository import WriteSession, delete_matching
 
 MAX_STORED_FINDINGS: Final = 1000
 """A database of which more differs is restored, not corrected one by one."""
@@ -17,9 +17,7 @@ MAX_STORED_FINDINGS: Final = 1000
 
 async def store_findings(session: WriteSession, findings: Sequence[AuditFinding], now: datetime) -> None:
     """Replaces the stored findings by these, at most `MAX_STORED_FINDINGS`."""
-    former = await session.find(VerificationFinding, columns=("Id",))
-    if former:
-        await session.delete(VerificationFinding, [record["Id"] for record in former])
+    await delete_matching(session, VerificationFinding)
     records = [
         new_record(
             VerificationFinding,

@@ -21,9 +21,9 @@ from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record
 from creditdesk.schema.hash_link import link_digest
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record, update_stamp
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, find_first
 from creditdesk.schema.service import RequestContext
 
 HEAD_ID: Final = 1
@@ -92,9 +92,8 @@ async def record_user_event(
     """Records what a user did with its own password or session; None for an unknown user."""
     email = UNKNOWN_ACTOR
     if user_id is not None:
-        identity = Filter(User.meta().columns["Id"], Comparison.EQUALS, user_id)
-        found = await session.find(User, [identity], columns=["Id", "Email"])
-        email = found[0]["Email"] if found else UNKNOWN_ACTOR
+        found = await find_first(session, User, where(User, Id=user_id), columns=("Id", "Email"))
+        email = found["Email"] if found else UNKNOWN_ACTOR
     subject = User.__name__ if user_id is not None else None
     await record_event(
         session, AuditEvent(action, email, user_id, origin.address, None, subject, user_id, details or {}), now
@@ -136,8 +135,8 @@ async def record_event(session: WriteSession, event: AuditEvent, now: datetime) 
 
 async def find_head(session: ReadSession) -> tuple[int, bytes]:
     """The last record's number and digest; 0 for an empty trail."""
-    found = await session.find(AuditHead, limit=1)
-    return (found[0]["Sequence"], bytes.fromhex(found[0]["Digest"])) if found else (0, GENESIS)
+    found = await find_first(session, AuditHead)
+    return (found["Sequence"], bytes.fromhex(found["Digest"])) if found else (0, GENESIS)
 
 
 def record_digest(previous: bytes, record: Record) -> bytes:

@@ -9,16 +9,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
-from creditdesk.auth.records import first_or_none
 from creditdesk.auth.sessions import EndReason, delete_sessions_of, end_sessions_of
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.conversions import fold_compatible
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record, update_stamp
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, delete_matching, find_first
 
 MAX_LOGIN_LENGTH: Final = 320
 
@@ -34,16 +33,14 @@ def normalize_login(email: str) -> str:
 
 async def find_credential(session: ReadSession, user_id: int) -> Record | None:
     """The credential of a user, or None."""
-    column = Credential.meta().columns["UserId"]
-    return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, user_id)], limit=1))
+    return await find_first(session, Credential, where(Credential, UserId=user_id))
 
 
 async def find_credential_by_login(session: ReadSession, login: str) -> Record | None:
     """The credential with this login, or None."""
     if not login:
         return None
-    column = Credential.meta().columns["Login"]
-    return first_or_none(await session.find(Credential, [Filter(column, Comparison.EQUALS, login)], limit=1))
+    return await find_first(session, Credential, where(Credential, Login=login))
 
 
 async def find_user_id(session: ReadSession, email: str) -> int | None:
@@ -54,8 +51,7 @@ async def find_user_id(session: ReadSession, email: str) -> int | None:
     credential = await find_credential_by_login(session, normalize_login(email))
     if credential is not None:
         return int(credential["UserId"])
-    column = User.meta().columns["Email"]
-    found = first_or_none(await session.find(User, [Filter(column, Comparison.EQUALS, email.strip())], limit=1))
+    found = await find_first(session, User, where(User, Email=email.strip()))
     return int(found["Id"]) if found else None
 
 
@@ -104,7 +100,4 @@ async def delete_credential(session: WriteSession, user_id: int) -> None:
     """Deletes the credential, sessions and refresh tokens of a user that is about to be deleted."""
     await delete_sessions_of(session, user_id)
     for entity in (RefreshToken, Credential):
-        column = entity.meta().columns["UserId"]
-        rows = await session.find(entity, [Filter(column, Comparison.EQUALS, user_id)])
-        if rows:
-            await session.delete(entity, [row["Id"] for row in rows])
+        await delete_matching(session, entity, where(entity, UserId=user_id))

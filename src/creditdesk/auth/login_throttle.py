@@ -11,7 +11,6 @@ wrong field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -19,9 +18,9 @@ from math import ceil
 from typing import Final
 
 from creditdesk.entities.security.sign_in_attempt import SignInAttempt
-from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.query import Comparison, Filter, Order, where
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, delete_matching
 from creditdesk.settings import AuthSettings
 
 WINDOW: Final = timedelta(days=1)
@@ -82,31 +81,21 @@ async def record_failure(session: WriteSession, counters: LoginCounters, now: da
     """Counts a failure, and deletes failures that no longer count."""
     keys = [key for key in (counters.client, counters.address) if key]
     await session.insert(SignInAttempt, [new_record(SignInAttempt, {"Against": key}, now) for key in keys])
-    created = SignInAttempt.meta().columns["CreatedOn"]
-    await _delete(session, [Filter(created, Comparison.AT_MOST, now - WINDOW)])
+    past = Filter(SignInAttempt.meta().columns["CreatedOn"], Comparison.AT_MOST, now - WINDOW)
+    await delete_matching(session, SignInAttempt, (past,), _DELETE_BATCH_SIZE)
 
 
 async def clear_failures(session: WriteSession, counters: LoginCounters) -> None:
     """Resets the client's or pair's counter after a success, not the address's."""
-    against = SignInAttempt.meta().columns["Against"]
-    await _delete(session, [Filter(against, Comparison.EQUALS, counters.client)])
+    await delete_matching(session, SignInAttempt, where(SignInAttempt, Against=counters.client), _DELETE_BATCH_SIZE)
 
 
 async def _failures(session: ReadSession, key: str, now: datetime, limit: int) -> list[datetime]:
     """When the latest failures were, newest first."""
-    meta = SignInAttempt.meta().columns
-    filters = [
-        Filter(meta["Against"], Comparison.EQUALS, key),
-        Filter(meta["CreatedOn"], Comparison.AT_LEAST, now - WINDOW),
-    ]
-    found = await session.find(SignInAttempt, filters, Order(meta["CreatedOn"], descending=True), limit)
+    created = SignInAttempt.meta().columns["CreatedOn"]
+    filters = (*where(SignInAttempt, Against=key), Filter(created, Comparison.AT_LEAST, now - WINDOW))
+    found = await session.find(SignInAttempt, filters, Order(created, descending=True), limit)
     return [each["CreatedOn"] for each in found]
-
-
-async def _delete(session: WriteSession, filters: Sequence[Filter]) -> None:
-    rows = await session.find(SignInAttempt, filters, limit=_DELETE_BATCH_SIZE)
-    if rows:
-        await session.delete(SignInAttempt, [row["Id"] for row in rows])
 
 
 def _hash(what: str, value: str) -> str:

@@ -6,13 +6,11 @@ session that it opens is limited to this customer, so a link gives nobody the ri
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
-
-import jwt
+from typing import Any, Final
 
 from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.credentials import find_credential, save_credential
@@ -20,15 +18,14 @@ from creditdesk.auth.members import load_member
 from creditdesk.auth.origin import RequestOrigin
 from creditdesk.auth.refresh import IssuedToken, issue_refresh_token
 from creditdesk.auth.sessions import SignInMethod, find_session, find_session_of_family, open_session
+from creditdesk.auth.signed_tokens import TokenSigner, parse_id
 from creditdesk.auth.token_responses import TokenError
-from creditdesk.auth.tokens import MAX_TOKEN_LENGTH
 from creditdesk.auth.users_admin import create_user
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, Unauthenticated, invalid_field
-from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.records import new_unique_id, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import AuthSettings
@@ -37,7 +34,6 @@ MAX_LINK_MINUTES: Final = 7 * 24 * 60
 DEFAULT_LINK_MINUTES: Final = 24 * 60
 MEMBER_LINK_GRANT: Final = "member_link"
 """The `grant_type` by which the token endpoint takes a sign-in link."""
-_ALGORITHM: Final = "HS256"
 _WRONG_LINK: Final = "The link is not valid, or it has expired. Please ask for a new one."
 
 
@@ -69,6 +65,7 @@ class _LinkClaims:
     version: int
     identifier: str
     session_id: int
+    expires_at: int
 
 
 class LinkSigner:
@@ -79,35 +76,25 @@ class LinkSigner:
 
     def __init__(self, secret: str, settings: AuthSettings) -> None:
         self.max_lifetime = timedelta(seconds=settings.refresh_seconds)
-        self._key = hmac.digest(secret.encode(), b"creditdesk member link", "sha256")
+        self._signer = TokenSigner(secret, "member link")
 
-    def sign(self, purpose: LinkPurpose, claims: _LinkClaims, expires: datetime) -> str:
-        payload = {
+    def sign(self, purpose: LinkPurpose, claims: _LinkClaims) -> str:
+        return self._signer.sign({
             "aud": purpose.value, "sub": str(claims.user_id), "cus": claims.customer_id, "ver": claims.version,
-            "jti": claims.identifier, "sid": claims.session_id, "exp": int(expires.timestamp()),
-        }  # fmt: skip
-        return jwt.encode(payload, self._key, _ALGORITHM)
+            "jti": claims.identifier, "sid": claims.session_id, "exp": claims.expires_at,
+        })  # fmt: skip
 
     def read(self, token: str, purpose: LinkPurpose, now: datetime) -> _LinkClaims | None:
         """The claims of a link; None for another purpose, a wrong signature, or after its expiry."""
-        if len(token) > MAX_TOKEN_LENGTH:
-            return None
-        try:
-            # The expiry is compared with `now`; the library would use its own clock.
-            payload = jwt.decode(
-                token,
-                self._key,
-                algorithms=[_ALGORITHM],
-                audience=purpose.value,
-                options={"require": ["sub", "aud", "exp", "jti"], "verify_exp": False},
-            )
-            claims = _LinkClaims(
-                int(payload["sub"]), int(payload["cus"]), int(payload["ver"]), str(payload["jti"]), int(payload["sid"])
-            )
-        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError):
-            return None
-        is_possible = 0 < claims.user_id <= MAX_INTEGER and 0 < claims.customer_id <= MAX_INTEGER
-        return claims if is_possible and now.timestamp() < payload["exp"] else None
+        claims = self._signer.read(token, ("sub", "aud", "exp", "jti"), _parse_claims, purpose.value)
+        return claims if claims is not None and now.timestamp() < claims.expires_at else None
+
+
+def _parse_claims(payload: Mapping[str, Any]) -> _LinkClaims:
+    return _LinkClaims(
+        parse_id(payload["sub"]), parse_id(payload["cus"]), int(payload["ver"]), str(payload["jti"]),
+        int(payload["sid"]), int(payload["exp"]),
+    )  # fmt: skip
 
 
 async def create_link(
@@ -144,8 +131,10 @@ async def create_link(
             session, user["Id"], "frame", SignInMethod.FRAME, now, expires, customer_id=customer_id
         )
         session_id = opened["Id"]
-    claims = _LinkClaims(user["Id"], customer_id, credential["Version"], new_unique_id(now), session_id)
-    return MemberLink(signer.sign(purpose, claims, expires), purpose, expires)
+    claims = _LinkClaims(
+        user["Id"], customer_id, credential["Version"], new_unique_id(now), session_id, int(expires.timestamp())
+    )
+    return MemberLink(signer.sign(purpose, claims), purpose, expires)
 
 
 async def _user_of(session: WriteSession, customer: Record, now: datetime, by: str) -> Record:

@@ -11,7 +11,7 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import Cowor
 from creditdesk.entities.roles import READ_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import Principal
 
@@ -32,13 +32,9 @@ async def load_member(session: ReadSession, user: Record, customer_id: int | Non
 
     Customers that are archived or not active do not count.
     """
-    columns = Coworker.meta().columns
-    filters = [
-        Filter(columns["UserId"], Comparison.EQUALS, user["Id"]),
-        Filter(columns["Active"], Comparison.EQUALS, value=True),
-    ]
+    filters = where(Coworker, UserId=user["Id"], Active=True)
     if customer_id is not None:
-        filters.append(Filter(columns["Id"], Comparison.EQUALS, customer_id))
+        filters += where(Coworker, Id=customer_id)
     found = [each for each in await session.find(Coworker, filters, columns=["Id", "Archived"]) if not each["Archived"]]
     if not found:
         return None

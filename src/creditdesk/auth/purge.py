@@ -12,7 +12,7 @@ from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.security.sign_in_attempt import SignInAttempt
 from creditdesk.entities.security.user_session import UserSession
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import Store, delete_matching
 
 PURGE_BATCH_SIZE: Final = 1000
 """Rows removed in one transaction."""
@@ -33,9 +33,6 @@ async def remove_expired_sign_ins(store: Store, now: datetime, session_days: int
         number = PURGE_BATCH_SIZE
         while number == PURGE_BATCH_SIZE:
             async with store.write_session() as session:
-                rows = await session.find(entity, [past], limit=PURGE_BATCH_SIZE, columns=["Id"])
-                if rows:
-                    await session.delete(entity, [row["Id"] for row in rows])
-            number = len(rows)
+                number = await delete_matching(session, entity, (past,), PURGE_BATCH_SIZE)
             if number:
                 yield number

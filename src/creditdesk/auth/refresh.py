@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from creditdesk.auth.audit_trail import AuditAction, record_user_event
 from creditdesk.auth.credentials import find_credential
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
-from creditdesk.auth.records import first_or_none
 from creditdesk.auth.sessions import (
     EndReason,
     SignInMethod,
@@ -29,9 +28,9 @@ from creditdesk.entities.security.user_session import UserSession
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.conversions import fold_compatible
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.records import new_record, update_stamp
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, delete_matching, find_first
 from creditdesk.settings import AuthSettings
 
 _TOKEN_BYTES = 32
@@ -73,7 +72,7 @@ async def issue_refresh_token(  # noqa: PLR0913 - what `open_session` takes
     client leave one valid token. Earlier sessions of the client last as long as their access tokens.
     """
     user_id = credential["UserId"]
-    earlier = await session.find(RefreshToken, [_equals("UserId", user_id), _equals("ClientId", client_id)])
+    earlier = await session.find(RefreshToken, where(RefreshToken, UserId=user_id, ClientId=client_id))
     await _supersede(session, earlier, now + timedelta(seconds=settings.access_seconds))
     await _delete_expired(session, user_id, now)
     expires = now + timedelta(seconds=settings.refresh_seconds)
@@ -99,7 +98,7 @@ async def rotate_refresh_token(
     the caller must commit. The client id may be left out where the client signed the user in with
     credentials of its own; else it defaults to the user's e-mail.
     """
-    found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", hash_token(token))], limit=1))
+    found = await find_first(session, RefreshToken, where(RefreshToken, TokenHash=hash_token(token)))
     credential = await find_credential(session, found["UserId"]) if found else None
     if found is None or credential is None:
         return None
@@ -111,7 +110,7 @@ async def rotate_refresh_token(
     opened = await find_session_of_family(session, stored["Family"])
     if stored["UsedOn"] is not None:
         await end_sessions(session, [opened] if opened else [], EndReason.REPLAYED, now)
-        await _delete(session, [_equals("Family", stored["Family"])])
+        await delete_matching(session, RefreshToken, where(RefreshToken, Family=stored["Family"]))
         details = {"SessionId": opened["Id"] if opened else None, "ClientId": stored["ClientId"]}
         await record_user_event(session, AuditAction.TOKEN_REPLAYED, stored["UserId"], now, origin, details)
         return None
@@ -135,7 +134,7 @@ async def rotate_refresh_token(
 
 async def find_session_of_token(session: ReadSession, token: str) -> Record | None:
     """The session of a refresh token, used or not."""
-    found = first_or_none(await session.find(RefreshToken, [_equals("TokenHash", hash_token(token))], limit=1))
+    found = await find_first(session, RefreshToken, where(RefreshToken, TokenHash=hash_token(token)))
     return await find_session_of_family(session, found["Family"]) if found else None
 
 
@@ -143,9 +142,8 @@ async def _supersede(session: WriteSession, tokens: Sequence[Record], expires: d
     """Deletes tokens that a new sign-in replaces; their sessions end with their access tokens."""
     if not tokens:
         return
-    family = UserSession.meta().columns["UniqueId"]
-    families = tuple({token["Family"] for token in tokens})
-    opened = await session.find(UserSession, [Filter(family, Comparison.ONE_OF, families)])
+    families = {token["Family"] for token in tokens}
+    opened = await session.find(UserSession, where(UserSession, UniqueId=families))
     shortened = [each["Id"] for each in opened if each["ExpireDate"] > expires]
     if shortened:
         await session.update(UserSession, [(session_id, {"ExpireDate": expires}) for session_id in shortened])
@@ -187,16 +185,6 @@ async def _insert(
     return token
 
 
-async def _delete(session: WriteSession, filters: Sequence[Filter], limit: int | None = None) -> None:
-    rows = await session.find(RefreshToken, filters, limit=limit)
-    if rows:
-        await session.delete(RefreshToken, [row["Id"] for row in rows])
-
-
 async def _delete_expired(session: WriteSession, user_id: int, now: datetime) -> None:
     past = Filter(RefreshToken.meta().columns["ExpireDate"], Comparison.AT_MOST, now)
-    await _delete(session, [_equals("UserId", user_id), past], _DELETE_BATCH_SIZE)
-
-
-def _equals(name: str, value: object) -> Filter:
-    return Filter(RefreshToken.meta().columns[name], Comparison.EQUALS, value)
+    await delete_matching(session, RefreshToken, (*where(RefreshToken, UserId=user_id), past), _DELETE_BATCH_SIZE)

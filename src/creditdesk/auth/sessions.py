@@ -12,13 +12,12 @@ from hashlib import sha256
 from typing import Final
 
 from creditdesk.auth.origin import NO_ORIGIN, RequestOrigin
-from creditdesk.auth.records import first_or_none
 from creditdesk.entities.security.refresh_token import RefreshToken
 from creditdesk.entities.security.user_session import UserSession
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.records import new_record, update_stamp
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, delete_matching, find_first
 
 MAX_USER_AGENT_LENGTH: Final = 200
 MIN_DEVICE_SECRET_LENGTH: Final = 16
@@ -81,23 +80,23 @@ async def open_session(  # noqa: PLR0913 - one property of a session each
 
 async def find_session(session: ReadSession, session_id: int) -> Record | None:
     """The session with this Id, ended or not."""
-    return first_or_none(await session.find(UserSession, [_equals("Id", session_id)], limit=1))
+    return await find_first(session, UserSession, where(UserSession, Id=session_id))
 
 
 async def find_session_of_family(session: ReadSession, family: str) -> Record | None:
     """The session of a family of refresh tokens."""
-    return first_or_none(await session.find(UserSession, [_equals("UniqueId", family)], limit=1))
+    return await find_first(session, UserSession, where(UserSession, UniqueId=family))
 
 
 async def known_client(session: ReadSession, user_id: int, origin: RequestOrigin, now: datetime) -> str | None:
     """A name of the client, if the user has signed in with it before; None for any other."""
     if device := _device_hash(origin):
-        sessions = await session.find(UserSession, [_equals("UserId", user_id), _equals("DeviceHash", device)])
+        sessions = await session.find(UserSession, where(UserSession, UserId=user_id, DeviceHash=device))
         if any(each["EndReason"] != EndReason.REPLAYED for each in sessions):
             return f"device {device}"
     if origin.refresh_token:
-        digest = Filter(RefreshToken.meta().columns["TokenHash"], Comparison.EQUALS, hash_token(origin.refresh_token))
-        token = first_or_none(await session.find(RefreshToken, [digest], limit=1))
+        digest = hash_token(origin.refresh_token)
+        token = await find_first(session, RefreshToken, where(RefreshToken, TokenHash=digest))
         if token and token["UserId"] == user_id and token["UsedOn"] is None and token["ExpireDate"] > now:
             return f"session {token['Family']}"
     return None
@@ -122,23 +121,20 @@ async def end_sessions(
     if ended:
         change = {"EndedOn": now, "EndReason": reason.value, **update_stamp(now, None)}
         await session.update(UserSession, [(each["Id"], change) for each in ended])
-        family = RefreshToken.meta().columns["Family"]
-        families = tuple(each["UniqueId"] for each in ended)
-        tokens = await session.find(RefreshToken, [Filter(family, Comparison.ONE_OF, families)], columns=["Id"])
-        if tokens:
-            await session.delete(RefreshToken, [token["Id"] for token in tokens])
+        families = {each["UniqueId"] for each in ended}
+        await delete_matching(session, RefreshToken, where(RefreshToken, Family=families))
     return ended
 
 
 async def sessions_of(session: ReadSession, user_id: int) -> list[Record]:
     """Every session of a user, ended ones included, by Id."""
-    return await session.find(UserSession, [_equals("UserId", user_id)])
+    return await session.find(UserSession, where(UserSession, UserId=user_id))
 
 
 async def open_sessions(session: ReadSession, user_id: int) -> list[Record]:
     """The user's sessions that have not been ended."""
     ended = Filter(UserSession.meta().columns["EndedOn"], Comparison.NULL)
-    return await session.find(UserSession, [_equals("UserId", user_id), ended])
+    return await session.find(UserSession, (*where(UserSession, UserId=user_id), ended))
 
 
 async def end_sessions_of(
@@ -151,10 +147,4 @@ async def end_sessions_of(
 
 async def delete_sessions_of(session: WriteSession, user_id: int) -> None:
     """Deletes every session of a user that is about to be deleted."""
-    rows = await session.find(UserSession, [_equals("UserId", user_id)], columns=["Id"])
-    if rows:
-        await session.delete(UserSession, [row["Id"] for row in rows])
-
-
-def _equals(name: str, value: object) -> Filter:
-    return Filter(UserSession.meta().columns[name], Comparison.EQUALS, value)
+    await delete_matching(session, UserSession, where(UserSession, UserId=user_id))

@@ -5,28 +5,22 @@ Verified tokens are cached. The authenticator checks that the session is open.
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import jwt
-
 from creditdesk.auth.encryption import SecretCipher
-from creditdesk.auth.records import first_or_none
+from creditdesk.auth.signed_tokens import TokenSigner, parse_id
 from creditdesk.entities.security.signing_key import SigningKey
 from creditdesk.schema.errors import Conflict
-from creditdesk.schema.fields import MAX_INTEGER
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import Store, find_first
 from creditdesk.settings import AuthSettings
 
 MAX_CACHED_TOKENS: Final = 10_000
-MAX_TOKEN_LENGTH: Final = 2_000
-_ALGORITHM: Final = "HS256"
 _KEY_NAME: Final = "access tokens"
 
 
@@ -43,7 +37,7 @@ class AccessTokens:
     """Issues and verifies tokens with one key."""
 
     def __init__(self, secret: str, settings: AuthSettings) -> None:
-        self._key = hmac.digest(secret.encode(), b"creditdesk access token", "sha256")
+        self._signer = TokenSigner(secret, "access token")
         self._seconds = settings.access_seconds
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
@@ -57,7 +51,7 @@ class AccessTokens:
             "exp": issued + (self._seconds if seconds is None else seconds),
             "jti": secrets.token_hex(8),
         }
-        return jwt.encode(claims, self._key, _ALGORITHM)
+        return self._signer.sign(claims)
 
     def parse(self, token: str, now: datetime) -> Claims | None:
         """The claims of a token, or None where its signature is wrong or it has expired."""
@@ -77,25 +71,11 @@ class AccessTokens:
         return claims if claims is not None and now.timestamp() < claims.expires_at else None
 
     def _verify(self, token: str) -> Claims | None:
-        if len(token) > MAX_TOKEN_LENGTH:
-            return None
-        try:
-            # `parse` checks expiry against `now`; the library would use its own clock.
-            payload = jwt.decode(
-                token,
-                self._key,
-                algorithms=[_ALGORITHM],
-                options={
-                    "require": ["sub", "sid", "exp"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
-            claims = Claims(int(payload["sub"]), int(payload["sid"]), int(payload["exp"]))
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
-            return None
-        is_possible = 0 < claims.user_id <= MAX_INTEGER and 0 < claims.session_id <= MAX_INTEGER
-        return claims if is_possible else None
+        return self._signer.read(
+            token,
+            ("sub", "sid", "exp"),
+            lambda payload: Claims(parse_id(payload["sub"]), parse_id(payload["sid"]), int(payload["exp"])),
+        )
 
 
 async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:
@@ -118,7 +98,6 @@ async def signing_secret(store: Store, settings: AuthSettings, now: datetime) ->
 
 
 async def _stored_secret(store: Store) -> str | None:
-    name = Filter(SigningKey.meta().columns["Name"], Comparison.EQUALS, _KEY_NAME)
     async with store.read_session() as session:
-        found = first_or_none(await session.find(SigningKey, [name], limit=1))
+        found = await find_first(session, SigningKey, where(SigningKey, Name=_KEY_NAME))
     return str(found["Secret"]) if found else None

@@ -18,7 +18,6 @@ from creditdesk.auth.credentials import (
 from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
-from creditdesk.auth.records import merged_collection
 from creditdesk.auth.saved_views import forget_views, unshare_views
 from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.sessions import EndReason, end_sessions_of
@@ -143,7 +142,7 @@ class UserRoleService(ForwardingService):
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         require_rights(context.principal, await _user_role_rights(session, record, {}))
-        await _require_visible_users(session, context.principal, merged_collection(record, "Users", {}))
+        await _require_visible_users(session, context.principal, _merged_collection(record, "Users", {}))
         return await super().create(session, entity, record, context)
 
     async def update(
@@ -157,7 +156,7 @@ class UserRoleService(ForwardingService):
         stored = await _get_stored(session, UserRole, before["Id"])
         require_rights(context.principal, await _user_role_rights(session, {}, stored))
         require_rights(context.principal, await _user_role_rights(session, record, stored))
-        users = set(merged_collection(record, "Users", stored)) ^ set(stored["Users"])
+        users = set(_merged_collection(record, "Users", stored)) ^ set(stored["Users"])
         await _require_visible_users(session, context.principal, tuple(users))
         await super().update(session, entity, before, record, context)
 
@@ -178,8 +177,8 @@ async def user_rights(session: ReadSession, record: Record, before: Record) -> R
     admin = record["IsAdmin"] if "IsAdmin" in record else before.get("IsAdmin")
     return Rights(
         bool(admin),
-        frozenset(merged_collection(record, "Businesses", before)),
-        await granted_role_names(session, merged_collection(record, "UserRoles", before)),
+        frozenset(_merged_collection(record, "Businesses", before)),
+        await granted_role_names(session, _merged_collection(record, "UserRoles", before)),
     )
 
 
@@ -187,7 +186,7 @@ async def _user_role_rights(session: ReadSession, record: Record, before: Record
     business = record.get("BusinessId") or before.get("BusinessId")
     return Rights(
         locations=frozenset([business] if business else []),
-        roles=await role_names_of(session, merged_collection(record, "Roles", before)),
+        roles=await role_names_of(session, _merged_collection(record, "Roles", before)),
     )
 
 
@@ -219,3 +218,8 @@ def _email(record: Record, before: Record) -> str:
     if not normalize_login(email) and not is_kept:
         raise invalid_field("Email", "must be an e-mail address", email)
     return email
+
+
+def _merged_collection(record: Record, name: str, before: Record) -> tuple[int, ...]:
+    """The members of a collection after the write: those sent, else those before."""
+    return tuple(record[name] if record.get(name) is not None else before.get(name) or ())

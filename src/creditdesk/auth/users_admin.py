@@ -25,7 +25,7 @@ from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import ALL_VERBS
 from creditdesk.schema.errors import NotFound, invalid_field
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.settings import AuthSettings
@@ -35,15 +35,8 @@ async def count_users_who_can_sign_in(session: ReadSession) -> int:
     """The number of active users with API access and a password."""
     password = Filter(Credential.meta().columns["PasswordHash"], Comparison.NOT_NULL)
     credentials = await session.find(Credential, [password], columns=["UserId"])
-    user = User.meta().columns
-    return await session.count(
-        User,
-        [
-            Filter(user["Id"], Comparison.ONE_OF, tuple(each["UserId"] for each in credentials)),
-            Filter(user["Active"], Comparison.EQUALS, value=True),
-            Filter(user["APIAccess"], Comparison.EQUALS, value=True),
-        ],
-    )
+    with_password = {each["UserId"] for each in credentials}
+    return await session.count(User, where(User, Id=with_password, Active=True, APIAccess=True))
 
 
 async def create_user(  # noqa: PLR0913 - one property of a user each

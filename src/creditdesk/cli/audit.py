@@ -17,7 +17,7 @@ from creditdesk.cli.output import echo
 from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.query import Order, where
 from creditdesk.schema.repository import WriteSession
 
 DEFAULT_LIMIT: Final = 50
@@ -33,14 +33,10 @@ def audit(
     """List who did what beside the ledger, the latest first: sign-ins, changes of users, exports."""
 
     async def run() -> list[Record]:
-        columns = AuditRecord.meta().columns
-        filters = [
-            Filter(columns[name], Comparison.EQUALS, value)
-            for name, value in (("Actor", actor), ("Action", action))
-            if value is not None
-        ]
+        wanted = {name: value for name, value in (("Actor", actor), ("Action", action)) if value is not None}
+        latest_first = Order(AuditRecord.meta().columns["Id"], descending=True)
         async with open_database(database) as store, store.read_session() as session:
-            return await session.find(AuditRecord, filters, Order(columns["Id"], descending=True), limit)
+            return await session.find(AuditRecord, where(AuditRecord, **wanted), latest_first, limit)
 
     for record in asyncio.run(run()):
         echo(_describe(record))

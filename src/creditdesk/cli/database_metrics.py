@@ -19,9 +19,8 @@ from creditdesk.cli.database import open_database
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.states import HoldState
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.scheduler.runner import JobResult, load_job_results
-from creditdesk.schema.query import Order
+from creditdesk.schema.query import Order, where
 from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import LATEST_VERSION
 from creditdesk.storage.urls import sqlite_file

@@ -24,7 +24,7 @@ from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.output import CliError, echo
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.conversions import format_datetime
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 COMMAND_AUTHOR: Final = "command line"
@@ -69,9 +69,7 @@ def member_link(
 async def _require_customer_id(session: ReadSession, text: str) -> int:
     """The customer with this Id or e-mail. Raises CliError where none or several have it."""
     name, value = ("Id", int(text)) if text.isascii() and text.isdecimal() and len(text) < 19 else ("Email", text)
-    found = await session.find(
-        Coworker, [Filter(Coworker.meta().columns[name], Comparison.EQUALS, value)], limit=2, columns=["Id"]
-    )
+    found = await session.find(Coworker, where(Coworker, **{name: value}), limit=2, columns=["Id"])
     if len(found) != 1:
         raise CliError(f"{'Several customers have' if found else 'No customer has'} the {name} {text}.")
     return int(found[0]["Id"])

@@ -17,9 +17,9 @@ from creditdesk.entities.report_enums import ReportFileType, SavedReportPeriod
 from creditdesk.entities.reports.saved_report import SavedReport
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.sys.business import Business
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.scheduler.month_end import REPORT_NAMES
 from creditdesk.schema.entity import Record
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
 

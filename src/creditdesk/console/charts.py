@@ -44,11 +44,12 @@ class CreditSpan:
     is_expired: bool
 
 
-def balance_chart(points: Sequence[BalancePoint], now: datetime, locale: Locale, *, height: int = 150) -> Markup:
+def balance_chart(points: Sequence[BalancePoint], now: datetime, locale: Locale) -> Markup:
     """The balance of a credit as steps, from the first line until now."""
     if not points:
         return Markup("")
-    left, bottom, top, width = 44, height - 20, 10, 340
+    height, width = 150, 340
+    left, bottom, top = 44, height - 20, 10
     begins, ends = points[0].at, max(now, points[-1].at)
     span = max((ends - begins).total_seconds(), 1)
     highest = max((float(point.balance) for point in points), default=0) or 1

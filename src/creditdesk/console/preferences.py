@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from creditdesk.console.translations import SOURCE_LANGUAGE, languages
 
 THEMES: Final = ("auto", "light", "dark")
 DENSITIES: Final = ("comfortable", "compact")
+_MAX_VALUE_LENGTH: Final = 40
 _YEAR_SECONDS: Final = 365 * 24 * 3600
 _PREFIX: Final = "creditdesk-"
 PREFERENCE_NAMES: Final = ("language", "theme", "density", "location")
@@ -47,12 +49,16 @@ def read_preferences(request: Request) -> Preferences:
     )
 
 
-def save_preference(response: Response, request: Request, name: str, value: str) -> None:
-    """Sets one preference for a year."""
-    response.set_cookie(
-        _PREFIX + name, value, _YEAR_SECONDS, path="/", secure=request.url.scheme == "https",
-        httponly=True, samesite="lax",
-    )  # fmt: skip
+def save_preferences(
+    response: Response, request: Request, form: Mapping[str, object], names: Iterable[str] = PREFERENCE_NAMES
+) -> None:
+    """Sets those of the named preferences that the form has, for a year."""
+    for name in names:
+        if name in form:
+            response.set_cookie(
+                _PREFIX + name, str(form[name])[:_MAX_VALUE_LENGTH], _YEAR_SECONDS, path="/",
+                secure=request.url.scheme == "https", httponly=True, samesite="lax",
+            )  # fmt: skip
 
 
 def _cookie(request: Request, name: str) -> str:

@@ -66,7 +66,7 @@ class RecordFactory:
     def choice(self, options: Sequence[T]) -> T:
         return options[int(self.random.random() * len(options))]
 
-    def random_time(self, first_day: float = 0, last_day: float = DEMO_DAYS) -> datetime:
-        """A random quarter of an hour between two days of the demo, counted from its start."""
-        quarters = self.random.randrange(int(first_day * 96), int(last_day * 96))
+    def random_time(self, first_day: int) -> datetime:
+        """A random quarter of an hour of the demo, from a day on that is counted from its start."""
+        quarters = self.random.randrange(first_day * 96, DEMO_DAYS * 96)
         return self.start + timedelta(minutes=15 * quarters)

@@ -10,8 +10,8 @@ from hashlib import sha256
 from msgspec import Struct, convert
 
 from creditdesk.entities.ledger.stored_response import StoredResponse
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.errors import IdempotencyKeyReused
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Finder, Insert, ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext

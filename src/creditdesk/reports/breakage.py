@@ -12,9 +12,8 @@ from fractions import Fraction
 from typing import Final
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
-from creditdesk.ledger.rules.amounts import DECIMALS, Amount, round_amount
+from creditdesk.ledger.rules.amounts import DECIMALS, Amount, currency_digits, round_amount
 from creditdesk.ledger.rules.credit import CreditType
-from creditdesk.ledger.rules.currency import currency_digits
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView

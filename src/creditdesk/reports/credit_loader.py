@@ -8,7 +8,7 @@ from typing import Final
 
 from creditdesk.entities.enums import eChargePeriod
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping, state_id, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping, state_id
 from creditdesk.ledger.loaders.rows import find_by_id, find_by_unique_id, find_filtered
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.ledger.rules.funding import FundingKind
@@ -23,7 +23,7 @@ from creditdesk.reports.rows import (
 )
 from creditdesk.reports.values import Microseconds, ReportCredit
 from creditdesk.schema.conversions import fold_case
-from creditdesk.schema.query import Filter
+from creditdesk.schema.query import Filter, where
 from creditdesk.schema.repository import ReadSession
 
 _UNITS: Final = {

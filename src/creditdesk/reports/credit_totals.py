@@ -5,7 +5,9 @@ Totals of two cuts subtract to what moved between them, and totals of credits of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from operator import add, sub
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +17,16 @@ from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.movements import CreditLife, opening_expiry
-from creditdesk.reports.values import CreditMovement, Cut, Flow, Microseconds, Position, ReportCredit, ReportEntry
+from creditdesk.reports.values import (
+    BEGINNING,
+    CreditMovement,
+    Cut,
+    Flow,
+    Microseconds,
+    Position,
+    ReportCredit,
+    ReportEntry,
+)
 from creditdesk.schema.conversions import parse_datetime
 
 _FLOWS: Final = tuple(Flow)
@@ -126,6 +137,25 @@ class RunningTotals:
     def _add(self, movements: Iterable[CreditMovement]) -> None:
         for each in movements:
             self._flows[_FLOW_POSITIONS[each.flow]] += each.amount
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodTotals:
+    """The totals of every location of a report at the cuts that it needs.
+
+    `credits` has, for each group, a credit that stands for all of it. `first_date` is the local date of the
+    first entry, where the report begins with it.
+    """
+
+    first_date: date | None
+    credits: Mapping[GroupKey, ReportCredit]
+    at: Mapping[int, Mapping[Cut, Mapping[GroupKey, Totals]]]
+
+    def totals(self, key: GroupKey, cut: Cut) -> Totals:
+        """The totals of a group at a cut of its location; nothing before the beginning."""
+        if cut.entries_before == BEGINNING:
+            return NO_TOTALS
+        return self.at[key.business_id][cut].get(key, NO_TOTALS)
 
 
 def turning_points(credit: ReportCredit, entries: Sequence[ReportEntry]) -> list[Microseconds]:

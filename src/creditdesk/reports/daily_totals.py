@@ -14,15 +14,15 @@ from typing import Any, Final, NamedTuple
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.reports.daily_total import DailyTotal
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds, from_epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.credit_totals import GroupKey, Totals
 from creditdesk.reports.journal_head import JournalHead
 from creditdesk.reports.journal_loader import Period, created_in
 from creditdesk.reports.values import BEGINNING, Cut, Microseconds
-from creditdesk.schema.query import Comparison, Filter, Order
-from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.query import Comparison, Filter, Order, where
+from creditdesk.schema.repository import ReadSession, find_first
 
 _COLUMNS: Final = ("Id", "Until", "Entries", "Head", "Totals")
 
@@ -54,11 +54,15 @@ async def load_day(session: ReadSession, location_id: int, until: Microseconds) 
     """The newest valid stored totals of a location by an instant, or `BEFORE_ALL`."""
     filters = (*where(DailyTotal, BusinessId=location_id), *_until(Comparison.AT_MOST, until))
     newest_first = Order(DailyTotal.meta().columns["Until"], descending=True)
-    found = await session.find(DailyTotal, filters, newest_first, limit=1, columns=_COLUMNS)
-    if found and not await _is_valid(session, location_id, found[0]["Until"], found[0]["Entries"]):
+    found = await find_first(session, DailyTotal, filters, newest_first, columns=_COLUMNS)
+    if found and not await _is_valid(session, location_id, found["Until"], found["Entries"]):
         valid = await _newest_valid(session, location_id, until)
-        found = [] if valid is None else await session.find(DailyTotal, where(DailyTotal, Id=valid), columns=_COLUMNS)
-    return _from_record(location_id, found[0]) if found else BEFORE_ALL
+        found = (
+            None
+            if valid is None
+            else await find_first(session, DailyTotal, where(DailyTotal, Id=valid), columns=_COLUMNS)
+        )
+    return _from_record(location_id, found) if found else BEFORE_ALL
 
 
 async def load_changed(session: ReadSession, since: Microseconds) -> set[AccountKey]:

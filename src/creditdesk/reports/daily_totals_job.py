@@ -11,11 +11,10 @@ from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.reports.daily_total import DailyTotal
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import epoch_microseconds, from_epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
 from creditdesk.ledger.rules.calendar import local_date, start_of_day
 from creditdesk.reports.credit_totals import NO_TOTALS, GroupKey, GroupTotals, RunningTotals, Totals, turning_points
@@ -26,12 +25,12 @@ from creditdesk.reports.journal_loader import (
     Period,
     batches_of,
     changed_accounts,
+    first_entry_on,
     load_credit_journals,
     location_accounts,
     reassigned_accounts,
 )
 from creditdesk.reports.values import BEGINNING, END_OF_TIME, Cut, Microseconds
-from creditdesk.schema.query import Order
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, Store
 
@@ -108,12 +107,10 @@ async def _day_ends(
 ) -> list[Microseconds]:
     """The ends of a location's days from its first entry, or from an instant, until now."""
     if since == BEGINNING:
-        oldest_first = Order(JournalLine.meta().columns["CreatedOn"])
-        of_location = where(JournalLine, BusinessId=location_id)
-        first = await session.find(JournalLine, of_location, oldest_first, limit=1, columns=("Id", "CreatedOn"))
-        if not first:
+        first = await first_entry_on(session, location_id)
+        if first is None:
             return []
-        since = epoch_microseconds(first[0]["CreatedOn"])
+        since = epoch_microseconds(first)
     day = local_date(from_epoch_microseconds(since), zone)
     ends = []
     while (end := start_of_day(day := day + timedelta(days=1), zone)) <= now:

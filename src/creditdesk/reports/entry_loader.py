@@ -16,14 +16,14 @@ from typing import Any, Final
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType, epoch_microseconds, from_epoch_microseconds
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, entry_types, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, entry_types
 from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.values import BEGINNING, END_OF_TIME, NO_TERMS, Cut, Microseconds, ReportEntry, WindowChange
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.conversions import parse_datetime
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 
 ENTRY_BATCH_SIZE: Final = 5000

@@ -14,7 +14,7 @@ from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey, account_key, where
+from creditdesk.ledger.journal.mapping import AccountKey, account_key
 from creditdesk.ledger.loaders.items import BasketRequest, Buyer, ItemRequest
 from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, find_filtered, find_rows, have_values
 from creditdesk.ledger.operations.baskets import Basket, load_baskets
@@ -27,7 +27,7 @@ from creditdesk.reports.open_uses import open_uses
 from creditdesk.reports.statement import credit_number
 from creditdesk.reports.values import Cut, Microseconds, Position
 from creditdesk.schema.errors import StateConflict, ValidationError
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
 

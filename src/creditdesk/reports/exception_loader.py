@@ -11,7 +11,7 @@ from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.reports.exception_acknowledgement import ExceptionAcknowledgement
 from creditdesk.entities.states import HoldState
 from creditdesk.ledger.journal.entry import AccountType, balance_change, epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey, entry_from_record, where
+from creditdesk.ledger.journal.mapping import AccountKey, entry_from_record
 from creditdesk.ledger.loaders.holds import HoldRow
 from creditdesk.ledger.loaders.locations import load_location_clocks
 from creditdesk.ledger.loaders.period_locks import find_late_lines
@@ -24,7 +24,7 @@ from creditdesk.reports.exception_values import Acknowledgement, ExceptionFacts
 from creditdesk.reports.exception_verification import describe_verification, find_verification_findings
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.values import ReportCredit
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
 

@@ -12,12 +12,13 @@ from typing import Final
 from creditdesk.entities.ledger.job_state import JobState
 from creditdesk.entities.ledger.verification_finding import VerificationFinding
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.values import ReportCredit
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 VERIFY_JOB: Final = "verify"

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import epoch_microseconds
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.reports.journal_loader import Period, find_lines
 from creditdesk.reports.values import BEGINNING, Microseconds
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 

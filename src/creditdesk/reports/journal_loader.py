@@ -13,7 +13,7 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import AccountType, EntryType, epoch_microseconds, from_epoch_microseconds
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping, state_id, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, CreditTypeMapping, state_id
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_by_id, find_filtered
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.ledger.rules.funding import FundingKind
@@ -21,8 +21,8 @@ from creditdesk.reports.entry_loader import REPORT_ENTRY_COLUMNS, report_entry
 from creditdesk.reports.values import BEGINNING, END_OF_TIME, Microseconds, ReportCredit, ReportEntry
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter, Order
-from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.query import Comparison, Filter, Order, where
+from creditdesk.schema.repository import ReadSession, find_first
 
 CREDIT_BATCH_SIZE: Final = 2000
 _STEP: Final = timedelta(days=7) // timedelta(microseconds=1)
@@ -41,11 +41,10 @@ class Period(NamedTuple):
 
 
 class CreditJournal(NamedTuple):
-    """A credit and all its entries in order of recording. `is_deleted`: it has no record any more."""
+    """A credit and all its entries in order of recording."""
 
     credit: ReportCredit
     entries: list[ReportEntry]
-    is_deleted: bool
 
 
 class _MoneyRow(TypedRow, frozen=True, gc=False):
@@ -134,7 +133,7 @@ async def load_credit_journals(session: ReadSession, accounts: Collection[Accoun
     for account, own in entries.items():
         own.sort(key=lambda entry: entry.sequence)
         credit = credits_.get(account)
-        found.append(CreditJournal(credit or _deleted_credit(own[0]), own, credit is None))
+        found.append(CreditJournal(credit or _deleted_credit(own[0]), own))
     return found
 
 
@@ -145,6 +144,14 @@ def batches_of(accounts: Iterable[AccountKey]) -> Iterator[Sequence[AccountKey]]
         yield ordered[first : first + CREDIT_BATCH_SIZE]
 
 
+async def first_entry_on(session: ReadSession, location_id: int) -> datetime | None:
+    """When the first entry of a location was recorded, to the second; None without any."""
+    oldest_first = Order(JournalLine.meta().columns["CreatedOn"])
+    of_location = where(JournalLine, BusinessId=location_id)
+    first = await find_first(session, JournalLine, of_location, oldest_first, columns=("Id", "CreatedOn"))
+    return first["CreatedOn"] if first else None
+
+
 async def find_lines(
     session: ReadSession, filters: Sequence[Filter], period: Period, columns: Sequence[str]
 ) -> AsyncIterator[list[Record]]:
@@ -153,10 +160,10 @@ async def find_lines(
     starts = period.starts
     while starts < period.ends:
         left = (*filters, *created_in(Period(starts, period.ends)))
-        first = await session.find(JournalLine, left, order, limit=1, columns=("Id", "CreatedOn"))
-        if not first:
+        first = await find_first(session, JournalLine, left, order, columns=("Id", "CreatedOn"))
+        if first is None:
             return
-        ends = min(epoch_microseconds(first[0]["CreatedOn"]) + _STEP, period.ends)
+        ends = min(epoch_microseconds(first["CreatedOn"]) + _STEP, period.ends)
         yield await session.find(JournalLine, (*filters, *created_in(Period(starts, ends))), order, columns=columns)
         starts = ends
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
+from creditdesk.reports.credit_totals import PeriodTotals
 from creditdesk.reports.movements import credit_movements, position_at
-from creditdesk.reports.period_totals import PeriodTotals
 from creditdesk.reports.periods import Moment, end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.result import ReportLocation

@@ -11,9 +11,8 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from creditdesk.ledger.journal.entry import EntryType, from_epoch_microseconds
-from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.amounts import Amount, round_to_currency
 from creditdesk.ledger.rules.credit import CreditType
-from creditdesk.ledger.rules.currency import round_to_currency
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import CreditHistory, LedgerView
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, to_decimal

@@ -11,7 +11,7 @@ from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
 from creditdesk.ledger.loaders.past_terms import find_former_credits
 from creditdesk.ledger.loaders.rows import find_by_id, find_filtered
@@ -28,8 +28,8 @@ from creditdesk.reports.request import LOCATION_IDS, OF_CREDIT, TEAM_ID, ReportR
 from creditdesk.reports.rows import LocationRow, RoomRow
 from creditdesk.reports.values import NO_PLAN, NOTHING, Position, ReportCredit, ReportEntry
 from creditdesk.schema.errors import invalid_field
-from creditdesk.schema.query import Comparison, Filter, Order
-from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.query import Comparison, Filter, Order, where
+from creditdesk.schema.repository import ReadSession, find_first
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 _COUNTS_USED_UP: Final = frozenset({"breakage"})
@@ -190,8 +190,8 @@ async def load_checkpoint_info(session: ReadSession, view: LedgerView) -> Checkp
     meta = StoredCheckpoint.meta()
     filters = (Filter(meta.columns["CreatedOn"], Comparison.AT_MOST, view.known_as_of),)
     newest_first = Order(meta.columns["Id"], descending=True)
-    found = await session.find(StoredCheckpoint, filters, newest_first, limit=1, columns=("Id", "Document"))
-    return CheckpointInfo(found[0]["Id"], found[0]["Document"]["root"]) if found else None
+    found = await find_first(session, StoredCheckpoint, filters, newest_first, columns=("Id", "Document"))
+    return CheckpointInfo(found["Id"], found["Document"]["root"]) if found else None
 
 
 async def _load_rooms(session: ReadSession, histories: list[CreditHistory]) -> dict[int, str]:

@@ -10,13 +10,12 @@ from creditdesk.auth.scope import scope_filters
 from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.entities.roles import AUDIT_ROLE
 from creditdesk.ledger.journal.entry import epoch_microseconds, from_epoch_microseconds
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.values import BEGINNING, END_OF_TIME
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 
 

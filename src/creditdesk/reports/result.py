@@ -7,8 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
-from creditdesk.ledger.rules.amounts import DECIMALS, Amount
-from creditdesk.ledger.rules.currency import currency_digits
+from creditdesk.ledger.rules.amounts import DECIMALS, Amount, currency_digits
 
 Cell = str | int | Decimal | date | datetime | bool | None
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.reports.credit_totals import PeriodTotals
 from creditdesk.reports.ledger_view import LedgerView
-from creditdesk.reports.period_totals import PeriodTotals
 from creditdesk.reports.periods import Moment
 from creditdesk.reports.values import Flow, ReportCredit
 

@@ -6,24 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 
-from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.rows import find_by_id
 from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.credit_loader import time_unit
-from creditdesk.reports.credit_totals import GroupKey
+from creditdesk.reports.credit_totals import GroupKey, PeriodTotals
+from creditdesk.reports.journal_loader import first_entry_on
 from creditdesk.reports.ledger_view import LedgerView, LocationInfo
 from creditdesk.reports.loader import is_wanted, load_checkpoint_info, load_journal_summary, load_locations, load_notes
 from creditdesk.reports.location_totals import load_location_totals
-from creditdesk.reports.period_totals import PeriodTotals
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.roll_forward import report_slices
 from creditdesk.reports.rows import ReportRateRow
 from creditdesk.reports.values import BEGINNING, Cut, ReportCredit
-from creditdesk.schema.query import Order
 from creditdesk.schema.repository import ReadSession
 
 
@@ -66,12 +63,10 @@ def _cuts(view: LedgerView, location: LocationInfo, first_date: date | None, *, 
 
 async def _first_date(session: ReadSession, locations: Mapping[int, LocationInfo]) -> date | None:
     """The local date of the first entry of all locations, on the clock of its own."""
-    oldest_first = Order(JournalLine.meta().columns["CreatedOn"])
     found = []
     for each in locations.values():
-        of_location = where(JournalLine, BusinessId=each.id)
-        first = await session.find(JournalLine, of_location, oldest_first, limit=1, columns=("Id", "CreatedOn"))
-        found += [local_date(record["CreatedOn"], each.zone) for record in first]
+        first = await first_entry_on(session, each.id)
+        found += [local_date(first, each.zone)] if first else []
     return min(found, default=None)
 
 

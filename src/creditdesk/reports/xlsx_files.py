@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import xlsxwriter
 
-from creditdesk.ledger.rules.currency import currency_digits
+from creditdesk.ledger.rules.amounts import currency_digits
 from creditdesk.reports.documents import cell_text
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter, ReportResult
 from creditdesk.schema.errors import invalid_field

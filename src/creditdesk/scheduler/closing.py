@@ -23,7 +23,7 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
 from creditdesk.entities.reports.period_closing import PeriodClosing
 from creditdesk.entities.sys.business import Business
-from creditdesk.ledger.journal.mapping import entry_from_record, where
+from creditdesk.ledger.journal.mapping import entry_from_record
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
 from creditdesk.ledger.loaders.period_locks import load_closed_until
@@ -38,7 +38,7 @@ from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
 from creditdesk.scheduler.month_end import file_bytes, month_report
 from creditdesk.schema.errors import StateConflict, invalid_field
-from creditdesk.schema.query import Order
+from creditdesk.schema.query import Order, where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 from creditdesk.schema.service import Principal, RequestContext

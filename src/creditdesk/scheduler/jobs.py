@@ -110,22 +110,19 @@ class _Jobs:
         self._context = context
 
     async def release_holds(self) -> str:
-        context, released = self._context, 0
-        async for groups in run_hold_release(context.store, context.request(), context.ledger):
-            released += len(groups)
-        return f"{released} released"
+        context = self._context
+        batches = run_hold_release(context.store, context.request(), context.ledger)
+        return f"{sum([len(groups) async for groups in batches])} released"
 
     async def renew(self) -> str:
-        context, granted = self._context, 0
-        async for batch in run_benefit_renewals(context.store, context.request(), context.ledger):
-            granted += len(batch)
-        return f"{granted} granted"
+        context = self._context
+        batches = run_benefit_renewals(context.store, context.request(), context.ledger)
+        return f"{sum([len(grants) async for grants in batches])} granted"
 
     async def expire(self) -> str:
-        context, expired = self._context, 0
-        async for accounts in run_credit_expiry(context.store, context.request(), context.ledger):
-            expired += len(accounts)
-        return f"{expired} expired"
+        context = self._context
+        batches = run_credit_expiry(context.store, context.request(), context.ledger)
+        return f"{sum([len(accounts) async for accounts in batches])} expired"
 
     async def send_mail(self) -> str:
         context = self._context
@@ -137,17 +134,14 @@ class _Jobs:
         return f"{done.sent} sent"
 
     async def remove_responses(self) -> str:
-        context, removed = self._context, 0
+        context = self._context
         older_than = context.ledger.clock() - timedelta(days=context.response_days)
-        async for number in run_response_removal(context.store, older_than):
-            removed += number
-        return f"{removed} removed"
+        return f"{sum([number async for number in run_response_removal(context.store, older_than)])} removed"
 
     async def remove_sign_ins(self) -> str:
-        context, removed = self._context, 0
-        async for number in remove_expired_sign_ins(context.store, context.ledger.clock(), context.session_days):
-            removed += number
-        return f"{removed} removed"
+        context = self._context
+        batches = remove_expired_sign_ins(context.store, context.ledger.clock(), context.session_days)
+        return f"{sum([number async for number in batches])} removed"
 
     async def back_up(self) -> str:
         context = self._context

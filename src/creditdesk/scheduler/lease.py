@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from creditdesk.entities.ledger.leader_lease import LeaderLease
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.errors import Conflict
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 

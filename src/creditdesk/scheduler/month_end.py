@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from creditdesk.entities.report_enums import ReportFileType, ReportType, SavedReportPeriod
 from creditdesk.entities.reports.saved_report import SavedReport
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
@@ -24,6 +23,7 @@ from creditdesk.reports.files import FILE_FORMATS
 from creditdesk.reports.request import parse_report_request
 from creditdesk.reports.result import ReportResult
 from creditdesk.schema.errors import DomainError
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, Store
 from creditdesk.schema.service import RequestContext
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from creditdesk.entities.ledger.job_state import JobState
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.scheduler.lease import take_lease
 from creditdesk.scheduler.schedule import Schedule
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store, WriteSession
 

@@ -36,6 +36,17 @@ class Filter:
     custom_field: str | None = None
 
 
+def where(entity: type[Entity], **values: object) -> tuple[Filter, ...]:
+    """Filters for columns that equal these values; a collection means one of its members."""
+    columns = entity.meta().columns
+    return tuple(
+        Filter(columns[name], Comparison.ONE_OF, tuple(value))
+        if isinstance(value, tuple | list | set | frozenset)
+        else Filter(columns[name], Comparison.EQUALS, value)
+        for name, value in values.items()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """The sort column; ties sort by Id in the same direction, and nulls are smallest."""

@@ -124,6 +124,19 @@ class ReadSession(Finder, Protocol):
         """The number of records that match."""
 
 
+async def find_first(
+    session: ReadSession,
+    entity: type[Entity],
+    filters: Sequence[Filter] = (),
+    order: Order | None = None,
+    *,
+    columns: Sequence[str] = (),
+) -> Record | None:
+    """The first record that matches, by Id or `order`; None without any."""
+    found = await session.find(entity, filters, order, 1, columns=columns)
+    return found[0] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Insert:
     """Whole records to insert, without collections. Either all have an Id or none has."""
@@ -180,6 +193,16 @@ class WriteSession(ReadSession, Protocol):
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
         """Deletes records. Raises StateConflict where others refer to one of them."""
+
+
+async def delete_matching(
+    session: WriteSession, entity: type[Entity], filters: Sequence[Filter] = (), limit: int | None = None
+) -> int:
+    """Deletes the records that match, at most `limit`; returns how many."""
+    found = await session.find(entity, filters, limit=limit, columns=("Id",))
+    if found:
+        await session.delete(entity, [record["Id"] for record in found])
+    return len(found)
 
 
 class Store(Protocol):

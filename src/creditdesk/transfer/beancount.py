@@ -22,7 +22,6 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
     entry_from_record,
     is_booking_charge,
-    where,
 )
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.private_files import open_private_text
@@ -30,6 +29,7 @@ from creditdesk.schema.batches import find_batches
 from creditdesk.schema.conversions import format_datetime, format_decimal
 from creditdesk.schema.entity import Record
 from creditdesk.schema.progress import ProgressReporter
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, Store
 
 BEANCOUNT_BATCH_SIZE: Final = 250

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from creditdesk.ledger.journal.mapping import MAPPINGS_BY_CREDIT, MAPPINGS_BY_HISTORY, where
+from creditdesk.ledger.journal.mapping import MAPPINGS_BY_CREDIT, MAPPINGS_BY_HISTORY
 from creditdesk.ledger.loaders.period_locks import load_closed_until
 from creditdesk.ledger.operations.period_locks import closed_period_error
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 

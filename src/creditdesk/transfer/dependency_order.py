@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
@@ -63,12 +62,12 @@ def limit_collections(entity: type[Entity]) -> tuple[Column, ...]:
     return tuple(c for c in collection_columns(entity) if isinstance(c.field, Collection) and c.field.of != "Team")
 
 
-def load_order(entities: Iterable[type[Entity]] = TRANSFERRED) -> tuple[type[Entity], ...]:
+def load_order() -> tuple[type[Entity], ...]:
     """Every entity after those it refers to; in a cycle, after those it requires.
 
     Credits and benefits also come after what their limits list.
     """
-    named = {entity.__name__: entity for entity in entities}
+    named = {entity.__name__: entity for entity in TRANSFERRED}
     placed: dict[str, type[Entity]] = {}
     visiting: set[str] = set()
 

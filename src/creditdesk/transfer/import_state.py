@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.repository import WriteSession
+from creditdesk.schema.query import where
+from creditdesk.schema.repository import WriteSession, find_first
 from creditdesk.transfer.import_report import ImportReport
 from creditdesk.transfer.references import ReferenceChecker
 from creditdesk.transfer.role_assignments import RoleIdMapping
@@ -71,12 +71,10 @@ class ImportState:
         Raises BulkLoadUnsupported when a bulk load would have to look up an Id.
         """
         ids = {row.unique_id: row.id for row in reversed(rows)}
-        unique = entity.meta().columns["UniqueId"]
         for row in rows:
             if row.id is None:
                 if self.is_bulk_load:
                     raise BulkLoadUnsupported
-                same = [Filter(unique, Comparison.EQUALS, row.unique_id)]
-                found = await session.find(entity, same, limit=1, columns=("Id",))
-                ids[row.unique_id] = found[0]["Id"] if found else None
+                found = await find_first(session, entity, where(entity, UniqueId=row.unique_id), columns=("Id",))
+                ids[row.unique_id] = found["Id"] if found else None
         return ids

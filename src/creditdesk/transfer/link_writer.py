@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from creditdesk.entities.security.role import Role
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import WriteSession
 from creditdesk.transfer.dependency_order import (
     bidirectional_collections,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.audit.openapi import AUDIT_OPERATIONS, PEM_MEDIA_TYPE
-from creditdesk.api.context import ApiContext, Route, RouteHandler
+from creditdesk.api.audit.openapi import CHECKPOINT_PAGE_SCHEMA, DIGEST_SCHEMA, PROOF_SCHEMA
+from creditdesk.api.context import FURTHER_ERRORS, SUCCESS_CONTENT, ApiContext, Route, RouteHandler, json_success
+from creditdesk.api.openapi_operations import read_operation
 from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
 from creditdesk.api.responses import json_response
 from creditdesk.audit.checkpoint_format import public_pem
@@ -35,18 +37,44 @@ MAX_CHECKPOINTS: Final = 1000
 _HISTORY: Final = Param("history", Integer(minimum=1), required=True)
 _KIND: Final = Param("kind", required=True, choices=tuple(each.value for each in AccountType))
 _FINGERPRINT: Final = Param("fingerprint")
+_PEM_MEDIA_TYPE: Final = "application/x-pem-file"
+_KEY_OPERATION: Final = {
+    "parameters": [{"name": _FINGERPRINT.name, "in": "query", "required": False, "schema": DIGEST_SCHEMA}],
+    SUCCESS_CONTENT: {_PEM_MEDIA_TYPE: {"schema": {"type": "string"}}},
+}
+_PROOF_CONTENT: Final = json_success(PROOF_SCHEMA) | {FURTHER_ERRORS: (409,)}
 
 
 def audit_routes() -> tuple[Route, ...]:
     """The paths, for callers with the role that reads journal entries."""
     trees = MerkleTreeCache()
-    handlers: dict[str, RouteHandler] = {
-        "/api/ledger/proofs/{id}": partial(_get_proof, trees),
-        "/api/ledger/proofs": partial(_get_proof_of_use, trees),
-        "/api/ledger/checkpoints": _list_checkpoints,
-        "/api/ledger/checkpoints/key": _get_key,
-    }
-    return tuple(Route("GET", path, handler, AUDIT_OPERATIONS[path]) for path, handler in handlers.items())
+    role = JournalLine.roles["get"]
+
+    def route(
+        path: str, name: str, title: str, params: Sequence[Param], handler: RouteHandler, success: dict[str, Any]
+    ) -> Route:
+        operation = read_operation(path, title, role, params)
+        return Route("GET", path, handler, operation | {"operationId": name} | success)
+
+    return (
+        route(
+            "/api/ledger/proofs/{id}", "proofOfLine", "The proof of a journal entry, for the stand-alone verifier",
+            (), partial(_get_proof, trees), _PROOF_CONTENT,
+        ),
+        route(
+            "/api/ledger/proofs", "proofOfUse", "The proof of the journal entry that a use-history row shows",
+            (_HISTORY, _KIND), partial(_get_proof_of_use, trees), _PROOF_CONTENT,
+        ),
+        route(
+            "/api/ledger/checkpoints", "checkpoints", "The signed checkpoints of the whole ledger, newest first",
+            (PAGE, SIZE), _list_checkpoints, json_success(CHECKPOINT_PAGE_SCHEMA),
+        ),
+        route(
+            "/api/ledger/checkpoints/key", "checkpointKey",
+            "The public key of the newest checkpoint, or the one with a fingerprint, as PEM",
+            (), _get_key, _KEY_OPERATION,
+        ),
+    )  # fmt: skip
 
 
 async def _get_proof(
@@ -108,4 +136,4 @@ async def _get_key(api: ApiContext, request: Request, context: RequestContext, _
         checkpoint = await latest_checkpoint(session, fingerprint or None)
     if checkpoint is None:
         raise NotFound
-    return Response(public_pem(checkpoint.public_key), media_type=PEM_MEDIA_TYPE)
+    return Response(public_pem(checkpoint.public_key), media_type=_PEM_MEDIA_TYPE)

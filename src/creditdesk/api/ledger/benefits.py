@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import ApiContext, Route, json_success
 from creditdesk.api.responses import json_response
 from creditdesk.entities.enums import eChargePeriod
 from creditdesk.ledger.loaders.member_benefits import (
@@ -157,15 +157,7 @@ _OPERATION: Final = {
     "tags": ["public"],
     "summary": "The signed-in member's benefits, and those of its teams",
     "parameters": [_SHAPE_PARAMETER],
-    "responses": {
-        "200": {
-            "description": "Success.",
-            "content": {
-                "application/json": {"schema": {"type": "object", "properties": {"Personal": _GROUP, "Team": _GROUP}}}
-            },
-        },
-        **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (400, 401, 404, 429)},
-    },
+    **json_success({"type": "object", "properties": {"Personal": _GROUP, "Team": _GROUP}}),
 }
 
 

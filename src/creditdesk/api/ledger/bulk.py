@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from creditdesk.api.context import Route
 from creditdesk.api.ledger.endpoints import LedgerWrite, WriteRequest
-from creditdesk.api.ledger.openapi import write_operation
 from creditdesk.api.ledger.params import (
     CREDIT_ID,
     CREDIT_TYPE,
@@ -23,6 +22,7 @@ from creditdesk.api.ledger.params import (
     credit_amount,
     credit_mapping,
 )
+from creditdesk.api.openapi_operations import write_operation
 from creditdesk.api.write_handlers import find_missing_references
 from creditdesk.auth.permission import require_role
 from creditdesk.entities.roles import CORRECT_ROLE

@@ -18,7 +18,6 @@ from creditdesk.api.ledger.endpoints import (
     ReadRequest,
     WriteRequest,
 )
-from creditdesk.api.ledger.openapi import read_operation, write_operation
 from creditdesk.api.ledger.params import (
     AMOUNT,
     AT,
@@ -42,6 +41,7 @@ from creditdesk.api.ledger.params import (
     parse_basket,
 )
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
+from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.accounts import LockedAccount

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.ledger.endpoints import LedgerPost, ParsedLedgerWrite, result_body
-from creditdesk.api.ledger.openapi import read_operation, write_operation
+from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.auth.permission import require_named_role
 from creditdesk.entities.roles import CORRECT_ROLE, REPORTS_ROLE

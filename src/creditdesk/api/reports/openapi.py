@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from creditdesk.api.ledger.openapi import read_operation
+from creditdesk.api.context import SUCCESS_CONTENT
+from creditdesk.api.openapi_operations import read_operation
 from creditdesk.entities.roles import REPORTS_ROLE
 from creditdesk.reports.catalog import ReportKind
 from creditdesk.reports.files import FILE_FORMATS, FORMAT, PAGE_NUMBER, PAGE_SIZE
@@ -42,9 +43,8 @@ def report_operation(name: str, kind: ReportKind) -> dict[str, Any]:
     operation = read_operation(f"/api/reports/{name}", kind.description, REPORTS_ROLE, params)
     files = {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FILE_FORMATS.values()}
     content = {"application/json": {"schema": _REPORT}} | files
-    shared = {str(status): {"$ref": f"#/components/responses/{status}"} for status in (400, 401, 403, 429, 500)}
     return operation | {
         "operationId": "report" + name.title().replace("-", ""),
         "tags": ["reports"],
-        "responses": {"200": {"description": "Success.", "content": content}, **shared},
+        SUCCESS_CONTENT: content,
     }

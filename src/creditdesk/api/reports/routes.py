@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from creditdesk.api.context import ApiContext, ReplicaUse, Route
 from creditdesk.api.ledger.endpoints import LedgerWrite, WriteRequest
-from creditdesk.api.ledger.openapi import write_operation
+from creditdesk.api.openapi_operations import write_operation
 from creditdesk.api.reports.openapi import report_operation
 from creditdesk.api.responses import json_response
 from creditdesk.auth.permission import require_named_role

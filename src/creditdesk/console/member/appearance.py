@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from creditdesk.console.member.page import MemberPage, MemberScreen
 from creditdesk.console.page import safe_path
-from creditdesk.console.preferences import save_preference
+from creditdesk.console.preferences import save_preferences
 
 _CHOICES: Final = ("language", "theme")
 
@@ -16,9 +16,7 @@ _CHOICES: Final = ("language", "theme")
 async def _save(page: MemberPage) -> Response:
     form = await page.form()
     response = page.redirect(safe_path(str(form.get("next", ""))))
-    for name in _CHOICES:
-        if name in form:
-            save_preference(response, page.request, name, str(form[name])[:40])
+    save_preferences(response, page.request, form, _CHOICES)
     return response
 
 

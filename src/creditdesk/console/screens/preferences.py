@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from creditdesk.console.page import ConsolePage, Screen, safe_path
-from creditdesk.console.preferences import PREFERENCE_NAMES, save_preference
+from creditdesk.console.preferences import save_preferences
 
 
 async def _show(page: ConsolePage) -> Response:
@@ -17,9 +17,7 @@ async def _show(page: ConsolePage) -> Response:
 async def _save(page: ConsolePage) -> Response:
     form = await page.form()
     response = page.redirect(safe_path(str(form.get("next", ""))))
-    for name in PREFERENCE_NAMES:
-        if name in form:
-            save_preference(response, page.request, name, str(form[name])[:40])
+    save_preferences(response, page.request, form)
     return response
 
 

@@ -384,17 +384,6 @@ def recorded_by(at: datetime) -> tuple[Filter, Order]:
     return Filter(recorded, Comparison.AT_MOST, at), Order(recorded, descending=True)
 
 
-def where(entity: type[Entity], **values: object) -> tuple[Filter, ...]:
-    """Filters for columns that equal these values; a collection means one of its members."""
-    columns = entity.meta().columns
-    return tuple(
-        Filter(columns[name], Comparison.ONE_OF, tuple(value))
-        if isinstance(value, tuple | list | set | frozenset)
-        else Filter(columns[name], Comparison.EQUALS, value)
-        for name, value in values.items()
-    )
-
-
 def unknown_reference(relation: str, attempted: object) -> ValidationError:
     """The error for a reference to a record that does not exist for the caller."""
     return ValidationError(FieldError(relation, NOT_FOUND_MESSAGE, attempted))

@@ -36,13 +36,13 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_state,
     stored_use,
-    where,
 )
 from creditdesk.ledger.journal.values import StoredCredit, StoredState, StoredUse
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
 from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding
 from creditdesk.schema.entity import Record
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_unique_id
 from creditdesk.schema.repository import Finder, WriteSession
 

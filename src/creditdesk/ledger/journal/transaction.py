@@ -36,7 +36,6 @@ from creditdesk.ledger.journal.entry import (
     epoch_microseconds,
     held_change,
 )
-from creditdesk.ledger.journal.entry_metrics import count_entries
 from creditdesk.ledger.journal.hash_chain import FORMAT_VERSION, entry_digest
 from creditdesk.ledger.journal.invariants import check_invariants
 from creditdesk.ledger.journal.mapping import (
@@ -63,6 +62,7 @@ from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.records import new_record, new_unique_id, update_stamp
 from creditdesk.schema.repository import Insert, Update, WriteSession
 from creditdesk.settings import LedgerSettings
+from creditdesk.telemetry.metrics import JOURNAL_ENTRIES
 
 Clock = Callable[[], datetime]
 """Read once after the locks are taken, so that recorded time follows the locks (rule 4)."""
@@ -260,7 +260,7 @@ class JournalTransaction:
                 row = new_record(history, pending.history, locked.recorded, entry.actor)
                 histories.setdefault(history, []).append({**row, "Id": entry.history_id})
             last_actors[account] = entry.actor
-        session.after_commit(partial(count_entries, [pending.entry for pending in self.pending]))
+        session.after_commit(partial(_count_entries, [pending.entry for pending in self.pending]))
         new_states, state_updates = self._state_writes(digests)
         inserts = {**histories, JournalLine: entries, AccountState: new_states}
         updates = {
@@ -383,3 +383,8 @@ async def lock_stored_accounts(
             for account, credit in credits_.items()
         },
     )
+
+
+def _count_entries(entries: Iterable[JournalEntry]) -> None:
+    for entry in entries:
+        JOURNAL_ENTRIES.count(entry.credit_kind.value, entry.kind.value)

@@ -20,7 +20,6 @@ from creditdesk.ledger.journal.mapping import (
     state_id,
     stored_credit,
     stored_state,
-    where,
 )
 from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.ledger.loaders.holds import load_ended_amounts
@@ -28,7 +27,8 @@ from creditdesk.ledger.loaders.past_terms import find_former_credits, load_past_
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.funding import Funding
 from creditdesk.ledger.rules.renewal import has_expired
-from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.query import where
+from creditdesk.schema.repository import ReadSession, find_first
 from creditdesk.schema.service import RequestContext
 
 
@@ -80,8 +80,8 @@ async def credit_balance_at(
     of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
     if as_known_at is None:
         recorded_by_then, latest_first = recorded_by(at)
-        last = await session.find(JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1)
-        return entry_from_record(last[0]).balance_after if last else 0
+        last = await find_first(session, JournalLine, (*of_credit, recorded_by_then), latest_first)
+        return entry_from_record(last).balance_after if last else 0
     found = await session.find(JournalLine, of_credit)
     return balance_at([entry_from_record(record) for record in found], at, as_known_at)
 
@@ -93,8 +93,8 @@ async def credit_held_at(
     kind, credit_id = account
     recorded_by_then, latest_first = recorded_by(min(at, as_known_at or at))
     of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
-    last = await session.find(JournalLine, (*of_credit, recorded_by_then), latest_first, limit=1)
-    return entry_from_record(last[0]).held_after if last else 0
+    last = await find_first(session, JournalLine, (*of_credit, recorded_by_then), latest_first)
+    return entry_from_record(last).held_after if last else 0
 
 
 async def customer_balances(

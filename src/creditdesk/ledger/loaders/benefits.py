@@ -16,12 +16,7 @@ from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredi
 from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.benefit_rollover import BenefitRollover
-from creditdesk.ledger.journal.mapping import (
-    MONEY_MAPPING,
-    TIME_MAPPING,
-    CreditTypeMapping,
-    where,
-)
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping
 from creditdesk.ledger.loaders.rates import load_rates
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_rows, have_values
 from creditdesk.ledger.rules.amounts import Amount
@@ -29,6 +24,7 @@ from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, Servi
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, UnknownStoredValue
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import Finder
 
 _MONEY_VALUES: Final = (

@@ -26,7 +26,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter, Order
-from creditdesk.schema.repository import Finder, ReadSession, WriteSession
+from creditdesk.schema.repository import Finder, ReadSession, WriteSession, find_first
 
 
 class BookingRow(TypedRow, frozen=True, gc=False):
@@ -142,13 +142,13 @@ async def lock_sequences(session: WriteSession, locations: Sequence[int]) -> dic
     return await lock_rows(session, SequenceRow, locations)
 
 
-async def highest_booking_number(finder: ReadSession, location: int) -> int:
+async def highest_booking_number(session: ReadSession, location: int) -> int:
     """The highest booking number of a location; 0 without any."""
     at_location = Filter(Booking.meta().filter_only["ResourceBusinessId"], Comparison.EQUALS, location)
     numbered = (at_location, *have_values(Booking, "BookingNumber"))
     highest_first = Order(Booking.meta().columns["BookingNumber"], descending=True)
-    found = await finder.find(Booking, numbered, highest_first, limit=1, columns=columns_of(_NumberRow))
-    return max((to_row(_NumberRow, record).booking_number for record in found), default=0)
+    found = await find_first(session, Booking, numbered, highest_first, columns=columns_of(_NumberRow))
+    return to_row(_NumberRow, found).booking_number if found else 0
 
 
 async def find_unnumbered_bookings(session: ReadSession, after_id: int, limit: int) -> list[int]:

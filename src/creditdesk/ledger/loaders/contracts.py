@@ -6,11 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.rows import Flag, TypedRow, UniqueRow, find_filtered, have_values
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.contracts import ContractTerm, Pause
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder, ReadSession, WriteSession
 
 

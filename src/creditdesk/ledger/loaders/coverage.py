@@ -10,12 +10,11 @@ from typing import NamedTuple
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_filtered, find_rows
-from creditdesk.ledger.rules.amounts import Amount, parse_money
+from creditdesk.ledger.rules.amounts import Amount, parse_money, round_to_currency
 from creditdesk.ledger.rules.credit import CreditType, SourceKey, SourceKind
-from creditdesk.ledger.rules.currency import round_to_currency
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder
 
 

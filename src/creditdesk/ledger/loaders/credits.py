@@ -12,14 +12,7 @@ from msgspec.structs import replace
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.ledger.account_state import AccountState
-from creditdesk.ledger.journal.mapping import (
-    MONEY_MAPPING,
-    TIME_MAPPING,
-    CreditTypeMapping,
-    account_key,
-    state_id,
-    where,
-)
+from creditdesk.ledger.journal.mapping import MONEY_MAPPING, TIME_MAPPING, CreditTypeMapping, account_key, state_id
 from creditdesk.ledger.loaders.dataloader import gather_loads
 from creditdesk.ledger.loaders.holds import load_ended_amounts
 from creditdesk.ledger.loaders.rates import RateRow, load_rates
@@ -33,7 +26,7 @@ from creditdesk.ledger.rules.credit import (
     extra_service_type,
 )
 from creditdesk.ledger.rules.funding import FundingKind
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder, ReadSession
 
 

@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import EntryType, JournalEntry
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, entry_from_record, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, entry_from_record
 from creditdesk.ledger.loaders.uses import load_booking_uses
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKind
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 

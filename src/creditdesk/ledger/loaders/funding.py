@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
-from creditdesk.ledger.journal.mapping import CreditTypeMapping, where
+from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.journal.opening import GrantOrigin
 from creditdesk.ledger.journal.terms import grant_document, term_columns
 from creditdesk.ledger.loaders.rows import Flag, UniqueRow, find_by_id, find_filtered
 from creditdesk.ledger.loaders.sales import PricedSale, SaleRow
 from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding, FundingKind
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import Finder
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.states import HoldState
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
 from creditdesk.ledger.journal.values import ReservedAmount
 from creditdesk.ledger.loaders.rows import (
     AccountRow,
@@ -20,7 +20,7 @@ from creditdesk.ledger.loaders.rows import (
 )
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder, ReadSession, WriteSession
 
 

@@ -24,9 +24,8 @@ from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_currencies
 from creditdesk.ledger.loaders.rates import RateRow, select_booking_rate, total_price
 from creditdesk.ledger.loaders.rows import TypedRow
 from creditdesk.ledger.loaders.sales import PassRow, PricedSale
-from creditdesk.ledger.rules.amounts import Amount, smallest_amount
+from creditdesk.ledger.rules.amounts import Amount, currency_digits, round_to_currency, smallest_amount
 from creditdesk.ledger.rules.credit import BookingQuote, Source, SourceKey, SourceKind
-from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import ValidationError, invalid_field

@@ -12,10 +12,9 @@ from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.content.event_attendee import EventAttendee
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, columns_of, find_by_id, to_row
 from creditdesk.ledger.rules.credit import SourceKind
-from creditdesk.schema.query import Filter, Order
+from creditdesk.schema.query import Filter, Order, where
 from creditdesk.schema.repository import ReadSession
 
 MAX_HISTORY_DEPTH: Final = 10_000

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import CreditTypeMapping, where
+from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.journal.values import StoredCredit
 from creditdesk.schema.conversions import parse_datetime
-from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.query import Comparison, Filter, Order, where
 from creditdesk.schema.repository import ReadSession
 
 PastTerms = Mapping[str, Any]

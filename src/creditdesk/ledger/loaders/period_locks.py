@@ -8,10 +8,10 @@ from datetime import datetime
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.period_lock import PeriodLock
 from creditdesk.ledger.journal.entry import EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder, ReadSession
 
 FIXED_INSTANTS = frozenset({EntryType.EXPIRY.value, EntryType.RELEASE.value})

@@ -20,7 +20,7 @@ from creditdesk.entities.enums import PoolCreditType
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.ledger.journal.entry import AccountType, EntryType
-from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, account_key, where
+from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey, account_key
 from creditdesk.ledger.loaders.holds import HoldRow
 from creditdesk.ledger.loaders.locations import (
     DEFAULT_CLOCK,
@@ -40,7 +40,7 @@ from creditdesk.ledger.loaders.rows import (
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import Credit, CreditType, Pool
 from creditdesk.ledger.rules.pool_caps import CapPeriod, MemberCap, PoolDraw, period_start
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession, WriteSession
 
 CREDIT_TYPES: Final[Mapping[int, CreditType]] = {

@@ -8,15 +8,13 @@ from fractions import Fraction
 from typing import Final
 
 from creditdesk.entities.billing.extra_service import ExtraService
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.ledger.loaders.bookings import BookingRow
 from creditdesk.ledger.loaders.locations import LocationClock
 from creditdesk.ledger.loaders.rows import Flag, TypedRow, find_by_id, find_filtered, have_values
-from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.ledger.rules.amounts import Amount, round_to_currency
 from creditdesk.ledger.rules.credit import Rate
-from creditdesk.ledger.rules.currency import round_to_currency
 from creditdesk.ledger.rules.units import ChargePeriod, units
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder
 
 MINUTES_PER_HOUR: Final = 60

@@ -15,11 +15,11 @@ import msgspec
 from msgspec import Struct, convert
 
 from creditdesk.ledger.journal.entry import AccountType
-from creditdesk.ledger.journal.mapping import AccountKey, where
+from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder, FindQuery, WriteSession
 
 Flag = bool | None

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from creditdesk.ledger.journal.mapping import CreditTypeMapping, where
+from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import SourceKey, SourceKind
 from creditdesk.schema.entity import Record
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 HISTORY_REFERENCES: Final[Mapping[SourceKind, str]] = {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from creditdesk.ledger.basket_search import execute_with_search
-from creditdesk.ledger.batching import MAX_BATCH_SIZE, BatchQueue
+from creditdesk.ledger.batching import BatchQueue
 from creditdesk.ledger.idempotency import SavedResponse, scoped_key
 from creditdesk.ledger.journal.mapping import MAPPINGS_BY_HISTORY
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -37,15 +36,10 @@ class SpendQueue:
     the same way.
     """
 
-    def __init__(self, store: Store, ledger: LedgerContext, max_batch_size: int = MAX_BATCH_SIZE) -> None:
-        self._store = store
+    def __init__(self, store: Store, ledger: LedgerContext) -> None:
         self._ledger = ledger
-        self._spends = BatchQueue[WriteSession, Spend, SavedResponse](
-            self._write_session, self._execute, max_batch_size
-        )
-        self._previews = BatchQueue[ReadSession, BasketRequest, Allocation](
-            self._read_session, self._preview, max_batch_size
-        )
+        self._spends = BatchQueue[WriteSession, Spend, SavedResponse](store.write_session, self._execute)
+        self._previews = BatchQueue[ReadSession, BasketRequest, Allocation](store.read_session, self._preview)
 
     async def post(
         self,
@@ -86,12 +80,6 @@ class SpendQueue:
     async def preview(self, request: BasketRequest) -> Allocation:
         """What a spend on the basket would do now; changes nothing (rule 19). Raises its error."""
         return await execute_with_search(self._ledger.solutions, lambda: self._previews.submit(request))
-
-    def _write_session(self) -> AbstractAsyncContextManager[WriteSession]:
-        return self._store.write_session()
-
-    def _read_session(self) -> AbstractAsyncContextManager[ReadSession]:
-        return self._store.read_session()
 
     async def _execute(self, session: WriteSession, spends: Sequence[Spend], must_wait: int) -> list[Response]:
         return await execute_batch(session, spends, must_wait, self._ledger)

@@ -1,11 +1,14 @@
-"""Exact amounts: rounding, rounding down, and formatting.
+"""Exact amounts: rounding to the digits of a currency, rounding down, and formatting.
 
 An amount is a whole number of a credit's smallest unit: ten-thousandths of the currency for money,
 uses for time and printing.
 """
 
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
+
+from babel.numbers import get_currency_precision
 
 Amount = int
 
@@ -25,6 +28,11 @@ def round_amount(value: Fraction | int, digits: int) -> Amount:
     return nearest if value >= 0 else -nearest
 
 
+def round_to_currency(value: Fraction | int, code: str) -> Amount:
+    """Rounds ten-thousandths to the digits of the currency, half away from zero (rule 3)."""
+    return round_amount(value, currency_digits(code))
+
+
 def floor_amount(amount: Amount, digits: int) -> Amount:
     """The largest amount with at most `digits` decimals that a balance of `amount` can pay.
 
@@ -40,6 +48,12 @@ def smallest_amount(digits: int) -> Amount:
         raise ValueError(f"a currency has 0 to {DECIMALS} digits, not {digits}")
     smallest: Amount = 10 ** (DECIMALS - digits)
     return smallest
+
+
+@lru_cache(maxsize=512)
+def currency_digits(code: str) -> int:
+    """0 for JPY, 2 for GBP, 3 for KWD, as in CLDR; 2 for an unknown or empty code."""
+    return min(get_currency_precision(code.strip().upper()), DECIMALS)
 
 
 def parse_money(text: str) -> Amount:

@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from creditdesk.ledger.rules.amounts import Amount, floor_amount
-from creditdesk.ledger.rules.currency import currency_digits, round_to_currency
+from creditdesk.ledger.rules.amounts import Amount, currency_digits, floor_amount, round_to_currency
 from creditdesk.ledger.rules.units import DEFAULT_INTERVAL_MINUTES, ChargePeriod, units
 
 DEFAULT_PRIORITY = 50

@@ -1,4 +1,4 @@
-"""OpenAPI operations of the ledger's paths, derived from their parameters."""
+"""OpenAPI operations of paths that serve no entity, derived from their parameters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_operation(
 
 def _base_operation(path: str, title: str, role: str) -> dict[str, Any]:
     words = [word for word in path.split("/")[2:] if "{" not in word]
-    in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}]
+    in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}]
     return {
         "operationId": "".join(word.title() for word in words),
         "tags": ["ledger"],

@@ -22,6 +22,11 @@ _HOUR: Final = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
 
 
+def is_file(response: Response) -> bool:
+    """Whether a response is a file to be kept by the caller."""
+    return b"content-disposition" in [name for name, _ in response.raw_headers]
+
+
 class AccessTrail:
     """Writes to the primary store, also for requests that a replica served."""
 
@@ -50,11 +55,10 @@ class AccessTrail:
             # The caller is refused in any case, and nothing was done that must be on record.
             _logger.warning("a denial could not be recorded", exc_info=True)
 
-    async def record_file(self, context: RequestContext, route: Route, request: Request, response: Response) -> None:
+    async def record_file(self, context: RequestContext, route: Route, request: Request) -> None:
         """Records a response that is a file; one that cannot be recorded is not handed out."""
-        if "content-disposition" in response.headers:
-            details = {"Path": route.path, "Query": request.url.query[:MAX_QUERY_LENGTH]}
-            await self._record(context, AuditAction.EXPORTED, details)
+        details = {"Path": route.path, "Query": request.url.query[:MAX_QUERY_LENGTH]}
+        await self._record(context, AuditAction.EXPORTED, details)
 
     async def _record(self, context: RequestContext, action: AuditAction, details: dict[str, str]) -> None:
         principal = context.principal

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from creditdesk.api import read_handlers, reference_data
-from creditdesk.api.access_trail import AccessTrail
+from creditdesk.api.access_trail import AccessTrail, is_file
 from creditdesk.api.action_handlers import RunAction, list_actions
 from creditdesk.api.browser_requests import (
     SAFE_METHODS,
@@ -124,7 +124,8 @@ class Api:
         except PermissionDenied as error:
             await self._access_trail.record_denial(context, route, error)
             raise
-        await self._access_trail.record_file(context, route, request, response)
+        if is_file(response):
+            await self._access_trail.record_file(context, route, request)
         return response
 
     async def _handle(self, route: Route, request: Request, context: RequestContext, record_id: int) -> Response:

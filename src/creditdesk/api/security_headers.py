@@ -22,6 +22,6 @@ _OF_RECORDS: Final = (*_ALWAYS, (b"cache-control", b"no-store"))
 
 def add_security_headers(response: Response, path: str) -> None:
     """Adds the headers that the response does not set itself. Paths under /api answer records."""
-    given = {name for name, _ in response.raw_headers}
     headers = _OF_RECORDS if path[:5].lower() == "/api/" else _ALWAYS
-    response.raw_headers.extend(header for header in headers if header[0] not in given)
+    given = [name for name, _ in response.raw_headers]
+    response.raw_headers += [header for header in headers if header[0] not in given]

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import resource
+from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -82,6 +83,9 @@ def serve(
     settings = settings_for(url)
     users = asyncio.run(_check_database(url))
     port = free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
+    if settings.console.enabled:
+        # Here once, so that a worker that starts beside busy ones has nothing to compile.
+        warm_up()
     # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
     os.environ[DATABASE_VARIABLE] = url
@@ -162,15 +166,13 @@ class WorkerApplication:
         self._store: Store | None = None
         self._replica: ReadReplica | None = None
         self._app: ASGIApp | None = None
-        self._warm_up: asyncio.Task[None] | None = None
         self._listeners: RequestListeners | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
-            await self._handle_lifespan(receive, send)
-            return
+            return self._handle_lifespan(receive, send)
         assert self._app is not None
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _handle_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -203,8 +205,7 @@ class WorkerApplication:
                     )
                     await load_solver()
                     if settings.console.enabled:
-                        # Nobody waits for it: a page that comes first compiles what it needs itself.
-                        self._warm_up = asyncio.create_task(asyncio.to_thread(warm_up))
+                        warm_up()
                 except Exception as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     raise
@@ -214,8 +215,6 @@ class WorkerApplication:
                 gc.set_threshold(GC_THRESHOLD)
                 await send({"type": "lifespan.startup.complete"})
             else:
-                if self._warm_up is not None:
-                    await self._warm_up
                 for opened in (self._replica, self._store):
                     if opened is not None:
                         await opened.close()

@@ -42,7 +42,8 @@ from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
 _logger = logging.getLogger("creditdesk.console")
 _COMPRESS_FROM_BYTES = 1_000
 FRAME_PATH = "/me/frame/{token}"
-_OWN_ROOTS = ("/console", "/me")
+_OWN_PATHS = frozenset({"/", "/console", "/me"})
+_OWN_PREFIXES = ("/console/", "/me/")
 
 # Starlette's own fails for more digits than Python reads as a number.
 register_url_convertor("int", RecordNumberConvertor())
@@ -95,12 +96,10 @@ class Console:
         router = Router(routes, redirect_slashes=True, default=self._not_found)
         self._pages: ASGIApp = GZipMiddleware(router, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=5)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = scope.get("path", "")
-        is_page = scope["type"] == "http" and (
-            path in ("/", *_OWN_ROOTS) or path.startswith(tuple(f"{root}/" for root in _OWN_ROOTS))
-        )
-        await (self._pages if is_page else self._api)(scope, receive, send)
+        is_page = scope["type"] == "http" and (path in _OWN_PATHS or path.startswith(_OWN_PREFIXES))
+        return (self._pages if is_page else self._api)(scope, receive, send)
 
     def _public(self, path: str, handler: Callable[[Request, InProcessClient], Awaitable[Response]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:

@@ -1,14 +1,21 @@
-"""Jinja templates: everything escaped, undefined names are errors, one environment per language."""
+"""Jinja templates: everything escaped, undefined names are errors, one environment per language.
+
+Compiling them takes half a second in which other threads hardly run, so compiled ones are kept in a private
+folder among the temporary files, for all languages, processes and starts.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
 from babel import Locale
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
+from creditdesk import __version__
 from creditdesk.console import icons
 from creditdesk.console.formats import Formatter
 from creditdesk.console.static_files import static_url
@@ -16,6 +23,23 @@ from creditdesk.console.translations import language_name, languages, translatio
 
 _ANY_INSTANT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 TEMPLATE_PACKAGE: Final = "creditdesk.console"
+
+
+class CompiledTemplates(FileSystemBytecodeCache):
+    """Compiled templates in files; where they cannot be written, the next process compiles them again."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+@cache
+def compiled_templates() -> BytecodeCache | None:
+    """Null where there is no folder that only this user may change."""
+    try:
+        return CompiledTemplates(pattern=f"creditdesk-{__version__}-%s.cache")
+    except (OSError, RuntimeError):
+        return None
 
 
 @cache
@@ -28,6 +52,7 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
+        bytecode_cache=compiled_templates(),
     )
     i18n: Any = created
     i18n.install_gettext_translations(translations(language), newstyle=True)
@@ -40,7 +65,7 @@ def environment(language: str) -> Environment:
 
 
 def warm_up() -> None:
-    """Compiles every template in every language; call it on a thread before the first request."""
+    """Loads every template in every language, and compiles those that no process has compiled yet."""
     for code in languages():
         found = environment(code)
         for name in found.list_templates():

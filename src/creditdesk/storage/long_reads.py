@@ -10,7 +10,6 @@ from __future__ import annotations
 from asyncio import Semaphore, timeout
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Final
 
 from creditdesk.schema.errors import Unavailable
@@ -52,18 +51,16 @@ class LongReads:
 
     @asynccontextmanager
     async def slot(self, text: str) -> AsyncIterator[None]:
-        """Runs the block, which executes the statement, as a long read.
+        """Runs the block, which executes the statement, as a long read; the caller records how long it took.
 
         Cancels the block at the deadline, and raises Unavailable.
         """
         self.statements.record(text, float("inf"))
         try:
             async with timeout(self._seconds), self._slots:
-                started = monotonic()
                 yield
         except TimeoutError:
             raise Unavailable(
                 f"The database did not answer within {self._seconds:g} seconds, and the call was stopped. "
                 "If it selects many records, narrow its filters."
             ) from None
-        self.statements.record(text, monotonic() - started)

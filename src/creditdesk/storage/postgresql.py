@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import CancelledError, Task, create_task, timeout
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from time import monotonic
 from typing import Any, Final, Literal, TypeVar
 
 import asyncpg
@@ -105,8 +106,10 @@ class PostgreSQLSingleReads(_ReadStatements):
                         raise StatementCancelled from error
                     return rows
         async with self._long.slot(text), self._pool.acquire() as connection:
+            started = monotonic()
             rows = await connection.fetch(text, *parameters)
-            return rows
+        self._long.statements.record(text, monotonic() - started)
+        return rows
 
 
 class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):

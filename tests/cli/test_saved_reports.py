@@ -26,6 +26,23 @@ def test_a_saved_report_is_added_listed_and_removed(database: str, capsys: Captu
     assert added.endswith(f"Rooms: statement, year-to-date, location {location}, customer {customer}, csv\n")
     assert run(["saved-report", "list", "--database", database]) == OK
     assert capsys.readouterr().out == added
+    by_plan = [
+        *words[:2],
+        "Time",
+        *words[3:5],
+        "--report",
+        "liability",
+        "--format",
+        "xlsx",
+        "--kind",
+        "time",
+        "--by",
+        "plan",
+    ]
+    assert run([*by_plan, "--database", database]) == OK
+    other = capsys.readouterr().out
+    assert other.endswith(f"Time: liability, last-month, location {location}, time credit, by plan, xlsx\n")
+    assert run(["saved-report", "remove", other.split()[0], "--database", database]) == OK
     number = added.split()[0]
     assert run(["saved-report", "remove", number, "--database", database]) == OK
     assert run(["saved-report", "remove", number, "--database", database]) == FAILED

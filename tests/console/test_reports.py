@@ -63,6 +63,7 @@ def test_every_report_has_a_form_or_a_screen_of_its_own() -> None:
         ("liability", "By=plan"),
         ("liability", "By=funding"),
         ("utilisation", "From=2020-01-01"),
+        ("utilisation", "From=2020-01-01&By=customer"),
         ("statement", "From=2020-01-01&CoworkerId={customer}"),
     ],
 )
@@ -80,6 +81,27 @@ async def test_every_figure_opens_the_lines_that_it_adds_up(
         sign = -1 if name == "utilisation" else 1
         assert totals[0] == sign * number(text), path
         assert (await console.get(path)).status_code == 200
+
+
+async def test_breakage_leads_to_its_credits_and_their_lines(console: httpx.AsyncClient, api: ApiClient) -> None:
+    """The amounts of a row are the sums of its credits, each of which leads to its own page."""
+    for total in ("70", "30"):
+        credit = await api.create_credit(total, Description="Ten & more", ExpireDate=api.timestamp(days=9))
+        await api.post_use(credit, "5")
+    await api.create_credit("40", Description="Ten")
+    path = f"{REPORT}/breakage?Funding=unknown&CoworkerId={api.ledger.customer}"
+    links = {unescape(each): text for each, text in FIGURE.findall((await console.get(path)).text) if "more" in each}
+    assert len(links) == 1, "both figures of the row lead to the same credits"
+    [(opened, _)] = links.items()
+    report = await read(api, f"/api/reports/breakage?{urlsplit(opened).query}")
+    [row], [section] = report["Rows"], report["Sections"]
+    for name, total in (("Granted", "100.00"), ("Used", "10.00")):
+        assert row[name] == total
+        assert sum(Decimal(each[name]) for each in section["Rows"]) == Decimal(total)
+    assert {each["CreditName"] for each in section["Rows"]} == {"Ten & more"}
+    page = (await console.get(opened)).text
+    for each in section["Rows"]:
+        assert f'href="/console/credits/money/{each["CreditId"]}"' in page
 
 
 async def test_figures_of_an_earlier_month_follow_the_funding_of_the_row(

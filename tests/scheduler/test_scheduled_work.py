@@ -12,7 +12,13 @@ import pytest
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
-from creditdesk.entities.report_enums import ReportFileType, ReportType, SavedReportPeriod
+from creditdesk.entities.report_enums import (
+    ReportFileType,
+    ReportType,
+    SavedReportGrouping,
+    SavedReportKind,
+    SavedReportPeriod,
+)
 from creditdesk.entities.reports.daily_total import DailyTotal
 from creditdesk.entities.reports.saved_report import SavedReport
 from creditdesk.entities.spaces.coworker import Coworker
@@ -176,6 +182,22 @@ async def test_a_saved_report_has_a_relative_period_and_a_customer(
     document = json.loads(path.read_bytes())
     assert (document["Subtitle"], len(document["Rows"])) == ("Grace", 1)
     assert document["Footer"]["Period"] == f"{first} to 2026-02-28"
+
+
+async def test_a_saved_report_has_a_kind_and_a_grouping(ledger: LedgerBuilder, tmp_path: Path) -> None:
+    ledger.now = MORNING - timedelta(days=20)
+    for _ in range(2):
+        await ledger.add_money_credit("40.00")
+    await ledger.add_time_credit(60)
+    saved = await ledger.add(
+        SavedReport, BusinessId=ledger.business, Name="Money by customer", Report=int(ReportType.Liability),
+        Format=int(ReportFileType.Json), Kind=int(SavedReportKind.Money), GroupBy=int(SavedReportGrouping.Customer),
+    )  # fmt: skip
+    context = RequestContext(ADMIN_PRINCIPAL, MORNING)
+    result = await write_month_end_reports(ledger.store, tmp_path, context, ledger.context)
+    [path] = [path for path in result.written if f"-{saved}-" in path.name]
+    [row] = [row for row in json.loads(path.read_bytes())["Rows"] if row["CustomerId"] == ledger.customer]
+    assert (row["Kind"], row["CreditId"], row["Outstanding"]) == ("money", None, "80.00")
 
 
 async def test_a_saved_report_that_fails_stops_no_other(ledger: LedgerBuilder, tmp_path: Path) -> None:

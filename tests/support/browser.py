@@ -71,13 +71,13 @@ class Visitor:
             await page.goto(self.address + path)
         return page
 
-    async def sign_in(self, email: str, password: str) -> Page:
-        """A tab that is signed in, at the first page."""
+    async def sign_in(self, email: str, password: str, first_path: str = "/console/") -> Page:
+        """A tab that is signed in, at the first page of the user."""
         page = await self.open_tab("/console/sign-in")
         await page.get_by_label("E-mail").fill(email)
         await page.get_by_label("Password").fill(password)
         await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url("**/console/")
+        await page.wait_for_url(f"**{first_path}")
         return page
 
 

@@ -34,6 +34,14 @@ SHOTS: Final = (
      DESKTOP),
 )  # fmt: skip
 """Name, page, colours and window of each picture."""
+MEMBER: Final = "mara@demo.creditdesk.example"
+MEMBER_SHOTS: Final = (
+    ("member-light", "/me/", "light", DESKTOP),
+    ("member-dark", "/me/", "dark", DESKTOP),
+    ("member-phone", "/me/", "light", PHONE),
+    ("member-history-phone", "/me/history", "dark", PHONE),
+)
+"""The same as a member sees them."""
 
 
 async def take() -> None:
@@ -52,10 +60,11 @@ async def take() -> None:
             async with async_playwright() as playwright:
                 browser = await launch(playwright)
                 credit = await _busy_credit(server.address, (email, password))
-                for name, path, scheme, window in SHOTS:
+                shots = [(email, shot) for shot in SHOTS] + [(MEMBER, shot) for shot in MEMBER_SHOTS]
+                for user, (name, path, scheme, window) in shots:
                     options: dict[str, Any] = {"color_scheme": scheme, "viewport": window}
                     async with visitor(browser, server.address, **options) as visiting:
-                        page = await visiting.sign_in(email, password)
+                        page = await visiting.sign_in(user, password, "/me/" if user == MEMBER else "/console/")
                         await page.goto(server.address + path.format(credit=credit), wait_until="networkidle")
                         await _fill_in(page)
                         await page.screenshot(path=PICTURES / f"{name}.png")

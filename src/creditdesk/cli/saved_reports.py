@@ -13,7 +13,7 @@ from creditdesk.cli.audit import record_command
 from creditdesk.cli.database import DatabaseOption, open_database
 from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
-from creditdesk.entities.report_enums import ReportFileType, SavedReportPeriod
+from creditdesk.entities.report_enums import ReportFileType, SavedReportGrouping, SavedReportKind, SavedReportPeriod
 from creditdesk.entities.reports.saved_report import SavedReport
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.sys.business import Business
@@ -55,7 +55,7 @@ def list_saved_reports(*, database: DatabaseOption = None) -> int:
 
 
 @saved_reports.command(name="add")
-def add_saved_report(
+def add_saved_report(  # noqa: PLR0913 - one option each
     name: Annotated[str, Parameter(help="Part of the file's name.")],
     *,
     location: Annotated[int, Parameter(help="Id of the location.")],
@@ -65,6 +65,13 @@ def add_saved_report(
         PeriodName, Parameter(help="The months up to the end of the one that has just ended.")
     ] = "last-month",
     customer: Annotated[int | None, Parameter(help="Id of a customer, for a report about it alone.")] = None,
+    kind: Annotated[
+        Literal["money", "time", "printing"] | None, Parameter(help="The kind of credit, for a report about it alone.")
+    ] = None,
+    by: Annotated[
+        Literal["credit", "customer", "plan", "funding", "kind"] | None,
+        Parameter(help="What the rows of liability and utilisation are; credits by default."),
+    ] = None,
     database: DatabaseOption = None,
 ) -> int:
     """Save a report: `creditdesk jobs run` writes it once each month has ended."""
@@ -76,6 +83,8 @@ def add_saved_report(
         "Format": int(ReportFileType[format.capitalize()]),
         "Period": int(PERIODS[period]),
         "CoworkerId": customer,
+        "Kind": int(SavedReportKind[kind.capitalize()]) if kind else None,
+        "GroupBy": int(SavedReportGrouping[by.capitalize()]) if by else None,
     }
 
     async def run() -> Record:
@@ -130,6 +139,10 @@ def _describe(record: Record) -> str:
     about = f"location {record['BusinessId']}"
     if record["CoworkerId"]:
         about += f", customer {record['CoworkerId']}"
+    if record["Kind"]:
+        about += f", {SavedReportKind(record['Kind']).name.lower()} credit"
+    if record["GroupBy"]:
+        about += f", by {SavedReportGrouping(record['GroupBy']).name.lower()}"
     file_type = ReportFileType(record["Format"]).name.lower()
     paused = "" if record["Active"] else "  (not active)"
     return f"{record['Id']}  {record['Name']}: {report}, {period}, {about}, {file_type}{paused}"

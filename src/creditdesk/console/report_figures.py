@@ -18,6 +18,8 @@ _SHARED: Final = ("From", "To", "AsKnownAt", "TermsAt", "LocationIds", "Coworker
 _UTILISED: Final = {"Used": "used,reversed", "Expired": "expired,reopened"}
 _PLAN_GROUPS: Final = ("", "credit", "plan")
 
+_COHORT_FIGURES: Final = ("Granted", "Used", "Expired")
+
 Row = Mapping[str, Any]
 
 
@@ -46,6 +48,18 @@ def figure_query(
     if report == "utilisation" and column in _UTILISED and "Location" in row:
         return _utilised(requested, row, column, locations)
     return None
+
+
+def cohort_query(requested: Mapping[str, str], row: Row, column: str) -> dict[str, str] | None:
+    """The parameters of the breakage estimate that list the credits of a row; None for what is no sum of them.
+
+    Each credit leads to its lines.
+    """
+    if column not in _COHORT_FIGURES or not row.get("Product") or requested.get("Cohort"):
+        return None
+    return _filled(
+        {**requested, "Kind": row["Kind"], "Unit": row["Unit"], "Cohort": f"{row['Month']} {row['Product']}"}
+    )
 
 
 def _month_of(requested: Mapping[str, str], row: Row) -> Mapping[str, str]:
@@ -99,8 +113,12 @@ def _utilised(
 ) -> dict[str, str] | None:
     by, is_total = requested.get("By", ""), row["Location"] == "Total"
     query = _of_row(requested, row, locations)
-    if query is None or (by == "customer" and not is_total):
+    if query is None:
         return None
+    if not is_total and by == "customer":
+        if not row["CustomerId"]:
+            return None
+        query["CoworkerId"] = str(row["CustomerId"])
     if not is_total and by in _PLAN_GROUPS:
         query["Plan"] = row["Group"] or NO_PLAN
     if not is_total and by == "funding":

@@ -57,7 +57,7 @@ REPORT_FORMS: Final[Mapping[str, ReportForm]] = MappingProxyType(
         ),
         "breakage": ReportForm(
             mark("Breakage estimate"), mark("What will probably never be used: an estimate, not a posting."),
-            ("At", *_OF_GROUPS),
+            ("At", "Cohort", *_OF_GROUPS),
         ),
         "utilisation": ReportForm(
             mark("Utilisation"), mark("What of the credit was used, what expired, and what nobody touches."),
@@ -92,6 +92,7 @@ FIELD_TITLES: Final = {
     "Flow": mark("Movement"),
     "Plan": mark("Plan or product"),
     "Expires": mark("Expires within"),
+    "Cohort": mark("Month and product"),
 }
 KIND_TEXTS: Final = {"money": mark("Money"), "time": mark("Time"), "printing": mark("Printing")}
 _GROUP_TEXTS: Final = {
@@ -109,7 +110,7 @@ BAND_TEXTS: Final = {
     "later": mark("more than a year"),
     "never": mark("never"),
 }
-_RARE: Final = frozenset({"TeamId", "Unit", "Funding", "AsKnownAt", "Plan", "Expires"})
+_RARE: Final = frozenset({"TeamId", "Unit", "Funding", "AsKnownAt", "Plan", "Expires", "Cohort"})
 """Fields that the form opens on demand."""
 _CHOICES: Final = {"Kind": KIND_TEXTS, "Funding": FUNDING_TEXTS, "By": _GROUP_TEXTS, "Expires": BAND_TEXTS}
 

@@ -16,7 +16,7 @@ from creditdesk.console.journal_table import CREDIT_ENTITIES, LINE_TITLES
 from creditdesk.console.line_facts import FUNDING_TEXTS
 from creditdesk.console.links import record_path
 from creditdesk.console.page import ConsolePage
-from creditdesk.console.report_figures import figure_query
+from creditdesk.console.report_figures import cohort_query, figure_query
 from creditdesk.console.report_forms import KIND_TEXTS
 from creditdesk.entities.spaces.coworker import Coworker
 
@@ -29,6 +29,7 @@ _MONEY_VALUES: Final = frozenset({"PricePaid", "Value"})
 _NOT_RESULTS: Final = _NOT_SHOWN | _MONEY_VALUES | {"Variance"}
 _CODES: Final = {"Kind": KIND_TEXTS, "Funding": FUNDING_TEXTS, "Verb": LINE_TITLES}
 MOVEMENTS_PATH: Final = "/console/reports/movements"
+BREAKAGE_PATH: Final = "/console/reports/breakage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,9 @@ class ReportReader:
     def _figure_path(self, name: str, row: Mapping[str, Any], value: Any) -> str:
         if not Decimal(value):
             return ""
+        if self.name == "breakage":
+            listed = cohort_query(self.requested, row, name)
+            return "" if listed is None else f"{BREAKAGE_PATH}?{urlencode(listed)}"
         known = str(self.document["Footer"]["KnownAsOf"])
         query = figure_query(self.name, self.requested, row, name, self._location_ids(), known)
         return "" if query is None else f"{MOVEMENTS_PATH}?{urlencode(query)}"

@@ -27,6 +27,24 @@ class SavedReportPeriod(IntEnum):
     YearToDate = 4
 
 
+class SavedReportKind(IntEnum):
+    """The kind of credit that a saved report is limited to."""
+
+    Money = 1
+    Time = 2
+    Printing = 3
+
+
+class SavedReportGrouping(IntEnum):
+    """What the rows of a saved report are, where it can be grouped."""
+
+    Credit = 1
+    Customer = 2
+    Plan = 3
+    Funding = 4
+    Kind = 5
+
+
 class ReportFileType(IntEnum):
     """The file formats of a saved report."""
 

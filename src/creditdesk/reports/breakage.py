@@ -18,7 +18,7 @@ from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import Holding, holdings
-from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, to_decimal
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, to_decimal
 from creditdesk.reports.utilisation import percent
 
 MIN_EXPIRED_CREDITS: Final = 30
@@ -41,6 +41,17 @@ BREAKAGE_COLUMNS: Final = (
     ReportColumn("Expected", "Expected breakage", CellType.AMOUNT, "Rate × granted; what expired once all has."),
     ReportColumn("Recognised", "Recognised to date", CellType.AMOUNT, "Expected × used ÷ (granted − expected)."),
     ReportColumn("Deferred", "Deferred", CellType.AMOUNT, "Granted − used − recognised."),
+)
+_CREDIT_COLUMNS: Final = (
+    ReportColumn("CustomerId", "Customer", CellType.ID),
+    ReportColumn("Customer", "Customer name"),
+    ReportColumn("Kind", "Kind"),
+    ReportColumn("Unit", "Unit"),
+    ReportColumn("CreditId", "Credit", CellType.ID),
+    ReportColumn("CreditName", "Credit name"),
+    ReportColumn("Granted", "Granted", CellType.AMOUNT, "The credit's total."),
+    ReportColumn("Used", "Used", CellType.AMOUNT),
+    ReportColumn("Expired", "Expired", CellType.AMOUNT),
 )
 _NOTE: Final = "An estimate, not a posting. Sources: ASC 606-10-55-46 to 49; IFRS 15 B44 to B47."
 
@@ -65,14 +76,21 @@ def estimate_breakage(granted: Amount, used: Amount, rate: Fraction, digits: int
 
 
 def breakage(view: LedgerView) -> ReportResult:
-    """One row for each product and month of grant; paid credit unless the request names a funding."""
+    """One row for each product and month of grant; paid credit unless the request names a funding.
+
+    A request for one cohort has its row, whose rate is that of the whole product, and its credits.
+    """
     wanted = view.request.funding or FundingKind.PAID
     cohorts: dict[tuple[_Product, str], list[Holding]] = defaultdict(list)
     for each in holdings(view):
         if each.credit.funding is wanted and each.original > 0:
             cohorts[_product(each), _month(view, each)].append(each)
     rates = _rates(cohorts)
+    if view.request.cohort is not None:
+        wanted_name = view.request.cohort.strip().lower()
+        cohorts = {key: found for key, found in cohorts.items() if _cohort_name(*key).lower() == wanted_name}
     rows = [_row(product, month, members, rates.get(product)) for (product, month), members in sorted(cohorts.items())]
+    credits_ = [_credit_row(each) for _, members in sorted(cohorts.items()) for each in members]
     return ReportResult(
         name="breakage",
         title="Breakage estimate",
@@ -80,7 +98,23 @@ def breakage(view: LedgerView) -> ReportResult:
         columns=BREAKAGE_COLUMNS,
         rows=tuple(rows),
         footer=report_footer(view, {}, [_NOTE]),
+        sections=(ReportSection("Credits of the row", _CREDIT_COLUMNS, tuple(credits_)),)
+        if view.request.cohort
+        else (),
     )
+
+
+def _cohort_name(product: _Product, month: str) -> str:
+    return f"{month} {product[0]}".strip()
+
+
+def _credit_row(holding: Holding) -> tuple[Cell, ...]:
+    """One credit of a cohort, with its parts of the cohort's amounts."""
+    credit, position = holding.credit, holding.position
+    amounts = (holding.original, holding.original - position.remaining, position.expired)
+    shown = (to_decimal(amount, credit.unit, is_money=credit.is_money) for amount in amounts)
+    head = (credit.customer_id, credit.customer_name, credit.credit_type.value, credit.unit)
+    return (*head, credit.id, credit.description, *shown)
 
 
 def _product(holding: Holding) -> _Product:

@@ -48,6 +48,9 @@ FUNDING: Final = Param("Funding", choices=tuple(each.value for each in FundingKi
 GROUPS: Final = ("credit", "customer", "plan", "funding", "kind")
 GROUP_BY: Final = Param("By", choices=GROUPS, description="The rows; one a credit by default.")
 PLAN: Final = Param("Plan", description="The plan or product that granted the credit; `-` for credit without one.")
+COHORT: Final = Param(
+    "Cohort", description="A row of the breakage estimate by its month and product, such as `2026-03 Day pass`."
+)
 EXPIRES: Final = Param("Expires", choices=EXPIRY_BANDS, description="Credit of one column of the ageing report.")
 FLOW: Final = Param("Flow", description="Movements of these kinds alone, separated by commas: " + ", ".join(Flow) + ".")
 ACTOR: Final = Param("Actor")
@@ -55,7 +58,7 @@ MANUAL_ONLY: Final = Param("ManualOnly", Boolean(), description="Only what a per
 
 REPORT_PARAMS: Final = (
     PERIOD_FROM, PERIOD_TO, AS_OF, AS_KNOWN_AT, TERMS_AT, LOCATION_IDS, CUSTOMER_ID, TEAM_ID, CREDIT_KIND, OF_CREDIT, CURRENCY, FUNDING,
-    PLAN, EXPIRES, GROUP_BY, FLOW, ACTOR, MANUAL_ONLY,
+    PLAN, EXPIRES, COHORT, GROUP_BY, FLOW, ACTOR, MANUAL_ONLY,
 )  # fmt: skip
 """Every parameter; a report ignores those that do not concern it."""
 
@@ -83,6 +86,7 @@ class ReportRequest:
     funding: FundingKind | None = None
     plan: str | None = None
     expires: str | None = None
+    cohort: str | None = None
     by: str = "credit"
     flows: tuple[Flow, ...] = ()
     actor: str | None = None
@@ -159,6 +163,7 @@ def parse_report_request(
         funding=FundingKind(params[FUNDING]) if params[FUNDING] else None,
         plan=params[PLAN],
         expires=params[EXPIRES],
+        cohort=params[COHORT],
         by=params[GROUP_BY] or "credit",
         flows=flows,
         actor=params[ACTOR],

@@ -32,6 +32,7 @@ UTILISATION_COLUMNS: Final = (
     ReportColumn("Location", "Location"),
     ReportColumn("Kind", "Kind"),
     ReportColumn("Unit", "Unit"),
+    ReportColumn("CustomerId", "Customer", CellType.ID, "Where the rows are customers."),
     ReportColumn("Group", "Group", CellType.TEXT, "The plan or product, customer, funding or kind, as requested."),
     *_MEASURES,
 )
@@ -51,13 +52,14 @@ _UNUSED_COLUMNS: Final = (
     ReportColumn("LastUse", "Last use", CellType.INSTANT),
 )
 _USABLE: Final = (Flow.GRANTED, Flow.ROLLED_IN, Flow.ADJUSTED, Flow.VOIDED, Flow.ROLLED_OUT)
-_GROUPS: Final[dict[str, Callable[[ReportCredit], str]]] = {
-    "credit": lambda c: c.plan or c.product,
-    "plan": lambda c: c.plan or c.product,
-    "customer": lambda c: c.customer_name,
-    "funding": lambda c: c.funding.value,
-    "kind": lambda c: c.credit_type.value,
+_GROUPS: Final[dict[str, Callable[[ReportCredit], tuple[int | None, str]]]] = {
+    "credit": lambda c: (None, c.plan or c.product),
+    "plan": lambda c: (None, c.plan or c.product),
+    "customer": lambda c: (c.customer_id, c.customer_name),
+    "funding": lambda c: (None, c.funding.value),
+    "kind": lambda c: (None, c.credit_type.value),
 }
+"""The customer and the name of the row that a credit belongs to. Two customers may have one name."""
 
 
 def utilisation(view: LedgerView) -> ReportResult:
@@ -65,20 +67,22 @@ def utilisation(view: LedgerView) -> ReportResult:
     request = view.request
     group_of = _GROUPS[request.by]
     groups = grouped_totals(
-        view, request.starts, request.ends, lambda c: (c.business_id, c.credit_type, c.unit, group_of(c))
+        view, request.starts, request.ends, lambda c: (c.business_id, c.credit_type, c.unit, *group_of(c))
     )
     units = grouped_totals(view, request.starts, request.ends, lambda c: (c.credit_type, c.unit))
     rows = [
-        (view.locations[location].name, kind.value, unit, name, *_measures(kind, unit, totals))
-        for (location, kind, unit, name), totals in groups.items()
+        (view.locations[location].name, kind.value, unit, customer, name, *_measures(kind, unit, totals))
+        for (location, kind, unit, customer, name), totals in groups.items()
     ]
     return ReportResult(
         name="utilisation",
         title="Utilisation",
         subtitle="What of the credit was used, and what expired",
         columns=UTILISATION_COLUMNS,
-        rows=tuple(sorted(rows, key=lambda row: tuple(map(str, row[:4])))),
-        totals=tuple(("Total", kind.value, unit, "", *_measures(kind, unit, t)) for (kind, unit), t in units.items()),
+        rows=tuple(sorted(rows, key=lambda row: tuple(map(str, (*row[:3], row[4], row[3]))))),
+        totals=tuple(
+            ("Total", kind.value, unit, None, "", *_measures(kind, unit, t)) for (kind, unit), t in units.items()
+        ),
         footer=report_footer(view, {}),
         sections=(
             ReportSection("Used for", _SOURCE_COLUMNS, tuple(_source_rows(view))),

@@ -10,7 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from creditdesk.entities.report_enums import ReportFileType, ReportType, SavedReportPeriod
+from creditdesk.entities.report_enums import (
+    ReportFileType,
+    ReportType,
+    SavedReportGrouping,
+    SavedReportKind,
+    SavedReportPeriod,
+)
 from creditdesk.entities.reports.saved_report import SavedReport
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.locations import DEFAULT_CLOCK, load_location_clocks
@@ -51,6 +57,8 @@ class _SavedRow(TypedRow, frozen=True, gc=False):
     format: ReportFileType
     period: SavedReportPeriod | None
     coworker_id: int | None
+    kind: SavedReportKind | None
+    group_by: SavedReportGrouping | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,12 @@ async def _render(
     row: _SavedRow, last: date, context: RequestContext, ledger: LedgerContext, session: ReadSession
 ) -> bytes:
     starts = first_day(row.period or SavedReportPeriod.LastMonth, last)
-    raw = {"CoworkerId": row.coworker_id, **_period_params(REPORT_NAMES[row.report], row.business_id, starts, last)}
+    raw = {
+        "CoworkerId": row.coworker_id,
+        "Kind": row.kind.name.lower() if row.kind else None,
+        "By": row.group_by.name.lower() if row.group_by else None,
+    }
+    raw |= _period_params(REPORT_NAMES[row.report], row.business_id, starts, last)
     request = parse_report_request(REPORT_NAMES[row.report], raw, context.principal, context.now, ledger)
     result = await run_report(session, request)
     return file_bytes(result, row.format.name.lower())

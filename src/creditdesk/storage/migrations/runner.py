@@ -30,6 +30,7 @@ from creditdesk.storage.migrations import (
     printing_overdraft,
     report_tables,
     row_counters,
+    saved_report_terms,
     saved_views,
     text_indexes,
 )
@@ -61,6 +62,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *job_requests.MIGRATIONS,
     *saved_views.MIGRATIONS,
     *link_requests.MIGRATIONS,
+    *saved_report_terms.MIGRATIONS,
 )
 """Every step in order."""
 

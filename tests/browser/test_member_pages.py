@@ -44,9 +44,9 @@ class MemberSite:
     other_folder: Path
     other_address: str
 
-    async def create_link(self, purpose: str = "sign-in") -> str:
+    async def create_link(self, purpose: str = "sign-in", customer: int | None = None) -> str:
         async with httpx.AsyncClient(base_url=self.address, auth=self.admin) as http:
-            body = {"CoworkerId": self.customer, "Purpose": purpose}
+            body = {"CoworkerId": customer or self.customer, "Purpose": purpose}
             answer = await http.post("/api/members/links", json=body)
         return self.address + str(answer.json()["Value"]["Path"])
 
@@ -101,7 +101,7 @@ async def test_member_pages_are_accessible_and_fit(
         await page.get_by_role("button", name="Sign in").click()
         await page.wait_for_url("**/me/")
         why = await page.get_by_role("link", name="Why?").first.get_attribute("href")
-        for path in (*PAGES, str(why)):
+        for path in (*PAGES, "/me/password", str(why)):
             await page.goto(member_site.address + path)
             found = await Axe().run(page, options=AXE_RULES)
             findings += [f"{path}: {each['id']}" for each in found.response["violations"]]
@@ -128,6 +128,30 @@ async def test_member_signs_in_with_a_password_and_reads_why(browser: Browser, m
         await page.get_by_role("button", name="Sign out").click()
         await page.goto(member_site.address + "/me/")
         await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+async def test_member_sets_a_first_password_after_a_link(browser: Browser, member_site: MemberSite) -> None:
+    async with httpx.AsyncClient(base_url=member_site.address, auth=member_site.admin) as http:
+        listed = await http.get("/api/spaces/coworkers", params={"Coworker_Active": "true", "size": 100})
+    customer = next(each for each in listed.json()["Records"] if each["Email"] and not each["UserId"])
+    password = "a far better passphrase"
+    async with visitor(browser, member_site.address) as member:
+        page = await member.open_tab()
+        await page.goto(await member_site.create_link(customer=customer["Id"]))
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/me/")
+        await page.get_by_role("link", name="Set a password").click()
+        await page.get_by_label("New password", exact=True).fill(password)
+        await page.get_by_label("New password again").fill(password)
+        await page.get_by_role("button", name="Set the password").click()
+        await expect(page.get_by_role("status")).to_contain_text("The password was set")
+        await page.get_by_role("button", name="Sign out").click()
+        await page.goto(member_site.address + "/me/")
+        await page.get_by_label("E-mail").fill(customer["Email"])
+        await page.get_by_label("Password").fill(password)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/me/")
+        await expect(page.get_by_role("link", name="Change the password")).to_be_visible()
 
 
 async def test_link_signs_in_once_and_leaves_the_console_closed(browser: Browser, member_site: MemberSite) -> None:

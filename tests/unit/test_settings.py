@@ -107,6 +107,14 @@ def test_former_name_of_a_section_in_the_file(toml: Path) -> None:
             {"CREDITDESK_AUTH_ARGON2_PARALLELISM": "9999"},
             "auth.argon2_memory_kib must be at least 8 × auth.argon2_parallelism.",
         ),
+        (
+            {"CREDITDESK_MAIL_HOST": "smtp.example.com"},
+            "mail.sender must be an e-mail address where mail.host is set.",
+        ),
+        (
+            {"CREDITDESK_MAIL_HOST": "smtp.example.com", "CREDITDESK_MAIL_SENDER": "a@example.com"},
+            "mail.site_url must begin with https:// where mail.host is set.",
+        ),
     ],
 )
 def test_wrong_variables_are_refused(environ: dict[str, str], message: str) -> None:

@@ -1,0 +1,155 @@
+"""How long the console's pages take at several sizes of the ledger, for one browser.
+
+`python -m benchmarks.console --rows 1000000,10000000 --folder FOLDER` starts a server over each database, signs in
+and opens lists, customers, credits and the search again and again, each time another one. *Server CPU* is the
+processor time of the server and of PostgreSQL for each page. It prints a table and writes
+benchmarks/results/console.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from pathlib import Path
+from time import perf_counter
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from benchmarks import machine
+from benchmarks.engines import DEFAULT_WORKERS, ENGINES, database_folder, running_engine, seed_engine
+from benchmarks.report import RESULTS, markdown
+from benchmarks.seeding import SeedData
+from benchmarks.server import BenchmarkServer, running_server
+from creditdesk.console.links import list_path
+from creditdesk.console.session import LOCAL_COOKIE
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.spaces.coworker import Coworker
+
+TARGET_P95_MILLISECONDS: Final = 100
+_WARM_UP: Final = 5
+_SLOW_SECONDS: Final = 1.0
+_SLOW_SAMPLES: Final = 5
+"""How often a page is opened that takes longer than _SLOW_SECONDS."""
+_WITHOUT_TARGET: Final = frozenset({"first page"})
+
+
+class PageTime(NamedTuple):
+    """The duration of one page at one size: median and 95th percentile, processor time and size of a response."""
+
+    p50_milliseconds: float
+    p95_milliseconds: float
+    cpu_milliseconds: float
+    kilobytes: float
+
+
+def console_pages(seeded: SeedData) -> dict[str, list[str]]:
+    """The paths of each kind of page."""
+    customers = [customer for customer, _ in seeded.customers]
+    uses, people = list_path(CoworkerBookingCreditUseHistory), list_path(Coworker)
+    of_customer = "CoworkerBookingCreditUseHistory_CoworkerBookingCredit_Coworker"
+    return {
+        "list of customers": [people],
+        "customers by name": [f"{people}?Coworker_FullName={quote(name)}" for name in ("Ada", "Kenji Ito", "Zoë")],
+        "a customer": [f"/console/customers/{each}" for each in customers],
+        "list of credits": [list_path(CoworkerBookingCredit)],
+        "a credit": [f"/console/credits/money/{each}" for each in seeded.listed_credits],
+        "list of uses": [uses],
+        "a customer's uses": [f"{uses}?{of_customer}={each}" for each in customers],
+        "journal": [list_path(JournalLine)],
+        "search": [f"/console/search?q={each}" for each in (*customers[:20], "Ada", "Novak")],
+        "first page": ["/console/"],
+    }
+
+
+def measure_pages(
+    seeded: SeedData, server: BenchmarkServer, pids: Sequence[int], samples: int
+) -> Iterator[tuple[str, PageTime]]:
+    """Opens every kind of page."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=300)
+    headers = {"Cookie": f"{LOCAL_COOKIE}={seeded.token}"}
+
+    def open_page(path: str) -> tuple[float, int]:
+        started = perf_counter()
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{path} was answered {response.status}: {body[:300]!r}")
+        return perf_counter() - started, len(body)
+
+    def cpu_seconds() -> float:
+        return sum(machine.tree_seconds(pid) for pid in (server.pid, *pids))
+
+    for title, paths in console_pages(seeded).items():
+        slowest = max(open_page(paths[number % len(paths)])[0] for number in range(_WARM_UP))
+        number_of = _SLOW_SAMPLES if slowest > _SLOW_SECONDS else samples
+        spent = cpu_seconds()
+        opened = [open_page(paths[number % len(paths)]) for number in range(number_of)]
+        cpu = (cpu_seconds() - spent) / number_of
+        taken = sorted(1e3 * seconds for seconds, _ in opened)
+        size = sum(size for _, size in opened) / number_of / 1e3
+        found = PageTime(taken[number_of // 2], taken[number_of * 95 // 100], 1e3 * cpu, size)
+        print(f"{title}: {found.p50_milliseconds:.1f} ms, p95 {found.p95_milliseconds:.1f}", flush=True)
+        yield title, found
+    connection.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.console", description=__doc__)
+    parser.add_argument("--rows", default="100000", help="sizes, with commas between")
+    parser.add_argument("--engine", choices=ENGINES, help="only this engine")
+    parser.add_argument("--samples", type=int, default=200, help="how often each kind of page is opened")
+    parser.add_argument("--out", type=Path, default=RESULTS / "console.md", help="where the page is written")
+    parser.add_argument("--folder", type=Path, help="keeps the databases here, for further runs")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sizes = [int(word) for word in options.rows.split(",")]
+    target = f"; {options.samples} pages of each kind. Target: p95 ≤ {TARGET_P95_MILLISECONDS} ms."
+    written = f"Written on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine.describe_machine()}{target}"
+    parts, missed = ["# Console", "", *(__doc__ or "").splitlines()[2:], "", written], False
+    for name in (options.engine,) if options.engine else ENGINES:
+        found = [_measure_size(name, size, options.folder, options.samples) for size in sizes]
+        missed = missed or _is_missed(found[-1])
+        load = f"- The load average of the machine was {os.getloadavg()[0]:.0f} as the last size was measured."
+        parts += ["", f"## {name}", "", *_table(sizes, found), "", load]
+        options.out.write_text("\n".join(parts) + "\n")
+    print("\n".join(parts[2:]))
+    return 1 if missed else 0
+
+
+def _measure_size(name: str, size: int, kept: Path | None, samples: int) -> dict[str, PageTime]:
+    with database_folder(kept, f"{name}-{size}") as folder, running_engine(name, 1, folder) as engine:
+        seeded = seed_engine(engine, size)
+        with running_server(engine.url, DEFAULT_WORKERS[name], folder / "server.log") as server:
+            return dict(measure_pages(seeded, server, engine.pids, samples))
+
+
+def _is_missed(found: dict[str, PageTime]) -> bool:
+    return any(
+        time.p95_milliseconds > TARGET_P95_MILLISECONDS for title, time in found.items() if title not in _WITHOUT_TARGET
+    )
+
+
+def _table(sizes: Sequence[int], found: Sequence[dict[str, PageTime]]) -> list[str]:
+    kinds = ("p50 (p95) ms", "server CPU ms")
+    heads = ["page", *(f"{kind} at {size:,} uses" for size in sizes for kind in kinds), "kB", "growth"]
+    rows = []
+    for title, last in found[-1].items():
+        cells = []
+        for times in found:
+            each = times[title]
+            cells += [f"{each.p50_milliseconds:.1f} ({each.p95_milliseconds:.1f})", f"{each.cpu_milliseconds:.1f}"]
+        growth = last.p50_milliseconds / found[0][title].p50_milliseconds
+        rows.append([title, *cells, f"{last.kilobytes:.0f}", f"{growth:.2f}"])
+    return markdown(heads, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -113,9 +113,9 @@ class RowCopy:
     def _is_original(self, entity: type[Entity]) -> str:
         if entity is not AccountState:
             return f"id <= {self.steps[entity.__name__]}"
-        return (
-            f"credit_id <= {self._by_kind('credit_kind', {kind: str(self.steps[e]) for kind, e in _CREDITS.items()})}"
-        )
+        # The ids of copies of one kind lie between those of the other; the first condition can use an index.
+        credits_ = {kind: str(self.steps[target]) for kind, target in _CREDITS.items()}
+        return f"id <= {self.steps['AccountState']} AND credit_id <= {self._by_kind('credit_kind', credits_)}"
 
     def _values(self, entity: type[Entity]) -> Iterator[tuple[str, str]]:
         """Each table column of an entity with the expression of its copy."""

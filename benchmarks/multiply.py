@@ -60,7 +60,7 @@ async def multiply_rows(execute: Execute, dialect: Dialect, times: int, source: 
         for copy in copies:
             for statement in copy.insert_statements(source):
                 await execute(statement, ())
-        print(f"copied in {monotonic() - started:.0f} s", flush=True)
+        print(f"rows copied in {monotonic() - started:.0f} s", flush=True)
     await _multiply_totals(execute, dialect, copies)
     await execute(f"UPDATE booking_sequence SET last_number = last_number + {numbers * (times - 1)}", ())
     for entity in COPIED_ENTITIES:
@@ -120,6 +120,7 @@ async def sqlite_copying(file: Path, original: Path) -> AsyncIterator[Execute]:
         connection.execute("BEGIN")
         yield execute
         connection.execute("COMMIT")
+        connection.execute("PRAGMA analysis_limit = 1000")
         connection.execute("ANALYZE main")
     finally:
         connection.close()
@@ -159,6 +160,7 @@ async def _multiply_sqlite(original: Path, target: Path, times: int) -> None:
     dialect = SQLite()
     async with sqlite_copying(target, original) as execute:
         await multiply_rows(execute, dialect, times, _ORIGINAL)
+    async with sqlite_copying(target, original) as execute:
         _require_none(await find_mismatches(execute, dialect))
 
 
@@ -173,6 +175,7 @@ async def _multiply_postgresql(url: str, times: int) -> None:
     dialect = PostgreSQL()
     async with postgresql_copying(url) as execute:
         await multiply_rows(execute, dialect, times)
+    async with postgresql_copying(url) as execute:
         _require_none(await find_mismatches(execute, dialect))
     await postgres.settle(url)
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from statistics import fmean
 from time import monotonic, process_time
 from typing import Any, Final, NamedTuple
 
@@ -39,11 +40,15 @@ from creditdesk.storage.engine import open_store
 
 _SEED: Final = 1
 _CUSTOMER: Final = 101
-_ROUNDS: Final = 3
-_SLOW_SECONDS: Final = 10
-"""A report that takes longer is computed once."""
+_ROUNDS: Final = 10
+_MAX_SECONDS: Final = 10
+"""After so many seconds a report is not computed again."""
 _MANY_USES: Final = 300_000
 """From this many uses on, reports over all journals are left out: they take minutes."""
+_OF_EVERY_CREDIT: Final = frozenset(
+    {"exceptions", "ageing", "liability by credit", "liability by plan", "utilisation of a month"}
+)
+"""Reports that read every credit, and are left out as well."""
 _TARGETS: Final = {
     "liability now": 3.0,
     "liability at an instant": 3.0,
@@ -95,7 +100,11 @@ async def measure_reports(store: Store, engine: MeasuredEngine, rows: int, chose
     async with store.read_session() as session:
         times.entries = await session.count(JournalLine)
         has_totals = bool(await session.count(DailyTotal))
-    cases = {title: case for title, case in report_cases(now.date()).items() if not chosen or title in chosen}
+    cases = {
+        title: case
+        for title, case in report_cases(now.date()).items()
+        if (title in chosen if chosen else rows < _MANY_USES or title not in _OF_EVERY_CREDIT)
+    }
     expected: dict[str, ReportResult] = {}
     if rows < _MANY_USES and not has_totals:
         for title, case in cases.items():
@@ -115,7 +124,7 @@ async def measure_reports(store: Store, engine: MeasuredEngine, rows: int, chose
 async def _fastest(
     store: Store, engine: MeasuredEngine, case: tuple[str, Mapping[str, Any]], now: datetime, rounds: int
 ) -> tuple[ReportResult, ReportTime]:
-    """The report, and the times of the fastest round."""
+    """The report, the duration of the fastest round, and the mean processor time."""
     request = parse_report_request(case[0], case[1], Principal(0, "bench@example.com", unrestricted=True), now)
 
     async def compute(session: ReadSession) -> ReportResult:
@@ -125,11 +134,13 @@ async def _fastest(
         return process_time() + sum(map(machine.tree_seconds, engine.pids))
 
     taken: list[ReportTime] = []
-    while len(taken) < rounds and not (taken and taken[-1].seconds > _SLOW_SECONDS):
+    while len(taken) < rounds and sum(each.seconds for each in taken) < _MAX_SECONDS:
         started, spent = monotonic(), cpu_seconds()
         result = await store.read_detached(compute)
         taken.append(ReportTime(monotonic() - started, cpu_seconds() - spent))
-    return result, ReportTime(*map(min, zip(*taken, strict=True)))
+    # The first round opens the connection.
+    later = taken[1:] or taken
+    return result, ReportTime(min(each.seconds for each in later), fmean(each.cpu_seconds for each in later))
 
 
 async def _measure_engine(engine: MeasuredEngine, rows: int, chosen: Collection[str]) -> LedgerTimes:
@@ -181,15 +192,17 @@ def _table(sizes: Sequence[int], found: Sequence[LedgerTimes]) -> list[str]:
     for title in found[0].from_totals:
         cells = []
         for times in found:
-            slow, fast = times.over_journals.get(title), times.from_totals[title]
-            cells += ["" if slow is None else f"{slow.seconds:.2f}", f"{fast.seconds:.3f}", f"{fast.cpu_seconds:.3f}"]
-        growth = found[-1].from_totals[title].seconds / found[0].from_totals[title].seconds
+            for each in (times.over_journals.get(title), times.from_totals.get(title)):
+                cells.append("" if each is None else f"{each.seconds:.3f}")
+            cells.append(f"{fast.cpu_seconds:.3f}" if (fast := times.from_totals.get(title)) else "")
+        last = found[-1].from_totals.get(title)
+        growth = last.cpu_seconds / found[0].from_totals[title].cpu_seconds if last else None
         target = _TARGETS.get(title)
-        rows.append([title, *cells, f"{growth:.2f}", "" if target is None else f"{target:g}"])
+        rows.append([title, *cells, "" if growth is None else f"{growth:.2f}", "" if target is None else f"{target:g}"])
     facts = [
         f"{t.entries:,} entries at {s:,} uses; the job took {t.job:.0f} s" for s, t in zip(sizes, found, strict=True)
     ]
-    return [*markdown(["report", *heads, "growth", "target s"], rows), "", *(f"- {fact}" for fact in facts)]
+    return [*markdown(["report", *heads, "growth of CPU s", "target s"], rows), "", *(f"- {fact}" for fact in facts)]
 
 
 if __name__ == "__main__":

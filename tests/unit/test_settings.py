@@ -29,15 +29,22 @@ def test_environment_overrides_file_overrides_default(toml: Path) -> None:
     assert settings.auth == AuthSettings()
 
 
+NEEDED_WITH = {
+    "mail.host": {"CREDITDESK_MAIL_SENDER": "a@example.com", "CREDITDESK_MAIL_SITE_URL": "https://credit.example.com"}
+}
+"""What must be set with a setting."""
+
+
 def test_every_setting_is_read_from_the_file_and_the_environment(toml: Path) -> None:
     for each in declared_settings().values():
         section, _, name = each.name.rpartition(".")
         raw = {int: 9, bool: True, str: "x"}.get(each.type, each.default)
         written = str(raw).lower() if each.type is bool else repr(str(raw))
         toml.write_text(f"[{section}]\n{name} = {written}\n" if section else f"{name} = {written}")
+        needed = NEEDED_WITH.get(each.name, {})
         from_file, from_environment = (
-            load_settings({}, toml),
-            load_settings({each.variable: str(raw)}),
+            load_settings(needed, toml),
+            load_settings({each.variable: str(raw), **needed}),
         )
         assert from_file == from_environment
         value = from_file
@@ -181,7 +188,7 @@ def test_only_secrets_are_read_from_files() -> None:
     with pytest.raises(SettingsError, match="There is no setting CREDITDESK_CONNECTIONS_FILE"):
         load_settings({"CREDITDESK_CONNECTIONS_FILE": "/dev/null"})
     assert {each.name for each in declared_settings().values() if each.file_variable} == {
-        "database", "replica", "auth.signing_key",
+        "database", "replica", "auth.signing_key", "mail.password",
     }  # fmt: skip
 
 

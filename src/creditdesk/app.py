@@ -44,6 +44,7 @@ from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.permission import require_named_role
 from creditdesk.auth.users import UserRoleService, UserService
 from creditdesk.console.application import Console
+from creditdesk.console.translations import languages, translated_message
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
@@ -211,4 +212,5 @@ def build_context(
         clock=clock,
         proxy_hops=settings.auth.proxy_hops,
         reports_on_replica=settings.reports_on_replica,
+        wordings={code: partial(translated_message, language=code) for code in languages()},
     )

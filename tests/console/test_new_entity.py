@@ -62,6 +62,8 @@ class LockerApi:
         if request.url.path == "/api/spaces/lockers":
             page = {"Records": [RECORD], "TotalItems": 1, "CurrentPage": 1, "PageSize": 25, "TotalPages": 1}
             return Response(msgspec.json.encode(page))
+        if request.url.path == "/api/sys/savedviews":
+            return JSONResponse([])
         return JSONResponse({"Message": "Not allowed"}, 403)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -13,8 +15,21 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 
 import creditdesk.console
+from creditdesk.console.labels import declared_texts
 from creditdesk.console.translations import LOCALE_FOLDER, SOURCE_LANGUAGE, languages
+from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.ledger.actions import ledger_actions
+from creditdesk.ledger.journal.entry import EntryType
+from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.ledger.rules.funding import FundingKind
+from creditdesk.reports.exception_rules import Severity
+from creditdesk.settings import LedgerSettings
+from tests.support.api_messages import api_messages
+from tests.support.record_builder import NOW
 
+CODES: tuple[type[StrEnum], ...] = (CreditType, FundingKind, EntryType, Severity)
+"""The codes that reports show in cells."""
 CONSOLE = Path(creditdesk.console.__file__).parent
 METHODS = [
     ("templates/**.html", "jinja2.ext.babel_extract"),
@@ -29,11 +44,14 @@ MessageKey = str | tuple[str, ...]
 
 @cache
 def used_texts() -> frozenset[MessageKey]:
-    """The texts of templates and modules, plural forms as pairs."""
+    """The texts of templates and modules, plural forms as pairs, and the words of what is declared."""
     keywords = {**DEFAULT_KEYWORDS, "mark": None, "translate": None}
     options = {pattern: {"trimmed": "false", "silent": "false"} for pattern, _ in METHODS[:2]}
     found = extract_from_dir(str(CONSOLE), METHODS, options, keywords)
-    return frozenset(message if isinstance(message, str) else tuple(message) for _, _, message, _, _ in found)
+    written = frozenset(message if isinstance(message, str) else tuple(message) for _, _, message, _, _ in found)
+    actions = ledger_actions(LedgerContext(lambda: NOW, LedgerSettings()))
+    codes = {each.value for codes in CODES for each in codes}
+    return written | codes | api_messages() | declared_texts(PUBLIC_ENTITIES, chain.from_iterable(actions.values()))
 
 
 def catalogue(code: str) -> Catalog:

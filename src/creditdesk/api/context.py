@@ -54,6 +54,9 @@ class ReplicaUse(Enum):
     REPORT = 3
 
 
+API_LANGUAGE: Final = "en"
+"""The language of what the API writes."""
+
 SUCCESS_CONTENT: Final = "success"
 """The key of an operation for the content of a 200 by media type; without it, the result of an action in JSON."""
 FURTHER_ERRORS: Final = "errors"
@@ -91,7 +94,7 @@ class ApiContext:
 
     `services` holds the entities that have a service of their own, `computations` those with computed
     fields, `create_endpoints` those whose POST is not a plain create. `transient_errors` are what the store raises while it cannot be
-    reached.
+    reached. `wordings` give the texts of files in a language, by its code.
     """
 
     store: Store
@@ -111,6 +114,7 @@ class ApiContext:
     proxy_hops: int = 0
     replica: Replica | None = None
     reports_on_replica: bool = False
+    wordings: Mapping[str, Callable[[str], str]] = field(default_factory=lambda: {API_LANGUAGE: str})
 
 
 utc_now: Final = partial(datetime.now, UTC)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.ledger.params import COWORKER_ID
+from creditdesk.api.ledger.pools import pool_document
 from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
@@ -27,12 +28,9 @@ from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.sign_in import may_set_first_password
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.ledger.actions import document_amount
-from creditdesk.ledger.journal.mapping import MAPPINGS, MONEY_MAPPING, TIME_MAPPING
+from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.ledger.loaders.member_history import MAX_HISTORY_DEPTH, HistoryRow, SourceName, load_member_history
-from creditdesk.ledger.loaders.member_pools import SharedPool
 from creditdesk.ledger.loaders.member_profile import MemberProfile, load_member_profiles
-from creditdesk.ledger.rules.amounts import Amount
-from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.errors import PermissionDenied, invalid_field
 from creditdesk.schema.fields import Integer
@@ -115,31 +113,7 @@ def _show_profile(profile: MemberProfile, context: RequestContext) -> dict[str, 
             {"Id": each.id, "Name": each.name, "CurrencyCode": each.currency, "TimeZone": each.zone}
             for each in profile.locations
         ],
-        "Pools": [_show_pool(pool, context) for pool in profile.pools],
-    }
-
-
-def _show_pool(pool: SharedPool, context: RequestContext) -> dict[str, Any]:
-    def amount(value: Amount) -> str | int:
-        return document_amount(MONEY_MAPPING if pool.kind is CreditType.MONEY else TIME_MAPPING, value)
-
-    return {
-        "TeamId": pool.team_id,
-        "TeamName": pool.team_name,
-        "Kind": pool.kind.value,
-        "Unit": pool.unit,
-        "Available": amount(pool.available),
-        "Drawable": amount(pool.drawable(context.now)),
-        "ExpireDate": format_datetime(pool.expires) if pool.expires else None,
-        "Caps": [
-            {
-                "Period": cap.period.name.lower(),
-                "Amount": amount(cap.limit),
-                "Drawn": amount(cap.limit - cap.remaining(context.now)),
-                "Left": amount(max(0, cap.remaining(context.now))),
-            }
-            for cap in pool.caps
-        ],
+        "Pools": [pool_document(pool, context.now) for pool in profile.pools],
     }
 
 

@@ -18,6 +18,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
 from creditdesk.api.serializer import encode
+from creditdesk.console.translations import SOURCE_LANGUAGE, translated_message
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _FORWARDED: Final = frozenset({b"x-forwarded-for", b"user-agent"})
@@ -62,6 +63,7 @@ class InProcessClient:
     api: ASGIApp
     scope: Scope
     token: str | None = field(default=None, repr=False)
+    language: str = SOURCE_LANGUAGE
 
     async def get(self, path: str, query: QueryValues = ()) -> Any:
         """The body of a GET. Raises ApiError."""
@@ -71,7 +73,7 @@ class InProcessClient:
         """The bytes of a file that a GET answers. Raises ApiError."""
         status, content = await self._exchange("GET", path, urlencode(query, doseq=True), b"", {})
         if status >= HTTPStatus.BAD_REQUEST:
-            _parse(status, content)
+            _parse(status, content, self.language)
         return content
 
     async def find(self, path: str, query: QueryValues = ()) -> RecordPage:
@@ -119,7 +121,7 @@ class InProcessClient:
         return await self._send(method, path, query, b"" if body is None else encode(body), headers)
 
     async def _send(self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        return _parse(*await self._exchange(method, path, query, body, headers))
+        return _parse(*await self._exchange(method, path, query, body, headers), self.language)
 
     async def _exchange(
         self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
@@ -163,18 +165,24 @@ async def _exchange(api: ASGIApp, scope: Scope, body: bytes) -> tuple[int, bytes
     return status, b"".join(chunks)
 
 
-def _parse(status: int, content: bytes) -> Any:
-    """The value of a success. Raises ApiError for any other response, 200 with WasSuccessful false included."""
+def _parse(status: int, content: bytes, language: str) -> Any:
+    """The value of a success. Raises ApiError for any other response, 200 with WasSuccessful false included.
+
+    Messages for people are in the language, those of successes as well.
+    """
     value = _DECODER.decode(content) if content else None
     failed = isinstance(value, dict) and value.get("WasSuccessful") is False
     if status < HTTPStatus.BAD_REQUEST and not failed:
+        if isinstance(value, dict) and "WasSuccessful" in value:
+            value["Message"] = translated_message(value["Message"] or "", language)
         return value
     if not isinstance(value, dict):
         raise ApiError(status, str(value or HTTPStatus(status).phrase))
     fields: dict[str, str] = {}
     for error in value.get("Errors") or ():
-        name, message = error["PropertyName"], error["Message"]
+        name, message = error["PropertyName"], translated_message(error["Message"], language)
         fields[name] = f"{fields[name]}; {message}" if name in fields else message
     message = value.get("Message") or value.get("error_description") or HTTPStatus(status).phrase
     error_status = HTTPStatus.CONFLICT if status == HTTPStatus.OK else status
-    raise ApiError(error_status, message, fields, str(value.get("error") or ""))
+    text, code = translated_message(message, language), str(value.get("error") or "")
+    raise ApiError(error_status, text, fields, code)

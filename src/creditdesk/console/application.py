@@ -22,7 +22,7 @@ from creditdesk.api.origin import client_address
 from creditdesk.api.routes import Api
 from creditdesk.console.api_client import ApiError, InProcessClient
 from creditdesk.console.error_pages import error_page
-from creditdesk.console.locations import LocationCache
+from creditdesk.console.locations import visible_locations
 from creditdesk.console.member.link import LINK_PATH, show_link, use_link
 from creditdesk.console.member.overview import show_overview
 from creditdesk.console.member.page import MEMBER_HOME, MemberPage, MemberScreen, load_member_page
@@ -62,7 +62,6 @@ class Console:
         self.context = api.context
         self._frame_headers = frame_headers(frame_ancestors)
         self._api = api
-        self._locations = LocationCache()
         self._sends_links, doors = sends_links, SignInPages(sends_links)
         routes = [
             StarletteRoute("/", _to_console),
@@ -113,7 +112,7 @@ class Console:
             principal, client = await self._sign_in(request, session_token(request), now)
             if principal.is_member:
                 return RedirectResponse(MEMBER_HOME, HTTPStatus.SEE_OTHER, headers=PAGE_HEADERS)
-            locations = await self._locations.load(client, now)
+            locations = await visible_locations(client)
             preferences = read_preferences(request)
             return await screen.handler(
                 ConsolePage(request, self.context, client, principal, preferences, locations, now, self._sends_links)
@@ -159,7 +158,8 @@ class Console:
         record: RequestRecord | None = request.scope.get(SCOPE_KEY)
         if record is not None:
             record.user_id = principal.user_id
-        return principal, InProcessClient(self._api, request.scope, token)
+        language = read_preferences(request).language
+        return principal, InProcessClient(self._api, request.scope, token, language)
 
     async def _guarded(self, path: str, endpoint: Endpoint, request: Request) -> Response:
         """Runs an endpoint; every error becomes a page, and no session leads to the sign-in."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from io import StringIO
 from typing import Final
+from unicodedata import normalize
 
 from creditdesk.console.labels import column_title
+from creditdesk.console.translations import languages
 from creditdesk.schema.entity import Entity
 
 _SAMPLES: Final = 3
@@ -84,7 +86,8 @@ def suggest_field(entity: type[Entity], heading: str) -> str:
     columns = entity.meta().columns
     names = {_key(name): name for name in fields}
     for name in fields:
-        names.setdefault(_key(column_title(columns[name])), name)
+        for language in languages():
+            names.setdefault(_key(column_title(columns[name], language)), name)
         for synonym in _SYNONYMS.get(name, ()):
             names.setdefault(synonym, name)
     if wanted in names:
@@ -110,4 +113,5 @@ def renamed(text: str, fields: Sequence[str]) -> str:
 
 
 def _key(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    plain = normalize("NFKD", text.lower())
+    return re.sub(r"[^a-z0-9]", "", plain)

@@ -9,7 +9,7 @@ import msgspec
 from markupsafe import Markup
 
 from creditdesk.console.formats import ABSENT, Formatter
-from creditdesk.console.labels import words
+from creditdesk.console.labels import choice_title
 from creditdesk.console.links import record_path
 from creditdesk.console.markup import link_element
 from creditdesk.schema.entity import Column, entity_by_name
@@ -51,10 +51,10 @@ def _boolean(_format: Formatter, _field: Field, value: Any) -> CellText:
     return "✓" if value else ABSENT
 
 
-def _enum(_format: Formatter, field: Field, value: Any) -> CellText:
+def _enum(formatter: Formatter, field: Field, value: Any) -> CellText:
     assert isinstance(field, Enum)
     member = field.of._value2member_map_.get(value)
-    return words(member.name.rstrip("_")) if isinstance(member, field.of) else str(value)
+    return choice_title(member.name, formatter.locale.language) if isinstance(member, field.of) else str(value)
 
 
 def _instant(formatter: Formatter, _field: Field, value: Any) -> CellText:

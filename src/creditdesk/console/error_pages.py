@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from creditdesk.console.preferences import read_preferences
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.console.templating import environment
-from creditdesk.console.translations import mark
+from creditdesk.console.translations import mark, translated_message
 
 _TITLES: Final = {
     HTTPStatus.FORBIDDEN: mark("You may not see this"),
@@ -39,7 +39,7 @@ def error_page(request: Request, status: int, message: str = "", headers: Mappin
             preferences=preferences,
             status=status,
             title=_TITLES.get(known, mark("This did not work")),
-            message=_EXPLANATIONS.get(known) or message,
+            message=_EXPLANATIONS.get(known) or translated_message(message, preferences.language),
             is_member=request.url.path.startswith("/me/"),
         )
     )

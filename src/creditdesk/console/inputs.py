@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from creditdesk.console.formats import Formatter, as_instant
-from creditdesk.console.labels import column_title, words
+from creditdesk.console.labels import choices_of, column_title
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Column
 from creditdesk.schema.fields import (
@@ -131,11 +131,13 @@ CONTROLS: Final[dict[type[Field], Control]] = {
 
 def form_field(formatter: Formatter, column: Column, value: Any, error: str = "", text: str | None = None) -> FormField:
     """A column as a field of a form; `text` is what the user entered, in place of the value."""
-    field = column.field
+    field, language = column.field, formatter.locale.language
     control = CONTROLS[type(field)]
     choices: tuple[tuple[str, str], ...] = ()
     if isinstance(field, Enum):
-        choices = tuple((str(int(member)), words(member.name.rstrip("_"))) for member in field.of)
+        choices = choices_of(field, language)
     target = field.to if isinstance(field, Reference) and field.is_local else ""
     shown = control.to_text(formatter, value) if text is None else text
-    return FormField(column.name, column_title(column), control, shown, field.required, error, choices, target)
+    return FormField(
+        column.name, column_title(column, language), control, shown, field.required, error, choices, target
+    )

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from creditdesk.console.formats import ABSENT, Formatter, as_instant
-from creditdesk.console.labels import words
+from creditdesk.console.labels import translated_words
 from creditdesk.console.translations import mark
 
 CAUSE_TEXTS: Final = {
@@ -69,7 +69,10 @@ def term_changes_text(line: Mapping[str, Any], formatter: Formatter) -> str:
     if line["Kind"] != "change":
         return ""
     changes = _document(line).items()
-    return "; ".join(f"{words(name)} {_term(old, formatter)} → {_term(new, formatter)}" for name, (old, new) in changes)
+    return "; ".join(
+        f"{translated_words(name, formatter.locale.language)} {_term(old, formatter)} → {_term(new, formatter)}"
+        for name, (old, new) in changes
+    )
 
 
 def funding_of(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

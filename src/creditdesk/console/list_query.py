@@ -12,7 +12,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 from creditdesk.console.displays import naming_reference
-from creditdesk.console.labels import column_title
 from creditdesk.console.numbers import record_number
 from creditdesk.console.translations import mark
 from creditdesk.schema.entity import Column, Entity, FilterParameter
@@ -134,11 +133,11 @@ def default_columns(entity: type[Entity]) -> tuple[Column, ...]:
 
 
 def filter_columns(entity: type[Entity]) -> list[Column]:
-    """The columns that filters compare, by title."""
+    """The columns that filters compare, in the order of their parameters."""
     seen: dict[str, Column] = {}
     for parameter in entity.meta().filters.values():
         seen.setdefault(parameter.column.name, parameter.column)
-    return sorted(seen.values(), key=column_title)
+    return list(seen.values())
 
 
 def operators_of(column: Column) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from creditdesk.console.navigation import menu_of
 from creditdesk.console.preferences import Preferences
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.console.templating import environment
-from creditdesk.console.translations import translations
+from creditdesk.console.translations import translated_message, translations
 from creditdesk.schema.entity import Entity, Verb
 from creditdesk.schema.service import Principal
 
@@ -53,10 +53,19 @@ class ConsolePage:
     def translations(self) -> NullTranslations:
         return translations(self.preferences.language)
 
+    @property
+    def language(self) -> str:
+        """The code of the user's language."""
+        return self.preferences.language
+
     def translate(self, text: str, **values: Any) -> str:
         """The text in the user's language, with its placeholders filled."""
-        found = self.translations.gettext(text)
+        found = self.translations.gettext(text) if text else ""
         return found % values if values else found
+
+    def wording(self, text: str) -> str:
+        """A text that the API wrote, in the user's language."""
+        return translated_message(text, self.language)
 
     @cached_property
     def location(self) -> Location | None:
@@ -121,7 +130,7 @@ class ConsolePage:
     @cached_property
     def notice(self) -> str:
         """What the last write reports; in a cookie, so that no link can make the page say something."""
-        return unquote(self.request.cookies.get(_NOTICE_COOKIE, ""))
+        return self.wording(unquote(self.request.cookies.get(_NOTICE_COOKIE, "")))
 
     def redirect(self, path: str, notice: str = "") -> Response:
         """Sends the browser to another page, which shows the notice once."""

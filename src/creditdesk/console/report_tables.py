@@ -18,7 +18,9 @@ from creditdesk.console.links import record_path
 from creditdesk.console.page import ConsolePage
 from creditdesk.console.report_figures import cohort_query, figure_query
 from creditdesk.console.report_forms import KIND_TEXTS
+from creditdesk.console.translations import translated_message
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.reports.result import CODED_COLUMNS
 
 _NUMBERS: Final = frozenset({"amount", "count", "percent"})
 _ALWAYS: Final = frozenset({"Opening", "Closing", "Variance", "Amount", "Balance", "Outstanding"})
@@ -102,7 +104,8 @@ class ReportReader:
     ) -> ReportTable:
         columns = _shown_columns(source["Columns"], [*rows, *totals], units_together=units_together)
         headings = [
-            ReportHeading(self._translated(c["Title"]), c["Description"], c["Type"] in _NUMBERS) for c in columns
+            ReportHeading(self._translated(c["Title"]), self._translated(c["Description"]), c["Type"] in _NUMBERS)
+            for c in columns
         ]
         is_whole = source["RowCount"] == len(rows)
         if units_together or not _has_units(source["Columns"]):
@@ -132,7 +135,7 @@ class ReportReader:
         return found
 
     def _translated(self, text: str) -> str:
-        return self.page.translate(text) if text else ""
+        return translated_message(text, self.page.language)
 
     def _unit_title(self, unit: tuple[str, str]) -> str:
         kind, name = unit
@@ -174,7 +177,7 @@ class ReportReader:
                 return Markup('<span title="{}">{}</span>').format(value, str(value).partition("@")[0])
             case _:
                 text = str(_CODES.get(name, {}).get(value, value))
-                return self._translated(text)
+                return self._translated(text) if name in CODED_COLUMNS else self.page.translate(text)
 
     def _figure_path(self, name: str, row: Mapping[str, Any], value: Any) -> str:
         if not Decimal(value):

@@ -53,7 +53,7 @@ def view_link(page: ConsolePage, view: Mapping[str, Any]) -> ViewLink:
     entity = entity_by_name(view["EntityName"])
     pairs = tuple(parse_qsl(view["Query"]))
     return ViewLink(
-        view["Id"], view["Name"], entity_plural(entity),
+        view["Id"], view["Name"], entity_plural(entity, page.language),
         f"{list_path(entity)}?{urlencode([*pairs, (VIEW_PARAM, str(view['Id']))])}",
         view["UserFullName"] or "", _shared_with(page, view), view["IsOwn"], view["MayChange"], pairs,
     )  # fmt: skip

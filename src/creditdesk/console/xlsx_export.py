@@ -53,7 +53,7 @@ class _ListSheet:
         self._instant = self._workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
         heading = self._workbook.add_format({"bold": True, "bottom": 1})
         for place, column in enumerate(columns):
-            self._sheet.write_string(0, place, column_title(column), heading)
+            self._sheet.write_string(0, place, column_title(column, formatter.locale.language), heading)
         self._sheet.set_column(0, len(columns) - 1, _WIDTH)
         self._sheet.freeze_panes(1, 0)
 

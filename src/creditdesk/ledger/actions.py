@@ -268,8 +268,9 @@ def _overdraft_action(ledger: LedgerContext) -> Action:
     ) -> ActionResult:
         limit = params[_LIMIT]
         await set_overdraft(session, ids, limit, context, ledger)
-        how_far = f"may go {limit} uses below zero" if limit else "have no overdraft"
-        return ActionResult(f"{len(ids)} credits {how_far}.")
+        return ActionResult(
+            f"{len(ids)} credits may go {limit} uses below zero." if limit else f"{len(ids)} credits have no overdraft."
+        )
 
     return Action(
         "SET_OVERDRAFT",
@@ -293,8 +294,10 @@ def _rollover_action(mapping: CreditTypeMapping) -> Action:
         allowed = RolloverLimit(params[cap], params[_PERIODS])
         for benefit_id in ids:
             await set_rollover(session, mapping, benefit_id, allowed, context)
-        on = "now roll over" if allowed.cap and allowed.periods else "do not roll over"
-        return ActionResult(f"{len(ids)} benefits {on}.")
+        rolls_over = bool(allowed.cap and allowed.periods)
+        return ActionResult(
+            f"{len(ids)} benefits now roll over." if rolls_over else f"{len(ids)} benefits do not roll over."
+        )
 
     return Action("SET_ROLL_OVER", "Let unused credit roll over", run, (cap, _PERIODS), order=1)
 

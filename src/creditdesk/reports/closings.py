@@ -7,6 +7,7 @@ from datetime import datetime
 
 from creditdesk.entities.reports.period_closing import PeriodClosing
 from creditdesk.ledger.loaders.rows import TypedRow, find_rows
+from creditdesk.reports.result import label
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.repository import ReadSession
 
@@ -39,7 +40,7 @@ def closing_note(row: ClosingRow, location: str) -> str:
     """`2026-10 of Mill Lane was closed on … by …`."""
     reason = f": {row.reason}" if row.reason else ""
     when = format_datetime(row.created_on)
-    return f"{row.month} of {location} was {row.action} on {when} by {row.updated_by or 'nobody'}{reason}"
+    return label(f"{row.month} of {location} was {row.action} on {when} by {row.updated_by or 'nobody'}{reason}")
 
 
 def is_closed(rows: Iterable[ClosingRow], month: str) -> bool:

@@ -36,4 +36,7 @@ PAGE_NUMBER: Final = Param(
 PAGE_SIZE: Final = Param(
     "Size", Integer(minimum=1, maximum=1000), description="The rows of a page of JSON; every row when left out."
 )
+LANGUAGE: Final = Param(
+    "Language", description="The language of XLSX and PDF files, such as es; JSON and CSV are English."
+)
 FORMAT: Final = Param("Format", choices=("json", *FILE_FORMATS), description="JSON when left out.")

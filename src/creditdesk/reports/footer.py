@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.periods import Moment
-from creditdesk.reports.result import ReportFooter
+from creditdesk.reports.result import ReportFooter, label
 from creditdesk.reports.values import ReportEntry
 from creditdesk.schema.conversions import format_datetime
 
@@ -34,9 +34,9 @@ def report_footer(view: LedgerView, variance: Mapping[str, Decimal], notes: Iter
 
 def describe_period(starts: Moment | None, ends: Moment | None) -> str:
     """`2026-10-01 to 2026-10-31`, in local dates where they were given, else in UTC."""
-    first = "the beginning" if starts is None else _format_moment(starts)
-    last = "now" if ends is None else _format_moment(ends)
-    return f"{first} to {last}"
+    first = label("the beginning") if starts is None else _format_moment(starts)
+    last = label("now") if ends is None else _format_moment(ends)
+    return label(f"{first} to {last}")
 
 
 def _format_moment(moment: Moment) -> str:

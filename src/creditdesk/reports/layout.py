@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from creditdesk.reports.documents import cell_text
-from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult
+from creditdesk.reports.result import CODED_COLUMNS, Cell, CellType, ReportColumn, ReportResult, Wording
 
 NUMBER_TYPES: Final = frozenset({CellType.AMOUNT, CellType.COUNT, CellType.PERCENT})
 _ALWAYS: Final = frozenset({"Opening", "Closing", "Variance", "Amount", "Balance", "Outstanding"})
@@ -33,16 +33,26 @@ def paper_tables(result: ReportResult) -> list[PaperTable]:
     columns = result.columns
     units = _units(columns, result.rows)
     if units is None:
-        return [_table("", columns, result.rows, result.totals)]
+        return [_table("", columns, result.rows, result.wording, result.totals)]
     return [
-        _table(_title(unit), columns, _of_unit(columns, result.rows, unit), _of_unit(columns, result.totals, unit))
+        _table(
+            _title(unit, result.wording),
+            columns,
+            _of_unit(columns, result.rows, unit),
+            result.wording,
+            _of_unit(columns, result.totals, unit),
+        )
         for unit in units
     ]
 
 
 def section_tables(result: ReportResult) -> list[PaperTable]:
     """The report's sections that have rows, each in one table."""
-    return [_table(each.title, each.columns, each.rows, keeps_units=True) for each in result.sections if each.rows]
+    return [
+        _table(result.wording(each.title), each.columns, each.rows, result.wording, keeps_units=True)
+        for each in result.sections
+        if each.rows
+    ]
 
 
 def paper_text(cell: Cell) -> str:
@@ -77,16 +87,19 @@ def _of_unit(
     return tuple(row for row in rows if (row[kind_place], row[unit_place]) == unit)
 
 
-def _title(unit: tuple[Cell, Cell]) -> str:
+def _title(unit: tuple[Cell, Cell], worded: Wording) -> str:
     kind, name = str(unit[0]), str(unit[1])
     title = _KIND_TITLES.get(kind, kind)
-    return f"{title} in {name}" if kind == "money" else f"{title} in {name}s" if name else title
+    if not name:
+        return worded(title)
+    return worded(f"{title} in {name}" if kind == "money" else f"{title} in {name}s")
 
 
 def _table(
     title: str,
     columns: Sequence[ReportColumn],
     rows: Sequence[tuple[Cell, ...]],
+    worded: Wording,
     totals: Sequence[tuple[Cell, ...]] = (),
     *,
     keeps_units: bool = False,
@@ -99,11 +112,16 @@ def _table(
     ]
     return PaperTable(
         title,
-        tuple(columns[place].title for place in shown),
+        tuple(worded(columns[place].title) for place in shown),
         tuple(number for number, place in enumerate(shown) if columns[place].type in NUMBER_TYPES),
-        tuple(tuple(paper_text(row[place]) for place in shown) for row in rows),
-        tuple(tuple(paper_text(row[place]) for place in shown) for row in totals),
+        tuple(tuple(_shown_text(columns[place], row[place], worded) for place in shown) for row in rows),
+        tuple(tuple(_shown_text(columns[place], row[place], worded) for place in shown) for row in totals),
     )
+
+
+def _shown_text(column: ReportColumn, cell: Cell, worded: Wording) -> str:
+    text = paper_text(cell)
+    return worded(text) if column.name in CODED_COLUMNS else text
 
 
 def _says_something(cell: Cell) -> bool:

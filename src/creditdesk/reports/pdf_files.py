@@ -24,7 +24,7 @@ from creditdesk.reports.pdf_characters import (
     missing_characters,
     replace_characters,
 )
-from creditdesk.reports.result import ReportFooter, ReportResult
+from creditdesk.reports.result import ReportFooter, ReportResult, Wording, label
 from creditdesk.schema.errors import invalid_field
 
 MAX_PDF_ROWS: Final = 20_000
@@ -36,6 +36,7 @@ _STANDARDS: Final = ("a-2a", "ua-1")
 _CHARACTERS_TEMPLATE: Final = (
     b'#set document(title: "x")\n#set text(font: "Inter", lang: "en")\n#text(sys.inputs.characters)'
 )
+_QR_TEXT: Final = label("QR code of the proof: period, known as of, entries, digest, checkpoint")
 _PORTRAIT: Final = frozenset({"statement"})
 
 
@@ -107,32 +108,43 @@ def _data(result: ReportResult) -> dict[str, Any]:
     code = io.BytesIO()
     segno.make(proof_text(result), error="m", micro=False).save(code, kind="svg", border=0)
     known = result.footer.known_as_of
+    worded = result.wording
     return {
-        "title": result.title,
-        "subtitle": result.subtitle,
-        "period": result.footer.period,
+        "language": worded("en"),
+        "words": {
+            "rows": worded("Rows"),
+            "none": worded("No rows."),
+            "pages": worded("1 of 1"),
+            "code": worded(_QR_TEXT),
+        },
+        "title": worded(result.title),
+        "subtitle": worded(result.subtitle),
+        "period": worded(result.footer.period),
         "is_portrait": result.name in _PORTRAIT,
         "date": [known.year, known.month, known.day],
         "sections": [asdict(each) for each in section_tables(result)],
         "tables": [asdict(each) for each in paper_tables(result)],
-        "proof": _proof_lines(result.footer),
-        "notes": list(result.footer.notes),
+        "proof": _proof_lines(result.footer, worded),
+        "notes": [worded(note) for note in result.footer.notes],
         "qr": code.getvalue().decode(),
     }
 
 
-def _proof_lines(footer: ReportFooter) -> list[list[str]]:
+def _proof_lines(footer: ReportFooter, worded: Wording) -> list[list[str]]:
     zones = "; ".join(
-        f"{each.name} ({each.zone}): {cell_text(each.starts_utc) or 'the beginning'} to {cell_text(each.ends_utc) or 'now'}"
+        f"{each.name} ({each.zone}): "
+        + worded(f"{cell_text(each.starts_utc) or 'the beginning'} to {cell_text(each.ends_utc) or 'now'}")
         for each in footer.locations
     )
-    checkpoint = "none yet" if footer.checkpoint is None else f"{footer.checkpoint}, root {footer.checkpoint_root}"
+    checkpoint = worded(
+        "none yet" if footer.checkpoint is None else f"{footer.checkpoint}, root {footer.checkpoint_root}"
+    )
     variance = ", ".join(f"{unit} {cell_text(amount)}" for unit, amount in footer.variance)
     lines = [
-        ["Period in UTC", zones or "no location"],
-        ["Known as of", cell_text(footer.known_as_of)],
-        ["Journal entries", str(footer.entries)],
-        ["Digest of the heads", footer.heads_digest],
-        ["Checkpoint", checkpoint],
+        [worded("Period in UTC"), zones or worded("no location")],
+        [worded("Known as of"), cell_text(footer.known_as_of)],
+        [worded("Journal entries"), str(footer.entries)],
+        [worded("Digest of the heads"), footer.heads_digest],
+        [worded("Checkpoint"), checkpoint],
     ]
-    return [*lines, ["Variance", variance]] if variance else lines
+    return [*lines, [worded("Variance"), variance]] if variance else lines

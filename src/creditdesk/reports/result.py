@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 from creditdesk.ledger.rules.amounts import DECIMALS, Amount, currency_digits
 
 Cell = str | int | Decimal | date | datetime | bool | None
+
+
+Wording = Callable[[str], str]
+"""Returns a text in a language; one that it does not know as it is."""
+
+CODED_COLUMNS: Final = frozenset({"Kind", "Funding", "Verb", "What", "Severity", "Action", "Explanation"})
+"""The columns whose texts the program writes, not people."""
+
+
+def label(text: str) -> str:
+    """Marks a text for people, which files show in their language."""
+    return text
 
 
 class CellType(Enum):
@@ -72,7 +86,10 @@ class ReportFooter:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """A report. `totals` have the cells of rows; amounts of different units are never added."""
+    """A report. `totals` have the cells of rows; amounts of different units are never added.
+
+    `wording` gives each text of its files for people in their language; JSON and CSV stay English.
+    """
 
     name: str
     title: str
@@ -82,6 +99,7 @@ class ReportResult:
     footer: ReportFooter
     totals: tuple[tuple[Cell, ...], ...] = ()
     sections: tuple[ReportSection, ...] = ()
+    wording: Wording = label
 
 
 @dataclass(frozen=True, slots=True)

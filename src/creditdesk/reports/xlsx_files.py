@@ -12,7 +12,7 @@ import xlsxwriter
 
 from creditdesk.ledger.rules.amounts import currency_digits
 from creditdesk.reports.documents import cell_text
-from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter, ReportResult
+from creditdesk.reports.result import CODED_COLUMNS, Cell, CellType, ReportColumn, ReportFooter, ReportResult, Wording
 from creditdesk.schema.errors import invalid_field
 
 MAX_SHEET_ROWS: Final = 1_000_000
@@ -34,9 +34,12 @@ def report_xlsx(result: ReportResult) -> bytes:
     workbook = xlsxwriter.Workbook(out, {"in_memory": True, "default_date_format": "yyyy-mm-dd"})
     # The same report gives the same bytes.
     workbook.set_properties(
-        {"title": f"{result.title}: {result.subtitle}", "created": _naive(result.footer.known_as_of)}
+        {
+            "title": f"{result.wording(result.title)}: {result.wording(result.subtitle)}",
+            "created": _naive(result.footer.known_as_of),
+        }
     )
-    writer = _SheetWriter(workbook)
+    writer = _SheetWriter(workbook, result.wording)
     writer.write(result.title, result.columns, result.rows, result.totals)
     for section in result.sections:
         writer.write(section.title, section.columns, section.rows)
@@ -48,8 +51,9 @@ def report_xlsx(result: ReportResult) -> bytes:
 class _SheetWriter:
     """Writes tables to sheets of one workbook."""
 
-    def __init__(self, workbook: Any) -> None:
+    def __init__(self, workbook: Any, wording: Wording) -> None:
         self._workbook = workbook
+        self._wording = wording
         self._formats: dict[tuple[str, bool], Any] = {}
 
     def write(
@@ -59,12 +63,13 @@ class _SheetWriter:
         rows: Sequence[tuple[Cell, ...]],
         totals: Sequence[tuple[Cell, ...]] = (),
     ) -> None:
-        sheet = self._workbook.add_worksheet(title[:_NAME_LENGTH])
+        sheet = self._workbook.add_worksheet(self._wording(title)[:_NAME_LENGTH])
         header = self._workbook.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
         for place, column in enumerate(columns):
-            sheet.write_string(0, place, column.title, header)
+            shown = self._wording(column.title)
+            sheet.write_string(0, place, shown, header)
             texts = [cell_text(row[place]) for row in rows[:1000]]
-            sheet.set_column(place, place, min(48, max(9, len(column.title), *map(len, texts), 0) + 2))
+            sheet.set_column(place, place, min(48, max(9, len(shown), *map(len, texts), 0) + 2))
         sheet.freeze_panes(1, 0)
         for number, row in enumerate(rows, 1):
             for place, cell in enumerate(row):
@@ -76,24 +81,25 @@ class _SheetWriter:
 
     def write_footer(self, footer: ReportFooter) -> None:
         """The sheet that says what the report stands on."""
-        sheet = self._workbook.add_worksheet("Tie-out")
+        worded = self._wording
+        sheet = self._workbook.add_worksheet(worded("Tie-out"))
         lines: list[tuple[str, Cell]] = [
-            ("Period", footer.period),
+            (worded("Period"), worded(footer.period)),
             *(
                 (
                     f"{each.name} ({each.zone})",
-                    f"{cell_text(each.starts_utc) or 'beginning'} to {cell_text(each.ends_utc) or 'now'}",
+                    worded(f"{cell_text(each.starts_utc) or 'the beginning'} to {cell_text(each.ends_utc) or 'now'}"),
                 )
                 for each in footer.locations
             ),
-            ("Known as of (UTC)", cell_text(footer.known_as_of)),
-            ("Journal entries", footer.entries),
-            ("Digest of the heads", footer.heads_digest),
-            ("Checkpoint", footer.checkpoint),
-            ("Checkpoint root", footer.checkpoint_root),
-            *((f"Variance {unit}", amount) for unit, amount in footer.variance),
-            ("Ties out", footer.ties_out),
-            *(("Note", note) for note in footer.notes),
+            (worded("Known as of (UTC)"), cell_text(footer.known_as_of)),
+            (worded("Journal entries"), footer.entries),
+            (worded("Digest of the heads"), footer.heads_digest),
+            (worded("Checkpoint"), footer.checkpoint),
+            (worded("Checkpoint root"), footer.checkpoint_root),
+            *((worded(f"Variance {unit}"), amount) for unit, amount in footer.variance),
+            (worded("Ties out"), footer.ties_out),
+            *((worded("Note"), worded(note)) for note in footer.notes),
         ]
         sheet.set_column(0, 0, 36)
         sheet.set_column(1, 1, 80)
@@ -143,7 +149,8 @@ class _SheetWriter:
                 sheet.write_datetime(*at, cell, cell_format)
             case _:
                 # Written as a string, so no text is read as a formula.
-                sheet.write_string(*at, cell_text(cell), self._format(ReportColumn("", ""), "", bold=bold))
+                text = self._wording(cell_text(cell)) if column.name in CODED_COLUMNS else cell_text(cell)
+                sheet.write_string(*at, text, self._format(ReportColumn("", ""), "", bold=bold))
 
     def _format(self, column: ReportColumn, unit: str, *, bold: bool) -> Any:
         shown = _number_format(column.type, unit)

@@ -192,10 +192,15 @@ def _account(row: Params) -> AccountKey:
 
 def _answer(request: WriteRequest, results: Sequence[ChangeResult]) -> ActionResult:
     accepted = sum(isinstance(result, CreditChange) for result in results)
-    verb = "can be changed" if request.params[DRY_RUN] else "were changed"
     rows = [_row_document(number, result) for number, result in enumerate(results, 1)]
     value = {"Accepted": accepted, "Refused": len(results) - accepted, "Rows": rows}
-    return ActionResult(f"{accepted} of {len(results)} rows {verb}.", value)
+    total = len(results)
+    return ActionResult(
+        f"{accepted} of {total} rows can be changed."
+        if request.params[DRY_RUN]
+        else f"{accepted} of {total} rows were changed.",
+        value,
+    )
 
 
 def _row_document(number: int, result: ChangeResult) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from creditdesk.api.ledger.params import (
     credit_mapping,
     parse_basket,
 )
+from creditdesk.api.ledger.pools import read_pools
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
 from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
@@ -86,6 +87,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
     renewal = write(CORRECT_ROLE, _RENEWAL, _renew)
     due = LedgerRead(READ_ROLE, (), _due)
     balances = LedgerRead(READ_ROLE, _BALANCES, _balances)
+    pools = LedgerRead(READ_ROLE, (COWORKER_ID,), read_pools)
     decision = LedgerRead(READ_ROLE, (), _decision)
     return (
         _post("previews", preview, "What a spend would do now", _EXAMPLE_BASKET),
@@ -99,6 +101,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
         _post("renewals", renewal, "Grant the renewals that are due"),
         _get("renewals", due, "The renewals that are due"),
         _get("balances", balances, "What a customer's credits hold"),
+        _get("pools", pools, "What a customer's teams share with it, and what its caps leave"),
         _get("entries/{id}/decision", decision, "The decision that a journal entry carries out"),
     )
 
@@ -226,8 +229,12 @@ async def _renew(request: WriteRequest) -> ActionResult:
         return ActionResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
     done = await run_renewals(session, context, request.ledger, since=since, limit=MAX_GRANTS)
     value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
-    more = " More may be due: run it again." if len(done) == MAX_GRANTS else ""
-    return ActionResult(f"{len(done)} renewals were granted.{more}", value)
+    return ActionResult(
+        f"{len(done)} renewals were granted. More may be due: run it again."
+        if len(done) == MAX_GRANTS
+        else f"{len(done)} renewals were granted.",
+        value,
+    )
 
 
 async def _due(request: ReadRequest) -> ActionResult:

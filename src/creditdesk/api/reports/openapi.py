@@ -8,7 +8,7 @@ from creditdesk.api.context import SUCCESS_CONTENT
 from creditdesk.api.openapi_operations import read_operation
 from creditdesk.entities.roles import REPORTS_ROLE
 from creditdesk.reports.catalog import ReportKind
-from creditdesk.reports.files import FILE_FORMATS, FORMAT, PAGE_NUMBER, PAGE_SIZE
+from creditdesk.reports.files import FILE_FORMATS, FORMAT, LANGUAGE, PAGE_NUMBER, PAGE_SIZE
 from creditdesk.reports.request import REPORT_PARAMS
 
 _OBJECTS: Final = {"type": "array", "items": {"type": "object"}}
@@ -39,7 +39,7 @@ _REPORT: Final[dict[str, Any]] = {
 
 def report_operation(name: str, kind: ReportKind) -> dict[str, Any]:
     """The operation of one report."""
-    params = (*REPORT_PARAMS, PAGE_NUMBER, PAGE_SIZE, FORMAT)
+    params = (*REPORT_PARAMS, PAGE_NUMBER, PAGE_SIZE, FORMAT, LANGUAGE)
     operation = read_operation(f"/api/reports/{name}", kind.description, REPORTS_ROLE, params)
     files = {each.media_type.partition(";")[0]: {"schema": {"type": "string"}} for each in FILE_FORMATS.values()}
     content = {"application/json": {"schema": _REPORT}} | files

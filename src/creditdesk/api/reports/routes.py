@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import ApiContext, ReplicaUse, Route
+from creditdesk.api.context import API_LANGUAGE, ApiContext, ReplicaUse, Route
 from creditdesk.api.ledger.endpoints import LedgerWrite, WriteRequest
 from creditdesk.api.openapi_operations import write_operation
 from creditdesk.api.reports.openapi import report_operation
@@ -20,8 +21,9 @@ from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.reports.acknowledgements import EXCEPTION_KEY, NOTE, acknowledge
 from creditdesk.reports.catalog import REPORTS, run_report
 from creditdesk.reports.documents import report_document
-from creditdesk.reports.files import FILE_FORMATS, FORMAT, PAGE_NUMBER, PAGE_SIZE
+from creditdesk.reports.files import FILE_FORMATS, FORMAT, LANGUAGE, PAGE_NUMBER, PAGE_SIZE
 from creditdesk.reports.request import ReportRequest, parse_report_request
+from creditdesk.reports.result import Wording
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.params import Params
 from creditdesk.schema.repository import ReadSession
@@ -78,13 +80,18 @@ async def _get_report(
     query = request.query_params
     # A parameter may be repeated: the ids of several locations.
     raw = {key: values[0] if len(values := query.getlist(key)) == 1 else values for key in query}
-    params = Params((FORMAT, PAGE_NUMBER, PAGE_SIZE), raw)
+    params = Params((FORMAT, PAGE_NUMBER, PAGE_SIZE, LANGUAGE), raw)
     report_request = parse_report_request(name, raw, context.principal, context.now, ledger)
+    language = params[LANGUAGE] or API_LANGUAGE
+    if language not in api.wordings:
+        params.add_error(LANGUAGE, f"must be one of {', '.join(api.wordings)}")
     params.raise_errors()
     file_format = params[FORMAT] or "json"
     shown = _shown_rows(params[PAGE_NUMBER] or 1, params[PAGE_SIZE])
     async with turns:
-        body = await api.store.read_detached(partial(_render, report_request, file_format, shown))
+        body = await api.store.read_detached(
+            partial(_render, report_request, file_format, shown, api.wordings[language])
+        )
     if isinstance(body, dict):
         return json_response(200, body)
     disposition = f'attachment; filename="{name}.{file_format}"'
@@ -96,9 +103,9 @@ def _shown_rows(page: int, size: int | None) -> slice:
 
 
 async def _render(
-    request: ReportRequest, file_format: str, shown: slice, session: ReadSession
+    request: ReportRequest, file_format: str, shown: slice, wording: Wording, session: ReadSession
 ) -> dict[str, object] | bytes:
     result = await run_report(session, request)
     if file_format == "json":
         return report_document(result, shown)
-    return FILE_FORMATS[file_format].render(result)
+    return FILE_FORMATS[file_format].render(replace(result, wording=wording))

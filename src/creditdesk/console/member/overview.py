@@ -12,7 +12,8 @@ from creditdesk.console.formats import as_instant
 from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name
 from creditdesk.console.member.history_rows import find_history, history_lines
 from creditdesk.console.member.page import MEMBER_HOME, MemberPage, MemberScreen
-from creditdesk.console.member.words import CAP_PERIODS, period_words, unit_words
+from creditdesk.console.member.words import period_words
+from creditdesk.console.pools import pool_text
 from creditdesk.console.translations import mark
 
 _LATEST: Final = 5
@@ -119,34 +120,8 @@ def _teams(page: MemberPage) -> list[tuple[str, list[dict[str, Any]]]]:
     """The pools of each team that shares credit, by the team's name."""
     found: dict[int, tuple[str, list[dict[str, Any]]]] = {}
     for pool in page.customer["Pools"]:
-        found.setdefault(pool["TeamId"], (pool["TeamName"], []))[1].append(_pool(page, pool))
+        found.setdefault(pool["TeamId"], (pool["TeamName"], []))[1].append(pool_text(page, pool))
     return list(found.values())
-
-
-def _pool(page: MemberPage, pool: Mapping[str, Any]) -> dict[str, Any]:
-    is_money = pool["Kind"] == "money"
-    kind, currency = ("money", pool["Unit"]) if is_money else ("time", None)
-
-    def text(value: object) -> str:
-        return page.format.amount(value, kind, currency)
-
-    return {
-        "is_money": is_money, "unit": pool["Unit"] if is_money else page.translate(unit_words(pool["Unit"])),
-        "drawable": text(pool["Drawable"]), "available": text(pool["Available"]), "expires": pool["ExpireDate"],
-        "is_capped": Decimal(str(pool["Drawable"])) < Decimal(str(pool["Available"])),
-        "caps": [
-            {"period": page.translate(CAP_PERIODS[cap["Period"]]), "drawn": text(cap["Drawn"]),
-             "amount": text(cap["Amount"]), "left": text(cap["Left"]),
-             "share": _percent(cap["Drawn"], cap["Amount"])}
-            for cap in pool["Caps"]
-        ],
-    }  # fmt: skip
-
-
-def _percent(part: object, whole: object) -> int:
-    """How much of a cap is drawn, from 0 to 100."""
-    amount = Decimal(str(whole))
-    return min(100, max(0, int(Decimal(str(part)) * 100 / amount))) if amount else 100
 
 
 OVERVIEW_SCREENS: Final = (MemberScreen(MEMBER_HOME, show_overview),)

@@ -45,14 +45,6 @@ UNIT_WORDS: Final = {
 }
 """What one use of a credit is, by the names of pools and reports in the singular."""
 _PERIOD_WORDS: Final = ("minute", "day", "week", "month", "use", "four_week_month")
-CAP_PERIODS: Final = {
-    "day": mark("today"),
-    "week": mark("this week"),
-    "month": mark("this month"),
-    "quarter": mark("this quarter"),
-    "year": mark("this year"),
-}
-"""The period that a cap covers now."""
 FLOW_WORDS: Final = (
     mark("Granted"), mark("Rolled in"), mark("Given back"), mark("Adjusted"), mark("Used"), mark("Rolled out"),
     mark("Voided"), mark("Expired"), mark("Reopened"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,7 +19,7 @@ from creditdesk.api.serializer import encode
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.api_reference import TOKEN_VARIABLE, ApiCall, api_calls, curl_example, python_example
 from creditdesk.console.page import ConsolePage, Screen
-from creditdesk.console.translations import mark
+from creditdesk.console.translations import SOURCE_LANGUAGE, mark
 from creditdesk.schema.errors import NotFound
 
 API_PATH: Final = "/console/api"
@@ -81,7 +82,7 @@ async def _try(page: ConsolePage) -> Response:
             query.append((parameter.name, value))
     query += parse_qsl(str(form.get("query", "")))
     try:
-        status, answer = int(HTTPStatus.OK), await page.client.get(path, query)
+        status, answer = int(HTTPStatus.OK), await replace(page.client, language=SOURCE_LANGUAGE).get(path, query)
     except ApiError as error:
         status, answer = error.status, {"Message": error.message, "Errors": error.fields}
     except msgspec.DecodeError:

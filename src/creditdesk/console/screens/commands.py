@@ -12,7 +12,7 @@ from creditdesk.console.api_client import ApiError
 from creditdesk.console.booking_effects import CANCEL, CHARGE, cancellation_effects, charge_preview
 from creditdesk.console.command_effects import command_effects
 from creditdesk.console.inputs import CONTROLS, FormField
-from creditdesk.console.labels import words
+from creditdesk.console.labels import translated_words
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.page import ConsolePage, Screen, safe_path
 from creditdesk.console.screens.record_lists import entity_of_path
@@ -121,7 +121,7 @@ async def _form(
     return page.render(
         "command.html",
         error.status if error else HTTPStatus.OK,
-        entity=entity, action=action, record=record, name=record_name(entity, record),
+        entity=entity, action=action, record=record, name=record_name(page, entity, record),
         fields=[_field(page, param, entered, error) for param in action.parameters], error=error,
         path=f"{fields_path(entity, record['Id'])}/commands/{action.key}",
         back=safe_path(entered["next"]) if entered.get("next") else record_path(entity, record["Id"]),
@@ -137,7 +137,7 @@ def _field(page: ConsolePage, param: Param, entered: Mapping[str, str], error: A
     text = entered.get(param.name, "")
     if isinstance(param.field, Boolean):
         text = "true" if text.lower() in ("true", "1") else ""
-    return FormField(param.name, page.translate(words(param.name.replace(" ", ""))), control, text, required, message)
+    return FormField(param.name, translated_words(param.name, page.language), control, text, required, message)
 
 
 _PATH: Final = "/console/records/{area}/{plural}/{id:int}/commands/{command}"

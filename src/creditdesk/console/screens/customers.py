@@ -15,6 +15,7 @@ from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name, credi
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.pools import pool_text
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.roles import REPORTS_ROLE, SPEND_ROLE
@@ -68,7 +69,7 @@ async def _show(page: ConsolePage) -> Response:
         hidden=sum(row["state"] not in shown_states for row in rows),
         timeline=timeline_chart(_spans(page, rows), page.now, page.preferences.locale),
         lines=await journal_rows(page, lines.records, names), listed=lines, address=address,
-        teams=await _teams(page, customer.get("Teams") or []),
+        teams=await _teams(page, customer_id, customer.get("Teams") or []),
         may_grant=page.may(CoworkerBookingCredit, "create"), may_spend=page.has_role(SPEND_ROLE),
         may_report=page.has_role(REPORTS_ROLE), month=page.now.astimezone(page.format.zone).date().replace(day=1).isoformat(),
         may_link=page.may(Coworker, "update"),
@@ -146,11 +147,17 @@ def _spans(page: ConsolePage, rows: list[dict[str, Any]]) -> list[CreditSpan]:
     return spans
 
 
-async def _teams(page: ConsolePage, ids: list[int]) -> list[dict[str, Any]]:
+async def _teams(page: ConsolePage, customer_id: int, ids: list[int]) -> list[dict[str, Any]]:
+    """The customer's teams, with what each shares and what the caps of this member leave (rule 16)."""
     if not ids or not page.may(Team, "get"):
         return []
     listed: list[dict[str, Any]] = await allowed(page.client.get(Team.path(), {"id": str(ids)}), [])
-    return [{**team, "path": record_path(Team, team["Id"])} for team in listed]
+    found = await allowed(page.client.get("/api/ledger/pools", {"CoworkerId": customer_id}), {"Value": []})
+    pools = [(pool["TeamId"], pool_text(page, pool)) for pool in found["Value"]]
+    return [
+        {**team, "path": record_path(Team, team["Id"]), "pools": [text for owner, text in pools if owner == team["Id"]]}
+        for team in listed
+    ]
 
 
 async def _list(page: ConsolePage) -> Response:

@@ -91,7 +91,7 @@ async def _groups(page: ConsolePage, rows: list[dict[str, Any]], most: int) -> l
     names = await _customer_names(page, [row for found in first.values() for row in found])
     return [
         ExceptionsOfKind(
-            code, found[0]["Severity"], found[0]["What"], found[0]["Action"], len(found),
+            code, found[0]["Severity"], page.wording(found[0]["What"]), page.wording(found[0]["Action"]), len(found),
             [_row(page, row, names) for row in first[code]],
         )
         for code, found in by_code.items()
@@ -113,7 +113,7 @@ def _row(page: ConsolePage, row: Mapping[str, Any], names: Mapping[int, str]) ->
     accepted = f"{row['AcknowledgedBy']}: {row['Note']}" if row["AcknowledgedBy"] else ""
     return ShownException(
         row["Key"],
-        row["Explanation"],
+        page.wording(row["Explanation"]),
         row["Customer"] or names.get(row["CustomerId"]) or (f"#{row['CustomerId']}" if row["CustomerId"] else ""),
         record_path(Coworker, row["CustomerId"]) if row["CustomerId"] else "",
         f"#{row['CreditId']}" if row["CreditId"] else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.column_mapping import FileColumn, file_columns, importable_fields, renamed
-from creditdesk.console.labels import entity_plural, words
+from creditdesk.console.labels import entity_plural, translated_words
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.translations import mark
 from creditdesk.console.uploads import UploadForm, read_upload
@@ -40,8 +41,8 @@ async def _start(page: ConsolePage, fields: Mapping[str, str], message: str = ""
     past = [(each, json.loads(each["Details"])) for each in listed.records]
     return page.render(
         "import.html", HTTPStatus.UNPROCESSABLE_ENTITY if message else HTTPStatus.OK,
-        kinds=sorted((entity_plural(each), name) for name, each in (await _kinds(page)).items()), fields=fields, path=IMPORT_PATH,
-        message=message, past=[(each, details) for each, details in past if details.get("Added")], words=words,
+        kinds=sorted((entity_plural(each, page.language), name) for name, each in (await _kinds(page)).items()), fields=fields, path=IMPORT_PATH,
+        message=message, past=[(each, details) for each, details in past if details.get("Added")], words=partial(translated_words, language=page.language),
     )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ async def _run(
         return _columns(page, entity, fields, columns, error)
     return page.render(
         "import_result.html",
-        entity=entity, title=entity_plural(entity), result=answer["Value"], is_write=is_write, fields=fields,
+        entity=entity, title=entity_plural(entity, page.language), result=answer["Value"], is_write=is_write, fields=fields,
         columns=columns, path=IMPORT_PATH,
     )  # fmt: skip
 
@@ -115,8 +116,8 @@ def _columns(
 ) -> Response:
     return page.render(
         "import_columns.html", error.status if error else HTTPStatus.OK,
-        title=entity_plural(entity), fields=fields, columns=columns, error=error, path=IMPORT_PATH,
-        choices=[(name, words(name)) for name in importable_fields(entity)],
+        title=entity_plural(entity, page.language), fields=fields, columns=columns, error=error, path=IMPORT_PATH,
+        choices=[(name, translated_words(name, page.language)) for name in importable_fields(entity)],
     )  # fmt: skip
 
 
@@ -147,7 +148,7 @@ async def _undo(page: ConsolePage) -> Response:
         else:
             deleted += 1
     return page.render(
-        "import_undo.html", entity=entity, title=entity_plural(entity), deleted=deleted, refused=refused,
+        "import_undo.html", entity=entity, title=entity_plural(entity, page.language), deleted=deleted, refused=refused,
         left=max(0, len(ids) - _MAX_UNDO), path=IMPORT_PATH, undo_path=page.request.url.path,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.bulk_rows import ACTS, BulkAct
 from creditdesk.console.displays import CellText, cell, is_numeric
 from creditdesk.console.journal_table import CREDIT_ENTITIES
-from creditdesk.console.labels import column_title, entity_plural, words
+from creditdesk.console.labels import choices_of, column_title, entity_plural, entity_summary
 from creditdesk.console.links import list_path
 from creditdesk.console.list_query import (
     COLUMNS_PARAM,
@@ -68,8 +68,8 @@ async def _catalog(page: ConsolePage) -> Response:
     areas: dict[str, list[tuple[str, str, str]]] = {}
     for entity in page.context.entities:
         if page.may(entity, "list"):
-            summary = (entity.__doc__ or "").strip().split("\n", maxsplit=1)[0]
-            areas.setdefault(entity.area, []).append((entity_plural(entity), list_path(entity), summary))
+            title, summary = entity_plural(entity, page.language), entity_summary(entity, page.language)
+            areas.setdefault(entity.area, []).append((title, list_path(entity), summary))
     groups = [(area, sorted(entries)) for area, entries in sorted(areas.items())]
     return page.render("catalog.html", groups=groups)
 
@@ -85,16 +85,18 @@ async def _list(page: ConsolePage) -> Response:
         "record_list.html",
         400 if error else 200,
         entity=entity,
-        title=entity_plural(entity),
+        title=entity_plural(entity, page.language),
         path=list_path(entity),
         address=address,
         listed=listed,
         error=error,
-        headings=[_heading(address, listed, column) for column in columns],
+        headings=[_heading(page, address, listed, column) for column in columns],
         rows=[_row(page, columns, record, names) for record in listed.records],
-        chips=[(column_title(chip.column), chip, await _chip_value(page, chip)) for chip in address.chips()],
-        filter_choices=[(column.name, column_title(column)) for column in filter_columns(entity)],
-        column_choices=[(c, column_title(c), c in columns) for c in entity.meta().list_columns],
+        chips=[
+            (column_title(chip.column, page.language), chip, await _chip_value(page, chip)) for chip in address.chips()
+        ],
+        filter_choices=_titled(page, filter_columns(entity)),
+        column_choices=[(c, column_title(c, page.language), c in columns) for c in entity.meta().list_columns],
         operators=OPERATORS,
         page_sizes=PAGE_SIZES,
         may_create=page.may(entity, "create"),
@@ -116,6 +118,11 @@ async def _find(page: ConsolePage, address: ListAddress) -> tuple[RecordPage, Ap
         if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
             raise
         return RecordPage([], 0), error
+
+
+def _titled(page: ConsolePage, columns: list[Column]) -> list[tuple[str, str]]:
+    """The names and titles of columns, by title."""
+    return sorted(((c.name, column_title(c, page.language)) for c in columns), key=lambda each: each[1].casefold())
 
 
 def _bulk_acts(page: ConsolePage, entity: type[Entity]) -> list[BulkAct]:
@@ -140,13 +147,13 @@ def with_location(page: ConsolePage, address: ListAddress) -> list[tuple[str, st
     return [*pairs, (parameter_name(entity, column, "equals"), str(page.location.id))]
 
 
-def _heading(address: ListAddress, listed: RecordPage, column: Column) -> ColumnHeading:
+def _heading(page: ConsolePage, address: ListAddress, listed: RecordPage, column: Column) -> ColumnHeading:
     is_sorted = column.name == listed.order
     descending = is_sorted and address.value("dir").lower() in ("descending", "-1")
     following = "ascending" if descending or not is_sorted else "descending"
     order = ("descending" if descending else "ascending") if is_sorted else "none"
     query = address.with_values(orderby=column.name, dir=following)
-    return ColumnHeading(column, column_title(column), is_numeric(column), order, query)
+    return ColumnHeading(column, column_title(column, page.language), is_numeric(column), order, query)
 
 
 def _row(
@@ -205,7 +212,7 @@ async def _filter_value(page: ConsolePage) -> Response:
         raise NotFound
     choices: list[tuple[str, str]] = []
     if isinstance(column.field, Enum):
-        choices = [(str(int(member)), words(member.name.rstrip("_"))) for member in column.field.of]
+        choices = [*choices_of(column.field, page.language)]
     elif isinstance(column.field, Boolean):
         choices = [("true", page.translate(mark("Yes"))), ("false", page.translate(mark("No")))]
     return page.render("filter_value.html", choices=choices, is_date=is_instant(column))

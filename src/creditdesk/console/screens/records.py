@@ -32,10 +32,12 @@ _CHANGED_MEANWHILE: Final = mark("Somebody changed this record meanwhile. Compar
 _TOO_MANY_ROWS: Final = mark("A file has at most %(most)s rows, and this list has %(total)s. Add a filter.")
 
 
-def record_name(entity: type[Entity], record: Mapping[str, Any]) -> str:
+def record_name(page: ConsolePage, entity: type[Entity], record: Mapping[str, Any]) -> str:
     """What a record is called in headings: its label, else its kind and number."""
     label = record.get("ToStringText") or ""
-    return str(label) if label and not label.startswith("#") else f"{entity_title(entity)} #{record['Id']}"
+    return (
+        str(label) if label and not label.startswith("#") else f"{entity_title(entity, page.language)} #{record['Id']}"
+    )
 
 
 async def _show(page: ConsolePage) -> Response:
@@ -52,14 +54,14 @@ async def _show(page: ConsolePage) -> Response:
         if naming_reference(column) in names:
             continue
         if value is None or value in ("", [], False):
-            empty.append(column_title(column))
+            empty.append(column_title(column, page.language))
             continue
         (system if column.name in BASE_FIELDS else facts).append(
-            (column_title(column), cell(formatter, column, record, names.get(column.name)))
+            (column_title(column, page.language), cell(formatter, column, record, names.get(column.name)))
         )
     return page.render(
         "record.html",
-        entity=entity, record=record, name=record_name(entity, record), plural=entity_plural(entity),
+        entity=entity, record=record, name=record_name(page, entity, record), plural=entity_plural(entity, page.language),
         list_path=list_path(entity), path=fields_path(entity, record["Id"]), facts=facts, system=system,
         empty=empty, own_screen=_own_screen(entity, record["Id"]),
         may_edit=page.may(entity, "update"), may_delete=page.may(entity, "delete"),
@@ -135,7 +137,7 @@ async def _confirm_delete(page: ConsolePage) -> Response:
     entity, record = await _read(page)
     return page.render(
         "record_delete.html",
-        record=record, name=record_name(entity, record), title=entity_title(entity),
+        record=record, name=record_name(page, entity, record), title=entity_title(entity, page.language),
         path=fields_path(entity, record["Id"]), error=None,
     )  # fmt: skip
 
@@ -147,7 +149,7 @@ async def _delete(page: ConsolePage) -> Response:
     except ApiError as error:
         return page.render(
             "record_delete.html", _fields_only(error).status,
-            record=record, name=record_name(entity, record), title=entity_title(entity),
+            record=record, name=record_name(page, entity, record), title=entity_title(entity, page.language),
             path=fields_path(entity, record["Id"]), error=error,
         )  # fmt: skip
     return page.redirect(list_path(entity), notice=mark("Deleted"))
@@ -208,7 +210,7 @@ async def _form(
         error.status if error else HTTPStatus.OK,
         entity=entity, record=record, error=error, again=again,
         first=[field for field in fields if field in first], rest=[field for field in fields if field not in first],
-        title=entity_title(entity), plural=entity_plural(entity), list_path=list_path(entity),
+        title=entity_title(entity, page.language), plural=entity_plural(entity, page.language), list_path=list_path(entity),
         path=fields_path(entity, record["Id"]) if record else list_path(entity),
         options=await _reference_options(page, first),
     )  # fmt: skip

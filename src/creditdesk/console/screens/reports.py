@@ -128,7 +128,7 @@ async def _file(page: ConsolePage) -> Response:
     if name not in REPORTS or file_format not in FILE_FORMATS:
         raise NotFound
     values = api_values(page.format, dict(page.query))
-    body = await page.client.get_file(_api_path(name), {**values, "Format": file_format})
+    body = await page.client.get_file(_api_path(name), {**values, "Format": file_format, "Language": page.language})
     day = page.now.astimezone(page.format.zone).date().isoformat()
     headers = {**PAGE_HEADERS, "Content-Disposition": f'attachment; filename="{name}-{day}.{file_format}"'}
     return Response(body, media_type=FILE_FORMATS[file_format].media_type, headers=headers)

@@ -39,11 +39,11 @@ class MatrixRow:
     roles: tuple[str | None, ...]
 
 
-def matrix(entities: tuple[type[Entity], ...]) -> list[MatrixRow]:
+def matrix(entities: tuple[type[Entity], ...], language: str) -> list[MatrixRow]:
     """The kinds of records that have roles of their own, by title."""
     rows = [
         MatrixRow(
-            entity_plural(entity),
+            entity_plural(entity, language),
             tuple(
                 entity.roles[verb] if verb in entity.verbs and entity.roles[verb] not in WHOLE_AREA_ROLES else None
                 for verb in ALL_VERBS
@@ -58,7 +58,7 @@ async def _list(page: ConsolePage) -> Response:
     """The groups, each with how many kinds of records it may list, read, create, edit and delete."""
     _require(page)
     names = {role_id: name for name, role_id in (await _role_ids(page)).items()}
-    rows = matrix(page.context.entities)
+    rows = matrix(page.context.entities, page.language)
     groups = []
     for group in (await user_groups(page)).values():
         full = await page.client.get(f"{UserRole.path()}/{group['Id']}")
@@ -126,7 +126,7 @@ async def _form(page: ConsolePage, group: Mapping[str, Any], held: set[str], err
     group_id = page.request.path_params.get("id")
     return page.render(
         "role.html", error.status if error else HTTPStatus.OK,
-        group=group, held=held, error=error, rows=matrix(page.context.entities), verbs=VERB_TITLES, presets=PRESETS,
+        group=group, held=held, error=error, rows=matrix(page.context.entities, page.language), verbs=VERB_TITLES, presets=PRESETS,
         areas=WHOLE_AREA_ROLES, users=users.records, chosen={str(each) for each in group["Users"] or ()}, list_path=ROLES_PATH,
         path=f"{ROLES_PATH}/{group_id or 'new'}", may_save=page.may(UserRole, "update" if group_id else "create"),
     )  # fmt: skip

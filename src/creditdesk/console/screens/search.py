@@ -110,7 +110,11 @@ def _pages(page: ConsolePage, text: str) -> list[SearchHit]:
     entries.append((page.translate(mark("Saved views")), "/console/views"))
     if page.has_role(SPEND_ROLE):
         entries.append((page.translate(mark("Pay with credit")), "/console/spend"))
-    entries += [(entity_plural(each), list_path(each)) for each in page.context.entities if page.may(each, "list")]
+    entries += [
+        (entity_plural(each, page.language), list_path(each))
+        for each in page.context.entities
+        if page.may(each, "list")
+    ]
     return [SearchHit(title, path) for title, path in entries if text in title.lower()][:_MAX_HITS]
 
 

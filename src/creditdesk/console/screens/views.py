@@ -102,7 +102,7 @@ async def _form(
     return page.render(
         "view_form.html",
         error.status if error else HTTPStatus.OK,
-        entity=entity, title=entity_plural(entity), list_path=list_path(entity), view=view, error=error,
+        entity=entity, title=entity_plural(entity, page.language), list_path=list_path(entity), view=view, error=error,
         address=address, audience=audience, audiences=await audiences(page, chosen=audience), views_path=VIEWS_PATH,
         path=f"{VIEWS_PATH}/{view['Id']}" if "Id" in view else VIEWS_PATH,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from creditdesk.ledger.rules.pool_caps import MemberCap
 from creditdesk.ledger.rules.renewal import has_expired
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.service import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,16 @@ class _TeamNameRow(TypedRow, frozen=True, gc=False):
     entity = Team
 
     name: str | None
+    business_id: int | None
 
 
-async def load_shared_pools(session: ReadSession, payers: Payers, now: datetime) -> list[SharedPool]:
-    """The pools that the teams of a customer share with it, by team, kind and unit."""
+async def load_shared_pools(
+    session: ReadSession, payers: Payers, now: datetime, principal: Principal | None = None
+) -> list[SharedPool]:
+    """The pools that the teams of a customer share with it, by team, kind and unit.
+
+    A principal sees the teams and the credit of its locations; a cap counts what was drawn at any.
+    """
     credits_ = await load_credits(session, sorted(payers.team_by_payer), now, skip_states=False)
     shared = [
         replace(credit, team_id=payers.team_by_payer[credit.customer_id])
@@ -61,12 +68,21 @@ async def load_shared_pools(session: ReadSession, payers: Payers, now: datetime)
     (caps,) = await load_caps(session, [member])
     groups: dict[tuple[int, CreditType, str], list[Credit]] = {}
     for credit in shared:
-        if credit.pool in pools and credit.team_id is not None:
+        if credit.team_id is None or credit.pool not in pools:
+            continue
+        if _is_visible(credit, names.get(credit.team_id), principal):
             groups.setdefault((credit.team_id, credit.kind, unit_of(credit)), []).append(credit)
     return [
         _pool(team, names[team].name or "", kind, unit, groups[team, kind, unit], caps, now)
         for team, kind, unit in sorted(groups)
     ]
+
+
+def _is_visible(credit: Credit, team: _TeamNameRow | None, principal: Principal | None) -> bool:
+    if principal is None:
+        return True
+    team_location = team.business_id if team else None
+    return principal.sees_location(credit.business_id) and principal.sees_location(team_location)
 
 
 def unit_of(credit: Credit) -> str:

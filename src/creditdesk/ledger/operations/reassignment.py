@@ -31,5 +31,8 @@ async def require_reassignable(session: ReadSession, locked: LockedAccount, term
     was_used = locked.remaining != locked.total or any(e.kind in _PAYMENTS for e in entries)
     for field, after in changes:
         if was_used or locked.reserved:
-            state = "was used" if was_used else "is held"
-            raise invalid_field(field, f"cannot be changed, as the credit {state}", after)
+            raise invalid_field(
+                field,
+                "cannot be changed, as the credit was used" if was_used else "cannot be changed, as the credit is held",
+                after,
+            )

@@ -1,0 +1,96 @@
+"""A Spanish browser meets Spanish everywhere: lists, records, forms, the API's errors and notices."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+import httpx
+import openpyxl
+import pytest
+import pytest_asyncio
+from starlette.types import ASGIApp
+
+from creditdesk.console.translations import VALUE, translated_message
+from tests.console.conftest import browser
+from tests.console.forms import fields_of
+from tests.support.api_client import ApiClient
+from tests.support.api_messages import api_messages
+
+CREDITS = "/console/records/billing/coworkerbookingcredits"
+
+
+@pytest_asyncio.fixture
+async def spanish(app: ASGIApp, admin_token: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The administrator's browser, which asks for Spanish."""
+    async with browser(app, admin_token) as opened:
+        opened.headers["accept-language"] = "es"
+        yield opened
+
+
+async def test_lists_and_records_call_fields_and_choices_by_spanish_names(
+    spanish: httpx.AsyncClient, api: ApiClient
+) -> None:
+    credit = await api.create_credit("20.00")
+    listed = (await spanish.get(f"{CREDITS}?columns=TotalCredit,RemainingCredit,CoworkerFullName")).text
+    for text in ("Créditos en dinero", "Crédito total", "Crédito restante", "Cliente: nombre completo"):
+        assert text in listed
+    record = (await spanish.get(f"{CREDITS}/{credit}")).text
+    assert "Sirve para reservas" in record
+    assert "Can be used" not in record
+    form = (await spanish.get("/console/records/billing/extraservices/new")).text
+    assert "Periodo de cobro" in form
+    assert ">Minutos</option>" in form
+    workbook = openpyxl.load_workbook(BytesIO((await spanish.get(f"{CREDITS}/export.xlsx")).content))
+    assert "Crédito total" in [cell.value for cell in workbook.worksheets[0][1]]
+
+
+async def test_errors_and_notices_of_the_api_are_spanish(spanish: httpx.AsyncClient, api: ApiClient) -> None:
+    form = fields_of((await spanish.get(f"{CREDITS}/new")).text)
+    wrong = await spanish.post(f"{CREDITS}/new", data={**form, "TotalCredit": "lots"})
+    assert wrong.status_code == 400
+    assert "debe ser un número" in wrong.text
+    assert "es un campo obligatorio" in wrong.text
+    credit = await api.create_credit("20.00")
+    adjust = f"{CREDITS}/{credit}/commands/ADJUST_CREDIT"
+    fields = fields_of((await spanish.get(adjust)).text)
+    done = await spanish.post(adjust, data={**fields, "Amount": "5", "Reason": "Proyector"})
+    assert "Se ajustaron 1 créditos." in (await spanish.get(done.headers["location"])).text
+
+
+async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncClient, api: ApiClient) -> None:
+    await api.create_credit("20.00")
+    path = "/console/reports/liability"
+    page = (await spanish.get(f"{path}?By=funding")).text
+    for text in ("Restante", "Restante menos caducado: lo que se debe."):
+        assert text in page
+    assert "Remaining less expired" not in page
+    workbook = openpyxl.load_workbook(BytesIO((await spanish.get(f"{path}/report.xlsx?By=funding")).content))
+    assert workbook.sheetnames[-1] == "Cuadre"
+    sheet = workbook.worksheets[0]
+    assert [cell.value for cell in sheet[1]][:4] == ["Sede", "Tipo", "Unidad", "Financiación"]
+    assert sheet["B2"].value == "dinero"
+
+
+@pytest.mark.parametrize(
+    ("english", "spanish_text"),
+    [
+        ("must be at most 100 characters", "debe tener como máximo 100 caracteres"),
+        ("The role Coworker-List is needed", "Hace falta el rol Coworker-List"),
+        ("3 of 4 rows were changed.", "Se cambiaron 3 de 4 filas."),
+        ("Nobody ever wrote this", "Nobody ever wrote this"),
+    ],
+)
+def test_text_with_values_is_recognised(english: str, spanish_text: str) -> None:
+    assert translated_message(english, "es") == spanish_text
+    assert translated_message(english, "en") == english
+
+
+def test_each_text_of_the_api_is_recognised_with_values() -> None:
+    """No key stands in for another one that has other words."""
+    for key in api_messages():
+        text = key.replace(VALUE, "7")
+        expected = translated_message(key, "es").replace(VALUE, "7") if VALUE not in key else None
+        assert translated_message(text, "es") != text or translated_message(key, "es") == key, key
+        if expected is not None:
+            assert translated_message(text, "es") == expected

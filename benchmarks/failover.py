@@ -233,14 +233,15 @@ def prepare(url: str) -> tuple[str, str]:
     """Fills the database with a small demo; returns e-mail and password of its administrator."""
     # A password among the arguments would be refused.
     os.environ[DATABASE_VARIABLE] = url
-    output = _creditdesk("demo", "--uses", "20")
+    output = run_creditdesk("demo", "--uses", "20")
     found = [re.search(rf"^{name}: +(\S+)$", output, re.MULTILINE) for name in ("E-mail", "Password")]
     assert found[0]
     assert found[1]
     return found[0][1], found[1][1]
 
 
-def _creditdesk(*arguments: str) -> str:
+def run_creditdesk(*arguments: str) -> str:
+    """What a command prints; raises RuntimeError where one other than `verify` fails."""
     command = [sys.executable, "-c", "from creditdesk.cli import main; main()", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and arguments[0] != "verify":
@@ -259,7 +260,8 @@ async def new_credit(client: httpx.AsyncClient) -> dict[str, object]:
     }
 
 
-async def _create_credits(address: str, credentials: tuple[str, str]) -> list[int]:
+async def create_credits(address: str, credentials: tuple[str, str]) -> list[int]:
+    """Credits for the load; returns their ids."""
     async with httpx.AsyncClient(base_url=address, auth=credentials) as client:
         body = await new_credit(client)
         made = [(await client.post(CREDITS_PATH, json=body)).json() for _ in range(CREDITS)]
@@ -269,7 +271,7 @@ async def _create_credits(address: str, credentials: tuple[str, str]) -> list[in
 async def _run_load(
     address: str, credentials: tuple[str, str], failure: Callable[[], None], seconds_after: float
 ) -> Load:
-    load = Load(address, credentials, await _create_credits(address, credentials))
+    load = Load(address, credentials, await create_credits(address, credentials))
     running = asyncio.create_task(load.run())
     await asyncio.sleep(SECONDS_BEFORE)
     await asyncio.to_thread(failure)
@@ -301,7 +303,7 @@ def run_case(case: Case) -> Outcome:
         set_up.settle()
         effects = asyncio.run(_effects(set_up.database))
         os.environ[DATABASE_VARIABLE] = set_up.database
-        problems = _creditdesk("verify")
+        problems = run_creditdesk("verify")
     agreed = "agree" in problems.splitlines()[-1]
     return Outcome(
         case=case.name,

@@ -37,6 +37,14 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedRequest:
+    """A request as it is sent: the request line and headers, without the blank line, and the body."""
+
+    head: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LoadPlan:
     """Requests, their server, the number of connections and the duration."""
 
@@ -77,10 +85,10 @@ def measure_load(load: LoadPlan) -> Sample:
 
 
 @dataclass(slots=True)
-class _GeneratorState:
-    """State that the connections of the generator share."""
+class GeneratorState:
+    """State that the connections of the generator share: encoded requests of equal chance, and the end."""
 
-    heads: list[tuple[bytes, bytes]]
+    requests: Sequence[EncodedRequest]
     idempotency_keys: bool
     seed: str
     ends: float
@@ -89,16 +97,24 @@ class _GeneratorState:
     durations: list[int] = field(default_factory=list)
 
     def next_request(self) -> bytes:
-        head, body = random.choice(self.heads)
+        chosen = random.choice(self.requests)
         self.sent += 1
         key = f"Idempotency-Key: {self.seed}-{self.sent}\r\n".encode() if self.idempotency_keys else b""
-        return head + key + b"\r\n" + body
+        return chosen.head + key + b"\r\n" + chosen.body
+
+    def is_over(self) -> bool:
+        return time.perf_counter() >= self.ends
+
+    def take_answer(self, head: bytes, nanoseconds: int) -> None:
+        """Counts a response, of which `head` is the status line and the headers."""
+        self.durations.append(nanoseconds)
+        self.errors += not head.startswith(b"HTTP/1.1 2")
 
 
-class _Connection(asyncio.Protocol):
-    """One connection of the closed loop."""
+class ClosedLoopConnection(asyncio.Protocol):
+    """One connection, which sends its next request when the last is answered."""
 
-    def __init__(self, plan: _GeneratorState, over: asyncio.Future[None]) -> None:
+    def __init__(self, plan: GeneratorState, over: asyncio.Future[None]) -> None:
         self.plan, self.finished = plan, over
         self.buffer, self.sent_at = b"", 0
 
@@ -119,38 +135,44 @@ class _Connection(asyncio.Protocol):
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         if len(rest) < int(length or 0):
             return
-        self.plan.durations.append(time.perf_counter_ns() - self.sent_at)
-        self.plan.errors += not head.startswith(b"HTTP/1.1 2")
+        self.plan.take_answer(head, time.perf_counter_ns() - self.sent_at)
         self.buffer = b""
-        if time.perf_counter() < self.plan.ends:
-            self._send()
-        else:
+        if self.plan.is_over():
             self.transport.close()
+        else:
+            self._send()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if not self.finished.done():
             self.finished.set_result(None)
 
 
-def _encode_request(ask: HttpRequest, token: str) -> tuple[bytes, bytes]:
+def encode_request(ask: HttpRequest, credentials: str, content_type: str = "application/json") -> EncodedRequest:
+    """A request with a header line that identifies the caller."""
     body = ask.body.encode()
     lines = (
-        f"{ask.method} {ask.target} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {token}",
-        "Content-Type: application/json", f"Content-Length: {len(body)}", "",
+        f"{ask.method} {ask.target} HTTP/1.1", "Host: 127.0.0.1", credentials,
+        f"Content-Type: {content_type}", f"Content-Length: {len(body)}", "",
     )  # fmt: skip
-    return "\r\n".join(lines).encode(), body
+    return EncodedRequest("\r\n".join(lines).encode(), body)
+
+
+async def run_connections(plan: GeneratorState, port: int, clients: int) -> None:
+    """Runs so many connections until the plan is over."""
+    loop = asyncio.get_running_loop()
+    over = [loop.create_future() for _ in range(clients)]
+    for each in over:
+        await loop.create_connection(partial(ClosedLoopConnection, plan, each), "127.0.0.1", port)
+    await asyncio.gather(*over)
 
 
 async def _generate(port: int, clients: int, seconds: float, requests: str, token: str, seed: str, keyed: bool) -> None:
     lines = (line.split("\t") for line in requests.splitlines())
-    heads = [_encode_request(HttpRequest(method, target, body), token) for method, target, body in lines]
+    caller = f"Authorization: Bearer {token}"
+    encoded = [encode_request(HttpRequest(method, target, body), caller) for method, target, body in lines]
     began = time.perf_counter()
-    plan = _GeneratorState(heads, keyed, seed, began + seconds)
-    loop = asyncio.get_running_loop()
-    over = [loop.create_future() for _ in range(clients)]
-    for each in over:
-        await loop.create_connection(partial(_Connection, plan, each), "127.0.0.1", port)
-    await asyncio.wait_for(asyncio.gather(*over), seconds + _GRACE_SECONDS)
+    plan = GeneratorState(encoded, keyed, seed, began + seconds)
+    await asyncio.wait_for(run_connections(plan, port, clients), seconds + _GRACE_SECONDS)
     lasted = time.perf_counter() - began
     sample = summarize(plan.durations, lasted, plan.errors)
     print(

@@ -38,10 +38,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_server(url: str, workers: int, log: Path) -> Iterator[BenchmarkServer]:
-    """Runs `creditdesk serve` over a database during the block."""
+def running_server(url: str, workers: int, log: Path, *flags: str) -> Iterator[BenchmarkServer]:
+    """Runs `creditdesk serve` over a database, with further flags, during the block."""
     port = free_port()
-    options = ["--port", str(port), "--workers", str(workers), "--database", url]
+    options = ["--port", str(port), "--workers", str(workers), "--database", url, *flags]
     began = time.monotonic()
     with running_process([sys.executable, "-c", _COMMAND, "serve", *options], port, log, ready="/ready") as pid:
         yield BenchmarkServer(port, pid, time.monotonic() - began)

@@ -195,3 +195,12 @@ async def api(unverified_api: ApiClient) -> AsyncIterator[ApiClient]:
     """The same; the ledger must verify when the test is over (rule 34)."""
     yield unverified_api
     assert await unverified_api.verify_problems() == []
+
+
+@pytest_asyncio.fixture(params=ENGINES)
+async def each_store(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Store]:
+    """A store of one test, on both engines."""
+    with new_database(request.param) as url:
+        opened = await open_store(url)
+        yield opened
+        await opened.close()

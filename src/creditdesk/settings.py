@@ -251,6 +251,27 @@ class MailSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """How long records stay that only grow in number; the scheduled job `purge` removes older ones.
+
+    Uses and journal entries stay for ever.
+    """
+
+    audit_days: int = setting(
+        0,
+        "Days for which records of the audit trail stay, among them addresses of sign-ins; 0 is for ever. What"
+        " stays is still verified.",
+        minimum=0,
+    )
+    report_days: int = setting(
+        0,
+        "Days after the end of a month for which its saved reports stay in `report_folder`, at least two months;"
+        " 0 is for ever. Closings stay.",
+        minimum=0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, in sections."""
 
@@ -299,6 +320,7 @@ class Settings:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     mail: MailSettings = field(default_factory=MailSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     traces: TraceSettings = field(default_factory=TraceSettings)

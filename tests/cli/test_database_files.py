@@ -90,10 +90,10 @@ def test_serve_says_which_database_where_the_page_is_and_who_can_sign_in(file: P
         "Console: http://127.0.0.1:PORT/console/",
         "Page: http://127.0.0.1:PORT/docs",
     ]
-    nobody = "Nobody can sign in yet. Run: creditdesk init --admin EMAIL"
+    nobody = "No operator user can sign in yet. Run: creditdesk init --admin EMAIL"
     assert first_lines(url, 5) == [*start, nobody]
     assert run(["init", "--admin", "boss@x.example"]) == OK
-    assert first_lines(url, 5) == [*start, "Users who can sign in: 1"]
+    assert first_lines(url, 5) == [*start, "Operator users who can sign in: 1"]
 
 
 def test_serve_shows_no_password(postgres_server: str, postgres_template: str) -> None:

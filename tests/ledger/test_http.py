@@ -137,7 +137,7 @@ async def test_roles_and_locations_are_required(ledger: LedgerBuilder, client: h
 
 
 async def test_rule_27_renewals_are_shown_and_run(ledger: LedgerBuilder, client: httpx.AsyncClient) -> None:
-    assert (await client.get("/api/ledger/renewals")).json()["Value"] == []
+    assert (await client.get("/api/ledger/renewals")).json()["Records"] == []
     assert (await client.post("/api/ledger/renewals", json={"DryRun": True})).json()["Value"] == []
 
 

@@ -48,7 +48,7 @@ def days_ago(api: ApiClient, days: int) -> datetime:
 
 async def test_a_contract_of_the_year_1_is_granted_the_period_of_today(api: ApiClient) -> None:
     contracts = [await add_contract(api, YEAR_1, renewal) for renewal in ServiceRenewalTime]
-    assert len((await api.get(RENEWALS))["Value"]) == len(contracts)
+    assert len((await api.get(RENEWALS))["Records"]) == len(contracts)
     granted = await renew(api)
     assert sorted(each["CoworkerContractId"] for each in granted) == contracts
     for each in granted:
@@ -64,7 +64,7 @@ async def test_no_renewals_of_more_than_ten_years_ago(api: ApiClient) -> None:
             assert response.status_code == 400
             [error] = response.json()["Errors"]
             assert (error["PropertyName"], error["Message"]) == ("Since", "must not be more than ten years ago")
-    assert len((await api.get(RENEWALS))["Value"]) == 1
+    assert len((await api.get(RENEWALS))["Records"]) == 1
 
 
 async def test_benefits_that_begin_in_the_year_9999_are_not_due(api: ApiClient) -> None:
@@ -96,6 +96,28 @@ async def test_one_request_grants_the_oldest_periods_up_to_its_bound(
     assert second.json()["Message"] == "2 renewals were granted."
     starts = [each["ValidFrom"][:10] for answer in (first, second) for each in result_value(answer)]
     assert starts == [api.timestamp(days=-days)[:10] for days in (5, 4, 3, 2, 1, 0)]
+
+
+async def test_what_is_due_is_listed_in_pages_and_a_dry_run_as_one_run_grants_it(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MAX_GRANTS", 2)
+    contracts = [await add_contract(api, YEAR_1) for _ in range(5)]
+    pages = [await api.get(RENEWALS, page=page, size=2) for page in (1, 2, 3, 4)]
+    assert [each["CoworkerContractId"] for page in pages for each in page["Records"]] == contracts
+    assert [(page["TotalItems"], page["HasNextPage"]) for page in pages] == [
+        (5, True),
+        (5, True),
+        (5, False),
+        (5, False),
+    ]
+    assert (await api.get(RENEWALS, size=50))["PageSize"] == 2
+    for query in ("page=0", "size=x"):
+        assert (await api.http.get(f"{RENEWALS}?{query}")).status_code == 400
+    dry = (await api.post(RENEWALS, {"DryRun": True})).json()
+    assert dry["Message"] == "5 renewals are due. One run grants the first 2."
+    assert [each["CoworkerContractId"] for each in dry["Value"]] == contracts[:2]
+    assert [each["CoworkerContractId"] for each in await renew(api)] == contracts[:2]
 
 
 async def test_the_job_works_off_one_contract_in_several_transactions(api: ApiClient) -> None:

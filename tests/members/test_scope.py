@@ -127,7 +127,7 @@ async def test_paths_of_the_ledger_show_own_records_alone(api: ApiClient, sign_i
         assert (await member.get(f"/api/ledger/entries/{line}")).status_code == status
         assert (await member.get(f"/api/ledger/entries/{line}/decision")).status_code == status
     assert (await member.get(f"/api/ledger/proofs/{lines['other']}")).status_code == 404
-    assert parse_body(await member.get("/api/ledger/renewals"))["Value"] == []
+    assert parse_body(await member.get("/api/ledger/renewals"))["Records"] == []
 
 
 async def test_member_reads_its_statement_and_no_other_report(api: ApiClient, sign_in_member: SignInMember) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.stored_checkpoint import StoredCheckpoint
@@ -32,14 +33,27 @@ from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext
+from creditdesk.settings import RetentionSettings
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
 DAILY = Schedule(timedelta(days=1), timedelta(hours=4))
 
 
-def jobs_of(ledger: LedgerBuilder, folder: Path | None = None) -> tuple[ScheduledJob, ...]:
-    return scheduled_jobs(JobContext(ledger.store, ledger.context, ADMIN_PRINCIPAL, NO_CIPHER, 30, folder))
+def jobs_of(
+    ledger: LedgerBuilder, folder: Path | None = None, retention: RetentionSettings | None = None
+) -> tuple[ScheduledJob, ...]:
+    return scheduled_jobs(
+        JobContext(
+            ledger.store,
+            ledger.context,
+            ADMIN_PRINCIPAL,
+            NO_CIPHER,
+            30,
+            folder,
+            retention=retention or RetentionSettings(),
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,33 @@ async def test_the_jobs_expire_credit_verify_and_sign_a_checkpoint(ledger: Ledge
     assert f"money credit {credit} of" in result.message
     async with ledger.store.write_session() as session:
         await session.update(CoworkerBookingCredit, [(credit, {"RemainingCredit": 400_000})])
+    await release_lease(ledger.store, "me", MORNING)
+
+
+async def test_audit_records_and_report_files_past_their_retention_are_removed(
+    ledger: LedgerBuilder, tmp_path: Path
+) -> None:
+    ledger.now = MORNING - timedelta(days=40)
+    async with ledger.store.write_session() as session:
+        await record_event(session, AuditEvent(AuditAction.EXPORTED, "ada@example.org"), ledger.now)
+    ledger.now = MORNING
+    kept = ["2025-12/notes.txt", "2026-01/1-2-Liability.csv", "closings/1-2025-12-1/manifest.json"]
+    for name in ("2025-11/1-2-Liability.csv", "2025-12/1-2-Liability.csv", *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+
+    async def run(retention: RetentionSettings) -> str:
+        jobs = jobs_of(ledger, tmp_path, retention)
+        [result] = await run_due_jobs(ledger.store, jobs, "me", lambda: MORNING, only=["purge"]) or []
+        assert result.succeeded
+        return result.message
+
+    assert await run(RetentionSettings()) == "0 audit records and 0 report files removed"
+    retention = RetentionSettings(audit_days=30, report_days=1)
+    assert await run(retention) == "1 audit records and 2 report files removed"
+    assert await run(retention) == "0 audit records and 0 report files removed"
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == kept
+    assert not (tmp_path / "2025-11").exists()
     await release_lease(ledger.store, "me", MORNING)
 
 

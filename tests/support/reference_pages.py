@@ -45,6 +45,7 @@ SECTION_TITLES: Final = {
     "ledger": "Ledger",
     "backup": "Backups",
     "mail": "E-mails",
+    "retention": "Retention",
     "log": "Logs",
     "metrics": "Metrics",
     "traces": "Traces",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from creditdesk.audit.findings import AuditFinding, FindingCode, FindingReporter
@@ -21,8 +21,13 @@ _WRITES: Final = (AuditAction.CREATED, AuditAction.CHANGED, AuditAction.DELETED)
 class StatedCaps:
     """The values of each cap as far as the trail states them; None for one that was deleted."""
 
-    def __init__(self) -> None:
-        self._values: dict[int, dict[str, Any] | None] = {}
+    def __init__(self, values: Mapping[int, dict[str, Any] | None] | None = None) -> None:
+        self._values = dict(values or {})
+
+    @property
+    def values(self) -> Mapping[int, dict[str, Any] | None]:
+        """What was read, by the Id of the cap."""
+        return self._values
 
     def read(self, record: Record) -> None:
         """Reads a record of the trail, in order of sequence."""

@@ -57,6 +57,7 @@ class AuditAction(StrEnum):
     REFUSED = "refused"
     KEY_ROTATED = "key rotated"
     BEGUN = "audit trail begun"
+    PURGED = "audit trail purged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def run_jobs(
             available = {job.name: job for job in await _jobs(store, url, settings_with_key(url))}
             if unknown := [name for name in names if name not in available]:
                 raise CliError(f"There is no job {unknown[0]}. The jobs are: {', '.join(available)}.")
-            holder = holder_name()
+            holder = holder_name(os.getpid())
             try:
                 while True:
                     failed = await _run_once(store, list(available.values()), holder, names)
@@ -95,8 +95,13 @@ def list_jobs(*, database: DatabaseOption = None) -> int:
 
 
 def run_scheduler(url: str) -> None:
-    """Runs due jobs until the process gets SIGTERM; then another process may lead at once."""
+    """Runs due jobs until the process gets SIGTERM; then another process may lead at once.
+
+    It leads in the name of the server, which has one such process at a time: the one that replaces a killed leader
+    goes on at once.
+    """
     count_for_server()
+    holder = holder_name(os.getppid())
 
     async def work() -> None:
         task = asyncio.current_task()
@@ -106,18 +111,18 @@ def run_scheduler(url: str) -> None:
             try:
                 while True:
                     available = await _jobs(store, url, settings_with_key(url))
-                    await _run_once(store, list(available), holder_name(), ())
+                    await _run_once(store, list(available), holder, ())
                     await asyncio.sleep(CHECK_SECONDS)
             finally:
-                await release_lease(store, holder_name(), datetime.now(UTC))
+                await release_lease(store, holder, datetime.now(UTC))
 
     with suppress(asyncio.CancelledError):
         asyncio.run(work())
 
 
-def holder_name() -> str:
-    """Names this process among those that may lead."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def holder_name(pid: int) -> str:
+    """Names a process of this machine among those that may lead."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 async def _run_once(store: Store, available: list[ScheduledJob], holder: str, names: tuple[str, ...]) -> bool:
@@ -151,6 +156,7 @@ async def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJo
         settings.auth.expired_session_days,
         _backup_plan(store, url, settings.backup),
         await _mail_plan(store, settings),
+        settings.retention,
     )
     return scheduled_jobs(context)
 

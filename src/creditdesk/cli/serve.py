@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
-from collections.abc import Awaitable
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
 
@@ -18,13 +15,10 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from creditdesk.app import build_app
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import count_users_who_can_sign_in
 from creditdesk.cli.companions import companion
-from creditdesk.cli.config import shown_settings
 from creditdesk.cli.database import (
     DATABASE_VARIABLE,
     DatabaseOption,
@@ -33,21 +27,12 @@ from creditdesk.cli.database import (
     settings_for,
 )
 from creditdesk.cli.encryption_keys import settings_with_key
-from creditdesk.cli.observability import (
-    RequestListeners,
-    count_for_server,
-    logs_as_text,
-    served_metrics,
-)
+from creditdesk.cli.observability import logs_as_text, served_metrics
 from creditdesk.cli.output import echo
 from creditdesk.cli.ports import free_port
-from creditdesk.cli.schedule_commands import report_folder, run_scheduler
-from creditdesk.console.templating import warm_up
-from creditdesk.ledger.basket_search import load_solver
-from creditdesk.schema.repository import Store
+from creditdesk.cli.schedule_commands import run_scheduler
+from creditdesk.cli.worker import WorkerApplication
 from creditdesk.settings import variable_of
-from creditdesk.storage.engine import open_store
-from creditdesk.storage.replica import ReadReplica, open_replica
 from creditdesk.storage.urls import describe_url
 from creditdesk.telemetry.log_format import log_configuration
 
@@ -60,9 +45,6 @@ RELOAD_SECONDS: Final = 8
 
 RESERVED_FILES: Final = 256
 """Files that a worker opens beside the connections of clients: database, logs, libraries."""
-
-GC_THRESHOLD: Final = 50_000
-"""Objects that a worker allocates between two collections of the youngest generation."""
 
 
 def serve(
@@ -137,9 +119,9 @@ def _print_start(address: str, url: str, users: int) -> None:
     if settings_for(url).api.publish_docs:
         echo(f"Page: {address}/docs")
     if users:
-        echo(f"Users who can sign in: {users}")
+        echo(f"Operator users who can sign in: {users}")
     else:
-        echo("Nobody can sign in yet. Run: creditdesk init --admin EMAIL")
+        echo("No operator user can sign in yet. Run: creditdesk init --admin EMAIL")
 
 
 async def _check_database(url: str) -> int:
@@ -156,69 +138,3 @@ async def _check_database(url: str) -> int:
 def application() -> WorkerApplication:
     """The application of a worker; called once in every process."""
     return WorkerApplication(os.environ[DATABASE_VARIABLE])
-
-
-class WorkerApplication:
-    """Opens the store at startup, serves the API, and closes the store at shutdown."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._store: Store | None = None
-        self._replica: ReadReplica | None = None
-        self._app: ASGIApp | None = None
-        self._listeners: RequestListeners | None = None
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "lifespan":
-            return self._handle_lifespan(receive, send)
-        assert self._app is not None
-        return self._app(scope, receive, send)
-
-    async def _handle_lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    settings = settings_with_key(self._url)
-                    count_for_server()
-                    self._listeners = RequestListeners(settings)
-                    settings = replace(settings, report_folder=str(report_folder(settings)))
-                    self._store = await open_store(
-                        self._url,
-                        connections=settings.connections,
-                        busy_seconds=settings.busy_seconds,
-                        statement_seconds=settings.statement_seconds,
-                    )
-                    if settings.replica:
-                        self._replica = await open_replica(
-                            self._store,
-                            settings.replica,
-                            connections=settings.connections,
-                            statement_seconds=settings.statement_seconds,
-                        )
-                    self._app = build_app(
-                        self._store,
-                        settings,
-                        replica=self._replica,
-                        request_listener=self._listeners,
-                        shown_settings=shown_settings(),
-                    )
-                    await load_solver()
-                    if settings.console.enabled:
-                        warm_up()
-                except Exception as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    raise
-                # Everything allocated so far lives as long as the worker.
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(GC_THRESHOLD)
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                for opened in (self._replica, self._store):
-                    if opened is not None:
-                        await opened.close()
-                if self._listeners is not None:
-                    await asyncio.to_thread(self._listeners.close)
-                await send({"type": "lifespan.shutdown.complete"})
-                return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 from creditdesk.audit.checkpoints import create_checkpoint
 from creditdesk.audit.findings import AuditFinding
 from creditdesk.audit.stored_findings import store_findings
+from creditdesk.audit.trail_retention import remove_old_records
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.purge import remove_expired_sign_ins
@@ -20,11 +22,13 @@ from creditdesk.reports.exception_verification import VERIFY_JOB
 from creditdesk.scheduler.backups import BackupPlan, make_backup
 from creditdesk.scheduler.link_mail import MAIL_JOB, MailPlan, send_link_mail
 from creditdesk.scheduler.month_end import write_month_end_reports
+from creditdesk.scheduler.report_files import remove_old_reports
 from creditdesk.scheduler.runner import JobFailed, ScheduledJob
 from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.settings import RetentionSettings
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
@@ -43,6 +47,7 @@ class JobContext:
     session_days: int = 30
     backup: BackupPlan | None = None
     mail: MailPlan | None = None
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     def request(self) -> RequestContext:
         return RequestContext(self.principal, self.ledger.clock())
@@ -65,6 +70,7 @@ JOB_DECLARATIONS: Final = (
     JobDeclaration(MAIL_JOB, "Sends the sign-in links that were asked for by e-mail", Schedule(timedelta(minutes=5))),
     JobDeclaration("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR)),
     JobDeclaration("sessions", "Removes what expired sign-ins left", Schedule(_DAY, 2 * _HOUR)),
+    JobDeclaration("purge", "Removes audit records and report files past their retention", Schedule(_DAY, 2 * _HOUR)),
     JobDeclaration("backup", "Copies the database to a file", Schedule(_DAY, timedelta(hours=2.5))),
     JobDeclaration(VERIFY_JOB, "Recomputes every balance and hash chain", Schedule(_DAY, 3 * _HOUR)),
     JobDeclaration("checkpoint", "Signs a checkpoint of the whole ledger", Schedule(_DAY, 4 * _HOUR)),
@@ -84,6 +90,7 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
         MAIL_JOB: jobs.send_mail,
         "responses": jobs.remove_responses,
         "sessions": jobs.remove_sign_ins,
+        "purge": jobs.purge,
         "backup": jobs.back_up,
         VERIFY_JOB: jobs.verify,
         "checkpoint": jobs.checkpoint,
@@ -142,6 +149,17 @@ class _Jobs:
         context = self._context
         batches = remove_expired_sign_ins(context.store, context.ledger.clock(), context.session_days)
         return f"{sum([number async for number in batches])} removed"
+
+    async def purge(self) -> str:
+        context, keep, now = self._context, self._context.retention, self._context.ledger.clock()
+        records = files = 0
+        if keep.audit_days:
+            older_than = now - timedelta(days=keep.audit_days)
+            async for number in remove_old_records(context.store, older_than, context.principal.email, now):
+                records += number
+        if keep.report_days and context.report_folder is not None:
+            files = await asyncio.to_thread(remove_old_reports, context.report_folder, now.date(), keep.report_days)
+        return f"{records} audit records and {files} report files removed"
 
     async def back_up(self) -> str:
         context = self._context

@@ -98,7 +98,7 @@ class Entity:
     that holds a record's location, None for records of all locations. public: whether the API has
     the entity. counted: the database keeps row counters by CreatedOn and Id, so that totals and deep
     pages read no rows. append_only: the database refuses deletes, and updates of all columns but
-    `mutable_fields`. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
+    `mutable_fields`. deletable_when: a SQL condition on `OLD` under which it takes a delete. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
     must have one of these. indexed: base fields with an index of their own here. unique: groups of
     columns that are unique together. owner: the column with the Id of the customer that a record
     belongs to, whose members see it; `EVERY_MEMBER` for records that all members see. checks: SQL conditions on every row. cached_fields: columns and
@@ -117,6 +117,7 @@ class Entity:
     counted: ClassVar[bool]
     append_only: ClassVar[bool]
     mutable_fields: ClassVar[tuple[str, ...]]
+    deletable_when: ClassVar[str]
     roles: ClassVar[dict[Verb, str]]
     required_filters: ClassVar[tuple[str, ...]]
     indexed: ClassVar[tuple[str, ...]]
@@ -141,6 +142,7 @@ class Entity:
         counted: bool = False,
         append_only: bool = False,
         mutable_fields: tuple[str, ...] = (),
+        deletable_when: str = "",
         roles: dict[Verb, str] | None = None,
         required_filters: tuple[str, ...] = (),
         indexed: tuple[str, ...] = (),
@@ -156,7 +158,7 @@ class Entity:
         cls.scope, cls.public, cls.counted = scope, public, counted
         cls.aliases = aliases
         cls.title = title or (f"{{{label}}}" if label else "#{Id}")
-        cls.append_only, cls.mutable_fields = append_only, mutable_fields
+        cls.append_only, cls.mutable_fields, cls.deletable_when = append_only, mutable_fields, deletable_when
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
         cls.required_filters, cls.indexed = required_filters, indexed
         cls.unique, cls.checks = unique, checks

@@ -152,8 +152,8 @@ class Dialect(ABC):
         """The statement of a trigger that refuses an update, unless another trigger made it."""
 
     @abstractmethod
-    def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
-        """Triggers that refuse DELETE, and UPDATE of the fixed columns (of any when empty)."""
+    def append_only_triggers(self, table: str, fixed_columns: Sequence[str], deletable_when: str) -> list[str]:
+        """Triggers that refuse DELETE unless a condition holds, and UPDATE of the fixed columns (of any when empty)."""
 
     def encode(self, field: Field, value: Any) -> Any:
         """A value as the driver takes it."""
@@ -267,14 +267,15 @@ class SQLite(Dialect):
     def trigger_error(self, message: str, condition: str) -> str:
         return f"SELECT RAISE(ABORT, '{message}') WHERE {condition};"
 
-    def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
+    def append_only_triggers(self, table: str, fixed_columns: Sequence[str], deletable_when: str) -> list[str]:
         differs = " OR ".join(f"OLD.{c} IS NOT NEW.{c}" for c in fixed_columns)
         when = f" WHEN {differs}" if fixed_columns else ""
+        kept = f" WHEN NOT {deletable_when}" if deletable_when else ""
         refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         # Recreated by every migration, so that a column declared later is guarded too.
         return [
             f"DROP TRIGGER IF EXISTS {table}_no_delete",
-            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table}{kept} {refuse}",
             f"DROP TRIGGER IF EXISTS {table}_no_update",
             f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}{when} {refuse}",
         ]
@@ -375,19 +376,26 @@ class PostgreSQL(Dialect):
             "USING ERRCODE = 'restrict_violation'; END IF;"
         )
 
-    def append_only_triggers(self, table: str, fixed_columns: Sequence[str]) -> list[str]:
+    def append_only_triggers(self, table: str, fixed_columns: Sequence[str], deletable_when: str) -> list[str]:
         differs = (
             f" WHEN (({', '.join(f'OLD.{c}' for c in fixed_columns)}) IS DISTINCT FROM "
             f"({', '.join(f'NEW.{c}' for c in fixed_columns)}))"
             if fixed_columns
             else ""
         )
+        refuse = "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';"
+        # A trigger's own condition may not look into another table, a function may.
+        guard = f"{table}_keep" if deletable_when else "creditdesk_append_only"
+        guards = {"creditdesk_append_only": refuse}
+        if deletable_when:
+            guards[guard] = f"IF {deletable_when} THEN RETURN OLD; END IF; {refuse}"
         return [
-            "CREATE OR REPLACE FUNCTION creditdesk_append_only() RETURNS trigger LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
-            "USING ERRCODE = 'restrict_violation'; END $$",
+            *(
+                f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
+                for name, body in guards.items()
+            ),
             f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION creditdesk_append_only()",
+            f"FOR EACH ROW EXECUTE FUNCTION {guard}()",
             f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
             f"FOR EACH ROW{differs} EXECUTE FUNCTION creditdesk_append_only()",
             f"CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "

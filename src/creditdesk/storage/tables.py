@@ -238,4 +238,4 @@ def append_only_guards(entities: Iterable[type[Entity]], dialect: Dialect) -> It
                 for column in entity.meta().stored_columns:
                     if column.name not in entity.mutable_fields:
                         fixed.append(column_name(column))
-            yield from dialect.append_only_triggers(table_name(entity), fixed)
+            yield from dialect.append_only_triggers(table_name(entity), fixed, entity.deletable_when)

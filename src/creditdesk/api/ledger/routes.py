@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from creditdesk.api.context import Route
+from starlette.requests import Request
+from starlette.responses import Response
+
+from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.ledger.endpoints import (
     LedgerPost,
     LedgerRead,
@@ -43,6 +46,9 @@ from creditdesk.api.ledger.params import (
 from creditdesk.api.ledger.pools import read_pools
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
 from creditdesk.api.openapi_operations import read_operation, write_operation
+from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
+from creditdesk.api.responses import json_response
+from creditdesk.auth.permission import require_named_role
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.accounts import LockedAccount
@@ -63,6 +69,8 @@ from creditdesk.ledger.operations.renewals import MAX_GRANTS, DueRenewal, find_d
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.params import Params
+from creditdesk.schema.service import RequestContext
 
 EXPIRING_DAYS_DEFAULT: Final = 30
 _EXAMPLE_BASKET: Final = {
@@ -85,7 +93,6 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
     adjustment = write(CORRECT_ROLE, _ADJUSTMENT, _adjust, partial(check_amount, REQUIRED_AMOUNT))
     adoption = write(CORRECT_ROLE, _ADOPTION, _adopt)
     renewal = write(CORRECT_ROLE, _RENEWAL, _renew)
-    due = LedgerRead(READ_ROLE, (), _due)
     balances = LedgerRead(READ_ROLE, _BALANCES, _balances)
     pools = LedgerRead(READ_ROLE, (COWORKER_ID,), read_pools)
     decision = LedgerRead(READ_ROLE, (), _decision)
@@ -99,7 +106,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
         _post("adjustments", adjustment, "Correct what is left of a credit", _EXAMPLE_ADJUSTMENT),
         _post("adoptions", adoption, "Write the grant of a credit that has none", _EXAMPLE_ADOPTION),
         _post("renewals", renewal, "Grant the renewals that are due"),
-        _get("renewals", due, "The renewals that are due"),
+        _due_route(),
         _get("balances", balances, "What a customer's credits hold"),
         _get("pools", pools, "What a customer's teams share with it, and what its caps leave"),
         _get("entries/{id}/decision", decision, "The decision that a journal entry carries out"),
@@ -226,7 +233,8 @@ async def _renew(request: WriteRequest) -> ActionResult:
     since = params[SINCE].date() if params[SINCE] else None
     if params[DRY_RUN]:
         due = await find_due_renewals(session, context, context.now, since=since)
-        return ActionResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
+        more = f" One run grants the first {MAX_GRANTS}." if len(due) > MAX_GRANTS else ""
+        return ActionResult(f"{len(due)} renewals are due.{more}", [_format_due(each) for each in due[:MAX_GRANTS]])
     done = await run_renewals(session, context, request.ledger, since=since, limit=MAX_GRANTS)
     value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
     return ActionResult(
@@ -237,9 +245,29 @@ async def _renew(request: WriteRequest) -> ActionResult:
     )
 
 
-async def _due(request: ReadRequest) -> ActionResult:
-    due = await find_due_renewals(request.session, request.context, request.context.now)
-    return ActionResult(f"{len(due)} renewals are due.", [_format_due(each) for each in due])
+def _due_route() -> Route:
+    path = "/api/ledger/renewals"
+    return Route("GET", path, _get_due, read_operation(path, "The renewals that are due", READ_ROLE, (PAGE, SIZE)))
+
+
+async def _get_due(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+    """A page of what is due, oldest period first."""
+    require_named_role(context.principal, READ_ROLE)
+    params = Params((PAGE, SIZE), request.query_params)
+    params.raise_errors()
+    page, size = params[PAGE] or 1, min(params[SIZE] or DEFAULT_PAGE_SIZE, MAX_GRANTS)
+    async with api.store.read_session() as session:
+        due = await find_due_renewals(session, context, context.now)
+    return json_response(
+        200,
+        {
+            "Records": [_format_due(each) for each in due[(page - 1) * size : page * size]],
+            "CurrentPage": page,
+            "PageSize": size,
+            "TotalItems": len(due),
+            "HasNextPage": page * size < len(due),
+        },
+    )
 
 
 _BALANCES: Final = (COWORKER_ID, DAYS, AT, KNOWN_AT)

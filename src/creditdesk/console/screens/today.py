@@ -103,8 +103,8 @@ async def _failed_jobs(page: ConsolePage) -> Count:
 
 async def _due_count(page: ConsolePage) -> Response:
     """How many renewals are due; counted when the page is there already, as it reads every contract."""
-    due = await page.client.get("/api/ledger/renewals")
-    return page.render("renewals_count.html", total=len(due["Value"]))
+    due = await page.client.get("/api/ledger/renewals", {"size": "1"})
+    return page.render("renewals_count.html", total=due["TotalItems"])
 
 
 async def _latest_changes(page: ConsolePage) -> list[dict[str, Any]]:
@@ -118,8 +118,8 @@ async def _latest_changes(page: ConsolePage) -> list[dict[str, Any]]:
 
 async def _renewals(page: ConsolePage) -> Response:
     """What is due; a run grants it, once."""
-    due = await page.client.get("/api/ledger/renewals")
-    return page.render("renewals.html", due=due["Value"][:200], total=len(due["Value"]))
+    due = await page.client.get("/api/ledger/renewals", {"size": "200"})
+    return page.render("renewals.html", due=due["Records"], total=due["TotalItems"])
 
 
 async def _run_renewals(page: ConsolePage) -> Response:

@@ -14,13 +14,15 @@ class AuditRecord(
     verbs=("list", "get"),
     scope="BusinessId",
     append_only=True,
+    deletable_when="EXISTS (SELECT 1 FROM audit_head WHERE removed_through >= OLD.sequence)",
     roles=dict.fromkeys(ALL_VERBS, AUDIT_ROLE),
 ):
     """An act of a person beside the ledger: a sign-in, a change of a user, an export (rule 39).
 
     `Actor` is the e-mail, or the command line's user; `UserId` is empty for a command. `Subject` is
     the kind of record that was acted on, with its Id. `Details` is a JSON object: what changed, each
-    with the value before and after. Each digest covers all records before it.
+    with the value before and after. Each digest covers all records before it. Records before the start
+    that the trail itself states (`AuditAction.PURGED`) may be deleted.
     """
 
     # A plain id: records are sealed, so none may be changed or stand in the way when a location goes.

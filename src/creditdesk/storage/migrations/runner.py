@@ -9,6 +9,7 @@ from typing import Any, Final
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import (
+    audit_retention,
     booking_numbers,
     cache_revision,
     contract_states,
@@ -63,6 +64,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *saved_views.MIGRATIONS,
     *link_requests.MIGRATIONS,
     *saved_report_terms.MIGRATIONS,
+    *audit_retention.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from benchmarks.load import HttpRequest
 
-START_TIMEOUT_SECONDS: Final = 30
+START_TIMEOUT_SECONDS: Final = 120
 _COMMAND: Final = "from creditdesk.cli import main; main()"
 
 

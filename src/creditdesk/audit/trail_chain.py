@@ -14,11 +14,10 @@ from typing import Any, Final
 from creditdesk.audit.stated_caps import StatedCaps
 from creditdesk.auth.audit_trail import GENESIS, AuditAction, record_digest
 from creditdesk.entities.ledger.audit_record import AuditRecord
-from creditdesk.ledger.journal.mapping import where
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
-from creditdesk.schema.query import Comparison, Filter, Order
-from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.query import Comparison, Filter, Order, where
+from creditdesk.schema.repository import ReadSession, find_first
 
 TRAIL_BATCH_SIZE: Final = 1000
 
@@ -55,11 +54,11 @@ class TrailPosition:
 async def find_trail_start(session: ReadSession) -> TrailPosition:
     """Where the trail starts: after what was removed last, else before its first record."""
     newest = Order(AuditRecord.meta().columns["Id"], descending=True)
-    found = await session.find(AuditRecord, where(AuditRecord, Action=AuditAction.PURGED.value), newest, limit=1)
-    if not found:
+    purged = await find_first(session, AuditRecord, where(AuditRecord, Action=AuditAction.PURGED.value), newest)
+    if purged is None:
         return TrailPosition()
     try:
-        stated = json.loads(found[0]["Details"])
+        stated = json.loads(purged["Details"])
         caps = StatedCaps({int(cap_id): values for cap_id, values in stated["Caps"].items()})
         return TrailPosition(int(stated["Sequence"]), bytes.fromhex(stated["Digest"]), caps)
     except (AttributeError, KeyError, TypeError, ValueError):

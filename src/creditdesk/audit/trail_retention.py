@@ -11,7 +11,7 @@ from creditdesk.entities.ledger.audit_head import AuditHead
 from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.repository import ReadSession, Store
+from creditdesk.schema.repository import ReadSession, Store, delete_matching
 
 
 class BrokenTrail(Exception):
@@ -40,9 +40,7 @@ async def remove_old_records(store: Store, older_than: datetime, actor: str, now
     number = TRAIL_BATCH_SIZE
     while number == TRAIL_BATCH_SIZE:
         async with store.write_session() as writing:
-            rows = await writing.find(AuditRecord, [removed], limit=TRAIL_BATCH_SIZE, columns=["Id"])
-            await writing.delete(AuditRecord, [row["Id"] for row in rows])
-        number = len(rows)
+            number = await delete_matching(writing, AuditRecord, (removed,), TRAIL_BATCH_SIZE)
         if number:
             yield number
 

@@ -32,6 +32,7 @@ from creditdesk.cli.output import echo
 from creditdesk.cli.ports import free_port
 from creditdesk.cli.schedule_commands import run_scheduler
 from creditdesk.cli.worker import WorkerApplication
+from creditdesk.console.templating import warm_up
 from creditdesk.settings import variable_of
 from creditdesk.storage.urls import describe_url
 from creditdesk.telemetry.log_format import log_configuration

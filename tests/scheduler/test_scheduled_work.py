@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,6 @@ from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import RequestContext
-from creditdesk.settings import RetentionSettings
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
@@ -41,19 +41,10 @@ DAILY = Schedule(timedelta(days=1), timedelta(hours=4))
 
 
 def jobs_of(
-    ledger: LedgerBuilder, folder: Path | None = None, retention: RetentionSettings | None = None
+    ledger: LedgerBuilder, folder: Path | None = None, audit_days: int = 0, report_days: int = 0
 ) -> tuple[ScheduledJob, ...]:
-    return scheduled_jobs(
-        JobContext(
-            ledger.store,
-            ledger.context,
-            ADMIN_PRINCIPAL,
-            NO_CIPHER,
-            30,
-            folder,
-            retention=retention or RetentionSettings(),
-        )
-    )
+    context = JobContext(ledger.store, ledger.context, ADMIN_PRINCIPAL, NO_CIPHER, 30, folder)
+    return scheduled_jobs(replace(context, audit_days=audit_days, report_days=report_days))
 
 
 @pytest.mark.parametrize(
@@ -141,16 +132,15 @@ async def test_audit_records_and_report_files_past_their_retention_are_removed(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
 
-    async def run(retention: RetentionSettings) -> str:
-        jobs = jobs_of(ledger, tmp_path, retention)
+    async def run(audit_days: int = 0, report_days: int = 0) -> str:
+        jobs = jobs_of(ledger, tmp_path, audit_days, report_days)
         [result] = await run_due_jobs(ledger.store, jobs, "me", lambda: MORNING, only=["purge"]) or []
         assert result.succeeded
         return result.message
 
-    assert await run(RetentionSettings()) == "0 audit records and 0 report files removed"
-    retention = RetentionSettings(audit_days=30, report_days=1)
-    assert await run(retention) == "1 audit records and 2 report files removed"
-    assert await run(retention) == "0 audit records and 0 report files removed"
+    assert await run() == "0 audit records and 0 report files removed"
+    assert await run(audit_days=30, report_days=1) == "1 audit records and 2 report files removed"
+    assert await run(audit_days=30, report_days=1) == "0 audit records and 0 report files removed"
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == kept
     assert not (tmp_path / "2025-11").exists()
     await release_lease(ledger.store, "me", MORNING)

@@ -156,7 +156,8 @@ async def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJo
         settings.auth.expired_session_days,
         _backup_plan(store, url, settings.backup),
         await _mail_plan(store, settings),
-        settings.retention,
+        settings.retention.audit_days,
+        settings.retention.report_days,
     )
     return scheduled_jobs(context)
 

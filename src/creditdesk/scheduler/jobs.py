@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,6 @@ from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
-from creditdesk.settings import RetentionSettings
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
@@ -47,7 +46,8 @@ class JobContext:
     session_days: int = 30
     backup: BackupPlan | None = None
     mail: MailPlan | None = None
-    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    audit_days: int = 0
+    report_days: int = 0
 
     def request(self) -> RequestContext:
         return RequestContext(self.principal, self.ledger.clock())
@@ -151,14 +151,14 @@ class _Jobs:
         return f"{sum([number async for number in batches])} removed"
 
     async def purge(self) -> str:
-        context, keep, now = self._context, self._context.retention, self._context.ledger.clock()
+        context, now = self._context, self._context.ledger.clock()
         records = files = 0
-        if keep.audit_days:
-            older_than = now - timedelta(days=keep.audit_days)
+        if context.audit_days:
+            older_than = now - timedelta(days=context.audit_days)
             async for number in remove_old_records(context.store, older_than, context.principal.email, now):
                 records += number
-        if keep.report_days and context.report_folder is not None:
-            files = await asyncio.to_thread(remove_old_reports, context.report_folder, now.date(), keep.report_days)
+        if context.report_days and context.report_folder is not None:
+            files = await asyncio.to_thread(remove_old_reports, context.report_folder, now.date(), context.report_days)
         return f"{records} audit records and {files} report files removed"
 
     async def back_up(self) -> str:

@@ -377,23 +377,15 @@ class PostgreSQL(Dialect):
         )
 
     def append_only_triggers(self, table: str, fixed_columns: Sequence[str], deletable_when: str) -> list[str]:
-        differs = (
-            f" WHEN (({', '.join(f'OLD.{c}' for c in fixed_columns)}) IS DISTINCT FROM "
-            f"({', '.join(f'NEW.{c}' for c in fixed_columns)}))"
-            if fixed_columns
-            else ""
-        )
+        old, new = (", ".join(f"{row}.{column}" for column in fixed_columns) for row in ("OLD", "NEW"))
+        differs = f" WHEN (({old}) IS DISTINCT FROM ({new}))" if fixed_columns else ""
         refuse = "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';"
         # A trigger's own condition may not look into another table, a function may.
         guard = f"{table}_keep" if deletable_when else "creditdesk_append_only"
-        guards = {"creditdesk_append_only": refuse}
-        if deletable_when:
-            guards[guard] = f"IF {deletable_when} THEN RETURN OLD; END IF; {refuse}"
+        allow = f"IF {deletable_when} THEN RETURN OLD; END IF; " if deletable_when else ""
+        functions = {"creditdesk_append_only": refuse, guard: allow + refuse}
         return [
-            *(
-                f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$"
-                for name, body in guards.items()
-            ),
+            *(_trigger_function(name, body) for name, body in functions.items()),
             f"CREATE OR REPLACE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
             f"FOR EACH ROW EXECUTE FUNCTION {guard}()",
             f"CREATE OR REPLACE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "

@@ -10,9 +10,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory,
 )
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
@@ -32,7 +30,6 @@ from tests.support.api_client import (
     succeeded,
 )
 from tests.support.failing_store import FailingStore
-from tests.support.ledger_builder import money
 
 WATCHED_ENTITIES = (
     CoworkerBookingCredit, CoworkerBookingCreditUseHistory, CoworkerExtraService, AccountState,
@@ -113,7 +110,7 @@ async def prepare_request(api: ApiClient, act: str) -> tuple[str, Any]:
     if act == "cancellation":
         result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
     if act == "renewal":
-        await add_plan_contract(api)
+        await api.create_plan_contract()
     commands = {
         "reversal": (USES, "REVERSE_USE", use),
         "void": (CREDITS, "VOID_CREDIT", credit),
@@ -130,29 +127,6 @@ async def prepare_request(api: ApiClient, act: str) -> tuple[str, Any]:
         "top-up": (CREDITS, api.credit_body("5.00")),
         "renewal": ("/api/ledger/renewals", {}),
     }[act]
-
-
-async def add_plan_contract(api: ApiClient) -> None:
-    """A contract of a plan that grants 60.00 each month."""
-    ledger, tariff = api.ledger, await api.create_tariff()
-    await ledger.add(
-        TariffBookingCredit,
-        Name="Credit",
-        TariffId=tariff,
-        Credit=money("60.00"),
-        CaneBeUsedForBookings=True,
-        ServiceRenewalTime=2,
-    )
-    await ledger.add(
-        CoworkerContract,
-        IssuedById=ledger.business,
-        CoworkerId=ledger.customer,
-        TariffId=tariff,
-        StartDate=api.clock().replace(microsecond=0),
-        BillingDay=1,
-        Quantity=1,
-        Active=True,
-    )
 
 
 async def all_records(store: Store) -> list[Any]:

@@ -21,7 +21,6 @@ import pytest
 import pytest_asyncio
 
 from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE
-from tests.crash.test_lost_connections import add_plan_contract
 from tests.crash.test_server_kill import KeyedRequest, effects_by_key
 from tests.support.api_client import CREDITS, USES, ApiClient, charge_item, created_id, succeeded
 from tests.support.databases import migrate_database
@@ -182,7 +181,7 @@ async def renew_during_crash(load: DatabaseLoad, postgres: DurablePostgres, numb
     """Kills the database at a random moment of the renewal of a new contract's first credit."""
     api = load.api
     member = await api.ledger.add_customer("Grace")
-    await add_plan_contract(replace(api, ledger=replace(api.ledger, customer=member)))
+    await replace(api, ledger=replace(api.ledger, customer=member)).create_plan_contract()
     keyed_request = KeyedRequest(f"renewal {number} of {api.ledger.customer}", RENEWALS, {})
     delay = load.random.uniform(*UPTIME_SECONDS)
     renewing = asyncio.create_task(_send_later(load, keyed_request, delay))

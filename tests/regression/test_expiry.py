@@ -6,8 +6,6 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from tests.support.api_client import (
     BOOKINGS,
     CREDITS,
@@ -18,7 +16,6 @@ from tests.support.api_client import (
     reason_codes,
     result_value,
 )
-from tests.support.ledger_builder import money
 
 
 async def test_expiry_job_during_spends_takes_only_expired_credit(api: ApiClient) -> None:
@@ -103,7 +100,7 @@ async def test_plan_credit_reset_keeps_other_credit(api: ApiClient) -> None:
     bought = await api.create_credit("70.00", ExpireDate=api.timestamp(days=300))
     used = await api.create_credit("10.00")
     result_value(await api.post_use(used, "4"))
-    await on_a_plan(api)
+    await api.create_plan_contract()
     assert result_value(await api.post("/api/ledger/renewals"))
     api.clock.advance(days=35)
     api.ledger.now = api.clock()
@@ -123,7 +120,7 @@ async def test_void_affects_one_credit(api: ApiClient) -> None:
 
 async def test_missed_period_is_granted_once_and_lasts_to_its_end(api: ApiClient) -> None:
     """Line 20: a roll-over is lost."""
-    await on_a_plan(api)
+    await api.create_plan_contract()
     result_value(await api.post("/api/ledger/renewals", {}))
     (first,) = await granted(api)
     result_value(await api.post_use(first["Id"], "15"))
@@ -141,33 +138,9 @@ async def test_missed_period_is_granted_once_and_lasts_to_its_end(api: ApiClient
 
 async def test_concurrent_renewals_grant_each_period_once(api: ApiClient) -> None:
     """Line 20 and its opposite: a period granted twice."""
-    await on_a_plan(api)
+    await api.create_plan_contract()
     await asyncio.gather(*(api.post("/api/ledger/renewals", {}) for _ in range(5)))
     assert len(await granted(api)) == 1
-
-
-async def on_a_plan(api: ApiClient) -> int:
-    """The customer's contract of a plan that renews 60.00 on every first of the month."""
-    ledger = api.ledger
-    tariff = await api.create_tariff()
-    await ledger.add(
-        TariffBookingCredit,
-        Name="Credit",
-        TariffId=tariff,
-        Credit=money("60.00"),
-        CaneBeUsedForBookings=True,
-        ServiceRenewalTime=2,
-    )
-    return await ledger.add(
-        CoworkerContract,
-        IssuedById=ledger.business,
-        CoworkerId=ledger.customer,
-        TariffId=tariff,
-        StartDate=api.clock().replace(microsecond=0),
-        BillingDay=1,
-        Quantity=1,
-        Active=True,
-    )
 
 
 async def granted(api: ApiClient) -> list[dict[str, Any]]:

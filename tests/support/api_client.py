@@ -16,9 +16,11 @@ from creditdesk.api.ledger.routes import ledger_routes
 from creditdesk.api.routes import Api
 from creditdesk.app import build_context
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
 from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
 from creditdesk.entities.billing.tariff import Tariff
+from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.ledger.journal.mapping import MAPPINGS
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.settings import Settings
@@ -142,6 +144,28 @@ class ApiClient:
         """Creates a plan of the location."""
         return await self.ledger.add(
             Tariff, Name="Flex", BusinessId=self.ledger.business, CurrencyId=self.ledger.currency
+        )
+
+    async def create_plan_contract(self) -> int:
+        """Creates the customer's contract of a plan that renews 60.00 on every first of the month."""
+        tariff = await self.create_tariff()
+        await self.ledger.add(
+            TariffBookingCredit,
+            Name="Credit",
+            TariffId=tariff,
+            Credit=money("60.00"),
+            CaneBeUsedForBookings=True,
+            ServiceRenewalTime=2,
+        )
+        return await self.ledger.add(
+            CoworkerContract,
+            IssuedById=self.ledger.business,
+            CoworkerId=self.ledger.customer,
+            TariffId=tariff,
+            StartDate=self.clock().replace(microsecond=0),
+            BillingDay=1,
+            Quantity=1,
+            Active=True,
         )
 
     async def run_command(

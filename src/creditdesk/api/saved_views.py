@@ -22,7 +22,7 @@ from creditdesk.schema.entity import Entity, Record, entity_by_name
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.fields import Boolean, Integer, Text
 from creditdesk.schema.params import Param, Params
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import Principal, RequestContext
@@ -143,13 +143,11 @@ async def _values(
 
 
 async def _own_views(session: WriteSession, user_id: int) -> list[Record]:
-    wanted = Filter(SavedView.meta().columns["UserId"], Comparison.EQUALS, user_id)
-    return await session.find(SavedView, (wanted,), columns=("Id", "EntityName", "Name"))
+    return await session.find(SavedView, where(SavedView, UserId=user_id), columns=("Id", "EntityName", "Name"))
 
 
 async def _document_of(api: ApiContext, session: ReadSession, principal: Principal, view_id: int) -> dict[str, Any]:
-    wanted = Filter(SavedView.meta().columns["Id"], Comparison.EQUALS, view_id)
-    [view] = await session.find(SavedView, (wanted,), columns=VIEW_COLUMNS)
+    [view] = await session.find(SavedView, where(SavedView, Id=view_id), columns=VIEW_COLUMNS)
     return _document(api, principal, view)
 
 

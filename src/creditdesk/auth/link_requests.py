@@ -19,9 +19,9 @@ from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import RateLimited, StateConflict, ValidationError, invalid_field
-from creditdesk.schema.query import Comparison, Filter, Order
+from creditdesk.schema.query import Comparison, Filter, Order, where
 from creditdesk.schema.records import new_record, update_stamp
-from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.repository import ReadSession, WriteSession, delete_matching
 from creditdesk.settings import AuthSettings
 
 OWN_LINK_MINUTES: Final = 60
@@ -49,9 +49,8 @@ async def request_own_link(
     if retry_after := await retry_after_seconds(session, counters, settings, now):
         raise RateLimited(retry_after)
     await record_failure(session, counters, now)
-    columns = LinkRequest.meta().columns
-    recent = Filter(columns["CreatedOn"], Comparison.AT_LEAST, now - REPEAT_TIME)
-    if not await session.count(LinkRequest, [Filter(columns["Login"], Comparison.EQUALS, login), recent]):
+    recent = Filter(LinkRequest.meta().columns["CreatedOn"], Comparison.AT_LEAST, now - REPEAT_TIME)
+    if not await session.count(LinkRequest, (*where(LinkRequest, Login=login), recent)):
         await _store(session, login, None, language, OWN_LINK_MINUTES, None, now)
 
 
@@ -118,14 +117,10 @@ async def create_requested_links(
 
 
 async def _customers(session: ReadSession, request: Record) -> Sequence[Record]:
-    columns = Coworker.meta().columns
     if request["CoworkerId"] is not None:
-        chosen = [Filter(columns["Id"], Comparison.EQUALS, request["CoworkerId"])]
+        chosen = where(Coworker, Id=request["CoworkerId"])
     else:
-        chosen = [
-            Filter(columns["Email"], Comparison.EQUALS, request["Login"]),
-            Filter(columns["Active"], Comparison.EQUALS, value=True),
-        ]
+        chosen = where(Coworker, Email=request["Login"], Active=True)
     found = await session.find(Coworker, chosen, columns=["Id", "Email", "FullName", "Archived"])
     # A filter matches more than one form of an address; the whole address must be this one.
     matching = [
@@ -155,7 +150,4 @@ async def delete_ended_requests(session: WriteSession, now: datetime) -> int:
         Filter(columns["NextAttemptOn"], Comparison.NULL),
         Filter(columns["CreatedOn"], Comparison.AT_MOST, now - SENDING_TIME),
     ]
-    rows = await session.find(LinkRequest, filters, limit=_PAGE, columns=["Id"])
-    if rows:
-        await session.delete(LinkRequest, [row["Id"] for row in rows])
-    return len(rows)
+    return await delete_matching(session, LinkRequest, filters, _PAGE)

@@ -35,18 +35,19 @@ class UserSnapshot:
     message: str = ""
 
 
-async def load_user_snapshot(session: ReadSession, user_id: int) -> UserSnapshot | None:
-    """The user as it is now; None without a user or credential."""
+async def load_user_snapshot(session: ReadSession, user_id: int, customer_id: int | None = None) -> UserSnapshot | None:
+    """The user as it is now; with a customer only as its member. None without a user or credential."""
     credential = await find_credential(session, user_id)
     user = await session.get(User, user_id) if credential else None
     if credential is None or user is None:
         return None
     principal = None
     if user["Active"]:
-        principal = await (_principal if user["APIAccess"] else load_member)(session, user)
+        is_operator = user["APIAccess"] and customer_id is None
+        principal = await (_principal(session, user) if is_operator else load_member(session, user, customer_id))
     if principal is None:
         return UserSnapshot(credential["Version"], None, NO_ACCESS_MESSAGE)
-    if user["MustResetPassword"]:
+    if user["MustResetPassword"] and customer_id is None:
         return UserSnapshot(credential["Version"], None, RESET_MESSAGE)
     return UserSnapshot(credential["Version"], principal)
 
@@ -59,22 +60,10 @@ async def load_session_snapshot(session: ReadSession, user_id: int, session_id: 
     opened = await find_session(session, session_id)
     if opened is None or opened["UserId"] != user_id or opened["EndedOn"] is not None:
         return None
-    if opened["CoworkerId"] is None:
-        snapshot = await load_user_snapshot(session, user_id)
-    else:
-        snapshot = await _load_member_snapshot(session, user_id, opened["CoworkerId"])
+    snapshot = await load_user_snapshot(session, user_id, opened["CoworkerId"])
     if snapshot is None or snapshot.principal is None:
         return snapshot
     return replace(snapshot, principal=replace(snapshot.principal, session_id=session_id))
-
-
-async def _load_member_snapshot(session: ReadSession, user_id: int, customer_id: int) -> UserSnapshot | None:
-    credential = await find_credential(session, user_id)
-    user = await session.get(User, user_id) if credential else None
-    if credential is None or user is None:
-        return None
-    principal = await load_member(session, user, customer_id) if user["Active"] else None
-    return UserSnapshot(credential["Version"], principal, "" if principal else NO_ACCESS_MESSAGE)
 
 
 async def granted_role_names(session: ReadSession, user_role_ids: Iterable[int]) -> frozenset[str]:

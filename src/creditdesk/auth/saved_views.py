@@ -11,8 +11,8 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.entities.sys.saved_view import SavedView
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import NotFound, PermissionDenied, invalid_field
-from creditdesk.schema.query import Comparison, Filter
-from creditdesk.schema.repository import FindQuery, ReadSession, WriteSession
+from creditdesk.schema.query import Comparison, Filter, where
+from creditdesk.schema.repository import FindQuery, ReadSession, WriteSession, delete_matching
 from creditdesk.schema.service import Principal
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
@@ -30,15 +30,12 @@ async def visible_views(
 
     listable: the names of the entities that the principal may list; a view of another does not exist for it.
     """
-    columns = SavedView.meta().columns
-    one = () if view_id is None else (Filter(columns["Id"], Comparison.EQUALS, view_id),)
-    own = Filter(columns["UserId"], Comparison.EQUALS, principal.user_id)
-    shared = Filter(columns["Shared"], Comparison.EQUALS, True)
+    one = () if view_id is None else where(SavedView, Id=view_id)
     member = Filter(UserRole.meta().columns["Users"], Comparison.HAS_MEMBER, principal.user_id)
     mine, offered, roles = await session.find_many(
         (
-            FindQuery(SavedView, (own, *one), VIEW_COLUMNS),
-            FindQuery(SavedView, (shared, *one), VIEW_COLUMNS),
+            FindQuery(SavedView, (*where(SavedView, UserId=principal.user_id), *one), VIEW_COLUMNS),
+            FindQuery(SavedView, (*where(SavedView, Shared=True), *one), VIEW_COLUMNS),
             FindQuery(UserRole, (member,), ("Id",)),
         )
     )
@@ -95,17 +92,11 @@ def listable_names(principal: Principal, entities: tuple[type[Entity], ...]) -> 
 
 async def forget_views(session: WriteSession, user_id: int) -> None:
     """Deletes the views of a user that is about to be deleted, the shared ones as well."""
-    found = await _views_of(session, "UserId", user_id)
-    if found:
-        await session.delete(SavedView, found)
+    await delete_matching(session, SavedView, where(SavedView, UserId=user_id))
 
 
 async def unshare_views(session: WriteSession, user_role_id: int) -> None:
     """Makes the views that are shared with a role their users' own again, before the role is deleted."""
+    shared = await session.find(SavedView, where(SavedView, UserRoleId=user_role_id), columns=("Id",))
     values = {"Shared": False, "BusinessId": None, "UserRoleId": None}
-    await session.update(SavedView, [(each, values) for each in await _views_of(session, "UserRoleId", user_role_id)])
-
-
-async def _views_of(session: ReadSession, column: str, record_id: int) -> list[int]:
-    wanted = Filter(SavedView.meta().columns[column], Comparison.EQUALS, record_id)
-    return [view["Id"] for view in await session.find(SavedView, (wanted,), columns=("Id",))]
+    await session.update(SavedView, [(view["Id"], values) for view in shared])

@@ -15,7 +15,7 @@ from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.query import Comparison, Filter
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import WriteSession
 
 _DOMAIN: Final = "demo.creditdesk.example"
@@ -84,9 +84,8 @@ async def add_member(session: WriteSession, password: str, now: datetime, passwo
     """Adds the user of the customer MEMBER, unless it is there."""
     if await find_user_id(session, MEMBER) is not None:
         return
-    email = Filter(Coworker.meta().columns["Email"], Comparison.EQUALS, MEMBER)
     user_id = await create_user(
         session, MEMBER, password, "Mara Lind", is_admin=False, now=now, passwords=passwords, has_api_access=False
     )
-    customers = await session.find(Coworker, [email], columns=("Id",))
+    customers = await session.find(Coworker, where(Coworker, Email=MEMBER), columns=("Id",))
     await session.update(Coworker, [(customer["Id"], {"UserId": user_id}) for customer in customers])

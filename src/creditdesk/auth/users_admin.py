@@ -142,7 +142,6 @@ async def issue_token(
     settings: AuthSettings,
     *,
     now: datetime,
-    client_id: str | None = None,
 ) -> TokenResponse:
     """Issues tokens for a user without its password; `secret` is that of `signing_secret`."""
     user = await session.get(User, user_id)
@@ -153,6 +152,6 @@ async def issue_token(
     credential = await find_credential(session, user_id)
     assert credential is not None
     locked = (await session.lock(Credential, [credential["Id"]]))[credential["Id"]]
-    issued = await issue_refresh_token(session, locked, client_id or user["Email"], now, settings, SignInMethod.COMMAND)
+    issued = await issue_refresh_token(session, locked, user["Email"], now, settings, SignInMethod.COMMAND)
     access_token = AccessTokens(secret, settings).issue(user_id, issued.session_id, now)
     return TokenResponse(access_token, "bearer", settings.access_seconds, issued.refresh_token)

@@ -35,9 +35,8 @@ class DatabaseMetrics:
     While the database cannot be read there is only `creditdesk_database_up`, which is 0.
     """
 
-    def __init__(self, url: str, read_seconds: float = READ_SECONDS) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._read_seconds = read_seconds
         self._families: list[Metric] = [_gauge("creditdesk_database_up", _UP, 0)]
         self._thread = threading.Thread(target=self._read_for_ever, name="database metrics", daemon=True)
 
@@ -50,14 +49,14 @@ class DatabaseMetrics:
     def _read_for_ever(self) -> None:
         while True:
             self._families = asyncio.run(self._read())
-            time.sleep(self._read_seconds)
+            time.sleep(READ_SECONDS)
 
     async def _read(self) -> list[Metric]:
         found: list[Metric] = []
         # Whatever the driver raises, the database cannot be read.
         with suppress(Exception):
             found += disk_families(self._url)
-            async with asyncio.timeout(self._read_seconds), open_database(self._url) as store:
+            async with asyncio.timeout(READ_SECONDS), open_database(self._url) as store:
                 return [_gauge("creditdesk_database_up", _UP, 1), *found, *await ledger_families(store)]
         return [_gauge("creditdesk_database_up", _UP, 0), *found]
 

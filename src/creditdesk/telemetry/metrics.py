@@ -52,9 +52,9 @@ METRICS: Final[dict[str, Metric]] = {}
 class Counter(Metric):
     """A number that only rises."""
 
-    def count(self, *labels: str, by: float = 1) -> None:
+    def count(self, *labels: str) -> None:
         place = self._places.get(labels)
-        SLOTS.values[self.place(*labels) if place is None else place] += by
+        SLOTS.values[self.place(*labels) if place is None else place] += 1
 
 
 class Gauge(Metric):

@@ -39,14 +39,12 @@ async def _show(page: ConsolePage) -> Response:
     return await _user(page, await _read(page))
 
 
-async def _user(
-    page: ConsolePage, user: Mapping[str, Any], error: ApiError | None = None, token: str = "", password: str = ""
-) -> Response:
+async def _user(page: ConsolePage, user: Mapping[str, Any], error: ApiError | None = None, token: str = "") -> Response:
     sessions = await page.client.get("/api/auth/sessions", {"UserId": user["Id"]})
     running = [each for each in sessions if each["EndedOn"] is None and not page.format.is_past(each["ExpireDate"])]
     return page.render(
         "user.html", error.status if error else HTTPStatus.OK,
-        user=user, error=error, token=token, password=password, path=f"{USERS_PATH}/{user['Id']}",
+        user=user, error=error, token=token, path=f"{USERS_PATH}/{user['Id']}",
         sessions=[each for each in running if each["Method"] != API_TOKEN],
         tokens=[each for each in running if each["Method"] == API_TOKEN],
         groups=await user_groups(page), may_edit=page.may(User, "update"), token_days=_TOKEN_DAYS,

@@ -11,10 +11,11 @@ from random import Random
 from typing import Final
 
 from benchmarks.load import HttpRequest
+from benchmarks.scenarios import USE_ENTITY
 from benchmarks.seeding import SeedData
 from creditdesk.auth.credentials import find_user_id
 from creditdesk.auth.tokens import signing_secret
-from creditdesk.auth.users_admin import create_user, issue_token
+from creditdesk.auth.users_admin import create_user, issue_token, set_roles
 from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
@@ -86,7 +87,8 @@ async def _restricted_token(store: Store, settings: AuthSettings, location: int,
     async with store.write_session() as session:
         user = await find_user_id(session, email)
         if user is None:
-            user = await create_user(session, email, None, "Desk", is_admin=True, now=now, businesses=(location,))
+            user = await create_user(session, email, None, "Desk", is_admin=False, now=now, businesses=(location,))
+            await set_roles(session, user, location, [USE_ENTITY.roles["list"]], now=now)
         return (await issue_token(session, user, secret, settings, now=now)).access_token
 
 

@@ -29,12 +29,12 @@ from benchmarks.questions import ENTITIES, ListQuestion, draw_questions
 from benchmarks.report import markdown
 from benchmarks.scenarios import JoinedQueries, NaiveQueries
 from benchmarks.seeding import SeedData
-from creditdesk.schema.query import ListQuery
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.fragments import BoundStatement
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.role_settings import ROLE_SETTINGS
+from creditdesk.storage.session import fetch_first_rows
 from creditdesk.storage.sqlite import open_connection
 
 LEAST_MILLISECONDS: Final = 0.2
@@ -154,12 +154,11 @@ async def _answer(
         for position, form in enumerate(forms):
             is_ours = position == 0
             started = connection.clock()
-            statement = await _chosen_page(connection, form, question.query, probed=is_ours)
-            rows = await connection.fetch(statement.text, statement.values) if statement else ()
+            found = await fetch_first_rows(form, connection.fetch, question.query, 0)
             took = (connection.clock() - started) / 1e6
-            pages.add(_page_ids(ours.dialect if is_ours else None, statement, rows) if statement else (0,))
+            pages.add(_page_ids(ours.dialect if is_ours else None, *found) if found else (0,))
             if is_ours and not number:
-                plan = await connection.plan(statement) if statement else "The probe found no rows."
+                plan = await connection.plan(found[0]) if found else "The probe found no rows."
             # The first round plans the statements and fills the caches.
             if number or took > _LONG_MILLISECONDS:
                 best[position] = min(best[position], took)
@@ -168,20 +167,6 @@ async def _answer(
     if len(pages) != 1:
         raise RuntimeError(f"{question.text}: total and page {pages}")
     return Answer(question, pages.pop()[0], best[0], min(best[1:]), plan)
-
-
-async def _chosen_page(
-    connection: Connection, form: Statements, query: ListQuery, *, probed: bool
-) -> BoundStatement | None:
-    """The statement of a page, after its probe if there is one; None where the probe shows that nothing matches."""
-    probe, by = form.probe(query) if probed else None, None
-    if probe:
-        counting = probe.statement.bind(query.filters)
-        [counts] = await connection.fetch(counting.text, counting.values)
-        if not min(counts):
-            return None
-        by = probe.narrowest(counts)
-    return form.page(query, 0, query.size, by=by)
 
 
 def _page_ids(packed_by: Dialect | None, statement: BoundStatement, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:

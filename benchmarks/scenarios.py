@@ -20,6 +20,7 @@ from creditdesk.schema.query import Comparison, Filter, ListQuery
 from creditdesk.settings import ApiSettings
 from creditdesk.storage.clauses import Joins
 from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.narrow_filters import NarrowSearch
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.text_filters import TextFilter
 
@@ -61,6 +62,9 @@ class NaiveQueries(Statements):
 
     def _text_filter(self, _entity: type[Entity], _filters: Sequence[Filter]) -> TextFilter | None:
         return None
+
+    def narrow_search(self, _query: ListQuery) -> NarrowSearch:
+        return NarrowSearch()
 
     def _is_scattered(self, _query: ListQuery, _text: TextFilter | None) -> bool:
         return False

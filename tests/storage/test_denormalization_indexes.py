@@ -16,7 +16,7 @@ from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
 from creditdesk.storage.dialects import SQLite
 from creditdesk.storage.naming import column_name, is_casefolded, table_name
-from creditdesk.storage.narrow_filters import PROBED_ROWS
+from creditdesk.storage.narrow_filters import NARROW_ROWS
 from creditdesk.storage.queries import Statements
 from tests.storage.denormalization_support import (
     INDEXED_COLUMNS,
@@ -89,10 +89,10 @@ async def test_the_rarer_of_two_dates_finds_the_rows(store: Any, database: str, 
             spans = (never, always) if rare == 0 else (always, never)
             filters = (Filter(begins, Comparison.BETWEEN, spans[0]), Filter(ends, Comparison.BETWEEN, spans[1]))
             listing = ListQuery(TimeUse, filters, Order(columns["CreatedOn"]))
-            probe = store.statements.probe(listing)
+            probe = store.statements.narrow_search(listing).probe
             counting = probe.statement.bind(filters)
             [counts] = await reading.fetch(counting.text, counting.values)
-            assert list(counts) == [0 if position == rare else PROBED_ROWS for position in (0, 1)]
+            assert list(counts) == [0 if position == rare else NARROW_ROWS for position in (0, 1)]
             assert probe.narrowest(counts) == rare
             text, values, _ = store.statements.page(listing, 0, 25, by=rare)
             plan = await explained(store, database, text, values)
@@ -101,27 +101,30 @@ async def test_the_rarer_of_two_dates_finds_the_rows(store: Any, database: str, 
             assert indexes[1 - rare] not in plan, plan
 
 
-def probed(entity: type[Entity], *filters: tuple[str, Comparison]) -> tuple[int, ...]:
-    """The positions of the filters that are probed."""
+def narrow(entity: type[Entity], *filters: tuple[str, Comparison]) -> tuple[int, ...]:
+    """The positions of the filters that are probed, or of the one that the page is looked for by."""
     meta = entity.meta()
     chosen = [Filter(meta.columns.get(name) or meta.filter_only[name], comparison) for name, comparison in filters]
-    probe = Statements(SQLite()).probe(ListQuery(entity, tuple(chosen), Order(meta.columns["Id"])))
-    return probe.positions if probe else ()
+    search = Statements(SQLite()).narrow_search(ListQuery(entity, tuple(chosen), Order(meta.columns["Id"])))
+    if search.probe:
+        return search.probe.positions
+    return () if search.by is None else (search.by,)
 
 
-def test_only_filters_that_compete_are_probed() -> None:
+def test_a_page_is_looked_for_by_filters_that_may_be_narrow() -> None:
     equals, span, part = Comparison.EQUALS, Comparison.BETWEEN, Comparison.CONTAINS
     location = ("CoworkerExtraServiceBusinessId", equals)
     begins, room = ("BookingFromTime", span), ("BookingResourceName", part)
-    customer = ("CoworkerExtraServiceCoworkerId", equals)
-    assert probed(TimeUse, begins, room) == (0,)
-    assert probed(TimeUse, location, room) == (0,)
-    assert probed(TimeUse, begins, ("CreatedOn", span), location) == (0, 1, 2)
-    assert probed(TimeUse, ("CreatedOn", span)) == (0,), "the counters know the total of a span"
-    for alone in (begins, room, location, customer, ("CreditUsed", equals)):
-        assert probed(TimeUse, alone) == ()
-    assert probed(TimeUse, customer, begins, room) == (), "a customer has few uses"
-    assert probed(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
+    customer, used = ("CoworkerExtraServiceCoworkerId", equals), ("CreditUsed", equals)
+    assert narrow(TimeUse, begins) == (0,)
+    assert narrow(TimeUse, room, begins) == (1,)
+    assert narrow(TimeUse, location, room) == (0,)
+    assert narrow(TimeUse, used, room) == (0,)
+    assert narrow(TimeUse, ("CreatedOn", span), location, begins, used) == (0, 2, 3)
+    for alone in (room, location, customer, used):
+        assert narrow(TimeUse, alone) == ()
+    assert narrow(TimeUse, customer, begins, room) == (), "a customer has few uses"
+    assert narrow(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
 
 
 async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:

@@ -36,7 +36,7 @@ def few_rows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filtered_pages, "SORTED_MATCHES", 6)
         patch.setattr(filtered_pages, "WALKED_ROWS", 25)
-        patch.setattr(narrow_filters, "PROBED_ROWS", 12)
+        patch.setattr(narrow_filters, "NARROW_ROWS", 12)
         yield
 
 

@@ -90,11 +90,26 @@ def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> boo
     )
 
 
+def has_own_index(column: Column) -> bool:
+    """Whether an index of the table finds the rows of one value of the column."""
+    return (column.is_own or column.denormalized) and column.indexed and not column.as_text
+
+
 def has_indexed_date(filters: Sequence[Filter]) -> bool:
     """Whether a date other than CreatedOn must lie in the second, minute or day that was named."""
     return any(
         each.comparison is Comparison.BETWEEN and each.column.indexed and each.column.name != "CreatedOn"
         for each in filters
+    )
+
+
+def may_be_narrow(filter_: Filter) -> bool:
+    """Whether an index of the table finds the rows of the filter, which are few for some values."""
+    return (
+        filter_.comparison in (Comparison.EQUALS, Comparison.BETWEEN)
+        and has_own_index(filter_.column)
+        and not is_key(filter_.column)
+        and not isinstance(filter_.column.field, Boolean | Enum)
     )
 
 
@@ -224,8 +239,11 @@ class ClauseBuilder:
         replaced: Mapping[int, str] = MappingProxyType({}),
     ) -> Fragment:
         """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
-        others = has_selective_filter(entity, filters)
-        no_index = {number for number, each in enumerate(filters) if others and _selects_many(entity, each.column)}
+        others = has_selective_filter(entity, filters) or any(may_be_narrow(each) for each in filters)
+        no_index = {
+            number for number, each in enumerate(filters)
+            if others and _selects_many(entity, each.column) and not may_be_narrow(each)
+        }  # fmt: skip
         conditions = self.conditions(_of_joined_records(filters), joins or Joins(entity), no_index)
         conditions = [replaced.get(position, each) for position, each in enumerate(conditions)]
         text = f" WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -44,6 +44,8 @@ class PageOrder:
     size: int
     offset: str
     """SQL for the number of rows before the page; empty for the first page."""
+    constant: str = ""
+    """A column that has one value in all matches, where an index of it lists them by Id."""
 
     @property
     def skipped(self) -> str:
@@ -65,7 +67,8 @@ class PageOrder:
     @property
     def by_row(self) -> str:
         """The ORDER BY clause over rows."""
-        first = f"{self.key} {self.direction}, " if self.key else ""
+        column = self.key or self.constant
+        first = f"{column} {self.direction}, " if column else ""
         return f"ORDER BY {first}t.id {self.id_direction}"
 
 
@@ -100,13 +103,6 @@ def filtered_page(matches: str, walk: str, order: PageOrder, rows: str, dialect:
         source = f"(SELECT {order.columns} FROM {rows} WHERE {of_found}) AS matched"
     sorted_ = f"SELECT * FROM {source} {order.by_key} LIMIT {order.size}{order.skipped}"
     return FilteredPage(ctes, f"SELECT * FROM ({sorted_}) AS sorted{page}", "SELECT n FROM total")
-
-
-def narrow_page(matches: str, order: PageOrder) -> FilteredPage:
-    """The page of a list of which a filter finds few rows: all matches are sorted, and counted as they are found."""
-    page = f"SELECT * FROM found {order.by_key} LIMIT {order.size}{order.skipped}"
-    ctes = f"found AS MATERIALIZED (SELECT {order.columns} {matches}), "
-    return FilteredPage(ctes, page, "SELECT count(*) FROM found")
 
 
 def walk_bound(

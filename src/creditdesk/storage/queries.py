@@ -6,34 +6,24 @@ engine prepares it once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
-from creditdesk.storage.clauses import ClauseBuilder, Joins, has_indexed_date, has_selective_filter
-from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
+from creditdesk.storage.clauses import Joins
 from creditdesk.storage.denormalization import stale_query
 from creditdesk.storage.dialects import Dialect
-from creditdesk.storage.filtered_pages import (
-    FilteredPage,
-    PageOrder,
-    filtered_page,
-    is_location,
-    is_walked,
-    narrow_page,
-    walk_bound,
-)
 from creditdesk.storage.fragments import BoundStatement, Fragment, Parameter, Statement
 from creditdesk.storage.naming import column_name, table_name
-from creditdesk.storage.narrow_filters import Probe, probe_query, probed_filters
-from creditdesk.storage.text_filters import TextFilter, indexed_text_filter
+from creditdesk.storage.narrow_filters import NarrowSearch
+from creditdesk.storage.page_builder import PageBuilder
 
 MAX_CACHED_STATEMENTS: Final = 4096
 """The cache is emptied when it holds this many entries."""
 
 
-class Statements(ClauseBuilder):
+class Statements(PageBuilder):
     """Every query of one dialect, with a cache of the statements."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -60,145 +50,23 @@ class Statements(ClauseBuilder):
         """One statement for the total (first column) and `size` packed rows from `offset` on.
 
         With `use_counters` the first row is found by the row counters; the list must be seekable. With `by`
-        the rows are found by the filter at that position, which a probe found to have few.
+        the page is looked for among the rows of the filter at that position; the total is null if it has many.
         """
         filters, order = query.filters, query.order
-        sort = (order.column.name, order.descending)
-        shape = (_filter_shape(filters), sort, size, offset > 0, use_counters, by)
+        shape = (_filter_shape(filters), order.column.name, order.descending, size, offset > 0, use_counters, by)
         statement = self.statement(
             ("page", query.entity, *shape),
-            lambda: self._page_statement(query, size, offset > 0, use_counters, by),
+            lambda: self.page_statement(query, size, offset > 0, use_counters, by),
         )
         return statement.bind((*filters, offset))
 
-    def probe(self, query: ListQuery) -> Probe | None:
-        """The statement that shows by which filter to find a list; None where the query alone shows it."""
+    def narrow_search(self, query: ListQuery) -> NarrowSearch:
+        """How to begin with a list whose filters may have few rows."""
         entity, filters = query.entity, query.filters
-        probes: tuple[Probe, ...] = self.cached(
-            ("probe", entity, _filter_shape(filters)), lambda: tuple(self._probes(entity, filters))
+        found: NarrowSearch = self.cached(
+            ("narrow search", entity, _filter_shape(filters)), lambda: self.build_narrow_search(entity, filters)
         )
-        return probes[0] if probes else None
-
-    def _probes(self, entity: type[Entity], filters: Sequence[Filter]) -> Iterator[Probe]:
-        has_counted_total = self._counted_total(entity, filters) is not None
-        positions = probed_filters(entity, filters, has_counted_total=has_counted_total)
-        if positions:
-            conditions, table = self.conditions(filters, Joins(entity)), table_name(entity)
-            counts = ", ".join(
-                probe_query(entity, table, filters[each], conditions[each], self.dialect.nulls_first)
-                for each in positions
-            )
-            parameters = tuple(each for own in self.filter_parameters(filters) for each in own)
-            yield Probe(positions, Fragment(f"SELECT {counts}", parameters).numbered(self.dialect))
-
-    def _page_statement(
-        self, query: ListQuery, size: int, has_offset: bool, use_counters: bool, by: int | None
-    ) -> Statement:
-        # The size is part of the text: a planner that does not know it would sort the whole table
-        # rather than read the first rows of an index.
-        entity, filters = query.entity, query.filters
-        table, offset = table_name(entity), Parameter("offset", len(filters))
-        start = str(offset) if has_offset else ""
-        if use_counters:
-            order, found = self._counted_page(query, size, offset, has_offset=has_offset)
-        elif by is not None:
-            order, found = self._narrow_page(query, size, start, by)
-        else:
-            order, found = self._filtered_page(query, size, start)
-        outer_joins = Joins(entity)
-        columns, decoder = self.select_expressions(entity.meta().list_columns, outer_joins)
-        order_by = f"page.k {order.direction}, " if order.key else ""
-        statement = (
-            f"WITH {found.ctes}page AS ({found.page}) "
-            f"SELECT ({found.total}), {self.row_expressions(columns)} "
-            f"FROM (SELECT 1) AS one LEFT JOIN page ON 1 = 1 "
-            f"LEFT JOIN {table} AS t ON t.id = page.id{outer_joins.text} ORDER BY {order_by}page.id {order.id_direction}"
-        )
-        parameters = tuple(each for own in self.filter_parameters(filters) for each in own)
-        return Fragment(statement, (*parameters, offset)).numbered(self.dialect, decoder)
-
-    def _counted_page(
-        self, query: ListQuery, size: int, offset: Parameter, *, has_offset: bool
-    ) -> tuple[PageOrder, FilteredPage]:
-        """A page that the row counters find."""
-        entity, filters, joins = query.entity, query.filters, Joins(query.entity)
-        parameters = self.filter_parameters(filters)
-        ctes, where, start, total = seek_plan(entity, filters, query.order, parameters, offset, self.dialect)
-        order = self._page_order(query, joins, start if has_offset else "", size)
-        return order, FilteredPage(ctes, self._ordered_rows(entity, joins, where, order), total)
-
-    def _narrow_page(self, query: ListQuery, size: int, start: str, by: int) -> tuple[PageOrder, FilteredPage]:
-        """A page whose rows the index of one filter finds."""
-        filters, joins = query.filters, Joins(query.entity)
-        order = self._page_order(query, joins, start, size)
-        conditions = self.conditions(filters, joins, set(range(len(filters))) - {by})
-        matches = f"FROM {table_name(query.entity)} AS t{joins.text} WHERE {' AND '.join(conditions)}"
-        return order, narrow_page(matches, order)
-
-    def _filtered_page(self, query: ListQuery, size: int, start: str) -> tuple[PageOrder, FilteredPage]:
-        """A page whose rows the engine finds by indexes, texts or the order of the list."""
-        entity, filters = query.entity, query.filters
-        table, joins = table_name(entity), Joins(entity)
-        text = self._text_filter(entity, filters)
-        where = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {}).text
-        total = self._counted_total(entity, filters) or f"SELECT count(*) FROM {table} AS t{joins.text}{where}"
-        ctes = f"{text.cte}, " if text else ""
-        order = self._page_order(query, joins, start, size)
-        if text and order.key in text.sorts and not start:
-            of_text = self.where(entity, filters, Joins(entity), {text.position: f"{text.column} = matching.value"})
-            each = self._ordered_rows(entity, joins, of_text.text, order)
-            found = self.dialect.rows_of_each("matching", ("k", "id") if order.key else ("id",), each)
-            page = f"SELECT * FROM ({found}) AS found {order.by_key} LIMIT {size}"
-            return order, FilteredPage(ctes, page, total)
-        if self._is_scattered(query, text):
-            matches = f"FROM {table} AS t{joins.text}{where}"
-            walk = self._walk(query, order) if is_walked(query.order.column) else ""
-            scattered = filtered_page(matches, walk, order, f"{table} AS t{joins.text}", self.dialect)
-            return order, scattered._replace(ctes=ctes + scattered.ctes)
-        if not order.key and spans_locations(entity, filters):
-            where += self.dialect.id_order_hint
-        return order, FilteredPage(ctes, self._ordered_rows(entity, joins, where, order), total)
-
-    def _ordered_rows(self, entity: type[Entity], joins: Joins, where: str, order: PageOrder) -> str:
-        """The rows of a page, read in its order."""
-        rows = f"FROM {table_name(entity)} AS t{joins.text}{where}"
-        return f"SELECT {order.columns} {rows} {order.by_row} LIMIT {order.size}{order.skipped}"
-
-    def _page_order(self, query: ListQuery, joins: Joins, start: str, size: int) -> PageOrder:
-        direction, id_direction = self._direction(query.order)
-        key = self.sort_expression(query.order, joins)
-        return PageOrder(key, direction, id_direction, size, start)
-
-    def _is_scattered(self, query: ListQuery, text: TextFilter | None) -> bool:
-        """Whether filters have indexes of their own, which do not hold the rows in the order of the list."""
-        entity, filters, order = query.entity, query.filters, query.order.column
-        if self._counted_total(entity, filters):
-            return False
-        if not is_walked(order):
-            return has_indexed_date(filters) or (text is not None and not text.is_own)
-        if text is not None or has_indexed_date(filters):
-            return True
-        return not has_selective_filter(entity, filters) and any(
-            each.column.indexed and each.column.name != order.name and each.comparison is not Comparison.CONTAINS
-            for each in filters
-        )
-
-    def _walk(self, query: ListQuery, order: PageOrder) -> str:
-        """FROM and WHERE of the matches among the first rows in the order of a list."""
-        entity, filters, joins = query.entity, query.filters, Joins(query.entity)
-        bound = walk_bound(entity, filters, self.conditions(filters, joins), query.order, order)
-        others = {
-            position for position, each in enumerate(filters)
-            if each.column.name != query.order.column.name and not is_location(entity, each)
-        }  # fmt: skip
-        conditions = self.conditions(filters, joins, others)
-        return f"FROM {table_name(entity)} AS t{joins.text} WHERE {' AND '.join((*conditions, bound))}"
-
-    def _direction(self, order: Order | None) -> tuple[str, str]:
-        """The direction of the sort key, in which nulls are smallest, and that of Id."""
-        if order and order.descending:
-            return f"DESC{self.dialect.nulls_last}", "DESC"
-        return f"ASC{self.dialect.nulls_first}", "ASC"
+        return found
 
     def count(self, entity: type[Entity], filters: Sequence[Filter]) -> BoundStatement:
         """How many records match."""
@@ -214,21 +82,6 @@ class Statements(ClauseBuilder):
             return Fragment(total, where.parameters).numbered(self.dialect)
 
         return self.statement(("count", entity, _filter_shape(filters)), build).bind(filters)
-
-    def row_expressions(self, columns: Sequence[str]) -> str:
-        """What a page selects of each row."""
-        return self.dialect.pack_row(columns)
-
-    def _text_filter(self, entity: type[Entity], filters: Sequence[Filter]) -> TextFilter | None:
-        """The substring filter to find rows by; None where there is none, or another finds fewer."""
-        if has_selective_filter(entity, filters):
-            return None
-        placeholders = [str(own[0]) if own else "" for own in self.filter_parameters(filters)]
-        return indexed_text_filter(filters, placeholders, self.dialect)
-
-    def _counted_total(self, entity: type[Entity], filters: Sequence[Filter]) -> str | None:
-        """SQL for how many match, from the row counters; None where rows must be counted."""
-        return counted_total(entity, filters, self.filter_parameters(filters), self.dialect)
 
     def find(
         self,

@@ -25,7 +25,7 @@ from creditdesk.schema.repository import (
 )
 from creditdesk.storage.codecs import from_microseconds
 from creditdesk.storage.counted_queries import is_seekable
-from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import BoundStatement, RowDecoder
 from creditdesk.storage.naming import link_table, location_column, table_name
 from creditdesk.storage.queries import Statements
@@ -77,27 +77,17 @@ class BaseReadSession(ABC):
     async def page(self, query: ListQuery) -> Page:
         offset = min((query.page - 1) * query.size, MAX_OFFSET)
         if offset < DEEP_PAGE_OFFSET:
-            return await self._probed_page(query, offset)
+            found = await fetch_first_rows(self.statements, self.fetch, query, offset)
+            return await self._read_page(*found) if found else Page([()] * len(query.entity.meta().list_columns), 0)
         if is_seekable(query.entity, query.filters, query.order):
             return await self._fetch_page(query, offset, query.size, use_counters=True)
         return await self._deep_page(query, offset)
 
-    async def _probed_page(self, query: ListQuery, offset: int) -> Page:
-        """A page found by the filter with fewest rows, where values decide which that is."""
-        probe, by = self.statements.probe(query), None
-        if probe:
-            statement = probe.statement.bind(query.filters)
-            [counts] = await self.fetch(statement.text, statement.values)
-            if not min(counts):
-                return Page([()] * len(query.entity.meta().list_columns), 0)
-            by = probe.narrowest(counts)
-        return await self._fetch_page(query, offset, query.size, by=by)
+    async def _fetch_page(self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False) -> Page:
+        statement = self.statements.page(query, offset, size, use_counters=use_counters)
+        return await self._read_page(statement, await self.fetch(statement.text, statement.values))
 
-    async def _fetch_page(
-        self, query: ListQuery, offset: int, size: int, *, use_counters: bool = False, by: int | None = None
-    ) -> Page:
-        statement = self.statements.page(query, offset, size, use_counters=use_counters, by=by)
-        rows = await self.fetch(statement.text, statement.values)
+    async def _read_page(self, statement: BoundStatement, rows: Sequence[Sequence[Any]]) -> Page:
         if len(rows) > INLINE_ROWS:
             return await asyncio.to_thread(self._decode_page, rows, statement.decoder)
         return self._decode_page(rows, statement.decoder)
@@ -339,6 +329,30 @@ class BaseWriteSession(BaseReadSession):
             table, owner_column, item_column = link_table(entity, column.leaf)
             columns = [TypedColumn(owner_column, "BIGINT"), TypedColumn(item_column, "BIGINT")]
             await self.insert_rows(EncodedRows(table, columns, [*map(list, zip(*links, strict=True))]))
+
+
+async def fetch_first_rows(
+    statements: Statements, fetch: Execute, query: ListQuery, offset: int
+) -> tuple[BoundStatement, Sequence[Sequence[Any]]] | None:
+    """The statement of a page near the start, and its rows; None where a probe finds that no record matches.
+
+    The page is looked for among the rows of the narrowest filter first.
+    """
+    search = statements.narrow_search(query)
+    by = search.by
+    if search.probe:
+        probe = search.probe.statement.bind(query.filters)
+        [counts] = await fetch(probe.text, probe.values)
+        if not min(counts):
+            return None
+        by = search.probe.narrowest(counts)
+    if by is not None:
+        statement = statements.page(query, offset, query.size, by=by)
+        rows = await fetch(statement.text, statement.values)
+        if rows[0][0] is not None:
+            return statement, rows
+    statement = statements.page(query, offset, query.size)
+    return statement, await fetch(statement.text, statement.values)
 
 
 def _bucket_start(bits: int, bucket: int) -> datetime | int:

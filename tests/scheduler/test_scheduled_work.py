@@ -236,7 +236,7 @@ async def test_a_saved_report_that_fails_stops_no_other(ledger: LedgerBuilder, t
     ledger.now = MORNING
     elsewhere = await ledger.add(Business, Name="Yard", CurrencyId=ledger.currency)
     stranger = await ledger.add(Coworker, FullName="Ida", Businesses=(elsewhere,))
-    for name, customer in (("Broken", stranger), ("Whole", None)):
+    for name, customer in (("Broken", stranger), ("月" * 100, None), ("Whole", None)):
         await ledger.add(
             SavedReport, BusinessId=ledger.business, Name=name, Report=int(ReportType.Statement),
             Format=int(ReportFileType.Pdf if customer else ReportFileType.Csv), CoworkerId=customer,
@@ -251,5 +251,6 @@ async def test_a_saved_report_that_fails_stops_no_other(ledger: LedgerBuilder, t
         [result] = await run_due_jobs(ledger.store, jobs, "me", lambda: MORNING, only=["reports"]) or []
     assert result.succeeded is False
     assert "not written: Broken: " in result.message
-    assert any("Whole" in path.name for path in tmp_path.rglob("*.csv"))
+    for name in ("Whole", "月" * 60):
+        assert any(name in path.name for path in tmp_path.rglob("*.csv"))
     await release_lease(ledger.store, "me", MORNING)

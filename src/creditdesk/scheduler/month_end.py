@@ -46,6 +46,8 @@ REPORT_NAMES: Final = {
 """The report of each saved type."""
 
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
+_MAX_NAME_BYTES: Final = 200
+"""What of a saved report's name is in the name of its file, which file systems limit to 255 bytes."""
 
 
 class _SavedRow(TypedRow, frozen=True, gc=False):
@@ -86,7 +88,8 @@ async def write_month_end_reports(
         today = local_date(context.now, clocks.get(row.business_id, DEFAULT_CLOCK).zone)
         last = today.replace(day=1) - timedelta(days=1)
         file_type = row.format.name.lower()
-        name = _UNSAFE.sub("-", row.name).strip("-.") or str(row.id)
+        safe = _UNSAFE.sub("-", row.name).encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
+        name = safe.strip("-.") or str(row.id)
         path = folder / f"{last:%Y-%m}" / f"{row.business_id}-{row.id}-{name}.{file_type}"
         if path.exists():
             continue

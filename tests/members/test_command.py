@@ -44,7 +44,7 @@ def test_member_link_prints_the_address_of_a_new_link(database: str, capsys: pyt
     assert run([*words, "--purpose", "visit"]) == USAGE_ERROR
 
 
-async def test_the_job_mail_sends_what_was_asked_for(
+async def test_the_job_mail_sends_what_was_requested(
     database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, store: Store
 ) -> None:
     """Settings from the environment, the job of the command line, and a real conversation over SMTP."""

@@ -233,8 +233,10 @@ async def _renew(request: WriteRequest) -> ActionResult:
     since = params[SINCE].date() if params[SINCE] else None
     if params[DRY_RUN]:
         due = await find_due_renewals(session, context, context.now, since=since)
-        more = f" One run grants the first {MAX_GRANTS}." if len(due) > MAX_GRANTS else ""
-        return ActionResult(f"{len(due)} renewals are due.{more}", [_format_due(each) for each in due[:MAX_GRANTS]])
+        message = f"{len(due)} renewals are due."
+        if len(due) > MAX_GRANTS:
+            message = f"{len(due)} renewals are due. One run grants the first {MAX_GRANTS}."
+        return ActionResult(message, [_format_due(each) for each in due[:MAX_GRANTS]])
     done = await run_renewals(session, context, request.ledger, since=since, limit=MAX_GRANTS)
     value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
     return ActionResult(

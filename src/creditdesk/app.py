@@ -145,6 +145,16 @@ async def _request_mail(session: WriteSession, now: datetime) -> None:
     await JOB_CONTROL.request(session, MAIL_JOB, now)
 
 
+def _own_routes(authenticator: Authenticator) -> tuple[Route, ...]:
+    """The paths of the caller itself: its tokens, sessions, password and saved views."""
+    return (
+        token_route(authenticator),
+        *session_routes(authenticator),
+        *saved_view_routes(),
+        *password_routes(authenticator),
+    )
+
+
 def _administration_routes(authenticator: Authenticator, shown_settings: Sequence[ShownSetting]) -> tuple[Route, ...]:
     return (
         *api_token_routes(authenticator),
@@ -194,10 +204,7 @@ def build_context(
         create_endpoints={history: CreateUse(history, queue) for history in histories},
         actions=ledger_actions(ledger),
         extra_routes=(
-            token_route(authenticator),
-            *session_routes(authenticator),
-            *saved_view_routes(),
-            *password_routes(authenticator),
+            *_own_routes(authenticator),
             *_administration_routes(authenticator, shown_settings),
             *ledger_routes(ledger, queue),
             *bulk_routes(ledger),
